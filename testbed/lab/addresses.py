@@ -1,0 +1,44 @@
+"""Addresses for labs, out of ranges that no real network uses.
+
+IPv4 from 198.18.0.0/15 (RFC 2544, set aside for benchmarks), IPv6 from fd00::/8 (RFC 4193, random prefix), in
+small subnets chosen at random: two runs rarely collide, and the engine that made them retries when they do.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from dataclasses import dataclass
+
+from testbed.model import Host
+
+RANGE4 = ipaddress.ip_network("198.18.0.0/15")
+PREFIX4 = 28
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """One link's addresses: networks as text, and each host's address in both families."""
+
+    network4: str
+    network6: str
+    gateway4: str
+    gateway6: str
+    hosts4: dict[Host, str]
+    hosts6: dict[Host, str]
+
+
+def random_subnet(source: random.Random) -> Subnet:
+    """Choose a subnet. The first address is the bridge's (unused by us), then client and server."""
+    slots = 1 << (PREFIX4 - RANGE4.prefixlen)
+    base4 = int(RANGE4.network_address) + source.randrange(slots) * (1 << (32 - PREFIX4))
+    network4 = ipaddress.IPv4Network((base4, PREFIX4))
+    network6 = ipaddress.IPv6Network(((0xFD << 120) | (source.getrandbits(56) << 64), 64))
+    return Subnet(
+        str(network4),
+        str(network6),
+        str(network4[1]),
+        str(network6[1]),
+        {"client": str(network4[2]), "server": str(network4[3])},
+        {"client": str(network6[2]), "server": str(network6[3])},
+    )

@@ -1,0 +1,64 @@
+"""What an engine must do: start agents in network namespaces that a link joins, and remove all of it.
+
+Everything else (programs, taps, sentinel, files) is done through the agents and is the same on every engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from testbed.lab.agent import Agent
+from testbed.model import Host
+
+Progress = Callable[[str], None]
+TOOLS_DIRECTORY = "/opt/bothends"
+"""Where every host and tap finds agent, actor and probe."""
+LOG_DIRECTORY = "/run/bothends"
+"""A memory file system in every host, writable by all, where the probe leaves its logs."""
+INTERFACE = "eth0"
+
+
+@dataclass(frozen=True, slots=True)
+class HostSpec:
+    """One host: ``image`` is a folder of compose/ or any image reference; ``sysctls`` are all ``net.*``."""
+
+    image: str
+    sysctls: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LabSpec:
+    """What an engine is asked for. ``ip`` is 4 or 6: the family of :attr:`LiveLab.addresses`."""
+
+    run_id: str
+    hosts: Mapping[Host, HostSpec]
+    ip: int
+
+
+@dataclass(slots=True)
+class LiveLab:
+    """A lab that is up. ``manifest`` is what the engine has to tell for the run's manifest."""
+
+    hosts: dict[Host, Agent]
+    taps: dict[Host, Agent]
+    addresses: dict[Host, str]
+    unreachable: tuple[str, ...]
+    """Addresses of the engine's own machine on the link, which the hosts shall not reach."""
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """One way to make labs. Used as a context manager: leaving it removes everything that it made."""
+
+    name: str
+
+    def bring_up(self, spec: LabSpec) -> LiveLab:
+        """Make the lab; on any error what was made is removed on leaving the engine's context."""
+
+    def take_down(self) -> None:
+        """Remove everything that :meth:`bring_up` made. Idempotent; raises EngineError if something stays."""
+
+    def describe_death(self, host: Host) -> str:
+        """Say how a host or its tap ended, if the engine knows (``out of memory``, ``exit 137``); else empty."""

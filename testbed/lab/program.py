@@ -1,0 +1,169 @@
+"""One host's program: started through the agent, its output kept in files, its events put on a queue."""
+
+from __future__ import annotations
+
+import queue
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from testbed import model
+from testbed.errors import LabError
+from testbed.lab.agent import Agent, Exit, Process
+from testbed.model import Host
+from testbed.observe.actor import ActorEvent, parse_event
+
+OUTPUT_LIMIT = 16 << 20
+"""Bytes of each output stream that are kept; the rest is read and dropped, so that a flood blocks nothing."""
+TERM_GRACE = 3.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """When a program counts as ready: a socket of ``kind`` is bound to ``port``, or (``event``) the actor says so."""
+
+    kind: Literal["tcp", "udp", "event"]
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramSpec:
+    """What a host shall run. ``script`` is the actor's script, None for any other program.
+
+    ``expected_exit`` is an exit status, a signal's name, or None for any.
+    """
+
+    host: Host
+    argv: tuple[str, ...]
+    image: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    script: str | None = None
+    ready: Ready | None = None
+    stop_with_client: bool = False
+    expected_exit: int | str | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a program did: an actor's event, or its end (``actor`` None)."""
+
+    host: Host
+    actor: ActorEvent | None = None
+    problem: str = ""
+
+
+class RunningProgram:
+    """A started program."""
+
+    def __init__(self, spec: ProgramSpec, agent: Agent, directory: Path, events: queue.Queue[Event]) -> None:
+        self.spec = spec
+        self.failed_step: ActorEvent | None = None
+        self.stopped_by_us = ""
+        self._events = events
+        self._line = b""
+        self._out = _Output(directory / f"{spec.host}.out")
+        self._err = _Output(directory / f"{spec.host}.err")
+        try:
+            self.process: Process = agent.start(
+                spec.argv,
+                env=spec.env,
+                out=self._take_out,
+                err=self._err.write,
+                on_end=self._note_end,
+                stdin=spec.script is not None,
+            )
+            if spec.script is not None:
+                self.process.write(spec.script.encode())
+        except LabError:
+            self.close()
+            raise
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self.process.ended.is_set()
+
+    def release(self, barrier: str) -> None:
+        """Let the actor go on after a barrier."""
+        self.process.write(f"go {barrier}\n".encode())
+
+    def stop(self, why: str) -> None:
+        """End it: SIGTERM, then SIGKILL after a grace."""
+        if self.ended:
+            return
+        self.stopped_by_us = why
+        self.process.signal(signal.SIGTERM)
+        if self.process.wait(TERM_GRACE) is None:
+            self.process.signal(signal.SIGKILL)
+            self.process.wait(TERM_GRACE)
+
+    def close(self) -> None:
+        """Close the output files; what comes later is dropped."""
+        self._out.close()
+        self._err.close()
+
+    def result(self) -> model.Program:
+        """Say how it went; for a program that has ended."""
+        ended: Exit | None = self.process.exit
+        return model.Program(
+            host=self.spec.host,
+            argv=self.spec.argv,
+            image=self.spec.image,
+            exit_status=ended.status if ended else None,
+            signal=ended.signal if ended else None,
+            started=self.process.started,
+            ended=ended.time if ended else 0,
+            stopped_by_us=self.stopped_by_us,
+            output_truncated=self._out.truncated or self._err.truncated,
+        )
+
+    def last_error_output(self) -> str:
+        """Return the end of what it printed on standard error, or else on standard output."""
+        return self._err.tail() or ("" if self.spec.script is not None else self._out.tail())
+
+    def _note_end(self) -> None:
+        self._events.put(Event(self.spec.host))
+
+    def _take_out(self, data: bytes) -> None:
+        self._out.write(data)
+        if self.spec.script is None:
+            return
+        *lines, self._line = (self._line + data).split(b"\n")
+        for line in lines:
+            try:
+                event = parse_event(line)
+            except LabError as error:
+                self._events.put(Event(self.spec.host, problem=str(error)))
+                continue
+            if event.failed:
+                self.failed_step = event
+            self._events.put(Event(self.spec.host, event))
+
+
+class _Output:
+    """A file that takes the first OUTPUT_LIMIT bytes and remembers the last few."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO | None = path.open("wb")
+        self._left = OUTPUT_LIMIT
+        self._last = b""
+        self.truncated = False
+
+    def write(self, data: bytes) -> None:
+        self._last = (self._last + data)[-2000:]
+        self.truncated = self.truncated or len(data) > self._left
+        if self._file is not None and self._left:
+            self._file.write(data[: self._left])
+            self._file.flush()
+            self._left -= min(len(data), self._left)
+
+    def tail(self) -> str:
+        return "\n".join(self._last.decode(errors="replace").splitlines()[-12:])
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

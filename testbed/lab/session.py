@@ -1,0 +1,297 @@
+"""The time between a lab's coming up and its going down: run both programs, settle, prove, collect.
+
+The same on every engine: all goes through the agents.
+"""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from testbed import model
+from testbed.errors import LabError
+from testbed.lab import tcp_table
+from testbed.lab.agent import Agent, AgentRefused
+from testbed.lab.engine import LOG_DIRECTORY, LiveLab, Progress
+from testbed.lab.program import Event, ProgramSpec, Ready, RunningProgram
+from testbed.lab.tap import SENTINEL_PREFIX, Tap
+from testbed.model import HOSTS, Host, peer_of
+from testbed.observe.actor import explain
+
+READY_POLL = 0.005
+SETTLE_POLL = 0.005
+SETTLE_LIMIT = 3.0
+"""Seconds to wait for the kernels to finish (FINs answered, data acknowledged) once both programs have ended."""
+SENTINEL_TIMEOUT = 5.0
+AFTER_FAILURE = 1.0
+"""Seconds that one program may go on after the other has failed."""
+
+
+@dataclass(slots=True)
+class Collected:
+    """What a session leaves besides the files that it wrote: programs, call logs, and what went wrong.
+
+    ``logs`` are the probe's raw files by name; ``failures`` make the run fail, ``incomplete`` inconclusive;
+    ``settled`` lists what the kernels had not finished in time.
+    """
+
+    programs: list[model.Program] = field(default_factory=list)
+    logs: dict[Host, dict[str, bytes]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    sysctls: dict[Host, dict[str, str]] = field(default_factory=dict)
+    taps: dict[Host, dict[str, Any]] = field(default_factory=dict)
+
+
+class Session:
+    """One run in a live lab; artefacts go to ``directory`` as they arise."""
+
+    def __init__(self, live: LiveLab, directory: Path, progress: Progress) -> None:
+        self.live = live
+        self.collected = Collected()
+        self._directory = directory
+        self._progress = progress
+        self._events: queue.Queue[Event] = queue.Queue()
+        self._programs: dict[Host, RunningProgram] = {}
+        self._waiting: dict[str, set[Host]] = {}
+        self._taps = {host: Tap(host, agent, directory / f"{host}.pcap") for host, agent in live.taps.items()}
+
+    def start_taps(self, *, offloads: bool) -> None:
+        """Prepare and start both taps; return when both capture."""
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda tap: self._start_tap(tap, offloads=offloads), self._taps.values()))
+
+    def _start_tap(self, tap: Tap, *, offloads: bool) -> None:
+        tap.prepare(offloads=offloads, unreachable=self.live.unreachable)
+        tap.start()
+
+    # Programs
+
+    def run(self, specs: Mapping[Host, ProgramSpec], timeout: float) -> None:
+        """Run both programs to their end, the server first. What goes wrong with them is in ``collected.failures``."""
+        deadline = time.monotonic() + timeout
+        try:
+            if self._start(specs["server"], deadline):
+                self._start(specs["client"], deadline)
+                self._serve(deadline)
+        finally:
+            for program in self._programs.values():
+                program.stop("the run ended")
+                program.close()
+            self.collected.programs = [program.result() for program in self._programs.values()]
+        for program in self._programs.values():
+            self._judge(program)
+
+    def _start(self, spec: ProgramSpec, deadline: float) -> bool:
+        self._progress(f"starting the {spec.host}'s program")
+        agent = self.live.hosts[spec.host]
+        try:
+            program = RunningProgram(spec, agent, self._directory, self._events)
+        except AgentRefused as error:
+            self.collected.failures.append(
+                f"{spec.host}: cannot execute `{spec.argv[0]}` in image `{spec.image}`: {error.what}"
+            )
+            return False
+        self._programs[spec.host] = program
+        if spec.ready is None or self._wait_ready(program, spec.ready, agent, deadline):
+            return True
+        if not program.ended:
+            program.stop("not ready in time")
+            wanted = f"{spec.ready.kind} port {spec.ready.port}" if spec.ready.port else "its socket to be bound"
+            self.collected.failures.append(f"{spec.host}: was not ready in time (awaited: {wanted})")
+        return False
+
+    def _wait_ready(self, program: RunningProgram, ready: Ready, agent: Agent, deadline: float) -> bool:
+        kept: list[Event] = []
+        found = False
+        while not found and time.monotonic() < deadline:
+            if ready.kind == "event":
+                try:
+                    event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+                except queue.Empty:
+                    break
+                kept.append(event)
+                found = event.actor is not None and event.actor.event == "listening"
+                if event.actor is None:
+                    break
+            else:
+                if program.ended:
+                    break
+                found = _is_bound(agent, ready)
+                if not found:
+                    time.sleep(READY_POLL)
+        for event in kept:
+            self._events.put(event)
+        return found
+
+    def _serve(self, deadline: float) -> None:
+        """Handle events until both programs have ended or the time is over."""
+        client, server = self._programs["client"], self._programs["server"]
+        while not (client.ended and server.ended):
+            try:
+                event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                self._time_is_over()
+                return
+            if event.problem:
+                self.collected.failures.append(f"{event.host}: {event.problem}")
+            elif event.actor is None:
+                deadline = self._after_end(self._programs[event.host], deadline)
+            elif event.actor.event == "barrier":
+                self._meet(event.host, event.actor.name or "")
+            elif event.actor.failed:
+                deadline = min(deadline, time.monotonic() + AFTER_FAILURE)
+
+    def _time_is_over(self) -> None:
+        failed = any(program.failed_step is not None or _unexpected(program) for program in self._programs.values())
+        for program in self._programs.values():
+            if not program.ended:
+                waiting = [name for name, hosts in self._waiting.items() if program.spec.host in hosts]
+                where = f" at barrier `{waiting[0]}`" if waiting else ""
+                if failed:
+                    program.stop("the other program had failed")
+                else:
+                    self.collected.failures.append(f"{program.spec.host}: still running{where} when the time was over")
+                    program.stop("timeout")
+
+    def _after_end(self, ended: RunningProgram, deadline: float) -> float:
+        """React to one program's end; return the new deadline."""
+        other = self._programs[peer_of(ended.spec.host)]
+        if ended.process.exit is None:
+            raise self.live.hosts[ended.spec.host].gone_error()
+        if other.ended:
+            return deadline
+        if other.spec.stop_with_client:
+            other.stop("the client ended")
+        elif _unexpected(ended):
+            return min(deadline, time.monotonic() + AFTER_FAILURE)
+        for name, hosts in self._waiting.items():
+            if other.spec.host in hosts:
+                self.collected.failures.append(
+                    f"{other.spec.host}: waits at barrier `{name}`, but the {ended.spec.host}'s program has ended"
+                )
+                other.stop("nobody comes to its barrier")
+        return deadline
+
+    def _meet(self, host: Host, name: str) -> None:
+        hosts = self._waiting.setdefault(name, set())
+        hosts.add(host)
+        if len(hosts) == len(HOSTS):
+            del self._waiting[name]
+            for program in self._programs.values():
+                program.release(name)
+
+    def _judge(self, program: RunningProgram) -> None:
+        """Note a failure if a program ended otherwise than expected."""
+        spec = program.spec
+        if program.failed_step is not None:
+            self.collected.failures.append(explain(program.failed_step, host=spec.host))
+        elif _unexpected(program):
+            last = program.last_error_output()
+            printed = f"; last output:\n{last}" if last else ""
+            self.collected.failures.append(
+                f"{spec.host}: `{' '.join(spec.argv)}` ended with {program.process.exit}, "
+                f"expected {_expected(spec)}{printed}"
+            )
+
+    # After the programs
+
+    def settle(self) -> None:
+        """Wait until neither kernel has anything more to send by itself, up to SETTLE_LIMIT; note what is left."""
+        self._progress("waiting for the connections to settle")
+        deadline = time.monotonic() + SETTLE_LIMIT
+        while True:
+            left = {host: tcp_table.unsettled(_tcp_sockets(agent)) for host, agent in self.live.hosts.items()}
+            if not any(left.values()):
+                return
+            if time.monotonic() > deadline:
+                break
+            time.sleep(SETTLE_POLL)
+        for host, sockets in left.items():
+            for socket in sockets:
+                self.collected.notes.append(f"{host}: not settled after {SETTLE_LIMIT:g} s: {socket}")
+
+    def prove(self) -> None:
+        """Send a sentinel each way, wait until both taps have both, and end the taps."""
+        self._progress("proving that both captures are complete")
+        texts = {host: f"{SENTINEL_PREFIX} {host} {secrets.token_hex(8)}" for host in HOSTS}
+        for tap in self._taps.values():
+            tap.expect(list(texts.values()))
+        try:
+            for agent in self.live.hosts.values():
+                agent.open_sentinel()
+            for host, agent in self.live.hosts.items():
+                agent.send_sentinel(self.live.addresses[peer_of(host)], texts[host])
+        except LabError as error:
+            self.collected.incomplete.append(f"the sentinel could not be sent: {error.what}")
+        deadline = time.monotonic() + SENTINEL_TIMEOUT
+        seen = {host: tap.wait_seen(max(0.0, deadline - time.monotonic())) for host, tap in self._taps.items()}
+        self._end_taps(seen)
+
+    def _end_taps(self, seen: Mapping[Host, bool]) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
+        for host, tap in self._taps.items():
+            error = endings[host].exception() or tap.died()
+            if error is not None and not isinstance(error, LabError):
+                raise error
+            self.collected.incomplete += [str(error)] if error else []
+            self.collected.incomplete += tap.problems(sentinel_seen=seen[host])
+            self.collected.taps[host] = {"statistics": tap.statistics, "offloads": tap.offloads}
+
+    def collect(self) -> None:
+        """Fetch call logs and the namespaces' settings from both hosts."""
+        self._progress("collecting")
+        for host, agent in self.live.hosts.items():
+            names = agent.list_directory(LOG_DIRECTORY)
+            self.collected.logs[host] = {name: agent.read_file(f"{LOG_DIRECTORY}/{name}") for name in names}
+            self.collected.sysctls[host] = _sysctls(self.live.taps[host])
+
+
+def _unexpected(program: RunningProgram) -> bool:
+    """Whether a program ended by itself in another way than the scenario says."""
+    ended = program.process.exit
+    expected = program.spec.expected_exit
+    if program.stopped_by_us or ended is None or expected is None:
+        return False
+    return (ended.signal or ended.status) != expected
+
+
+def _expected(spec: ProgramSpec) -> str:
+    return f"exit status {spec.expected_exit}" if isinstance(spec.expected_exit, int) else str(spec.expected_exit)
+
+
+def _tcp_sockets(agent: Agent) -> list[tcp_table.TcpSocket]:
+    return [socket for path in tcp_table.TCP_FILES for socket in _table(agent, path)]
+
+
+def _table(agent: Agent, path: str) -> list[tcp_table.TcpSocket]:
+    try:
+        return tcp_table.parse(agent.read_file(path).decode())
+    except AgentRefused:  # no IPv6 in this kernel
+        return []
+
+
+def _is_bound(agent: Agent, ready: Ready) -> bool:
+    if ready.kind == "tcp":
+        return tcp_table.listens(_tcp_sockets(agent), ready.port)
+    return any(tcp_table.bound(_table(agent, path), ready.port) for path in tcp_table.UDP_FILES)
+
+
+def _sysctls(tap: Agent) -> dict[str, str]:
+    """Read a network namespace's settings through its tap, which shares it."""
+    listing = tap.run(["grep", "-rs", "", "/proc/sys/net/core", "/proc/sys/net/ipv4"])
+    settings = {}
+    for line in listing.splitlines():
+        path, _, value = line.partition(":")
+        name = path.removeprefix("/proc/sys/").replace("/", ".")
+        if ".conf." not in name and ".neigh." not in name:
+            settings[name] = " ".join(value.split())
+    return settings

@@ -1,0 +1,146 @@
+"""A tap: tcpdump beside a host, its capture streamed into a file, and the proof that the capture is complete."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+from testbed.errors import LabError, LabTimeout
+from testbed.lab.agent import Agent, Process
+from testbed.lab.engine import INTERFACE
+from testbed.model import Host
+
+READY_TIMEOUT = 15.0
+STOP_TIMEOUT = 10.0
+SENTINEL_PREFIX = "BOTHENDS-SENTINEL"
+_STATISTIC = re.compile(
+    r"^(\d+) packets? (captured|received by filter|dropped by kernel|dropped by interface)", re.MULTILINE
+)
+
+
+class Tap:
+    """One tap, from its preparation to the end of its capture; ``path`` is written as packets arrive."""
+
+    def __init__(self, host: Host, agent: Agent, path: Path) -> None:
+        self.host = host
+        self.agent = agent
+        self.path = path
+        self.offloads: dict[str, str] = {}
+        self.statistics: dict[str, int] = {}
+        self._file: BinaryIO | None = None
+        self._process: Process | None = None
+        self._stderr = b""
+        self._started_or_ended = threading.Event()
+        self._tail = b""
+        self._awaited: set[bytes] = set()
+        self._seen = threading.Event()
+        self._write_error: OSError | None = None
+
+    def prepare(self, *, offloads: bool, unreachable: tuple[str, ...]) -> None:
+        """Close the ways out of the lab and set the interface's offloads; record what they are then.
+
+        ``tx off`` makes the kernel compute every checksum, so that both captures show real ones.
+        """
+        for family in ("-4", "-6"):
+            self.agent.run(["ip", family, "route", "flush", "exact", "default"])
+        for address in unreachable:
+            self.agent.run(["ip", "route", "replace", "unreachable", address])
+        if not offloads:
+            self.agent.run(["ethtool", "-K", INTERFACE, "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
+        self.offloads = _features(self.agent.run(["ethtool", "-k", INTERFACE]))
+
+    def start(self) -> None:
+        """Start tcpdump and return when it says that it listens."""
+        self._file = self.path.open("wb")
+        argv = ["tcpdump", "-i", INTERFACE, "-n", "-p", "-U", "-s", "0", "-B", "65536", "-Z", "root"]
+        argv += ["--time-stamp-precision=nano", "-w", "-"]
+        self._process = self.agent.start(argv, out=self._take, err=self._take_error, on_end=self._started_or_ended.set)
+        if not self._started_or_ended.wait(READY_TIMEOUT):
+            raise LabTimeout(
+                f"tcpdump on the {self.host} was not ready in {READY_TIMEOUT:g} s (awaited: 'listening on')",
+                last_output=self._stderr.decode(errors="replace"),
+            )
+        if self._process.ended.is_set():
+            raise self._died("before it captured anything")
+
+    def expect(self, sentinels: list[str]) -> None:
+        """Watch the capture for these sentinels; :meth:`wait_seen` then waits for all of them."""
+        self._awaited = {sentinel.encode() for sentinel in sentinels}
+
+    def wait_seen(self, timeout: float) -> bool:
+        """Wait until all sentinels are in the capture; False if they are not in ``timeout`` seconds."""
+        return self._seen.wait(timeout) and not self._awaited
+
+    def stop(self) -> None:
+        """End tcpdump, close the file and read the statistics that it prints."""
+        try:
+            if self._process is not None and not self._process.ended.is_set():
+                self._process.signal(signal.SIGINT)
+                if self._process.wait(STOP_TIMEOUT) is None:
+                    raise LabTimeout(f"tcpdump on the {self.host} did not end in {STOP_TIMEOUT:g} s after SIGINT")
+        finally:
+            if self._file is not None:
+                self._file.close()
+        text = self._stderr.decode(errors="replace")
+        self.statistics = {what: int(count) for count, what in _STATISTIC.findall(text)}
+
+    def problems(self, *, sentinel_seen: bool) -> list[str]:
+        """Say why this capture cannot be shown to be complete; empty when it is."""
+        found = []
+        if self._write_error is not None:
+            found.append(f"{self.host}: the capture could not be written: {self._write_error}")
+        if not sentinel_seen:
+            found.append(f"{self.host}: the sentinel sent after the last event is not in the capture")
+        found += [
+            f"{self.host}: tcpdump says that {self.statistics[where]} packets were {where}"
+            for where in ("dropped by kernel", "dropped by interface")
+            if self.statistics.get(where)
+        ]
+        if "captured" not in self.statistics:
+            found.append(f"{self.host}: tcpdump ended without its statistics")
+        return found
+
+    def died(self) -> LabError | None:
+        """Return an error if tcpdump ended by itself."""
+        if self._process is not None and self._process.ended.is_set():
+            return self._died("during the run")
+        return None
+
+    def _died(self, when: str) -> LabError:
+        ended = self._process.exit if self._process is not None else None
+        return LabError(
+            f"tcpdump on the {self.host} ended {when}",
+            state=str(ended) if ended else "its container is gone",
+            last_output=self._stderr.decode(errors="replace"),
+        )
+
+    def _take(self, data: bytes) -> None:
+        assert self._file is not None  # noqa: S101 - opened before the process starts
+        try:
+            self._file.write(data)
+            self._file.flush()
+        except OSError as error:
+            self._write_error = self._write_error or error
+        if self._awaited:
+            window = self._tail + data
+            self._awaited = {sentinel for sentinel in self._awaited if sentinel not in window}
+            if not self._awaited:
+                self._seen.set()
+            self._tail = window[-256:]
+
+    def _take_error(self, data: bytes) -> None:
+        self._stderr += data
+        if b"listening on" in self._stderr:
+            self._started_or_ended.set()
+
+
+def _features(listing: str) -> dict[str, str]:
+    """Parse `ethtool -k`: feature -> ``on`` or ``off``."""
+    features = {}
+    for line in listing.splitlines()[1:]:
+        name, _, value = line.partition(":")
+        features[name.strip()] = value.split()[0] if value.split() else ""
+    return features

@@ -1,0 +1,92 @@
+"""The run directory: where a run's artefacts are, from which everything can be worked out again later.
+
+``runs/<scenario>/<UTC time>-<id>/``; ``runs/<scenario>/latest`` is a relative symbolic link to the newest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from testbed.errors import BothendsError, UsageError
+
+RUNS = "runs"
+LATEST = "latest"
+MANIFEST = "manifest.json"
+RESULT = "result.json"
+
+
+class RunDirectory:
+    """One run's directory; ``run_id`` is the 8 hex digits at the end of its name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.path.name.rpartition("-")[2]
+
+    @property
+    def scenario(self) -> str:
+        """The scenario's name."""
+        return self.path.parent.name
+
+    @classmethod
+    def create(cls, root: Path, scenario: str, run_id: str) -> RunDirectory:
+        """Make the directory for a new run below ``root/runs``; BothendsError if that cannot be written."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        path = root / RUNS / scenario / f"{stamp}-{run_id}"
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise BothendsError(
+                f"cannot make the run directory {path}: {error.strerror}",
+                hint="free disk space, or choose another place with --runs DIRECTORY",
+            ) from error
+        return cls(path)
+
+    def point_latest(self) -> None:
+        """Make ``latest`` point here, atomically: of two runs that end at once, one wins whole."""
+        link = self.path.parent / LATEST
+        fresh = self.path.parent / f".{LATEST}-{self.run_id}"
+        fresh.symlink_to(self.path.name)
+        fresh.replace(link)
+
+    def file(self, name: str) -> Path:
+        """Return the path of one artefact."""
+        return self.path / name
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Write an artefact whole or not at all."""
+        fresh = self.path / f".{name}"
+        fresh.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        fresh.replace(self.path / name)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read an artefact; UsageError if it is not there or broken."""
+        path = self.path / name
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path} cannot be read: {error}", hint="is this a run directory?") from error
+        if not isinstance(value, dict):
+            raise UsageError(f"{path} holds no JSON object")
+        return value
+
+    def __str__(self) -> str:
+        """Return the path, relative to the current directory where it lies below it."""
+        relative = os.path.relpath(self.path)
+        return str(self.path) if relative.startswith("..") else relative
+
+
+def find(name: str, root: Path) -> RunDirectory | None:
+    """Find a run by directory, by id, or by ``<scenario>/latest``; None if there is none."""
+    for path in (Path(name), root / RUNS / name):
+        if path.is_dir() and (path.resolve() / MANIFEST).exists():
+            return RunDirectory(path.resolve())
+    found = sorted((root / RUNS).glob(f"*/*-{name}")) if name.isalnum() else []
+    return RunDirectory(found[0]) if len(found) == 1 else None
