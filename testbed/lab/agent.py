@@ -11,7 +11,7 @@ import os
 import signal
 import struct
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -170,8 +170,8 @@ class Agent:
         process.pid = pid
         return process
 
-    def run(self, argv: Sequence[str], timeout: float = ANSWER_TIMEOUT) -> str:
-        """Run a short helper to its end and return its standard output; LabError unless it exits with 0."""
+    def run(self, argv: Sequence[str], *, fine: Collection[int] = (0,), timeout: float = ANSWER_TIMEOUT) -> str:
+        """Run a short helper and return its standard output; LabError unless it exits with a ``fine`` status."""
         out: list[bytes] = []
         err: list[bytes] = []
         process = self.start(argv, out=out.append, err=err.append)
@@ -179,7 +179,7 @@ class Agent:
         if ended is None:
             process.signal(signal.SIGKILL)
             raise LabTimeout(f"`{' '.join(argv)}` in the {self.name} did not end in {timeout:g} s")
-        if ended.status != 0:
+        if ended.status not in fine:
             raise LabError(
                 f"`{' '.join(argv)}` in the {self.name} failed",
                 state=str(ended),

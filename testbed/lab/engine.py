@@ -17,6 +17,8 @@ TOOLS_DIRECTORY = "/opt/bothends"
 """Where every host and tap finds agent, actor and probe."""
 LOG_DIRECTORY = "/run/bothends"
 """A memory file system in every host, writable by all, where the probe leaves its logs."""
+PROBE_ENVIRONMENT = {"LD_PRELOAD": f"{TOOLS_DIRECTORY}/libprobe.so", "BOTHENDS_LOG_DIR": LOG_DIRECTORY}
+"""What makes a program observed."""
 INTERFACE = "eth0"
 
 
@@ -26,6 +28,7 @@ class HostSpec:
 
     image: str
     sysctls: Mapping[str, str]
+    congestion_control: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from testbed import model
 from testbed.errors import LabError
 from testbed.lab import tcp_table
 from testbed.lab.agent import Agent, AgentRefused
-from testbed.lab.engine import LOG_DIRECTORY, LiveLab, Progress
+from testbed.lab.engine import LOG_DIRECTORY, LabSpec, LiveLab, Progress
 from testbed.lab.program import Event, ProgramSpec, Ready, RunningProgram
 from testbed.lab.tap import SENTINEL_PREFIX, Tap
 from testbed.model import HOSTS, Host, peer_of
@@ -53,8 +53,9 @@ class Collected:
 class Session:
     """One run in a live lab; artefacts go to ``directory`` as they arise."""
 
-    def __init__(self, live: LiveLab, directory: Path, progress: Progress) -> None:
+    def __init__(self, live: LiveLab, spec: LabSpec, directory: Path, progress: Progress) -> None:
         self.live = live
+        self._spec = spec
         self.collected = Collected()
         self._directory = directory
         self._progress = progress
@@ -69,7 +70,9 @@ class Session:
             list(pool.map(lambda tap: self._start_tap(tap, offloads=offloads), self._taps.values()))
 
     def _start_tap(self, tap: Tap, *, offloads: bool) -> None:
-        tap.prepare(offloads=offloads, unreachable=self.live.unreachable)
+        tap.close_ways_out(self.live.unreachable)
+        tap.set_congestion_control(self._spec.hosts[tap.host].congestion_control, self._spec.ip)
+        tap.set_offloads(on=offloads)
         tap.start()
 
     # Programs
@@ -287,7 +290,8 @@ def _is_bound(agent: Agent, ready: Ready) -> bool:
 
 def _sysctls(tap: Agent) -> dict[str, str]:
     """Read a network namespace's settings through its tap, which shares it."""
-    listing = tap.run(["grep", "-rs", "", "/proc/sys/net/core", "/proc/sys/net/ipv4"])
+    # Some files can only be written; grep passes over them and then exits with 2.
+    listing = tap.run(["grep", "-rs", "", "/proc/sys/net/core", "/proc/sys/net/ipv4"], fine=(0, 2))
     settings = {}
     for line in listing.splitlines():
         path, _, value = line.partition(":")

@@ -15,6 +15,8 @@ from testbed.model import Host
 
 READY_TIMEOUT = 15.0
 STOP_TIMEOUT = 10.0
+BUFFER_KIB = "131072"
+"""tcpdump's kernel buffer. With offloads off libpcap's slots are as large as the MTU: 80,000 packets."""
 SENTINEL_PREFIX = "BOTHENDS-SENTINEL"
 _STATISTIC = re.compile(
     r"^(\d+) packets? (captured|received by filter|dropped by kernel|dropped by interface)", re.MULTILINE
@@ -33,30 +35,43 @@ class Tap:
         self._file: BinaryIO | None = None
         self._process: Process | None = None
         self._stderr = b""
+        self._told_to_end = False
         self._started_or_ended = threading.Event()
         self._tail = b""
         self._awaited: set[bytes] = set()
         self._seen = threading.Event()
         self._write_error: OSError | None = None
 
-    def prepare(self, *, offloads: bool, unreachable: tuple[str, ...]) -> None:
-        """Close the ways out of the lab and set the interface's offloads; record what they are then.
-
-        ``tx off`` makes the kernel compute every checksum, so that both captures show real ones.
-        """
+    def close_ways_out(self, unreachable: tuple[str, ...]) -> None:
+        """Leave no route but the link's own, and none to the engine's machine."""
         for family in ("-4", "-6"):
             self.agent.run(["ip", family, "route", "flush", "exact", "default"])
         for address in unreachable:
             self.agent.run(["ip", "route", "replace", "unreachable", address])
-        if not offloads:
+
+    def set_congestion_control(self, name: str, ip: int) -> None:
+        """Make every connection over the link use one congestion control, whatever the machine's default is."""
+        listed = self.agent.run(["ip", f"-{ip}", "route", "show", "scope", "link", "dev", INTERFACE])
+        for line in listed.splitlines():
+            if not line.startswith("fe80:"):
+                argv = ["ip", f"-{ip}", "route", "replace", *line.split(), "dev", INTERFACE, "congctl", name]
+                self.agent.run(argv)
+
+    def set_offloads(self, *, on: bool) -> None:
+        """Leave the interface's offloads on, or turn them off; record what they are then.
+
+        ``tx off`` makes the kernel compute every checksum, so that both captures show real ones.
+        """
+        if not on:
             self.agent.run(["ethtool", "-K", INTERFACE, "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
         self.offloads = _features(self.agent.run(["ethtool", "-k", INTERFACE]))
 
     def start(self) -> None:
         """Start tcpdump and return when it says that it listens."""
         self._file = self.path.open("wb")
-        argv = ["tcpdump", "-i", INTERFACE, "-n", "-p", "-U", "-s", "0", "-B", "65536", "-Z", "root"]
-        argv += ["--time-stamp-precision=nano", "-w", "-"]
+        # Immediate mode: without it packets wait in the kernel for up to a second, and so would every run.
+        argv = ["tcpdump", "-i", INTERFACE, "-n", "-p", "-U", "-s", "0", "-B", BUFFER_KIB, "-Z", "root"]
+        argv += ["--immediate-mode", "--time-stamp-precision=nano", "-w", "-"]
         self._process = self.agent.start(argv, out=self._take, err=self._take_error, on_end=self._started_or_ended.set)
         if not self._started_or_ended.wait(READY_TIMEOUT):
             raise LabTimeout(
@@ -78,6 +93,7 @@ class Tap:
         """End tcpdump, close the file and read the statistics that it prints."""
         try:
             if self._process is not None and not self._process.ended.is_set():
+                self._told_to_end = True
                 self._process.signal(signal.SIGINT)
                 if self._process.wait(STOP_TIMEOUT) is None:
                     raise LabTimeout(f"tcpdump on the {self.host} did not end in {STOP_TIMEOUT:g} s after SIGINT")
@@ -105,7 +121,7 @@ class Tap:
 
     def died(self) -> LabError | None:
         """Return an error if tcpdump ended by itself."""
-        if self._process is not None and self._process.ended.is_set():
+        if self._process is not None and self._process.ended.is_set() and not self._told_to_end:
             return self._died("during the run")
         return None
 

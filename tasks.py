@@ -1,0 +1,211 @@
+"""Tasks: parse, call one function, print, exit code. ``invoke --list`` shows them, ``invoke --help TASK`` explains.
+
+Exit codes: 0 pass, 1 fail, 2 bad use or bad scenario, 3 inconclusive or infrastructure failure, 4 unsupported here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from invoke import Context, Exit, task
+from invoke.parser.parser import ParseMachine
+
+from testbed.errors import BothendsError
+
+ROOT = Path(__file__).parent
+
+
+def _take_words(machine: ParseMachine, token: str) -> None:
+    """Let a positional list argument take every word that is no flag, flag's value or task: `invoke run A B C`.
+
+    Invoke's parser (up to 3.0) knows only positional arguments of one word and refuses the second.
+    """
+    context = machine.context
+    words = next((argument for argument in context.positional_args if argument.kind is list), None) if context else None
+    if words is None or token.startswith("-") or machine.waiting_for_flag_value or token in machine.contexts:
+        _invokes_own_handle(machine, token)
+    else:
+        words.value = token
+
+
+_invokes_own_handle = ParseMachine.handle
+ParseMachine.handle = _take_words  # type: ignore[method-assign, assignment]
+
+
+def _told(function: Callable[..., int]) -> Callable[..., None]:
+    """Print our errors as people read them, and end with the right exit code."""
+
+    @wraps(function)
+    def told(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - invoke passes whatever the task declares
+        try:
+            code = function(*args, **kwargs)
+        except BothendsError as error:
+            sys.stdout.flush()
+            sys.stderr.write(f"{error}\n")
+            code = error.exit_code
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted\n")
+            code = 3
+        if code:
+            raise Exit(code=code)
+
+    return told
+
+
+@task(
+    positional=["scenarios"],
+    iterable=["scenarios"],
+    help={
+        "scenarios": "names from scenarios/ (`invoke list`), or paths of YAML files; several are run in turn",
+        "runs": "directory in which runs/ is made (default: here)",
+        "json": "print one JSON object a run (result.json) instead of the summary",
+        "quiet": "no progress on standard error",
+    },
+)
+@_told
+def run(_: Context, scenarios: list[str], runs: str = ".", json: bool = False, quiet: bool = False) -> int:
+    """Run scenarios: lab up, programs, both captures joined, lab down, summary. Leaves runs/<scenario>/<time>-<id>/."""
+    from testbed import commands
+
+    return commands.run(scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet)
+
+
+@task(name="list", help={"json": "print JSON"})
+@_told
+def list_(_: Context, json: bool = False) -> int:
+    """List the scenarios: name, summary, tags."""
+    from testbed import commands
+
+    return commands.list_scenarios(ROOT, as_json=json)
+
+
+@task(
+    help={
+        "what": "a scenario's name or path, or a run: its directory, its id, or SCENARIO/latest",
+        "runs": "directory that holds runs/ (default: here)",
+        "json": "print JSON",
+    }
+)
+@_told
+def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
+    """Show a scenario, or the summary of a run worked out again from its directory."""
+    from testbed import commands
+
+    return commands.show(what, catalogue=ROOT, runs=Path(runs), as_json=json)
+
+
+@task(help={"json": "print JSON"})
+@_told
+def doctor(_: Context, json: bool = False) -> int:
+    """Say what works here, what is missing, and what to do."""
+    from testbed import commands
+
+    return commands.doctor(as_json=json)
+
+
+@task(help={"json": "print JSON", "check": "only say what is there; make nothing"})
+@_told
+def images(_: Context, json: bool = False, check: bool = False) -> int:
+    """Make all images that are missing, and say what is there."""
+    from testbed import commands
+
+    return commands.images(as_json=json, check=check)
+
+
+@task(help={"scenario": "name or path; its programs are not started", "runs": "directory in which runs/ is made"})
+@_told
+def up(_: Context, scenario: str, runs: str = ".") -> int:
+    """Bring a scenario's lab up to play in by hand, both taps running; `shell` goes in, `down` ends it."""
+    from testbed import commands
+
+    return commands.up(scenario, catalogue=ROOT, runs=Path(runs))
+
+
+@task(
+    help={
+        "host": "client or server",
+        "lab": "the lab's id, if several are up",
+        "command": "run this with `sh -c` instead of a shell",
+        "runs": "directory that holds runs/",
+    }
+)
+@_told
+def shell(_: Context, host: str, lab: str = "", command: str = "", runs: str = ".") -> int:
+    """Open a shell in a host of the lab that is up. What you start there is observed."""
+    from testbed import commands
+
+    return commands.shell(host, lab=lab, command=command, runs=Path(runs))
+
+
+@task(help={"lab": "the lab's id, if several are up", "runs": "directory that holds runs/", "json": "print JSON"})
+@_told
+def down(_: Context, lab: str = "", runs: str = ".", json: bool = False) -> int:
+    """End the lab that is up and show what both ends saw."""
+    from testbed import commands
+
+    return commands.down(lab=lab, runs=Path(runs), as_json=json)
+
+
+@task(
+    help={
+        "images": "also remove images of ours that are out of date",
+        "foreign": "also remove what belongs to runs of other machines on the same engine",
+    }
+)
+@_told
+def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
+    """Remove everything of ours that runs have left behind, and nothing else."""
+    from testbed import commands
+
+    return commands.clean(stale_images=images, foreign=foreign)
+
+
+@task(
+    help={
+        "unit": "only the tests that need no Docker Engine",
+        "select": "pytest's -k expression",
+        "jobs": "lab tests at the same time (default 1)",
+    }
+)
+@_told
+def test(context: Context, unit: bool = False, select: str = "", jobs: int = 1) -> int:
+    """Run the tests: unit and native, then on the real engine."""
+    command = [sys.executable, "-m", "pytest"]
+    command += ["tests/unit", "tests/native"] if unit else ["tests"]
+    command += ["-k", select] if select else []
+    command += ["-n", str(jobs)] if jobs > 1 else []
+    return _command(context, command)
+
+
+@task(help={"fix": "also mend what can be mended"})
+@_told
+def lint(context: Context, fix: bool = False) -> int:
+    """Check style, formatting, types, and that generated files are current."""
+    python = [sys.executable, "-m"]
+    return max(
+        _command(context, [*python, "ruff", "check", *(["--fix"] if fix else [])]),
+        _command(context, [*python, "ruff", "format", *([] if fix else ["--check"])]),
+        _command(context, [*python, "mypy"]),
+        _command(context, [*python, "testbed.scenario.schema", *([] if fix else ["--check"])]),
+    )
+
+
+@task(help={"repeat": "how often each side is measured", "json": "print JSON"})
+@_told
+def bench(_: Context, repeat: int = 7, json: bool = False) -> int:
+    """Measure a whole run against a bare script that makes the same lab; fails above a ratio of 1.5."""
+    from testbed import bench as benchmark
+
+    return benchmark.main(repeat=repeat, as_json=json)
+
+
+def _command(context: Context, argv: list[str]) -> int:
+    """Run a developer's tool here, its output passed through; return its exit code."""
+    import subprocess
+
+    del context  # invoke's own runner takes a shell string; ours is a list
+    return subprocess.run(argv, cwd=ROOT, check=False).returncode

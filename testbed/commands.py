@@ -1,0 +1,259 @@
+"""What the tasks do, one function each: call the parts, print for people or as JSON, return the exit code."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from testbed.errors import BothendsError, UsageError
+from testbed.model import HOSTS, Analysis, Host
+from testbed.rundir import RUNS, RunDirectory
+from testbed.rundir import find as find_run
+
+if TYPE_CHECKING:
+    from testbed.run import Finished
+
+
+def run(names: Sequence[str], *, catalogue: Path, runs: Path, as_json: bool, quiet: bool) -> int:
+    """Run scenarios in turn; the worst outcome's exit code (fail, then inconclusive, then unsupported)."""
+    from testbed.scenario.catalogue import find
+    from testbed.scenario.load import load
+
+    if not names:
+        raise UsageError("no scenario is named", hint="`invoke list` shows them")
+    scenarios = [load(find(name, catalogue)) for name in names]
+    codes = []
+    for scenario in scenarios:
+        with _progress(quiet=quiet) as progress, _terminable():
+            code = _run_one(scenario, runs, progress, as_json=as_json, last=len(scenarios) == 1)
+        codes.append(code)
+    return next((code for code in (1, 3, 4) if code in codes), 0)
+
+
+def _run_one(scenario: Any, runs: Path, progress: Any, *, as_json: bool, last: bool) -> int:  # noqa: ANN401
+    from testbed.lab.docker_engine import DockerEngine, connect
+    from testbed.run import run as run_scenario
+
+    try:
+        client = connect()
+        finished: Finished = run_scenario(
+            scenario, root=runs, make_engine=lambda told: DockerEngine(client, told), progress=progress
+        )
+    except BothendsError as error:
+        if last:
+            raise
+        sys.stderr.write(f"{scenario.name}: {error}\n")
+        return error.exit_code
+    _show_run(finished.directory, finished.analysis, finished.result, as_json=as_json)
+    return finished.analysis.outcome.exit_code
+
+
+def _show_run(directory: RunDirectory, analysis: Analysis, result: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        _print_json(result)
+        return
+    from rich.console import Console
+
+    from testbed.evaluate import meta
+    from testbed.report.summary import render
+
+    render(analysis, meta(directory), Console())
+
+
+def list_scenarios(catalogue: Path, *, as_json: bool) -> int:
+    """Print the catalogue."""
+    from testbed.scenario.catalogue import all_scenarios
+    from testbed.scenario.load import load
+
+    scenarios = [load(path) for path in all_scenarios(catalogue)]
+    if as_json:
+        _print_json([{"name": s.name, "summary": s.summary, "tags": list(s.tags)} for s in scenarios])
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("scenario", "summary", "tags"):
+        table.add_column(heading)
+    for scenario in scenarios:
+        table.add_row(scenario.name, scenario.summary, " ".join(scenario.tags))
+    Console().print(table, markup=False)
+    return 0
+
+
+def show(what: str, *, catalogue: Path, runs: Path, as_json: bool) -> int:
+    """Print a run's summary worked out again, or a scenario's source."""
+    from testbed.evaluate import evaluate, meta
+    from testbed.scenario.catalogue import find
+    from testbed.scenario.load import load
+
+    directory = find_run(what, runs)
+    if directory is not None:
+        from testbed.report.result_json import to_json
+
+        analysis = evaluate(directory)
+        _show_run(directory, analysis, to_json(analysis, meta(directory)), as_json=as_json)
+        return analysis.outcome.exit_code
+    scenario = load(find(what, catalogue))
+    if as_json:
+        _print_json({"name": scenario.name, "path": str(scenario.path), "source": scenario.source})
+        return 0
+    sys.stdout.write(f"# {scenario.path}\n{scenario.source}")
+    latest = runs / RUNS / scenario.name / "latest"
+    if latest.exists():
+        sys.stdout.write(f"# last run: `invoke show {scenario.name}/latest`\n")
+    return 0
+
+
+def doctor(*, as_json: bool) -> int:
+    """Print the findings; 0 if everything needed works, else 4."""
+    from testbed.lab.doctor import examine
+
+    found = []
+    for finding in examine():
+        found.append(finding)
+        if not as_json:
+            sign = {True: "ok     ", False: "MISSING", None: "-      "}[finding.works]
+            todo = f"  -> {finding.to_do}" if finding.to_do and not finding.works else ""
+            sys.stdout.write(f"{sign} {finding.what:<27} {finding.detail}{todo}\n")
+    if as_json:
+        _print_json([asdict(finding) for finding in found])
+    return 4 if any(finding.needed and finding.works is False for finding in found) else 0
+
+
+def images(*, as_json: bool, check: bool) -> int:
+    """Make what is missing (unless ``check``) and print what is there; 4 if something is missing then."""
+    from testbed.lab import images as lab_images
+    from testbed.lab.docker_engine import connect
+
+    client = connect()
+    if not check:
+        with _progress(quiet=False) as progress:
+            ids = lab_images.ensure(client, lab_images.NAMES, progress)
+            lab_images.ensure_tools_volume(client, ids["tools"], progress)
+    found = lab_images.status(client)
+    if as_json:
+        _print_json([asdict(image) for image in found])
+    else:
+        for image in found:
+            size = f"{(image.size or 0) / 1e6:6.0f} MB" if image.id else "  missing"
+            stale = f"  ({len(image.stale)} out of date: `invoke clean --images`)" if image.stale else ""
+            sys.stdout.write(f"{image.name:<12} {size}  {image.tag}{stale}\n")
+    return 4 if any(image.id is None for image in found) else 0
+
+
+def up(name: str, *, catalogue: Path, runs: Path) -> int:
+    """Bring a lab up and say how to use it."""
+    from testbed import keeper
+    from testbed.scenario.catalogue import find
+    from testbed.scenario.load import load
+
+    path = find(name, catalogue)
+    load(path)  # a broken scenario is told here, not by the keeper
+    lab = keeper.up(path.resolve(), runs.resolve())
+    hosts = ", ".join(f"{host} {lab.addresses[host]}" for host in HOSTS)
+    sys.stdout.write(
+        f"lab {lab.run_id} is up: {hosts}\n"
+        f"captures grow in {lab.directory}\n"
+        "`invoke shell client`, `invoke shell server`; `invoke down` ends it and shows what both ends saw\n"
+    )
+    return 0
+
+
+def shell(host: str, *, lab: str, command: str, runs: Path) -> int:
+    """Open a shell in a host of a lab that is up; the shell's exit status does not become ours."""
+    from testbed import keeper
+    from testbed.lab.docker_engine import connect
+    from testbed.lab.docker_shell import SHELL
+    from testbed.lab.docker_shell import shell as open_shell
+
+    if host not in HOSTS:
+        raise UsageError(f"there is no host `{host}`", hint="client or server")
+    chosen: Host = "client" if host == "client" else "server"
+    kept = keeper.only(runs, lab or None)
+    open_shell(connect(), kept.run_id, chosen, ("sh", "-c", command) if command else SHELL)
+    return 0
+
+
+def down(*, lab: str, runs: Path, as_json: bool) -> int:
+    """End a lab that is up and show its summary."""
+    from testbed import keeper
+    from testbed.evaluate import evaluate, meta
+    from testbed.report.result_json import to_json
+
+    directory = keeper.down(keeper.only(runs, lab or None))
+    analysis = evaluate(directory)
+    _show_run(directory, analysis, to_json(analysis, meta(directory)), as_json=as_json)
+    return analysis.outcome.exit_code
+
+
+def clean(*, stale_images: bool, foreign: bool) -> int:
+    """Remove what is left; 3 if something could not be removed."""
+    from testbed.lab.clean import clean as clean_engine
+    from testbed.lab.docker_engine import connect
+
+    client = connect()
+    remains = clean_engine(client, foreign_too=foreign)
+    for removed in remains.removed:
+        sys.stdout.write(f"removed {removed}\n")
+    if stale_images:
+        from testbed.lab.images import remove_stale
+
+        with _progress(quiet=False) as progress:
+            stale = remove_stale(client, progress)
+        for image in stale.removed:
+            sys.stdout.write(f"removed {image}\n")
+    if remains.alive:
+        sys.stdout.write(f"left alone, still running: {', '.join(sorted(remains.alive))}\n")
+    if remains.foreign:
+        sys.stdout.write(f"left alone, of another machine (--foreign removes): {', '.join(sorted(remains.foreign))}\n")
+    for failure in remains.failed:
+        sys.stderr.write(f"{failure}\n")
+    if not remains.removed and not remains.failed:
+        sys.stdout.write("nothing of ours was left behind\n")
+    return 3 if remains.failed else 0
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Any]:
+    """Yield a function that shows what is going on: one changing line on a terminal, plain lines elsewhere."""
+    if quiet:
+        yield lambda _: None
+        return
+    if not sys.stderr.isatty():
+        yield lambda text: sys.stderr.write(f"{text}\n")
+        return
+
+    def show_line(text: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{text[:100]}")
+        sys.stderr.flush()
+
+    try:
+        yield show_line
+    finally:
+        sys.stderr.write("\r\x1b[K")
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat SIGTERM (a cancelled CI job) like Ctrl-C: the lab is removed, what was captured is kept."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_json(value: Any) -> None:  # noqa: ANN401 - anything JSON can hold
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,108 @@
+"""From a run directory to its meaning: everything right of the seam, possible again at any later time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from testbed import manifest as manifests
+from testbed.errors import CaptureError
+from testbed.model import HOSTS, Analysis, Host, Inputs, Joined
+from testbed.rundir import MANIFEST, RESULT, RunDirectory
+
+if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenario is given
+    from testbed.scenario.model import Scenario
+
+OUTPUT_SHOWN = 1 << 20
+SCENARIO_COPY = "scenario.yaml"
+
+
+def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analysis:
+    """Analyse the artefacts in a run directory. Raises UsageError where it is none.
+
+    ``scenario`` saves reading the directory's own copy again.
+    """
+    from testbed.analysis.analyse import analyse
+    from testbed.observe.calls import read_jsonl
+
+    manifest = directory.read_json(MANIFEST)
+    if scenario is None:
+        from testbed.scenario.load import load
+
+        scenario = load(directory.file(SCENARIO_COPY), name=manifest["scenario"]["name"])
+    incomplete = list(manifest["incomplete"])
+    if manifest["error"]:
+        incomplete.append(f"the run was cut short: {manifest['error'].splitlines()[0]}")
+    calls = {}
+    for host in HOSTS:
+        path = directory.file(f"{host}.calls.jsonl")
+        if path.exists():
+            with path.open(encoding="utf-8") as lines:
+                calls[host] = tuple(read_jsonl(lines))
+        else:
+            calls[host] = ()
+    return analyse(
+        Inputs(
+            joined=_join(directory, manifest, incomplete),
+            calls=calls,
+            observed={host: manifest["hosts"][host]["observer"] for host in HOSTS},
+            programs=manifests.programs(manifest),
+            output={host: _output(directory, host) for host in HOSTS},
+            incomplete=tuple(incomplete),
+            failures=tuple(manifest["failures"]),
+        ),
+        () if manifest["scenario"]["by_hand"] else scenario.expect,
+    )
+
+
+def write_result(directory: RunDirectory, analysis: Analysis) -> dict[str, Any]:
+    """Write ``result.json`` and return what it holds."""
+    from testbed.report.result_json import to_json
+
+    result = to_json(analysis, meta(directory))
+    directory.write_json(RESULT, result)
+    return result
+
+
+def meta(directory: RunDirectory) -> dict[str, Any]:
+    """Return what reports say of a run besides its analysis."""
+    manifest = directory.read_json(MANIFEST)
+    return {
+        "scenario": manifest["scenario"]["name"],
+        "summary": manifest["scenario"]["summary"],
+        "run_id": manifest["run"],
+        "engine": manifest["engine"].get("name", ""),
+        "directory": str(directory),
+        "started": manifest["started"],
+        "notes": manifest["notes"],
+    }
+
+
+def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[str]) -> Joined:
+    from testbed.analysis.join import join
+    from testbed.capture import read
+
+    addresses = {host: manifest["hosts"][host]["address"] for host in HOSTS}
+    captures = {}
+    for host in HOSTS:
+        path = directory.file(f"{host}.pcap")
+        if addresses[host] is None or not path.exists() or path.stat().st_size == 0:
+            incomplete.append(f"{host}: there is no capture")
+            continue
+        try:
+            captures[host] = read(path)
+        except CaptureError as error:
+            incomplete.append(f"{host}: {error.what}")
+            continue
+        if captures[host].partial:
+            incomplete.append(f"{host}: {captures[host].partial}")
+    if len(captures) < len(HOSTS):
+        return Joined((), (), dict.fromkeys(HOSTS, 0), {host: {} for host in HOSTS})
+    return join(captures["client"], captures["server"], {host: [addresses[host]] for host in HOSTS})
+
+
+def _output(directory: RunDirectory, host: Host) -> str:
+    path = directory.file(f"{host}.out")
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        return file.read(OUTPUT_SHOWN).decode(errors="replace")

@@ -1,0 +1,153 @@
+"""A lab to play in by hand: a process of its own holds it, with both taps running, until it is told to end.
+
+``invoke up`` starts it, ``invoke down`` ends it (SIGTERM) and shows what was captured: a by-hand lab leaves a run
+directory like any run. Where the keepers are is in ``runs/.labs/<run id>.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from testbed.errors import BothendsError, LabError, LabTimeout, UsageError
+from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
+from testbed.lab.identity import is_alive, owner
+from testbed.lab.session import Session
+from testbed.model import Analysis, Host
+from testbed.run import lab_spec, write_artefacts
+from testbed.rundir import RUNS, RunDirectory
+from testbed.scenario.load import load
+
+DOWN_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLab:
+    """A lab that is up: its keeper as :func:`testbed.lab.identity.owner` names it, and its run directory."""
+
+    run_id: str
+    scenario: str
+    directory: str
+    keeper: str
+    pid: int
+    addresses: dict[Host, str]
+
+
+def up(scenario: Path, root: Path) -> KeptLab:
+    """Start a keeper and wait until its lab is up. Its progress goes to standard error."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "testbed.keeper", str(scenario), str(root)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        cwd=Path(__file__).parents[1],
+        text=True,
+    ) as keeper:
+        assert keeper.stdout is not None  # noqa: S101 - a pipe was asked for
+        line = keeper.stdout.readline()
+        if not line:
+            keeper.wait(DOWN_TIMEOUT)
+            raise LabError("the lab did not come up", state=f"its keeper ended with {keeper.returncode}")
+        keeper.returncode = 0  # it lives on; do not wait for it
+        return KeptLab(**json.loads(line))
+
+
+def kept(root: Path) -> list[KeptLab]:
+    """Return the labs that are up, forgetting those whose keeper is gone."""
+    found = []
+    for path in sorted((root / RUNS / ".labs").glob("*.json")):
+        lab = KeptLab(**json.loads(path.read_text(encoding="utf-8")))
+        if is_alive(lab.keeper):
+            found.append(lab)
+        else:
+            path.unlink(missing_ok=True)
+    return found
+
+
+def only(root: Path, run_id: str | None) -> KeptLab:
+    """Return the one lab that is up, or the one with this id; UsageError if that is not one."""
+    labs = [lab for lab in kept(root) if run_id is None or lab.run_id == run_id]
+    if len(labs) == 1:
+        return labs[0]
+    names = ", ".join(f"{lab.run_id} ({lab.scenario})" for lab in kept(root)) or "none"
+    raise UsageError(f"{'several labs are' if labs else 'no such lab is'} up: {names}", hint="`invoke up SCENARIO`")
+
+
+def down(lab: KeptLab) -> RunDirectory:
+    """End a lab; return its run directory once everything is written and removed."""
+    os.kill(lab.pid, signal.SIGTERM)
+    deadline = time.monotonic() + DOWN_TIMEOUT
+    while is_alive(lab.keeper):
+        if time.monotonic() > deadline:
+            raise LabTimeout(f"the keeper of lab {lab.run_id} (process {lab.pid}) did not end in {DOWN_TIMEOUT:g} s")
+        time.sleep(0.02)
+    return RunDirectory(Path(lab.directory))
+
+
+def _keep(scenario_path: Path, root: Path) -> None:
+    """Be the keeper: lab up, say so on standard output, wait, and end like a run."""
+    from testbed.lab.docker_engine import DockerEngine, connect
+
+    def progress(text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+
+    scenario = load(scenario_path)
+    spec = lab_spec(scenario)
+    over = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        over.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    directory = RunDirectory.create(root, scenario.name, spec.run_id)
+    directory.file(SCENARIO_COPY).write_text(scenario.source, encoding="utf-8")
+    started = datetime.now(UTC)
+    note = root / RUNS / ".labs" / f"{spec.run_id}.json"
+    with DockerEngine(connect(), progress) as engine:
+        live = engine.bring_up(spec)
+        session = Session(live, spec, directory.path, progress)
+        session.start_taps(offloads=scenario.offloads)
+        lab = KeptLab(spec.run_id, scenario.name, str(directory.path), owner(), os.getpid(), {**live.addresses})
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(asdict(lab)), encoding="utf-8")
+        sys.stdout.write(json.dumps(asdict(lab)) + "\n")
+        sys.stdout.flush()
+        _leave_terminal()
+        try:
+            while not over.wait(1.0) and not any(agent.gone.is_set() for agent in live.hosts.values()):
+                pass
+            session.settle()
+            session.prove()
+            session.collect()
+        finally:
+            write_artefacts(scenario, spec, directory, started, live, session.collected, "", by_hand=True)
+            note.unlink(missing_ok=True)
+    analysis: Analysis = evaluate(directory, scenario)
+    write_result(directory, analysis)
+    directory.point_latest()
+
+
+def _leave_terminal() -> None:
+    """Let go of the caller's standard output and error, so that it can end."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+
+
+if __name__ == "__main__":
+    try:
+        _keep(Path(sys.argv[1]), Path(sys.argv[2]))
+    except BothendsError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)

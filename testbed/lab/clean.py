@@ -1,0 +1,74 @@
+"""Remove what runs have left on an engine: only what carries our label, and only where its runner is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import docker
+import docker.errors
+
+from testbed.errors import EngineError
+from testbed.lab.docker_errors import translate
+from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, is_alive
+
+
+@dataclass(slots=True)
+class Remains:
+    """What was found. ``removed`` and ``failed`` are descriptions; ``alive`` and ``foreign`` are run ids left alone.
+
+    ``foreign`` runs belong to another machine that uses the same engine; whether they live cannot be seen here.
+    """
+
+    removed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    alive: set[str] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
+
+
+def clean(client: docker.DockerClient, *, foreign_too: bool = False) -> Remains:
+    """Remove containers, networks and volumes of runs whose runner is gone."""
+    api: docker.APIClient = client.api
+    remains = Remains()
+    only_ours = {"label": RUN_LABEL}
+    with translate("list what runs have left"):
+        containers = api.containers(all=True, filters=only_ours)
+        networks = api.networks(filters=only_ours)
+        volumes = api.volumes(filters=only_ours)["Volumes"] or []
+    for container in containers:
+        if _is_abandoned(container["Labels"], remains, foreign_too=foreign_too):
+            name = f"container {container['Names'][0].lstrip('/')}"
+            _remove(remains, name, lambda c=container: api.remove_container(c["Id"], force=True, v=True))
+    for network in networks:
+        if _is_abandoned(network["Labels"], remains, foreign_too=foreign_too):
+            _remove(remains, f"network {network['Name']}", lambda n=network: api.remove_network(n["Id"]))
+    for volume in volumes:
+        if _is_abandoned(volume["Labels"], remains, foreign_too=foreign_too):
+            _remove(remains, f"volume {volume['Name']}", lambda v=volume: api.remove_volume(v["Name"]))
+    return remains
+
+
+def _is_abandoned(labels: Mapping[str, str], remains: Remains, *, foreign_too: bool) -> bool:
+    alive = is_alive(labels.get(OWNER_LABEL, ""))
+    run = labels[RUN_LABEL]
+    if alive:
+        remains.alive.add(run)
+        return False
+    if alive is None and not foreign_too:
+        remains.foreign.add(run)
+        return False
+    return True
+
+
+def _remove(remains: Remains, name: str, remove: Any) -> None:  # noqa: ANN401 - the SDK's calls return all sorts
+    try:
+        with translate(f"remove {name}"):
+            try:
+                remove()
+            except docker.errors.NotFound:
+                return  # it went by itself meanwhile
+    except EngineError as error:
+        remains.failed.append(error.what)
+    else:
+        remains.removed.append(name)

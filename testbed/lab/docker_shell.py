@@ -1,0 +1,93 @@
+"""An interactive shell in a host of a lab that is up: the caller's terminal joined to the engine's exec stream."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import docker
+
+from testbed.lab.docker_errors import translate
+from testbed.lab.engine import PROBE_ENVIRONMENT, TOOLS_DIRECTORY
+from testbed.lab.identity import ROLE_LABEL, RUN_LABEL
+from testbed.model import Host
+
+SHELL = ("sh", "-c", "command -v bash >/dev/null && exec bash; exec sh")
+
+
+def shell(client: docker.DockerClient, run_id: str, host: Host, argv: tuple[str, ...] = SHELL) -> int:
+    """Run a command on a terminal in a host; return its exit status.
+
+    What is started there is observed by the probe like a scenario's programs. Standard input need not be a terminal.
+    """
+    api: docker.APIClient = client.api
+    on_terminal = sys.stdin.isatty()
+    with translate(f"open a shell in the {host} host"):
+        filters = {"label": [f"{RUN_LABEL}={run_id}", f"{ROLE_LABEL}={host}"]}
+        container = api.containers(filters=filters)[0]["Id"]
+        made = api.exec_create(
+            container,
+            list(argv),
+            stdin=True,
+            tty=on_terminal,
+            environment={
+                **PROBE_ENVIRONMENT,
+                "PATH": f"{TOOLS_DIRECTORY}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "TERM": os.environ.get("TERM", "dumb"),
+                "PS1": f"{host}# ",
+            },
+        )["Id"]
+        attached: Any = api.exec_start(made, tty=True, socket=True)
+        stream = getattr(attached, "_sock", attached)
+        stream.settimeout(None)
+
+    def resize(_signal: int = 0, _frame: FrameType | None = None) -> None:
+        size = shutil.get_terminal_size()
+        with contextlib.suppress(docker.errors.APIError):  # it may have ended already
+            api.exec_resize(made, height=size.lines, width=size.columns)
+
+    with _raw_terminal() if on_terminal else contextlib.nullcontext():
+        if on_terminal:
+            resize()
+            signal.signal(signal.SIGWINCH, resize)
+        _copy(stream)
+    with translate("ask how the shell ended"):
+        return int(api.exec_inspect(made)["ExitCode"] or 0)
+
+
+@contextlib.contextmanager
+def _raw_terminal() -> Iterator[None]:
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        tty.setraw(sys.stdin)
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _copy(stream: Any) -> None:  # noqa: ANN401 - a socket or one of the SDK's stand-ins
+    """Copy both ways until the far end closes."""
+    sources = [stream, sys.stdin]
+    while True:
+        readable, _, _ = select.select(sources, [], [])
+        if sys.stdin in readable:
+            typed = os.read(sys.stdin.fileno(), 4096)
+            if typed:
+                stream.sendall(typed)
+            else:
+                sources.remove(sys.stdin)
+                stream.shutdown(1)
+        if stream in readable:
+            printed = stream.recv(65536)
+            if not printed:
+                return
+            os.write(sys.stdout.fileno(), printed)

@@ -1,0 +1,282 @@
+"""The images and the tools volume that a lab needs: found, or made once and then found.
+
+An image of ours is a folder of ``compose/``. Its tag is a hash of the folder's files and of what it is made from, so
+that nothing is rebuilt when nothing changed, and everything is that changed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+
+from testbed.errors import ImageError
+from testbed.lab import base_image, tools_volume
+from testbed.lab.docker_errors import translate
+from testbed.lab.image_build import Progress, build, find, pull
+from testbed.lab.tools_volume import ensure_tools_volume
+
+__all__ = [
+    "DEFINITIONS",
+    "NAMES",
+    "ImageStatus",
+    "Stale",
+    "definition_files",
+    "ensure",
+    "ensure_tools_volume",
+    "is_ours",
+    "reference",
+    "remove_stale",
+    "status",
+    "tmpfs",
+]
+
+FOLDERS = Path(__file__).parents[2] / "compose"
+IMAGE_LABEL = "bothends.image"
+BUILD_STAGE = "compiler"
+"""The label's value on first stages: images without a tag that speed up the next build."""
+PULL_PATIENCE = 60.0
+_HASH_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One image of ours: its folder in ``compose/`` has its name.
+
+    ``parent`` is the image that ``ARG BASE`` names, None for the base itself. ``tmpfs`` is what a container of it
+    must be able to write besides /tmp and /run: path to mount options.
+    """
+
+    name: str
+    parent: str | None = "base"
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+
+
+DEFINITIONS: Mapping[str, Definition] = {
+    definition.name: definition
+    for definition in (
+        Definition("base", parent=None),
+        Definition("tools"),
+        Definition("host"),
+        Definition("tap"),
+        Definition("own-program"),
+        Definition("curl"),
+        Definition("nginx", tmpfs={"/var/lib/nginx": "mode=1777"}),
+    )
+}
+NAMES: tuple[str, ...] = tuple(DEFINITIONS)
+
+
+def is_ours(name: str) -> bool:
+    """Say whether a name is a folder of ``compose/`` rather than a reference to somebody else's image."""
+    return name in DEFINITIONS
+
+
+def tmpfs(name: str) -> dict[str, str]:
+    """Return the memory file systems that a container of this image needs with a read-only root."""
+    return dict(DEFINITIONS[name].tmpfs) if is_ours(name) else {}
+
+
+def definition_files(name: str) -> dict[str, bytes]:
+    """Return the files of an image's folder by relative path, without hidden ones and editors' leftovers."""
+    folder = FOLDERS / name
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    relative = {path.relative_to(folder).as_posix(): path for path in paths}
+    return {
+        name: relative[name].read_bytes()
+        for name in sorted(relative)
+        if not name.endswith("~") and not any(part.startswith(".") for part in name.split("/"))
+    }
+
+
+def reference(name: str) -> str:
+    """Return the tag under which an image is looked for: ours by content, any other as it was given."""
+    if not is_ours(name):
+        return name
+    if DEFINITIONS[name].parent is None:
+        return base_image.TAG
+    return f"bothends/{name}:{_hash(name)}"
+
+
+def _hash(name: str) -> str:
+    parent = DEFINITIONS[name].parent
+    if parent is None:
+        return base_image.VERSION
+    return content_hash(definition_files(name), _hash(parent))
+
+
+def content_hash(files: Mapping[str, bytes], parent: str) -> str:
+    """Hash a folder's files (names and contents, not times or modes) and what the image is made from."""
+    digest = hashlib.sha256(parent.encode())
+    for path, content in sorted(files.items()):
+        digest.update(f"\0{path}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:_HASH_DIGITS]
+
+
+def ensure(client: docker.DockerClient, names: Sequence[str], progress: Progress) -> dict[str, str]:
+    """Return the image id of each name (ours, or any image reference), making or pulling what is missing.
+
+    When nothing is missing this costs one question to the engine per name. ImageError says which image cannot be
+    had, and why.
+    """
+    ids: dict[str, str] = {}
+    missing = []
+    for name in dict.fromkeys(names):
+        found = find(client, reference(name))
+        if found is None:
+            missing.append(name)
+        else:
+            ids[name] = str(found["Id"])
+    if missing:
+        with _one_at_a_time(progress):
+            for name in missing:
+                ids[name] = _make(client, name, progress)
+    return ids
+
+
+def _make(client: docker.DockerClient, name: str, progress: Progress) -> str:
+    """Make one image, its parent first; another process may have made it while we waited."""
+    wanted = reference(name)
+    found = find(client, wanted)
+    if found is None:
+        if not is_ours(name):
+            _pull_foreign(client, name, progress)
+        elif DEFINITIONS[name].parent is None:
+            base_image.provide(client, progress)
+        else:
+            _build_ours(client, name, progress)
+        found = find(client, wanted)
+    if found is None:
+        raise ImageError(f"image {wanted} was made and is gone again", hint="something else removes images; try again")
+    return str(found["Id"])
+
+
+def _build_ours(client: docker.DockerClient, name: str, progress: Progress) -> None:
+    parent = DEFINITIONS[name].parent
+    assert parent is not None  # noqa: S101 - the caller has looked
+    _make(client, parent, progress)
+    # The tag comes from the very bytes that are sent, even if somebody edits the folder meanwhile.
+    files = definition_files(name)
+    tag = f"bothends/{name}:{content_hash(files, _hash(parent))}"
+    progress(f"{name}: no image {tag}; building it")
+    build(client, name, files=files, arguments={"BASE": reference(parent)}, tag=tag, progress=progress)
+
+
+def _pull_foreign(client: docker.DockerClient, name: str, progress: Progress) -> None:
+    progress(f"{name}: not here; pulling it")
+    try:
+        pull(client, name, progress, patience=PULL_PATIENCE)
+    except ImageError as error:
+        raise ImageError(
+            f"image {name} is neither here nor can it be pulled",
+            state=error.what,
+            hint=f"`docker load` or `docker build -t {name}` it, or use one of ours: {', '.join(NAMES)}",
+        ) from error
+
+
+@contextmanager
+def _one_at_a_time(progress: Progress) -> Iterator[None]:
+    """Keep processes of this machine from making the same images at once. The kernel frees the lock on any death."""
+    folder = os.open(FOLDERS, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("another process is making images; waiting for it")
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStatus:
+    """One image of ours. ``id``, ``size`` (bytes) and ``created`` (RFC 3339) are None if the engine has none."""
+
+    name: str
+    tag: str
+    id: str | None
+    size: int | None
+    created: str | None
+    stale: tuple[str, ...]
+    """Tags of earlier versions, which :func:`remove_stale` removes."""
+
+
+def status(client: docker.DockerClient) -> list[ImageStatus]:
+    """Describe each image of ours, in the order of their making."""
+    old = {name: tuple(tags) for name, tags in _stale_tags(_labelled(client)).items()}
+    described = []
+    for name in NAMES:
+        tag = reference(name)
+        found = find(client, tag) or {}
+        described.append(
+            ImageStatus(name, tag, found.get("Id"), found.get("Size"), found.get("Created"), old.get(name, ()))
+        )
+    return described
+
+
+def _labelled(client: docker.DockerClient) -> list[dict[str, Any]]:
+    with translate("list images"):
+        listed: list[dict[str, Any]] = client.api.images(filters={"label": IMAGE_LABEL})
+    return sorted(listed, key=lambda image: -int(image["Created"]))
+
+
+def _stale_tags(labelled: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Group our tags that are not current by image name.
+
+    An image that somebody made FROM one of ours inherits the label, so the tag must be ours as well.
+    """
+    current = {reference(name) for name in NAMES}
+    stale: dict[str, list[str]] = {}
+    for image in labelled:
+        name = image["Labels"][IMAGE_LABEL]
+        for tag in image["RepoTags"] or ():
+            if tag.startswith(f"bothends/{name}:") and tag not in current:
+                stale.setdefault(name, []).append(tag)
+    return stale
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """What :func:`remove_stale` did: names removed, and names kept because something uses them."""
+
+    removed: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def remove_stale(client: docker.DockerClient, progress: Progress) -> Stale:
+    """Remove our images whose tag is not current, build stages left over, and volumes with tools of old versions."""
+    removed, kept = [], []
+    with _one_at_a_time(progress):
+        labelled = _labelled(client)
+        targets = [tag for tags in _stale_tags(labelled).values() for tag in tags]
+        targets += [image["Id"] for image in labelled if _is_build_stage(image)]
+        for target in targets:
+            with translate(f"remove image {target}"):
+                try:
+                    client.api.remove_image(target)
+                except docker.errors.ImageNotFound:
+                    continue
+                except docker.errors.APIError as error:
+                    if error.status_code != 409:
+                        raise
+                    kept.append(target)
+                else:
+                    removed.append(target)
+        tools = find(client, reference("tools"))
+        volumes = tools_volume.remove_stale(client, str(tools["Id"]) if tools else None)
+    return Stale((*removed, *volumes.removed), (*kept, *volumes.kept))
+
+
+def _is_build_stage(image: Mapping[str, Any]) -> bool:
+    tags = [tag for tag in image["RepoTags"] or () if tag != "<none>:<none>"]
+    return not tags and image["Labels"][IMAGE_LABEL] == BUILD_STAGE

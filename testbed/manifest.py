@@ -1,0 +1,88 @@
+"""``manifest.json``: under which conditions a run was made. Written once, when the lab is down or has failed."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+import testbed
+from testbed import model
+from testbed.lab.engine import LabSpec, LiveLab
+from testbed.lab.session import Collected
+from testbed.model import HOSTS, Host
+
+FORMAT = "bothends-manifest/1"
+PACKAGES = ("docker", "invoke", "numpy", "pydantic", "PyYAML", "rich", "scapy", "xxhash")
+
+
+def build(
+    *,
+    scenario: dict[str, Any],
+    spec: LabSpec,
+    started: datetime,
+    observed: dict[Host, str],
+    live: LiveLab | None,
+    collected: Collected | None,
+    error: str,
+) -> dict[str, Any]:
+    """Put together what is known; ``live`` and ``collected`` are None when the run did not come so far.
+
+    ``error`` is why the run was cut short, empty for a run that went to its end.
+    """
+    now = datetime.now(UTC)
+    result = collected or Collected()
+    return {
+        "format": FORMAT,
+        "scenario": scenario,
+        "run": spec.run_id,
+        "started": started.isoformat(timespec="milliseconds"),
+        "ended": now.isoformat(timespec="milliseconds"),
+        "error": error,
+        "engine": live.manifest.get("engine", {}) if live else {},
+        "images": live.manifest.get("images", {}) if live else {},
+        "runner": {
+            "bothends": testbed.__version__,
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.release()}",
+            "packages": _versions(),
+        },
+        "link": {"kind": "direct", "subnet": live.manifest.get("subnet", "") if live else ""},
+        "ip": spec.ip,
+        "hosts": {
+            host: {
+                "image": spec.hosts[host].image,
+                "address": live.addresses[host] if live else None,
+                "observer": observed[host],
+                "sysctls_set": dict(spec.hosts[host].sysctls),
+                "sysctls": result.sysctls.get(host, {}),
+                "offloads": result.taps.get(host, {}).get("offloads", {}),
+            }
+            for host in HOSTS
+        },
+        "taps": {
+            host: {key: value for key, value in tap.items() if key != "offloads"} for host, tap in result.taps.items()
+        },
+        "programs": [asdict(program) for program in result.programs],
+        "failures": result.failures,
+        "incomplete": result.incomplete,
+        "notes": result.notes,
+    }
+
+
+def programs(manifest: dict[str, Any]) -> tuple[model.Program, ...]:
+    """Read the programs back."""
+    return tuple(
+        model.Program(**{**program, "argv": tuple(program["argv"])}) for program in manifest.get("programs", [])
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        if package.lower().replace("pyyaml", "yaml") in sys.modules:
+            found[package] = metadata.version(package)
+    return found

@@ -1,0 +1,225 @@
+"""One run: a scenario through a lab into a run directory, and on to its meaning."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from testbed import manifest
+from testbed.errors import BothendsError, EngineError
+from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
+from testbed.lab import sysctls
+from testbed.lab.engine import PROBE_ENVIRONMENT, TOOLS_DIRECTORY, HostSpec, LabSpec, LiveLab, Progress
+from testbed.lab.identity import new_run_id
+from testbed.lab.program import ProgramSpec, Ready
+from testbed.lab.session import Collected, Session
+from testbed.model import HOSTS, Analysis, Host
+from testbed.rundir import MANIFEST, RunDirectory
+
+if TYPE_CHECKING:
+    from testbed.lab.docker_engine import DockerEngine
+    from testbed.scenario.model import Scenario
+
+EngineFactory = Callable[[Progress], "DockerEngine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that has left its artefacts; ``result`` is what ``result.json`` holds."""
+
+    directory: RunDirectory
+    analysis: Analysis
+    result: dict[str, Any]
+
+
+def run(scenario: Scenario, *, root: Path, make_engine: EngineFactory, progress: Progress) -> Finished:
+    """Run a scenario once; artefacts go below ``root/runs``.
+
+    Raises BothendsError when the run could not be carried through; what was captured until then, and a manifest with
+    the error, is in the run directory, which the error's ``hint`` names.
+    """
+    spec = lab_spec(scenario)
+    directory = RunDirectory.create(root, scenario.name, spec.run_id)
+    warm_up = threading.Thread(target=_import_analysis, daemon=True)
+    warm_up.start()
+    with ThreadPoolExecutor(1) as pool:
+        down = _through_lab(scenario, spec, directory, make_engine, progress, pool)
+        analysis = evaluate(directory, scenario)
+        result = write_result(directory, analysis)
+        directory.point_latest()
+        down()
+    return Finished(directory, analysis, result)
+
+
+def lab_spec(scenario: Scenario) -> LabSpec:
+    """Say what lab a scenario needs; the run gets its id here."""
+    return LabSpec(
+        run_id=new_run_id(),
+        hosts={
+            host: HostSpec(
+                described.image, sysctls.for_host(described.sysctl), sysctls.congestion_control(described.sysctl)
+            )
+            for host, described in scenario.hosts.items()
+        },
+        ip=scenario.ip,
+    )
+
+
+def _through_lab(
+    scenario: Scenario,
+    spec: LabSpec,
+    directory: RunDirectory,
+    make_engine: EngineFactory,
+    progress: Progress,
+    pool: ThreadPoolExecutor,
+) -> Callable[[], None]:
+    """Bring a lab up, run in it, write the artefacts; return what waits for its going down."""
+    started = datetime.now(UTC)
+    live: LiveLab | None = None
+    session: Session | None = None
+    error = ""
+    engine = make_engine(progress)
+    try:
+        directory.file(SCENARIO_COPY).write_text(scenario.source, encoding="utf-8")
+        live = engine.bring_up(spec)
+        session = Session(live, spec, directory.path, progress)
+        session.start_taps(offloads=scenario.offloads)
+        session.run(program_specs(scenario, live.addresses), scenario.timeout / 1000)
+        session.settle()
+        session.prove()
+        session.collect()
+    except BaseException as caught:
+        error = str(caught) or type(caught).__name__
+        deaths = "; ".join(filter(None, (engine.describe_death(host) for host in HOSTS))) if live else ""
+        if isinstance(caught, BothendsError):
+            caught.state = "; ".join(filter(None, (caught.state, deaths)))
+        raise
+    finally:
+        # From here on the lab is only in the way: it goes down while we write and analyse.
+        down = pool.submit(engine.take_down)
+        write_artefacts(scenario, spec, directory, started, live, session.collected if session else None, error)
+        if error:
+            _wait_down(down.result, error)
+    return down.result
+
+
+def _wait_down(wait: Callable[[], None], error: str) -> None:
+    """Wait for the lab's removal after a failure; a second failure must not hide the first."""
+    try:
+        wait()
+    except EngineError as second:
+        raise EngineError(f"{error}\n{second.what}", hint=second.hint) from second
+
+
+def write_artefacts(
+    scenario: Scenario,
+    spec: LabSpec,
+    directory: RunDirectory,
+    started: datetime,
+    live: LiveLab | None,
+    collected: Collected | None,
+    error: str,
+    *,
+    by_hand: bool = False,
+) -> None:
+    """Write call logs and manifest, whatever there is; ``by_hand``: no program of the scenario was run."""
+    observed: dict[Host, str] = {"client": scenario.observe.client, "server": scenario.observe.server}
+    if collected is not None:
+        _write_calls(directory, observed, collected)
+    source = scenario.source.encode()
+    directory.write_json(
+        MANIFEST,
+        manifest.build(
+            scenario={
+                "name": scenario.name,
+                "summary": scenario.summary,
+                "path": str(scenario.path),
+                "sha256": hashlib.sha256(source).hexdigest(),
+                "seed": scenario.seed,
+                "timeout_ms": scenario.timeout,
+                "offloads": scenario.offloads,
+                "by_hand": by_hand,
+            },
+            spec=spec,
+            started=started,
+            observed=observed,
+            live=live,
+            collected=collected,
+            error=error,
+        ),
+    )
+
+
+def _write_calls(directory: RunDirectory, observed: dict[Host, str], collected: Collected) -> None:
+    from testbed.observe import probe
+    from testbed.observe.calls import write_jsonl
+
+    for host in HOSTS:
+        decoded = probe.decode(collected.logs.get(host, {}), host)
+        with directory.file(f"{host}.calls.jsonl").open("w", encoding="utf-8") as file:
+            write_jsonl(decoded.calls, file)
+        if observed[host] == "none":
+            continue
+        collected.incomplete += [f"{host}: {problem}" for problem in decoded.problems]
+        if decoded.lost:
+            collected.incomplete.append(f"{host}: the call log was full; {decoded.lost} calls are not in it")
+        if not decoded.processes and any(program.host == host for program in collected.programs):
+            collected.incomplete.append(
+                f"{host}: the probe left no log; a static, set-user-id or Go program cannot be seen by it "
+                "(`observe: none` runs it unobserved)"
+            )
+
+
+def program_specs(scenario: Scenario, addresses: Mapping[Host, str]) -> dict[Host, ProgramSpec]:
+    """Turn a scenario's programs into what the session starts, with the lab's addresses filled in."""
+    return {
+        "server": _program_spec(scenario, "server", addresses, ready=_server_ready(scenario)),
+        "client": _program_spec(scenario, "client", addresses, ready=None),
+    }
+
+
+def _server_ready(scenario: Scenario) -> Ready | None:
+    server = scenario.server
+    if server.steps is not None:
+        return Ready("event") if server.announces else None
+    if server.ready is None:
+        return None
+    return Ready("udp", server.ready.udp) if server.ready.udp is not None else Ready("tcp", server.ready.port or 0)
+
+
+def _program_spec(scenario: Scenario, host: Host, addresses: Mapping[Host, str], *, ready: Ready | None) -> ProgramSpec:
+    from testbed.scenario.script import actor_script
+    from testbed.scenario.values import fill
+
+    described = scenario.hosts[host]
+    observer = scenario.observe.server if host == "server" else scenario.observe.client
+    script = None
+    if described.steps is not None:
+        family: Literal["inet", "inet6"] = "inet" if scenario.ip == 4 else "inet6"
+        script = actor_script(described.steps, family=family, addresses=addresses, seed=scenario.seed)
+    return ProgramSpec(
+        host=host,
+        argv=tuple(fill(word, addresses) for word in described.command or (f"{TOOLS_DIRECTORY}/actor",)),
+        image=described.image,
+        env={
+            **(PROBE_ENVIRONMENT if observer == "probe" else {}),
+            **{name: fill(value, addresses) for name, value in described.env.items()},
+        },
+        script=script,
+        ready=ready,
+        stop_with_client=host == "server" and scenario.server.until == "client-ends",
+        expected_exit=None if described.exit == "any" else described.exit,
+    )
+
+
+def _import_analysis() -> None:
+    """Import what the analysis needs while the engine is busy starting containers."""
+    for module in ("testbed.analysis.analyse", "testbed.analysis.join", "testbed.capture", "testbed.observe.probe"):
+        importlib.import_module(module)
