@@ -198,9 +198,9 @@ def lint(context: Context, fix: bool = False) -> int:
 @_told
 def bench(_: Context, repeat: int = 7, json: bool = False) -> int:
     """Measure a whole run against a bare script that makes the same lab; fails above a ratio of 1.5."""
-    from testbed import bench as benchmark
+    from testbed.benchmarks import whole_run
 
-    return benchmark.main(repeat=repeat, as_json=json)
+    return whole_run.main(repeat=repeat, as_json=json)
 
 
 def _command(context: Context, argv: list[str]) -> int:

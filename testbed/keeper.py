@@ -110,7 +110,7 @@ def _keep(scenario_path: Path, root: Path) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     directory = RunDirectory.create(root, scenario.name, spec.run_id)
-    directory.file(SCENARIO_COPY).write_text(scenario.source, encoding="utf-8")
+    directory.write_text(SCENARIO_COPY, scenario.source)
     started = datetime.now(UTC)
     note = root / RUNS / ".labs" / f"{spec.run_id}.json"
     with DockerEngine(connect(), progress) as engine:

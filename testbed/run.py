@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import io
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -87,7 +88,7 @@ def _through_lab(
     error = ""
     engine = make_engine(progress)
     try:
-        directory.file(SCENARIO_COPY).write_text(scenario.source, encoding="utf-8")
+        directory.write_text(SCENARIO_COPY, scenario.source)
         live = engine.bring_up(spec)
         session = Session(live, spec, directory.path, progress)
         session.start_taps(offloads=scenario.offloads)
@@ -100,6 +101,9 @@ def _through_lab(
         deaths = "; ".join(filter(None, (engine.describe_death(host) for host in HOSTS))) if live else ""
         if isinstance(caught, BothendsError):
             caught.state = "; ".join(filter(None, (caught.state, deaths)))
+        if session is not None:
+            progress("keeping what was captured")
+            session.salvage()
         raise
     finally:
         # From here on the lab is only in the way: it goes down while we write and analyse.
@@ -163,8 +167,9 @@ def _write_calls(directory: RunDirectory, observed: dict[Host, str], collected: 
 
     for host in HOSTS:
         decoded = probe.decode(collected.logs.get(host, {}), host)
-        with directory.file(f"{host}.calls.jsonl").open("w", encoding="utf-8") as file:
-            write_jsonl(decoded.calls, file)
+        lines = io.StringIO()
+        write_jsonl(decoded.calls, lines)
+        directory.write_text(f"{host}.calls.jsonl", lines.getvalue())
         if observed[host] == "none":
             continue
         collected.incomplete += [f"{host}: {problem}" for problem in decoded.problems]

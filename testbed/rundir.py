@@ -62,9 +62,21 @@ class RunDirectory:
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write an artefact whole or not at all."""
+        self.write_text(name, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write an artefact whole or not at all; BothendsError if the disk takes no more."""
         fresh = self.path / f".{name}"
-        fresh.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        fresh.replace(self.path / name)
+        try:
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(self.path / name)
+        except OSError as error:
+            fresh.unlink(missing_ok=True)
+            raise BothendsError(
+                f"cannot write {self.path / name}: {error.strerror}",
+                state="artefacts written before are kept",
+                hint="free disk space, or choose another place with --runs DIRECTORY",
+            ) from error
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read an artefact; UsageError if it is not there or broken."""

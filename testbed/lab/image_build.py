@@ -67,6 +67,7 @@ def build(
     """
     last_lines: deque[str] = deque(maxlen=KEPT_LINES)
     step = "before the first step"
+    error = ""
     with translate(f"build image {name}"):
         events = client.api.build(
             fileobj=_context(files),
@@ -78,8 +79,7 @@ def build(
             decode=True,
         )
         for event in events:
-            if "error" in event:
-                raise _failure(name, step, str(event["error"]), last_lines)
+            error = error or str(event.get("error", ""))  # the last event, but the stream is read to its end
             for line in _COLOURS.sub("", str(event.get("stream", ""))).splitlines():
                 if not line.strip():
                     continue
@@ -87,6 +87,8 @@ def build(
                 if found := _STEP.match(line):
                     step = f"step {found[1]}: {found[2]}"
                     progress(f"{name}: step {found[1]} {_short(found[2])}")
+    if error:
+        raise _failure(name, step, error, last_lines)
 
 
 def _short(text: str) -> str:
@@ -138,13 +140,13 @@ def pull(client: docker.DockerClient, reference: str, progress: Progress, *, pat
 
     # The SDK waits for a pull without limit; only a thread of our own can stop listening.
     threading.Thread(target=listen, name=f"pull {reference}", daemon=True).start()
-    shown = ""
+    error = ""
     for event in _until_silent(heard, reference, patience):
-        if "error" in event:
-            raise ImageError(f"cannot pull {reference}: {event['error']}")
-        if event.get("status") != shown and "id" not in event:
-            shown = str(event["status"])
-            progress(f"{reference}: {shown}")
+        error = error or str(event.get("error", ""))
+        if "status" in event and "id" not in event:  # those with an id are about one layer, many a second
+            progress(f"{reference}: {event['status']}")
+    if error:
+        raise ImageError(f"cannot pull {reference}: {error}")
 
 
 def _until_silent(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import signal
 from collections.abc import Mapping
@@ -124,6 +125,10 @@ class RunningProgram:
         """Return the end of what it printed on standard error, or else on standard output."""
         return self._err.tail() or ("" if self.spec.script is not None else self._out.tail())
 
+    def problems(self) -> list[str]:
+        """Say what of its output could not be kept."""
+        return [f"{self.spec.host}: output lost: {kept.error}" for kept in (self._out, self._err) if kept.error]
+
     def _note_end(self) -> None:
         self._events.put(Event(self.spec.host))
 
@@ -144,20 +149,24 @@ class RunningProgram:
 
 
 class _Output:
-    """A file that takes the first OUTPUT_LIMIT bytes and remembers the last few."""
+    """A file that takes the first OUTPUT_LIMIT bytes and remembers the last few; ``error`` says why it stopped."""
 
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO | None = path.open("wb")
         self._left = OUTPUT_LIMIT
         self._last = b""
         self.truncated = False
+        self.error: OSError | None = None
 
     def write(self, data: bytes) -> None:
         self._last = (self._last + data)[-2000:]
         self.truncated = self.truncated or len(data) > self._left
-        if self._file is not None and self._left:
-            self._file.write(data[: self._left])
-            self._file.flush()
+        if self._file is not None and self._left and self.error is None:
+            try:
+                self._file.write(data[: self._left])
+                self._file.flush()
+            except OSError as error:  # the disk is full; the program must not be blocked by that
+                self.error = error
             self._left -= min(len(data), self._left)
 
     def tail(self) -> str:
@@ -165,5 +174,6 @@ class _Output:
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # what could not be flushed is told by ``error`` already
+                self._file.close()
             self._file = None

@@ -5,6 +5,7 @@ The same on every engine: all goes through the agents.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import secrets
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed import model
-from testbed.errors import LabError
+from testbed.errors import LabError, UsageError
 from testbed.lab import tcp_table
 from testbed.lab.agent import Agent, AgentRefused
 from testbed.lab.engine import LOG_DIRECTORY, LabSpec, LiveLab, Progress
@@ -88,6 +89,7 @@ class Session:
             for program in self._programs.values():
                 program.stop("the run ended")
                 program.close()
+                self.collected.incomplete += program.problems()
             self.collected.programs = [program.result() for program in self._programs.values()]
         for program in self._programs.values():
             self._judge(program)
@@ -98,10 +100,10 @@ class Session:
         try:
             program = RunningProgram(spec, agent, self._directory, self._events)
         except AgentRefused as error:
-            self.collected.failures.append(
-                f"{spec.host}: cannot execute `{spec.argv[0]}` in image `{spec.image}`: {error.what}"
-            )
-            return False
+            raise UsageError(
+                f"{spec.host}: cannot execute `{spec.argv[0]}` in image `{spec.image}`: {error.what}",
+                hint=f"`invoke up` the scenario and `invoke shell {spec.host}` to look around in it",
+            ) from error
         self._programs[spec.host] = program
         if spec.ready is None or self._wait_ready(program, spec.ready, agent, deadline):
             return True
@@ -252,10 +254,22 @@ class Session:
     def collect(self) -> None:
         """Fetch call logs and the namespaces' settings from both hosts."""
         self._progress("collecting")
-        for host, agent in self.live.hosts.items():
-            names = agent.list_directory(LOG_DIRECTORY)
-            self.collected.logs[host] = {name: agent.read_file(f"{LOG_DIRECTORY}/{name}") for name in names}
-            self.collected.sysctls[host] = _sysctls(self.live.taps[host])
+        for host in HOSTS:
+            self._collect_from(host)
+
+    def _collect_from(self, host: Host) -> None:
+        agent = self.live.hosts[host]
+        names = agent.list_directory(LOG_DIRECTORY)
+        self.collected.logs[host] = {name: agent.read_file(f"{LOG_DIRECTORY}/{name}") for name in names}
+        self.collected.sysctls[host] = _sysctls(self.live.taps[host])
+
+    def salvage(self) -> None:
+        """Fetch what can still be had after the run was cut short; what cannot is left out."""
+        for host, tap in self._taps.items():
+            with contextlib.suppress(LabError):
+                tap.stop()
+            with contextlib.suppress(LabError):
+                self._collect_from(host)
 
 
 def _unexpected(program: RunningProgram) -> bool:

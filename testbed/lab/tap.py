@@ -99,7 +99,10 @@ class Tap:
                     raise LabTimeout(f"tcpdump on the {self.host} did not end in {STOP_TIMEOUT:g} s after SIGINT")
         finally:
             if self._file is not None:
-                self._file.close()
+                try:
+                    self._file.close()
+                except OSError as error:
+                    self._write_error = self._write_error or error
         text = self._stderr.decode(errors="replace")
         self.statistics = {what: int(count) for count, what in _STATISTIC.findall(text)}
 
@@ -135,11 +138,12 @@ class Tap:
 
     def _take(self, data: bytes) -> None:
         assert self._file is not None  # noqa: S101 - opened before the process starts
-        try:
-            self._file.write(data)
-            self._file.flush()
-        except OSError as error:
-            self._write_error = self._write_error or error
+        if self._write_error is None:
+            try:
+                self._file.write(data)
+                self._file.flush()
+            except OSError as error:
+                self._write_error = error
         if self._awaited:
             window = self._tail + data
             self._awaited = {sentinel for sentinel in self._awaited if sentinel not in window}

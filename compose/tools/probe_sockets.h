@@ -1,0 +1,427 @@
+/* Calls that make, name, change and close sockets. */
+#ifndef PROBE_SOCKETS_H
+#define PROBE_SOCKETS_H
+
+/* ---------------------------------------------------------------- making */
+
+EXPORT int socket(int domain, int type, int protocol)
+{
+	struct probe_record *record = call_begin(NAME("socket"), -1, (struct fd_known){0, 0}, CALLER);
+	if (record) {
+		record->arg[0] = domain;
+		record->arg[1] = type;
+		record->arg[2] = protocol;
+		log_enter(record);
+	}
+	int fd = NEXT(socket)(domain, type, protocol);
+	fd_forget(fd);
+	if (record) {
+		log_return(record, fd);
+		record->fd = fd;
+		if (fd >= 0)
+			record->cookie = fd_learn(fd, record->start, NULL, 0).cookie;
+		log_state(record, PROBE_RETURNED);
+	}
+	return fd;
+}
+
+EXPORT int socketpair(int domain, int type, int protocol, int fds[2])
+{
+	struct probe_record *record = call_begin(NAME("socketpair"), -1, (struct fd_known){0, 0}, CALLER);
+	if (record) {
+		record->arg[0] = domain;
+		record->arg[1] = type;
+		record->arg[2] = protocol;
+		log_enter(record);
+	}
+	int result = NEXT(socketpair)(domain, type, protocol, fds);
+	if (!result) {
+		fd_forget(fds[0]);
+		fd_forget(fds[1]);
+	}
+	if (record) {
+		log_return(record, result);
+		if (!result) {
+			record->fd = fds[0];
+			record->cookie = fd_learn(fds[0], record->start, NULL, 0).cookie;
+			fd_learn(fds[1], record->start, NULL, 0);
+			record->arg[3] = fds[0];
+			record->arg[4] = fds[1];
+		}
+		log_state(record, PROBE_RETURNED);
+	}
+	return result;
+}
+
+static int accepted(struct probe_record *record, int fd)
+{
+	fd_forget(fd);
+	if (record) {
+		log_return(record, fd);
+		if (fd >= 0)
+			record->arg[1] = (int64_t)fd_learn(fd, record->start, NULL, 0).cookie;
+		log_state(record, PROBE_RETURNED);
+	}
+	return fd;
+}
+
+EXPORT int accept(int fd, __SOCKADDR_ARG address, socklen_t *restrict length)
+{
+	struct probe_record *record = call_socket(NAME("accept"), fd, CALLER);
+	if (record)
+		log_enter(record);
+	return accepted(record, NEXT(accept)(fd, address, length));
+}
+
+EXPORT int accept4(int fd, __SOCKADDR_ARG address, socklen_t *restrict length, int flags)
+{
+	struct probe_record *record = call_socket(NAME("accept4"), fd, CALLER);
+	if (record) {
+		record->arg[0] = flags;
+		log_enter(record);
+	}
+	return accepted(record, NEXT(accept4)(fd, address, length, flags));
+}
+
+/* ---------------------------------------------------------------- naming */
+
+EXPORT int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
+{
+	struct probe_record *record = call_socket(NAME("bind"), fd, CALLER);
+	if (record) {
+		if (readable(address.__sockaddr__, length))
+			put_address(record, address.__sockaddr__, length);
+		log_enter(record);
+	}
+	int result = NEXT(bind)(fd, address, length);
+	if (record) {
+		log_return(record, result);
+		if (!result)
+			fd_learn(fd, record->start, NULL, 0);
+		log_state(record, PROBE_RETURNED);
+	}
+	return result;
+}
+
+EXPORT int listen(int fd, int backlog)
+{
+	struct probe_record *record = call_socket(NAME("listen"), fd, CALLER);
+	if (record) {
+		record->arg[0] = backlog;
+		log_enter(record);
+	}
+	int result = NEXT(listen)(fd, backlog);
+	if (record) {
+		log_return(record, result);
+		if (!result)
+			fd_learn(fd, record->start, NULL, 0);
+		log_state(record, PROBE_RETURNED);
+	}
+	return result;
+}
+
+/* Did this error of connect leave the socket's earlier names as they were? */
+static bool connect_refused_early(int error)
+{
+	return error == EBADF || error == ENOTSOCK || error == EFAULT || error == EISCONN || error == EALREADY;
+}
+
+EXPORT int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
+{
+	struct probe_record *record = call_socket(NAME("connect"), fd, CALLER);
+	if (record) {
+		if (readable(address.__sockaddr__, length))
+			put_address(record, address.__sockaddr__, length);
+		log_enter(record);
+	}
+	int result = NEXT(connect)(fd, address, length);
+	if (record) {
+		log_return(record, result);
+		if (!result || !connect_refused_early(errno))
+			fd_learn(fd, record->start, record->address, record->address_length);
+		log_state(record, PROBE_RETURNED);
+	}
+	return result;
+}
+
+EXPORT int getsockname(int fd, __SOCKADDR_ARG address, socklen_t *restrict length)
+{
+	struct probe_record *record = call_socket(NAME("getsockname"), fd, CALLER);
+	if (record)
+		log_enter(record);
+	int result = NEXT(getsockname)(fd, address, length);
+	if (record) {
+		log_return(record, result);
+		if (!result)
+			put_address(record, address.__sockaddr__, *length);
+		log_state(record, PROBE_RETURNED);
+	}
+	return result;
+}
+
+EXPORT int getpeername(int fd, __SOCKADDR_ARG address, socklen_t *restrict length)
+{
+	struct probe_record *record = call_socket(NAME("getpeername"), fd, CALLER);
+	if (record)
+		log_enter(record);
+	int result = NEXT(getpeername)(fd, address, length);
+	if (record) {
+		log_return(record, result);
+		if (!result)
+			put_address(record, address.__sockaddr__, *length);
+		log_state(record, PROBE_RETURNED);
+	}
+	return result;
+}
+
+/* ---------------------------------------------------------------- changing */
+
+static void put_option(struct probe_record *record, const void *value, socklen_t length)
+{
+	record->arg[2] = length;
+	record->kept = (uint16_t)(length < 16 ? length : 16);
+	memcpy(record->blob, value, record->kept);
+}
+
+EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+	struct probe_record *record = call_socket(NAME("setsockopt"), fd, CALLER);
+	if (record) {
+		record->arg[0] = level;
+		record->arg[1] = name;
+		record->arg[2] = length;
+		if (readable(value, length < 16 ? length : 16))
+			put_option(record, value, length);
+		log_enter(record);
+	}
+	int result = NEXT(setsockopt)(fd, level, name, value, length);
+	if (record)
+		call_end(record, result);
+	return result;
+}
+
+EXPORT int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict length)
+{
+	struct probe_record *record = call_socket(NAME("getsockopt"), fd, CALLER);
+	if (record) {
+		record->arg[0] = level;
+		record->arg[1] = name;
+		log_enter(record);
+	}
+	int result = NEXT(getsockopt)(fd, level, name, value, length);
+	if (record) {
+		log_return(record, result);
+		if (!result)
+			put_option(record, value, *length);
+		log_state(record, PROBE_RETURNED);
+	}
+	return result;
+}
+
+static int control(int (*function)(int, int, ...), int fd, int command, void *argument, const void *caller)
+{
+	bool copies = command == F_DUPFD || command == F_DUPFD_CLOEXEC;
+	struct probe_record *record = copies || command == F_SETFL ? call_any(NAME("fcntl"), fd, caller) : NULL;
+	if (record) {
+		record->arg[0] = command;
+		record->arg[1] = (int)(intptr_t)argument;
+		log_enter(record);
+	}
+	int result = function(fd, command, argument);
+	if (copies && result >= 0 && log_here())
+		fd_same(fd, result);
+	if (record)
+		call_end(record, result);
+	return result;
+}
+
+EXPORT int fcntl(int fd, int command, ...)
+{
+	va_list rest;
+	va_start(rest, command);
+	void *argument = va_arg(rest, void *); /* an int comes in the same register */
+	va_end(rest);
+	return control(NEXT(fcntl), fd, command, argument, CALLER);
+}
+
+EXPORT int fcntl64(int fd, int command, ...)
+{
+	va_list rest;
+	va_start(rest, command);
+	void *argument = va_arg(rest, void *);
+	va_end(rest);
+	return control(NEXT(fcntl64), fd, command, argument, CALLER);
+}
+
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+	va_list rest;
+	va_start(rest, request);
+	void *argument = va_arg(rest, void *);
+	va_end(rest);
+	bool sets = request == FIONBIO, asks = request == FIONREAD;
+	struct probe_record *record = sets || asks ? call_any(NAME("ioctl"), fd, CALLER) : NULL;
+	if (record) {
+		record->arg[0] = (int64_t)request;
+		if (sets && readable(argument, sizeof(int)))
+			record->arg[1] = *(int *)argument;
+		log_enter(record);
+	}
+	int result = NEXT(ioctl)(fd, request, argument);
+	if (record) {
+		log_return(record, result);
+		if (asks && !result)
+			record->arg[1] = *(int *)argument;
+		log_state(record, PROBE_RETURNED);
+	}
+	return result;
+}
+
+/* ---------------------------------------------------------------- copying descriptors */
+
+EXPORT int dup(int fd)
+{
+	struct probe_record *record = call_any(NAME("dup"), fd, CALLER);
+	if (record)
+		log_enter(record);
+	int copy = NEXT(dup)(fd);
+	if (copy >= 0 && log_here())
+		fd_same(fd, copy);
+	if (record)
+		call_end(record, copy);
+	return copy;
+}
+
+/* dup2 and dup3: `to` is closed if it was open, so a socket behind it is part of the record (arg[2]: its cookie). */
+static struct probe_record *replace_begin(const char name[16], int fd, int to, int flags, const void *caller)
+{
+	if (!log_here())
+		return NULL;
+	struct fd_known known = fd_look(fd);
+	struct fd_known old = fd == to ? (struct fd_known){0, 0} : fd_look(to);
+	if (fd != to)
+		fd_forget(to);
+	if (!((known.kind | old.kind) & FD_SOCKET))
+		return NULL;
+	struct probe_record *record = call_begin(name, fd, known, caller);
+	if (record) {
+		record->arg[0] = to;
+		record->arg[1] = flags;
+		record->arg[2] = (int64_t)old.cookie;
+		log_enter(record);
+	}
+	return record;
+}
+
+static int replace_end(struct probe_record *record, int fd, int result)
+{
+	if (result >= 0 && result != fd && log_here())
+		fd_same(fd, result);
+	if (record)
+		call_end(record, result);
+	return result;
+}
+
+EXPORT int dup2(int fd, int to)
+{
+	struct probe_record *record = replace_begin(NAME("dup2"), fd, to, 0, CALLER);
+	return replace_end(record, fd, NEXT(dup2)(fd, to));
+}
+
+EXPORT int dup3(int fd, int to, int flags)
+{
+	struct probe_record *record = replace_begin(NAME("dup3"), fd, to, flags, CALLER);
+	return replace_end(record, fd, NEXT(dup3)(fd, to, flags));
+}
+
+/* ---------------------------------------------------------------- closing
+ * A descriptor is forgotten before it is closed: after that, another thread may get its number. */
+
+EXPORT int shutdown(int fd, int how)
+{
+	struct probe_record *record = call_socket(NAME("shutdown"), fd, CALLER);
+	if (record) {
+		record->arg[0] = how;
+		log_enter(record);
+	}
+	int result = NEXT(shutdown)(fd, how);
+	if (record)
+		call_end(record, result);
+	return result;
+}
+
+EXPORT int close(int fd)
+{
+	struct probe_record *record = call_any(NAME("close"), fd, CALLER);
+	if (record)
+		log_enter(record);
+	fd_forget(fd);
+	int result = NEXT(close)(fd);
+	if (record)
+		call_end(record, result);
+	return result;
+}
+
+EXPORT int fclose(FILE *stream)
+{
+	int fd = fileno_unlocked(stream);
+	struct probe_record *record = call_any(NAME("fclose"), fd, CALLER);
+	if (record)
+		log_enter(record);
+	fd_forget(fd);
+	int result = NEXT(fclose)(stream);
+	if (record)
+		call_end(record, result);
+	return result;
+}
+
+/* One record for each socket known in the range; they share the one call. arg[2] chains them until it returns. */
+static struct probe_record *range_begin(const char name[16], unsigned first, unsigned last, const void *caller)
+{
+	struct probe_record *chain = NULL;
+	if (!log_here())
+		return NULL;
+	unsigned highest = (unsigned)atomic_load(&fd_highest);
+	for (unsigned fd = first; fd <= last && fd <= highest; fd++) {
+		unsigned kind = atomic_load_explicit(&fd_table[fd].kind, memory_order_acquire);
+		struct probe_record *record = kind & FD_SOCKET ? call_any(name, (int)fd, caller) : NULL;
+		if (record) {
+			record->arg[0] = first;
+			record->arg[1] = last;
+			record->arg[2] = (intptr_t)chain;
+			log_enter(record);
+			chain = record;
+		}
+		if (kind)
+			fd_forget((int)fd);
+	}
+	return chain;
+}
+
+static void range_end(struct probe_record *chain, int result)
+{
+	while (chain) {
+		struct probe_record *record = chain;
+		chain = (struct probe_record *)(intptr_t)record->arg[2];
+		record->arg[2] = 0;
+		call_end(record, result);
+	}
+}
+
+EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+	bool marks_only = flags & CLOSE_RANGE_CLOEXEC;
+	struct probe_record *chain = marks_only ? NULL : range_begin(NAME("close_range"), first, last, CALLER);
+	int result = NEXT(close_range)(first, last, flags);
+	range_end(chain, result);
+	return result;
+}
+
+EXPORT void closefrom(int first)
+{
+	struct probe_record *chain = range_begin(NAME("closefrom"), first < 0 ? 0 : (unsigned)first, UINT_MAX, CALLER);
+	NEXT(closefrom)(first);
+	range_end(chain, 0);
+}
+
+#endif

@@ -1,0 +1,58 @@
+"""What a run means: everything that follows from its captures, call logs and programs, in one value."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+
+from testbed.analysis.causes import find_causes
+from testbed.analysis.expectations import Findings, check
+from testbed.analysis.ledger import make_ledger
+from testbed.analysis.silent import silent_calls
+from testbed.analysis.streams import build_streams
+from testbed.analysis.verdict import verdict
+from testbed.model import HOSTS, Analysis, Check, Delay, Host, Inputs, Joined, Outcome
+from testbed.scenario.expect import Expectation
+
+
+def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysis:
+    """Analyse a run and check what was expected of it."""
+    joined = inputs.joined
+    streams = build_streams(joined, inputs.calls, inputs.observed)
+    causes = find_causes(joined, streams)
+    ledger = make_ledger(joined, streams, causes)
+    checks = check(expectations, Findings(inputs, streams, causes, ledger))
+    outcome, reasons = _outcome(inputs, checks)
+    return Analysis(
+        inputs=inputs,
+        causes=causes,
+        silent=silent_calls(joined, streams, causes),
+        delays={host: _delay(joined, host) for host in HOSTS},
+        ledger=ledger,
+        checks=checks,
+        verdict=verdict(joined, ledger, causes),
+        outcome=outcome,
+        reasons=reasons,
+    )
+
+
+def _outcome(inputs: Inputs, checks: tuple[Check, ...]) -> tuple[Outcome, tuple[str, ...]]:
+    """Decide: a failure counts first, then what could not be seen."""
+    failed = [f"not as expected: {each.text}" for each in checks if each.ok is False]
+    if inputs.failures or failed:
+        return Outcome.FAIL, (*inputs.failures, *failed)
+    unknown = [f"cannot be checked: {each.text}" for each in checks if each.ok is None]
+    if inputs.incomplete or unknown:
+        return Outcome.INCONCLUSIVE, (*inputs.incomplete, *unknown)
+    return Outcome.PASS, ()
+
+
+def _delay(joined: Joined, sender: Host) -> Delay:
+    spans = [
+        crossing.arrived - crossing.sent
+        for crossing in joined.crossings
+        if crossing.sender == sender and crossing.sent is not None and crossing.arrived is not None
+    ]
+    if not spans:
+        return Delay(0, None, None, None)
+    return Delay(len(spans), min(spans), int(statistics.median(spans)), max(spans))

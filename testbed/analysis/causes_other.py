@@ -1,0 +1,87 @@
+"""Rules for packets of no TCP connection: UDP datagrams and ICMP messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from testbed.analysis.causes_side import Why, names
+from testbed.analysis.streams import Streams
+from testbed.model import Call, Crossing, Host, Joined
+
+ICMP = frozenset({"icmp", "icmpv6"})
+_ECHO_REQUEST = {8, 128}  # ICMP (RFC 792), ICMPv6 (RFC 4443)
+_ECHO_REPLY = {0, 129}
+
+
+@dataclass(slots=True)
+class Others:
+    """What the rules for UDP and ICMP look at: the datagrams' calls, and what arrived where."""
+
+    joined: Joined
+    streams: Streams
+    callers: dict[int, Call] = field(default_factory=dict)
+    arrivals: dict[tuple[Host, str | None, int | None, int | None], list[Crossing]] = field(default_factory=dict)
+    echoes: dict[tuple[Host, bytes], Crossing] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, joined: Joined, streams: Streams) -> Others:
+        """Index the run."""
+        made = cls(joined, streams)
+        for (_, _, direction), datagrams in streams.datagrams.items():
+            if direction == "out":
+                made.callers.update({each.crossing: each.call for each in datagrams if each.crossing is not None})
+        return made
+
+    def note_arrived(self, packet: Crossing, receiver: Host) -> None:
+        """Record a packet that reached a host."""
+        if packet.protocol in ICMP or packet.flow is None:
+            if icmp_type(packet) in _ECHO_REQUEST:
+                self.echoes[receiver, packet.payload] = packet
+            return
+        flow = self.streams.flows[packet.flow]
+        key = (receiver, packet.protocol, flow.endpoint(packet.sender).port, flow.endpoint(receiver).port)
+        self.arrivals.setdefault(key, []).append(packet)
+
+
+def icmp_type(packet: Crossing) -> int | None:
+    """Return the ICMP type, None for other protocols."""
+    return packet.options.get("type") if packet.protocol in ICMP else None
+
+
+def datagram(others: Others, packet: Crossing) -> Why | None:
+    """Explain a UDP datagram by the call that sent it: one call, one datagram (udp_sendmsg)."""
+    if packet.protocol != "udp":
+        return None
+    call = others.callers.get(packet.n)
+    if call is not None:
+        return Why(f"{names([call])} sent {packet.length} bytes", (call.n,))
+    if not others.streams.observed[packet.sender]:
+        return Why(f"{packet.length} bytes; no observer on {packet.sender}")
+    return None
+
+
+def icmp_error(others: Others, packet: Crossing) -> Why | None:
+    """Explain an ICMP error by the packet that it quotes (RFC 792, RFC 1122 section 3.2.2, RFC 4443)."""
+    about = packet.options.get("about") or {}
+    key = (packet.sender, about.get("protocol"), about.get("sport"), about.get("dport"))
+    found = None
+    for each in others.arrivals.get(key, ()):
+        if each.protocol != "tcp" or each.raw_seq == about.get("raw_seq"):
+            found = each
+    if found is None:
+        return None
+    return Why(f"reports that #{found.n} could not be delivered", packets=(found.n,))
+
+
+def echo_reply(others: Others, packet: Crossing) -> Why | None:
+    """Explain an echo reply by its request."""
+    request = others.echoes.get((packet.sender, packet.payload)) if icmp_type(packet) in _ECHO_REPLY else None
+    return Why(f"answers the echo request #{request.n}", packets=(request.n,)) if request is not None else None
+
+
+def unlogged_datagram(others: Others, packet: Crossing) -> Why | None:
+    """Say that no logged call sent a datagram."""
+    del others
+    if packet.protocol != "udp":
+        return None
+    return Why(f"no logged call sent these {packet.length} bytes")

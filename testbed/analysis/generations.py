@@ -1,0 +1,171 @@
+"""Tell apart the connections that used one pair of addresses and ports one after the other.
+
+A connection is known by its initial sequence numbers: a SYN, or a SYN+ACK (its own number, and the one that it
+acknowledges minus one). A SYN with another number is another connection, also after RST or FIN; the same number is
+a repeat. Where a four-tuple was used once, as nearly always, nothing is looked at packet by packet.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from testbed.analysis.selection import TCP, Int64, Selection
+from testbed.model import HOSTS, Host
+
+if TYPE_CHECKING:
+    from testbed.capture.columns import Capture
+
+_SYN, _RST, _ACK = 0x02, 0x04, 0x10
+_SLACK = 2**20  # bytes beyond what was seen that a packet may well be: loss in the capture, a window
+_RECENT = 3  # a late packet belongs to one of so many connections
+_UNKNOWN = 2**33  # worse than any distance between two sequence numbers
+
+Token = tuple[int, int]  # host (0 client, 1 server) and its initial sequence number
+
+
+@dataclass(slots=True)
+class Generation:
+    """One connection of a conversation: initial sequence numbers of client and server, None where not seen."""
+
+    isn: list[int | None] = field(default_factory=lambda: [None, None])
+    reached: list[int] = field(default_factory=lambda: [0, 0])  # highest relative number seen
+    last: list[int | None] = field(default_factory=lambda: [None, None])
+
+
+@dataclass(slots=True)
+class Generations:
+    """For each host's packets the generation within their conversation, and what is known of each.
+
+    ``known`` goes by conversation and number; ``by_token`` gives the number by conversation and token.
+    """
+
+    of: dict[Host, Int64]
+    known: dict[tuple[int, int], Generation] = field(default_factory=dict)
+    by_token: dict[tuple[int, int, int], int] = field(default_factory=dict)
+
+
+def find_generations(
+    captures: Mapping[Host, Capture], selections: Mapping[Host, Selection], conversations: Mapping[Host, Int64]
+) -> Generations:
+    """Count the connections of each conversation from 0, the same in both captures."""
+    of = {host: np.zeros(len(selections[host].rows), np.int64) for host in HOSTS}
+    found = Generations(of)
+    syns: dict[Host, Int64] = {}
+    tokens: dict[int, list[tuple[Token, ...]]] = defaultdict(list)
+    for host in HOSTS:
+        capture, chosen = captures[host], selections[host]
+        syn = (capture.transport[chosen.rows] == TCP) & ((capture.flags[chosen.rows] & _SYN) != 0)
+        syns[host] = np.flatnonzero(syn)
+        for item in syns[host].tolist():
+            tokens[int(conversations[host][item])].append(_tokens(capture, chosen, item))
+    reused = set()
+    for conversation, seen in tokens.items():
+        groups = _groups(seen)
+        for number, group in enumerate(groups):
+            generation = found.known[conversation, number] = Generation()
+            for side, isn in group:
+                generation.isn[side] = isn
+                found.by_token[conversation, side, isn] = number
+        if len(groups) > 1:
+            reused.add(conversation)
+    for host in HOSTS:
+        reused |= _begun_before(conversations[host], syns[host])
+    for host in HOSTS:
+        # one by one, in file order
+        items = np.flatnonzero(np.isin(conversations[host], list(reused)))
+        _assign(captures[host], selections[host], conversations[host], items, found, of[host])
+        for generation in found.known.values():
+            generation.reached, generation.last = [0, 0], [None, None]
+    return found
+
+
+def _tokens(capture: Capture, chosen: Selection, item: int) -> tuple[Token, ...]:
+    row, sender = int(chosen.rows[item]), int(chosen.sender[item])
+    own = (sender, int(capture.seq[row]))
+    if int(capture.flags[row]) & _ACK:
+        return own, (1 - sender, (int(capture.ack[row]) - 1) % 2**32)
+    return (own,)
+
+
+def _groups(seen: list[tuple[Token, ...]]) -> list[set[Token]]:
+    """Return the tokens of each connection: those of one packet belong together, directly or through others."""
+    of: dict[Token, set[Token]] = {}
+    for together in dict.fromkeys(seen):
+        merged = set(together).union(*(of.get(token, ()) for token in together))
+        of.update(dict.fromkeys(merged, merged))
+    return list({id(group): group for group in of.values()}.values())
+
+
+def _begun_before(conversations: Int64, syns: Int64) -> set[int]:
+    """Return the conversations with a packet before their first SYN, maybe of an older connection."""
+    keys, first = np.unique(conversations, return_index=True)
+    with_syn, position = np.unique(conversations[syns], return_index=True)
+    first_syn = syns[position]
+    begun = first[np.searchsorted(keys, with_syn)] < first_syn
+    return set(with_syn[begun].tolist())
+
+
+def _assign(
+    capture: Capture, chosen: Selection, conversations: Int64, items: Int64, found: Generations, of: Int64
+) -> None:
+    opened: dict[int, list[int]] = defaultdict(list)
+    counts: dict[int, int] = defaultdict(int)
+    for conversation, _ in found.known:
+        counts[conversation] += 1
+    older = dict(counts)
+    for item in items.tolist():
+        conversation = int(conversations[item])
+        row, sender = int(chosen.rows[item]), int(chosen.sender[item])
+        if int(capture.flags[row]) & _SYN:
+            number = found.by_token[conversation, sender, int(capture.seq[row])]
+            if number not in opened[conversation][-_RECENT:]:
+                opened[conversation].append(number)
+        else:
+            number = _nearest(capture, row, sender, conversation, found, opened[conversation], older[conversation])
+        of[item] = number
+        generation = found.known.setdefault((conversation, number), Generation())
+        isn, sequence = generation.isn[sender], int(capture.seq[row])
+        if isn is not None:
+            end = (sequence - isn) % 2**32 + int(capture.payload_length[row])
+            generation.reached[sender] = max(generation.reached[sender], end)
+        generation.last[sender] = sequence
+
+
+def _nearest(
+    capture: Capture, row: int, sender: int, conversation: int, found: Generations, opened: list[int], older: int
+) -> int:
+    """Return the connection whose numbers the packet continues, the newest of those that fit.
+
+    ``older`` is the number of the connection that was there before the first SYN, if there was one.
+    """
+    candidates = opened[: -_RECENT - 1 : -1] or [0]
+    scores = {number: _distance(capture, row, sender, found.known[conversation, number]) for number in candidates}
+    best = min(candidates, key=scores.__getitem__)
+    if scores[best] == 0:
+        return best
+    before = found.known.get((conversation, older))
+    if not opened:
+        return older
+    last = before.last[sender] if before else None
+    if last is not None:
+        gap = (int(capture.seq[row]) - last + 2**31) % 2**32 - 2**31
+        if abs(gap) < min(scores[best], _SLACK):
+            return older
+    return best
+
+
+def _distance(capture: Capture, row: int, sender: int, generation: Generation) -> int:
+    """Return how far a packet's number lies outside what a connection has reached, 0 when it fits."""
+    number, side = int(capture.seq[row]), sender
+    if not number and int(capture.flags[row]) & (_RST | _ACK) == _RST | _ACK:
+        number, side = int(capture.ack[row]), 1 - sender  # RFC 9293 3.10.7.1: it answers by acknowledging
+    isn = generation.isn[side]
+    if isn is None:
+        return _UNKNOWN
+    beyond = (number - isn) % 2**32 - generation.reached[side]
+    return 0 if beyond <= _SLACK else beyond

@@ -1,0 +1,161 @@
+"""Calls that caused no packet, and why, where a reader would expect one: connect, accept, sends, shutdown, close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from testbed.analysis.calls import (
+    is_accept,
+    moves_bytes,
+    shutdown_how,
+    shuts_writing,
+    starts_connection,
+    succeeded,
+)
+from testbed.analysis.causes_side import names
+from testbed.analysis.sockets import Socket
+from testbed.analysis.streams import Streams
+from testbed.model import HOSTS, Call, Cause, Crossing, Host, Joined
+
+_REPEATED = {
+    "EALREADY": "the connection was being opened already",
+    "EISCONN": "the connection was open already",
+}
+
+
+def silent_calls(joined: Joined, streams: Streams, causes: Iterable[Cause]) -> dict[tuple[Host, int], str]:
+    """Return the reason for each call from which a packet could be expected and which caused none."""
+    heard: set[tuple[Host, int]] = set()
+    resets: dict[tuple[int, Host], Crossing] = {}
+    for packet, cause in zip(joined.crossings, causes, strict=True):
+        heard.update((packet.sender, n) for n in cause.calls)
+        if packet.flow is not None and "R" in packet.flags:
+            resets.setdefault((packet.flow, packet.sender), packet)
+    found: dict[tuple[Host, int], str] = {}
+    for host in HOSTS:
+        for socket in streams.sockets[host]:
+            for call in socket.calls:
+                if call.host == host and (host, call.n) not in heard:
+                    flow = streams.flow_of.get((host, call.n))
+                    reset = _first_reset(resets, flow, call)
+                    reason = _reason(socket, call, heard, reset, streams)
+                    if reason:
+                        found[host, call.n] = reason
+    return found
+
+
+def _first_reset(resets: dict[tuple[int, Host], Crossing], flow: int | None, call: Call) -> Crossing | None:
+    """Return the RST that had ended the connection when the call was made or while it lasted."""
+    if flow is None:
+        return None
+    broken = [resets[flow, host] for host in HOSTS if (flow, host) in resets]
+    earliest = min(broken, key=lambda packet: packet.time, default=None)
+    if earliest is None or (call.end is not None and earliest.time > call.end):
+        return None
+    return earliest
+
+
+def _reason(socket: Socket, call: Call, heard: set[tuple[Host, int]], reset: Crossing | None, streams: Streams) -> str:
+    if is_accept(call):
+        return _accept(call)
+    if starts_connection(call) and call.name == "connect":
+        return _connect(socket, call, heard)
+    if shutdown_how(call) is not None:
+        return _shutdown(socket, call, reset)
+    if call.name in ("close", "fclose"):
+        return _close(socket, call, heard, reset)
+    if call.direction == "out" or call.name.startswith("send"):
+        return _send(socket, call, reset, streams)
+    return ""
+
+
+def _accept(call: Call) -> str:
+    if succeeded(call):
+        return "takes a connection that the kernel had opened already"
+    if call.end is None:
+        return "no connection came"
+    return "no connection was waiting" if call.errno == "EAGAIN" else f"failed: {call.errno}"
+
+
+def _connect(socket: Socket, call: Call, heard: set[tuple[Host, int]]) -> str:
+    if socket.protocol == "udp":
+        return "on a datagram socket it only notes the peer"
+    if call.errno in _REPEATED:
+        return _REPEATED[call.errno]
+    earlier = [each for each in socket.calls if each.name == "connect" and each.start < call.start]
+    if earlier and (call.host, earlier[0].n) in heard:
+        return f"{names(earlier[:1])} had opened the connection"
+    if call.errno is not None:
+        return f"failed before a SYN left: {call.errno}"
+    return "no SYN of it was captured"
+
+
+def _shutdown(socket: Socket, call: Call, reset: Crossing | None) -> str:
+    if call.errno == "ENOTCONN":
+        return f"the connection had ended: RST #{reset.n}" if reset is not None else "the socket is not connected"
+    if call.errno is not None:
+        return f"failed: {call.errno}"
+    if shutdown_how(call) == "SHUT_RD":
+        return "SHUT_RD only ends reading here; TCP has no way to tell the peer"
+    if socket.protocol == "udp":
+        return "a datagram socket has no connection to end"
+    if socket.listening:
+        return "it only stops listening"
+    earlier = [each for each in socket.calls if shuts_writing(each) and each.start < call.start]
+    if earlier:
+        return f"{names(earlier[:1])} had ended the direction already"
+    return _broken(reset) or "no FIN of it was captured"
+
+
+def _close(socket: Socket, call: Call, heard: set[tuple[Host, int]], reset: Crossing | None) -> str:
+    if call.errno is not None:
+        return f"failed: {call.errno}"
+    if socket.protocol == "udp":
+        return "a datagram socket has no connection to end"
+    if socket.listening:
+        return "only stops listening"
+    if socket.peer is None and socket.flow is None:
+        return "the socket was not connected"
+    earlier = [each for each in socket.calls if shuts_writing(each) and (each.host, each.n) in heard]
+    if earlier and earlier[0].start < call.start:
+        return f"{names(earlier[:1])} had sent the FIN"
+    if reset is not None:
+        return _broken(reset)
+    later = [hold for hold in socket.holds if hold.ended is None or hold.ended.start > call.start]
+    closers = [hold.ended for hold in later if hold.ended is not None]
+    if closers:
+        last = max(closers, key=lambda each: (each.start, each.n))
+        return f"another descriptor of the socket was open until {names([last])}"
+    if any(hold.used for hold in later):
+        return "another descriptor of the socket was still open"
+    failed = [each for each in socket.calls if each.name == "connect" and each.errno is not None]
+    if failed:
+        return f"the connection was never open: {names(failed[-1:])} gave {failed[-1].errno}"
+    return "no FIN of it was captured"
+
+
+def _send(socket: Socket, call: Call, reset: Crossing | None, streams: Streams) -> str:
+    if call.errno == "EPIPE":
+        ended = [each for each in socket.calls if shuts_writing(each) and each.start < call.start]
+        if ended:
+            return f"{names(ended[:1])} had ended the sending direction (EPIPE)"
+        return f"the connection had ended: {_broken(reset)} (EPIPE)" if reset else "the connection had ended (EPIPE)"
+    if call.errno == "EAGAIN":
+        return "the send buffer was full (EAGAIN)"
+    if call.errno is not None:
+        return f"failed: {call.errno}{', ' + _broken(reset) if reset is not None else ''}"
+    if call.end is None and not call.length:
+        return "never returned, and none of its bytes left"
+    if socket.protocol == "udp":
+        return "its datagram never reached the wire"
+    if not moves_bytes(call, "out"):
+        return "0 bytes: there is nothing to send"
+    flow = streams.flow_of.get((call.host, call.n))
+    if flow is None:
+        return "no packet of its connection was captured"
+    why = f": {_broken(reset)}" if reset is not None else ": they were still queued at the end"
+    return f"its {call.length} byte{'s' * (call.length != 1)} never left the host{why}"
+
+
+def _broken(reset: Crossing | None) -> str:
+    return f"RST #{reset.n} of the {reset.sender} had broken the connection off" if reset is not None else ""

@@ -1,0 +1,129 @@
+"""Which flow a socket, or a call on a datagram socket, belongs to: by endpoints (see ``sockets.py``)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict, deque
+from collections.abc import Iterable
+
+from testbed.analysis.calls import STARTED, endpoint_argument, is_accept, is_wildcard, plain, starts_connection
+from testbed.analysis.sockets import Socket
+from testbed.analysis.wire import payload_at
+from testbed.model import DATA_PREFIX, HOSTS, Call, Endpoint, Host, Joined, peer_of
+
+
+class TcpFlows:
+    """The TCP flows of a run, found by endpoints."""
+
+    def __init__(self, joined: Joined) -> None:
+        self.first: dict[int, int] = {}
+        for crossing in joined.crossings:
+            if crossing.flow is not None and crossing.flow not in self.first:
+                self.first[crossing.flow] = crossing.time
+        self.pairs: dict[tuple[Host, Endpoint, Endpoint], list[int]] = defaultdict(list)
+        self.peers: dict[tuple[Host, Endpoint], list[int]] = defaultdict(list)
+        self.local: dict[Host, dict[int, Endpoint]] = {host: {} for host in HOSTS}
+        for flow in sorted(joined.flows, key=lambda flow: (self.first.get(flow.index, 0), flow.index)):
+            if flow.protocol != "tcp":
+                continue
+            for host in HOSTS:
+                own, peer = flow.endpoint(host), flow.endpoint(peer_of(host))
+                self.pairs[host, own, peer].append(flow.index)
+                self.peers[host, peer].append(flow.index)
+                self.local[host][flow.index] = own
+
+    def assign(self, sockets: Iterable[Socket]) -> None:
+        """Set ``flow`` of each connected socket."""
+        exact: dict[tuple[Host, Endpoint, Endpoint], list[Socket]] = defaultdict(list)
+        vague: list[tuple[Socket, Endpoint]] = []
+        for socket in sockets:
+            if socket.peer is None:
+                continue
+            if socket.local is None or is_wildcard(socket.local):
+                vague.append((socket, socket.peer))
+            else:
+                exact[socket.host, socket.local, socket.peer].append(socket)
+        taken: set[tuple[Host, int]] = set()
+        for key, claimants in exact.items():
+            flows = self.pairs.get(key, [])
+            if len(flows) == len(claimants):
+                for socket, index in zip(claimants, flows, strict=True):
+                    socket.flow = index
+            else:
+                for socket in claimants:
+                    socket.flow = self._by_syn(socket, flows)
+            taken.update((key[0], index) for index in flows)
+        for socket, peer in vague:
+            port = socket.local.port if socket.local is not None else None
+            flows = [
+                index
+                for index in self.peers.get((socket.host, peer), ())
+                if (socket.host, index) not in taken and port in (None, self.local[socket.host][index].port)
+            ]
+            socket.flow = self._by_syn(socket, flows)
+            if socket.flow is not None:
+                taken.add((socket.host, socket.flow))
+
+    def _by_syn(self, socket: Socket, flows: list[int]) -> int | None:
+        if not flows:
+            return None
+        if len(flows) == 1 and socket.local is not None:
+            return flows[0]
+        times = [self.first.get(index, 0) for index in flows]
+        maker = socket.maker
+        if starts_connection(maker):
+            at = bisect_left(times, maker.start)
+            failed = maker.end is not None and maker.errno is not None and maker.errno not in STARTED
+            if at == len(flows) or (failed and maker.end is not None and times[at] > maker.end):
+                return None  # it failed before a SYN left, and a later attempt's SYN is not its own
+            return flows[at]
+        seen = maker.end if is_accept(maker) and maker.end is not None else maker.start
+        return flows[max(bisect_right(times, seen) - 1, 0)]
+
+
+class UdpFlows:
+    """The UDP conversations of a run: by the peer that a call or its socket names, else by what it received."""
+
+    def __init__(self, joined: Joined) -> None:
+        self._named: dict[tuple[Host, int, Endpoint], list[tuple[Endpoint, int]]] = defaultdict(list)
+        self._ports: dict[tuple[Host, int], list[tuple[Endpoint, int]]] = defaultdict(list)
+        self._waiting: dict[tuple[int, Host, int, bytes], deque[int]] = defaultdict(deque)
+        for flow in joined.flows:
+            if flow.protocol == "udp":
+                for host in HOSTS:
+                    own = flow.endpoint(host)
+                    self._named[host, own.port, flow.endpoint(peer_of(host))].append((own, flow.index))
+                    self._ports[host, own.port].append((own, flow.index))
+        ports = {flow.index: flow for flow in joined.flows if flow.protocol == "udp"}
+        landed = [c for c in joined.crossings if c.arrived is not None and c.protocol == "udp" and c.flow in ports]
+        landed.sort(key=lambda c: (c.arrived, c.n))
+        for crossing in landed:
+            assert crossing.flow is not None  # noqa: S101 - chosen so above
+            receiver = peer_of(crossing.sender)
+            payload, _ = payload_at(crossing, "arrived")
+            port = ports[crossing.flow].endpoint(receiver).port
+            self._waiting[port, receiver, len(payload), payload[:DATA_PREFIX]].append(crossing.flow)
+
+    def of(self, socket: Socket, call: Call) -> int | None:
+        """Return the flow of one call on a UDP socket; ask for the calls of a socket in their order."""
+        info = call.socket
+        if info is None:
+            return None
+        local = plain(info.local) if info.local is not None and info.local.port else socket.local
+        if local is None:
+            return None
+        peer = endpoint_argument(call) if call.direction is not None or call.name == "connect" else None
+        if peer is None and info.peer is not None and info.peer.port:
+            peer = plain(info.peer)
+        if peer is not None:
+            return _own(self._named.get((socket.host, local.port, peer), ()), local)
+        if call.direction != "in":
+            return None
+        if len(self._ports.get((socket.host, local.port), ())) == 1:
+            return _own(self._ports[socket.host, local.port], local)
+        queue = self._waiting.get((local.port, socket.host, call.length, call.data))
+        return queue.popleft() if queue else None
+
+
+def _own(flows: Iterable[tuple[Endpoint, int]], local: Endpoint) -> int | None:
+    return next((index for own, index in flows if own == local or is_wildcard(local)), None)

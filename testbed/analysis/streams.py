@@ -1,0 +1,265 @@
+"""Which bytes of which stream each data call moved, and which datagram.
+
+Every successful data call (send, sendto, sendmsg, sendmmsg, write, writev, sendfile, splice; recv, recvfrom, recvmsg,
+recvmmsg, read, readv: all that carry ``direction``) covers ``[start, end)`` of its socket's stream, in order of call
+start over all processes and threads that share the socket. Calls of several threads that overlap in time are put in
+the order that the bytes on the wire show; where content cannot tell, they are marked ambiguous.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from testbed.analysis.calls import (
+    has_flag,
+    moves_bytes,
+    succeeded,
+    switched_on,
+)
+from testbed.analysis.order import Fit, in_stream_order
+from testbed.analysis.socket_flows import TcpFlows, UdpFlows
+from testbed.analysis.sockets import Hold, Socket, group_sockets
+from testbed.analysis.wire import Point, Wire, digest_of, payload_at
+from testbed.model import DATA_PREFIX, HOSTS, Call, Crossing, Flow, Host, Joined, peer_of
+
+Direction = Literal["out", "in"]
+POINT_OF: dict[Direction, Point] = {"out": "sent", "in": "arrived"}
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One call's bytes: stream offsets ``[start, end)``. ``ambiguous``: another order of calls fits as well."""
+
+    call: Call
+    start: int
+    end: int
+    ambiguous: bool = False
+
+
+class Stream:
+    """All data calls of one host on one flow in one direction, in stream order."""
+
+    def __init__(self, shares: Iterable[Share] = ()) -> None:
+        self.shares = tuple(shares)
+        self._starts = [share.start for share in self.shares]
+        self.total = sum(share.end - share.start for share in self.shares)
+        self.end = self.shares[-1].end if self.shares else 0
+
+    def covering(self, start: int, end: int) -> tuple[Share, ...]:
+        """Return the shares that have a byte in ``[start, end)``."""
+        at = max(bisect_right(self._starts, start) - 1, 0)
+        found = []
+        while at < len(self.shares) and self.shares[at].start < end:
+            if self.shares[at].end > start:
+                found.append(self.shares[at])
+            at += 1
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """A UDP send or receive and the crossing it made or took; ``crossing`` None where none is known."""
+
+    call: Call
+    crossing: int | None
+
+
+@dataclass(slots=True)
+class Streams:
+    """What the calls moved, by flow.
+
+    ``wires`` holds TCP bytes by (flow, sender, point); ``streams`` by (flow, host, direction); ``datagrams`` the same
+    for UDP in call order; ``calls`` all calls on a flow's socket by (flow, host), ``holds`` its descriptors;
+    ``flow_of`` the flow of a call.
+    ``by_sender`` lists the crossings of a flow and sender in time order. ``observed`` says whether a host had an
+    observer.
+    """
+
+    flows: dict[int, Flow]
+    observed: dict[Host, bool]
+    sockets: dict[Host, list[Socket]]
+    wires: dict[tuple[int, Host, Point], Wire] = field(default_factory=dict)
+    streams: dict[tuple[int, Host, Direction], Stream] = field(default_factory=dict)
+    datagrams: dict[tuple[int, Host, Direction], tuple[Datagram, ...]] = field(default_factory=dict)
+    calls: dict[tuple[int, Host], tuple[Call, ...]] = field(default_factory=dict)
+    holds: dict[tuple[int, Host], list[Hold]] = field(default_factory=dict)
+    flow_of: dict[tuple[Host, int], int] = field(default_factory=dict)
+    by_sender: dict[tuple[int, Host], list[Crossing]] = field(default_factory=dict)
+
+    def stream(self, flow: int, host: Host, direction: Direction) -> Stream:
+        """Return the stream, an empty one if no call moved bytes."""
+        return self.streams.get((flow, host, direction), _EMPTY)
+
+    def wire(self, flow: int, sender: Host, point: Point) -> Wire:
+        """Return the bytes that one capture shows, none if there are none."""
+        return self.wires.get((flow, sender, point), _NOTHING)
+
+    def knows(self, flow: int, host: Host) -> bool:
+        """Say whether an observer saw this host's socket of the flow."""
+        return (flow, host) in self.calls
+
+
+_EMPTY = Stream()
+_NOTHING = Wire()
+
+
+def build_streams(
+    joined: Joined, calls: Mapping[Host, tuple[Call, ...]], observed: Mapping[Host, str] | None = None
+) -> Streams:
+    """Place every call's bytes. ``observed`` as in :class:`testbed.model.Inputs`; without it: hosts with calls."""
+    seen = {host: observed.get(host, "none") != "none" if observed else bool(calls.get(host)) for host in HOSTS}
+    ordered = {host: sorted(calls.get(host, ()), key=lambda call: (call.start, call.n)) for host in HOSTS}
+    flows = {flow.index: flow for flow in joined.flows}
+    streams = Streams(flows, seen, {host: group_sockets(ordered[host]) for host in HOSTS})
+    _gather_wires(joined, streams)
+    _assign_calls(joined, streams)
+    for flow in joined.flows:
+        for host in HOSTS:
+            if flow.protocol == "tcp":
+                _place(streams, flow.index, host, "out")
+        for host in HOSTS:
+            if flow.protocol == "tcp":
+                _place(streams, flow.index, host, "in")
+            else:
+                _match_datagrams(streams, flow.index, host)
+    return streams
+
+
+def _gather_wires(joined: Joined, streams: Streams) -> None:
+    for crossing in joined.crossings:
+        if crossing.flow is not None and crossing.protocol == streams.flows[crossing.flow].protocol:
+            streams.by_sender.setdefault((crossing.flow, crossing.sender), []).append(crossing)
+    tcp = {flow.index for flow in joined.flows if flow.protocol == "tcp"}
+    for (flow, sender), crossings in streams.by_sender.items():
+        if flow not in tcp:
+            continue
+        left = [(c.start, c.payload) for c in crossings if c.sent is not None and c.length]
+        came = [(c.arrived, c.n, c) for c in crossings if c.arrived is not None and c.length]
+        came.sort(key=lambda each: each[:2])
+        streams.wires[flow, sender, "sent"] = Wire(left)
+        payloads = [(c.start, *payload_at(c, "arrived")) for _, _, c in came]
+        exact = all(known for _, _, known in payloads)
+        streams.wires[flow, sender, "arrived"] = Wire([each[:2] for each in payloads], exact=exact)
+
+
+def _assign_calls(joined: Joined, streams: Streams) -> None:
+    members: dict[tuple[int, Host], list[Call]] = defaultdict(list)
+    conversations = UdpFlows(joined)
+    every = [socket for host in HOSTS for socket in streams.sockets[host]]
+    TcpFlows(joined).assign(socket for socket in every if socket.protocol == "tcp" and not socket.listening)
+    for host in HOSTS:
+        for socket in streams.sockets[host]:
+            if socket.protocol == "udp":
+                for call in socket.calls:
+                    index = conversations.of(socket, call)
+                    if index is not None:
+                        members[index, host].append(call)
+            elif socket.flow is not None:
+                members[socket.flow, host].extend(socket.calls)
+                streams.holds.setdefault((socket.flow, host), []).extend(socket.holds)
+    for (index, host), owned in members.items():
+        owned.sort(key=lambda call: (call.start, call.n))
+        streams.calls[index, host] = tuple(owned)
+        streams.flow_of.update({(host, call.n): index for call in owned})
+
+
+def _place(streams: Streams, flow: int, host: Host, direction: Direction) -> None:
+    """Lay the calls of one host and direction along the stream."""
+    owned = streams.calls.get((flow, host), ())
+    moving = [call for call in owned if moves_bytes(call, direction)]
+    if not moving:
+        return
+    sender = host if direction == "out" else peer_of(host)
+    wire = streams.wire(flow, sender, POINT_OF[direction])
+    holes: list[int] = []
+    urgent: list[Call] = []
+    if direction == "in" and not any(switched_on(call, "SO_OOBINLINE") for call in owned):
+        holes = _urgent_offsets(streams, flow, sender)
+        urgent = [call for call in moving if has_flag(call, "MSG_OOB")]
+        moving = [call for call in moving if not has_flag(call, "MSG_OOB")]
+    shares = [
+        Share(call, start, start + call.length, ambiguous)
+        for call, start, ambiguous in in_stream_order(moving, _fit(wire), holes)
+    ]
+    shares += [Share(call, hole, hole + 1) for call, hole in zip(urgent, holes, strict=False)]
+    shares.sort(key=lambda share: share.start)
+    streams.streams[flow, host, direction] = Stream(shares)
+
+
+def _fit(wire: Wire) -> Fit:
+    def fits(call: Call, offset: int) -> bool:
+        """Compare with the wire; what it does not show contradicts nothing."""
+        shown = wire.slice(offset, offset + len(call.data))
+        if shown is not None and shown != call.data:
+            return False
+        whole = wire.slice(offset, offset + call.length) if call.digest is not None else None
+        return whole is None or digest_of(whole) == call.digest
+
+    return fits
+
+
+def _urgent_offsets(streams: Streams, flow: int, sender: Host) -> list[int]:
+    """Return the stream offsets of out-of-band bytes: the last byte of each MSG_OOB send (tcp_mark_urg).
+
+    Where the sender's calls are unknown, the urgent pointer tells: it points behind the byte.
+    """
+    if streams.knows(flow, sender):
+        shares = streams.stream(flow, sender, "out").shares
+        return [share.end - 1 for share in shares if has_flag(share.call, "MSG_OOB")]
+    pointed = {
+        crossing.start + int(crossing.options["urgent"]) - 1
+        for crossing in streams.by_sender.get((flow, sender), ())
+        if "U" in crossing.flags and "urgent" in crossing.options
+    }
+    return sorted(pointed)
+
+
+def _match_datagrams(streams: Streams, flow: int, host: Host) -> None:
+    """Match UDP calls and crossings one to one, by content first and in order among equals."""
+    directions: tuple[Direction, ...] = ("out", "in")
+    for direction in directions:
+        calls = [
+            call
+            for call in streams.calls.get((flow, host), ())
+            if call.direction == direction and succeeded(call) and not has_flag(call, "MSG_PEEK")
+        ]
+        if not calls:
+            continue
+        point = POINT_OF[direction]
+        sender = host if direction == "out" else peer_of(host)
+        crossings = [
+            (crossing, payload_at(crossing, point)[0])
+            for crossing in streams.by_sender.get((flow, sender), ())
+            if getattr(crossing, point) is not None
+        ]
+        crossings.sort(key=lambda each: (getattr(each[0], point), each[0].n))
+        streams.datagrams[flow, host, direction] = tuple(_pair(calls, crossings))
+
+
+def _pair(calls: list[Call], crossings: list[tuple[Crossing, bytes]]) -> Iterator[Datagram]:
+    waiting: dict[tuple[int, bytes], deque[tuple[Crossing, bytes]]] = defaultdict(deque)
+    for crossing, payload in crossings:
+        waiting[len(payload), payload[:DATA_PREFIX]].append((crossing, payload))
+    matched: dict[int, int] = {}
+    rest: list[Call] = []  # truncated reads, datagrams whose content changed
+    for call in calls:
+        queue = waiting.get((call.length, call.data))
+        if queue and (call.digest is None or digest_of(queue[0][1]) == call.digest):
+            matched[call.n] = queue.popleft()[0].n
+        else:
+            rest.append(call)
+    left = deque(sorted(crossing.n for queue in waiting.values() for crossing, _ in queue))
+    payloads = {crossing.n: payload for crossing, payload in crossings}
+    for call in rest:  # in the order of what is left over, where the first bytes do not contradict
+        if left and _resembles(call, payloads[left[0]]):
+            matched[call.n] = left.popleft()
+    yield from (Datagram(call, matched.get(call.n)) for call in calls)
+
+
+def _resembles(call: Call, payload: bytes) -> bool:
+    """Say whether a call may have moved this datagram, possibly only its beginning."""
+    return len(payload) >= call.length and (len(payload) == call.length or payload.startswith(call.data[: call.length]))

@@ -1,0 +1,87 @@
+"""From records to columns, layer by layer, some hundred thousand packets at a time to bound what is in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from testbed.capture import kinds
+from testbed.capture.columns import Capture, Records
+from testbed.capture.fragments import reassemble
+from testbed.capture.gather import Int64
+from testbed.capture.link import LINK_TYPES, Frames, find_network
+from testbed.capture.network import Transports, decode_ipv4, decode_ipv6
+from testbed.capture.transport import decode_transport
+
+_CHUNK = 1 << 17
+
+
+def decode(records: Records) -> Capture:
+    """Decode every packet of a container."""
+    count = len(records.offset)
+    capture = Capture.empty(
+        count,
+        data=records.data,
+        joined=np.zeros(0, np.uint8),
+        interfaces=records.interfaces,
+        comments=records.comments,
+        partial=records.partial,
+    )
+    for name in ("time_ns", "interface", "offset", "captured", "wire"):
+        setattr(capture, name, getattr(records, name))
+    capture.reassembled_in[:] = -1
+    link_types = np.array([one.link_type for one in records.interfaces] or [0])
+    fragments: list[Transports] = []
+    for first in range(0, count, _CHUNK):
+        rows = np.arange(first, min(first + _CHUNK, count))
+        of_rows = link_types[records.interface[rows]]
+        capture.what[rows] = kinds.LINK_TYPE + of_rows
+        for link_type in np.intersect1d(of_rows, LINK_TYPES):
+            fragments.extend(_decode_rows(capture, rows[of_rows == link_type], int(link_type)))
+    if fragments:
+        reassemble(capture, _in_file_order(fragments))
+    order = np.argsort(capture.sack_rows, kind="stable")
+    capture.sack_rows, capture.sack_edges = capture.sack_rows[order], capture.sack_edges[order]
+    capture.others = _others(capture)
+    return capture
+
+
+def _decode_rows(capture: Capture, rows: Int64, link_type: int) -> list[Transports]:
+    """Decode packets of one link type; return those that are fragments."""
+    start = capture.offset[rows]
+    end = start + capture.captured[rows]
+    frames = Frames.of(capture.data, start, end)
+    find_network(frames, link_type)
+    capture.what[rows] = frames.what
+    capture.vlan[rows] = frames.vlan
+    capture.vlan_tags[rows] = frames.vlan_tags
+    fragments = []
+    for ethertype, decode_ip in ((kinds.IPV4, decode_ipv4), (kinds.IPV6, decode_ipv6)):
+        chosen = frames.what == ethertype
+        if not chosen.any():
+            continue
+        packets = decode_ip(capture.data, capture, rows[chosen], frames.position[chosen], end[chosen])
+        parts = capture.fragment[packets.rows]
+        if parts.any():
+            fragments.append(packets.only(parts))
+            packets = packets.only(~parts)
+        decode_transport(capture.data, 0, capture, packets)
+    return fragments
+
+
+def _in_file_order(parts: list[Transports]) -> Transports:
+    names = ("rows", "proto", "start", "end", "length")
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    order = np.argsort(columns["rows"], kind="stable")
+    return Transports(**{name: column[order] for name, column in columns.items()})
+
+
+def _others(capture: Capture) -> Counter[str]:
+    """Count by name what is neither decoded nor a part of a packet that is."""
+    rest = (capture.transport == 0) & (capture.reassembled_in < 0)
+    codes, counts = np.unique(capture.what[rest], return_counts=True)
+    result: Counter[str] = Counter()
+    for code, number in zip(codes.tolist(), counts.tolist(), strict=True):
+        result[kinds.name(code)] += number
+    return result

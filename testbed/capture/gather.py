@@ -1,0 +1,46 @@
+"""Read the same few bytes of many packets at once.
+
+A file is one long array of bytes. Seen as overlapping items of ``width`` bytes, one at each position, NumPy's
+indexing copies the header of every packet in one pass, whatever its alignment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+def gather(buffer: Bytes, offsets: Int64, layout: np.dtype[np.generic] | str) -> NDArray[Any]:
+    """Return one item of ``layout`` (a dtype) for each of ``offsets`` (0 <= offset <= len(buffer)).
+
+    Bytes beyond the end of the buffer read as 0: callers decide by captured length what is valid.
+    """
+    kind = np.dtype(layout)
+    width = kind.itemsize
+    last = len(buffer) - width
+    if last >= 0 and (not len(offsets) or int(offsets.max()) <= last):
+        return _items(buffer, width)[offsets].view(kind)
+    edge = max(last, 0)
+    tail = np.zeros(len(buffer) - edge + width, np.uint8)
+    tail[: len(buffer) - edge] = buffer[edge:]
+    beyond = offsets > last
+    items = np.empty(len(offsets), f"V{width}")
+    items[beyond] = _items(tail, width)[offsets[beyond] - edge]
+    if last >= 0:
+        items[~beyond] = _items(buffer, width)[offsets[~beyond]]
+    return items.view(kind)
+
+
+def gather_bytes(buffer: Bytes, offsets: Int64, width: int) -> NDArray[np.uint8]:
+    """Return the ``width`` bytes at each of ``offsets`` as an array of shape (len(offsets), width)."""
+    return gather(buffer, offsets, f"V{width}").view(np.uint8).reshape(-1, width)
+
+
+def _items(buffer: Bytes, width: int) -> NDArray[np.void]:
+    return np.ndarray((len(buffer) - width + 1,), f"V{width}", buffer=buffer, strides=(1,))

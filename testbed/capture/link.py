@@ -1,0 +1,186 @@
+"""Link layers: where the network header is, and what the frame holds (tcpdump.org/linktypes.html)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from testbed.capture import kinds
+from testbed.capture.columns import I32
+from testbed.capture.gather import Bool, Bytes, Int64, gather
+
+_DEEPEST = 64  # VLAN tags; a real frame has three at most
+_SNAP = np.frombuffer(b"\xaa\xaa\x03\x00\x00\x00", np.uint8)
+
+
+@dataclass(slots=True)
+class Frames:
+    """Some frames of one link type: ``position`` moves from the frame's first byte to the network header.
+
+    ``end`` is where the captured bytes end. ``what`` is a code of :mod:`testbed.capture.kinds`: IPV4 and IPV6 where
+    ``position`` is of an IP header, else the frame's name.
+    """
+
+    buffer: Bytes
+    position: Int64
+    end: Int64
+    what: I32
+    vlan: I32
+    vlan_tags: I32
+
+    @classmethod
+    def of(cls, buffer: Bytes, start: Int64, end: Int64) -> Frames:
+        """Return frames not yet looked into."""
+        count = len(start)
+        zero = np.zeros(count, np.int32)
+        return cls(buffer, start.copy(), end, zero.copy(), np.full(count, -1, np.int32), zero)
+
+    def word(self, rows: Bool, at: int, layout: str = ">u2") -> I32:
+        """Return a header field at a distance from ``position``."""
+        positions = np.minimum(self.position[rows] + at, len(self.buffer))
+        return gather(self.buffer, positions, layout).astype(np.int32)
+
+    def has(self, size: int) -> Bool:
+        """Tell which frames have so many captured bytes from ``position`` on; the others are named cut."""
+        whole: Bool = self.end - self.position >= size
+        self.what[~whole & (self.what == 0)] = kinds.LINK_CUT
+        return whole
+
+
+def find_network(frames: Frames, link_type: int) -> None:
+    """Move ``position`` to the network header of each frame and set ``what``; for one of LINK_TYPES."""
+    _DECODERS[link_type](frames)
+
+
+def _ethertyped(type_at: int, header: int) -> Callable[[Frames], None]:
+    """Return a decoder for a header that holds an EtherType."""
+
+    def decode(frames: Frames) -> None:
+        whole = frames.has(header)
+        frames.what[whole] = frames.word(whole, type_at)
+        frames.position[whole] += header
+        _vlan_tags(frames, whole)
+        _llc(frames, whole)
+        _mpls(frames)
+        _pppoe(frames)
+
+    return decode
+
+
+def _vlan_tags(frames: Frames, whole: Bool) -> None:
+    """Step over 802.1Q and 802.1ad tags, however many."""
+    tagged = whole & np.isin(frames.what, kinds.VLAN_TAGS)
+    for depth in range(_DEEPEST):
+        if not tagged.any():
+            return
+        enough = frames.end - frames.position >= 4
+        frames.what[tagged & ~enough] = kinds.LINK_CUT
+        tagged &= enough
+        if not depth:
+            frames.vlan[tagged] = frames.word(tagged, 0) & 0x0FFF
+        frames.vlan_tags[tagged] += 1
+        frames.what[tagged] = frames.word(tagged, 2)
+        frames.position[tagged] += 4
+        tagged &= np.isin(frames.what, kinds.VLAN_TAGS)
+    frames.what[tagged] = kinds.VLAN_DEEP
+
+
+def _llc(frames: Frames, whole: Bool) -> None:
+    """Values below 0x600 are lengths (IEEE 802.3); a SNAP header behind them holds an EtherType (RFC 1042)."""
+    plain = whole & (frames.what < 0x600)
+    if not plain.any():
+        return
+    frames.what[plain] = kinds.IEEE_8023
+    long_enough = plain & (frames.end - frames.position >= 8)
+    head = gather(frames.buffer, frames.position[long_enough], "V6").view(np.uint8).reshape(-1, 6)
+    snap = np.zeros_like(plain)
+    snap[long_enough] = (head == _SNAP).all(axis=1)
+    frames.what[snap] = frames.word(snap, 6)
+    frames.position[snap] += 8
+
+
+def _mpls(frames: Frames) -> None:
+    """Step over MPLS labels (RFC 3032); IP behind them is known by its version alone."""
+    labelled = np.isin(frames.what, kinds.MPLS)
+    for _ in range(_DEEPEST):
+        labelled &= frames.end - frames.position >= 5
+        if not labelled.any():
+            return
+        bottom = np.zeros_like(labelled)
+        bottom[labelled] = frames.word(labelled, 2, "u1") & 1 == 1
+        frames.position[labelled] += 4
+        _ip_version(frames, bottom)
+        labelled &= ~bottom
+
+
+def _ip_version(frames: Frames, rows: Bool) -> None:
+    version = frames.word(rows, 0, "u1") >> 4
+    frames.what[rows] = np.select([version == 4, version == 6], [kinds.IPV4, kinds.IPV6], frames.what[rows])
+
+
+def _pppoe(frames: Frames) -> None:
+    """Step over a PPPoE session header (RFC 2516) and the PPP protocol behind it."""
+    session = (frames.what == kinds.PPPOE) & (frames.end - frames.position >= 8)
+    if session.any():
+        frames.what[session] = _ppp_kind(frames.word(session, 6))
+        frames.position[session] += 8
+
+
+def _raw(frames: Frames) -> None:
+    whole = frames.has(1)
+    frames.what[whole] = kinds.NOT_IP
+    _ip_version(frames, whole)
+
+
+def _only(what: int) -> Callable[[Frames], None]:
+    def decode(frames: Frames) -> None:
+        frames.what[:] = what
+
+    return decode
+
+
+def _loopback(frames: Frames) -> None:
+    """DLT_NULL and DLT_LOOP: an address family of the capturing system, in either byte order."""
+    whole = frames.has(4)
+    big, little = frames.word(whole, 2), frames.word(whole, 0, "<u2")
+    family = np.where(big > 0, big, little)
+    v6 = np.isin(family, (10, 24, 28, 30))  # Linux, NetBSD, FreeBSD, macOS
+    frames.what[whole] = np.select([family == 2, v6], [kinds.IPV4, kinds.IPV6], kinds.NOT_IP)
+    frames.position[whole] += 4
+
+
+def _ppp(frames: Frames) -> None:
+    """PPP (RFC 1661), with or without the HDLC address and control bytes (RFC 1662)."""
+    framed = np.zeros(len(frames.position), np.bool_)
+    whole = frames.has(2)
+    framed[whole] = frames.word(whole, 0) == 0xFF03
+    frames.position[framed] += 2
+    whole = frames.has(2)
+    frames.what[whole] = _ppp_kind(frames.word(whole, 0))
+    frames.position[whole] += 2
+
+
+def _ppp_kind(protocol: I32) -> I32:
+    kind = np.select([protocol == 0x21, protocol == 0x57], [kinds.IPV4, kinds.IPV6], protocol + kinds.PPP_PROTOCOL)
+    return kind.astype(np.int32)
+
+
+_DECODERS: dict[int, Callable[[Frames], None]] = {
+    0: _loopback,
+    1: _ethertyped(12, 14),
+    9: _ppp,
+    12: _raw,
+    14: _raw,
+    101: _raw,
+    104: _ethertyped(2, 4),  # Cisco HDLC
+    108: _loopback,
+    113: _ethertyped(14, 16),  # Linux cooked, of `-i any`
+    228: _only(kinds.IPV4),
+    229: _only(kinds.IPV6),
+    276: _ethertyped(0, 20),  # Linux cooked, version 2
+}
+
+LINK_TYPES = tuple(_DECODERS)
+"""The link types that can be decoded."""

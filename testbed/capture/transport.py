@@ -1,0 +1,120 @@
+"""TCP (RFC 9293), UDP (RFC 768) and ICMP (RFC 792, 4443) headers of many packets at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from testbed.capture import kinds
+from testbed.capture.columns import Capture
+from testbed.capture.gather import Bool, Bytes, Int64, gather
+from testbed.capture.network import Transports
+from testbed.capture.tcp_options import decode_options
+
+TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+
+_TCP = np.dtype(
+    [
+        ("sport", ">u2"),
+        ("dport", ">u2"),
+        ("seq", ">u4"),
+        ("ack", ">u4"),
+        ("flags", ">u2"),
+        ("window", ">u2"),
+        ("checksum", ">u2"),
+        ("urgent", ">u2"),
+    ]
+)
+_UDP = np.dtype([("sport", ">u2"), ("dport", ">u2"), ("length", ">u2"), ("checksum", ">u2")])
+_ICMP = np.dtype([("type", "u1"), ("code", "u1"), ("checksum", ">u2"), ("rest", ">u4")])
+# errors that quote the packet they are about: RFC 792, RFC 4443 section 2.1
+_ICMP_ERRORS = (3, 4, 5, 11, 12)
+_ICMPV6_ERRORS = (1, 2, 3, 4)
+
+
+def decode_transport(buffer: Bytes, base: int, capture: Capture, packets: Transports) -> None:
+    """Decode the transport headers of whole packets (no fragments).
+
+    Positions in ``packets`` index ``buffer``; ``base`` is what offsets in the columns have on top of them.
+    """
+    capture.payload_offset[packets.rows] = packets.start + base
+    capture.transport_offset[packets.rows] = packets.start + base
+    capture.payload_length[packets.rows] = packets.length
+    capture.payload_captured[packets.rows] = np.maximum(packets.end - packets.start, 0)
+    proto = packets.proto
+    version = capture.version[packets.rows]
+    known = np.zeros(len(proto), np.bool_)
+    for chosen, size, decode in (
+        (proto == TCP, 20, _tcp),
+        (proto == UDP, 8, _udp),
+        ((proto == ICMP) & (version == 4) | (proto == ICMPV6) & (version == 6), 8, _icmp),
+    ):
+        known |= chosen
+        if chosen.any():
+            decode(buffer, base, capture, _whole(capture, packets.only(chosen), size))
+    capture.what[packets.rows[~known]] = kinds.IP_PROTOCOL + proto[~known].astype(np.int32)
+
+
+def _whole(capture: Capture, packets: Transports, size: int) -> Transports:
+    """Return those whose header of ``size`` bytes is captured; name the others."""
+    short = packets.length < size
+    cut = packets.end - packets.start < size
+    capture.what[packets.rows[cut]] = kinds.TRANSPORT_CUT
+    capture.what[packets.rows[short]] = kinds.TRANSPORT_MALFORMED
+    return packets.only(~(short | cut))
+
+
+def _malformed(capture: Capture, packets: Transports, bad: Bool) -> Transports:
+    capture.what[packets.rows[bad]] = kinds.TRANSPORT_MALFORMED
+    return packets.only(~bad) if bad.any() else packets
+
+
+def _payload(capture: Capture, packets: Transports, base: int, header: Int64, length: Int64) -> None:
+    start = packets.start + header
+    capture.payload_offset[packets.rows] = start + base
+    capture.payload_length[packets.rows] = length
+    capture.payload_captured[packets.rows] = np.clip(packets.end - start, 0, length)
+    capture.transport[packets.rows] = packets.proto
+    capture.what[packets.rows] = kinds.DECODED
+
+
+def _tcp(buffer: Bytes, base: int, capture: Capture, packets: Transports) -> None:
+    header = (gather(buffer, packets.start + 12, "u1") >> 4).astype(np.int64) * 4
+    packets = _malformed(capture, packets, (header < 20) | (header > packets.length))
+    rows = packets.rows
+    head = gather(buffer, packets.start, _TCP)
+    header = (head["flags"] >> 12).astype(np.int64) * 4
+    for name in ("sport", "dport", "seq", "ack", "window", "urgent", "checksum"):
+        getattr(capture, name)[rows] = head[name]
+    capture.flags[rows] = head["flags"] & 0x1FF
+    _payload(capture, packets, base, header, packets.length - header)
+    length = np.minimum(header, packets.end - packets.start) - 20
+    capture.options_length[rows] = length
+    some = length > 0
+    decode_options(buffer, capture, rows[some], packets.start[some] + 20, length[some])
+
+
+def _udp(buffer: Bytes, base: int, capture: Capture, packets: Transports) -> None:
+    length = gather(buffer, packets.start + 4, ">u2")
+    packets = _malformed(capture, packets, (length > 0) & (length < 8))
+    rows = packets.rows
+    head = gather(buffer, packets.start, _UDP)
+    for name in ("sport", "dport", "checksum"):
+        getattr(capture, name)[rows] = head[name]
+    capture.udp_length[rows] = head["length"]
+    # 0: a jumbogram (RFC 2675); longer than the IP payload: what is there counts
+    whole = np.where(head["length"] == 0, packets.length, np.minimum(head["length"], packets.length))
+    _payload(capture, packets, base, np.full(len(rows), 8), whole - 8)
+
+
+def _icmp(buffer: Bytes, base: int, capture: Capture, packets: Transports) -> None:
+    rows = packets.rows
+    head = gather(buffer, packets.start, _ICMP)
+    capture.icmp_type[rows] = head["type"]
+    capture.icmp_code[rows] = head["code"]
+    capture.checksum[rows] = head["checksum"]
+    capture.icmp_rest[rows] = head["rest"]
+    _payload(capture, packets, base, np.full(len(rows), 8), packets.length - 8)
+    v4 = packets.proto == ICMP
+    error = np.where(v4, np.isin(head["type"], _ICMP_ERRORS), np.isin(head["type"], _ICMPV6_ERRORS))
+    quoted = error & (capture.payload_captured[rows] >= 20)
+    capture.embedded_offset[rows[quoted]] = packets.start[quoted] + base + 8

@@ -1,0 +1,283 @@
+"""The ladder: both hosts' calls in time order with the packets between them, as lines of plain text.
+
+A line has up to three cells: a call of the client, a packet, a call of the server. A packet stands beside the call
+before it when its own host made that call, and beside the call of the other host that waited for it::
+
+       0.310  send("c") = 1               --P. "c"------------------>  recv() = 1 "c"
+
+A call that waits (accept, recv, poll) stands where it returned, any other where it began. Long ladders are folded
+to a given number of lines: first packets among packets, then the middle.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from testbed.analysis.calls import endpoint_argument, option_name, shutdown_how
+from testbed.model import HOSTS, Analysis, Call, Crossing, Host
+from testbed.report.plain import clip, counted, escape, quote
+
+WINDOW = 4000
+"""How many events from the start and from the end are looked at; what lies between is only counted."""
+
+_TIME = 9
+_WAITING = frozenset(
+    {"accept", "accept4", "poll", "ppoll", "select", "pselect", "epoll_wait", "epoll_pwait", "epoll_pwait2"}
+)
+_KEPT_HEAD, _KEPT_TAIL = 2, 1  # of a folded row of packets
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the ladder; ``style`` is a name (``head``, ``lost``, ``folded``, ``failed``, empty)."""
+
+    text: str
+    style: str = ""
+
+
+@dataclass(slots=True)
+class _Row:
+    time: int
+    client: Call | None = None
+    crossing: Crossing | None = None
+    server: Call | None = None
+
+    def call(self, host: Host) -> Call | None:
+        return self.client if host == "client" else self.server
+
+    def put(self, host: Host, call: Call) -> None:
+        if host == "client":
+            self.client = call
+        else:
+            self.server = call
+
+    def gap(self) -> _Gap:
+        calls = (self.client is not None) + (self.server is not None)
+        return _Gap(int(self.crossing is not None), self.crossing.length if self.crossing else 0, calls)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """What is left out at one place."""
+
+    packets: int = 0
+    bytes: int = 0
+    calls: int = 0
+
+    def gap(self) -> _Gap:
+        return self
+
+    def __str__(self) -> str:
+        parts = []
+        if self.packets:
+            what = counted(self.packets, "more segment")
+            parts.append(f"{what} ({counted(self.bytes, 'byte')})" if self.bytes else what)
+        if self.calls:
+            parts.append(counted(self.calls, "more call"))
+        return f"... {', '.join(parts)} ..."
+
+
+_Entry = _Row | _Gap
+
+
+def ladder(analysis: Analysis, width: int, height: int) -> list[Line]:
+    """Return the ladder, headings included, in at most ``height`` lines of ``width`` columns."""
+    entries = _fold(_entries(analysis), max(height - 1, 3))
+    start = min((entry.time for entry in entries if isinstance(entry, _Row)), default=0)
+    layout = _Layout.of(width, analysis)
+    lines = [Line(layout.row("ms", "client", "", "server"), "head")]
+    lines += [
+        Line(" " * (_TIME + 2) + str(entry), "folded") if isinstance(entry, _Gap) else layout.line(entry, start)
+        for entry in entries
+    ]
+    return lines
+
+
+# ------------------------------------------------------------------ which rows
+
+
+def _entries(analysis: Analysis) -> list[_Entry]:
+    crossings = analysis.inputs.joined.crossings
+    calls = [call for host in HOSTS for call in analysis.inputs.calls.get(host, ())]
+    if len(calls) + len(crossings) <= 2 * WINDOW:
+        events: list[Call | Crossing] = [*calls, *crossings]
+        return list(_rows(sorted(events, key=_when)))
+    first: list[Call | Crossing] = [*calls, *crossings[:WINDOW]]
+    last: list[Call | Crossing] = [*calls, *crossings[-WINDOW:]]
+    head = heapq.nsmallest(WINDOW, first, key=_when)
+    tail = heapq.nlargest(WINDOW, last, key=_when)[::-1]
+    shown = [event for event in (*head, *tail) if isinstance(event, Crossing)]
+    between = _Gap(
+        len(crossings) - len(shown),
+        sum(crossing.length for crossing in crossings) - sum(crossing.length for crossing in shown),
+        len(calls) - (2 * WINDOW - len(shown)),
+    )
+    return [*_rows(head), between, *_rows(tail)]
+
+
+def _when(event: Call | Crossing) -> tuple[int, int, int]:
+    """Time, then calls before packets, then their numbers."""
+    if isinstance(event, Crossing):
+        return event.time, 1, event.n
+    waited = event.direction == "in" or event.name in _WAITING
+    return event.end if waited and event.end is not None else event.start, 0, event.n
+
+
+def _rows(events: Iterable[Call | Crossing]) -> Iterator[_Row]:
+    row: _Row | None = None
+    for event in events:
+        if row is not None and _joins(row, event):
+            if isinstance(event, Crossing):
+                row.crossing = event
+            else:
+                row.put(event.host, event)
+            continue
+        if row is not None:
+            yield row
+        row = _Row(_when(event)[0])
+        if isinstance(event, Crossing):
+            row.crossing = event
+        else:
+            row.put(event.host, event)
+    if row is not None:
+        yield row
+
+
+def _joins(row: _Row, event: Call | Crossing) -> bool:
+    """Say whether the event continues the line: call, its packet, the call of the other host that waited for it."""
+    if isinstance(event, Crossing):
+        own, other = (row.client, row.server) if event.sender == "client" else (row.server, row.client)
+        return row.crossing is None and own is not None and other is None
+    crossing = row.crossing
+    return (
+        crossing is not None
+        and crossing.sender != event.host
+        and crossing.arrived is not None
+        and row.call(event.host) is None
+        and (event.direction == "in" or event.name in _WAITING)
+    )
+
+
+def _fold(entries: list[_Entry], height: int) -> list[_Entry]:
+    if len(entries) > height:
+        entries = list(_fold_packets(entries))
+    if len(entries) <= height:
+        return entries
+    head = (height - 1) * 2 // 3
+    tail = height - 1 - head
+    return [*entries[:head], _sum(entries[head : len(entries) - tail]), *entries[len(entries) - tail :]]
+
+
+def _fold_packets(entries: Sequence[_Entry]) -> Iterator[_Entry]:
+    """Keep the first and the last of packets that follow one another without a call."""
+    run: list[_Entry] = []
+    for entry in (*entries, None):
+        if isinstance(entry, _Gap) or (entry is not None and entry.client is None and entry.server is None):
+            run.append(entry)
+            continue
+        if len(run) > _KEPT_HEAD + _KEPT_TAIL + 1:
+            yield from run[:_KEPT_HEAD]
+            yield _sum(run[_KEPT_HEAD:-_KEPT_TAIL])
+            yield from run[-_KEPT_TAIL:]
+        else:
+            yield from run
+        run = []
+        if entry is not None:
+            yield entry
+
+
+def _sum(entries: Sequence[_Entry]) -> _Gap:
+    gaps = [entry.gap() for entry in entries]
+    return _Gap(sum(g.packets for g in gaps), sum(g.bytes for g in gaps), sum(g.calls for g in gaps))
+
+
+# ------------------------------------------------------------------ how a row looks
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    call: int
+    arrow: int
+    many_flows: bool
+    silent: dict[tuple[Host, int], str]
+
+    @classmethod
+    def of(cls, width: int, analysis: Analysis) -> _Layout:
+        arrow = max(width * 28 // 100, 16)
+        call = max((width - _TIME - 4 - arrow) // 2, 12)
+        return cls(call, arrow, len(analysis.inputs.joined.flows) > 1, analysis.silent)
+
+    def row(self, time: str, client: str, middle: str, server: str) -> str:
+        text = f"{time:>{_TIME}}  {client:<{self.call}} {middle:<{self.arrow}} {clip(server, self.call)}"
+        return text.rstrip()
+
+    def line(self, row: _Row, start: int) -> Line:
+        calls = [call for call in (row.client, row.server) if call is not None]
+        middle = self._arrow(row.crossing) if row.crossing else self._reason(calls)
+        style = "failed" if any(call.errno for call in calls) else ""
+        if row.crossing is not None and row.crossing.fate != "crossed":
+            style = "lost"
+        client, server = (
+            clip(show_call(call, self.call), self.call) if call else "" for call in (row.client, row.server)
+        )
+        return Line(self.row(f"{(row.time - start) / 1e6:,.3f}", client, middle, server), style)
+
+    def _reason(self, calls: Sequence[Call]) -> str:
+        """Why a call that might have sent something sent nothing; that socket() or bind() did not is no news."""
+        for call in calls:
+            reason = self.silent.get((call.host, call.n))
+            if reason and (call.direction == "out" or call.name in ("connect", "shutdown", "close")):
+                return clip(f"(none: {escape(reason)})", self.arrow)
+        return ""
+
+    def _arrow(self, crossing: Crossing) -> str:
+        """``--P. "c"------>``, ``<--S.------``; a lost one ends in ``x``, one that nobody sent begins with ``?``."""
+        inner = self.arrow - 3
+        label = clip(self._label(crossing, inner), inner)
+        lost, appeared = crossing.fate == "lost", crossing.fate == "appeared"
+        if crossing.sender == "client":
+            body = ("?-" if appeared else "--") + label
+            return body + "-" * (self.arrow - 1 - len(body)) + ("x" if lost else ">")
+        body = ("x" if lost else "<") + "--" + label
+        return body + "-" * (self.arrow - 1 - len(body)) + ("?" if appeared else "-")
+
+    def _label(self, crossing: Crossing, room: int) -> str:
+        words = [f"#{crossing.flow}"] if self.many_flows and crossing.flow is not None else []
+        if crossing.flags or crossing.protocol != "udp":
+            words.append(crossing.flags or escape(crossing.protocol.upper()))
+        if crossing.changes:
+            words.append("altered")
+        if crossing.length or crossing.protocol == "udp":
+            words.append(quote(crossing.payload, room - len(" ".join(words)) - 1, crossing.length))
+        return " ".join(words)
+
+
+def show_call(call: Call, room: int) -> str:
+    """Return a call as C would show it: ``send("c") = 1``, ``connect(198.18.0.3:10011) ECONNREFUSED``."""
+    name = escape(call.name)
+    if call.end is None:
+        ending = " never returned"
+    elif call.errno:
+        ending = f" {escape(call.errno)}"
+    elif call.direction is not None or call.result > 0:
+        ending = f" = {call.result}"
+    else:
+        ending = ""
+    left = room - len(name) - len(ending)
+    if call.direction == "in" and call.data:
+        return f"{name}(){ending} {quote(call.data, left - 3, call.length)}"
+    return f"{name}({_argument(call, left - 2)}){ending}"
+
+
+def _argument(call: Call, room: int) -> str:
+    if call.direction == "out":
+        return quote(call.data, room, call.length)
+    if call.name in ("setsockopt", "getsockopt"):
+        value = call.args.get("value")
+        return escape(option_name(call) + (f", {value}" if value is not None else ""))
+    endpoint = endpoint_argument(call)
+    if endpoint is not None:
+        return escape(str(endpoint))
+    return escape(shutdown_how(call) or "")

@@ -1,0 +1,242 @@
+"""``result.json``: all that was found out about a run, for programs. Its JSON Schema is ``result.schema.json``.
+
+Times are integers, ns since the Unix epoch (they need 64 bits: a double is not exact); delays are ns. Bytes are
+hex; payloads and call data are cut to their first 64 bytes, with the true length beside them. Crossings, calls and
+flows are referred to by their ``n`` and ``index``. A member that is not known is null, never absent. A reader
+must check ``format``; members may be added within one version, none is removed or changes its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from testbed.analysis.streams import build_streams
+from testbed.model import (
+    DATA_PREFIX,
+    HOSTS,
+    Analysis,
+    Call,
+    Cause,
+    CauseKind,
+    Crossing,
+    Delay,
+    Endpoint,
+    Flow,
+    Host,
+    LedgerRow,
+    Program,
+)
+
+FORMAT: Final = "bothends-result/1"
+
+_Object = dict[str, Any]
+
+
+def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn an analysis into what ``result.json`` holds.
+
+    ``meta`` names the run: ``scenario``, ``summary``, ``run_id``, ``engine``, ``started`` (ISO 8601) and ``notes``
+    (a list of sentences); what it lacks is empty.
+    """
+    inputs = analysis.inputs
+    return {
+        "format": FORMAT,
+        "scenario": {"name": meta.get("scenario", ""), "summary": meta.get("summary", "")},
+        "run": {"id": meta.get("run_id", ""), "engine": meta.get("engine", ""), "started": meta.get("started", "")},
+        "outcome": analysis.outcome.value,
+        "exit_code": analysis.outcome.exit_code,
+        "reasons": list(analysis.reasons),
+        "verdict": list(analysis.verdict),
+        "incomplete": list(inputs.incomplete),
+        "failures": list(inputs.failures),
+        "notes": list(meta.get("notes", ())),
+        "hosts": {
+            host: {
+                "observer": inputs.observed.get(host, "none"),
+                "packets": inputs.joined.packets.get(host, 0),
+                "other_frames": dict(inputs.joined.other.get(host, {})),
+                "delay": _delay(analysis.delays.get(host)),
+                "calls": calls,
+            }
+            for host, calls in _calls(analysis).items()
+        },
+        "programs": [_program(program) for program in inputs.programs],
+        "flows": [_flow(flow) for flow in inputs.joined.flows],
+        "crossings": [
+            _crossing(crossing, cause) for crossing, cause in zip(inputs.joined.crossings, analysis.causes, strict=True)
+        ],
+        "ledger": [_ledger(row) for row in analysis.ledger],
+        "checks": [asdict(check) for check in analysis.checks],
+    }
+
+
+def _calls(analysis: Analysis) -> dict[Host, list[_Object]]:
+    inputs = analysis.inputs
+    packets: dict[tuple[Host, int], list[int]] = {}
+    for crossing, cause in zip(inputs.joined.crossings, analysis.causes, strict=True):
+        if cause.kind is CauseKind.CALL:
+            for n in cause.calls:
+                packets.setdefault((crossing.sender, n), []).append(crossing.n)
+    ranges: dict[tuple[Host, int], _Object] = {}
+    streams = build_streams(inputs.joined, inputs.calls, inputs.observed)
+    for (flow, host, _), stream in streams.streams.items():
+        for share in stream.shares:
+            ranges[host, share.call.n] = {
+                "flow": flow,
+                "start": share.start,
+                "end": share.end,
+                "ambiguous": share.ambiguous,
+            }
+    return {
+        host: [
+            {
+                **_call(call),
+                "stream": ranges.get((host, call.n)),
+                "packets": packets.get((host, call.n), []),
+                "silent": analysis.silent.get((host, call.n)),
+            }
+            for call in inputs.calls.get(host, ())
+        ]
+        for host in HOSTS
+    }
+
+
+def _call(call: Call) -> _Object:
+    socket = call.socket
+    return {
+        "n": call.n,
+        "pid": call.pid,
+        "tid": call.tid,
+        "program": call.program,
+        "name": call.name,
+        "fd": call.fd,
+        "args": _value(call.args),
+        "start_ns": call.start,
+        "end_ns": call.end,
+        "result": call.result,
+        "errno": call.errno,
+        "socket": None
+        if socket is None
+        else {
+            "cookie": socket.cookie,
+            "protocol": socket.protocol,
+            "local": _endpoint(socket.local),
+            "peer": _endpoint(socket.peer),
+        },
+        "direction": call.direction,
+        "length": call.length,
+        "data": call.data[:DATA_PREFIX].hex(),
+        "digest": call.digest,
+        "caller": call.caller,
+        "source": call.source,
+    }
+
+
+def _crossing(crossing: Crossing, cause: Cause) -> _Object:
+    return {
+        "n": crossing.n,
+        "flow": crossing.flow,
+        "sender": crossing.sender,
+        "fate": crossing.fate,
+        "protocol": crossing.protocol,
+        "flags": crossing.flags,
+        "seq": crossing.seq,
+        "ack": crossing.ack,
+        "raw_seq": crossing.raw_seq,
+        "window": crossing.window,
+        "start": crossing.start,
+        "length": crossing.length,
+        "payload": crossing.payload[:DATA_PREFIX].hex(),
+        "sent_ns": crossing.sent,
+        "arrived_ns": crossing.arrived,
+        "at_client": crossing.at_client,
+        "at_server": crossing.at_server,
+        "ttl": crossing.ttl,
+        "options": _value(crossing.options),
+        "changes": [
+            {
+                "what": change.what,
+                # A changed payload is told in hex, whole: two digits a byte.
+                "at_sender": change.at_sender[: 2 * DATA_PREFIX],
+                "at_receiver": change.at_receiver[: 2 * DATA_PREFIX],
+            }
+            for change in crossing.changes
+        ],
+        "note": crossing.note,
+        "cause": {
+            "kind": cause.kind.value,
+            "rule": cause.rule,
+            "evidence": cause.evidence,
+            "calls": list(cause.calls),
+            "packets": list(cause.packets),
+        },
+    }
+
+
+def _flow(flow: Flow) -> _Object:
+    return {
+        "index": flow.index,
+        "protocol": flow.protocol,
+        "client": _endpoint(flow.client),
+        "server": _endpoint(flow.server),
+        "client_isn": flow.client_isn,
+        "server_isn": flow.server_isn,
+    }
+
+
+def _endpoint(endpoint: Endpoint | None) -> _Object | None:
+    return None if endpoint is None else {"address": endpoint.address, "port": endpoint.port}
+
+
+def _ledger(row: LedgerRow) -> _Object:
+    return {
+        "flow": row.flow,
+        "sender": row.sender,
+        "written": asdict(row.written),
+        "sent": asdict(row.sent),
+        "arrived": asdict(row.arrived),
+        "acknowledged": asdict(row.acknowledged),
+        "read": asdict(row.read),
+        "unread": row.unread,
+        "difference": row.difference,
+        "lost_at": row.lost_at,
+        "close": row.close,
+    }
+
+
+def _delay(delay: Delay | None) -> _Object:
+    return {
+        "count": delay.count if delay else 0,
+        "minimum_ns": delay.minimum if delay else None,
+        "median_ns": delay.median if delay else None,
+        "maximum_ns": delay.maximum if delay else None,
+    }
+
+
+def _program(program: Program) -> _Object:
+    return {
+        "host": program.host,
+        "argv": list(program.argv),
+        "image": program.image,
+        "exit_status": program.exit_status,
+        "signal": program.signal,
+        "started_ns": program.started,
+        "ended_ns": program.ended,
+        "stopped_by_us": program.stopped_by_us,
+        "output_truncated": program.output_truncated,
+    }
+
+
+def _value(value: object) -> Any:  # noqa: ANN401 - what an observer or a decoder put into args and options
+    """Arguments and options as JSON: bytes as hex, what JSON has no word for as its text."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value).hex()
+    if isinstance(value, Mapping):
+        return {str(key): _value(member) for key, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_value(member) for member in value]
+    return str(value)

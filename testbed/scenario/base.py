@@ -1,0 +1,85 @@
+"""What the models of a scenario share: frozen, written short or long, and how small types are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, WithJsonSchema, model_validator
+
+T = TypeVar("T")
+
+
+class Frozen(BaseModel):
+    """A scenario value: immutable, without unknown keys. Models are built on first use, not on import."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class Short(Frozen):
+    """A mapping that may be written short: anything else than a mapping stands for its field ``short``.
+
+    ``empty`` says that nothing at all (``accept:``) stands for the mapping without any key.
+    """
+
+    short: ClassVar[str] = ""
+    empty: ClassVar[bool] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lengthen(cls, value: object) -> object:
+        if isinstance(value, (Mapping, cls)):
+            return value
+        if value is None and cls.empty:
+            return {}
+        if not cls.short:
+            raise ValueError(f"{shown(value)} stands where nothing or a mapping belongs")
+        if value is None:
+            raise ValueError("a value is missing here")
+        return {cls.short: value}
+
+
+def _given(value: T) -> T:
+    if value is None:
+        raise ValueError("a value is missing here", "leave the key out to get the default")
+    return value
+
+
+Opt = Annotated[T | None, BeforeValidator(_given)]
+"""A key that may be left out, but not left empty."""
+
+
+def shown(value: object) -> str:
+    """Return a value as it would stand in YAML, for a message; long ones are cut."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(value)[:41])
+    return f"`{text if len(text) <= 40 else text[:37] + '...'}`"
+
+
+def nearest(word: str, known: tuple[str, ...]) -> str:
+    """Return ``; did you mean `x`?`` for the known word that is nearest to this one, or nothing."""
+    folded = {name.lower(): name for name in reversed(known)}
+    close = get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    close = close or [name for name in folded if len(name) > 2 and word.lower().startswith(name)]
+    return f"; did you mean `{folded[close[0]]}`?" if close else ""
+
+
+class Parsed:
+    """Both halves of a small type: how it is read and what an editor is told."""
+
+    def __init__(self, parse: Callable[[object], object], schema: dict[str, object]) -> None:
+        self.parse, self.schema = parse, schema
+
+    def __get_pydantic_core_schema__(self, source: object, handler: Any) -> Any:  # noqa: ANN401 - pydantic's own
+        return PlainValidator(self.parse).__get_pydantic_core_schema__(source, handler)
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> Any:  # noqa: ANN401 - pydantic's own
+        return WithJsonSchema(self.schema).__get_pydantic_json_schema__(core, handler)

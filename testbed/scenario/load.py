@@ -1,0 +1,102 @@
+"""From a scenario file to a :class:`Scenario`, or to one error that shows everything that is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from testbed.errors import ScenarioError, UsageError
+from testbed.model import Host
+from testbed.scenario.check import Finding, check
+from testbed.scenario.expect import AnyExpectation
+from testbed.scenario.explain import explain
+from testbed.scenario.model import Client, HostSpec, Observe, Scenario, ScenarioFile, Server
+from testbed.scenario.source import Mark, Node, Problem, Source, decode, read
+
+NAME = "[a-z0-9][a-z0-9._-]*"
+
+
+def load(path: Path, *, name: str | None = None) -> Scenario:
+    """Return the scenario in a file.
+
+    ``name`` is for a copy under another name, as in a run directory; otherwise it is the file's stem. Raises
+    ScenarioError with every problem in the file, UsageError where the file cannot be read.
+    """
+    shown = _shown(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{shown} cannot be read: {error.strerror or error}") from error
+    if name is None:
+        name = path.stem
+        if not re.fullmatch(NAME, name):
+            hint = "small letters, digits, and . _ - after the first"
+            raise ScenarioError(f"{shown}: `{name}` is no name for a scenario", hint=hint)
+    return parse(data, name=name, path=path, shown=shown)
+
+
+def parse(data: bytes, *, name: str, path: Path, shown: str) -> Scenario:
+    """Return the scenario in a file's bytes; ``shown`` is the file's name in messages. Raises ScenarioError."""
+    text, unreadable = decode(data)
+    source = Source(shown, text)
+    if unreadable:
+        raise ScenarioError(source.report([unreadable]))
+    root, problems = read(text)
+    if root is None or root.value is None:
+        empty = Problem(Mark(0, 0), "the file is empty", "a scenario needs summary, server and client")
+        raise ScenarioError(source.report(problems or [empty]))
+    if not isinstance(root.value, dict):
+        kind = "a list" if isinstance(root.value, list) else "a single value"
+        problems.append(
+            Problem(root.mark, f"a scenario is a mapping, not {kind}", "it needs summary, server and client")
+        )
+        raise ScenarioError(source.report(problems))
+    plain = root.plain()
+    scenario: ScenarioFile | None = None
+    findings: list[Finding] = []
+    try:
+        scenario = ScenarioFile.model_validate(plain)
+    except ValidationError as error:
+        findings += explain(error)
+        findings += _check_valid_parts(plain, {str(finding.path[0]) for finding in findings if finding.path})
+    else:
+        hosts: dict[Host, HostSpec] = {"client": scenario.client, "server": scenario.server}
+        findings += check(hosts, scenario.observe, dict(enumerate(scenario.expect)), scenario.timeout)
+    problems += _placed(root, findings)
+    if problems or scenario is None:
+        raise ScenarioError(source.report(problems))
+    for index, expectation in enumerate(scenario.expect):
+        expectation.located(source.where(root.find(("expect", index))), plain["expect"][index])
+    values = {key: getattr(scenario, key) for key in ScenarioFile.model_fields}
+    return Scenario.model_construct(_fields_set=set(values), **values, name=name, path=path, source=text)
+
+
+def _check_valid_parts(plain: dict[str, Any], bad: set[str]) -> Iterator[Finding]:
+    """Look for further problems in those parts of a scenario that are valid by themselves."""
+    hosts: dict[Host, HostSpec] = {}
+    if "client" in plain and "client" not in bad:
+        hosts["client"] = Client.model_validate(plain["client"])
+    if "server" in plain and "server" not in bad:
+        hosts["server"] = Server.model_validate(plain["server"])
+    observe = None if "observe" in bad else Observe.model_validate(plain.get("observe", {}))
+    expect: tuple[AnyExpectation, ...] = ()
+    if "expect" not in bad:
+        expect = TypeAdapter(tuple[AnyExpectation, ...]).validate_python(plain.get("expect", []))
+    timeout = ScenarioFile.model_fields["timeout"].default
+    return check(hosts, observe, dict(enumerate(expect)), timeout)
+
+
+def _placed(root: Node, findings: list[Finding]) -> Iterator[Problem]:
+    for path, message, hint, key in findings:
+        yield Problem(root.find(path, key=key), message, hint)
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,135 @@
+"""A scenario as a value: what ``load`` returns, and what the schema and the reference are generated from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, StrictBool, model_validator
+
+from testbed.model import Host
+from testbed.scenario.base import Frozen, Opt
+from testbed.scenario.expect import AnyExpectation
+from testbed.scenario.steps import AnyStep, Bind, Listen
+from testbed.scenario.values import (
+    Image,
+    Line,
+    Port,
+    Seconds,
+    Sysctl,
+    Tag,
+    Text,
+    Variable,
+    WantedExit,
+    Whole,
+    Word,
+    Words,
+)
+
+Observer = Literal["probe", "none"]
+
+
+class Ready(Frozen):
+    """What shows that a server's command is ready: a bound port. Exactly one of ``port`` and ``udp``."""
+
+    port: Opt[Port] = None
+    """A TCP port on which something listens."""
+    udp: Opt[Port] = None
+    """A UDP port that is bound."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.port is None) == (self.udp is None):
+            raise ValueError("exactly one of port, udp is needed")
+        return self
+
+
+class HostSpec(Frozen):
+    """What a host is and runs. Exactly one of ``steps`` and ``command``."""
+
+    image: Image = "host"
+    """A folder of compose/, or any image reference."""
+    steps: Opt[tuple[AnyStep, ...]] = Field(default=None, min_length=1)
+    """Socket calls, made one after the other."""
+    command: Opt[Words] = None
+    """A program and its arguments: a list, or text that is split as a POSIX shell would (no shell is run). {client}
+    and {server} become the hosts' addresses; a brace itself is written twice."""
+    env: dict[Variable, Word] = Field(default_factory=dict)
+    """Environment variables of the program; {client} and {server} as in `command`."""
+    sysctl: dict[Sysctl, Word] = Field(default_factory=dict)
+    """Kernel settings of the host's network namespace: {net.ipv4.tcp_sack: 0}."""
+    exit: WantedExit = 0
+    """How a command that ends by itself must end: an exit status, a signal's name, or any."""
+
+    @property
+    def announces(self) -> bool:
+        """Whether the steps listen or bind, so that the actor says when the host can be reached."""
+        return any(isinstance(step, (Listen, Bind)) for step in self.steps or ())
+
+
+class Client(HostSpec):
+    """The host that begins. The run ends when its program and the server's have ended."""
+
+
+class Server(HostSpec):
+    """The host that is started first."""
+
+    ready: Opt[Ready] = None
+    """When a command is ready for the client. Steps are ready after their first `listen`, or `bind` of a UDP socket;
+    without these, and a command without `ready`, when they have been started."""
+    until: Opt[Literal["client-ends"]] = None
+    """client-ends: stop the server (SIGTERM, then SIGKILL) when the client has ended. Default: it ends by itself."""
+
+
+class Observe(Frozen):
+    """How the socket calls of each host are recorded."""
+
+    client: Observer = "probe"
+    """probe (a preloaded library) or none."""
+    server: Observer = "probe"
+    """probe (a preloaded library) or none."""
+
+
+class ScenarioFile(Frozen):
+    """The keys of a scenario file."""
+
+    summary: Line
+    """What it shows, in one line."""
+    tags: tuple[Tag, ...] = ()
+    """Words to find it by."""
+    about: Text = ""
+    """What to look for, and which rule explains it."""
+    ip: Literal[4, 6] = 4
+    """The version of IP: 4 or 6."""
+    timeout: Seconds = 30.0
+    """How long the whole run may take: 30s. Seconds once loaded."""
+    seed: Whole = Field(default=1, ge=0, le=(1 << 63) - 1)
+    """What the patterns of `size` are made from."""
+    offloads: StrictBool = False
+    """Leave the interfaces' offloads (GSO, TSO, GRO) on; captures then show segments larger than the MTU."""
+    server: Server
+    """The host that is started first."""
+    client: Client
+    """The host that begins."""
+    observe: Observe = Observe.model_construct()
+    """How socket calls are recorded on each host."""
+    expect: tuple[AnyExpectation, ...] = ()
+    """What must be true of the run."""
+
+
+class Scenario(ScenarioFile):
+    """A scenario that was read from a file.
+
+    ``name`` is the file's stem, ``path`` where it was read from, ``source`` its text. Durations of steps
+    are milliseconds, the timeout seconds, sizes bytes.
+    """
+
+    name: str
+    path: Path
+    source: str
+
+    @property
+    def hosts(self) -> Mapping[Host, HostSpec]:
+        """Both hosts by name."""
+        return {"client": self.client, "server": self.server}

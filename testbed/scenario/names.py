@@ -1,0 +1,70 @@
+"""Names that a scenario may use, as the kernel's headers spell them.
+
+The tables of flags and options are those of ``compose/tools/actor.c``; a unit test compares the two.
+"""
+
+from __future__ import annotations
+
+SEND_FLAGS = (
+    "MSG_CONFIRM",
+    "MSG_DONTROUTE",
+    "MSG_DONTWAIT",
+    "MSG_EOR",
+    "MSG_FASTOPEN",
+    "MSG_MORE",
+    "MSG_NOSIGNAL",
+    "MSG_OOB",
+    "MSG_ZEROCOPY",
+)
+RECV_FLAGS = ("MSG_DONTWAIT", "MSG_ERRQUEUE", "MSG_OOB", "MSG_PEEK", "MSG_TRUNC", "MSG_WAITALL")
+
+INT_OPTIONS = (
+    *("SO_ACCEPTCONN", "SO_BROADCAST", "SO_BUSY_POLL", "SO_DEBUG", "SO_DOMAIN", "SO_DONTROUTE", "SO_ERROR"),
+    *("SO_INCOMING_CPU", "SO_KEEPALIVE", "SO_MARK", "SO_MAX_PACING_RATE", "SO_NO_CHECK", "SO_OOBINLINE"),
+    *("SO_PRIORITY", "SO_PROTOCOL", "SO_RCVBUF", "SO_RCVBUFFORCE", "SO_RCVLOWAT", "SO_REUSEADDR"),
+    *("SO_REUSEPORT", "SO_SNDBUF", "SO_SNDBUFFORCE", "SO_SNDLOWAT", "SO_TIMESTAMP", "SO_TIMESTAMPNS"),
+    *("SO_TYPE", "SO_ZEROCOPY"),
+    *("TCP_CORK", "TCP_DEFER_ACCEPT", "TCP_FASTOPEN", "TCP_FASTOPEN_CONNECT", "TCP_FASTOPEN_NO_COOKIE"),
+    *("TCP_INQ", "TCP_KEEPCNT", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_LINGER2", "TCP_MAXSEG", "TCP_NODELAY"),
+    *("TCP_NOTSENT_LOWAT", "TCP_QUICKACK", "TCP_SAVE_SYN", "TCP_SYNCNT", "TCP_THIN_DUPACK"),
+    *("TCP_THIN_LINEAR_TIMEOUTS", "TCP_TIMESTAMP", "TCP_USER_TIMEOUT", "TCP_WINDOW_CLAMP"),
+    *("IP_BIND_ADDRESS_NO_PORT", "IP_FREEBIND", "IP_MINTTL", "IP_MTU", "IP_MTU_DISCOVER", "IP_MULTICAST_LOOP"),
+    *("IP_MULTICAST_TTL", "IP_PKTINFO", "IP_RECVERR", "IP_RECVTOS", "IP_RECVTTL", "IP_TOS", "IP_TRANSPARENT"),
+    *("IP_TTL", "IPV6_DONTFRAG", "IPV6_MTU", "IPV6_MTU_DISCOVER", "IPV6_MULTICAST_HOPS"),
+    *("IPV6_MULTICAST_LOOP", "IPV6_RECVERR", "IPV6_RECVHOPLIMIT", "IPV6_RECVPKTINFO", "IPV6_RECVTCLASS"),
+    *("IPV6_TCLASS", "IPV6_UNICAST_HOPS", "IPV6_V6ONLY"),
+)
+DURATION_OPTIONS = ("SO_RCVTIMEO", "SO_SNDTIMEO")
+TEXT_OPTIONS = ("SO_BINDTODEVICE", "TCP_CONGESTION")
+LINGER_OPTIONS = ("SO_LINGER",)
+READ_ONLY_OPTIONS = ("TCP_INFO", "TCP_SAVED_SYN")
+OPTIONS = (*INT_OPTIONS, *DURATION_OPTIONS, *TEXT_OPTIONS, *LINGER_OPTIONS, *READ_ONLY_OPTIONS)
+
+ERRNOS = (
+    *("EACCES", "EADDRINUSE", "EADDRNOTAVAIL", "EAFNOSUPPORT", "EAGAIN", "EALREADY", "EBADF", "ECONNABORTED"),
+    *("ECONNREFUSED", "ECONNRESET", "EDESTADDRREQ", "EFAULT", "EHOSTDOWN", "EHOSTUNREACH", "EINPROGRESS"),
+    *("EINTR", "EINVAL", "EIO", "EISCONN", "EMFILE", "EMSGSIZE", "ENETDOWN", "ENETUNREACH", "ENFILE", "ENOBUFS"),
+    *("ENODEV", "ENOMEM", "ENOPROTOOPT", "ENOTCONN", "ENOTSOCK", "EOPNOTSUPP", "EPERM", "EPIPE", "EPROTO"),
+    *("EPROTONOSUPPORT", "ESHUTDOWN", "ETIMEDOUT"),
+)
+"""What Linux's socket calls fail with (the manual pages of section 2, tcp(7), udp(7), ip(7))."""
+
+CALLS = (
+    *("socket", "socketpair", "bind", "listen", "accept", "accept4", "connect", "shutdown", "close"),
+    *("send", "sendto", "sendmsg", "sendmmsg", "write", "writev", "sendfile", "splice"),
+    *("recv", "recvfrom", "recvmsg", "recvmmsg", "read", "readv"),
+    *("setsockopt", "getsockopt", "getsockname", "getpeername", "dup", "dup2", "dup3", "fcntl", "ioctl"),
+    *("poll", "ppoll", "select", "pselect", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait"),
+    *("epoll_pwait", "epoll_pwait2"),
+)
+"""Functions of the socket API, and those that act on any descriptor."""
+
+SIGNALS = (
+    *("SIGABRT", "SIGALRM", "SIGBUS", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGKILL", "SIGPIPE", "SIGQUIT"),
+    *("SIGSEGV", "SIGSYS", "SIGTERM", "SIGTRAP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGXFSZ"),
+)
+"""Signals that end a process."""
+
+FLAG_LETTERS = "FSRP.UEWe"
+"""TCP flags as tcpdump prints them and in its order (print-tcp.c, ``tcp_flag_values``): FIN SYN RST PSH ACK URG ECE
+CWR AE."""

@@ -1,0 +1,317 @@
+"""The small types of which scenario models are made: durations, sizes, endpoints, names.
+
+Each is written one way in YAML and checked by one function here, whose ``ValueError`` holds the message and, as a
+second argument, an optional hint. The schema fragment beside it is what an editor sees.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import StrictInt
+
+from testbed.model import HOSTS, Host
+from testbed.scenario.base import Parsed, nearest, shown
+from testbed.scenario.names import (
+    CALLS,
+    ERRNOS,
+    FLAG_LETTERS,
+    OPTIONS,
+    RECV_FLAGS,
+    SEND_FLAGS,
+    SIGNALS,
+)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        raise ValueError("a value is missing here")
+    if not isinstance(value, str):
+        hint = f'quote it: "{str(value).lower()}"' if isinstance(value, (bool, int, float)) else ""
+        raise ValueError(f"text is needed here, not {shown(value)}", hint)  # noqa: TRY004 - pydantic reads ValueError
+    return value
+
+
+def _one_of(known: tuple[str, ...], what: str, *extra: str) -> Any:  # noqa: ANN401 - metadata for Annotated
+    """Return validators for a text that is one of ``known``, or one of the words ``extra``."""
+    words = (*extra, *known)
+
+    def check(value: object) -> str:
+        name = _text(value)
+        if name not in words:
+            listed = f"; known: {', '.join(words)}" if len(words) <= 12 else ""
+            raise ValueError(f"`{name}` is no {what} known here{nearest(name, words) or listed}")
+        return name
+
+    return Parsed(check, {"type": "string", "enum": list(words)})
+
+
+def _matching(pattern: str, what: str, hint: str = "") -> Any:  # noqa: ANN401 - metadata for Annotated
+    compiled = re.compile(pattern)
+
+    def check(value: object) -> str:
+        if not compiled.fullmatch(_text(value)):
+            raise ValueError(f"{shown(value)} is no {what}", hint)
+        return str(value)
+
+    return Parsed(check, {"type": "string", "pattern": f"^(?:{pattern})$"})
+
+
+_NUMBER = "(?:0|[1-9][0-9]{0,17})"
+_DURATION_MS = {"ms": 1, "s": 1000, "m": 60_000}
+_SIZE_BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+MOST_BYTES = 64 << 30
+LONGEST_MS = 3_600_000
+
+
+def duration_ms(value: object) -> int:
+    """Return a duration such as 5ms, 2s or 1m in milliseconds. Raises ValueError (message, hint)."""
+    match = re.fullmatch(f"({_NUMBER})(ms|s|m)", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{shown(value)} is no duration", "a whole number with its unit: 5ms, 2s or 1m")
+    length = int(match[1]) * _DURATION_MS[match[2]]
+    if length > LONGEST_MS:
+        raise ValueError(f"{shown(value)} is longer than an hour")
+    return length
+
+
+def _seconds(value: object) -> float:
+    return duration_ms(value) / 1000
+
+
+def _size(value: object) -> int:
+    if type(value) is int and value >= 0:
+        size = value
+    else:
+        match = re.fullmatch(f"({_NUMBER})(KiB|MiB|GiB)", value) if isinstance(value, str) else None
+        if match is None:
+            hint = "a whole number of bytes, or with a unit: 8, 64KiB, 8MiB or 1GiB"
+            raise ValueError(f"{shown(value)} is no size", hint)
+        size = int(match[1]) * _SIZE_BYTES[match[2]]
+    if size > MOST_BYTES:
+        raise ValueError(f"{shown(value)} is more than 64 GiB")
+    return size
+
+
+class Count(NamedTuple):
+    """How many there must be: from ``least`` to ``most`` (None: no limit)."""
+
+    least: int
+    most: int | None
+
+    def holds(self, number: int) -> bool:
+        """Whether a number is within the limits."""
+        return self.least <= number and (self.most is None or number <= self.most)
+
+    def __str__(self) -> str:
+        if self.most is None:
+            return f">={self.least}"
+        return str(self.most) if self.least == self.most else f"<={self.most}"
+
+
+def _count(value: object) -> Count:
+    if type(value) is int and value >= 0:
+        return Count(value, value)
+    match = re.fullmatch(rf"(>=|<=)\s*({_NUMBER})", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{shown(value)} is no count", 'a whole number, or a limit: 2, ">=1" or "<=2"')
+    number = int(match[2])
+    return Count(number, None) if match[1] == ">=" else Count(0, number)
+
+
+class Endpoint(NamedTuple):
+    """A port of a host; ``host`` None means every address of the host itself."""
+
+    host: Host | None
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host or ''}:{self.port}"
+
+
+def _endpoint(value: object, *, needs_host: bool) -> Endpoint:
+    hint = "a host and a port: server:10011" + ("" if needs_host else '; or a port alone, quoted: ":5000"')
+    match = re.fullmatch(f"([^:]*):({_NUMBER})", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{shown(value)} is no endpoint", hint)
+    host, port = match[1], int(match[2])
+    if host not in HOSTS and (host or needs_host):
+        raise ValueError(f"`{host}` is no host{nearest(host, HOSTS)}", hint)
+    if port > 65535 or (needs_host and port == 0):
+        raise ValueError(f"{port} is no port", f"a number from {int(needs_host)} to 65535")
+    return Endpoint("client" if host == "client" else "server" if host == "server" else None, port)
+
+
+def _remote(value: object) -> Endpoint:
+    return _endpoint(value, needs_host=True)
+
+
+def _local(value: object) -> Endpoint:
+    return _endpoint(value, needs_host=False)
+
+
+def _port(value: object) -> int:
+    if type(value) is not int or not 1 <= value <= 65535:
+        raise ValueError(f"{shown(value)} is no port", "a number from 1 to 65535")
+    return value
+
+
+def _hex(value: object) -> str:
+    text = "".join(_text(value).split())
+    if not re.fullmatch("(?:[0-9a-fA-F]{2})*", text):
+        raise ValueError(f"{shown(value)} is not bytes", 'pairs of hex digits, quoted: "00ff"')
+    return text.lower()
+
+
+def _flags(value: object) -> str:
+    text = _text(value)
+    if not text or len(set(text)) != len(text) or not set(text) <= set(FLAG_LETTERS):
+        hint = "tcpdump's letters: S SYN, . ACK, P PSH, F FIN, R RST, U URG, E ECE, W CWR; for instance S. or P."
+        raise ValueError(f"{shown(value)} are no TCP flags", hint)
+    return "".join(sorted(text, key=FLAG_LETTERS.index))
+
+
+def _packet(value: object) -> str:
+    host, _, flags = _text(value).partition(" ")
+    hint = "the sending host and tcpdump's flag letters: client S"
+    if host not in HOSTS:
+        raise ValueError(f"{shown(value)} names no host{nearest(host, HOSTS)}", hint)
+    if not flags:
+        raise ValueError(f"{shown(value)} names no flags", hint)
+    return f"{host} {_flags(flags)}"
+
+
+def _exit_status(value: object) -> int | str:
+    if type(value) is int and 0 <= value <= 255:
+        return value
+    if not isinstance(value, str) or value not in SIGNALS:
+        guess = nearest(value, SIGNALS) if isinstance(value, str) else ""
+        hint = "a number from 0 to 255, or a signal's name: SIGSEGV"
+        raise ValueError(f"{shown(value)} is no exit status{guess}", hint)
+    return value
+
+
+def _wanted_exit(value: object) -> int | str:
+    return "any" if value == "any" else _exit_status(value)
+
+
+def _word(value: object) -> str:
+    """Return a command's argument or a variable's value; a whole number is taken as written."""
+    text = str(value) if type(value) is int else _text(value)
+    if "\0" in text:
+        raise ValueError("a NUL byte cannot stand in an argument or a variable")
+    fill(text, {"client": "", "server": ""})
+    return text
+
+
+def _words(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        try:
+            value = shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"the command cannot be split: {str(error).lower()}") from error
+    if not isinstance(value, list):
+        raise ValueError(f"a command is text or a list, not {shown(value)}")  # noqa: TRY004 - pydantic reads ValueError
+    words = tuple(_word(item) for item in value)
+    if not words or not words[0]:
+        raise ValueError("the command names no program")
+    return words
+
+
+def fill(text: str, addresses: Mapping[Host, str]) -> str:
+    """Return text with ``{client}`` and ``{server}`` replaced by addresses, ``{{`` and ``}}`` by one brace.
+
+    Raises ValueError (message, hint) at any other brace.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        found = match[0]
+        if found in ("{{", "}}"):
+            return found[0]
+        if found == "{client}":
+            return addresses["client"]
+        if found == "{server}":
+            return addresses["server"]
+        raise ValueError(f"`{found}` stands for nothing here", "{client} or {server}; write a brace itself twice")
+
+    return re.sub(r"\{\{|\}\}|\{\w*\}|[{}]", value, text)
+
+
+def _raw_option(value: object) -> int | str | tuple[int, int]:
+    if isinstance(value, (int, str)):
+        return int(value) if isinstance(value, int) else value
+    if isinstance(value, (list, tuple)) and [type(item) for item in value] == [int, int]:
+        return (value[0], value[1])
+    raise ValueError(f"an option's value is a number, true, text or two numbers, not {shown(value)}")
+
+
+_SHORT_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 0}
+Duration = Annotated[int, Parsed(duration_ms, {"type": "string", "pattern": f"^{_NUMBER}(ms|s|m)$"})]
+"""Milliseconds, written 5ms, 2s or 1m."""
+Seconds = Annotated[float, Parsed(_seconds, {"type": "string", "pattern": f"^{_NUMBER}(ms|s|m)$"})]
+"""Seconds, written as a duration: 5ms, 2s or 1m."""
+Size = Annotated[
+    int,
+    Parsed(_size, {"anyOf": [_SHORT_SCHEMA, {"type": "string", "pattern": f"^{_NUMBER}(KiB|MiB|GiB)$"}]}),
+]
+"""Bytes, written 8, 64KiB or 8MiB."""
+CountText = Annotated[
+    Count,
+    Parsed(_count, {"anyOf": [_SHORT_SCHEMA, {"type": "string", "pattern": rf"^(>=|<=)\s*{_NUMBER}$"}]}),
+]
+"""A number, or a limit such as ">=1"."""
+Remote = Annotated[Endpoint, Parsed(_remote, {"type": "string", "pattern": "^(client|server):[1-9][0-9]*$"})]
+"""Where to connect or send to: server:10011."""
+Local = Annotated[Endpoint, Parsed(_local, {"type": "string", "pattern": f"^(client|server)?:{_NUMBER}$"})]
+"""Where to bind: ":5000" (every address) or server:5000; port 0 lets the kernel choose."""
+Port = Annotated[int, Parsed(_port, {"type": "integer", "minimum": 1, "maximum": 65535})]
+Hex = Annotated[str, Parsed(_hex, {"type": "string", "pattern": r"^(\s*[0-9a-fA-F]\s*[0-9a-fA-F])*\s*$"})]
+"""Bytes as pairs of hex digits."""
+Text = Annotated[str, Parsed(_text, {"type": "string"})]
+Line = Annotated[str, _matching(r"[^\s](?:[^\r\n]*[^\s])?", "line of text", "one line, not empty")]
+Name = Annotated[str, _matching("[A-Za-z][A-Za-z0-9_-]*", "name", "a letter, then letters, digits, - and _")]
+Tag = Annotated[str, _matching("[a-z0-9][a-z0-9-]*", "tag", "small letters, digits and -")]
+Image = Annotated[str, _matching(r"[a-z0-9][a-z0-9._/:@-]*", "image", "a folder of compose/, or an image reference")]
+Sysctl = Annotated[
+    str, _matching(r"net\.[A-Za-z0-9_.*-]+", "sysctl of a network namespace", "its name begins with net.")
+]
+Variable = Annotated[str, _matching("[A-Za-z_][A-Za-z0-9_]*", "name of a variable", "letters, digits and _")]
+Flags = Annotated[str, Parsed(_flags, {"type": "string", "pattern": f"^[{FLAG_LETTERS}]+$"})]
+"""TCP flags in tcpdump's letters and order."""
+Packet = Annotated[str, Parsed(_packet, {"type": "string", "pattern": f"^(client|server) [{FLAG_LETTERS}]+$"})]
+"""The sending host and TCP flags: "server S."."""
+_EXIT_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 0, "maximum": 255}
+ExitStatus = Annotated[
+    int | str, Parsed(_exit_status, {"anyOf": [_EXIT_SCHEMA, {"type": "string", "enum": list(SIGNALS)}]})
+]
+WantedExit = Annotated[
+    int | str, Parsed(_wanted_exit, {"anyOf": [_EXIT_SCHEMA, {"type": "string", "enum": ["any", *SIGNALS]}]})
+]
+_WORD_SCHEMA: dict[str, object] = {"type": ["string", "integer"]}
+Word = Annotated[str, Parsed(_word, _WORD_SCHEMA)]
+Words = Annotated[
+    tuple[str, ...],
+    Parsed(_words, {"anyOf": [{"type": "string"}, {"type": "array", "items": _WORD_SCHEMA, "minItems": 1}]}),
+]
+Errno = Annotated[str, _one_of(ERRNOS, "errno")]
+ExpectedError = Annotated[str, _one_of(ERRNOS, "error", "any", "EOF", "TIMEOUT")]
+Call = Annotated[str, _one_of(CALLS, "socket call")]
+SendFlag = Annotated[str, _one_of(SEND_FLAGS, "flag of send")]
+RecvFlag = Annotated[str, _one_of(RECV_FLAGS, "flag of recv")]
+Option = Annotated[str, _one_of(OPTIONS, "socket option")]
+OptionValue = Annotated[
+    int | str | tuple[int, int],
+    Parsed(
+        _raw_option,
+        {
+            "anyOf": [
+                {"type": ["integer", "boolean", "string"]},
+                {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+            ]
+        },
+    ),
+]
+Whole = StrictInt

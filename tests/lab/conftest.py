@@ -1,0 +1,143 @@
+"""Tests on the real engine: how to run a scenario, and a leak check around all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from testbed.errors import BothendsError
+from testbed.lab.docker_engine import connect
+from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, is_alive, owner
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 240.0
+"""Seconds after which a command has hung; nothing here is measured."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.lab)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The engine; a machine without one skips these tests, but CI must have it."""
+    try:
+        client = connect()
+    except BothendsError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left(engine: docker.DockerClient) -> Iterator[None]:
+    """Around the whole suite: no container, network, volume, interface or process of ours stays."""
+    before = _interfaces()
+    yield
+    assert _left_on(engine) == []
+    if not _others_at_work(engine):
+        assert _interfaces() <= before, "interfaces stayed on the engine's machine"
+        assert _processes() == []
+
+
+def _labelled(engine: docker.DockerClient) -> list[tuple[str, str]]:
+    """What runs made: name and owner."""
+    api, only = engine.api, {"label": RUN_LABEL}
+    found = [(c["Names"][0], c["Labels"]) for c in api.containers(all=True, filters=only)]
+    found += [(n["Name"], n["Labels"]) for n in api.networks(filters=only)]
+    found += [(v["Name"], v["Labels"]) for v in api.volumes(filters=only)["Volumes"] or []]
+    return [(name, labels.get(OWNER_LABEL, "")) for name, labels in found]
+
+
+def _left_on(engine: docker.DockerClient) -> list[str]:
+    return [name for name, made_by in _labelled(engine) if made_by == owner() or not is_alive(made_by)]
+
+
+def _others_at_work(engine: docker.DockerClient) -> bool:
+    return any(is_alive(made_by) for _, made_by in _labelled(engine))
+
+
+def _interfaces() -> set[str]:
+    found = Path("/sys/class/net")
+    return {path.name for path in found.iterdir() if path.name.startswith(("veth", "br-"))} if found.exists() else set()
+
+
+def _processes() -> list[str]:
+    """Processes of labs on this machine (where the engine is local)."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            name = path.read_text().strip()
+            executable = str((path.parent / "exe").readlink())
+        except OSError:
+            continue
+        if name in {"agent", "actor"} and executable.startswith("/opt/bothends"):
+            found.append(f"{path.parent.name} {executable}")
+    return found
+
+
+@dataclass(frozen=True)
+class Invoked:
+    """One finished `invoke`."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Invoke = Callable[..., Invoked]
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "invoke", *words]
+
+
+@pytest.fixture
+def invoke(tmp_path: Path) -> Invoke:
+    """Run a task as a user does, with runs/ in the test's own directory."""
+
+    def call(*words: str, env: dict[str, str] | None = None, stdin: str | None = None) -> Invoked:
+        with_runs = [*words, "--runs", str(tmp_path)] if words[0] in {"run", "show", "up", "down", "shell"} else words
+        done = subprocess.run(
+            command(*with_runs),
+            cwd=ROOT,
+            env={**os.environ, "COLUMNS": "120", **(env or {})},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        return Invoked(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Callable[[str], str]:
+    """Write a scenario and return its path."""
+
+    def write(text: str, name: str = "made-by-test") -> str:
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write

@@ -1,0 +1,116 @@
+"""A lab by hand, and what a lab may and may not do: privileges, ways out, what it is made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from testbed.lab.identity import RUN_LABEL
+
+from .conftest import Invoke
+
+
+@pytest.fixture
+def lab(invoke: Invoke, tmp_path: Path) -> Iterator[str]:
+    """A lab that is up; its run id."""
+    done = invoke("up", "connect-send-close")
+    assert done.code == 0, done.err
+    yield done.out.split()[1]
+    if list((tmp_path / "runs" / ".labs").glob("*.json")):
+        invoke("down")
+
+
+def test_by_hand(lab: str, invoke: Invoke, engine: docker.DockerClient, tmp_path: Path) -> None:
+    """`up`, two programs started by hand through `shell`, `down`: captured, observed, joined like any run."""
+    server = invoke("shell", "server", "--command", "setsid nc -l -p 5000 -q 0 > /tmp/got 2>&1 < /dev/null & sleep 0.2")
+    assert server.code == 0, server.err
+    client = invoke("shell", "client", "--command", "until echo hello | nc -q 0 server 5000; do sleep 0.1; done")
+    assert client.code == 0, client.err
+    got = invoke("shell", "server", "--command", "cat /tmp/got")
+    assert got.out.strip() == "hello"
+    down = invoke("down", "--json")
+    assert down.code == 0, down.out + down.err
+    result = down.json
+    rows = [row for row in result["ledger"] if row["sender"] == "client" and row["sent"]["bytes"]]
+    assert [row["arrived"]["bytes"] for row in rows] == [6]
+    assert any(call["program"].endswith("nc.openbsd") for call in result["calls"]["client"])
+    assert engine.api.containers(all=True, filters={"label": f"{RUN_LABEL}={lab}"}) == []
+    assert (tmp_path / "runs/connect-send-close/latest").resolve().name.endswith(lab)
+    assert invoke("down").code == 2
+
+
+def _inspected(engine: docker.DockerClient, lab: str) -> dict[str, Any]:
+    return {
+        role: engine.api.inspect_container(f"bothends-{lab}-{role}")
+        for role in ("client", "server", "client-tap", "server-tap")
+    }
+
+
+def test_least_privilege(lab: str, engine: docker.DockerClient) -> None:
+    """No privileged container, no bind mount, no docker socket; hosts have no capability, taps exactly two."""
+    for role, container in _inspected(engine, lab).items():
+        config = container["HostConfig"]
+        assert config["Privileged"] is False
+        assert config["CapDrop"] == ["ALL"]
+        assert sorted(config["CapAdd"] or []) == (["NET_ADMIN", "NET_RAW"] if role.endswith("tap") else [])
+        assert config["SecurityOpt"] == ["no-new-privileges"]
+        assert config["ReadonlyRootfs"] is True
+        assert not config["Binds"]
+        assert [(mount["Type"], mount["RW"]) for mount in container["Mounts"]] == [("volume", False)]
+        assert container["Config"]["Labels"][RUN_LABEL] == lab
+        assert not config["PortBindings"]
+    status = engine.containers.get(f"bothends-{lab}-client").exec_run(["grep", "CapEff", "/proc/self/status"])
+    assert int(status.output.split()[1], 16) == 0
+
+
+@pytest.mark.usefixtures("lab")
+def test_no_way_out(invoke: Invoke) -> None:
+    """From a host nothing but the other host can be reached: no default route, no name server, no engine machine."""
+    script = (
+        "for a in 172.17.0.1 192.0.2.1; do (echo > /dev/tcp/$a/22) 2>&1 | head -1; done; "
+        "ip route; ip -6 route; getent hosts example.org || echo no name"
+    )
+    done = invoke("shell", "client", "--command", f"bash -c '{script}'")
+    assert done.out.count("Network is unreachable") == 2
+    assert "default" not in done.out
+    assert "no name" in done.out
+
+
+def test_network_has_no_address_of_the_engine(lab: str, engine: docker.DockerClient) -> None:
+    """The link is internal, from 198.18.0.0/15, and the engine's machine has no IPv4 address on it."""
+    network = engine.api.inspect_network(f"bothends-{lab}")
+    assert network["Internal"] is True
+    assert network["Options"]["com.docker.network.bridge.inhibit_ipv4"] == "true"
+    assert network["IPAM"]["Config"][0]["Subnet"].startswith(("198.18.", "198.19."))
+
+
+@pytest.mark.usefixtures("lab")
+def test_several_labs_need_a_name(invoke: Invoke) -> None:
+    """With two labs up, `shell` asks which one; `--lab` chooses."""
+    second = invoke("up", "echo").out.split()[1]
+    assert invoke("shell", "client", "--command", "true").code == 2
+    chosen = invoke("shell", "client", "--command", "cat /etc/hostname", "--lab", second)
+    assert chosen.out.strip() == "client"
+    assert invoke("down", "--lab", second).code == 0
+
+
+def test_list_show_images_doctor(invoke: Invoke) -> None:
+    """The tasks that only tell: each works, for people and as JSON."""
+    listed = json.loads(invoke("list", "--json").out)
+    assert {"connect-send-close", "server-reads-once", "curl-nginx"} <= {scenario["name"] for scenario in listed}
+    assert "connect-send-close" in invoke("list").out
+    assert invoke("show", "echo").out.startswith("# ")
+    assert all(image["id"] for image in json.loads(invoke("images", "--json").out))
+    findings = {finding["what"]: finding for finding in json.loads(invoke("doctor", "--json").out)}
+    assert findings["Docker Engine"]["works"] is True
+    assert findings["tap capabilities"]["works"] is True
+    assert "kernel: netem" in findings
+    assert "kernel: NFQUEUE" in findings
+    people = invoke("doctor")
+    assert people.code == 0
+    assert "Docker Engine" in people.out

@@ -1,0 +1,170 @@
+"""Every shipped scenario on the real engine, as a user runs it, and what it leaves in its run directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from .conftest import ROOT, Invoke, Invoked
+
+NAMES = sorted(path.stem for path in (ROOT / "scenarios").glob("*.yaml"))
+SCHEMA = json.loads((ROOT / "testbed" / "report" / "result.schema.json").read_text())
+ARTEFACTS = {
+    "scenario.yaml",
+    "client.pcap",
+    "server.pcap",
+    "client.calls.jsonl",
+    "server.calls.jsonl",
+    "client.out",
+    "client.err",
+    "server.out",
+    "server.err",
+    "manifest.json",
+    "result.json",
+}
+
+
+def _result(done: Invoked) -> dict[str, Any]:
+    assert done.code == 0, done.out + done.err
+    result: dict[str, Any] = done.json
+    return result
+
+
+def _row(result: dict[str, Any], sender: str) -> dict[str, Any]:
+    (row,) = (row for row in result["ledger"] if row["sender"] == sender)
+    return {point: row[point]["bytes"] for point in ("written", "sent", "arrived", "acknowledged", "read")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_scenario(name: str, invoke: Invoke, tmp_path: Path) -> None:
+    """It passes; every artefact is there, the result fits its schema, no packet is without a cause."""
+    result = _result(invoke("run", name, "--json"))
+    jsonschema.validate(result, SCHEMA)
+    assert result["outcome"] == "pass"
+    assert result["checks"], "a scenario without expectations shows nothing"
+    directory = (tmp_path / "runs" / name / "latest").resolve()
+    assert {path.name for path in directory.iterdir()} == ARTEFACTS
+    for host in ("client", "server"):
+        capture = (directory / f"{host}.pcap").read_bytes()
+        assert capture[:4] == bytes.fromhex("4d3cb2a1"), "not a little-endian nanosecond capture"
+    assert json.loads((directory / "result.json").read_text()) == result
+    unknown = [crossing for crossing in result["crossings"] if crossing["cause"]["kind"] == "unknown"]
+    assert unknown == []
+    assert all(crossing["fate"] == "crossed" for crossing in result["crossings"])
+
+
+def test_manifest_names_the_conditions(invoke: Invoke, tmp_path: Path) -> None:
+    """Versions, image ids, addresses, seed, sysctls and offloads: what a repeat next year needs to compare."""
+    _result(invoke("run", "connect-send-close", "--json"))
+    manifest = json.loads((tmp_path / "runs/connect-send-close/latest/manifest.json").read_text())
+    assert manifest["engine"]["name"] == "docker"
+    assert manifest["engine"]["kernel"]
+    assert {"host", "tap", "tools"} <= manifest["images"].keys()
+    assert all(image.startswith("sha256:") for image in manifest["images"].values())
+    assert manifest["scenario"]["seed"] == 1
+    for host in ("client", "server"):
+        described = manifest["hosts"][host]
+        assert described["address"].startswith(("198.18.", "198.19."))
+        assert described["sysctls"]["net.ipv4.tcp_sack"] == "1"
+        assert described["offloads"]["tcp-segmentation-offload"] == "off"
+        assert manifest["taps"][host]["statistics"]["dropped by kernel"] == 0
+        assert manifest["taps"][host]["version"].startswith("tcpdump version")
+
+
+def test_origin_three_sends(invoke: Invoke) -> None:
+    """The origin's calls on one bridge: three segments, each caused by its own send, and all 8 bytes read."""
+    result = _result(invoke("run", "connect-send-close", "--json"))
+    sends = [call for call in result["calls"]["client"] if call["name"] == "send"]
+    carried = [
+        bytes.fromhex(result["crossings"][n]["payload"])
+        for call in sends
+        for n in call["packets"]
+        if result["crossings"][n]["length"]
+    ]
+    assert carried == [b"c", b"c", b"string"]
+    assert _row(result, "client") == dict.fromkeys(("written", "sent", "arrived", "acknowledged", "read"), 8)
+
+
+def test_origin_mystery(invoke: Invoke) -> None:
+    """The server that reads once: its wire had all 8 bytes, its program 1; the verdict says where 7 were lost."""
+    done = invoke("run", "server-reads-once", "--json")
+    result = _result(done)
+    assert _row(result, "client") == {"written": 8, "sent": 8, "arrived": 8, "acknowledged": 8, "read": 1}
+    verdict = " ".join(result["verdict"])
+    assert "all 8 bytes reached the server's socket" in verdict
+    assert "read 1" in verdict
+    assert "7 unread" in verdict
+
+
+def test_large_transfer_is_followed_by_digest(invoke: Invoke) -> None:
+    """8 MiB: the same digest at all four points where content is seen."""
+    result = _result(invoke("run", "large-transfer", "--json"))
+    (row,) = (row for row in result["ledger"] if row["sender"] == "client")
+    digests = {row[point]["digest"] for point in ("sent", "arrived")}
+    assert len(digests) == 1
+    assert None not in digests
+    assert row["difference"] is None
+    assert _row(result, "client") == dict.fromkeys(("written", "sent", "arrived", "acknowledged", "read"), 8 << 20)
+
+
+def test_own_program_is_observed_unchanged(invoke: Invoke) -> None:
+    """A plain C client that knows nothing of the testbed: its calls are logged with where they came from."""
+    result = _result(invoke("run", "own-program", "--json"))
+    calls = [call for call in result["calls"]["client"] if call["name"] in {"connect", "send", "close"}]
+    assert [call["name"] for call in calls] == ["connect", "send", "send", "send", "close"]
+    assert all(call["caller"].startswith("/opt/own-program/client+0x") for call in calls)
+
+
+def test_summary_fits_one_screen(invoke: Invoke) -> None:
+    """The summary for people: calls, packets, ledger and verdict within 50 lines, also for 8 MiB."""
+    for name in ("connect-send-close", "large-transfer"):
+        done = invoke("run", name)
+        assert done.code == 0
+        assert len(done.out.splitlines()) <= 50
+        for word in ("written", "acknowledged", "joined", "lost", "median"):
+            assert word in done.out
+        assert "\x1b" not in done.out
+
+
+def test_several_scenarios_in_one_command(invoke: Invoke, tmp_path: Path) -> None:
+    """`invoke run A B` runs both."""
+    done = invoke("run", "connect-send-close", "echo", "--quiet")
+    assert done.code == 0, done.out + done.err
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"connect-send-close", "echo"}
+
+
+def test_failed_expectation_is_shown_expected_above_actual(invoke: Invoke, tmp_path: Path) -> None:
+    """A wrong expectation fails the run with exit 1, and names the scenario's line."""
+    text = (ROOT / "scenarios/connect-send-close.yaml").read_text()
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text[: text.index("expect:")] + "expect:\n  - {segments: {client: [c, cstring]}}\n")
+    done = invoke("run", str(path))
+    assert done.code == 1
+    line = next(number for number, text in enumerate(path.read_text().splitlines(), 1) if "cstring" in text)
+    assert f"wrong.yaml:{line}" in done.out
+    assert done.out.index("expected") < done.out.index("actual")
+
+
+def test_a_run_is_shown_again_from_its_directory(invoke: Invoke, tmp_path: Path) -> None:
+    """`invoke show` works the same summary out of the artefacts alone."""
+    first = invoke("run", "echo")
+    again = invoke("show", "echo/latest")
+    assert again.code == 0, again.err
+    assert again.out == first.out
+    (tmp_path / "runs/echo/latest/client.pcap").write_bytes(b"")
+    assert invoke("show", "echo/latest").code == 3
+
+
+def test_unobserved_host_is_said(invoke: Invoke, tmp_path: Path) -> None:
+    """Without an observer the wire still speaks: ledger and causes without calls, no invented ones."""
+    text = (ROOT / "scenarios/connect-send-close.yaml").read_text()
+    path = tmp_path / "unobserved.yaml"
+    path.write_text(text[: text.index("expect:")] + "observe: {client: none, server: none}\n")
+    result = _result(invoke("run", str(path), "--json"))
+    assert result["calls"] == {"client": [], "server": []}
+    row = _row(result, "client")
+    assert (row["written"], row["sent"], row["arrived"], row["read"]) == (None, 8, 8, None)

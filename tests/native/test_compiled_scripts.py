@@ -1,0 +1,89 @@
+"""What steps compile to is a script that the real actor takes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from testbed.scenario.load import load
+from testbed.scenario.script import actor_script
+from testbed.scenario.steps import STEPS, AnyStep
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [
+    pytest.mark.native,
+    pytest.mark.skipif(sys.platform != "linux", reason="the actor's calls are Linux's"),
+    pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler (cc) on this machine"),
+]
+
+ALL_STEPS: list[dict[str, Any]] = [
+    {"listen": 10011},
+    {"accept": None, "error": "EAGAIN"},
+    {"accept": None},
+    {"close": "conn"},
+    {"socket": {"type": "tcp", "nonblocking": True}, "as": "plain"},
+    {"bind": "client:0"},
+    {"listen": {"backlog": 1}},
+    {"connect": "server:80", "as": "c", "error": "ECONNREFUSED"},
+    {"setsockopt": {"TCP_NODELAY": 1, "SO_LINGER": [1, 0], "SO_RCVTIMEO": "2s", "TCP_CONGESTION": "reno"}},
+    {"getsockopt": "TCP_INFO"},
+    {"send": {"bytes": "00ff", "flags": ["MSG_MORE", "MSG_OOB"]}},
+    {"send": {"size": "8MiB", "chunk": "64KiB"}},
+    {"sendmsg": ["a", "", "bc"]},
+    {"recv": {"size": 5, "flags": ["MSG_PEEK", "MSG_DONTWAIT"]}},
+    {"recv_exact": {"size": 9, "chunk": 3}, "error": "EOF"},
+    {"recv_all": {"chunk": 10}},
+    {"on_readable": {"read": "once", "size": 1, "timeout": "2s"}, "error": "TIMEOUT"},
+    {"on_readable": "drain"},
+    {"shutdown": "both", "error": "any"},
+    {"socket": "udp", "as": "u"},
+    {"send": {"text": "", "to": "server:5000"}},
+    {"sleep": "5ms"},
+    {"barrier": "all-sent"},
+]
+
+
+@pytest.fixture(scope="module")
+def actor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("actor") / "actor"
+    source = ROOT / "compose" / "tools" / "actor.c"
+    subprocess.run(["cc", "-std=gnu11", "-o", str(made), str(source)], check=True, timeout=60)
+    return made
+
+
+def complaints(actor: Path, script: str) -> list[str]:
+    """What the actor says of a script, to which a line is added that keeps it from running."""
+    stopped = script.removesuffix("end\n") + "0 no-such-step\nend\n"
+    done = subprocess.run([str(actor)], input=stopped, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2, done
+    return done.stderr.splitlines()
+
+
+@pytest.mark.parametrize("family", ["inet", "inet6"])
+def test_each_kind_of_step_is_taken(actor: Path, family: Any) -> None:
+    """Only the line that was added is refused."""
+    addresses = {"inet": "198.18.0.3", "inet6": "fd00::3"}
+    steps = TypeAdapter(tuple[AnyStep, ...]).validate_python(ALL_STEPS)
+    assert {step.key for step in steps} == set(STEPS)
+    both = {"client": addresses[family], "server": addresses[family]}
+    script = actor_script(steps, family=family, addresses=both, seed=1)  # type: ignore[arg-type]
+    said = complaints(actor, script)
+    assert len(said) == 1
+    assert "no-such-step" in said[0]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_steps_are_taken(actor: Path, path: Path) -> None:
+    """Only the line that was added is refused."""
+    for host in load(path).hosts.values():
+        if host.steps:
+            both = {"client": "198.18.0.2", "server": "198.18.0.3"}
+            said = complaints(actor, actor_script(host.steps, family="inet", addresses=both, seed=1))  # type: ignore[arg-type]
+            assert len(said) == 1

@@ -1,0 +1,336 @@
+"""The summary: plain words, one screen, nothing foreign that acts on the terminal."""
+
+from __future__ import annotations
+
+import io
+import unicodedata
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from testbed.model import (
+    Analysis,
+    Cause,
+    CauseKind,
+    Change,
+    Check,
+    Count,
+    Crossing,
+    Delay,
+    Endpoint,
+    Flow,
+    LedgerRow,
+    Outcome,
+    Program,
+)
+from testbed.report.summary import SCREEN, render, summary
+
+from .sample import (
+    CLIENT,
+    META,
+    SERVER,
+    at,
+    make_call,
+    make_crossing,
+    origin,
+    with_inputs,
+    with_joined,
+)
+
+EVIL = "\x1b[31mred\x07[bold]x[/bold]\u202egnp.exe\x9b2J\r\n:smile:"
+MARKS = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def lines(analysis: Analysis, width: int = 100) -> list[str]:
+    """What a console that is no terminal prints; the size is always within one screen."""
+    out = io.StringIO()
+    render(analysis, META, Console(file=out, width=width))
+    shown = out.getvalue().splitlines()
+    assert len(shown) <= SCREEN + 2, "more than one screen"
+    assert max(map(len, shown)) <= width
+    return shown
+
+
+def one(shown: list[str], start: str) -> str:
+    (found,) = [line for line in shown if line.startswith(start)]
+    return found
+
+
+def test_the_headline_names_scenario_outcome_and_directory() -> None:
+    shown = lines(origin())
+    assert shown[0] == "connect-send-close: FAIL  Three sends and an immediate close"
+    assert shown[1].startswith("runs/connect-send-close/20260101T120000Z-0123abcd  (docker; ")
+
+
+def test_the_ladder_is_the_origins_experiment() -> None:
+    """Calls left and right, packets between, in time order, each beside the call it belongs to."""
+    shown = lines(origin())
+    start = next(n for n, line in enumerate(shown) if line.split() == ["ms", "client", "server"])
+    ladder = [" ".join(line.split()) for line in shown[start + 1 : shown.index("", start)]]
+    assert [line.replace("-", "") for line in ladder] == [
+        "0.000 listen()",
+        "0.800 socket() = 3",
+        "0.900 connect(198.18.0.3:10011) S>",
+        "6.000 <S.",
+        "11.000 .>",
+        '11.100 send("c") = 1 P. "c">',
+        '11.300 send("c") = 1 (none: held by Nagle)',
+        '11.500 send("string") = 6',
+        "11.700 close()",
+        "16.100 <. accept() = 4",
+        '16.400 recv() = 1 "c"',
+        '21.200 FP. "cstring">',
+        "29.900 <R. close()",
+    ]
+
+
+def test_what_both_ends_saw_is_counted() -> None:
+    shown = lines(origin())
+    assert one(shown, "packets") == "packets   7 at client, 7 at server: 7 joined, 0 lost, 0 altered, 0 appeared"
+    assert one(shown, "delay     client") == "delay     client to server: min 5.00 ms, median 5.00 ms, max 5.02 ms"
+    assert one(shown, "others") == "others    client ARP 2"
+    assert not [line for line in shown if line.startswith("causes")]
+
+
+def test_lost_appeared_and_altered_packets_show() -> None:
+    """A lost arrow ends in x, one that nobody sent begins with ?, an altered one says so, unknown causes count."""
+    crossings = (
+        make_crossing(0, "client", "S", 1, arrived=None),
+        make_crossing(1, "server", "S.", 2, arrived=None),
+        replace(make_crossing(2, "client", "R", 3), sent=None, arrived=at(3)),
+        replace(make_crossing(3, "server", "R", 4), sent=None, arrived=at(4)),
+        make_crossing(4, "client", "P.", 5, payload=b"c", changes=(Change("ttl", "64", "63"),)),
+    )
+    shown = lines(with_joined(origin(), crossings))
+    arrows = [line.split("  ")[-1].strip() for line in shown if "---" in line]
+    assert [arrow.rstrip("-").replace("--", "")[:3] + arrow[-1] for arrow in arrows[:2]] == [
+        "Sx"[:1] + "x" + "x",
+        "xS.-",
+    ]
+    assert arrows[2].startswith("?-R-")
+    assert arrows[2].endswith(">")
+    assert arrows[3].startswith("<--R-")
+    assert arrows[3].endswith("?")
+    assert '--P. altered "c"--' in arrows[4]
+    assert one(shown, "packets").endswith("1 joined, 2 lost, 1 altered, 2 appeared")
+    assert one(shown, "causes") == "causes    5 packets without a known cause"
+
+
+def test_the_ledger_follows_the_bytes() -> None:
+    shown = lines(origin())
+    assert one(shown, "bytes").split() == ["bytes", "written", "sent", "arrived", "acked", "read", "content"]
+    first = one(shown, "#0 from client").split()
+    assert first[3:] == ["8", "8", "8", "8", "1", "7", "unread;", "RST", "by", "server"]
+    assert one(shown, "#0 from server").split()[3:] == ["0", "0", "0", "0", "0", "nothing"]
+
+
+def test_ledger_content_in_words() -> None:
+    """Equal with the digest, the first difference, the point of loss, what cannot be known, datagrams."""
+    count = Count(5, "00112233aabbccdd")
+    rows = (
+        LedgerRow(0, "client", count, count, count, count, count, 0),
+        LedgerRow(1, "client", count, count, count, count, count, 0, "arrived, offset 3: 'a' for 'b'"),
+        LedgerRow(2, "client", count, count, Count(3), Count(3), Count(3), 0, None, "arrived"),
+        LedgerRow(3, "client", Count(None), Count(5), Count(5), Count(5), Count(None)),
+        LedgerRow(4, "client", Count(9, None, 2), Count(9, None, 2), Count(9, None, 2), Count(None), Count(9, None, 2)),
+    )
+    shown = lines(origin(ledger=rows))
+    assert one(shown, "#0 from").endswith("equal (00112233aabbccdd)")
+    assert one(shown, "#1 from").endswith("differs: arrived, offset 3: 'a' for 'b'")
+    assert one(shown, "#2 from").endswith("missing from 'arrived' on")
+    assert one(shown, "#3 from").split()[3:] == ["?", "5", "5", "5", "?", "equal"]
+    assert one(shown, "#4 from").split()[3:] == ["9", "in", "2"] * 3 + ["?", "9", "in", "2", "equal"]
+
+
+def test_a_failed_expectation_shows_expected_above_actual_with_its_place() -> None:
+    shown = lines(origin())
+    place = shown.index("FAILED scenarios/connect-send-close.yaml:10: ledger client read")
+    assert shown[place - 1] == "1 of 2 expectations holds"
+    assert shown[place + 1 : place + 3] == ["  expected: 8", "  actual:   1"]
+
+
+def test_an_undecided_expectation_comes_after_the_failed_ones() -> None:
+    checks = (Check("first", None, "8", "not observed"), Check("second", False, "1", "2"))
+    shown = lines(origin(checks=checks))
+    assert shown.index("FAILED second") < shown.index("cannot tell first")
+
+
+def test_verdict_reasons_and_notes_are_told_once() -> None:
+    """What the inputs say and the reasons repeat stands there once; what they do not repeat is not lost."""
+    analysis = origin(outcome=Outcome.INCONCLUSIVE, reasons=("client: the tap died",))
+    analysis = with_inputs(analysis, incomplete=("client: the tap died", "server: no log"), failures=("step 2 failed",))
+    shown = lines(analysis)
+    assert shown[0].startswith("connect-send-close: INCONCLUSIVE")
+    assert [line for line in shown if "the tap died" in line] == ["why: client: the tap died"]
+    assert "incomplete: server: no log" in shown
+    assert "failed: step 2 failed" in shown
+    assert any(line.startswith("all 8 bytes reached") for line in shown)
+
+
+def test_a_program_that_ended_badly_is_named_with_its_last_words() -> None:
+    programs = (
+        Program("client", ("curl", "-v"), "curl", 7, None, at(0), at(1)),
+        Program("server", ("nginx",), "nginx", None, "SIGSEGV", at(0), at(1)),
+    )
+    analysis = with_inputs(origin(), programs=programs, output={"client": "a\nb\nrefused\n\n", "server": ""})
+    shown = lines(analysis)
+    at_client = shown.index("client: curl ended with status 7")
+    assert shown[at_client + 1 : at_client + 3] == ["  ... 2 more lines ...", "server: nginx was ended by SIGSEGV"] or (
+        shown[at_client + 1] == "  | b"
+    )
+
+
+def test_a_server_that_we_stopped_is_no_news() -> None:
+    stopped = Program("server", ("nginx",), "nginx", None, "SIGTERM", at(0), at(1), stopped_by_us="client ended")
+    assert "nginx" not in "\n".join(lines(with_inputs(origin(), programs=(stopped,))))
+    late = replace(stopped, stopped_by_us="timeout")
+    assert "server: nginx was stopped: timeout" in lines(with_inputs(origin(), programs=(late,)))
+
+
+def hostile() -> Analysis:
+    body = EVIL.encode()
+    call = make_call("client", 0, "send", 0, 1, data=body, direction="out")
+    odd = make_call("server", 0, EVIL, 0, 1, errno=EVIL, args={"to": EVIL})
+    option = make_call("server", 1, "setsockopt", 0, 1, args={"option": EVIL, "value": EVIL})
+    crossing = make_crossing(0, "client", "P.", 0.5, payload=body)
+    icmp = make_crossing(1, "client", "", 0.6, payload=body, flow=None, protocol=EVIL)
+    analysis = with_inputs(
+        with_joined(origin(), (crossing, icmp)),
+        calls={"client": (call,), "server": (odd, option)},
+        programs=(Program("client", (EVIL,), EVIL, 1, None, at(0), at(1)),),
+        output={"client": EVIL, "server": EVIL},
+        observed={"client": EVIL, "server": "probe"},
+        incomplete=(EVIL,),
+        failures=(EVIL + "2",),
+    )
+    row = replace(origin().ledger[0], difference=EVIL, close=EVIL)
+    return replace(
+        analysis,
+        silent={("client", 0): EVIL},
+        ledger=(row,),
+        checks=(Check(EVIL, False, EVIL, EVIL, EVIL),),
+        verdict=(EVIL,),
+        reasons=(EVIL,),
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_hostile_text_is_shown_and_never_acts(width: int) -> None:
+    """No control, format or direction character reaches the terminal; markup and emoji names stay as typed."""
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=True, color_system=None)
+    render(hostile(), dict.fromkeys(("scenario", "summary", "directory", "engine"), EVIL) | {"notes": [EVIL]}, console)
+    text = out.getvalue()
+    assert {unicodedata.category(c) for c in text if c != "\n"}.isdisjoint(MARKS)
+    assert "\\x1b[31mred" in text
+    assert "[bold]x" in text
+    if width == 200:
+        assert "\\u202egnp.exe" in text
+        assert ":smile:" in text
+
+
+def test_colour_only_where_a_terminal_wants_it() -> None:
+    """Escapes on a colour terminal; none with NO_COLOR or into a file, with the same words."""
+    texts = {}
+    for name, environ, terminal in (
+        ("colour", {}, True),
+        ("asked not to", {"NO_COLOR": "1"}, True),
+        ("file", {}, False),
+    ):
+        out = io.StringIO()
+        console = Console(file=out, width=100, force_terminal=terminal, _environ={"TERM": "xterm", **environ})
+        render(origin(), META, console)
+        texts[name] = out.getvalue()
+    assert "\x1b[1;31m" in texts["colour"]
+    assert "\x1b[1;31m" not in texts["asked not to"]
+    assert "\x1b" not in texts["file"]
+    assert "connect-send-close: FAIL" in texts["file"]
+
+
+def bulk(count: int) -> Analysis:
+    """One send of many segments, each acknowledged."""
+    crossings: list[Crossing] = [make_crossing(0, "client", "S", 0.1)]
+    for n in range(count):
+        crossings.append(make_crossing(2 * n + 1, "client", ".", 1 + n, payload=b"x" * 1448, start=1448 * n))
+        crossings.append(make_crossing(2 * n + 2, "server", ".", 1.5 + n))
+    calls = (
+        make_call("client", 0, "connect", 0, 0.9),
+        make_call("client", 1, "send", 0.95, 2.0 + count, data=b"x" * (1448 * count), direction="out"),
+        make_call("client", 2, "close", 3.0 + count, 4.0 + count),
+    )
+    return with_inputs(with_joined(origin(silent={}), tuple(crossings)), calls={"client": calls, "server": ()})
+
+
+@pytest.mark.parametrize("count", [100, 5795, 30_000])
+def test_a_large_transfer_is_cut_among_its_segments(count: int) -> None:
+    """All calls stay; what is left out is counted exactly, in packets and bytes."""
+    shown = lines(bulk(count))
+    (folded,) = [line for line in shown if "more segments" in line]
+    packets = sum(1 for line in shown if "---" in line)
+    assert f"... {2 * count + 1 - packets:,} more segments (" in folded
+    assert sum(1 for line in shown if ") " in line and " send(" in line) == 1
+    assert any(" close()" in line for line in shown)
+
+
+def many(connections: int) -> Analysis:
+    flows, crossings, calls, rows = [], [], [], []
+    count = Count(10, "00112233aabbccdd")
+    for n in range(connections):
+        flows.append(Flow(n, "tcp", Endpoint(CLIENT.address, 40000 + n), SERVER))
+        calls += [
+            make_call("client", 3 * n, "connect", 10 * n, 10 * n + 1, args={"to": str(SERVER)}),
+            make_call("client", 3 * n + 1, "send", 10 * n + 2, 10 * n + 3, data=b"0123456789", direction="out"),
+            make_call("client", 3 * n + 2, "close", 10 * n + 4, 10 * n + 5),
+        ]
+        crossings += [
+            make_crossing(2 * n, "client", "S", 10 * n + 0.5, flow=n),
+            make_crossing(2 * n + 1, "client", "P.", 10 * n + 2.5, flow=n, payload=b"0123456789"),
+        ]
+        lost = "arrived" if n == connections // 2 else None
+        rows.append(LedgerRow(n, "client", count, count, Count(0) if lost else count, count, count, 0, None, lost))
+    analysis = with_joined(origin(silent={}, ledger=tuple(rows)), tuple(crossings), tuple(flows))
+    return with_inputs(analysis, calls={"client": tuple(calls), "server": ()})
+
+
+@pytest.mark.parametrize("connections", [100, 5000])
+def test_many_connections_fit_one_screen(connections: int) -> None:
+    """The one direction that lost bytes is shown first, the others are summed; calls left out are counted."""
+    shown = lines(many(connections))
+    (folded,) = [line for line in shown if "more segments" in line]
+    calls = sum(1 for line in shown if any(name in line for name in (" connect(", " send(", " close()")))
+    assert folded.rstrip().endswith(f"{3 * connections - calls:,} more calls ...")
+    ledger = [line for line in shown if line.startswith("#") or " more  " in line]
+    assert ledger[0].startswith(f"#{connections // 2} from client")
+    rest = connections - len(ledger) + 1
+    assert ledger[-1].split()[:3] == [f"{rest:,}", "more", f"{10 * rest:,}"]
+    assert ledger[-1].endswith("all complete and equal")
+    assert any(f"--#{connections - 1} P." in line for line in shown)
+
+
+def test_everything_at_once_still_fits() -> None:
+    """Long sentences, many reasons, failed programs and expectations leave the ladder its ten lines."""
+    words = "a sentence that goes on and on " * 20
+    analysis = replace(
+        many(100),
+        verdict=tuple(f"{n} {words}" for n in range(20)),
+        reasons=tuple(f"{n} {words}" for n in range(20)),
+        checks=tuple(Check(words, False, words, words, f"s.yaml:{n}") for n in range(30)),
+        causes=(Cause(CauseKind.UNKNOWN, "unknown", ""),) * 200,
+        delays={"client": Delay(9, 1, 2, 3), "server": Delay(9, -1, 2 * 10**9, 10**12)},
+    )
+    programs = tuple(Program("client", ("x",), "x", 1, None, at(0), at(1)) for _ in range(9))
+    analysis = with_inputs(analysis, programs=programs, output={"client": f"{words}\n" * 9, "server": ""})
+    for width in (60, 80, 100, 200):
+        shown = lines(analysis, width) if width < 200 else [line.text for line in summary(analysis, META, width)]
+        start = next(n for n, line in enumerate(shown) if line.split() == ["ms", "client", "server"])
+        assert shown.index("", start) - start >= 10
+        assert len(shown) <= SCREEN + 2
+
+
+def test_an_empty_run_has_a_summary() -> None:
+    empty = with_inputs(with_joined(origin(), (), ()), calls={}, observed={}, programs=(), output={})
+    empty = replace(empty, silent={}, delays={}, ledger=(), checks=(), verdict=(), reasons=("no capture",))
+    shown = lines(empty)
+    assert "why: no capture" in shown
+    assert one(shown, "packets").startswith("packets   0 at client, 0 at server: 0 joined")

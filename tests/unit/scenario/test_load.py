@@ -1,0 +1,217 @@
+"""Good files become the values that they say, whichever form they are written in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from testbed.errors import ScenarioError, UsageError
+from testbed.scenario import expect as e
+from testbed.scenario import steps as s
+from testbed.scenario.load import load, parse
+from testbed.scenario.model import Scenario
+from testbed.scenario.values import Count, Endpoint, fill
+
+ROOT = Path(__file__).parents[3]
+
+
+def scenario(**keys: Any) -> Scenario:
+    base: dict[str, Any] = {"summary": "x", "server": {"command": "prog"}, "client": {"command": "prog"}}
+    text = yaml.safe_dump(base | keys, sort_keys=False)
+    return parse(text.encode(), name="x", path=Path("x.yaml"), shown="x.yaml")
+
+
+def test_everything_that_may_be_left_out_has_its_default() -> None:
+    loaded = scenario()
+    assert (loaded.ip, loaded.timeout, loaded.seed, loaded.offloads) == (4, 30.0, 1, False)
+    assert (loaded.tags, loaded.about, loaded.expect) == ((), "", ())
+    assert (loaded.observe.client, loaded.observe.server) == ("probe", "probe")
+    assert (loaded.server.image, loaded.server.ready, loaded.server.until, loaded.server.exit) == (
+        "host",
+        None,
+        None,
+        0,
+    )
+    assert (loaded.client.env, loaded.client.sysctl, loaded.client.steps) == ({}, {}, None)
+
+
+def test_a_command_is_a_list_or_text_split_as_a_shell_would() -> None:
+    loaded = scenario(server={"command": "nginx -g 'daemon off;'"}, client={"command": ["prog", 10011, "{server}"]})
+    assert loaded.server.command == ("nginx", "-g", "daemon off;")
+    assert loaded.client.command == ("prog", "10011", "{server}")
+
+
+def test_addresses_are_filled_in_and_doubled_braces_are_braces() -> None:
+    addresses = {"client": "1.2.3.4", "server": "fd00::1"}
+    assert fill("http://[{server}]/ {client} {{x}} %{{http_code}}", addresses) == (  # type: ignore[arg-type]
+        "http://[fd00::1]/ 1.2.3.4 {x} %{http_code}"
+    )
+
+
+def test_units_of_time_and_size() -> None:
+    loaded = scenario(
+        timeout="2m",
+        client={"steps": [{"connect": "server:1"}, {"send": {"size": "8MiB", "chunk": "64KiB"}}, {"sleep": "1500ms"}]},
+    )
+    assert loaded.client.steps is not None
+    _, send, sleep = loaded.client.steps
+    assert loaded.timeout == 120.0
+    assert isinstance(send, s.Send)
+    assert (send.send.size, send.send.chunk) == (8 << 20, 64 << 10)
+    assert isinstance(sleep, s.Sleep)
+    assert sleep.sleep == 1500
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ({"socket": "udp"}, {"socket": {"type": "udp", "nonblocking": False}}),
+        ({"listen": 80}, {"listen": {"port": 80, "backlog": 128}}),
+        ({"accept": None}, {"accept": {}}),
+        ({"send": "c"}, {"send": {"text": "c", "flags": []}}),
+        ({"sendmsg": ["a", "b"]}, {"sendmsg": {"parts": [{"text": "a"}, {"text": "b"}]}}),
+        ({"recv": 5}, {"recv": {"size": 5}}),
+        ({"recv_exact": "1KiB"}, {"recv_exact": {"size": 1024}}),
+        ({"recv_all": None}, {"recv_all": {}}),
+        ({"on_readable": "once"}, {"on_readable": {"read": "once", "size": 65536}}),
+    ],
+)
+def test_short_and_long_form_of_a_step_mean_the_same(short: dict[str, Any], long: dict[str, Any]) -> None:
+    model = s.STEPS[next(iter(short))]
+    assert model.model_validate(short).model_dump() == model.model_validate(long).model_dump()
+
+
+def test_endpoints() -> None:
+    steps = scenario(
+        server={"steps": [{"socket": "udp"}, {"bind": ":5000"}]},
+        client={"steps": [{"socket": "udp"}, {"bind": "client:0"}, {"connect": "server:5000"}]},
+    )
+    assert steps.server.steps is not None
+    assert steps.client.steps is not None
+    assert steps.server.steps[1] == s.Bind.model_validate({"bind": ":5000"})
+    bind, connect = steps.client.steps[1:]
+    assert isinstance(bind, s.Bind)
+    assert isinstance(connect, s.Connect)
+    assert (bind.bind, connect.connect) == (Endpoint("client", 0), Endpoint("server", 5000))
+
+
+def test_each_expectation_becomes_its_model_and_knows_its_place() -> None:
+    written: list[dict[str, Any]] = [
+        {"segments": {"client": ["c", {"bytes": "00FF"}, {"size": "1KiB"}]}},
+        {"call": "connect", "packets": ["client S", "server .S"], "result": -1, "errno": "ECONNREFUSED"},
+        {"ledger": {"client": {"written": "8MiB", "content": "equal"}}},
+        {"crossings": {"lost": 0}},
+        {"packets": {"from": "server", "flags": ".R", "count": ">=1"}},
+        {"exit": {"client": 0, "server": "SIGSEGV"}},
+        {"output": {"server": "text"}},
+    ]
+    loaded = scenario(expect=written).expect
+    models = [e.Segments, e.CallExpectation, e.LedgerExpectation, e.CrossingsExpectation, e.PacketsExpectation]
+    assert [type(item) for item in loaded] == [*models, e.ExitExpectation, e.OutputExpectation]
+    segments, call, ledger, crossings, packets, ended, output = loaded
+    assert isinstance(segments, e.Segments)
+    assert [payload.content for payload in segments.segments["client"]] == [b"c", b"\x00\xff", None]
+    assert [payload.length for payload in segments.segments["client"]] == [1, 2, 1024]
+    assert isinstance(call, e.CallExpectation)
+    assert (call.host, call.nth, call.packets) == ("client", 1, ("client S", "server S."))
+    assert isinstance(ledger, e.LedgerExpectation)
+    assert ledger.ledger["client"].written == 8 << 20
+    assert isinstance(crossings, e.CrossingsExpectation)
+    assert (crossings.crossings.lost, crossings.crossings.altered) == (0, None)
+    assert isinstance(packets, e.PacketsExpectation)
+    assert packets.packets == e.PacketFigures.model_validate({"from": "server", "flags": "R.", "count": ">=1"})
+    assert isinstance(ended, e.ExitExpectation)
+    assert ended.exit == {"client": 0, "server": "SIGSEGV"}
+    assert isinstance(output, e.OutputExpectation)
+    assert output.output == {"server": "text"}
+    assert [yaml.safe_load(item.text) for item in loaded] == written
+    lines = [int(item.where.removeprefix("x.yaml:")) for item in loaded]
+    assert lines == sorted(set(lines))
+    assert all("\n" not in item.text for item in loaded)
+
+
+def test_an_expectation_made_by_hand_has_a_text_and_no_place() -> None:
+    made = e.CallExpectation(call="connect", result=0)
+    assert (made.text, made.where) == ("{call: connect, result: 0}", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "fits", "fits_not"), [(2, [2], [1, 3]), (0, [0], [1]), (">=1", [1, 9], [0]), ("<=2", [0, 2], [3])]
+)
+def test_counts(text: object, fits: list[int], fits_not: list[int]) -> None:
+    count = e.PacketFigures.model_validate({"from": "client", "count": text}).count
+    assert isinstance(count, Count)
+    assert all(count.holds(number) for number in fits)
+    assert not any(count.holds(number) for number in fits_not)
+    assert str(count) == str(text)
+
+
+def test_values_cannot_be_changed() -> None:
+    loaded = scenario()
+    with pytest.raises(ValidationError):
+        loaded.seed = 2
+
+
+def test_the_name_is_the_stem_and_the_text_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "my-case.yaml"
+    path.write_text("summary: x\nserver: {command: a}\nclient: {command: b}\n", encoding="utf-8")
+    loaded = load(path)
+    assert (loaded.name, loaded.path, loaded.source) == ("my-case", path, path.read_text(encoding="utf-8"))
+    assert load(path, name="other").name == "other"
+
+
+def test_a_name_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "My Case.yaml"
+    path.write_text("summary: x\n", encoding="utf-8")
+    with pytest.raises(ScenarioError, match="`My Case` is no name"):
+        load(path)
+
+
+def test_a_file_that_cannot_be_read_is_bad_use(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        load(tmp_path / "none.yaml")
+    with pytest.raises(UsageError, match="Is a directory"):
+        load(tmp_path)
+
+
+def test_problems_of_valid_parts_are_shown_beside_those_of_others() -> None:
+    """A misspelt key on one host does not hide a missing socket on the other."""
+    with pytest.raises(ScenarioError) as caught:
+        scenario(server={"comand": "x"}, client={"steps": [{"send": "c"}]}, observe={"client": "none"})
+    assert "unknown key `comand`" in str(caught.value)
+    assert "`send` needs a socket" in str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.yaml")), ids=lambda path: path.stem)
+def test_each_shipped_scenario_loads_and_expects_something(path: Path) -> None:
+    loaded = load(path)
+    assert loaded.expect
+    assert loaded.about
+    assert loaded.tags
+    assert loaded.source.startswith("# yaml-language-server: $schema=../testbed/scenario/schema.json\n")
+
+
+STEPS_THAT_LOAD: list[list[dict[str, Any]]] = [
+    [{"connect": "server:1"}, {"close": None}, {"connect": "server:1"}],
+    [{"connect": "server:1"}, {"connect": "server:1", "as": "second"}, {"send": "x", "on": "sock"}],
+    [{"socket": "tcp"}, {"bind": "client:5000"}, {"connect": "server:1"}, {"recv": 1}],
+    [{"socket": {"type": "tcp", "nonblocking": True}}, {"connect": "server:1", "error": "EINPROGRESS"}, {"send": "x"}],
+    [{"connect": "server:9", "error": "ECONNREFUSED"}, {"connect": "server:1"}],
+    [{"connect": "server:1"}, {"shutdown": "write"}, {"send": "x", "error": "EPIPE"}],
+    [{"connect": "server:1"}, {"recv_exact": 5, "error": "EOF"}, {"on_readable": "once", "error": "TIMEOUT"}],
+    [{"socket": "tcp"}, {"send": {"text": "x", "flags": ["MSG_FASTOPEN"], "to": "server:1"}}, {"recv_all": None}],
+    [{"socket": "udp"}, {"send": {"text": "", "to": "server:1"}}, {"recv": 100}],
+    [{"socket": "udp"}, {"connect": "server:9"}, {"send": "x"}, {"recv": 1, "error": "ECONNREFUSED"}],
+    [{"socket": "tcp"}, {"bind": ":5000"}, {"listen": {"backlog": 0}}, {"accept": None, "error": "EAGAIN"}],
+    [{"socket": "tcp"}, {"recv": 1, "error": "ENOTCONN"}],
+]
+
+
+@pytest.mark.parametrize("steps", STEPS_THAT_LOAD, ids=str)
+def test_steps_that_look_odd_but_can_work_are_let_through(steps: list[dict[str, Any]]) -> None:
+    server = {"steps": [{"listen": 1}, {"accept": None}, {"recv_all": None}, {"close": "listener"}]}
+    assert scenario(server=server, client={"steps": steps}).client.steps

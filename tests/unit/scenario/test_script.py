@@ -1,0 +1,131 @@
+"""Steps compile to exactly the lines that docs/architecture.md gives the actor."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+from pydantic import TypeAdapter
+
+from testbed.model import Host
+from testbed.scenario.script import actor_script
+from testbed.scenario.steps import STEPS, AnyStep
+
+ADDRESSES: dict[Host, str] = {"client": "198.18.0.2", "server": "198.18.0.3"}
+TCP = {"socket": "tcp"}
+UDP = {"socket": "udp"}
+NEW = "0 socket as=sock family=inet type=stream"
+NEW_UDP = "0 socket as=sock family=inet type=dgram"
+
+
+def compiled(*written: dict[str, Any], family: Literal["inet", "inet6"] = "inet", seed: int = 7) -> list[str]:
+    steps = TypeAdapter(tuple[AnyStep, ...]).validate_python(written)
+    lines = actor_script(steps, family=family, addresses=ADDRESSES, seed=seed).split("\n")
+    assert lines[-2:] == ["end", ""]
+    return lines[:-2]
+
+
+CASES: list[tuple[list[dict[str, Any]], list[str]]] = [
+    (
+        [{"listen": 10011}, {"accept": None}, {"recv_all": None}, {"close": None}, {"close": None}],
+        [
+            "0 socket as=listener family=inet type=stream",
+            "0 setsockopt sock=listener name=SO_REUSEADDR value=1",
+            "0 bind sock=listener addr=0.0.0.0 port=10011",
+            "0 listen sock=listener backlog=128",
+            "1 accept sock=listener as=conn",
+            "2 recv_all sock=conn",
+            "3 close sock=conn",
+            "4 close sock=listener",
+        ],
+    ),
+    ([{"connect": "server:80"}], [NEW, "0 connect sock=sock addr=198.18.0.3 port=80"]),
+    (
+        [{"connect": "server:80", "as": "a"}, {"connect": "server:81", "as": "b"}, {"send": "é", "on": "a"}],
+        [
+            "0 socket as=a family=inet type=stream",
+            "0 connect sock=a addr=198.18.0.3 port=80",
+            "1 socket as=b family=inet type=stream",
+            "1 connect sock=b addr=198.18.0.3 port=81",
+            "2 send sock=a hex=c3a9",
+        ],
+    ),
+    (
+        [TCP, {"connect": "server:80", "error": "ECONNREFUSED"}],
+        [NEW, "1 connect sock=sock addr=198.18.0.3 port=80 expect=ECONNREFUSED"],
+    ),
+    (
+        [{"socket": {"type": "tcp", "nonblocking": True}, "as": "x"}, {"bind": "client:5000"}],
+        ["0 socket as=x family=inet type=stream nonblock=1", "1 bind sock=x addr=198.18.0.2 port=5000"],
+    ),
+    (
+        [
+            TCP,
+            {"setsockopt": {"TCP_NODELAY": True, "SO_LINGER": [1, 0], "SO_RCVTIMEO": "2s", "TCP_CONGESTION": "reno"}},
+        ],
+        [
+            NEW,
+            "1 setsockopt sock=sock name=TCP_NODELAY value=1",
+            "1 setsockopt sock=sock name=SO_LINGER value=1,0",
+            "1 setsockopt sock=sock name=SO_RCVTIMEO value=2000",
+            "1 setsockopt sock=sock name=TCP_CONGESTION value=reno",
+        ],
+    ),
+    ([TCP, {"getsockopt": "TCP_INFO"}], [NEW, "1 getsockopt sock=sock name=TCP_INFO"]),
+    (
+        [TCP, {"bind": ":0"}, {"listen": {"backlog": 1}}, {"accept": None, "error": "EAGAIN"}, {"accept": None}],
+        [
+            NEW,
+            "1 bind sock=sock addr=0.0.0.0 port=0",
+            "2 listen sock=sock backlog=1",
+            "3 accept sock=sock as=conn-failed-3 expect=EAGAIN",
+            "4 accept sock=sock as=conn",
+        ],
+    ),
+    (
+        [TCP, {"send": {"size": "1KiB", "chunk": 100}}, {"send": {"bytes": "00 FF", "flags": ["MSG_MORE", "MSG_OOB"]}}],
+        [NEW, "1 send sock=sock size=1024 seed=7 chunk=100", "2 send sock=sock hex=00ff flags=MSG_MORE,MSG_OOB"],
+    ),
+    (
+        [UDP, {"send": {"text": "", "to": "server:5000"}}, {"sendmsg": {"parts": ["a", "bc"], "to": "server:5000"}}],
+        [
+            NEW_UDP,
+            "1 send sock=sock hex= addr=198.18.0.3 port=5000",
+            "2 sendmsg sock=sock parts=61,6263 addr=198.18.0.3 port=5000",
+        ],
+    ),
+    (
+        [TCP, {"recv": {"size": 5, "flags": ["MSG_PEEK"]}}, {"recv_exact": {"size": 9, "chunk": 3}, "error": "EOF"}],
+        [NEW, "1 recv sock=sock size=5 flags=MSG_PEEK", "2 recv_exact sock=sock size=9 chunk=3 expect=EOF"],
+    ),
+    (
+        [TCP, {"on_readable": {"read": "once", "size": 1, "timeout": "2s"}}, {"on_readable": "drain"}],
+        [NEW, "1 on_readable sock=sock mode=once size=1 timeout=2000", "2 on_readable sock=sock mode=drain size=65536"],
+    ),
+    (
+        [TCP, {"shutdown": "write"}, {"shutdown": "read"}, {"shutdown": "both", "error": "any"}],
+        [
+            NEW,
+            "1 shutdown sock=sock how=wr",
+            "2 shutdown sock=sock how=rd",
+            "3 shutdown sock=sock how=rdwr expect=any",
+        ],
+    ),
+    ([{"sleep": "1s"}, {"barrier": "all-sent"}], ["0 sleep ms=1000", "1 barrier name=all-sent"]),
+]
+
+
+@pytest.mark.parametrize(("steps", "lines"), CASES, ids=lambda case: str(case)[:60])
+def test_steps_become_these_lines(steps: list[dict[str, Any]], lines: list[str]) -> None:
+    assert compiled(*steps) == lines
+
+
+def test_each_step_is_in_a_case() -> None:
+    assert {key for steps, _ in CASES for step in steps for key in step if key in STEPS} == set(STEPS)
+
+
+def test_ipv6_has_its_own_family_and_wildcard() -> None:
+    assert compiled({"listen": 1}, family="inet6")[0::2] == [
+        "0 socket as=listener family=inet6 type=stream",
+        "0 bind sock=listener addr=:: port=1",
+    ]
