@@ -92,7 +92,7 @@ def _through_lab(
         live = engine.bring_up(spec)
         session = Session(live, spec, directory.path, progress)
         session.start_taps(offloads=scenario.offloads)
-        session.run(program_specs(scenario, live.addresses), scenario.timeout / 1000)
+        session.run(program_specs(scenario, live.addresses), scenario.timeout)
         session.settle()
         session.prove()
         session.collect()
@@ -147,7 +147,7 @@ def write_artefacts(
                 "path": str(scenario.path),
                 "sha256": hashlib.sha256(source).hexdigest(),
                 "seed": scenario.seed,
-                "timeout_ms": scenario.timeout,
+                "timeout_s": scenario.timeout,
                 "offloads": scenario.offloads,
                 "by_hand": by_hand,
             },

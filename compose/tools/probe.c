@@ -39,5 +39,6 @@
 
 #include "probe_process.h"
 #include "probe_sockets.h"
+#include "probe_descriptors.h"
 #include "probe_data.h"
 #include "probe_wait.h"

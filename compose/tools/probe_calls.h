@@ -5,9 +5,7 @@
 #ifndef PROBE_CALLS_H
 #define PROBE_CALLS_H
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "probe_digest.h"
 #include "probe_fd.h"
 #include "probe_log.h"
 #include "probe_modules.h"
@@ -62,9 +60,12 @@ static void learn_name(int fd, const struct probe_record *record)
 		fd_learn(fd, record->start, NULL, 0);
 }
 
+/* Safe for any address: the length that the kernel reports may be more than the program gave room for. */
 static void put_address(struct probe_record *record, const void *address, socklen_t length)
 {
-	if (address && length)
+	if (length > sizeof record->address)
+		length = sizeof record->address;
+	if (length && readable(address, length))
 		record->address_length = fd_copy_address(record->address, sizeof record->address, address, length);
 }
 
@@ -76,20 +77,6 @@ static size_t total(const struct iovec *parts, size_t count)
 	for (size_t i = 0; i < count; i++)
 		sum += parts[i].iov_len;
 	return sum;
-}
-
-static uint64_t digest(const struct iovec *parts, size_t length)
-{
-	if (parts[0].iov_len >= length)
-		return XXH3_64bits(parts[0].iov_base, length);
-	XXH3_state_t state;
-	XXH3_64bits_reset(&state);
-	for (; length; parts++) {
-		size_t size = parts->iov_len < length ? parts->iov_len : length;
-		XXH3_64bits_update(&state, parts->iov_base, size);
-		length -= size;
-	}
-	return XXH3_64bits_digest(&state);
 }
 
 static uint16_t prefix(unsigned char *to, const struct iovec *parts, size_t length)
@@ -129,7 +116,7 @@ static void moved(struct probe_record *record, const struct iovec *parts, size_t
 
 static bool message_readable(const struct msghdr *message)
 {
-	return readable(message, sizeof *message) &&
+	return readable(message, sizeof *message) && message->msg_iovlen <= IOV_MAX &&
 	       (!message->msg_iovlen || readable(message->msg_iov, message->msg_iovlen * sizeof *message->msg_iov));
 }
 

@@ -36,8 +36,7 @@ EXPORT ssize_t sendto(int fd, const void *buffer, size_t size, int flags, __CONS
 	struct probe_record *record = call_socket(NAME("sendto"), fd, CALLER);
 	if (!record)
 		return NEXT(sendto)(fd, buffer, size, flags, address, length);
-	if (address.__sockaddr__ && readable(address.__sockaddr__, length))
-		put_address(record, address.__sockaddr__, length);
+	put_address(record, address.__sockaddr__, length);
 	data_enter(record, PROBE_OUT, size, flags);
 	ssize_t result = NEXT(sendto)(fd, buffer, size, flags, address, length);
 	log_return(record, result);
@@ -184,7 +183,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	record->marks |= PROBE_OUT;
 	bool known = message_readable(message);
 	message_args(record, message, flags, known);
-	if (known && readable(message->msg_name, message->msg_namelen))
+	if (known)
 		put_address(record, message->msg_name, message->msg_namelen);
 	log_enter(record);
 	ssize_t result = NEXT(sendmsg)(fd, message, flags);

@@ -58,10 +58,13 @@ def is_close(call: Call) -> bool:
     )
 
 
-def accepted_cookie(call: Call) -> int:
-    """Return the cookie of the socket that an accept made, 0 if unknown."""
+def accepted_socket(call: Call) -> tuple[int, Endpoint | None, Endpoint | None]:
+    """Return cookie (0 if unknown), local and peer address of the socket that an accept made."""
     accepted = call.args.get("accepted")
-    return int(accepted.get("cookie") or 0) if isinstance(accepted, dict) else 0
+    if not isinstance(accepted, dict):
+        return 0, None, None
+    cookie = int(accepted.get("cookie") or 0)
+    return cookie, parse_endpoint(accepted.get("local")), parse_endpoint(accepted.get("peer"))
 
 
 def duplicate_of(call: Call) -> int | None:

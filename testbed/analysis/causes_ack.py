@@ -84,12 +84,9 @@ def window_update(side: Side, packet: Crossing) -> Why | None:
     grown = f"the window grows from {side.last_window} to {packet.window}"
     if not side.known:
         return Why(f"{grown}; {side.unseen}")
-    left = packet.time
-    before = [call for call in side.reads if call.start <= left]
-    if not before:
+    reader = side.reader(packet.time)
+    if reader is None:
         return None
-    inside = [call for call in before[-8:] if call.end is None or call.end >= left]
-    reader = (inside or before)[-1]
     return Why(f"{grown}: {names([reader])} freed the space", (reader.n,))
 
 

@@ -51,7 +51,7 @@ def answer(side: Side, packet: Crossing) -> Why | None:
 def lingering(side: Side, packet: Crossing) -> Why | None:
     """Explain a RST by close with SO_LINGER on and zero seconds (tcp_close, __tcp_close)."""
     close = _closing(side, packet)
-    setters = [call for call in side.calls if resets_on_close(call)]
+    setters = [call for call in side.calls if resets_on_close(call)] if close is not None else []
     if close is None or not setters:
         return None
     return Why(f"{names([close])} with SO_LINGER 0 ({names(setters[-1:])})", (setters[-1].n, close.n))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from testbed.analysis.calls import option_name, succeeded, switched_on
+from testbed.analysis.calls import switched_on
 from testbed.analysis.causes_side import Ender, Side, Why, duration, names, numbers, sack_blocks, sequence_length
 from testbed.model import Call, Crossing
 
-_FLUSHING = ("TCP_NODELAY", "TCP_CORK")
 _RTO_MIN = 200_000_000  # TCP_RTO_MIN: a retransmission that long after the last ACK is not known to be that ACK's doing
 
 
@@ -243,15 +242,7 @@ def _held(side: Side, packet: Crossing, last: Call | None) -> tuple[str, tuple[i
     left = _left(packet)
     if last is None or last.end is None or last.end >= left:
         return "", (), []
-    releasers = [
-        call
-        for call in side.calls
-        if call.name == "setsockopt"
-        and option_name(call) in _FLUSHING
-        and call.start <= left
-        and (call.end is None or call.end >= left)
-        and succeeded(call)
-    ]
+    releasers = [call for call in side.flushes if call.start <= left and (call.end is None or call.end >= left)]
     if releasers:
         return f"; let go by {names(releasers)}", (), releasers
     waited = duration(left - last.end)
@@ -263,10 +254,7 @@ def _held(side: Side, packet: Crossing, last: Call | None) -> tuple[str, tuple[i
 
 def _unfinished(side: Side, packet: Crossing) -> Call | None:
     """Return a write that never returned: it may have written what the others did not."""
-    for call in reversed(side.calls):
-        if call.end is None and call.direction == "out" and call.start <= _left(packet):
-            return call
-    return None
+    return next((call for call in side.unfinished_writes if call.start <= _left(packet)), None)
 
 
 def _repeated(side: Side, packet: Crossing) -> Crossing | None:

@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from testbed.analysis.calls import is_close, moves_bytes, shuts_writing, starts_connection
+from testbed.analysis.calls import (
+    is_close,
+    moves_bytes,
+    option_set,
+    shuts_writing,
+    starts_connection,
+    switched_on,
+)
 from testbed.analysis.sockets import Hold
 from testbed.analysis.streams import Share, Streams
 from testbed.model import Call, Cause, Crossing, Host
@@ -94,11 +101,15 @@ class Side:
     last_arrival: Crossing | None = None
     last_data: Crossing | None = None
     una_moved: Crossing | None = None
-    duplicates: list[Crossing] = field(default_factory=list)  # ACKs that repeat una, since it moved
-    sacks: list[Crossing] = field(default_factory=list)  # ACKs with SACK blocks, since all was acknowledged
+    # the latest ACKs that repeat una, and those with SACK blocks: more than a few say nothing new
+    duplicates: deque[Crossing] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    sacks: deque[Crossing] = field(default_factory=lambda: deque(maxlen=_KEPT))
     by_ack: dict[int, Crossing] = field(default_factory=dict)
     pending: deque[Crossing] = field(default_factory=deque)  # in order, not acknowledged yet
     odd: list[Crossing] = field(default_factory=list)  # old, out of order, unacceptable: not answered yet
+    old: dict[int, bool] = field(
+        default_factory=dict
+    )  # those of ``odd`` that were old; True once an ACK passed them by
     probes: list[Crossing] = field(default_factory=list)
     unanswered_syn: Crossing | None = None
     gaps: list[tuple[int, int]] = field(default_factory=list)  # received above rcv_nxt, sorted
@@ -149,6 +160,27 @@ class Side:
     def reads(self) -> list[Call]:
         """Calls that took bytes."""
         return [call for call in self.calls if moves_bytes(call, "in")]
+
+    def reader(self, time: int) -> Call | None:
+        """Return the call that was taking bytes at ``time``, else the last that had."""
+        at = bisect_right(self.reads, time, key=lambda call: call.start)
+        before = self.reads[max(at - 8, 0) : at]
+        inside = [call for call in before if call.end is None or call.end >= time]
+        return (inside or before or [None])[-1]
+
+    @cached_property
+    def flushes(self) -> list[Call]:
+        """Calls that let held bytes go: TCP_NODELAY on, TCP_CORK off (tcp_push_pending_frames)."""
+        return [
+            call
+            for call in self.calls
+            if switched_on(call, "TCP_NODELAY") or (option_set(call, "TCP_CORK") and not switched_on(call, "TCP_CORK"))
+        ]
+
+    @cached_property
+    def unfinished_writes(self) -> list[Call]:
+        """Writes that never returned, the last first."""
+        return [call for call in reversed(self.calls) if call.end is None and call.direction == "out"]
 
     def writers(self, packet: Crossing) -> tuple[Share, ...]:
         """Return the calls whose bytes a segment carries."""
@@ -230,14 +262,21 @@ class Side:
         if self.odd:
             answered = max(cause.packets, default=-1) if cause.rule in _ANSWERS_ODD else -1
             grown = self.last_ack is not None and packet.ack > self.last_ack
-            self.odd = [
-                each
-                for each in self.odd
-                if each.n > answered
-                and not (grown and self.last_ack is not None and self.last_ack < each.seq < packet.ack)
-            ]
+            self.odd = [each for each in self.odd if each.n > answered and not (grown and self._passed(each, packet))]
         if self.probes and (not cause.packets or cause.packets[-1] >= self.probes[0].n):
             self.probes = [probe for probe in self.probes if probe.n not in cause.packets]
+
+    def _passed(self, culprit: Crossing, packet: Crossing) -> bool:
+        """Say whether an ACK that covers more leaves nothing to answer.
+
+        What was out of order is covered. What was old may still get its own D-SACK, but not after a second such ACK.
+        """
+        assert packet.ack is not None  # noqa: S101 - the caller has looked
+        if culprit.n not in self.old:
+            return culprit.seq < packet.ack
+        reported = any(left <= culprit.seq < right <= packet.ack for left, right in sack_blocks(packet))
+        before, self.old[culprit.n] = self.old[culprit.n], True
+        return reported or before
 
     def note_arrived(self, packet: Crossing) -> None:
         """Record a segment that reached this host."""
@@ -279,6 +318,7 @@ class Side:
             self.rcv_nxt = packet.seq
         if end <= self.rcv_nxt:
             self.odd.append(packet)
+            self.old[packet.n] = False
             return
         if packet.seq > self.rcv_nxt:
             self.odd.append(packet)
@@ -290,4 +330,5 @@ class Side:
         self.pending.append(packet)
 
 
+_KEPT = 32
 _ANSWERS_ODD = frozenset({"duplicate-ack", "d-sack", "challenge-ack"})

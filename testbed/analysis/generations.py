@@ -56,16 +56,15 @@ def find_generations(
     of = {host: np.zeros(len(selections[host].rows), np.int64) for host in HOSTS}
     found = Generations(of)
     syns: dict[Host, Int64] = {}
-    tokens: dict[int, list[tuple[Token, ...]]] = defaultdict(list)
     for host in HOSTS:
-        capture, chosen = captures[host], selections[host]
-        syn = (capture.transport[chosen.rows] == TCP) & ((capture.flags[chosen.rows] & _SYN) != 0)
-        syns[host] = np.flatnonzero(syn)
-        for item in syns[host].tolist():
-            tokens[int(conversations[host][item])].append(_tokens(capture, chosen, item))
+        capture, rows = captures[host], selections[host].rows
+        syns[host] = np.flatnonzero((capture.transport[rows] == TCP) & ((capture.flags[rows] & _SYN) != 0))
+    tokens = _all_tokens(captures, selections, conversations, syns)
     reused = set()
+    older = {}
     for conversation, seen in tokens.items():
         groups = _groups(seen)
+        older[conversation] = len(groups)
         for number, group in enumerate(groups):
             generation = found.known[conversation, number] = Generation()
             for side, isn in group:
@@ -78,18 +77,38 @@ def find_generations(
     for host in HOSTS:
         # one by one, in file order
         items = np.flatnonzero(np.isin(conversations[host], list(reused)))
-        _assign(captures[host], selections[host], conversations[host], items, found, of[host])
+        _assign(captures[host], selections[host], conversations[host], items, found, of[host], older)
         for generation in found.known.values():
             generation.reached, generation.last = [0, 0], [None, None]
     return found
 
 
-def _tokens(capture: Capture, chosen: Selection, item: int) -> tuple[Token, ...]:
-    row, sender = int(chosen.rows[item]), int(chosen.sender[item])
-    own = (sender, int(capture.seq[row]))
-    if int(capture.flags[row]) & _ACK:
-        return own, (1 - sender, (int(capture.ack[row]) - 1) % 2**32)
-    return (own,)
+def _all_tokens(
+    captures: Mapping[Host, Capture],
+    selections: Mapping[Host, Selection],
+    conversations: Mapping[Host, Int64],
+    syns: Mapping[Host, Int64],
+) -> dict[int, list[tuple[Token, ...]]]:
+    """Return for each conversation what every SYN and SYN+ACK says of initial sequence numbers."""
+    tokens: dict[int, list[tuple[Token, ...]]] = defaultdict(list)
+    answers: list[tuple[int, Token, int]] = []
+    opened: dict[tuple[int, int, int], int] = {}  # conversation, sender, number that an answer acknowledges
+    for host in HOSTS:
+        capture, chosen = captures[host], selections[host]
+        for item in syns[host].tolist():
+            row, sender = int(chosen.rows[item]), int(chosen.sender[item])
+            conversation, isn = int(conversations[host][item]), int(capture.seq[row])
+            if int(capture.flags[row]) & _ACK:
+                answers.append((conversation, (sender, isn), int(capture.ack[row])))
+                continue
+            tokens[conversation].append(((sender, isn),))
+            for end in (1, 1 + int(capture.payload_length[row])):  # TCP Fast Open: data on the SYN (RFC 7413)
+                opened[conversation, sender, (isn + end) % 2**32] = isn
+    for conversation, own, acknowledged in answers:
+        peer = 1 - own[0]
+        isn = opened.get((conversation, peer, acknowledged), (acknowledged - 1) % 2**32)
+        tokens[conversation].append((own, (peer, isn)))
+    return tokens
 
 
 def _groups(seen: list[tuple[Token, ...]]) -> list[set[Token]]:
@@ -111,13 +130,15 @@ def _begun_before(conversations: Int64, syns: Int64) -> set[int]:
 
 
 def _assign(
-    capture: Capture, chosen: Selection, conversations: Int64, items: Int64, found: Generations, of: Int64
+    capture: Capture,
+    chosen: Selection,
+    conversations: Int64,
+    items: Int64,
+    found: Generations,
+    of: Int64,
+    older: Mapping[int, int],
 ) -> None:
     opened: dict[int, list[int]] = defaultdict(list)
-    counts: dict[int, int] = defaultdict(int)
-    for conversation, _ in found.known:
-        counts[conversation] += 1
-    older = dict(counts)
     for item in items.tolist():
         conversation = int(conversations[item])
         row, sender = int(chosen.rows[item]), int(chosen.sender[item])

@@ -77,8 +77,12 @@ def _tcp_row(
 
 
 def _from_calls(streams: Streams, flow: int, host: Host, stream: Stream, wire: Wire, other: Wire) -> Count:
-    """Count what calls moved; None where no observer saw the socket although its wire shows data."""
-    if not streams.observed[host] or (not streams.knows(flow, host) and (wire.total or other.total)):
+    """Count what calls moved; None where no observer saw the socket although the wire shows data.
+
+    A connection that the observer's listener never handed out moved nothing.
+    """
+    seen = streams.knows(flow, host) or streams.listens(flow, host)
+    if not streams.observed[host] or (not seen and (wire.total or other.total)):
         return _NOTHING
     return Count(stream.total, _stream_digest(stream, wire))
 
@@ -175,7 +179,7 @@ def _close(flow: Flow, crossings: list[Crossing], causes: Sequence[Cause], sende
     """Say in a phrase how one direction of a connection ended."""
     fins = [crossing for crossing in crossings if crossing.sender == sender and "F" in crossing.flags]
     resets = [crossing for crossing in crossings if "R" in crossing.flags]
-    opened = any(crossing.sender == sender and "S" not in crossing.flags for crossing in crossings if crossing.ack)
+    opened = any(crossing.ack is not None and not set("SR") & set(crossing.flags) for crossing in crossings)
     parts = []
     if fins:
         after = fins[0].seq + fins[0].length + 1
@@ -198,7 +202,8 @@ def _close(flow: Flow, crossings: list[Crossing], causes: Sequence[Cause], sende
     if not streams.observed[sender]:
         parts.append(f"no observer on {sender}")
     elif opened and not streams.knows(flow.index, sender):
-        parts.append(f"the observer on {sender} saw no socket of it")
+        never = "nobody accepted it" if streams.listens(flow.index, sender) else None
+        parts.append(never or f"the observer on {sender} saw no socket of it")
     return "; ".join(parts)
 
 

@@ -26,13 +26,14 @@ _MOST = 250_000  # cells of the table that aligns identical packets in time
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Fields that must be equal. ``ip_id``: only for packets that have one; ``unique``: only without a choice."""
+    """Fields that must be equal. ``given``: those that must not be 0; ``unique``: only where there is no choice."""
 
     fields: tuple[str, ...]
-    ip_id: bool = False
+    given: tuple[str, ...] = ()
     unique: bool = False
 
 
+_ID, _STAMPS = ("ip_id",), ("stamps",)
 _TCP_ALL = ("ip_id", "seq", "ack", "flags", "window", "urgent", "options", "length", "payload")
 FULL = {
     "tcp": Key(_TCP_ALL),
@@ -45,26 +46,30 @@ WEAKER = {
     "tcp": (
         Key(("ip_id", "seq", "ack", "flags", "length", "payload", "stamps")),
         Key(("ip_id", "seq", "ack", "flags", "length", "payload")),
-        Key(("ip_id", "seq", "flags", "length", "payload"), ip_id=True),
+        Key(("ip_id", "seq", "flags", "length", "payload"), given=_ID),
         Key(("seq", "ack", "flags", "window", "urgent", "options", "length", "payload")),
         Key(("seq", "ack", "flags", "length", "payload")),
-        Key(("ip_id", "seq", "ack", "flags", "length"), ip_id=True),
-        Key(("ip_id", "seq", "length"), ip_id=True),
-        Key(("ip_id", "ack", "flags", "length", "payload"), ip_id=True),
-        Key(("ip_id", "seq", "ack", "flags"), ip_id=True),
+        Key(("ip_id", "seq", "ack", "flags", "length"), given=_ID),
+        Key(("ip_id", "seq", "length"), given=_ID),
+        Key(("ip_id", "ack", "flags", "length", "payload"), given=_ID),
+        Key(("stamps", "seq", "flags", "length", "payload"), given=_STAMPS),
+        Key(("stamps", "seq", "ack", "flags", "length"), given=_STAMPS),
+        Key(("stamps", "seq", "ack", "length", "payload"), given=_STAMPS),
+        Key(("stamps", "ack", "flags", "length", "payload"), given=_STAMPS),
+        Key(("ip_id", "seq", "ack", "flags"), given=_ID),
         Key(("seq", "ack", "flags", "length"), unique=True),
         Key(("seq", "length", "payload"), unique=True),
         Key(("ack", "flags", "length", "payload"), unique=True),
     ),
     "udp": (
         Key(("length", "payload")),
-        Key(("ip_id", "length"), ip_id=True),
-        Key(("ip_id",), ip_id=True),
+        Key(("ip_id", "length"), given=_ID),
+        Key(("ip_id",), given=_ID),
         Key(("length",), unique=True),
     ),
     "other": (
         Key(("what", "icmp", "length", "payload")),
-        Key(("ip_id", "what", "length"), ip_id=True),
+        Key(("ip_id", "what", "length"), given=_ID),
         Key(("what", "icmp", "length"), unique=True),
     ),
 }
@@ -82,6 +87,11 @@ class Side:
     family: NDArray[np.int8]  # 0 tcp, 1 udp, 2 other
     time: Int64
     fields: dict[str, U64]
+
+    def only(self, items: Int64) -> Side:
+        """Return some of the packets."""
+        columns = (self.host, self.item, self.sender, self.flow, self.family, self.time)
+        return Side(*(column[items] for column in columns), {name: one[items] for name, one in self.fields.items()})
 
 
 @dataclass(slots=True)
@@ -171,27 +181,29 @@ def _mixed(columns: Sequence[U64]) -> U64:
 
 def pair(sent: Side, arrived: Side) -> Pairs:
     """Pair what was sent with what arrived."""
-    left, right = np.arange(len(sent.item)), np.arange(len(arrived.item))
     full = _keys(sent, FULL), _keys(arrived, FULL)
     pairs = Pairs(*_in_order(*full))
-    _by_delay(pairs, sent, arrived, *full)
+    usual = _usual_delays(sent, arrived, *full)
+    _by_delay(pairs, sent, arrived, *full, usual)
     _copies(pairs, *full)
-    left = np.setdiff1d(left, pairs.sent)
-    right = np.setdiff1d(right, np.concatenate([pairs.arrived, np.array(list(pairs.copy_of), np.int64)]))
-    for family, name in enumerate(("tcp", "udp", "other")):
+    left = np.setdiff1d(np.arange(len(sent.item)), pairs.sent)
+    right = np.setdiff1d(np.arange(len(arrived.item)), pairs.arrived)
+    right = np.setdiff1d(right, np.array(list(pairs.copy_of), np.int64))
+    for family, name in enumerate(FULL):
         ours, theirs = left[sent.family[left] == family], right[arrived.family[right] == family]
         for key in WEAKER[name]:
             if not len(ours) or not len(theirs):
                 break
-            a, b = _weaker(sent, ours, arrived, theirs, key)
-            pairs.sent, pairs.arrived = np.append(pairs.sent, a), np.append(pairs.arrived, b)
-            ours, theirs = np.setdiff1d(ours, a), np.setdiff1d(theirs, b)
+            more = _weaker(sent, ours, arrived, theirs, key, usual)
+            pairs.sent, pairs.arrived = np.append(pairs.sent, more.sent), np.append(pairs.arrived, more.arrived)
+            pairs.alike.update(more.alike)
+            ours, theirs = np.setdiff1d(ours, more.sent), np.setdiff1d(theirs, more.arrived)
     return pairs
 
 
 def _keys(side: Side, keys: dict[str, Key]) -> U64:
     result = np.zeros(len(side.item), np.uint64)
-    for family, name in enumerate(("tcp", "udp", "other")):
+    for family, name in enumerate(FULL):
         mine = np.flatnonzero(side.family == family)
         result[mine] = _key(side, mine, keys[name])
     return result
@@ -202,15 +214,19 @@ def _key(side: Side, items: Int64, key: Key) -> U64:
     return _mixed([place, *(side.fields[name][items] for name in key.fields)])
 
 
-def _weaker(sent: Side, ours: Int64, arrived: Side, theirs: Int64, key: Key) -> tuple[Int64, Int64]:
-    if key.ip_id:
-        ours, theirs = ours[sent.fields["ip_id"][ours] > 0], theirs[arrived.fields["ip_id"][theirs] > 0]
+def _weaker(
+    sent: Side, ours: Int64, arrived: Side, theirs: Int64, key: Key, usual: tuple[int | None, int | None]
+) -> Pairs:
+    for name in key.given:
+        ours, theirs = ours[sent.fields[name][ours] > 0], theirs[arrived.fields[name][theirs] > 0]
     a, b = _key(sent, ours, key), _key(arrived, theirs, key)
     if key.unique:
         single_a, single_b = _single(a), _single(b)
         ours, theirs, a, b = ours[single_a], theirs[single_b], a[single_a], b[single_b]
-    x, y = _in_order(a, b)
-    return ours[x], theirs[y]
+    found = Pairs(*_in_order(a, b))
+    _by_delay(found, sent.only(ours), arrived.only(theirs), a, b, usual)
+    alike = {int(ours[k]): count for k, count in found.alike.items()}
+    return Pairs(ours[found.sent], theirs[found.arrived], alike)
 
 
 def _single(keys: U64) -> Bool:
@@ -238,29 +254,34 @@ def _groups(a: U64, b: U64) -> Iterator[tuple[Int64, Int64]]:
         yield order_a[first[k] : first[k] + count[k]], order_b[low[k] : high[k]]
 
 
-def _by_delay(pairs: Pairs, sent: Side, arrived: Side, a: U64, b: U64) -> None:
+def _usual_delays(sent: Side, arrived: Side, a: U64, b: U64) -> tuple[int | None, int | None]:
+    """Return the median delay of each host's packets that have no double, None without any."""
+    single_a, single_b = np.flatnonzero(_single(a)), np.flatnonzero(_single(b))
+    x, y = _in_order(a[single_a], b[single_b])
+    delays = arrived.time[single_b[y]] - sent.time[single_a[x]]
+    by_sender = sent.sender[single_a[x]]
+    client, server = (delays[by_sender == k] for k in (0, 1))
+    return int(np.median(client)) if len(client) else None, int(np.median(server)) if len(server) else None
+
+
+def _by_delay(pairs: Pairs, sent: Side, arrived: Side, a: U64, b: U64, usual: tuple[int | None, int | None]) -> None:
     """Pair again those identical packets of which some are missing at one end: keep order, fit the usual delay."""
     uneven = [(x, y) for x, y in _groups(a, b) if len(x) * len(y) <= _MOST]
     if not uneven:
         return
-    doubtful = np.isin(pairs.sent, np.concatenate([x for x, _ in uneven]))
-    pairs.sent, pairs.arrived = pairs.sent[~doubtful], pairs.arrived[~doubtful]
-    delays = arrived.time[pairs.arrived] - sent.time[pairs.sent]
-    by_sender = sent.sender[pairs.sent]
-    usual = [int(np.median(delays[by_sender == k])) if (by_sender == k).any() else None for k in (0, 1)]
-    more_sent, more_arrived = [], []
+    settled = ~np.isin(pairs.sent, np.concatenate([x for x, _ in uneven]))
+    more_sent, more_arrived = [pairs.sent[settled]], [pairs.arrived[settled]]
     for x, y in uneven:
         apart = arrived.time[y][None, :] - sent.time[x][:, None]
         expected = usual[int(sent.sender[x[0]])]
         if expected is None:
             expected = int(apart[apart >= 0].min()) if (apart >= 0).any() else 0
-        for i, j in _aligned(np.abs(apart - expected)):
-            more_sent.append(int(x[i]))
-            more_arrived.append(int(y[j]))
+        places = np.array(_aligned(np.abs(apart - expected)), np.int64)
+        more_sent.append(x[places[:, 0]])
+        more_arrived.append(y[places[:, 1]])
         if len(x) > 1:
             pairs.alike.update(dict.fromkeys(x.tolist(), len(x)))
-    pairs.sent = np.append(pairs.sent, np.array(more_sent, np.int64))
-    pairs.arrived = np.append(pairs.arrived, np.array(more_arrived, np.int64))
+    pairs.sent, pairs.arrived = np.concatenate(more_sent), np.concatenate(more_arrived)
 
 
 def _aligned(cost: Int64) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from testbed.analysis.calls import (
     STARTED,
-    accepted_cookie,
+    accepted_socket,
     duplicate_of,
     endpoint_argument,
     is_accept,
@@ -140,12 +140,13 @@ class _Grouping:
 
     def _accept(self, call: Call) -> None:
         """Hand an accept that names its listener to the socket it made, now or at that descriptor's first use."""
-        cookie = accepted_cookie(call)
+        cookie, local, peer = accepted_socket(call)
         if not cookie:
             self._accepted[call.pid, call.result] = call
             return
         socket = self._socket(("cookie", cookie, 0), call)
         socket.calls.append(call)
+        socket.local, socket.peer = local or socket.local, peer or socket.peer
         self._hold(call.pid, call.result, socket)
 
     def _hold(self, pid: int, fd: int, socket: Socket) -> Hold:

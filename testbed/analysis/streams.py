@@ -102,6 +102,13 @@ class Streams:
         """Say whether an observer saw this host's socket of the flow."""
         return (flow, host) in self.calls
 
+    def listens(self, flow: int, host: Host) -> bool:
+        """Say whether an observer saw a listener on the flow's port: then an unknown connection was never accepted."""
+        port = self.flows[flow].endpoint(host).port
+        return any(
+            socket.listening and socket.local is not None and socket.local.port == port for socket in self.sockets[host]
+        )
+
 
 _EMPTY = Stream()
 _NOTHING = Wire()

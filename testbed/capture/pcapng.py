@@ -211,9 +211,9 @@ def _packets(file: _File, section: _Section, frames: int) -> tuple[tuple[Int64, 
     time_ns = np.zeros(count, np.int64)
     timed = np.flatnonzero(~simple)  # a simple packet block has no time
     order = timed[np.argsort(interface[timed], kind="stable")]
-    indices, starts = np.unique(interface[order], return_index=True)
-    for index, mine in zip(indices.tolist(), np.split(order, starts[1:]), strict=True):
-        time_ns[mine] = _nanoseconds(ticks[mine], file.interfaces[index])
+    changes = np.flatnonzero(np.diff(interface[order])) + 1
+    for mine in np.split(order, changes) if len(order) else ():
+        time_ns[mine] = _nanoseconds(ticks[mine], file.interfaces[interface[mine[0]]])
     return (offset, captured[kept], wire[kept], time_ns, interface), complaint
 
 

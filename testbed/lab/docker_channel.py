@@ -72,6 +72,7 @@ class DockerChannel:
         with contextlib.suppress(OSError, AttributeError):  # a Windows named pipe has no shutdown
             self._socket.shutdown(socket.SHUT_RDWR)
         self._attached.close()
+        self._socket.close()
 
     def last_words(self) -> str:
         """Return the end of the agent's standard error."""

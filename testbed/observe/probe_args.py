@@ -32,7 +32,9 @@ def endpoint(address: bytes) -> Endpoint | None:
 def on_the_wire(address: bytes) -> Endpoint | None:
     """Decode like :func:`endpoint`, with an IPv4-mapped IPv6 address as the IPv4 address that packets bear."""
     found = endpoint(address)
-    return found and Endpoint(found.address.removeprefix("::ffff:") if "." in found.address else found.address, found.port)
+    if found is None or "." not in found.address:
+        return found
+    return Endpoint(found.address.removeprefix("::ffff:"), found.port)
 
 
 def address_text(address: bytes) -> str:

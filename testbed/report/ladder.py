@@ -26,7 +26,8 @@ _TIME = 9
 _WAITING = frozenset(
     {"accept", "accept4", "poll", "ppoll", "select", "pselect", "epoll_wait", "epoll_pwait", "epoll_pwait2"}
 )
-_KEPT_HEAD, _KEPT_TAIL = 2, 1  # of a folded row of packets
+_ENDLESS = frozenset({"exit", "_exit", "_Exit"})
+_KEPT = (12, 6, 3)  # packets kept where many follow one another, the most that fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,26 +162,31 @@ def _joins(row: _Row, event: Call | Crossing) -> bool:
 
 
 def _fold(entries: list[_Entry], height: int) -> list[_Entry]:
-    if len(entries) > height:
-        entries = list(_fold_packets(entries))
     if len(entries) <= height:
         return entries
+    for kept in _KEPT:
+        folded = list(_fold_packets(entries, kept))
+        if len(folded) <= height:
+            return folded
+    entries = folded
     head = (height - 1) * 2 // 3
     tail = height - 1 - head
     return [*entries[:head], _sum(entries[head : len(entries) - tail]), *entries[len(entries) - tail :]]
 
 
-def _fold_packets(entries: Sequence[_Entry]) -> Iterator[_Entry]:
+def _fold_packets(entries: Sequence[_Entry], kept: int) -> Iterator[_Entry]:
     """Keep the first and the last of packets that follow one another without a call."""
+    tail = kept // 3
+    head = kept - tail
     run: list[_Entry] = []
     for entry in (*entries, None):
         if isinstance(entry, _Gap) or (entry is not None and entry.client is None and entry.server is None):
             run.append(entry)
             continue
-        if len(run) > _KEPT_HEAD + _KEPT_TAIL + 1:
-            yield from run[:_KEPT_HEAD]
-            yield _sum(run[_KEPT_HEAD:-_KEPT_TAIL])
-            yield from run[-_KEPT_TAIL:]
+        if len(run) > kept + 1:
+            yield from run[:head]
+            yield _sum(run[head:-tail])
+            yield from run[-tail:]
         else:
             yield from run
         run = []
@@ -222,7 +228,8 @@ class _Layout:
         client, server = (
             clip(show_call(call, self.call), self.call) if call else "" for call in (row.client, row.server)
         )
-        return Line(self.row(f"{(row.time - start) / 1e6:,.3f}", client, middle, server), style)
+        ms = (row.time - start) / 1e6
+        return Line(self.row(f"{ms:.3f}" if ms < 99_999 else f"{ms:.0f}", client, middle, server), style)
 
     def _reason(self, calls: Sequence[Call]) -> str:
         """Why a call that might have sent something sent nothing; that socket() or bind() did not is no news."""
@@ -234,7 +241,7 @@ class _Layout:
 
     def _arrow(self, crossing: Crossing) -> str:
         """``--P. "c"------>``, ``<--S.------``; a lost one ends in ``x``, one that nobody sent begins with ``?``."""
-        inner = self.arrow - 3
+        inner = self.arrow - 4
         label = clip(self._label(crossing, inner), inner)
         lost, appeared = crossing.fate == "lost", crossing.fate == "appeared"
         if crossing.sender == "client":
@@ -258,7 +265,7 @@ def show_call(call: Call, room: int) -> str:
     """Return a call as C would show it: ``send("c") = 1``, ``connect(198.18.0.3:10011) ECONNREFUSED``."""
     name = escape(call.name)
     if call.end is None:
-        ending = " never returned"
+        ending = "" if call.name in _ENDLESS else " never returned"
     elif call.errno:
         ending = f" {escape(call.errno)}"
     elif call.direction is not None or call.result > 0:
@@ -268,6 +275,9 @@ def show_call(call: Call, room: int) -> str:
     left = room - len(name) - len(ending)
     if call.direction == "in" and call.data:
         return f"{name}(){ending} {quote(call.data, left - 3, call.length)}"
+    if call.direction == "out" and call.result == call.length:
+        argument = quote(call.data, left - 2, call.length)
+        return f"{name}({argument})" + ("" if argument.endswith("bytes") else ending)  # the number once
     return f"{name}({_argument(call, left - 2)}){ending}"
 
 

@@ -36,7 +36,7 @@ class _Room:
     checks: int
 
 
-_WIDE = _Room(ledger=6, verdict=6, reasons=5, programs=3, checks=3)
+_WIDE = _Room(ledger=6, verdict=6, reasons=5, programs=6, checks=3)
 _TIGHT = _Room(ledger=4, verdict=3, reasons=3, programs=2, checks=1)
 
 _STYLES = {

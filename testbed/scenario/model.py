@@ -11,6 +11,7 @@ from pydantic import Field, StrictBool, model_validator
 from testbed.model import Host
 from testbed.scenario.base import Frozen, Opt
 from testbed.scenario.expect import AnyExpectation
+from testbed.scenario.sockets import follow
 from testbed.scenario.steps import AnyStep, Bind, Listen
 from testbed.scenario.values import (
     Image,
@@ -64,8 +65,9 @@ class HostSpec(Frozen):
 
     @property
     def announces(self) -> bool:
-        """Whether the steps listen or bind, so that the actor says when the host can be reached."""
-        return any(isinstance(step, (Listen, Bind)) for step in self.steps or ())
+        """Whether the steps listen, or bind a UDP socket: then the actor says when the host can be reached."""
+        uses = ((step, use) for _, step, use, _ in follow(self.steps or (), "client"))
+        return any(isinstance(step, Listen) or (isinstance(step, Bind) and use.type == "udp") for step, use in uses)
 
 
 class Client(HostSpec):

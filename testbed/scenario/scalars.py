@@ -6,11 +6,13 @@ import re
 from typing import Any
 
 _INT = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
-_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9].*)?")
 _OTHER_INT = re.compile(r"[-+]?(?:[0-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+|0o[0-7_]+)")
-_OTHER_FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)")
+_OTHER_FLOAT = re.compile(
+    r"[-+]?(?=[.0-9])(?=.*[0-9])[0-9_]*\.?[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
 _WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
@@ -36,8 +38,8 @@ def resolve(text: str) -> tuple[Any, str, str]:
     if re.fullmatch(r"[-+]?0[0-9_]+", text):
         message = f"`{text}` is an octal number to some readers of YAML, a decimal or text to others"
         return text, message, f"{quoted}, or the number without the leading zero"
-    if _OTHER_INT.fullmatch(text) or _OTHER_FLOAT.fullmatch(text):
-        return text, f"`{text}` is not the same number to all readers of YAML", f"{quoted}, or the plain decimal number"
     if _FLOAT.fullmatch(text):
         return float(text), "", ""
+    if _OTHER_INT.fullmatch(text) or _OTHER_FLOAT.fullmatch(text):
+        return text, f"`{text}` is not the same number to all readers of YAML", f"{quoted}, or the plain decimal number"
     return text, "", ""

@@ -30,7 +30,8 @@ def _text(value: object) -> str:
     if value is None:
         raise ValueError("a value is missing here")
     if not isinstance(value, str):
-        hint = f'quote it: "{str(value).lower()}"' if isinstance(value, (bool, int, float)) else ""
+        hint = f'quote it: "{str(value).lower()}"' if isinstance(value, int) else ""
+        hint = "quote it" if isinstance(value, float) else hint
         raise ValueError(f"text is needed here, not {shown(value)}", hint)  # noqa: TRY004 - pydantic reads ValueError
     return value
 

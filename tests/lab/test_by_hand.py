@@ -38,7 +38,7 @@ def test_by_hand(lab: str, invoke: Invoke, engine: docker.DockerClient, tmp_path
     result = down.json
     rows = [row for row in result["ledger"] if row["sender"] == "client" and row["sent"]["bytes"]]
     assert [row["arrived"]["bytes"] for row in rows] == [6]
-    assert any(call["program"].endswith("nc.openbsd") for call in result["calls"]["client"])
+    assert any(call["program"].endswith("nc.openbsd") for call in result["hosts"]["client"]["calls"])
     assert engine.api.containers(all=True, filters={"label": f"{RUN_LABEL}={lab}"}) == []
     assert (tmp_path / "runs/connect-send-close/latest").resolve().name.endswith(lab)
     assert invoke("down").code == 2

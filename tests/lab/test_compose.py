@@ -102,7 +102,7 @@ def test_both_run_the_same_images_with_the_same_privileges(
 
 def _settings(container: dict[str, Any]) -> dict[str, Any]:
     """Pick what decides over privileges; the engine writes "none" in several ways."""
-    picked = {name: container["HostConfig"][name] or None for name in SAME}
+    picked = {name: container["HostConfig"].get(name) or None for name in SAME}
     for name in ("CapAdd", "CapDrop"):
         picked[name] = sorted(picked[name] or ())
     (tools,) = (mount for mount in container["Mounts"] if mount["Destination"] == TOOLS_DIRECTORY)

@@ -157,7 +157,7 @@ def test_hang(invoke: Invoke, scenario: Scenario) -> None:
     assert done.code == 1
     assert any("still running when the time was over" in reason for reason in done.json["reasons"])
     assert [row["arrived"]["bytes"] for row in done.json["ledger"] if row["sender"] == "client"] == [5]
-    blocked = [call for call in done.json["calls"]["client"] if call["end"] is None]
+    blocked = [call for call in done.json["hosts"]["client"]["calls"] if call["end_ns"] is None]
     assert [call["name"] for call in blocked] == ["recv"]
 
 

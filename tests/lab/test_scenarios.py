@@ -78,7 +78,7 @@ def test_manifest_names_the_conditions(invoke: Invoke, tmp_path: Path) -> None:
 def test_origin_three_sends(invoke: Invoke) -> None:
     """The origin's calls on one bridge: three segments, each caused by its own send, and all 8 bytes read."""
     result = _result(invoke("run", "connect-send-close", "--json"))
-    sends = [call for call in result["calls"]["client"] if call["name"] == "send"]
+    sends = [call for call in result["hosts"]["client"]["calls"] if call["name"] == "send"]
     carried = [
         bytes.fromhex(result["crossings"][n]["payload"])
         for call in sends
@@ -114,7 +114,7 @@ def test_large_transfer_is_followed_by_digest(invoke: Invoke) -> None:
 def test_own_program_is_observed_unchanged(invoke: Invoke) -> None:
     """A plain C client that knows nothing of the testbed: its calls are logged with where they came from."""
     result = _result(invoke("run", "own-program", "--json"))
-    calls = [call for call in result["calls"]["client"] if call["name"] in {"connect", "send", "close"}]
+    calls = [call for call in result["hosts"]["client"]["calls"] if call["name"] in {"connect", "send", "close"}]
     assert [call["name"] for call in calls] == ["connect", "send", "send", "send", "close"]
     assert all(call["caller"].startswith("/opt/own-program/client+0x") for call in calls)
 
@@ -165,6 +165,6 @@ def test_unobserved_host_is_said(invoke: Invoke, tmp_path: Path) -> None:
     path = tmp_path / "unobserved.yaml"
     path.write_text(text[: text.index("expect:")] + "observe: {client: none, server: none}\n")
     result = _result(invoke("run", str(path), "--json"))
-    assert result["calls"] == {"client": [], "server": []}
+    assert [result["hosts"][host]["calls"] for host in ("client", "server")] == [[], []]
     row = _row(result, "client")
     assert (row["written"], row["sent"], row["arrived"], row["read"]) == (None, 8, 8, None)

@@ -45,6 +45,7 @@ int main(void)
 	int one = 1;
 	struct iovec bad_part = {BAD, 8}, part = {buffer, 1};
 	struct msghdr bad_parts = {.msg_iov = BAD, .msg_iovlen = 1}, bad_data = {.msg_iov = &bad_part, .msg_iovlen = 1};
+	struct msghdr endless = {.msg_iov = &part, .msg_iovlen = (size_t)1 << 60};
 
 	printf("dlerror %s\n", dlerror() ? "pending" : "clear");
 	descriptors();
@@ -77,6 +78,7 @@ int main(void)
 	SHOW(sendmsg(client, NULL, 0));
 	SHOW(sendmsg(client, &bad_parts, 0));
 	SHOW(sendmsg(client, &bad_data, 0));
+	SHOW(sendmsg(client, &endless, 0));
 	SHOW(recvmsg(client, BAD, MSG_DONTWAIT));
 	SHOW(sendmmsg(client, BAD, 1, 0));
 	SHOW(recvmmsg(client, BAD, 1, MSG_DONTWAIT, NULL));

@@ -25,7 +25,12 @@ def ip(
     """An IPv4 or IPv6 packet, by the addresses; ``fragment`` is the flags and offset field of IPv4."""
     a, b = ipaddress.ip_address(src).packed, ipaddress.ip_address(dst).packed
     if len(a) == 16:
-        return struct.pack(">IHBB", 6 << 28 | tos << 20, len(payload) if length is None else length, proto, ttl) + a + b + payload
+        return (
+            struct.pack(">IHBB", 6 << 28 | tos << 20, len(payload) if length is None else length, proto, ttl)
+            + a
+            + b
+            + payload
+        )
     total = 20 + len(payload) if length is None else length
     head = struct.pack(">BBHHHBBH", 0x45, tos, total, ident, fragment, ttl, proto, 0) + a + b
     return head[:10] + struct.pack(">H", checksum(head)) + head[12:] + payload
@@ -33,7 +38,7 @@ def ip(
 
 def pseudo(src: str, dst: str, proto: int, length: int) -> bytes:
     a, b = ipaddress.ip_address(src).packed, ipaddress.ip_address(dst).packed
-    return a + b + (struct.pack(">HH", proto, length) if len(a) == 4 else struct.pack(">II", length, proto))
+    return a + b + (struct.pack(">HH", proto, length & 0xFFFF) if len(a) == 4 else struct.pack(">II", length, proto))
 
 
 def tcp(
@@ -79,7 +84,12 @@ def timestamps(value: int, echo: int) -> bytes:
 
 
 def pcap(
-    frames: Iterable[bytes | tuple[int, bytes]], *, order: str = "<", nano: bool = True, link: int = 1, snap: int = 262144
+    frames: Iterable[bytes | tuple[int, bytes]],
+    *,
+    order: str = "<",
+    nano: bool = True,
+    link: int = 1,
+    snap: int = 262144,
 ) -> bytes:
     """A pcap file; a frame may come with its time in ns, else they are one second apart from 1."""
     out = [struct.pack(order + "IHHiIII", 0xA1B23C4D if nano else 0xA1B2C3D4, 2, 4, 0, 0, snap, link)]

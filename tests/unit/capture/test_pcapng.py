@@ -24,7 +24,7 @@ def resolution(value: int, order: str = "<") -> bytes:
      (0x80 | 33, 2**33)],
 )  # fmt: skip
 def test_time_stamps_of_any_resolution(value: int, ticks_per_second: int) -> None:
-    ticks = TIME * ticks_per_second // 10**9
+    ticks = TIME // 1000 * ticks_per_second // 10**9  # picoseconds must fit 64 bits
     capture = read(section() + interface(options=resolution(value)) + enhanced(FRAME, ticks))
     assert abs(int(capture.time_ns[0]) - ticks * 10**9 // ticks_per_second) <= 1
     assert capture.interfaces[0].resolution == ticks_per_second

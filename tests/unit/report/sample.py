@@ -94,20 +94,21 @@ def make_crossing(n: int, sender: Host, flags: str, sent: float, **more: Any) ->
 
 def origin(**changes: Any) -> Analysis:
     """The run of docs' origin over a 5 ms link; `changes` replace members of the analysis."""
+    listener, accepted = SocketInfo(9, "tcp", SERVER), {"accepted": {"fd": 4, "cookie": 2}}
     calls: dict[Host, tuple[Call, ...]] = {
         "client": (
             make_call("client", 0, "socket", 0.9, 0.91, result=3),
-            make_call("client", 1, "connect", 1, 11.1, args={"to": "198.18.0.3:10011"}),
+            make_call("client", 1, "connect", 1, 11.1, args={"address": "198.18.0.3:10011"}),
             make_call("client", 2, "send", 11.2, 11.3, data=b"c", direction="out"),
             make_call("client", 3, "send", 11.4, 11.5, data=b"c", direction="out"),
             make_call("client", 4, "send", 11.6, 11.7, data=b"string", direction="out"),
             make_call("client", 5, "close", 11.8, 11.9),
         ),
         "server": (
-            make_call("server", 0, "listen", 0.1, 0.2),
-            make_call("server", 1, "accept", 0.3, 16.2, result=4),
-            make_call("server", 2, "recv", 16.3, 16.5, data=b"c", direction="in"),
-            make_call("server", 3, "close", 30, 30.1),
+            make_call("server", 0, "listen", 0.1, 0.2, socket=listener),
+            make_call("server", 1, "accept", 0.3, 16.2, result=4, socket=listener, args=accepted),
+            make_call("server", 2, "recv", 16.3, 16.5, fd=4, data=b"c", direction="in"),
+            make_call("server", 3, "close", 30, 30.1, fd=4),
         ),
     }
     crossings = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import unicodedata
 from dataclasses import replace
 
@@ -104,14 +105,10 @@ def test_lost_appeared_and_altered_packets_show() -> None:
     )
     shown = lines(with_joined(origin(), crossings))
     arrows = [line.split("  ")[-1].strip() for line in shown if "---" in line]
-    assert [arrow.rstrip("-").replace("--", "")[:3] + arrow[-1] for arrow in arrows[:2]] == [
-        "Sx"[:1] + "x" + "x",
-        "xS.-",
-    ]
-    assert arrows[2].startswith("?-R-")
-    assert arrows[2].endswith(">")
-    assert arrows[3].startswith("<--R-")
-    assert arrows[3].endswith("?")
+    assert re.fullmatch("--S-+x", arrows[0])
+    assert re.fullmatch(r"x--S\.-+", arrows[1])
+    assert re.fullmatch(r"\?-R-+>", arrows[2])
+    assert re.fullmatch(r"<--R-+\?", arrows[3])
     assert '--P. altered "c"--' in arrows[4]
     assert one(shown, "packets").endswith("1 joined, 2 lost, 1 altered, 2 appeared")
     assert one(shown, "causes") == "causes    5 packets without a known cause"
@@ -175,10 +172,8 @@ def test_a_program_that_ended_badly_is_named_with_its_last_words() -> None:
     )
     analysis = with_inputs(origin(), programs=programs, output={"client": "a\nb\nrefused\n\n", "server": ""})
     shown = lines(analysis)
-    at_client = shown.index("client: curl ended with status 7")
-    assert shown[at_client + 1 : at_client + 3] == ["  ... 2 more lines ...", "server: nginx was ended by SIGSEGV"] or (
-        shown[at_client + 1] == "  | b"
-    )
+    place = shown.index("client: curl ended with status 7")
+    assert shown[place + 1 : place + 4] == ["  | b", "  | refused", "server: nginx was ended by SIGSEGV"]
 
 
 def test_a_server_that_we_stopped_is_no_news() -> None:
@@ -191,8 +186,8 @@ def test_a_server_that_we_stopped_is_no_news() -> None:
 def hostile() -> Analysis:
     body = EVIL.encode()
     call = make_call("client", 0, "send", 0, 1, data=body, direction="out")
-    odd = make_call("server", 0, EVIL, 0, 1, errno=EVIL, args={"to": EVIL})
-    option = make_call("server", 1, "setsockopt", 0, 1, args={"option": EVIL, "value": EVIL})
+    odd = make_call("server", 0, EVIL, 0, 1, errno=EVIL, args={"address": EVIL + ":1"})
+    option = make_call("server", 1, "setsockopt", 0, 1, args={"name": EVIL, "value": EVIL})
     crossing = make_crossing(0, "client", "P.", 0.5, payload=body)
     icmp = make_crossing(1, "client", "", 0.6, payload=body, flow=None, protocol=EVIL)
     analysis = with_inputs(
@@ -267,7 +262,7 @@ def test_a_large_transfer_is_cut_among_its_segments(count: int) -> None:
     """All calls stay; what is left out is counted exactly, in packets and bytes."""
     shown = lines(bulk(count))
     (folded,) = [line for line in shown if "more segments" in line]
-    packets = sum(1 for line in shown if "---" in line)
+    packets = sum(1 for line in shown if re.search(r" (--|<--)[^ -]", line))
     assert f"... {2 * count + 1 - packets:,} more segments (" in folded
     assert sum(1 for line in shown if ") " in line and " send(" in line) == 1
     assert any(" close()" in line for line in shown)
@@ -279,7 +274,7 @@ def many(connections: int) -> Analysis:
     for n in range(connections):
         flows.append(Flow(n, "tcp", Endpoint(CLIENT.address, 40000 + n), SERVER))
         calls += [
-            make_call("client", 3 * n, "connect", 10 * n, 10 * n + 1, args={"to": str(SERVER)}),
+            make_call("client", 3 * n, "connect", 10 * n, 10 * n + 1, args={"address": str(SERVER)}),
             make_call("client", 3 * n + 1, "send", 10 * n + 2, 10 * n + 3, data=b"0123456789", direction="out"),
             make_call("client", 3 * n + 2, "close", 10 * n + 4, 10 * n + 5),
         ]

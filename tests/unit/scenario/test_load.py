@@ -215,3 +215,18 @@ STEPS_THAT_LOAD: list[list[dict[str, Any]]] = [
 def test_steps_that_look_odd_but_can_work_are_let_through(steps: list[dict[str, Any]]) -> None:
     server = {"steps": [{"listen": 1}, {"accept": None}, {"recv_all": None}, {"close": "listener"}]}
     assert scenario(server=server, client={"steps": steps}).client.steps
+
+
+@pytest.mark.parametrize(
+    ("steps", "announced"),
+    [
+        ([{"listen": 1}], True),
+        ([{"socket": "udp"}, {"bind": ":1"}], True),
+        ([{"socket": "tcp"}, {"bind": ":1"}, {"connect": "client:2", "error": "any"}], False),
+        ([{"sleep": "1ms"}], False),
+    ],
+    ids=str,
+)
+def test_steps_that_can_be_reached_announce_it(steps: list[dict[str, Any]], announced: bool) -> None:
+    """The actor says so after a listen, or a bind of a UDP socket; to wait for it otherwise would be in vain."""
+    assert scenario(server={"steps": steps}).server.announces is announced

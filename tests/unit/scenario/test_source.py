@@ -36,13 +36,28 @@ def test_what_yaml_versions_agree_on_is_taken(text: str, value: object) -> None:
     "text",
     [
         *["no", "No", "NO", "yes", "on", "Off", "010", "08", "-07", "22:22", "190:20:30", "1:30.5", "0x1F", "0b1"],
-        *["0o17", "+5", "1_000", "1e3", "2024-01-01", "2001-12-14 21:59:43", ".inf", "-.INF", ".nan"],
+        *[
+            "0o17",
+            "+5",
+            "1_000",
+            "1e3",
+            "1.5e3",
+            "0_.",
+            "+.5",
+            "1.",
+            "2024-01-01",
+            "2001-12-14 21:59:43",
+            ".inf",
+            "-.INF",
+            ".nan",
+        ],
     ],
 )
 def test_what_yaml_versions_read_differently_is_refused(text: str) -> None:
     assert resolve(text)[1]
 
 
+@settings(max_examples=2000, deadline=None)
 @given(st.text(alphabet=string.digits + "+-._:eExobnfayNOSTrult ", min_size=1, max_size=8))
 def test_what_is_taken_means_the_same_to_pyyaml(text: str) -> None:
     """No plain scalar is taken as something else than PyYAML (YAML 1.1) takes it for."""

@@ -1,0 +1,373 @@
+"""The join names exactly what happened to each packet on its way."""
+
+from __future__ import annotations
+
+import random
+import struct
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testbed.analysis.join import join
+from testbed.capture import read
+from testbed.model import Crossing, Host, Joined
+from tests.unit.capture.frames import (
+    ACK,
+    CLIENT,
+    CLIENT6,
+    FIN,
+    PSH,
+    SERVER,
+    SERVER6,
+    SYN,
+    ethernet,
+    icmp,
+    ip,
+    pcap,
+    tcp,
+    timestamps,
+    udp,
+)
+
+HOSTS: dict[Host, list[str]] = {"client": [CLIENT, CLIENT6], "server": [SERVER, SERVER6]}
+DELAY = 5_000_000
+MS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Packet:
+    """A TCP segment, UDP datagram or echo on its way: what is in it and who sends it when."""
+
+    time: int
+    to_server: bool = True
+    kind: str = "tcp"
+    seq: int = 0
+    ack: int = 0
+    flags: int = ACK
+    window: int = 500
+    ident: int = 0
+    ttl: int = 64
+    tos: int = 0
+    urgent: int = 0
+    stamp: int = 0
+    payload: bytes = b""
+    v6: bool = False
+    checksum: int = 0  # flips bits of it
+    port: int = 4711
+
+    def frame(self) -> bytes:
+        ends = (CLIENT6, SERVER6) if self.v6 else (CLIENT, SERVER)
+        src, dst = ends if self.to_server else ends[::-1]
+        network = {"ttl": self.ttl, "tos": self.tos, "ident": self.ident}
+        ports = (self.port, 10011) if self.to_server else (10011, self.port)
+        if self.kind == "icmp":
+            packet = icmp(8, 0, self.seq, self.payload, src=src, dst=dst, **network)
+        elif self.kind == "udp":
+            packet = udp(self.payload, src=src, dst=dst, sport=ports[0], dport=ports[1], **network)
+        else:
+            packet = tcp(
+                self.payload, src=src, dst=dst, sport=ports[0], dport=ports[1], seq=self.seq, ack=self.ack,
+                flags=self.flags, window=self.window, urgent=self.urgent,
+                options=timestamps(self.stamp, 7) if self.stamp else b"", **network,
+            )  # fmt: skip
+        if self.checksum:
+            at = (40 if self.v6 else 20) + {"tcp": 16, "udp": 6, "icmp": 2}[self.kind]
+            (value,) = struct.unpack_from(">H", packet, at)
+            packet = packet[:at] + struct.pack(">H", value ^ self.checksum) + packet[at + 2 :]
+        return ethernet(packet)
+
+
+@dataclass
+class Wire:
+    """Both ends of a link: what each tap sees, and what a packet's fate was."""
+
+    sent: list[tuple[int, Packet, Packet | None]] = field(default_factory=list)
+    extra: list[tuple[int, Packet]] = field(default_factory=list)
+
+    def cross(self, packet: Packet, *, delay: int = DELAY, becomes: Packet | None = None, lost: bool = False) -> None:
+        self.sent.append((delay, packet, None if lost else becomes or packet))
+
+    def appear(self, packet: Packet, delay: int = DELAY) -> None:
+        self.extra.append((packet.time + delay, packet))
+
+    def join(self) -> Joined:
+        taps: dict[bool, list[tuple[int, Packet]]] = {True: [], False: []}  # True: the client's
+        for delay, packet, arrived in self.sent:
+            taps[packet.to_server].append((packet.time, packet))
+            if arrived:
+                taps[not packet.to_server].append((packet.time + delay, arrived))
+        for time, packet in self.extra:
+            taps[not packet.to_server].append((time, packet))
+        files = [
+            read(pcap([(time, packet.frame()) for time, packet in sorted(taps[end], key=lambda seen: seen[0])]))
+            for end in (True, False)
+        ]
+        return join(files[0], files[1], HOSTS)
+
+
+def conversation(rng: random.Random, count: int, *, v6: bool, kind: str = "tcp") -> list[Packet]:
+    """A random exchange: data both ways, pure and repeated ACKs, retransmissions; times 1 ms apart."""
+    seqs = {True: rng.randrange(2**32), False: rng.randrange(2**32)}
+    base = dict(seqs)
+    packets: list[Packet] = []
+    for n in range(count):
+        to_server = rng.random() < 0.6
+        size = rng.choice([0, 0, 1, 5, 100])
+        again = [one for one in packets if one.to_server == to_server and one.payload]
+        packet = Packet(
+            time=10**18 + n * MS,
+            to_server=to_server,
+            kind=kind,
+            seq=seqs[to_server],
+            ack=seqs[not to_server],
+            flags=PSH | ACK if size else ACK,
+            window=rng.choice([500, 500, 501]),
+            ident=0 if v6 else n + 1,
+            stamp=n + 1,
+            payload=rng.randbytes(size),
+            v6=v6,
+        )
+        if n < 2:
+            packet = replace(packet, to_server=not n, seq=base[not n], ack=base[bool(n)] + 1 if n else 0)
+            packet = replace(packet, flags=SYN | ACK if n else SYN, payload=b"")
+            seqs[not n] = base[not n] + 1
+        elif again and rng.random() < 0.2:
+            old = rng.choice(again)
+            packet = replace(packet, seq=old.seq, payload=old.payload, flags=old.flags)
+        elif kind == "tcp":
+            seqs[to_server] = (packet.seq + size) % 2**32
+        packets.append(replace(packet, seq=packet.seq % 2**32, ack=packet.ack % 2**32))
+    return packets
+
+
+ALTERED = {
+    "ttl": lambda p: replace(p, ttl=p.ttl - 3),
+    "dscp": lambda p: replace(p, tos=0xB8),
+    "ecn": lambda p: replace(p, tos=3),
+    "window": lambda p: replace(p, window=p.window + 9),
+    "options": lambda p: replace(p, stamp=0),
+    "acknowledgment number": lambda p: replace(p, ack=(p.ack + 1000) % 2**32),
+    "flags": lambda p: replace(p, flags=p.flags | FIN),
+    "urgent pointer": lambda p: replace(p, urgent=3),
+    "ip id": lambda p: replace(p, ident=p.ident + 3000),
+    "payload": lambda p: replace(p, payload=bytes([p.payload[0] ^ 1]) + p.payload[1:]),
+    "checksum": lambda p: replace(p, checksum=0x0101),
+}
+FATES = st.sampled_from(["crossed"] * 6 + ["lost", "duplicated", "late", "altered"])
+
+
+def expected(packets: list[Packet], fates: list[str], rng: random.Random) -> tuple[Wire, dict[int, str]]:
+    """Send the packets, each with its fate; return the names of the changes by index."""
+    wire = Wire()
+    changes: dict[int, str] = {}
+    for n, (packet, fate) in enumerate(zip(packets, fates, strict=True)):
+        if fate == "altered":
+            possible = [
+                name
+                for name in ALTERED
+                if (packet.payload or name != "payload")
+                and not (packet.v6 and name == "ip id")
+                and not (packet.flags & SYN and name in ("acknowledgment number", "flags"))
+            ]
+            changes[n] = rng.choice(possible)
+            wire.cross(packet, becomes=ALTERED[changes[n]](packet))
+        elif fate == "late":
+            wire.cross(packet, delay=DELAY + rng.randrange(20) * MS + 500)
+        else:
+            wire.cross(packet, lost=fate == "lost")
+            if fate == "duplicated":
+                wire.appear(packet, DELAY + rng.randrange(1, 9 * MS))
+    return wire, changes
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_the_join_names_exactly_what_was_done(data: st.DataObject) -> None:
+    """Lose, duplicate, delay, reorder or alter any packets of a random flow: each is found as what it is."""
+    rng = random.Random(data.draw(st.integers(0, 2**32)))  # noqa: S311 - replayed by hypothesis
+    v6 = data.draw(st.booleans())
+    packets = conversation(rng, data.draw(st.integers(3, 40)), v6=v6)
+    fates = data.draw(st.lists(FATES, min_size=len(packets), max_size=len(packets)))
+    wire, changes = expected(packets, fates, rng)
+    joined = wire.join()
+    assert [crossing.n for crossing in joined.crossings] == list(range(len(joined.crossings)))
+    by_time = {(c.sender, c.sent): c for c in joined.crossings if c.sent is not None}
+    assert len(by_time) == len(packets)
+    for n, (packet, fate) in enumerate(zip(packets, fates, strict=True)):
+        crossing = by_time["client" if packet.to_server else "server", packet.time]
+        assert crossing.fate == ("lost" if fate == "lost" else "crossed"), (n, fate, crossing)
+        assert (crossing.raw_seq, crossing.payload) == (packet.seq, packet.payload)
+        named = [change.what for change in crossing.changes]
+        assert named == ([changes[n]] if n in changes and not routed(changes, n, packets, fates) else []), (n, crossing)
+    appeared = [c for c in joined.crossings if c.fate == "appeared"]
+    assert len(appeared) == fates.count("duplicated")
+    assert all(c.note.startswith("copy of #") for c in appeared)
+
+
+def routed(changes: dict[int, str], n: int, packets: list[Packet], fates: list[str]) -> bool:
+    """A TTL lowered for most packets of a direction is routing."""
+    if changes[n] != "ttl":
+        return False
+    mine = [k for k, p in enumerate(packets) if p.to_server == packets[n].to_server and fates[k] != "lost"]
+    return sum(changes.get(k) == "ttl" for k in mine) * 2 > len(mine)
+
+
+def only(joined: Joined) -> Crossing:
+    (crossing,) = joined.crossings
+    return crossing
+
+
+def test_a_crossing_shows_what_the_sender_sent() -> None:
+    wire = Wire()
+    wire.cross(Packet(time=100, seq=1000, flags=SYN, window=64240, ident=1, stamp=5))
+    wire.cross(Packet(time=200 + DELAY, to_server=False, seq=5000, ack=1001, flags=SYN | ACK, stamp=9))
+    wire.cross(Packet(time=300 + 2 * DELAY, seq=1001, ack=5001, flags=PSH | ACK, payload=b"abc", ident=2, stamp=6))
+    joined = wire.join()
+    syn, _, data = joined.crossings
+    assert (syn.flags, syn.seq, syn.ack, syn.raw_seq, syn.window, syn.ttl) == ("S", 0, None, 1000, 64240, 64)
+    assert syn.options == {"tsval": 5, "tsecr": 7}
+    assert (syn.sent, syn.arrived, syn.at_client, syn.at_server) == (100, 100 + DELAY, 1, 1)
+    assert (data.flags, data.seq, data.ack, data.start, data.end, data.payload) == ("P.", 1, 1, 0, 3, b"abc")
+    assert (data.at_client, data.at_server, data.protocol, data.flow) == (3, 3, "tcp", 0)
+    assert joined.packets == {"client": 3, "server": 3}
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_among_identical_datagrams_the_lost_one_is_found_by_delay(lost: int) -> None:
+    """Nothing but time tells them apart (an unconnected socket: IP identification 0): the note says so."""
+    wire = Wire()
+    wire.cross(Packet(time=0, kind="udp", payload=b"hello", ident=7))
+    for k in range(3):
+        wire.cross(Packet(time=(k + 1) * 1000 * MS, kind="udp", payload=b"again"), lost=k == lost)
+    crossings = wire.join().crossings
+    assert [c.fate for c in crossings[1:]] == ["lost" if k == lost else "crossed" for k in range(3)]
+    assert {c.note for c in crossings[1:]} == {"one of 3 identical packets, told apart by their delay"}
+    assert [c.start for c in crossings] == [0, 1, 2, 3]
+
+
+def test_identical_packets_that_all_cross_are_paired_in_order() -> None:
+    wire = Wire()
+    for k in range(5):
+        wire.cross(Packet(time=k * 100, seq=1, ack=1), delay=DELAY + k)
+    assert [(c.at_client, c.at_server, c.note) for c in wire.join().crossings] == [(k, k, "") for k in range(1, 6)]
+
+
+def test_a_lost_segment_is_not_taken_for_its_retransmission() -> None:
+    first = Packet(time=0, seq=1, ack=1, ident=10, payload=b"data", stamp=1)
+    wire = Wire()
+    wire.cross(first, lost=True)
+    wire.cross(replace(first, time=200 * MS, ident=11, stamp=201))
+    assert [c.fate for c in wire.join().crossings] == ["lost", "crossed"]
+
+
+def test_a_copy_of_a_segment_is_not_taken_for_its_lost_retransmission() -> None:
+    first = Packet(time=0, seq=1, ack=1, ident=10, payload=b"data", stamp=1)
+    wire = Wire()
+    wire.cross(first)
+    wire.appear(first, DELAY + 300 * MS)
+    wire.cross(replace(first, time=200 * MS, ident=11), lost=True)
+    assert [(c.fate, c.note) for c in wire.join().crossings] == [
+        ("crossed", ""),
+        ("lost", ""),
+        ("appeared", "copy of #0"),
+    ]
+
+
+def test_a_forged_packet_appeared() -> None:
+    wire = Wire()
+    wire.appear(Packet(time=0, to_server=False, seq=77, flags=0x04))
+    crossing = only(wire.join())
+    assert (crossing.fate, crossing.sender, crossing.sent, crossing.arrived) == ("appeared", "server", None, DELAY)
+    assert (crossing.at_client, crossing.at_server, crossing.flags, crossing.note) == (1, None, "R", "")
+
+
+def test_a_checksum_filled_in_by_the_network_card_is_no_change() -> None:
+    packet = Packet(time=0, seq=1, payload=b"x", ident=1)
+    wire = Wire()
+    wire.cross(replace(packet, checksum=0x1234), becomes=packet)
+    assert only(wire.join()).changes == ()
+
+
+def test_a_ttl_lowered_for_all_is_routing_and_an_exception_is_named() -> None:
+    wire = Wire()
+    for k in range(5):
+        packet = Packet(time=k, seq=1, ident=k + 1)
+        wire.cross(packet, becomes=replace(packet, ttl=40 if k == 3 else 62))
+    changed = [[(c.what, c.at_sender, c.at_receiver) for c in crossing.changes] for crossing in wire.join().crossings]
+    assert changed == [[], [], [], [("ttl", "64", "40")], []]
+
+
+def test_a_payload_change_says_where() -> None:
+    packet = Packet(time=0, kind="udp", payload=b"abcdef", ident=5)
+    wire = Wire()
+    wire.cross(packet, becomes=replace(packet, payload=b"abXdeY"))
+    (change,) = only(wire.join()).changes
+    assert (change.what, change.at_sender, change.at_receiver) == ("payload", "byte 2 is 0x63", "0x58 and 1 more")
+
+
+def test_a_datagram_cut_short_on_its_way_is_itself() -> None:
+    packet = Packet(time=0, kind="udp", payload=b"abcdef", ident=5)
+    wire = Wire()
+    wire.cross(packet, becomes=replace(packet, payload=b"abc"))
+    crossing = only(wire.join())
+    assert [(c.what, c.at_sender, c.at_receiver) for c in crossing.changes] == [
+        ("length", "6", "3"),
+        ("payload", "6 bytes", "3 bytes"),
+    ]
+
+
+def test_icmp_crosses_without_a_flow_and_names_what_an_error_is_about() -> None:
+    wire = Wire()
+    wire.cross(Packet(time=0, kind="icmp", seq=0x10001, payload=b"ping" * 8, ident=1))
+    about = udp(b"lost", dport=10012)
+    error = ethernet(icmp(3, 3, 0, about, src=SERVER, dst=CLIENT, ident=5))
+    echo = only(wire.join())
+    assert (echo.protocol, echo.flow, echo.flags, echo.options) == ("icmp", None, "", {"type": 8, "code": 0})
+    joined = join(read(pcap([(DELAY, error)])), read(pcap([(0, error)])), HOSTS)
+    assert only(joined).options == {
+        "type": 3,
+        "code": 3,
+        "about": {"protocol": "udp", "sport": 4711, "dport": 10012},
+    }
+
+
+def test_sack_edges_are_relative() -> None:
+    syn = [
+        ethernet(tcp(seq=1000, flags=SYN)),
+        ethernet(tcp(src=SERVER, dst=CLIENT, sport=10011, dport=4711, seq=9, ack=1001, flags=SYN | ACK)),
+    ]
+    sack = struct.pack(">BBBBII", 1, 1, 5, 10, 1101, 1201)
+    duplicate = ethernet(tcp(src=SERVER, dst=CLIENT, sport=10011, dport=4711, seq=10, ack=1001, options=sack))
+    capture = read(pcap([*syn, duplicate]))
+    assert join(capture, capture, HOSTS).crossings[-1].options == {"sack": [[101, 201]]}
+
+
+def test_fragments_at_one_end_are_one_packet_at_both() -> None:
+    whole = udp(bytes(range(200)), ident=3, fragment=0)
+    body = whole[20:]
+    parts = [ip(body[:104], 17, ident=3, fragment=0x2000), ip(body[104:], 17, ident=3, fragment=13)]
+    client = read(pcap([(0, ethernet(whole))]))
+    server = read(pcap([(DELAY + k, ethernet(part)) for k, part in enumerate(parts)]))
+    joined = join(client, server, HOSTS)
+    assert joined.packets == {"client": 1, "server": 1}
+    assert only(joined).fate == "crossed"
+    assert only(joined).at_server == 2
+
+
+def test_a_snap_length_at_one_end_is_no_change() -> None:
+    frame = Packet(time=0, seq=1, ident=1, payload=bytes(range(200))).frame()
+    crossing = only(join(read(pcap([(0, frame)])), read(pcap([(DELAY, frame)], snap=96)), HOSTS))
+    assert (crossing.fate, crossing.changes) == ("crossed", ())
+
+
+def test_two_empty_captures_join_to_nothing() -> None:
+    empty = read(pcap([]))
+    assert join(empty, empty, HOSTS) == Joined((), (), {"client": 0, "server": 0}, {"client": {}, "server": {}})
+
+
+def test_only_one_end_captured_is_all_lost_or_appeared() -> None:
+    frames = [Packet(time=0, seq=1).frame(), Packet(time=1, to_server=False, seq=1).frame()]
+    joined = join(read(pcap(frames)), read(pcap([])), HOSTS)
+    assert [c.fate for c in joined.crossings] == ["lost", "appeared"]

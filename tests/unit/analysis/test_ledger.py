@@ -1,0 +1,231 @@
+"""How far every byte got: exact under loss, repetition, cuts and change."""
+
+from __future__ import annotations
+
+import xxhash
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.model import LedgerRow
+
+from .exchange import Exchange, Tcp
+
+
+def row(run: Exchange, sender: str = "client", flow: int = 0) -> LedgerRow:
+    return next(each for each in run.analysis().ledger if each.sender == sender and each.flow == flow)
+
+
+def numbers(found: LedgerRow) -> list[int | None]:
+    return [
+        count.bytes for count in (found.written, found.sent, found.arrived, found.acknowledged, found.read)
+    ]
+
+
+def transfer(run: Exchange, data: bytes) -> Tcp:
+    tcp = run.tcp().opened()
+    tcp.client("send", data)
+    return tcp
+
+
+def test_all_bytes_at_all_points() -> None:
+    run = Exchange()
+    tcp = transfer(run, b"cstring")
+    tcp("client P.", b"cstring")
+    tcp("server .")
+    tcp.server("recv", b"cst")
+    tcp.server("recv", b"ring")
+    tcp.client("close")
+    tcp("client F.")
+    tcp("server .")
+    found = row(run)
+    assert numbers(found) == [7] * 5
+    digest = xxhash.xxh3_64_hexdigest(b"cstring")
+    points = (found.written, found.sent, found.arrived, found.acknowledged, found.read)
+    assert {count.digest for count in points} == {digest}
+    assert (found.unread, found.difference, found.lost_at, found.close) == (0, None, None, "FIN acknowledged")
+    back = row(run, "server")
+    assert numbers(back) == [0] * 5
+    assert back.close == "still open"
+
+
+def test_unread_bytes_and_the_reset_that_they_cause() -> None:
+    run = Exchange()
+    tcp = transfer(run, b"cstring")
+    tcp("client P.", b"cstring")
+    tcp("server .")
+    tcp.server("recv", b"c")
+    with tcp.server("close") as close:
+        tcp("server R.")
+    found = row(run)
+    assert (found.unread, found.lost_at) == (6, "read")
+    assert found.close == f"RST by server: close #{close.n} with 6 unread bytes"
+
+
+def test_bytes_that_never_left_are_lost_at_sent() -> None:
+    run = Exchange()
+    tcp = transfer(run, b"abcdef")
+    tcp("client P.", b"abc")
+    tcp("server .")
+    tcp.server("recv", b"abc")
+    found = row(run)
+    assert (numbers(found), found.lost_at) == ([6, 3, 3, 3, 3], "sent")
+
+
+def test_without_an_observer_its_points_are_unknown() -> None:
+    run = Exchange(server="none")
+    tcp = transfer(run, b"abc")
+    tcp("client P.", b"abc")
+    tcp("server .")
+    found = row(run)
+    assert (numbers(found), found.unread, found.lost_at) == ([3, 3, 3, 3, None], None, None)
+    assert "no observer on server" in row(run, "server").close
+
+
+def test_an_observer_that_saw_no_socket_says_so() -> None:
+    """A static server program: the wire shows its data, the log has none of its calls."""
+    run = Exchange()
+    tcp = run.tcp()
+    with tcp.client("connect"):
+        tcp("client S")
+        tcp("server S.")
+    tcp("client .")
+    tcp("server P.", b"hello")
+    found = row(run, "server")
+    assert found.written.bytes is None
+    assert "the observer on server saw no socket of it" in found.close
+
+
+def test_a_byte_changed_on_the_way_is_found_exactly() -> None:
+    run = Exchange()
+    tcp = transfer(run, b"ab" + b"cdef")
+    tcp("client .", b"ab")
+    tcp("client P.", b"cdef", altered=b"cdXf")
+    assert row(run).difference == "byte 4: 65 sent, 58 arrived"
+    assert row(run).arrived.digest == xxhash.xxh3_64_hexdigest(b"abcdXf")
+
+
+def test_where_more_than_the_first_changed_byte_is_unknown_no_digest_is_claimed() -> None:
+    run = Exchange()
+    tcp = transfer(run, b"abcd")
+    tcp("client P.", b"abcd", altered=b"aXcX")
+    tcp.server("recv", b"aXcX")
+    assert row(run).arrived.digest is None
+    assert row(run).difference == "byte 1: 62 sent, 58 arrived"
+
+
+def test_a_wrong_byte_within_a_calls_prefix_is_found_exactly() -> None:
+    run = Exchange()
+    tcp = transfer(run, b"abcdef")
+    tcp("client P.", b"abcdef")
+    tcp.server("recv", b"ab")
+    recv = tcp.server("recv", b"cXef")
+    expected = f"byte 3 (recv #{recv.n}): 58 read by the server, 64 arrived at the server"
+    assert row(run).difference == expected
+
+
+def test_a_wrong_byte_beyond_the_prefix_is_narrowed_to_the_rest_of_the_call() -> None:
+    run = Exchange()
+    data = bytes(200)
+    tcp = run.tcp().opened()
+    send = tcp.client("send", data[:150] + b"\x01" + data[151:])
+    tcp("client P.", data)
+    assert (row(run).difference or "").startswith(f"bytes 64-199 (send #{send.n})")
+
+
+def test_bytes_from_nowhere_are_named() -> None:
+    run = Exchange()
+    tcp = transfer(run, b"ab")
+    tcp("client P.", b"ab")
+    tcp("client P.", b"forged", appeared=True, seq=3)
+    assert row(run).difference == "6 of bytes 0-7 arrived, but were never sent"
+
+
+def test_a_lost_last_ack_loses_nothing() -> None:
+    run = Exchange()
+    tcp = transfer(run, b"abc")
+    tcp("client P.", b"abc")
+    tcp("server .", lost=True)
+    tcp.server("recv", b"abc")
+    assert (numbers(row(run)), row(run).lost_at) == ([3, 3, 3, 0, 3], None)
+
+
+@given(st.data())
+def test_loss_repetition_and_cuts_are_counted_exactly(data: st.DataObject) -> None:
+    """Cut a stream at random, lose and repeat segments: every point and the first loss come out as they were made."""
+    size = data.draw(st.integers(1, 30))
+    content = bytes((7 * k) % 251 for k in range(size))
+    unsent = data.draw(st.integers(0, 3))
+    run = Exchange()
+    tcp = transfer(run, content + bytes(unsent))
+    cuts = sorted({0, size, *data.draw(st.lists(st.integers(0, size), max_size=6))})
+    segments = list(zip(cuts, cuts[1:], strict=False))
+    order = data.draw(st.permutations(segments * 2))[: data.draw(st.integers(len(segments), 2 * len(segments)))]
+    order += [segment for segment in segments if segment not in order]
+    came: set[int] = set()
+    for low, high in order:
+        lost = data.draw(st.booleans())
+        tcp("client .", content[low:high], seq=low + 1, lost=lost)
+        came.update(() if lost else range(low, high))
+    edge = next(k for k in range(size + 1) if k not in came)
+    tcp("server .", ack=edge + 1)
+    read = data.draw(st.integers(0, edge))
+    if read:
+        tcp.server("recv", content[:read])
+    found = row(run)
+    assert numbers(found) == [size + unsent, size, len(came), edge, read]
+    assert found.unread == len(came) - read
+    assert found.difference is None
+    assert found.sent.digest == xxhash.xxh3_64_hexdigest(content)
+    assert found.arrived.digest == xxhash.xxh3_64_hexdigest(bytes(content[k] for k in sorted(came)))
+    steps = (("sent", unsent > 0), ("arrived", len(came) < size), ("acknowledged", edge < len(came)), ("read", read < edge))
+    assert found.lost_at == next((name for name, missing in steps if missing), None)
+
+
+# --- datagrams
+
+
+def test_datagrams_are_counted_and_a_lost_one_is_located() -> None:
+    run = Exchange()
+    udp = run.udp()
+    for word, lost in ((b"abc", False), (b"", False), (b"hello", True)):
+        udp.client("send", word)
+        udp("client", word, lost=lost)
+    udp.server("recv", b"abc")
+    udp.server("recv", b"")
+    found = row(run)
+    points = (found.written, found.sent, found.arrived, found.read)
+    assert [(count.datagrams, count.bytes) for count in points] == [(3, 8), (3, 8), (2, 3), (2, 3)]
+    assert (found.lost_at, found.acknowledged.bytes) == ("arrived", None)
+
+
+def test_a_truncated_read_is_a_difference() -> None:
+    run = Exchange()
+    udp = run.udp()
+    udp.client("send", b"abcdef")
+    udp("client", b"abcdef")
+    recv = udp.server("recv", b"abcd")
+    assert row(run).difference == f"datagram 0 (recv #{recv.n}): 4 bytes read, 6 arrived"
+    assert (row(run).unread, row(run).lost_at) == (2, "read")
+
+
+def test_a_datagram_changed_on_the_way() -> None:
+    run = Exchange()
+    udp = run.udp()
+    udp.client("send", b"abc")
+    udp("client", b"abc", altered=b"aXc")
+    assert row(run).difference == "datagram 0 (#0): what arrived is not what was sent, from byte 1"
+
+
+def test_a_connection_that_nobody_accepted_read_nothing() -> None:
+    """The listener was observed, so that its program read 0 bytes is known, not unknown."""
+    run = Exchange()
+    tcp = run.tcp()
+    tcp.server("listen")
+    with tcp.client("connect"):
+        tcp("client S")
+        tcp("server S.")
+    tcp("client .")
+    tcp.client("send", b"abc")
+    tcp("client P.", b"abc")
+    assert row(run).read.bytes == 0
+    assert row(run, "server").close == "still open; nobody accepted it"
