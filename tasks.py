@@ -184,7 +184,7 @@ def test(context: Context, unit: bool = False, select: str = "", jobs: int = 1) 
 @task(help={"fix": "also mend what can be mended"})
 @_told
 def lint(context: Context, fix: bool = False) -> int:
-    """Check style, formatting and types. (That generated files are current is a test.)"""
+    """Check style, formatting and types; that generated files are current is a test."""
     python = [sys.executable, "-m"]
     return max(
         _command(context, [*python, "ruff", "check", *(["--fix"] if fix else [])]),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from testbed.analysis.causes_side import Side, Why, duration, names, numbers, sack_blocks, sequence_length
+from testbed.analysis.causes_calls import duration, names
+from testbed.analysis.causes_side import Side, Why, numbers, sack_blocks, sequence_length
 from testbed.model import Crossing
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from testbed.analysis.causes_side import Why, names
+from testbed.analysis.causes_calls import names
+from testbed.analysis.causes_side import Why
 from testbed.analysis.streams import Streams
 from testbed.model import Call, Crossing, Host, Joined
 

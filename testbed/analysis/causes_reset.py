@@ -8,7 +8,8 @@ Linux sends two kinds. ``tcp_send_active_reset`` (a call, an exit, a timer) sets
 from __future__ import annotations
 
 from testbed.analysis.calls import is_accept, is_close, resets_on_close
-from testbed.analysis.causes_side import Side, Why, duration, names
+from testbed.analysis.causes_calls import duration, names
+from testbed.analysis.causes_side import Side, Why
 from testbed.model import Call, Crossing
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from testbed.analysis.calls import switched_on
-from testbed.analysis.causes_side import Ender, Side, Why, duration, names, numbers, sack_blocks, sequence_length
+from testbed.analysis.causes_calls import Ender, duration, names
+from testbed.analysis.causes_side import Side, Why, numbers, sack_blocks, sequence_length
 from testbed.model import Call, Crossing
 
 _RTO_MIN = 200_000_000  # TCP_RTO_MIN: a retransmission that long after the last ACK is not known to be that ACK's doing

@@ -12,7 +12,7 @@ from testbed.analysis.calls import (
     starts_connection,
     succeeded,
 )
-from testbed.analysis.causes_side import names
+from testbed.analysis.causes_calls import names
 from testbed.analysis.sockets import Socket
 from testbed.analysis.streams import Streams
 from testbed.model import HOSTS, Call, Cause, Crossing, Host, Joined

@@ -91,12 +91,15 @@ class RunningProgram:
         """Let the actor go on after a barrier."""
         self.process.write(f"go {barrier}\n".encode())
 
+    def ask_to_stop(self, why: str) -> None:
+        """Send SIGTERM, if it still runs."""
+        if not self.ended:
+            self.stopped_by_us = why
+            self.process.signal(signal.SIGTERM)
+
     def stop(self, why: str) -> None:
         """End it: SIGTERM, then SIGKILL after a grace."""
-        if self.ended:
-            return
-        self.stopped_by_us = why
-        self.process.signal(signal.SIGTERM)
+        self.ask_to_stop(why)
         if self.process.wait(TERM_GRACE) is None:
             self.process.signal(signal.SIGKILL)
             self.process.wait(TERM_GRACE)

@@ -156,15 +156,15 @@ class Session:
 
     def _time_is_over(self) -> None:
         failed = any(program.failed_step is not None or _unexpected(program) for program in self._programs.values())
-        for program in self._programs.values():
-            if not program.ended:
+        running = [program for program in self._programs.values() if not program.ended]
+        for program in running:
+            program.ask_to_stop("the other program had failed" if failed else "timeout")
+            if not failed:
                 waiting = [name for name, hosts in self._waiting.items() if program.spec.host in hosts]
                 where = f" at barrier `{waiting[0]}`" if waiting else ""
-                if failed:
-                    program.stop("the other program had failed")
-                else:
-                    self.collected.failures.append(f"{program.spec.host}: still running{where} when the time was over")
-                    program.stop("timeout")
+                self.collected.failures.append(f"{program.spec.host}: still running{where} when the time was over")
+        for program in running:
+            program.stop(program.stopped_by_us)
 
     def _after_end(self, ended: RunningProgram, deadline: float) -> float:
         """React to one program's end; return the new deadline."""
@@ -265,9 +265,8 @@ class Session:
 
     def salvage(self) -> None:
         """Fetch what can still be had after the run was cut short; what cannot is left out."""
-        for host, tap in self._taps.items():
-            with contextlib.suppress(LabError):
-                tap.stop()
+        self._end_taps(dict.fromkeys(HOSTS, False))
+        for host in HOSTS:
             with contextlib.suppress(LabError):
                 self._collect_from(host)
 

@@ -39,7 +39,7 @@ class Tap:
         self._started_or_ended = threading.Event()
         self._tail = b""
         self._awaited: set[bytes] = set()
-        self._seen = threading.Event()
+        self._seen_or_ended = threading.Event()
         self._write_error: OSError | None = None
 
     def close_ways_out(self, unreachable: tuple[str, ...]) -> None:
@@ -72,7 +72,7 @@ class Tap:
         # Immediate mode: without it packets wait in the kernel for up to a second, and so would every run.
         argv = ["tcpdump", "-i", INTERFACE, "-n", "-p", "-U", "-s", "0", "-B", BUFFER_KIB, "-Z", "root"]
         argv += ["--immediate-mode", "--time-stamp-precision=nano", "-w", "-"]
-        self._process = self.agent.start(argv, out=self._take, err=self._take_error, on_end=self._started_or_ended.set)
+        self._process = self.agent.start(argv, out=self._take, err=self._take_error, on_end=self._note_end)
         if not self._started_or_ended.wait(READY_TIMEOUT):
             raise LabTimeout(
                 f"tcpdump on the {self.host} was not ready in {READY_TIMEOUT:g} s (awaited: 'listening on')",
@@ -87,7 +87,7 @@ class Tap:
 
     def wait_seen(self, timeout: float) -> bool:
         """Wait until all sentinels are in the capture; False if they are not in ``timeout`` seconds."""
-        return self._seen.wait(timeout) and not self._awaited
+        return self._seen_or_ended.wait(timeout) and not self._awaited
 
     def stop(self) -> None:
         """End tcpdump, close the file and read the statistics that it prints."""
@@ -136,6 +136,10 @@ class Tap:
             last_output=self._stderr.decode(errors="replace"),
         )
 
+    def _note_end(self) -> None:
+        self._started_or_ended.set()
+        self._seen_or_ended.set()
+
     def _take(self, data: bytes) -> None:
         assert self._file is not None  # noqa: S101 - opened before the process starts
         if self._write_error is None:
@@ -148,7 +152,7 @@ class Tap:
             window = self._tail + data
             self._awaited = {sentinel for sentinel in self._awaited if sentinel not in window}
             if not self._awaited:
-                self._seen.set()
+                self._seen_or_ended.set()
             self._tail = window[-256:]
 
     def _take_error(self, data: bytes) -> None:

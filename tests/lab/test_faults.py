@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -157,8 +158,8 @@ def test_hang(invoke: Invoke, scenario: Scenario) -> None:
     assert done.code == 1
     assert any("still running when the time was over" in reason for reason in done.json["reasons"])
     assert [row["arrived"]["bytes"] for row in done.json["ledger"] if row["sender"] == "client"] == [5]
-    blocked = [call for call in done.json["hosts"]["client"]["calls"] if call["end_ns"] is None]
-    assert [call["name"] for call in blocked] == ["recv"]
+    blocked = [call["name"] for call in done.json["hosts"]["server"]["calls"] if call["end_ns"] is None]
+    assert blocked == ["recv"]
 
 
 def test_flood_of_output(invoke: Invoke, scenario: Scenario, tmp_path: Path) -> None:
@@ -196,24 +197,33 @@ def test_barrier_where_nobody_comes(invoke: Invoke, scenario: Scenario) -> None:
         "run",
         scenario(
             "summary: x\ntimeout: 3m\nserver: {steps: [{listen: 10011}, {barrier: here}]}\n"
-            'client: {steps: [{connect: "server:1"}, {barrier: here}]}\n'
+            'client: {steps: [{connect: "server:10011"}, {send: x, error: EPIPE}, {barrier: here}]}\n'
         ),
     )
-    assert done.code == 1
-    assert "ECONNREFUSED" in done.out
+    assert done.code == 1, done.out + done.err
+    assert "expected EPIPE" in done.out
+    assert "the other program had failed" in done.out
 
 
-def test_tap_dies(engine: docker.DockerClient, hanging: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_tap_dies(engine: docker.DockerClient, scenario: Scenario, tmp_path: Path) -> None:
     """A tcpdump that dies in mid-run makes the run inconclusive, never pass or fail on what it did not see."""
-    run_id = _run_directory(tmp_path).name[-8:]
-    tap = engine.containers.get(f"bothends-{run_id}-client-tap")
-    assert tap.exec_run(["sh", "-c", "kill -9 $(cat /proc/[0-9]*/stat | grep tcpdump | cut -d' ' -f1)"]).exit_code == 0
-    hanging.send_signal(signal.SIGINT)
-    _, err = hanging.communicate(timeout=LIMIT)
-    assert hanging.returncode == 3
-    manifest = (_run_directory(tmp_path) / "manifest.json").read_text()
-    assert "interrupted" in err
-    assert "tcpdump" in manifest
+    path = scenario(
+        "summary: x\nserver: {steps: [{listen: 10011}, {accept: }, {recv_all: }]}\n"
+        'client: {steps: [{connect: "server:10011"}, {send: hello}, {sleep: 4s}]}\n'
+        "expect: [{segments: {client: [hello]}}]\n"
+    )
+    with subprocess.Popen(
+        command("run", path, "--runs", str(tmp_path)), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as runner:
+        _wait(lambda: any(b"hello" in capture.read_bytes() for capture in tmp_path.glob("runs/*/2*/client.pcap")))
+        run_id = _run_directory(tmp_path).name[-8:]
+        tap = engine.containers.get(f"bothends-{run_id}-client-tap")
+        kill = "kill -9 $(grep -l tcpdump /proc/[0-9]*/comm | cut -d/ -f3)"
+        assert tap.exec_run(["sh", "-c", kill]).exit_code == 0
+        out, _ = runner.communicate(timeout=LIMIT)
+    assert runner.returncode == 3, out
+    assert "tcpdump on the client ended during the run" in out
+    assert "SIGKILL" in out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -311,6 +321,7 @@ class Forwarder(threading.Thread):
         self.listener.listen(64)
         self.target = target
         self.open: list[socket.socket] = []
+        self.copiers: list[threading.Thread] = []
 
     def run(self) -> None:
         while True:
@@ -322,24 +333,25 @@ class Forwarder(threading.Thread):
             far.connect(self.target)
             self.open += [near, far]
             for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+                self.copiers.append(threading.Thread(target=self._copy, args=(source, sink), daemon=True))
+                self.copiers[-1].start()
 
     def _copy(self, source: socket.socket, sink: socket.socket) -> None:
-        try:
+        with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            return
 
     def cut(self) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for end in self.open:
-            try:
+            with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
+        for copier in self.copiers:
+            copier.join()
+        for end in self.open:
+            end.close()
 
 
 @pytest.mark.skipif(not Path("/var/run/docker.sock").exists(), reason="the engine is not at its default socket")

@@ -16,7 +16,7 @@ what a correct stack would send; any of them can be given.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import xxhash
 
@@ -52,7 +52,7 @@ class OpenCall:
     def __init__(self, run: Exchange, fields: dict[str, Any]) -> None:
         self.run, self.fields = run, fields
 
-    def __enter__(self) -> OpenCall:
+    def __enter__(self) -> Self:
         self.fields["end"] = None
         return self
 
@@ -203,7 +203,7 @@ class Tcp:
         if not lost and seq <= self.edge[sender]:
             self.edge[sender] = max(self.edge[sender], end)
         ack = given.pop("ack", self.edge[peer]) if "." in flags else None
-        changes = ()
+        changes: tuple[Change, ...] = ()
         if altered is not None:
             at = next(i for i, (a, b) in enumerate(zip(data, altered, strict=True)) if a != b)
             more = sum(a != b for a, b in zip(data, altered, strict=True)) - 1
@@ -239,7 +239,12 @@ class Tcp:
 
     def _call(self, host: Host, name: str, data: bytes | int | None, given: dict[str, Any]) -> OpenCall:
         if name in ("listen", "accept"):
-            child = {"fd": 4, "cookie": self.cookie[host], "local": str(self.ends[host]), "peer": str(self.ends[peer_of(host)])}
+            child = {
+                "fd": 4,
+                "cookie": self.cookie[host],
+                "local": str(self.ends[host]),
+                "peer": str(self.ends[peer_of(host)]),
+            }
             given.setdefault("args", {"accepted": child} if name == "accept" and self.cookie[host] else {})
             given.setdefault("result", 4 if name == "accept" else 0)
             given.setdefault("socket", SocketInfo(900 if self.cookie[host] else 0, "tcp", self.ends[host]))
@@ -278,7 +283,7 @@ class Udp:
         """Let a datagram go."""
         run = self.run
         run.now += 100 * US
-        changes = ()
+        changes: tuple[Change, ...] = ()
         if altered is not None:
             at = next(i for i, (a, b) in enumerate(zip(data, altered, strict=True)) if a != b)
             changes = (Change("payload", f"byte {at} is 0x{data[at]:02x}", f"0x{altered[at]:02x}"),)

@@ -159,8 +159,8 @@ def test_a_syn_lost_before_the_server_is_still_its_flow() -> None:
     assert taps["server"].seq.tolist() == [0, 1]
 
 
-def test_a_hundred_thousand_connections_on_one_port_pair_stay_apart() -> None:
-    count = 40_000
+def test_five_thousand_connections_on_one_port_pair_stay_apart() -> None:
+    count = 5_000
     flows, _ = of([up(seq=(n * 100_003) % 2**32, flags=SYN) for n in range(count)])
     assert len(flows) == count
 

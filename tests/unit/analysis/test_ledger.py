@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,9 +18,7 @@ def row(run: Exchange, sender: str = "client", flow: int = 0) -> LedgerRow:
 
 
 def numbers(found: LedgerRow) -> list[int | None]:
-    return [
-        count.bytes for count in (found.written, found.sent, found.arrived, found.acknowledged, found.read)
-    ]
+    return [count.bytes for count in (found.written, found.sent, found.arrived, found.acknowledged, found.read)]
 
 
 def transfer(run: Exchange, data: bytes) -> Tcp:
@@ -158,7 +158,7 @@ def test_loss_repetition_and_cuts_are_counted_exactly(data: st.DataObject) -> No
     run = Exchange()
     tcp = transfer(run, content + bytes(unsent))
     cuts = sorted({0, size, *data.draw(st.lists(st.integers(0, size), max_size=6))})
-    segments = list(zip(cuts, cuts[1:], strict=False))
+    segments = list(itertools.pairwise(cuts))
     order = data.draw(st.permutations(segments * 2))[: data.draw(st.integers(len(segments), 2 * len(segments)))]
     order += [segment for segment in segments if segment not in order]
     came: set[int] = set()
@@ -177,7 +177,12 @@ def test_loss_repetition_and_cuts_are_counted_exactly(data: st.DataObject) -> No
     assert found.difference is None
     assert found.sent.digest == xxhash.xxh3_64_hexdigest(content)
     assert found.arrived.digest == xxhash.xxh3_64_hexdigest(bytes(content[k] for k in sorted(came)))
-    steps = (("sent", unsent > 0), ("arrived", len(came) < size), ("acknowledged", edge < len(came)), ("read", read < edge))
+    steps = (
+        ("sent", unsent > 0),
+        ("arrived", len(came) < size),
+        ("acknowledged", edge < len(came)),
+        ("read", read < edge),
+    )
     assert found.lost_at == next((name for name, missing in steps if missing), None)
 
 

@@ -97,7 +97,7 @@ GOOD = section() + interface() + enhanced(FRAME, 1)
     ("tail", "message"),
     [
         (struct.pack("<II", 6, 0) + bytes(8), "damaged at byte {next}: a block claims 0 bytes"),
-        (struct.pack("<II", 6, 0xFFFFFFFC) + bytes(8), "cut at byte {size}: record 2 needs 4294967292 bytes, 16 are there"),
+        (struct.pack("<II", 6, 2**32 - 4) + bytes(8), "cut at byte {size}: record 2 needs 4294967292 bytes, 16 are"),
         (struct.pack("<II", 9, 0xFFFFFFFC) + bytes(8), "cut at byte {size}: a block of type 9 needs"),
         (struct.pack("<IIII", 6, 16, 0, 20), "a block's two lengths differ"),
         (b"\x06\x00", "cut at byte {size}: a block needs 12 bytes, 2 are there"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 from hypothesis import given, settings
@@ -85,7 +86,8 @@ def test_every_field_that_scapy_wrote_is_read(built: list[Any]) -> None:
     capture = read(pcap([bytes(packet) for packet in built]))
     for row, packet in enumerate(built):
         network = packet.getlayer(IP) or packet.getlayer(IPv6)
-        assert (capture.source(row), capture.destination(row)) == (network.src, network.dst)
+        ends = ip_address(capture.source(row)), ip_address(capture.destination(row))
+        assert ends == (ip_address(network.src), ip_address(network.dst))
         tags = [packet.getlayer(Dot1Q, k) for k in range(1, 4) if packet.getlayer(Dot1Q, k)]
         assert (capture.vlan_tags[row], capture.vlan[row]) == (len(tags), tags[0].vlan if tags else -1)
         tos = network.tos if IP in packet else network.tc

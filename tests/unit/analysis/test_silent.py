@@ -1,0 +1,125 @@
+"""Calls that put nothing on the wire say why."""
+
+from __future__ import annotations
+
+from testbed.model import SocketInfo
+
+from .exchange import Exchange, OpenCall, Tcp
+
+
+def reason(run: Exchange, call: OpenCall) -> str | None:
+    return run.analysis().silent.get((call.fields["host"], call.n))
+
+
+def opened() -> tuple[Exchange, Tcp]:
+    run = Exchange()
+    return run, run.tcp().opened()
+
+
+def test_calls_with_packets_and_local_calls_are_not_listed() -> None:
+    """A held send is heard through the segment that carried it; nobody expects packets of socket or poll."""
+    run, tcp = opened()
+    run.call("client", "socket", result=3, socket=SocketInfo(0, "tcp"))
+    tcp.client("send", b"a")
+    tcp.client("send", b"b")
+    tcp("client P.", b"ab")
+    tcp.server("poll", result=1)
+    tcp.server("recv", b"ab")
+    assert list(run.analysis().silent) == [("server", 1)]
+    assert run.analysis().silent["server", 1] == "takes a connection that the kernel had opened already"
+
+
+def test_shutdown_of_reading() -> None:
+    run, tcp = opened()
+    call = tcp.client("shutdown", args={"how": "SHUT_RD"})
+    assert (reason(run, call) or "").startswith("SHUT_RD only ends reading")
+
+
+def test_a_second_shutdown() -> None:
+    run, tcp = opened()
+    with tcp.client("shutdown", args={"how": "SHUT_WR"}) as first:
+        tcp("client F.")
+    second = tcp.client("shutdown", args={"how": "SHUT_RDWR"})
+    assert reason(run, second) == f"shutdown #{first.n} had ended the direction already"
+
+
+def test_a_write_after_shutdown() -> None:
+    run, tcp = opened()
+    with tcp.client("shutdown", args={"how": "SHUT_WR"}) as ended:
+        tcp("client F.")
+    late = tcp.client("send", errno="EPIPE")
+    assert reason(run, late) == f"shutdown #{ended.n} had ended the sending direction (EPIPE)"
+
+
+def test_a_write_after_a_reset() -> None:
+    run, tcp = opened()
+    with tcp.server("close"):
+        tcp("server R.")
+    late = tcp.client("send", errno="ECONNRESET")
+    assert reason(run, late) == "failed: ECONNRESET, RST #3 of the server had broken the connection off"
+
+
+def test_bytes_that_never_left() -> None:
+    run, tcp = opened()
+    tcp.client("send", b"abc")
+    tcp("client P.", b"abc")
+    tcp("server .", window=0)
+    stuck = tcp.client("send", b"def")
+    assert reason(run, stuck) == "its 3 bytes never left the host: they were still queued at the end"
+
+
+def test_a_send_of_nothing_and_a_full_buffer() -> None:
+    run, tcp = opened()
+    nothing = tcp.client("send", b"")
+    full = tcp.client("send", errno="EAGAIN")
+    assert reason(run, nothing) == "0 bytes: there is nothing to send"
+    assert reason(run, full) == "the send buffer was full (EAGAIN)"
+
+
+def test_closing_a_refused_socket() -> None:
+    run = Exchange()
+    tcp = run.tcp()
+    with tcp.client("connect", errno="ECONNREFUSED") as connect:
+        tcp("client S")
+        tcp("server R.", seq=0, raw_seq=0)
+    close = tcp.client("close")
+    assert reason(run, close) == "RST #1 of the server had broken the connection off"
+    assert reason(run, connect) is None
+
+
+def test_connecting_without_a_route() -> None:
+    run = Exchange()
+    where = {"address": "203.0.113.9:80"}
+    call = run.call("client", "connect", errno="ENETUNREACH", args=where, socket=SocketInfo(5, "tcp"))
+    assert reason(run, call) == "failed before a SYN left: ENETUNREACH"
+
+
+def test_a_second_connect_only_asks() -> None:
+    """The usual end of a non-blocking connect."""
+    run = Exchange()
+    tcp = run.tcp()
+    tcp.client("connect", errno="EINPROGRESS")
+    tcp("client S")
+    tcp("server S.")
+    tcp("client .")
+    again = tcp.client("connect")
+    assert reason(run, again) == "connect #0 had opened the connection"
+
+
+def test_udp_has_no_connection() -> None:
+    run = Exchange()
+    udp = run.udp()
+    connect = udp.client("connect")
+    lost = udp.client("send", b"x")
+    close = udp.client("close")
+    assert reason(run, connect) == "on a datagram socket it only notes the peer"
+    assert reason(run, lost) == "its datagram never reached the wire"
+    assert reason(run, close) == "a datagram socket has no connection to end"
+
+
+def test_closing_a_listener() -> None:
+    run = Exchange()
+    tcp = run.tcp()
+    listen = tcp.server("listen")
+    close = tcp.server("close", fd=3, socket=listen.fields["socket"])
+    assert reason(run, close) == "only stops listening"

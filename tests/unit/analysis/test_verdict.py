@@ -1,0 +1,146 @@
+"""The sentences that a reader sees first."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.model import Delay, Outcome
+
+from .exchange import US, Exchange
+
+
+def test_all_arrived() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"cstring!")
+    tcp("client P.", b"cstring!")
+    tcp("server .")
+    tcp.server("recv", b"cstring!")
+    expected = "all 8 bytes were written, sent, arrived, acknowledged and read; contents are equal"
+    assert run.analysis().verdict == (expected,)
+
+
+def test_the_mystery_of_the_experiment() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"ccstring")
+    tcp("client P.", b"ccstring")
+    tcp("server .")
+    tcp.server("recv", b"c")
+    with tcp.server("close"):
+        tcp("server R.")
+    expected = "all 8 bytes reached the server's socket; the server program read 1 and closed with 7 unread"
+    assert run.analysis().verdict == (expected,)
+
+
+def test_refused() -> None:
+    run = Exchange()
+    tcp = run.tcp()
+    with tcp.client("connect", errno="ECONNREFUSED"):
+        tcp("client S")
+        tcp("server R.", seq=0, raw_seq=0)
+    expected = "the server refused the connection: nothing listened on 198.18.0.3:10011 (RST)"
+    assert run.analysis().verdict == (expected,)
+
+
+def test_no_answer() -> None:
+    run = Exchange()
+    tcp = run.tcp()
+    tcp("client S", lost=True)
+    tcp("client S", seq=0, lost=True)
+    expected = "the connection never opened: 2 SYNs to the server, none of them arrived"
+    assert run.analysis().verdict == (expected,)
+
+
+def test_lost_on_the_way() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"abcdef")
+    tcp("client .", b"abc")
+    tcp("client P.", b"def", lost=True)
+    tcp("server .")
+    tcp.server("recv", b"abc")
+    assert run.analysis().verdict == ("6 bytes were written, 3 reached the server",)
+
+
+def test_a_difference_is_part_of_the_sentence() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"ab")
+    tcp("client P.", b"ab", altered=b"aX")
+    tcp("server .")
+    tcp.server("recv", b"aX")
+    assert run.analysis().verdict[0].endswith("; but contents differ: byte 1: 62 sent, 58 arrived")
+
+
+def test_unobserved_programs_are_said() -> None:
+    run = Exchange(server="none")
+    tcp = run.tcp().opened()
+    tcp.client("send", b"ab")
+    tcp("client P.", b"ab")
+    tcp("server .")
+    assert run.analysis().verdict[0].endswith("; what the server's program read was not observed")
+
+
+def test_datagrams() -> None:
+    run = Exchange()
+    udp = run.udp()
+    for word, lost in ((b"a", False), (b"b", True), (b"c", False)):
+        udp.client("send", word)
+        udp("client", word, lost=lost)
+    udp.server("recv", b"a")
+    udp.server("recv", b"c")
+    assert run.analysis().verdict == ("3 datagrams were written, 2 reached the server",)
+
+
+def test_no_data_and_no_packet() -> None:
+    run = Exchange()
+    assert run.analysis().verdict == ("no packet went between the two hosts",)
+    tcp = run.tcp().opened()
+    with tcp.client("close"):
+        tcp("client F.")
+    expected = "the connection was opened, no data was sent; only the client closed it"
+    assert run.analysis().verdict == (expected,)
+
+
+def test_many_connections_are_summed_up_and_the_worst_named() -> None:
+    """A hundred at once, one of which loses its data."""
+    run = Exchange()
+    for k in range(100):
+        tcp = run.tcp(40000 + k).opened()
+        tcp.client("send", b"hello")
+        tcp("client P.", b"hello", lost=k == 42)
+        if k != 42:
+            tcp("server .")
+            tcp.server("recv", b"hello")
+    assert run.analysis().verdict == (
+        "100 connections",
+        "client to server: 500 written, 500 sent, 495 arrived, 495 acknowledged, 495 read; contents are equal",
+        "198.18.0.2:40042 - 198.18.0.3:10011: 5 bytes were written, 0 reached the server",
+    )
+
+
+def test_one_way_delays() -> None:
+    run = Exchange()
+    tcp = run.tcp()
+    for delay in (10, 40, 90):
+        tcp("client .", b"x", delay=delay * US)
+    tcp("client .", b"x", lost=True)
+    found = run.analysis().delays
+    assert found["client"] == Delay(3, 10 * US, 40 * US, 90 * US)
+    assert found["server"] == Delay(0, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("incomplete", "failures", "outcome"),
+    [
+        ((), (), Outcome.PASS),
+        (("a tap died",), (), Outcome.INCONCLUSIVE),
+        ((), ("the client crashed",), Outcome.FAIL),
+        (("a tap died",), ("the client crashed",), Outcome.FAIL),
+    ],
+)
+def test_outcome(incomplete: tuple[str, ...], failures: tuple[str, ...], outcome: Outcome) -> None:
+    found = Exchange().analysis(incomplete=incomplete, failures=failures)
+    assert found.outcome is outcome
+    assert found.reasons == (failures or incomplete)
