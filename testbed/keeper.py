@@ -115,7 +115,7 @@ def _keep(scenario_path: Path, root: Path) -> None:
     note = root / RUNS / ".labs" / f"{spec.run_id}.json"
     with DockerEngine(connect(), progress) as engine:
         live = engine.bring_up(spec)
-        session = Session(live, spec, directory.path, progress)
+        session = Session(live, directory.path, progress)
         session.start_taps(offloads=scenario.offloads)
         lab = KeptLab(spec.run_id, scenario.name, str(directory.path), owner(), os.getpid(), {**live.addresses})
         note.parent.mkdir(parents=True, exist_ok=True)

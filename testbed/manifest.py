@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import platform
-import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -48,7 +48,7 @@ def build(
             "bothends": testbed.__version__,
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.release()}",
-            "packages": _versions(),
+            "packages": package_versions(),
         },
         "link": {"kind": "direct", "subnet": live.manifest.get("subnet", "") if live else ""},
         "ip": spec.ip,
@@ -59,12 +59,14 @@ def build(
                 "observer": observed[host],
                 "sysctls_set": dict(spec.hosts[host].sysctls),
                 "sysctls": result.sysctls.get(host, {}),
-                "offloads": result.taps.get(host, {}).get("offloads", {}),
+                "congestion_control": spec.hosts[host].congestion_control,
+                "offloads": result.offloads.get(host, {}),
             }
             for host in HOSTS
         },
         "taps": {
-            host: {key: value for key, value in tap.items() if key != "offloads"} for host, tap in result.taps.items()
+            host: {"version": result.tcpdump.get(host, ""), "statistics": statistics}
+            for host, statistics in result.tap_statistics.items()
         },
         "programs": [asdict(program) for program in result.programs],
         "failures": result.failures,
@@ -80,9 +82,7 @@ def programs(manifest: dict[str, Any]) -> tuple[model.Program, ...]:
     )
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        if package.lower().replace("pyyaml", "yaml") in sys.modules:
-            found[package] = metadata.version(package)
-    return found
+@functools.cache
+def package_versions() -> dict[str, str]:
+    """Return the versions of the libraries that have a part in a run."""
+    return {package: metadata.version(package) for package in PACKAGES}

@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from testbed.lab.docker_engine import DockerEngine
     from testbed.scenario.model import Scenario
 
+AFTER_THE_LAB = (
+    "testbed.observe.probe",
+    "testbed.observe.calls",
+    "testbed.capture",
+    "testbed.analysis.join",
+    "testbed.analysis.analyse",
+    "testbed.report.result_json",
+    "testbed.report.summary",
+    "rich.console",
+)
 EngineFactory = Callable[[Progress], "DockerEngine"]
 
 
@@ -90,7 +100,7 @@ def _through_lab(
     try:
         directory.write_text(SCENARIO_COPY, scenario.source)
         live = engine.bring_up(spec)
-        session = Session(live, spec, directory.path, progress)
+        session = Session(live, directory.path, progress)
         session.start_taps(offloads=scenario.offloads)
         session.run(program_specs(scenario, live.addresses), scenario.timeout)
         session.settle()
@@ -225,6 +235,7 @@ def _program_spec(scenario: Scenario, host: Host, addresses: Mapping[Host, str],
 
 
 def _import_analysis() -> None:
-    """Import what the analysis needs while the engine is busy starting containers."""
-    for module in ("testbed.analysis.analyse", "testbed.analysis.join", "testbed.capture", "testbed.observe.probe"):
+    """Import what comes after the lab while the engine is busy starting containers."""
+    for module in AFTER_THE_LAB:
         importlib.import_module(module)
+    manifest.package_versions()

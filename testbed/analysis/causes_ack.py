@@ -50,7 +50,7 @@ def d_sack(side: Side, packet: Crossing) -> Why | None:
     culprits = [each for each in side.odd if each.seq < right and each.seq + sequence_length(each) > left]
     if not culprits:
         return None
-    return Why(f"says by D-SACK that #{culprits[-1].n} brought bytes it had already", packets=(culprits[-1].n,))
+    return Why(f"says by D-SACK that #{culprits[0].n} brought bytes it had already", packets=(culprits[0].n,))
 
 
 def duplicate_ack(side: Side, packet: Crossing) -> Why | None:
@@ -80,9 +80,9 @@ def challenge_ack(side: Side, packet: Crossing) -> Why | None:
 
 def window_update(side: Side, packet: Crossing) -> Why | None:
     """Explain a repeated ACK with a larger window by the read that freed the space (tcp_cleanup_rbuf)."""
-    if not _is_bare(packet) or side.last_window is None or packet.window <= side.last_window:
+    if not _is_bare(packet) or side.last_window is None or side.window(packet) <= side.last_window:
         return None
-    grown = f"the window grows from {side.last_window} to {packet.window}"
+    grown = f"the window grows from {side.last_window} to {side.window(packet)}"
     if not side.known:
         return Why(f"{grown}; {side.unseen}")
     reader = side.reader(packet.time)

@@ -50,7 +50,8 @@ class Side(OwnCalls):
     una: int = 0
     rcv_nxt: int | None = None
     last_ack: int | None = None
-    last_window: int | None = None
+    last_window: int | None = None  # bytes
+    scales: tuple[int | None, int | None] = (None, None)  # window scale on its own SYN and on the peer's
     peer_window: int | None = None
     repair_until: int = -1  # SND.NXT when the last timeout or fast retransmission happened
     originals: list[Crossing] = field(default_factory=list)
@@ -68,7 +69,7 @@ class Side(OwnCalls):
     sacks: deque[Crossing] = field(default_factory=lambda: deque(maxlen=_KEPT))
     by_ack: dict[int, Crossing] = field(default_factory=dict)
     pending: deque[Crossing] = field(default_factory=deque)  # in order, not acknowledged yet
-    odd: list[Crossing] = field(default_factory=list)  # old, out of order, unacceptable: not answered yet
+    odd: deque[Crossing] = field(default_factory=lambda: deque(maxlen=4 * _KEPT))  # not in order, not answered yet
     old: dict[int, bool] = field(
         default_factory=dict
     )  # those of ``odd`` that were old; True once an ACK passed them by
@@ -82,6 +83,13 @@ class Side(OwnCalls):
         if self.rcv_nxt is None:
             return 0
         return max(self.rcv_nxt - 1 - (self.fin_at is not None and self.rcv_nxt >= self.fin_at), 0)
+
+    def window(self, packet: Crossing) -> int:
+        """Return the window that this side offers, in bytes: scaled if both SYNs allowed it (RFC 7323)."""
+        own, theirs = self.scales
+        if own is None or theirs is None or "S" in packet.flags:
+            return packet.window
+        return packet.window << own
 
     def unread_at(self, time: int) -> int:
         """Return how many bytes had arrived but were not read by calls that began before ``time``."""
@@ -110,14 +118,15 @@ class Side(OwnCalls):
             self.snd_max = end if self.snd_max is None else max(self.snd_max, end)
         if "S" in packet.flags:
             self.unanswered_syn = None
+            self.scales = (packet.options.get("wscale"), self.scales[1])
             if packet.ack is not None and self.rcv_nxt is not None and packet.ack < self.rcv_nxt:
                 self.rcv_nxt = packet.ack  # data on the SYN was not taken (RFC 7413 section 4.2)
                 self.pending.clear()
         if packet.ack is not None:
             self._note_answered(packet, cause)
             self.last_ack = packet.ack if self.last_ack is None else max(self.last_ack, packet.ack)
-            if "S" not in packet.flags and "R" not in packet.flags:  # a SYN's window is never scaled (RFC 7323)
-                self.last_window = packet.window
+            if "R" not in packet.flags:
+                self.last_window = self.window(packet)
         self.last_sent, self.last_rule = packet, cause.rule
 
     def _note_answered(self, packet: Crossing, cause: Cause) -> None:
@@ -127,7 +136,9 @@ class Side(OwnCalls):
         if self.odd:
             answered = max(cause.packets, default=-1) if cause.rule in _ANSWERS_ODD else -1
             grown = self.last_ack is not None and packet.ack > self.last_ack
-            self.odd = [each for each in self.odd if each.n > answered and not (grown and self._passed(each, packet))]
+            if answered >= 0 or grown:
+                left = [each for each in self.odd if each.n > answered and not (grown and self._passed(each, packet))]
+                self.odd = deque(left, self.odd.maxlen)
         if self.probes and (not cause.packets or cause.packets[-1] >= self.probes[0].n):
             self.probes = [probe for probe in self.probes if probe.n not in cause.packets]
 
@@ -154,6 +165,7 @@ class Side(OwnCalls):
         length = sequence_length(packet)
         if "S" in packet.flags:
             self.unanswered_syn = packet
+            self.scales = (self.scales[0], packet.options.get("wscale"))
         if length:
             self._note_data(packet, packet.seq + length)
         elif self.rcv_nxt is not None and self.last_ack is not None:

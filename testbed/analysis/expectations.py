@@ -157,13 +157,12 @@ def _wanted(expectation: CallExpectation) -> str:
 
 def _same_packets(wanted: Sequence[str], found: list[Crossing], findings: Findings) -> bool:
     at = 0
-    handshake = any("S" in packet.flags for packet in found)
     for text in wanted:
         while at < len(found) and not _matches(text, found[at]) and _is_pure_ack(found[at]):
             at += 1
         if at < len(found) and _matches(text, found[at]):
             at += 1
-        elif handshake or not text.endswith(" .") or not _acknowledged_otherwise(text, found[:at], findings):
+        elif not text.endswith(" .") or not _acknowledged_otherwise(text, found[:at], findings):
             return False
     return all(_is_pure_ack(packet) for packet in found[at:])
 
@@ -181,7 +180,7 @@ def _is_pure_ack(packet: Crossing) -> bool:
 
 
 def _acknowledged_otherwise(text: str, before: list[Crossing], findings: Findings) -> bool:
-    """Say whether a host acknowledged all that the other one had sent in ``before``, by whatever packet."""
+    """Say whether a host acknowledged the data or FIN that the other one had sent in ``before``, by any packet."""
     host: Host = "client" if text.startswith("client") else "server"
     asked = [packet for packet in before if packet.sender != host and (packet.length or "F" in packet.flags)]
     if not asked or asked[-1].flow is None:

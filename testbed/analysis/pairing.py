@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
 from testbed.analysis.flows import ACK, Tap
+from testbed.analysis.pieces import Whole, find_pieces
 from testbed.analysis.selection import TCP, UDP, Int64
 from testbed.model import HOSTS, Host
 
@@ -90,8 +92,15 @@ class Side:
 
     def only(self, items: Int64) -> Side:
         """Return some of the packets."""
-        columns = (self.host, self.item, self.sender, self.flow, self.family, self.time)
-        return Side(*(column[items] for column in columns), {name: one[items] for name, one in self.fields.items()})
+        return Side(
+            self.host[items],
+            self.item[items],
+            self.sender[items],
+            self.flow[items],
+            self.family[items],
+            self.time[items],
+            {name: column[items] for name, column in self.fields.items()},
+        )
 
 
 @dataclass(slots=True)
@@ -99,13 +108,22 @@ class Pairs:
     """Which packet sent is which packet arrived: ``sent`` and ``arrived`` are aligned positions in the two sides.
 
     ``alike`` counts, for a position sent, the identical packets that only time tells apart; ``copy_of`` maps a
-    position at the receiving side to the pair of which it is one more copy.
+    position at the receiving side to the pair of which it is one more copy; ``wholes`` are segments that were split
+    or merged, and in no pair.
     """
 
     sent: Int64
     arrived: Int64
     alike: dict[int, int] = field(default_factory=dict)
     copy_of: dict[int, int] = field(default_factory=dict)
+    wholes: list[Whole] = field(default_factory=list)
+
+    def in_pieces(self, *, sent: bool) -> Int64:
+        """Return the positions of one side that ``wholes`` account for."""
+        used: list[int] = []
+        for whole in self.wholes:
+            used.extend((whole.position,) if whole.at_sender == sent else whole.parts)
+        return np.array(used, np.int64)
 
 
 def sides(taps: dict[Host, Tap]) -> tuple[Side, Side]:
@@ -179,7 +197,7 @@ def _mixed(columns: Sequence[U64]) -> U64:
     return mixed
 
 
-def pair(sent: Side, arrived: Side) -> Pairs:
+def pair(taps: dict[Host, Tap], sent: Side, arrived: Side) -> Pairs:
     """Pair what was sent with what arrived."""
     full = _keys(sent, FULL), _keys(arrived, FULL)
     pairs = Pairs(*_in_order(*full))
@@ -189,6 +207,9 @@ def pair(sent: Side, arrived: Side) -> Pairs:
     left = np.setdiff1d(np.arange(len(sent.item)), pairs.sent)
     right = np.setdiff1d(np.arange(len(arrived.item)), pairs.arrived)
     right = np.setdiff1d(right, np.array(list(pairs.copy_of), np.int64))
+    tcp = left[sent.family[left] == 0], right[arrived.family[right] == 0]
+    pairs.wholes = find_pieces(sent, arrived, *tcp, partial(_payload, taps))
+    left, right = np.setdiff1d(left, pairs.in_pieces(sent=True)), np.setdiff1d(right, pairs.in_pieces(sent=False))
     for family, name in enumerate(FULL):
         ours, theirs = left[sent.family[left] == family], right[arrived.family[right] == family]
         for key in WEAKER[name]:
@@ -199,6 +220,11 @@ def pair(sent: Side, arrived: Side) -> Pairs:
             pairs.alike.update(more.alike)
             ours, theirs = np.setdiff1d(ours, more.sent), np.setdiff1d(theirs, more.arrived)
     return pairs
+
+
+def _payload(taps: dict[Host, Tap], side: Side, position: int) -> bytes:
+    tap = taps[HOSTS[int(side.host[position])]]
+    return tap.capture.payload(int(tap.rows[side.item[position]]))
 
 
 def _keys(side: Side, keys: dict[str, Key]) -> U64:

@@ -170,22 +170,36 @@ class Agent:
         process.pid = pid
         return process
 
-    def run(self, argv: Sequence[str], *, fine: Collection[int] = (0,), timeout: float = ANSWER_TIMEOUT) -> str:
-        """Run a short helper and return its standard output; LabError unless it exits with a ``fine`` status."""
+    def run(self, argv: Sequence[str], *, text: str = "", fine: Collection[int] = (0,)) -> str:
+        """Run a short helper with ``text`` as its input and return its standard output.
+
+        LabError unless it exits with a ``fine`` status.
+        """
+        return self.begin(argv, text=text, fine=fine)()
+
+    def begin(self, argv: Sequence[str], *, text: str = "", fine: Collection[int] = (0,)) -> Callable[[], str]:
+        """Start what :meth:`run` runs; call the answer to wait for its end."""
         out: list[bytes] = []
         err: list[bytes] = []
-        process = self.start(argv, out=out.append, err=err.append)
-        ended = process.wait(timeout)
-        if ended is None:
-            process.signal(signal.SIGKILL)
-            raise LabTimeout(f"`{' '.join(argv)}` in the {self.name} did not end in {timeout:g} s")
-        if ended.status not in fine:
-            raise LabError(
-                f"`{' '.join(argv)}` in the {self.name} failed",
-                state=str(ended),
-                last_output=b"".join(err or out).decode(errors="replace"),
-            )
-        return b"".join(out).decode(errors="replace")
+        process = self.start(argv, out=out.append, err=err.append, stdin=bool(text))
+        if text:
+            process.write(text.encode())
+            process.end_input()
+
+        def finish() -> str:
+            ended = process.wait(ANSWER_TIMEOUT)
+            if ended is None:
+                process.signal(signal.SIGKILL)
+                raise LabTimeout(f"`{' '.join(argv)}` in the {self.name} did not end in {ANSWER_TIMEOUT:g} s")
+            if ended.status not in fine:
+                raise LabError(
+                    f"`{' '.join(argv)}` in the {self.name} failed",
+                    state=str(ended),
+                    last_output=b"".join(err or out).decode(errors="replace"),
+                )
+            return b"".join(out).decode(errors="replace")
+
+        return finish
 
     def read_file(self, path: str) -> bytes:
         """Return a file's content; :class:`AgentRefused` if it cannot be read."""

@@ -18,7 +18,7 @@ from testbed.lab.addresses import RANGE4, Subnet, random_subnet
 from testbed.lab.agent import Agent
 from testbed.lab.docker_channel import DockerChannel
 from testbed.lab.docker_errors import translate
-from testbed.lab.engine import LOG_DIRECTORY, TOOLS_DIRECTORY, HostSpec, LabSpec, LiveLab, Progress
+from testbed.lab.engine import INTERFACE, LOG_DIRECTORY, TOOLS_DIRECTORY, HostSpec, LabSpec, LiveLab, Progress
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner
 from testbed.model import HOSTS, Host
 
@@ -99,21 +99,23 @@ class DockerEngine:
     def bring_up(self, spec: LabSpec) -> LiveLab:
         """Make network, hosts and taps, everything in parallel that can be."""
         self._labels = {RUN_LABEL: spec.run_id, OWNER_LABEL: owner()}
-        with ThreadPoolExecutor(4) as pool:
+        with ThreadPoolExecutor(8) as pool:
             network = pool.submit(self._make_network, spec)
             wanted = [*{host.image for host in spec.hosts.values()}, "tools", "tap"]
             image_ids = images.ensure(self._client, wanted, self._progress)
             volume = images.ensure_tools_volume(self._client, image_ids["tools"], self._progress)
             name, subnet = network.result()
             self._progress("starting two hosts and two taps")
-            pairs = {host: pool.submit(self._start_pair, host, spec, image_ids, volume, name, subnet) for host in HOSTS}
+            pairs = {
+                host: pool.submit(self._start_pair, host, spec, image_ids, volume, name, subnet, pool) for host in HOSTS
+            }
             version = pool.submit(self._version)
             agents = {host: pair.result() for host, pair in pairs.items()}
         return LiveLab(
             hosts={host: pair[0] for host, pair in agents.items()},
             taps={host: pair[1] for host, pair in agents.items()},
             addresses=subnet.hosts4 if spec.ip == 4 else subnet.hosts6,
-            unreachable=() if spec.ip == 4 else (subnet.gateway6,),
+            routes={host: _routes(spec, subnet, host) for host in HOSTS},
             manifest={
                 "engine": {"name": self.name, **version.result()},
                 "images": {image: image_ids[image] for image in sorted(image_ids)},
@@ -206,7 +208,14 @@ class DockerEngine:
         )
 
     def _start_pair(
-        self, host: Host, spec: LabSpec, image_ids: Mapping[str, str], volume: str, network: str, subnet: Subnet
+        self,
+        host: Host,
+        spec: LabSpec,
+        image_ids: Mapping[str, str],
+        volume: str,
+        network: str,
+        subnet: Subnet,
+        pool: ThreadPoolExecutor,
     ) -> tuple[Agent, Agent]:
         host_spec = spec.hosts[host]
         addresses = subnet.hosts4 if spec.ip == 4 else subnet.hosts6
@@ -221,9 +230,10 @@ class DockerEngine:
             networking_config={"EndpointsConfig": {network: endpoint}},
             hostname=host,
         )
+        # The engine makes the tap while it starts the host; the tap can start only in a network namespace that lives.
+        tap = pool.submit(self._create, spec, f"{host}-tap", image_ids["tap"], tap_settings(volume, container))
         host_agent = self._start(container, f"{host} host")
-        tap = self._create(spec, f"{host}-tap", image_ids["tap"], tap_settings(volume, container))
-        tap_agent = self._start(tap, f"{host} tap")
+        tap_agent = self._start(tap.result(), f"{host} tap")
         host_agent.hello()
         tap_agent.hello()
         return host_agent, tap_agent
@@ -266,6 +276,16 @@ class DockerEngine:
         except EngineError as error:
             if not isinstance(error.__cause__, docker.errors.NotFound):
                 raise
+
+
+def _routes(spec: LabSpec, subnet: Subnet, host: Host) -> dict[int, list[str]]:
+    """Name the congestion control on the link's own route; with IPv6 the bridge has an address, which is shut off."""
+    congestion = f"congctl {spec.hosts[host].congestion_control}"
+    link4 = f"route replace {subnet.network4} dev {INTERFACE} proto kernel scope link src {subnet.hosts4[host]}"
+    if spec.ip == 4:
+        return {4: [f"{link4} {congestion}"]}
+    link6 = f"route replace {subnet.network6} dev {INTERFACE} proto kernel metric 256"
+    return {4: [], 6: [f"{link6} {congestion}", f"route replace unreachable {subnet.gateway6}"]}
 
 
 def connect() -> docker.DockerClient:

@@ -47,8 +47,8 @@ class LiveLab:
     hosts: dict[Host, Agent]
     taps: dict[Host, Agent]
     addresses: dict[Host, str]
-    unreachable: tuple[str, ...]
-    """Addresses of the engine's own machine on the link, which the hosts shall not reach."""
+    routes: dict[Host, dict[int, list[str]]]
+    """The routes that each host shall have besides none, as lines for `ip -batch`, by IP version."""
     manifest: dict[str, Any] = field(default_factory=dict)
 
 

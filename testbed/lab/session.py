@@ -10,18 +10,17 @@ import queue
 import secrets
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from testbed import model
 from testbed.errors import LabError, UsageError
 from testbed.lab import tcp_table
 from testbed.lab.agent import Agent, AgentRefused
-from testbed.lab.engine import LOG_DIRECTORY, LabSpec, LiveLab, Progress
+from testbed.lab.engine import INTERFACE, LOG_DIRECTORY, LiveLab, Progress
 from testbed.lab.program import Event, ProgramSpec, Ready, RunningProgram
-from testbed.lab.tap import SENTINEL_PREFIX, Tap
+from testbed.lab.tap import SENTINEL_PREFIX, Tap, parse_features
 from testbed.model import HOSTS, Host, peer_of
 from testbed.observe.actor import explain
 
@@ -48,21 +47,23 @@ class Collected:
     incomplete: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     sysctls: dict[Host, dict[str, str]] = field(default_factory=dict)
-    taps: dict[Host, dict[str, Any]] = field(default_factory=dict)
+    offloads: dict[Host, dict[str, str]] = field(default_factory=dict)
+    tcpdump: dict[Host, str] = field(default_factory=dict)
+    tap_statistics: dict[Host, dict[str, int]] = field(default_factory=dict)
 
 
 class Session:
     """One run in a live lab; artefacts go to ``directory`` as they arise."""
 
-    def __init__(self, live: LiveLab, spec: LabSpec, directory: Path, progress: Progress) -> None:
+    def __init__(self, live: LiveLab, directory: Path, progress: Progress) -> None:
         self.live = live
-        self._spec = spec
         self.collected = Collected()
         self._directory = directory
         self._progress = progress
         self._events: queue.Queue[Event] = queue.Queue()
         self._programs: dict[Host, RunningProgram] = {}
         self._waiting: dict[str, set[Host]] = {}
+        self._seen: dict[Host, bool] = {}
         self._taps = {host: Tap(host, agent, directory / f"{host}.pcap") for host, agent in live.taps.items()}
 
     def start_taps(self, *, offloads: bool) -> None:
@@ -71,10 +72,11 @@ class Session:
             list(pool.map(lambda tap: self._start_tap(tap, offloads=offloads), self._taps.values()))
 
     def _start_tap(self, tap: Tap, *, offloads: bool) -> None:
-        tap.close_ways_out(self.live.unreachable)
-        tap.set_congestion_control(self._spec.hosts[tap.host].congestion_control, self._spec.ip)
-        tap.set_offloads(on=offloads)
+        routed = tap.begin_routes(self.live.routes[tap.host])
+        if not offloads:
+            tap.turn_off_offloads()
         tap.start()
+        routed()
 
     # Programs
 
@@ -224,7 +226,7 @@ class Session:
                 self.collected.notes.append(f"{host}: not settled after {SETTLE_LIMIT:g} s: {socket}")
 
     def prove(self) -> None:
-        """Send a sentinel each way, wait until both taps have both, and end the taps."""
+        """Send a sentinel each way and wait until both taps have both."""
         self._progress("proving that both captures are complete")
         texts = {host: f"{SENTINEL_PREFIX} {host} {secrets.token_hex(8)}" for host in HOSTS}
         for tap in self._taps.values():
@@ -237,38 +239,46 @@ class Session:
         except LabError as error:
             self.collected.incomplete.append(f"the sentinel could not be sent: {error.what}")
         deadline = time.monotonic() + SENTINEL_TIMEOUT
-        seen = {host: tap.wait_seen(max(0.0, deadline - time.monotonic())) for host, tap in self._taps.items()}
-        self._end_taps(seen)
+        for host, tap in self._taps.items():
+            self._seen[host] = tap.wait_seen(max(0.0, deadline - time.monotonic()))
 
-    def _end_taps(self, seen: Mapping[Host, bool]) -> None:
-        with ThreadPoolExecutor(2) as pool:
-            endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
+    def _end_taps(self, endings: Mapping[Host, Future[None]]) -> None:
         for host, tap in self._taps.items():
             error = endings[host].exception() or tap.died()
             if error is not None and not isinstance(error, LabError):
                 raise error
             self.collected.incomplete += [str(error)] if error else []
-            self.collected.incomplete += tap.problems(sentinel_seen=seen[host])
-            self.collected.taps[host] = {"statistics": tap.statistics, "offloads": tap.offloads}
+            self.collected.incomplete += tap.problems(sentinel_seen=self._seen.get(host, False))
+            self.collected.tap_statistics[host] = tap.statistics
 
     def collect(self) -> None:
-        """Fetch call logs and the namespaces' settings from both hosts."""
+        """End the taps, and fetch call logs and the namespaces' settings from both hosts."""
         self._progress("collecting")
-        for host in HOSTS:
-            self._collect_from(host)
+        with ThreadPoolExecutor(4) as pool:
+            endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
+            list(pool.map(self._collect_from, HOSTS))
+        self._end_taps(endings)
 
     def _collect_from(self, host: Host) -> None:
-        agent = self.live.hosts[host]
+        agent, tap = self.live.hosts[host], self.live.taps[host]
+        # Some files can only be written; grep passes over them and then exits with 2.
+        sysctls = tap.begin(["grep", "-rs", "", "/proc/sys/net/core", "/proc/sys/net/ipv4"], fine=(0, 2))
+        features = tap.begin(["ethtool", "-k", INTERFACE])
+        version = tap.begin(["tcpdump", "--version"])
         names = agent.list_directory(LOG_DIRECTORY)
         self.collected.logs[host] = {name: agent.read_file(f"{LOG_DIRECTORY}/{name}") for name in names}
-        self.collected.sysctls[host] = _sysctls(self.live.taps[host])
+        self.collected.sysctls[host] = _parse_sysctls(sysctls())
+        self.collected.offloads[host] = parse_features(features())
+        self.collected.tcpdump[host] = version().partition("\n")[0]
 
     def salvage(self) -> None:
         """Fetch what can still be had after the run was cut short; what cannot is left out."""
-        self._end_taps(dict.fromkeys(HOSTS, False))
+        with ThreadPoolExecutor(2) as pool:
+            endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
         for host in HOSTS:
             with contextlib.suppress(LabError):
                 self._collect_from(host)
+        self._end_taps(endings)
 
 
 def _unexpected(program: RunningProgram) -> bool:
@@ -301,10 +311,8 @@ def _is_bound(agent: Agent, ready: Ready) -> bool:
     return any(tcp_table.bound(_table(agent, path), ready.port) for path in tcp_table.UDP_FILES)
 
 
-def _sysctls(tap: Agent) -> dict[str, str]:
-    """Read a network namespace's settings through its tap, which shares it."""
-    # Some files can only be written; grep passes over them and then exits with 2.
-    listing = tap.run(["grep", "-rs", "", "/proc/sys/net/core", "/proc/sys/net/ipv4"], fine=(0, 2))
+def _parse_sysctls(listing: str) -> dict[str, str]:
+    """Turn grep's ``path:value`` lines into names and values, without those of single interfaces."""
     settings = {}
     for line in listing.splitlines():
         path, _, value = line.partition(":")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,8 +16,11 @@ from testbed.model import Host
 
 READY_TIMEOUT = 15.0
 STOP_TIMEOUT = 10.0
-BUFFER_KIB = "131072"
-"""tcpdump's kernel buffer. With offloads off libpcap's slots are as large as the MTU: 80,000 packets."""
+BUFFER_KIB = "32768"
+"""tcpdump's kernel buffer: 20,000 packets, as libpcap's slots are as large as the MTU with offloads off.
+
+The kernel zeroes it at the start; 128 MiB would cost each run 60 ms.
+"""
 SENTINEL_PREFIX = "BOTHENDS-SENTINEL"
 _STATISTIC = re.compile(
     r"^(\d+) packets? (captured|received by filter|dropped by kernel|dropped by interface)", re.MULTILINE
@@ -30,7 +34,6 @@ class Tap:
         self.host = host
         self.agent = agent
         self.path = path
-        self.offloads: dict[str, str] = {}
         self.statistics: dict[str, int] = {}
         self._file: BinaryIO | None = None
         self._process: Process | None = None
@@ -42,29 +45,25 @@ class Tap:
         self._seen_or_ended = threading.Event()
         self._write_error: OSError | None = None
 
-    def close_ways_out(self, unreachable: tuple[str, ...]) -> None:
-        """Leave no route but the link's own, and none to the engine's machine."""
-        for family in ("-4", "-6"):
-            self.agent.run(["ip", family, "route", "flush", "exact", "default"])
-        for address in unreachable:
-            self.agent.run(["ip", "route", "replace", "unreachable", address])
+    def begin_routes(self, routes: Mapping[int, Sequence[str]]) -> Callable[[], None]:
+        """Start to give the host exactly these routes (lines for `ip -batch`, by IP version) and no way out.
 
-    def set_congestion_control(self, name: str, ip: int) -> None:
-        """Make every connection over the link use one congestion control, whatever the machine's default is."""
-        listed = self.agent.run(["ip", f"-{ip}", "route", "show", "scope", "link", "dev", INTERFACE])
-        for line in listed.splitlines():
-            if not line.startswith("fe80:"):
-                argv = ["ip", f"-{ip}", "route", "replace", *line.split(), "dev", INTERFACE, "congctl", name]
-                self.agent.run(argv)
-
-    def set_offloads(self, *, on: bool) -> None:
-        """Leave the interface's offloads on, or turn them off; record what they are then.
-
-        ``tx off`` makes the kernel compute every checksum, so that both captures show real ones.
+        Call the answer to wait for the end.
         """
-        if not on:
-            self.agent.run(["ethtool", "-K", INTERFACE, "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
-        self.offloads = _features(self.agent.run(["ethtool", "-k", INTERFACE]))
+        waits = [
+            self.agent.begin(["ip", f"-{ip}", "-batch", "-"], text="\n".join(["route flush exact default", *lines, ""]))
+            for ip, lines in routes.items()
+        ]
+
+        def finish() -> None:
+            for wait in waits:
+                wait()
+
+        return finish
+
+    def turn_off_offloads(self) -> None:
+        """Make the host send and receive segments as they are on a wire, with every checksum computed."""
+        self.agent.run(["ethtool", "-K", INTERFACE, "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
 
     def start(self) -> None:
         """Start tcpdump and return when it says that it listens."""
@@ -161,7 +160,7 @@ class Tap:
             self._started_or_ended.set()
 
 
-def _features(listing: str) -> dict[str, str]:
+def parse_features(listing: str) -> dict[str, str]:
     """Parse `ethtool -k`: feature -> ``on`` or ``off``."""
     features = {}
     for line in listing.splitlines()[1:]:

@@ -139,6 +139,20 @@ def test_a_fin_at_the_end_of_a_process_is_not_blamed_on_a_call() -> None:
     assert (cause.kind, cause.rule, cause.calls) == (CauseKind.EXIT, "exit", (ended.n,))
 
 
+def test_a_close_is_not_blamed_while_another_process_held_the_socket() -> None:
+    """The parent closed long before; the child, which had used the socket too, was killed without a log entry."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    run.call("server", "fork", fd=-1, result=101)
+    tcp.server("recv", pid=101, end=None)
+    tcp.server("close")
+    run.pause(100)
+    tcp("server F.")
+    cause = run.analysis().causes[3]
+    assert (cause.kind, cause.calls) == (CauseKind.EXIT, ())
+    assert "process 101 ended" in cause.evidence
+
+
 def test_a_killed_process_ends_the_connection_without_any_call() -> None:
     run = Exchange()
     tcp = run.tcp().opened()
@@ -191,6 +205,25 @@ def test_close_with_unread_data_resets() -> None:
     assert cause.evidence == f"close #{close.n} with 6 unread bytes"
 
 
+def test_one_unread_byte_is_enough() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"c")
+    tcp("client P.", b"c")
+    with tcp.server("close") as close:
+        tcp("server R.")
+    assert run.analysis().causes[4].evidence == f"close #{close.n} with 1 unread byte"
+
+
+def test_lingering_for_a_while_is_no_reason_for_a_reset() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("setsockopt", args={"name": "SO_LINGER", "value": {"onoff": 1, "linger": 5}})
+    with tcp.client("close"):
+        tcp("client R.")
+    assert rules(run.analysis())[3] == "unknown"
+
+
 def test_linger_zero_resets_and_names_both_calls() -> None:
     run = Exchange()
     tcp = run.tcp().opened()
@@ -212,6 +245,19 @@ def test_data_to_a_closed_socket_is_what_a_plain_rst_answers() -> None:
     tcp("server R")
     cause = run.analysis().causes[6]
     assert (cause.kind, cause.rule, cause.packets) == (CauseKind.ANSWER, "reset-answer", (5,))
+
+
+def test_a_plain_rst_answers_the_segment_whose_ack_it_repeats() -> None:
+    """Not simply the last arrival: here a segment with an older ACK overtook it."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    with tcp.server("close"):
+        tcp("server F.")
+    tcp.client("send", b"ab")
+    tcp("client .", b"a", ack=2)
+    tcp("client P.", b"b", ack=1)
+    tcp("server R", seq=2)
+    assert run.analysis().causes[6].packets == (4,)
 
 
 def test_closing_a_listener_resets_what_nobody_accepted() -> None:
@@ -351,6 +397,19 @@ def test_duplicate_acks_answer_their_triggers_and_cause_a_fast_retransmission() 
     assert found.causes[10].packets == (5, 7, 9)
 
 
+def test_three_duplicate_acks_without_sack_show_a_loss_too() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"abcd")
+    tcp("client .", b"a", lost=True)
+    for letter in (b"b", b"c", b"d"):
+        tcp("client .", letter)
+        tcp("server .", ack=1)
+    tcp("client .", b"a", seq=1)
+    found = run.analysis()
+    assert (found.causes[10].rule, found.causes[10].packets) == ("fast-retransmission", (5, 7, 9))
+
+
 def test_timeouts_and_tail_loss_probes_are_told_apart_where_the_wire_can() -> None:
     """The last segment while an earlier one is out: a probe. The first one while later ones are out: a timeout."""
     run = Exchange()
@@ -484,3 +543,31 @@ def test_no_prefix_of_a_run_breaks_the_analysis(cut: int) -> None:
     found = run.analysis()
     assert len(found.causes) == cut
     assert all(dataclasses.astuple(cause)[2] for cause in found.causes)
+
+
+def test_two_repeats_are_reported_by_a_d_sack_each() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"c")
+    tcp("client P.", b"c")
+    tcp("server .")
+    tcp("client P.", b"c", seq=1)
+    tcp("client P.", b"c", seq=1)
+    tcp("server .", options={"sack": [[1, 2]]})
+    tcp("server .", options={"sack": [[1, 2]]})
+    found = run.analysis()
+    assert [found.causes[n].packets for n in (7, 8)] == [(5,), (6,)]
+
+
+def test_a_window_is_compared_in_bytes() -> None:
+    """A SYN's window is not scaled, those after it are: 500 << 7 is less than the 65160 of the SYN+ACK."""
+    run = Exchange()
+    tcp = run.tcp()
+    tcp.server("listen")
+    with tcp.client("connect"):
+        tcp("client S", options={"wscale": 7})
+        tcp("server S.", options={"wscale": 7}, window=65160)
+    tcp("client .")
+    tcp("server .", window=500)
+    tcp("server .", window=520)
+    assert rules(run.analysis())[3:] == ["unknown", "window-update"]

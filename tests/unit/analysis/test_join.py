@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -363,6 +365,34 @@ def test_a_snap_length_at_one_end_is_no_change() -> None:
     assert (crossing.fate, crossing.changes) == ("crossed", ())
 
 
+SUPER = Packet(time=0, seq=2**32 - 100, ack=1, ident=9, payload=bytes(range(250)), flags=PSH | ACK)
+PIECES = [
+    replace(SUPER, time=k, seq=(SUPER.seq + at) % 2**32, ident=9 + k, payload=SUPER.payload[at : at + 100], flags=flags)
+    for k, (at, flags) in enumerate([(0, ACK), (100, ACK), (200, PSH | ACK)])
+]
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_a_segment_split_or_merged_on_its_way_is_the_same_bytes(split: bool) -> None:
+    """Segmentation offload at the sender, or receive offload at the receiver: nothing lost, nothing altered."""
+    fine, whole = [(p.time, p.frame()) for p in PIECES], [(7, SUPER.frame())]
+    client, server = (whole, fine) if split else (fine, whole)
+    crossings = join(read(pcap(client)), read(pcap(server)), HOSTS).crossings
+    assert [(c.fate, c.changes, c.payload) for c in crossings] == [("crossed", (), p.payload) for p in PIECES]
+    assert [(c.start, c.length) for c in crossings] == [(0, 100), (100, 100), (200, 50)]
+    end = "client" if split else "server"
+    assert [c.note for c in crossings] == [f"part {k} of 3 of frame 1 at the {end}" for k in (1, 2, 3)]
+    ones = [1, 1, 1]
+    frames = [[c.at_client for c in crossings], [c.at_server for c in crossings]]
+    assert frames == ([ones, [1, 2, 3]] if split else [[1, 2, 3], ones])
+
+
+def test_pieces_with_other_bytes_are_not_the_segment() -> None:
+    forged = [replace(PIECES[0], payload=bytes(100)), *PIECES[1:]]
+    client, server = read(pcap([(7, SUPER.frame())])), read(pcap([(p.time, p.frame()) for p in forged]))
+    assert not any(c.note.startswith("part") for c in join(client, server, HOSTS).crossings)
+
+
 def test_two_empty_captures_join_to_nothing() -> None:
     empty = read(pcap([]))
     assert join(empty, empty, HOSTS) == Joined((), (), {"client": 0, "server": 0}, {"client": {}, "server": {}})
@@ -372,3 +402,24 @@ def test_only_one_end_captured_is_all_lost_or_appeared() -> None:
     frames = [Packet(time=0, seq=1).frame(), Packet(time=1, to_server=False, seq=1).frame()]
     joined = join(read(pcap(frames)), read(pcap([])), HOSTS)
     assert [c.fate for c in joined.crossings] == ["lost", "appeared"]
+
+
+CORPUS = Path(os.environ.get("BOTHENDS_CAPTURES", Path(__file__).parents[3].parent / "shared" / "captures")) / "pairs"
+PAIRS = [
+    # both files, client, server, then what the manifest says is common
+    ("mptcpanalyzer-1/client.pcap", "mptcpanalyzer-1/server.pcap", "10.0.0.1", "10.0.0.2", 2764),
+    ("pres-tc-eth0/h1.pcap", "pres-tc-eth0/server.pcap", "172.16.0.1", "172.16.0.2", 2499),
+    ("pres-bwm-eth1/h1.pcap", "pres-bwm-eth1/server.pcap", "172.16.1.1", "172.16.1.2", 931),
+    ("tcp-over-icmp/local.pcap", "tcp-over-icmp/remote.pcap", "1.1.1.1", "3.3.3.2", 15),
+]
+
+
+@pytest.mark.skipif(not CORPUS.exists(), reason=f"no captures at {CORPUS}: set BOTHENDS_CAPTURES")
+@pytest.mark.parametrize(("one", "other", "client", "server", "common"), PAIRS)
+def test_real_pairs_have_as_many_packets_in_common_as_known(
+    one: str, other: str, client: str, server: str, common: int
+) -> None:
+    joined = join(read(CORPUS / one), read(CORPUS / other), {"client": [client], "server": [server]})
+    crossed = [c for c in joined.crossings if c.fate == "crossed"]
+    assert len(crossed) == common
+    assert not [c for c in crossed if c.changes]

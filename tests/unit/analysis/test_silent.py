@@ -102,7 +102,9 @@ def test_a_second_connect_only_asks() -> None:
     tcp("client S")
     tcp("server S.")
     tcp("client .")
+    early = tcp.client("connect", errno="EALREADY")
     again = tcp.client("connect")
+    assert reason(run, early) == "the connection was being opened already"
     assert reason(run, again) == "connect #0 had opened the connection"
 
 

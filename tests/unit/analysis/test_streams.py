@@ -68,6 +68,20 @@ def test_a_reused_four_tuple_goes_to_its_own_flow() -> None:
         assert [found.stream(flow, "client", "out").shares[0].call.data for flow in (0, 1)] == [b"first", b"second"]
 
 
+def test_a_connect_belongs_to_the_syn_that_follows_it() -> None:
+    """Two connections from one port, of which an observer saw only the second one's socket."""
+    run = Exchange()
+    for turn in range(2):
+        tcp = run.tcp(isn=(turn, 5000))
+        made = len(run.made["client"])
+        tcp.opened()
+        tcp("client F.")
+        if turn == 0:
+            del run.made["client"][made:]
+        run.pause(1)
+    assert streams_of(run).flow_of["client", 0] == 1
+
+
 def test_a_refused_attempt_and_the_next_one_on_the_same_socket_are_two_flows() -> None:
     run = Exchange()
     server = Endpoint("198.18.0.3", 10011)
@@ -116,6 +130,27 @@ def test_overlapping_calls_of_threads_are_ordered_by_the_wire() -> None:
     found = streams_of(run).stream(0, "client", "out").shares
     assert ranges(found) == [(second.n, 0, 5), (first.n, 5, 11)]
     assert not any(share.ambiguous for share in found)
+
+
+def test_a_call_that_had_returned_before_another_began_wrote_first() -> None:
+    """Also within a crowd of overlapping calls: the two equal messages are not ambiguous."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    with tcp.client("send", b"zz", tid=3):
+        tcp.client("send", b"x", tid=1)
+        tcp.client("send", b"x", tid=2)
+        tcp("client P.", b"xxzz")
+    shares = streams_of(run).stream(0, "client", "out").shares
+    assert [share.call.tid for share in shares] == [1, 2, 3]
+    assert not any(share.ambiguous for share in shares)
+
+
+def test_without_digests_the_first_bytes_decide() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    with tcp.client("send", b"second", tid=1, digest=None), tcp.client("send", b"first", tid=2, digest=None):
+        tcp("client P.", b"firstsecond")
+    assert [share.call.tid for share in streams_of(run).stream(0, "client", "out").shares] == [2, 1]
 
 
 def test_what_content_cannot_tell_is_marked_ambiguous() -> None:

@@ -33,6 +33,19 @@ def test_the_mystery_of_the_experiment() -> None:
     assert run.analysis().verdict == (expected,)
 
 
+def test_a_program_that_ended_with_data_unread() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"abc")
+    tcp("client P.", b"abc")
+    tcp("server .")
+    tcp.server("poll", result=1)
+    run.call("server", "exit", fd=-1, end=None)
+    tcp("server R.")
+    expected = "all 3 bytes reached the server's socket; the server program read none and ended with 3 unread"
+    assert run.analysis().verdict == (expected,)
+
+
 def test_refused() -> None:
     run = Exchange()
     tcp = run.tcp()

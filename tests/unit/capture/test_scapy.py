@@ -40,7 +40,7 @@ def packets(draw: st.DrawFn) -> Any:
     from scapy.packet import Raw
 
     if draw(st.booleans()):
-        network = IP(
+        network: Any = IP(
             src=draw(st.ip_addresses(v=4).map(str)),
             dst=draw(st.ip_addresses(v=4).map(str)),
             ttl=draw(st.integers(0, 255)),
@@ -57,7 +57,7 @@ def packets(draw: st.DrawFn) -> Any:
         for extension in draw(st.lists(st.sampled_from([IPv6ExtHdrHopByHop, IPv6ExtHdrDestOpt]), max_size=2)):
             network = network / extension()
     if draw(st.booleans()):
-        transport = TCP(
+        transport: Any = TCP(
             sport=draw(port),
             dport=draw(port),
             seq=draw(word),
