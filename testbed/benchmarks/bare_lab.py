@@ -10,6 +10,7 @@ import json
 import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import docker
 import docker.types
@@ -28,7 +29,7 @@ def main(host_image: str, tap_image: str, labels_json: str) -> None:
     )["Id"]
     containers: dict[str, str] = {}
 
-    def start(role: str, image: str, command: list[str], **settings: object) -> str:
+    def start(role: str, image: str, command: list[str], **settings: Any) -> str:  # noqa: ANN401 - the SDK's keywords
         container = api.create_container(
             image,
             command,

@@ -6,14 +6,16 @@ before it when its own host made that call, and beside the call of the other hos
        0.310  send("c") = 1               --P. "c"------------------>  recv() = 1 "c"
 
 A call that waits (accept, recv, poll) stands where it returned, any other where it began. Long ladders are folded
-to a given number of lines: first packets among packets, then the middle.
+to a given number of lines: first calls that have nothing to do with the wire are left out, then packets among
+packets, then the middle.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from testbed.analysis.calls import endpoint_argument, option_name, shutdown_how
 from testbed.model import HOSTS, Analysis, Call, Crossing, Host
@@ -26,6 +28,19 @@ _TIME = 9
 _WAITING = frozenset(
     {"accept", "accept4", "poll", "ppoll", "select", "pselect", "epoll_wait", "epoll_pwait", "epoll_pwait2"}
 )
+_MEETING = frozenset({"connect", "accept", "accept4", "shutdown"})
+_LOCAL = _WAITING - {"accept", "accept4"} | {
+    "ioctl",
+    "fcntl",
+    "setsockopt",
+    "getsockopt",
+    "getsockname",
+    "getpeername",
+    "fork",
+    "dup",
+    "dup2",
+    "dup3",
+}
 _ENDLESS = frozenset({"exit", "_exit", "_Exit"})
 _KEPT = (12, 6, 3)  # packets kept where many follow one another, the most that fits
 
@@ -85,7 +100,20 @@ _Entry = _Row | _Gap
 
 def ladder(analysis: Analysis, width: int, height: int) -> list[Line]:
     """Return the ladder, headings included, in at most ``height`` lines of ``width`` columns."""
-    entries = _fold(_entries(analysis), max(height - 1, 3))
+    room = max(height - 2, 3)
+    calls = [call for host in HOSTS for call in analysis.inputs.calls.get(host, ())]
+    causing = {
+        (crossing.sender, n)
+        for crossing, cause in zip(analysis.inputs.joined.crossings, analysis.causes, strict=True)
+        for n in cause.calls
+    }
+    for least in _Weight:
+        heavy = [call for call in calls if _weigh(call, causing) >= least]
+        entries = _fold_packets(_entries(heavy, analysis.inputs.joined.crossings), room)
+        if len(entries) <= room:
+            break
+    hidden = len(calls) - len(heavy)
+    entries = _fold_middle(entries, room)
     start = min((entry.time for entry in entries if isinstance(entry, _Row)), default=0)
     layout = _Layout.of(width, analysis)
     lines = [Line(layout.row("ms", "client", "", "server"), "head")]
@@ -93,15 +121,35 @@ def ladder(analysis: Analysis, width: int, height: int) -> list[Line]:
         Line(" " * (_TIME + 2) + str(entry), "folded") if isinstance(entry, _Gap) else layout.line(entry, start)
         for entry in entries
     ]
+    if hidden:
+        lines.append(
+            Line(" " * (_TIME + 2) + f"(not shown: {counted(hidden, 'call')} without a byte or a peer)", "folded")
+        )
     return lines
 
 
 # ------------------------------------------------------------------ which rows
 
 
-def _entries(analysis: Analysis) -> list[_Entry]:
-    crossings = analysis.inputs.joined.crossings
-    calls = [call for host in HOSTS for call in analysis.inputs.calls.get(host, ())]
+class _Weight(IntEnum):
+    """How near a call is to the wire."""
+
+    LOCAL = 0
+    SOCKET = 1
+    WIRE = 2
+
+
+def _weigh(call: Call, causing: Collection[tuple[Host, int]]) -> _Weight:
+    """Tell a call that meets a peer or moves bytes from one on an Internet socket, and both from all others."""
+    if (call.host, call.n) in causing:
+        return _Weight.WIRE
+    if call.name in _LOCAL | _ENDLESS or (call.socket is not None and call.socket.protocol == "other"):
+        return _Weight.LOCAL
+    met = call.name in _MEETING and (call.errno is None or call.errno == "ECONNREFUSED")
+    return _Weight.WIRE if met or call.length or call.end is None else _Weight.SOCKET
+
+
+def _entries(calls: Sequence[Call], crossings: Sequence[Crossing]) -> list[_Entry]:
     if len(calls) + len(crossings) <= 2 * WINDOW:
         events: list[Call | Crossing] = [*calls, *crossings]
         return list(_rows(sorted(events, key=_when)))
@@ -161,20 +209,25 @@ def _joins(row: _Row, event: Call | Crossing) -> bool:
     )
 
 
-def _fold(entries: list[_Entry], height: int) -> list[_Entry]:
+def _fold_packets(entries: list[_Entry], height: int) -> list[_Entry]:
+    """Shorten runs of packets as little as makes the ladder fit, or as much as can be."""
+    folded = entries
+    for kept in _KEPT:
+        if len(folded) <= height:
+            break
+        folded = list(_shorten_runs(entries, kept))
+    return folded
+
+
+def _fold_middle(entries: list[_Entry], height: int) -> list[_Entry]:
     if len(entries) <= height:
         return entries
-    for kept in _KEPT:
-        folded = list(_fold_packets(entries, kept))
-        if len(folded) <= height:
-            return folded
-    entries = folded
     head = (height - 1) * 2 // 3
     tail = height - 1 - head
     return [*entries[:head], _sum(entries[head : len(entries) - tail]), *entries[len(entries) - tail :]]
 
 
-def _fold_packets(entries: Sequence[_Entry], kept: int) -> Iterator[_Entry]:
+def _shorten_runs(entries: Sequence[_Entry], kept: int) -> Iterator[_Entry]:
     """Keep the first and the last of packets that follow one another without a call."""
     tail = kept // 3
     head = kept - tail
@@ -208,12 +261,16 @@ class _Layout:
     arrow: int
     many_flows: bool
     silent: dict[tuple[Host, int], str]
+    names: dict[str, str]
+    """Addresses of the two hosts to their names, which are shorter and say more."""
 
     @classmethod
     def of(cls, width: int, analysis: Analysis) -> _Layout:
         arrow = max(width * 28 // 100, 16)
         call = max((width - _TIME - 4 - arrow) // 2, 12)
-        return cls(call, arrow, len(analysis.inputs.joined.flows) > 1, analysis.silent)
+        flows = analysis.inputs.joined.flows
+        names = {flow.endpoint(host).address: host for flow in flows for host in HOSTS}
+        return cls(call, arrow, len(flows) > 1, analysis.silent, dict(names))
 
     def row(self, time: str, client: str, middle: str, server: str) -> str:
         text = f"{time:>{_TIME}}  {client:<{self.call}} {middle:<{self.arrow}} {clip(server, self.call)}"
@@ -226,7 +283,7 @@ class _Layout:
         if row.crossing is not None and row.crossing.fate != "crossed":
             style = "lost"
         client, server = (
-            clip(show_call(call, self.call), self.call) if call else "" for call in (row.client, row.server)
+            clip(show_call(call, self.call, self.names), self.call) if call else "" for call in (row.client, row.server)
         )
         ms = (row.time - start) / 1e6
         return Line(self.row(f"{ms:.3f}" if ms < 99_999 else f"{ms:.0f}", client, middle, server), style)
@@ -261,8 +318,8 @@ class _Layout:
         return " ".join(words)
 
 
-def show_call(call: Call, room: int) -> str:
-    """Return a call as C would show it: ``send("c") = 1``, ``connect(198.18.0.3:10011) ECONNREFUSED``."""
+def show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
+    """Return a call as C would show it: ``send("c") = 1``, ``connect(server:10011) ECONNREFUSED``."""
     name = escape(call.name)
     if call.end is None:
         ending = "" if call.name in _ENDLESS else " never returned"
@@ -278,10 +335,10 @@ def show_call(call: Call, room: int) -> str:
     if call.direction == "out" and call.result == call.length:
         argument = quote(call.data, left - 2, call.length)
         return f"{name}({argument})" + ("" if argument.endswith("bytes") else ending)  # the number once
-    return f"{name}({_argument(call, left - 2)}){ending}"
+    return f"{name}({_argument(call, left - 2, names)}){ending}"
 
 
-def _argument(call: Call, room: int) -> str:
+def _argument(call: Call, room: int, names: Mapping[str, str]) -> str:
     if call.direction == "out":
         return quote(call.data, room, call.length)
     if call.name in ("setsockopt", "getsockopt"):
@@ -289,5 +346,6 @@ def _argument(call: Call, room: int) -> str:
         return escape(option_name(call) + (f", {value}" if value is not None else ""))
     endpoint = endpoint_argument(call)
     if endpoint is not None:
-        return escape(str(endpoint))
+        host = names.get(endpoint.address)
+        return f"{host}:{endpoint.port}" if host else escape(str(endpoint))
     return escape(shutdown_how(call) or "")

@@ -94,7 +94,7 @@ class Segments(Expectation):
 
 
 class CallExpectation(Expectation):
-    """How one socket call ended and which packets there are from its start to the next call of its host."""
+    """How one socket call ended, and which packets it caused with all answers that these had."""
 
     call: Call
     """The call's name, as the program used it."""
@@ -103,7 +103,7 @@ class CallExpectation(Expectation):
     nth: Whole = Field(default=1, ge=1)
     """Which of the host's calls of this name, from 1."""
     packets: Opt[tuple[Packet, ...]] = None
-    """The packets around the call in order, each as the sending host and tcpdump's flag letters."""
+    """These packets in order, each as the sending host and tcpdump's flag letters."""
     result: Opt[Whole] = None
     """What the call returned."""
     errno: Opt[Errno] = None

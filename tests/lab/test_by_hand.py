@@ -65,6 +65,7 @@ def test_least_privilege(lab: str, engine: docker.DockerClient) -> None:
         assert container["Config"]["Labels"][RUN_LABEL] == lab
         assert not config["PortBindings"]
     status = engine.containers.get(f"bothends-{lab}-client").exec_run(["grep", "CapEff", "/proc/self/status"])
+    assert isinstance(status.output, bytes)
     assert int(status.output.split()[1], 16) == 0
 
 

@@ -75,7 +75,8 @@ def agent(channel: PipeChannel) -> Iterator[Agent]:
 
 def test_output_environment_and_status_of_a_program(agent: Agent) -> None:
     """Both streams arrive apart, our environment reaches it, and its exit status comes after its output."""
-    out, err = [], []
+    out: list[bytes] = []
+    err: list[bytes] = []
     program = agent.start(
         ["sh", "-c", 'echo "$WORD"; echo oops >&2; exit 7'], env={"WORD": "hello"}, out=out.append, err=err.append
     )
