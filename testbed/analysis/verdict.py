@@ -92,7 +92,7 @@ def _bytes(row: LedgerRow, packets: list[Crossing], causes: Sequence[Cause]) -> 
     receiver = peer_of(row.sender)
     points = _points(row, datagrams=False)
     total = points[0][1]
-    count = f"{total} byte{'s' * (total != 1)}"
+    count = f"{total:,} byte{'s' * (total != 1)}"
     every = f"all {count}" if total > 1 else f"the {count}"
     read, arrived = row.read.bytes, row.arrived.bytes or 0
     blind = "" if read is not None else f"; what the {receiver}'s program read was not observed"
@@ -105,13 +105,13 @@ def _bytes(row: LedgerRow, packets: list[Crossing], causes: Sequence[Cause]) -> 
         text = f"{every} reached the {receiver}'s socket"
         if read is not None and row.unread:
             closed = _closed_unread(packets, causes, receiver)
-            text += f"; the {receiver} program read {read or 'none'} and {closed} {row.unread} unread"
+            text += f"; the {receiver} program read {f'{read:,}' if read else 'none'} and {closed} {row.unread:,} unread"
         else:
-            text += f", {row.acknowledged.bytes} were acknowledged as far as the {row.sender} saw"
+            text += f", {row.acknowledged.bytes:,} were acknowledged as far as the {row.sender} saw"
     else:
         text = _shortfall(row.sender, points, "byte")
         if read is not None and row.unread:
-            text += f"; {row.unread} that arrived were not read"
+            text += f"; {row.unread:,} that arrived were not read"
     return text + blind + (f"; contents differ: {row.difference}" if row.difference else "")
 
 
@@ -122,7 +122,7 @@ def _datagrams(row: LedgerRow, packets: list[Crossing], causes: Sequence[Cause])
     total = points[0][1]
     blind = "" if row.read.datagrams is not None else f"; what the {receiver}'s program read was not observed"
     if all(number == total for _, number in points):
-        every = f"all {total} datagrams were" if total > 1 else "the datagram was"
+        every = f"all {total:,} datagrams were" if total > 1 else "the datagram was"
         equal = "contents are equal" if row.difference is None else f"but contents differ: {row.difference}"
         return f"{every} {_listed([name for name, _ in points])}; {equal}{blind}"
     text = _shortfall(row.sender, points, "datagram")
@@ -138,11 +138,11 @@ def _shortfall(sender: Host, points: list[tuple[str, int]], unit: str) -> str:
         "read": f"were read by the {receiver} program",
     }
     first, total = points[0]
-    text = f"{total} {unit}{'s' * (total != 1)} {'was' if total == 1 else 'were'} {first}"
+    text = f"{total:,} {unit}{'s' * (total != 1)} {'was' if total == 1 else 'were'} {first}"
     before = total
     for name, number in points[1:]:
         if number != before:
-            text += f", {number} {steps[name]}"
+            text += f", {number:,} {steps[name]}"
         before = number
     return text
 
@@ -207,9 +207,9 @@ def _totals(
                 sums.append((name, sum(numbers)))
         same = all(number == sums[0][1] for _, number in sums)
         text = (
-            f"all {sums[0][1]} bytes were {_listed([name for name, _ in sums])}"
+            f"all {sums[0][1]:,} bytes were {_listed([name for name, _ in sums])}"
             if same
-            else ", ".join(f"{number} {name}" for name, number in sums)
+            else ", ".join(f"{number:,} {name}" for name, number in sums)
         )
         differing = sum(row.difference is not None for row in rows)
         equal = f"contents differ on {differing}" if differing else "contents are equal"

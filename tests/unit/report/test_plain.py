@@ -88,6 +88,7 @@ def test_clipped_text_fits(text: str, width: int) -> None:
         ("recv", {"direction": "in"}, "recv() = 0"),
         ("recv", {"direction": "in", "result": -1, "errno": "EAGAIN"}, "recv() EAGAIN"),
         ("connect", {"args": {"address": "[fd00::2]:80"}, "errno": "EPERM"}, "connect([fd00::2]:80) EPERM"),
+        ("connect", {"args": {"address": "[fd00::7]:80"}}, "connect(server:80)"),
         ("setsockopt", {"args": {"name": "TCP_NODELAY", "value": 1}}, "setsockopt(TCP_NODELAY, 1)"),
         ("shutdown", {"args": {"how": "SHUT_WR"}}, "shutdown(SHUT_WR)"),
         ("socket", {"result": 3, "socket": SocketInfo(0, "tcp", Endpoint("::", 0))}, "socket() = 3"),
@@ -98,4 +99,4 @@ def test_clipped_text_fits(text: str, width: int) -> None:
 def test_calls_look_like_c(name: str, more: dict[str, object], shown: str) -> None:
     end = None if "end" in more else 1.0
     rest = {key: value for key, value in more.items() if key != "end"}
-    assert show_call(make_call("client", 0, name, 0, end, **rest), 60) == shown
+    assert show_call(make_call("client", 0, name, 0, end, **rest), 60, {"fd00::7": "server"}) == shown

@@ -72,7 +72,7 @@ def test_the_ladder_is_the_origins_experiment() -> None:
     assert [line.replace("-", "") for line in ladder] == [
         "0.000 listen()",
         "0.800 socket() = 3",
-        "0.900 connect(198.18.0.3:10011) S>",
+        "0.900 connect(server:10011) S>",
         "6.000 <S.",
         "11.000 .>",
         '11.100 send("c") = 1 P. "c">',
