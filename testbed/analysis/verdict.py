@@ -105,7 +105,8 @@ def _bytes(row: LedgerRow, packets: list[Crossing], causes: Sequence[Cause]) -> 
         text = f"{every} reached the {receiver}'s socket"
         if read is not None and row.unread:
             closed = _closed_unread(packets, causes, receiver)
-            text += f"; the {receiver} program read {f'{read:,}' if read else 'none'} and {closed} {row.unread:,} unread"
+            some = f"{read:,}" if read else "none"
+            text += f"; the {receiver} program read {some} and {closed} {row.unread:,} unread"
         else:
             text += f", {row.acknowledged.bytes:,} were acknowledged as far as the {row.sender} saw"
     else:
