@@ -68,7 +68,14 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
 )
 @_told
 def run(_: Context, scenarios: list[str], runs: str = ".", json: bool = False, quiet: bool = False) -> int:
-    """Run scenarios: lab up, programs, both captures joined, lab down, summary. Leaves runs/<scenario>/<time>-<id>/."""
+    """Run scenarios: lab up, programs, both captures joined, lab down, summary. Leaves runs/<scenario>/<time>-<id>/.
+
+    Exit code: 0 pass, 1 fail, 2 bad scenario, 3 inconclusive or infrastructure failure, 4 unsupported here; of several
+    scenarios the first of 1, 3, 4 that occurred.
+
+    Examples: invoke run connect-send-close
+              invoke run echo ./my/scenario.yaml --json
+    """
     from testbed import commands
 
     return commands.run(scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet)
@@ -92,7 +99,11 @@ def list_(_: Context, json: bool = False) -> int:
 )
 @_told
 def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
-    """Show a scenario, or the summary of a run worked out again from its directory."""
+    """Show a scenario, or the summary of a run worked out again from its directory.
+
+    Examples: invoke show echo
+              invoke show echo/latest
+    """
     from testbed import commands
 
     return commands.show(what, catalogue=ROOT, runs=Path(runs), as_json=json)
@@ -119,7 +130,13 @@ def images(_: Context, json: bool = False, check: bool = False) -> int:
 @task(help={"scenario": "name or path; its programs are not started", "runs": "directory in which runs/ is made"})
 @_told
 def up(_: Context, scenario: str, runs: str = ".") -> int:
-    """Bring a scenario's lab up to play in by hand, both taps running; `shell` goes in, `down` ends it."""
+    """Bring a scenario's lab up to play in by hand, both taps running; `shell` goes in, `down` ends it.
+
+    Example: invoke up echo
+             invoke shell server     # nc -l 5000
+             invoke shell client     # echo hello | nc -N server 5000
+             invoke down             # what both ends saw
+    """
     from testbed import commands
 
     return commands.up(scenario, catalogue=ROOT, runs=Path(runs))
@@ -135,7 +152,11 @@ def up(_: Context, scenario: str, runs: str = ".") -> int:
 )
 @_told
 def shell(_: Context, host: str, lab: str = "", command: str = "", runs: str = ".") -> int:
-    """Open a shell in a host of the lab that is up. What you start there is observed."""
+    """Open a shell in a host of the lab that is up. What you start there is observed.
+
+    Examples: invoke shell client
+              invoke shell server --command "ss -tan"
+    """
     from testbed import commands
 
     return commands.shell(host, lab=lab, command=command, runs=Path(runs))
@@ -158,7 +179,10 @@ def down(_: Context, lab: str = "", runs: str = ".", json: bool = False) -> int:
 )
 @_told
 def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
-    """Remove everything of ours that runs have left behind, and nothing else."""
+    """Remove everything of ours that runs have left behind, and nothing else.
+
+    Runs that are still going on are left alone, and so are those of other machines on the same engine.
+    """
     from testbed import commands
 
     return commands.clean(stale_images=images, foreign=foreign)

@@ -6,9 +6,9 @@ that nothing is rebuilt when nothing changed, and everything is that changed.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -186,7 +186,15 @@ def _pull_foreign(client: docker.DockerClient, name: str, progress: Progress) ->
 
 @contextmanager
 def _one_at_a_time(progress: Progress) -> Iterator[None]:
-    """Keep processes of this machine from making the same images at once. The kernel frees the lock on any death."""
+    """Keep processes of this machine from making the same images at once. The kernel frees the lock on any death.
+
+    Without such locks (Windows) an image may be made twice, which costs only time.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
     folder = os.open(FOLDERS, os.O_RDONLY)
     try:
         try:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ import pytest
 
 from testbed.lab.identity import RUN_LABEL
 
-from .conftest import Invoke
+from .conftest import LIMIT, ROOT, Invoke, command
 
 
 @pytest.fixture
@@ -27,9 +31,9 @@ def lab(invoke: Invoke, tmp_path: Path) -> Iterator[str]:
 
 def test_by_hand(lab: str, invoke: Invoke, engine: docker.DockerClient, tmp_path: Path) -> None:
     """`up`, two programs started by hand through `shell`, `down`: captured, observed, joined like any run."""
-    server = invoke("shell", "server", "--command", "setsid nc -l -p 5000 -q 0 > /tmp/got 2>&1 < /dev/null & sleep 0.2")
+    server = invoke("shell", "server", "--command", "setsid nc -d -l 5000 > /tmp/got 2>&1 &")
     assert server.code == 0, server.err
-    client = invoke("shell", "client", "--command", "until echo hello | nc -q 0 server 5000; do sleep 0.1; done")
+    client = invoke("shell", "client", "--command", "until echo hello | nc -N server 5000; do sleep 0.1; done")
     assert client.code == 0, client.err
     got = invoke("shell", "server", "--command", "cat /tmp/got")
     assert got.out.strip() == "hello"
@@ -42,6 +46,26 @@ def test_by_hand(lab: str, invoke: Invoke, engine: docker.DockerClient, tmp_path
     assert engine.api.containers(all=True, filters={"label": f"{RUN_LABEL}={lab}"}) == []
     assert (tmp_path / "runs/connect-send-close/latest").resolve().name.endswith(lab)
     assert invoke("down").code == 2
+
+
+@pytest.mark.usefixtures("lab")
+def test_shell_on_a_terminal(tmp_path: Path) -> None:
+    """On a terminal `shell` is a real one: what is typed is run, the size is known, leaving it gives the terminal back."""
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (33, 99))
+    before = termios.tcgetattr(slave)
+    with subprocess.Popen(
+        command("shell", "client", "--runs", str(tmp_path)), cwd=ROOT, stdin=slave, stdout=slave, stderr=slave
+    ) as shell:
+        os.write(master, b"stty size; echo $((6 * 7)) from $(hostname); exit\n")
+        printed = b""
+        while b"42 from client" not in printed:
+            printed += os.read(master, 4096)
+        assert shell.wait(LIMIT) == 0
+    assert b"33 99" in printed
+    assert termios.tcgetattr(slave) == before
+    os.close(master)
+    os.close(slave)
 
 
 def _inspected(engine: docker.DockerClient, lab: str) -> dict[str, Any]:

@@ -23,6 +23,9 @@ from .conftest import LIMIT, ROOT, Invoke, command
 
 Scenario = Callable[..., str]
 
+ENGINE = "/var/run/docker.sock"
+at_default_socket = pytest.mark.skipif(not Path(ENGINE).exists(), reason="the engine is not at its default socket")
+
 HANGS = """
 summary: The client waits for ever
 timeout: {timeout}
@@ -314,12 +317,10 @@ def test_disk_full(invoke: Invoke, tmp_path: Path) -> None:
 class Forwarder(threading.Thread):
     """A way to the engine that can be cut."""
 
-    def __init__(self, path: Path, target: str) -> None:
+    def __init__(self, listener: socket.socket) -> None:
         super().__init__(daemon=True)
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(path))
+        self.listener = listener
         self.listener.listen(64)
-        self.target = target
         self.open: list[socket.socket] = []
         self.copiers: list[threading.Thread] = []
 
@@ -330,7 +331,7 @@ class Forwarder(threading.Thread):
             except OSError:
                 return
             far = socket.socket(socket.AF_UNIX)
-            far.connect(self.target)
+            far.connect(ENGINE)
             self.open += [near, far]
             for source, sink in ((near, far), (far, near)):
                 self.copiers.append(threading.Thread(target=self._copy, args=(source, sink), daemon=True))
@@ -354,11 +355,13 @@ class Forwarder(threading.Thread):
             end.close()
 
 
-@pytest.mark.skipif(not Path("/var/run/docker.sock").exists(), reason="the engine is not at its default socket")
+@at_default_socket
 def test_engine_goes_away(engine: docker.DockerClient, scenario: Scenario, tmp_path: Path, invoke: Invoke) -> None:
     """The connection to the engine breaks in mid-run: exit 3, said so, captures kept; the lab ends without a runner."""
     address = tmp_path / "engine.sock"
-    forwarder = Forwarder(address, "/var/run/docker.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(address))
+    forwarder = Forwarder(listener)
     forwarder.start()
     with subprocess.Popen(
         command("run", scenario(HANGS.format(timeout="10m")), "--runs", str(tmp_path)),
@@ -379,3 +382,14 @@ def test_engine_goes_away(engine: docker.DockerClient, scenario: Scenario, tmp_p
     _wait(lambda: engine.api.containers(filters=only) == [])  # agents end by themselves when nobody listens
     assert invoke("clean").code == 0
     assert _of_run(engine, run_id) == []
+
+
+@at_default_socket
+def test_engine_over_tcp(invoke: Invoke) -> None:
+    """A DOCKER_HOST that is a TCP address works as well: nothing depends on the engine's machine being this one."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    forwarder = Forwarder(listener)
+    forwarder.start()
+    done = invoke("run", "echo", env={"DOCKER_HOST": f"tcp://127.0.0.1:{listener.getsockname()[1]}"})
+    forwarder.cut()
+    assert done.code == 0, done.out + done.err

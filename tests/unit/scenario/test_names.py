@@ -7,7 +7,7 @@ from pathlib import Path
 
 from testbed.scenario import names
 
-ACTOR = (Path(__file__).parents[3] / "compose" / "tools" / "actor.c").read_text(encoding="utf-8")
+ACTOR = (Path(__file__).parents[3] / "compose" / "tools" / "actor_names.h").read_text(encoding="utf-8")
 
 
 def test_options_and_their_kinds() -> None:
