@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 import sys
 import termios
+import time
 import tty
 from collections.abc import Iterator
 from types import FrameType
@@ -21,6 +21,8 @@ from testbed.lab.engine import PROBE_ENVIRONMENT, TOOLS_DIRECTORY
 from testbed.lab.identity import ROLE_LABEL, RUN_LABEL
 from testbed.model import Host
 
+RESIZE_TRIES = 50
+"""The engine refuses a size until the process runs, which it does not announce."""
 SHELL = ("sh", "-c", "command -v bash >/dev/null && exec bash; exec sh")
 
 
@@ -50,14 +52,20 @@ def shell(client: docker.DockerClient, run_id: str, host: Host, argv: tuple[str,
         stream = getattr(attached, "_sock", attached)
         stream.settimeout(None)
 
-    def resize(_signal: int = 0, _frame: FrameType | None = None) -> None:
-        size = shutil.get_terminal_size()
-        with contextlib.suppress(docker.errors.APIError):  # it may have ended already
+    def resize(_signal: int = 0, _frame: FrameType | None = None) -> bool:
+        size = os.get_terminal_size(sys.stdin.fileno())
+        try:
             api.exec_resize(made, height=size.lines, width=size.columns)
+        except docker.errors.APIError:  # not started yet, or over
+            return False
+        return True
 
     with _raw_terminal() if on_terminal else contextlib.nullcontext():
         if on_terminal:
-            resize()
+            for _ in range(RESIZE_TRIES):
+                if resize():
+                    break
+                time.sleep(0.02)
             signal.signal(signal.SIGWINCH, resize)
         _copy(stream)
     with translate("ask how the shell ended"):
@@ -68,7 +76,7 @@ def shell(client: docker.DockerClient, run_id: str, host: Host, argv: tuple[str,
 def _raw_terminal() -> Iterator[None]:
     before = termios.tcgetattr(sys.stdin)
     try:
-        tty.setraw(sys.stdin)
+        tty.setraw(sys.stdin, termios.TCSADRAIN)  # what was typed ahead is not thrown away
         yield
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)

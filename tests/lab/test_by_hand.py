@@ -50,7 +50,7 @@ def test_by_hand(lab: str, invoke: Invoke, engine: docker.DockerClient, tmp_path
 
 @pytest.mark.usefixtures("lab")
 def test_shell_on_a_terminal(tmp_path: Path) -> None:
-    """On a terminal `shell` is a real one: what is typed is run, the size is known, leaving it gives the terminal back."""
+    """On a terminal `shell` is a real one: what is typed is run, the size is known, it is left as it was."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (33, 99))
     before = termios.tcgetattr(slave)
