@@ -1,0 +1,31 @@
+"""Addresses of labs."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.lab.addresses import RANGE4, random_subnet
+
+
+@given(st.integers())
+def test_every_subnet_is_ours_and_its_addresses_fit(seed: int) -> None:
+    """Inside 198.18.0.0/15 and fd00::/8; gateway and hosts are different addresses of the subnet."""
+    subnet = random_subnet(random.Random(seed))
+    four, six = ipaddress.ip_network(subnet.network4), ipaddress.ip_network(subnet.network6)
+    assert four.subnet_of(RANGE4)  # type: ignore[arg-type]
+    assert six.subnet_of(ipaddress.ip_network("fd00::/8"))  # type: ignore[arg-type]
+    for network, gateway, hosts in ((four, subnet.gateway4, subnet.hosts4), (six, subnet.gateway6, subnet.hosts6)):
+        addresses = [ipaddress.ip_address(address) for address in (gateway, *hosts.values())]
+        assert len(set(addresses)) == 3
+        assert all(address in network for address in addresses)
+        assert network.network_address not in addresses
+
+
+def test_subnets_differ() -> None:
+    """Chance spreads over the whole range: 200 draws give more than 190 subnets."""
+    source = random.Random(1)
+    assert len({random_subnet(source).network4 for _ in range(200)}) > 190
