@@ -189,7 +189,7 @@ def expected(packets: list[Packet], fates: list[str], rng: random.Random) -> tup
 @given(st.data())
 def test_the_join_names_exactly_what_was_done(data: st.DataObject) -> None:
     """Lose, duplicate, delay, reorder or alter any packets of a random flow: each is found as what it is."""
-    rng = random.Random(data.draw(st.integers(0, 2**32)))  # noqa: S311 - replayed by hypothesis
+    rng = random.Random(data.draw(st.integers(0, 2**32)))
     v6 = data.draw(st.booleans())
     packets = conversation(rng, data.draw(st.integers(3, 40)), v6=v6)
     fates = data.draw(st.lists(FATES, min_size=len(packets), max_size=len(packets)))
