@@ -37,7 +37,7 @@ class Short(Frozen):
             raise ValueError(f"{shown(value)} stands where nothing or a mapping belongs")
         if value is None:
             raise ValueError("a value is missing here")
-        return {cls.short: value}
+        return {cls.model_fields[cls.short].alias or cls.short: value}
 
 
 def _given(value: T) -> T:

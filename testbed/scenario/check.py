@@ -11,7 +11,9 @@ from typing import NamedTuple
 from testbed.model import HOSTS, Host, peer_of
 from testbed.scenario import steps as s
 from testbed.scenario.base import nearest
+from testbed.scenario.check_link import check_link
 from testbed.scenario.expect import AnyExpectation, CallExpectation, LedgerExpectation
+from testbed.scenario.link import Link
 from testbed.scenario.model import HostSpec, Observe, Server
 from testbed.scenario.options import option_value
 from testbed.scenario.sockets import follow
@@ -27,15 +29,21 @@ class Finding(NamedTuple):
 
 
 def check(
-    hosts: Mapping[Host, HostSpec], observe: Observe | None, expect: Mapping[int, AnyExpectation], timeout: float
+    hosts: Mapping[Host, HostSpec],
+    observe: Observe | None,
+    expect: Mapping[int, AnyExpectation],
+    timeout: float,
+    link: Link | None,
 ) -> Iterator[Finding]:
-    """Yield all findings. A host or an expectation that is not valid by itself is absent and not looked at."""
+    """Yield all findings. A host, a link or an expectation that is not valid by itself is absent and not looked at."""
     for host, spec in hosts.items():
         yield from _host(host, spec, observe)
         yield from _steps(host, spec.steps or (), timeout)
     if len(hosts) == len(HOSTS):
         yield from _barriers(hosts)
         yield from _connects(hosts)
+    if link is not None:
+        yield from (Finding(*problem) for problem in check_link(link, hosts))
     if observe:
         for index, expectation in expect.items():
             yield from _observed(index, expectation, observe)

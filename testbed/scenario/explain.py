@@ -10,10 +10,18 @@ from pydantic_core import ErrorDetails
 from testbed.scenario.base import nearest, shown
 from testbed.scenario.check import Finding
 from testbed.scenario.expect import EXPECTATIONS
+from testbed.scenario.link import FAULT_ITEMS
 from testbed.scenario.model import ScenarioFile
 from testbed.scenario.steps import BESIDE, STEPS, Step
 
-_TAGGED: dict[str, type[BaseModel]] = {f"<{key}>": model for key, model in (*STEPS.items(), *EXPECTATIONS.items())}
+_TAGGED: dict[str, type[BaseModel]] = {
+    f"<{key}>": model for key, model in (*STEPS.items(), *EXPECTATIONS.items(), *FAULT_ITEMS.items())
+}
+_SECTIONS: dict[str, tuple[tuple[str, ...], str]] = {
+    "steps": (tuple(STEPS), "step"),
+    "expect": (tuple(EXPECTATIONS), "expectation"),
+    "faults": (tuple(FAULT_ITEMS), "fault"),
+}
 _NEEDED = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
@@ -22,7 +30,11 @@ _NEEDED = {
     "int_type": "a whole number",
     "bool_type": "true or false",
 }
-_EXAMPLES = {"steps": 'for instance {connect: "server:10011"}', "expect": "for instance {exit: {client: 0}}"}
+_EXAMPLES = {
+    "steps": 'for instance {connect: "server:10011"}',
+    "expect": "for instance {exit: {client: 0}}",
+    "faults": "for instance {drop: {from: client, of: syn}}",
+}
 
 
 def explain(error: ValidationError) -> list[Finding]:
@@ -96,14 +108,14 @@ def _finding(details: ErrorDetails, path: tuple[str | int, ...], *, key: bool) -
 def _untagged(path: tuple[str | int, ...], value: object) -> Finding:
     """Explain a step or an expectation that does not name exactly one kind."""
     section = next(part for part in reversed(path) if isinstance(part, str))
-    known, what = (tuple(STEPS), "step") if section == "steps" else (tuple(EXPECTATIONS), "expectation")
+    known, what = _SECTIONS[section]
     if not isinstance(value, dict):
         word, article = str(value), "an" if what == "expectation" else "a"
         hint = f"{word}:" if word in known else _EXAMPLES[section]
         return Finding(path, f"{article} {what} is a mapping, not {shown(value)}", f"write {hint}")
     named = [key for key in value if key in known]
     if len(named) > 1:
-        return Finding((*path, named[1]), f"`{named[0]}` and `{named[1]}` are two steps", "one to an item", key=True)
+        return Finding((*path, named[1]), f"`{named[0]}` and `{named[1]}` are two {what}s", "one to an item", key=True)
     other = next((key for key in value if key not in BESIDE), None)
     if other is None:
         return Finding(path, f"the {what} is not named", _EXAMPLES[section])

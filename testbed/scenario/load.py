@@ -14,6 +14,7 @@ from testbed.model import Host
 from testbed.scenario.check import Finding, check
 from testbed.scenario.expect import AnyExpectation
 from testbed.scenario.explain import explain
+from testbed.scenario.link import Link
 from testbed.scenario.model import Client, HostSpec, Observe, Scenario, ScenarioFile, Server
 from testbed.scenario.source import Mark, Node, Problem, Source, decode, read
 
@@ -65,7 +66,7 @@ def parse(data: bytes, *, name: str, path: Path, shown: str) -> Scenario:
         findings += _check_valid_parts(plain, {str(finding.path[0]) for finding in findings if finding.path})
     else:
         hosts: dict[Host, HostSpec] = {"client": scenario.client, "server": scenario.server}
-        findings += check(hosts, scenario.observe, dict(enumerate(scenario.expect)), scenario.timeout)
+        findings += check(hosts, scenario.observe, dict(enumerate(scenario.expect)), scenario.timeout, scenario.link)
     problems += _placed(root, findings)
     if problems or scenario is None:
         raise ScenarioError(source.report(problems))
@@ -87,7 +88,8 @@ def _check_valid_parts(plain: dict[str, Any], bad: set[str]) -> Iterator[Finding
     if "expect" not in bad:
         expect = TypeAdapter(tuple[AnyExpectation, ...]).validate_python(plain.get("expect", []))
     timeout = ScenarioFile.model_fields["timeout"].default
-    return check(hosts, observe, dict(enumerate(expect)), timeout)
+    link = None if "link" in bad else Link.model_validate(plain.get("link", {}))
+    return check(hosts, observe, dict(enumerate(expect)), timeout, link)
 
 
 def _placed(root: Node, findings: list[Finding]) -> Iterator[Problem]:

@@ -11,8 +11,9 @@ from pydantic import Field, StrictBool, model_validator
 from testbed.model import Host
 from testbed.scenario.base import Frozen, Opt
 from testbed.scenario.expect import AnyExpectation
+from testbed.scenario.link import Link
 from testbed.scenario.sockets import follow
-from testbed.scenario.steps import AnyStep, Bind, Listen
+from testbed.scenario.steps import AnyStep, Bind, LinkChange, Listen
 from testbed.scenario.values import (
     Image,
     Line,
@@ -110,6 +111,8 @@ class ScenarioFile(Frozen):
     """What the patterns of `size` are made from."""
     offloads: StrictBool = False
     """Leave the interfaces' offloads (GSO, TSO, GRO) on; captures then show segments larger than the MTU."""
+    link: Link = Link.model_construct()
+    """What joins the hosts: direct, routed, or what it does to packets: {delay: 5ms}."""
     server: Server
     """The host that is started first."""
     client: Client
@@ -135,3 +138,9 @@ class Scenario(ScenarioFile):
     def hosts(self) -> Mapping[Host, HostSpec]:
         """Both hosts by name."""
         return {"client": self.client, "server": self.server}
+
+    @property
+    def routed(self) -> bool:
+        """Whether a link host stands between the hosts: it impairs, or some step makes it do so later."""
+        steps = (step for host in self.hosts.values() for step in host.steps or ())
+        return self.link.routed or any(isinstance(step, LinkChange) for step in steps)

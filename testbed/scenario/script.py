@@ -12,6 +12,9 @@ from testbed.scenario.options import option_value
 from testbed.scenario.sockets import Use, follow
 from testbed.scenario.values import Endpoint
 
+CHANGE = "link."
+"""What the name of a barrier begins with at which the runner changes the link; the step's index follows. No name that
+a scenario can give has a dot."""
 HOWS = {"read": "rd", "write": "wr", "both": "rdwr"}
 
 
@@ -27,7 +30,7 @@ def actor_script(
     lines = []
     # Which host these steps belong to matters only to the checks, which were made on loading.
     for index, step, use, _ in follow(steps, "client"):
-        lines += [f"{index} {line}" for line in compiler.lines(step, use)]
+        lines += [f"{index} {line}" for line in compiler.lines(index, step, use)]
     return "\n".join([*lines, "end", ""])
 
 
@@ -35,7 +38,7 @@ class _Compiler:
     def __init__(self, family: str, addresses: Mapping[Host, str], seed: int) -> None:
         self.family, self.addresses, self.seed = family, addresses, seed
 
-    def lines(self, step: s.Step, use: Use) -> Iterator[str]:
+    def lines(self, index: int, step: s.Step, use: Use) -> Iterator[str]:
         """Yield the calls of one step."""
         wanted = f" expect={step.error}" if isinstance(step, s.CallStep) and step.error else ""
         match step:
@@ -55,6 +58,8 @@ class _Compiler:
                 yield f"sleep ms={step.sleep}"
             case s.Barrier():
                 yield f"barrier name={step.barrier}"
+            case s.LinkChange():
+                yield f"barrier name={CHANGE}{index}"
             case s.Socket():
                 kind = "stream" if step.socket.type == "tcp" else "dgram"
                 nonblock = " nonblock=1" if step.socket.nonblocking else ""

@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, StrictBool, Tag, model_validator
 
 from testbed.scenario.base import Frozen, Opt, Short
 from testbed.scenario.expect import Data, Payload
+from testbed.scenario.link import Change
 from testbed.scenario.values import (
     Duration,
     ExpectedError,
@@ -304,11 +305,19 @@ class Barrier(Step):
     """The barrier's name, once in each host's steps."""
 
 
+class LinkChange(Step):
+    """Changes what the link does to packets, from here on."""
+
+    key = "link"
+    link: Change
+    """Impairments; those that are not named stay."""
+
+
 STEPS: dict[str, type[Step]] = {
     model.key: model
     for model in (
         *(Socket, Setsockopt, Getsockopt, Bind, Listen, Accept, Connect, Send, Sendmsg, Recv, RecvExact, RecvAll),
-        *(OnReadable, Shutdown, Close, Sleep, Barrier),
+        *(OnReadable, Shutdown, Close, Sleep, Barrier, LinkChange),
     )
 }
 BESIDE = ("on", "as", "error")
@@ -342,6 +351,7 @@ AnyStep = Annotated[
     | Annotated[Shutdown, Tag("<shutdown>")]
     | Annotated[Close, Tag("<close>")]
     | Annotated[Sleep, Tag("<sleep>")]
-    | Annotated[Barrier, Tag("<barrier>")],
+    | Annotated[Barrier, Tag("<barrier>")]
+    | Annotated[LinkChange, Tag("<link>")],
     Discriminator(kind_of),
 ]

@@ -1,0 +1,58 @@
+"""What can be known to be wrong with a link before a run, beyond the form of each value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from testbed.model import Host
+from testbed.scenario import steps as s
+from testbed.scenario.base import nearest
+from testbed.scenario.link import Fault, ForgeIt, Link
+from testbed.scenario.model import HostSpec
+
+Problem = tuple[tuple[str | int, ...], str, str]
+"""Where in the file's tree, what, and a hint."""
+
+
+def check_link(link: Link, hosts: Mapping[Host, HostSpec]) -> Iterator[Problem]:
+    """Yield the problems; ``hosts`` are those that are valid by themselves."""
+    yield from _conflicts(link.exact)
+    if len(hosts) == 2:  # else a barrier may be missing only because its host has mistakes
+        yield from _barriers(link.exact, hosts)
+    if link.topology == "direct":
+        for host, spec in hosts.items():
+            for index, step in enumerate(spec.steps or ()):
+                if isinstance(step, s.LinkChange):
+                    yield (host, "steps", index, "link"), "a direct link cannot change", "leave `topology: direct` out"
+
+
+def _conflicts(faults: tuple[Fault, ...]) -> Iterator[Problem]:
+    """Two faults that mean the same packet cannot both happen if one loses it, or if both do the same."""
+    for later, fault in enumerate(faults):
+        for earlier, other in enumerate(faults[:later]):
+            if isinstance(fault, ForgeIt) or isinstance(other, ForgeIt) or not _same_packets(fault, other):
+                continue
+            if fault.key == other.key or "drop" in (fault.key, other.key):
+                message = f"this means a packet that fault {earlier + 1} means as well (`{other.key}`)"
+                yield ("link", "faults", later, fault.key), message, "count on with nth, or keep one of them"
+
+
+def _same_packets(one: Fault, other: Fault) -> bool:
+    chosen = ("sender", "of", "flags", "payload", "bytes", "after", "until")
+    if any(getattr(one, name) != getattr(other, name) for name in chosen):
+        return False  # they may still meet the same packet; what they have in common is then up to the traffic
+    first, second = sorted((one, other), key=lambda fault: fault.nth)
+    return first.count == 0 or second.nth < first.nth + first.count
+
+
+def _barriers(faults: tuple[Fault, ...], hosts: Mapping[Host, HostSpec]) -> Iterator[Problem]:
+    order = tuple(step.barrier for step in hosts["client"].steps or () if isinstance(step, s.Barrier))
+    for index, fault in enumerate(faults):
+        for key in ("after", "until"):
+            name = getattr(fault, key)
+            if name is not None and name not in order:
+                message = f"the hosts have no barrier `{name}`{nearest(name, order)}"
+                yield ("link", "faults", index, fault.key, key), message, "it names a `barrier` of both hosts' steps"
+        if fault.after in order and fault.until in order and order.index(fault.after) >= order.index(fault.until):
+            message = f"the barrier `{fault.until}` does not come after `{fault.after}`"
+            yield ("link", "faults", index, fault.key, "until"), message, "nothing lies between them"
