@@ -23,7 +23,7 @@ from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
 from testbed.lab.identity import is_alive, owner
 from testbed.lab.session import Session
 from testbed.model import Analysis, Host
-from testbed.run import lab_spec, write_artefacts
+from testbed.run import lab_spec, plan_of, write_artefacts
 from testbed.rundir import RUNS, RunDirectory
 from testbed.scenario.load import load
 
@@ -115,7 +115,7 @@ def _keep(scenario_path: Path, root: Path) -> None:
     note = root / RUNS / ".labs" / f"{spec.run_id}.json"
     with DockerEngine(connect(), progress) as engine:
         live = engine.bring_up(spec)
-        session = Session(live, directory.path, progress)
+        session = Session(live, directory.path, progress, plan=plan_of(scenario, live))
         session.start_taps(offloads=scenario.offloads)
         lab = KeptLab(spec.run_id, scenario.name, str(directory.path), owner(), os.getpid(), {**live.addresses})
         note.parent.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,7 @@ from testbed.rundir import MANIFEST, RunDirectory
 
 if TYPE_CHECKING:
     from testbed.lab.docker_engine import DockerEngine
+    from testbed.scenario.link_plan import LinkPlan
     from testbed.scenario.model import Scenario
 
 AFTER_THE_LAB = (
@@ -80,7 +81,17 @@ def lab_spec(scenario: Scenario) -> LabSpec:
             for host, described in scenario.hosts.items()
         },
         ip=scenario.ip,
+        routed=scenario.routed,
     )
+
+
+def plan_of(scenario: Scenario, live: LiveLab) -> LinkPlan | None:
+    """Return what the link host of a lab that is up shall do; None without one."""
+    if live.link is None:
+        return None
+    from testbed.scenario.link_plan import link_plan
+
+    return link_plan(scenario, live.addresses, live.link.addresses)
 
 
 def _through_lab(
@@ -100,7 +111,7 @@ def _through_lab(
     try:
         directory.write_text(SCENARIO_COPY, scenario.source)
         live = engine.bring_up(spec)
-        session = Session(live, directory.path, progress)
+        session = Session(live, directory.path, progress, plan=plan_of(scenario, live))
         session.start_taps(offloads=scenario.offloads)
         session.run(program_specs(scenario, live.addresses), scenario.timeout)
         session.settle()

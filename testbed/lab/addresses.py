@@ -18,7 +18,7 @@ PREFIX4 = 28
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """One link's addresses: networks as text, and each host's address in both families."""
+    """One network's addresses: networks as text, and those of each host and of the link host in both families."""
 
     network4: str
     network6: str
@@ -26,10 +26,15 @@ class Subnet:
     gateway6: str
     hosts4: dict[Host, str]
     hosts6: dict[Host, str]
+    link4: str
+    link6: str
+
+    def __hash__(self) -> int:
+        return hash(self.network4)
 
 
 def random_subnet(source: random.Random) -> Subnet:
-    """Choose a subnet. The first address is the bridge's (unused by us), then client and server."""
+    """Choose a subnet. The first address is the bridge's (unused by us), then client, server and link host."""
     slots = 1 << (PREFIX4 - RANGE4.prefixlen)
     base4 = int(RANGE4.network_address) + source.randrange(slots) * (1 << (32 - PREFIX4))
     network4 = ipaddress.IPv4Network((base4, PREFIX4))
@@ -41,4 +46,6 @@ def random_subnet(source: random.Random) -> Subnet:
         str(network6[1]),
         {"client": str(network4[2]), "server": str(network4[3])},
         {"client": str(network6[2]), "server": str(network6[3])},
+        str(network4[4]),
+        str(network6[4]),
     )

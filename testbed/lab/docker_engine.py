@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -14,15 +13,14 @@ import docker.types
 
 from testbed.errors import EngineError
 from testbed.lab import images
-from testbed.lab.addresses import RANGE4, Subnet, random_subnet
 from testbed.lab.agent import Agent
 from testbed.lab.docker_channel import DockerChannel
 from testbed.lab.docker_errors import translate
-from testbed.lab.engine import INTERFACE, LOG_DIRECTORY, TOOLS_DIRECTORY, HostSpec, LabSpec, LiveLab, Progress
+from testbed.lab.docker_network import Networks, make_networks, remove_network
+from testbed.lab.engine import LOG_DIRECTORY, TOOLS_DIRECTORY, HostSpec, LabSpec, LinkHost, LiveLab, Progress
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner
 from testbed.model import HOSTS, Host
 
-SUBNET_TRIES = 16
 TAP_CAPABILITIES = ("NET_ADMIN", "NET_RAW")
 SECURITY = ("no-new-privileges",)
 AGENT_COMMAND = (f"{TOOLS_DIRECTORY}/agent",)
@@ -31,11 +29,7 @@ HOST_TMPFS = {
     "/run": "mode=0755",
     LOG_DIRECTORY: "mode=1777,size=1g",
 }
-NETWORK_OPTIONS = {
-    # No address of the engine's machine on the link: nothing there to reach, nothing that answers.
-    "com.docker.network.bridge.inhibit_ipv4": "true",
-    "com.docker.network.bridge.enable_ip_masquerade": "false",
-}
+LINK_SYSCTLS = {"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.rp_filter": "0"}
 
 
 def common_settings(tools_volume: str) -> dict[str, Any]:
@@ -74,6 +68,19 @@ def tap_settings(tools_volume: str, host_container: str) -> dict[str, Any]:
     }
 
 
+def link_settings(tools_volume: str, network: str, ip: int) -> dict[str, Any]:
+    """Return the link host's settings: it forwards; the link program needs NFQUEUE and a raw socket."""
+    return {
+        **common_settings(tools_volume),
+        "network_mode": network,
+        "read_only": True,
+        "tmpfs": {"/run": "mode=0755"},  # xtables' lock
+        "cap_add": list(TAP_CAPABILITIES),
+        "sysctls": LINK_SYSCTLS if ip == 4 else {**LINK_SYSCTLS, "net.ipv6.conf.all.forwarding": "1"},
+        "dns": ["127.0.0.1"],
+    }
+
+
 class DockerEngine:
     """One lab on a Docker Engine. Leaving the context removes all that it made."""
 
@@ -85,7 +92,7 @@ class DockerEngine:
         self._progress = progress
         self._labels: dict[str, str] = {}
         self._containers: dict[str, str] = {}
-        self._network: str | None = None
+        self._networks: list[str] = []
         self._agents: list[Agent] = []
 
     def __enter__(self) -> Self:
@@ -97,35 +104,35 @@ class DockerEngine:
         self.take_down()
 
     def bring_up(self, spec: LabSpec) -> LiveLab:
-        """Make network, hosts and taps, everything in parallel that can be."""
+        """Make networks, hosts, taps and link host, everything in parallel that can be."""
         self._labels = {RUN_LABEL: spec.run_id, OWNER_LABEL: owner()}
         with ThreadPoolExecutor(8) as pool:
-            network = pool.submit(self._make_network, spec)
-            wanted = [*{host.image for host in spec.hosts.values()}, "tools", "tap"]
+            pending = pool.submit(make_networks, self._api, spec, self._labels, self._networks)
+            wanted = [*{host.image for host in spec.hosts.values()}, "tools", "tap", *(["link"] if spec.routed else [])]
             image_ids = images.ensure(self._client, wanted, self._progress)
             volume = images.ensure_tools_volume(self._client, image_ids["tools"], self._progress)
-            name, subnet = network.result()
+            networks = pending.result()
             self._progress("starting two hosts and two taps")
-            pairs = {
-                host: pool.submit(self._start_pair, host, spec, image_ids, volume, name, subnet, pool) for host in HOSTS
-            }
+            pairs = {host: pool.submit(self._start_pair, host, spec, image_ids, volume, networks, pool) for host in HOSTS}
+            link = pool.submit(self._start_link, spec, image_ids["link"], volume, networks) if spec.routed else None
             version = pool.submit(self._version)
             agents = {host: pair.result() for host, pair in pairs.items()}
         return LiveLab(
             hosts={host: pair[0] for host, pair in agents.items()},
             taps={host: pair[1] for host, pair in agents.items()},
-            addresses=subnet.hosts4 if spec.ip == 4 else subnet.hosts6,
-            routes={host: _routes(spec, subnet, host) for host in HOSTS},
+            addresses=networks.addresses,
+            routes={host: networks.routes(host, spec.hosts[host].congestion_control) for host in HOSTS},
+            link=link.result() if link else None,
             manifest={
                 "engine": {"name": self.name, **version.result()},
                 "images": {image: image_ids[image] for image in sorted(image_ids)},
-                "subnet": subnet.network4 if spec.ip == 4 else subnet.network6,
+                "subnet": networks.text,
                 "containers": dict(self._containers),
             },
         )
 
     def take_down(self) -> None:
-        """Remove containers, then the network. A part that is gone already is fine."""
+        """Remove containers, then the networks. A part that is gone already is fine."""
         for agent in self._agents:
             agent.close()
         self._agents.clear()
@@ -138,12 +145,12 @@ class DockerEngine:
                 except EngineError as error:
                     problems.append(error.what)
         self._containers.clear()
-        if self._network is not None:
+        for network in self._networks:
             try:
-                self._remove_network(self._network)
+                remove_network(self._api, network)
             except EngineError as error:
                 problems.append(error.what)
-            self._network = None
+        self._networks.clear()
         if problems:
             raise EngineError("; ".join(problems), hint="`invoke clean` removes what is left, once the engine answers")
 
@@ -175,50 +182,18 @@ class DockerEngine:
             "architecture": version.get("Arch", ""),
         }
 
-    def _make_network(self, spec: LabSpec) -> tuple[str, Subnet]:
-        source = random.SystemRandom()
-        name = f"bothends-{spec.run_id}"
-        refusal = ""
-        for _ in range(SUBNET_TRIES):
-            subnet = random_subnet(source)
-            pools = [docker.types.IPAMPool(subnet=subnet.network4, gateway=subnet.gateway4)]
-            if spec.ip == 6:
-                pools.append(docker.types.IPAMPool(subnet=subnet.network6, gateway=subnet.gateway6))
-            try:
-                with translate("make the lab's network"):
-                    self._network = self._api.create_network(
-                        name,
-                        driver="bridge",
-                        ipam=docker.types.IPAMConfig(pool_configs=pools),
-                        internal=True,
-                        enable_ipv6=spec.ip == 6,
-                        options=NETWORK_OPTIONS,
-                        labels=self._labels,
-                    )["Id"]
-            except EngineError as error:
-                if "overlap" not in error.what:
-                    raise
-                refusal = error.what
-            else:
-                return name, subnet
-        raise EngineError(
-            f"no free subnet for a lab: {SUBNET_TRIES} of {RANGE4} chosen at random are all taken",
-            last_output=refusal,
-            hint="`invoke clean` removes networks of runs that are gone; `docker network ls` shows the others",
-        )
-
     def _start_pair(
         self,
         host: Host,
         spec: LabSpec,
         image_ids: Mapping[str, str],
         volume: str,
-        network: str,
-        subnet: Subnet,
+        networks: Networks,
         pool: ThreadPoolExecutor,
     ) -> tuple[Agent, Agent]:
         host_spec = spec.hosts[host]
-        addresses = subnet.hosts4 if spec.ip == 4 else subnet.hosts6
+        network = networks.of[host]
+        subnet = network.subnet
         endpoint = self._api.create_endpoint_config(
             ipv4_address=subnet.hosts4[host], ipv6_address=subnet.hosts6[host] if spec.ip == 6 else None
         )
@@ -226,8 +201,8 @@ class DockerEngine:
             spec,
             host,
             image_ids[host_spec.image],
-            host_settings(volume, network, host_spec, addresses),
-            networking_config={"EndpointsConfig": {network: endpoint}},
+            host_settings(volume, network.name, host_spec, networks.addresses),
+            networking_config={"EndpointsConfig": {network.name: endpoint}},
             hostname=host,
         )
         # The engine makes the tap while it starts the host; the tap can start only in a network namespace that lives.
@@ -237,6 +212,28 @@ class DockerEngine:
         host_agent.hello()
         tap_agent.hello()
         return host_agent, tap_agent
+
+    def _start_link(self, spec: LabSpec, image: str, volume: str, networks: Networks) -> LinkHost:
+        """Start the link host on both networks. The engine takes one when it makes a container, and more before it."""
+
+        def endpoint(host: Host) -> dict[str, str | None]:
+            subnet = networks.of[host].subnet
+            return {"ipv4_address": subnet.link4, "ipv6_address": subnet.link6 if spec.ip == 6 else None}
+
+        first, second = (networks.of[host] for host in HOSTS)
+        container = self._create(
+            spec,
+            "link",
+            image,
+            link_settings(volume, first.name, spec.ip),
+            networking_config={"EndpointsConfig": {first.name: self._api.create_endpoint_config(**endpoint("client"))}},
+            hostname="link",
+        )
+        with translate("join the link host to the server's network"):
+            self._api.connect_container_to_network(container, second.id, **endpoint("server"))
+        agent = self._start(container, "link host")
+        agent.hello()
+        return LinkHost(agent, networks.link)
 
     def _create(self, spec: LabSpec, role: str, image: str, settings: dict[str, Any], **more: Any) -> str:  # noqa: ANN401 - the SDK's own keywords
         with translate(f"create the {role} container"):
@@ -268,24 +265,6 @@ class DockerEngine:
         except EngineError as error:
             if not isinstance(error.__cause__, docker.errors.NotFound):
                 raise
-
-    def _remove_network(self, network: str) -> None:
-        try:
-            with translate("remove the lab's network"):
-                self._api.remove_network(network)
-        except EngineError as error:
-            if not isinstance(error.__cause__, docker.errors.NotFound):
-                raise
-
-
-def _routes(spec: LabSpec, subnet: Subnet, host: Host) -> dict[int, list[str]]:
-    """Name the congestion control on the link's own route; with IPv6 the bridge has an address, which is shut off."""
-    congestion = f"congctl {spec.hosts[host].congestion_control}"
-    link4 = f"route replace {subnet.network4} dev {INTERFACE} proto kernel scope link src {subnet.hosts4[host]}"
-    if spec.ip == 4:
-        return {4: [f"{link4} {congestion}"]}
-    link6 = f"route replace {subnet.network6} dev {INTERFACE} proto kernel metric 256"
-    return {4: [], 6: [f"{link6} {congestion}", f"route replace unreachable {subnet.gateway6}"]}
 
 
 def connect() -> docker.DockerClient:

@@ -33,11 +33,27 @@ class HostSpec:
 
 @dataclass(frozen=True, slots=True)
 class LabSpec:
-    """What an engine is asked for. ``ip`` is 4 or 6: the family of :attr:`LiveLab.addresses`."""
+    """What an engine is asked for. ``ip`` is 4 or 6: the family of :attr:`LiveLab.addresses`.
+
+    ``routed``: each host on a network of its own, and a link host on both that forwards.
+    """
 
     run_id: str
     hosts: Mapping[Host, HostSpec]
     ip: int
+    routed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkHost:
+    """The host between the hosts: its agent, and its addresses on each host's network. It forwards, and no more.
+
+    It has NET_ADMIN and NET_RAW in its network namespace, the programs ``link``, ``iptables``, ``ip`` and ``ethtool``,
+    and no default route that matters: nothing is meant for outside.
+    """
+
+    agent: Agent
+    addresses: Mapping[Host, str]
 
 
 @dataclass(slots=True)
@@ -49,6 +65,8 @@ class LiveLab:
     addresses: dict[Host, str]
     routes: dict[Host, dict[int, list[str]]]
     """The routes that each host shall have besides none, as lines for `ip -batch`, by IP version."""
+    link: LinkHost | None = None
+    """There is one where :attr:`LabSpec.routed` asked for it."""
     manifest: dict[str, Any] = field(default_factory=dict)
 
 

@@ -67,6 +67,7 @@ DEFINITIONS: Mapping[str, Definition] = {
         Definition("tools"),
         Definition("host"),
         Definition("tap"),
+        Definition("link"),
         Definition("own-program"),
         Definition("curl"),
         # www-data is 33 on every Debian. A mode alone would not do: runc gives the mount the directory's own mode.

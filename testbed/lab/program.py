@@ -49,11 +49,12 @@ class ProgramSpec:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a program did: an actor's event, or its end (``actor`` None)."""
+    """What a program did: an actor's event, or its end (``actor`` None). ``link_died``: it was not a host's program."""
 
     host: Host
     actor: ActorEvent | None = None
     problem: str = ""
+    link_died: bool = False
 
 
 class RunningProgram:

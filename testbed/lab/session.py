@@ -19,10 +19,13 @@ from testbed.errors import LabError, UsageError
 from testbed.lab import tcp_table
 from testbed.lab.agent import Agent, AgentRefused
 from testbed.lab.engine import INTERFACE, LOG_DIRECTORY, LiveLab, Progress
+from testbed.lab.link import Link
 from testbed.lab.program import Event, ProgramSpec, Ready, RunningProgram
 from testbed.lab.tap import SENTINEL_PREFIX, Tap, parse_features
 from testbed.model import HOSTS, Host, peer_of
 from testbed.observe.actor import explain
+from testbed.scenario.link_plan import LinkPlan
+from testbed.scenario.script import CHANGE
 
 READY_POLL = 0.005
 SETTLE_POLL = 0.005
@@ -38,7 +41,7 @@ class Collected:
     """What a session leaves besides the files that it wrote: programs, call logs, and what went wrong.
 
     ``logs`` are the probe's raw files by name; ``failures`` make the run fail, ``incomplete`` inconclusive;
-    ``settled`` lists what the kernels had not finished in time.
+    ``cut_short`` says why the lab, not the programs, ended the run: then nothing that failed counts.
     """
 
     programs: list[model.Program] = field(default_factory=list)
@@ -50,12 +53,15 @@ class Collected:
     offloads: dict[Host, dict[str, str]] = field(default_factory=dict)
     tcpdump: dict[Host, str] = field(default_factory=dict)
     tap_statistics: dict[Host, dict[str, int]] = field(default_factory=dict)
+    link_totals: dict[str, int] = field(default_factory=dict)
+    cut_short: str = ""
 
 
 class Session:
     """One run in a live lab; artefacts go to ``directory`` as they arise."""
 
-    def __init__(self, live: LiveLab, directory: Path, progress: Progress) -> None:
+    def __init__(self, live: LiveLab, directory: Path, progress: Progress, *, plan: LinkPlan | None = None) -> None:
+        """Take a lab that is up; ``plan`` is what its link host, if there is one, shall do."""
         self.live = live
         self.collected = Collected()
         self._directory = directory
@@ -65,11 +71,22 @@ class Session:
         self._waiting: dict[str, set[Host]] = {}
         self._seen: dict[Host, bool] = {}
         self._taps = {host: Tap(host, agent, directory / f"{host}.pcap") for host, agent in live.taps.items()}
+        self._plan = plan
+        self._link: Link | None = None
+        if live.link is not None and plan is not None:
+            self._link = Link(live.link, plan.ip, directory, lambda: self._events.put(Event("client", link_died=True)))
 
     def start_taps(self, *, offloads: bool) -> None:
-        """Prepare and start both taps; return when both capture."""
-        with ThreadPoolExecutor(2) as pool:
+        """Prepare and start both taps and the link; return when both capture and packets pass."""
+        with ThreadPoolExecutor(3) as pool:
+            linked = pool.submit(self._start_link)
             list(pool.map(lambda tap: self._start_tap(tap, offloads=offloads), self._taps.values()))
+            linked.result()
+
+    def _start_link(self) -> None:
+        if self._link is not None and self._plan is not None:
+            self._link.prepare()
+            self._link.start(self._plan)
 
     def _start_tap(self, tap: Tap, *, offloads: bool) -> None:
         routed = tap.begin_routes(self.live.routes[tap.host])
@@ -124,7 +141,11 @@ class Session:
                     event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
                 except queue.Empty:
                     break
+                if self._changes_link(event):
+                    continue
                 kept.append(event)
+                if event.link_died:
+                    break
                 found = event.actor is not None and event.actor.event == "listening"
                 if event.actor is None:
                     break
@@ -147,10 +168,15 @@ class Session:
             except queue.Empty:
                 self._time_is_over()
                 return
+            if event.link_died:
+                self._link_died()
+                return
             if event.problem:
                 self.collected.failures.append(f"{event.host}: {event.problem}")
             elif event.actor is None:
                 deadline = self._after_end(self._programs[event.host], deadline)
+            elif self._changes_link(event):
+                continue
             elif event.actor.event == "barrier":
                 self._meet(event.host, event.actor.name or "")
             elif event.actor.failed:
@@ -192,8 +218,30 @@ class Session:
         hosts.add(host)
         if len(hosts) == len(HOSTS):
             del self._waiting[name]
+            if self._link is not None:
+                self._link.pass_barrier(name)
             for program in self._programs.values():
                 program.release(name)
+
+    def _changes_link(self, event: Event) -> bool:
+        """Carry out a step that changes the link, and let its host go on; False if the event is another."""
+        actor = event.actor
+        if actor is None or actor.event != "barrier" or not (actor.name or "").startswith(CHANGE):
+            return False
+        assert self._link is not None  # noqa: S101 - a scenario with such a step is routed
+        assert self._plan is not None  # noqa: S101 - as above
+        assert actor.step is not None  # noqa: S101 - every event of a step has its number
+        self._link.change(self._plan.changes[event.host, actor.step])
+        self._programs[event.host].release(actor.name or "")
+        return True
+
+    def _link_died(self) -> None:
+        assert self._link is not None  # noqa: S101 - it told us
+        self.collected.cut_short = str(self._link.death())
+        for program in self._programs.values():
+            program.ask_to_stop("the link died")
+        for program in self._programs.values():
+            program.stop("the link died")
 
     def _judge(self, program: RunningProgram) -> None:
         """Note a failure if a program ended otherwise than expected."""
@@ -213,7 +261,8 @@ class Session:
     def settle(self) -> None:
         """Wait until neither kernel has anything more to send by itself, up to SETTLE_LIMIT; note what is left."""
         self._progress("waiting for the connections to settle")
-        deadline = time.monotonic() + SETTLE_LIMIT
+        limit = 0.0 if self.collected.cut_short else SETTLE_LIMIT + self._patience
+        deadline = time.monotonic() + limit
         while True:
             left = {host: tcp_table.unsettled(_tcp_sockets(agent)) for host, agent in self.live.hosts.items()}
             if not any(left.values()):
@@ -223,7 +272,7 @@ class Session:
             time.sleep(SETTLE_POLL)
         for host, sockets in left.items():
             for socket in sockets:
-                self.collected.notes.append(f"{host}: not settled after {SETTLE_LIMIT:g} s: {socket}")
+                self.collected.notes.append(f"{host}: not settled after {limit:g} s: {socket}")
 
     def prove(self) -> None:
         """Send a sentinel each way and wait until both taps have both."""
@@ -238,9 +287,23 @@ class Session:
                 agent.send_sentinel(self.live.addresses[peer_of(host)], texts[host])
         except LabError as error:
             self.collected.incomplete.append(f"the sentinel could not be sent: {error.what}")
-        deadline = time.monotonic() + SENTINEL_TIMEOUT
+        deadline = time.monotonic() + (0.0 if self.collected.cut_short else SENTINEL_TIMEOUT + self._patience)
         for host, tap in self._taps.items():
             self._seen[host] = tap.wait_seen(max(0.0, deadline - time.monotonic()))
+
+    @property
+    def _patience(self) -> float:
+        return self._plan.patience if self._plan is not None else 0.0
+
+    def _end_link(self) -> None:
+        if self._link is None:
+            return
+        try:
+            self._link.stop()
+        except LabError as error:
+            self.collected.incomplete.append(str(error))
+        self.collected.incomplete += self._link.problems()
+        self.collected.link_totals = {name: n for name, n in self._link.totals.items() if isinstance(n, int)}
 
     def _end_taps(self, endings: Mapping[Host, Future[None]]) -> None:
         for host, tap in self._taps.items():
@@ -254,6 +317,7 @@ class Session:
     def collect(self) -> None:
         """End the taps, and fetch call logs and the namespaces' settings from both hosts."""
         self._progress("collecting")
+        self._end_link()
         with ThreadPoolExecutor(4) as pool:
             endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
             list(pool.map(self._collect_from, HOSTS))
@@ -273,6 +337,7 @@ class Session:
 
     def salvage(self) -> None:
         """Fetch what can still be had after the run was cut short; what cannot is left out."""
+        self._end_link()
         with ThreadPoolExecutor(2) as pool:
             endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
         for host in HOSTS:

@@ -34,6 +34,7 @@ class LinkPlan:
     """
 
     seed: int
+    ip: int
     payload: bool
     settings: Mapping[Host, Settings]
     faults: tuple[str, ...]
@@ -53,6 +54,7 @@ def link_plan(scenario: Scenario, addresses: Mapping[Host, str], link: Mapping[H
     faults = scenario.link.exact
     return LinkPlan(
         seed=scenario.seed,
+        ip=scenario.ip,
         payload=any(way.of(host).keys() & {"duplicate", "corrupt"} for way in named for host in HOSTS)
         or any(fault.payload or fault.key in ("duplicate", "truncate", "corrupt") for fault in faults),
         settings={host: settings(scenario.link.of(host)) for host in HOSTS},

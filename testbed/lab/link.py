@@ -1,0 +1,191 @@
+"""The link host at work: its queue, its program, the changes during a run, and the journal. The same on every engine.
+
+The program (compose/link) decides what becomes of each packet that the link host forwards. Its plan goes in at its
+standard input, its journal comes out at its standard output and is ``link.jsonl`` in the run directory.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from testbed.errors import LabError, LabTimeout, Unsupported
+from testbed.lab.agent import Agent, Process
+from testbed.lab.engine import LinkHost
+from testbed.model import HOSTS, Host
+from testbed.scenario.link_plan import LinkChange, LinkPlan, Settings
+
+JOURNAL = "link.jsonl"
+PROGRAM = "link"
+ANSWER_TIMEOUT = 10.0
+"""Seconds to wait for an answer that takes the program microseconds."""
+FILTERS = {4: ("iptables", "iptables-legacy"), 6: ("ip6tables", "ip6tables-legacy")}
+"""Which of the two speaks to this kernel differs: it may have been built with only one of the interfaces."""
+_EVENT = b'{"event":'
+
+
+class LinkDied(LabError):  # noqa: N818 - it is what happened
+    """The link program ended by itself: from then on no packet passed."""
+
+
+class Link:
+    """The link of one routed lab. ``on_death`` is called from another thread if its program ends by itself."""
+
+    def __init__(self, host: LinkHost, ip: int, directory: Path, on_death: Callable[[], None]) -> None:
+        self._host = host
+        self._agent: Agent = host.agent
+        self._ip = ip
+        self._path = directory / JOURNAL
+        self._on_death = on_death
+        self._settings: dict[Host, Settings] = {host: {} for host in HOSTS}
+        self._process: Process | None = None
+        self._file: BinaryIO | None = None
+        self._write_error: OSError | None = None
+        self._line = b""
+        self._stderr = b""
+        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._told_to_end = False
+        self.totals: dict[str, Any] = {}
+
+    def prepare(self) -> None:
+        """Make the kernel hand over what it forwards. Unsupported if it cannot."""
+        interfaces = self._interfaces()
+        self._agent.run(["ip", f"-{self._ip}", "route", "flush", "exact", "default"])
+        for interface in interfaces.values():
+            self._agent.run(["ethtool", "-K", interface, "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
+        refusals = []
+        for number, host in enumerate(HOSTS):
+            rule = ["-A", "FORWARD", "-i", interfaces[host], "-j", "NFQUEUE", "--queue-num", str(number)]
+            for tool in FILTERS[self._ip]:
+                try:
+                    self._agent.run([tool, *rule])
+                except LabError as error:
+                    refusals.append(f"{tool}: {(error.last_output or error.what).strip().splitlines()[-1]}")
+                else:
+                    break
+            else:
+                raise Unsupported(
+                    "this kernel has no NFQUEUE, with which the link takes packets",
+                    last_output="\n".join(refusals),
+                    hint="a kernel with CONFIG_NETFILTER_XT_TARGET_NFQUEUE; `invoke doctor` says what is there",
+                )
+
+    def _interfaces(self) -> dict[Host, str]:
+        """Return the link host's interface on each host's side, found by its address."""
+        found = {}
+        for line in self._agent.run(["ip", "-o", f"-{self._ip}", "address"]).splitlines():
+            _, name, _, address, *_ = line.split()
+            for host in HOSTS:
+                if address.partition("/")[0] == self._host.addresses[host]:
+                    found[host] = name
+        if len(found) < len(HOSTS):
+            raise LabError("the link host is not on both networks", state=f"it has {found}")
+        return found
+
+    def start(self, plan: LinkPlan) -> None:
+        """Start the program and return when packets pass."""
+        self._file = self._path.open("wb")
+        self._settings = {host: dict(plan.settings[host]) for host in HOSTS}
+        self._process = self._agent.start(
+            [PROGRAM], out=self._take, err=self._take_error, on_end=self._note_end, stdin=True
+        )
+        lines = [f"link seed={plan.seed} copy={'payload' if plan.payload else 'headers'}"]
+        lines += [f"end from={host} address={self._host.addresses[host]}" for host in HOSTS]
+        lines += [_set_line(host, self._settings[host]) for host in HOSTS]
+        lines += [f"fault {fault}" for fault in plan.faults]
+        self._ask([*lines, "start"])
+
+    def change(self, change: LinkChange) -> None:
+        """Change what happens to packets; return when it holds."""
+        for host, settings in change.settings.items():
+            self._settings[host] |= settings
+            self._ask([_set_line(host, self._settings[host])])
+        for host, length in change.down.items():
+            self._ask([f"down from={host} for={length}"])
+
+    def pass_barrier(self, name: str) -> None:
+        """Say that both hosts have come to a barrier and wait at it; return when the link knows."""
+        self._ask([f"barrier name={name}"])
+
+    def stop(self) -> None:
+        """Let everything go and end the program; the journal is then complete."""
+        try:
+            if self._process is not None and not self._process.ended.is_set():
+                self._told_to_end = True
+                self.totals = self._ask(["stop"])
+                if self._process.wait(ANSWER_TIMEOUT) is None:
+                    raise LabTimeout(f"the link program did not end in {ANSWER_TIMEOUT:g} s")
+        finally:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    def problems(self) -> list[str]:
+        """Say why the journal cannot be shown to be complete; empty when it is."""
+        found = []
+        if self._write_error is not None:
+            found.append(f"the link's journal could not be written: {self._write_error}")
+        if not self.totals:
+            found.append("the link's journal has no end")
+        if self.totals.get("refused"):
+            found.append(f"the link could not send {self.totals['refused']} packets: {self._last_words()}")
+        return found
+
+    def death(self) -> LinkDied:
+        """Return the error that says how the program ended."""
+        ended = self._process.exit if self._process else None
+        state = str(ended) if ended else "its container is gone"
+        return LinkDied("the link program died", state=state, last_output=self._last_words())
+
+    def _ask(self, lines: list[str]) -> dict[str, Any]:
+        """Write lines that have one answer, and return it."""
+        assert self._process is not None  # noqa: S101 - started before it is asked
+        if self._process.ended.is_set():
+            raise self.death()
+        self._process.write("".join(f"{line}\n" for line in lines).encode())
+        try:
+            answer = self._answers.get(timeout=ANSWER_TIMEOUT)
+        except queue.Empty:
+            raise LabTimeout(
+                f"the link program did not answer `{lines[-1].split()[0]}` in {ANSWER_TIMEOUT:g} s",
+                last_output=self._last_words(),
+            ) from None
+        if answer is None:
+            raise self.death()
+        return answer
+
+    def _last_words(self) -> str:
+        return self._stderr.decode(errors="replace")
+
+    def _note_end(self) -> None:
+        self._answers.put(None)
+        if not self._told_to_end:
+            self._on_death()
+
+    def _take(self, data: bytes) -> None:
+        """Keep the journal; what is no packet is an answer (or news of packets that the kernel lost)."""
+        if self._file is not None and self._write_error is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self._write_error = error
+        if _EVENT not in data and not self._line:
+            start = data.rfind(b"\n") + 1
+            self._line = data[start:]
+            return
+        *lines, self._line = (self._line + data).split(b"\n")
+        for line in lines:
+            if line.startswith(_EVENT):
+                event = json.loads(line)
+                if event["event"] != "overflow":
+                    self._answers.put(event)
+
+    def _take_error(self, data: bytes) -> None:
+        self._stderr = (self._stderr + data)[-4096:]
+
+
+def _set_line(host: Host, settings: Mapping[str, str]) -> str:
+    return " ".join([f"set from={host}", *(f"{key}={value}" for key, value in settings.items())])
