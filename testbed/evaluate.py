@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from testbed import manifest as manifests
 from testbed.errors import CaptureError
-from testbed.model import HOSTS, Analysis, Host, Inputs, Joined
-from testbed.rundir import MANIFEST, RESULT, RunDirectory
+from testbed.model import HOSTS, Analysis, Host, Inputs, Joined, LinkJournal, peer_of
+from testbed.rundir import JOURNAL, MANIFEST, RESULT, RunDirectory
 
 if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenario is given
     from testbed.scenario.model import Scenario
@@ -30,6 +30,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
 
         scenario = load(directory.file(SCENARIO_COPY), name=manifest["scenario"]["name"])
     incomplete = list(manifest["incomplete"])
+    journal = _link_journal(directory, manifest, scenario, incomplete)
     if manifest["error"]:
         incomplete.append(f"the run was cut short: {manifest['error'].splitlines()[0]}")
     calls = {}
@@ -49,6 +50,8 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
             output={host: _output(directory, host) for host in HOSTS},
             incomplete=tuple(incomplete),
             failures=tuple(manifest["failures"]),
+            link=journal,
+            cut_short=manifest["cut_short"],
         ),
         () if manifest["scenario"]["by_hand"] else scenario.expect,
     )
@@ -82,6 +85,9 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
     from testbed.capture import read
 
     addresses = {host: manifest["hosts"][host]["address"] for host in HOSTS}
+    # What the link itself sends to a host comes, for that host, from where its peer is.
+    link = manifest["link"]["addresses"]
+    beyond = {host: [link[peer_of(host)]] if link else [] for host in HOSTS}
     captures = {}
     for host in HOSTS:
         path = directory.file(f"{host}.pcap")
@@ -97,7 +103,26 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
             incomplete.append(f"{host}: {captures[host].partial}")
     if len(captures) < len(HOSTS):
         return Joined((), (), dict.fromkeys(HOSTS, 0), {host: {} for host in HOSTS})
-    return join(captures["client"], captures["server"], {host: [addresses[host]] for host in HOSTS})
+    return join(captures["client"], captures["server"], {host: [addresses[host], *beyond[host]] for host in HOSTS})
+
+
+def _link_journal(
+    directory: RunDirectory, manifest: dict[str, Any], scenario: Scenario, incomplete: list[str]
+) -> LinkJournal | None:
+    from testbed.observe.link_journal import read_journal
+
+    if manifest["link"]["kind"] != "routed":
+        return None
+    path = directory.file(JOURNAL)
+    if not path.exists():
+        incomplete.append("there is no journal of the link")
+        return None
+    try:
+        with path.open(encoding="utf-8") as lines:
+            return read_journal(lines, tuple(fault.text for fault in scenario.link.faults))
+    except CaptureError as error:
+        incomplete.append(error.what)
+        return None
 
 
 def _output(directory: RunDirectory, host: Host) -> str:

@@ -42,6 +42,7 @@ def build(
         "started": started.isoformat(timespec="milliseconds"),
         "ended": now.isoformat(timespec="milliseconds"),
         "error": error,
+        "cut_short": result.cut_short,
         "engine": live.manifest.get("engine", {}) if live else {},
         "images": live.manifest.get("images", {}) if live else {},
         "runner": {
@@ -50,7 +51,12 @@ def build(
             "system": f"{platform.system()} {platform.release()}",
             "packages": package_versions(),
         },
-        "link": {"kind": "direct", "subnet": live.manifest.get("subnet", "") if live else ""},
+        "link": {
+            "kind": "routed" if spec.routed else "direct",
+            "subnet": live.manifest.get("subnet", "") if live else "",
+            "addresses": dict(live.link.addresses) if live and live.link else {},
+            "totals": result.link_totals,
+        },
         "ip": spec.ip,
         "hosts": {
             host: {

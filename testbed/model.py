@@ -119,7 +119,8 @@ class Crossing:
     1, as Wireshark counts) or None. ``flags`` are tcpdump's letters (``S``, ``S.``, ``.``, ``P.``, ``F.``, ``R``),
     empty for UDP. ``seq`` and ``ack`` are relative (``ack`` None without the ACK flag); ``raw_seq`` is as on the wire.
     ``start`` is the stream offset of the first payload byte (TCP) or the datagram's number within its direction
-    (UDP). ``payload`` is what the sender's capture shows (the receiver's if it was seen only there).
+    (UDP). ``payload`` is what the sender's capture shows (the receiver's if it was seen only there). ``link`` says what
+    the link did to it, from its journal; ``made`` that the link itself made it, and what it is.
     """
 
     n: int
@@ -142,6 +143,8 @@ class Crossing:
     options: dict[str, Any] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
     note: str = ""
+    link: tuple[str, ...] = ()
+    made: Literal["", "copy", "forged", "icmp"] = ""
 
     @property
     def end(self) -> int:
@@ -206,6 +209,7 @@ class CauseKind(StrEnum):
     ANSWER = "answer"
     TIMER = "timer"
     EXIT = "exit"
+    LINK = "link"
     UNKNOWN = "unknown"
 
 
@@ -299,12 +303,53 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkRecord:
+    """What the link did to one packet (compose/link/journal.h).
+
+    ``n`` counts the packets of its sender from 1, None for one that the link made (``made``: what; ``about``
+    and ``of``: sender and number of the packet that it followed). ``left`` is None for a packet that was dropped. ``seq`` is as on the wire. ``faults`` are indexes
+    of the exact faults that met it. ``part``: a fragment without a transport header.
+    """
+
+    n: int | None
+    sender: Host
+    time: int
+    left: int | None
+    protocol: str
+    sport: int
+    dport: int
+    flags: str
+    seq: int
+    length: int
+    ip_id: int
+    actions: tuple[str, ...] = ()
+    faults: tuple[int, ...] = ()
+    made: Literal["", "copy", "forged", "icmp"] = ""
+    about: Host | None = None
+    of: int | None = None
+    part: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkJournal:
+    """All that the link did. ``faults`` are the plan's exact faults as text; ``overflow`` counts, for each sender,
+    packets that the kernel lost before the link could see them; ``complete``: it goes to its end.
+    """
+
+    records: tuple[LinkRecord, ...]
+    faults: tuple[str, ...]
+    overflow: dict[Host, int]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """All that the analysis may know about a run.
 
     ``incomplete`` lists reasons why the observation is not complete (a tap without its sentinel, packets dropped by
     the tap, a call log that overflowed, a host without an observer is NOT one). ``observed`` says for each host
-    which observer made its calls (``probe``, ``none``).
+    which observer made its calls (``probe``, ``none``). ``link`` is None without a link host. ``cut_short`` says why the
+    lab could not carry the run through; what failed after that says nothing about the programs.
     """
 
     joined: Joined
@@ -314,6 +359,8 @@ class Inputs:
     output: dict[Host, str]
     incomplete: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+    link: LinkJournal | None = None
+    cut_short: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ RUNS = "runs"
 LATEST = "latest"
 MANIFEST = "manifest.json"
 RESULT = "result.json"
+JOURNAL = "link.jsonl"
 
 
 class RunDirectory:

@@ -1,13 +1,15 @@
 /* journal.h: what became of each packet, one JSON object a line, on standard output.
  *
  * Written when the packet's fate is sealed: it left, or it was dropped. Members:
- *   n        number of the packet in its direction, from 1; what the link made has none, but `of` (the packet it followed)
+ *   n        number of the packet among those of its sender, from 1; what the link made has none, but `about` and `of`:
+ *            the sender and the number of the packet that it followed
  *   from     the host that sent it (or would have, had it not been forged)
  *   time     when it came, ns since the epoch; left: when it was let go, null if it was dropped
  *   src, dst, protocol, sport, dport, flags, seq, ack, length, id
  *   actions  what happened, in order: "delay", "hold", "reorder", "corrupt", "truncate", "duplicate", "forge",
  *            and of those that drop: "drop", "loss", "down", "too big", "overflow"
  *   faults   numbers of the exact faults that met it
+ *   part     true: a fragment without a transport header
  *   made     only of what the link made: "copy", "forged", "icmp"
  * The output never blocks the link: what the reader has not taken yet waits in memory.
  */
@@ -32,7 +34,8 @@ struct story {
 	unsigned acts; /* bits of A_... */
 	uint16_t id, sport, dport;
 	uint32_t seq, ack, length;
-	uint8_t from, version, protocol, flags, src[16], dst[16];
+	uint8_t from, about, version, protocol, flags, src[16], dst[16];
+	bool part;
 	uint8_t faults_used, faults[4]; /* exact faults, numbers; the first few */
 	const char *made;
 };
@@ -133,7 +136,13 @@ static inline void write_story(const struct story *s)
 	char *const first = journal_room(LINE_MOST);
 	char *at = put_text(first, "{\"from\":\"");
 	at = put_text(at, side_names[s->from]);
-	at = s->made ? put_number(at, "\",\"n\":null,\"of\":", s->of) : put_number(at, "\",\"n\":", s->n);
+	if (s->made) {
+		at = put_text(at, "\",\"n\":null,\"about\":\"");
+		at = put_text(at, side_names[s->about]);
+		at = put_number(at, "\",\"of\":", s->of);
+	} else {
+		at = put_number(at, "\",\"n\":", s->n);
+	}
 	at = put_number(at, ",\"time\":", s->time);
 	at = s->left ? put_number(at, ",\"left\":", s->left) : put_text(at, ",\"left\":null");
 	at = put_address(at, ",\"src\":\"", s, s->src);
@@ -162,6 +171,7 @@ static inline void write_story(const struct story *s)
 	for (int i = 0; i < s->faults_used; i++)
 		at = put_number(at, i ? "," : ",\"faults\":[", s->faults[i]);
 	at = put_text(at, s->faults_used ? "]" : "");
+	at = put_text(at, s->part ? ",\"part\":true" : "");
 	if (s->made) {
 		at = put_text(at, ",\"made\":\"");
 		at = put_text(at, s->made);

@@ -103,7 +103,8 @@ static struct story story_of(const struct packet *p, int side, uint64_t n)
 	                  .from = (uint8_t)side,
 	                  .version = p->version,
 	                  .protocol = p->protocol,
-	                  .flags = p->flags};
+	                  .flags = p->flags,
+	                  .part = !p->first_fragment};
 	memcpy(s.src, p->src, sizeof s.src);
 	memcpy(s.dst, p->dst, sizeof s.dst);
 	return s;
@@ -126,6 +127,7 @@ static void make(struct blob blob, int side, uint64_t due, const struct story *a
 	one->told = true;
 	one->story = story_of(&p, side, 0);
 	one->story.of = about->n;
+	one->story.about = about->from;
 	one->story.made = what;
 	if (fault >= 0) {
 		one->story.faults_used = 1;

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
+from dataclasses import replace
 
 from testbed.analysis.causes import find_causes
 from testbed.analysis.expectations import Findings, check
 from testbed.analysis.ledger import make_ledger
+from testbed.analysis.link import meet
 from testbed.analysis.silent import silent_calls
 from testbed.analysis.streams import build_streams
 from testbed.analysis.verdict import verdict
@@ -17,6 +19,9 @@ from testbed.scenario.expect import Expectation
 
 def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysis:
     """Analyse a run and check what was expected of it."""
+    if inputs.link is not None:
+        joined, problems = meet(inputs.joined, inputs.link)
+        inputs = replace(inputs, joined=joined, incomplete=(*inputs.incomplete, *problems))
     joined = inputs.joined
     streams = build_streams(joined, inputs.calls, inputs.observed)
     causes = find_causes(joined, streams)
@@ -37,7 +42,9 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
 
 
 def _outcome(inputs: Inputs, checks: tuple[Check, ...]) -> tuple[Outcome, tuple[str, ...]]:
-    """Decide: a failure counts first, then what could not be seen."""
+    """Decide: a failure counts first, then what could not be seen. If the lab itself broke, nothing else counts."""
+    if inputs.cut_short:
+        return Outcome.INCONCLUSIVE, (inputs.cut_short, *inputs.incomplete)
     failed = [f"not as expected: {each.text}" for each in checks if each.ok is False]
     if inputs.failures or failed:
         return Outcome.FAIL, (*inputs.failures, *failed)

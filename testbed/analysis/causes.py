@@ -20,7 +20,7 @@ from testbed.analysis.streams import Streams
 from testbed.model import HOSTS, Cause, CauseKind, Crossing, Host, Joined, peer_of
 
 State = TypeVar("State")
-CALL, ANSWER, TIMER, EXIT, UNKNOWN = CauseKind
+CALL, ANSWER, TIMER, EXIT, LINK, UNKNOWN = CauseKind
 
 
 class Rule(NamedTuple, Generic[State]):
@@ -178,6 +178,8 @@ def _unexplained(packet: Crossing) -> str:
 
 
 def _appeared(packet: Crossing, original: int | None) -> Cause:
+    if packet.made:
+        return Cause(LINK, f"link-{packet.made}", packet.link[0])
     if original is not None:
         text = f"never left {packet.sender}: a copy of #{original} made on the way"
         return Cause(UNKNOWN, "appeared", text, packets=(original,))

@@ -16,9 +16,9 @@ from testbed.errors import LabError, LabTimeout, Unsupported
 from testbed.lab.agent import Agent, Process
 from testbed.lab.engine import LinkHost
 from testbed.model import HOSTS, Host
+from testbed.rundir import JOURNAL
 from testbed.scenario.link_plan import LinkChange, LinkPlan, Settings
 
-JOURNAL = "link.jsonl"
 PROGRAM = "link"
 ANSWER_TIMEOUT = 10.0
 """Seconds to wait for an answer that takes the program microseconds."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Discriminator, Field, StrictBool, Tag, model_validator
+from pydantic import Discriminator, Field, PrivateAttr, StrictBool, Tag, model_validator
 
 from testbed.model import HOSTS, Host
 from testbed.scenario.base import Frozen, Opt, Parsed, Short, shown
@@ -273,49 +273,77 @@ class ForgeIt(Fault):
         return self
 
 
-class Drop(Frozen):
+class FaultItem(Frozen):
+    """One item of ``faults``."""
+
+    _source: Any = PrivateAttr(default=None)
+
+    def written_as(self, source: object) -> None:
+        """Remember what stands in the file."""
+        self._source = source
+
+    @property
+    def text(self) -> str:
+        """The fault in one line of YAML: ``drop: {from: client, nth: 2, of: data}``."""
+        import yaml
+
+        source = self._source
+        if source is None:
+            source = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        flow = yaml.safe_dump(source, default_flow_style=True, width=1 << 20, sort_keys=False, allow_unicode=True)
+        return flow.strip()[1:-1]
+
+    @property
+    def fault(self) -> Fault:
+        """What the item holds."""
+        fault = getattr(self, next(iter(type(self).model_fields)))
+        assert isinstance(fault, Fault)  # noqa: S101 - the only field of each
+        return fault
+
+
+class Drop(FaultItem):
     """A packet that is lost."""
 
     drop: DropIt
     """Which one."""
 
 
-class Hold(Frozen):
+class Hold(FaultItem):
     """A packet that is held back."""
 
     hold: HoldIt
     """Which one, and for how long."""
 
 
-class Duplicate(Frozen):
+class Duplicate(FaultItem):
     """A packet that is sent twice."""
 
     duplicate: DuplicateIt
     """Which one."""
 
 
-class Truncate(Frozen):
+class Truncate(FaultItem):
     """A packet whose payload is cut off."""
 
     truncate: TruncateIt
     """Which one, and what stays."""
 
 
-class Corrupt(Frozen):
+class Corrupt(FaultItem):
     """A packet of which a bit is flipped."""
 
     corrupt: CorruptIt
     """Which one."""
 
 
-class Forge(Frozen):
+class Forge(FaultItem):
     """A packet that the link makes up."""
 
     forge: ForgeIt
     """What it is, and behind which packet it is sent."""
 
 
-FAULT_ITEMS: dict[str, type[Frozen]] = {
+FAULT_ITEMS: dict[str, type[FaultItem]] = {
     "drop": Drop,
     "hold": Hold,
     "duplicate": Duplicate,
@@ -326,7 +354,7 @@ FAULT_ITEMS: dict[str, type[Frozen]] = {
 
 
 def _kind_of(value: object) -> str | None:
-    if isinstance(value, Frozen):
+    if isinstance(value, FaultItem):
         return f"<{next(iter(type(value).model_fields))}>"
     found = [key for key in value if key in FAULT_ITEMS] if isinstance(value, dict) else []
     return f"<{found[0]}>" if len(found) == 1 else None
@@ -341,13 +369,6 @@ AnyFault = Annotated[
     | Annotated[Forge, Tag("<forge>")],
     Discriminator(_kind_of),
 ]
-
-
-def fault_of(item: Drop | Hold | Duplicate | Truncate | Corrupt | Forge) -> Fault:
-    """Return what an item of ``faults`` holds."""
-    fault = getattr(item, next(iter(type(item).model_fields)))
-    assert isinstance(fault, Fault)  # noqa: S101 - the only field of each
-    return fault
 
 
 class Link(Short, BothWays):
@@ -368,7 +389,7 @@ class Link(Short, BothWays):
     @property
     def exact(self) -> tuple[Fault, ...]:
         """The exact faults in order."""
-        return tuple(fault_of(item) for item in self.faults)
+        return tuple(item.fault for item in self.faults)
 
     @model_validator(mode="after")
     def _direct_is_plain(self) -> Self:

@@ -65,13 +65,18 @@ def parse(data: bytes, *, name: str, path: Path, shown: str) -> Scenario:
         findings += explain(error)
         findings += _check_valid_parts(plain, {str(finding.path[0]) for finding in findings if finding.path})
     else:
-        hosts: dict[Host, HostSpec] = {"client": scenario.client, "server": scenario.server}
-        findings += check(hosts, scenario.observe, dict(enumerate(scenario.expect)), scenario.timeout, scenario.link)
+        expect = dict(enumerate(scenario.expect))
+        findings += check(scenario.hosts, scenario.observe, expect, scenario.timeout, scenario.link)
+        if scenario.offloads and scenario.routed:
+            hint = "leave `offloads` out, or the link direct"
+            findings.append(Finding(("offloads",), "a link host takes packets as they are on a wire", hint))
     problems += _placed(root, findings)
     if problems or scenario is None:
         raise ScenarioError(source.report(problems))
     for index, expectation in enumerate(scenario.expect):
         expectation.located(source.where(root.find(("expect", index))), plain["expect"][index])
+    for index, item in enumerate(scenario.link.faults):
+        item.written_as(plain["link"]["faults"][index])
     values = {key: getattr(scenario, key) for key in ScenarioFile.model_fields}
     return Scenario.model_construct(_fields_set=set(values), **values, name=name, path=path, source=text)
 

@@ -122,6 +122,17 @@ class ScenarioFile(Frozen):
     expect: tuple[AnyExpectation, ...] = ()
     """What must be true of the run."""
 
+    @property
+    def hosts(self) -> Mapping[Host, HostSpec]:
+        """Both hosts by name."""
+        return {"client": self.client, "server": self.server}
+
+    @property
+    def routed(self) -> bool:
+        """Whether a link host stands between the hosts: it impairs, or some step makes it do so later."""
+        steps = (step for host in self.hosts.values() for step in host.steps or ())
+        return self.link.routed or any(isinstance(step, LinkChange) for step in steps)
+
 
 class Scenario(ScenarioFile):
     """A scenario that was read from a file.
@@ -133,14 +144,3 @@ class Scenario(ScenarioFile):
     name: str
     path: Path
     source: str
-
-    @property
-    def hosts(self) -> Mapping[Host, HostSpec]:
-        """Both hosts by name."""
-        return {"client": self.client, "server": self.server}
-
-    @property
-    def routed(self) -> bool:
-        """Whether a link host stands between the hosts: it impairs, or some step makes it do so later."""
-        steps = (step for host in self.hosts.values() for step in host.steps or ())
-        return self.link.routed or any(isinstance(step, LinkChange) for step in steps)

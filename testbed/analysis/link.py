@@ -1,0 +1,185 @@
+"""What the link did to each packet, and whether the two captures show exactly that.
+
+The link sees the packets of a host in the order in which they left it, so that records and crossings of one identity
+correspond in order. Where several packets are the same in everything, which of them was dropped can only be counted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from testbed.model import HOSTS, Crossing, Host, Joined, LinkJournal, LinkRecord, peer_of
+
+_Key = tuple[Host, str, int, int, str, int, int]
+_DROPPED = {
+    "drop": "dropped",
+    "loss": "lost by chance",
+    "down": "lost: the link was down",
+    "too big": "dropped: larger than the link's MTU",
+    "overflow": "dropped: the link's queue was full",
+}
+_DONE = {
+    "hold": "held back",
+    "reorder": "passed by others",
+    "corrupt": "corrupted",
+    "truncate": "truncated",
+    "duplicate": "sent twice",
+}
+_SHOWN = 5
+
+
+def meet(joined: Joined, journal: LinkJournal) -> tuple[Joined, tuple[str, ...]]:
+    """Return the crossings with what the link did to them, and where captures and journal do not agree."""
+    problems = _Problems()
+    told: dict[int, tuple[LinkRecord, tuple[str, ...]]] = {}
+    by_key: dict[_Key, list[LinkRecord]] = defaultdict(list)
+    made: dict[_Key, list[LinkRecord]] = defaultdict(list)
+    for record in _whole(journal.records):
+        (made if record.made else by_key)[_of_record(record)].append(record)
+    sent: dict[_Key, list[Crossing]] = defaultdict(list)
+    appeared: dict[_Key, list[Crossing]] = defaultdict(list)
+    for crossing in joined.crossings:
+        (appeared if crossing.sent is None else sent)[_of_crossing(crossing, joined)].append(crossing)
+    overflow = dict(journal.overflow)
+    for key in sent.keys() | by_key.keys():
+        for crossing, record in _paired(sent[key], by_key[key], problems, overflow):
+            told[crossing.n] = record, _words(record, journal)
+    numbers = {
+        (record.sender, record.n): n for n, (record, _) in sorted(told.items(), reverse=True) if record.n is not None
+    }
+    for key in appeared.keys() | made.keys():
+        for crossing, record in _matched(appeared[key], made[key], problems):
+            told[crossing.n] = record, (_made_words(record, journal, numbers),)
+    crossings = tuple(
+        replace(crossing, link=told[crossing.n][1], made=told[crossing.n][0].made) if crossing.n in told else crossing
+        for crossing in joined.crossings
+    )
+    for host in HOSTS:
+        if journal.overflow[host]:
+            problems.note(f"the kernel lost {journal.overflow[host]} packets from the {host} before the link saw them")
+    if not journal.complete:
+        problems.note("the link's journal has no end")
+    return replace(joined, crossings=crossings), tuple(problems.texts())
+
+
+class _Problems:
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.found.append(text)
+
+    def texts(self) -> Iterable[str]:
+        yield from self.found[:_SHOWN]
+        if len(self.found) > _SHOWN:
+            yield f"... and {len(self.found) - _SHOWN} more packets of which captures and link's journal do not agree"
+
+
+def _whole(records: Iterable[LinkRecord]) -> list[LinkRecord]:
+    """Return the records with those of later fragments joined to their first: a packet in pieces is one packet."""
+    first: dict[tuple[Host, int], int] = {}
+    whole: list[LinkRecord] = []
+    for record in sorted(records, key=lambda record: (record.time, record.n or 0)):
+        key = (record.sender, record.ip_id)
+        if not record.part:
+            first[key] = len(whole)
+            whole.append(record)
+        elif key in first:
+            begun = whole[first[key]]
+            whole[first[key]] = replace(
+                begun,
+                left=None if record.left is None else begun.left,
+                actions=tuple(dict.fromkeys((*begun.actions, *record.actions))),
+                faults=tuple(dict.fromkeys((*begun.faults, *record.faults))),
+            )
+    return whole
+
+
+def _of_record(record: LinkRecord) -> _Key:
+    if record.protocol != "tcp":
+        return record.sender, record.protocol, record.sport, record.dport, "", 0, 0
+    length = 0 if record.made else record.length
+    return record.sender, "tcp", record.sport, record.dport, record.flags, record.seq, length
+
+
+def _of_crossing(crossing: Crossing, joined: Joined) -> _Key:
+    source = target = 0
+    if crossing.flow is not None:
+        flow = joined.flows[crossing.flow]
+        source, target = flow.endpoint(crossing.sender).port, flow.endpoint(peer_of(crossing.sender)).port
+    if crossing.protocol != "tcp":
+        return crossing.sender, crossing.protocol, source, target, "", 0, 0
+    length = 0 if crossing.sent is None else crossing.length
+    return crossing.sender, "tcp", source, target, crossing.flags, crossing.raw_seq, length
+
+
+def _paired(
+    crossings: list[Crossing], records: list[LinkRecord], problems: _Problems, overflow: dict[Host, int]
+) -> Iterable[tuple[Crossing, LinkRecord]]:
+    """Pair what a host sent with what the link saw; of identical packets the lost ones with the dropped ones."""
+    if len(crossings) == len(records) and all(
+        (crossing.fate == "lost") == (record.left is None) for crossing, record in zip(crossings, records, strict=True)
+    ):
+        yield from zip(crossings, records, strict=True)
+        return
+    lost = [crossing for crossing in crossings if crossing.fate == "lost"]
+    came = [crossing for crossing in crossings if crossing.fate != "lost"]
+    dropped = [record for record in records if record.left is None]
+    passed = [record for record in records if record.left is not None]
+    yield from zip(lost, dropped, strict=False)
+    yield from zip(came, passed, strict=False)
+    for crossing in lost[len(dropped) :]:
+        if len(passed) > len(came):
+            problems.note(f"#{crossing.n} is lost, but the link let it go")
+        elif overflow[crossing.sender]:
+            overflow[crossing.sender] -= 1
+        else:
+            problems.note(f"#{crossing.n} is lost, and it never came to the link")
+    for crossing in came[len(passed) :]:
+        what = "the link dropped it" if len(dropped) > len(lost) else "the link did not see it"
+        problems.note(f"#{crossing.n} arrived, but {what}")
+    missing = len(records) - len(crossings)
+    if missing > 0:
+        record = records[-1]
+        problems.note(f"the link saw {missing} packets [{record.flags}] from the {record.sender} that no capture shows")
+
+
+def _matched(
+    crossings: list[Crossing], records: list[LinkRecord], problems: _Problems
+) -> Iterable[tuple[Crossing, LinkRecord]]:
+    yield from zip(crossings, records, strict=False)
+    for crossing in crossings[len(records) :]:
+        problems.note(f"#{crossing.n} appeared, but the link did not make it")
+    for record in records[len(crossings) :]:
+        problems.note(f"the link made a packet ({record.made}) as from the {record.sender} that did not arrive")
+
+
+def _words(record: LinkRecord, journal: LinkJournal) -> tuple[str, ...]:
+    """Say what was done to a packet, one thing a text."""
+    faults = [journal.faults[index] for index in record.faults]
+    texts = []
+    for action in record.actions:
+        named = [text for text in faults if text.startswith(f"{action}:")]
+        by = f" ({'; '.join(named)})" if named else ""
+        if action in _DROPPED:
+            texts.append(_DROPPED[action] + by)
+        elif action in _DONE:
+            texts.append(_DONE[action] + by)
+    if record.left is not None and "delay" in record.actions:
+        texts.insert(0, f"delayed {(record.left - record.time) / 1e6:.3f} ms")
+    return tuple(texts)
+
+
+def _made_words(record: LinkRecord, journal: LinkJournal, numbers: dict[tuple[Host, int], int]) -> str:
+    assert record.about is not None  # noqa: S101 - the journal names it for all that the link made
+    assert record.of is not None  # noqa: S101 - as above
+    n = numbers.get((record.about, record.of))
+    about = f"#{n}" if n is not None else "a packet"
+    if record.made == "copy":
+        return f"made by the link: a copy of {about}"
+    if record.made == "icmp":
+        return f"sent by the link: {about} is larger than its MTU"
+    faults = "; ".join(journal.faults[index] for index in record.faults)
+    return f"forged by the link behind {about} ({faults})"

@@ -1,0 +1,57 @@
+"""The link's journal read back: ``link.jsonl`` (compose/link/journal.h) as values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from testbed.errors import CaptureError
+from testbed.model import HOSTS, Host, LinkJournal, LinkRecord
+
+_HOSTS: dict[str, Host] = {host: host for host in HOSTS}
+
+
+def read_journal(lines: Iterable[str], faults: tuple[str, ...]) -> LinkJournal:
+    """Return the journal; ``faults`` are the exact faults of the plan as a scenario writes them.
+
+    Raises CaptureError at a line that is not the journal's; a last line that was cut short is left out.
+    """
+    records = []
+    overflow: dict[Host, int] = dict.fromkeys(HOSTS, 0)
+    ended = False
+    for number, line in enumerate(lines, 1):
+        if not line.endswith("\n"):
+            break
+        try:
+            found = json.loads(line)
+            if "event" not in found:
+                records.append(_record(found))
+            elif found["event"] == "overflow":
+                overflow[_HOSTS[found["from"]]] += found["count"]
+            ended = ended or found.get("event") == "end"
+        except (ValueError, KeyError, TypeError) as error:
+            raise CaptureError(f"the link's journal cannot be read: line {number}: {error}") from error
+    return LinkJournal(tuple(records), faults, overflow, complete=ended)
+
+
+def _record(found: dict[str, object]) -> LinkRecord:
+    values = {
+        "n": found["n"],
+        "sender": _HOSTS[str(found["from"])],
+        "time": found["time"],
+        "left": found["left"],
+        "protocol": found["protocol"],
+        "sport": found["sport"],
+        "dport": found["dport"],
+        "flags": found.get("flags", ""),
+        "seq": found.get("seq", 0),
+        "length": found["length"],
+        "ip_id": found["id"],
+        "actions": tuple(found["actions"]),  # type: ignore[arg-type]  # a list, or TypeError
+        "faults": tuple(found.get("faults", ())),  # type: ignore[arg-type]  # as above
+        "made": found.get("made", ""),
+        "about": found.get("about"),
+        "of": found.get("of"),
+        "part": found.get("part", False),
+    }
+    return LinkRecord(**values)  # type: ignore[arg-type]  # written by our own program
