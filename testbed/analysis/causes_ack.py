@@ -75,6 +75,8 @@ def challenge_ack(side: Side, packet: Crossing) -> Why | None:
         return None
     culprit = side.odd[-1]
     what = "a SYN on an open connection" if "S" in culprit.flags else "a segment outside the window"
+    if "R" in culprit.flags:
+        what = "a RST that fits the window, but is not the next"
     return Why(f"repeats its ACK to #{culprit.n}: {what}", packets=(culprit.n,))
 
 

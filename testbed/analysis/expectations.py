@@ -29,6 +29,7 @@ from testbed.scenario.expect import (
     Expectation,
     LedgerExpectation,
     OutputExpectation,
+    PacketFigures,
     PacketsExpectation,
     Payload,
     Segments,
@@ -297,14 +298,25 @@ def _crossings(expectation: CrossingsExpectation, findings: Findings) -> _Result
 def _packets(expectation: PacketsExpectation, findings: Findings) -> _Result:
     figures = expectation.packets
     number = sum(
-        packet.sender == figures.sender
-        and packet.sent is not None
-        and (figures.flags is None or (packet.protocol == "tcp" and set(packet.flags) == set(figures.flags)))
-        for packet in findings.crossings
+        _is_meant(figures, packet, cause) for packet, cause in zip(findings.crossings, findings.causes, strict=True)
     )
     kind = f"{figures.sender} {figures.flags}" if figures.flags else f"packets from {figures.sender}"
+    kind += f" that are {figures.fate}" if figures.fate else ""
+    kind += f" by {figures.cause}" if figures.cause else ""
     same = figures.count.holds(number)
     return _Result(same if findings.complete else None, f"{figures.count} {kind}", f"{number} {kind}")
+
+
+def _is_meant(figures: PacketFigures, packet: Crossing, cause: Cause) -> bool:
+    """Say whether a packet is one of those counted; what appeared on the way only if it is asked for."""
+    if figures.cause is None and figures.fate is None and packet.sent is None:
+        return False
+    return (
+        packet.sender == figures.sender
+        and (figures.flags is None or (packet.protocol == "tcp" and set(packet.flags) == set(figures.flags)))
+        and (figures.cause is None or cause.rule == figures.cause)
+        and (figures.fate is None or packet.fate == figures.fate)
+    )
 
 
 def _exit(expectation: ExitExpectation, findings: Findings) -> _Result:

@@ -311,6 +311,8 @@ class _Layout:
         words = [f"#{crossing.flow}"] if self.many_flows and crossing.flow is not None else []
         if crossing.flags or crossing.protocol != "udp":
             words.append(crossing.flags or escape(crossing.protocol.upper()))
+        if crossing.made in ("copy", "forged"):
+            words.append(crossing.made)
         if crossing.changes:
             words.append("altered")
         if crossing.length or crossing.protocol == "udp":

@@ -165,6 +165,8 @@ def _crossing(crossing: Crossing, cause: Cause) -> _Object:
             for change in crossing.changes
         ],
         "note": crossing.note,
+        "link": list(crossing.link),
+        "made": crossing.made,
         "cause": {
             "kind": cause.kind.value,
             "rule": cause.rule,

@@ -23,6 +23,7 @@ SCREEN = 46
 _WIDEST = 120
 _LADDER_LEAST = 10
 _OUTPUT_LINES = 2
+_LINK_LINES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def _wire(analysis: Analysis, width: int) -> Iterator[Line]:
         delay = analysis.delays.get(host)
         if delay is not None and delay.count:
             yield Line(f"delay     {host} to {peer_of(host)}: {_delay(delay)}")
+    yield from (Line(clip(text, width)) for text in shortened(list(_link(analysis)), _LINK_LINES, "impaired packet"))
     unknown = sum(1 for cause in analysis.causes if cause.kind is CauseKind.UNKNOWN)
     if unknown:
         yield Line(f"causes    {counted(unknown, 'packet')} without a known cause", "failed")
@@ -127,6 +129,15 @@ def _wire(analysis: Analysis, width: int) -> Iterator[Line]:
     ]
     if others:
         yield Line(clip(f"others    {', '.join(others)}", width))
+
+
+def _link(analysis: Analysis) -> Iterator[str]:
+    """Each packet that met more than a delay, and what it met."""
+    for crossing in analysis.inputs.joined.crossings:
+        met = [text for text in crossing.link if not text.startswith("delayed")]
+        if met:
+            about = escape(f"{crossing.sender} {crossing.flags or crossing.protocol}")
+            yield f"link      #{crossing.n} {about}: {escape('; '.join(met))}"
 
 
 def _delay(delay: Delay) -> str:

@@ -11,7 +11,7 @@ from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from testbed.model import Host
 from testbed.scenario.base import Frozen, Opt, Short
-from testbed.scenario.values import Call, Count, CountText, Errno, ExitStatus, Flags, Hex, Packet, Size, Text, Whole
+from testbed.scenario.values import Call, CauseRule, Count, CountText, Errno, ExitStatus, Flags, Hex, Packet, Size, Text, Whole
 
 
 class Data(Short):
@@ -183,6 +183,11 @@ class PacketFigures(Frozen):
     """The host that sent them."""
     flags: Opt[Flags] = None
     """Only those with exactly these TCP flags, in tcpdump's letters; all when left out."""
+    cause: Opt[CauseRule] = None
+    """Only those that this rule explains: fast-retransmission. With link-copy, link-forged or link-icmp those that the
+    link made, which no host sent."""
+    fate: Opt[Literal["crossed", "lost", "appeared"]] = None
+    """Only those that crossed, were lost, or appeared on the way."""
     count: CountText = Field(default=Count(1, None))
     """How many: 2, ">=1" or "<=2"; 0 for never."""
 

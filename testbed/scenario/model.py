@@ -108,7 +108,7 @@ class ScenarioFile(Frozen):
     timeout: Seconds = 30.0
     """How long the whole run may take: 30s. Seconds once loaded."""
     seed: Whole = Field(default=1, ge=0, le=(1 << 63) - 1)
-    """What the patterns of `size` are made from."""
+    """What the patterns of `size` are made from, and which packets meet what chance has for them on the link."""
     offloads: StrictBool = False
     """Leave the interfaces' offloads (GSO, TSO, GRO) on; captures then show segments larger than the MTU."""
     link: Link = Link.model_construct()

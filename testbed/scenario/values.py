@@ -17,6 +17,7 @@ from testbed.model import HOSTS, Host
 from testbed.scenario.base import Parsed, nearest, shown
 from testbed.scenario.names import (
     CALLS,
+    CAUSES,
     ERRNOS,
     FLAG_LETTERS,
     OPTIONS,
@@ -298,6 +299,7 @@ Words = Annotated[
     Parsed(_words, {"anyOf": [{"type": "string"}, {"type": "array", "items": _WORD_SCHEMA, "minItems": 1}]}),
 ]
 Errno = Annotated[str, _one_of(ERRNOS, "errno")]
+CauseRule = Annotated[str, _one_of(CAUSES, "cause")]
 ExpectedError = Annotated[str, _one_of(ERRNOS, "error", "any", "EOF", "TIMEOUT")]
 Call = Annotated[str, _one_of(CALLS, "socket call")]
 SendFlag = Annotated[str, _one_of(SEND_FLAGS, "flag of send")]
