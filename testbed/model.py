@@ -306,9 +306,10 @@ class Delay:
 class LinkRecord:
     """What the link did to one packet (compose/link/journal.h).
 
-    ``n`` counts the packets of its sender from 1, None for one that the link made (``made``: what; ``about``
-    and ``of``: sender and number of the packet that it followed). ``left`` is None for a packet that was dropped. ``seq`` is as on the wire. ``faults`` are indexes
-    of the exact faults that met it. ``part``: a fragment without a transport header.
+    ``n`` counts the packets of its sender from 1, None for one that the link made (``made``: what; ``about`` and
+    ``of``: sender and number of the packet that it followed). ``left`` is None for a packet that was dropped. ``seq``
+    is as on the wire. ``faults`` are indexes of the exact faults that met it. ``part``: a fragment without a transport
+    header.
     """
 
     n: int | None
@@ -332,8 +333,10 @@ class LinkRecord:
 
 @dataclass(frozen=True, slots=True)
 class LinkJournal:
-    """All that the link did. ``faults`` are the plan's exact faults as text; ``overflow`` counts, for each sender,
-    packets that the kernel lost before the link could see them; ``complete``: it goes to its end.
+    """All that the link did.
+
+    ``faults`` are the plan's exact faults as text; ``overflow`` counts, for each sender, packets that the kernel lost
+    before the link could see them; ``complete``: it goes to its end.
     """
 
     records: tuple[LinkRecord, ...]
@@ -348,8 +351,8 @@ class Inputs:
 
     ``incomplete`` lists reasons why the observation is not complete (a tap without its sentinel, packets dropped by
     the tap, a call log that overflowed, a host without an observer is NOT one). ``observed`` says for each host
-    which observer made its calls (``probe``, ``none``). ``link`` is None without a link host. ``cut_short`` says why the
-    lab could not carry the run through; what failed after that says nothing about the programs.
+    which observer made its calls (``probe``, ``none``). ``link`` is None without a link host. ``cut_short`` says why
+    the lab could not carry the run through; what failed after that says nothing about the programs.
     """
 
     joined: Joined

@@ -64,7 +64,7 @@ static void let_go(struct held *one)
 		bool first = ring_remove(&holding.of[one->side].ring, one->place);
 		accept_packet(&queue, one->side, one->id, first, one->bytes.bytes ? &one->bytes : NULL);
 	} else {
-		flush_verdicts(&queue); /* what came before must leave before */
+		finish_verdicts(&queue); /* what came before must leave before */
 		send_raw(&one->bytes);
 	}
 	if (one->told) {
@@ -328,6 +328,7 @@ static void stop(void)
 {
 	look_at_clock();
 	release(UINT64_MAX);
+	finish_verdicts(&queue);
 	write_event("{\"event\":\"end\",\"client\":%llu,\"server\":%llu,\"overflow\":%llu,\"refused\":%llu}\n",
 	            (unsigned long long)counted[CLIENT], (unsigned long long)counted[SERVER],
 	            (unsigned long long)kernel_lost, (unsigned long long)(queue.refused + refused_sends));

@@ -160,7 +160,7 @@ class Side(OwnCalls):
         if packet.ack is not None and "R" not in packet.flags:
             self._note_ack(packet, packet.ack)
         if "R" in packet.flags:
-            # RFC 5961 section 3.2: a RST that fits the window, but not exactly, is challenged; others are taken or ignored
+            # RFC 5961 section 3.2: one that fits the window, but not exactly, is challenged; others are not answered
             if self.rcv_nxt is not None and 0 < packet.seq - self.rcv_nxt < (self.last_window or 0):
                 self.odd.append(packet)
             return

@@ -113,7 +113,9 @@ class DockerEngine:
             volume = images.ensure_tools_volume(self._client, image_ids["tools"], self._progress)
             networks = pending.result()
             self._progress("starting two hosts and two taps")
-            pairs = {host: pool.submit(self._start_pair, host, spec, image_ids, volume, networks, pool) for host in HOSTS}
+            pairs = {
+                host: pool.submit(self._start_pair, host, spec, image_ids, volume, networks, pool) for host in HOSTS
+            }
             link = pool.submit(self._start_link, spec, image_ids["link"], volume, networks) if spec.routed else None
             version = pool.submit(self._version)
             agents = {host: pair.result() for host, pair in pairs.items()}
@@ -215,22 +217,21 @@ class DockerEngine:
 
     def _start_link(self, spec: LabSpec, image: str, volume: str, networks: Networks) -> LinkHost:
         """Start the link host on both networks. The engine takes one when it makes a container, and more before it."""
-
-        def endpoint(host: Host) -> dict[str, str | None]:
-            subnet = networks.of[host].subnet
-            return {"ipv4_address": subnet.link4, "ipv6_address": subnet.link6 if spec.ip == 6 else None}
-
-        first, second = (networks.of[host] for host in HOSTS)
+        (first, ip4, ip6), (second, second4, second6) = (
+            (network, network.subnet.link4, network.subnet.link6 if spec.ip == 6 else None)
+            for network in (networks.of[host] for host in HOSTS)
+        )
+        endpoint = self._api.create_endpoint_config(ipv4_address=ip4, ipv6_address=ip6)
         container = self._create(
             spec,
             "link",
             image,
             link_settings(volume, first.name, spec.ip),
-            networking_config={"EndpointsConfig": {first.name: self._api.create_endpoint_config(**endpoint("client"))}},
+            networking_config={"EndpointsConfig": {first.name: endpoint}},
             hostname="link",
         )
         with translate("join the link host to the server's network"):
-            self._api.connect_container_to_network(container, second.id, **endpoint("server"))
+            self._api.connect_container_to_network(container, second.id, ipv4_address=second4, ipv6_address=second6)
         agent = self._start(container, "link host")
         agent.hello()
         return LinkHost(agent, networks.link)

@@ -11,7 +11,20 @@ from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from testbed.model import Host
 from testbed.scenario.base import Frozen, Opt, Short
-from testbed.scenario.values import Call, CauseRule, Count, CountText, Errno, ExitStatus, Flags, Hex, Packet, Size, Text, Whole
+from testbed.scenario.values import (
+    Call,
+    CauseRule,
+    Count,
+    CountText,
+    Errno,
+    ExitStatus,
+    Flags,
+    Hex,
+    Packet,
+    Size,
+    Text,
+    Whole,
+)
 
 
 class Data(Short):

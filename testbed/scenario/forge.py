@@ -49,6 +49,7 @@ def _icmp(forge: ForgeIt, ip: int, source: str, target: str) -> bytes:
 
     code = ICMP_CODES[ip] if forge.code is None else forge.code
     mtu = forge.mtu or DEFAULT_MTU
+    error: Any  # scapy has no types
     if ip == 6:
         error = ICMPv6PacketTooBig(mtu=mtu) if forge.packet == "too-big" else ICMPv6DestUnreach(code=code)
     elif forge.packet == "too-big":

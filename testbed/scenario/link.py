@@ -92,6 +92,10 @@ ByteRange = Annotated[tuple[int, int], Parsed(_byte_range, {"type": "string", "p
 """The first and the last offset in the stream, from 0: 0-99."""
 Many = Annotated[int, Parsed(_many, {"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]})]
 """How many packets; ``all`` is 0 once loaded."""
+PacketSize = Annotated[Size, Field(ge=68, le=65535)]
+"""Bytes of an IP packet; 68 is the least that every link must carry (RFC 791)."""
+PayloadSize = Annotated[Size, Field(le=65535)]
+"""Bytes of a packet's payload."""
 Kind = Literal["any", "syn", "synack", "data", "ack", "fin", "rst", "tcp", "udp", "icmp"]
 
 
@@ -111,7 +115,7 @@ class Mtu(Short):
     """A path with a smaller MTU than the interfaces have."""
 
     short = "size"
-    size: Size = Field(ge=68, le=65535)
+    size: PacketSize
     """The largest IP packet that passes, in bytes, its header included."""
     icmp: StrictBool = True
     """Tell the sender by ICMP (fragmentation needed; packet too big). false: a black hole."""
@@ -232,7 +236,7 @@ class TruncateIt(Fault):
     """Cuts the payload off; lengths and checksums fit, so the peer takes what is left."""
 
     key = "truncate"
-    to: Size = Field(ge=0, le=65535)
+    to: PayloadSize
     """How many bytes of payload stay."""
 
 
@@ -256,7 +260,7 @@ class ForgeIt(Fault):
     """How far its sequence number is from the one that the peer expects next."""
     code: Opt[Whole] = Field(default=None, ge=0, le=255)
     """The code of an unreachable (default: port unreachable)."""
-    mtu: Opt[Size] = Field(default=None, ge=68, le=65535)
+    mtu: Opt[PacketSize] = None
     """The MTU that a too-big tells (default 1280)."""
 
     @model_validator(mode="after")
