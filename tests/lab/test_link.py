@@ -1,0 +1,299 @@
+"""The link on the real engine: plans that repeat, a journal that the captures bear out, faults of the link itself."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from testbed.lab.identity import ROLE_LABEL, RUN_LABEL
+
+from .conftest import ROOT, Invoke, Invoked, command
+
+MS = 1_000_000
+
+
+def finished(done: Invoked, code: int = 0) -> dict[str, Any]:
+    assert done.code == code, done.out + done.err
+    result: dict[str, Any] = done.json
+    return result
+
+
+def journal(runs: Path, name: str) -> list[dict[str, Any]]:
+    lines = (runs / "runs" / name / "latest" / "link.jsonl").read_text().splitlines()
+    return [record for record in map(json.loads, lines) if "event" not in record]
+
+
+def fates(records: list[dict[str, Any]]) -> dict[tuple[str, int], list[str]]:
+    """What chance and plan did to each packet; times are no part of it."""
+    chosen = {"drop", "loss", "duplicate", "corrupt", "reorder", "hold", "truncate"}
+    return {(one["from"], one["n"]): [a for a in one["actions"] if a in chosen] for one in records if one["n"]}
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_distance_makes_two_segments_and_nodelay_three(turn: int, invoke: Invoke) -> None:
+    """The origin's result, every time; `invoke bench nagle` counts 100 of 100."""
+    del turn
+    assert finished(invoke("run", "nagle", "--json"))["outcome"] == "pass"
+    assert finished(invoke("run", "nodelay", "--json"))["outcome"] == "pass"
+
+
+def random_link(source: random.Random) -> str:
+    """Draw a plan: some impairments each way and some exact faults."""
+
+    def way() -> str:
+        parts = [f"delay: {source.randint(0, 8)}ms"]
+        drawn = {
+            "loss": lambda: f"{source.randint(1, 6)}%",
+            "duplicate": lambda: f"{source.randint(1, 10)}%",
+            "reorder": lambda: f"{{probability: 0.{source.randint(1, 2)}, behind: {source.randint(1, 3)}}}",
+            "corrupt": lambda: f"{source.randint(1, 5)}%",
+            "rate": lambda: f"{source.randint(5, 50)}Mbit",
+        }
+        for key in source.sample(sorted(drawn), source.randint(1, 4)):
+            parts.append(f"{key}: {drawn[key]()}")
+        return "{" + ", ".join(parts) + "}"
+
+    def fault() -> str:
+        host = source.choice(("client", "server"))
+        key = source.choice(("drop", "hold", "duplicate", "corrupt"))
+        more = f", for: {source.randint(1, 30)}ms, behind: 1" if key == "hold" else ""
+        kind = source.choice(("data", "ack", "fin"))
+        return f"    - {key}: {{from: {host}, of: {kind}, nth: {source.randint(1, 9)}{more}}}\n"
+
+    faults = {text.split("nth")[0]: text for text in (fault() for _ in range(source.randint(1, 4)))}
+    return f"link:\n  client: {way()}\n  server: {way()}\n  faults:\n{''.join(faults.values())}"
+
+
+def random_scenario(seed: int) -> str:
+    source = random.Random(seed)
+    there, back = source.randint(1, 60_000), source.randint(1, 60_000)
+    return (
+        f"summary: random {seed}\nseed: {seed}\ntimeout: 2m\n{random_link(source)}"
+        "server:\n  steps:\n    - listen: 10011\n    - accept:\n"
+        f"    - recv_exact: {there}\n    - send: {{size: {back}}}\n    - recv_all:\n    - close:\n"
+        "client:\n  steps:\n    - connect: server:10011\n"
+        f"    - send: {{size: {there}}}\n    - recv_exact: {back}\n    - close:\n"
+    )
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_what_the_captures_show_is_what_the_journal_says(
+    seed: int, invoke: Invoke, scenario: Callable[..., str], tmp_path: Path
+) -> None:
+    """Random plans over random transfers: lost, duplicated, altered, reordered and delayed, packet by packet."""
+    name = f"random-{seed}"
+    result = finished(invoke("run", scenario(random_scenario(seed), name), "--json"))
+    assert result["outcome"] == "pass", result["reasons"]
+    records = journal(tmp_path, name)
+    crossings = result["crossings"]
+    for host in ("client", "server"):
+        mine = [one for one in records if one["from"] == host]
+        seen = [one for one in crossings if one["sender"] == host]
+        passed = [one for one in mine if one["n"] and one["left"]]
+        assert len([one for one in seen if one["fate"] == "lost"]) == len([one for one in mine if not one["left"]])
+        made = Counter(one["made"] for one in seen if one["fate"] == "appeared")
+        assert made == Counter(one["made"] for one in mine if one.get("made"))
+        corrupted = {(one["seq"], one["id"]) for one in passed if "corrupt" in one["actions"]}
+        altered = [one for one in seen if one["changes"]]
+        assert len(altered) == len(corrupted)
+        # The order of arrival is the order in which the link let go.
+        crossed = sorted((one for one in seen if one["fate"] == "crossed"), key=lambda one: one["arrived_ns"])
+        left = sorted(passed, key=lambda one: one["left"])
+        assert Counter((one["raw_seq"], one["length"]) for one in crossed) == Counter(
+            (one["seq"], one["length"]) for one in left
+        )
+        inversions = sum(a["sent_ns"] > b["sent_ns"] for a, b in zip(crossed, crossed[1:], strict=False))
+        told = sum(a["n"] > b["n"] for a, b in zip(left, left[1:], strict=False))
+        assert inversions == told
+    for one in crossings:
+        delays = [text for text in one["link"] if text.startswith("delayed")]
+        if one["fate"] == "crossed" and delays:
+            held = float(delays[0].split()[1]) * MS
+            assert one["arrived_ns"] - one["sent_ns"] >= held - 1000, "it cannot arrive sooner than the link let it go"
+
+
+def test_a_plan_repeats(invoke: Invoke, scenario: Callable[..., str], tmp_path: Path) -> None:
+    """UDP, whose traffic does not depend on what is lost: the same packets meet the same fate, another seed's do not."""
+    sends = "".join(f"    - send: {{text: m{n:03}, to: server:5000}}\n" for n in range(120))
+
+    def text(seed: int) -> str:
+        return (
+            f"summary: s\nseed: {seed}\nlink: {{delay: 2ms, loss: 10%, duplicate: 10%, corrupt: 5%, reorder: 10%}}\n"
+            "server: {command: sleep 600, until: client-ends}\n"
+            f"client:\n  steps:\n    - socket: udp\n{sends}    - close:\n"
+        )
+
+    met = []
+    for seed, name in ((5, "first"), (5, "again"), (6, "other")):
+        finished(invoke("run", scenario(text(seed), name), "--json"))
+        met.append({key: acts for key, acts in fates(journal(tmp_path, name)).items() if key[0] == "client"})
+    assert len(met[0]) == 120
+    assert met[0] == met[1]
+    assert met[0] != met[2]
+    assert {act for acts in met[0].values() for act in acts} == {"loss", "duplicate", "corrupt", "reorder"}
+
+
+def test_steps_change_the_link(invoke: Invoke, scenario: Callable[..., str], tmp_path: Path) -> None:
+    """A change holds for what is sent after the step, and for nothing before; what it does not name stays."""
+    path = scenario(
+        "summary: s\nlink: {delay: 1ms}\n"
+        "server: {steps: [{listen: 10011}, {accept: }, {recv_exact: 1}, {send: a}, {recv_all: }, {close: }]}\n"
+        "client:\n  steps:\n    - connect: server:10011\n    - link: {client: {delay: 40ms}}\n    - send: x\n"
+        "    - recv: 1\n    - link: {delay: 3ms, duplicate: 100%}\n    - close:\n",
+        "changes",
+    )
+    result = finished(invoke("run", path, "--json"))
+    assert result["outcome"] == "pass", result["reasons"]
+    records = {(one["from"], one["flags"], one["length"]): one for one in journal(tmp_path, "changes") if one["n"]}
+
+    def held(*key: Any) -> int:
+        return int(records[key]["left"] - records[key]["time"]) // MS
+
+    assert held("client", "S", 0) < 40 <= held("client", "P.", 1)
+    assert held("server", "P.", 1) < 40
+    assert held("client", "F.", 0) >= 3
+    assert "duplicate" in records["client", "F.", 0]["actions"]
+    assert "duplicate" not in records["client", "P.", 1]["actions"]
+
+
+def test_faults_between_barriers(invoke: Invoke, scenario: Callable[..., str], tmp_path: Path) -> None:
+    """Only the packet between the two barriers is dropped, although all three are alike."""
+    path = scenario(
+        "summary: s\nlink: {delay: 1ms, faults: [{drop: {from: client, of: udp, count: all, after: a, until: b}}]}\n"
+        "server:\n  steps:\n    - socket: udp\n    - bind: ':5000'\n    - recv: 9\n    - barrier: a\n    - barrier: b\n"
+        "    - recv: 9\n    - close:\n"
+        "client:\n  steps:\n    - socket: udp\n    - send: {text: x, to: server:5000}\n    - barrier: a\n"
+        "    - send: {text: x, to: server:5000}\n    - sleep: 50ms\n    - barrier: b\n"
+        "    - send: {text: x, to: server:5000}\n    - close:\n"
+        "expect:\n  - {crossings: {lost: 1}}\n",
+        "barriers",
+    )
+    assert finished(invoke("run", path, "--json"))["outcome"] == "pass"
+    assert [one["left"] is None for one in journal(tmp_path, "barriers")] == [False, True, False]
+
+
+def test_a_full_queue_is_told(invoke: Invoke, scenario: Callable[..., str], tmp_path: Path) -> None:
+    """A slow line with room for 3: what does not fit is in the journal as overflow, and lost in the captures."""
+    sends = "".join("    - send: {size: 1000, to: server:5000}\n" for _ in range(30))
+    path = scenario(
+        "summary: s\nlink: {rate: 1Mbit, queue: 3}\nserver: {command: sleep 600, until: client-ends}\n"
+        f"client:\n  steps:\n    - socket: udp\n{sends}    - close:\n",
+        "overflow",
+    )
+    result = finished(invoke("run", path, "--json"))
+    assert result["outcome"] == "pass", result["reasons"]
+    full = [one for one in journal(tmp_path, "overflow") if "overflow" in one["actions"]]
+    lost = [one for one in result["crossings"] if one["fate"] == "lost"]
+    assert len(full) == len(lost) > 0
+    assert all("the link's queue was full" in one["link"][0] for one in lost)
+
+
+def test_ip6(invoke: Invoke, scenario: Callable[..., str]) -> None:
+    """The same over IPv6: delay, a path with a small MTU (packet too big), a forged RST that is challenged."""
+    text = (ROOT / "scenarios/path-mtu.yaml").read_text().replace("mtu: 1300", "mtu: 1400")
+    assert finished(invoke("run", scenario(f"ip: 6\n{text}", "mtu6"), "--json"))["outcome"] == "pass"
+    text = (ROOT / "scenarios/forged-rst-in-window.yaml").read_text()
+    assert finished(invoke("run", scenario(f"ip: 6\n{text}", "rst6"), "--json"))["outcome"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("forge: {from: client, of: data, packet: syn, as: client, seq: -1000}", "challenge-ack"),
+        ("forge: {from: client, of: data, packet: unreachable}", "link-forged"),
+        ("forge: {from: client, of: data, packet: too-big, mtu: 1000}", "link-forged"),
+        ("truncate: {from: client, of: data, to: 3}", "retransmission"),
+    ],
+)
+def test_other_faults(fault: str, expected: str, invoke: Invoke, scenario: Callable[..., str]) -> None:
+    """Each is found in the captures, with a cause for what follows; the bytes arrive whole."""
+    path = scenario(
+        f"summary: s\nlink: {{delay: 5ms, faults: [{{{fault}}}]}}\n"
+        "server: {steps: [{listen: 10011}, {accept: }, {recv_exact: 5}, {sleep: 300ms}, {send: k}, {recv_all: }, "
+        "{close: }]}\nclient: {steps: [{connect: 'server:10011'}, {send: hello}, {recv: 1}, {close: }]}\n"
+        "expect:\n  - {ledger: {client: {written: 5, sent: 5, acknowledged: 5, read: 5}}}\n",
+        "fault",
+    )
+    result = finished(invoke("run", path, "--json"))
+    assert result["outcome"] == "pass", result["reasons"]
+    rules = {one["cause"]["rule"] for one in result["crossings"]}
+    assert expected in rules
+    assert "unknown" not in rules
+
+
+def test_corruption_that_no_checksum_shows_differs_in_the_ledger(invoke: Invoke, scenario: Callable[..., str]) -> None:
+    """With the checksum made to fit, the peer's program reads a wrong byte, and the ledger says which."""
+    path = scenario(
+        "summary: s\nlink: {faults: [{corrupt: {from: client, of: data, checksum: fix}}]}\n"
+        "server: {steps: [{listen: 10011}, {accept: }, {recv_all: }, {close: }]}\n"
+        "client: {steps: [{connect: 'server:10011'}, {send: hello}, {close: }]}\n",
+        "silent",
+    )
+    result = finished(invoke("run", path, "--json"))
+    (row,) = (row for row in result["ledger"] if row["sender"] == "client")
+    assert row["read"]["bytes"] == 5
+    assert row["difference"]
+
+
+def test_a_link_that_dies_makes_the_run_inconclusive(
+    engine: docker.DockerClient, scenario: Callable[..., str], tmp_path: Path
+) -> None:
+    """Killed in mid-transfer: exit 3, the summary says so, what was captured is kept, the lab is gone."""
+    path = scenario(
+        "summary: s\nlink: {delay: 1ms}\n"
+        "server: {steps: [{listen: 10011}, {accept: }, {recv_all: }, {close: }]}\n"
+        "client: {steps: [{connect: 'server:10011'}, {send: a}, {sleep: 20s}, {send: b}, {close: }]}\n",
+        "dying",
+    )
+    words = command("run", path, "--json", "--runs", str(tmp_path))
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        container = _link_of(engine, running, tmp_path)
+        container.exec_run(["pkill", "-KILL", "-x", "link"])
+        out, err = running.communicate(timeout=120)
+    assert running.returncode == 3, out + err
+    result = json.loads(out)
+    assert result["outcome"] == "inconclusive"
+    assert "the link program died" in result["reasons"][0]
+    assert "SIGKILL" in result["reasons"][0]
+    assert any(one["flags"] == "S" and one["fate"] == "crossed" for one in result["crossings"])
+
+
+def _link_of(engine: docker.DockerClient, running: subprocess.Popen[str], runs: Path) -> Any:
+    """Wait until the transfer is under way; return the link host's container."""
+    import time
+
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and running.poll() is None:
+        for path in (runs / "runs").glob("dying/*/link.jsonl"):
+            if path.read_bytes().count(b'"flags":"P."') >= 1:
+                run_id = path.parent.name.rpartition("-")[2]
+                labels = [f"{RUN_LABEL}={run_id}", f"{ROLE_LABEL}=link"]
+                return engine.containers.list(filters={"label": labels})[0]
+        time.sleep(0.05)
+    raise AssertionError(running.communicate(timeout=60))
+
+
+def test_what_the_kernel_lacks_is_unsupported(tmp_path: Path) -> None:
+    """Without NFQUEUE the run ends with exit 4 and names it, before any program starts."""
+    script = (
+        "import sys, testbed.lab.link as link\n"
+        "link.FILTERS = {4: ('false',), 6: ('false',)}\n"
+        "from pathlib import Path\nfrom testbed import commands\nfrom testbed.errors import BothendsError\n"
+        "try:\n    commands.run(['nagle'], catalogue=Path('.'), runs=Path(sys.argv[1]), as_json=True, quiet=True)\n"
+        "except BothendsError as error:\n    print(error)\n    sys.exit(error.exit_code)\n"
+    )
+    argv = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "NFQUEUE" in done.stdout
+    (directory,) = (tmp_path / "runs/nagle").glob("*-*")
+    assert not (directory / "client.out").exists()

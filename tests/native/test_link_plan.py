@@ -1,0 +1,89 @@
+"""The link program's plan: what the compiler writes it takes, and what is wrong it tells with the line's number.
+
+A plan that is right would next open NFQUEUE, which needs a network namespace of its own: see tests/lab/test_link.py.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.native
+
+SOURCES = Path(__file__).parents[2] / "compose" / "link"
+GOOD = [
+    "link seed=1 copy=payload",
+    "end from=client address=198.18.0.4",
+    "end from=server address=198.18.1.4",
+    "set from=client delay=5000000",
+]
+
+
+@pytest.fixture(scope="module")
+def link(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler here")
+    program = tmp_path_factory.mktemp("link") / "link"
+    flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run([compiler, *flags, "-o", str(program), str(SOURCES / "link.c"), "-pthread"], check=True)
+    return program
+
+
+def refused(link: Path, lines: list[str]) -> list[str]:
+    """What the program says to a plan that it must refuse before it asks for anything."""
+    text = "\n".join([*GOOD, *lines, "start", ""])
+    done = subprocess.run([str(link)], input=text, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    return done.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("set from=client loss=2", "loss=2 is not a probability from 0 to 1"),
+        ("set from=client loss=nan", "loss=nan is not a probability from 0 to 1"),
+        ("set from=client delay=-1", "delay=-1 is not a number up to 3600000000000"),
+        ("set from=client delay=1 jitter=2", "jitter is larger than delay"),
+        ("set from=client queue=0", "queue=0 lets nothing through"),
+        ("set from=nobody", "from=nobody is not known"),
+        ("set delay=1", "from is missing"),
+        ("set from=client dealy=1", "unknown key dealy"),
+        ("set from=client delay", "`delay` is not key=value"),
+        ("fault do=drop from=client nth=0", "nth=0: the first is 1"),
+        ("fault do=drop from=client flags=SX", "X is no TCP flag"),
+        ("fault do=drop from=client of=sin", "of=sin is not known"),
+        ("fault do=lose from=client", "do=lose is not known"),
+        ("fault do=drop", "do or from is missing"),
+        ("fault do=hold from=client", "hold needs for"),
+        ("fault do=drop from=client payload=0g", "payload is not 1 to 4096 bytes in small hex digits"),
+        ("fault do=drop from=client bytes=5", "bytes= is not a number"),
+        ("fault do=forge from=client as=server raw=00 fill=tcp", "forge needs as and a raw packet"),
+        ("stop", "unknown line stop"),
+        ("end from=client address=1.2.3", "address=1.2.3 is not known"),
+    ],
+)
+def test_a_wrong_line_is_told_with_its_number(link: Path, line: str, message: str) -> None:
+    assert any(told.startswith(f"line {len(GOOD) + 1}: ") and message in told for told in refused(link, [line]))
+
+
+def test_every_wrong_line_is_told_at_once(link: Path) -> None:
+    told = refused(link, ["set from=client loss=2", "fault do=drop", "nonsense"])
+    assert [line.partition(":")[0] for line in told] == ["line 5", "line 6", "line 7"]
+
+
+def test_what_needs_payload_is_refused_without_it(link: Path) -> None:
+    lines = ["link seed=1 copy=headers", "set from=client corrupt=0.5", "fault do=duplicate from=server"]
+    assert [line.split(": ", 1)[1] for line in refused(link, lines)] == [
+        "duplicate and corrupt need copy=payload",
+        "this fault needs copy=payload",
+    ]
+
+
+def test_input_that_ends_within_the_plan_ends_the_program(link: Path) -> None:
+    done = subprocess.run([str(link)], input=GOOD[0] + "\n", capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 2
