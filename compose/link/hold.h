@@ -156,13 +156,19 @@ static inline struct held *hold_take(uint64_t now)
 	return NULL;
 }
 
-/* A packet has passed those that wait aside: return one that has seen enough of them, NULL if there is none. */
-static inline struct held *hold_passed(int side, bool count)
+/* Count a packet for those that wait aside and came before it. */
+static inline void count_passed(int side, uint64_t order)
 {
 	struct direction *direction = &holding.of[side];
-	if (count)
-		for (size_t i = 0; i < direction->aside_used; i++)
-			direction->aside[i]->behind -= direction->aside[i]->behind > 0;
+	for (size_t i = 0; i < direction->aside_used; i++)
+		if (direction->aside[i]->order < order && direction->aside[i]->behind)
+			direction->aside[i]->behind--;
+}
+
+/* Take a packet that waited aside and has been passed by enough others, NULL if there is none. */
+static inline struct held *take_passed(int side)
+{
+	struct direction *direction = &holding.of[side];
 	struct held *first = NULL;
 	for (size_t i = 0; i < direction->aside_used; i++)
 		if (!direction->aside[i]->behind && (!first || direction->aside[i]->order < first->order))

@@ -75,8 +75,9 @@ static void let_go(struct held *one)
 	one->bytes.bytes = NULL;
 	if (one->aside || one->gone || !one->queued || !one->told)
 		return;
-	for (struct held *behind = hold_passed(one->side, true); behind; behind = hold_passed(one->side, false))
-		let_go(behind);
+	count_passed(one->side, one->order);
+	for (struct held *passed; (passed = take_passed(one->side));)
+		let_go(passed);
 }
 
 static void release(uint64_t until)
@@ -207,7 +208,7 @@ static void impair(const struct arrival *a, const struct packet *p)
 	}
 
 	struct blob changed = {NULL, 0};
-	const bool random_corrupt = chance(set->corrupt, plan.seed, side, n, P_CORRUPT);
+	const bool random_corrupt = (p->protocol == TCP || p->protocol == UDP) && chance(set->corrupt, plan.seed, side, n, P_CORRUPT);
 	if (met[TRUNCATE_IT] || met[CORRUPT_IT] || random_corrupt)
 		changed = whole(p);
 	if (met[TRUNCATE_IT]) {

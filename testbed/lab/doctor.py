@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import docker
@@ -17,9 +18,11 @@ from testbed.lab.docker_engine import AGENT_COMMAND, TAP_CAPABILITIES, common_se
 from testbed.lab.docker_errors import translate
 from testbed.lab.engine import INTERFACE
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, new_run_id, owner
+from testbed.lab.link import FILTERS, PROGRAM
 from testbed.lab.sysctls import PINNED
 
 MINIMUM_API = (1, 41)
+EMPTY_PLAN = "link seed=1\nend from=client address=198.18.0.4\nend from=server address=198.18.0.20\nstart\nstop\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +72,33 @@ def _kernel(client: docker.DockerClient) -> Iterator[Finding]:
     """Try in a container what a lab needs of the engine's kernel."""
     ids = images.ensure(client, ["tools", "tap"], lambda _: None)
     volume = images.ensure_tools_volume(client, ids["tools"], lambda _: None)
+    with _container(client, ids["tap"], volume) as agent:
+        yield Finding("pinned sysctls", True, f"{len(PINNED)} settings are per-namespace here", needed=True)
+        yield from _try_features(agent)
+    link = next(image.id for image in images.status(client) if image.name == "link")
+    if link is None:
+        yield Finding("kernel: NFQUEUE", None, "not examined: the image link is not made yet", "`invoke images`")
+        return
+    with _container(client, link, volume) as agent:
+        yield _try_queue(agent)
+
+
+@contextmanager
+def _container(client: docker.DockerClient, image: str, volume: str) -> Iterator[Agent]:
+    """Start a container without a network that may do in its namespace what a tap or a link host may."""
     api: docker.APIClient = client.api
     settings = {
         **common_settings(volume),
         "cap_add": list(TAP_CAPABILITIES),
         "network_mode": "none",
         "sysctls": dict(PINNED),
+        "tmpfs": {"/run": "mode=0755"},
     }
     run_id = new_run_id()
     labels = {RUN_LABEL: run_id, OWNER_LABEL: owner(), ROLE_LABEL: "doctor"}
     with translate("start a container"):
         container = api.create_container(
-            ids["tap"],
+            image,
             list(AGENT_COMMAND),
             name=f"bothends-{run_id}-doctor",
             stdin_open=True,
@@ -92,8 +110,7 @@ def _kernel(client: docker.DockerClient) -> Iterator[Finding]:
         with translate("start a container with the pinned sysctls"):
             api.start(container)
         agent.hello()
-        yield Finding("pinned sysctls", True, f"{len(PINNED)} settings are per-namespace here", needed=True)
-        yield from _try_features(agent)
+        yield agent
         agent.close()
     finally:
         with translate("remove a container"):
@@ -115,23 +132,25 @@ def _try_features(agent: Agent) -> Iterator[Finding]:
     ):
         works, detail = _works(agent, ["tc", "qdisc", "replace", "dev", INTERFACE, "root", kind, *arguments])
         yield Finding(f"kernel: {kind}", works or None, detail if not works else "queueing discipline is there")
-    queue = _readable(agent, "/proc/net/netfilter/nfnetlink_queue")
-    yield Finding("kernel: NFQUEUE", queue or None, "there" if queue else "no /proc/net/netfilter/nfnetlink_queue")
     choices = agent.read_file("/proc/sys/net/ipv4/tcp_available_congestion_control").decode().strip()
     yield Finding("kernel: congestion control", "cubic" in choices.split(), choices)
 
 
-def _works(agent: Agent, argv: list[str]) -> tuple[bool, str]:
+def _try_queue(agent: Agent) -> Finding:
+    """Try all that a routed link needs: a rule that queues, and the program that binds the queue and a raw socket."""
+    name, to_do = "kernel: NFQUEUE", "scenarios with `link:` need it (CONFIG_NETFILTER_XT_TARGET_NFQUEUE)"
+    rule = ["-A", "FORWARD", "-j", "NFQUEUE", "--queue-num", "0"]
+    tried = [(tool, *_works(agent, [tool, *rule])) for tool in FILTERS[4]]
+    tool = next((tool for tool, works, _ in tried if works), None)
+    if tool is None:
+        return Finding(name, False, tried[0][2], to_do)
+    works, detail = _works(agent, [PROGRAM], text=EMPTY_PLAN)
+    return Finding(name, works, f"the link program works, with {tool}" if works else detail, "" if works else to_do)
+
+
+def _works(agent: Agent, argv: Sequence[str], text: str = "") -> tuple[bool, str]:
     try:
-        printed = agent.run(argv)
+        printed = agent.run(argv, text=text)
     except LabError as error:
         return False, (error.last_output or error.what).strip().splitlines()[-1]
     return True, (printed.strip().splitlines() or [""])[0]
-
-
-def _readable(agent: Agent, path: str) -> bool:
-    try:
-        agent.read_file(path)
-    except LabError:
-        return False
-    return True

@@ -145,7 +145,7 @@ class Impairments(Frozen):
     reorder: Opt[Reorder] = None
     """How likely each packet is to be passed by the next one, or a mapping."""
     corrupt: Opt[Probability] = None
-    """How likely one bit of a packet is to be flipped, the checksum left as it was."""
+    """How likely one bit of a packet of TCP or UDP is to be flipped, the checksum left as it was."""
     rate: Opt[Rate] = None
     """How many bits per second the line takes, IP headers included."""
     queue: Opt[Whole] = Field(default=None, ge=1, le=100_000)
@@ -246,6 +246,13 @@ class CorruptIt(Fault):
     key = "corrupt"
     checksum: Literal["keep", "fix"] = "keep"
     """keep: the peer's kernel drops the packet. fix: the checksum fits again, and nobody notices."""
+
+    @model_validator(mode="after")
+    def _not_icmp(self) -> Self:
+        # NAT on a Docker Engine's machine, between link and host, drops ICMP errors whose checksum is wrong.
+        if self.of == "icmp":
+            raise ValueError("only packets of TCP and UDP can be corrupted")
+        return self
 
 
 class ForgeIt(Fault):
