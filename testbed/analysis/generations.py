@@ -2,7 +2,8 @@
 
 A connection is known by its initial sequence numbers: a SYN, or a SYN+ACK (its own number, and the one that it
 acknowledges minus one). A SYN with another number is another connection, also after RST or FIN; the same number is
-a repeat. Where a four-tuple was used once, as nearly always, nothing is looked at packet by packet.
+a repeat. A SYN that only its target saw, and did not answer, was forged on the way: it begins nothing. Where a
+four-tuple was used once, as nearly always, nothing is looked at packet by packet.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ def _all_tokens(
 ) -> dict[int, list[tuple[Token, ...]]]:
     """Return for each conversation what every SYN and SYN+ACK says of initial sequence numbers."""
     tokens: dict[int, list[tuple[Token, ...]]] = defaultdict(list)
+    seen_by_target: list[tuple[int, Token]] = []
     answers: list[tuple[int, Token, int]] = []
     opened: dict[tuple[int, int, int], int] = {}  # conversation, sender, number that an answer acknowledges
     for host in HOSTS:
@@ -101,13 +103,19 @@ def _all_tokens(
             if int(capture.flags[row]) & _ACK:
                 answers.append((conversation, (sender, isn), int(capture.ack[row])))
                 continue
-            tokens[conversation].append(((sender, isn),))
+            if HOSTS[sender] == host:
+                tokens[conversation].append(((sender, isn),))
+            else:
+                seen_by_target.append((conversation, (sender, isn)))
             for end in (1, 1 + int(capture.payload_length[row])):  # TCP Fast Open: data on the SYN (RFC 7413)
                 opened[conversation, sender, (isn + end) % 2**32] = isn
     for conversation, own, acknowledged in answers:
         peer = 1 - own[0]
         isn = opened.get((conversation, peer, acknowledged), (acknowledged - 1) % 2**32)
         tokens[conversation].append((own, (peer, isn)))
+    for conversation, token in seen_by_target:
+        if not tokens[conversation]:  # the other capture may have begun later
+            tokens[conversation].append((token,))
     return tokens
 
 
@@ -142,8 +150,9 @@ def _assign(
     for item in items.tolist():
         conversation = int(conversations[item])
         row, sender = int(chosen.rows[item]), int(chosen.sender[item])
-        if int(capture.flags[row]) & _SYN:
-            number = found.by_token[conversation, sender, int(capture.seq[row])]
+        begun = found.by_token.get((conversation, sender, int(capture.seq[row])))
+        if int(capture.flags[row]) & _SYN and begun is not None:
+            number = begun
             if number not in opened[conversation][-_RECENT:]:
                 opened[conversation].append(number)
         else:

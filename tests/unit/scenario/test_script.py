@@ -112,6 +112,7 @@ CASES: list[tuple[list[dict[str, Any]], list[str]]] = [
         ],
     ),
     ([{"sleep": "1s"}, {"barrier": "all-sent"}], ["0 sleep ms=1000", "1 barrier name=all-sent"]),
+    ([{"sleep": "1s"}, {"link": {"delay": "5ms"}}], ["0 sleep ms=1000", "1 barrier name=link.1"]),
 ]
 
 
