@@ -362,6 +362,11 @@ static void change(const char *what, char *rest)
 			at_barrier(value);
 		else
 			wrong(&plan, "name is missing");
+	} else if (is(what, "count")) {
+		write_event("{\"event\":\"count\",\"waiting\":%llu,\"packets\":%llu}\n",
+		            (unsigned long long)(holding.of[CLIENT].waiting + holding.of[SERVER].waiting),
+		            (unsigned long long)(counted[CLIENT] + counted[SERVER]));
+		return;
 	} else if (is(what, "stop")) {
 		stop();
 	} else {

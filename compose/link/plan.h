@@ -19,6 +19,7 @@
  *   set ...         as above, from now on          {"event":"set"}
  *   down from=... for=NS   down from now on        {"event":"down"}
  *   barrier name=X  both hosts have come to it     {"event":"barrier"}
+ *   count           how many wait               {"event":"count","waiting":N,"packets":N}
  *   stop            let everything go and end      {"event":"end",...}
  */
 

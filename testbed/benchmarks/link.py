@@ -35,7 +35,7 @@ BYTES = 256 << 20
 PORT = 10011
 LIMITS = {"no delay": 0.5, "1 ms": 0.35}
 """The least that the ratio of throughputs, program to kernel, must be."""
-DELAYS = {"no delay": {}, "1 ms": {"delay": "1000000"}}
+DELAYS: dict[str, dict[str, str]] = {"no delay": {}, "1 ms": {"delay": "1000000"}}
 
 
 def main(*, repeat: int, as_json: bool) -> int:
@@ -137,7 +137,7 @@ def _transfer(live: LiveLab) -> float:
     """Send BYTES from client to server; return Mbit/s from the client's start to the server's end."""
     actor = [f"{TOOLS_DIRECTORY}/actor"]
     listening: list[bytes] = []
-    server = live.hosts["server"].start(actor, out=listening.append, err=sys.stderr.buffer.write, stdin=True)
+    server = live.hosts["server"].start(actor, out=listening.append, err=_complain, stdin=True)
     server.write(
         (
             "0 socket as=l family=inet type=stream\n0 setsockopt sock=l name=SO_REUSEADDR value=1\n"
@@ -145,7 +145,7 @@ def _transfer(live: LiveLab) -> float:
             "2 recv_all sock=c chunk=262144\nend\n"
         ).encode()
     )
-    client = live.hosts["client"].start(actor, out=lambda _: None, err=sys.stderr.buffer.write, stdin=True)
+    client = live.hosts["client"].start(actor, out=lambda _: None, err=_complain, stdin=True)
     while b'"listening"' not in b"".join(listening) and not server.ended.wait(0.01):
         pass
     client.write(
@@ -160,6 +160,10 @@ def _transfer(live: LiveLab) -> float:
     if ended is None or ended.status != 0:
         raise BothendsError(f"the transfer failed: {ended}")
     return BYTES * 8 / ((ended.time - began) / 1e9) / 1e6
+
+
+def _complain(data: bytes) -> None:
+    sys.stderr.write(data.decode(errors="replace"))
 
 
 def _tell(text: str) -> None:

@@ -48,6 +48,7 @@ class Link:
         self._stderr = b""
         self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._told_to_end = False
+        self._packets = -1
         self.totals: dict[str, Any] = {}
 
     def prepare(self) -> None:
@@ -110,6 +111,12 @@ class Link:
         """Say that both hosts have come to a barrier and wait at it; return when the link knows."""
         self._ask([f"barrier name={name}"])
 
+    def is_quiet(self) -> bool:
+        """Whether nothing waits in the link and nothing has come to it since this was last asked."""
+        answer = self._ask(["count"])
+        before, self._packets = self._packets, int(answer["packets"])
+        return not answer["waiting"] and self._packets == before
+
     def stop(self) -> None:
         """Let everything go and end the program; the journal is then complete."""
         try:
@@ -170,6 +177,7 @@ class Link:
         if self._file is not None and self._write_error is None:
             try:
                 self._file.write(data)
+                self._file.flush()
             except OSError as error:
                 self._write_error = error
         if _EVENT not in data and not self._line:

@@ -19,7 +19,7 @@ from testbed.errors import LabError, UsageError
 from testbed.lab import tcp_table
 from testbed.lab.agent import Agent, AgentRefused
 from testbed.lab.engine import INTERFACE, LOG_DIRECTORY, LiveLab, Progress
-from testbed.lab.link import Link
+from testbed.lab.link import Link, LinkDied
 from testbed.lab.program import Event, ProgramSpec, Ready, RunningProgram
 from testbed.lab.tap import SENTINEL_PREFIX, Tap, parse_features
 from testbed.model import HOSTS, Host, peer_of
@@ -104,6 +104,8 @@ class Session:
             if self._start(specs["server"], deadline):
                 self._start(specs["client"], deadline)
                 self._serve(deadline)
+        except LinkDied:
+            self._link_died()
         finally:
             for program in self._programs.values():
                 program.stop("the run ended")
@@ -265,7 +267,7 @@ class Session:
         deadline = time.monotonic() + limit
         while True:
             left = {host: tcp_table.unsettled(_tcp_sockets(agent)) for host, agent in self.live.hosts.items()}
-            if not any(left.values()):
+            if not any(left.values()) and self._is_quiet():
                 return
             if time.monotonic() > deadline:
                 break
@@ -273,6 +275,16 @@ class Session:
         for host, sockets in left.items():
             for socket in sockets:
                 self.collected.notes.append(f"{host}: not settled after {limit:g} s: {socket}")
+
+    def _is_quiet(self) -> bool:
+        """Whether the link holds nothing that may yet be answered. A link that dies here breaks the run as any other."""
+        if self._link is None or self.collected.cut_short:
+            return True
+        try:
+            return self._link.is_quiet()
+        except LinkDied as death:
+            self.collected.cut_short = str(death)
+            return True
 
     def prove(self) -> None:
         """Send a sentinel each way and wait until both taps have both."""
