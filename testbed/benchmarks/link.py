@@ -96,9 +96,9 @@ def _throughputs(directory: Path, repeat: int) -> dict[str, list[float]]:
     spec = LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), ip=4, routed=True)
     with DockerEngine(connect(), _tell) as engine:
         live = engine.bring_up(spec)
-        for name, agent in live.taps.items():
-            tap = Tap(name, agent, directory / f"{name}.pcap")
-            tap.begin_routes(live.routes[name])()
+        for side, agent in live.taps.items():
+            tap = Tap(side, agent, directory / f"{side}.pcap")
+            tap.begin_routes(live.routes[side])()
             tap.turn_off_offloads()
         for turn in range(repeat + 1):
             for name, values in rates.items():

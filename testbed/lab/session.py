@@ -277,7 +277,7 @@ class Session:
                 self.collected.notes.append(f"{host}: not settled after {limit:g} s: {socket}")
 
     def _is_quiet(self) -> bool:
-        """Whether the link holds nothing that may yet be answered. A link that dies here breaks the run as any other."""
+        """Whether the link holds nothing that may yet be answered. One that dies here cuts the run short as well."""
         if self._link is None or self.collected.cut_short:
             return True
         try:

@@ -74,7 +74,7 @@ def random_link(source: random.Random) -> str:
 
 
 def random_scenario(seed: int) -> str:
-    source = random.Random(seed)  # noqa: S311 - a test's dice
+    source = random.Random(seed)
     there, back = source.randint(1, 60_000), source.randint(1, 60_000)
     return (
         f"summary: random {seed}\nseed: {seed}\ntimeout: 2m\n{random_link(source)}"
