@@ -21,6 +21,7 @@ static struct queue queue;
 static int raw4 = -1, raw6 = -1;
 static bool running;
 static uint64_t now, epoch;           /* monotonic ns; what to add for ns since the Unix epoch */
+static uint64_t came;                 /* when the present packet reached the link host: somewhat before we saw it */
 static uint64_t origin;               /* when the first packet came, 0 before */
 static uint64_t counted[SIDES];       /* packets so far */
 static uint32_t last_id[SIDES];       /* the kernel's number of the last one */
@@ -94,7 +95,7 @@ static void release(uint64_t until)
 static struct story story_of(const struct packet *p, int side, uint64_t n)
 {
 	struct story s = {.n = n,
-	                  .time = now + epoch,
+	                  .time = came + epoch,
 	                  .id = p->id,
 	                  .sport = p->sport,
 	                  .dport = p->dport,
@@ -139,24 +140,24 @@ static void make(struct blob blob, int side, uint64_t due, const struct story *a
 
 static bool is_down(int side, const struct impairments *set)
 {
-	const uint64_t since = now - origin;
-	return now < down_until[side] || (set->down_for && since >= set->down_after && since - set->down_after < set->down_for);
+	const uint64_t since = came - origin;
+	return came < down_until[side] || (set->down_for && since >= set->down_after && since - set->down_after < set->down_for);
 }
 
 /* When a packet leaves: it is sent at the line's rate, then travels. Order is kept. */
 static uint64_t travel(const struct packet *p, int side, uint64_t n, const struct impairments *set, struct story *story)
 {
-	uint64_t due = now;
+	uint64_t due = came;
 	if (set->rate) {
-		if (free_at[side] < now)
-			free_at[side] = now;
+		if (free_at[side] < came)
+			free_at[side] = came;
 		free_at[side] += p->total * 8000000000u / set->rate;
 		due = free_at[side];
 	}
 	due += set->delay;
 	if (set->jitter)
 		due += drawn(plan.seed, side, n, P_JITTER) % (2 * set->jitter + 1) - set->jitter;
-	if (due > now)
+	if (due > came)
 		story->acts |= 1u << A_DELAY;
 	return due;
 }
@@ -173,7 +174,7 @@ static void impair(const struct arrival *a, const struct packet *p)
 	size_t forging = 0;
 
 	if (!origin)
-		origin = now;
+		origin = came;
 	for (size_t i = 0; i < plan.faults_used; i++) {
 		if (!meets(&plan.faults[i], side, p, c))
 			continue;
@@ -265,6 +266,8 @@ static void handle(const uint8_t *message, size_t size)
 		kernel_lost += a.id - last_id[a.side] - 1;
 	}
 	last_id[a.side] = a.id;
+	/* The kernel stamps packets while somebody captures; a stamp that cannot be (the clock was set) is none. */
+	came = a.stamp > epoch && a.stamp - epoch <= now && now - (a.stamp - epoch) < 1000000000u ? a.stamp - epoch : now;
 	const bool readable = read_packet(&p, a.bytes, a.captured, a.total);
 	if (readable && !is_sentinel(&p)) {
 		impair(&a, &p);

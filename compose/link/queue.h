@@ -266,6 +266,7 @@ struct arrival {
 	uint32_t id;
 	const uint8_t *bytes;
 	size_t captured, total;
+	uint64_t stamp; /* when the kernel received it, ns since the Unix epoch; 0 if it does not say */
 };
 
 /* Read one message; false if it is no packet. */
@@ -296,6 +297,8 @@ static inline bool read_arrival(struct queue *q, const uint8_t *message, size_t 
 			numbered = true;
 		} else if ((attr->nla_type & NLA_TYPE_MASK) == NFQA_CAP_LEN) {
 			a->total = get32(data);
+		} else if ((attr->nla_type & NLA_TYPE_MASK) == NFQA_TIMESTAMP) { /* seconds and microseconds, 8 bytes each */
+			a->stamp = ((uint64_t)get32(data) << 32 | get32(data + 4)) * 1000000000u + get32(data + 12) * 1000u;
 		} else if ((attr->nla_type & NLA_TYPE_MASK) == NFQA_PAYLOAD) {
 			a->bytes = data;
 			a->captured = attr->nla_len - NLA_HDRLEN;
