@@ -64,10 +64,13 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
         "runs": "directory in which runs/ is made (default: here)",
         "json": "print one JSON object a run (result.json) instead of the summary",
         "quiet": "no progress on standard error",
+        "engine": "docker or namespace (default: docker if a Docker Engine answers, else namespace)",
     },
 )
 @_told
-def run(_: Context, scenarios: list[str], runs: str = ".", json: bool = False, quiet: bool = False) -> int:
+def run(
+    _: Context, scenarios: list[str], runs: str = ".", json: bool = False, quiet: bool = False, engine: str = ""
+) -> int:
     """Run scenarios: lab up, programs, both captures joined, lab down, summary. Leaves runs/<scenario>/<time>-<id>/.
 
     Exit code: 0 pass, 1 fail, 2 bad scenario, 3 inconclusive or infrastructure failure, 4 unsupported here; of several
@@ -78,7 +81,7 @@ def run(_: Context, scenarios: list[str], runs: str = ".", json: bool = False, q
     """
     from testbed import commands
 
-    return commands.run(scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet)
+    return commands.run(scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine)
 
 
 @task(name="list", help={"json": "print JSON"})
@@ -127,9 +130,15 @@ def images(_: Context, json: bool = False, check: bool = False) -> int:
     return commands.images(as_json=json, check=check)
 
 
-@task(help={"scenario": "name or path; its programs are not started", "runs": "directory in which runs/ is made"})
+@task(
+    help={
+        "scenario": "name or path; its programs are not started",
+        "runs": "directory in which runs/ is made",
+        "engine": "docker or namespace, as for `run`",
+    }
+)
 @_told
-def up(_: Context, scenario: str, runs: str = ".") -> int:
+def up(_: Context, scenario: str, runs: str = ".", engine: str = "") -> int:
     """Bring a scenario's lab up to play in by hand, both taps running; `shell` goes in, `down` ends it.
 
     Example: invoke up echo
@@ -139,7 +148,7 @@ def up(_: Context, scenario: str, runs: str = ".") -> int:
     """
     from testbed import commands
 
-    return commands.up(scenario, catalogue=ROOT, runs=Path(runs))
+    return commands.up(scenario, catalogue=ROOT, runs=Path(runs), engine=engine)
 
 
 @task(

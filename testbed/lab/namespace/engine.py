@@ -9,12 +9,10 @@ import random
 import socket
 import subprocess
 import threading
-from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from testbed.errors import EngineError, Unsupported
+from testbed.errors import EngineError
 from testbed.lab.addresses import Subnet, random_subnet
 from testbed.lab.agent import Agent
 from testbed.lab.engine import LabSpec, LiveLab, Progress

@@ -120,5 +120,3 @@ def visible(root: Path = Path("/")) -> tuple[list[str], dict[str, str]]:
         elif here.is_dir():
             binds.append(path)
     return binds, links
-
-

@@ -1,8 +1,8 @@
 """The programs of ours that run in a lab, compiled once with this machine's C compiler and kept in the user's cache.
 
 ``<cache>/bothends/<key>/`` holds ``launch`` (makes the namespaces), ``tools/`` (agent, actor, probe), ``own-program/``,
-``www/`` and ``nginx.conf``. The key is a hash of the sources, of how they are compiled and of the C library, so a change of any
-of them makes another directory; a directory is there whole or not at all.
+``www/`` and ``nginx.conf``. The key is a hash of the sources, of how they are compiled and of the C library, so a
+change of any of them makes another directory; a directory is there whole or not at all.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class Toolchain:
 
 def cache() -> Path:
     """Return the directory that holds toolchains (XDG base directory specification)."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "bothends"
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "bothends"
 
 
 def provide(progress: Progress) -> Toolchain:
@@ -173,4 +173,6 @@ def _compile_one(target: Target, fresh: Path) -> None:
 
 def _has_header(name: str) -> bool:
     words = [COMPILER, "-E", "-xc", "-", "-o", os.devnull]
-    return subprocess.run(words, input=f"#include <{name}>\n".encode(), capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(words, input=f"#include <{name}>\n".encode(), capture_output=True, check=False).returncode == 0
+    )
