@@ -53,6 +53,6 @@ def _docker() -> EngineFactory:
 
 
 def _namespace() -> EngineFactory:
-    from testbed.lab.namespace.engine import NamespaceEngine
+    from testbed.lab.namespace.engine import Namespaces
 
-    return NamespaceEngine
+    return Namespaces()

@@ -11,7 +11,7 @@ from testbed.lab.engines import NAMESPACE
 from testbed.lab.finding import Finding
 from testbed.lab.identity import new_run_id
 from testbed.lab.namespace import machine
-from testbed.lab.namespace.engine import NamespaceEngine
+from testbed.lab.namespace.engine import Namespaces
 from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
 from testbed.model import HOSTS
 
@@ -22,7 +22,7 @@ def examine() -> Iterator[Finding]:
     """Make a lab with the pinned sysctls, and look for the programs that some scenarios want."""
     host = HostSpec("host", PINNED, DEFAULT_CONGESTION_CONTROL)
     try:
-        with NamespaceEngine(lambda _: None) as engine:
+        with Namespaces()(lambda _: None) as engine:
             live = engine.bring_up(LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), 4))
             user = live.manifest["engine"]["user"]
             version = live.taps["client"].run(["tcpdump", "--version"]).splitlines()[0]

@@ -59,12 +59,32 @@ class SocketChannel:
         return _text(self._words)
 
 
+class Namespaces:
+    """Makes engines; what they share is found out once: what is compiled, and what of the machine they show."""
+
+    def __init__(self) -> None:
+        self._toolchain: toolchain.Toolchain | None = None
+        self._seen: plan.Seen | None = None
+
+    def __call__(self, progress: Progress) -> NamespaceEngine:
+        """Return an engine for one lab."""
+        return NamespaceEngine(self, progress)
+
+    def provide(self, progress: Progress) -> tuple[toolchain.Toolchain, plan.Seen]:
+        """Return what a lab is made of, compiling it the first time."""
+        if self._toolchain is None or self._seen is None:
+            self._toolchain = toolchain.provide(progress)
+            self._seen = plan.Seen(*machine.visible())
+        return self._toolchain, self._seen
+
+
 class NamespaceEngine:
     """One lab in namespaces. Leaving the context removes it: the kernel does, once its processes have ended."""
 
     name = "namespace"
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, shared: Namespaces, progress: Progress) -> None:
+        self._shared = shared
         self._progress = progress
         self._launch: subprocess.Popen[bytes] | None = None
         self._agents: list[tuple[Agent, SocketChannel]] = []
@@ -81,17 +101,17 @@ class NamespaceEngine:
     def bring_up(self, spec: LabSpec) -> LiveLab:
         """Make two joined namespaces with two agents each; Unsupported where this machine cannot."""
         machine.check(host.image for host in spec.hosts.values())
-        tools = toolchain.provide(self._progress)
+        tools, seen = self._shared.provide(self._progress)
         subnet = random_subnet(random.SystemRandom())
         self._progress("making two hosts and two taps")
-        agents, pids = self._start(spec, subnet, tools)
+        agents, pids = self._start(spec, subnet, tools, seen)
         for agent in agents.values():
             agent.hello()
         return LiveLab(
             hosts={host: agents[host, "host"] for host in HOSTS},
             taps={host: agents[host, "tap"] for host in HOSTS},
             addresses=subnet.hosts4 if spec.ip == 4 else subnet.hosts6,
-            unreachable=(),
+            routes={host: plan.routes(spec, subnet, host) for host in HOSTS},
             manifest={
                 "engine": {
                     "name": self.name,
@@ -134,12 +154,11 @@ class NamespaceEngine:
         return "" if ended is None else f"the lab's launcher ended with {ended}"
 
     def _start(
-        self, spec: LabSpec, subnet: Subnet, tools: toolchain.Toolchain
+        self, spec: LabSpec, subnet: Subnet, tools: toolchain.Toolchain, seen: plan.Seen
     ) -> tuple[dict[tuple[Host, str], Agent], dict[str, int]]:
         self._words = words = os.fdopen(os.memfd_create("bothends-stderr"), "r+b", buffering=0)
         pairs = {role: socket.socketpair() for role in plan.ROLES}
         try:
-            seen = plan.Seen(*machine.visible())
             channels = {role: theirs.fileno() for role, (_, theirs) in pairs.items()}
             orders = plan.orders(spec, subnet, tools, seen, channels)
             self._launch = launch = subprocess.Popen(

@@ -85,6 +85,15 @@ def orders(
     return "".join(lines).encode()
 
 
+def routes(spec: LabSpec, subnet: Subnet, host: Host) -> dict[int, list[str]]:
+    """Return the routes for :attr:`LiveLab.routes`: the link's own, with the congestion control on it."""
+    congestion = f"congctl {spec.hosts[host].congestion_control}"
+    if spec.ip == 4:
+        link4 = f"route replace {subnet.network4} dev {INTERFACE} proto kernel scope link src {subnet.hosts4[host]}"
+        return {4: [f"{link4} {congestion}"]}
+    return {6: [f"route replace {subnet.network6} dev {INTERFACE} proto kernel metric 256 {congestion}"]}
+
+
 def _order(*words: str) -> str:
     for word in words:
         if any(character.isspace() for character in word):

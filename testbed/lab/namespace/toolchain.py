@@ -27,6 +27,9 @@ _WARNINGS = ("-O2", "-Wall", "-Wextra")
 _HASH_DIGITS = 16
 _FOLDERS = ("namespace", "tools", "own-program", "nginx")
 _UNFINISHED = ".making-"
+INDEX = "hello from nginx\n"
+FILE_LINES = 131072
+"""What nginx serves, as compose/nginx/Dockerfile makes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +104,13 @@ def stale() -> list[Path]:
 
 
 def _key() -> str:
-    digest = hashlib.sha256(repr((TARGETS, platform.machine(), platform.libc_ver(), _www())).encode())
+    digest = hashlib.sha256(repr((TARGETS, platform.machine(), platform.libc_ver(), INDEX, FILE_LINES)).encode())
     for folder in _FOLDERS:
         for path in sorted((SOURCES / folder).iterdir()):
             if path.suffix in {".c", ".h", ".conf"}:
                 digest.update(f"\0{folder}/{path.name}\0".encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:_HASH_DIGITS]
-
-
-def _www() -> dict[str, str]:
-    """Return the pages that nginx serves, as compose/nginx/Dockerfile makes them."""
-    return {"index.html": "hello from nginx\n", "file.bin": "".join(f"{number:07}\n" for number in range(131072))}
 
 
 def _compile(directory: Path) -> None:
@@ -142,8 +140,8 @@ def _fill(fresh: Path) -> None:
         (fresh / folder).mkdir(mode=0o755)
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda target: _compile_one(target, fresh), TARGETS))
-    for name, text in _www().items():
-        (fresh / "www" / name).write_text(text, encoding="ascii")
+    (fresh / "www" / "index.html").write_text(INDEX, encoding="ascii")
+    (fresh / "www" / "file.bin").write_text("".join(f"{line:07}\n" for line in range(FILE_LINES)), encoding="ascii")
     shutil.copyfile(SOURCES / "nginx" / "nginx.conf", fresh / "nginx.conf")
     for source in (SOURCES / "own-program").glob("*.c"):
         shutil.copyfile(source, fresh / "own-program" / source.name)
