@@ -40,6 +40,7 @@ AFTER_THE_LAB = (
     "rich.console",
 )
 
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """A run that has left its artefacts; ``result`` is what ``result.json`` holds."""
