@@ -121,13 +121,15 @@ static void add_namespace(const char *name)
 	}
 	/* Namespaces that are made from this one have a table of connections of their own. In the table that all share,
 	 * hundreds of thousands of buckets, /proc/net/tcp takes milliseconds to read and a namespace to remove.
-	 * Only Linux 6.1 and newer know the setting, so it may fail. */
+	 * Only Linux 6.1 and newer know the setting. */
 	if (origin < 0) {
 		origin = new_network();
 		int fd = open("/proc/sys/net/ipv4/tcp_child_ehash_entries", O_WRONLY | O_CLOEXEC);
-		if (fd >= 0 && write(fd, CONNECTION_BUCKETS, strlen(CONNECTION_BUCKETS)) < 0)
-			errno = 0;
-		close(fd);
+		if (fd >= 0) {
+			if (write(fd, CONNECTION_BUCKETS, strlen(CONNECTION_BUCKETS)) < 0)
+				fail("tcp_child_ehash_entries");
+			close(fd);
+		}
 	}
 	if (setns(origin, CLONE_NEWNET))
 		fail("setns");

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,9 +69,9 @@ def find(program: str) -> str | None:
     return shutil.which(program, path=INSIDE_PATH)
 
 
-def missing(programs: Iterable[str], look: Callable[[str], str | None] = find) -> list[str]:
+def missing(programs: Iterable[str]) -> list[str]:
     """Return those of the programs that are not here."""
-    return [program for program in programs if look(program) is None]
+    return [program for program in programs if find(program) is None]
 
 
 def install_command(missing_programs: Iterable[str]) -> str:
