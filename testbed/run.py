@@ -166,6 +166,7 @@ def write_artefacts(
                 "summary": scenario.summary,
                 "path": str(scenario.path),
                 "sha256": hashlib.sha256(source).hexdigest(),
+                "settings": scenario.settings,
                 "seed": scenario.seed,
                 "timeout_s": scenario.timeout,
                 "offloads": scenario.offloads,

@@ -23,6 +23,7 @@ from testbed.model import Host
 RESIZE_TRIES = 50
 """The engine refuses a size until the process runs, which it does not announce."""
 
+
 def shell(
     client: docker.DockerClient, run_id: str, host: Host, argv: tuple[str, ...], environment: Mapping[str, str]
 ) -> int:
