@@ -58,18 +58,33 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
 
 @task(
     positional=["scenarios"],
-    iterable=["scenarios"],
+    iterable=["scenarios", "set"],
     help={
         "scenarios": "names from scenarios/ (`invoke list`), or paths of YAML files; several are run in turn",
         "runs": "directory in which runs/ is made (default: here)",
         "json": "print one JSON object a run (result.json) instead of the summary",
         "quiet": "no progress on standard error",
         "engine": "docker or namespace (default: docker if a Docker Engine answers, else namespace)",
+        "set": "try these values of a setting, each in a variant: --set observe.client=probe,none (may be repeated)",
+        "repeat": "run each variant so often and show the distribution",
+        "jobs": "runs at the same time (default: what suits the engine and the processors)",
+        "keep": "differing (default): one run directory of each kind of run; all: every one",
+        "resume": "go on with a campaign that was stopped: its id, its directory, or latest",
     },
 )
 @_told
 def run(
-    _: Context, scenarios: list[str], runs: str = ".", json: bool = False, quiet: bool = False, engine: str = ""
+    _: Context,
+    scenarios: list[str],
+    set: list[str],  # noqa: A002 - the option's name
+    runs: str = ".",
+    json: bool = False,
+    quiet: bool = False,
+    engine: str = "",
+    repeat: int = 1,
+    jobs: int = 0,
+    keep: str = "differing",
+    resume: str = "",
 ) -> int:
     """Run scenarios: lab up, programs, both captures joined, lab down, summary. Leaves runs/<scenario>/<time>-<id>/.
 
@@ -78,10 +93,16 @@ def run(
 
     Examples: invoke run connect-send-close
               invoke run echo ./my/scenario.yaml --json
+              invoke run connect-send-close --engine namespace --repeat 1000
+              invoke run echo --set observe.client=probe,none
     """
     from testbed import commands
+    from testbed.campaign.command import Options
 
-    return commands.run(scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine)
+    options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume)
+    return commands.run(
+        scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine, options=options
+    )
 
 
 @task(name="list", help={"json": "print JSON"})

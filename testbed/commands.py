@@ -18,28 +18,64 @@ from testbed.rundir import RUNS, RunDirectory
 from testbed.rundir import find as find_run
 
 if TYPE_CHECKING:
+    from testbed.campaign.command import Options
     from testbed.lab.engines import Choice
     from testbed.run import Finished
+    from testbed.scenario.model import Scenario
 
 
-def run(names: Sequence[str], *, catalogue: Path, runs: Path, as_json: bool, quiet: bool, engine: str) -> int:
-    """Run scenarios in turn; the worst outcome's exit code (fail, then inconclusive, then unsupported)."""
+def run(
+    names: Sequence[str], *, catalogue: Path, runs: Path, as_json: bool, quiet: bool, engine: str, options: Options
+) -> int:
+    """Run scenarios in turn; the worst outcome's exit code (fail, then inconclusive, then unsupported).
+
+    With a matrix, repeats or jobs it is a campaign.
+    """
     from testbed.lab.engines import choose
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
-    if not names:
+    options.check()
+    if not names and not options.resume:
         raise UsageError("no scenario is named", hint="`invoke list` shows them")
+    if names and options.resume:
+        raise UsageError("--resume goes on with a campaign's own scenarios", hint="name none")
     scenarios = [load(find(name, catalogue)) for name in names]
-    choice = choose(engine)
-    if choice.why:
+    choice = choose(engine) if scenarios else None
+    if choice is not None and choice.why:
         sys.stderr.write(f"{choice.why}\n")
+    if choice is None or options.any or any(scenario.matrix for scenario in scenarios):
+        return _campaign(scenarios, runs, choice, options, as_json=as_json, quiet=quiet)
     codes = []
     for scenario in scenarios:
         with _progress(quiet=quiet) as progress, _terminable():
             code = _run_one(scenario, runs, choice, progress, as_json=as_json, last=len(scenarios) == 1)
         codes.append(code)
     return next((code for code in (1, 3, 4) if code in codes), 0)
+
+
+def _campaign(
+    scenarios: Sequence[Scenario], runs: Path, choice: Choice | None, options: Options, *, as_json: bool, quiet: bool
+) -> int:
+    from rich.console import Console
+
+    from testbed.campaign import command
+    from testbed.campaign.plan import Plan
+    from testbed.report import campaign as report
+
+    def make() -> Plan:
+        assert choice is not None  # noqa: S101 - there are scenarios, so there is an engine
+        return command.plan(scenarios, options, choice)
+
+    plan, store = command.store_for(options, runs, make)
+    summary, stopped = command.run(plan, store, options, quiet=quiet)
+    if as_json:
+        _print_json(report.to_json(summary, str(store.path)))
+    else:
+        report.render(summary, str(store.path), Console())
+    if stopped:
+        sys.stderr.write(f"stopped; `invoke run --resume {store.path.name.rpartition('-')[2]}` goes on\n")
+    return summary.outcome.exit_code
 
 
 def _run_one(scenario: Any, runs: Path, choice: Choice, progress: Any, *, as_json: bool, last: bool) -> int:  # noqa: ANN401

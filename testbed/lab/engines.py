@@ -17,10 +17,14 @@ EngineFactory = Callable[[Progress], Engine]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An engine by name, how to make one, and one line that says why it was chosen where nobody asked for it."""
+    """An engine by name, how to make one, and one line that says why it was chosen where nobody asked for it.
+
+    ``prepare`` makes what all labs share, so that many that begin at once need not.
+    """
 
     name: str
     make: EngineFactory
+    prepare: Callable[[Progress], None]
     why: str = ""
 
 
@@ -30,29 +34,40 @@ def choose(wanted: str = "") -> Choice:
     Raises UsageError for a name that is none, EngineError when Docker is insisted on and does not answer.
     """
     if wanted == NAMESPACE:
-        return Choice(NAMESPACE, _namespace())
+        return _namespace()
     if wanted not in ("", DOCKER):
         raise UsageError(f"there is no engine `{wanted}`", hint=f"--engine {' or '.join(NAMES)}")
     try:
-        return Choice(DOCKER, _docker())
+        return _docker()
     except EngineError as error:
         if wanted == DOCKER:
             raise
-        return Choice(NAMESPACE, _namespace(), f"engine: namespace, because {_reason(error)}")
+        return _namespace(f"engine: namespace, because {_reason(error)}")
 
 
 def _reason(error: EngineError) -> str:
     return f"{error.what} ({error.state})" if error.state else error.what
 
 
-def _docker() -> EngineFactory:
+def _docker() -> Choice:
     from testbed.lab.docker_engine import DockerEngine, connect
 
     client = connect()
-    return lambda progress: DockerEngine(client, progress)
+
+    def prepare(progress: Progress) -> None:
+        from testbed.lab import images
+
+        ids = images.ensure(client, ["tools", "tap", "host"], progress)
+        images.ensure_tools_volume(client, ids["tools"], progress)
+
+    return Choice(DOCKER, lambda progress: DockerEngine(client, progress), prepare)
 
 
-def _namespace() -> EngineFactory:
+def _namespace(why: str = "") -> Choice:
+    from testbed.lab.namespace import toolchain
     from testbed.lab.namespace.engine import Namespaces
 
-    return Namespaces()
+    def prepare(progress: Progress) -> None:
+        toolchain.provide(progress)
+
+    return Choice(NAMESPACE, Namespaces(), prepare, why)

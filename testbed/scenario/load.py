@@ -30,17 +30,17 @@ def load(path: Path, *, name: str | None = None, settings: Mapping[str, Any] = M
     choose a variant (see :mod:`testbed.scenario.variants`). Raises ScenarioError with every problem in the file,
     UsageError where the file cannot be read.
     """
-    shown = _shown(path)
+    name_shown = shown(path)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{shown} cannot be read: {error.strerror or error}") from error
+        raise UsageError(f"{name_shown} cannot be read: {error.strerror or error}") from error
     if name is None:
         name = path.stem
         if not re.fullmatch(NAME, name):
             hint = "small letters, digits, and . _ - after the first"
-            raise ScenarioError(f"{shown}: `{name}` is no name for a scenario", hint=hint)
-    return parse(data, name=name, path=path, shown=shown, settings=settings)
+            raise ScenarioError(f"{name_shown}: `{name}` is no name for a scenario", hint=hint)
+    return parse(data, name=name, path=path, shown=name_shown, settings=settings)
 
 
 def parse(
@@ -138,7 +138,8 @@ def _placed(root: Node, findings: list[Finding]) -> Iterator[Problem]:
         yield Problem(root.find(path, key=key), message, hint)
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
+    """Return a file's name for messages: relative to the current directory where it lies below it."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
