@@ -67,7 +67,7 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
         "engine": "docker or namespace (default: docker if a Docker Engine answers, else namespace)",
         "set": "try these values of a setting, each in a variant: --set observe.client=probe,none (may be repeated)",
         "repeat": "run each variant so often and show the distribution",
-        "jobs": "runs at the same time (default: what suits the engine and the processors)",
+        "jobs": "runs at the same time (default: one for each processor)",
         "keep": "differing (default): one run directory of each kind of run; all: every one",
         "resume": "go on with a campaign that was stopped: its id, its directory, or latest",
     },
@@ -131,6 +131,27 @@ def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
     from testbed import commands
 
     return commands.show(what, catalogue=ROOT, runs=Path(runs), as_json=json)
+
+
+@task(
+    help={
+        "one": "a run: its directory, its id, or SCENARIO/latest",
+        "other": "another one, of this machine or copied from elsewhere",
+        "runs": "directory that holds runs/ (default: here)",
+        "json": "print JSON",
+    }
+)
+@_told
+def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False) -> int:
+    """Show where two runs differ: calls, packets, causes, ledger, and the conditions (which sysctl or version).
+
+    Exit code: 0 if nothing but times, addresses and ids differs, else 1.
+
+    Example: invoke diff echo/latest 3f9a01bc
+    """
+    from testbed import commands
+
+    return commands.diff(one, other, runs=Path(runs), as_json=json)
 
 
 @task(help={"json": "print JSON"})

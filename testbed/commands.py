@@ -20,6 +20,7 @@ from testbed.rundir import find as find_run
 if TYPE_CHECKING:
     from testbed.campaign.command import Options
     from testbed.lab.engines import Choice
+    from testbed.report.difference import Told
     from testbed.run import Finished
     from testbed.scenario.model import Scenario
 
@@ -147,6 +148,35 @@ def show(what: str, *, catalogue: Path, runs: Path, as_json: bool) -> int:
     if latest.exists():
         sys.stdout.write(f"# last run: `invoke show {scenario.name}/latest`\n")
     return 0
+
+
+def diff(one: str, other: str, *, runs: Path, as_json: bool) -> int:
+    """Print where two runs differ, both worked out anew from their directories; 0 if nowhere, else 1."""
+    from testbed.report.difference import compare, lines
+
+    told = []
+    for name in (one, other):
+        directory = find_run(name, runs)
+        if directory is None:
+            raise UsageError(f"there is no run `{name}`", hint="its directory, its id, or SCENARIO/latest")
+        told.append(_told_again(directory))
+    sections = compare(*told)
+    if as_json:
+        _print_json([asdict(section) for section in sections])
+    else:
+        for line in lines(sections, *(each.name for each in told)):
+            sys.stdout.write(f"{line}\n")
+    return 1 if sections else 0
+
+
+def _told_again(directory: RunDirectory) -> Told:
+    from testbed.evaluate import evaluate, meta
+    from testbed.report.difference import Told
+    from testbed.report.result_json import to_json
+    from testbed.rundir import MANIFEST
+
+    result = to_json(evaluate(directory), meta(directory))
+    return Told(str(directory), result, directory.read_json(MANIFEST))
 
 
 def doctor(*, as_json: bool) -> int:

@@ -60,13 +60,17 @@ def plan(scenarios: Sequence[Scenario], options: Options, choice: Choice) -> Pla
     for source in sources:
         for each in found[source.name]:
             load(source, each)
-    choice.prepare(lambda text: sys.stderr.write(f"{text}\n"))
+    choice.prepare(_tell)
     return Plan(sources, found, options.repeat, choice.name, options.keep)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def run(work: Plan, store: Store, options: Options, *, quiet: bool) -> tuple[Summary, bool]:
     """Conduct a plan; return what was found, and whether it was stopped before its end."""
-    jobs = options.jobs or default_jobs(work.engine)
+    jobs = options.jobs or default_jobs()
     pool: Pool = ProcessPool(work, store.path, jobs)
     done = len(store.reports())
     with stoppable() as stop, _progress(len(work), done, quiet=quiet) as told:

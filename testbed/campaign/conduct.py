@@ -23,10 +23,9 @@ _LOOK = 0.2
 """Seconds between two looks at whether to stop."""
 
 
-def default_jobs(engine: str) -> int:
-    """Return how many runs to make at once: with containers the engine is the bottleneck, else waiting is."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, processors if engine == "docker" else processors * 3 // 2)
+def default_jobs() -> int:
+    """Return how many runs to make at once: one for each processor that we may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Stop:
