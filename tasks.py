@@ -272,7 +272,8 @@ def lint(context: Context, fix: bool = False) -> int:
     positional=["names"],
     iterable=["names"],
     help={
-        "names": "run: a whole run against a bare script (default); link: what the link program costs",
+        "names": "run: a whole run against a bare script (default); link: what the link program costs; namespace: the "
+        "embedded engine; campaign: many runs, on both engines",
         "repeat": "how often each side is measured (default 7)",
         "json": "print JSON",
     },
@@ -283,6 +284,15 @@ def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> 
     from testbed import benchmarks
 
     return max(benchmarks.main(name, repeat=repeat, as_json=json) for name in names or ["run"])
+
+
+@task(help={"runs": "how many runs, alternating engines and scenarios"})
+@_told
+def soak(_: Context, runs: int = 2000) -> int:
+    """Run all scenarios again and again on both engines and check that the machine is left as it was."""
+    from testbed.benchmarks import soak as soaking
+
+    return soaking.main(runs=runs)
 
 
 def _command(context: Context, argv: list[str]) -> int:

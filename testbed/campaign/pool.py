@@ -118,6 +118,10 @@ class ProcessPool:
                 ended.append((report.task, report))
         return ended
 
+    def pids(self) -> list[int]:
+        """Return the workers' process ids."""
+        return [worker.process.pid for worker in self._workers]
+
     def close(self) -> None:
         """Close every worker's input and wait for its end."""
         for worker in self._workers:
