@@ -13,6 +13,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from testbed.errors import BothendsError, EngineError
@@ -26,6 +28,8 @@ ROOT = Path(__file__).parents[2]
 SETTLE = 30.0
 """Seconds that the kernel may take to remove namespaces: it does so in the background."""
 _TOLD = 50
+_POOL = 24
+"""Sockets that may stay open: the Docker SDK keeps up to ten connections for each client, and drops none by itself."""
 
 State = dict[str, frozenset[str]]
 
@@ -38,8 +42,9 @@ def main(*, runs: int) -> int:
     failed = 0
     root = Path(tempfile.mkdtemp(prefix="bothends-soak-"))
     try:
-        for scenario, choice in itertools.product(scenarios[:1], choices):  # what is made once is made now
+        for choice in choices:
             choice.prepare(lambda text: print(text, file=sys.stderr))
+        for scenario, choice in itertools.product(scenarios, choices):  # what is made once and kept is made now
             run(scenario, root=root, make_engine=choice.make, progress=lambda _: None)
         before = _state()
         for number, (scenario, choice) in zip(range(runs), pairs, strict=False):
@@ -90,11 +95,26 @@ def _state() -> State:
         "network namespaces": frozenset(_namespaces()),
         "interfaces": frozenset(path.name for path in Path("/sys/class/net").iterdir()),
         "mounts": frozenset(Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()),
-        "descriptors": frozenset(path.name for path in Path("/proc/self/fd").iterdir()),
+        "descriptors": frozenset(_descriptors()),
         "threads": frozenset(str(thread.ident) for thread in threading.enumerate()),
         "processes": frozenset(_processes()),
         "temporary files": frozenset(path.name for path in Path(tempfile.gettempdir()).glob("*bothends*")),
     }
+
+
+def _descriptors() -> Iterator[str]:
+    """Our open descriptors by what they are, numbered; connections to the Docker Engine are kept in a pool."""
+    kinds: Counter[str] = Counter()
+    for path in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(path.readlink())
+        except OSError:  # the one that this list is read from
+            continue
+        kind = target.partition(":")[0]
+        kinds[kind] += 1
+    for kind, count in kinds.items():
+        most = max(count, _POOL) if kind == "socket" else count
+        yield from (f"{kind} {number}" for number in range(most))
 
 
 def _docker() -> list[str]:
