@@ -68,7 +68,7 @@ def _engine() -> float:
         begin = time.perf_counter()
         with choice.make(lambda _: None) as engine:
             live = engine.bring_up(lab_spec(scenario))
-            session = Session(live, directory, lambda _: None)
+            session = Session(live, directory, lambda _: None, plan=None)
             session.start_taps(offloads=False)
             up = time.perf_counter()
             session.run(program_specs(scenario, live.addresses), scenario.timeout)

@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import IO, Self
 
 from testbed.errors import EngineError
-from testbed.lab.addresses import Subnet, random_subnet
+from testbed.lab.addresses import random_subnet
 from testbed.lab.agent import Agent
-from testbed.lab.engine import LabSpec, LiveLab, Progress
+from testbed.lab.engine import LabSpec, LinkHost, LiveLab, Progress
 from testbed.lab.namespace import machine, plan, toolchain
 from testbed.lab.namespace.refusal import explain
 from testbed.model import HOSTS, Host
@@ -99,19 +99,20 @@ class NamespaceEngine:
         self.take_down()
 
     def bring_up(self, spec: LabSpec) -> LiveLab:
-        """Make two joined namespaces with two agents each; Unsupported where this machine cannot."""
-        machine.check(host.image for host in spec.hosts.values())
+        """Make namespaces, joined directly or by a link host, and agents; Unsupported where this machine cannot."""
+        machine.check((host.image for host in spec.hosts.values()), routed=spec.routed)
         tools, seen = self._shared.provide(self._progress)
-        subnet = random_subnet(random.SystemRandom())
+        net = plan.topology(spec, lambda: random_subnet(random.SystemRandom()))
         self._progress("making two hosts and two taps")
-        agents, pids = self._start(spec, subnet, tools, seen)
+        agents, pids = self._start(spec, net, tools, seen)
         for agent in agents.values():
             agent.hello()
         return LiveLab(
             hosts={host: agents[host, "host"] for host in HOSTS},
             taps={host: agents[host, "tap"] for host in HOSTS},
-            addresses=subnet.hosts4 if spec.ip == 4 else subnet.hosts6,
-            routes={host: plan.routes(spec, subnet, host) for host in HOSTS},
+            addresses=net.addresses,
+            routes={host: net.routes(host, spec.hosts[host].congestion_control) for host in HOSTS},
+            link=LinkHost(agents[plan.LINK, plan.LINK], net.link) if spec.routed else None,
             manifest={
                 "engine": {
                     "name": self.name,
@@ -120,7 +121,7 @@ class NamespaceEngine:
                     "tools": tools.key,
                     "user": "root" if os.geteuid() == 0 else "plain",
                 },
-                "subnet": subnet.network4 if spec.ip == 4 else subnet.network6,
+                "subnet": net.text,
                 "processes": pids,
             },
         )
@@ -154,13 +155,13 @@ class NamespaceEngine:
         return "" if ended is None else f"the lab's launcher ended with {ended}"
 
     def _start(
-        self, spec: LabSpec, subnet: Subnet, tools: toolchain.Toolchain, seen: plan.Seen
-    ) -> tuple[dict[tuple[Host, str], Agent], dict[str, int]]:
+        self, spec: LabSpec, net: plan.Topology, tools: toolchain.Toolchain, seen: plan.Seen
+    ) -> tuple[dict[plan.Role, Agent], dict[str, int]]:
         self._words = words = os.fdopen(os.memfd_create("bothends-stderr"), "r+b", buffering=0)
-        pairs = {role: socket.socketpair() for role in plan.ROLES}
+        pairs = {role: socket.socketpair() for role in plan.roles(spec)}
         try:
             channels = {role: theirs.fileno() for role, (_, theirs) in pairs.items()}
-            orders = plan.orders(spec, subnet, tools, seen, channels)
+            orders = plan.orders(spec, net, tools, seen, channels)
             self._launch = launch = subprocess.Popen(
                 [tools.launch],
                 stdin=subprocess.PIPE,
@@ -182,13 +183,14 @@ class NamespaceEngine:
         agents = {}
         for role, (ours, _) in pairs.items():
             channel = SocketChannel(ours, words)
-            agents[role] = Agent(channel, " ".join(role))
+            agents[role] = Agent(channel, "link host" if role[0] == plan.LINK else " ".join(role))
             self._agents.append((agents[role], channel))
-        return agents, _give_orders(launch, orders, words)
+        pids = _give_orders(launch, orders, words)
+        return agents, {"-".join(role): pid for role, pid in zip(agents, pids, strict=True)}
 
 
-def _give_orders(launch: subprocess.Popen[bytes], orders: bytes, words: IO[bytes]) -> dict[str, int]:
-    """Carry the orders out; return the agents' process ids by role."""
+def _give_orders(launch: subprocess.Popen[bytes], orders: bytes, words: IO[bytes]) -> list[int]:
+    """Carry the orders out; return the agents' process ids."""
     assert launch.stdin is not None  # noqa: S101 - pipes were asked for
     assert launch.stdout is not None  # noqa: S101
     with contextlib.suppress(BrokenPipeError):  # why it ended is in its answer
@@ -196,8 +198,7 @@ def _give_orders(launch: subprocess.Popen[bytes], orders: bytes, words: IO[bytes
         launch.stdin.flush()
     answer = launch.stdout.readline().decode(errors="replace").split(maxsplit=2)
     if answer[:1] == ["ready"]:
-        pids = [int(word) for word in " ".join(answer[1:]).split()]
-        return {f"{host}-{kind}": pid for (host, kind), pid in zip(plan.ROLES, pids, strict=True)}
+        return [int(word) for word in " ".join(answer[1:]).split()]
     if answer[:1] == ["error"]:
         raise explain(int(answer[1]), answer[2].strip())
     raise EngineError("the lab's launcher ended", state=f"exit status {launch.wait()}", last_output=_text(words))

@@ -19,11 +19,13 @@ PACKAGES: Mapping[str, str] = {
     "ethtool": "ethtool",
     "grep": "grep",
     "ip": "iproute2",
+    "iptables": "iptables",
     "nginx": "nginx-light",
     "tcpdump": "tcpdump",
 }
 """The Debian packages that bring a program."""
 TAP_PROGRAMS = ("ethtool", "grep", "ip", "tcpdump")
+LINK_PROGRAMS = ("iptables",)
 XXHASH = "xxhash.h"
 
 _SYSTEM_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -89,8 +91,8 @@ def lacks(programs: Iterable[str]) -> Unsupported:
     )
 
 
-def check(images: Iterable[str]) -> None:
-    """Raise Unsupported unless this machine can be a lab with these images."""
+def check(images: Iterable[str], *, routed: bool = False) -> None:
+    """Raise Unsupported unless this machine can be a lab with these images, with a link host between them or not."""
     if platform.system() != "Linux":
         raise Unsupported(f"the namespace engine needs Linux, this is {platform.system()}", hint="--engine docker")
     wanted = list(dict.fromkeys(images))
@@ -101,7 +103,11 @@ def check(images: Iterable[str]) -> None:
                 state=f"of ours it can be {', '.join(IMAGES)}, made of this machine's programs",
                 hint="--engine docker",
             )
-    lacking = missing(TAP_PROGRAMS) + missing(program for image in wanted for program in IMAGES[image].programs)
+    lacking = (
+        missing(TAP_PROGRAMS)
+        + missing(LINK_PROGRAMS if routed else ())
+        + missing(program for image in wanted for program in IMAGES[image].programs)
+    )
     if lacking:
         raise lacks(lacking)
 

@@ -25,7 +25,7 @@ from testbed.lab.namespace.machine import COMPILER, XXHASH, lacks
 SOURCES = Path(__file__).parents[3] / "compose"
 _WARNINGS = ("-O2", "-Wall", "-Wextra")
 _HASH_DIGITS = 16
-_FOLDERS = ("namespace", "tools", "own-program", "nginx")
+_FOLDERS = ("namespace", "tools", "link", "own-program", "nginx")
 _UNFINISHED = ".making-"
 INDEX = "hello from nginx\n"
 FILE_LINES = 131072
@@ -50,6 +50,7 @@ TARGETS = (
         "tools/libprobe.so",
         ("-std=gnu11", *_WARNINGS, "-fPIC", "-shared", "-fvisibility=hidden", "-ldl", "-pthread"),
     ),
+    Target("link/link.c", "tools/link", ("-std=gnu11", *_WARNINGS, "-pthread")),
     # With debug information, and as in its image: unoptimised, the sources where the debug information says.
     Target("own-program/client.c", "own-program/client", ("-std=c11", "-g", "-O0")),
     Target("own-program/server.c", "own-program/server", ("-std=c11", "-g", "-O0")),
