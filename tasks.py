@@ -58,16 +58,34 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
 
 @task(
     positional=["scenarios"],
-    iterable=["scenarios"],
+    iterable=["scenarios", "set"],
     help={
         "scenarios": "names from scenarios/ (`invoke list`), or paths of YAML files; several are run in turn",
         "runs": "directory in which runs/ is made (default: here)",
         "json": "print one JSON object a run (result.json) instead of the summary",
         "quiet": "no progress on standard error",
+        "engine": "docker or namespace (default: docker if a Docker Engine answers, else namespace)",
+        "set": "try these values of a setting, each in a variant: --set observe.client=probe,none (may be repeated)",
+        "repeat": "run each variant so often and show the distribution",
+        "jobs": "runs at the same time (default: one for each processor)",
+        "keep": "differing (default): one run directory of each kind of run; all: every one",
+        "resume": "go on with a campaign that was stopped: its id, its directory, or latest",
     },
 )
 @_told
-def run(_: Context, scenarios: list[str], runs: str = ".", json: bool = False, quiet: bool = False) -> int:
+def run(
+    _: Context,
+    scenarios: list[str],
+    set: list[str],  # noqa: A002 - the option's name
+    runs: str = ".",
+    json: bool = False,
+    quiet: bool = False,
+    engine: str = "",
+    repeat: int = 1,
+    jobs: int = 0,
+    keep: str = "differing",
+    resume: str = "",
+) -> int:
     """Run scenarios: lab up, programs, both captures joined, lab down, summary. Leaves runs/<scenario>/<time>-<id>/.
 
     Exit code: 0 pass, 1 fail, 2 bad scenario, 3 inconclusive or infrastructure failure, 4 unsupported here; of several
@@ -75,10 +93,16 @@ def run(_: Context, scenarios: list[str], runs: str = ".", json: bool = False, q
 
     Examples: invoke run connect-send-close
               invoke run echo ./my/scenario.yaml --json
+              invoke run connect-send-close --engine namespace --repeat 1000
+              invoke run echo --set observe.client=probe,none
     """
     from testbed import commands
+    from testbed.campaign.command import Options
 
-    return commands.run(scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet)
+    options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume)
+    return commands.run(
+        scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine, options=options
+    )
 
 
 @task(name="list", help={"json": "print JSON"})
@@ -109,6 +133,27 @@ def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
     return commands.show(what, catalogue=ROOT, runs=Path(runs), as_json=json)
 
 
+@task(
+    help={
+        "one": "a run: its directory, its id, or SCENARIO/latest",
+        "other": "another one, of this machine or copied from elsewhere",
+        "runs": "directory that holds runs/ (default: here)",
+        "json": "print JSON",
+    }
+)
+@_told
+def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False) -> int:
+    """Show where two runs differ: calls, packets, causes, ledger, and the conditions (which sysctl or version).
+
+    Exit code: 0 if nothing but times, addresses and ids differs, else 1.
+
+    Example: invoke diff echo/latest 3f9a01bc
+    """
+    from testbed import commands
+
+    return commands.diff(one, other, runs=Path(runs), as_json=json)
+
+
 @task(help={"json": "print JSON"})
 @_told
 def doctor(_: Context, json: bool = False) -> int:
@@ -127,9 +172,15 @@ def images(_: Context, json: bool = False, check: bool = False) -> int:
     return commands.images(as_json=json, check=check)
 
 
-@task(help={"scenario": "name or path; its programs are not started", "runs": "directory in which runs/ is made"})
+@task(
+    help={
+        "scenario": "name or path; its programs are not started",
+        "runs": "directory in which runs/ is made",
+        "engine": "docker or namespace, as for `run`",
+    }
+)
 @_told
-def up(_: Context, scenario: str, runs: str = ".") -> int:
+def up(_: Context, scenario: str, runs: str = ".", engine: str = "") -> int:
     """Bring a scenario's lab up to play in by hand, both taps running; `shell` goes in, `down` ends it.
 
     Example: invoke up echo
@@ -139,7 +190,7 @@ def up(_: Context, scenario: str, runs: str = ".") -> int:
     """
     from testbed import commands
 
-    return commands.up(scenario, catalogue=ROOT, runs=Path(runs))
+    return commands.up(scenario, catalogue=ROOT, runs=Path(runs), engine=engine)
 
 
 @task(
@@ -221,7 +272,8 @@ def lint(context: Context, fix: bool = False) -> int:
     positional=["names"],
     iterable=["names"],
     help={
-        "names": "run: a whole run against a bare script (default); link: what the link program costs",
+        "names": "run: a whole run against a bare script (default); link: what the link program costs; namespace: the "
+        "embedded engine; campaign: many runs, on both engines",
         "repeat": "how often each side is measured (default 7)",
         "json": "print JSON",
     },
@@ -232,6 +284,15 @@ def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> 
     from testbed import benchmarks
 
     return max(benchmarks.main(name, repeat=repeat, as_json=json) for name in names or ["run"])
+
+
+@task(help={"runs": "how many runs, alternating engines and scenarios"})
+@_told
+def soak(_: Context, runs: int = 2000) -> int:
+    """Run all scenarios again and again on both engines and check that the machine is left as it was."""
+    from testbed.benchmarks import soak as soaking
+
+    return soaking.main(runs=runs)
 
 
 def _command(context: Context, argv: list[str]) -> int:

@@ -18,34 +18,72 @@ from testbed.rundir import RUNS, RunDirectory
 from testbed.rundir import find as find_run
 
 if TYPE_CHECKING:
+    from testbed.campaign.command import Options
+    from testbed.lab.engines import Choice
+    from testbed.report.difference import Told
     from testbed.run import Finished
+    from testbed.scenario.model import Scenario
 
 
-def run(names: Sequence[str], *, catalogue: Path, runs: Path, as_json: bool, quiet: bool) -> int:
-    """Run scenarios in turn; the worst outcome's exit code (fail, then inconclusive, then unsupported)."""
+def run(
+    names: Sequence[str], *, catalogue: Path, runs: Path, as_json: bool, quiet: bool, engine: str, options: Options
+) -> int:
+    """Run scenarios in turn; the worst outcome's exit code (fail, then inconclusive, then unsupported).
+
+    With a matrix, repeats or jobs it is a campaign.
+    """
+    from testbed.lab.engines import choose
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
-    if not names:
+    options.check()
+    if not names and not options.resume:
         raise UsageError("no scenario is named", hint="`invoke list` shows them")
+    if names and options.resume:
+        raise UsageError("--resume goes on with a campaign's own scenarios", hint="name none")
     scenarios = [load(find(name, catalogue)) for name in names]
+    choice = choose(engine) if scenarios else None
+    if choice is not None and choice.why:
+        sys.stderr.write(f"{choice.why}\n")
+    if choice is None or options.any or any(scenario.matrix for scenario in scenarios):
+        return _campaign(scenarios, runs, choice, options, as_json=as_json, quiet=quiet)
     codes = []
     for scenario in scenarios:
         with _progress(quiet=quiet) as progress, _terminable():
-            code = _run_one(scenario, runs, progress, as_json=as_json, last=len(scenarios) == 1)
+            code = _run_one(scenario, runs, choice, progress, as_json=as_json, last=len(scenarios) == 1)
         codes.append(code)
     return next((code for code in (1, 3, 4) if code in codes), 0)
 
 
-def _run_one(scenario: Any, runs: Path, progress: Any, *, as_json: bool, last: bool) -> int:  # noqa: ANN401
-    from testbed.lab.docker_engine import DockerEngine, connect
+def _campaign(
+    scenarios: Sequence[Scenario], runs: Path, choice: Choice | None, options: Options, *, as_json: bool, quiet: bool
+) -> int:
+    from rich.console import Console
+
+    from testbed.campaign import command
+    from testbed.campaign.plan import Plan
+    from testbed.report import campaign as report
+
+    def make() -> Plan:
+        assert choice is not None  # noqa: S101 - there are scenarios, so there is an engine
+        return command.plan(scenarios, options, choice)
+
+    plan, store = command.store_for(options, runs, make)
+    summary, stopped = command.run(plan, store, options, quiet=quiet)
+    if as_json:
+        _print_json(report.to_json(summary, str(store.path)))
+    else:
+        report.render(summary, str(store.path), Console())
+    if stopped:
+        sys.stderr.write(f"stopped; `invoke run --resume {store.path.name.rpartition('-')[2]}` goes on\n")
+    return summary.outcome.exit_code
+
+
+def _run_one(scenario: Any, runs: Path, choice: Choice, progress: Any, *, as_json: bool, last: bool) -> int:  # noqa: ANN401
     from testbed.run import run as run_scenario
 
     try:
-        client = connect()
-        finished: Finished = run_scenario(
-            scenario, root=runs, make_engine=lambda told: DockerEngine(client, told), progress=progress
-        )
+        finished: Finished = run_scenario(scenario, root=runs, make_engine=choice.make, progress=progress)
     except BothendsError as error:
         if last:
             raise
@@ -112,9 +150,40 @@ def show(what: str, *, catalogue: Path, runs: Path, as_json: bool) -> int:
     return 0
 
 
+def diff(one: str, other: str, *, runs: Path, as_json: bool) -> int:
+    """Print where two runs differ, both worked out anew from their directories; 0 if nowhere, else 1."""
+    from testbed.report.difference import compare, lines
+
+    told = []
+    for name in (one, other):
+        directory = find_run(name, runs)
+        if directory is None:
+            raise UsageError(f"there is no run `{name}`", hint="its directory, its id, or SCENARIO/latest")
+        told.append(_told_again(directory))
+    sections = compare(*told)
+    if as_json:
+        _print_json([asdict(section) for section in sections])
+    else:
+        for line in lines(sections, *(each.name for each in told)):
+            sys.stdout.write(f"{line}\n")
+    return 1 if sections else 0
+
+
+def _told_again(directory: RunDirectory) -> Told:
+    from testbed.evaluate import evaluate, meta
+    from testbed.report.difference import Told
+    from testbed.report.result_json import to_json
+    from testbed.rundir import MANIFEST
+
+    result = to_json(evaluate(directory), meta(directory))
+    return Told(str(directory), result, directory.read_json(MANIFEST))
+
+
 def doctor(*, as_json: bool) -> int:
-    """Print the findings; 0 if everything needed works, else 4."""
+    """Print the findings; 0 if everything works that one of the engines needs, else 4."""
     from testbed.lab.doctor import examine
+    from testbed.lab.engines import NAMES
+    from testbed.lab.finding import usable
 
     found = []
     for finding in examine():
@@ -125,7 +194,7 @@ def doctor(*, as_json: bool) -> int:
             sys.stdout.write(f"{sign} {finding.what:<27} {finding.detail}{todo}\n")
     if as_json:
         _print_json([asdict(finding) for finding in found])
-    return 4 if any(finding.needed and finding.works is False for finding in found) else 0
+    return 0 if usable(found, NAMES) else 4
 
 
 def images(*, as_json: bool, check: bool) -> int:
@@ -149,15 +218,19 @@ def images(*, as_json: bool, check: bool) -> int:
     return 4 if any(image.id is None for image in found) else 0
 
 
-def up(name: str, *, catalogue: Path, runs: Path) -> int:
+def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     """Bring a lab up and say how to use it."""
     from testbed import keeper
+    from testbed.lab.engines import choose
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
     path = find(name, catalogue)
     load(path)  # a broken scenario is told here, not by the keeper
-    lab = keeper.up(path.resolve(), runs.resolve())
+    choice = choose(engine)
+    if choice.why:
+        sys.stderr.write(f"{choice.why}\n")
+    lab = keeper.up(path.resolve(), runs.resolve(), choice.name)
     hosts = ", ".join(f"{host} {lab.addresses[host]}" for host in HOSTS)
     sys.stdout.write(
         f"lab {lab.run_id} is up: {hosts}\n"
@@ -170,15 +243,14 @@ def up(name: str, *, catalogue: Path, runs: Path) -> int:
 def shell(host: str, *, lab: str, command: str, runs: Path) -> int:
     """Open a shell in a host of a lab that is up; the shell's exit status does not become ours."""
     from testbed import keeper
-    from testbed.lab.docker_engine import connect
-    from testbed.lab.docker_shell import SHELL
-    from testbed.lab.docker_shell import shell as open_shell
+    from testbed.lab import shells
 
     if host not in HOSTS:
         raise UsageError(f"there is no host `{host}`", hint="client or server")
     chosen: Host = "client" if host == "client" else "server"
     kept = keeper.only(runs, lab or None)
-    open_shell(connect(), kept.run_id, chosen, ("sh", "-c", command) if command else SHELL)
+    argv = ("sh", "-c", command) if command else shells.SHELL
+    shells.open_shell(kept.engine, kept.run_id, kept.processes, chosen, argv)
     return 0
 
 

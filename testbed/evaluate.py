@@ -28,7 +28,11 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
     if scenario is None:
         from testbed.scenario.load import load
 
-        scenario = load(directory.file(SCENARIO_COPY), name=manifest["scenario"]["name"])
+        scenario = load(
+            directory.file(SCENARIO_COPY),
+            name=manifest["scenario"]["name"],
+            settings=manifest["scenario"].get("settings", {}),
+        )
     incomplete = list(manifest["incomplete"])
     journal = _link_journal(directory, manifest, scenario, incomplete)
     if manifest["error"]:

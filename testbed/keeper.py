@@ -20,6 +20,7 @@ from types import FrameType
 
 from testbed.errors import BothendsError, LabError, LabTimeout, UsageError
 from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
+from testbed.lab.engines import choose
 from testbed.lab.identity import is_alive, owner
 from testbed.lab.session import Session
 from testbed.model import Analysis, Host
@@ -32,7 +33,10 @@ DOWN_TIMEOUT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class KeptLab:
-    """A lab that is up: its keeper as :func:`testbed.lab.identity.owner` names it, and its run directory."""
+    """A lab that is up: its keeper as :func:`testbed.lab.identity.owner` names it, and its run directory.
+
+    ``processes`` are the agents' process ids by role, where the engine is this machine's kernel.
+    """
 
     run_id: str
     scenario: str
@@ -40,12 +44,14 @@ class KeptLab:
     keeper: str
     pid: int
     addresses: dict[Host, str]
+    engine: str
+    processes: dict[str, int]
 
 
-def up(scenario: Path, root: Path) -> KeptLab:
+def up(scenario: Path, root: Path, engine: str) -> KeptLab:
     """Start a keeper and wait until its lab is up. Its progress goes to standard error."""
     with subprocess.Popen(
-        [sys.executable, "-m", "testbed.keeper", str(scenario), str(root)],
+        [sys.executable, "-m", "testbed.keeper", str(scenario), str(root), engine],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -93,9 +99,8 @@ def down(lab: KeptLab) -> RunDirectory:
     return RunDirectory(Path(lab.directory))
 
 
-def _keep(scenario_path: Path, root: Path) -> None:
+def _keep(scenario_path: Path, root: Path, engine_name: str) -> None:
     """Be the keeper: lab up, say so on standard output, wait, and end like a run."""
-    from testbed.lab.docker_engine import DockerEngine, connect
 
     def progress(text: str) -> None:
         sys.stderr.write(f"{text}\n")
@@ -113,11 +118,20 @@ def _keep(scenario_path: Path, root: Path) -> None:
     directory.write_text(SCENARIO_COPY, scenario.source)
     started = datetime.now(UTC)
     note = root / RUNS / ".labs" / f"{spec.run_id}.json"
-    with DockerEngine(connect(), progress) as engine:
+    with choose(engine_name).make(progress) as engine:
         live = engine.bring_up(spec)
         session = Session(live, directory.path, progress, plan=plan_of(scenario, live))
         session.start_taps(offloads=scenario.offloads)
-        lab = KeptLab(spec.run_id, scenario.name, str(directory.path), owner(), os.getpid(), {**live.addresses})
+        lab = KeptLab(
+            run_id=spec.run_id,
+            scenario=scenario.name,
+            directory=str(directory.path),
+            keeper=owner(),
+            pid=os.getpid(),
+            addresses={**live.addresses},
+            engine=engine.name,
+            processes=live.manifest.get("processes", {}),
+        )
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps(asdict(lab)), encoding="utf-8")
         sys.stdout.write(json.dumps(asdict(lab)) + "\n")
@@ -147,7 +161,7 @@ def _leave_terminal() -> None:
 
 if __name__ == "__main__":
     try:
-        _keep(Path(sys.argv[1]), Path(sys.argv[2]))
+        _keep(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
     except BothendsError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

@@ -264,13 +264,17 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One expectation after the run: ``ok`` None means that the observation cannot support an answer."""
+    """One expectation after the run: ``ok`` None means that the observation cannot support an answer.
+
+    ``share`` is in how many of the repeats it must hold, up to 1; None: in each, and so in this run.
+    """
 
     text: str
     ok: bool | None
     expected: str = ""
     actual: str = ""
     where: str = ""
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

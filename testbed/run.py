@@ -18,6 +18,7 @@ from testbed.errors import BothendsError, EngineError
 from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
 from testbed.lab import sysctls
 from testbed.lab.engine import PROBE_ENVIRONMENT, TOOLS_DIRECTORY, HostSpec, LabSpec, LiveLab, Progress
+from testbed.lab.engines import EngineFactory
 from testbed.lab.identity import new_run_id
 from testbed.lab.program import ProgramSpec, Ready
 from testbed.lab.session import Collected, Session
@@ -25,7 +26,6 @@ from testbed.model import HOSTS, Analysis, Host
 from testbed.rundir import MANIFEST, RunDirectory
 
 if TYPE_CHECKING:
-    from testbed.lab.docker_engine import DockerEngine
     from testbed.scenario.link_plan import LinkPlan
     from testbed.scenario.model import Scenario
 
@@ -39,7 +39,6 @@ AFTER_THE_LAB = (
     "testbed.report.summary",
     "rich.console",
 )
-EngineFactory = Callable[[Progress], "DockerEngine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +166,7 @@ def write_artefacts(
                 "summary": scenario.summary,
                 "path": str(scenario.path),
                 "sha256": hashlib.sha256(source).hexdigest(),
+                "settings": scenario.settings,
                 "seed": scenario.seed,
                 "timeout_s": scenario.timeout,
                 "offloads": scenario.offloads,

@@ -14,6 +14,7 @@ from typing import Any
 from testbed.errors import BothendsError, UsageError
 
 RUNS = "runs"
+CAMPAIGNS = "campaigns"
 LATEST = "latest"
 MANIFEST = "manifest.json"
 RESULT = "result.json"
@@ -101,5 +102,6 @@ def find(name: str, root: Path) -> RunDirectory | None:
     for path in (Path(name), root / RUNS / name):
         if path.is_dir() and (path.resolve() / MANIFEST).exists():
             return RunDirectory(path.resolve())
-    found = sorted((root / RUNS).glob(f"*/*-{name}")) if name.isalnum() else []
+    places = ("*", f"{CAMPAIGNS}/*/{RUNS}/*")
+    found = [path for place in places for path in (root / RUNS).glob(f"{place}/*-{name}")] if name.isalnum() else []
     return RunDirectory(found[0]) if len(found) == 1 else None

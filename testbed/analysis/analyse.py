@@ -45,10 +45,11 @@ def _outcome(inputs: Inputs, checks: tuple[Check, ...]) -> tuple[Outcome, tuple[
     """Decide: a failure counts first, then what could not be seen. If the lab itself broke, nothing else counts."""
     if inputs.cut_short:
         return Outcome.INCONCLUSIVE, (inputs.cut_short, *inputs.incomplete)
-    failed = [f"not as expected: {each.text}" for each in checks if each.ok is False]
+    judged = [each for each in checks if each.share is None]
+    failed = [f"not as expected: {each.text}" for each in judged if each.ok is False]
     if inputs.failures or failed:
         return Outcome.FAIL, (*inputs.failures, *failed)
-    unknown = [f"cannot be checked: {each.text}" for each in checks if each.ok is None]
+    unknown = [f"cannot be checked: {each.text}" for each in judged if each.ok is None]
     if inputs.incomplete or unknown:
         return Outcome.INCONCLUSIVE, (*inputs.incomplete, *unknown)
     return Outcome.PASS, ()

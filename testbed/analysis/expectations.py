@@ -91,7 +91,9 @@ def check(expectations: Iterable[Expectation], findings: Findings) -> tuple[Chec
     checks = []
     for expectation in expectations:
         result = _evaluate(expectation, findings)
-        checks.append(Check(expectation.text, result.ok, result.expected, result.actual, expectation.where))
+        checks.append(
+            Check(expectation.text, result.ok, result.expected, result.actual, expectation.where, expectation.share)
+        )
     return tuple(checks)
 
 

@@ -29,7 +29,7 @@ def main(host_image: str, tap_image: str, labels_json: str) -> None:
     )["Id"]
     containers: dict[str, str] = {}
 
-    def start(role: str, image: str, command: list[str], **settings: Any) -> str:  # noqa: ANN401 - the SDK's keywords
+    def create(role: str, image: str, command: list[str], **settings: Any) -> str:  # noqa: ANN401 - the SDK's keywords
         container = api.create_container(
             image,
             command,
@@ -38,19 +38,21 @@ def main(host_image: str, tap_image: str, labels_json: str) -> None:
             host_config=api.create_host_config(cap_drop=["ALL"], **settings),
         )["Id"]
         containers[role] = container
-        api.start(container)
         return str(container)
 
     def start_pair(role: str, command: list[str]) -> None:
-        host = start(role, host_image, command, network_mode=network)
-        tap = start(
+        host = create(role, host_image, command, network_mode=network)
+        api.start(host)
+        tap = create(
             f"{role}-tap",
             tap_image,
             ["tcpdump", "-i", "eth0", "-U", "-Z", "root", "-w", "/dev/null"],
             network_mode=f"container:{host}",
             cap_add=["NET_RAW", "NET_ADMIN"],
         )
-        for line in api.attach(tap, stderr=True, stream=True, logs=True):
+        printed = api.attach(tap, stderr=True, stream=True)  # before it starts: no line can be missed
+        api.start(tap)
+        for line in printed:
             if b"listening on" in line:
                 break
 

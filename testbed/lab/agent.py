@@ -234,7 +234,7 @@ class Agent:
             f"the {self.name} went away",
             state="its channel ended while the lab was in use",
             last_output=self._channel.last_words(),
-            hint="see `docker ps -a` and the engine's log; `invoke clean` removes what is left",
+            hint="`invoke doctor` says whether the engine still works; `invoke clean` removes what is left",
         )
 
     def request(self, kind: bytes, number: int, payload: bytes = b"") -> None:

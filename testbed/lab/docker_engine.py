@@ -12,7 +12,7 @@ import docker.errors
 import docker.types
 
 from testbed.errors import EngineError
-from testbed.lab import images
+from testbed.lab import images, sysctls
 from testbed.lab.agent import Agent
 from testbed.lab.docker_channel import DockerChannel
 from testbed.lab.docker_errors import translate
@@ -29,7 +29,6 @@ HOST_TMPFS = {
     "/run": "mode=0755",
     LOG_DIRECTORY: "mode=1777,size=1g",
 }
-LINK_SYSCTLS = {"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.rp_filter": "0"}
 
 
 def common_settings(tools_volume: str) -> dict[str, Any]:
@@ -76,7 +75,7 @@ def link_settings(tools_volume: str, network: str, ip: int) -> dict[str, Any]:
         "read_only": True,
         "tmpfs": {"/run": "mode=0755"},  # xtables' lock
         "cap_add": list(TAP_CAPABILITIES),
-        "sysctls": LINK_SYSCTLS if ip == 4 else {**LINK_SYSCTLS, "net.ipv6.conf.all.forwarding": "1"},
+        "sysctls": sysctls.for_link(ip),
         "dns": ["127.0.0.1"],
     }
 

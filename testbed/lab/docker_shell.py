@@ -10,27 +10,24 @@ import sys
 import termios
 import time
 import tty
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any
 
 import docker
 
 from testbed.lab.docker_errors import translate
-from testbed.lab.engine import PROBE_ENVIRONMENT, TOOLS_DIRECTORY
 from testbed.lab.identity import ROLE_LABEL, RUN_LABEL
 from testbed.model import Host
 
 RESIZE_TRIES = 50
 """The engine refuses a size until the process runs, which it does not announce."""
-SHELL = ("sh", "-c", "command -v bash >/dev/null && exec bash; exec sh")
 
 
-def shell(client: docker.DockerClient, run_id: str, host: Host, argv: tuple[str, ...] = SHELL) -> int:
-    """Run a command on a terminal in a host; return its exit status.
-
-    What is started there is observed by the probe like a scenario's programs. Standard input need not be a terminal.
-    """
+def shell(
+    client: docker.DockerClient, run_id: str, host: Host, argv: tuple[str, ...], environment: Mapping[str, str]
+) -> int:
+    """Run a command on a terminal in a host; return its exit status. Standard input need not be a terminal."""
     api: docker.APIClient = client.api
     on_terminal = sys.stdin.isatty()
     with translate(f"open a shell in the {host} host"):
@@ -41,12 +38,7 @@ def shell(client: docker.DockerClient, run_id: str, host: Host, argv: tuple[str,
             list(argv),
             stdin=True,
             tty=on_terminal,
-            environment={
-                **PROBE_ENVIRONMENT,
-                "PATH": f"{TOOLS_DIRECTORY}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                "TERM": os.environ.get("TERM", "dumb"),
-                "PS1": f"{host}# ",
-            },
+            environment=dict(environment),
         )["Id"]
         attached: Any = api.exec_start(made, tty=True, socket=True)
         stream = getattr(attached, "_sock", attached)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from testbed.lab.agent import Agent
 from testbed.model import Host
@@ -74,6 +75,12 @@ class Engine(Protocol):
     """One way to make labs. Used as a context manager: leaving it removes everything that it made."""
 
     name: str
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
     def bring_up(self, spec: LabSpec) -> LiveLab:
         """Make the lab; on any error what was made is removed on leaving the engine's context."""

@@ -56,3 +56,9 @@ def for_host(scenario: Mapping[str, str]) -> dict[str, str]:
 def congestion_control(scenario: Mapping[str, str]) -> str:
     """Return the congestion control that a host's connections shall use."""
     return scenario.get(CONGESTION_CONTROL, DEFAULT_CONGESTION_CONTROL)
+
+
+def for_link(ip: int) -> dict[str, str]:
+    """Return what makes a link host forward packets of one IP version."""
+    forward = {"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.rp_filter": "0"}
+    return forward if ip == 4 else {**forward, "net.ipv6.conf.all.forwarding": "1"}

@@ -5,6 +5,7 @@ One class for each kind; the key that names the kind is a field of the same name
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
@@ -21,6 +22,7 @@ from testbed.scenario.values import (
     Flags,
     Hex,
     Packet,
+    Share,
     Size,
     Text,
     Whole,
@@ -74,6 +76,11 @@ class Payload(Data):
 class Expectation(Frozen):
     """One expectation of any kind."""
 
+    when: Opt[dict[Text, Any]] = None
+    """Only in the variants in which these settings of the matrix have these values: {observe.client: probe}."""
+    share: Opt[Share] = Field(default=None, alias="in")
+    """In how many of a scenario's repeats it must hold: 99%. In a single run it is shown and not judged."""
+
     _where: str = PrivateAttr(default="")
     _source: Any = PrivateAttr(default=None)
 
@@ -81,6 +88,10 @@ class Expectation(Frozen):
         """Remember where it stands (``scenarios/x.yaml:12``) and what stands there; returns itself."""
         self._where, self._source = where, source
         return self
+
+    def applies(self, settings: Mapping[str, Any]) -> bool:
+        """Whether it is about the variant with these settings."""
+        return all(path in settings and settings[path] == value for path, value in (self.when or {}).items())
 
     @property
     def where(self) -> str:

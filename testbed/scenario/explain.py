@@ -116,7 +116,7 @@ def _untagged(path: tuple[str | int, ...], value: object) -> Finding:
     named = [key for key in value if key in known]
     if len(named) > 1:
         return Finding((*path, named[1]), f"`{named[0]}` and `{named[1]}` are two {what}s", "one to an item", key=True)
-    other = next((key for key in value if key not in BESIDE), None)
+    other = next((key for key in value if key not in (*BESIDE, "when", "in")), None)
     if other is None:
         return Finding(path, f"the {what} is not named", _EXAMPLES[section])
     guess = nearest(other, known)

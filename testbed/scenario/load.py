@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,30 +18,34 @@ from testbed.scenario.explain import explain
 from testbed.scenario.link import Link
 from testbed.scenario.model import Client, HostSpec, Observe, Scenario, ScenarioFile, Server
 from testbed.scenario.source import Mark, Node, Problem, Source, decode, read
+from testbed.scenario.variants import apply
 
 NAME = "[a-z0-9][a-z0-9._-]*"
 
 
-def load(path: Path, *, name: str | None = None) -> Scenario:
+def load(path: Path, *, name: str | None = None, settings: Mapping[str, Any] = MappingProxyType({})) -> Scenario:
     """Return the scenario in a file.
 
-    ``name`` is for a copy under another name, as in a run directory; otherwise it is the file's stem. Raises
-    ScenarioError with every problem in the file, UsageError where the file cannot be read.
+    ``name`` is for a copy under another name, as in a run directory; otherwise it is the file's stem. ``settings``
+    choose a variant (see :mod:`testbed.scenario.variants`). Raises ScenarioError with every problem in the file,
+    UsageError where the file cannot be read.
     """
-    shown = _shown(path)
+    name_shown = shown(path)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{shown} cannot be read: {error.strerror or error}") from error
+        raise UsageError(f"{name_shown} cannot be read: {error.strerror or error}") from error
     if name is None:
         name = path.stem
         if not re.fullmatch(NAME, name):
             hint = "small letters, digits, and . _ - after the first"
-            raise ScenarioError(f"{shown}: `{name}` is no name for a scenario", hint=hint)
-    return parse(data, name=name, path=path, shown=shown)
+            raise ScenarioError(f"{name_shown}: `{name}` is no name for a scenario", hint=hint)
+    return parse(data, name=name, path=path, shown=name_shown, settings=settings)
 
 
-def parse(data: bytes, *, name: str, path: Path, shown: str) -> Scenario:
+def parse(
+    data: bytes, *, name: str, path: Path, shown: str, settings: Mapping[str, Any] = MappingProxyType({})
+) -> Scenario:
     """Return the scenario in a file's bytes; ``shown`` is the file's name in messages. Raises ScenarioError."""
     text, unreadable = decode(data)
     source = Source(shown, text)
@@ -56,7 +61,13 @@ def parse(data: bytes, *, name: str, path: Path, shown: str) -> Scenario:
             Problem(root.mark, f"a scenario is a mapping, not {kind}", "it needs summary, server and client")
         )
         raise ScenarioError(source.report(problems))
-    plain = root.plain()
+    try:
+        plain, chosen = _variant(root.plain(), settings)
+    except ValueError as error:
+        message, hint, setting = error.args
+        raise ScenarioError(
+            source.report([*problems, Problem(root.find(("matrix", setting)), message, hint)])
+        ) from error
     scenario: ScenarioFile | None = None
     findings: list[Finding] = []
     try:
@@ -65,7 +76,8 @@ def parse(data: bytes, *, name: str, path: Path, shown: str) -> Scenario:
         findings += explain(error)
         findings += _check_valid_parts(plain, {str(finding.path[0]) for finding in findings if finding.path})
     else:
-        expect = dict(enumerate(scenario.expect))
+        findings += _unvaried(scenario, chosen)
+        expect = {index: each for index, each in enumerate(scenario.expect) if each.applies(chosen)}
         findings += check(scenario.hosts, scenario.observe, expect, scenario.timeout, scenario.link)
         if scenario.offloads and scenario.routed:
             hint = "leave `offloads` out, or the link direct"
@@ -78,7 +90,31 @@ def parse(data: bytes, *, name: str, path: Path, shown: str) -> Scenario:
     for index, item in enumerate(scenario.link.faults):
         item.written_as(plain["link"]["faults"][index])
     values = {key: getattr(scenario, key) for key in ScenarioFile.model_fields}
-    return Scenario.model_construct(_fields_set=set(values), **values, name=name, path=path, source=text)
+    values["expect"] = tuple(each for each in scenario.expect if each.applies(chosen))
+    return Scenario.model_construct(
+        _fields_set=set(values), **values, name=name, path=path, source=text, settings=chosen
+    )
+
+
+def _variant(plain: dict[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the plain tree with a variant's settings in it, and these: those given, else the first of each."""
+    matrix = plain.get("matrix")
+    first = {}
+    if isinstance(matrix, dict):
+        first = {path: values[0] for path, values in matrix.items() if isinstance(values, list) and values}
+    chosen = {**first, **settings}
+    return apply(plain, chosen), chosen
+
+
+def _unvaried(scenario: ScenarioFile, chosen: Mapping[str, Any]) -> Iterator[Finding]:
+    for index, expectation in enumerate(scenario.expect):
+        for setting, value in (expectation.when or {}).items():
+            at = ("expect", index, "when", setting)
+            if setting not in chosen:
+                hint = f"the matrix varies {', '.join(chosen)}" if chosen else "there is no `matrix`"
+                yield Finding(at, f"`{setting}` is not varied", hint, key=True)
+            elif setting in scenario.matrix and value not in scenario.matrix[setting]:
+                yield Finding(at, f"the matrix never sets `{setting}` to this value")
 
 
 def _check_valid_parts(plain: dict[str, Any], bad: set[str]) -> Iterator[Finding]:
@@ -102,7 +138,8 @@ def _placed(root: Node, findings: list[Finding]) -> Iterator[Problem]:
         yield Problem(root.find(path, key=key), message, hint)
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
+    """Return a file's name for messages: relative to the current directory where it lies below it."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StrictBool, model_validator
 
@@ -19,6 +19,7 @@ from testbed.scenario.values import (
     Line,
     Port,
     Seconds,
+    Setting,
     Sysctl,
     Tag,
     Text,
@@ -119,6 +120,9 @@ class ScenarioFile(Frozen):
     """The host that begins."""
     observe: Observe = Observe.model_construct()
     """How socket calls are recorded on each host."""
+    matrix: dict[Setting, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Variants: values of the scenario to run it with, in every combination: {observe.client: [probe, none]}. Without
+    a campaign the first of each is taken."""
     expect: tuple[AnyExpectation, ...] = ()
     """What must be true of the run."""
 
@@ -137,10 +141,12 @@ class ScenarioFile(Frozen):
 class Scenario(ScenarioFile):
     """A scenario that was read from a file.
 
-    ``name`` is the file's stem, ``path`` where it was read from, ``source`` its text. Durations of steps
-    are milliseconds, the timeout seconds, sizes bytes.
+    ``name`` is the file's stem, ``path`` where it was read from, ``source`` its text, ``settings`` the variant that it
+    is; ``expect`` holds what applies to this variant. Durations of steps are milliseconds, the timeout seconds, sizes
+    bytes.
     """
 
     name: str
     path: Path
     source: str
+    settings: dict[str, Any]

@@ -124,6 +124,13 @@ def _count(value: object) -> Count:
     return Count(number, None) if match[1] == ">=" else Count(0, number)
 
 
+def _share(value: object) -> float:
+    match = re.fullmatch(r"(100|[1-9]?[0-9](?:\.[0-9]{1,3})?)\s*%", value) if isinstance(value, str) else None
+    if match is None or float(match[1]) == 0:
+        raise ValueError(f"{shown(value)} is no share", "per cent of the repeats: 99% or 99.5%")
+    return float(match[1]) / 100
+
+
 class Endpoint(NamedTuple):
     """A port of a host; ``host`` None means every address of the host itself."""
 
@@ -265,6 +272,8 @@ CountText = Annotated[
     Parsed(_count, {"anyOf": [_SHORT_SCHEMA, {"type": "string", "pattern": rf"^(>=|<=)\s*{_NUMBER}$"}]}),
 ]
 """A number, or a limit such as ">=1"."""
+Share = Annotated[float, Parsed(_share, {"type": "string", "pattern": r"^(100|[1-9]?[0-9](\.[0-9]{1,3})?)\s*%$"})]
+"""A share of the repeats, written 99%; a number up to 1 once loaded."""
 Remote = Annotated[Endpoint, Parsed(_remote, {"type": "string", "pattern": "^(client|server):[1-9][0-9]*$"})]
 """Where to connect or send to: server:10011."""
 Local = Annotated[Endpoint, Parsed(_local, {"type": "string", "pattern": f"^(client|server)?:{_NUMBER}$"})]
@@ -279,6 +288,12 @@ Tag = Annotated[str, _matching("[a-z0-9][a-z0-9-]*", "tag", "small letters, digi
 Image = Annotated[str, _matching(r"[a-z0-9][a-z0-9._/:@-]*", "image", "a folder of compose/, or an image reference")]
 Sysctl = Annotated[
     str, _matching(r"net\.[A-Za-z0-9_.*-]+", "sysctl of a network namespace", "its name begins with net.")
+]
+Setting = Annotated[
+    str,
+    _matching(
+        r"[a-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_*-]+)+|[a-z_]+", "path of a setting", "keys joined by dots: observe.client"
+    ),
 ]
 Variable = Annotated[str, _matching("[A-Za-z_][A-Za-z0-9_]*", "name of a variable", "letters, digits and _")]
 Flags = Annotated[str, Parsed(_flags, {"type": "string", "pattern": f"^[{FLAG_LETTERS}]+$"})]

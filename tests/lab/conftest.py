@@ -14,9 +14,14 @@ from typing import Any
 import docker
 import pytest
 
-from testbed.errors import BothendsError
+from testbed.errors import BothendsError, Unsupported
 from testbed.lab.docker_engine import connect
-from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, is_alive, owner
+from testbed.lab.engine import HostSpec, LabSpec
+from testbed.lab.engines import DOCKER, NAMESPACE
+from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, is_alive, new_run_id, owner
+from testbed.lab.namespace.engine import Namespaces
+from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL
+from testbed.model import HOSTS
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 240.0
@@ -42,15 +47,38 @@ def engine() -> Iterator[docker.DockerClient]:
     client.close()
 
 
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    """That labs can be made of namespaces here; a machine that cannot skips these tests, but CI must."""
+    host = HostSpec("host", {}, DEFAULT_CONGESTION_CONTROL)
+    try:
+        with Namespaces()(lambda _: None) as lab:
+            lab.bring_up(LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), 4))
+    except Unsupported as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+both_engines = pytest.mark.parametrize("invoke", [DOCKER, NAMESPACE], indirect=True)
+"""Runs a test on either engine: what `invoke run` and `invoke up` bring up is made by it."""
+
+
 @pytest.fixture(scope="session", autouse=True)
-def nothing_left(engine: docker.DockerClient) -> Iterator[None]:
+def nothing_left() -> Iterator[None]:
     """Around the whole suite: no container, network, volume, interface or process of ours stays."""
     before = _interfaces()
     yield
+    try:
+        engine = connect()
+    except BothendsError:
+        assert _processes() == []
+        return
     assert _left_on(engine) == []
     if not _others_at_work(engine):
         assert _interfaces() <= before, "interfaces stayed on the engine's machine"
         assert _processes() == []
+    engine.close()
 
 
 def _labelled(engine: docker.DockerClient) -> list[tuple[str, str]]:
@@ -110,11 +138,14 @@ def command(*words: str) -> list[str]:
 
 
 @pytest.fixture
-def invoke(tmp_path: Path) -> Invoke:
-    """Run a task as a user does, with runs/ in the test's own directory."""
+def invoke(tmp_path: Path, request: pytest.FixtureRequest) -> Invoke:
+    """Run a task as a user does, with runs/ in the test's own directory; on the parameter's engine, else on Docker."""
+    on = getattr(request, "param", "")
+    request.getfixturevalue("namespaces" if on == NAMESPACE else "engine")
 
     def call(*words: str, env: dict[str, str] | None = None, stdin: str | None = None) -> Invoked:
         with_runs = [*words, "--runs", str(tmp_path)] if words[0] in {"run", "show", "up", "down", "shell"} else words
+        with_runs = [*with_runs, "--engine", on] if on and words[0] in {"run", "up"} else with_runs
         done = subprocess.run(
             command(*with_runs),
             cwd=ROOT,

@@ -19,7 +19,7 @@ import pytest
 
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL
 
-from .conftest import LIMIT, ROOT, Invoke, command
+from .conftest import LIMIT, ROOT, Invoke, both_engines, command
 
 Scenario = Callable[..., str]
 
@@ -71,8 +71,8 @@ def hanging(scenario: Scenario, tmp_path: Path) -> Iterator[subprocess.Popen[str
 
 
 def test_no_engine(invoke: Invoke) -> None:
-    """No engine at DOCKER_HOST: infrastructure failure, the reason, and what to do."""
-    done = invoke("run", "connect-send-close", env={"DOCKER_HOST": "unix:///nonexistent.sock"})
+    """Docker insisted on, none at DOCKER_HOST: infrastructure failure, the reason, and what to do."""
+    done = invoke("run", "connect-send-close", "--engine", "docker", env={"DOCKER_HOST": "unix:///nonexistent.sock"})
     assert done.code == 3
     assert "no Docker Engine answers" in done.err
     assert "DOCKER_HOST" in done.err
@@ -119,6 +119,7 @@ def test_broken_yaml(invoke: Invoke, scenario: Scenario) -> None:
     assert "listen" in done.err
 
 
+@both_engines
 def test_program_not_found(invoke: Invoke, scenario: Scenario, tmp_path: Path) -> None:
     """A program that the image lacks: named with its image, exit 2; the manifest keeps the error."""
     done = invoke(
@@ -140,6 +141,7 @@ def test_image_that_cannot_be_had(invoke: Invoke, scenario: Scenario) -> None:
     assert "docker load" in done.err
 
 
+@both_engines
 def test_crash(invoke: Invoke, scenario: Scenario) -> None:
     """A program killed by a signal: fail, with the signal; the bytes it had sent are in the ledger."""
     done = invoke(
@@ -155,6 +157,7 @@ def test_crash(invoke: Invoke, scenario: Scenario) -> None:
     assert [row["read"]["bytes"] for row in done.json["ledger"] if row["sender"] == "client"] == [6]
 
 
+@both_engines
 def test_hang(invoke: Invoke, scenario: Scenario) -> None:
     """A program that hangs is stopped at the scenario's time limit: fail, and still everything is captured."""
     done = invoke("run", "--json", scenario(HANGS.format(timeout="2s")))
@@ -165,6 +168,7 @@ def test_hang(invoke: Invoke, scenario: Scenario) -> None:
     assert blocked == ["recv"]
 
 
+@both_engines
 def test_flood_of_output(invoke: Invoke, scenario: Scenario, tmp_path: Path) -> None:
     """40 MiB of output neither block the program nor fill the disk: 16 MiB are kept, and it is said."""
     done = invoke(
@@ -180,6 +184,7 @@ def test_flood_of_output(invoke: Invoke, scenario: Scenario, tmp_path: Path) -> 
     assert [program["output_truncated"] for program in done.json["programs"] if program["host"] == "client"] == [True]
 
 
+@both_engines
 def test_port_in_use(invoke: Invoke, scenario: Scenario) -> None:
     """A step that fails is named with its errno and what the scenario expected."""
     done = invoke(
@@ -194,6 +199,7 @@ def test_port_in_use(invoke: Invoke, scenario: Scenario) -> None:
     assert "expected success" in done.out
 
 
+@both_engines
 def test_barrier_where_nobody_comes(invoke: Invoke, scenario: Scenario) -> None:
     """A host whose peer dies before the barrier is not left waiting until the time is over."""
     done = invoke(
@@ -299,6 +305,7 @@ def test_address_pool_exhausted(engine: docker.DockerClient, invoke: Invoke) -> 
     assert "invoke clean" in done.err
 
 
+@both_engines
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
 def test_disk_full(invoke: Invoke, tmp_path: Path) -> None:
     """A capture that no longer fits on the disk: never pass, the reason is said, what fitted is kept."""

@@ -1,0 +1,150 @@
+"""``invoke run`` as a campaign: make or find the plan, conduct it, show progress, and what was found."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from testbed.campaign.conduct import KEEPS, conduct, default_jobs, stoppable
+from testbed.campaign.plan import Plan, Source, parse_settings, variants
+from testbed.campaign.pool import Pool, ProcessPool
+from testbed.campaign.store import Store
+from testbed.campaign.summary import Summary, summarise
+from testbed.campaign.work import Report, load
+from testbed.errors import UsageError
+from testbed.lab.engines import Choice
+from testbed.scenario.load import shown
+from testbed.scenario.model import Scenario
+
+_LINES = 20
+"""How many lines tell the progress where there is no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for on the command line besides scenarios; zeros and empty text where it was not."""
+
+    repeat: int = 1
+    jobs: int = 0
+    keep: str = KEEPS[0]
+    settings: Sequence[str] = ()
+    resume: str = ""
+
+    @property
+    def any(self) -> bool:
+        """Whether they alone ask for a campaign."""
+        return self.repeat != 1 or bool(self.settings) or bool(self.resume) or self.jobs != 0
+
+    def check(self) -> None:
+        """Raise UsageError for what is no option's value."""
+        if self.repeat < 1 or self.jobs < 0:
+            raise UsageError("--repeat and --jobs are whole numbers from 1")
+        if self.keep not in KEEPS:
+            raise UsageError(f"--keep is {' or '.join(KEEPS)}, not `{self.keep}`")
+
+
+def plan(scenarios: Sequence[Scenario], options: Options, choice: Choice) -> Plan:
+    """Return the plan for scenarios, every variant of which has been read. Raises ScenarioError, UsageError."""
+    settings = parse_settings(options.settings)
+    sources = tuple(
+        Source(scenario.name, str(scenario.path), shown(scenario.path), scenario.source) for scenario in scenarios
+    )
+    if len({source.name for source in sources}) < len(sources):
+        raise UsageError("a scenario is named twice")
+    found = {scenario.name: variants(scenario.matrix, settings) for scenario in scenarios}
+    for source in sources:
+        for each in found[source.name]:
+            load(source, each)
+    choice.prepare(_tell)
+    return Plan(sources, found, options.repeat, choice.name, options.keep)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def run(work: Plan, store: Store, options: Options, *, quiet: bool) -> tuple[Summary, bool]:
+    """Conduct a plan; return what was found, and whether it was stopped before its end."""
+    jobs = options.jobs or default_jobs()
+    pool: Pool = ProcessPool(work, store.path, jobs)
+    done = len(store.reports())
+    with stoppable() as stop, _progress(len(work), done, quiet=quiet) as told:
+        try:
+            reports = conduct(work, store, pool, stop, told)
+        except BaseException:
+            pool.kill()
+            raise
+        pool.close()
+    return summarise(work, reports.values()), len(reports) < len(work)
+
+
+@contextmanager
+def _progress(total: int, done: int, *, quiet: bool) -> Iterator[Callable[[Report], None]]:
+    if quiet:
+        yield lambda _: None
+    elif sys.stderr.isatty():
+        with _bar(total, done) as told:
+            yield told
+    else:
+        yield _Lines(total, done)
+
+
+class _Lines:
+    """Plain lines: how many runs have ended, at which rate, how long it will take."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self._total, self._before, self._done = total, done, done
+        self._begin = time.monotonic()
+        self._failed = 0
+        self._step = max(1, total // _LINES)
+
+    def __call__(self, report: Report) -> None:
+        self._done += 1
+        self._failed += report.outcome != "pass"
+        if self._done % self._step and self._done != self._total:
+            return
+        rate = (self._done - self._before) / max(time.monotonic() - self._begin, 1e-9)
+        left = (self._total - self._done) / rate
+        failed = f", {self._failed} did not pass" if self._failed else ""
+        sys.stderr.write(f"{self._done:,} of {self._total:,} runs, {rate:.1f}/s, {left:.0f} s left{failed}\n")
+
+
+@contextmanager
+def _bar(total: int, done: int) -> Iterator[Callable[[Report], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns: tuple[Any, ...] = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.1f}/s"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[failed]} did not pass"),
+    )
+    begin = time.monotonic()
+    count, failed = 0, 0
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("", total=total, completed=done, rate=0.0, failed=0)
+
+        def told(report: Report) -> None:
+            nonlocal count, failed
+            count += 1
+            failed += report.outcome != "pass"
+            rate = count / max(time.monotonic() - begin, 1e-9)
+            progress.update(bar, advance=1, rate=rate, failed=failed)
+
+        yield told
+
+
+def store_for(options: Options, runs: Path, make: Callable[[], Plan]) -> tuple[Plan, Store]:
+    """Return the campaign to go on with, or a new one."""
+    if options.resume:
+        store = Store.find(runs, options.resume)
+        return store.plan(), store
+    made = make()
+    return made, Store.create(runs.resolve(), made)

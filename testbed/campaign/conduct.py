@@ -1,0 +1,105 @@
+"""Conduct a campaign: give tasks out, gather reports, thin out what is equal, stop when asked to."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+
+from testbed.campaign.plan import Plan, Task
+from testbed.campaign.pool import Pool
+from testbed.campaign.store import Store
+from testbed.campaign.work import Report, failed
+from testbed.model import Outcome
+
+MOST_TRIES = 3
+KEEP_DIFFERING, KEEP_ALL = "differing", "all"
+KEEPS = (KEEP_DIFFERING, KEEP_ALL)
+_LOOK = 0.2
+"""Seconds between two looks at whether to stop."""
+
+
+def default_jobs() -> int:
+    """Return how many runs to make at once: one for each processor that we may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Stop:
+    """Whether somebody wants an end: what runs is finished, nothing new is begun."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """Turn the first Ctrl-C or SIGTERM into a wish to stop; the second one is a KeyboardInterrupt."""
+    stop = Stop()
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        if stop.wanted:
+            raise KeyboardInterrupt
+        stop.wanted = True
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def conduct(plan: Plan, store: Store, pool: Pool, stop: Stop, told: Callable[[Report], None]) -> dict[str, Report]:
+    """Carry out what is left of a plan; return all reports by task key, those of before included.
+
+    ``told`` is called with each new report. A task whose worker is lost is begun again, up to MOST_TRIES times.
+    """
+    reports = store.reports()
+    kept = {_group(report) for report in reports.values()}
+    waiting = [task for task in plan.tasks() if task.key not in reports]
+    waiting.reverse()
+    running = 0
+    tries: Counter[str] = Counter()
+    while running or (waiting and not stop.wanted):
+        while waiting and not stop.wanted and pool.room():
+            pool.submit(waiting.pop())
+            running += 1
+        for task, report in pool.wait(_LOOK):
+            running -= 1
+            if task.key in reports:  # made twice: a worker that was taken for lost has come back
+                continue
+            ended = report if report is not None else _lost(task, tries)
+            if ended is None:
+                waiting.append(task)
+                continue
+            ended = _thinned(plan, store, kept, ended)
+            store.add(ended)
+            reports[task.key] = ended
+            told(ended)
+    store.sweep(reports.values())
+    return reports
+
+
+def _lost(task: Task, tries: Counter[str]) -> Report | None:
+    tries[task.key] += 1
+    if tries[task.key] < MOST_TRIES:
+        return None
+    return failed(task, f"its worker died {MOST_TRIES} times", Outcome.INCONCLUSIVE, 0.0)
+
+
+def _group(report: Report) -> tuple[str, int, str]:
+    return report.task.scenario, report.task.variant, report.signature
+
+
+def _thinned(plan: Plan, store: Store, kept: set[tuple[str, int, str]], report: Report) -> Report:
+    """Keep the first run of each kind; of those equal to it the report is enough."""
+    group = _group(report)
+    if plan.keep == KEEP_ALL or group not in kept:
+        kept.add(group)
+        return report
+    store.thin(report)
+    return replace(report, directory="")

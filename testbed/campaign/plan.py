@@ -1,0 +1,84 @@
+"""What a campaign is to do: tasks, each one run of one variant. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.errors import UsageError
+from testbed.scenario.variants import combinations
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A scenario as it was when the campaign began. ``shown`` is the file's name in messages."""
+
+    name: str
+    path: str
+    shown: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One run: a scenario's name, a variant's number among its variants, and which repeat, from 0."""
+
+    scenario: str
+    variant: int
+    repeat: int
+
+    @property
+    def key(self) -> str:
+        """Its name in the campaign's files; the same task has the same name after a resume."""
+        return f"{self.scenario}/{self.variant}/{self.repeat}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A campaign: scenarios, the settings of their variants in order, and how often each is run."""
+
+    sources: tuple[Source, ...]
+    variants: Mapping[str, tuple[Mapping[str, Any], ...]]
+    repeat: int
+    engine: str
+    keep: str
+
+    def tasks(self) -> Iterator[Task]:
+        """Yield all tasks, the variants in turn: after any stop each has about as many runs."""
+        for repeat in range(self.repeat):
+            for source in self.sources:
+                for variant in range(len(self.variants[source.name])):
+                    yield Task(source.name, variant, repeat)
+
+    def __len__(self) -> int:
+        return self.repeat * sum(len(self.variants[source.name]) for source in self.sources)
+
+
+def parse_settings(words: Iterable[str]) -> dict[str, list[Any]]:
+    """Read ``--set key=a,b`` words: paths to the values to try, as YAML would read them. Raises UsageError."""
+    import yaml
+
+    found: dict[str, list[Any]] = {}
+    for word in words:
+        path, equals, values = word.partition("=")
+        if not path or not equals or not values:
+            raise UsageError(f"`{word}` is no setting", hint="--set observe.client=probe,none")
+        try:
+            found[path] = [yaml.safe_load(value) for value in values.split(",")]
+        except yaml.YAMLError as error:
+            raise UsageError(f"`{word}` is no setting: {error}") from error
+    return found
+
+
+def variants(matrix: Mapping[str, Sequence[Any]], settings: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Any], ...]:
+    """Return the settings of every variant: those of the matrix, with the command line's over them."""
+    return tuple(combinations({**matrix, **settings}))
+
+
+def label(settings: Mapping[str, Any]) -> str:
+    """Return a variant's name for people: ``observe.client=probe link.delay=5ms``; empty for the only one."""
+    return " ".join(
+        f"{path}={value if isinstance(value, str) else json.dumps(value)}" for path, value in settings.items()
+    )

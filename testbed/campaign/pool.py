@@ -1,0 +1,136 @@
+"""Where the tasks of a campaign are carried out: worker processes on this machine that live as long as it does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+from testbed.campaign.plan import Plan, Task
+from testbed.campaign.work import Report, encode, plan_to_json
+
+_CHUNK = 1 << 16
+
+
+class Pool(Protocol):
+    """Carries tasks out side by side."""
+
+    def room(self) -> int:
+        """Return how many more tasks it can begin at once."""
+
+    def submit(self, task: Task) -> None:
+        """Begin a task; there must be room."""
+
+    def wait(self, timeout: float) -> list[tuple[Task, Report | None]]:
+        """Return the tasks that have ended, waiting for one if there is none; None: its worker was lost."""
+
+    def close(self) -> None:
+        """End the workers once their tasks have ended."""
+
+    def kill(self) -> None:
+        """End the workers now, and their runs with them."""
+
+
+class _Process:
+    def __init__(self, plan: Plan, root: Path) -> None:
+        self.task: Task | None = None
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "testbed.campaign.process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            cwd=Path(__file__).parents[2],
+        )
+        assert self.process.stdin is not None  # noqa: S101 - pipes were asked for
+        assert self.process.stdout is not None  # noqa: S101
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self._buffer = b""
+        self.tell(encode({"plan": plan_to_json(plan), "root": str(root)}))
+
+    def tell(self, line: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):  # its end shows on its output
+            self.stdin.write(line)
+            self.stdin.flush()
+
+    def take(self) -> Report | None:
+        """Read what there is; return a report once one is whole. Raises EOFError when the process is gone."""
+        data = os.read(self.stdout.fileno(), _CHUNK)
+        if not data:
+            raise EOFError
+        self._buffer += data
+        line, newline, rest = self._buffer.partition(b"\n")
+        if not newline:
+            return None
+        self._buffer = rest
+        return Report.from_json(json.loads(line))
+
+    def end(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self.stdin.close()
+        self.process.wait()
+        self.stdout.close()
+
+
+class ProcessPool:
+    """``jobs`` processes; one that dies is replaced, and its task reported as lost."""
+
+    def __init__(self, plan: Plan, root: Path, jobs: int) -> None:
+        self._plan, self._root, self._jobs = plan, root, jobs
+        self._selector = selectors.DefaultSelector()
+        self._workers: list[_Process] = []
+
+    def room(self) -> int:
+        """Return how many workers have nothing to do, counting those that are not started yet."""
+        return self._jobs - sum(worker.task is not None for worker in self._workers)
+
+    def submit(self, task: Task) -> None:
+        """Give a task to an idle worker, starting one if there is none."""
+        worker = next((worker for worker in self._workers if worker.task is None), None)
+        if worker is None:
+            worker = _Process(self._plan, self._root)
+            self._workers.append(worker)
+            self._selector.register(worker.stdout, selectors.EVENT_READ, worker)
+        worker.task = task
+        worker.tell(encode(asdict(task)))
+
+    def wait(self, timeout: float) -> list[tuple[Task, Report | None]]:
+        """Return what has ended."""
+        ended: list[tuple[Task, Report | None]] = []
+        for chosen, _ in self._selector.select(timeout):
+            worker: _Process = chosen.data
+            try:
+                report = worker.take()
+            except EOFError:
+                self._selector.unregister(worker.stdout)
+                self._workers.remove(worker)
+                worker.end()
+                if worker.task is not None:
+                    ended.append((worker.task, None))
+                continue
+            if report is not None:
+                worker.task = None
+                ended.append((report.task, report))
+        return ended
+
+    def pids(self) -> list[int]:
+        """Return the workers' process ids."""
+        return [worker.process.pid for worker in self._workers]
+
+    def close(self) -> None:
+        """Close every worker's input and wait for its end."""
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+        self._selector.close()
+
+    def kill(self) -> None:
+        """Kill the workers; labs of namespaces die with them, `invoke clean` removes containers."""
+        for worker in self._workers:
+            worker.process.kill()
+        self.close()

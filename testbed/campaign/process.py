@@ -1,0 +1,32 @@
+"""A worker process of a campaign: ``python -m testbed.campaign.process``.
+
+One JSON object a line: on standard input the plan and the campaign's directory, then tasks; on standard output a
+report for each. It ends with its input. It has a session of its own, so that Ctrl-C at the caller's terminal does not
+reach it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from testbed.campaign.plan import Task
+from testbed.campaign.work import Worker, encode, plan_from_json
+
+
+def main() -> None:
+    """Serve tasks until there are no more."""
+    # Reports go out on a descriptor of their own: nothing that prints can get between them.
+    reports = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    begin = json.loads(sys.stdin.readline())
+    worker = Worker(plan_from_json(begin["plan"]), Path(begin["root"]))
+    for line in sys.stdin:
+        reports.write(encode(worker.run(Task(**json.loads(line))).to_json()))
+        reports.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""One task of a campaign: run it, and say what came of it in a few words that travel well."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from testbed.campaign.plan import Plan, Source, Task
+from testbed.campaign.signature import facets, key
+from testbed.errors import BothendsError, Unsupported
+from testbed.lab.engines import EngineFactory, choose
+from testbed.model import Outcome
+from testbed.rundir import RUNS
+from testbed.scenario.load import parse
+from testbed.scenario.model import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of one task. ``directory`` is below the campaign's; empty when there is none or it was thinned out.
+
+    ``signature`` names what this run has in common with others, ``facets`` are it in words. ``shares`` are the
+    expectations that are judged over many runs: ``text``, ``where``, ``share``, ``ok``.
+    """
+
+    task: Task
+    outcome: str
+    signature: str
+    facets: dict[str, list[str]]
+    directory: str
+    seconds: float
+    shares: list[dict[str, Any]] = field(default_factory=list)
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Report:
+        """Read what :meth:`to_json` gave."""
+        return cls(**{**value, "task": Task(**value["task"])})
+
+
+def failed(task: Task, error: str, outcome: Outcome, seconds: float) -> Report:
+    """Return the report of a task that gave no result."""
+    what = {"outcome": [outcome.value], "error": [error]}
+    return Report(task, outcome.value, key(what), what, "", seconds, error=error)
+
+
+def load(source: Source, settings: Mapping[str, Any]) -> Scenario:
+    """Return a variant of a scenario. Raises ScenarioError."""
+    return parse(source.text.encode(), name=source.name, path=Path(source.path), shown=source.shown, settings=settings)
+
+
+class Worker:
+    """Carries tasks out one after the other, keeping what does not change between them. ``root`` is the campaign's."""
+
+    def __init__(self, plan: Plan, root: Path) -> None:
+        self._plan = plan
+        self._root = root
+        self._sources = {source.name: source for source in plan.sources}
+        self._scenarios: dict[tuple[str, int], Scenario] = {}
+        self._make_engine: EngineFactory | None = None
+
+    def run(self, task: Task) -> Report:
+        """Run one task; what goes wrong with it is in its report."""
+        from testbed.run import run
+
+        begin = time.perf_counter()
+        try:
+            if self._make_engine is None:
+                self._make_engine = choose(self._plan.engine).make
+            finished = run(
+                self._scenario(task), root=self._root, make_engine=self._make_engine, progress=lambda _: None
+            )
+        except BothendsError as error:
+            outcome = Outcome.UNSUPPORTED if isinstance(error, Unsupported) else Outcome.INCONCLUSIVE
+            return failed(task, error.what, outcome, time.perf_counter() - begin)
+        analysis = finished.analysis
+        found = facets(analysis)
+        return Report(
+            task=task,
+            outcome=analysis.outcome.value,
+            signature=key(found),
+            facets=found,
+            directory=str(finished.directory.path.relative_to(self._root / RUNS)),
+            seconds=time.perf_counter() - begin,
+            shares=[
+                {"text": check.text, "where": check.where, "share": check.share, "ok": check.ok}
+                for check in analysis.checks
+                if check.share is not None
+            ],
+        )
+
+    def _scenario(self, task: Task) -> Scenario:
+        at = (task.scenario, task.variant)
+        if at not in self._scenarios:
+            settings = self._plan.variants[task.scenario][task.variant]
+            self._scenarios[at] = load(self._sources[task.scenario], settings)
+        return self._scenarios[at]
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """Return a plan as a JSON object."""
+    return {
+        "sources": [asdict(source) for source in plan.sources],
+        "variants": {name: [dict(settings) for settings in found] for name, found in plan.variants.items()},
+        "repeat": plan.repeat,
+        "engine": plan.engine,
+        "keep": plan.keep,
+    }
+
+
+def plan_from_json(value: Mapping[str, Any]) -> Plan:
+    """Read what :func:`plan_to_json` gave."""
+    return Plan(
+        sources=tuple(Source(**source) for source in value["sources"]),
+        variants={name: tuple(found) for name, found in value["variants"].items()},
+        repeat=value["repeat"],
+        engine=value["engine"],
+        keep=value["keep"],
+    )
+
+
+def encode(value: Mapping[str, Any]) -> bytes:
+    """Return one line of JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"

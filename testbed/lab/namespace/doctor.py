@@ -1,0 +1,40 @@
+"""What works here of the namespace engine: facts for ``invoke doctor``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from testbed.errors import BothendsError
+from testbed.lab.engine import HostSpec, LabSpec
+from testbed.lab.engines import NAMESPACE
+from testbed.lab.finding import Finding
+from testbed.lab.identity import new_run_id
+from testbed.lab.namespace import machine
+from testbed.lab.namespace.engine import Namespaces
+from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
+from testbed.model import HOSTS
+
+_Finding = partial(Finding, engine=NAMESPACE)
+
+
+def examine() -> Iterator[Finding]:
+    """Make a lab with the pinned sysctls, and look for the programs that some scenarios want."""
+    host = HostSpec("host", PINNED, DEFAULT_CONGESTION_CONTROL)
+    try:
+        with Namespaces()(lambda _: None) as engine:
+            live = engine.bring_up(LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), 4))
+            user = live.manifest["engine"]["user"]
+            version = live.taps["client"].run(["tcpdump", "--version"]).splitlines()[0]
+            live.taps["client"].run(["ethtool", "--version"])
+    except BothendsError as error:
+        said = f"{error.what} ({error.state})" if error.state else error.what
+        yield _Finding("namespace engine", False, said, error.hint, needed=True)
+        return
+    how = "as root" if user == "root" else "as a plain user, in a user namespace"
+    yield _Finding("namespace engine", True, f"{how}; {version}", needed=True)
+    for image, ours in machine.IMAGES.items():
+        lacking = machine.missing(ours.programs)
+        if lacking:
+            detail = f"image `{image}` has nothing to be made of here"
+            yield _Finding(f"namespace: {image}", None, detail, machine.install_command(lacking))

@@ -1,0 +1,210 @@
+"""Labs of Linux namespaces on this machine, as root or as a plain user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import random
+import socket
+import subprocess
+import threading
+from types import TracebackType
+from typing import IO, Self
+
+from testbed.errors import EngineError
+from testbed.lab.addresses import random_subnet
+from testbed.lab.agent import Agent
+from testbed.lab.engine import LabSpec, LinkHost, LiveLab, Progress
+from testbed.lab.namespace import machine, plan, toolchain
+from testbed.lab.namespace.refusal import explain
+from testbed.model import HOSTS, Host
+
+DOWN_TIMEOUT = 20.0
+_CHUNK = 1 << 18
+
+
+class SocketChannel:
+    """One end of a socket pair, the other is an agent's standard input and output."""
+
+    def __init__(self, ours: socket.socket, words: IO[bytes]) -> None:
+        self._socket = ours
+        self._words = words
+        self._closing = threading.Lock()
+        self._closed = False
+
+    def receive(self) -> bytes:
+        """Return the next bytes of the agent's standard output."""
+        return self._socket.recv(_CHUNK)
+
+    def send(self, data: bytes) -> None:
+        """Send to the agent's standard input."""
+        self._socket.sendall(data)
+
+    def close(self) -> None:
+        """Close both ways."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+        with contextlib.suppress(OSError):  # the agent may be gone
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def release(self) -> None:
+        """Give the descriptor back, once nothing reads it any more."""
+        self._socket.close()
+
+    def last_words(self) -> str:
+        """Return what the agents of this lab printed on standard error."""
+        return _text(self._words)
+
+
+class Namespaces:
+    """Makes engines; what they share is found out once: what is compiled, and what of the machine they show."""
+
+    def __init__(self) -> None:
+        self._toolchain: toolchain.Toolchain | None = None
+        self._seen: plan.Seen | None = None
+
+    def __call__(self, progress: Progress) -> NamespaceEngine:
+        """Return an engine for one lab."""
+        return NamespaceEngine(self, progress)
+
+    def provide(self, progress: Progress) -> tuple[toolchain.Toolchain, plan.Seen]:
+        """Return what a lab is made of, compiling it the first time."""
+        if self._toolchain is None or self._seen is None:
+            self._toolchain = toolchain.provide(progress)
+            self._seen = plan.Seen(*machine.visible())
+        return self._toolchain, self._seen
+
+
+class NamespaceEngine:
+    """One lab in namespaces. Leaving the context removes it: the kernel does, once its processes have ended."""
+
+    name = "namespace"
+
+    def __init__(self, shared: Namespaces, progress: Progress) -> None:
+        self._shared = shared
+        self._progress = progress
+        self._launch: subprocess.Popen[bytes] | None = None
+        self._agents: list[tuple[Agent, SocketChannel]] = []
+        self._words: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.take_down()
+
+    def bring_up(self, spec: LabSpec) -> LiveLab:
+        """Make namespaces, joined directly or by a link host, and agents; Unsupported where this machine cannot."""
+        machine.check((host.image for host in spec.hosts.values()), routed=spec.routed)
+        tools, seen = self._shared.provide(self._progress)
+        net = plan.topology(spec, lambda: random_subnet(random.SystemRandom()))
+        self._progress("making two hosts and two taps")
+        agents, pids = self._start(spec, net, tools, seen)
+        for agent in agents.values():
+            agent.hello()
+        return LiveLab(
+            hosts={host: agents[host, "host"] for host in HOSTS},
+            taps={host: agents[host, "tap"] for host in HOSTS},
+            addresses=net.addresses,
+            routes={host: net.routes(host, spec.hosts[host].congestion_control) for host in HOSTS},
+            link=LinkHost(agents[plan.LINK, plan.LINK], net.link) if spec.routed else None,
+            manifest={
+                "engine": {
+                    "name": self.name,
+                    "kernel": platform.release(),
+                    "architecture": platform.machine(),
+                    "tools": tools.key,
+                    "user": "root" if os.geteuid() == 0 else "plain",
+                },
+                "subnet": net.text,
+                "processes": pids,
+            },
+        )
+
+    def take_down(self) -> None:
+        """End every process of the lab; the kernel then removes namespaces, interfaces and mounts."""
+        launch, self._launch = self._launch, None
+        if launch is not None:
+            assert launch.stdin is not None  # noqa: S101 - pipes were asked for
+            assert launch.stdout is not None  # noqa: S101
+            with contextlib.suppress(OSError):  # it may be gone
+                launch.stdin.close()
+            try:
+                launch.wait(DOWN_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                launch.kill()  # the kernel kills its processes with it
+                launch.wait()
+            launch.stdout.close()
+        for agent, channel in self._agents:
+            agent.close()
+            channel.release()
+        self._agents.clear()
+        if self._words is not None:
+            self._words.close()
+            self._words = None
+
+    def describe_death(self, host: Host) -> str:
+        """Say if the process that holds the lab is gone; an agent's own end shows in its channel."""
+        del host
+        ended = None if self._launch is None else self._launch.poll()
+        return "" if ended is None else f"the lab's launcher ended with {ended}"
+
+    def _start(
+        self, spec: LabSpec, net: plan.Topology, tools: toolchain.Toolchain, seen: plan.Seen
+    ) -> tuple[dict[plan.Role, Agent], dict[str, int]]:
+        self._words = words = os.fdopen(os.memfd_create("bothends-stderr"), "r+b", buffering=0)
+        pairs = {role: socket.socketpair() for role in plan.roles(spec)}
+        try:
+            channels = {role: theirs.fileno() for role, (_, theirs) in pairs.items()}
+            orders = plan.orders(spec, net, tools, seen, channels)
+            self._launch = launch = subprocess.Popen(
+                [tools.launch],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                pass_fds=tuple(channels.values()),
+                # Away from our terminal: its keys are for us, and nothing inside may write to it.
+                start_new_session=True,
+                cwd="/",
+                env={},
+            )
+        except BaseException:
+            for ours, _ in pairs.values():
+                ours.close()
+            raise
+        finally:
+            for _, theirs in pairs.values():
+                theirs.close()
+        agents = {}
+        for role, (ours, _) in pairs.items():
+            channel = SocketChannel(ours, words)
+            agents[role] = Agent(channel, "link host" if role[0] == plan.LINK else " ".join(role))
+            self._agents.append((agents[role], channel))
+        pids = _give_orders(launch, orders, words)
+        return agents, {"-".join(role): pid for role, pid in zip(agents, pids, strict=True)}
+
+
+def _give_orders(launch: subprocess.Popen[bytes], orders: bytes, words: IO[bytes]) -> list[int]:
+    """Carry the orders out; return the agents' process ids."""
+    assert launch.stdin is not None  # noqa: S101 - pipes were asked for
+    assert launch.stdout is not None  # noqa: S101
+    with contextlib.suppress(BrokenPipeError):  # why it ended is in its answer
+        launch.stdin.write(orders)
+        launch.stdin.flush()
+    answer = launch.stdout.readline().decode(errors="replace").split(maxsplit=2)
+    if answer[:1] == ["ready"]:
+        return [int(word) for word in " ".join(answer[1:]).split()]
+    if answer[:1] == ["error"]:
+        raise explain(int(answer[1]), answer[2].strip())
+    raise EngineError("the lab's launcher ended", state=f"exit status {launch.wait()}", last_output=_text(words))
+
+
+def _text(words: IO[bytes]) -> str:
+    if words.closed:
+        return ""
+    return os.pread(words.fileno(), 4096, 0).decode(errors="replace")

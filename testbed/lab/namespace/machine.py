@@ -1,0 +1,128 @@
+"""What of this machine a lab in namespaces is made of: programs that must be there, and files that are seen inside."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from testbed.errors import Unsupported
+
+INSIDE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs are looked for inside a lab (compose/namespace/launch.c sets the same)."""
+COMPILER = "cc"
+PACKAGES: Mapping[str, str] = {
+    COMPILER: "gcc libc6-dev libxxhash-dev",
+    "curl": "curl",
+    "ethtool": "ethtool",
+    "grep": "grep",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "nginx": "nginx-light",
+    "tcpdump": "tcpdump",
+}
+"""The Debian packages that bring a program."""
+TAP_PROGRAMS = ("ethtool", "grep", "ip", "tcpdump")
+LINK_PROGRAMS = ("iptables",)
+XXHASH = "xxhash.h"
+
+_SYSTEM_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_SHARED = (
+    "/usr",
+    *(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty")),
+    *("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/os-release", "/etc/host.conf"),
+    *("/etc/services", "/etc/protocols", "/etc/iproute2", "/etc/mime.types"),
+    *("/etc/ssl/certs", "/etc/ssl/openssl.cnf"),
+)
+"""Seen inside, read-only, where the machine has it. No home, no mount, no secret of /etc."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What an image of ours is on this engine: programs of the machine and files from the toolchain.
+
+    ``programs`` must be on the machine; ``made`` maps a path inside to one below the toolchain's directory,
+    ``machine`` are further paths of the machine; ``scratch`` are directories that must be writable.
+    """
+
+    programs: tuple[str, ...] = ()
+    made: Mapping[str, str] = field(default_factory=dict)
+    machine: tuple[str, ...] = ()
+    scratch: tuple[str, ...] = ()
+
+
+IMAGES: Mapping[str, Ours] = {
+    "host": Ours(),
+    "own-program": Ours(made={"/opt/own-program": "own-program"}),
+    "curl": Ours(programs=("curl",)),
+    "nginx": Ours(
+        programs=("nginx",),
+        made={"/etc/bothends/nginx.conf": "nginx.conf", "/srv/www": "www"},
+        machine=("/etc/nginx",),
+        scratch=("/var/lib/nginx", "/var/log/nginx"),
+    ),
+}
+
+
+def find(program: str) -> str | None:
+    """Return where a lab would find a program, None where it would not."""
+    return shutil.which(program, path=INSIDE_PATH)
+
+
+def missing(programs: Iterable[str]) -> list[str]:
+    """Return those of the programs that are not here."""
+    return [program for program in programs if find(program) is None]
+
+
+def install_command(missing_programs: Iterable[str]) -> str:
+    """Return the one command that installs what is missing on Debian and its like."""
+    packages = dict.fromkeys(word for program in missing_programs for word in PACKAGES[program].split())
+    return f"apt-get install {' '.join(packages)}"
+
+
+def lacks(programs: Iterable[str]) -> Unsupported:
+    """Return the error for programs that are not here."""
+    listed = list(programs)
+    return Unsupported(
+        f"the namespace engine needs programs that this machine lacks: {', '.join(listed)}",
+        hint=f"{install_command(listed)} (packages of Debian and Ubuntu; elsewhere they have similar names)",
+    )
+
+
+def check(images: Iterable[str], *, routed: bool = False) -> None:
+    """Raise Unsupported unless this machine can be a lab with these images, with a link host between them or not."""
+    if platform.system() != "Linux":
+        raise Unsupported(f"the namespace engine needs Linux, this is {platform.system()}", hint="--engine docker")
+    wanted = list(dict.fromkeys(images))
+    for image in wanted:
+        if image not in IMAGES:
+            raise Unsupported(
+                f"the namespace engine has no images, and the scenario asks for `{image}`",
+                state=f"of ours it can be {', '.join(IMAGES)}, made of this machine's programs",
+                hint="--engine docker",
+            )
+    lacking = (
+        missing(TAP_PROGRAMS)
+        + missing(LINK_PROGRAMS if routed else ())
+        + missing(program for image in wanted for program in IMAGES[image].programs)
+    )
+    if lacking:
+        raise lacks(lacking)
+
+
+def visible(root: Path = Path("/")) -> tuple[list[str], dict[str, str]]:
+    """Return the machine's paths that a lab sees, and its symbolic links to make: path to target.
+
+    ``/bin`` and its like are links into ``/usr`` on most machines, directories on some.
+    """
+    binds = [path for path in _SHARED if (root / path[1:]).exists()]
+    links = {}
+    for path in _SYSTEM_DIRECTORIES:
+        here = root / path[1:]
+        if here.is_symlink():
+            links[path] = str(here.readlink())
+        elif here.is_dir():
+            binds.append(path)
+    return binds, links

@@ -1,0 +1,175 @@
+"""The orders that make a lab, for compose/namespace/launch.c. Pure: values in, bytes out."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from testbed.errors import Unsupported
+from testbed.lab import sysctls
+from testbed.lab.addresses import Subnet
+from testbed.lab.engine import INTERFACE, LOG_DIRECTORY, TOOLS_DIRECTORY, LabSpec
+from testbed.lab.namespace.machine import IMAGES
+from testbed.lab.namespace.toolchain import Toolchain
+from testbed.model import HOSTS, Host, peer_of
+
+Role = tuple[str, str]
+"""A namespace and what its agent is for: ``host`` (no capability), ``tap`` or ``link`` (NET_ADMIN and NET_RAW)."""
+LINK = "link"
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Addresses: of the network that each host is on, the same or, with a link host between them, two."""
+
+    subnets: Mapping[Host, Subnet]
+    ip: int
+    routed: bool
+
+    @property
+    def addresses(self) -> dict[Host, str]:
+        """The hosts' addresses of the lab's IP version."""
+        return {host: (net.hosts4 if self.ip == 4 else net.hosts6)[host] for host, net in self.subnets.items()}
+
+    @property
+    def link(self) -> dict[Host, str]:
+        """The link host's address on each host's network."""
+        return {host: net.link4 if self.ip == 4 else net.link6 for host, net in self.subnets.items()}
+
+    @property
+    def text(self) -> str:
+        """The subnets, for the manifest."""
+        networks = (net.network4 if self.ip == 4 else net.network6 for net in self.subnets.values())
+        return ", ".join(dict.fromkeys(networks))
+
+    def routes(self, host: Host, congestion_control: str) -> dict[int, list[str]]:
+        """Return the routes for :attr:`LiveLab.routes`, which name the congestion control."""
+        subnet, congestion = self.subnets[host], f"congctl {congestion_control}"
+        if self.routed:
+            peer = self.addresses[peer_of(host)]
+            return {self.ip: [f"route replace {peer} via {self.link[host]} dev {INTERFACE} {congestion}"]}
+        if self.ip == 4:
+            link4 = f"route replace {subnet.network4} dev {INTERFACE} proto kernel scope link src {subnet.hosts4[host]}"
+            return {4: [f"{link4} {congestion}"]}
+        return {6: [f"route replace {subnet.network6} dev {INTERFACE} proto kernel metric 256 {congestion}"]}
+
+
+def topology(spec: LabSpec, choose: Callable[[], Subnet]) -> Topology:
+    """Return the addresses of a lab; ``choose`` gives a subnet."""
+    first = choose()
+    second = choose() if spec.routed else first
+    while spec.routed and second.network4 == first.network4:
+        second = choose()
+    return Topology({"client": first, "server": second}, spec.ip, spec.routed)
+
+
+def roles(spec: LabSpec) -> list[Role]:
+    """Return the agents of a lab in the order in which they are made."""
+    return [*((host, kind) for host in HOSTS for kind in ("host", "tap")), *([(LINK, LINK)] if spec.routed else [])]
+
+
+# As in a container: ports below 1024 are for everybody (the sentinel's, for one).
+_ALWAYS = {"net.ipv4.ip_unprivileged_port_start": "0"}
+# Before the interface exists, so that it starts with them. Nothing must be on the wire that no program caused: no
+# search for routers, and no wait until an address is proved to be unique.
+_IPV6 = {"net.ipv6.conf.default.accept_dad": "0", "net.ipv6.conf.default.router_solicitations": "0"}
+_NO_IPV6 = {"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1"}
+
+_SCRATCH = {
+    "/tmp": "mode=1777",  # noqa: S108 - inside the lab
+    "/run": "mode=1777",
+    LOG_DIRECTORY: "mode=1777,size=1g",
+    "/dev/shm": "mode=1777",  # noqa: S108 - inside the lab
+}
+_LINKS = {
+    "/dev/fd": "/proc/self/fd",
+    "/dev/stdin": "/proc/self/fd/0",
+    "/dev/stdout": "/proc/self/fd/1",
+    "/dev/stderr": "/proc/self/fd/2",
+}
+_FILES = {
+    # Names come from files alone: there is no name server to ask.
+    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+    "/etc/passwd": "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n",
+    "/etc/group": "root:x:0:\nnogroup:x:65534:\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What of the machine is seen inside: paths bound as they are, and links (path to target)."""
+
+    binds: Sequence[str]
+    links: Mapping[str, str]
+
+
+def orders(spec: LabSpec, net: Topology, toolchain: Toolchain, seen: Seen, channels: Mapping[Role, int]) -> bytes:
+    """Return the orders for a lab; ``channels`` are descriptors for the agents of :func:`roles`.
+
+    Raises Unsupported where a path holds a blank, which an order cannot.
+    """
+    return "".join([*_root(spec, net, toolchain, seen), *_namespaces(spec, channels), *_links(spec, net)]).encode()
+
+
+def _root(spec: LabSpec, net: Topology, toolchain: Toolchain, seen: Seen) -> Iterator[str]:
+    images = [IMAGES[spec.hosts[host].image] for host in HOSTS]
+    binds = {path: path for path in (*seen.binds, *(path for image in images for path in image.machine))}
+    binds |= {path: str(toolchain.directory / made) for image in images for path, made in image.made.items()}
+    binds[TOOLS_DIRECTORY] = str(toolchain.tools)
+    for path, source in binds.items():
+        yield _order("bind", source, path)
+    for path, target in {**_LINKS, **seen.links}.items():
+        yield _order("symlink", target, path)
+    names = "".join(f"{address} {host}\n" for host, address in net.addresses.items())
+    for path, text in {**_FILES, "/etc/hosts": f"127.0.0.1 localhost\n::1 localhost\n{names}"}.items():
+        yield _order("file", path, str(len(text.encode()))) + text
+    for path, options in (_SCRATCH | {path: "mode=1777" for image in images for path in image.scratch}).items():
+        yield _order("scratch", path, options)
+    yield _order("root")
+
+
+def _namespaces(spec: LabSpec, channels: Mapping[Role, int]) -> Iterator[str]:
+    always = {**_ALWAYS, **(_IPV6 if spec.ip == 6 else _NO_IPV6)}
+    settings: dict[str, Mapping[str, str]] = {host: {**always, **spec.hosts[host].sysctls} for host in HOSTS}
+    if spec.routed:
+        settings[LINK] = {**always, **sysctls.for_link(spec.ip)}
+    for name, values in settings.items():
+        yield _order("namespace", name)
+        for sysctl, value in values.items():
+            yield f"sysctl {sysctl} {value}\n"
+        for role, channel in channels.items():
+            if role[0] == name:
+                yield _order("agent", "host" if role[1] == "host" else "tap", str(channel))
+
+
+def _links(spec: LabSpec, net: Topology) -> Iterator[str]:
+    first, second = HOSTS
+    ends: list[tuple[str, str, Host]] = [(host, INTERFACE, host) for host in HOSTS]
+    if spec.routed:
+        for number, host in enumerate(HOSTS):
+            yield _order("veth", host, INTERFACE, LINK, f"eth{number}")
+            ends.append((LINK, f"eth{number}", host))
+    else:
+        yield _order("veth", first, INTERFACE, second, INTERFACE)
+    for name, interface, host in ends:
+        subnet = net.subnets[host]
+        own4, own6 = (subnet.link4, subnet.link6) if name == LINK else (subnet.hosts4[host], subnet.hosts6[host])
+        yield _order("address", name, interface, _with_prefix(own4, subnet.network4))
+        if spec.ip == 6:
+            yield _order("address", name, interface, _with_prefix(own6, subnet.network6))
+        yield _order("up", name, interface)
+    yield _order("ready")
+
+
+def _order(*words: str) -> str:
+    for word in words:
+        if any(character.isspace() for character in word):
+            raise Unsupported(
+                f"the namespace engine cannot use a path with a blank in it: {word!r}", hint="set XDG_CACHE_HOME"
+            )
+    return " ".join(words) + "\n"
+
+
+def _with_prefix(address: str, network: str) -> str:
+    return f"{address}/{ipaddress.ip_network(network).prefixlen}"

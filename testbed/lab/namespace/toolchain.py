@@ -1,0 +1,177 @@
+"""The programs of ours that run in a lab, compiled once with this machine's C compiler and kept in the user's cache.
+
+``<cache>/bothends/<key>/`` holds ``launch`` (makes the namespaces), ``tools/`` (agent, actor, probe), ``own-program/``,
+``www/`` and ``nginx.conf``. The key is a hash of the sources, of how they are compiled and of the C library, so a
+change of any of them makes another directory; a directory is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.errors import EngineError
+from testbed.lab.engine import Progress
+from testbed.lab.namespace.machine import COMPILER, XXHASH, lacks
+
+SOURCES = Path(__file__).parents[3] / "compose"
+_WARNINGS = ("-O2", "-Wall", "-Wextra")
+_HASH_DIGITS = 16
+_FOLDERS = ("namespace", "tools", "link", "own-program", "nginx")
+_UNFINISHED = ".making-"
+INDEX = "hello from nginx\n"
+FILE_LINES = 131072
+"""What nginx serves, as compose/nginx/Dockerfile makes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One program: its source below compose/, where it goes, and the compiler's arguments besides."""
+
+    source: str
+    made: str
+    arguments: tuple[str, ...]
+
+
+TARGETS = (
+    Target("namespace/launch.c", "launch", ("-std=gnu11", *_WARNINGS)),
+    Target("tools/agent.c", "tools/agent", ("-std=gnu11", *_WARNINGS, "-pthread")),
+    Target("tools/actor.c", "tools/actor", ("-std=gnu11", *_WARNINGS, "-pthread")),
+    Target(
+        "tools/probe.c",
+        "tools/libprobe.so",
+        ("-std=gnu11", *_WARNINGS, "-fPIC", "-shared", "-fvisibility=hidden", "-ldl", "-pthread"),
+    ),
+    Target("link/link.c", "tools/link", ("-std=gnu11", *_WARNINGS, "-pthread")),
+    # With debug information, and as in its image: unoptimised, the sources where the debug information says.
+    Target("own-program/client.c", "own-program/client", ("-std=c11", "-g", "-O0")),
+    Target("own-program/server.c", "own-program/server", ("-std=c11", "-g", "-O0")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A directory with everything compiled."""
+
+    directory: Path
+
+    @property
+    def key(self) -> str:
+        """The hash of what it was made from."""
+        return self.directory.name
+
+    @property
+    def launch(self) -> Path:
+        """The program that makes namespaces."""
+        return self.directory / "launch"
+
+    @property
+    def tools(self) -> Path:
+        """The directory with agent, actor and probe."""
+        return self.directory / "tools"
+
+
+def cache() -> Path:
+    """Return the directory that holds toolchains (XDG base directory specification)."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "bothends"
+
+
+def provide(progress: Progress) -> Toolchain:
+    """Return the toolchain for the sources as they are now, compiling it if it is not in the cache.
+
+    Raises Unsupported where the compiler or a header is missing, EngineError where compiling fails or the cache
+    cannot be written.
+    """
+    made = Toolchain(cache() / _key())
+    if not made.directory.is_dir():
+        progress("compiling agent, actor and probe for this machine")
+        _compile(made.directory)
+    return made
+
+
+def stale() -> list[Path]:
+    """Return what is in the cache besides the current toolchain."""
+    current = _key()
+    return sorted(path for path in cache().glob("*") if path.name != current)
+
+
+def _key() -> str:
+    digest = hashlib.sha256(repr((TARGETS, platform.machine(), platform.libc_ver(), INDEX, FILE_LINES)).encode())
+    for folder in _FOLDERS:
+        for path in sorted((SOURCES / folder).iterdir()):
+            if path.suffix in {".c", ".h", ".conf"}:
+                digest.update(f"\0{folder}/{path.name}\0".encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:_HASH_DIGITS]
+
+
+def _compile(directory: Path) -> None:
+    if shutil.which(COMPILER) is None or not _has_header(XXHASH):
+        raise lacks([COMPILER])
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=directory.parent))
+        try:
+            _fill(fresh)
+            fresh.chmod(0o755)
+            try:
+                fresh.rename(directory)
+            except OSError:
+                if not directory.is_dir():  # else another process was quicker, with the same result
+                    raise
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        raise EngineError(
+            f"the cache {directory.parent} cannot be written: {error.strerror}", hint="set XDG_CACHE_HOME"
+        ) from error
+
+
+def _fill(fresh: Path) -> None:
+    for folder in ("tools", "own-program", "www"):
+        (fresh / folder).mkdir(mode=0o755)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda target: _compile_one(target, fresh), TARGETS))
+    (fresh / "www" / "index.html").write_text(INDEX, encoding="ascii")
+    (fresh / "www" / "file.bin").write_text("".join(f"{line:07}\n" for line in range(FILE_LINES)), encoding="ascii")
+    shutil.copyfile(SOURCES / "nginx" / "nginx.conf", fresh / "nginx.conf")
+    for source in (SOURCES / "own-program").glob("*.c"):
+        shutil.copyfile(source, fresh / "own-program" / source.name)
+    for path in (fresh, *fresh.rglob("*")):
+        path.chmod(path.stat().st_mode | 0o555 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+
+
+def _compile_one(target: Target, fresh: Path) -> None:
+    source = SOURCES / target.source
+    folder = target.source.partition("/")[0]
+    words: Sequence[str] = (
+        COMPILER,
+        f"-ffile-prefix-map={SOURCES / folder}=/opt/{folder}",
+        "-o",
+        str(fresh / target.made),
+        str(source),
+        *target.arguments,
+    )
+    done = subprocess.run(words, cwd=source.parent, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise EngineError(
+            f"{target.source} cannot be compiled",
+            state=f"`{' '.join(words)}` ended with {done.returncode}",
+            last_output="\n".join(done.stderr.splitlines()[:20]),
+        )
+
+
+def _has_header(name: str) -> bool:
+    words = [COMPILER, "-E", "-xc", "-", "-o", os.devnull]
+    return (
+        subprocess.run(words, input=f"#include <{name}>\n".encode(), capture_output=True, check=False).returncode == 0
+    )

@@ -1,0 +1,362 @@
+"""The engine of bare namespaces: the same as Docker, closed, and gone without a trace when its runner is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import LIMIT, ROOT, Invoke, command
+
+pytestmark = pytest.mark.usefixtures("namespaces")
+
+SCENARIOS = sorted(path.stem for path in (ROOT / "scenarios").glob("*.yaml"))
+BULK = 64
+"""Above this many segments one way TCP's timing decides where they are cut and what is sent again: then the ledger says
+that the bytes are the same."""
+HANGS = """
+summary: The client waits for ever
+timeout: 10m
+server: {steps: [{listen: 10011}, {accept: }, {recv_all: }]}
+client: {steps: [{connect: "server:10011"}, {send: hello}, {recv: 100}]}
+"""
+PLAIN_PYTHON = "/usr/bin/python3"
+PLAIN_USER = 1000
+_ADDRESS = re.compile(r"198\.1[89]\.[0-9]+\.[0-9]+|\[fd[0-9a-f:]+\]")
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+# The same as Docker
+
+
+_NUMBERS = {"socket", "accept", "accept4"}
+"""Calls that return a descriptor."""
+
+
+def _calls(result: dict[str, Any], host: str) -> list[Any]:
+    """Calls on sockets in order. What is chance is left out: how often one asked in vain, how reads cut a stream."""
+    found: list[Any] = []
+    for call in result["hosts"][host]["calls"]:
+        if call["errno"] == "EAGAIN" or not call["socket"] or call["socket"]["protocol"] == "other":
+            continue
+        if call["direction"] == "in" and call["length"] and found and found[-1][0] == call["name"]:
+            found[-1][1] += call["result"]
+        else:
+            value = min(call["result"], 0) if call["name"] in _NUMBERS else call["result"]
+            found.append([call["name"], value, call["errno"], call["direction"], call["silent"] is None])
+    return found
+
+
+def _is_bare_ack(crossing: dict[str, Any]) -> bool:
+    return crossing["flags"] == "." and not crossing["length"]
+
+
+def _packets(result: dict[str, Any], sender: str) -> Any:
+    """What a host sent, each packet with its cause; bare ACKs are left out, TCP may send these at any time."""
+    sent = [packet for packet in result["crossings"] if packet["sender"] == sender and not _is_bare_ack(packet)]
+    names = {call["n"]: call["name"] for call in result["hosts"][sender]["calls"]}
+    if sum(1 for packet in sent if packet["length"]) > BULK:
+        causes = {(packet["cause"]["kind"], packet["cause"]["rule"]) for packet in sent if packet["length"]}
+        return (
+            {(kind, rule) for kind, rule in causes if kind == "call"},
+            set("".join(packet["flags"] for packet in sent)),
+        )
+    return [
+        (
+            *(packet["flags"], packet["length"], packet["payload"], packet["fate"], packet["changes"]),
+            *(packet["cause"]["kind"], packet["cause"]["rule"], [names[n] for n in packet["cause"]["calls"]]),
+        )
+        for packet in sent
+    ]
+
+
+def _ledger(result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**row, "close": _ADDRESS.sub("ADDRESS", row["close"])} for row in result["ledger"]]
+
+
+def _without_content(result: dict[str, Any]) -> dict[str, Any]:
+    """The same result without what the bytes were and how many, and without what nginx does when it is stopped."""
+    for packet in result["crossings"]:
+        packet.update(payload="", length=min(packet["length"], 1))
+    for host in ("client", "server"):
+        for call in result["hosts"][host]["calls"]:
+            call["result"] = min(call["result"], 1) if call["direction"] else call["result"]
+    for row in result["ledger"]:
+        row.update(dict.fromkeys(("written", "sent", "arrived", "acknowledged", "read"), None), close="")
+    result["verdict"] = []
+    server = result["hosts"]["server"]  # it is stopped at the end: what it still closes by itself is chance
+    server["calls"] = [call for call in server["calls"] if call["name"] != "close"]
+    return result
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_same_as_docker(name: str, invoke: Invoke) -> None:
+    """Calls, flags, payload segments, causes and ledger of a scenario are the same on both engines, times aside."""
+    results = []
+    for engine in ("docker", "namespace"):
+        done = invoke("run", name, "--json", "--engine", engine)
+        if done.code == 4 and engine == "namespace" and shutil.which("nginx") is None:
+            pytest.skip(done.err)
+        assert done.code == 0, done.err
+        assert done.json["run"]["engine"] == engine
+        results.append(done.json)
+    if name == "curl-nginx":  # the request names the server's address, the answer the date
+        results = [_without_content(result) for result in results]
+    docker, namespace = results
+    for host in ("client", "server"):
+        assert _calls(namespace, host) == _calls(docker, host)
+        assert _packets(namespace, host) == _packets(docker, host)
+    assert _ledger(namespace) == _ledger(docker)
+    assert [check["ok"] for check in namespace["checks"]] == [check["ok"] for check in docker["checks"]]
+    assert [_ADDRESS.sub("ADDRESS", line) for line in namespace["verdict"]] == [
+        _ADDRESS.sub("ADDRESS", line) for line in docker["verdict"]
+    ]
+
+
+# Which engine
+
+
+def test_chosen_by_itself_where_no_docker_answers(invoke: Invoke) -> None:
+    """Without a Docker Engine the run is made in namespaces, and one line says so and why."""
+    done = invoke("run", "echo", "--json", env={"DOCKER_HOST": "unix:///nonexistent.sock"})
+    assert done.code == 0, done.err
+    assert done.json["run"]["engine"] == "namespace"
+    (line,) = (line for line in done.err.splitlines() if line.startswith("engine: "))
+    assert "namespace, because" in line
+    assert "no Docker Engine answers" in line
+
+
+def test_unknown_engine_is_bad_use(invoke: Invoke) -> None:
+    """An engine that does not exist: exit 2, with those that do."""
+    done = invoke("run", "echo", "--engine", "podman")
+    assert done.code == 2
+    assert "docker or namespace" in done.err
+
+
+def test_image_is_unsupported(invoke: Invoke, scenario: Callable[..., str]) -> None:
+    """An image that is not merely programs of ours: unsupported, named."""
+    path = scenario("summary: x\nserver: {image: 'some/image:1', command: x}\nclient: {command: x}\n")
+    done = invoke("run", path, "--engine", "namespace")
+    assert done.code == 4
+    assert "some/image:1" in done.err
+
+
+def test_sysctl_that_the_kernel_lacks_is_unsupported(invoke: Invoke, scenario: Callable[..., str]) -> None:
+    """A setting that this kernel does not have is named."""
+    host = "steps: [{sleep: 1ms}], sysctl: {net.ipv4.no_such_setting: 1}"
+    done = invoke("run", scenario(f"summary: x\nserver: {{{host}}}\nclient: {{{host}}}\n"), "--engine", "namespace")
+    assert done.code == 4
+    assert "net.ipv4.no_such_setting" in done.err
+
+
+# By hand, and what can be seen and done inside
+
+
+@pytest.fixture
+def lab(invoke: Invoke, tmp_path: Path) -> Iterator[str]:
+    """A lab that is up; its run id."""
+    done = invoke("up", "connect-send-close", "--engine", "namespace")
+    assert done.code == 0, done.err
+    yield done.out.split()[1]
+    if list((tmp_path / "runs" / ".labs").glob("*.json")):
+        invoke("down")
+
+
+@pytest.mark.usefixtures("lab")
+def test_by_hand(invoke: Invoke, tmp_path: Path) -> None:
+    """`up`, two programs started through `shell`, `down`: captured, observed, joined like any run."""
+    script = "exec 3<>/dev/tcp/server/10011; echo hello >&3"
+    listen = "import socket; s = socket.create_server(('', 10011)); c, _ = s.accept(); print(c.recv(99))"
+    with subprocess.Popen(
+        command("shell", "server", "--command", f'/usr/bin/python3 -c "{listen}"', "--runs", str(tmp_path)),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        client = invoke("shell", "client", "--command", f"bash -c 'until {script}; do sleep 0.05; done'")
+        assert client.code == 0, client.err
+        out, _ = server.communicate(timeout=LIMIT)
+    assert "b'hello\\n'" in out
+    down = invoke("down", "--json")
+    assert down.code == 0, down.out + down.err
+    rows = [row for row in down.json["ledger"] if row["sender"] == "client" and row["sent"]["bytes"]]
+    assert [row["read"]["bytes"] for row in rows] == [6]
+    assert any("bash" in call["program"] for call in down.json["hosts"]["client"]["calls"])
+
+
+@pytest.mark.usefixtures("lab")
+def test_closed_inside(invoke: Invoke, tmp_path: Path) -> None:
+    """No capability, no way out, a /tmp of its own, no home, nothing of the checkout, nothing to write but scratch."""
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+
+    def inside(script: str) -> str:
+        done = invoke("shell", "client", "--command", script)
+        return done.out + done.err
+
+    status = inside("grep -E '^(CapEff|CapBnd|NoNewPrivs|Uid)' /proc/self/status").split()
+    assert status[1] == "65534"
+    assert status[status.index("CapEff:") + 1] == status[status.index("CapBnd:") + 1] == "0" * 16
+    assert status[status.index("NoNewPrivs:") + 1] == "1"
+    system = {path.name for path in Path("/").iterdir()} & {"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
+    assert set(inside("ls -A /").split()) == {"dev", "etc", "opt", "proc", "run", "tmp", "usr"} | system
+    assert inside("ls -A /tmp /etc/shadow").count("cannot access") == 1
+    assert "secret" not in inside(f"cat {secret}").replace(str(secret), "")
+    assert "No such file" in inside(f"ls {ROOT}")
+    for path in ("/usr/x", "/etc/x", "/x", "/opt/bothends/x"):
+        assert "Read-only file system" in inside(f"touch {path}")
+    assert "Permission denied" in inside("echo 1 > /proc/sys/net/ipv4/ip_forward")
+    assert inside("touch /tmp/mine && ls /tmp").strip() == "mine"
+    reach = "for a in 172.17.0.1 192.0.2.1; do (echo > /dev/tcp/$a/22) 2>&1 | head -1; done"
+    assert inside(f"bash -c '{reach}'").count("Network is unreachable") == 2
+    assert "default" not in inside("ip route; ip -6 route")
+    assert inside("getent hosts example.org || echo no name").strip() == "no name"
+    assert "Operation not permitted" in inside("ip link set eth0 down") + inside("ip link set eth0 down")
+    assert len([word for word in inside("ls /proc").split() if word.isdigit()]) <= 4
+
+
+# Nothing stays
+
+
+def _namespace_links() -> set[str]:
+    """Network namespaces that some process is in."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/ns/net"):
+        try:
+            found.add(str(link.readlink()))
+        except OSError:  # it ended meanwhile, or is not ours to see
+            continue
+    return found
+
+
+def _children(pid: int) -> set[int]:
+    found = set()
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            direct = {int(word) for word in task.read_text().split()}
+        except OSError:
+            continue
+        found |= direct
+        for child in direct:
+            found |= _children(child)
+    return found
+
+
+def _alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
+
+
+@pytest.mark.parametrize("victim", ["runner", "launcher"])
+def test_killed(victim: str, scenario: Callable[..., str], tmp_path: Path) -> None:
+    """kill -9 of the runner, or of what holds the lab, leaves no process and no namespace."""
+    path = scenario(HANGS)
+    with subprocess.Popen(
+        command("run", path, "--runs", str(tmp_path), "--engine", "namespace"),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as runner:
+        _wait(lambda: any(b'"call":"send"' in out.read_bytes() for out in tmp_path.glob("runs/*/2*/client.out")))
+        family = _children(runner.pid)
+        names = {pid: Path(f"/proc/{pid}/comm").read_text().strip() for pid in family}
+        assert sorted(names.values()).count("agent") == 4
+        (launcher,) = (pid for pid, name in names.items() if name == "launch")
+        inside = {str(Path(f"/proc/{pid}/ns/net").readlink()) for pid in family}
+        assert len(inside) >= 2
+        os.kill(runner.pid if victim == "runner" else launcher, signal.SIGKILL)
+        runner.communicate(timeout=LIMIT)
+    assert runner.returncode == (-signal.SIGKILL if victim == "runner" else 3)
+    _wait(lambda: not any(_alive(pid) for pid in family))
+    ours = str(Path("/proc/self/ns/net").readlink())
+    _wait(lambda: not (inside - {ours}) & _namespace_links())
+
+
+def test_runs_leave_nothing(invoke: Invoke) -> None:
+    """After runs: the same mounts, interfaces and files in /tmp as before, and no process."""
+
+    def state() -> tuple[str, set[str], set[str]]:
+        interfaces = {path.name for path in Path("/sys/class/net").iterdir() if path.name.startswith("eth")}
+        return (
+            Path("/proc/self/mounts").read_text(),
+            interfaces,
+            {path.name for path in Path(tempfile.gettempdir()).glob("*bothends*")},
+        )
+
+    before = state()
+    for name in ("connect-send-close", "own-program"):
+        assert invoke("run", name, "--engine", "namespace").code == 0
+    assert state() == before
+
+
+# As a plain user
+
+
+def _as_plain_user(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
+    packages = next(path for path in sys.path if path.endswith("site-packages"))
+    environment = {
+        "HOME": str(home),
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": packages,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return subprocess.run(
+        [PLAIN_PYTHON, "-m", "invoke", *words],
+        cwd=ROOT,
+        env=environment,
+        user=PLAIN_USER if os.geteuid() == 0 else None,
+        group=PLAIN_USER if os.geteuid() == 0 else None,
+        extra_groups=[] if os.geteuid() == 0 else None,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home of a plain user, whom this machine lets make namespaces; skips where it does not."""
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o755)
+    path = tmp_path / "home"
+    path.mkdir()
+    if os.geteuid() == 0:
+        os.chown(path, PLAIN_USER, PLAIN_USER)
+    usable = subprocess.run(
+        [PLAIN_PYTHON, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"], check=False
+    ).returncode
+    if usable:
+        pytest.skip("no Python for a plain user")
+    allowed = subprocess.run(
+        ["unshare", "--user", "--net", "true"], check=False, user=PLAIN_USER if os.geteuid() == 0 else None
+    )
+    if allowed.returncode:
+        pytest.skip("this machine does not let plain users make namespaces")
+    return path
+
+
+@pytest.mark.parametrize("name", ["connect-send-close", "server-reads-once", "own-program", "ipv6", "large-transfer"])
+def test_as_a_plain_user(name: str, home: Path) -> None:
+    """Without any privilege: compiled into the user's own cache, run, and everything as expected."""
+    done = _as_plain_user("run", name, "--engine", "namespace", "--json", "--runs", str(home), home=home)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["outcome"] == "pass"
+    assert list((home / ".cache" / "bothends").iterdir())
