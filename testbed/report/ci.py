@@ -1,0 +1,89 @@
+"""What a run means to a CI system: one case for each expectation, one for the run as a whole.
+
+``junit.py``, ``tap.py`` and ``markdown.py`` write these cases in their formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from testbed.errors import BothendsError
+from testbed.model import Analysis, Outcome
+
+State = Literal["passed", "failed", "error", "skipped"]
+
+_STATES: dict[Outcome, State] = {
+    Outcome.PASS: "passed",
+    Outcome.FAIL: "failed",
+    Outcome.INCONCLUSIVE: "error",
+    Outcome.UNSUPPORTED: "skipped",
+}
+_UNSUPPORTED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A scenario that was run: its analysis, or the error that ended it. ``seconds`` is wall time."""
+
+    scenario: str
+    seconds: float
+    directory: str = ""
+    analysis: Analysis | None = None
+    error: BothendsError | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended; an error of the infrastructure is ``inconclusive``."""
+        if self.analysis is not None:
+            return self.analysis.outcome
+        unsupported = self.error is not None and self.error.exit_code == _UNSUPPORTED
+        return Outcome.UNSUPPORTED if unsupported else Outcome.INCONCLUSIVE
+
+    @property
+    def exit_code(self) -> int:
+        """What `invoke run` returns for it alone."""
+        return self.outcome.exit_code if self.error is None else self.error.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One thing that was to hold: ``error`` means that the observation cannot say, ``message`` is one line."""
+
+    name: str
+    state: State
+    message: str = ""
+    detail: str = ""
+
+
+def cases(record: Record) -> list[Case]:
+    """Return the cases of a run; their worst state is always that of its outcome."""
+    return [_whole(record), *_expectations(record.analysis)]
+
+
+def _whole(record: Record) -> Case:
+    """Say whether the run could be carried through, its programs ended well and everything was observed."""
+    if record.analysis is None:
+        message = record.error.what if record.error else "it did not run"
+        return Case("run", _STATES[record.outcome], message, str(record.error or ""))
+    inputs = record.analysis.inputs
+    detail = "\n".join(record.analysis.verdict)
+    if inputs.failures:
+        return Case("run", "failed", "; ".join(inputs.failures), detail)
+    if inputs.incomplete:
+        return Case("run", "error", "; ".join(inputs.incomplete), detail)
+    if record.outcome is Outcome.UNSUPPORTED:
+        return Case("run", "skipped", "; ".join(record.analysis.reasons), detail)
+    return Case("run", "passed", "", detail)
+
+
+def _expectations(analysis: Analysis | None) -> Iterator[Case]:
+    for check in analysis.checks if analysis else ():
+        detail = f"expected: {check.expected}\nactual:   {check.actual}\nat:       {check.where}"
+        if check.ok:
+            yield Case(check.text, "passed")
+        elif check.ok is None:
+            yield Case(check.text, "error", "the observation cannot say", detail)
+        else:
+            yield Case(check.text, "failed", f"expected {check.expected}, actual {check.actual}", detail)
