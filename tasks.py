@@ -64,10 +64,24 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
         "runs": "directory in which runs/ is made (default: here)",
         "json": "print one JSON object a run (result.json) instead of the summary",
         "quiet": "no progress on standard error",
+        "report": "also write each run's report.html and annotated.pcapng",
+        "junit": "write JUnit XML of all runs to this file",
+        "tap": "write TAP of all runs to this file",
+        "markdown": "write a Markdown summary of all runs to this file",
     },
 )
 @_told
-def run(_: Context, scenarios: list[str], runs: str = ".", json: bool = False, quiet: bool = False) -> int:
+def run(
+    _: Context,
+    scenarios: list[str],
+    runs: str = ".",
+    json: bool = False,
+    quiet: bool = False,
+    report: bool = False,
+    junit: str = "",
+    tap: str = "",
+    markdown: str = "",
+) -> int:
     """Run scenarios: lab up, programs, both captures joined, lab down, summary. Leaves runs/<scenario>/<time>-<id>/.
 
     Exit code: 0 pass, 1 fail, 2 bad scenario, 3 inconclusive or infrastructure failure, 4 unsupported here; of several
@@ -75,10 +89,12 @@ def run(_: Context, scenarios: list[str], runs: str = ".", json: bool = False, q
 
     Examples: invoke run connect-send-close
               invoke run echo ./my/scenario.yaml --json
+              invoke run echo --report --junit results.xml
     """
     from testbed import commands
 
-    return commands.run(scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet)
+    ci = _ci_files(junit, tap, markdown)
+    return commands.run(scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, pages=report, ci=ci)
 
 
 @task(name="list", help={"json": "print JSON"})
@@ -107,6 +123,43 @@ def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
     from testbed import commands
 
     return commands.show(what, catalogue=ROOT, runs=Path(runs), as_json=json)
+
+
+@task(
+    help={
+        "run": "its directory, its id, or SCENARIO/latest",
+        "runs": "directory that holds runs/ (default: here)",
+        "junit": "also write JUnit XML to this file",
+        "tap": "also write TAP to this file",
+        "markdown": "also write a Markdown summary to this file",
+    }
+)
+@_told
+def report(_: Context, run: str, runs: str = ".", junit: str = "", tap: str = "", markdown: str = "") -> int:
+    """Make report.html, annotated.pcapng and result.json of a run from its directory alone.
+
+    Example: invoke report echo/latest
+    """
+    from testbed import commands_report
+
+    return commands_report.report(run, runs=Path(runs), ci=_ci_files(junit, tap, markdown))
+
+
+@task(
+    name="open",
+    help={
+        "run": "its directory, its id, or SCENARIO/latest",
+        "runs": "directory that holds runs/ (default: here)",
+        "serve": "serve the page on 127.0.0.1 instead of opening a browser",
+        "port": "serve on this port (default: a free one)",
+    },
+)
+@_told
+def open_(_: Context, run: str, runs: str = ".", serve: bool = False, port: int = 0) -> int:
+    """Show a run's page in a browser, or serve it where there is none."""
+    from testbed import commands_report
+
+    return commands_report.open_page(run, runs=Path(runs), serve=serve, port=port)
 
 
 @task(help={"json": "print JSON"})
@@ -232,6 +285,13 @@ def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> 
     from testbed import benchmarks
 
     return max(benchmarks.main(name, repeat=repeat, as_json=json) for name in names or ["run"])
+
+
+def _ci_files(junit: str, tap: str, markdown: str) -> Any:  # noqa: ANN401 - imported in the task
+    """Return where reports for a CI system go."""
+    from testbed.report.ci import CiFiles
+
+    return CiFiles(*(Path(name) if name else None for name in (junit, tap, markdown)))
 
 
 def _command(context: Context, argv: list[str]) -> int:

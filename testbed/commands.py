@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,41 +19,69 @@ from testbed.rundir import RUNS, RunDirectory
 from testbed.rundir import find as find_run
 
 if TYPE_CHECKING:
+    from testbed.report.ci import CiFiles, Record
     from testbed.run import Finished
 
 
-def run(names: Sequence[str], *, catalogue: Path, runs: Path, as_json: bool, quiet: bool) -> int:
-    """Run scenarios in turn; the worst outcome's exit code (fail, then inconclusive, then unsupported)."""
+def run(
+    names: Sequence[str],
+    *,
+    catalogue: Path,
+    runs: Path,
+    as_json: bool,
+    quiet: bool,
+    pages: bool = False,
+    ci: CiFiles | None = None,
+) -> int:
+    """Run scenarios in turn; the worst outcome's exit code (fail, then inconclusive, then unsupported).
+
+    ``pages``: also write each run's page and annotated capture. ``ci``: also write reports for a CI system, of what was
+    run, even if it was interrupted.
+    """
+    from testbed.report.ci import write
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
     if not names:
         raise UsageError("no scenario is named", hint="`invoke list` shows them")
     scenarios = [load(find(name, catalogue)) for name in names]
-    codes = []
-    for scenario in scenarios:
-        with _progress(quiet=quiet) as progress, _terminable():
-            code = _run_one(scenario, runs, progress, as_json=as_json, last=len(scenarios) == 1)
-        codes.append(code)
+    records: list[Record] = []
+    try:
+        for scenario in scenarios:
+            with _progress(quiet=quiet) as progress, _terminable():
+                records.append(_run_one(scenario, runs, progress, as_json=as_json, page=pages))
+            if records[-1].error is not None and len(scenarios) > 1:
+                sys.stderr.write(f"{scenario.name}: {records[-1].error}\n")
+    finally:
+        if ci is not None:
+            write(records, ci)
+    if len(records) == 1 and records[0].error is not None:
+        raise records[0].error
+    codes = [record.exit_code for record in records]
     return next((code for code in (1, 3, 4) if code in codes), 0)
 
 
-def _run_one(scenario: Any, runs: Path, progress: Any, *, as_json: bool, last: bool) -> int:  # noqa: ANN401
+def _run_one(scenario: Any, runs: Path, progress: Any, *, as_json: bool, page: bool) -> Record:  # noqa: ANN401
     from testbed.lab.docker_engine import DockerEngine, connect
+    from testbed.report.ci import Record
     from testbed.run import run as run_scenario
 
+    begin = time.monotonic()
     try:
         client = connect()
         finished: Finished = run_scenario(
             scenario, root=runs, make_engine=lambda told: DockerEngine(client, told), progress=progress
         )
     except BothendsError as error:
-        if last:
-            raise
-        sys.stderr.write(f"{scenario.name}: {error}\n")
-        return error.exit_code
+        return Record(scenario.name, time.monotonic() - begin, error=error)
+    seconds = time.monotonic() - begin
     _show_run(finished.directory, finished.analysis, finished.result, as_json=as_json)
-    return finished.analysis.outcome.exit_code
+    if page:
+        from testbed.report import artefacts
+
+        artefacts.write(finished.directory, finished.analysis)
+        sys.stderr.write(f"{finished.directory.file(artefacts.PAGE)}\n")
+    return Record(scenario.name, seconds, str(finished.directory), finished.analysis)
 
 
 def _show_run(directory: RunDirectory, analysis: Analysis, result: dict[str, Any], *, as_json: bool) -> None:

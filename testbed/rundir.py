@@ -74,19 +74,20 @@ class RunDirectory:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
-        """Yield a stream that becomes the artefact when the block ends well; BothendsError if the disk takes no more."""
+        """Yield a stream that becomes the artefact if the block ends well; BothendsError if the disk takes no more."""
         fresh = self.path / f".{name}"
         try:
             with fresh.open("wb") as stream:
                 yield stream
             fresh.replace(self.path / name)
         except OSError as error:
-            fresh.unlink(missing_ok=True)
             raise BothendsError(
                 f"cannot write {self.path / name}: {error.strerror}",
                 state="artefacts written before are kept",
                 hint="free disk space, or choose another place with --runs DIRECTORY",
             ) from error
+        finally:
+            fresh.unlink(missing_ok=True)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read an artefact; UsageError if it is not there or broken."""

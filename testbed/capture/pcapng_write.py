@@ -1,4 +1,4 @@
-"""Write a pcapng file (IETF draft-ietf-opsawg-pcapng): interfaces with names, nanoseconds, several comments a packet."""
+"""Write pcapng (IETF draft-ietf-opsawg-pcapng): interfaces with names, nanoseconds, several comments a packet."""
 
 from __future__ import annotations
 

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from testbed.errors import BothendsError
@@ -55,6 +56,39 @@ class Case:
     state: State
     message: str = ""
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CiFiles:
+    """Where reports are to be written; None: nowhere."""
+
+    junit: Path | None = None
+    tap: Path | None = None
+    markdown: Path | None = None
+
+
+def write(records: Sequence[Record], files: CiFiles) -> None:
+    """Write the files that are asked for; BothendsError where one cannot be written."""
+    if files.junit:
+        from testbed.report.junit import junit
+
+        _write(files.junit, junit(records))
+    if files.tap:
+        from testbed.report.tap import tap
+
+        _write(files.tap, tap(records))
+    if files.markdown:
+        from testbed.report.markdown import markdown
+
+        _write(files.markdown, markdown(records))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BothendsError(f"cannot write {path}: {error.strerror}") from error
 
 
 def cases(record: Record) -> list[Case]:

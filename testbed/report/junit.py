@@ -21,8 +21,9 @@ def junit(records: Sequence[Record]) -> str:
             suite.add_testcase(_case(case, record))
         suite.time = round(record.seconds, 3)
         xml.add_testsuite(suite)
-    xml.update_statistics()
-    return xml.tostring().decode()
+    xml.update_statistics()  # type: ignore[no-untyped-call]
+    text: bytes = xml.tostring()  # type: ignore[no-untyped-call]
+    return text.decode()
 
 
 def _case(case: Case, record: Record) -> TestCase:

@@ -1,4 +1,4 @@
-"""A summary in Markdown for a CI system's page (``$GITHUB_STEP_SUMMARY``): a table, then what went wrong, with its ladder."""
+"""A summary in Markdown for a CI system's page (``$GITHUB_STEP_SUMMARY``): a table, then what went wrong."""
 
 from __future__ import annotations
 
