@@ -22,11 +22,13 @@ ROOT = Path(__file__).parent
 def _take_words(machine: ParseMachine, token: str) -> None:
     """Let a positional list argument take every word that is no flag, flag's value or task: `invoke run A B C`.
 
-    Invoke's parser (up to 3.0) knows only positional arguments of one word and refuses the second.
+    Invoke's parser (up to 3.0) knows only positional arguments of one word and refuses the second. The first word is
+    taken even if a task has that name: `invoke bench report`.
     """
     context = machine.context
     words = next((argument for argument in context.positional_args if argument.kind is list), None) if context else None
-    if words is None or token.startswith("-") or machine.waiting_for_flag_value or token in machine.contexts:
+    other_task = words is not None and words.got_value and token in machine.contexts
+    if words is None or token.startswith("-") or machine.waiting_for_flag_value or other_task:
         _invokes_own_handle(machine, token)
     else:
         words.value = token
@@ -274,7 +276,7 @@ def lint(context: Context, fix: bool = False) -> int:
     positional=["names"],
     iterable=["names"],
     help={
-        "names": "run: a whole run against a bare script (default); link: what the link program costs",
+        "names": "run: a whole run against a bare script (default); link: the link program; report: pages",
         "repeat": "how often each side is measured (default 7)",
         "json": "print JSON",
     },

@@ -6,7 +6,7 @@ import importlib
 
 from testbed.errors import UsageError
 
-NAMES = {"run": "whole_run", "link": "link"}
+NAMES = {"run": "whole_run", "link": "link", "report": "report_page"}
 
 
 def main(name: str, *, repeat: int, as_json: bool) -> int:

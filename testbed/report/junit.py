@@ -23,7 +23,7 @@ def junit(records: Sequence[Record]) -> str:
         xml.add_testsuite(suite)
     xml.update_statistics()  # type: ignore[no-untyped-call]
     text: bytes = xml.tostring()  # type: ignore[no-untyped-call]
-    return text.decode()
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text.decode()}\n'
 
 
 def _case(case: Case, record: Record) -> TestCase:

@@ -11,7 +11,7 @@ from testbed.report.ladder import ladder
 from testbed.report.plain import counted, escape
 
 _SIGNS = {Outcome.PASS: "✅", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "❓", Outcome.UNSUPPORTED: "⏭️"}
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&@-])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 _WIDTH, _HEIGHT = 110, 40
 _MOST = 20  # runs that are told in detail: CI pages are limited to about a megabyte
 

@@ -29,6 +29,7 @@ _PAYLOAD = 2_400_000  # bytes of payload a page has room for: they hardly compre
 _MOST_OF_ONE = 65_536
 _REMARKABLE = 10_000
 _OUTPUT = 64_000  # characters of what a program printed
+_META = ("scenario", "summary", "run_id", "engine", "started")
 _ROWS = 200  # ledger rows in the table
 _SCRIPTS = ("data", "text", "model", "filter", "rows", "draw", "ladder", "panel", "plot", "state", "app")
 
@@ -131,7 +132,7 @@ def _words(source: Source, about: dict[str, Any], kept: int) -> dict[str, Any]:
     joined = analysis.inputs.joined
     many = len(joined.flows) > 1
     return {
-        "meta": source.meta,
+        "meta": dict.fromkeys(_META, "") | dict(source.meta),
         "analysis": analysis,
         "outcome": analysis.outcome.value,
         "pass_": analysis.outcome is Outcome.PASS,
