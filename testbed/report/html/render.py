@@ -25,8 +25,9 @@ LIMIT = 10_000_000
 MOST_PACKETS = 120_000
 """Of a longer run the first and the last packets are in the page, and those between that are remarkable."""
 
-_PAYLOAD = 2_400_000  # bytes of payload a page has room for: they hardly compress
+_PAYLOAD = 0.24  # of the limit: payload hardly compresses, and base64 makes 4 bytes of 3
 _MOST_OF_ONE = 65_536
+_SHORTEST = 8
 _REMARKABLE = 10_000
 _OUTPUT = 64_000  # characters of what a program printed
 _META = ("scenario", "summary", "run_id", "engine", "started")
@@ -34,21 +35,17 @@ _ROWS = 200  # ledger rows in the table
 _SCRIPTS = ("data", "text", "model", "filter", "rows", "draw", "ladder", "panel", "plot", "state", "app")
 
 
-def render(source: Source) -> str:
-    """Return the page, at most LIMIT bytes: payloads are cut first, then packets; the page says so."""
+def render(source: Source, *, limit: int = LIMIT) -> str:
+    """Return the page, at most ``limit`` bytes: payloads are cut first, then packets; the page says so."""
     crossings = source.analysis.inputs.joined.crossings
     most = MOST_PACKETS
     while True:
         kept = _kept(crossings, most)
-        limit = _payload_limit(crossings, kept)
-        page = _page(source, kept, limit)
-        if len(page.encode()) <= LIMIT or most < 2:
-            return page
-        if limit:
-            page = _page(source, kept, 0)
-            if len(page.encode()) <= LIMIT:
+        for payload in (_payload_limit(crossings, kept, int(limit * _PAYLOAD)), _SHORTEST):
+            page = _page(source, kept, payload)
+            if len(page.encode()) <= limit or most < 2:
                 return page
-        most //= 2
+        most = min(most, len(crossings)) // 2
 
 
 def _page(source: Source, kept: NDArray[np.int64], payload_limit: int) -> str:
@@ -106,13 +103,13 @@ def _kept(crossings: Sequence[Crossing], most: int) -> NDArray[np.int64]:
     return np.array([*range(ends), *remarkable, *range(count - ends, count)], np.int64)
 
 
-def _payload_limit(crossings: Sequence[Crossing], kept: NDArray[np.int64]) -> int:
-    """Return how many bytes of each payload are stored so that all fit into the room."""
+def _payload_limit(crossings: Sequence[Crossing], kept: NDArray[np.int64], room: int) -> int:
+    """Return how many bytes of each payload are stored so that all fit into ``room`` bytes."""
     lengths = np.array([len(crossings[k].payload) for k in kept.tolist()], np.int64)
     for limit in (_MOST_OF_ONE, 16_384, 4096, 1500, 512, 256, 128, 64, 32, 24, 16):
-        if int(np.minimum(lengths, limit).sum()) <= _PAYLOAD:
+        if int(np.minimum(lengths, limit).sum()) <= room:
             return limit
-    return 8
+    return _SHORTEST
 
 
 # ------------------------------------------------------------------ what stands in the page without a script

@@ -171,7 +171,7 @@ class App {
     this.chips.replaceChildren();
     if (state.call) {
       const item = this.model.find(state.call);
-      const text = item < 0 ? state.call : this.panel.callName(item);
+      const text = item < 0 ? visible(state.call) : this.panel.callName(item);
       this.chips.append(el("button", { type: "button", class: "chip on", id: "clear-call", onclick: () => this.set({ call: "" }) }, `packets of ${text} `, el("span", { "aria-hidden": "true" }, "×")));
     }
   }
@@ -246,7 +246,7 @@ class App {
     this.tip.textContent = sentence(this.model, item);
     if (this.model.isPacket(item)) {
       const labels = labelsOf(this.model, item);
-      if (labels.length) this.tip.append(el("span", { class: "block" }, `labels: ${labels.join(", ")}`));
+      if (labels.length) this.tip.append(el("span", { class: "block" }, `labels: ${visible(labels.join(", "))}`));
     }
     const left = Math.min(event.clientX + 14, window.innerWidth - this.tip.offsetWidth - 8);
     this.tip.style.left = `${Math.max(left, 8)}px`;

@@ -1,4 +1,4 @@
-// Elements, and how items look in words and shapes. Foreign text enters the page as text nodes only.
+// Elements, and how items look in words and shapes. Foreign text enters the page as text nodes only, made visible.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -16,7 +16,8 @@ function fill(element, properties, children) {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
+  const there = children.filter((child) => child !== null && child !== undefined);
+  element.append(...there.map((child) => (typeof child === "string" ? visible(child) : child)));
   return element;
 }
 
@@ -88,7 +89,7 @@ function sentence(model, item) {
   const crossed = model.fate[item] === CROSSED ? `, ${duration(model.delay[item])} one way` : "";
   return (
     `packet ${model.n[item]} from the ${sender}: ${packetText(model, item, 60)}${crossed}` +
-    `${fates[model.fate[item]]}${changed}; cause ${tables.text("packet.rule", item)}: ${visible(tables.text("packet.evidence", item))}`
+    `${fates[model.fate[item]]}${changed}; cause ${visible(tables.text("packet.rule", item))}: ${visible(tables.text("packet.evidence", item))}`
   );
 }
 

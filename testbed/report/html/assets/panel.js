@@ -68,7 +68,7 @@ class Panel {
       el(
         "section",
         { class: `cause cause-${kind}` },
-        el("h3", {}, signs, ` ${rule}`, el("span", { class: "muted" }, ` ${kind}${what ? `: ${what}` : ""}`)),
+        el("h3", {}, signs, ` ${visible(rule)}`, el("span", { class: "muted" }, ` ${kind}${what ? `: ${what}` : ""}`)),
         el("p", {}, ...this.linked(tables.text("packet.evidence", p), host)),
         origin ? el("p", { class: "muted small" }, `rule from ${origin}`) : null,
       ),
@@ -90,7 +90,7 @@ class Panel {
         "section",
         {},
         el("h3", {}, "Wireshark's labels"),
-        ...labels.map(([host, names]) => el("p", {}, `${host}: ${names.join(", ")}`)),
+        ...labels.map(([host, names]) => el("p", {}, `${host}: ${visible(names.join(", "))}`)),
         differs ? el("p", { class: "bad" }, "≠ the label differs from the cause") : null,
       ),
     ];
@@ -198,7 +198,7 @@ class Panel {
       "section",
       {},
       el("h3", {}, counted(model.length[p], "byte")),
-      el("pre", { class: "bytes", tabindex: "0" }, hexDump(data, 8)),
+      bytes(data),
       missing ? el("p", { class: "cut" }, `Cut here: ${counted(missing, "more byte")} ${missing === 1 ? "is" : "are"} in the captures.`) : null,
     );
   }
@@ -237,7 +237,7 @@ class Panel {
             "section",
             {},
             el("h3", {}, counted(number("length"), "byte")),
-            el("pre", { class: "bytes", tabindex: "0" }, hexDump(data, 8)),
+            bytes(data),
             missing ? el("p", { class: "cut" }, `The observer kept the first ${data.length} bytes.`) : null,
           )
         : null,
@@ -277,6 +277,12 @@ class Panel {
       el("dl", { class: "keys" }, ...keys.flatMap(([key, text]) => [el("dt", {}, ...key.split(" ").map((one) => el("kbd", {}, one))), el("dd", {}, text)])),
     ];
   }
+}
+
+function bytes(data) {
+  const shown = el("pre", { class: "bytes", tabindex: "0" });
+  shown.textContent = hexDump(data, 8);
+  return shown;
 }
 
 function pairs(rows) {
