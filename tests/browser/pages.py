@@ -12,7 +12,7 @@ from testbed.report.html.render import LIMIT, render
 from testbed.report.html.source import Clock, Source
 from testbed.rundir import RunDirectory
 
-from ..unit.report.eventful import eventful_source, hostile_source
+from ..unit.report.eventful import eventful_source, hostile_source  # noqa: TID252 - tests are no package
 
 OLD_RUN = next((Path(__file__).parents[1] / "data/run-v1/server-reads-once").iterdir())
 OFFSET = 421_000_000
@@ -40,7 +40,6 @@ SOURCES: dict[str, Callable[[], Source]] = {
 }
 LIMITS = {"cut": 300_000}
 """Bytes that a page may have, where that is not the usual limit."""
-
 
 
 def write(name: str, place: Path) -> Path:

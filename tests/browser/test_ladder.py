@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -122,11 +123,12 @@ def test_true_scale_makes_heights_proportional_to_time(open_page: Open, page_fil
     page = open_page(page_file("eventful"))
     page.click("#scale")
     tops = page.evaluate(
-        """() => [...document.querySelectorAll('.row')].map((row) => [parseFloat(row.style.top), row.querySelector('.time')?.textContent])
+        """() => [...document.querySelectorAll('.row')]
+             .map((row) => [parseFloat(row.style.top), row.querySelector('.time')?.textContent])
              .filter(([, time]) => time)"""
     )
     points = [(float(top), float(time)) for top, time in tops]
-    slopes = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in zip(points, points[1:], strict=False) if b[1] > a[1]]
+    slopes = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in pairwise(points) if b[1] > a[1]]
     assert len(slopes) > 5
     assert max(slopes) == pytest.approx(min(slopes), rel=0.02)
     arrow = line(page, 0)

@@ -23,8 +23,9 @@ def eventful() -> Analysis:
 
     def add(sender: Any, flags: str, sent: float, kind: CauseKind, rule: str, evidence: str, **more: Any) -> None:
         cause = {name: more.pop(name) for name in ("calls", "packets") if name in more}
-        unsent = {"sent": None} if more.pop("forged", False) else {}
-        crossing = replace(make_crossing(len(packets), sender, flags, sent, **more), **unsent)
+        forged = more.pop("forged", False)
+        crossing = make_crossing(len(packets), sender, flags, sent, **more)
+        crossing = replace(crossing, sent=None) if forged else crossing
         packets.append((crossing, Cause(kind, rule, evidence, **cause)))
 
     call, answer, timer, unknown = CauseKind.CALL, CauseKind.ANSWER, CauseKind.TIMER, CauseKind.UNKNOWN
@@ -209,5 +210,5 @@ def hostile_source() -> Source:
     )
     meta = {**META, "scenario": HOSTILE, "summary": HOSTILE, "notes": [HOSTILE], "engine": HOSTILE, "run_id": HOSTILE}
     printed = {"client.out": HOSTILE * 3, "server.out": "x" * 1_000_000}
-    labels: Labels = {"client": {frame: (HOSTILE,) for frame in range(1, 8)}, "server": {}}
+    labels: Labels = {"client": dict.fromkeys(range(1, 8), (HOSTILE,)), "server": {}}
     return Source(dirty, meta, labels=labels, printed=printed, conditions=((HOSTILE, HOSTILE),))
