@@ -91,6 +91,10 @@ def _comments(crossing: Crossing, cause: Cause, calls: Mapping[int, Call], names
         yield f"appeared: the {sender}'s capture has no such packet"
     elif crossing.sent is not None and crossing.arrived is not None:
         yield f"one way: {duration(crossing.arrived - crossing.sent)}"
+    if crossing.made:
+        yield f"link: made by the link: {crossing.made}"
+    if crossing.link:
+        yield f"link: {'; '.join(escape(text) for text in crossing.link)}"
     for change in crossing.changes:
         yield f"altered: {change.what}: {escape(change.at_sender)} -> {escape(change.at_receiver)}"
     if crossing.note:

@@ -17,7 +17,7 @@ _STEP = WIDTH / 5
 _BAND = 26.0
 _TOP = 4.0
 _LEAST = 1.5  # a band of one byte must still be seen
-_POINTS = ("written", "sent", "arrived", "acknowledged", "read")
+_POINTS = ("written", "sent", "arrived", "acked", "read")
 _WHAT = ("", "not sent", "lost", "not acked", "never read")
 
 

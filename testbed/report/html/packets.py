@@ -47,8 +47,9 @@ def put(packer: Packer, source: Source, kept: NDArray[np.int64], base: int, payl
     causes = [source.analysis.causes[k] for k in kept.tolist()]
     _numbers(packer, crossings, base)
     packer.numbers("packet.marks", [every[k] for k in kept.tolist()])
-    for name in ("protocol", "flags", "note"):
+    for name in ("protocol", "flags", "note", "made"):
         packer.texts(f"packet.{name}", [getattr(one, name) for one in crossings])
+    packer.texts("packet.link", ["; ".join(one.link) for one in crossings])
     _causes(packer, causes)
     _options(packer, crossings)
     packer.blobs("packet.payload", [one.payload[:payload_limit] for one in crossings])

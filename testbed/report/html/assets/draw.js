@@ -86,10 +86,11 @@ function sentence(model, item) {
   const sender = head.hosts[model.sender[item]];
   const fates = ["", "; lost: seen only where it was sent", "; appeared: seen only where it arrived"];
   const changed = model.marks[item] & 4 ? "; altered on the way" : "";
+  const link = tables.text("packet.link", item);
   const crossed = model.fate[item] === CROSSED ? `, ${duration(model.delay[item])} one way` : "";
   return (
     `packet ${model.n[item]} from the ${sender}: ${packetText(model, item, 60)}${crossed}` +
-    `${fates[model.fate[item]]}${changed}; cause ${visible(tables.text("packet.rule", item))}: ${visible(tables.text("packet.evidence", item))}`
+    `${fates[model.fate[item]]}${changed}${link ? `; the link: ${visible(link)}` : ""}; cause ${visible(tables.text("packet.rule", item))}: ${visible(tables.text("packet.evidence", item))}`
   );
 }
 

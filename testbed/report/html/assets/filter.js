@@ -100,7 +100,7 @@ class Filter {
     const { tables } = model;
     if (model.isPacket(item)) {
       const payload = String.fromCharCode(...tables.blob("packet.payload", item).subarray(0, 4096));
-      const words = ["protocol", "flags", "rule", "kind", "evidence", "note", "options"].map((name) =>
+      const words = ["protocol", "flags", "rule", "kind", "evidence", "note", "link", "made", "options"].map((name) =>
         tables.text(`packet.${name}`, item),
       );
       return [`#${model.n[item]}`, ...words, ...labelsOf(model, item), payload].join(" ");

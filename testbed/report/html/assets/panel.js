@@ -65,6 +65,7 @@ class Panel {
       this.heading(`Packet ${model.n[p]} `, el("small", {}, `${sender} to ${receiver}, ${packetText(model, p, 24)}`)),
       fate ? el("p", { class: "bad" }, `✕ ${fate}`) : null,
       note ? el("p", {}, ...this.linked(note, host)) : null,
+      ...this.byLink(p),
       el(
         "section",
         { class: `cause cause-${kind}` },
@@ -78,6 +79,14 @@ class Panel {
       this.fields(p),
       this.payload(p),
     ].filter(Boolean);
+  }
+
+  // What the link's own journal says of a packet.
+  byLink(p) {
+    const { tables } = this.model;
+    const [done, made] = ["link", "made"].map((name) => tables.text(`packet.${name}`, p));
+    const words = [made ? `made by the link: ${made}` : "", done ? `the link: ${done}` : ""].filter(Boolean);
+    return words.length ? [el("p", { class: "journal" }, words.join("; "))] : [];
   }
 
   labels(p) {
