@@ -289,6 +289,20 @@ def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> 
     return max(benchmarks.main(name, repeat=repeat, as_json=json) for name in names or ["run"])
 
 
+@task(name="docs-images")
+@_told
+def docs_images(_: Context) -> int:
+    """Make the pictures in docs/images from real runs, in Chromium."""
+    from testbed import commands, docs_images
+
+    code = commands.run(docs_images.SCENARIOS, catalogue=ROOT, runs=ROOT, as_json=False, quiet=True)
+    if code:
+        return code
+    for picture in docs_images.make(ROOT / "docs/images", ROOT):
+        sys.stdout.write(f"{picture.relative_to(ROOT)}  {picture.stat().st_size / 1000:.0f} kB\n")
+    return 0
+
+
 def _ci_files(junit: str, tap: str, markdown: str) -> Any:  # noqa: ANN401 - imported in the task
     """Return where reports for a CI system go."""
     from testbed.report.ci import CiFiles

@@ -1,4 +1,4 @@
-"""TAP version 14 (testanything.org): one test point a case, diagnostics as YAML."""
+"""TAP version 13 (testanything.org; Perl's prove knows no later one): one test point a case, diagnostics as YAML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testbed.report.plain import escape
 def tap(records: Sequence[Record]) -> str:
     """Return the test points of all runs, numbered from 1."""
     points = [(record, case) for record in records for case in cases(record)]
-    lines = ["TAP version 14", f"1..{len(points)}"]
+    lines = ["TAP version 13", f"1..{len(points)}"]
     for number, (record, case) in enumerate(points, start=1):
         lines += _point(number, record, case)
     return "\n".join(lines) + "\n"
@@ -26,11 +26,12 @@ def _point(number: int, record: Record, case: Case) -> Iterator[str]:
     if word == "ok":
         return
     yield "  ---"
-    # JSON strings are YAML strings, whatever they hold
     yield f"  severity: {'fail' if case.state == 'failed' else 'error'}"
+    # a JSON string is a YAML string, whatever it holds
     yield f"  message: {json.dumps(escape(case.message))}"
-    yield "  detail:"
-    yield from (f"    - {json.dumps(escape(line))}" for line in case.detail.splitlines())
+    if case.detail:
+        yield "  detail: |"
+        yield from (f"    {escape(line).lstrip()}" for line in case.detail.splitlines())
     yield "  ..."
 
 

@@ -170,11 +170,11 @@ class Panel {
     const options = this.options(p);
     if (options && !changed.has("options")) rows.push(["options", options, options]);
     const table = el("table", { class: "fields" });
-    table.append(el("thead", {}, el("tr", {}, el("th", {}, "field"), el("th", {}, "at client"), el("th", {}, "at server"))));
+    table.append(el("thead", {}, el("tr", {}, el("th", {}, "field"), ...["client", "server"].map((name, host) => el("th", {}, seen[host] ? `at ${name}` : `at ${name}: not seen`)))));
     const body = el("tbody", {});
     for (const [name, client, server, isChange] of rows) {
       const differs = seen[0] && seen[1] && String(client) !== String(server);
-      const values = [client, server].map((value, host) => (seen[host] ? visible(value) : "not seen"));
+      const values = [client, server].map((value, host) => (seen[host] ? visible(value) : "–"));
       const cells = !differs && seen[0] && seen[1]
         ? [el("td", { colspan: 2 }, values[0])]
         : values.map((value, host) => el("td", { class: seen[host] ? "" : "muted" }, value));
