@@ -36,7 +36,7 @@ PICTURES = (
     Picture("report-dark", "server-reads-once", scheme="dark", height=1010),
     Picture("packet", "server-reads-once", "#sel=p9", height=760, scroll="#ladder"),
     Picture("lost", "lost-middle", "#sel=p5", height=860, scroll="#ladder"),
-    Picture("plot", "large-transfer", "#plot=1&sel=p3000", height=760, scroll="#ladder"),
+    Picture("plot", "large-transfer", "#plot=1&sel=p3001", height=760),
     Picture("narrow", "server-reads-once", width=400, height=860, scroll="#ladder"),
 )
 SUMMARIES = {"summary": "server-reads-once"}

@@ -35,7 +35,10 @@ function callText(model, c, room) {
   else if (errno) ending = ` ${errno}`;
   else if (direction || result > 0) ending = ` = ${result}`;
   const left = room - name.length - ending.length;
-  if (direction === 2 && data.length) return `${name}()${ending} ${quote(data, left - 3, length)}`;
+  if (direction === 2 && data.length) {
+    const read = quote(data, left - 3, length);
+    return `${name}()${ending}${read.startsWith('"') ? ` ${read}` : ""}`;
+  }
   if (direction === 1 && (result === length || data.length)) {
     const argument = quote(data, left - 2, length);
     return `${name}(${argument})${argument.endsWith("bytes") && result === length ? "" : ending}`;
