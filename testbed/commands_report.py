@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import webbrowser
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,10 +71,14 @@ class _Handler(SimpleHTTPRequestHandler):
         self.page = page
         super().__init__(*args, **kwargs)
 
-    def do_GET(self) -> None:
+    def send_head(self) -> Any:  # noqa: ANN401 - the library's signature
+        # A page of the web that had its name point here would send its own name.
+        if self.headers.get("Host", "").partition(":")[0] not in (_LOCAL, "localhost"):
+            self.send_error(HTTPStatus.FORBIDDEN)
+            return None
         if self.path == "/":
             self.path = f"/{self.page}"
-        super().do_GET()
+        return super().send_head()
 
     def guess_type(self, path: Any) -> str:  # noqa: ANN401 - the library's signature
         name = Path(path).name
@@ -92,12 +97,16 @@ class _Handler(SimpleHTTPRequestHandler):
         """Keep the terminal quiet."""
 
 
-def _serve(directory: RunDirectory, port: int, page: str) -> int:
+def make_server(directory: RunDirectory, port: int, page: str) -> ThreadingHTTPServer:
+    """Return a server of a run directory on this machine's own address; port 0: any. BothendsError if it is taken."""
     try:
-        server = ThreadingHTTPServer((_LOCAL, port), partial(_Handler, directory=str(directory.path), page=page))
+        return ThreadingHTTPServer((_LOCAL, port), partial(_Handler, directory=str(directory.path), page=page))
     except OSError as error:
         raise BothendsError(f"cannot listen on {_LOCAL}:{port}: {error.strerror}", hint="another --port") from error
-    with server:
+
+
+def _serve(directory: RunDirectory, port: int, page: str) -> int:
+    with make_server(directory, port, page) as server:
         sys.stdout.write(f"http://{_LOCAL}:{server.server_address[1]}/  (Ctrl-C ends it)\n")
         sys.stdout.flush()
         try:
