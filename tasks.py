@@ -22,11 +22,13 @@ ROOT = Path(__file__).parent
 def _take_words(machine: ParseMachine, token: str) -> None:
     """Let a positional list argument take every word that is no flag, flag's value or task: `invoke run A B C`.
 
-    Invoke's parser (up to 3.0) knows only positional arguments of one word and refuses the second.
+    Invoke's parser (up to 3.0) knows only positional arguments of one word and refuses the second. The first word is
+    taken even if a task has that name: `invoke bench report`.
     """
     context = machine.context
     words = next((argument for argument in context.positional_args if argument.kind is list), None) if context else None
-    if words is None or token.startswith("-") or machine.waiting_for_flag_value or token in machine.contexts:
+    other_task = words is not None and words.got_value and token in machine.contexts
+    if words is None or token.startswith("-") or machine.waiting_for_flag_value or other_task:
         _invokes_own_handle(machine, token)
     else:
         words.value = token
@@ -70,6 +72,10 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
         "jobs": "runs at the same time (default: one for each processor)",
         "keep": "differing (default): one run directory of each kind of run; all: every one",
         "resume": "go on with a campaign that was stopped: its id, its directory, or latest",
+        "report": "also write each run's report.html and annotated.pcapng",
+        "junit": "write JUnit XML of all runs to this file",
+        "tap": "write TAP of all runs to this file",
+        "markdown": "write a Markdown summary of all runs to this file",
     },
 )
 @_told
@@ -85,6 +91,10 @@ def run(
     jobs: int = 0,
     keep: str = "differing",
     resume: str = "",
+    report: bool = False,
+    junit: str = "",
+    tap: str = "",
+    markdown: str = "",
 ) -> int:
     """Run scenarios: lab up, programs, both captures joined, lab down, summary. Leaves runs/<scenario>/<time>-<id>/.
 
@@ -95,14 +105,14 @@ def run(
               invoke run echo ./my/scenario.yaml --json
               invoke run connect-send-close --engine namespace --repeat 1000
               invoke run echo --set observe.client=probe,none
+              invoke run echo --report --junit results.xml
     """
     from testbed import commands
     from testbed.campaign.command import Options
 
     options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume)
-    return commands.run(
-        scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine, options=options
-    )
+    outputs = commands.Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
+    return commands.run(scenarios, catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
 
 
 @task(name="list", help={"json": "print JSON"})
@@ -152,6 +162,43 @@ def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False) 
     from testbed import commands
 
     return commands.diff(one, other, runs=Path(runs), as_json=json)
+
+
+@task(
+    help={
+        "run": "its directory, its id, or SCENARIO/latest",
+        "runs": "directory that holds runs/ (default: here)",
+        "junit": "also write JUnit XML to this file",
+        "tap": "also write TAP to this file",
+        "markdown": "also write a Markdown summary to this file",
+    }
+)
+@_told
+def report(_: Context, run: str, runs: str = ".", junit: str = "", tap: str = "", markdown: str = "") -> int:
+    """Make report.html, annotated.pcapng and result.json of a run from its directory alone.
+
+    Example: invoke report echo/latest
+    """
+    from testbed import commands_report
+
+    return commands_report.report(run, runs=Path(runs), ci=_ci_files(junit, tap, markdown))
+
+
+@task(
+    name="open",
+    help={
+        "run": "its directory, its id, or SCENARIO/latest",
+        "runs": "directory that holds runs/ (default: here)",
+        "serve": "serve the page on 127.0.0.1 instead of opening a browser",
+        "port": "serve on this port (default: a free one)",
+    },
+)
+@_told
+def open_(_: Context, run: str, runs: str = ".", serve: bool = False, port: int = 0) -> int:
+    """Show a run's page in a browser, or serve it where there is none."""
+    from testbed import commands_report
+
+    return commands_report.open_page(run, runs=Path(runs), serve=serve, port=port)
 
 
 @task(help={"json": "print JSON"})
@@ -273,7 +320,7 @@ def lint(context: Context, fix: bool = False) -> int:
     iterable=["names"],
     help={
         "names": "run: a whole run against a bare script (default); link: what the link program costs; namespace: the "
-        "embedded engine; campaign: many runs, on both engines",
+        "embedded engine; campaign: many runs, on both engines; report: pages",
         "repeat": "how often each side is measured (default 7)",
         "json": "print JSON",
     },
@@ -293,6 +340,35 @@ def soak(_: Context, runs: int = 2000) -> int:
     from testbed.benchmarks import soak as soaking
 
     return soaking.main(runs=runs)
+
+
+@task(name="docs-images")
+@_told
+def docs_images(_: Context) -> int:
+    """Make the pictures in docs/images from real runs, in Chromium."""
+    from testbed import commands, docs_images
+    from testbed.campaign.command import Options
+
+    code = commands.run(
+        docs_images.SCENARIOS,
+        catalogue=ROOT,
+        runs=ROOT,
+        engine="docker",
+        options=Options(),
+        outputs=commands.Outputs(quiet=True),
+    )
+    if code:
+        return code
+    for picture in docs_images.make(ROOT / "docs/images", ROOT):
+        sys.stdout.write(f"{picture.relative_to(ROOT)}  {picture.stat().st_size / 1000:.0f} kB\n")
+    return 0
+
+
+def _ci_files(junit: str, tap: str, markdown: str) -> Any:  # noqa: ANN401 - imported in the task
+    """Return where reports for a CI system go."""
+    from testbed.report.ci import CiFiles
+
+    return CiFiles(*(Path(name) if name else None for name in (junit, tap, markdown)))
 
 
 def _command(context: Context, argv: list[str]) -> int:

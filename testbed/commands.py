@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,19 +21,33 @@ from testbed.rundir import find as find_run
 if TYPE_CHECKING:
     from testbed.campaign.command import Options
     from testbed.lab.engines import Choice
+    from testbed.report.ci import CiFiles, Record
     from testbed.report.difference import Told
     from testbed.run import Finished
     from testbed.scenario.model import Scenario
 
 
-def run(
-    names: Sequence[str], *, catalogue: Path, runs: Path, as_json: bool, quiet: bool, engine: str, options: Options
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What `invoke run` shows and writes besides the run directory.
+
+    ``pages``: each run's page and annotated capture. ``ci``: reports for a CI system of what was run, even if it was
+    interrupted.
+    """
+
+    as_json: bool = False
+    quiet: bool = False
+    pages: bool = False
+    ci: CiFiles | None = None
+
+
+def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, options: Options, outputs: Outputs) -> int:
     """Run scenarios in turn; the worst outcome's exit code (fail, then inconclusive, then unsupported).
 
     With a matrix, repeats or jobs it is a campaign.
     """
     from testbed.lab.engines import choose
+    from testbed.report.ci import write
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
@@ -46,18 +61,28 @@ def run(
     if choice is not None and choice.why:
         sys.stderr.write(f"{choice.why}\n")
     if choice is None or options.any or any(scenario.matrix for scenario in scenarios):
-        return _campaign(scenarios, runs, choice, options, as_json=as_json, quiet=quiet)
-    codes = []
-    for scenario in scenarios:
-        with _progress(quiet=quiet) as progress, _terminable():
-            code = _run_one(scenario, runs, choice, progress, as_json=as_json, last=len(scenarios) == 1)
-        codes.append(code)
+        return _campaign(scenarios, runs, choice, options, outputs)
+    records: list[Record] = []
+    try:
+        for scenario in scenarios:
+            with _progress(quiet=outputs.quiet) as progress, _terminable():
+                records.append(_run_one(scenario, runs, choice, progress, outputs))
+            if records[-1].error is not None and len(scenarios) > 1:
+                sys.stderr.write(f"{scenario.name}: {records[-1].error}\n")
+    finally:
+        if outputs.ci is not None:
+            write(records, outputs.ci)
+    if len(records) == 1 and records[0].error is not None:
+        raise records[0].error
+    codes = [record.exit_code for record in records]
     return next((code for code in (1, 3, 4) if code in codes), 0)
 
 
 def _campaign(
-    scenarios: Sequence[Scenario], runs: Path, choice: Choice | None, options: Options, *, as_json: bool, quiet: bool
+    scenarios: Sequence[Scenario], runs: Path, choice: Choice | None, options: Options, outputs: Outputs
 ) -> int:
+    if outputs.pages or (outputs.ci is not None and outputs.ci.any):
+        raise UsageError("--report, --junit, --tap and --markdown tell of single runs, not of a campaign")
     from rich.console import Console
 
     from testbed.campaign import command
@@ -69,8 +94,8 @@ def _campaign(
         return command.plan(scenarios, options, choice)
 
     plan, store = command.store_for(options, runs, make)
-    summary, stopped = command.run(plan, store, options, quiet=quiet)
-    if as_json:
+    summary, stopped = command.run(plan, store, options, quiet=outputs.quiet)
+    if outputs.as_json:
         _print_json(report.to_json(summary, str(store.path)))
     else:
         report.render(summary, str(store.path), Console())
@@ -79,18 +104,23 @@ def _campaign(
     return summary.outcome.exit_code
 
 
-def _run_one(scenario: Any, runs: Path, choice: Choice, progress: Any, *, as_json: bool, last: bool) -> int:  # noqa: ANN401
+def _run_one(scenario: Scenario, runs: Path, choice: Choice, progress: Any, outputs: Outputs) -> Record:  # noqa: ANN401
+    from testbed.report.ci import Record
     from testbed.run import run as run_scenario
 
+    begin = time.monotonic()
     try:
         finished: Finished = run_scenario(scenario, root=runs, make_engine=choice.make, progress=progress)
     except BothendsError as error:
-        if last:
-            raise
-        sys.stderr.write(f"{scenario.name}: {error}\n")
-        return error.exit_code
-    _show_run(finished.directory, finished.analysis, finished.result, as_json=as_json)
-    return finished.analysis.outcome.exit_code
+        return Record(scenario.name, time.monotonic() - begin, error=error)
+    seconds = time.monotonic() - begin
+    _show_run(finished.directory, finished.analysis, finished.result, as_json=outputs.as_json)
+    if outputs.pages:
+        from testbed.report import artefacts
+
+        artefacts.write(finished.directory, finished.analysis)
+        sys.stderr.write(f"{finished.directory.file(artefacts.PAGE)}\n")
+    return Record(scenario.name, seconds, str(finished.directory), finished.analysis)
 
 
 def _show_run(directory: RunDirectory, analysis: Analysis, result: dict[str, Any], *, as_json: bool) -> None:

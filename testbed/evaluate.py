@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from testbed import manifest as manifests
-from testbed.errors import CaptureError
-from testbed.model import HOSTS, Analysis, Host, Inputs, Joined, LinkJournal, peer_of
+from testbed.errors import CaptureError, ScenarioError
+from testbed.model import HOSTS, Analysis, Check, Host, Inputs, Joined, LinkJournal, Outcome, peer_of
 from testbed.rundir import JOURNAL, MANIFEST, RESULT, RunDirectory
 
 if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenario is given
@@ -24,15 +25,19 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
     from testbed.analysis.analyse import analyse
     from testbed.observe.calls import read_jsonl
 
-    manifest = directory.read_json(MANIFEST)
+    manifest = manifests.understood(directory.read_json(MANIFEST), directory.file(MANIFEST))
+    as_recorded = False
     if scenario is None:
         from testbed.scenario.load import load
 
-        scenario = load(
-            directory.file(SCENARIO_COPY),
-            name=manifest["scenario"]["name"],
-            settings=manifest["scenario"].get("settings", {}),
-        )
+        try:
+            scenario = load(
+                directory.file(SCENARIO_COPY),
+                name=manifest["scenario"]["name"],
+                settings=manifest["scenario"].get("settings", {}),
+            )
+        except ScenarioError:
+            as_recorded = True
     incomplete = list(manifest["incomplete"])
     journal = _link_journal(directory, manifest, scenario, incomplete)
     if manifest["error"]:
@@ -45,7 +50,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
                 calls[host] = tuple(read_jsonl(lines))
         else:
             calls[host] = ()
-    return analyse(
+    analysis = analyse(
         Inputs(
             joined=_join(directory, manifest, incomplete),
             calls=calls,
@@ -57,7 +62,20 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
             link=journal,
             cut_short=manifest["cut_short"],
         ),
-        () if manifest["scenario"]["by_hand"] else scenario.expect,
+        () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expect,
+    )
+    return _with_recorded_checks(directory, analysis) if as_recorded else analysis
+
+
+def _with_recorded_checks(directory: RunDirectory, analysis: Analysis) -> Analysis:
+    """Take expectations and outcome from ``result.json``: this version cannot read the run's scenario any more."""
+    result = directory.read_json(RESULT)
+    note = "this version cannot read the run's scenario.yaml; expectations and outcome are as they were recorded"
+    return replace(
+        analysis,
+        checks=tuple(Check(**check) for check in result["checks"]),
+        outcome=Outcome(result["outcome"]),
+        reasons=(*(reason for reason in result["reasons"] if reason != note), note),
     )
 
 
@@ -111,7 +129,7 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
 
 
 def _link_journal(
-    directory: RunDirectory, manifest: dict[str, Any], scenario: Scenario, incomplete: list[str]
+    directory: RunDirectory, manifest: dict[str, Any], scenario: Scenario | None, incomplete: list[str]
 ) -> LinkJournal | None:
     from testbed.observe.link_journal import read_journal
 
@@ -123,7 +141,7 @@ def _link_journal(
         return None
     try:
         with path.open(encoding="utf-8") as lines:
-            return read_journal(lines, tuple(fault.text for fault in scenario.link.faults))
+            return read_journal(lines, tuple(fault.text for fault in scenario.link.faults) if scenario else ())
     except CaptureError as error:
         incomplete.append(error.what)
         return None

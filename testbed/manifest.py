@@ -7,10 +7,12 @@ import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import testbed
 from testbed import model
+from testbed.errors import UsageError
 from testbed.lab.engine import LabSpec, LiveLab
 from testbed.lab.session import Collected
 from testbed.model import HOSTS, Host
@@ -79,6 +81,21 @@ def build(
         "incomplete": result.incomplete,
         "notes": result.notes,
     }
+
+
+ADDED: dict[str, Any] = {"cut_short": "", "link": {"addresses": None}}
+"""Members that came to FORMAT after its first run was written, with what their absence means."""
+
+
+def understood(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a manifest with all members of FORMAT; UsageError where it has a format unknown to this version."""
+    if manifest.get("format") != FORMAT:
+        raise UsageError(
+            f"{path} has the format {manifest.get('format')!r}, this version reads {FORMAT!r}",
+            hint="use the version of bothends that made the run, or a newer one than this",
+        )
+    whole = ADDED | manifest
+    return whole | {"link": ADDED["link"] | whole["link"]}
 
 
 def programs(manifest: dict[str, Any]) -> tuple[model.Program, ...]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from testbed.errors import BothendsError, UsageError
 
@@ -68,17 +70,25 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Write an artefact whole or not at all; BothendsError if the disk takes no more."""
+        with self.writing(name) as stream:
+            stream.write(text.encode())
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """Yield a stream that becomes the artefact if the block ends well; BothendsError if the disk takes no more."""
         fresh = self.path / f".{name}"
         try:
-            fresh.write_text(text, encoding="utf-8")
+            with fresh.open("wb") as stream:
+                yield stream
             fresh.replace(self.path / name)
         except OSError as error:
-            fresh.unlink(missing_ok=True)
             raise BothendsError(
                 f"cannot write {self.path / name}: {error.strerror}",
                 state="artefacts written before are kept",
                 hint="free disk space, or choose another place with --runs DIRECTORY",
             ) from error
+        finally:
+            fresh.unlink(missing_ok=True)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read an artefact; UsageError if it is not there or broken."""

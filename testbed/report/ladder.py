@@ -5,6 +5,10 @@ before it when its own host made that call, and beside the call of the other hos
 
        0.310  send("c") = 1               --P. "c"------------------>  recv() = 1 "c"
 
+Where there is room the packet has a lane for each capture: what was sent, and how much later it arrived::
+
+       0.310  send("c") = 1                  P. "c" ----------> +5.02 ms       recv() = 1 "c"
+
 A call that waits (accept, recv, poll) stands where it returned, any other where it began. Long ladders are folded
 to a given number of lines: first calls that have nothing to do with the wire are left out, then packets among
 packets, then the middle.
@@ -19,12 +23,14 @@ from enum import IntEnum
 
 from testbed.analysis.calls import endpoint_argument, option_name, shutdown_how
 from testbed.model import HOSTS, Analysis, Call, Crossing, Host
-from testbed.report.plain import clip, counted, escape, quote
+from testbed.report.plain import clip, counted, duration, escape, quote
 
 WINDOW = 4000
 """How many events from the start and from the end are looked at; what lies between is only counted."""
 
 _TIME = 9
+_FOUR_LANES = 110  # columns from which each capture has a lane of its own
+_SHAFT = 11
 _WAITING = frozenset(
     {"accept", "accept4", "poll", "ppoll", "select", "pselect", "epoll_wait", "epoll_pwait", "epoll_pwait2"}
 )
@@ -116,7 +122,7 @@ def ladder(analysis: Analysis, width: int, height: int) -> list[Line]:
     entries = _fold_middle(entries, room)
     start = min((entry.time for entry in entries if isinstance(entry, _Row)), default=0)
     layout = _Layout.of(width, analysis)
-    lines = [Line(layout.row("ms", "client", "", "server"), "head")]
+    lines = [Line(layout.head(), "head")]
     lines += [
         Line(" " * (_TIME + 2) + str(entry), "folded") if isinstance(entry, _Gap) else layout.line(entry, start)
         for entry in entries
@@ -259,6 +265,8 @@ def _sum(entries: Sequence[_Entry]) -> _Gap:
 class _Layout:
     call: int
     arrow: int
+    capture: int
+    """Columns of one capture's lane; 0 where the two captures have none of their own."""
     many_flows: bool
     silent: dict[tuple[Host, int], str]
     names: dict[str, str]
@@ -266,11 +274,19 @@ class _Layout:
 
     @classmethod
     def of(cls, width: int, analysis: Analysis) -> _Layout:
-        arrow = max(width * 28 // 100, 16)
+        capture = min(16 + (width - _FOUR_LANES) // 5, 20) if width >= _FOUR_LANES else 0
+        arrow = 2 * capture + _SHAFT + 2 if capture else max(width * 28 // 100, 16)
         call = max((width - _TIME - 4 - arrow) // 2, 12)
         flows = analysis.inputs.joined.flows
         names = {flow.endpoint(host).address: host for flow in flows for host in HOSTS}
-        return cls(call, arrow, len(flows) > 1, analysis.silent, dict(names))
+        return cls(call, arrow, capture, len(flows) > 1, analysis.silent, dict(names))
+
+    def head(self) -> str:
+        """Return the line of headings."""
+        if not self.capture:
+            return self.row("ms", "client", "", "server")
+        captures = f"{'client capture':>{self.capture}} {'':{_SHAFT}} server capture"
+        return self.row("ms", "client calls", captures, "server calls")
 
     def row(self, time: str, client: str, middle: str, server: str) -> str:
         text = f"{time:>{_TIME}}  {client:<{self.call}} {middle:<{self.arrow}} {clip(server, self.call)}"
@@ -298,6 +314,8 @@ class _Layout:
 
     def _arrow(self, crossing: Crossing) -> str:
         """``--P. "c"------>``, ``<--S.------``; a lost one ends in ``x``, one that nobody sent begins with ``?``."""
+        if self.capture:
+            return self._between_captures(crossing)
         inner = self.arrow - 4
         label = clip(self._label(crossing, inner), inner)
         lost, appeared = crossing.fate == "lost", crossing.fate == "appeared"
@@ -306,6 +324,26 @@ class _Layout:
             return body + "-" * (self.arrow - 1 - len(body)) + ("x" if lost else ">")
         body = ("x" if lost else "<") + "--" + label
         return body + "-" * (self.arrow - 1 - len(body)) + ("?" if appeared else "-")
+
+    def _between_captures(self, crossing: Crossing) -> str:
+        """``P. "c" ----------> +5.02 ms``; an end that nobody saw stays empty."""
+        lane = self.capture
+        label = clip(self._label(crossing, lane), lane)
+        if crossing.fate == "lost":
+            sent, shaft, arrived = label, "-" * (_SHAFT // 2) + "x", ""
+        elif crossing.fate == "appeared":
+            sent, shaft, arrived = "", "x" + "-" * (_SHAFT // 2 - 1) + ">", label
+        else:
+            assert crossing.sent is not None  # noqa: S101 - it crossed
+            assert crossing.arrived is not None  # noqa: S101
+            late = crossing.arrived - crossing.sent
+            sent, shaft, arrived = label, "-" * (_SHAFT - 1) + ">", f"{'+' if late >= 0 else ''}{duration(late)}"
+        if crossing.sender == "client":
+            shaft = f"{shaft:<{_SHAFT}}" if sent else f"{shaft:>{_SHAFT}}"
+            return f"{sent:>{lane}} {shaft} {arrived:<{lane}}"
+        shaft = shaft[::-1].replace(">", "<")
+        shaft = f"{shaft:>{_SHAFT}}" if sent else f"{shaft:<{_SHAFT}}"
+        return f"{arrived:>{lane}} {shaft} {sent:<{lane}}"
 
     def _label(self, crossing: Crossing, room: int) -> str:
         words = [f"#{crossing.flow}"] if self.many_flows and crossing.flow is not None else []

@@ -1,0 +1,116 @@
+"""What the tasks about reports do: make a run's reports again, and show its page."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from functools import partial
+from http import HTTPStatus
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from testbed.errors import BothendsError, UsageError
+from testbed.rundir import RunDirectory, find
+
+if TYPE_CHECKING:
+    from testbed.report.ci import CiFiles
+
+_LOCAL = "127.0.0.1"
+
+
+def report(what: str, *, runs: Path, ci: CiFiles) -> int:
+    """Make all reports of a run again from its directory alone, and say where they are."""
+    from testbed.report import artefacts
+    from testbed.report.ci import Record, write
+
+    directory = _run(what, runs)
+    analysis = artefacts.rebuild(directory)
+    write([Record(directory.scenario, 0.0, str(directory), analysis)], ci)
+    for name in artefacts.MADE:
+        sys.stdout.write(f"{directory}/{name}\n")
+    return 0
+
+
+def open_page(what: str, *, runs: Path, serve: bool, port: int) -> int:
+    """Show a run's page in a browser; where there is none, or if asked to, serve it to one until Ctrl-C."""
+    from testbed.report import artefacts
+
+    directory = _run(what, runs)
+    page = directory.file(artefacts.PAGE)
+    if not page.exists():
+        artefacts.rebuild(directory)
+    if not serve and _browser():
+        sys.stdout.write(f"{page}\n")
+        return 0 if webbrowser.open(page.as_uri()) else 3
+    return _serve(directory, port, artefacts.PAGE)
+
+
+def _run(what: str, runs: Path) -> RunDirectory:
+    directory = find(what, runs)
+    if directory is None:
+        raise UsageError(f"there is no run `{what}`", hint="its directory, its id, or SCENARIO/latest")
+    return directory
+
+
+def _browser() -> bool:
+    """Say whether this machine has a browser that can open a window."""
+    try:
+        found = webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return not isinstance(found, webbrowser.GenericBrowser) or isinstance(found, webbrowser.BackgroundBrowser)
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """Serves one run directory; whatever is not the page is given as plain bytes, never as markup."""
+
+    page: str
+
+    def __init__(self, *args: Any, page: str, **kwargs: Any) -> None:  # noqa: ANN401 - the library's signature
+        self.page = page
+        super().__init__(*args, **kwargs)
+
+    def send_head(self) -> Any:  # noqa: ANN401 - the library's signature
+        # A page of the web that had its name point here would send its own name.
+        if self.headers.get("Host", "").partition(":")[0] not in (_LOCAL, "localhost"):
+            self.send_error(HTTPStatus.FORBIDDEN)
+            return None
+        if self.path == "/":
+            self.path = f"/{self.page}"
+        return super().send_head()
+
+    def guess_type(self, path: Any) -> str:  # noqa: ANN401 - the library's signature
+        name = Path(path).name
+        if name == self.page:
+            return "text/html; charset=utf-8"
+        return (
+            "text/plain; charset=utf-8" if name.endswith((".json", ".jsonl", ".yaml")) else "application/octet-stream"
+        )
+
+    def end_headers(self) -> None:
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cache-Control", "no-store")
+        super().end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep the terminal quiet."""
+
+
+def make_server(directory: RunDirectory, port: int, page: str) -> ThreadingHTTPServer:
+    """Return a server of a run directory on this machine's own address; port 0: any. BothendsError if it is taken."""
+    try:
+        return ThreadingHTTPServer((_LOCAL, port), partial(_Handler, directory=str(directory.path), page=page))
+    except OSError as error:
+        raise BothendsError(f"cannot listen on {_LOCAL}:{port}: {error.strerror}", hint="another --port") from error
+
+
+def _serve(directory: RunDirectory, port: int, page: str) -> int:
+    with make_server(directory, port, page) as server:
+        sys.stdout.write(f"http://{_LOCAL}:{server.server_address[1]}/  (Ctrl-C ends it)\n")
+        sys.stdout.flush()
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return 0
+    return 0

@@ -1,0 +1,97 @@
+"""``invoke docs-images``: the pictures in docs/, made from real runs, never drawn by hand."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from testbed.errors import Unsupported
+from testbed.evaluate import meta
+from testbed.model import Analysis
+from testbed.report import artefacts
+from testbed.rundir import LATEST, RUNS, RunDirectory
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a run's page: which part of the page's state it shows, and how large the window is."""
+
+    name: str
+    scenario: str
+    fragment: str = ""
+    scheme: str = "light"
+    width: int = 1280
+    height: int = 860
+    scroll: str = ""  # the element that stands at the top
+
+
+PICTURES = (
+    Picture("report-light", "server-reads-once", height=1010),
+    Picture("report-dark", "server-reads-once", scheme="dark", height=1010),
+    Picture("packet", "server-reads-once", "#sel=p9", height=760, scroll="#ladder"),
+    Picture("lost", "lost-middle", "#sel=p5", height=860, scroll="#ladder"),
+    Picture("plot", "large-transfer", "#plot=1&sel=p3001", height=760),
+    Picture("narrow", "server-reads-once", width=400, height=860, scroll="#ladder"),
+)
+SUMMARIES = {"summary": "server-reads-once"}
+"""Pictures of the terminal's summary, and whose."""
+
+SCENARIOS = tuple(dict.fromkeys([*SUMMARIES.values(), *(picture.scenario for picture in PICTURES)]))
+
+_COLUMNS = 110
+_FONT_FACE = re.compile(r"@font-face\s*{[^}]*}")
+
+
+def make(place: Path, root: Path) -> list[Path]:
+    """Write the pictures of the newest runs of SCENARIOS below ``root/runs``; Unsupported without Chromium."""
+    if not CHROMIUM.exists():
+        raise Unsupported("there is no Chromium to take the pictures", hint="apt-get install chromium")
+    place.mkdir(parents=True, exist_ok=True)
+    runs = {scenario: RunDirectory((root / RUNS / scenario / LATEST).resolve()) for scenario in SCENARIOS}
+    analyses = {scenario: artefacts.rebuild(directory) for scenario, directory in runs.items()}
+    made = [_summary(place / f"{name}.svg", analyses[of], meta(runs[of])) for name, of in SUMMARIES.items()]
+    return made + _pages(place, runs)
+
+
+def _pages(place: Path, runs: dict[str, RunDirectory]) -> list[Path]:
+    from playwright.sync_api import sync_playwright
+
+    made = []
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        for picture in PICTURES:
+            page = browser.new_page(
+                viewport={"width": picture.width, "height": picture.height},
+                color_scheme="dark" if picture.scheme == "dark" else "light",
+            )
+            page.goto(runs[picture.scenario].file(artefacts.PAGE).as_uri() + picture.fragment)
+            page.wait_for_selector("html[data-ready]")
+            if picture.scroll:
+                page.evaluate("place => document.querySelector(place).scrollIntoView()", picture.scroll)
+            page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            made.append(place / f"{picture.name}.png")
+            page.screenshot(path=made[-1])
+            page.close()
+        browser.close()
+    return made
+
+
+def _summary(path: Path, analysis: Analysis, about: dict[str, Any]) -> Path:
+    """Write the terminal's summary as SVG, without the fonts that rich would fetch."""
+    from rich.console import Console
+
+    from testbed.report.summary import render
+
+    console = Console(record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    render(analysis, about, console)
+    title = f"invoke run {about['scenario']}"
+    text = console.export_svg(title=title, unique_id="summary")
+    path.write_text(_FONT_FACE.sub("", text), encoding="utf-8")
+    return path

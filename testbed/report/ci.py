@@ -1,0 +1,128 @@
+"""What a run means to a CI system: one case for each expectation, one for the run as a whole.
+
+``junit.py``, ``tap.py`` and ``markdown.py`` write these cases in their formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from testbed.errors import BothendsError
+from testbed.model import Analysis, Outcome
+
+State = Literal["passed", "failed", "error", "skipped"]
+
+_STATES: dict[Outcome, State] = {
+    Outcome.PASS: "passed",
+    Outcome.FAIL: "failed",
+    Outcome.INCONCLUSIVE: "error",
+    Outcome.UNSUPPORTED: "skipped",
+}
+_UNSUPPORTED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A scenario that was run: its analysis, or the error that ended it. ``seconds`` is wall time."""
+
+    scenario: str
+    seconds: float
+    directory: str = ""
+    analysis: Analysis | None = None
+    error: BothendsError | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended; an error of the infrastructure is ``inconclusive``."""
+        if self.analysis is not None:
+            return self.analysis.outcome
+        unsupported = self.error is not None and self.error.exit_code == _UNSUPPORTED
+        return Outcome.UNSUPPORTED if unsupported else Outcome.INCONCLUSIVE
+
+    @property
+    def exit_code(self) -> int:
+        """What `invoke run` returns for it alone."""
+        return self.outcome.exit_code if self.error is None else self.error.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One thing that was to hold: ``error`` means that the observation cannot say, ``message`` is one line."""
+
+    name: str
+    state: State
+    message: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CiFiles:
+    """Where reports are to be written; None: nowhere."""
+
+    junit: Path | None = None
+    tap: Path | None = None
+    markdown: Path | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is to be written."""
+        return any((self.junit, self.tap, self.markdown))
+
+
+def write(records: Sequence[Record], files: CiFiles) -> None:
+    """Write the files that are asked for; BothendsError where one cannot be written."""
+    if files.junit:
+        from testbed.report.junit import junit
+
+        _write(files.junit, junit(records))
+    if files.tap:
+        from testbed.report.tap import tap
+
+        _write(files.tap, tap(records))
+    if files.markdown:
+        from testbed.report.markdown import markdown
+
+        _write(files.markdown, markdown(records))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BothendsError(f"cannot write {path}: {error.strerror}") from error
+
+
+def cases(record: Record) -> list[Case]:
+    """Return the cases of a run; their worst state is always that of its outcome."""
+    return [_whole(record), *_expectations(record.analysis)]
+
+
+def _whole(record: Record) -> Case:
+    """Say whether the run could be carried through, its programs ended well and everything was observed."""
+    if record.analysis is None:
+        message = record.error.what if record.error else "it did not run"
+        return Case("run", _STATES[record.outcome], message, str(record.error or ""))
+    inputs = record.analysis.inputs
+    detail = "\n".join(record.analysis.verdict)
+    if inputs.failures:
+        return Case("run", "failed", "; ".join(inputs.failures), detail)
+    if inputs.incomplete:
+        return Case("run", "error", "; ".join(inputs.incomplete), detail)
+    if record.outcome is Outcome.UNSUPPORTED:
+        return Case("run", "skipped", "; ".join(record.analysis.reasons), detail)
+    return Case("run", "passed", "", detail)
+
+
+def _expectations(analysis: Analysis | None) -> Iterator[Case]:
+    for check in analysis.checks if analysis else ():
+        detail = f"expected: {check.expected}\nactual:   {check.actual}\nat:       {check.where}"
+        if check.ok:
+            yield Case(check.text, "passed")
+        elif check.ok is None:
+            yield Case(check.text, "error", "the observation cannot say", detail)
+        else:
+            yield Case(check.text, "failed", f"expected {check.expected}, actual {check.actual}", detail)

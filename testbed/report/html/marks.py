@@ -1,0 +1,108 @@
+"""What is remarkable about each packet, as bits: the presets of the page select by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntFlag
+
+from testbed.model import Cause, CauseKind, Crossing, Host
+from testbed.report.html.source import Labels
+
+
+class Mark(IntFlag):
+    """One bit for each preset; ``assets/filter.js`` knows the same numbers."""
+
+    LOST = 1
+    APPEARED = 2
+    ALTERED = 4
+    RETRANSMITTED = 8
+    REORDERED = 16
+    UNKNOWN = 32
+    MISLABELLED = 64
+
+
+PROBES = frozenset({"keep-alive-probe", "window-probe", "probe"})
+"""Rules of segments that name an old sequence number without sending bytes again."""
+
+AGREEING: dict[str, frozenset[str]] = {
+    "keep_alive": frozenset({"keep-alive-probe"}),
+    "zero_window_probe": frozenset({"window-probe"}),
+    "window_update": frozenset({"window-update"}),
+    "duplicate_ack": frozenset({"duplicate-ack", "d-sack", "not-taken", "challenge-ack", "probe-answer"}),
+}
+_AGAIN = frozenset(
+    {"syn-retransmission", "fast-retransmission", "recovery", "tail-loss-probe", "timeout", "retransmission"}
+)
+AGREEING |= dict.fromkeys(("retransmission", "fast_retransmission", "spurious_retransmission"), _AGAIN)
+"""Wireshark's label -> the causes that it agrees with. Other labels say nothing about the cause."""
+
+
+def marks(crossings: Sequence[Crossing], causes: Sequence[Cause], labels: Labels) -> list[int]:
+    """Return the bits of every crossing."""
+    found = [_of_one(crossing, cause) for crossing, cause in zip(crossings, causes, strict=True)]
+    for n in _sent_again(crossings, causes):
+        found[n] |= Mark.RETRANSMITTED
+    for n in _overtaken(crossings):
+        found[n] |= Mark.REORDERED
+    if labels:
+        for n, (crossing, cause) in enumerate(zip(crossings, causes, strict=True)):
+            if mislabelled(labels_of(crossing, labels), cause):
+                found[n] |= Mark.MISLABELLED
+    return found
+
+
+def _of_one(crossing: Crossing, cause: Cause) -> int:
+    bits = {"lost": Mark.LOST, "appeared": Mark.APPEARED, "crossed": Mark(0)}[crossing.fate]
+    if crossing.changes:
+        bits |= Mark.ALTERED
+    if cause.kind is CauseKind.UNKNOWN:
+        bits |= Mark.UNKNOWN
+    return int(bits)
+
+
+def labels_of(crossing: Crossing, labels: Labels) -> dict[Host, tuple[str, ...]]:
+    """Return the labels that each host's capture gives a crossing; hosts without any are left out."""
+    places: dict[Host, int | None] = {"client": crossing.at_client, "server": crossing.at_server}
+    found = {host: labels.get(host, {}).get(frame, ()) for host, frame in places.items() if frame is not None}
+    return {host: names for host, names in found.items() if names}
+
+
+def mislabelled(labels: dict[Host, tuple[str, ...]], cause: Cause) -> bool:
+    """Say whether a label of either capture contradicts the cause (``keep_alive`` on a tail-loss probe)."""
+    return any(
+        name in AGREEING and cause.rule not in AGREEING[name] and cause.kind is not CauseKind.UNKNOWN
+        for names in labels.values()
+        for name in names
+    )
+
+
+def _sent_again(crossings: Sequence[Crossing], causes: Sequence[Cause]) -> list[int]:
+    """TCP segments with sequence space below the highest that their sender had sent."""
+    highest: dict[tuple[int | None, Host], int] = {}
+    again = []
+    for n, (crossing, cause) in enumerate(zip(crossings, causes, strict=True)):
+        if crossing.protocol != "tcp" or crossing.sent is None or cause.rule in PROBES:
+            continue
+        size = crossing.length + ("S" in crossing.flags) + ("F" in crossing.flags)
+        if not size:
+            continue
+        key = (crossing.flow, crossing.sender)
+        if crossing.seq < highest.get(key, crossing.seq):
+            again.append(n)
+        highest[key] = max(highest.get(key, crossing.seq), crossing.seq + size)
+    return again
+
+
+def _overtaken(crossings: Sequence[Crossing]) -> list[int]:
+    """Packets that arrived after one of the same flow and sender that was sent later."""
+    first: dict[tuple[int | None, Host], int] = {}
+    late = []
+    for n in range(len(crossings) - 1, -1, -1):
+        crossing = crossings[n]
+        if crossing.sent is None or crossing.arrived is None:
+            continue
+        key = (crossing.flow, crossing.sender)
+        if crossing.arrived > first.get(key, crossing.arrived):
+            late.append(n)
+        first[key] = min(first.get(key, crossing.arrived), crossing.arrived)
+    return late

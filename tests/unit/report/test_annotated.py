@@ -1,0 +1,106 @@
+"""annotated.pcapng: both captures in one file with what is known of each packet, as tshark reads it."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from testbed.benchmarks.long_run import long_run
+from testbed.capture import read
+from testbed.capture.pcapng_write import Writer
+from testbed.model import HOSTS
+from testbed.report import annotated
+
+needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="there is no tshark (apt-get install tshark)")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    analysis, captures = long_run(1_200)
+    path = tmp_path_factory.mktemp("annotated") / annotated.NAME
+    with path.open("wb") as stream:
+        annotated.write(stream, analysis, captures)
+    return path
+
+
+def test_every_packet_of_both_captures_is_there_to_the_nanosecond(made: Path) -> None:
+    _, captures = long_run(1_200)
+    merged = read(made)
+    assert merged.partial is None
+    assert [interface.name for interface in merged.interfaces] == list(HOSTS)
+    assert merged.time_ns.tolist() == sorted(merged.time_ns.tolist())
+    for number, host in enumerate(HOSTS):
+        rows = [row for row in range(len(merged)) if merged.interface[row] == number]
+        capture = captures[host]
+        assert [int(merged.time_ns[row]) for row in rows] == capture.time_ns.tolist()
+        assert [merged.frame(row) for row in rows] == [capture.frame(row) for row in range(len(capture))]
+        assert [int(merged.wire[row]) for row in rows] == capture.wire.tolist()
+
+
+@needs_tshark
+def test_tshark_shows_cause_call_and_fate_of_each_packet(made: Path) -> None:
+    analysis, _ = long_run(1_200)
+    fields = ["frame.time_epoch", "frame.interface_name", "tcp.len", "frame.comment"]
+    command = ["tshark", "-r", str(made), "-T", "fields", "-E", "aggregator=|"]
+    done = subprocess.run(
+        [*command, *(word for field in fields for word in ("-e", field))], capture_output=True, text=True, check=True
+    )
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    joined = analysis.inputs.joined
+    assert len(lines) == joined.packets["client"] + joined.packets["server"]
+    time, interface, _, comment = lines[0]
+    assert time.replace(".", "") == str(joined.crossings[0].time)
+    assert interface == "client"
+    assert comment == (
+        "#0 cause: call, connect: connect #0 opens the connection"
+        "|call: client #0 connect(server:10011)|one way: 5.00 ms"
+    )
+    lost = [line for line in lines if "lost: never seen at the server" in line[3]]
+    assert len(lost) == sum(crossing.fate == "lost" for crossing in joined.crossings) > 0
+    assert all(line[1] == "client" for line in lost)
+    assert all("cause: " in line[3] for line in lines)
+
+
+@needs_tshark
+def test_comments_in_any_script_and_of_any_length_survive(tmp_path: Path) -> None:
+    path = tmp_path / "x.pcapng"
+    comments = ["ä 中 \N{GRINNING FACE}", "second", "x" * 100_000]
+    with path.open("wb") as stream:
+        writer = Writer(stream, application="test")
+        number = writer.interface("client", 1)
+        writer.packet(number, 1_700_000_000_123_456_789, bytes(61), 1500, comments)
+    done = subprocess.run(
+        [
+            "tshark",
+            "-r",
+            str(path),
+            "-T",
+            "fields",
+            "-E",
+            "aggregator=|",
+            "-e",
+            "frame.comment",
+            "-e",
+            "frame.len",
+            "-e",
+            "frame.time_epoch",
+        ],
+        capture_output=True,
+        check=True,
+    )
+    told, length, time = done.stdout.decode().rstrip("\n").split("\t")
+    first, second, third = told.split("|")
+    assert [first, second] == comments[:2]
+    assert set(third) == {"x"}
+    assert (length, time) == ("1500", "1700000000.123456789")
+
+
+def test_a_file_without_packets_can_be_read() -> None:
+    stream = io.BytesIO()
+    Writer(stream, application="test").interface("client", 1)
+    capture = read(stream.getvalue())
+    assert (len(capture), capture.partial) == (0, None)

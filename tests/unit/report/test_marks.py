@@ -1,0 +1,57 @@
+"""Marks: what is remarkable about a packet, each told from what only looks like it."""
+
+from __future__ import annotations
+
+from testbed.model import Cause, CauseKind, Crossing
+from testbed.report.html.marks import Mark, marks, mislabelled
+from testbed.report.html.source import Labels
+
+from .eventful import LABELS, eventful
+from .sample import at, make_crossing
+
+KNOWN = Cause(CauseKind.CALL, "data", "")
+
+
+def of(*crossings: Crossing, cause: Cause = KNOWN, labels: Labels | None = None) -> list[int]:
+    return marks(crossings, [cause] * len(crossings), labels or {})
+
+
+def test_each_packet_of_the_eventful_run_has_its_marks_and_no_other() -> None:
+    analysis = eventful()
+    found = marks(analysis.inputs.joined.crossings, analysis.causes, LABELS)
+    assert {n: Mark(bits) for n, bits in enumerate(found) if bits} == {
+        3: Mark.MISLABELLED,
+        4: Mark.RETRANSMITTED | Mark.MISLABELLED,
+        5: Mark.LOST,
+        6: Mark.REORDERED,
+        9: Mark.RETRANSMITTED,
+        10: Mark.ALTERED,
+        11: Mark.APPEARED | Mark.UNKNOWN,
+        13: Mark.UNKNOWN,
+    }
+
+
+def test_a_keep_alive_probe_is_no_retransmission_though_its_number_is_old() -> None:
+    first = make_crossing(0, "client", "P.", 1, seq=1, payload=b"abc")
+    probe = make_crossing(1, "client", ".", 2, seq=3, payload=b"c", start=2)
+    assert of(first, probe, cause=Cause(CauseKind.TIMER, "keep-alive-probe", ""))[1] == 0
+    assert of(first, probe)[1] == Mark.RETRANSMITTED
+
+
+def test_an_acknowledgment_repeats_no_bytes() -> None:
+    assert of(make_crossing(0, "client", ".", 1, seq=5), make_crossing(1, "client", ".", 2, seq=4)) == [0, 0]
+
+
+def test_the_overtaken_packet_is_the_late_one_and_each_direction_counts_alone() -> None:
+    slow = make_crossing(0, "client", ".", 1, arrived=at(30))
+    other = make_crossing(1, "server", ".", 2, arrived=at(10))
+    fast = make_crossing(2, "client", ".", 3, arrived=at(20))
+    assert of(slow, other, fast) == [Mark.REORDERED, 0, 0]
+
+
+def test_a_label_contradicts_only_a_known_cause_of_another_family() -> None:
+    timer = Cause(CauseKind.TIMER, "keep-alive-probe", "")
+    assert not mislabelled({"client": ("keep_alive",)}, timer)
+    assert mislabelled({"server": ("keep_alive",)}, KNOWN)
+    assert not mislabelled({"client": ("lost_segment",)}, KNOWN)
+    assert not mislabelled({"client": ("keep_alive",)}, Cause(CauseKind.UNKNOWN, "unknown", ""))
