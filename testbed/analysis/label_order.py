@@ -14,12 +14,12 @@ _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 
 
 def streams(segments: Segments, rules: RuleSet) -> tuple[Int64, Bool]:
-    """Return each segment's stream (numbers without meaning) and which segments open one on used ports.
+    """Return each segment's stream and which segments open one on used ports.
 
-    A SYN with another number than the stream's base opens a new stream.
+    A SYN with another number than the stream's base opens a new stream. The first stream of a conversation has its
+    number, later ones have ``number + (count << 40)``.
     """
-    _, stream = np.unique(segments.conversation, return_inverse=True)
-    stream = stream.astype(np.int64)
+    stream = segments.conversation.copy()
     reused = np.zeros(len(segments), np.bool_)
     syns = np.flatnonzero(segments.flags & _SYN)
     if not len(syns):
@@ -31,7 +31,7 @@ def streams(segments: Segments, rules: RuleSet) -> tuple[Int64, Bool]:
     special = np.union1d(several, late)
     for members in members_of(stream, special):
         number, opened = _split(segments, members, rules)
-        stream[members] += number << 40
+        stream[members] += number << 40  # conversations are fewer
         reused[members[opened]] = True
     return stream, reused
 

@@ -25,12 +25,15 @@ _FAST = 20_000_000
 _RTT_UNKNOWN = 3_000_000
 
 
-def label(segments: Segments, rules: RuleSet = WIRESHARK_4_4) -> U16:
-    """Return the labels (:class:`Label` bits) of each segment."""
+def label(segments: Segments, rules: RuleSet = WIRESHARK_4_4, known: tuple[Int64, Bool] | None = None) -> U16:
+    """Return the labels (:class:`Label` bits) of each segment.
+
+    ``known`` is what :func:`streams` gives for the same rules, where it was already called.
+    """
     result = np.zeros(len(segments), np.uint16)
     if not len(segments):
         return result
-    stream, reused = streams(segments, rules)
+    stream, reused = known or streams(segments, rules)
     if int(stream.max()) >= 2**31:
         _, stream = np.unique(stream, return_inverse=True)
         stream = stream.astype(np.int64)
