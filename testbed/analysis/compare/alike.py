@@ -66,17 +66,28 @@ def _uneven(a: U64, b: U64, x: Int64, y: Int64) -> Iterator[tuple[Int64, Int64]]
     spare_a, spare_b = np.ones(len(a), np.bool_), np.ones(len(b), np.bool_)
     spare_a[x] = False
     spare_b[y] = False
-    keys = np.concatenate([np.intersect1d(a[spare_a], a[x]), np.intersect1d(b[spare_b], b[y])])
+    paired = a[x]
+    keys = np.unique(np.concatenate([_among(paired, a[spare_a]), _among(paired, b[spare_b])]))
     if not len(keys):
         return
-    keys = np.unique(keys)
-    some_a, some_b = np.flatnonzero(np.isin(a, keys)), np.flatnonzero(np.isin(b, keys))
+    some_a, some_b = np.flatnonzero(_is_among(a, keys)), np.flatnonzero(_is_among(b, keys))
     some_a = some_a[np.argsort(a[some_a], kind="stable")]
     some_b = some_b[np.argsort(b[some_b], kind="stable")]
     low_a, high_a = np.searchsorted(a[some_a], keys), np.searchsorted(a[some_a], keys, side="right")
     low_b, high_b = np.searchsorted(b[some_b], keys), np.searchsorted(b[some_b], keys, side="right")
     for k in range(len(keys)):
         yield some_a[low_a[k] : high_a[k]], some_b[low_b[k] : high_b[k]]
+
+
+def _is_among(many: U64, few: U64) -> Bool:
+    """Tell which of many keys are among few sorted ones."""
+    place = np.minimum(np.searchsorted(few, many), len(few) - 1)
+    return np.asarray(few[place] == many)
+
+
+def _among(many: U64, few: U64) -> U64:
+    """Return those of many keys that are among few."""
+    return many[_is_among(many, np.sort(few))] if len(few) else few
 
 
 def _copies(side: int, positions: Int64, used: Int64, base: int) -> Iterator[tuple[int, int, int]]:

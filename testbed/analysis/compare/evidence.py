@@ -20,6 +20,7 @@ _LEAST = 4  # bytes of payload that tell flows apart
 _MOST = 1 << 19  # tokens; of more, a sample is taken
 _ENOUGH = 3  # weight below which two flows are not taken for one
 _ISN, _PAYLOAD, _SEGMENT, _STAMPS, _ID = 6, 4, 3, 2, 1  # what it weighs that a packet of each flow shares it
+_NAME = 2  # what it weighs that both have the same addresses and ports
 
 
 @dataclass(slots=True)
@@ -27,13 +28,15 @@ class FlowPairs:
     """Flows found in both captures: ``a`` and ``b`` index the flows; ``flip`` is 1 where the sides are exchanged.
 
     ``shift`` is by how much the sequence numbers of side 0 and 1 (as in the first capture) are higher in the second,
-    modulo 2**32. ``how`` says what they were matched by. ``ambiguous`` lists flows that several others fit.
+    modulo 2**32. ``sides`` has a bit for each side (as in the first capture) that the pair is about: where the ends
+    of a flow were rewritten differently in its two directions, it is two in the other capture. ``how`` says what they were matched by. ``ambiguous`` lists flows that several others fit.
     """
 
     a: Int64
     b: Int64
     flip: Int64
     shift: Int64
+    sides: Int64
     how: list[str]
     ambiguous: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []))
 
@@ -63,6 +66,7 @@ def match_flows(one: Track, first: Flows, two: Track, second: Flows) -> FlowPair
         b[sure],
         np.zeros(int(sure.sum()), np.int64),
         np.zeros((int(sure.sum()), 2), np.int64),
+        np.full(int(sure.sum()), 3, np.int64),
         ["initial sequence numbers"] * int(sure.sum()),
     )
     left = np.ones(len(first), np.bool_), np.ones(len(second), np.bool_)
@@ -157,44 +161,72 @@ def _by_evidence(pairs: FlowPairs, ours: _Tokens, theirs: _Tokens, names: set[tu
     key = ours.flow[x] << 33 | theirs.flow[y] << 1 | flip
     unique, place = np.unique(key, return_inverse=True)
     score = np.bincount(place, weights=ours.weight[x]).astype(np.int64)
-    candidates = [
-        (int(points), number >> 33, number >> 1 & 0xFFFFFFFF, number & 1, k)
-        for k, (number, points) in enumerate(zip(unique.tolist(), score.tolist(), strict=True))
-        if points >= _ENOUGH
-    ]
-    # the same name counts a little, so that it decides between flows that share equally much
-    candidates = [(points * 2 + ((a, b) in names), a, b, turned, k) for points, a, b, turned, k in candidates]
-    candidates.sort(reverse=True)
-    best_a: dict[int, list[int]] = {}
-    best_b: dict[int, list[int]] = {}
-    for points, a, b, _, _ in candidates:
-        best_a.setdefault(a, []).append(points)
-        best_b.setdefault(b, []).append(points)
-    taken_a: set[int] = set()
-    taken_b: set[int] = set()
-    unclear: tuple[set[int], set[int]] = (set(), set())
-    made: list[tuple[int, int, int, int, str]] = []
-    for points, a, b, turned, k in candidates:
-        if a in taken_a or b in taken_b:
-            continue
-        tied = best_a[a].count(points) > 1 or best_b[b].count(points) > 1
-        if tied:
-            alike = [each for each in candidates if each[0] == points and (each[1] == a or each[2] == b)]
-            taken_a.update(each[1] for each in alike)
-            taken_b.update(each[2] for each in alike)
-            unclear[0].update(each[1] for each in alike)
-            unclear[1].update(each[2] for each in alike)
-        else:
-            made.append((a, b, turned, k, _how(ours.weight[x[place == k]])))
-            taken_a.add(a)
-            taken_b.add(b)
-    pairs.ambiguous = sorted(unclear[0]), sorted(unclear[1])
-    shifts = [_shift(ours, theirs, x[place == k], y[place == k]) for _, _, _, k, _ in made]
-    pairs.a = np.append(pairs.a, np.array([each[0] for each in made], np.int64))
-    pairs.b = np.append(pairs.b, np.array([each[1] for each in made], np.int64))
-    pairs.flip = np.append(pairs.flip, np.array([each[2] for each in made], np.int64))
+    used = np.zeros((len(unique), 2), np.bool_)
+    used[place, ours.side[x]] = True
+    candidates = []
+    for k, (number, points) in enumerate(zip(unique.tolist(), score.tolist(), strict=True)):
+        a, b = number >> 33, number >> 1 & 0xFFFFFFFF
+        # the same name counts a little, so that it decides between flows that share equally much
+        total = int(points) + _NAME * ((a, b) in names)
+        if total >= _ENOUGH:
+            candidates.append(_Candidate(total, a, b, number & 1, k, tuple(np.flatnonzero(used[k]).tolist())))
+    candidates.sort(key=lambda each: (-each.points, each.a, each.b))
+    made = _choose(candidates, pairs)
+    shifts = [_shift(ours, theirs, x[place == each.number], y[place == each.number]) for each in made]
+    pairs.a = np.append(pairs.a, np.array([each.a for each in made], np.int64))
+    pairs.b = np.append(pairs.b, np.array([each.b for each in made], np.int64))
+    pairs.flip = np.append(pairs.flip, np.array([each.flip for each in made], np.int64))
+    pairs.sides = np.append(pairs.sides, np.array([sum(1 << side for side in each.sides) for each in made], np.int64))
     pairs.shift = np.concatenate([pairs.shift, np.array(shifts, np.int64).reshape(-1, 2)])
-    pairs.how.extend(each[4] for each in made)
+    pairs.how.extend(_how(ours.weight[x[place == each.number]]) for each in made)
+
+
+@dataclass(slots=True)
+class _Candidate:
+    points: int
+    a: int
+    b: int
+    flip: int
+    number: int
+    sides: tuple[int, ...]  # of the first capture's flow, those that share something
+
+
+def _choose(candidates: list[_Candidate], pairs: FlowPairs) -> list[_Candidate]:
+    """Take the candidates with most points, each side of a flow once; note those between which nothing decides."""
+    taken: set[tuple[int, int, int]] = set()  # which capture, flow, side
+    unclear: tuple[set[int], set[int]] = (set(), set())
+    made: list[_Candidate] = []
+    by_flow: dict[tuple[int, int], list[_Candidate]] = {}
+    for each in candidates:
+        by_flow.setdefault((0, each.a), []).append(each)
+        by_flow.setdefault((1, each.b), []).append(each)
+
+    def claims(each: _Candidate, sides: tuple[int, ...]) -> set[tuple[int, int, int]]:
+        return {(0, each.a, side) for side in sides} | {(1, each.b, side ^ each.flip) for side in sides}
+
+    for each in candidates:
+        mine = claims(each, each.sides)
+        if taken & mine:
+            continue
+        rivals = [
+            other
+            for other in by_flow[0, each.a] + by_flow[1, each.b]
+            if other is not each and other.points == each.points and mine & claims(other, other.sides)
+        ]
+        if not rivals:
+            made.append(each)
+            taken |= mine
+            continue
+        for one in (each, *rivals):
+            taken |= claims(one, one.sides)
+            unclear[0].add(one.a)
+            unclear[1].add(one.b)
+    pairs.ambiguous = sorted(unclear[0]), sorted(unclear[1])
+    for each in made:  # a side that shares nothing goes with the other
+        if len(each.sides) == 1 and not taken & (other := claims(each, (1 - each.sides[0],))):
+            taken |= other
+            each.sides = (0, 1)
+    return made
 
 
 def _how(weights: Int64) -> str:

@@ -14,9 +14,11 @@ from testbed.analysis.compare.alike import Range, Usual, resolve
 from testbed.analysis.compare.evidence import FlowPairs
 from testbed.analysis.compare.flow_table import Flows
 from testbed.analysis.compare.mixing import mixed
+from testbed.analysis.compare.ranges import Piece, find_pieces, positions_of
 from testbed.analysis.compare.track import TCP, U64, Bool, Int64, Track
 
 _ACK = 0x10
+_SAMPLE = 20_000  # packets that show what delays are usual
 _SAME = 100  # ns; both captures may be of one place
 
 # what must be equal, beside flow and direction; "!x": and must not be 0; "1": only where there is no choice
@@ -28,6 +30,7 @@ _LEVELS: tuple[tuple[str, ...], ...] = (
     ("!id", "seq", "flags", "length", "word"),
     ("seq", "ack", "flags", "window", "length", "word", "content"),
     ("seq", "ack", "flags", "length", "word", "content"),
+    ("ranges",),  # segments of another size; below, packets may have changed theirs
     ("!id", "seq", "ack", "flags", "word"),
     ("!id", "ack", "flags", "length", "payload", "word"),
     ("!stamps", "seq", "flags", "length"),
@@ -37,6 +40,7 @@ _LEVELS: tuple[tuple[str, ...], ...] = (
     ("1", "seq", "length", "!payload", "word"),
     ("1", "ack", "flags", "length", "payload", "word"),
     ("1", "!id", "word"),
+    ("1", "!id", "length"),
 )
 _TCP_ONLY = {"seq", "ack", "flags", "stamps"}
 
@@ -57,6 +61,10 @@ class Side:
 
     def __len__(self) -> int:
         return len(self.item)
+
+    def parts(self) -> tuple[Track, Int64, Int64, Int64]:
+        """Return all of it, for those who must not know this class."""
+        return self.track, self.item, self.place, self.seq
 
     def column(self, name: str, items: Int64) -> np.typing.NDArray[np.generic]:
         """Return what a key is made from, for some of the packets."""
@@ -80,23 +88,28 @@ class Crossed:
 
     ``copies`` are positions of more copies of a packet than the other side has (which side, position, pair);
     ``unclear`` positions of identical packets of which some are missing, no one can tell which. ``from_one`` tells
-    for each place whether its packets are sent at the first capture's end.
+    for each place whether its packets are sent at the first capture's end; ``usual`` is the range of
+    differences in time for those and for the others. ``pieces`` are segments that were split or merged.
     """
 
     one: Int64
     two: Int64
     from_one: Bool
+    usual: Usual = (None, None)
+    pieces: list[Piece] = field(default_factory=list)
     copies: list[tuple[int, int, int]] = field(default_factory=list)
     unclear: tuple[Int64, Int64] = field(default_factory=lambda: (np.zeros(0, np.int64), np.zeros(0, np.int64)))
 
 
 def sides(one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs) -> tuple[Side, Side]:
     """Return the packets of the flows that are in both captures."""
-    pair_a = np.full(len(first), -1, np.int64)
-    pair_b = np.full(len(second), -1, np.int64)
-    pair_a[pairs.a] = np.arange(len(pairs))
-    pair_b[pairs.b] = np.arange(len(pairs))
-    of_a, of_b = pair_a[first.of], pair_b[second.of]
+    pair_a = np.full((len(first), 2), -1, np.int64)
+    pair_b = np.full((len(second), 2), -1, np.int64)
+    for side in (0, 1):
+        some = np.flatnonzero(pairs.sides >> side & 1)
+        pair_a[pairs.a[some], side] = some
+        pair_b[pairs.b[some], side ^ pairs.flip[some]] = some
+    of_a, of_b = pair_a[first.of, one.side], pair_b[second.of, two.side]
     items_a, items_b = np.flatnonzero(of_a >= 0), np.flatnonzero(of_b >= 0)
     of_a, of_b = of_a[items_a], of_b[items_b]
     opener = first.opener[pairs.a]
@@ -130,6 +143,11 @@ def cross(one: Side, two: Side) -> Crossed:
     for names in _LEVELS:
         if not len(left) or not len(right):
             break
+        if names == ("ranges",):
+            found.pieces = find_pieces(one.parts(), two.parts(), left, right, found.from_one, usual)
+            left = _without(left, len(one), positions_of(found.pieces, at_one=True))
+            right = _without(right, len(two), positions_of(found.pieces, at_one=False))
+            continue
         ours, theirs = _given(one, left, names), _given(two, right, names)
         a, b = _keys(one, ours, names), _keys(two, theirs, names)
         if "1" in names:
@@ -153,6 +171,7 @@ def cross(one: Side, two: Side) -> Crossed:
     found.one, found.two = (np.concatenate([*each, np.zeros(0, np.int64)]) for each in parts)
     ones, twos = (np.concatenate([*each, np.zeros(0, np.int64)]) for each in unclear)
     found.unclear = ones, twos
+    found.usual = usual
     return found
 
 
@@ -165,7 +184,7 @@ def senders(one: Side, x: Int64, two: Side, y: Int64, usual: Bool) -> Bool:
     """
     place = one.place[x]
     apart = two.track.time[two.item[y]] - one.track.time[one.item[x]]
-    apart -= int(np.median(apart))
+    apart -= int(np.median(apart[:: len(apart) // _SAMPLE + 1]))
     count = np.bincount(place, minlength=len(usual))
     total = np.bincount(place, weights=apart, minlength=len(usual))
     ttl = one.track.ttl[one.item[x]].astype(np.int64) - two.track.ttl[two.item[y]]
@@ -240,6 +259,7 @@ def _usual(one: Side, x: Int64, two: Side, y: Int64, from_one: Bool) -> Usual:
     sent = from_one[one.place[x]]
     result: list[Range | None] = []
     for which in (True, False):
-        mine = np.sort(apart[sent == which])
+        mine = apart[sent == which]
+        mine = np.sort(mine[:: len(mine) // _SAMPLE + 1])
         result.append((int(mine[len(mine) // 100]), int(mine[-1 - len(mine) // 100])) if len(mine) else None)
     return result[0], result[1]

@@ -44,9 +44,10 @@ class Track:
     ``frame`` counts from 0. ``conversation`` indexes ``ends``; ``side`` is 0 for packets from the first of its two
     ends, 1 for the others. ``protocol`` is that of IP, ``decoded`` whether its header (TCP, UDP, ICMP) was read.
     ``length`` is the payload's on the wire by the IP header, ``framed`` what of it the frame had room for,
-    ``captured`` what of it is in the file. ``payload`` and ``options`` are digests, 0 without any. ``word`` is the
+    ``captured`` what of it is in the file, ``header`` the length of the transport header before it. ``payload`` and ``options`` are digests, 0 without any. ``word`` is the
     first 8 bytes of an ICMP header, 0 for other packets. What a packet does not have is 0, ``wscale`` -1.
-    ``other`` counts the frames that are not here by name.
+    ``other`` counts by name what is not decoded TCP, UDP or ICMP; part of it may be here as IP packets. ``data`` is
+    the file (mapped), ``joined`` what was put together from fragments.
     """
 
     frame: I32 = _column(np.int32)
@@ -69,6 +70,7 @@ class Track:
     framed: I32 = _column(np.int32)
     captured: I32 = _column(np.int32)
     payload_at: Int64 = _column(np.int64)
+    header: U8 = _column(np.uint8)
     payload: U64 = _column(np.uint64)
     options: U32 = _column(np.uint32)
     word: U64 = _column(np.uint64)
@@ -76,6 +78,8 @@ class Track:
     tsecr: U32 = _column(np.uint32)
     wscale: I16 = _column(np.int16)
     vlan: I16 = _column(np.int16)
+    data: U8
+    joined: U8
     ends: list[Ends]
     sack_at: Int64
     sack_count: U8
@@ -92,6 +96,18 @@ class Track:
     def span(self) -> tuple[int, int]:
         """The earliest and the latest time of a packet (0, 0 without any)."""
         return (int(self.time.min()), int(self.time.max())) if len(self) else (0, 0)
+
+    def bytes_at(self, item: int, skip: int = 0, length: int | None = None) -> bytes:
+        """Return captured bytes of a packet's payload; a negative ``skip`` begins in the header before it."""
+        most = int(self.captured[item]) - skip
+        length = most if length is None else min(length, most)
+        start = int(self.payload_at[item]) + skip
+        if length <= 0:
+            return b""
+        if start >= len(self.data):
+            start -= len(self.data)
+            return self.joined[start : start + length].tobytes()
+        return self.data[start : start + length].tobytes()
 
     def segments(self) -> tuple[Int64, Segments]:
         """Return the items that are TCP segments, and those as labels are made from."""
@@ -148,11 +164,13 @@ class Builder:
         self._other: Counter[str] = Counter()
         self._frames = 0
         self._again = False
+        self._data = self._joined = np.zeros(0, np.uint8)
 
     def add(self, rows: Int64, capture: Capture) -> None:
         """Add packets; ``rows`` are their places in the file. Those seen as fragments before count once."""
         again = bool(len(rows)) and int(rows[0]) < self._frames
         self._again |= again
+        self._data, self._joined = capture.data, capture.joined
         whole = ~capture.fragment | (capture.reassembled_in == np.arange(len(capture)))
         chosen = np.flatnonzero((capture.version > 0) & whole)
         if not again:
@@ -161,8 +179,6 @@ class Builder:
             # a fragment that comes again is counted then, if it is not part of a whole packet
             if again or "fragment" not in name:
                 self._other[name] += count
-        for name in [kind for kind in self._other if kind in _IP_NAMES]:
-            del self._other[name]
         self._keys.append(self._conversations(capture, chosen))
         for name, values in _columns(capture, chosen, rows).items():
             self._parts[name].append(values)
@@ -189,6 +205,8 @@ class Builder:
         empty = np.zeros((0, 4, 2), np.uint32)
         return Track(
             **columns,
+            data=self._data,
+            joined=self._joined,
             ends=[self._ends[key] for key in known.tolist()],
             sack_at=np.searchsorted(columns["frame"], frames[order]),
             sack_count=np.concatenate([*(count for _, count, _ in self._sacks), np.zeros(0, np.uint8)])[order],
@@ -209,9 +227,6 @@ class Builder:
             if key not in self._ends:
                 self._ends[key] = _ends(capture, int(chosen[k]), reverse=bool(one[k] > two[k]))
         return keys
-
-
-_IP_NAMES: frozenset[str] = frozenset()
 
 
 def _sides(capture: Capture, chosen: Int64) -> tuple[U64, U64]:
@@ -255,6 +270,7 @@ def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[
         "framed": np.minimum(length, np.maximum(room, 0)),
         "captured": capture.payload_captured[chosen],
         "payload_at": capture.payload_offset[chosen],
+        "header": capture.payload_offset[chosen] - capture.transport_offset[chosen],
         "payload": digests(capture, capture.payload_offset[chosen], capture.payload_captured[chosen]),
         "options": _option_digests(capture, chosen),
         "word": rest,
