@@ -43,6 +43,12 @@ class FlowPairs:
     def __len__(self) -> int:
         return len(self.a)
 
+    def keep(self, wanted: Bool) -> None:
+        """Keep some of the pairs."""
+        self.a, self.b, self.flip, self.shift = self.a[wanted], self.b[wanted], self.flip[wanted], self.shift[wanted]
+        self.sides = self.sides[wanted]
+        self.how = [how for how, one in zip(self.how, wanted.tolist(), strict=True) if one]
+
 
 @dataclass(slots=True)
 class _Tokens:

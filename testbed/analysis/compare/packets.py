@@ -88,13 +88,15 @@ class Crossed:
 
     ``copies`` are positions of more copies of a packet than the other side has (which side, position, pair);
     ``unclear`` positions of identical packets of which some are missing, no one can tell which. ``from_one`` tells
-    for each place whether its packets are sent at the first capture's end; ``usual`` is the range of
+    for each place whether its packets are sent at the first capture's end; ``two_way`` where that is sure, as
+    packets of both directions crossed. ``usual`` is the range of
     differences in time for those and for the others. ``pieces`` are segments that were split or merged.
     """
 
     one: Int64
     two: Int64
     from_one: Bool
+    two_way: Bool
     usual: Usual = (None, None)
     pieces: list[Piece] = field(default_factory=list)
     copies: list[tuple[int, int, int]] = field(default_factory=list)
@@ -136,7 +138,8 @@ def cross(one: Side, two: Side) -> Crossed:
     """Pair the packets of two captures."""
     left, right = np.arange(len(one)), np.arange(len(two))
     places = 1 + int(max(one.place.max(initial=-1), two.place.max(initial=-1))) | 1
-    found = Crossed(np.zeros(0, np.int64), np.zeros(0, np.int64), np.arange(places + 1) & 1 == 0)
+    none = np.zeros(0, np.int64)
+    found = Crossed(none, none, np.arange(places + 1) & 1 == 0, np.zeros(places + 1, np.bool_))
     parts: tuple[list[Int64], list[Int64]] = ([], [])
     unclear: tuple[list[Int64], list[Int64]] = ([], [])
     usual: Usual = (None, None)
@@ -155,7 +158,7 @@ def cross(one: Side, two: Side) -> Crossed:
             ours, theirs, a, b = ours[single_a], theirs[single_b], a[single_a], b[single_b]
         x, y = in_order(a, b)
         if usual == (None, None) and len(x):
-            found.from_one = senders(one, ours[x], two, theirs[y], found.from_one)
+            found.from_one, found.two_way = senders(one, ours[x], two, theirs[y], places + 1)
             usual = _usual(one, ours[x], two, theirs[y], found.from_one)
         times = one.track.time[one.item[ours]], two.track.time[two.item[theirs]]
         pairs, extra, doubtful = resolve(a, b, x, y, *times, found.from_one[one.place[ours]], usual)
@@ -175,8 +178,8 @@ def cross(one: Side, two: Side) -> Crossed:
     return found
 
 
-def senders(one: Side, x: Int64, two: Side, y: Int64, usual: Bool) -> Bool:
-    """Tell for each place whether its packets are sent at the first capture's end.
+def senders(one: Side, x: Int64, two: Side, y: Int64, places: int) -> tuple[Bool, Bool]:
+    """Tell for each place whether its packets are sent at the first capture's end, and whether that is sure.
 
     Whatever the clocks are set to, a packet is later at the end that it goes to: so the difference of the two
     captures' times is greater for packets from the first end than for those to it. Where only one direction is seen,
@@ -185,20 +188,21 @@ def senders(one: Side, x: Int64, two: Side, y: Int64, usual: Bool) -> Bool:
     place = one.place[x]
     apart = two.track.time[two.item[y]] - one.track.time[one.item[x]]
     apart -= int(np.median(apart[:: len(apart) // _SAMPLE + 1]))
-    count = np.bincount(place, minlength=len(usual))
-    total = np.bincount(place, weights=apart, minlength=len(usual))
+    count = np.bincount(place, minlength=places)
+    total = np.bincount(place, weights=apart, minlength=places)
     ttl = one.track.ttl[one.item[x]].astype(np.int64) - two.track.ttl[two.item[y]]
-    fallen = np.bincount(place, weights=ttl, minlength=len(usual))
+    fallen = np.bincount(place, weights=ttl, minlength=places)
     with np.errstate(invalid="ignore"):
         mean = total / count
     # of the direction from the opener, less that of the other: positive where the opener is at the first end
-    told = np.where((count[::2] > 0) & (count[1::2] > 0), mean[::2] - mean[1::2], 0.0)
+    both = (count[::2] > 0) & (count[1::2] > 0)
+    told = np.where(both, mean[::2] - mean[1::2], 0.0)
     vote = np.where(np.abs(told) > _SAME, np.sign(told), np.sign(fallen[::2] - fallen[1::2]))
     most = 1.0 if vote.sum() >= 0 else -1.0
     at_one = np.where(vote == 0, most, vote) > 0
-    result = np.empty(len(usual), np.bool_)
+    result = np.empty(places, np.bool_)
     result[::2], result[1::2] = at_one, ~at_one
-    return result
+    return result, np.repeat(both, 2)
 
 
 def _of(copies: list[tuple[int, int, int]], side: int) -> Int64:
