@@ -6,7 +6,8 @@ import mmap
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,30 +35,52 @@ def read(source: Source) -> Capture:
 
 def read_records(source: Source) -> Records:
     """Read what the container of :func:`read` holds, its packets not yet decoded. Raises as it does."""
-    parts = list(pieces(source))
+    parts = list(pieces(load(source)))
     return joined(parts, parts[-1])
 
 
-def pieces(source: Source) -> Iterator[Records]:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A file at hand, unpacked: its name, its bytes (mapped where they can be), why unpacking ended early."""
+
+    name: str
+    data: Bytes
+    broken: str | None
+
+
+def load(source: Source) -> Loaded:
+    """Make a file's bytes available. Raises CaptureError as :func:`read` does."""
+    name = str(source) if isinstance(source, str | Path) else "capture"
+    with _named(name):
+        data, broken = unpack(_raw(source))
+    return Loaded(name, data, broken)
+
+
+def pieces(file: Loaded) -> Iterator[Records]:
     """Yield what a file holds part by part; the last part's interfaces, comments and ``partial`` are the file's.
 
     Raises CaptureError as :func:`read` does, before the first part.
     """
-    name = str(source) if isinstance(source, str | Path) else "capture"
-    try:
-        data, broken = unpack(_raw(source))
-        parts = _pieces(data)
+    with _named(file.name):
+        parts = _pieces(file.data)
         part = next(parts, None)
+    while part is not None:
+        following = next(parts, None)
+        if following is None and file.broken:
+            part = replace(part, partial=f"{file.broken}; {part.partial}" if part.partial else file.broken)
+        yield part
+        part = following
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Name the file in errors; those of the OS become ours."""
+    try:
+        yield
     except OSError as problem:
         raise CaptureError(f"{name}: {problem.strerror or problem}") from problem
     except CaptureError as problem:
         raise CaptureError(f"{name}: {problem.what}", hint=problem.hint) from None
-    while part is not None:
-        following = next(parts, None)
-        if following is None and broken:
-            part = replace(part, partial=f"{broken}; {part.partial}" if part.partial else broken)
-        yield part
-        part = following
 
 
 def _raw(source: Source) -> Bytes:

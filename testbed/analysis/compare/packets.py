@@ -201,8 +201,10 @@ def senders(one: Side, x: Int64, two: Side, y: Int64, places: int) -> tuple[Bool
     most = 1.0 if vote.sum() >= 0 else -1.0
     at_one = np.where(vote == 0, most, vote) > 0
     result = np.empty(places, np.bool_)
-    result[::2], result[1::2] = at_one, ~at_one
-    return result, np.repeat(both, 2)
+    # no time between them: both captures are of one place, the first as sent, the second as it became
+    here = both & (np.abs(told) <= _SAME)
+    result[::2], result[1::2] = at_one | here, ~at_one | here
+    return result, np.repeat(both & ~here, 2)
 
 
 def _of(copies: list[tuple[int, int, int]], side: int) -> Int64:

@@ -87,7 +87,6 @@ class Track:
     other: dict[str, int]
     frames: int
     partial: str | None
-    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -186,8 +185,8 @@ class Builder:
             count = capture.sack_count[capture.sack_rows]
             self._sacks.append((rows[capture.sack_rows], count, capture.sack_edges))
 
-    def finish(self, partial: str | None = None, notes: tuple[str, ...] = ()) -> Track:
-        """Return the track."""
+    def finish(self, data: U8 | None = None, partial: str | None = None) -> Track:
+        """Return the track; ``data`` is the file, where no packet was added."""
         columns = {
             name: np.concatenate([*self._parts[name], np.zeros(0, dtype)])
             for name, dtype in COLUMNS
@@ -205,7 +204,7 @@ class Builder:
         empty = np.zeros((0, 4, 2), np.uint32)
         return Track(
             **columns,
-            data=self._data,
+            data=self._data if data is None else data,
             joined=self._joined,
             ends=[self._ends[key] for key in known.tolist()],
             sack_at=np.searchsorted(columns["frame"], frames[order]),
@@ -214,7 +213,6 @@ class Builder:
             other={name: count for name, count in self._other.items() if count},
             frames=self._frames,
             partial=partial,
-            notes=notes,
         )
 
     def _conversations(self, capture: Capture, chosen: Int64) -> U64:
