@@ -67,6 +67,6 @@ def compare(
         table=table,
         clock=clock,
         usual=usual,
-        statistics=measure(one, first, two, second, pairs, table),
+        statistics=measure(one, first, two, second, pairs, table, crossed.from_one),
         reasons=() if len(pairs) else why_nothing(one, first, two, second, pairs),
     )

@@ -28,7 +28,7 @@ class Statistics:
     delays (ns). ``packets`` are those of each capture. ``syn`` is the time of the first SYN (of the direction, at
     its sender's end), ``fin`` and ``rst`` those of the first of either kind. ``handshake`` is, for each pair, the time
     from SYN to SYN+ACK at the opener's end. ``repeats`` counts retransmissions by :class:`Needed`.
-    ``differ`` are rows whose labels differ at both ends; ``labels`` are each row's at the first and the second end.
+    ``sent_at_one`` tells where packets of the place are sent at the first end. ``differ`` are rows whose labels differ at both ends; ``labels`` are each row's at the first and the second end.
     """
 
     fates: Int64
@@ -46,6 +46,7 @@ class Statistics:
     repeated: tuple[Int64, NDArray[np.uint8]]
     labels: tuple[NDArray[np.uint16], NDArray[np.uint16]]
     differ: Int64
+    sent_at_one: Bool
 
     def label_differences(self) -> dict[str, tuple[int, int]]:
         """Return for each label how often only the first, and only the second, end has it."""
@@ -58,7 +59,9 @@ class Statistics:
         return result
 
 
-def measure(one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs, table: Table) -> Statistics:
+def measure(
+    one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs, table: Table, from_one: Bool
+) -> Statistics:
     """Count and measure."""
     places = 2 * len(pairs)
     place = table.place
@@ -90,6 +93,7 @@ def measure(one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPair
         repeated=(rows, verdicts),
         labels=labels,
         differ=np.flatnonzero(both & (labels[0] != labels[1])),
+        sent_at_one=from_one[:places],
     )
 
 
