@@ -201,6 +201,45 @@ def open_(_: Context, run: str, runs: str = ".", serve: bool = False, port: int 
     return commands_report.open_page(run, runs=Path(runs), serve=serve, port=port)
 
 
+@task(
+    help={
+        "client": "the capture made at the client's end (pcap or pcapng, also gz or zstd; `-`: standard input)",
+        "server": "the capture made at the server's end",
+        "json": "print JSON instead of the summary",
+        "csv": "write every packet's crossing to this file",
+        "merged": "write both captures to this pcapng file, interfaces `client` and `server`, on one clock",
+        "fail-on": "what makes the exit code 1: lost,appeared,altered,... (default: all that is no offload or tap)",
+        "filter": "only flows like `host 10.0.0.5 and port 80`",
+        "one-clock": "both captures were made with one clock: delays are exact",
+    }
+)
+@_told
+def compare(
+    _: Context,
+    client: str,
+    server: str,
+    json: bool = False,
+    csv: str = "",
+    merged: str = "",
+    fail_on: str = "",
+    filter: str = "",  # noqa: A002 - the option's name
+    one_clock: bool = False,
+) -> int:
+    """Compare two captures of the same traffic: lost, altered, reordered, delays, clocks. 0 same, 1 differs, 2 error."""
+    from testbed.compare_command import compare
+
+    return compare(
+        client,
+        server,
+        as_json=json,
+        csv=csv,
+        merged=merged,
+        fail_on=fail_on,
+        choose=filter,
+        one_clock=one_clock,
+    )
+
+
 @task(help={"json": "print JSON"})
 @_told
 def doctor(_: Context, json: bool = False) -> int:

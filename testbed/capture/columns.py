@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -55,6 +56,23 @@ class Records:
     interfaces: tuple[Interface, ...]
     comments: tuple[tuple[int, str], ...] = ()
     partial: str | None = None
+
+    def only(self, rows: Int64 | Bool | slice) -> Records:
+        """Return some of the records."""
+        return replace(
+            self,
+            offset=self.offset[rows],
+            captured=self.captured[rows],
+            wire=self.wire[rows],
+            time_ns=self.time_ns[rows],
+            interface=self.interface[rows],
+        )
+
+
+def joined(parts: Sequence[Records], last: Records) -> Records:
+    """Return records of several parts of a file as one; ``last`` says what the file says of itself."""
+    columns = ("offset", "captured", "wire", "time_ns", "interface")
+    return replace(last, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in columns})
 
 
 def _column(dtype: type[np.generic], absent: int = 0) -> Any:  # noqa: ANN401 - as dataclasses.field

@@ -17,8 +17,8 @@ from testbed.capture.transport import decode_transport
 _CHUNK = 1 << 17
 
 
-def decode(records: Records) -> Capture:
-    """Decode every packet of a container."""
+def decode(records: Records, *, together: bool = True) -> Capture:
+    """Decode every packet of a container; fragments are put together unless ``together`` is false."""
     count = len(records.offset)
     capture = Capture.empty(
         count,
@@ -39,7 +39,7 @@ def decode(records: Records) -> Capture:
         capture.what[rows] = kinds.LINK_TYPE + of_rows
         for link_type in np.intersect1d(of_rows, LINK_TYPES):
             fragments.extend(_decode_rows(capture, rows[of_rows == link_type], int(link_type)))
-    if fragments:
+    if fragments and together:
         reassemble(capture, _in_file_order(fragments))
     order = np.argsort(capture.sack_rows, kind="stable")
     capture.sack_rows, capture.sack_edges = capture.sack_rows[order], capture.sack_edges[order]

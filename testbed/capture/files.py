@@ -5,40 +5,84 @@ from __future__ import annotations
 import mmap
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from testbed.capture import pcap, pcapng
-from testbed.capture.columns import Capture, Records
+from testbed.capture.columns import Capture, Records, joined
 from testbed.capture.decode import decode
 from testbed.capture.gather import Bytes
 from testbed.capture.unpack import unpack
 from testbed.errors import CaptureError
 
+Source = str | Path | bytes | BinaryIO
 
-def read(source: str | Path | bytes | BinaryIO) -> Capture:
+
+def read(source: Source) -> Capture:
     """Read a pcap or pcapng file, plain, gzip or zstd, from a path, bytes or an open binary stream.
 
     A file that breaks off gives what it holds, with ``partial`` saying where. Raises CaptureError (one line with
     the byte offset) for what cannot be read at all. The file must not be made shorter while the capture is in use.
     """
+    return decode(read_records(source))
+
+
+def read_records(source: Source) -> Records:
+    """Read what the container of :func:`read` holds, its packets not yet decoded. Raises as it does."""
+    parts = list(pieces(load(source)))
+    return joined(parts, parts[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A file at hand, unpacked: its name, its bytes (mapped where they can be), why unpacking ended early."""
+
+    name: str
+    data: Bytes
+    broken: str | None
+
+
+def load(source: Source) -> Loaded:
+    """Make a file's bytes available. Raises CaptureError as :func:`read` does."""
     name = str(source) if isinstance(source, str | Path) else "capture"
-    try:
+    with _named(name):
         data, broken = unpack(_raw(source))
-        records = _records(data)
+    return Loaded(name, data, broken)
+
+
+def pieces(file: Loaded) -> Iterator[Records]:
+    """Yield what a file holds part by part; the last part's interfaces, comments and ``partial`` are the file's.
+
+    Raises CaptureError as :func:`read` does, before the first part.
+    """
+    with _named(file.name):
+        parts = _pieces(file.data)
+        part = next(parts, None)
+    while part is not None:
+        following = next(parts, None)
+        if following is None and file.broken:
+            part = replace(part, partial=f"{file.broken}; {part.partial}" if part.partial else file.broken)
+        yield part
+        part = following
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Name the file in errors; those of the OS become ours."""
+    try:
+        yield
     except OSError as problem:
         raise CaptureError(f"{name}: {problem.strerror or problem}") from problem
     except CaptureError as problem:
         raise CaptureError(f"{name}: {problem.what}", hint=problem.hint) from None
-    capture = decode(records)
-    if broken:
-        capture.partial = f"{broken}; {capture.partial}" if capture.partial else broken
-    return capture
 
 
-def _raw(source: str | Path | bytes | BinaryIO) -> Bytes:
+def _raw(source: Source) -> Bytes:
     if isinstance(source, bytes):
         return np.frombuffer(source, np.uint8)
     if not isinstance(source, str | Path):
@@ -50,12 +94,12 @@ def _raw(source: str | Path | bytes | BinaryIO) -> Bytes:
         return np.frombuffer(stream.read(), np.uint8)
 
 
-def _records(data: Bytes) -> Records:
+def _pieces(data: Bytes) -> Iterator[Records]:
     if not len(data):
         raise CaptureError("the file is empty: no header at byte 0")
     magic = data[:4].tobytes()
     if pcapng.is_pcapng(magic):
-        return pcapng.records(data)
+        return pcapng.pieces(data)
     if pcap.is_pcap(magic):
-        return pcap.records(data)
+        return pcap.pieces(data)
     raise CaptureError(f"not a capture file: byte 0 holds {magic.hex(' ')}, neither pcap nor pcapng")

@@ -6,6 +6,7 @@ indexing copies the header of every packet in one pass, whatever its alignment.
 
 from __future__ import annotations
 
+import mmap
 from typing import Any
 
 import numpy as np
@@ -42,5 +43,31 @@ def gather_bytes(buffer: Bytes, offsets: Int64, width: int) -> NDArray[np.uint8]
     return gather(buffer, offsets, f"V{width}").view(np.uint8).reshape(-1, width)
 
 
+def spread(buffer: Bytes, starts: Int64, width: int, layout: str, step: int = 1) -> NDArray[Any]:
+    """Return a number at every ``step`` bytes from each of evenly spaced ``starts`` on, shape (len(starts), width).
+
+    Nothing is copied; all that is asked for must lie in the buffer.
+    """
+    apart = int(starts[1] - starts[0]) if len(starts) > 1 else 0
+    return np.ndarray((len(starts), width), layout, buffer=buffer, offset=int(starts[0]), strides=(apart, step))
+
+
 def _items(buffer: Bytes, width: int) -> NDArray[np.void]:
     return np.ndarray((len(buffer) - width + 1,), f"V{width}", buffer=buffer, strides=(1,))
+
+
+def release(buffer: Bytes, start: int = 0, end: int | None = None) -> None:
+    """Let go of the memory behind a range of a memory-mapped file; it is read again when it is needed.
+
+    Nothing happens for bytes that are not mapped.
+    """
+    owner = buffer.base
+    while isinstance(owner, np.ndarray | memoryview):
+        owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
+    if not isinstance(owner, mmap.mmap):
+        return
+    page = mmap.PAGESIZE
+    start -= start % page
+    length = (len(buffer) if end is None else end) - start
+    if length > 0:
+        owner.madvise(mmap.MADV_DONTNEED, start, length)

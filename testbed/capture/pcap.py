@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 import numpy as np
 
 from testbed.capture.columns import Interface, Records
-from testbed.capture.gather import Bytes, Int64, gather
+from testbed.capture.gather import Bytes, Int64, gather, spread
+from testbed.capture.runs import WINDOW, Next, Plausible, find_runs
 from testbed.errors import CaptureError
 
 # magic as bytes in the file -> byte order, ticks per second
@@ -20,7 +22,8 @@ _MAGIC = {
 _MODIFIED = (b"\x34\xcd\xb2\xa1", b"\xa1\xb2\xcd\x34")  # Kuznetzov's, with longer record headers
 _HEADER = 24
 _RECORD = 16
-_BATCH = 1 << 18
+_LOOK = 64  # records walked one by one before looking whether a run goes on from there
+_SPAN = 30 * 86400  # seconds around the first packet in which others are expected
 _LONGEST = 262144  # libpcap's MAXIMUM_SNAPLEN: a longer record in a file with a smaller snap length is damage
 
 
@@ -29,8 +32,8 @@ def is_pcap(magic: bytes) -> bool:
     return magic in _MAGIC or magic in _MODIFIED
 
 
-def records(data: Bytes) -> Records:
-    """Return the records of a pcap file; raises CaptureError when its header cannot be used."""
+def pieces(data: Bytes) -> Iterator[Records]:
+    """Yield the records of a pcap file window by window; raises CaptureError when its header cannot be used."""
     magic = data[:4].tobytes()
     if magic in _MODIFIED:
         raise CaptureError("byte 0: the 'modified' pcap format (magic a1b2cd34) is not supported")
@@ -42,46 +45,81 @@ def records(data: Bytes) -> Records:
         raise CaptureError(f"byte 4: pcap version {major}.{minor} is unknown")
     if link & 0x03FF0000:  # above them stand the length of the Ethernet FCS and whether it is there
         raise CaptureError(f"byte 20: reserved bits of the link type are set (0x{link:08x})")
-    offsets, partial = _walk(data, order, max(snap, _LONGEST))
     header = np.dtype([(name, order + "u4") for name in ("seconds", "ticks", "captured", "wire")])
-    fields = gather(data, offsets, header)
-    return Records(
-        data=data,
-        offset=offsets + _RECORD,
-        captured=fields["captured"].astype(np.int64),
-        wire=fields["wire"].astype(np.int64),
-        time_ns=fields["seconds"].astype(np.int64) * 10**9 + fields["ticks"].astype(np.int64) * (10**9 // resolution),
-        interface=np.zeros(len(offsets), np.int32),
-        interfaces=(Interface(link & 0xFFFF, snap, resolution),),
-        partial=partial,
-    )
+    for offsets, partial in _walk(data, order, resolution, max(snap, _LONGEST)):
+        fields = gather(data, offsets, header)
+        seconds, ticks = fields["seconds"].astype(np.int64), fields["ticks"].astype(np.int64)
+        yield Records(
+            data=data,
+            offset=offsets + _RECORD,
+            captured=fields["captured"].astype(np.int64),
+            wire=fields["wire"].astype(np.int64),
+            time_ns=seconds * 10**9 + ticks * (10**9 // resolution),
+            interface=np.zeros(len(offsets), np.int32),
+            interfaces=(Interface(link & 0xFFFF, snap, resolution),),
+            partial=partial,
+        )
 
 
-def _walk(data: Bytes, order: str, longest: int) -> tuple[Int64, str | None]:
-    """Return the offset of each whole record, and what is wrong with the first that is not whole."""
+def _walk(data: Bytes, order: str, resolution: int, longest: int) -> Iterator[tuple[Int64, str | None]]:
+    """Yield the offsets of each window's whole records, and what is wrong with the first that is not whole."""
     size = len(data)
-    if size == _HEADER:
-        return np.zeros(0, np.int64), None
     length_at = struct.Struct(order + "I").unpack_from
     view = data.data
-    batches: list[Int64] = []
+    many = _many(data, order, resolution, longest)
     position = _HEADER
     last = size - _RECORD
-    partial = None
-    while position < size and partial is None:
-        found: list[int] = []
-        add = found.append
-        while position <= last and len(found) < _BATCH:
-            (captured,) = length_at(view, position + 8)
-            if captured > longest or captured > last - position:
-                break
-            add(position)
-            position += _RECORD + captured
-        batches.append(np.array(found, np.int64))
-        if len(found) < _BATCH and position < size:
-            number = sum(map(len, batches)) + 1
-            partial = _complaint(view, position, number, length_at, longest)
-    return np.concatenate(batches), partial
+    number = 1
+    whole = True
+    while whole:
+        runs = find_runs(data, position, *many)
+        limit = min(position + WINDOW, size)
+        batches: list[Int64] = [np.zeros(0, np.int64)]
+        while whole and position < limit:
+            while (run := runs.at(position)) is not None:
+                batches.append(run[0])
+                position = run[1]
+            found: list[int] = []
+            while position < limit and len(found) < _LOOK:
+                captured = length_at(view, position + 8)[0] if position <= last else longest + 1
+                whole = captured <= longest and captured <= last - position
+                if not whole:
+                    break
+                found.append(position)
+                position += _RECORD + captured
+            batches.append(np.array(found, np.int64))
+        offsets = np.concatenate(batches)
+        number += len(offsets)
+        yield offsets, None if whole else _complaint(view, position, number, length_at, longest)
+        if position >= size:
+            return
+
+
+def _many(data: Bytes, order: str, resolution: int, longest: int) -> tuple[Next, Plausible]:
+    """Return how to step from many records to the next ones, and how to tell where one may start."""
+    last = len(data) - _RECORD
+    word = np.dtype(order + "u4")
+    began = int(gather(data, np.array([_HEADER]), word)[0])
+    earliest = max(began - _SPAN, 0)
+    fields = np.dtype([(name, word) for name in ("seconds", "ticks", "captured", "wire")])
+
+    def following(positions: Int64) -> Int64:
+        inside = positions <= last
+        captured = np.zeros(len(positions), np.int64)
+        captured[inside] = gather(data, positions[inside] + 8, word)
+        good = inside & (captured <= longest) & (captured <= last - positions)
+        return np.where(good, positions + _RECORD + captured, -1)
+
+    def plausible(starts: Int64, far: int) -> tuple[Int64, Int64]:
+        seconds = spread(data, starts, far, order + "u4")
+        lanes, at = np.nonzero(seconds - np.uint32(earliest) <= np.uint32(2 * _SPAN))
+        positions = starts[lanes] + at
+        head = gather(data, positions, fields)
+        good = (head["ticks"] < resolution) & (head["captured"] <= head["wire"]) & (head["captured"] <= longest)
+        good &= head["captured"] > 0
+        return lanes[good], positions[good]
+
+    return following, plausible
 
 
 def _complaint(view: memoryview, position: int, number: int, length_at: object, longest: int) -> str:

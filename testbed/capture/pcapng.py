@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from testbed.capture.columns import Interface, Records
-from testbed.capture.gather import Bool, Bytes, Int64, gather
+from testbed.capture.gather import Bool, Bytes, Int64, gather, spread
+from testbed.capture.runs import WINDOW, Next, Plausible, Runs, find_runs
 from testbed.errors import CaptureError
 
 _SECTION = 0x0A0D0D0A  # reads the same in both byte orders
@@ -32,12 +33,11 @@ class _Damage(Exception):  # noqa: N818 - it ends the walk, what was read before
 
 @dataclass(slots=True)
 class _Section:
-    """One section: its byte order, its interfaces and the offsets of its packet blocks."""
+    """One section: its byte order and its interfaces."""
 
     order: str
     first_interface: int
     interfaces: int = 0
-    blocks: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -47,6 +47,15 @@ class _File:
     sections: list[_Section] = field(default_factory=list)
     interfaces: list[Interface] = field(default_factory=list)
     comments: list[tuple[int, str]] = field(default_factory=list)
+    runs: list[Int64] = field(default_factory=list)  # packet blocks not yet handed on
+    packets: int = 0  # that were handed on
+
+    def rest(self) -> Int64:
+        """Hand on the offsets of the packet blocks found since the last time."""
+        blocks = np.concatenate([*self.runs, np.zeros(0, np.int64)])
+        self.runs.clear()
+        self.packets += len(blocks)
+        return blocks
 
 
 def is_pcapng(magic: bytes) -> bool:
@@ -54,53 +63,67 @@ def is_pcapng(magic: bytes) -> bool:
     return magic == b"\x0a\x0d\x0d\x0a"
 
 
-def records(data: Bytes) -> Records:
-    """Return the packets of a pcapng file; raises CaptureError when its first section header cannot be used."""
+def pieces(data: Bytes) -> Iterator[Records]:
+    """Yield the packets of a pcapng file; raises CaptureError when its first section header cannot be used."""
     file = _File(data, data.data)
-    partial = None
-    try:
-        _walk(file)
-    except _Damage as damage:
-        if not file.sections:
-            raise CaptureError(str(damage)) from None
-        partial = str(damage)
-    parts = []
     frames = 0
-    for section in file.sections:
-        columns, complaint = _packets(file, section, frames)
-        parts.append(columns)
-        frames += len(columns[0])
-        if complaint:
-            partial = complaint
-            break
-    offset, captured, wire, time_ns, interface = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Records(
-        data=data,
-        offset=offset,
-        captured=captured,
-        wire=wire,
-        time_ns=time_ns,
-        interface=interface.astype(np.int32),
-        interfaces=tuple(file.interfaces),
-        comments=tuple(file.comments),
-        partial=partial,
-    )
+    walk = _walk(file)
+    partial = None
+    while partial is None:
+        try:
+            section, blocks = next(walk)
+        except StopIteration:
+            return
+        except _Damage as damage:
+            if not file.sections:
+                raise CaptureError(str(damage)) from None
+            partial = str(damage)
+            section, blocks = file.sections[-1], file.rest()
+        columns, complaint = _packets(file, section, frames, blocks)
+        offset, captured, wire, time_ns, interface = columns
+        frames += len(offset)
+        partial = complaint or partial
+        yield Records(
+            data=data,
+            offset=offset,
+            captured=captured,
+            wire=wire,
+            time_ns=time_ns,
+            interface=interface.astype(np.int32),
+            interfaces=tuple(file.interfaces),
+            comments=tuple(file.comments),
+            partial=partial,
+        )
 
 
-def _walk(file: _File) -> None:
-    """Step from block to block; raises _Damage at the first that cannot be right."""
+def _walk(file: _File) -> Iterator[tuple[_Section, Int64]]:
+    """Step from block to block, yielding packet blocks; raises _Damage at the first block that cannot be right."""
     view = file.view
     size = len(view)
     position = 0
     section: _Section | None = None
     pair = struct.Struct("<II").unpack_from
+    runs = Runs([], [], [])
+    limit = 0
     while position < size:
+        if position >= limit and section is not None:
+            if limit:
+                yield section, file.rest()
+            runs, limit = find_runs(file.data, position, *_many(file.data, section.order)), position + WINDOW
+        while section is not None and (run := runs.at(position)) is not None:
+            file.runs.append(run[0])
+            position = run[1]
+        if position >= size:
+            break
         if size - position < 12:
             raise _Damage(f"cut at byte {size}: a block needs 12 bytes, {size - position} are there")
         kind, length = pair(view, position)
         if kind == _SECTION:
+            if section is not None:
+                yield section, file.rest()
             section, length = _section(file, position)
             pair = struct.Struct(section.order + "II").unpack_from
+            runs, limit = Runs([], [], []), 0
         if section is None:
             raise _Damage(f"byte {position}: a block before any section header")
         if length < 12 or length & 3:
@@ -110,15 +133,39 @@ def _walk(file: _File) -> None:
         if pair(view, position + length - 8)[1] != length:
             raise _Damage(f"damaged at byte {position + length - 4}: a block's two lengths differ")
         if kind in _PACKETS:
-            section.blocks.append(position)
+            file.runs.append(np.array([position], np.int64))
         elif kind == _INTERFACE:
             _interface(file, section, position, length)
         position += length
+    if section is not None:
+        yield section, file.rest()
+
+
+def _many(data: Bytes, order: str) -> tuple[Next, Plausible]:
+    """Return how to step over many enhanced packet blocks, and how to tell where one may start."""
+    size = len(data)
+    word = np.dtype(order + "u4")
+    head = np.dtype([("kind", word), ("length", word)])
+
+    def following(positions: Int64) -> Int64:
+        inside = positions <= size - 32
+        fields = gather(data, np.where(inside, positions, 0), head)
+        length = fields["length"].astype(np.int64)
+        good = inside & (fields["kind"] == _ENHANCED) & (length >= 32) & (length & 3 == 0)
+        good &= length <= size - positions
+        good[good] = gather(data, positions[good] + length[good] - 4, word) == length[good]
+        return np.where(good, positions + length, -1)
+
+    def plausible(starts: Int64, far: int) -> tuple[Int64, Int64]:
+        lanes, at = np.nonzero(spread(data, starts, far // 4, order + "u4", 4) == _ENHANCED)
+        return lanes, starts[lanes] + at * 4
+
+    return following, plausible
 
 
 def _cut(file: _File, kind: int, length: int, position: int) -> str:
     size = len(file.data)
-    number = sum(len(section.blocks) for section in file.sections) + 1
+    number = file.packets + sum(map(len, file.runs)) + 1
     what = f"record {number}" if kind in _PACKETS else f"a block of type {kind}"
     return f"cut at byte {size}: {what} needs {length} bytes, {size - position} are there"
 
@@ -174,9 +221,10 @@ def _options(file: _File, order: str, start: int, end: int) -> Iterator[tuple[in
         start += 4 + (length + 3 & ~3)
 
 
-def _packets(file: _File, section: _Section, frames: int) -> tuple[tuple[Int64, ...], str | None]:
-    """Return offset, captured, wire, time and interface of a section's packets, and why it ends early."""
-    blocks = np.array(section.blocks, np.int64)
+def _packets(
+    file: _File, section: _Section, frames: int, blocks: Int64
+) -> tuple[tuple[Int64, Int64, Int64, Int64, Int64], str | None]:
+    """Return offset, captured, wire, time and interface of some packets of a section, and why they end early."""
     word = section.order + "u4"
     names = ("kind", "length", "interface", "high", "low", "captured", "wire")
     head = gather(file.data, blocks, np.dtype([(name, word) for name in names]))

@@ -1,0 +1,150 @@
+"""Identical packets: which is which when one capture has more of them than the other.
+
+Equally many are paired in order. Otherwise time decides, if it can: when only one way of pairing, in order, keeps all
+delays within what other packets had. When it cannot, no one is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from testbed.analysis.compare.track import U64, Bool, Int64
+
+_MOST = 64  # packets of one kind that are looked at each with each
+_SLACK = 4  # delays may be so many times as widely spread as those of most packets
+_JITTER = 50_000  # ns that any delay may differ
+
+Range = tuple[int, int]
+Usual = tuple[Range | None, Range | None]
+Doubtful = tuple[Int64, Int64]
+
+
+def resolve(
+    a: U64, b: U64, x: Int64, y: Int64, times_a: Int64, times_b: Int64, from_one: Bool, usual: Usual
+) -> tuple[tuple[Int64, Int64], list[tuple[int, int, int]], Doubtful]:  # fmt: skip
+    """Look again at pairs of equal keys (``x`` and ``y``, in order) where one side has more of a kind.
+
+    ``from_one`` tells for each of the first side's packets whether it is sent there; ``usual`` is the range of
+    differences in time for packets from there, and to there. Return the pairs that stand, what is left over (which
+    side, position, index of the pair of which it is a copy), and what is in doubt.
+    """
+    empty = np.zeros(0, np.int64)
+    uneven = list(_uneven(a, b, x, y))
+    if not uneven:
+        return (x, y), [], (empty, empty)
+    gone = np.zeros(len(a), np.bool_)
+    for ours, _ in uneven:
+        gone[ours] = True
+    kept = ~gone[x]
+    new_x, new_y = [x[kept]], [y[kept]]
+    count = int(kept.sum())
+    copies: list[tuple[int, int, int]] = []
+    doubtful: tuple[list[Int64], list[Int64]] = ([empty], [empty])
+    for ours, theirs in uneven:
+        sent = bool(from_one[ours[0]])
+        pairs = _aligned(
+            times_a[ours], times_b[theirs], usual[0 if sent else 1], more=(len(ours) > len(theirs)) != sent
+        )
+        if pairs is None:
+            doubtful[0].append(ours)
+            doubtful[1].append(theirs)
+            continue
+        i, j = pairs
+        new_x.append(ours[i])
+        new_y.append(theirs[j])
+        copies.extend(_copies(0, ours, i, count))
+        copies.extend(_copies(1, theirs, j, count))
+        count += len(i)
+    return (np.concatenate(new_x), np.concatenate(new_y)), copies, (
+        np.concatenate(doubtful[0]),
+        np.concatenate(doubtful[1]),
+    )  # fmt: skip
+
+
+def _uneven(a: U64, b: U64, x: Int64, y: Int64) -> Iterator[tuple[Int64, Int64]]:
+    """Yield the positions on both sides of each key that both have, but not equally often."""
+    spare_a, spare_b = np.ones(len(a), np.bool_), np.ones(len(b), np.bool_)
+    spare_a[x] = False
+    spare_b[y] = False
+    paired = a[x]
+    keys = np.unique(np.concatenate([_among(paired, a[spare_a]), _among(paired, b[spare_b])]))
+    if not len(keys):
+        return
+    some_a, some_b = np.flatnonzero(_is_among(a, keys)), np.flatnonzero(_is_among(b, keys))
+    some_a = some_a[np.argsort(a[some_a], kind="stable")]
+    some_b = some_b[np.argsort(b[some_b], kind="stable")]
+    low_a, high_a = np.searchsorted(a[some_a], keys), np.searchsorted(a[some_a], keys, side="right")
+    low_b, high_b = np.searchsorted(b[some_b], keys), np.searchsorted(b[some_b], keys, side="right")
+    for k in range(len(keys)):
+        yield some_a[low_a[k] : high_a[k]], some_b[low_b[k] : high_b[k]]
+
+
+def _is_among(many: U64, few: U64) -> Bool:
+    """Tell which of many keys are among few sorted ones."""
+    place = np.minimum(np.searchsorted(few, many), len(few) - 1)
+    return np.asarray(few[place] == many)
+
+
+def _among(many: U64, few: U64) -> U64:
+    """Return those of many keys that are among few."""
+    return many[_is_among(many, np.sort(few))] if len(few) else few
+
+
+def _copies(side: int, positions: Int64, used: Int64, base: int) -> Iterator[tuple[int, int, int]]:
+    """Yield what is left over: each is a copy of the pair before it, or of the first."""
+    for position in np.setdiff1d(np.arange(len(positions)), used).tolist():
+        which = max(int(np.searchsorted(used, position)) - 1, 0)
+        yield side, int(positions[position]), base + which
+
+
+def _aligned(ours: Int64, theirs: Int64, usual: Range | None, *, more: bool) -> tuple[Int64, Int64] | None:
+    """Return which of ours is which of theirs, all of the fewer.
+
+    With ``more`` at the receiving end nothing was lost and it does not matter which of them are the copies: the
+    earliest that fit are taken. Else some were lost: None when more than one way is possible.
+    """
+    rows, columns = len(ours), len(theirs)
+    if rows > _MOST or columns > _MOST or usual is None:
+        return None
+    low, high = usual
+    slack = (high - low) * _SLACK + _JITTER
+    apart = theirs[None, :] - ours[:, None]
+    fits = (apart >= low - slack) & (apart <= high + slack)
+    way = _any_way if more else _only_way
+    if rows > columns:
+        pairs = way(fits.T)
+        return None if pairs is None else (pairs[1], pairs[0])
+    return way(fits)
+
+
+def _any_way(fits: Bool) -> tuple[Int64, Int64]:
+    """Give each row the first column that fits, else the next one."""
+    earliest = _greedy(fits)
+    rows = np.arange(len(fits))
+    return rows, rows if earliest is None else earliest
+
+
+def _only_way(fits: Bool) -> tuple[Int64, Int64] | None:
+    """Return the one way of giving each row a column of its own, in order; None if there is none or another."""
+    rows, columns = fits.shape
+    earliest, latest = _greedy(fits), _greedy(fits[::-1, ::-1])
+    if earliest is None or latest is None:
+        return None
+    mirrored = columns - 1 - latest[::-1]
+    if (earliest != mirrored).any():
+        return None
+    return np.arange(rows), earliest
+
+
+def _greedy(fits: Bool) -> Int64 | None:
+    place = 0
+    result = []
+    for row in fits:
+        options = np.flatnonzero(row[place:])
+        if not len(options):
+            return None
+        result.append(place + int(options[0]))
+        place = result[-1] + 1
+    return np.array(result, np.int64)

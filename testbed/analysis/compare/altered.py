@@ -1,0 +1,106 @@
+"""What differs between a packet as one capture has it and as the other has, beyond what its whole flow shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from testbed.analysis.compare.checksum import checksums_are_right
+from testbed.analysis.compare.fates import Change
+from testbed.analysis.compare.packets import Side
+from testbed.analysis.compare.track import TCP, U32, Bool, Int64, Track
+
+_ACK = 0x10
+_NONE = 1 << 20  # more than any TTL
+_PLAIN = (
+    (Change.FLAGS, "flags"),
+    (Change.WINDOW, "window"),
+    (Change.URGENT, "urgent"),
+    (Change.OPTIONS, "options"),
+    (Change.LENGTH, "length"),
+    (Change.DONT_FRAGMENT, "dont_fragment"),
+    (Change.ICMP, "word"),
+)
+
+
+@dataclass(slots=True)
+class Usual:
+    """What all packets of a place (a flow's direction) have in common: no alteration of one packet.
+
+    ``ttl`` is by how much it is lower in the second capture than in the first; ``new_ids`` tells where the IP
+    identifications were rewritten.
+    """
+
+    ttl: Int64
+    new_ids: Bool
+
+
+def find_changes(one: Side, x: Int64, two: Side, y: Int64, places: int) -> tuple[U32, Usual]:
+    """Return the changes of each pair of packets, and what is usual in each place."""
+    ours, theirs = one.track, two.track
+    a, b = one.item[x], two.item[y]
+    place = one.place[x]
+    found = np.zeros(len(x), np.uint32)
+
+    def note(change: Change, where: Bool) -> None:
+        found[where] |= np.uint32(change)
+
+    for change, name in _PLAIN:
+        note(change, getattr(ours, name)[a] != getattr(theirs, name)[b])
+    tcp = (ours.protocol[a] == TCP) & ours.decoded[a]
+    note(Change.SEQUENCE, tcp & (one.seq[x] != two.seq[y]))
+    acks = tcp & ((ours.flags[a] & theirs.flags[b] & _ACK) != 0)
+    note(Change.ACKNOWLEDGMENT, acks & (one.ack[x] != two.ack[y]))
+    tos = ours.tos[a] ^ theirs.tos[b]
+    note(Change.DSCP, tos >= 4)
+    note(Change.ECN, (tos & 3) != 0)
+    whole = (ours.captured[a] == ours.framed[a]) & (theirs.captured[b] == theirs.framed[b])
+    note(Change.FRAME_LENGTH, whole & (ours.framed[a] != theirs.framed[b]) & (ours.length[a] == theirs.length[b]))
+    dropped = ours.ttl[a].astype(np.int64) - theirs.ttl[b]
+    ttl = _most(dropped, place, places)
+    note(Change.TTL, dropped != ttl[place])
+    other = ours.ip_id[a] != theirs.ip_id[b]
+    count = np.bincount(place, minlength=places)
+    new_ids = np.bincount(place[other], minlength=places) * 2 > count
+    note(Change.IP_ID, other & ~new_ids[place])
+    note(Change.PAYLOAD, _other_payload(ours, a, theirs, b))
+    _checksums(found, ours, a, theirs, b)
+    return found, Usual(ttl, new_ids)
+
+
+def _most(values: Int64, place: Int64, places: int) -> Int64:
+    """Return for each place the most frequent value, 0 where there is none."""
+    low, high = np.full(places, _NONE, np.int64), np.full(places, -_NONE, np.int64)
+    np.minimum.at(low, place, values)
+    np.maximum.at(high, place, values)
+    result = np.where(low == _NONE, 0, low)
+    for one in np.flatnonzero((low != high) & (low != _NONE)).tolist():
+        kinds, counts = np.unique(values[place == one], return_counts=True)
+        result[one] = kinds[counts.argmax()]
+    return result
+
+
+def _other_payload(ours: Track, a: Int64, theirs: Track, b: Int64) -> Bool:
+    """Tell where what both captures have of the payload is not the same."""
+    other = ours.payload[a] != theirs.payload[b]
+    # of different lengths: captured shorter, or changed; only the bytes themselves tell
+    for k in np.flatnonzero(other & (ours.captured[a] != theirs.captured[b])).tolist():
+        common = min(int(ours.captured[a[k]]), int(theirs.captured[b[k]]))
+        cut = ours.captured[a[k]] < ours.length[a[k]] or theirs.captured[b[k]] < theirs.length[b[k]]
+        same = ours.bytes_at(int(a[k]), 0, common) == theirs.bytes_at(int(b[k]), 0, common)
+        other[k] = not (same and cut)
+    return other
+
+
+def _checksums(found: U32, ours: Track, a: Int64, theirs: Track, b: Int64) -> None:
+    """Note checksums that differ and are wrong in the second capture though right in the first, or the other way.
+
+    That a network card fills them in after the tap, and that they follow from rewritten addresses, is no alteration.
+    """
+    differ = np.flatnonzero(ours.checksum[a] != theirs.checksum[b])
+    # what is the same but for the checksum was altered in it alone, or is not filled in at one end
+    right_a = checksums_are_right(ours, a[differ])
+    right_b = checksums_are_right(theirs, b[differ])
+    wrong = (right_a == 1) & (right_b == 0) | (right_a == 0) & (right_b == 0)
+    found[differ[wrong]] |= np.uint32(Change.CHECKSUM)

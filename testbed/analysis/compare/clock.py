@@ -1,0 +1,246 @@
+"""How the second capture's clock differs from the first's: offset, drift, steps, and what cannot be known.
+
+A packet from the first end is stamped ``offset + delay`` later at the second, one to the first end ``offset - delay``.
+No delay is negative, so the offset over time is a line below all differences of packets from the first end and above
+all of those to it: between two convex hulls. Of all such lines the one is taken that leaves most room on both sides;
+half of that room is the error, as the smallest delay may be all in one direction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.analysis.compare.track import Bool, Int64
+
+Float = NDArray[np.float64]
+
+_BINS = 2048  # times at which the least and the greatest difference are looked at
+_STEEPEST = 1e-3  # 1000 ppm: a clock that drifts more is broken, or stepped
+_WINDOW = 5  # bins before and after a small step that must agree on it
+_LEAST_STEP = 200_000  # ns; smaller ones are not told from delays that change
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The clock between two steps.
+
+    ``first`` and ``last`` are positions among the pairs, ``start`` a time of the first capture (ns) at which its
+    ``offset`` (ns) counts; ``drift`` is ns for each ns. The true offset lies within ``error`` (ns) of it, None where
+    only one direction was seen. ``drift_error`` is by how much the drift may be off, None where it was not measured.
+    """
+
+    first: int
+    last: int
+    start: int
+    offset: int
+    drift: float
+    error: int | None
+    drift_error: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The pieces in order, and where in the pairs each ends. Without any pair there are none."""
+
+    pieces: tuple[Piece, ...]
+    exact: bool = False
+
+    def offsets(self, order: Int64, time: Int64) -> tuple[Int64, Int64]:
+        """Return the offset and its error (-1: unknown) at positions among the pairs and times of the first capture."""
+        offset = np.zeros(len(time), np.int64)
+        error = np.zeros(len(time), np.int64)
+        if not self.pieces:
+            return offset, error - 1
+        last = np.array([piece.last for piece in self.pieces[:-1]], np.int64)
+        which = np.searchsorted(last, order)
+        for k, piece in enumerate(self.pieces):
+            mine = which == k
+            offset[mine] = piece.offset + np.rint((time[mine] - piece.start) * piece.drift).astype(np.int64)
+            error[mine] = -1 if piece.error is None else piece.error
+        return offset, error
+
+    def at(self, positions: Int64, count: int) -> Clock:
+        """Return the clock for more pairs, ``count`` in all, of which it was fitted to those at ``positions``."""
+        firsts = [0, *(int(positions[piece.first]) for piece in self.pieces[1:])]
+        lasts = [*firsts[1:], count]
+        pieces = zip(self.pieces, firsts, lasts, strict=True)
+        return Clock(tuple(replace(piece, first=first, last=last) for piece, first, last in pieces), self.exact)
+
+
+ONE_CLOCK = Clock((Piece(0, 0, 0, 0, 0.0, 0, 0.0),), exact=True)
+"""Both captures were made with one clock."""
+
+
+def fit_clock(time: Int64, apart: Int64, from_one: Bool) -> Clock:
+    """Fit the clock to pairs in the order of the first capture.
+
+    ``time`` is the first capture's (ns), ``apart`` the second's less the first's.
+    """
+    pieces: list[Piece] = []
+    first = 0
+    while first < len(time):
+        last = _until_step(time[first:], apart[first:], from_one[first:]) + first
+        pieces.append(_piece(time, apart, from_one, first, last))
+        first = last
+    return Clock(tuple(pieces))
+
+
+def _piece(time: Int64, apart: Int64, from_one: Bool, first: int, last: int) -> Piece:
+    some = slice(first, last)
+    line = _fit(time[some], apart[some], from_one[some])
+    return Piece(first, last, int(time[first]), line.offset, line.slope, line.error, line.slope_error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """An offset at the first time, a slope; ``room`` ns are left between both hulls, negative when they cross."""
+
+    offset: int
+    slope: float
+    error: int | None
+    slope_error: float | None
+    room: float
+
+
+def _fit(time: Int64, apart: Int64, from_one: Bool) -> _Line:
+    start, base = int(time[0]), int(np.median(apart[:: len(apart) // 1000 + 1]))
+    x, y = (time - start).astype(np.float64), (apart - base).astype(np.float64)
+    low_x, low_y = _extremes(x[from_one], y[from_one])
+    high_x, high_y = _extremes(x[~from_one], -y[~from_one])
+    high_y = -high_y
+    if not len(low_x) or not len(high_x):
+        offset = float(low_y.min()) if len(low_x) else float(high_y.max())
+        return _Line(base + round(offset), 0.0, None, None, 0.0)
+    lower = _hull(low_x, low_y)
+    upper = _hull(high_x, -high_y)
+    upper = upper[0], -upper[1]
+
+    def room(slope: float) -> tuple[float, float, float]:
+        below = float((lower[0] * -slope + lower[1]).min())
+        above = float((upper[0] * -slope + upper[1]).max())
+        return below - above, below, above
+
+    slopes = np.unique(np.concatenate([[0.0], _slopes(*lower), _slopes(*upper)]))
+    slopes = slopes[np.abs(slopes) <= _STEEPEST]
+    rooms = np.array([room(slope)[0] for slope in slopes.tolist()])
+    best = int(rooms.argmax())
+    # delays vary: slopes that leave nearly as much room are as good
+    noise = _noise(lower, upper, float(slopes[best]))
+    near = slopes[rooms >= rooms[best] - noise]
+    slope = float(slopes[best])
+    if near[0] <= 0.0 <= near[-1]:
+        slope = 0.0
+    left, below, above = room(slope)
+    spread = max(float(near[-1]) - slope, slope - float(near[0]))
+    return _Line(base + round((below + above) / 2), slope, max(round(left / 2), 0), spread, left)
+
+
+def _noise(lower: tuple[Float, Float], upper: tuple[Float, Float], slope: float) -> float:
+    """Return how much the smallest delays vary over time: they are what the line is fitted to."""
+    spread = [
+        float(np.median(np.abs(y - slope * x - (y - slope * x).min()))) for x, y in (lower, (upper[0], -upper[1]))
+    ]
+    return min(max(spread), 1e6) * 0.5 + 100.0
+
+
+def _extremes(x: Float, y: Float) -> tuple[Float, Float]:
+    """Return of each of many stretches the point with the least value."""
+    each = len(x) // _BINS
+    if each < 2:
+        return x, y
+    whole = y[: each * _BINS].reshape(_BINS, each)
+    places = whole.argmin(axis=1) + np.arange(_BINS) * each
+    if each * _BINS < len(y):
+        places = np.append(places, each * _BINS + int(y[each * _BINS :].argmin()))
+    return x[places], y[places]
+
+
+def _hull(x: Float, y: Float) -> tuple[Float, Float]:
+    """Return the corners of the lower convex hull (Andrew's monotone chain)."""
+    order = np.lexsort((y, x))
+    corners: list[tuple[float, float]] = []
+    for point in zip(x[order].tolist(), y[order].tolist(), strict=True):
+        while len(corners) >= 2 and _turns_right(corners[-2], corners[-1], point):
+            corners.pop()
+        corners.append(point)
+    hull = np.array(corners)
+    return hull[:, 0], hull[:, 1]
+
+
+def _turns_right(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) <= 0
+
+
+def _slopes(x: Float, y: Float) -> Float:
+    wide = np.diff(x) > 0
+    return (np.diff(y)[wide] / np.diff(x)[wide]) if len(x) > 1 else np.zeros(0)
+
+
+def _until_step(time: Int64, apart: Int64, from_one: Bool) -> int:
+    """Return how many of the pairs, from the first on, one clock explains."""
+    count = len(time)
+    if _fit(time, apart, from_one).room < 0:
+        low, high = 1, count  # one explains the first ``low``, not the first ``high``
+        while high - low > 1:
+            middle = (low + high) // 2
+            if _fit(time[:middle], apart[:middle], from_one[:middle]).room >= 0:
+                low = middle
+            else:
+                high = middle
+        return _sharpened(apart, from_one, low)
+    return _small_step(apart, from_one) or count
+
+
+def _sharpened(apart: Int64, from_one: Bool, shown: int) -> int:
+    """Return the first pair after a step that the pair at ``shown`` shows: one of the other direction may be earlier."""
+    mine = np.flatnonzero(from_one[:shown] == from_one[shown])
+    if not len(mine):
+        return max(shown, 1)
+    before = int(mine[-1])
+    most = abs(int(apart[shown]) - int(apart[before]))
+    others = np.flatnonzero(from_one[:shown] != from_one[shown])
+    between = int(np.searchsorted(others, before))
+    for k in range(max(between, 1), len(others)):
+        if abs(int(apart[others[k]]) - int(apart[others[k - 1]])) > most // 2:
+            return int(others[k])
+    return shown
+
+
+def _small_step(apart: Int64, from_one: Bool) -> int | None:
+    """Return where both directions move by the same, less than a delay could explain; None if nowhere."""
+    if len(apart) < 8 * _WINDOW:
+        return None
+    bins = np.linspace(0, len(apart), min(len(apart) // 8, 256) + 1).astype(np.int64)
+    least, greatest = [], []
+    for first, last in zip(bins[:-1].tolist(), bins[1:].tolist(), strict=True):
+        mine, out = apart[first:last], from_one[first:last]
+        least.append(int(mine[out].min()) if out.any() else None)
+        greatest.append(int(mine[~out].max()) if (~out).any() else None)
+    known = [k for k in range(len(least)) if least[k] is not None and greatest[k] is not None]
+    if len(known) < 2 * _WINDOW:
+        return None
+    low = np.array([least[k] for k in known], np.float64)
+    high = np.array([greatest[k] for k in known], np.float64)
+    usual = max(float(np.median(np.abs(np.diff(low)))), float(np.median(np.abs(np.diff(high)))))
+    for k in range(_WINDOW, len(known) - _WINDOW + 1):
+        moves = [float(np.median(each[k : k + _WINDOW]) - np.median(each[k - _WINDOW : k])) for each in (low, high)]
+        least_move = min(abs(moves[0]), abs(moves[1]))
+        together = moves[0] * moves[1] > 0 and abs(moves[0] - moves[1]) < least_move / 4
+        sharp = abs(low[k] - low[k - 1]) > least_move / 2 and abs(high[k] - high[k - 1]) > least_move / 2
+        if together and sharp and least_move > max(8 * usual, _LEAST_STEP):
+            first, last = int(bins[known[k - 1]]), int(bins[known[k] + 1])
+            return _sharpened(apart, from_one, _largest_jump(apart, from_one, first, last))
+    return None
+
+
+def _largest_jump(apart: Int64, from_one: Bool, first: int, last: int) -> int:
+    best, most = last, 0
+    for direction in (True, False):
+        mine = np.flatnonzero(from_one[first:last] == direction) + first
+        jumps = np.abs(np.diff(apart[mine]))
+        if len(jumps) and int(jumps.max()) > most:
+            most, best = int(jumps.max()), int(mine[int(jumps.argmax()) + 1])
+    return best

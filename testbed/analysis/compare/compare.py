@@ -1,0 +1,72 @@
+"""Compare two tracks: the one entry point of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from testbed.analysis.compare.altered import Usual
+from testbed.analysis.compare.clock import Clock
+from testbed.analysis.compare.evidence import FlowPairs, match_flows
+from testbed.analysis.compare.flow_table import Flows
+from testbed.analysis.compare.packets import cross, sides
+from testbed.analysis.compare.reasons import why_nothing
+from testbed.analysis.compare.statistics import Statistics, measure
+from testbed.analysis.compare.table import Table, make_table
+from testbed.analysis.compare.track import Ends, Int64, Track
+
+Wanted = Callable[[Ends], bool]
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Two captures as one.
+
+    ``tracks`` and ``flows`` are those of the first and the second capture, ``pairs`` the flows found in both, ``alone``
+    the flows that only one has (of those not ambiguous). ``reasons`` say why nothing is common, where nothing is.
+    """
+
+    tracks: tuple[Track, Track]
+    flows: tuple[Flows, Flows]
+    pairs: FlowPairs
+    alone: tuple[Int64, Int64]
+    table: Table
+    clock: Clock
+    usual: Usual
+    statistics: Statistics
+    reasons: tuple[str, ...] = ()
+
+
+def compare(
+    one: Track, first: Flows, two: Track, second: Flows, *, one_clock: bool = False, wanted: Wanted | None = None
+) -> Comparison:
+    """Compare two captures. ``wanted`` chooses flows by their ends: those that it takes at either end."""
+    pairs = match_flows(one, first, two, second)
+    chosen = [np.ones(len(flows), np.bool_) for flows in (first, second)]
+    if wanted:
+        for keep, track, flows in zip(chosen, (one, two), (first, second), strict=True):
+            told = np.array([wanted(ends) for ends in track.ends], np.bool_)
+            keep[:] = told[flows.conversation] if len(flows) else keep
+        pairs.keep(chosen[0][pairs.a] | chosen[1][pairs.b])
+    alone = []
+    for keep, matched, unclear in zip(chosen, (pairs.a, pairs.b), pairs.ambiguous, strict=True):
+        rest = keep.copy()
+        rest[matched] = False
+        rest[unclear] = False
+        alone.append(np.flatnonzero(rest))
+    left, right = sides(one, first, two, second, pairs)
+    crossed = cross(left, right)
+    table, clock, usual = make_table(left, right, crossed, one_clock=one_clock)
+    return Comparison(
+        tracks=(one, two),
+        flows=(first, second),
+        pairs=pairs,
+        alone=(alone[0], alone[1]),
+        table=table,
+        clock=clock,
+        usual=usual,
+        statistics=measure(one, first, two, second, pairs, table, crossed.from_one),
+        reasons=() if len(pairs) else why_nothing(one, first, two, second, pairs),
+    )

@@ -1,0 +1,135 @@
+"""What people read of one flow of a comparison: its mapping, its handshake, its end, filters for Wireshark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from testbed.analysis.compare.compare import Comparison
+from testbed.analysis.compare.fates import Fate
+from testbed.analysis.compare.track import TCP, UDP, Ends
+
+NAMES = ("client", "server")
+_PROTOCOLS = {1: "icmp", 2: "igmp", TCP: "tcp", UDP: "udp", 47: "gre", 50: "esp", 58: "icmpv6", 89: "ospf", 132: "sctp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """How a flow looks at both ends; each entry of ``rewritten`` is one thing that was rewritten.
+
+    ``ends`` are (opener, other end) in each capture. ``ttl`` is by how much the TTL changed on the way for packets
+    of each direction, ``sequence`` by how much the second capture's numbers are higher; None where nothing crossed.
+    """
+
+    ends: tuple[tuple[str, str], tuple[str, str]]
+    ttl: tuple[int | None, int | None]
+    sequence: tuple[int, int]
+    rewritten: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """One line: ``10.0.0.5:4711 -> 203.0.113.9:60012, TTL -17, sequence +0``."""
+        parts = [one if one == two else f"{one} -> {two}" for one, two in zip(self.ends[0], self.ends[1], strict=True)]
+        known = [ttl for ttl in self.ttl if ttl is not None]
+        if known:
+            parts.append(f"TTL {known[0]:+d}" if len(set(known)) == 1 else f"TTL {known[0]:+d} and {known[1]:+d}")
+        same = self.sequence[0] == self.sequence[1]
+        parts.append(f"sequence {self.sequence[0]:+d}" + ("" if same else f" and {self.sequence[1]:+d}"))
+        if "ip ids" in self.rewritten:
+            parts.append("new IP identifications")
+        return ", ".join(parts)
+
+
+def protocol_name(number: int) -> str:
+    """Return ``tcp``, ``udp``, ... or ``ip protocol N``."""
+    return _PROTOCOLS.get(number, f"ip protocol {number}")
+
+
+def mapping(compared: Comparison, pair: int) -> Mapping:
+    """Return how a flow's packets were rewritten as a whole."""
+    pairs, (one, two), (first, second) = compared.pairs, compared.tracks, compared.flows
+    a, b = int(pairs.a[pair]), int(pairs.b[pair])
+    opener = int(first.opener[a])
+    there = opener ^ int(pairs.flip[pair])
+    ours, theirs = one.ends[int(first.conversation[a])], two.ends[int(second.conversation[b])]
+    ends = (ours.end(opener), ours.end(1 - opener)), (theirs.end(there), theirs.end(1 - there))
+    shift = tuple((int(pairs.shift[pair, side]) + 2**31) % 2**32 - 2**31 for side in (opener, 1 - opener))
+    ttl: list[int | None] = []
+    for direction in (0, 1):
+        place = 2 * pair + direction
+        crossed = int(compared.statistics.fates[place, Fate.CROSSED]) > 0
+        sent_at_one = _sent_at_one(compared, place)
+        drop = int(compared.usual.ttl[place])
+        ttl.append((-drop if sent_at_one else drop) if crossed else None)
+    rewritten = []
+    hosts = [tuple(each.addresses[side] for side in order) for each, order in _orders(ours, theirs, opener, there)]
+    ports = [tuple(each.ports[side] for side in order) for each, order in _orders(ours, theirs, opener, there)]
+    if hosts[0] != hosts[1]:
+        rewritten.append("addresses")
+    if ports[0] != ports[1]:
+        rewritten.append("ports")
+    if any(shift):
+        rewritten.append("sequence numbers")
+    if bool(compared.usual.new_ids[2 * pair : 2 * pair + 2].any()):
+        rewritten.append("ip ids")
+    if any(each is not None and each > 0 for each in ttl):
+        rewritten.append("ttl")
+    return Mapping(ends, (ttl[0], ttl[1]), (shift[0], shift[1]), tuple(rewritten))
+
+
+def _orders(ours: Ends, theirs: Ends, opener: int, there: int) -> list[tuple[Ends, tuple[int, int]]]:
+    return [(ours, (opener, 1 - opener)), (theirs, (there, 1 - there))]
+
+
+def _sent_at_one(compared: Comparison, place: int) -> bool:
+    return bool(compared.statistics.sent_at_one[place])
+
+
+def opener_end(compared: Comparison, pair: int) -> str:
+    """Return which capture's end opened the flow."""
+    return NAMES[0 if _sent_at_one(compared, 2 * pair) else 1]
+
+
+def handshake_text(compared: Comparison, pair: int) -> str:
+    """Say what the captures show of a TCP connection's opening."""
+    statistics = compared.statistics
+    took = int(statistics.handshake[pair])
+    if took >= 0:
+        return f"complete, SYN to SYN+ACK {took / 1e6:.3f} ms at the {opener_end(compared, pair)}"
+    if statistics.syn[2 * pair] >= 0:
+        return "SYN answered late or not" if statistics.syn[2 * pair + 1] < 0 else "seen in part"
+    return "not captured"
+
+
+def close_text(compared: Comparison, pair: int) -> str:
+    """Say who ended a TCP connection, and how."""
+    statistics = compared.statistics
+    who = opener_end(compared, pair)
+    names = who, NAMES[1 - NAMES.index(who)]
+    fins = [int(statistics.fin[2 * pair + k]) for k in (0, 1)]
+    resets = [int(statistics.rst[2 * pair + k]) for k in (0, 1)]
+    told = []
+    order = sorted((time, names[k], kind) for kind, times in (("FIN", fins), ("RST", resets))
+                   for k, time in enumerate(times) if time >= 0)  # fmt: skip
+    for _, name, kind in order:
+        told.append(f"{name} {kind}")
+    return ", then ".join(told) if told else "not seen"
+
+
+def display_filter(compared: Comparison, which: int, flow: int) -> str:
+    """Return a display filter for Wireshark that shows one flow of one capture (0: first, 1: second)."""
+    track, flows = compared.tracks[which], compared.flows[which]
+    conversation = int(flows.conversation[flow])
+    ends = track.ends[conversation]
+    family = "ip" if ends.version == 4 else "ipv6"
+    parts = [f"{family}.addr == {address}" for address in dict.fromkeys(ends.addresses)]
+    if ends.protocol in (TCP, UDP):
+        name = protocol_name(ends.protocol)
+        parts += [f"{name}.port == {port}" for port in dict.fromkeys(ends.ports)]
+    else:
+        parts.append(f"{family}.{'proto' if ends.version == 4 else 'nxt'} == {ends.protocol}")
+    if int(np.count_nonzero(flows.conversation == conversation)) > 1:
+        frames = track.frame[[int(flows.first[flow]), int(flows.last[flow])]] + 1
+        parts.append(f"frame.number >= {frames[0]} && frame.number <= {frames[1]}")
+    return " && ".join(parts)

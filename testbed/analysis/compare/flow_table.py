@@ -1,0 +1,117 @@
+"""The flows of one capture: TCP connections (a reused pair of ports is another one), conversations of other packets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.analysis.compare.track import TCP, UDP, Bool, Int64, Track
+from testbed.analysis.label_names import WIRESHARK_4_4
+from testbed.analysis.label_order import streams
+from testbed.analysis.labels import label
+
+_SYN, _ACK = 0x02, 0x10
+_EPHEMERAL = 32768  # the first port that Linux gives to a client
+
+
+@dataclass(slots=True)
+class Flows:
+    """Flows of a track, one item each; ``of`` gives the flow of each packet.
+
+    ``opener`` is the side (of the conversation) that opened the flow: it sent the SYN, or it has the client's kind of
+    port, or it spoke first. ``isn`` holds both sides' raw initial sequence numbers, -1 where no SYN was seen.
+    ``labels`` are those of each packet, by Wireshark's rules.
+    """
+
+    of: Int64
+    conversation: Int64
+    protocol: Int64
+    opener: Int64
+    isn: Int64
+    first: Int64
+    last: Int64
+    count: Int64
+    labels: NDArray[np.uint16]
+
+    def __len__(self) -> int:
+        return len(self.conversation)
+
+
+def find_flows(track: Track) -> Flows:
+    """Return the flows of a track in the order of their first packet, and label every TCP segment."""
+    items, segments = track.segments()
+    known = streams(segments, WIRESHARK_4_4)
+    labels = np.zeros(len(track), np.uint16)
+    labels[items] = label(segments, WIRESHARK_4_4, known)
+    key = track.conversation.astype(np.int64)
+    key[items] = known[0]
+    of, first = _numbered(key)
+    count = np.bincount(of, minlength=len(first))
+    last = np.zeros(len(first), np.int64)
+    np.maximum.at(last, of, np.arange(len(track)))
+    return Flows(
+        of=of,
+        conversation=track.conversation[first].astype(np.int64),
+        protocol=track.protocol[first].astype(np.int64),
+        opener=_openers(track, of, first),
+        isn=_initial_numbers(track, of, len(first)),
+        first=first,
+        last=last,
+        count=count,
+        labels=labels,
+    )
+
+
+def _numbered(key: Int64) -> tuple[Int64, Int64]:
+    """Number equal keys from 0 in the order of appearance; return the numbers and where each appears first."""
+    if not len(key):
+        return key, key
+    if int(key.max()) < 1 << 24:
+        seen = np.full(int(key.max()) + 1, len(key), np.int64)
+        np.minimum.at(seen, key, np.arange(len(key)))
+        unique = np.flatnonzero(seen < len(key))
+        first, place = seen[unique], key
+    else:
+        unique, first, place = np.unique(key, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty(int(place.max()) + 1, np.int64)
+    rank[unique[order] if place is key else order] = np.arange(len(order))
+    return rank[place], first[order]
+
+
+def _initial_numbers(track: Track, of: Int64, count: int) -> Int64:
+    isn = np.full((count, 2), -1, np.int64)
+    syns = np.flatnonzero(((track.flags & _SYN) != 0) & (track.protocol == TCP) & track.decoded)[::-1]
+    isn[of[syns], track.side[syns]] = track.seq[syns]  # the first one of each wins
+    answers = syns[(track.flags[syns] & _ACK) != 0]
+    missing = answers[isn[of[answers], 1 - track.side[answers]] < 0]
+    isn[of[missing], 1 - track.side[missing]] = (track.ack[missing].astype(np.int64) - 1) % 2**32
+    return isn
+
+
+def _openers(track: Track, of: Int64, first: Int64) -> Int64:
+    opener = track.side[first].astype(np.int64)
+    ends = [track.ends[conversation] for conversation in track.conversation[first].tolist()]
+    ports = np.array([end.ports for end in ends], np.int64).reshape(-1, 2)
+    known = np.isin(track.protocol[first], (TCP, UDP))
+    service = ((ports < 1024) & (ports[:, ::-1] >= 1024)) | ((ports < _EPHEMERAL) & (ports[:, ::-1] >= _EPHEMERAL))
+    for side in (0, 1):
+        opener[known & service[:, side]] = 1 - side
+    syns = np.flatnonzero(((track.flags & _SYN) != 0) & (track.protocol == TCP) & track.decoded)[::-1]
+    answer = (track.flags[syns] & _ACK) != 0
+    opener[of[syns[answer]]] = 1 - track.side[syns[answer]]
+    opener[of[syns[~answer]]] = track.side[syns[~answer]]
+    return opener
+
+
+def members(of: Int64, count: int) -> tuple[Int64, Int64]:
+    """Return packets sorted by flow (in file order within it) and where each flow's begin, one more for the end."""
+    order = np.sort(of << 32 | np.arange(len(of))) & 0xFFFFFFFF
+    return order, np.searchsorted(of[order], np.arange(count + 1))
+
+
+def chosen(of: Int64, wanted: Bool) -> Int64:
+    """Return the packets of some flows."""
+    return np.flatnonzero(wanted[of]) if len(of) else of

@@ -1,0 +1,31 @@
+"""Hash rows of columns: equal rows have equal numbers, others almost never."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+U64 = NDArray[np.uint64]
+
+# odd constants without structure (fractional parts of square roots of primes)
+_FACTORS = (
+    0x6A09E667F3BCC909, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1, 0x510E527FADE682D1,
+    0x9B05688C2B3E6C1F, 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179, 0xCBBB9D5DC1059ED9, 0x629A292A367CD507,
+    0x9159015A3070DD17, 0x152FECD8F70E5939,
+)  # fmt: skip
+
+
+def mixed(columns: Sequence[NDArray[Any]]) -> U64:
+    """Return a 64-bit hash of each row of up to 12 integer columns."""
+    result = np.full(len(columns[0]), 0x9E3779B97F4A7C15, np.uint64)
+    for column, factor in zip(columns, _FACTORS, strict=False):
+        # each column goes through a multiplication and a fold, so that sums of columns do not meet
+        value = (column.astype(np.uint64) + np.uint64(factor >> 32)) * np.uint64(factor)
+        result += value ^ (value >> np.uint64(29))
+    result ^= result >> np.uint64(32)
+    result *= np.uint64(0xD6E8FEB86659FD93)
+    result ^= result >> np.uint64(32)
+    return result

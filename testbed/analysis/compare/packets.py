@@ -1,0 +1,273 @@
+"""Pair the packets of flows that both captures have: the strongest evidence first, never the position in the file.
+
+Packets are the same when all is the same that a network leaves alone; what remains is tried with weaker keys. The
+payload is in no key of TCP, so that a packet whose payload was changed is found as itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from testbed.analysis.compare.alike import Range, Usual, resolve
+from testbed.analysis.compare.evidence import FlowPairs
+from testbed.analysis.compare.flow_table import Flows
+from testbed.analysis.compare.mixing import mixed
+from testbed.analysis.compare.ranges import Piece, find_pieces, positions_of
+from testbed.analysis.compare.track import TCP, U64, Bool, Int64, Track
+
+_ACK = 0x10
+_SAMPLE = 20_000  # packets that show what delays are usual
+_SAME = 100  # ns; both captures may be of one place
+
+# what must be equal, beside flow and direction; "!x": and must not be 0; "1": only where there is no choice
+_LEVELS: tuple[tuple[str, ...], ...] = (
+    ("id", "seq", "ack", "flags", "window", "stamps", "options", "length", "word", "content"),
+    ("id", "seq", "ack", "flags", "stamps", "length", "word", "content"),
+    ("seq", "ack", "flags", "window", "stamps", "length", "word", "content"),
+    ("id", "seq", "ack", "flags", "length", "word", "content"),
+    ("!id", "seq", "flags", "length", "word"),
+    ("seq", "ack", "flags", "window", "length", "word", "content"),
+    ("seq", "ack", "flags", "length", "word", "content"),
+    ("ranges",),  # segments of another size; below, packets may have changed theirs
+    ("!id", "seq", "ack", "flags", "word"),
+    ("!id", "ack", "flags", "length", "payload", "word"),
+    ("!stamps", "seq", "flags", "length"),
+    ("!stamps", "ack", "flags", "length", "payload"),
+    ("!id", "length", "word"),
+    ("1", "seq", "ack", "flags", "word"),
+    ("1", "seq", "length", "!payload", "word"),
+    ("1", "ack", "flags", "length", "payload", "word"),
+    ("1", "!id", "word"),
+    ("1", "!id", "length"),
+)
+_TCP_ONLY = {"seq", "ack", "flags", "stamps"}
+
+
+@dataclass(slots=True)
+class Side:
+    """The packets of one capture that belong to flows of both, with what they are compared by.
+
+    ``item`` indexes the track; ``place`` is pair of flows * 2 + direction (0 from the end that opened the flow, 1
+    to it). ``seq`` and ``ack`` are as the first capture has them.
+    """
+
+    track: Track
+    item: Int64
+    place: Int64
+    seq: Int64
+    ack: Int64
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def parts(self) -> tuple[Track, Int64, Int64, Int64]:
+        """Return all of it, for those who must not know this class."""
+        return self.track, self.item, self.place, self.seq
+
+    def column(self, name: str, items: Int64) -> np.typing.NDArray[np.generic]:
+        """Return what a key is made from, for some of the packets."""
+        track, rows = self.track, self.item[items]
+        if name == "seq":
+            return self.seq[items]
+        if name == "ack":
+            return self.ack[items]
+        if name == "stamps":
+            return track.tsval[rows].astype(np.uint64) << np.uint64(32) | track.tsecr[rows]
+        if name == "id":
+            return track.ip_id[rows]
+        if name == "content":  # TCP's is not asked for: its sequence number says what it is
+            return np.where(track.protocol[rows] == TCP, np.uint64(0), track.payload[rows])
+        return np.asarray(getattr(track, name)[rows])
+
+
+@dataclass(slots=True)
+class Crossed:
+    """Which packet is which: positions in the two sides, aligned.
+
+    ``copies`` are positions of more copies of a packet than the other side has (which side, position, pair);
+    ``unclear`` positions of identical packets of which some are missing, no one can tell which. ``from_one`` tells
+    for each place whether its packets are sent at the first capture's end; ``two_way`` where that is sure, as
+    packets of both directions crossed. ``usual`` is the range of
+    differences in time for those and for the others. ``pieces`` are segments that were split or merged.
+    """
+
+    one: Int64
+    two: Int64
+    from_one: Bool
+    two_way: Bool
+    usual: Usual = (None, None)
+    pieces: list[Piece] = field(default_factory=list)
+    copies: list[tuple[int, int, int]] = field(default_factory=list)
+    unclear: tuple[Int64, Int64] = field(default_factory=lambda: (np.zeros(0, np.int64), np.zeros(0, np.int64)))
+
+
+def sides(one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs) -> tuple[Side, Side]:
+    """Return the packets of the flows that are in both captures."""
+    pair_a = np.full((len(first), 2), -1, np.int64)
+    pair_b = np.full((len(second), 2), -1, np.int64)
+    for side in (0, 1):
+        some = np.flatnonzero(pairs.sides >> side & 1)
+        pair_a[pairs.a[some], side] = some
+        pair_b[pairs.b[some], side ^ pairs.flip[some]] = some
+    of_a, of_b = pair_a[first.of, one.side], pair_b[second.of, two.side]
+    items_a, items_b = np.flatnonzero(of_a >= 0), np.flatnonzero(of_b >= 0)
+    of_a, of_b = of_a[items_a], of_b[items_b]
+    opener = first.opener[pairs.a]
+    side_b = two.side[items_b] ^ pairs.flip[of_b]
+    acks = (two.flags[items_b] & _ACK) != 0
+    plain = not pairs.shift.any()
+    seq, ack = two.seq[items_b].astype(np.int64), two.ack[items_b].astype(np.int64)
+    if not plain:
+        seq = (seq - pairs.shift[of_b, side_b]) % 2**32
+        ack = np.where(acks, (ack - pairs.shift[of_b, 1 - side_b]) % 2**32, ack)
+    return (
+        Side(
+            one,
+            items_a,
+            of_a << 1 | one.side[items_a] ^ opener[of_a],
+            one.seq[items_a].astype(np.int64),
+            one.ack[items_a].astype(np.int64),
+        ),
+        Side(two, items_b, of_b << 1 | side_b ^ opener[of_b], seq, ack),
+    )
+
+
+def cross(one: Side, two: Side) -> Crossed:
+    """Pair the packets of two captures."""
+    left, right = np.arange(len(one)), np.arange(len(two))
+    places = 1 + int(max(one.place.max(initial=-1), two.place.max(initial=-1))) | 1
+    none = np.zeros(0, np.int64)
+    found = Crossed(none, none, np.arange(places + 1) & 1 == 0, np.zeros(places + 1, np.bool_))
+    parts: tuple[list[Int64], list[Int64]] = ([], [])
+    unclear: tuple[list[Int64], list[Int64]] = ([], [])
+    usual: Usual = (None, None)
+    for names in _LEVELS:
+        if not len(left) or not len(right):
+            break
+        if names == ("ranges",):
+            found.pieces = find_pieces(one.parts(), two.parts(), left, right, found.from_one, usual)
+            left = _without(left, len(one), positions_of(found.pieces, at_one=True))
+            right = _without(right, len(two), positions_of(found.pieces, at_one=False))
+            continue
+        ours, theirs = _given(one, left, names), _given(two, right, names)
+        a, b = _keys(one, ours, names), _keys(two, theirs, names)
+        if "1" in names:
+            single_a, single_b = _single(a), _single(b)
+            ours, theirs, a, b = ours[single_a], theirs[single_b], a[single_a], b[single_b]
+        x, y = in_order(a, b)
+        if usual == (None, None) and len(x):
+            found.from_one, found.two_way = senders(one, ours[x], two, theirs[y], places + 1)
+            usual = _usual(one, ours[x], two, theirs[y], found.from_one)
+        times = one.track.time[one.item[ours]], two.track.time[two.item[theirs]]
+        pairs, extra, doubtful = resolve(a, b, x, y, *times, found.from_one[one.place[ours]], usual)
+        x, y = pairs
+        base = sum(map(len, parts[0]))
+        parts[0].append(ours[x])
+        parts[1].append(theirs[y])
+        found.copies.extend(
+            (side, int((ours, theirs)[side][position]), base + which) for side, position, which in extra
+        )
+        unclear[0].append(ours[doubtful[0]])
+        unclear[1].append(theirs[doubtful[1]])
+        left = _without(left, len(one), ours[x], ours[doubtful[0]], _of(found.copies, 0))
+        right = _without(right, len(two), theirs[y], theirs[doubtful[1]], _of(found.copies, 1))
+    found.one, found.two = (np.concatenate([*each, np.zeros(0, np.int64)]) for each in parts)
+    ones, twos = (np.concatenate([*each, np.zeros(0, np.int64)]) for each in unclear)
+    found.unclear = ones, twos
+    found.usual = usual
+    return found
+
+
+def senders(one: Side, x: Int64, two: Side, y: Int64, places: int) -> tuple[Bool, Bool]:
+    """Tell for each place whether its packets are sent at the first capture's end, and whether that is sure.
+
+    Whatever the clocks are set to, a packet is later at the end that it goes to: so the difference of the two
+    captures' times is greater for packets from the first end than for those to it. Where only one direction is seen,
+    the TTL falls on the way, or most other flows tell.
+    """
+    place = one.place[x]
+    apart = two.track.time[two.item[y]] - one.track.time[one.item[x]]
+    apart -= int(np.median(apart[:: len(apart) // _SAMPLE + 1]))
+    count = np.bincount(place, minlength=places)
+    total = np.bincount(place, weights=apart, minlength=places)
+    ttl = one.track.ttl[one.item[x]].astype(np.int64) - two.track.ttl[two.item[y]]
+    fallen = np.bincount(place, weights=ttl, minlength=places)
+    with np.errstate(invalid="ignore"):
+        mean = total / count
+    # of the direction from the opener, less that of the other: positive where the opener is at the first end
+    both = (count[::2] > 0) & (count[1::2] > 0)
+    told = np.where(both, mean[::2] - mean[1::2], 0.0)
+    vote = np.where(np.abs(told) > _SAME, np.sign(told), np.sign(fallen[::2] - fallen[1::2]))
+    most = 1.0 if vote.sum() >= 0 else -1.0
+    at_one = np.where(vote == 0, most, vote) > 0
+    result = np.empty(places, np.bool_)
+    # no time between them: both captures are of one place, the first as sent, the second as it became
+    here = both & (np.abs(told) <= _SAME)
+    result[::2], result[1::2] = at_one | here, ~at_one | here
+    return result, np.repeat(both & ~here, 2)
+
+
+def _of(copies: list[tuple[int, int, int]], side: int) -> Int64:
+    return np.array([position for each, position, _ in copies if each == side], np.int64)
+
+
+def _without(positions: Int64, count: int, *used: Int64) -> Int64:
+    keep = np.zeros(count, np.bool_)
+    keep[positions] = True
+    for each in used:
+        keep[each] = False
+    return np.flatnonzero(keep)
+
+
+def _given(side: Side, items: Int64, names: tuple[str, ...]) -> Int64:
+    """Return the packets that have what a key asks for."""
+    if _TCP_ONLY & {name.strip("!") for name in names} and "word" not in names:
+        items = items[side.track.protocol[side.item[items]] == TCP]
+    for name in names:
+        if name.startswith("!"):
+            items = items[side.column(name[1:], items) != 0]
+    return items
+
+
+def _keys(side: Side, items: Int64, names: tuple[str, ...]) -> U64:
+    columns = [side.column(name.strip("!"), items) for name in names if name != "1"]
+    return mixed([side.place[items], *columns])
+
+
+def _single(keys: U64) -> Bool:
+    _, place, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    return np.asarray(counts[place] == 1)
+
+
+def in_order(a: U64, b: U64) -> tuple[Int64, Int64]:
+    """Pair equal keys, the first with the first, the second with the second, and so on; ascending in the first."""
+    bits = max(len(a), len(b), 1).bit_length()
+    low = np.uint64((1 << bits) - 1)
+    # the upper bits of the key, then the place: one sort of numbers instead of one of places by key
+    packed_a = np.sort(a & ~low | np.arange(len(a), dtype=np.uint64))
+    packed_b = np.sort(b & ~low | np.arange(len(b), dtype=np.uint64))
+    order_a, order_b = (packed_a & low).astype(np.int64), (packed_b & low).astype(np.int64)
+    head_a, head_b = packed_a & ~low, packed_b & ~low
+    first = np.ones(len(a), np.bool_)
+    first[1:] = head_a[1:] != head_a[:-1]
+    places = np.arange(len(a))
+    rank = places - np.maximum.accumulate(np.where(first, places, 0))
+    place = np.searchsorted(head_b, head_a) + rank
+    inside = np.flatnonzero(place < len(b))
+    x, y = order_a[inside], order_b[place[inside]]
+    same = a[x] == b[y]
+    return x[same], y[same]
+
+
+def _usual(one: Side, x: Int64, two: Side, y: Int64, from_one: Bool) -> Usual:
+    """Return the range of differences in time that most packets have, for those from the first end and to it."""
+    apart = two.track.time[two.item[y]] - one.track.time[one.item[x]]
+    sent = from_one[one.place[x]]
+    result: list[Range | None] = []
+    for which in (True, False):
+        mine = apart[sent == which]
+        mine = np.sort(mine[:: len(mine) // _SAMPLE + 1])
+        result.append((int(mine[len(mine) // 100]), int(mine[-1 - len(mine) // 100])) if len(mine) else None)
+    return result[0], result[1]

@@ -1,0 +1,195 @@
+"""Segments of one size at one end and another at the other: the same bytes, split or merged on their way.
+
+Offload (TSO, GSO at the sender, GRO at the receiver) and middleboxes do so. Bytes are followed by their place in the
+stream: each byte range sent is given to the earliest segment at the other end that holds it and is not spoken for.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from testbed.analysis.compare.alike import Usual
+from testbed.analysis.compare.track import TCP, Bool, Int64, Track
+
+_TRIES = 64  # overlapping segments looked at for one byte
+_LONGEST = 1 << 20  # BIG TCP stays below it
+_SLACK = 1_000_000  # ns by which a piece may seem early
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes that crossed as part of a segment: positions in both sides, where they start in each, how many.
+
+    ``same`` tells whether they are equal as far as both captures have them.
+    """
+
+    one: int
+    two: int
+    skip_one: int
+    skip_two: int
+    length: int
+    same: bool
+
+
+@dataclass(slots=True)
+class _Segment:
+    position: int
+    first: int
+    end: int
+    time: int
+    open: list[tuple[int, int]]  # byte ranges not yet given away
+
+
+def find_pieces(
+    one: tuple[Track, Int64, Int64, Int64], two: tuple[Track, Int64, Int64, Int64],
+    ours: Int64, theirs: Int64, from_one: Bool, usual: Usual,
+) -> list[Piece]:  # fmt: skip
+    """Return the byte ranges that the segments ``ours`` and ``theirs`` have in common.
+
+    Each capture is given as track, items, places and sequence numbers of its side (see ``packets.Side``).
+    """
+    left, right = _by_place(one, ours), _by_place(two, theirs)
+    found: list[Piece] = []
+    for place in left.keys() & right.keys():
+        mine, others = _segments(one, left[place], left[place][0]), _segments(two, right[place], left[place][0], one)
+        if from_one[place]:
+            earliest = usual[0][0] - _SLACK if usual[0] else None
+            found.extend(_follow(one[0], two[0], one[1], two[1], mine, others, earliest, turned=False))
+        else:
+            earliest = -usual[1][1] - _SLACK if usual[1] else None
+            found.extend(_follow(two[0], one[0], two[1], one[1], others, mine, earliest, turned=True))
+    return found
+
+
+def _by_place(side: tuple[Track, Int64, Int64, Int64], positions: Int64) -> dict[int, list[int]]:
+    track, items, places, _ = side
+    rows = items[positions]
+    result: dict[int, list[int]] = defaultdict(list)
+    data = (track.protocol[rows] == TCP) & track.decoded[rows] & (track.length[rows] > 0)
+    for position, place in zip(positions[data].tolist(), places[positions[data]].tolist(), strict=True):
+        result[place].append(position)
+    return result
+
+
+def _segments(
+    side: tuple[Track, Int64, Int64, Int64], positions: list[int], base: int,
+    of: tuple[Track, Int64, Int64, Int64] | None = None,
+) -> list[_Segment]:  # fmt: skip
+    """Return segments with numbers relative to that of the position ``base`` (of this side, or of another)."""
+    track, items, _, seq = side
+    start = int((of or side)[3][base])
+    result = []
+    for position in positions:
+        item = items[position]
+        first = (int(seq[position]) - start + 2**31) % 2**32 - 2**31
+        end = first + int(track.length[item])
+        result.append(_Segment(position, first, end, int(track.time[item]), [(first, end)]))
+    return result
+
+
+def _follow(
+    near: Track, far: Track, near_items: Int64, far_items: Int64, sent: list[_Segment], arrived: list[_Segment],
+    earliest: int | None, *, turned: bool,
+) -> list[Piece]:  # fmt: skip
+    """Give each byte sent to a segment that arrived."""
+    by_first = sorted(arrived, key=lambda segment: segment.first)
+    firsts = [segment.first for segment in by_first]
+    at: dict[int, list[_Segment]] = defaultdict(list)
+    for segment in arrived:
+        at[segment.first].append(segment)
+    pieces = []
+    for segment in sent:
+        at_byte = segment.first
+        while at_byte < segment.end:
+            taker = _holder(at_byte, at, by_first, firsts, segment.time, earliest)
+            if taker is None:
+                at_byte = _next(firsts, at_byte, segment.end)
+                continue
+            end = _take(taker, at_byte, segment.end)
+            length = end - at_byte
+            if taker.open:
+                at[taker.open[0][0]].append(taker)
+            skip_near, skip_far = at_byte - segment.first, at_byte - taker.first
+            ours = near.bytes_at(int(near_items[segment.position]), skip_near, length)
+            theirs = far.bytes_at(int(far_items[taker.position]), skip_far, length)
+            common = min(len(ours), len(theirs))
+            same = ours[:common] == theirs[:common]
+            if turned:
+                pieces.append(Piece(taker.position, segment.position, skip_far, skip_near, length, same))
+            else:
+                pieces.append(Piece(segment.position, taker.position, skip_near, skip_far, length, same))
+            at_byte = end
+    return pieces
+
+
+def _holder(
+    byte: int,
+    at: dict[int, list[_Segment]],
+    by_first: list[_Segment],
+    firsts: list[int],
+    time: int,
+    earliest: int | None,
+) -> _Segment | None:
+    """Return a segment whose free bytes include ``byte`` and that did not arrive before it could."""
+    for segment in at.get(byte, ()):
+        if _free(segment, byte) and (earliest is None or segment.time - time >= earliest):
+            return segment
+    place = bisect_right(firsts, byte) - 1
+    for tried in range(_TRIES):
+        k = place - tried
+        if k < 0 or firsts[k] < byte - _LONGEST:
+            return None
+        segment = by_first[k]
+        if _free(segment, byte) and (earliest is None or segment.time - time >= earliest):
+            return segment
+    return None
+
+
+def _free(segment: _Segment, byte: int) -> bool:
+    return any(first <= byte < end for first, end in segment.open)
+
+
+def _take(segment: _Segment, first: int, end: int) -> int:
+    """Take bytes from ``first`` on, at most up to ``end``; return where they end."""
+    for k, (low, high) in enumerate(segment.open):
+        if low <= first < high:
+            until = min(end, high)
+            rest = [each for each in ((low, first), (until, high)) if each[0] < each[1]]
+            segment.open[k : k + 1] = rest
+            return until
+    raise AssertionError(first)
+
+
+def _next(firsts: list[int], byte: int, end: int) -> int:
+    """Return the next byte at which a segment starts, at most ``end``."""
+    place = bisect_right(firsts, byte)
+    return min(firsts[place], end) if place < len(firsts) else end
+
+
+def uncovered(pieces: list[Piece], length_of: dict[int, int], *, at_one: bool) -> dict[int, list[tuple[int, int]]]:
+    """Return for each position in pieces the ranges of its payload that are in none."""
+    covered: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for piece in pieces:
+        position, skip = (piece.one, piece.skip_one) if at_one else (piece.two, piece.skip_two)
+        covered[position].append((skip, skip + piece.length))
+    result = {}
+    for position, ranges in covered.items():
+        gaps, edge = [], 0
+        for first, end in sorted(ranges):
+            if first > edge:
+                gaps.append((edge, first))
+            edge = max(edge, end)
+        if edge < length_of[position]:
+            gaps.append((edge, length_of[position]))
+        if gaps:
+            result[position] = gaps
+    return result
+
+
+def positions_of(pieces: list[Piece], *, at_one: bool) -> Int64:
+    """Return the positions of one side that pieces speak of, each once."""
+    return np.unique(np.array([piece.one if at_one else piece.two for piece in pieces], np.int64))

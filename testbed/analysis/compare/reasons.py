@@ -1,0 +1,58 @@
+"""Why two captures have nothing in common."""
+
+from __future__ import annotations
+
+from testbed.analysis.compare.evidence import FlowPairs
+from testbed.analysis.compare.flow_table import Flows
+from testbed.analysis.compare.track import UDP, Track
+
+_ESP, _AH, _GRE = 50, 51, 47
+_TUNNEL_PORTS = (51820, 4500, 500, 1194)  # WireGuard, IPsec NAT traversal, IKE, OpenVPN
+_MINUTE = 60 * 10**9
+
+
+def why_nothing(one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs) -> tuple[str, ...]:
+    """Return what the captures show of the reason, the most telling first."""
+    for track, name in ((one, "first"), (two, "second")):
+        if not len(track):
+            return (f"the {name} capture has no IP packet",)
+    reasons = []
+    if pairs.ambiguous[0]:
+        reasons.append(f"{len(pairs.ambiguous[0])} flows of the first capture fit several of the second equally well")
+    (begin, end), (other_begin, other_end) = one.span, two.span
+    apart = max(other_begin - end, begin - other_end)
+    if apart > 0:
+        reasons.append(f"other time: the captures are {_duration(apart)} apart (unless a clock is wrong by that much)")
+    tunnels = [_tunnel(track) for track in (one, two)]
+    if any(tunnels) and tunnels[0] != tunnels[1]:
+        where = "first" if tunnels[0] else "second"
+        reasons.append(f"encrypted: the {where} capture holds a tunnel ({tunnels[0] or tunnels[1]})")
+    same = {ends for ends in one.ends if ends.protocol in (6, 17)} & set(two.ends)
+    if same:
+        example = min(same, key=str)
+        reasons.append(
+            f"{len(same)} pairs of addresses and ports are in both (as {example}), but neither initial sequence "
+            "numbers nor payloads: another connection, or terminated by a proxy"
+        )
+    else:
+        addresses = [{address for ends in track.ends for address in ends.addresses} for track in (one, two)]
+        shared = addresses[0] & addresses[1]
+        about = f"addresses in both: {', '.join(sorted(shared)[:4])}" if shared else "not one address is in both"
+        reasons.append(
+            f"other flows, or terminated by a proxy or encrypted in between: {about}; no initial sequence number, "
+            "payload or time stamp is in both"
+        )
+    return tuple(reasons)
+
+
+def _tunnel(track: Track) -> str:
+    for ends in track.ends:
+        if ends.protocol in (_ESP, _AH, _GRE):
+            return {_ESP: "ESP", _AH: "AH", _GRE: "GRE"}[ends.protocol]
+        if ends.protocol == UDP and set(ends.ports) & set(_TUNNEL_PORTS):
+            return f"UDP port {next(port for port in ends.ports if port in _TUNNEL_PORTS)}"
+    return ""
+
+
+def _duration(ns: int) -> str:
+    return f"{ns / 10**9:.1f} s" if ns < 10 * _MINUTE else f"{ns / _MINUTE / 60:.1f} h"

@@ -1,0 +1,169 @@
+"""What all crossings of a flow, and of all flows, come to: counts, delays, labels, retransmissions, times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.analysis.compare.evidence import FlowPairs
+from testbed.analysis.compare.fates import Fate
+from testbed.analysis.compare.flow_table import Flows
+from testbed.analysis.compare.repeats import Needed, needed
+from testbed.analysis.compare.table import Table
+from testbed.analysis.compare.track import Bool, Int64, Track
+from testbed.analysis.label_names import Label
+
+_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
+QUANTILES = (0.0, 0.5, 0.95, 0.99, 1.0)
+_BITS = 42  # of a delay in ns: over an hour
+
+
+@dataclass(slots=True)
+class Statistics:
+    """One row for each place (pair of flows * 2 + direction, 0 from the opener), -1 where a time is not known.
+
+    ``fates`` counts rows by fate, ``payload`` is bytes sent and not lost; ``delay`` are the QUANTILES of the one-way
+    delays (ns). ``packets`` are those of each capture. ``syn`` is the time of the first SYN (of the direction, at
+    its sender's end), ``fin`` and ``rst`` those of the first of either kind. ``handshake`` is, for each pair, the time
+    from SYN to SYN+ACK at the opener's end. ``repeats`` counts retransmissions by :class:`Needed`.
+    ``sent_at_one`` tells where packets of the place are sent at the first end. ``differ`` are rows whose labels differ at both ends; ``labels`` are each row's at the first and the second end.
+    """
+
+    fates: Int64
+    altered: Int64
+    reordered: Int64
+    payload: Int64
+    delay: Int64
+    packets: Int64
+    span: Int64
+    syn: Int64
+    fin: Int64
+    rst: Int64
+    handshake: Int64
+    repeats: Int64
+    repeated: tuple[Int64, NDArray[np.uint8]]
+    labels: tuple[NDArray[np.uint16], NDArray[np.uint16]]
+    differ: Int64
+    sent_at_one: Bool
+
+    def label_differences(self) -> dict[str, tuple[int, int]]:
+        """Return for each label how often only the first, and only the second, end has it."""
+        one, two = (each[self.differ] for each in self.labels)
+        result = {}
+        for label in Label:
+            counts = int(((one & ~two) & label > 0).sum()), int(((two & ~one) & label > 0).sum())
+            if any(counts) and label.name:
+                result[label.name.lower()] = counts
+        return result
+
+
+def measure(
+    one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs, table: Table, from_one: Bool
+) -> Statistics:
+    """Count and measure."""
+    places = 2 * len(pairs)
+    place = table.place
+    fates = np.bincount(place * len(Fate) + table.fate, minlength=places * len(Fate)).reshape(places, len(Fate))
+    # the packet as its sender's end has it
+    at_one = np.where(table.sent_at_one, table.one >= 0, table.two < 0)
+    labels = _labels(table.one, first.labels), _labels(table.two, second.labels)
+    both = (table.one >= 0) & (table.two >= 0)
+    crossed = table.fate <= Fate.MERGED
+    payload = np.bincount(place[crossed], weights=table.length[crossed], minlength=places).astype(np.int64)
+    rows, verdicts = needed(one, two, table, np.where(at_one, labels[0], labels[1]))
+    repeats = np.bincount(place[rows] * len(Needed) + verdicts, minlength=places * len(Needed))
+    times = np.where(at_one, one.time[table.one], two.time[table.two]) if len(table) else np.zeros(0, np.int64)
+    flags = np.where(at_one, one.flags[table.one], two.flags[table.two]) if len(table) else np.zeros(0, np.int64)
+    syn = _first(place, times, (flags & (_SYN | _RST)) == _SYN, places)
+    return Statistics(
+        fates=fates,
+        altered=np.bincount(place[table.changes > 0], minlength=places),
+        reordered=np.bincount(place[table.reordered], minlength=places),
+        payload=payload,
+        delay=_quantiles(place[table.timed], table.delay[table.timed], places),
+        packets=_packets(table, places),
+        span=_span(place, times, places),
+        syn=syn,
+        fin=_first(place, times, (flags & _FIN) != 0, places),
+        rst=_first(place, times, (flags & _RST) != 0, places),
+        handshake=_handshakes(one, two, table, flags, places),
+        repeats=repeats.reshape(places, len(Needed)),
+        repeated=(rows, verdicts),
+        labels=labels,
+        differ=np.flatnonzero(both & (labels[0] != labels[1])),
+        sent_at_one=from_one[:places],
+    )
+
+
+def _labels(items: NDArray[np.int32], labels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    if not len(labels):
+        return np.zeros(len(items), np.uint16)
+    result = labels[items]
+    result[items < 0] = 0
+    return result
+
+
+def _packets(table: Table, places: int) -> Int64:
+    """Count the packets of each place that each capture has; a packet in several rows counts once."""
+    result = np.zeros((places, 2), np.int64)
+    for k, items in enumerate((table.one, table.two)):
+        rows = np.flatnonzero(items >= 0)
+        if ((table.fate == Fate.SPLIT) | (table.fate == Fate.MERGED) | (table.skip > 0)).any():
+            _, unique = np.unique(items[rows], return_index=True)
+            rows = rows[unique]
+        result[:, k] = np.bincount(table.place[rows], minlength=places)
+    return result
+
+
+def _quantiles(place: Int64, delay: Int64, places: int) -> Int64:
+    """Return the quantiles of the delays of each place, by nearest rank."""
+    result = np.full((places, len(QUANTILES)), -1, np.int64)
+    if not len(delay):
+        return result
+    least = int(delay.min())
+    packed = np.sort(place << _BITS | np.minimum(delay - least, (1 << _BITS) - 1))
+    edges = np.searchsorted(packed, np.arange(places + 1) << _BITS)
+    count = np.diff(edges)
+    some = np.flatnonzero(count)
+    for k, quantile in enumerate(QUANTILES):
+        rank = edges[some] + np.rint((count[some] - 1) * quantile).astype(np.int64)
+        result[some, k] = (packed[rank] & ((1 << _BITS) - 1)) + least
+    return result
+
+
+def _first(place: Int64, times: Int64, wanted: Bool, places: int) -> Int64:
+    """Return the earliest time at each place of what is wanted, -1 without any."""
+    result = np.full(places, np.iinfo(np.int64).max, np.int64)
+    np.minimum.at(result, place[wanted], times[wanted])
+    return np.where(result == np.iinfo(np.int64).max, -1, result)
+
+
+def _span(place: Int64, times: Int64, places: int) -> Int64:
+    """Return how long each place was active."""
+    first = np.full(places, np.iinfo(np.int64).max, np.int64)
+    last = np.zeros(places, np.int64)
+    np.minimum.at(first, place, times)
+    np.maximum.at(last, place, times)
+    return np.maximum(last - first, 0)
+
+
+def _handshakes(one: Track, two: Track, table: Table, flags: NDArray[np.generic], places: int) -> Int64:
+    """Return for each pair the time from the last SYN before it to the first SYN+ACK, at the opener's end."""
+    result = np.full(places // 2, -1, np.int64)
+    syns = np.flatnonzero((flags & _SYN) != 0)
+    sent: dict[int, int] = {}
+    for row in syns.tolist():
+        pair, answer = int(table.place[row]) >> 1, bool(flags[row] & _ACK)
+        opener_at_one = bool(table.sent_at_one[row]) != bool(table.place[row] & 1)
+        track, items = (one, table.one) if opener_at_one else (two, table.two)
+        if items[row] < 0:
+            continue
+        time = int(track.time[items[row]])
+        if not answer:
+            if result[pair] < 0:
+                sent[pair] = time
+        elif pair in sent and result[pair] < 0:
+            result[pair] = time - sent[pair]
+    return result

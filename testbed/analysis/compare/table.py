@@ -1,0 +1,322 @@
+"""All crossings of two captures as columns: which packet is which, what became of it, what was altered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.analysis.compare.altered import Usual, find_changes
+from testbed.analysis.compare.clock import ONE_CLOCK, Clock, fit_clock
+from testbed.analysis.compare.fates import Change, Fate
+from testbed.analysis.compare.packets import Crossed, Side
+from testbed.analysis.compare.ranges import positions_of, uncovered
+from testbed.analysis.compare.seen import Seen
+from testbed.analysis.compare.track import I32, U8, U32, Bool, Int64
+
+_LEAST_SLACK = 1_000_000  # ns
+_MTU = 1500
+
+
+@dataclass(slots=True)
+class Table:
+    """One row for each packet that crossed, for each byte range of a split or merged one, and for all others.
+
+    ``one`` and ``two`` are items of the tracks, -1 where not seen there; ``place`` is pair of flows * 2 + direction
+    (0: from the end that opened the flow). ``skip`` and ``length`` say which bytes of the sender's (else the
+    receiver's) payload a row is about. ``delay`` (ns) and its ``error`` (-1: unknown) count where ``timed`` is set.
+    Rows are in the order of the first capture, then those that only the second has.
+    """
+
+    one: I32
+    two: I32
+    place: Int64
+    fate: U8
+    changes: U32
+    reordered: Bool
+    skip: I32
+    length: I32
+    timed: Bool
+    delay: Int64
+    error: Int64
+    sent_at_one: Bool
+
+    def __len__(self) -> int:
+        return len(self.one)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows while they are gathered."""
+
+    one: list[Int64]
+    two: list[Int64]
+    place: list[Int64]
+    fate: list[NDArray[np.uint8]]
+    changes: list[U32]
+    skip: list[Int64]
+    length: list[Int64]
+
+    @classmethod
+    def none(cls) -> _Rows:
+        return cls([], [], [], [], [], [], [])
+
+    def add(
+        self, one: Int64, two: Int64, place: Int64, fate: NDArray[np.uint8], changes: U32, skip: Int64, length: Int64
+    ) -> None:
+        parts = (one, two, place, fate, changes, skip, length)
+        lists = (self.one, self.two, self.place, self.fate, self.changes, self.skip, self.length)
+        for each, part in zip(lists, parts, strict=True):
+            each.append(part)  # type: ignore[attr-defined]
+
+
+def make_table(one: Side, two: Side, crossed: Crossed, *, one_clock: bool = False) -> tuple[Table, Clock, Usual]:
+    """Work out what became of every packet of the flows that both captures have."""
+    _whole_after_all(one, two, crossed)
+    places = len(crossed.from_one)
+    x, y = _by_first(crossed.one, crossed.two, len(one))
+    time = one.track.time[one.item[x]]
+    apart = two.track.time[two.item[y]] - time
+    clock = ONE_CLOCK if one_clock else _clock(time, apart, one.place[x], crossed)
+    changes, usual = find_changes(one, x, two, y, places)
+    rows = _Rows.none()
+    length = one.track.length[one.item[x]].astype(np.int64)
+    zero = np.zeros(len(x), np.int64)
+    rows.add(one.item[x], two.item[y], one.place[x], np.zeros(len(x), np.uint8), changes, zero, length)
+    _add_pieces(rows, one, two, crossed)
+    _add_single(rows, one, two, crossed, x, y, clock)
+    table = _joined(rows, crossed)
+    _mark_reordered(table)
+    _measure(table, one, two, clock, x)
+    return table, clock, usual
+
+
+def _clock(time: Int64, apart: Int64, place: Int64, crossed: Crossed) -> Clock:
+    """Fit the clock to flows of which both directions crossed, where there are any.
+
+    Of a flow that is seen in one direction only, who sent it is not sure; then the clock tells.
+    """
+    sure = crossed.two_way[place]
+    if sure.all() or not sure.any():
+        return fit_clock(time, apart, crossed.from_one[place])
+    some = np.flatnonzero(sure)
+    clock = fit_clock(time[some], apart[some], crossed.from_one[place[some]]).at(some, len(time))
+    rest = np.flatnonzero(~sure)
+    offset, _ = clock.offsets(rest, time[rest])
+    places = len(crossed.from_one)
+    later = np.bincount(place[rest], weights=apart[rest] - offset, minlength=places)
+    told = np.unique(place[rest])
+    crossed.from_one[told] = later[told] >= 0
+    crossed.from_one[told ^ 1] = later[told] < 0
+    return clock
+
+
+def _by_first(x: Int64, y: Int64, count: int) -> tuple[Int64, Int64]:
+    match = np.full(count, -1, np.int64)
+    match[x] = y
+    x = np.flatnonzero(match >= 0)
+    return x, match[x]
+
+
+def _whole_after_all(one: Side, two: Side, crossed: Crossed) -> None:
+    """Take for one packet of another length what is in one piece only and was no offloaded segment."""
+    ones = [piece.one for piece in crossed.pieces]
+    twos = [piece.two for piece in crossed.pieces]
+    more_one, more_two = _several(ones), _several(twos)
+    kept = []
+    moved: list[tuple[int, int]] = []
+    for piece in crossed.pieces:
+        a, b = int(one.item[piece.one]), int(two.item[piece.two])
+        alone = piece.one not in more_one and piece.two not in more_two and not (piece.skip_one or piece.skip_two)
+        flags = one.track.flags[a] == two.track.flags[b] and bool(one.track.flags[a] & 0x08)
+        small = max(int(one.track.length[a]), int(two.track.length[b])) + 40 <= _MTU
+        if alone and (small or flags):
+            moved.append((piece.one, piece.two))
+        else:
+            kept.append(piece)
+    crossed.pieces = kept
+    crossed.one = np.append(crossed.one, np.array([each for each, _ in moved], np.int64))
+    crossed.two = np.append(crossed.two, np.array([each for _, each in moved], np.int64))
+
+
+def _several(positions: list[int]) -> set[int]:
+    values, counts = np.unique(np.array(positions, np.int64), return_counts=True)
+    return set(values[counts > 1].tolist())
+
+
+def _add_pieces(rows: _Rows, one: Side, two: Side, crossed: Crossed) -> None:
+    pieces = crossed.pieces
+    if not pieces:
+        return
+    x = np.array([piece.one for piece in pieces], np.int64)
+    y = np.array([piece.two for piece in pieces], np.int64)
+    place = one.place[x]
+    from_one = crossed.from_one[place]
+    whole_x = one.track.length[one.item[x]].astype(np.int64)
+    whole_y = two.track.length[two.item[y]].astype(np.int64)
+    length = np.array([piece.length for piece in pieces], np.int64)
+    skip = np.array([piece.skip_one if sent else piece.skip_two for piece, sent in zip(pieces, from_one, strict=True)])
+    sender, receiver = np.where(from_one, whole_x, whole_y), np.where(from_one, whole_y, whole_x)
+    fate = np.where(sender > length, Fate.SPLIT, np.where(receiver > length, Fate.MERGED, Fate.CROSSED))
+    changes = np.where([piece.same for piece in pieces], 0, Change.PAYLOAD).astype(np.uint32)
+    rows.add(one.item[x], two.item[y], place, fate.astype(np.uint8), changes, skip.astype(np.int64), length)
+    for side, at_one in ((one, True), (two, False)):
+        positions = positions_of(pieces, at_one=at_one).tolist()
+        lengths = {position: int(side.track.length[side.item[position]]) for position in positions}
+        for position, gaps in uncovered(pieces, lengths, at_one=at_one).items():
+            for first, end in gaps:
+                sent = bool(crossed.from_one[side.place[position]]) == at_one
+                _add_one(rows, side, position, at_one=at_one, fate=Fate.LOST if sent else Fate.APPEARED, skip=first,
+                         length=end - first)  # fmt: skip
+
+
+def _add_one(rows: _Rows, side: Side, position: int, *, at_one: bool, fate: Fate, skip: int, length: int) -> None:
+    item, nothing = side.item[position : position + 1], np.array([-1], np.int64)
+    rows.add(
+        item if at_one else nothing,
+        nothing if at_one else item,
+        side.place[position : position + 1],
+        np.array([fate], np.uint8),
+        np.zeros(1, np.uint32),
+        np.array([skip], np.int64),
+        np.array([length], np.int64),
+    )
+
+
+def _add_single(
+    rows: _Rows, one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, clock: Clock
+) -> None:  # fmt: skip
+    """Add what is in one capture only, and say why."""
+    delays = _usual_delays(one, two, crossed, x, y, clock)
+    seen = Seen(one, two, crossed.from_one)
+    for side, at_one in ((one, True), (two, False)):
+        used = np.zeros(len(side), np.bool_)
+        used[crossed.one if at_one else crossed.two] = True
+        used[positions_of(crossed.pieces, at_one=at_one)] = True
+        left = np.flatnonzero(~used)
+        if not len(left):
+            continue
+        place = side.place[left]
+        sent = crossed.from_one[place] == at_one
+        fate = np.where(sent, np.uint8(Fate.LOST), np.uint8(Fate.APPEARED))
+        fate[seen.missed(left, sent, at_one=at_one)] = Fate.NOT_CAPTURED
+        copies = np.isin(left, np.array([each for where, each, _ in crossed.copies if where == 1 - at_one], np.int64))
+        fate[copies & ~sent] = Fate.DUPLICATED
+        fate = _outside(fate, one, two, left, sent, clock, x, y, delays, at_one=at_one)
+        fate[np.isin(left, crossed.unclear[0 if at_one else 1])] = Fate.AMBIGUOUS
+        nothing = np.full(len(left), -1, np.int64)
+        items = side.item[left]
+        length = side.track.length[items].astype(np.int64)
+        rows.add(
+            items if at_one else nothing,
+            nothing if at_one else items,
+            place,
+            fate.astype(np.uint8),
+            np.zeros(len(left), np.uint32),
+            np.zeros(len(left), np.int64),
+            length,
+        )
+
+
+def _usual_delays(one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, clock: Clock) -> tuple[int, int]:
+    """Return the greatest delay to expect from the first end and to it (ns)."""
+    time = one.track.time[one.item[x]]
+    apart = two.track.time[two.item[y]] - time
+    offset, _ = clock.offsets(np.arange(len(x)), time)
+    sent = crossed.from_one[one.place[x]]
+    result = []
+    for mine in ((apart - offset)[sent], (offset - apart)[~sent]):
+        low, high = (float(np.quantile(mine, q)) for q in (0.01, 0.99)) if len(mine) else (0.0, 0.0)
+        result.append(int(high + (high - low)) + _LEAST_SLACK)
+    return result[0], result[1]
+
+
+def _outside(
+    fate: NDArray[np.uint8], one: Side, two: Side, left: Int64, sent: Bool, clock: Clock, x: Int64, y: Int64,
+    delays: tuple[int, int], *, at_one: bool,
+) -> NDArray[np.uint8]:  # fmt: skip
+    """Tell what the other capture cannot have seen: it began later or ended before."""
+    side, other = (one, two) if at_one else (two, one)
+    time = side.track.time[side.item[left]]
+    if not clock.pieces:
+        return fate
+    order = np.searchsorted(x, left) if at_one else np.searchsorted(np.maximum.accumulate(y), left)
+    if at_one:
+        offset, error = clock.offsets(order, time)
+        there = time + offset
+    else:
+        start = time - clock.offsets(order, time - clock.pieces[0].offset)[0]
+        offset, error = clock.offsets(order, start)
+        there = time - offset
+    margin = np.maximum(error, 0)
+    # sent here, it arrives there later; arrived here, it was sent there before
+    longest = delays[0] if at_one else delays[1]
+    shortest = delays[1] if at_one else delays[0]
+    first, last = other.track.span
+    early = np.where(sent, there + longest, there) + margin
+    late = np.where(sent, there, there - shortest) - margin
+    fate = fate.copy()
+    known = fate != Fate.DUPLICATED
+    fate[known & (np.where(sent, there + longest, there) + margin > last)] = Fate.AFTER_END
+    fate[known & (late < first) & (early - longest * sent < first + longest)] = Fate.BEFORE_START
+    return fate
+
+
+def _joined(rows: _Rows, crossed: Crossed) -> Table:
+    one = np.concatenate(rows.one)
+    two = np.concatenate(rows.two)
+    place = np.concatenate(rows.place)
+    count = len(one)
+    order: Int64 | slice = slice(None)
+    if len(rows.one) > 1:
+        order = np.lexsort((two, np.where(one < 0, np.iinfo(np.int64).max, one)))
+    place = place[order]
+    return Table(
+        one=one[order].astype(np.int32),
+        two=two[order].astype(np.int32),
+        place=place,
+        fate=np.concatenate(rows.fate)[order],
+        changes=np.concatenate(rows.changes)[order],
+        reordered=np.zeros(count, np.bool_),
+        skip=np.concatenate(rows.skip)[order].astype(np.int32),
+        length=np.concatenate(rows.length)[order].astype(np.int32),
+        timed=np.zeros(count, np.bool_),
+        delay=np.zeros(count, np.int64),
+        error=np.full(count, -1, np.int64),
+        sent_at_one=crossed.from_one[place],
+    )
+
+
+def _mark_reordered(table: Table) -> None:
+    """Mark what arrived after something sent later in the same direction (RFC 4737's type-P-reordered)."""
+    both = np.flatnonzero((table.one >= 0) & (table.two >= 0))
+    for from_one in (True, False):
+        mine = both[table.sent_at_one[both] == from_one]
+        sent, arrived = (table.one, table.two) if from_one else (table.two, table.one)
+        places = table.place[mine]
+        steady = bool((np.diff(arrived[mine]) >= 0).all()) and bool((np.diff(sent[mine]) >= 0).all())
+        if steady:
+            continue
+        count = len(mine)
+        key = np.sort(places << 33 | arrived[mine].astype(np.int64)) if count else places
+        del key
+        order = np.lexsort((sent[mine], arrived[mine], places))
+        mine, places = mine[order], places[order]
+        number = np.cumsum(np.append(False, places[1:] != places[:-1]), dtype=np.int64)
+        reached = np.maximum.accumulate(sent[mine] + (number << 33)) - (number << 33)
+        before = np.append(-1, reached[:-1])
+        before[np.append(True, places[1:] != places[:-1])] = -1
+        table.reordered[mine[sent[mine] < before]] = True
+
+
+def _measure(table: Table, one: Side, two: Side, clock: Clock, x: Int64) -> None:
+    """Fill in the one-way delays and their errors."""
+    both = np.flatnonzero((table.one >= 0) & (table.two >= 0))
+    time = one.track.time[table.one[both]]
+    order = np.searchsorted(one.item[x], table.one[both])
+    offset, error = clock.offsets(order, time)
+    apart = two.track.time[table.two[both]] - time - offset
+    table.delay[both] = np.where(table.sent_at_one[both], apart, -apart)
+    table.error[both] = error
+    table.timed[both] = True

@@ -1,0 +1,306 @@
+"""What a comparison keeps of one capture: some 80 bytes for each packet, one array for each field.
+
+A :class:`Track` is made from captures of some of the file's packets (:class:`Builder`), so that the whole file never
+needs to be in memory.
+"""
+
+# ruff: noqa: RUF009 - _column() makes a dataclass field, evaluated once as intended
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from testbed.analysis.compare.mixing import mixed
+from testbed.analysis.label_names import Segments
+
+if TYPE_CHECKING:
+    from testbed.capture.columns import Capture
+
+Int64 = NDArray[np.int64]
+I32 = NDArray[np.int32]
+I16 = NDArray[np.int16]
+U64 = NDArray[np.uint64]
+U32 = NDArray[np.uint32]
+U16 = NDArray[np.uint16]
+U8 = NDArray[np.uint8]
+Bool = NDArray[np.bool_]
+
+TCP, UDP = 6, 17
+
+
+def _column(dtype: type[np.generic]) -> Any:  # noqa: ANN401 - as dataclasses.field
+    return field(metadata={"dtype": np.dtype(dtype)})
+
+
+@dataclass(slots=True, kw_only=True)
+class Track:
+    """The IP packets of one capture in file order.
+
+    ``frame`` counts from 0. ``conversation`` indexes ``ends``; ``side`` is 0 for packets from the first of its two
+    ends, 1 for the others. ``protocol`` is that of IP, ``decoded`` whether its header (TCP, UDP, ICMP) was read.
+    ``length`` is the payload's on the wire by the IP header, ``framed`` what of it the frame had room for,
+    ``captured`` what of it is in the file, ``header`` the length of the transport header before it. ``payload`` and ``options`` are digests, 0 without any. ``word`` is the
+    first 8 bytes of an ICMP header, 0 for other packets. What a packet does not have is 0, ``wscale`` -1.
+    ``other`` counts by name what is not decoded TCP, UDP or ICMP; part of it may be here as IP packets. ``data`` is
+    the file (mapped), ``joined`` what was put together from fragments.
+    """
+
+    frame: I32 = _column(np.int32)
+    time: Int64 = _column(np.int64)
+    conversation: I32 = _column(np.int32)
+    side: U8 = _column(np.uint8)
+    protocol: U8 = _column(np.uint8)
+    decoded: Bool = _column(np.bool_)
+    seq: U32 = _column(np.uint32)
+    ack: U32 = _column(np.uint32)
+    flags: U16 = _column(np.uint16)
+    window: U16 = _column(np.uint16)
+    urgent: U16 = _column(np.uint16)
+    checksum: U16 = _column(np.uint16)
+    ttl: U8 = _column(np.uint8)
+    tos: U8 = _column(np.uint8)
+    ip_id: U32 = _column(np.uint32)
+    dont_fragment: Bool = _column(np.bool_)
+    length: I32 = _column(np.int32)
+    framed: I32 = _column(np.int32)
+    captured: I32 = _column(np.int32)
+    payload_at: Int64 = _column(np.int64)
+    header: U8 = _column(np.uint8)
+    payload: U64 = _column(np.uint64)
+    options: U32 = _column(np.uint32)
+    word: U64 = _column(np.uint64)
+    tsval: U32 = _column(np.uint32)
+    tsecr: U32 = _column(np.uint32)
+    wscale: I16 = _column(np.int16)
+    vlan: I16 = _column(np.int16)
+    data: U8
+    joined: U8
+    ends: list[Ends]
+    sack_at: Int64
+    sack_count: U8
+    sack: U32
+    other: dict[str, int]
+    frames: int
+    partial: str | None
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The earliest and the latest time of a packet (0, 0 without any)."""
+        return (int(self.time.min()), int(self.time.max())) if len(self) else (0, 0)
+
+    def bytes_at(self, item: int, skip: int = 0, length: int | None = None) -> bytes:
+        """Return captured bytes of a packet's payload; a negative ``skip`` begins in the header before it."""
+        most = int(self.captured[item]) - skip
+        length = most if length is None else min(length, most)
+        start = int(self.payload_at[item]) + skip
+        if length <= 0:
+            return b""
+        if start >= len(self.data):
+            start -= len(self.data)
+            return self.joined[start : start + length].tobytes()
+        return self.data[start : start + length].tobytes()
+
+    def segments(self) -> tuple[Int64, Segments]:
+        """Return the items that are TCP segments, and those as labels are made from."""
+        items = np.flatnonzero((self.protocol == TCP) & self.decoded)
+        return items, Segments(
+            time=self.time[items],
+            conversation=self.conversation[items].astype(np.int64),
+            side=self.side[items],
+            seq=self.seq[items],
+            ack=self.ack[items],
+            flags=self.flags[items],
+            window=self.window[items],
+            length=self.framed[items].astype(np.int64),
+            wscale=self.wscale[items],
+            sack_at=np.searchsorted(items, self.sack_at),
+            sack_count=self.sack_count,
+            sack=self.sack,
+        )
+
+
+COLUMNS: tuple[tuple[str, np.dtype[Any]], ...] = tuple(
+    (name, spec.metadata["dtype"]) for name, spec in Track.__dataclass_fields__.items() if "dtype" in spec.metadata
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The two ends of a conversation: addresses as text, ports (0 for protocols without)."""
+
+    protocol: int
+    version: int
+    addresses: tuple[str, str]
+    ports: tuple[int, int]
+
+    def __str__(self) -> str:
+        return f"{self.end(0)} - {self.end(1)}"
+
+    def end(self, side: int) -> str:
+        """Return one end as text: ``10.0.0.5:4711``, ``[fd00::2]:80``, or the address alone without ports."""
+        address, port = self.addresses[side], self.ports[side]
+        if self.protocol not in (TCP, UDP):
+            return address
+        return f"[{address}]:{port}" if self.version == 6 else f"{address}:{port}"
+
+
+class Builder:
+    """Gathers a track from captures of parts of a file."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[NDArray[Any]]] = {name: [] for name, _ in COLUMNS if name != "conversation"}
+        self._keys: list[U64] = []
+        self._ends: dict[int, Ends] = {}
+        self._sacks: list[tuple[Int64, U8, U32]] = []
+        self._other: Counter[str] = Counter()
+        self._frames = 0
+        self._again = False
+        self._data = self._joined = np.zeros(0, np.uint8)
+
+    def add(self, rows: Int64, capture: Capture) -> None:
+        """Add packets; ``rows`` are their places in the file. Those seen as fragments before count once."""
+        again = bool(len(rows)) and int(rows[0]) < self._frames
+        self._again |= again
+        self._data, self._joined = capture.data, capture.joined
+        whole = ~capture.fragment | (capture.reassembled_in == np.arange(len(capture)))
+        chosen = np.flatnonzero((capture.version > 0) & whole)
+        if not again:
+            self._frames += len(rows)
+        for name, count in capture.others.items():
+            # a fragment that comes again is counted then, if it is not part of a whole packet
+            if again or "fragment" not in name:
+                self._other[name] += count
+        self._keys.append(self._conversations(capture, chosen))
+        for name, values in _columns(capture, chosen, rows).items():
+            self._parts[name].append(values)
+        if len(capture.sack_rows):
+            count = capture.sack_count[capture.sack_rows]
+            self._sacks.append((rows[capture.sack_rows], count, capture.sack_edges))
+
+    def finish(self, data: U8 | None = None, partial: str | None = None) -> Track:
+        """Return the track; ``data`` is the file, where no packet was added."""
+        columns = {
+            name: np.concatenate([*self._parts[name], np.zeros(0, dtype)])
+            for name, dtype in COLUMNS
+            if name != "conversation"
+        }
+        self._parts.clear()
+        keys = np.concatenate([*self._keys, np.zeros(0, np.uint64)])
+        known, conversation = np.unique(keys, return_inverse=True)
+        columns["conversation"] = conversation.astype(np.int32)
+        if self._again:  # what was put together from fragments came last
+            order = np.argsort(columns["frame"], kind="stable")
+            columns = {name: values[order] for name, values in columns.items()}
+        frames = np.concatenate([*(rows for rows, _, _ in self._sacks), np.zeros(0, np.int64)])
+        order = np.argsort(frames, kind="stable")
+        empty = np.zeros((0, 4, 2), np.uint32)
+        return Track(
+            **columns,
+            data=self._data if data is None else data,
+            joined=self._joined,
+            ends=[self._ends[key] for key in known.tolist()],
+            sack_at=np.searchsorted(columns["frame"], frames[order]),
+            sack_count=np.concatenate([*(count for _, count, _ in self._sacks), np.zeros(0, np.uint8)])[order],
+            sack=np.concatenate([*(edges for _, _, edges in self._sacks), empty])[order],
+            other={name: count for name, count in self._other.items() if count},
+            frames=self._frames,
+            partial=partial,
+        )
+
+    def _conversations(self, capture: Capture, chosen: Int64) -> U64:
+        """Return a key for each packet's protocol and ends, the same in both directions."""
+        one, two = _sides(capture, chosen)
+        low, high = np.minimum(one, two), np.maximum(one, two)
+        keys = mixed([low, high, capture.proto[chosen].astype(np.uint64)])
+        unique, first = np.unique(keys, return_index=True)
+        for key, k in zip(unique.tolist(), first.tolist(), strict=True):
+            if key not in self._ends:
+                self._ends[key] = _ends(capture, int(chosen[k]), reverse=bool(one[k] > two[k]))
+        return keys
+
+
+def _sides(capture: Capture, chosen: Int64) -> tuple[U64, U64]:
+    """Return numbers for source and destination of each packet, address and port."""
+    ports = capture.transport[chosen] != 1
+    return (
+        mixed([capture.src_hi[chosen], capture.src_lo[chosen], capture.sport[chosen] * ports]),
+        mixed([capture.dst_hi[chosen], capture.dst_lo[chosen], capture.dport[chosen] * ports]),
+    )
+
+
+def _ends(capture: Capture, row: int, *, reverse: bool) -> Ends:
+    addresses = capture.source(row), capture.destination(row)
+    ports = int(capture.sport[row]), int(capture.dport[row])
+    if reverse:
+        addresses, ports = addresses[::-1], ports[::-1]
+    return Ends(int(capture.proto[row]), int(capture.version[row]), addresses, ports)
+
+
+def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[Any]]:
+    """Return the columns of some packets, as narrow as the track has them."""
+    one, two = _sides(capture, chosen)
+    length = capture.payload_length[chosen]
+    room = capture.wire[chosen] - (capture.payload_offset[chosen] - capture.offset[chosen])
+    room[capture.fragment[chosen]] = length[capture.fragment[chosen]]
+    rest = np.zeros(len(chosen), np.uint64)
+    icmp = (capture.transport[chosen] == 1) | (capture.transport[chosen] == 58)
+    rest[icmp] = (
+        capture.icmp_type[chosen[icmp]].astype(np.uint64) << np.uint64(40)
+        | capture.icmp_code[chosen[icmp]].astype(np.uint64) << np.uint64(32)
+        | capture.icmp_rest[chosen[icmp]]
+    )
+    made: dict[str, NDArray[Any]] = {
+        "frame": rows[chosen],
+        "time": capture.time_ns[chosen],
+        "side": one > two,
+        "protocol": capture.proto[chosen],
+        "decoded": capture.transport[chosen] > 0,
+        "tos": capture.dscp[chosen] << 2 | capture.ecn[chosen],
+        "length": length,
+        "framed": np.minimum(length, np.maximum(room, 0)),
+        "captured": capture.payload_captured[chosen],
+        "payload_at": capture.payload_offset[chosen],
+        "header": capture.payload_offset[chosen] - capture.transport_offset[chosen],
+        "payload": digests(capture, capture.payload_offset[chosen], capture.payload_captured[chosen]),
+        "options": _option_digests(capture, chosen),
+        "word": rest,
+    }
+    for name, dtype in COLUMNS:
+        if name != "conversation":
+            values = made[name] if name in made else getattr(capture, name)[chosen]
+            made[name] = values.astype(dtype, copy=False)
+    return made
+
+
+def digests(capture: Capture, offsets: Int64, lengths: Int64) -> U64:
+    """Return XXH3-64 of ranges of captured bytes, 0 of empty ones."""
+    result = np.zeros(len(offsets), np.uint64)
+    some = np.flatnonzero(lengths > 0)
+    digest = xxhash.xxh3_64_intdigest
+    own, size = capture.data.data, len(capture.data)
+    joined = capture.joined.data
+    result[some] = [
+        digest(own[start : start + length]) if start < size else digest(joined[start - size : start - size + length])
+        for start, length in zip(offsets[some].tolist(), lengths[some].tolist(), strict=True)
+    ]
+    return result
+
+
+def _option_digests(capture: Capture, chosen: Int64) -> U32:
+    """Return a 32-bit digest of each segment's options, 0 without."""
+    lengths = capture.options_length[chosen].astype(np.int64)
+    result = np.zeros(len(chosen), np.uint64)
+    usual = (lengths == 12) & capture.has_timestamps[chosen]
+    stamps = capture.tsval[chosen[usual]].astype(np.uint64) << np.uint64(32) | capture.tsecr[chosen[usual]]
+    result[usual] = mixed([stamps, np.full(len(stamps), 12, np.uint64)])
+    rest = np.flatnonzero((lengths > 0) & ~usual)
+    result[rest] = digests(capture, capture.transport_offset[chosen[rest]] + 20, lengths[rest])
+    return (result >> np.uint64(32)).astype(np.uint32)

@@ -1,0 +1,51 @@
+"""Whether two captures are the same: what differs, in categories that a person can choose from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from testbed.analysis.compare.compare import Comparison
+from testbed.analysis.compare.fates import Fate
+from testbed.analysis.compare.track import Bool
+
+_OF_FATES = {
+    "lost": (Fate.LOST,),
+    "appeared": (Fate.APPEARED,),
+    "duplicated": (Fate.DUPLICATED,),
+    "ambiguous": (Fate.AMBIGUOUS,),
+    "split": (Fate.SPLIT,),
+    "merged": (Fate.MERGED,),
+    "not-captured": (Fate.BEFORE_START, Fate.AFTER_END, Fate.NOT_CAPTURED),
+}
+CATEGORIES = (*_OF_FATES, "altered", "reordered", "rewritten", "alone")
+"""``rewritten`` counts flows whose addresses, ports, sequence numbers or the like are others; ``alone`` those that
+only one capture has, or of which it is not clear which they are; all others count packets, or ranges of them."""
+
+USUAL = ("lost", "appeared", "duplicated", "ambiguous", "altered", "reordered", "rewritten", "alone")
+"""What makes two captures differ unless other categories are named: not what a tap did or offload does."""
+
+
+def count_differences(compared: Comparison) -> dict[str, int]:
+    """Return how much there is of each category."""
+    statistics = compared.statistics
+    fates = statistics.fates.sum(axis=0) if len(statistics.fates) else np.zeros(len(Fate), np.int64)
+    result = {name: int(sum(fates[fate] for fate in chosen)) for name, chosen in _OF_FATES.items()}
+    result["altered"] = int(statistics.altered.sum())
+    result["reordered"] = int(statistics.reordered.sum())
+    result["rewritten"] = int(rewritten(compared).sum())
+    unclear = len(compared.pairs.ambiguous[0]) + len(compared.pairs.ambiguous[1])
+    result["alone"] = len(compared.alone[0]) + len(compared.alone[1]) + unclear
+    return result
+
+
+def rewritten(compared: Comparison) -> Bool:
+    """Tell which pairs of flows look different at both ends, beyond a TTL that fell on the way."""
+    pairs, (one, two), (first, second) = compared.pairs, compared.tracks, compared.flows
+    names = zip(first.conversation[pairs.a].tolist(), second.conversation[pairs.b].tolist(), strict=True)
+    other = np.array([one.ends[a] != two.ends[b] for a, b in names], np.bool_)
+    other |= (pairs.flip != 0) | pairs.shift.any(axis=1)
+    if not len(pairs):
+        return other
+    sent_at_one = compared.statistics.sent_at_one
+    rose = np.where(sent_at_one, -compared.usual.ttl, compared.usual.ttl)[: 2 * len(pairs)] > 0
+    return np.asarray(other | (rose | compared.usual.new_ids[: 2 * len(pairs)]).reshape(-1, 2).any(axis=1))

@@ -1,0 +1,98 @@
+"""Wireshark's names for what one capture alone says of a TCP segment, and the rule sets that give them.
+
+The rules are those of ``tcp_analyze_sequence_number`` in Wireshark's packet-tcp.c; the code counts where the User's
+Guide differs from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64 = NDArray[np.int64]
+U32 = NDArray[np.uint32]
+
+
+class Label(IntFlag):
+    """The labels of one segment, as bits; the names are those of the display filters ``tcp.analysis.<name>``."""
+
+    ZERO_WINDOW_PROBE = 1 << 0
+    ZERO_WINDOW = 1 << 1
+    LOST_SEGMENT = 1 << 2
+    KEEP_ALIVE = 1 << 3
+    WINDOW_UPDATE = 1 << 4
+    WINDOW_FULL = 1 << 5
+    KEEP_ALIVE_ACK = 1 << 6
+    ZERO_WINDOW_PROBE_ACK = 1 << 7
+    DUPLICATE_ACK = 1 << 8
+    ACK_LOST_SEGMENT = 1 << 9
+    SPURIOUS_RETRANSMISSION = 1 << 10
+    FAST_RETRANSMISSION = 1 << 11
+    OUT_OF_ORDER = 1 << 12
+    RETRANSMISSION = 1 << 13
+    REUSED_PORTS = 1 << 14
+
+
+def label_names(value: int) -> tuple[str, ...]:
+    """Return the names of a segment's labels: ``("lost_segment", "window_full")``."""
+    return tuple(one.name.lower() for one in Label if value & one and one.name)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """What differs between versions of Wireshark.
+
+    ``sack``: SACK blocks can show a fast retransmission; ``seen``: what was already seen and is not acknowledged is
+    no out-of-order segment; ``closed``: SYN after FIN or RST is a new stream whatever its number, also with ACK;
+    ``consumed``: the answer to a zero-window probe may acknowledge its byte; ``unseen``: what an ACK of lost data
+    does to the contiguous edge.
+    """
+
+    name: str
+    sack: bool
+    seen: bool
+    closed: bool
+    consumed: bool
+    unseen: bool
+
+
+WIRESHARK_4_0 = RuleSet("4.0.17", sack=False, seen=False, closed=False, consumed=False, unseen=False)
+WIRESHARK_4_4 = RuleSet("4.4", sack=True, seen=True, closed=True, consumed=True, unseen=True)
+RULE_SETS = {rules.name: rules for rules in (WIRESHARK_4_0, WIRESHARK_4_4)}
+
+
+@dataclass(slots=True)
+class Segments:
+    """TCP segments of one capture in file order, one item each.
+
+    ``conversation`` numbers addresses and ports, from 0 and below 2**30 (both directions have one number), ``side`` is 0 or 1 by
+    direction. ``seq``, ``ack`` and ``window`` are as on the wire, ``length`` is that of the payload, ``wscale`` -1
+    without the option. ``sack`` are up to four blocks (raw left and right edges, shape (n, 4, 2)) of the segments at
+    the positions ``sack_at`` (ascending), of which ``sack_count`` count.
+    """
+
+    time: Int64
+    conversation: Int64
+    side: NDArray[np.uint8]
+    seq: U32
+    ack: U32
+    flags: NDArray[np.uint16]
+    window: NDArray[np.uint16]
+    length: Int64
+    wscale: NDArray[np.int16]
+    sack_at: Int64
+    sack_count: NDArray[np.uint8]
+    sack: U32
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def sack_blocks(self, position: int) -> tuple[tuple[int, int], ...]:
+        """Return the SACK blocks of one segment."""
+        place = int(np.searchsorted(self.sack_at, position))
+        if place == len(self.sack_at) or self.sack_at[place] != position:
+            return ()
+        return tuple((int(left), int(right)) for left, right in self.sack[place][: int(self.sack_count[place])])

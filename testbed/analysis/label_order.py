@@ -1,0 +1,115 @@
+"""Put segments into streams and directions, and know for each what came before it in both directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.analysis.label_names import Int64, RuleSet, Segments
+
+Bool = NDArray[np.bool_]
+_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
+
+
+def streams(segments: Segments, rules: RuleSet) -> tuple[Int64, Bool]:
+    """Return each segment's stream and which segments open one on used ports.
+
+    A SYN with another number than the stream's base opens a new stream. The first stream of a conversation has its
+    number, later ones have ``number + (count << 40)``.
+    """
+    stream = segments.conversation.copy()
+    reused = np.zeros(len(segments), np.bool_)
+    syns = np.flatnonzero(segments.flags & _SYN)
+    if not len(syns):
+        return stream, reused
+    # of one side and number: a repeat; nearly every conversation has one kind of SYN on each side
+    kinds = np.unique(np.stack([stream[syns], segments.side[syns], segments.seq[syns]]), axis=1)
+    several = kinds[0][1:][(kinds[:2, 1:] == kinds[:2, :-1]).all(axis=0)]
+    late = _not_first(stream, syns)
+    special = np.union1d(several, late)
+    for members in members_of(stream, special):
+        number, opened = _split(segments, members, rules)
+        stream[members] += number << 40  # conversations are fewer
+        reused[members[opened]] = True
+    return stream, reused
+
+
+def members_of(stream: Int64, wanted: Int64) -> list[Int64]:
+    """Return the positions of the segments of each of some streams."""
+    places = np.flatnonzero(np.isin(stream, wanted))
+    by_stream = places[np.argsort(stream[places], kind="stable")]
+    edges = np.flatnonzero(np.diff(stream[by_stream])) + 1
+    return np.split(by_stream, edges) if len(places) else []
+
+
+def _not_first(stream: Int64, syns: Int64) -> Int64:
+    """Return the streams with a segment before their first SYN or with more than one SYN of a side."""
+    counts = np.bincount(stream[syns], minlength=int(stream.max()) + 1)
+    first = np.full(len(counts), len(stream), np.int64)
+    np.minimum.at(first, stream, np.arange(len(stream)))
+    first_syn = np.full(len(counts), len(stream), np.int64)
+    np.minimum.at(first_syn, stream[syns], syns)
+    result: Int64 = np.flatnonzero((counts > 2) | ((counts > 0) & (first_syn > first)))
+    return result
+
+
+def _split(segments: Segments, members: Int64, rules: RuleSet) -> tuple[Int64, list[int]]:
+    """Number the streams of one conversation; return also the positions at which another one began."""
+    base: list[int | None] = [None, None]
+    number = 0
+    closed = False
+    numbers = np.zeros(len(members), np.int64)
+    opened = []
+    columns = (segments.side[members], segments.seq[members], segments.ack[members], segments.flags[members])
+    for k, (side, seq, ack, flags) in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+        own = base[side]
+        if flags & _SYN and own is not None and (seq != own or (rules.closed and closed)):
+            opened.append(k)
+            if not flags & _ACK or rules.closed:
+                number += 1
+                base, closed = [None, None], False
+            base[side] = seq
+        if base[side] is None:
+            base[side] = seq if flags & _SYN else (seq - 1) % 2**32
+        if base[1 - side] is None and flags & _ACK:
+            base[1 - side] = (ack - 1) % 2**32
+        closed |= bool(flags & (_FIN | _RST))
+        numbers[k] = number
+    return numbers, opened
+
+
+@dataclass(slots=True)
+class Order:
+    """Segments sorted by stream, direction and time ("places"); ``position`` is where each is in the file.
+
+    ``group`` numbers the directions of streams (stream * 2 + side, streams counted from 0), ``first`` tells the first
+    of each, ``before`` is the place of the last segment of the other direction that came earlier, -1 without one.
+    """
+
+    position: Int64
+    group: Int64
+    first: Bool
+    before: Int64
+
+
+def in_order(stream: Int64, side: NDArray[np.uint8]) -> Order:
+    """Sort segments. ``stream`` counts from 0."""
+    count = len(stream)
+    places = np.arange(count)
+    group = stream << 1 | side
+    position = np.sort(group << 32 | places) & 0xFFFFFFFF
+    place_of = np.empty(count, np.int64)
+    place_of[position] = places
+    by_time = np.sort(stream << 32 | places) & 0xFFFFFFFF
+    place, is_one = place_of[by_time], side[by_time] == 1
+    # places rise with the stream, and within a direction with time: a running maximum is the latest
+    last = [np.maximum.accumulate(np.where(is_one == wanted, place, -1)) for wanted in (False, True)]
+    other = np.empty(count, np.int64)
+    other[place] = np.where(is_one, last[0], last[1])
+    group = group[position]
+    first = np.ones(count, np.bool_)
+    first[1:] = group[1:] != group[:-1]
+    other[(other >= 0) & (group[other] != group ^ 1)] = -1
+    return Order(position, group, first, other)

@@ -1,0 +1,41 @@
+"""Decode a large file some hundred thousand packets at a time, so that memory is bound by what is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from testbed.capture.columns import Capture, Records, joined
+from testbed.capture.decode import decode
+from testbed.capture.gather import Int64, release
+
+BATCH = 1 << 16
+
+
+def batches(parts: Iterable[Records]) -> Iterator[tuple[Int64, Capture]]:
+    """Yield rows of the file and their packets decoded; the last capture is of fragments put together.
+
+    ``parts`` are the file's, in order. The rows of fragments come twice: first as fragments, then, in a capture of
+    fragments only, as :func:`decode` gives them. The caller keeps no view of a capture's ``data``: it is let go of.
+    """
+    fragments: list[Records] = []
+    rows_of: list[Int64] = []
+    done = 0
+    last: Records | None = None
+    for part in parts:
+        count = len(part.offset)
+        for first in range(0, count, BATCH):
+            some = part.only(slice(first, first + BATCH))
+            rows = np.arange(done + first, done + first + len(some.offset))
+            capture = decode(some, together=False)
+            if capture.fragment.any():
+                fragments.append(some.only(capture.fragment))
+                rows_of.append(rows[capture.fragment])
+            yield rows, capture
+        if count:
+            release(part.data, int(part.offset[0]), int(part.offset[-1]))
+        done += count
+        last = part
+    if fragments and last is not None:
+        yield np.concatenate(rows_of), decode(joined(fragments, last))

@@ -1,0 +1,133 @@
+"""Read two captures at once, each on a core of its own, into what a comparison needs of them.
+
+The second file is read by a child process; its columns come back through memory that both share.
+"""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from testbed.analysis.compare.flow_table import Flows, find_flows
+from testbed.analysis.compare.track import COLUMNS, Builder, Track
+from testbed.capture.batches import batches
+from testbed.capture.columns import Records
+from testbed.capture.files import Loaded, load, pieces
+from testbed.errors import BothendsError, CaptureError, UsageError
+
+Read = tuple[Track, Flows]
+
+_WORTH = 16 << 20  # bytes; smaller files are read before a child has started
+_FLOW_COLUMNS = tuple(name for name in Flows.__dataclass_fields__)
+
+
+def read_both(one: str, two: str) -> tuple[Read, Read]:
+    """Read two files (``-`` is standard input). Raises CaptureError, UsageError when both are standard input."""
+    if one == two == "-":
+        raise UsageError("only one of the two captures can be standard input")
+    files = _load(one), _load(two)
+    both_large = min(len(file.data) for file in files) >= _WORTH
+    if not both_large or not hasattr(os, "memfd_create"):
+        return read_one(files[0]), read_one(files[1])
+    return _in_parallel(*files)
+
+
+def read_one(file: Loaded) -> Read:
+    """Read one file: its packets as columns, its flows, its labels."""
+    builder = Builder()
+    last: Records | None = None
+
+    def noting() -> Any:  # noqa: ANN401 - a generator of records
+        nonlocal last
+        for last in pieces(file):
+            yield last
+
+    for rows, capture in batches(noting()):
+        builder.add(rows, capture)
+    track = builder.finish(file.data, last.partial if last else None)
+    return track, find_flows(track)
+
+
+def _load(name: str) -> Loaded:
+    if name != "-":
+        return load(Path(name))
+    with tempfile.NamedTemporaryFile(prefix="bothends-") as spool:
+        shutil.copyfileobj(sys.stdin.buffer, spool)
+        spool.flush()
+        loaded = load(Path(spool.name))
+    return Loaded("standard input", loaded.data, loaded.broken)
+
+
+def _in_parallel(one: Loaded, two: Loaded) -> tuple[Read, Read]:
+    context = multiprocessing.get_context("fork")
+    shared = os.memfd_create("bothends-columns")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_child, args=(two, shared, theirs), daemon=True)
+    try:
+        child.start()
+        theirs.close()
+        first = read_one(one)
+        try:
+            answer = ours.recv()
+        except EOFError:
+            child.join()
+            raise CaptureError(
+                f"{two.name}: the process that read it ended with status {child.exitcode}",
+                hint="not enough memory?",
+            ) from None
+        child.join()
+        if isinstance(answer, BothendsError):
+            raise answer
+        return first, _received(answer, shared, two)
+    finally:
+        ours.close()
+        os.close(shared)
+        if child.is_alive():
+            child.kill()
+            child.join()
+
+
+def _child(file: Loaded, shared: int, answer: Connection) -> None:
+    """Read a file and hand its columns over."""
+    try:
+        track, flows = read_one(file)
+    except BothendsError as problem:
+        answer.send(problem)
+        return
+    layout: list[tuple[str, str, str, tuple[int, ...]]] = []
+    with os.fdopen(os.dup(shared), "wb") as out:
+        for owner, made, names in (("track", track, _array_names()), ("flows", flows, _FLOW_COLUMNS)):
+            for name in names:
+                column = np.ascontiguousarray(getattr(made, name))
+                layout.append((owner, name, column.dtype.str, column.shape))
+                out.write(column.data if column.size else b"")
+                out.write(bytes(-column.nbytes % 64))
+    answer.send((layout, track.ends, track.other, track.frames, track.partial))
+
+
+def _array_names() -> tuple[str, ...]:
+    return (*(name for name, _ in COLUMNS), "joined", "sack_at", "sack_count", "sack")
+
+
+def _received(answer: Any, shared: int, file: Loaded) -> Read:  # noqa: ANN401 - what the child sent
+    layout, ends, other, frames, partial = answer
+    size = os.fstat(shared).st_size
+    memory = mmap.mmap(shared, size) if size else bytearray()
+    columns: dict[str, dict[str, Any]] = {"track": {}, "flows": {}}
+    at = 0
+    for owner, name, kind, shape in layout:
+        count = int(np.prod(shape, dtype=np.int64))
+        column = np.frombuffer(memory, kind, count, at) if count else np.zeros(0, kind)
+        columns[owner][name] = column.reshape(shape)
+        at += column.nbytes + -column.nbytes % 64
+    track = Track(**columns["track"], data=file.data, ends=ends, other=other, frames=frames, partial=partial)
+    return track, Flows(**columns["flows"])

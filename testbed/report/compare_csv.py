@@ -1,0 +1,64 @@
+"""All crossings of a comparison as CSV, one line for each row of its table."""
+
+from __future__ import annotations
+
+import csv
+from typing import TextIO
+
+from testbed.analysis.compare.compare import Comparison
+from testbed.analysis.compare.describe import NAMES
+from testbed.analysis.compare.fates import Fate, change_names
+from testbed.analysis.label_names import label_names
+
+HEADER = (
+    "flow", "sender", "fate", "client_frame", "server_frame", "client_time_ns", "server_time_ns", "delay_ns",
+    "delay_error_ns", "first_byte", "bytes", "reordered", "altered", "client_labels", "server_labels",
+)  # fmt: skip
+_AT_ONCE = 1 << 16
+
+
+def write_csv(compared: Comparison, out: TextIO) -> None:
+    """Write the crossings; ``flow`` is the index of the flow in the JSON, times are those of the captures."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(HEADER)
+    table = compared.table
+    labels = compared.statistics.labels
+    names: dict[int, str] = {}
+    changes: dict[int, str] = {}
+    for start in range(0, len(table), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        ends = []
+        for track, items in zip(compared.tracks, (table.one[some], table.two[some]), strict=True):
+            seen = (items >= 0).tolist()
+            frames, times = (track.frame[items] + 1).tolist(), track.time[items].tolist()
+            ends.append(
+                [(frame, time) if there else ("", "") for there, frame, time in zip(seen, frames, times, strict=True)]
+            )
+        columns = (
+            (table.place[some] >> 1).tolist(),
+            table.sent_at_one[some].tolist(),
+            table.fate[some].tolist(),
+            *ends,
+            table.timed[some].tolist(),
+            table.delay[some].tolist(),
+            table.error[some].tolist(),
+            table.skip[some].tolist(),
+            table.length[some].tolist(),
+            table.reordered[some].tolist(),
+            table.changes[some].tolist(),
+            labels[0][some].tolist(),
+            labels[1][some].tolist(),
+        )
+        for flow, at_one, fate, one, two, timed, delay, error, skip, length, late, changed, first, second in zip(
+            *columns, strict=True
+        ):
+            for value in (first, second):
+                if value not in names:
+                    names[value] = " ".join(label_names(value))
+            if changed not in changes:
+                changes[changed] = ", ".join(change_names(changed))
+            writer.writerow((
+                flow, NAMES[0 if at_one else 1], Fate(fate).text, one[0], two[0], one[1], two[1],
+                delay if timed else "", error if timed and error >= 0 else "", skip, length,
+                "yes" if late else "", changes[changed], names[first], names[second],
+            ))  # fmt: skip

@@ -1,0 +1,194 @@
+"""A comparison as JSON: plain values, times in ns, frames counted from 1 as Wireshark does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from testbed.analysis.compare.compare import Comparison
+from testbed.analysis.compare.describe import (
+    NAMES,
+    close_text,
+    display_filter,
+    handshake_text,
+    mapping,
+    opener_end,
+    protocol_name,
+)
+from testbed.analysis.compare.fates import CHANGE_NAMES, Fate
+from testbed.analysis.compare.repeats import Needed
+from testbed.analysis.compare.statistics import QUANTILES
+from testbed.analysis.compare.track import TCP
+from testbed.analysis.compare.verdict import count_differences
+from testbed.analysis.label_names import Label, label_names
+
+VERSION = 1
+_SHOWN = 100  # frames whose labels differ
+
+
+def to_json(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...]) -> dict[str, Any]:
+    """Return all that a comparison found but for the single crossings; ``differs`` are the categories that count."""
+    return {
+        "version": VERSION,
+        "same": not differs,
+        "differs": list(differs),
+        "captures": {
+            name: _capture(compared, which, path) for which, (name, path) in enumerate(zip(NAMES, paths, strict=True))
+        },
+        "reasons": list(compared.reasons),
+        "clock": clock(compared),
+        "counts": count_differences(compared),
+        "directions": {f"{NAMES[k]} to {NAMES[1 - k]}": direction(compared, from_one=k == 0) for k in (0, 1)},
+        "altered": altered_fields(compared),
+        "labels": labels(compared),
+        "flows": [flow(compared, pair) for pair in range(len(compared.pairs))],
+        "alone": {name: [alone(compared, which, k) for k in compared.alone[which].tolist()]
+                  for which, name in enumerate(NAMES)},
+        "ambiguous": {name: [alone(compared, which, k) for k in compared.pairs.ambiguous[which]]
+                      for which, name in enumerate(NAMES)},
+    }  # fmt: skip
+
+
+def _capture(compared: Comparison, which: int, path: str) -> dict[str, Any]:
+    track, flows = compared.tracks[which], compared.flows[which]
+    first, last = track.span
+    return {
+        "path": path,
+        "frames": track.frames,
+        "packets": len(track),
+        "flows": len(flows),
+        "first": first,
+        "last": last,
+        "other": track.other,
+        "partial": track.partial,
+    }
+
+
+def clock(compared: Comparison) -> dict[str, Any]:
+    """Return how the server's clock differs from the client's."""
+    return {
+        "exact": compared.clock.exact,
+        "pieces": [
+            {
+                "start": piece.start,
+                "offset": piece.offset,
+                "error": piece.error,
+                "drift_ppm": piece.drift * 1e6,
+                "drift_error_ppm": None if piece.drift_error is None else piece.drift_error * 1e6,
+            }
+            for piece in compared.clock.pieces
+        ],
+    }
+
+
+def direction(compared: Comparison, *, from_one: bool) -> dict[str, Any]:
+    """Return totals of all packets sent at one end."""
+    statistics = compared.statistics
+    places = np.flatnonzero(statistics.sent_at_one == from_one)
+    table = compared.table
+    delays = np.sort(table.delay[table.timed & (table.sent_at_one == from_one)])
+    return {
+        "fates": _fates(statistics.fates[places].sum(axis=0)),
+        "altered": int(statistics.altered[places].sum()),
+        "reordered": int(statistics.reordered[places].sum()),
+        "bytes": int(statistics.payload[places].sum()),
+        "delay": _delays([int(delays[round((len(delays) - 1) * each)]) for each in QUANTILES]) if len(delays) else None,
+        "retransmissions": _repeats(statistics.repeats[places].sum(axis=0)),
+    }
+
+
+def _fates(counts: np.typing.NDArray[np.int64]) -> dict[str, int]:
+    return {fate.text: int(counts[fate]) for fate in Fate if counts[fate]}
+
+
+def _delays(values: list[int]) -> dict[str, int]:
+    return dict(zip(("minimum", "median", "p95", "p99", "maximum"), values, strict=True))
+
+
+def _repeats(counts: np.typing.NDArray[np.int64]) -> dict[str, int]:
+    return {
+        "needed": int(counts[Needed.YES]),
+        "not_needed": int(counts[Needed.NO]),
+        "unknown": int(counts[Needed.UNKNOWN]),
+    }
+
+
+def altered_fields(compared: Comparison) -> dict[str, int]:
+    """Return how many packets were altered in each field."""
+    changes = compared.table.changes[compared.table.changes > 0]
+    counts = {name: int(np.count_nonzero(changes & int(change))) for change, name in CHANGE_NAMES.items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def labels(compared: Comparison) -> dict[str, Any]:
+    """Return each file's labels, and where those of one packet differ between both ends."""
+    totals = {}
+    for name, flows in zip(NAMES, compared.flows, strict=True):
+        counts = {each.name.lower(): int(np.count_nonzero(flows.labels & int(each))) for each in Label if each.name}
+        totals[name] = {label: count for label, count in counts.items() if count}
+    statistics, table = compared.statistics, compared.table
+    examples = []
+    for row in statistics.differ[:_SHOWN].tolist():
+        frames = [int(track.frame[items[row]]) + 1 for track, items in zip(compared.tracks, (table.one, table.two),
+                                                                          strict=True)]  # fmt: skip
+        told = [list(label_names(int(each[row]))) for each in statistics.labels]
+        examples.append({"frames": dict(zip(NAMES, frames, strict=True)), **dict(zip(NAMES, told, strict=True))})
+    only = {label: dict(zip(NAMES, counts, strict=True)) for label, counts in statistics.label_differences().items()}
+    return {"totals": totals, "differ": len(statistics.differ), "only_at": only, "examples": examples}
+
+
+def flow(compared: Comparison, pair: int) -> dict[str, Any]:
+    """Return what is known of a flow that both captures have."""
+    pairs, statistics = compared.pairs, compared.statistics
+    mapped = mapping(compared, pair)
+    protocol = int(compared.flows[0].protocol[pairs.a[pair]])
+    ways = {}
+    for k, name in ((0, "from_opener"), (1, "to_opener")):
+        place = 2 * pair + k
+        delays = statistics.delay[place].tolist()
+        ways[name] = {
+            "packets": dict(zip(NAMES, statistics.packets[place].tolist(), strict=True)),
+            "fates": _fates(statistics.fates[place]),
+            "altered": int(statistics.altered[place]),
+            "reordered": int(statistics.reordered[place]),
+            "bytes": int(statistics.payload[place]),
+            "duration": int(statistics.span[place]),
+            "delay": _delays(delays) if _timed(compared, place) else None,
+            "retransmissions": _repeats(statistics.repeats[place]),
+        }
+    result: dict[str, Any] = {
+        "protocol": protocol_name(protocol),
+        "opener": opener_end(compared, pair),
+        "mapping": mapped.text,
+        "ends": {name: list(ends) for name, ends in zip(NAMES, mapped.ends, strict=True)},
+        "rewritten": list(mapped.rewritten),
+        "matched_by": pairs.how[pair],
+        **ways,
+        "filter": {
+            name: display_filter(compared, which, int((pairs.a, pairs.b)[which][pair]))
+            for which, name in enumerate(NAMES)
+        },
+    }
+    if protocol == TCP:
+        took = int(statistics.handshake[pair])
+        result["handshake"] = {"text": handshake_text(compared, pair), "rtt": took if took >= 0 else None}
+        result["close"] = close_text(compared, pair)
+    return result
+
+
+def _timed(compared: Comparison, place: int) -> bool:
+    return bool(compared.statistics.fates[place, : Fate.MERGED + 1].sum())
+
+
+def alone(compared: Comparison, which: int, number: int) -> dict[str, Any]:
+    """Return a flow that only one capture has, or of which it is not clear which one it is."""
+    track, flows = compared.tracks[which], compared.flows[which]
+    ends = track.ends[int(flows.conversation[number])]
+    opener = int(flows.opener[number])
+    return {
+        "protocol": protocol_name(ends.protocol),
+        "ends": [ends.end(opener), ends.end(1 - opener)],
+        "packets": int(flows.count[number]),
+        "filter": display_filter(compared, which, number),
+    }

@@ -1,0 +1,190 @@
+"""A comparison on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from testbed.analysis.compare.compare import Comparison
+from testbed.analysis.compare.describe import NAMES, close_text, display_filter, mapping
+from testbed.analysis.compare.fates import Fate, change_names
+from testbed.analysis.compare.verdict import rewritten
+from testbed.report import compare_json as plain
+
+_FLOWS = 20  # shown; the JSON has all
+_EXAMPLES = 10
+
+
+def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...], console: Console) -> None:
+    """Print the summary."""
+    for which, (name, path) in enumerate(zip(NAMES, paths, strict=True)):
+        console.print(_capture_line(compared, which, name, path), highlight=False, soft_wrap=True)
+    for line in _clock_lines(compared):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(_flows_line(compared), highlight=False, soft_wrap=True)
+    for reason in compared.reasons:
+        console.print(f"  {escape(reason)}", highlight=False, soft_wrap=True)
+    if len(compared.pairs):
+        console.print(_totals(compared))
+        console.print(_flows(compared))
+        for line in _details(compared):
+            console.print(line, highlight=False, soft_wrap=True)
+    verdict = f"[red]differs[/]: {', '.join(differs)}" if differs else "[green]same[/]"
+    console.print(verdict, highlight=False, soft_wrap=True)
+
+
+def _capture_line(compared: Comparison, which: int, name: str, path: str) -> str:
+    track = compared.tracks[which]
+    first, last = track.span
+    line = f"[bold]{name}[/] {escape(path)}: {track.frames:,} frames, {len(track):,} of IP"
+    if len(track):
+        line += f", {_clock_time(first)} to {_clock_time(last)} UTC"
+    if track.other:
+        others = ", ".join(f"{count} {kind}" for kind, count in sorted(track.other.items(), key=lambda each: -each[1]))
+        line += f"; also {escape(others)}"
+    if track.partial:
+        line += f"\n  [yellow]partial[/]: {escape(track.partial)}"
+    return line
+
+
+def _clock_time(ns: int) -> str:
+    moment = datetime.fromtimestamp(ns // 10**9, UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{ns % 10**9:09d}"
+
+
+def _clock_lines(compared: Comparison) -> Iterator[str]:
+    clock = compared.clock
+    if clock.exact:
+        yield "[bold]clock[/] one for both captures"
+        return
+    for k, piece in enumerate(clock.pieces):
+        ahead = f"the server's is {abs(piece.offset) / 1e6:.6f} ms {'ahead' if piece.offset >= 0 else 'behind'}"
+        error = (
+            ", delays count from the fastest packet: only one direction crossed"
+            if piece.error is None
+            else f" ± {piece.error / 1e6:.6f} ms"
+        )
+        drift = ""
+        if piece.drift_error is not None and piece.drift:
+            drift = f", drift {piece.drift * 1e6:+.2f} ± {piece.drift_error * 1e6:.2f} ppm"
+        since = ""
+        if k:
+            step = (piece.offset - _offset_at(clock.pieces[k - 1], piece.start)) / 1e6
+            since = f" from {_clock_time(piece.start)} on, after a step of {step:+.3f} ms:"
+        yield f"[bold]clock[/]{since} {ahead}{error}{drift}"
+
+
+def _offset_at(piece: Any, time: int) -> float:  # noqa: ANN401 - clock.Piece
+    return float(piece.offset + (time - piece.start) * piece.drift)
+
+
+def _flows_line(compared: Comparison) -> str:
+    parts = [f"{len(compared.pairs):,} in both"]
+    parts += [
+        f"{len(alone):,} only at the {name}" for name, alone in zip(NAMES, compared.alone, strict=True) if len(alone)
+    ]
+    unclear = [len(each) for each in compared.pairs.ambiguous]
+    if any(unclear):
+        parts.append(f"{unclear[0]} and {unclear[1]} that fit several")
+    return f"[bold]flows[/] {', '.join(parts)}"
+
+
+def _totals(compared: Comparison) -> Table:
+    ways = [plain.direction(compared, from_one=from_one) for from_one in (True, False)]
+    table = Table("", "client to server", "server to client", box=None, pad_edge=False)
+    for fate in Fate:
+        counts = [way["fates"].get(fate.text, 0) for way in ways]
+        if any(counts) or fate == Fate.CROSSED:
+            table.add_row(fate.text, *(f"{count:,}" for count in counts))
+    for name in ("altered", "reordered"):
+        if any(way[name] for way in ways):
+            table.add_row(name, *(f"{way[name]:,}" for way in ways))
+    table.add_row("payload that crossed", *(f"{way['bytes']:,} bytes" for way in ways))
+    for name in ("minimum", "median", "p95", "p99", "maximum"):
+        table.add_row(f"delay, {name}", *(f"{way['delay'][name] / 1e6:.6f} ms" if way["delay"] else "" for way in ways))
+    repeats = [way["retransmissions"] for way in ways]
+    if any(any(each.values()) for each in repeats):
+        table.add_row(
+            "sent again",
+            *(f"{each['needed']} needed, {each['not_needed']} not, {each['unknown']} unknown" for each in repeats),
+        )
+    return table
+
+
+def _flows(compared: Comparison) -> Table:
+    """Show the flows in which most went wrong, else the largest."""
+    statistics = compared.statistics
+    wrong = statistics.fates[:, Fate.LOST :].sum(axis=1) + statistics.altered + statistics.reordered
+    count = statistics.packets.max(axis=1)
+    pairs = np.lexsort((-count.reshape(-1, 2).sum(axis=1), -wrong.reshape(-1, 2).sum(axis=1)))
+    shown = pairs[:_FLOWS].tolist()
+    title = "" if len(shown) == len(pairs) else f"the {len(shown)} flows with most differences, of {len(pairs):,}"
+    table = Table("flow", "packets", "lost", "other", "delay there / back", "close", box=None, pad_edge=False,
+                  title=title or None, title_justify="left")  # fmt: skip
+    for pair in shown:
+        places = [2 * pair, 2 * pair + 1]
+        packets = statistics.packets[places].sum(axis=0)
+        lost = int(statistics.fates[places, Fate.LOST].sum())
+        medians = [statistics.delay[place, 1] / 1e6 for place in places]
+        delays = " / ".join(
+            f"{median:.3f}" if statistics.fates[place, : Fate.MERGED + 1].sum() else "-"
+            for place, median in zip(places, medians, strict=True)
+        )
+        table.add_row(
+            escape(mapping(compared, pair).text),
+            f"{packets[0]:,} / {packets[1]:,}" if packets[0] != packets[1] else f"{packets[0]:,}",
+            f"{lost:,}" if lost else "",
+            f"{int(wrong[places].sum()) - lost:,}" if int(wrong[places].sum()) - lost else "",
+            f"{delays} ms",
+            close_text(compared, pair) if compared.flows[0].protocol[compared.pairs.a[pair]] == 6 else "",
+        )
+    return table
+
+
+def _details(compared: Comparison) -> Iterator[str]:
+    fields = plain.altered_fields(compared)
+    if fields:
+        told = ", ".join(f"{name} of {count:,}" for name, count in fields.items())
+        yield f"[bold]altered[/] {told}"
+    if (count := int(rewritten(compared).sum())) > 0:
+        yield f"[bold]rewritten[/] {count:,} flows on the way: see their mapping"
+    differ = compared.statistics.label_differences()
+    if differ:
+        told = "; ".join(f"{label}: {one:,} only at the client, {two:,} only at the server"
+                         for label, (one, two) in differ.items())  # fmt: skip
+        yield f"[bold]labels differ[/] for {len(compared.statistics.differ):,} packets ({told})"
+    yield from _examples(compared)
+    pairs = compared.pairs
+    if len(pairs) == 1:
+        for which, name in enumerate(NAMES):
+            number = int((pairs.a, pairs.b)[which][0])
+            yield f"[bold]Wireshark[/] at the {name}: {escape(display_filter(compared, which, number))}"
+
+
+def _examples(compared: Comparison) -> Iterator[str]:
+    table = compared.table
+    odd = np.flatnonzero((table.fate >= Fate.LOST) | (table.changes > 0) | table.reordered)
+    for row in odd[:_EXAMPLES].tolist():
+        yield f"  {row_text(compared, row)}"
+    if len(odd) > _EXAMPLES:
+        yield f"  and {len(odd) - _EXAMPLES:,} more: --csv has all"
+
+
+def row_text(compared: Comparison, row: int) -> str:
+    """Say on one line what became of a packet."""
+    table = compared.table
+    frames = [
+        f"frame {int(track.frame[items[row]]) + 1} at the {name}"
+        for name, track, items in zip(NAMES, compared.tracks, (table.one, table.two), strict=True)
+        if items[row] >= 0
+    ]
+    what = [] if table.fate[row] == Fate.CROSSED else [Fate(int(table.fate[row])).text]
+    what += ["reordered"] if table.reordered[row] else []
+    what += [f"altered: {', '.join(change_names(int(table.changes[row])))}"] if table.changes[row] else []
+    return f"{', '.join(what)}: {', '.join(frames)}, {int(table.length[row])} bytes"

@@ -1,0 +1,113 @@
+"""Both captures in one pcapng file with the interfaces ``client`` and ``server``, in the order of the client's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import merge
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from testbed.analysis.compare.compare import Comparison
+from testbed.analysis.compare.describe import NAMES
+from testbed.analysis.compare.fates import Fate, change_names
+from testbed.analysis.compare.track import Int64
+from testbed.capture.files import load, pieces
+from testbed.errors import CaptureError, UsageError
+
+_NANOSECONDS = b"\x09"
+
+Packet = tuple[int, int, int, int, bytes, int, str]  # time, capture, frame, link type, bytes, length, comment
+
+
+def write_merged(compared: Comparison, paths: tuple[str, str], target: Path) -> None:
+    """Write both files' packets. Server times are put on the client's clock where that is known; a comment says so.
+
+    Each packet that did not simply cross has a comment. Raises UsageError for standard input, which cannot be read
+    again, CaptureError when the file cannot be written.
+    """
+    from pcapng import FileWriter, blocks
+
+    if "-" in paths:
+        raise UsageError("standard input cannot be read a second time for the merged file")
+    section = blocks.SectionHeader(
+        endianness="<", options={"shb_userappl": "bothends", "opt_comment": _about(compared)}
+    )
+    interfaces: dict[tuple[int, int], int] = {}
+    packets = merge(*(_packets(compared, which, path) for which, path in enumerate(paths)), key=lambda each: each[:3])
+    try:
+        with target.open("wb") as out:
+            writer: Any = None
+            for time, which, _, link, data, length, comment in packets:
+                if (which, link) not in interfaces:
+                    interfaces[which, link] = len(interfaces)
+                    interface = section.new_member(
+                        blocks.InterfaceDescription,
+                        link_type=link,
+                        snaplen=0,
+                        options={"if_name": NAMES[which], "if_tsresol": _NANOSECONDS},
+                    )
+                    if writer is None:
+                        writer = FileWriter(out, section)
+                    else:
+                        writer.write_block(interface)
+                block = section.new_member(
+                    blocks.EnhancedPacket, interface_id=interfaces[which, link],
+                    options={"opt_comment": comment} if comment else {},
+                )  # fmt: skip
+                block.timestamp_high, block.timestamp_low = time >> 32 & 0xFFFFFFFF, time & 0xFFFFFFFF
+                block.packet_data = data
+                block.packet_len = length
+                writer.write_block(block)
+            if writer is None:
+                FileWriter(out, section)
+    except OSError as problem:
+        raise CaptureError(f"{target}: {problem.strerror or problem}") from problem
+
+
+def _about(compared: Comparison) -> str:
+    pieces_ = compared.clock.pieces
+    if compared.clock.exact or not pieces_:
+        return "both captures as they are"
+    told = "; ".join(f"{-piece.offset / 1e6:+.6f} ms" for piece in pieces_)
+    return f"server times moved to the client's clock: {told}"
+
+
+def _packets(compared: Comparison, which: int, path: str) -> Iterator[Packet]:
+    comments = _comments(compared, which)
+    frame = 0
+    for part in pieces(load(Path(path))):
+        links = [each.link_type for each in part.interfaces]
+        times = part.time_ns
+        if which and compared.clock.pieces:
+            times = times - _offsets(compared, np.arange(frame, frame + len(times)), times)
+        columns = (times, part.interface, part.offset, part.captured, part.wire)
+        for time, interface, offset, captured, wire in zip(*(each.tolist() for each in columns), strict=True):
+            data = part.data[offset : offset + captured].tobytes()
+            yield time, which, frame, links[interface], data, wire, comments.get(frame, "")
+            frame += 1
+
+
+def _offsets(compared: Comparison, frames: Int64, times: Int64) -> Int64:
+    """Return the clock's offset at packets of the second capture."""
+    table = compared.table
+    crossed = np.flatnonzero(table.timed & (table.fate == Fate.CROSSED))
+    there = np.maximum.accumulate(compared.tracks[1].frame[table.two[crossed]])
+    order = np.searchsorted(there, frames)
+    offset, _ = compared.clock.offsets(order, times - compared.clock.pieces[0].offset)
+    return offset
+
+
+def _comments(compared: Comparison, which: int) -> dict[int, str]:
+    table, track = compared.table, compared.tracks[which]
+    items = table.two if which else table.one
+    odd = np.flatnonzero((items >= 0) & ((table.fate > Fate.CROSSED) | (table.changes > 0) | table.reordered))
+    result: dict[int, str] = {}
+    for row in odd.tolist():
+        told = [Fate(int(table.fate[row])).text] if table.fate[row] else []
+        told += ["reordered"] if table.reordered[row] else []
+        told += [f"altered: {', '.join(change_names(int(table.changes[row])))}"] if table.changes[row] else []
+        frame = int(track.frame[items[row]])
+        result[frame] = "; ".join(filter(None, (result.get(frame), ", ".join(told))))
+    return result
