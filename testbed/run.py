@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from testbed.scenario.model import Scenario
 
 AFTER_THE_LAB = (
-    "testbed.observe.probe",
     "testbed.observe.calls",
     "testbed.capture",
     "testbed.analysis.join",
@@ -156,7 +155,7 @@ def write_artefacts(
     """Write call logs and manifest, whatever there is; ``by_hand``: no program of the scenario was run."""
     observed: dict[Host, str] = {"client": scenario.observe.client, "server": scenario.observe.server}
     if collected is not None:
-        _write_calls(directory, observed, collected)
+        _write_calls(directory, collected)
     source = scenario.source.encode()
     directory.write_json(
         MANIFEST,
@@ -182,25 +181,13 @@ def write_artefacts(
     )
 
 
-def _write_calls(directory: RunDirectory, observed: dict[Host, str], collected: Collected) -> None:
-    from testbed.observe import probe
+def _write_calls(directory: RunDirectory, collected: Collected) -> None:
     from testbed.observe.calls import write_jsonl
 
     for host in HOSTS:
-        decoded = probe.decode(collected.logs.get(host, {}), host)
         lines = io.StringIO()
-        write_jsonl(decoded.calls, lines)
+        write_jsonl(collected.calls.get(host, ()), lines)
         directory.write_text(f"{host}.calls.jsonl", lines.getvalue())
-        if observed[host] == "none":
-            continue
-        collected.incomplete += [f"{host}: {problem}" for problem in decoded.problems]
-        if decoded.lost:
-            collected.incomplete.append(f"{host}: the call log was full; {decoded.lost} calls are not in it")
-        if not decoded.processes and any(program.host == host for program in collected.programs):
-            collected.incomplete.append(
-                f"{host}: the probe left no log; a static, set-user-id or Go program cannot be seen by it "
-                "(`observe: none` runs it unobserved)"
-            )
 
 
 def program_specs(scenario: Scenario, addresses: Mapping[Host, str]) -> dict[Host, ProgramSpec]:
@@ -242,6 +229,7 @@ def _program_spec(scenario: Scenario, host: Host, addresses: Mapping[Host, str],
         ready=ready,
         stop_with_client=host == "server" and scenario.server.until == "client-ends",
         expected_exit=None if described.exit == "any" else described.exit,
+        observer=observer,
     )
 
 
