@@ -38,6 +38,7 @@ AFTER_THE_LAB = (
     "testbed.report.summary",
     "rich.console",
 )
+TRACERS = ("gdb", "strace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,10 @@ def lab_spec(scenario: Scenario) -> LabSpec:
         run_id=new_run_id(),
         hosts={
             host: HostSpec(
-                described.image, sysctls.for_host(described.sysctl), sysctls.congestion_control(described.sysctl)
+                described.image,
+                sysctls.for_host(described.sysctl),
+                sysctls.congestion_control(described.sysctl),
+                debugger=getattr(scenario.observe, host) in TRACERS,
             )
             for host, described in scenario.hosts.items()
         },

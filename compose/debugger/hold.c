@@ -28,7 +28,9 @@ int main(int argc, char **argv)
 	}
 	sigemptyset(&go);
 	sigaddset(&go, SIGUSR1);
-	if (sigprocmask(SIG_BLOCK, &go, NULL) || sigwait(&go, &number) || sigprocmask(SIG_UNBLOCK, &go, NULL)) {
+	/* Its name says that the signal may come; execve gives it another one. */
+	if (sigprocmask(SIG_BLOCK, &go, NULL) || prctl(PR_SET_NAME, "held", 0, 0, 0) || sigwait(&go, &number) ||
+	    sigprocmask(SIG_UNBLOCK, &go, NULL)) {
 		fprintf(stderr, "hold: waiting for SIGUSR1 failed\n");
 		return 126;
 	}

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from testbed.lab.agent import Agent, AgentRefused, Process
 from testbed.lab.engine import LOG_DIRECTORY
+from testbed.lab.tracers import StraceObserver
 from testbed.model import Host
 from testbed.observe import probe
 from testbed.observe.observation import Observation
@@ -112,4 +113,6 @@ def make_observer(name: str, agent: Agent, host: Host) -> HostObserver:
     """Make the observer that a scenario names."""
     if name == "probe":
         return ProbeObserver(agent, host)
+    if name == "strace":
+        return StraceObserver(agent, host)
     return NoObserver()

@@ -30,7 +30,7 @@ from testbed.scenario.values import (
     Words,
 )
 
-Observer = Literal["probe", "none"]
+Observer = Literal["probe", "gdb", "strace", "none"]
 
 
 class Ready(Frozen):
@@ -90,9 +90,9 @@ class Observe(Frozen):
     """How the socket calls of each host are recorded."""
 
     client: Observer = "probe"
-    """probe (a preloaded library) or none."""
+    """probe (a preloaded library), gdb (each call held), strace (also sees static and Go programs) or none."""
     server: Observer = "probe"
-    """probe (a preloaded library) or none."""
+    """As for the client."""
 
 
 class ScenarioFile(Frozen):
