@@ -210,18 +210,13 @@ class DockerEngine:
         endpoint = self._api.create_endpoint_config(
             ipv4_address=subnet.hosts4[host], ipv6_address=subnet.hosts6[host] if spec.ip == 6 else None
         )
-        settings = host_settings(volume, network, host_spec, addresses)
+        settings = host_settings(volume, network.name, host_spec, networks.addresses)
         container = self._create(
             spec,
             host,
             image_ids[host_spec.image],
-<<<<<<< HEAD
-            host_settings(volume, network.name, host_spec, networks.addresses),
-            networking_config={"EndpointsConfig": {network.name: endpoint}},
-=======
             with_debugger(settings, self._debugger_volume) if host_spec.debugger else settings,
-            networking_config={"EndpointsConfig": {network: endpoint}},
->>>>>>> d254369 (strace as an observer, brought into any host on a volume, without a capability)
+            networking_config={"EndpointsConfig": {network.name: endpoint}},
             hostname=host,
         )
         # The engine makes the tap while it starts the host; the tap can start only in a network namespace that lives.

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from testbed.lab.agent import Agent, AgentRefused, Process
 from testbed.lab.engine import LOG_DIRECTORY
-from testbed.lab.tracers import StraceObserver
+from testbed.lab.hold import Hold
+from testbed.lab.tracers import GdbObserver, StraceObserver
 from testbed.model import Host
 from testbed.observe import probe
 from testbed.observe.observation import Observation
@@ -109,10 +110,12 @@ def executable_paths(agent: Agent, name: str) -> list[str]:
     return [f"{directory or '.'}/{name}" for directory in search.split(":")]
 
 
-def make_observer(name: str, agent: Agent, host: Host) -> HostObserver:
-    """Make the observer that a scenario names."""
+def make_observer(name: str, agent: Agent, host: Host, hold: Hold) -> HostObserver:
+    """Make the observer that a scenario names; ``hold`` is how long gdb holds a call."""
     if name == "probe":
         return ProbeObserver(agent, host)
     if name == "strace":
         return StraceObserver(agent, host)
+    if name == "gdb":
+        return GdbObserver(agent, host, hold)
     return NoObserver()

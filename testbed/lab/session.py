@@ -19,6 +19,7 @@ from testbed.errors import LabError, UsageError
 from testbed.lab import tcp_table
 from testbed.lab.agent import Agent, AgentRefused
 from testbed.lab.engine import INTERFACE, LiveLab, Progress
+from testbed.lab.hold import Hold, UntilQuiet
 from testbed.lab.link import Link, LinkDied
 from testbed.lab.observers import HostObserver, ProbeObserver, make_observer
 from testbed.lab.program import Event, ProgramSpec, Ready, RunningProgram
@@ -59,16 +60,28 @@ class Collected:
 
 
 class Session:
-    """One run in a live lab; artefacts go to ``directory`` as they arise."""
+    """One run in a live lab; artefacts go to ``directory`` as they arise.
 
-    def __init__(self, live: LiveLab, directory: Path, progress: Progress, *, plan: LinkPlan | None = None) -> None:
-        """Take a lab that is up; ``plan`` is what its link host, if there is one, shall do."""
+    ``plan`` is what its link host, if there is one, shall do. ``hold`` is how long gdb, where it observes, holds each
+    call; default: until the wire is quiet.
+    """
+
+    def __init__(
+        self,
+        live: LiveLab,
+        directory: Path,
+        progress: Progress,
+        *,
+        plan: LinkPlan | None = None,
+        hold: Hold | None = None,
+    ) -> None:
         self.live = live
         self.collected = Collected()
         self._directory = directory
         self._progress = progress
         self._events: queue.Queue[Event] = queue.Queue()
         self._programs: dict[Host, RunningProgram] = {}
+        self._hold = hold or UntilQuiet(self.captured)
         self._observers: dict[Host, HostObserver] = {
             host: ProbeObserver(agent, host) for host, agent in live.hosts.items()
         }
@@ -99,6 +112,10 @@ class Session:
         tap.start()
         routed()
 
+    def captured(self) -> int:
+        """Return how many bytes both captures have so far."""
+        return sum(tap.path.stat().st_size for tap in self._taps.values() if tap.path.exists())
+
     # Programs
 
     def run(self, specs: Mapping[Host, ProgramSpec], timeout: float) -> None:
@@ -122,7 +139,7 @@ class Session:
     def _start(self, spec: ProgramSpec, deadline: float) -> bool:
         self._progress(f"starting the {spec.host}'s program")
         agent = self.live.hosts[spec.host]
-        observer = self._observers[spec.host] = make_observer(spec.observer, agent, spec.host)
+        observer = self._observers[spec.host] = make_observer(spec.observer, agent, spec.host, self._hold)
         try:
             program = RunningProgram(spec, observer.command(spec.argv), agent, self._directory, self._events)
         except AgentRefused as error:

@@ -8,6 +8,8 @@ there is no sidecar into whose PID namespace one would have to reach.
 
 from __future__ import annotations
 
+import json
+import queue
 import signal
 import threading
 import time
@@ -17,8 +19,9 @@ from types import MappingProxyType
 from testbed.errors import LabError, LabTimeout, Unsupported
 from testbed.lab.agent import Agent, AgentRefused, Process
 from testbed.lab.engine import DEBUGGER_DIRECTORY
+from testbed.lab.hold import Event, Hold
 from testbed.model import Host
-from testbed.observe import strace
+from testbed.observe import held, strace
 from testbed.observe.observation import Observation
 
 LOADED = (f"{DEBUGGER_DIRECTORY}/loader", "--library-path", f"{DEBUGGER_DIRECTORY}/lib")
@@ -132,3 +135,58 @@ class StraceObserver(Tracer):
         if seen.blind:
             problems.append("strace saw nothing of the program")
         return Observation(seen.calls, tuple(problems), blind=seen.blind)
+
+
+class GdbObserver(Tracer):
+    """gdb, which holds each socket call before and after it; ``hold`` says for how long."""
+
+    name = "gdb"
+
+    def __init__(self, agent: Agent, host: Host, hold: Hold) -> None:
+        super().__init__(agent, host)
+        self._hold = hold
+        self._lines: list[str] = []
+        self._rest = b""
+        self._held: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+
+    def attach(self, process: Process) -> None:
+        """Attach gdb and let the program go; from now on a thread answers each stop."""
+        argv = [f"{DEBUGGER_DIRECTORY}/bin/gdb", "-nx", "-q", "-batch", "--data-directory", f"{DEBUGGER_DIRECTORY}/gdb"]
+        argv += ["-p", str(process.pid), "-x", f"{DEBUGGER_DIRECTORY}/held.py"]
+        env = {"PYTHONHOME": f"{DEBUGGER_DIRECTORY}/python", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"}
+        self.start_tracer(process, argv, stdin=True, env=env)
+        threading.Thread(target=self._answer, name=f"gdb of the {self.host}", daemon=True).start()
+
+    def take(self, data: bytes) -> None:
+        """Keep gdb's events; hand those that hold the program to the thread that answers."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            text = line.decode(errors="replace")
+            if not text.startswith("{"):
+                continue  # where gdb itself found the program, before the script took its standard output away
+            self._lines.append(text)
+            if '"event": "attached"' in text:
+                self.attached.set()
+            elif '"event": "enter"' in text or '"event": "return"' in text:
+                self._held.put(json.loads(text))
+
+    def lines(self) -> list[str]:
+        """Return all events so far, as lines for :func:`testbed.observe.held.decode`."""
+        return list(self._lines)
+
+    def collect(self) -> Observation:
+        """Read the events."""
+        problem = self.wait_ended()
+        self._held.put(None)
+        seen = held.decode(self.lines(), self.host)
+        return Observation(seen.calls, (*([problem] if problem else []), *seen.problems), blind=seen.blind)
+
+    def _answer(self) -> None:
+        while (event := self._held.get()) is not None:
+            (self._hold.before if event["event"] == "enter" else self._hold.after)(event)
+            if self.process is None or self.process.ended.is_set():
+                return
+            try:
+                self.process.write(b"go\n")
+            except LabError:  # the host is gone; the session says so
+                return

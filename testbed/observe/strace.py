@@ -71,7 +71,9 @@ class _Reader:
         if call.name == "execve":
             if call.end is not None and call.result == 0:
                 path = arguments(call.arguments)[0]
-                self.programs[pid] = path.data.decode(errors="replace").rpartition("/")[2] if _is(path) else ""
+                self.programs[pid] = (
+                    path.data.decode(errors="replace").rpartition("/")[2] if isinstance(path, Text) else ""
+                )
         elif call.name in _FORKS:
             self._fork(call, pid)
         elif call.name == "exit_group":
@@ -171,7 +173,7 @@ class _Reader:
         address = _endpoint(values[1]) if len(values) > 1 else None
         match call.name:
             case "bind" | "connect" | "getsockname" | "getpeername":
-                if call.name == "bind" or call.name == "getsockname":
+                if call.name in ("bind", "getsockname"):
                     socket.learn(at, address, None)
                 elif call.name == "connect" and call.errno in (None, "EINPROGRESS"):
                     socket.learn(at, None, address)
@@ -255,10 +257,6 @@ class _Reader:
                 "local": str(local) if local else None,
                 "peer": str(peer) if peer else None,
             }
-
-
-def _is(value: Value) -> bool:
-    return isinstance(value, Text)
 
 
 def _protocol(kind: str) -> str:
