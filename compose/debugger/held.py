@@ -3,15 +3,16 @@
 gdb is attached to the program already (``gdb -p PID -x held.py``). Every line on standard output is one JSON object:
 
 ``{"event": "attached"}``
-``{"event": "enter", "id", "time", "pid", "tid", "program", "name", "arguments", "frames", ...}`` before the kernel has it
+``{"event": "enter", "id", "time", "pid", "tid", "program", "name", "arguments", "frames", ...}`` before it is made
 ``{"event": "released", "id", "time"}`` as it is given to the kernel
 ``{"event": "return", "id", "time", "result", ...}`` after it
 ``{"event": "error", "what"}``
 
 After ``enter`` and ``return`` all threads stand still until a line comes on standard input. Everything else that gdb
-prints goes to standard error. System calls are caught, not functions: so static programs and those without symbols work.
+prints goes to standard error. System calls are caught, not functions: so static programs and stripped ones work.
 """
 
+import itertools
 import json
 import os
 import sys
@@ -25,7 +26,7 @@ import held_memory
 out = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)
 open_calls = {}
-last = 0
+ids = itertools.count(1)
 
 
 def say(**event):
@@ -58,7 +59,6 @@ def frames():
 
 def stopped():
     """Look at the thread that stopped: at a system call (before or after it), or for another reason."""
-    global last
     thread = gdb.selected_thread()
     pid, tid, _ = thread.ptid
     tid = tid or pid
@@ -76,15 +76,15 @@ def stopped():
     if not held_memory.is_of_interest(name, pid, arguments):
         open_calls[tid] = (None, name, arguments)
         return
-    last += 1
-    open_calls[tid] = (last, name, arguments)
+    number = next(ids)
+    open_calls[tid] = (number, name, arguments)
     program = os.path.basename(os.readlink("/proc/%d/exe" % pid))
-    event = {"event": "enter", "id": last, "time": time.time_ns(), "pid": pid, "tid": tid, "program": program}
+    event = {"event": "enter", "id": number, "time": time.time_ns(), "pid": pid, "tid": tid, "program": program}
     event.update(name=name, arguments=arguments, frames=frames())
     event.update(held_memory.before(name, arguments, pid))
     say(**event)
     wait_word()
-    say(event="released", id=last, time=time.time_ns())
+    say(event="released", id=number, time=time.time_ns())
 
 
 def returned(number, name, arguments, pid):

@@ -10,7 +10,34 @@ import gdb
 X86 = platform.machine() == "x86_64"
 LIMIT = 65536
 """Bytes of one call that are read; of more only the length is told."""
-CAUGHT = ["socket", "bind", "listen", "accept", "accept4", "connect", "shutdown", "close", "setsockopt", "sendto", "recvfrom", "sendmsg", "recvmsg", "read", "write", "readv", "writev", "sendfile", "dup", "dup2", "dup3", "clone", "fork", "vfork", "clone3", "exit_group"]
+CAUGHT = [
+    "socket",
+    "bind",
+    "listen",
+    "accept",
+    "accept4",
+    "connect",
+    "shutdown",
+    "close",
+    "setsockopt",
+    "sendto",
+    "recvfrom",
+    "sendmsg",
+    "recvmsg",
+    "read",
+    "write",
+    "readv",
+    "writev",
+    "sendfile",
+    "dup",
+    "dup2",
+    "dup3",
+    "clone",
+    "fork",
+    "vfork",
+    "clone3",
+    "exit_group",
+]
 FORKS = ("clone", "fork", "vfork", "clone3")
 
 
@@ -149,7 +176,7 @@ def message(address):
     raw = memory(address, 56)
     if len(raw) < 56:
         return None
-    name, name_length, iov, count, control, control_length, flags = struct.unpack("<QI4xQQQQI4x", raw)
+    name, name_length, iov, count, _, control_length, flags = struct.unpack("<QI4xQQQQI4x", raw)
     return name, name_length, iov, count, control_length, flags
 
 

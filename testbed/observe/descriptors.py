@@ -77,7 +77,7 @@ class Descriptors:
 
 
 def with_sockets(calls: list[tuple[Call, Followed | None]]) -> tuple[Call, ...]:
-    """Number the calls in order of their start, and give each what was known of its socket when it returned.
+    """Put the calls in order of their start, and give each what was known of its socket when it returned.
 
     ``Followed.known`` must count calls by their place in this list.
     """

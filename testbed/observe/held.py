@@ -2,7 +2,7 @@
 
 Beside the fields of :class:`~testbed.model.Call`: ``cookie`` is the socket's inode; ``start`` is when a call was given
 to the kernel, ``end`` when gdb had it again; ``args`` has the caller's ``backtrace``, innermost first. Names are the C
-library's where gdb knows the function, else as in ``strace.py``.
+library's where gdb knows the function, else as in ``strace.py``; as there, only Internet sockets are told of.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import ipaddress
 import json
 import posixpath
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import xxhash
@@ -27,7 +28,32 @@ _IN = frozenset({"recvfrom", "recvmsg", "read", "readv"})
 _FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
 _RENAMED = {"sendto": "send", "recvfrom": "recv", "exit_group": "exit", **dict.fromkeys(_FORKS, "fork")}
 _FUNCTIONS = frozenset(
-    ["socket", "bind", "listen", "accept", "accept4", "connect", "shutdown", "close", "setsockopt", "send", "sendto", "recv", "recvfrom", "sendmsg", "recvmsg", "read", "write", "readv", "writev", "sendfile", "dup", "dup2", "dup3", "fclose"]
+    [
+        "socket",
+        "bind",
+        "listen",
+        "accept",
+        "accept4",
+        "connect",
+        "shutdown",
+        "close",
+        "setsockopt",
+        "send",
+        "sendto",
+        "recv",
+        "recvfrom",
+        "sendmsg",
+        "recvmsg",
+        "read",
+        "write",
+        "readv",
+        "writev",
+        "sendfile",
+        "dup",
+        "dup2",
+        "dup3",
+        "fclose",
+    ]
 )
 _PEEKS = 0x2 | 0x2000  # MSG_PEEK, MSG_ERRQUEUE
 
@@ -58,13 +84,15 @@ def decode(lines: Iterable[str], host: Host) -> Observation:
     maker = _Maker(host)
     # What was never given to the kernel was not called.
     begun = sorted((event for event in entered.values() if "start" in event), key=lambda event: int(event["start"]))
-    calls = tuple(maker.call(n, event) for n, event in enumerate(begun))
+    made = [maker.call(event) for event in begun]
+    ours = [call for call in made if call.socket is None or call.socket.protocol != "other"]
+    calls = tuple(replace(call, n=n) for n, call in enumerate(ours))
     return Observation(calls, tuple(problems), blind=not attached)
 
 
 def describe(event: Event) -> str:
     """Say a call that is about to be made: ``client.c:23 send(3, "c", 1)``."""
-    call = _Maker("client").call(0, {**event, "start": event["time"]})
+    call = _Maker("client").call({**event, "start": event["time"]})
     values = [str(call.fd)] if call.fd >= 0 else []
     if event.get("data"):
         values.append(repr(bytes.fromhex(event["data"]))[1:])
@@ -89,7 +117,8 @@ class _Maker:
         self._host = host
         self._sockets: dict[int, SocketInfo] = {}
 
-    def call(self, n: int, event: Event) -> Call:
+    def call(self, event: Event) -> Call:
+        """Make the call of an event; ask in order of their start. It is not numbered yet."""
         system, returned = event["name"], event.get("returned")
         result = int(returned["result"]) if returned else 0
         failed = -4096 < result < 0
@@ -103,7 +132,7 @@ class _Maker:
         on_socket = system not in _FORKS | {"exit_group"}
         fd = result if system == "socket" else _descriptor(event["arguments"][0]) if on_socket else -1
         return Call(
-            n=n,
+            n=0,
             host=self._host,
             pid=event["pid"],
             tid=event["tid"],

@@ -125,7 +125,7 @@ def test_a_restarted_call_counts_once() -> None:
     trace = [
         BEGIN,
         OPENED,
-        "7  1001.000000001 recvfrom(3<TCP:[55]>, 0x7f, 9, 0, NULL, NULL) = ? ERESTARTSYS (To be restarted) <0.000000001>\n",
+        "7  1001.000000001 recvfrom(3<TCP:[55]>, 0x7f, 9, 0, NULL, NULL) = ? ERESTARTSYS (To be) <0.000000001>\n",
         '7  1001.000000002 recvfrom(3<TCP:[55]>, "\\x63", 9, 0, NULL, NULL) = 1 <0.000000001>\n',
     ]
     calls = decode(trace, "client").calls
