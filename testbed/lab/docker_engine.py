@@ -17,7 +17,16 @@ from testbed.lab.agent import Agent
 from testbed.lab.docker_channel import DockerChannel
 from testbed.lab.docker_errors import translate
 from testbed.lab.docker_network import Networks, make_networks, remove_network
-from testbed.lab.engine import DEBUGGER_DIRECTORY, LOG_DIRECTORY, TOOLS_DIRECTORY, HostSpec, LabSpec, LinkHost, LiveLab, Progress
+from testbed.lab.engine import (
+    DEBUGGER_DIRECTORY,
+    LOG_DIRECTORY,
+    TOOLS_DIRECTORY,
+    HostSpec,
+    LabSpec,
+    LinkHost,
+    LiveLab,
+    Progress,
+)
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner
 from testbed.model import HOSTS, Host
 
