@@ -105,6 +105,27 @@ def run(
     )
 
 
+@task(
+    help={
+        "scenario": "name or path",
+        "host": "whose calls are stepped through: client or server",
+        "runs": "directory in which runs/ is made (default: here)",
+    }
+)
+@_told
+def step(_: Context, scenario: str, host: str = "client", runs: str = ".") -> int:
+    r"""Step through the calls of one host: each is shown, made on Enter, and its packets are printed from both ends.
+
+    At the prompt: Enter, `continue`, `skip to NAME`, `quit`. Answers can also come from a file or a pipe.
+
+    Examples: invoke step connect-send-close
+              printf '\n\nskip to close\n' | invoke step own-program
+    """
+    from testbed import commands
+
+    return commands.step(scenario, host=host, catalogue=ROOT, runs=Path(runs))
+
+
 @task(name="list", help={"json": "print JSON"})
 @_told
 def list_(_: Context, json: bool = False) -> int:

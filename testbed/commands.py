@@ -93,6 +93,42 @@ def _run_one(scenario: Any, runs: Path, choice: Choice, progress: Any, *, as_jso
     return finished.analysis.outcome.exit_code
 
 
+def step(name: str, *, host: str, catalogue: Path, runs: Path) -> int:
+    """Run a scenario with one host's calls let go one by one; answers come from standard input."""
+    from testbed.lab.docker_engine import DockerEngine, connect
+    from testbed.lab.engine import LiveLab
+    from testbed.run import run as run_scenario
+    from testbed.scenario.catalogue import find
+    from testbed.scenario.load import load
+    from testbed.step import HELP, Stepper, stepped
+
+    if host not in HOSTS:
+        raise UsageError(f"there is no host `{host}`", hint="client or server")
+    chosen: Host = "client" if host == "client" else "server"
+    scenario = stepped(load(find(name, catalogue)), chosen)
+    made: list[Stepper] = []
+
+    def make(live: LiveLab, directory: Path) -> Stepper:
+        made.append(Stepper(chosen, live, directory, sys.stdin, sys.stdout))
+        return made[0]
+
+    client = connect()
+    sys.stdout.write(f"{HELP}\n")
+    with _progress(quiet=not sys.stderr.isatty()) as progress, _terminable():
+        finished = run_scenario(
+            scenario,
+            root=runs,
+            make_engine=lambda told: DockerEngine(client, told),
+            progress=progress,
+            make_stepper=make,
+        )
+    if made and made[0].quit:
+        sys.stdout.write(f"ended; what was captured is in {finished.directory}\n")
+        return 0
+    _show_run(finished.directory, finished.analysis, finished.result, as_json=False)
+    return finished.analysis.outcome.exit_code
+
+
 def _show_run(directory: RunDirectory, analysis: Analysis, result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         _print_json(result)

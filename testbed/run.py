@@ -19,6 +19,7 @@ from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
 from testbed.lab import sysctls
 from testbed.lab.engine import PROBE_ENVIRONMENT, TOOLS_DIRECTORY, HostSpec, LabSpec, LiveLab, Progress
 from testbed.lab.engines import EngineFactory
+from testbed.lab.hold import ForTime, Hold
 from testbed.lab.identity import new_run_id
 from testbed.lab.program import ProgramSpec, Ready
 from testbed.lab.session import Collected, Session
@@ -28,6 +29,7 @@ from testbed.rundir import MANIFEST, RunDirectory
 if TYPE_CHECKING:
     from testbed.scenario.link_plan import LinkPlan
     from testbed.scenario.model import Scenario
+    from testbed.step import StepperMaker
 
 AFTER_THE_LAB = (
     "testbed.observe.calls",
@@ -50,8 +52,15 @@ class Finished:
     result: dict[str, Any]
 
 
-def run(scenario: Scenario, *, root: Path, make_engine: EngineFactory, progress: Progress) -> Finished:
-    """Run a scenario once; artefacts go below ``root/runs``.
+def run(
+    scenario: Scenario,
+    *,
+    root: Path,
+    make_engine: EngineFactory,
+    progress: Progress,
+    make_stepper: StepperMaker | None = None,
+) -> Finished:
+    """Run a scenario once; artefacts go below ``root/runs``. With ``make_stepper`` calls under gdb wait for its word.
 
     Raises BothendsError when the run could not be carried through; what was captured until then, and a manifest with
     the error, is in the run directory, which the error's ``hint`` names.
@@ -61,7 +70,7 @@ def run(scenario: Scenario, *, root: Path, make_engine: EngineFactory, progress:
     warm_up = threading.Thread(target=_import_analysis, daemon=True)
     warm_up.start()
     with ThreadPoolExecutor(1) as pool:
-        down = _through_lab(scenario, spec, directory, make_engine, progress, pool)
+        down = _through_lab(scenario, spec, directory, make_engine, progress, pool, make_stepper)
         analysis = evaluate(directory, scenario)
         result = write_result(directory, analysis)
         directory.point_latest()
@@ -87,6 +96,11 @@ def lab_spec(scenario: Scenario) -> LabSpec:
     )
 
 
+def hold_of(scenario: Scenario) -> Hold | None:
+    """Return how long gdb holds each call; None where the scenario does not say."""
+    return ForTime(scenario.observe.hold / 1000) if scenario.observe.hold is not None else None
+
+
 def plan_of(scenario: Scenario, live: LiveLab) -> LinkPlan | None:
     """Return what the link host of a lab that is up shall do; None without one."""
     if live.link is None:
@@ -103,6 +117,7 @@ def _through_lab(
     make_engine: EngineFactory,
     progress: Progress,
     pool: ThreadPoolExecutor,
+    make_stepper: StepperMaker | None,
 ) -> Callable[[], None]:
     """Bring a lab up, run in it, write the artefacts; return what waits for its going down."""
     started = datetime.now(UTC)
@@ -113,10 +128,15 @@ def _through_lab(
     try:
         directory.write_text(SCENARIO_COPY, scenario.source)
         live = engine.bring_up(spec)
-        session = Session(live, directory.path, progress, plan=plan_of(scenario, live))
+        stepper = make_stepper(live, directory.path) if make_stepper is not None else None
+        session = Session(
+            live, directory.path, progress, plan=plan_of(scenario, live), hold=stepper or hold_of(scenario)
+        )
         session.start_taps(offloads=scenario.offloads)
         session.run(program_specs(scenario, live.addresses), scenario.timeout)
         session.settle()
+        if stepper is not None:
+            stepper.finish()
         session.prove()
         session.collect()
     except BaseException as caught:
@@ -131,7 +151,16 @@ def _through_lab(
     finally:
         # From here on the lab is only in the way: it goes down while we write and analyse.
         down = pool.submit(engine.take_down)
-        write_artefacts(scenario, spec, directory, started, live, session.collected if session else None, error)
+        write_artefacts(
+            scenario,
+            spec,
+            directory,
+            started,
+            live,
+            session.collected if session else None,
+            error,
+            by_hand=make_stepper is not None,
+        )
         if error:
             _wait_down(down.result, error)
     return down.result
@@ -156,7 +185,7 @@ def write_artefacts(
     *,
     by_hand: bool = False,
 ) -> None:
-    """Write call logs and manifest, whatever there is; ``by_hand``: no program of the scenario was run."""
+    """Write call logs and manifest, whatever there is; ``by_hand``: calls were made or let go by a person."""
     observed: dict[Host, str] = {"client": scenario.observe.client, "server": scenario.observe.server}
     if collected is not None:
         _write_calls(directory, collected)

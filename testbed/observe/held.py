@@ -130,7 +130,13 @@ class _Maker:
         length = result if direction and returned and result > 0 and not peeked else 0
         info = self._socket(event, returned, args)
         on_socket = system not in _FORKS | {"exit_group"}
-        fd = result if system == "socket" else _descriptor(event["arguments"][0]) if on_socket else -1
+        fd = (
+            (result if returned else -1)
+            if system == "socket"
+            else _descriptor(event["arguments"][0])
+            if on_socket
+            else -1
+        )
         return Call(
             n=0,
             host=self._host,

@@ -15,6 +15,7 @@ from testbed.scenario.link import Link
 from testbed.scenario.sockets import follow
 from testbed.scenario.steps import AnyStep, Bind, LinkChange, Listen
 from testbed.scenario.values import (
+    Duration,
     Image,
     Line,
     Port,
@@ -93,6 +94,8 @@ class Observe(Frozen):
     """probe (a preloaded library), gdb (each call held), strace (also sees static and Go programs) or none."""
     server: Observer = "probe"
     """As for the client."""
+    hold: Opt[Duration] = None
+    """How long gdb holds each call, before it and after it: 400ms. Default: until the wire is quiet."""
 
 
 class ScenarioFile(Frozen):
