@@ -70,6 +70,7 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
         "jobs": "runs at the same time (default: one for each processor)",
         "keep": "differing (default): one run directory of each kind of run; all: every one",
         "resume": "go on with a campaign that was stopped: its id, its directory, or latest",
+        "compare-observers": "run under none, probe, strace and gdb, and say what that changed on the wire",
     },
 )
 @_told
@@ -85,6 +86,7 @@ def run(
     jobs: int = 0,
     keep: str = "differing",
     resume: str = "",
+    compare_observers: bool = False,
 ) -> int:
     """Run scenarios: lab up, programs, both captures joined, lab down, summary. Leaves runs/<scenario>/<time>-<id>/.
 
@@ -99,6 +101,10 @@ def run(
     from testbed import commands
     from testbed.campaign.command import Options
 
+    if compare_observers:
+        return commands.compare_observers(
+            scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine
+        )
     options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume)
     return commands.run(
         scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine, options=options
@@ -294,7 +300,8 @@ def lint(context: Context, fix: bool = False) -> int:
     iterable=["names"],
     help={
         "names": "run: a whole run against a bare script (default); link: what the link program costs; namespace: the "
-        "embedded engine; campaign: many runs, on both engines",
+        "embedded engine; campaign: many runs, on both engines; "
+        "probe: what a call costs under the probe and under strace",
         "repeat": "how often each side is measured (default 7)",
         "json": "print JSON",
     },

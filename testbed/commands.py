@@ -93,6 +93,39 @@ def _run_one(scenario: Any, runs: Path, choice: Choice, progress: Any, *, as_jso
     return finished.analysis.outcome.exit_code
 
 
+def compare_observers(names: Sequence[str], *, catalogue: Path, runs: Path, as_json: bool, quiet: bool) -> int:
+    """Run each scenario under every observer, without its expectations, and print what that changed on the wire."""
+    from testbed.lab.docker_engine import DockerEngine, connect
+    from testbed.report.observer_effect import Effect, measure, table
+    from testbed.run import run as run_scenario
+    from testbed.scenario.catalogue import find
+    from testbed.scenario.load import load
+    from testbed.scenario.model import OBSERVERS
+
+    if not names:
+        raise UsageError("no scenario is named", hint="`invoke list` shows them")
+    client = connect()
+    for scenario in [load(find(name, catalogue)) for name in names]:
+        effects: dict[str, Effect] = {}
+        for observer in OBSERVERS:
+            observe = scenario.observe.model_copy(update={"client": observer, "server": observer})
+            variant = scenario.model_copy(update={"observe": observe, "expect": ()})
+            with _progress(quiet=quiet) as progress, _terminable():
+                progress(f"{scenario.name} under {observer}")
+                finished = run_scenario(
+                    variant, root=runs, make_engine=lambda told: DockerEngine(client, told), progress=progress
+                )
+            if finished.analysis.inputs.failures or finished.analysis.inputs.incomplete:
+                reasons = "; ".join(finished.analysis.reasons)
+                sys.stderr.write(f"{scenario.name} under {observer}: {finished.analysis.outcome.value}: {reasons}\n")
+            effects[observer] = measure(finished.analysis)
+        if as_json:
+            _print_json({"scenario": scenario.name, "observers": {name: asdict(e) for name, e in effects.items()}})
+        else:
+            sys.stdout.write(f"{scenario.name}\n" + "\n".join(table(effects)) + "\n")
+    return 0
+
+
 def step(name: str, *, host: str, catalogue: Path, runs: Path) -> int:
     """Run a scenario with one host's calls let go one by one; answers come from standard input."""
     from testbed.lab.docker_engine import DockerEngine, connect

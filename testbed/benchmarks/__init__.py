@@ -6,7 +6,13 @@ import importlib
 
 from testbed.errors import UsageError
 
-NAMES = {"run": "whole_run", "link": "link", "namespace": "namespace", "campaign": "campaign"}
+NAMES = {
+    "run": "whole_run",
+    "link": "link",
+    "namespace": "namespace",
+    "campaign": "campaign",
+    "probe": "probe_cost",
+}
 
 
 def main(name: str, *, repeat: int, as_json: bool) -> int:

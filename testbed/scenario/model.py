@@ -32,6 +32,8 @@ from testbed.scenario.values import (
 )
 
 Observer = Literal["probe", "gdb", "strace", "none"]
+OBSERVERS: tuple[Observer, ...] = ("none", "probe", "strace", "gdb")
+"""All observers, the ones that disturb least first."""
 
 
 class Ready(Frozen):

@@ -56,7 +56,7 @@ def test_each_observer_yields_the_same_calls(
 
 def test_gdb_says_line_and_backtrace(invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """Each call of a program with debug information: its line in the source, and who called the caller."""
-    done = invoke("run", scenario(PROGRAM.format(client="client", observer="gdb", server="none")), "--json")
+    done = invoke("run", scenario(PROGRAM.format(client="client", observer="gdb", server="probe")), "--json")
     for call in _calls(done.json, "connect", "send", "close"):
         name, _, line = call["source"].partition(":")
         assert name == "client.c"
