@@ -53,9 +53,8 @@ def main(*, repeat: int, as_json: bool) -> int:
     for name, value in least.items():
         more = f"   {value - least['none']:+,.0f} ns" if name != "none" else ""
         print(f"  {name:7}{value:10,.0f} ns{more}")
-    print(
-        f"  strace adds {ratio:,.0f} times what the probe adds (limits: probe {LIMIT_NS:,.0f} ns, {LEAST_RATIO:g} times)"
-    )
+    limits = f"limits: probe {LIMIT_NS:,.0f} ns, {LEAST_RATIO:g} times"
+    print(f"  strace adds {ratio:,.0f} times what the probe adds ({limits})")
     return 0 if fine else 1
 
 
