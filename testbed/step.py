@@ -91,7 +91,8 @@ class Stepper:
             self._free = True
         elif word in ("q", "quit"):
             self.quit = self._free = True
-            self._live.hosts[self._host].signal_all(signal.SIGKILL)
+            for agent in self._live.hosts.values():  # the other program may wait for what never comes now
+                agent.signal_all(signal.SIGKILL)
         elif word in ("s", "skip") and rest:
             self._until = rest.removeprefix("to ").strip()
         elif word:
