@@ -104,8 +104,8 @@ def main():
         "set debuginfod enabled off",
         "set print thread-events off",
         "set print inferior-events off",
-        "set detach-on-fork off",
-        "set schedule-multiple on",
+        "set follow-fork-mode parent",  # catchpoints of system calls do not reach a child; the runner says that
+        "set detach-on-fork on",
         "set follow-exec-mode same",
         "handle all nostop noprint pass",
     ):

@@ -10,34 +10,6 @@ import gdb
 X86 = platform.machine() == "x86_64"
 LIMIT = 65536
 """Bytes of one call that are read; of more only the length is told."""
-CAUGHT = [
-    "socket",
-    "bind",
-    "listen",
-    "accept",
-    "accept4",
-    "connect",
-    "shutdown",
-    "close",
-    "setsockopt",
-    "sendto",
-    "recvfrom",
-    "sendmsg",
-    "recvmsg",
-    "read",
-    "write",
-    "readv",
-    "writev",
-    "sendfile",
-    "dup",
-    "dup2",
-    "dup3",
-    "clone",
-    "fork",
-    "vfork",
-    "clone3",
-    "exit_group",
-]
 FORKS = ("clone", "fork", "vfork", "clone3")
 
 
@@ -51,6 +23,7 @@ NUMBERS = (
         writev=20,
         dup=32,
         dup2=33,
+        fcntl=72,
         sendfile=40,
         socket=41,
         connect=42,
@@ -75,6 +48,7 @@ NUMBERS = (
     else dict(
         dup=23,
         dup3=24,
+        fcntl=25,
         close=57,
         read=63,
         write=64,
@@ -100,7 +74,10 @@ NUMBERS = (
 )
 
 NAMES = {number: name for name, number in NUMBERS.items()}
+CAUGHT = tuple(NUMBERS)
 CLONE_THREAD = 0x10000
+COPIES = (0, 1030)
+"""F_DUPFD, F_DUPFD_CLOEXEC."""
 
 
 def register(name):
@@ -143,6 +120,8 @@ def is_of_interest(name, pid, args):
         return not args[0] & CLONE_THREAD
     if name == "clone3":
         return not int.from_bytes(memory(args[0], 8), "little") & CLONE_THREAD
+    if name == "fcntl" and args[1] not in COPIES:
+        return False
     return name in ("socket", "fork", "vfork", "exit_group") or link(pid, args[0] & 0xFFFFFFFF).startswith("socket:")
 
 

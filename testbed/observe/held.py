@@ -87,6 +87,11 @@ def decode(lines: Iterable[str], host: Host) -> Observation:
     made = [maker.call(event) for event in begun]
     ours = [call for call in made if call.socket is None or call.socket.protocol != "other"]
     calls = tuple(replace(call, n=n) for n, call in enumerate(ours))
+    problems += [
+        f"gdb does not follow process {call.result}, forked by {call.pid}; `strace` or `probe` would see its calls"
+        for call in calls
+        if call.name == "fork" and call.result > 0
+    ]
     return Observation(calls, tuple(problems), blind=not attached)
 
 
@@ -220,6 +225,8 @@ def _args(event: Event) -> dict[str, Any]:
             args |= {"size": event["size"], "parts": event["parts"]}
         case "read" | "write":
             args["size"] = given[2]
+        case "fcntl":
+            args |= {"command": names.name(names.FCNTL, given[1]), "value": given[2]}
         case "dup2" | "dup3":
             args["to"] = _descriptor(given[1])
         case "exit_group":

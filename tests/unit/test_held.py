@@ -98,3 +98,18 @@ def test_what_gdb_cannot_do_is_said() -> None:
     seen = decode(['{"event": "error", "what": "gdb.error: no"}'], "client")
     assert seen.blind
     assert seen.problems == ("gdb: gdb.error: no",)
+
+
+def test_a_child_that_gdb_does_not_follow_is_said() -> None:
+    """A fork makes the observation incomplete, with the observers that would see the child."""
+    frames = [{"function": "fork", "line": None, "pc": 1, "module": None}]
+    enter = {"event": "enter", "id": 1, "time": 1, "pid": 7, "tid": 7, "program": "x", "name": "clone"}
+    enter |= {"arguments": [0, 0, 0, 0, 0, 0], "frames": frames}
+    events: list[dict[str, Any]] = [
+        {"event": "attached"},
+        enter,
+        {"event": "released", "id": 1, "time": 2},
+        {"event": "return", "id": 1, "time": 3, "result": 8},
+    ]
+    seen = decode([json.dumps(event) for event in events], "client")
+    assert seen.problems == ("gdb does not follow process 8, forked by 7; `strace` or `probe` would see its calls",)
