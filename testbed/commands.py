@@ -93,9 +93,11 @@ def _run_one(scenario: Any, runs: Path, choice: Choice, progress: Any, *, as_jso
     return finished.analysis.outcome.exit_code
 
 
-def compare_observers(names: Sequence[str], *, catalogue: Path, runs: Path, as_json: bool, quiet: bool) -> int:
+def compare_observers(
+    names: Sequence[str], *, catalogue: Path, runs: Path, as_json: bool, quiet: bool, engine: str
+) -> int:
     """Run each scenario under every observer, without its expectations, and print what that changed on the wire."""
-    from testbed.lab.docker_engine import DockerEngine, connect
+    from testbed.lab.engines import choose
     from testbed.report.observer_effect import Effect, measure, table
     from testbed.run import run as run_scenario
     from testbed.scenario.catalogue import find
@@ -104,7 +106,7 @@ def compare_observers(names: Sequence[str], *, catalogue: Path, runs: Path, as_j
 
     if not names:
         raise UsageError("no scenario is named", hint="`invoke list` shows them")
-    client = connect()
+    choice = choose(engine)
     for scenario in [load(find(name, catalogue)) for name in names]:
         effects: dict[str, Effect] = {}
         for observer in OBSERVERS:
@@ -112,9 +114,7 @@ def compare_observers(names: Sequence[str], *, catalogue: Path, runs: Path, as_j
             variant = scenario.model_copy(update={"observe": observe, "expect": ()})
             with _progress(quiet=quiet) as progress, _terminable():
                 progress(f"{scenario.name} under {observer}")
-                finished = run_scenario(
-                    variant, root=runs, make_engine=lambda told: DockerEngine(client, told), progress=progress
-                )
+                finished = run_scenario(variant, root=runs, make_engine=choice.make, progress=progress)
             if finished.analysis.inputs.failures or finished.analysis.inputs.incomplete:
                 reasons = "; ".join(finished.analysis.reasons)
                 sys.stderr.write(f"{scenario.name} under {observer}: {finished.analysis.outcome.value}: {reasons}\n")
@@ -128,8 +128,8 @@ def compare_observers(names: Sequence[str], *, catalogue: Path, runs: Path, as_j
 
 def step(name: str, *, host: str, catalogue: Path, runs: Path) -> int:
     """Run a scenario with one host's calls let go one by one; answers come from standard input."""
-    from testbed.lab.docker_engine import DockerEngine, connect
     from testbed.lab.engine import LiveLab
+    from testbed.lab.engines import DOCKER, choose
     from testbed.run import run as run_scenario
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
@@ -145,13 +145,13 @@ def step(name: str, *, host: str, catalogue: Path, runs: Path) -> int:
         made.append(Stepper(chosen, live, directory, sys.stdin, sys.stdout))
         return made[0]
 
-    client = connect()
+    choice = choose(DOCKER)
     sys.stdout.write(f"{HELP}\n")
     with _progress(quiet=not sys.stderr.isatty()) as progress, _terminable():
         finished = run_scenario(
             scenario,
             root=runs,
-            make_engine=lambda told: DockerEngine(client, told),
+            make_engine=choice.make,
             progress=progress,
             make_stepper=make,
         )
