@@ -76,6 +76,7 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
         "junit": "write JUnit XML of all runs to this file",
         "tap": "write TAP of all runs to this file",
         "markdown": "write a Markdown summary of all runs to this file",
+        "compare-observers": "run under none, probe, strace and gdb, and say what that changed on the wire",
     },
 )
 @_told
@@ -95,6 +96,7 @@ def run(
     junit: str = "",
     tap: str = "",
     markdown: str = "",
+    compare_observers: bool = False,
 ) -> int:
     """Run scenarios: lab up, programs, both captures joined, lab down, summary. Leaves runs/<scenario>/<time>-<id>/.
 
@@ -110,9 +112,34 @@ def run(
     from testbed import commands
     from testbed.campaign.command import Options
 
+    if compare_observers:
+        return commands.compare_observers(
+            scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine
+        )
     options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume)
     outputs = commands.Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
     return commands.run(scenarios, catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
+
+
+@task(
+    help={
+        "scenario": "name or path",
+        "host": "whose calls are stepped through: client or server",
+        "runs": "directory in which runs/ is made (default: here)",
+    }
+)
+@_told
+def step(_: Context, scenario: str, host: str = "client", runs: str = ".") -> int:
+    r"""Step through the calls of one host: each is shown, made on Enter, and its packets are printed from both ends.
+
+    At the prompt: Enter, `continue`, `skip to NAME`, `quit`. Answers can also come from a file or a pipe.
+
+    Examples: invoke step connect-send-close
+              printf '\n\nskip to close\n' | invoke step own-program
+    """
+    from testbed import commands
+
+    return commands.step(scenario, host=host, catalogue=ROOT, runs=Path(runs))
 
 
 @task(name="list", help={"json": "print JSON"})
@@ -359,7 +386,8 @@ def lint(context: Context, fix: bool = False) -> int:
     iterable=["names"],
     help={
         "names": "run: a whole run against a bare script (default); link: what the link program costs; namespace: the "
-        "embedded engine; campaign: many runs, on both engines; report: pages",
+        "embedded engine; campaign: many runs, on both engines; report: pages; "
+        "probe: what a call costs under the probe and under strace",
         "repeat": "how often each side is measured (default 7)",
         "json": "print JSON",
     },

@@ -123,6 +123,75 @@ def _run_one(scenario: Scenario, runs: Path, choice: Choice, progress: Any, outp
     return Record(scenario.name, seconds, str(finished.directory), finished.analysis)
 
 
+def compare_observers(
+    names: Sequence[str], *, catalogue: Path, runs: Path, as_json: bool, quiet: bool, engine: str
+) -> int:
+    """Run each scenario under every observer, without its expectations, and print what that changed on the wire."""
+    from testbed.lab.engines import choose
+    from testbed.report.observer_effect import Effect, measure, table
+    from testbed.run import run as run_scenario
+    from testbed.scenario.catalogue import find
+    from testbed.scenario.load import load
+    from testbed.scenario.model import OBSERVERS
+
+    if not names:
+        raise UsageError("no scenario is named", hint="`invoke list` shows them")
+    choice = choose(engine)
+    for scenario in [load(find(name, catalogue)) for name in names]:
+        effects: dict[str, Effect] = {}
+        for observer in OBSERVERS:
+            observe = scenario.observe.model_copy(update={"client": observer, "server": observer})
+            variant = scenario.model_copy(update={"observe": observe, "expect": ()})
+            with _progress(quiet=quiet) as progress, _terminable():
+                progress(f"{scenario.name} under {observer}")
+                finished = run_scenario(variant, root=runs, make_engine=choice.make, progress=progress)
+            if finished.analysis.inputs.failures or finished.analysis.inputs.incomplete:
+                reasons = "; ".join(finished.analysis.reasons)
+                sys.stderr.write(f"{scenario.name} under {observer}: {finished.analysis.outcome.value}: {reasons}\n")
+            effects[observer] = measure(finished.analysis)
+        if as_json:
+            _print_json({"scenario": scenario.name, "observers": {name: asdict(e) for name, e in effects.items()}})
+        else:
+            sys.stdout.write(f"{scenario.name}\n" + "\n".join(table(effects)) + "\n")
+    return 0
+
+
+def step(name: str, *, host: str, catalogue: Path, runs: Path) -> int:
+    """Run a scenario with one host's calls let go one by one; answers come from standard input."""
+    from testbed.lab.engine import LiveLab
+    from testbed.lab.engines import DOCKER, choose
+    from testbed.run import run as run_scenario
+    from testbed.scenario.catalogue import find
+    from testbed.scenario.load import load
+    from testbed.step import HELP, Stepper, stepped
+
+    if host not in HOSTS:
+        raise UsageError(f"there is no host `{host}`", hint="client or server")
+    chosen: Host = "client" if host == "client" else "server"
+    scenario = stepped(load(find(name, catalogue)), chosen)
+    made: list[Stepper] = []
+
+    def make(live: LiveLab, directory: Path) -> Stepper:
+        made.append(Stepper(chosen, live, directory, sys.stdin, sys.stdout))
+        return made[0]
+
+    choice = choose(DOCKER)
+    sys.stdout.write(f"{HELP}\n")
+    with _progress(quiet=not sys.stderr.isatty()) as progress, _terminable():
+        finished = run_scenario(
+            scenario,
+            root=runs,
+            make_engine=choice.make,
+            progress=progress,
+            make_stepper=make,
+        )
+    if made and made[0].quit:
+        sys.stdout.write(f"ended; what was captured is in {finished.directory}\n")
+        return 0
+    _show_run(finished.directory, finished.analysis, finished.result, as_json=False)
+    return finished.analysis.outcome.exit_code
+
+
 def _show_run(directory: RunDirectory, analysis: Analysis, result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         _print_json(result)

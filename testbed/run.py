@@ -19,6 +19,7 @@ from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
 from testbed.lab import sysctls
 from testbed.lab.engine import PROBE_ENVIRONMENT, TOOLS_DIRECTORY, HostSpec, LabSpec, LiveLab, Progress
 from testbed.lab.engines import EngineFactory
+from testbed.lab.hold import ForTime, Hold
 from testbed.lab.identity import new_run_id
 from testbed.lab.program import ProgramSpec, Ready
 from testbed.lab.session import Collected, Session
@@ -28,9 +29,9 @@ from testbed.rundir import MANIFEST, RunDirectory
 if TYPE_CHECKING:
     from testbed.scenario.link_plan import LinkPlan
     from testbed.scenario.model import Scenario
+    from testbed.step import StepperMaker
 
 AFTER_THE_LAB = (
-    "testbed.observe.probe",
     "testbed.observe.calls",
     "testbed.capture",
     "testbed.analysis.join",
@@ -39,6 +40,7 @@ AFTER_THE_LAB = (
     "testbed.report.summary",
     "rich.console",
 )
+TRACERS = ("gdb", "strace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,15 @@ class Finished:
     result: dict[str, Any]
 
 
-def run(scenario: Scenario, *, root: Path, make_engine: EngineFactory, progress: Progress) -> Finished:
-    """Run a scenario once; artefacts go below ``root/runs``.
+def run(
+    scenario: Scenario,
+    *,
+    root: Path,
+    make_engine: EngineFactory,
+    progress: Progress,
+    make_stepper: StepperMaker | None = None,
+) -> Finished:
+    """Run a scenario once; artefacts go below ``root/runs``. With ``make_stepper`` calls under gdb wait for its word.
 
     Raises BothendsError when the run could not be carried through; what was captured until then, and a manifest with
     the error, is in the run directory, which the error's ``hint`` names.
@@ -61,7 +70,7 @@ def run(scenario: Scenario, *, root: Path, make_engine: EngineFactory, progress:
     warm_up = threading.Thread(target=_import_analysis, daemon=True)
     warm_up.start()
     with ThreadPoolExecutor(1) as pool:
-        down = _through_lab(scenario, spec, directory, make_engine, progress, pool)
+        down = _through_lab(scenario, spec, directory, make_engine, progress, pool, make_stepper)
         analysis = evaluate(directory, scenario)
         result = write_result(directory, analysis)
         directory.point_latest()
@@ -75,13 +84,21 @@ def lab_spec(scenario: Scenario) -> LabSpec:
         run_id=new_run_id(),
         hosts={
             host: HostSpec(
-                described.image, sysctls.for_host(described.sysctl), sysctls.congestion_control(described.sysctl)
+                described.image,
+                sysctls.for_host(described.sysctl),
+                sysctls.congestion_control(described.sysctl),
+                debugger=getattr(scenario.observe, host) in TRACERS,
             )
             for host, described in scenario.hosts.items()
         },
         ip=scenario.ip,
         routed=scenario.routed,
     )
+
+
+def hold_of(scenario: Scenario) -> Hold | None:
+    """Return how long gdb holds each call; None where the scenario does not say."""
+    return ForTime(scenario.observe.hold / 1000) if scenario.observe.hold is not None else None
 
 
 def plan_of(scenario: Scenario, live: LiveLab) -> LinkPlan | None:
@@ -100,6 +117,7 @@ def _through_lab(
     make_engine: EngineFactory,
     progress: Progress,
     pool: ThreadPoolExecutor,
+    make_stepper: StepperMaker | None,
 ) -> Callable[[], None]:
     """Bring a lab up, run in it, write the artefacts; return what waits for its going down."""
     started = datetime.now(UTC)
@@ -110,10 +128,15 @@ def _through_lab(
     try:
         directory.write_text(SCENARIO_COPY, scenario.source)
         live = engine.bring_up(spec)
-        session = Session(live, directory.path, progress, plan=plan_of(scenario, live))
+        stepper = make_stepper(live, directory.path) if make_stepper is not None else None
+        session = Session(
+            live, directory.path, progress, plan=plan_of(scenario, live), hold=stepper or hold_of(scenario)
+        )
         session.start_taps(offloads=scenario.offloads)
         session.run(program_specs(scenario, live.addresses), scenario.timeout)
         session.settle()
+        if stepper is not None:
+            stepper.finish()
         session.prove()
         session.collect()
     except BaseException as caught:
@@ -128,7 +151,16 @@ def _through_lab(
     finally:
         # From here on the lab is only in the way: it goes down while we write and analyse.
         down = pool.submit(engine.take_down)
-        write_artefacts(scenario, spec, directory, started, live, session.collected if session else None, error)
+        write_artefacts(
+            scenario,
+            spec,
+            directory,
+            started,
+            live,
+            session.collected if session else None,
+            error,
+            by_hand=make_stepper is not None,
+        )
         if error:
             _wait_down(down.result, error)
     return down.result
@@ -153,10 +185,10 @@ def write_artefacts(
     *,
     by_hand: bool = False,
 ) -> None:
-    """Write call logs and manifest, whatever there is; ``by_hand``: no program of the scenario was run."""
+    """Write call logs and manifest, whatever there is; ``by_hand``: calls were made or let go by a person."""
     observed: dict[Host, str] = {"client": scenario.observe.client, "server": scenario.observe.server}
     if collected is not None:
-        _write_calls(directory, observed, collected)
+        _write_calls(directory, collected)
     source = scenario.source.encode()
     directory.write_json(
         MANIFEST,
@@ -182,25 +214,13 @@ def write_artefacts(
     )
 
 
-def _write_calls(directory: RunDirectory, observed: dict[Host, str], collected: Collected) -> None:
-    from testbed.observe import probe
+def _write_calls(directory: RunDirectory, collected: Collected) -> None:
     from testbed.observe.calls import write_jsonl
 
     for host in HOSTS:
-        decoded = probe.decode(collected.logs.get(host, {}), host)
         lines = io.StringIO()
-        write_jsonl(decoded.calls, lines)
+        write_jsonl(collected.calls.get(host, ()), lines)
         directory.write_text(f"{host}.calls.jsonl", lines.getvalue())
-        if observed[host] == "none":
-            continue
-        collected.incomplete += [f"{host}: {problem}" for problem in decoded.problems]
-        if decoded.lost:
-            collected.incomplete.append(f"{host}: the call log was full; {decoded.lost} calls are not in it")
-        if not decoded.processes and any(program.host == host for program in collected.programs):
-            collected.incomplete.append(
-                f"{host}: the probe left no log; a static, set-user-id or Go program cannot be seen by it "
-                "(`observe: none` runs it unobserved)"
-            )
 
 
 def program_specs(scenario: Scenario, addresses: Mapping[Host, str]) -> dict[Host, ProgramSpec]:
@@ -242,6 +262,7 @@ def _program_spec(scenario: Scenario, host: Host, addresses: Mapping[Host, str],
         ready=ready,
         stop_with_client=host == "server" and scenario.server.until == "client-ends",
         expected_exit=None if described.exit == "any" else described.exit,
+        observer=observer,
     )
 
 

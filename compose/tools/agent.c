@@ -16,7 +16,8 @@
  *   E  end of its standard input                        (none)
  *   K  signal (4 bytes) to program `id`'s process       (none)
  *      group; id 0: to every process of the namespace
- *   F  read the file named                              f  chunks of it, then k; or n
+ *   F  read the file named; or PATH NUL OFFSET NUL      f  chunks of it, then k; or n
+ *      LENGTH in decimal: that part of it
  *   D  list the directory named                         f  names, each ending in NUL, then k; or n
  *   O  bind the sentinel's port (UDP 9)                 k; or n
  *   U  address NUL text: send the sentinel              k; or n
@@ -58,7 +59,7 @@ static void obey(char type, uint32_t id, char *payload, size_t size)
 			send_signal(id, (int)get32((unsigned char *)payload));
 		break;
 	case 'F':
-		read_file(id, payload);
+		read_file(id, payload, part(payload, size, 1), part(payload, size, 2));
 		break;
 	case 'D':
 		list_directory(id, payload);
@@ -66,11 +67,9 @@ static void obey(char type, uint32_t id, char *payload, size_t size)
 	case 'O':
 		open_sentinel(id);
 		break;
-	case 'U': {
-		size_t length = strlen(payload);
-		send_sentinel(id, payload, length < size ? payload + length + 1 : "");
+	case 'U':
+		send_sentinel(id, payload, part(payload, size, 1));
 		break;
-	}
 	case 'H':
 		send_stamped('h', id, VERSION, now_ns());
 		break;

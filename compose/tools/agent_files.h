@@ -8,13 +8,22 @@
 
 #include "agent_frames.h"
 
-static void read_file(uint32_t id, const char *path)
+/* Send a file, or the `length` bytes of it that start at `offset` (fewer where it ends before). */
+static void read_file(uint32_t id, const char *path, const char *offset, const char *length)
 {
 	static char buffer[CHUNK];
+	uint64_t left = *length ? strtoull(length, NULL, 10) : UINT64_MAX;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = -1;
-	while (fd >= 0 && (n = read(fd, buffer, sizeof buffer)) > 0)
+	if (fd >= 0 && *offset && lseek(fd, (off_t)strtoull(offset, NULL, 10), SEEK_SET) < 0) {
+		send_error(id, errno, path);
+		close_fd(&fd);
+		return;
+	}
+	while (fd >= 0 && (n = read(fd, buffer, left < sizeof buffer ? (size_t)left : sizeof buffer)) > 0) {
 		send_frame('f', id, buffer, (size_t)n);
+		left -= (uint64_t)n;
+	}
 	if (fd < 0 || n < 0)
 		send_error(id, errno, path);
 	else

@@ -14,6 +14,15 @@
 
 enum { HEADER = 9, CHUNK = 256 * 1024 };
 
+/* Return the n-th (from 0) of the texts in a payload, each ending in NUL; empty where there are fewer. */
+static const char *part(const char *payload, size_t size, int n)
+{
+	const char *at = payload;
+	while (n-- > 0 && at < payload + size)
+		at += strlen(at) + 1;
+	return at <= payload + size ? at : "";
+}
+
 static void die(const char *what)
 {
 	fprintf(stderr, "agent: %s: %s\n", what, strerror(errno));

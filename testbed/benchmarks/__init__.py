@@ -12,6 +12,7 @@ NAMES = {
     "namespace": "namespace",
     "campaign": "campaign",
     "report": "report_page",
+    "probe": "probe_cost",
 }
 
 

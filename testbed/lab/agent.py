@@ -205,6 +205,10 @@ class Agent:
         """Return a file's content; :class:`AgentRefused` if it cannot be read."""
         return self._ask(b"F", os.fsencode(path))
 
+    def read_part(self, path: str, offset: int, length: int) -> bytes:
+        """Return ``length`` bytes of a file from ``offset`` on, fewer where it ends before."""
+        return self._ask(b"F", os.fsencode(path) + f"\0{offset}\0{length}".encode())
+
     def list_directory(self, path: str) -> list[str]:
         """Return the names in a directory, sorted."""
         listed = self._ask(b"D", os.fsencode(path))

@@ -17,7 +17,16 @@ from testbed.lab.agent import Agent
 from testbed.lab.docker_channel import DockerChannel
 from testbed.lab.docker_errors import translate
 from testbed.lab.docker_network import Networks, make_networks, remove_network
-from testbed.lab.engine import LOG_DIRECTORY, TOOLS_DIRECTORY, HostSpec, LabSpec, LinkHost, LiveLab, Progress
+from testbed.lab.engine import (
+    DEBUGGER_DIRECTORY,
+    LOG_DIRECTORY,
+    TOOLS_DIRECTORY,
+    HostSpec,
+    LabSpec,
+    LinkHost,
+    LiveLab,
+    Progress,
+)
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner
 from testbed.model import HOSTS, Host
 
@@ -57,6 +66,12 @@ def host_settings(tools_volume: str, network: str, spec: HostSpec, addresses: Ma
     }
 
 
+def with_debugger(settings: dict[str, Any], volume: str) -> dict[str, Any]:
+    """Add gdb and strace to a host. They need no capability: what they trace asks for it (compose/debugger/hold.c)."""
+    mount = docker.types.Mount(DEBUGGER_DIRECTORY, volume, type="volume", read_only=True, no_copy=True)
+    return {**settings, "mounts": [*settings["mounts"], mount]}
+
+
 def tap_settings(tools_volume: str, host_container: str) -> dict[str, Any]:
     """Return a tap's settings: in the host's network namespace, with what tcpdump and ethtool need."""
     return {
@@ -92,6 +107,7 @@ class DockerEngine:
         self._labels: dict[str, str] = {}
         self._containers: dict[str, str] = {}
         self._networks: list[str] = []
+        self._debugger_volume = ""
         self._agents: list[Agent] = []
 
     def __enter__(self) -> Self:
@@ -108,8 +124,13 @@ class DockerEngine:
         with ThreadPoolExecutor(8) as pool:
             pending = pool.submit(make_networks, self._api, spec, self._labels, self._networks)
             wanted = [*{host.image for host in spec.hosts.values()}, "tools", "tap", *(["link"] if spec.routed else [])]
+            wanted += ["debugger"] if any(host.debugger for host in spec.hosts.values()) else []
             image_ids = images.ensure(self._client, wanted, self._progress)
             volume = images.ensure_tools_volume(self._client, image_ids["tools"], self._progress)
+            if "debugger" in image_ids:
+                self._debugger_volume = images.ensure_tools_volume(
+                    self._client, image_ids["debugger"], self._progress, directory=DEBUGGER_DIRECTORY
+                )
             networks = pending.result()
             self._progress("starting two hosts and two taps")
             pairs = {
@@ -198,11 +219,12 @@ class DockerEngine:
         endpoint = self._api.create_endpoint_config(
             ipv4_address=subnet.hosts4[host], ipv6_address=subnet.hosts6[host] if spec.ip == 6 else None
         )
+        settings = host_settings(volume, network.name, host_spec, networks.addresses)
         container = self._create(
             spec,
             host,
             image_ids[host_spec.image],
-            host_settings(volume, network.name, host_spec, networks.addresses),
+            with_debugger(settings, self._debugger_volume) if host_spec.debugger else settings,
             networking_config={"EndpointsConfig": {network.name: endpoint}},
             hostname=host,
         )

@@ -16,6 +16,8 @@ from testbed.model import Host
 Progress = Callable[[str], None]
 TOOLS_DIRECTORY = "/opt/bothends"
 """Where every host and tap finds agent, actor and probe."""
+DEBUGGER_DIRECTORY = "/opt/bothends-debugger"
+"""Where a host finds gdb and strace, if its observer needs them."""
 LOG_DIRECTORY = "/run/bothends"
 """A memory file system in every host, writable by all, where the probe leaves its logs."""
 PROBE_ENVIRONMENT = {"LD_PRELOAD": f"{TOOLS_DIRECTORY}/libprobe.so", "BOTHENDS_LOG_DIR": LOG_DIRECTORY}
@@ -25,11 +27,15 @@ INTERFACE = "eth0"
 
 @dataclass(frozen=True, slots=True)
 class HostSpec:
-    """One host: ``image`` is a folder of compose/ or any image reference; ``sysctls`` are all ``net.*``."""
+    """One host: ``image`` is a folder of compose/ or any image reference; ``sysctls`` are all ``net.*``.
+
+    ``debugger``: it needs gdb and strace at :data:`DEBUGGER_DIRECTORY`.
+    """
 
     image: str
     sysctls: Mapping[str, str]
     congestion_control: str
+    debugger: bool = False
 
 
 @dataclass(frozen=True, slots=True)

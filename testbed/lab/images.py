@@ -65,6 +65,7 @@ DEFINITIONS: Mapping[str, Definition] = {
     for definition in (
         Definition("base", parent=None),
         Definition("tools"),
+        Definition("debugger"),
         Definition("host"),
         Definition("tap"),
         Definition("link"),
@@ -282,8 +283,8 @@ def remove_stale(client: docker.DockerClient, progress: Progress) -> Stale:
                     kept.append(target)
                 else:
                     removed.append(target)
-        tools = find(client, reference("tools"))
-        volumes = tools_volume.remove_stale(client, str(tools["Id"]) if tools else None)
+        current = [find(client, reference(name)) for name in ("tools", "debugger")]
+        volumes = tools_volume.remove_stale(client, *(str(image["Id"]) for image in current if image))
     return Stale((*removed, *volumes.removed), (*kept, *volumes.kept))
 
 

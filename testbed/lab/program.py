@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -45,6 +45,7 @@ class ProgramSpec:
     ready: Ready | None = None
     stop_with_client: bool = False
     expected_exit: int | str | None = 0
+    observer: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,11 @@ class Event:
 
 
 class RunningProgram:
-    """A started program."""
+    """A started program; ``argv`` is what its observer wants to be started instead of ``spec.argv``."""
 
-    def __init__(self, spec: ProgramSpec, agent: Agent, directory: Path, events: queue.Queue[Event]) -> None:
+    def __init__(
+        self, spec: ProgramSpec, argv: Sequence[str], agent: Agent, directory: Path, events: queue.Queue[Event]
+    ) -> None:
         self.spec = spec
         self.failed_step: ActorEvent | None = None
         self.stopped_by_us = ""
@@ -70,7 +73,7 @@ class RunningProgram:
         self._err = _Output(directory / f"{spec.host}.err")
         try:
             self.process: Process = agent.start(
-                spec.argv,
+                argv,
                 env=spec.env,
                 out=self._take_out,
                 err=self._err.write,

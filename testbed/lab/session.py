@@ -18,8 +18,10 @@ from testbed import model
 from testbed.errors import LabError, UsageError
 from testbed.lab import tcp_table
 from testbed.lab.agent import Agent, AgentRefused
-from testbed.lab.engine import INTERFACE, LOG_DIRECTORY, LiveLab, Progress
+from testbed.lab.engine import INTERFACE, LiveLab, Progress
+from testbed.lab.hold import Hold, UntilQuiet
 from testbed.lab.link import Link, LinkDied
+from testbed.lab.observers import HostObserver, ProbeObserver, make_observer
 from testbed.lab.program import Event, ProgramSpec, Ready, RunningProgram
 from testbed.lab.tap import SENTINEL_PREFIX, Tap, parse_features
 from testbed.model import HOSTS, Host, peer_of
@@ -40,12 +42,12 @@ AFTER_FAILURE = 1.0
 class Collected:
     """What a session leaves besides the files that it wrote: programs, call logs, and what went wrong.
 
-    ``logs`` are the probe's raw files by name; ``failures`` make the run fail, ``incomplete`` inconclusive;
+    ``failures`` make the run fail, ``incomplete`` inconclusive;
     ``cut_short`` says why the lab, not the programs, ended the run: then nothing that failed counts.
     """
 
     programs: list[model.Program] = field(default_factory=list)
-    logs: dict[Host, dict[str, bytes]] = field(default_factory=dict)
+    calls: dict[Host, tuple[model.Call, ...]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -58,16 +60,31 @@ class Collected:
 
 
 class Session:
-    """One run in a live lab; artefacts go to ``directory`` as they arise."""
+    """One run in a live lab; artefacts go to ``directory`` as they arise.
 
-    def __init__(self, live: LiveLab, directory: Path, progress: Progress, *, plan: LinkPlan | None = None) -> None:
-        """Take a lab that is up; ``plan`` is what its link host, if there is one, shall do."""
+    ``plan`` is what its link host, if there is one, shall do. ``hold`` is how long gdb, where it observes, holds each
+    call; default: until the wire is quiet.
+    """
+
+    def __init__(
+        self,
+        live: LiveLab,
+        directory: Path,
+        progress: Progress,
+        *,
+        plan: LinkPlan | None = None,
+        hold: Hold | None = None,
+    ) -> None:
         self.live = live
         self.collected = Collected()
         self._directory = directory
         self._progress = progress
         self._events: queue.Queue[Event] = queue.Queue()
         self._programs: dict[Host, RunningProgram] = {}
+        self._hold = hold or UntilQuiet(self.captured)
+        self._observers: dict[Host, HostObserver] = {
+            host: ProbeObserver(agent, host) for host, agent in live.hosts.items()
+        }
         self._waiting: dict[str, set[Host]] = {}
         self._seen: dict[Host, bool] = {}
         self._taps = {host: Tap(host, agent, directory / f"{host}.pcap") for host, agent in live.taps.items()}
@@ -95,6 +112,10 @@ class Session:
         tap.start()
         routed()
 
+    def captured(self) -> int:
+        """Return how many bytes both captures have so far."""
+        return sum(tap.path.stat().st_size for tap in self._taps.values() if tap.path.exists())
+
     # Programs
 
     def run(self, specs: Mapping[Host, ProgramSpec], timeout: float) -> None:
@@ -118,14 +139,16 @@ class Session:
     def _start(self, spec: ProgramSpec, deadline: float) -> bool:
         self._progress(f"starting the {spec.host}'s program")
         agent = self.live.hosts[spec.host]
+        observer = self._observers[spec.host] = make_observer(spec.observer, agent, spec.host, self._hold)
         try:
-            program = RunningProgram(spec, agent, self._directory, self._events)
+            program = RunningProgram(spec, observer.command(spec.argv), agent, self._directory, self._events)
         except AgentRefused as error:
             raise UsageError(
                 f"{spec.host}: cannot execute `{spec.argv[0]}` in image `{spec.image}`: {error.what}",
                 hint=f"`invoke up` the scenario and `invoke shell {spec.host}` to look around in it",
             ) from error
         self._programs[spec.host] = program
+        observer.attach(program.process)
         if spec.ready is None or self._wait_ready(program, spec.ready, agent, deadline):
             return True
         if not program.ended:
@@ -336,13 +359,14 @@ class Session:
         self._end_taps(endings)
 
     def _collect_from(self, host: Host) -> None:
-        agent, tap = self.live.hosts[host], self.live.taps[host]
+        tap = self.live.taps[host]
         # Some files can only be written; grep passes over them and then exits with 2.
         sysctls = tap.begin(["grep", "-rs", "", "/proc/sys/net/core", "/proc/sys/net/ipv4"], fine=(0, 2))
         features = tap.begin(["ethtool", "-k", INTERFACE])
         version = tap.begin(["tcpdump", "--version"])
-        names = agent.list_directory(LOG_DIRECTORY)
-        self.collected.logs[host] = {name: agent.read_file(f"{LOG_DIRECTORY}/{name}") for name in names}
+        observation = self._observers[host].collect()
+        self.collected.calls[host] = observation.calls
+        self.collected.incomplete += [f"{host}: {problem}" for problem in observation.problems]
         self.collected.sysctls[host] = _parse_sysctls(sysctls())
         self.collected.offloads[host] = parse_features(features())
         self.collected.tcpdump[host] = version().partition("\n")[0]

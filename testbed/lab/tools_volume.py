@@ -1,4 +1,6 @@
-"""The volume that holds agent, actor and probe, mounted read-only into every host and tap, whatever its image.
+"""The volumes that hold tools, mounted read-only into every host and tap, whatever its image.
+
+One has agent, actor and probe, another (only where it is needed) gdb and strace.
 
 Docker fills an empty volume from the image when a container is *created*. If the engine dies in the middle a half
 filled volume stays, and Docker would never complete it. So a volume is filled under a random name, and only a filled
@@ -27,10 +29,12 @@ TOOLS_DIRECTORY = "/opt/bothends"
 Volumes = Mapping[str, Mapping[str, str]]
 
 
-def ensure_tools_volume(client: docker.DockerClient, tools_image_id: str, progress: Progress) -> str:
+def ensure_tools_volume(
+    client: docker.DockerClient, tools_image_id: str, progress: Progress, *, directory: str = TOOLS_DIRECTORY
+) -> str:
     """Return the name of a volume with the tools of this image, filling one if there is none. EngineError if it fails.
 
-    When it is there this costs one question to the engine.
+    ``directory`` is where the image has them. When it is there this costs one question to the engine.
     """
     version = _version(tools_image_id)
     pointer = f"bothends-tools-{version}"
@@ -41,7 +45,7 @@ def ensure_tools_volume(client: docker.DockerClient, tools_image_id: str, progre
     progress("tools: filling the volume that brings them into every host")
     if pointer in volumes:  # somebody removed the volume that it names
         _remove(client, pointer)
-    ours = _fill(client, tools_image_id, version)
+    ours = _fill(client, tools_image_id, version, directory)
     with translate("publish the volume with the tools"):
         published = client.api.create_volume(pointer, labels={TOOLS_LABEL: version, FILLED_LABEL: ours})
     winner = str(published["Labels"][FILLED_LABEL])
@@ -54,15 +58,15 @@ def _version(tools_image_id: str) -> str:
     return tools_image_id.removeprefix("sha256:")[:12]
 
 
-def _fill(client: docker.DockerClient, tools_image_id: str, version: str) -> str:
+def _fill(client: docker.DockerClient, tools_image_id: str, version: str, directory: str) -> str:
     """Create, never start and remove a container, which makes Docker copy the image's directory into the volume."""
     name = f"bothends-tools-{version}-{secrets.token_hex(4)}"
-    mount = docker.types.Mount(TOOLS_DIRECTORY, name, type="volume")
+    mount = docker.types.Mount(directory, name, type="volume")
     with translate("fill the volume with the tools"):
         client.api.create_volume(name, labels={TOOLS_LABEL: version})
         container = client.api.create_container(
             tools_image_id,
-            [f"{TOOLS_DIRECTORY}/agent"],
+            ["never started"],
             host_config=client.api.create_host_config(mounts=[mount]),
             # With these `invoke clean` finds it, should we be killed before the next line.
             labels={RUN_LABEL: "tools", OWNER_LABEL: owner()},
@@ -85,11 +89,11 @@ class Removal:
     kept: tuple[str, ...]
 
 
-def remove_stale(client: docker.DockerClient, tools_image_id: str | None) -> Removal:
-    """Remove all volumes with tools but the published one of this image."""
+def remove_stale(client: docker.DockerClient, *image_ids: str) -> Removal:
+    """Remove all volumes with tools but the published ones of these images."""
     volumes = _volumes(client, TOOLS_LABEL)
-    current = f"bothends-tools-{_version(tools_image_id)}" if tools_image_id else ""
-    needed = {current, volumes.get(current, {}).get(FILLED_LABEL)}
+    current = {f"bothends-tools-{_version(image)}" for image in image_ids}
+    needed = current | {volumes.get(name, {}).get(FILLED_LABEL) for name in current}
     stale = [name for name in volumes if name not in needed]
     done = {name: _remove(client, name) for name in stale}
     return Removal(tuple(name for name in stale if done[name]), tuple(name for name in stale if not done[name]))

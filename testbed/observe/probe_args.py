@@ -49,7 +49,8 @@ def address_text(address: bytes) -> str:
     return names.name(names.FAMILY, family)
 
 
-def _option_value(level: int, option: int, value: bytes, length: int) -> Any:  # noqa: ANN401 - JSON value
+def option_value(level: int, option: int, value: bytes, length: int) -> Any:  # noqa: ANN401 - JSON value
+    """Say the value of a socket option of ``length`` bytes, of which ``value`` are the first."""
     if level == 1 and option == 13 and len(value) == 8:
         onoff, linger = struct.unpack("<ii", value)
         return {"onoff": onoff, "linger": linger}
@@ -91,7 +92,7 @@ def _option(r: Record) -> Args:
     table = names.OPTION.get(r.a0, {})
     args: Args = {"level": names.name(names.LEVEL, r.a0), "name": names.name(table, r.a1)}
     if r.kept:
-        args["value"] = _option_value(r.a0, r.a1, r.blob, r.a2)
+        args["value"] = option_value(r.a0, r.a1, r.blob, r.a2)
     return args
 
 

@@ -298,11 +298,15 @@ class _Layout:
         style = "failed" if any(call.errno for call in calls) else ""
         if row.crossing is not None and row.crossing.fate != "crossed":
             style = "lost"
-        client, server = (
-            clip(show_call(call, self.call, self.names), self.call) if call else "" for call in (row.client, row.server)
-        )
+        client, server = (self._call(call) if call else "" for call in (row.client, row.server))
         ms = (row.time - start) / 1e6
         return Line(self.row(f"{ms:.3f}" if ms < 99_999 else f"{ms:.0f}", client, middle, server), style)
+
+    def _call(self, call: Call) -> str:
+        """``client.c:23 send("c") = 1``; without the source line where that leaves no room for the call."""
+        text = clip(show_call(call, self.call, self.names), self.call)
+        line = escape(call.source) if call.source else ""
+        return f"{line} {text}" if line and len(line) + 1 + len(text) <= self.call else text
 
     def _reason(self, calls: Sequence[Call]) -> str:
         """Why a call that might have sent something sent nothing; that socket() or bind() did not is no news."""

@@ -15,6 +15,7 @@ from testbed.scenario.link import Link
 from testbed.scenario.sockets import follow
 from testbed.scenario.steps import AnyStep, Bind, LinkChange, Listen
 from testbed.scenario.values import (
+    Duration,
     Image,
     Line,
     Port,
@@ -30,7 +31,9 @@ from testbed.scenario.values import (
     Words,
 )
 
-Observer = Literal["probe", "none"]
+Observer = Literal["probe", "gdb", "strace", "none"]
+OBSERVERS: tuple[Observer, ...] = ("none", "probe", "strace", "gdb")
+"""All observers, the ones that disturb least first."""
 
 
 class Ready(Frozen):
@@ -90,9 +93,11 @@ class Observe(Frozen):
     """How the socket calls of each host are recorded."""
 
     client: Observer = "probe"
-    """probe (a preloaded library) or none."""
+    """probe (a preloaded library), gdb (each call held), strace (also sees static and Go programs) or none."""
     server: Observer = "probe"
-    """probe (a preloaded library) or none."""
+    """As for the client."""
+    hold: Opt[Duration] = None
+    """How long gdb holds each call, before it and after it: 400ms. Default: until the wire is quiet."""
 
 
 class ScenarioFile(Frozen):

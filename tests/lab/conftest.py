@@ -137,6 +137,9 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "invoke", *words]
 
 
+WITH_RUNS = frozenset({"run", "step", "show", "up", "down", "shell"})
+
+
 @pytest.fixture
 def invoke(tmp_path: Path, request: pytest.FixtureRequest) -> Invoke:
     """Run a task as a user does, with runs/ in the test's own directory; on the parameter's engine, else on Docker."""
@@ -144,7 +147,7 @@ def invoke(tmp_path: Path, request: pytest.FixtureRequest) -> Invoke:
     request.getfixturevalue("namespaces" if on == NAMESPACE else "engine")
 
     def call(*words: str, env: dict[str, str] | None = None, stdin: str | None = None) -> Invoked:
-        with_runs = [*words, "--runs", str(tmp_path)] if words[0] in {"run", "show", "up", "down", "shell"} else words
+        with_runs = [*words, "--runs", str(tmp_path)] if words[0] in WITH_RUNS else words
         with_runs = [*with_runs, "--engine", on] if on and words[0] in {"run", "up"} else with_runs
         done = subprocess.run(
             command(*with_runs),

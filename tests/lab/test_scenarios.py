@@ -123,6 +123,11 @@ def test_own_program_is_observed_unchanged(invoke: Invoke) -> None:
     calls = [call for call in result["hosts"]["client"]["calls"] if call["name"] in {"connect", "send", "close"}]
     assert [call["name"] for call in calls] == ["connect", "send", "send", "send", "close"]
     assert all(call["caller"].startswith("/opt/own-program/client+0x") for call in calls)
+    source = (ROOT / "compose/own-program/client.c").read_text().splitlines()
+    for call in calls:
+        name, _, line = call["source"].partition(":")
+        assert name == "client.c"
+        assert f"{call['name']}(" in source[int(line) - 1]
 
 
 def test_summary_fits_one_screen(invoke: Invoke) -> None:

@@ -136,6 +136,9 @@ def test_files_and_directories(agent: Agent, tmp_path: Path) -> None:
     assert agent.list_directory(str(tmp_path)) == ["a", "b"]
     assert agent.read_file(str(tmp_path / "b")) == content
     assert agent.read_file(str(tmp_path / "a")) == b""
+    assert agent.read_part(str(tmp_path / "b"), 300_000, 350_000) == content[300_000:650_000]
+    assert agent.read_part(str(tmp_path / "b"), 650_000, 100_000) == content[650_000:]
+    assert agent.read_part(str(tmp_path / "b"), 1 << 40, 10) == b""
     with pytest.raises(AgentRefused, match="No such file"):
         agent.read_file(str(tmp_path / "c"))
     with pytest.raises(AgentRefused, match="No such file"):

@@ -1,0 +1,82 @@
+"""``invoke bench probe``: what one call costs under the probe and under strace, against none, on this machine.
+
+The probe is compiled here with the machine's ``cc``, as in its image. The three take turns; each figure is the least
+of its turns, since noise only adds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from testbed.errors import Unsupported
+from testbed.observe.strace import OPTIONS
+
+ROOT = Path(__file__).parents[2]
+LIMIT_NS = 1000.0
+"""Nanoseconds that the probe may add to a call."""
+LEAST_RATIO = 20.0
+"""How many times more strace must add."""
+CALLS = {"none": 200_000, "probe": 200_000, "strace": 4_000}
+_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror")
+
+
+def main(*, repeat: int, as_json: bool) -> int:
+    """Measure; 0 if the probe adds at most LIMIT_NS a call and strace at least LEAST_RATIO times as much."""
+    for tool in ("cc", "strace"):
+        if shutil.which(tool) is None:
+            raise Unsupported(f"`{tool}` is not on this machine", hint=f"install it to measure against {tool}")
+    with tempfile.TemporaryDirectory(prefix="bothends-bench-") as made:
+        times = _measure(Path(made), repeat)
+    least = {name: min(values) for name, values in times.items()}
+    added = {name: least[name] - least["none"] for name in ("probe", "strace")}
+    ratio = added["strace"] / max(added["probe"], 1.0)
+    fine = added["probe"] <= LIMIT_NS and ratio >= LEAST_RATIO
+    result = {
+        "machine": f"{platform.machine()}, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}",
+        "repeat": repeat,
+        "ns_a_call": times,
+        "added_ns": added,
+        "ratio": ratio,
+        "limit_ns": LIMIT_NS,
+        "least_ratio": LEAST_RATIO,
+    }
+    if as_json:
+        print(json.dumps(result, indent=1))
+        return 0 if fine else 1
+    print(f"one send of one byte ({result['machine']}, least of {repeat})")
+    for name, value in least.items():
+        more = f"   {value - least['none']:+,.0f} ns" if name != "none" else ""
+        print(f"  {name:7}{value:10,.0f} ns{more}")
+    limits = f"limits: probe {LIMIT_NS:,.0f} ns, {LEAST_RATIO:g} times"
+    print(f"  strace adds {ratio:,.0f} times what the probe adds ({limits})")
+    return 0 if fine else 1
+
+
+def _measure(made: Path, repeat: int) -> dict[str, list[float]]:
+    loop, probe, logs = made / "send_loop", made / "libprobe.so", made / "logs"
+    tools = ROOT / "compose" / "tools"
+    subprocess.run(["cc", *_FLAGS, "-o", loop, Path(__file__).parent / "send_loop.c"], check=True)
+    shared = ("-fPIC", "-shared", "-fvisibility=hidden")
+    subprocess.run(["cc", *_FLAGS, *shared, "-o", probe, tools / "probe.c", "-ldl", "-pthread"], check=True)
+    times: dict[str, list[float]] = {name: [] for name in CALLS}
+    for _ in range(repeat):
+        for name, calls in CALLS.items():
+            logs.mkdir()
+            environment = dict(os.environ)
+            if name == "probe":
+                environment |= {"LD_PRELOAD": str(probe), "BOTHENDS_LOG_DIR": str(logs)}
+            tracer = ["strace", *OPTIONS, "-o", str(made / "trace")] if name == "strace" else []
+            done = subprocess.run(
+                [*tracer, str(loop), str(calls)], env=environment, check=True, capture_output=True, text=True
+            )
+            if name == "probe" and not any(logs.iterdir()):
+                raise Unsupported("the probe left no log: nothing was measured")
+            times[name].append(float(done.stdout))
+            shutil.rmtree(logs)
+    return times

@@ -1,0 +1,192 @@
+"""Observers that trace a program with ptrace(2): how the program is held until the tracer has it.
+
+The program is started as ``hold PROGRAM ARGUMENT...`` by the host's agent, so that its streams, its exit status and
+the signals sent to it are its own as without a tracer; the tracer is a second child of the agent in the same container.
+``hold`` lets it in, waits for SIGUSR1 and becomes the program. So no image needs a debugger, no host a capability, and
+there is no sidecar into whose PID namespace one would have to reach.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from testbed.errors import LabError, LabTimeout, Unsupported
+from testbed.lab.agent import Agent, AgentRefused, Process
+from testbed.lab.engine import DEBUGGER_DIRECTORY
+from testbed.lab.hold import Event, Hold
+from testbed.model import Host
+from testbed.observe import held, strace
+from testbed.observe.observation import Observation
+
+LOADED = (f"{DEBUGGER_DIRECTORY}/loader", "--library-path", f"{DEBUGGER_DIRECTORY}/lib")
+"""Runs a program of the debugger's volume with that volume's own C library, whatever the host's image has."""
+ATTACH_TIMEOUT = 20.0
+END_TIMEOUT = 10.0
+
+
+class Tracer:
+    """What the tracers have in common: hold the program, start the tracer, let the program go."""
+
+    name: str
+
+    def __init__(self, agent: Agent, host: Host) -> None:
+        self.agent = agent
+        self.host: Host = host
+        self.attached = threading.Event()
+        self.errors = b""
+        self.process: Process | None = None
+
+    def command(self, argv: Sequence[str]) -> tuple[str, ...]:
+        """Return the program behind ``hold``."""
+        return (f"{DEBUGGER_DIRECTORY}/hold", *argv)
+
+    def start_tracer(
+        self,
+        process: Process,
+        argv: Sequence[str],
+        *,
+        stdin: bool = False,
+        env: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Start the tracer, wait until it has the program, let the program go."""
+        self._wait_held(process)
+        self.process = self.agent.start(
+            [*LOADED, *argv], out=self.take, err=self.take_error, on_end=self.attached.set, stdin=stdin, env=env
+        )
+        if not self.attached.wait(ATTACH_TIMEOUT):
+            raise LabTimeout(
+                f"{self.name} did not attach to the {self.host}'s program in {ATTACH_TIMEOUT:g} s",
+                last_output=self.errors.decode(errors="replace"),
+            )
+        if self.process.ended.is_set():
+            raise Unsupported(
+                f"{self.name} cannot trace the {self.host}'s program here",
+                last_output=self.errors.decode(errors="replace"),
+                hint=f"`observe: {{{self.host}: probe}}` needs no ptrace",
+            )
+        process.signal(signal.SIGUSR1)
+
+    def take(self, data: bytes) -> None:
+        """Take what the tracer prints on standard output."""
+        raise NotImplementedError
+
+    def take_error(self, data: bytes) -> None:
+        """Take what the tracer prints on standard error."""
+        self.errors = (self.errors + data)[-4000:]
+
+    def wait_ended(self) -> str:
+        """Wait until the tracer has ended after its program; say so if it does not."""
+        if self.process is None or self.process.wait(END_TIMEOUT) is not None:
+            return ""
+        self.process.signal(signal.SIGKILL)
+        return f"{self.name} did not end with the program"
+
+    def _wait_held(self, process: Process) -> None:
+        """Wait until SIGUSR1 would be waited for and not kill."""
+        deadline = time.monotonic() + ATTACH_TIMEOUT
+        while not process.ended.is_set():
+            try:
+                name = self.agent.read_file(f"/proc/{process.pid}/comm")
+            except AgentRefused:
+                break
+            if name == b"held\n":
+                return
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.002)
+        raise LabError(f"the {self.host}'s program could not be held for {self.name}")
+
+
+class StraceObserver(Tracer):
+    """strace, also for static and Go programs, which no library can be loaded into."""
+
+    name = "strace"
+
+    def __init__(self, agent: Agent, host: Host) -> None:
+        super().__init__(agent, host)
+        self._trace: list[bytes] = []
+
+    def attach(self, process: Process) -> None:
+        """Attach strace and let the program go."""
+        argv = [f"{DEBUGGER_DIRECTORY}/bin/strace", *strace.OPTIONS, "-o", "/dev/stdout", "-p", str(process.pid)]
+        self.start_tracer(process, argv)
+
+    def take(self, data: bytes) -> None:
+        """Keep the trace."""
+        self._trace.append(data)
+
+    def take_error(self, data: bytes) -> None:
+        """Look for the word that it has attached."""
+        super().take_error(data)
+        if b" attached" in self.errors:
+            self.attached.set()
+
+    def collect(self) -> Observation:
+        """Read the trace."""
+        problem = self.wait_ended()
+        seen = strace.decode(b"".join(self._trace).decode(errors="replace").split("\n"), self.host)
+        problems = [*([problem] if problem else []), *seen.problems]
+        if seen.blind:
+            problems.append("strace saw nothing of the program")
+        return Observation(seen.calls, tuple(problems), blind=seen.blind)
+
+
+class GdbObserver(Tracer):
+    """gdb, which holds each socket call before and after it; ``hold`` says for how long."""
+
+    name = "gdb"
+
+    def __init__(self, agent: Agent, host: Host, hold: Hold) -> None:
+        super().__init__(agent, host)
+        self._hold = hold
+        self._lines: list[str] = []
+        self._rest = b""
+        self._held: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+
+    def attach(self, process: Process) -> None:
+        """Attach gdb and let the program go; from now on a thread answers each stop."""
+        argv = [f"{DEBUGGER_DIRECTORY}/bin/gdb", "-nx", "-q", "-batch", "--data-directory", f"{DEBUGGER_DIRECTORY}/gdb"]
+        argv += ["-p", str(process.pid), "-x", f"{DEBUGGER_DIRECTORY}/held.py"]
+        env = {"PYTHONHOME": f"{DEBUGGER_DIRECTORY}/python", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"}
+        self.start_tracer(process, argv, stdin=True, env=env)
+        threading.Thread(target=self._answer, name=f"gdb of the {self.host}", daemon=True).start()
+
+    def take(self, data: bytes) -> None:
+        """Keep gdb's events; hand those that hold the program to the thread that answers."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            text = line.decode(errors="replace")
+            if not text.startswith("{"):
+                continue  # where gdb itself found the program, before the script took its standard output away
+            self._lines.append(text)
+            if '"event": "attached"' in text:
+                self.attached.set()
+            elif '"event": "enter"' in text or '"event": "return"' in text:
+                self._held.put(json.loads(text))
+
+    def lines(self) -> list[str]:
+        """Return all events so far, as lines for :func:`testbed.observe.held.decode`."""
+        return list(self._lines)
+
+    def collect(self) -> Observation:
+        """Read the events."""
+        problem = self.wait_ended()
+        self._held.put(None)
+        seen = held.decode(self.lines(), self.host)
+        return Observation(seen.calls, (*([problem] if problem else []), *seen.problems), blind=seen.blind)
+
+    def _answer(self) -> None:
+        while (event := self._held.get()) is not None:
+            (self._hold.before if event["event"] == "enter" else self._hold.after)(event)
+            if self.process is None or self.process.ended.is_set():
+                return
+            try:
+                self.process.write(b"go\n")
+            except LabError:  # the host is gone; the session says so
+                return

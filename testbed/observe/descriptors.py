@@ -1,0 +1,95 @@
+"""Which socket a descriptor is, followed through a tracer's calls: for observers that cannot ask the kernel.
+
+A socket gets a number of our own as ``cookie``, the same in every process that shares it and never used twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field, replace
+
+from testbed.model import Call, Endpoint, SocketInfo
+
+
+@dataclass(slots=True)
+class Followed:
+    """One socket; ``known`` is what became known of its addresses, each with the number of the call that told it."""
+
+    cookie: int
+    protocol: str
+    known: list[tuple[int, Endpoint | None, Endpoint | None]] = field(default_factory=list)
+
+    def learn(self, at: int, local: Endpoint | None, peer: Endpoint | None) -> None:
+        """Note addresses; None and port 0 add nothing."""
+        before = self.known[-1][1:] if self.known else (None, None)
+        now = (_better(before[0], local), _better(before[1], peer))
+        if now != before:
+            self.known.append((at, *now))
+
+    def info(self, at: int, *, later: bool) -> SocketInfo:
+        """Return what was known at a call; with ``later`` what the next thing learnt says of what it did."""
+        local = peer = None
+        for number, own, other in self.known:
+            if number > at and not (later and local is None):
+                break
+            local, peer = own, other
+        return SocketInfo(self.cookie, self.protocol, local, peer)
+
+
+class Descriptors:
+    """The descriptor tables of all processes of one host."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._tables: dict[int, dict[int, Followed]] = {}
+        self._named: dict[object, Followed] = {}
+
+    def new(self, protocol: str) -> Followed:
+        """Return a socket that nobody has seen before."""
+        return Followed(next(self._numbers), protocol)
+
+    def named(self, name: object, protocol: str) -> Followed:
+        """Return the socket that the tracer calls by this name (an inode, two addresses)."""
+        found = self._named.get(name)
+        if found is None or found.protocol != protocol:
+            found = self._named[name] = self.new(protocol)
+        return found
+
+    def name(self, name: object, socket: Followed) -> None:
+        """From now on this name is this socket's."""
+        self._named[name] = socket
+
+    def get(self, pid: int, fd: int) -> Followed | None:
+        """Return the socket that a descriptor is, None if it is none or was never seen."""
+        return self._tables.get(pid, {}).get(fd)
+
+    def put(self, pid: int, fd: int, socket: Followed) -> None:
+        """Note that a descriptor is this socket."""
+        self._tables.setdefault(pid, {})[fd] = socket
+
+    def drop(self, pid: int, fd: int) -> None:
+        """Note that a descriptor was closed."""
+        self._tables.get(pid, {}).pop(fd, None)
+
+    def fork(self, parent: int, child: int) -> None:
+        """Give a child its parent's descriptors."""
+        self._tables[child] = dict(self._tables.get(parent, {}))
+
+
+def with_sockets(calls: list[tuple[Call, Followed | None]]) -> tuple[Call, ...]:
+    """Put the calls in order of their start, and give each what was known of its socket when it returned.
+
+    ``Followed.known`` must count calls by their place in this list.
+    """
+    order = sorted(range(len(calls)), key=lambda at: calls[at][0].start)
+    numbered = []
+    for n, at in enumerate(order):
+        call, socket = calls[at]
+        # A connect gives the socket its own address, which a tracer sees at the next call only.
+        later = (call.name in ("connect", "sendto", "sendmsg") and call.result >= 0) or call.errno == "EINPROGRESS"
+        numbered.append(replace(call, n=n, socket=socket.info(at, later=later) if socket else None))
+    return tuple(numbered)
+
+
+def _better(before: Endpoint | None, now: Endpoint | None) -> Endpoint | None:
+    return now if now is not None and now.port else before

@@ -1,0 +1,158 @@
+"""Stepping: one host's program under gdb, one call at a time on a person's (or a script's) word.
+
+Before each call it is shown with its source line and arguments. Enter lets it run; then the packets that it caused
+are printed as both captures have them, each with its cause. The captures are read while they grow.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from testbed.errors import CaptureError
+from testbed.lab.hold import wait_quiet
+from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, Inputs, peer_of
+from testbed.report.plain import duration, escape, quote
+
+if TYPE_CHECKING:
+    from testbed.lab.engine import LiveLab
+    from testbed.scenario.model import Scenario
+
+Event = dict[str, Any]
+
+HELP = "Enter: make this call; c(ontinue): all the rest; s(kip to) NAME: go on to the next NAME; q(uit): end the run"
+_DAY = 86400.0
+
+
+def stepped(scenario: Scenario, host: Host) -> Scenario:
+    """Return the scenario with this host under gdb, time to think, and nothing expected: stepping changes the wire."""
+    observe = scenario.observe.model_copy(update={host: "gdb"})
+    loose = scenario.hosts[host].model_copy(update={"exit": "any"})
+    return scenario.model_copy(update={"observe": observe, "expect": (), "timeout": _DAY, host: loose})
+
+
+class Stepper:
+    """The rule by which gdb holds calls while a person steps; ``quit`` when they had enough."""
+
+    def __init__(self, host: Host, live: LiveLab, directory: Path, answers: TextIO, out: TextIO) -> None:
+        self.quit = False
+        self._host: Host = host
+        self._live = live
+        self._directory = directory
+        self._answers = answers
+        self._out = out
+        self._free = False
+        self._until = ""
+        self._lines = ['{"event": "attached"}']
+        self._shown: set[tuple[int | None, int | None]] = set()
+        self._started: int | None = None
+
+    def before(self, event: Event) -> None:
+        """Show the call; wait for a word unless the program runs freely."""
+        from testbed.observe.held import describe, name_of
+
+        self._lines.append(json.dumps(event))
+        self._lines.append(json.dumps({"event": "released", "id": event["id"], "time": event["time"]}))
+        if self._until and name_of(event) == self._until:
+            self._until = ""
+        self._say(f"{self._host}: {escape(describe(event))}")
+        while not self._free and not self._until and not self._obey():
+            self._say(f"  {HELP}")
+
+    def after(self, event: Event) -> None:
+        """Print what the call returned and which packets are new."""
+        from testbed.observe.held import decode
+
+        self._lines.append(json.dumps(event))
+        wait_quiet(self._captured)
+        calls = decode(self._lines, self._host).calls
+        # A call on something else than an Internet socket is not among them.
+        call = next((call for call in reversed(calls) if call.end == event["time"]), None)
+        if call is not None:
+            self._say(f"  = {call.errno or call.result}")
+            self._show_packets(calls, call)
+
+    def finish(self) -> None:
+        """Print the packets that came after the last call (a process's end sends some too)."""
+        from testbed.observe.held import decode
+
+        self._show_packets(decode(self._lines, self._host).calls, None)
+
+    def _obey(self) -> bool:
+        """Read one word; False if it is none that is known."""
+        self._out.write("> ")
+        self._out.flush()
+        line = self._answers.readline()
+        word, _, rest = line.strip().partition(" ")
+        if not line or word in ("c", "continue"):
+            self._free = True
+        elif word in ("q", "quit"):
+            self.quit = self._free = True
+            for agent in self._live.hosts.values():  # the other program may wait for what never comes now
+                agent.signal_all(signal.SIGKILL)
+        elif word in ("s", "skip") and rest:
+            self._until = rest.removeprefix("to ").strip()
+        elif word:
+            return False
+        return True
+
+    def _show_packets(self, calls: tuple[Call, ...], call: Call | None) -> None:
+        analysis = self._analyse(calls)
+        fresh = (
+            [
+                (crossing, cause)
+                for crossing, cause in zip(analysis.inputs.joined.crossings, analysis.causes, strict=True)
+                if (crossing.at_client, crossing.at_server) not in self._shown
+            ]
+            if analysis
+            else []
+        )
+        for crossing, cause in fresh:
+            self._shown.add((crossing.at_client, crossing.at_server))
+            self._say(self._packet(crossing, cause))
+        if analysis and call is not None and not fresh:
+            reason = analysis.silent.get((self._host, call.n), "")
+            self._say(f"  no packet{': ' + escape(reason) if reason else ''}")
+
+    def _packet(self, crossing: Crossing, cause: Cause) -> str:
+        if self._started is None:
+            self._started = crossing.time
+        content = f" {quote(crossing.payload, 24, crossing.length)}" if crossing.length else ""
+        way = f"{crossing.sender} {crossing.flags or crossing.protocol.upper()}{content}"
+        fate: str = crossing.fate
+        if crossing.sent is not None and crossing.arrived is not None:
+            fate = f"at the {peer_of(crossing.sender)} after {duration(crossing.arrived - crossing.sent)}"
+        at = (crossing.time - self._started) / 1e6
+        return f"  {at:10.3f} ms  {way:<28} {fate:<30} {cause.kind.value}: {escape(cause.evidence)}"
+
+    def _analyse(self, calls: tuple[Call, ...]) -> Analysis | None:
+        """Analyse what there is so far; None while a capture has not begun."""
+        from testbed.analysis.analyse import analyse
+        from testbed.analysis.join import join
+        from testbed.capture import read
+
+        link = self._live.link.addresses if self._live.link is not None else None
+        try:
+            captures = {host: read((self._directory / f"{host}.pcap").read_bytes()) for host in HOSTS}
+        except CaptureError:
+            return None
+        places = {
+            host: [self._live.addresses[host], *([link[peer_of(host)]] if link is not None else [])] for host in HOSTS
+        }
+        joined = join(captures["client"], captures["server"], places)
+        observed = {self._host: "gdb", peer_of(self._host): "none"}
+        by_host: dict[Host, tuple[Call, ...]] = {self._host: calls, peer_of(self._host): ()}
+        return analyse(Inputs(joined, by_host, observed, (), dict.fromkeys(HOSTS, "")))
+
+    def _captured(self) -> int:
+        return sum((self._directory / f"{host}.pcap").stat().st_size for host in HOSTS)
+
+    def _say(self, text: str) -> None:
+        self._out.write(text + "\n")
+        self._out.flush()
+
+
+StepperMaker = Callable[["LiveLab", Path], Stepper]

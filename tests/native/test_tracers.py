@@ -1,0 +1,114 @@
+"""A tracer and the program that it holds, with the real agent, without Docker: compiled here."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed.errors import Unsupported
+from testbed.lab import tracers
+from testbed.lab.agent import Agent, Process
+from testbed.lab.tracers import StraceObserver
+
+from .test_agent import SOURCE as AGENT
+from .test_agent import PipeChannel
+
+pytestmark = [
+    pytest.mark.native,
+    pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on this machine"),
+]
+COMPOSE = Path(__file__).parents[2] / "compose"
+DENIED = "#!/bin/sh\necho 'strace: attach: ptrace(PTRACE_SEIZE, 7): Operation not permitted' >&2\nexit 1\n"
+
+
+@pytest.fixture
+def debugger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory as the debugger's volume has it, with this machine's strace."""
+    folder = tmp_path / "debugger"
+    (folder / "bin").mkdir(parents=True)
+    subprocess.run(["cc", "-O2", "-o", folder / "hold", COMPOSE / "debugger" / "hold.c"], check=True)
+    monkeypatch.setattr(tracers, "DEBUGGER_DIRECTORY", str(folder))
+    monkeypatch.setattr(tracers, "LOADED", ())
+    return folder
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Agent]:
+    binary = tmp_path / "agent"
+    subprocess.run(["cc", "-std=gnu11", "-O2", "-o", binary, AGENT], check=True)
+    channel = PipeChannel(binary)
+    made = Agent(channel, "test host")
+    made.hello()
+    yield made
+    made.close()
+    channel.release()
+
+
+def held(agent: Agent, observer: StraceObserver, argv: list[str], said: list[bytes]) -> Process:
+    return agent.start(observer.command(argv), out=said.append, err=said.append, stdin=True)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="no strace on this machine")
+def test_a_static_program_is_seen_and_keeps_its_streams(debugger: Path, agent: Agent, tmp_path: Path) -> None:
+    """strace sees each call of a static client; its exit status and output are its own."""
+    (debugger / "bin" / "strace").symlink_to(str(shutil.which("strace")))
+    program = tmp_path / "client"
+    subprocess.run(["cc", "-static", "-o", program, COMPOSE / "own-program" / "client.c"], check=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        got: list[bytes] = []
+
+        def serve() -> None:
+            with server.accept()[0] as peer:
+                while data := peer.recv(100):
+                    got.append(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        observer, said = StraceObserver(agent, "client"), list[bytes]()
+        process = held(agent, observer, [str(program), "127.0.0.1", str(port)], said)
+        observer.attach(process)
+        ended = process.wait(20)
+        thread.join(20)
+    assert ended is not None
+    assert ended.status == 0
+    assert said == []
+    assert b"".join(got) == b"ccstring"
+    seen = observer.collect()
+    assert seen.problems == ()
+    assert [call.name for call in seen.calls] == ["socket", "connect", "send", "send", "send", "close", "exit"]
+    assert seen.calls[1].program == "client"
+
+
+def test_no_permission_to_trace_is_said(debugger: Path, agent: Agent) -> None:
+    """Where ptrace is refused the run is unsupported here, with the reason and an observer that needs none."""
+    strace = debugger / "bin" / "strace"
+    strace.write_text(DENIED)
+    strace.chmod(0o755)
+    observer, said = StraceObserver(agent, "client"), list[bytes]()
+    process = held(agent, observer, ["true"], said)
+    with pytest.raises(Unsupported) as caught:
+        observer.attach(process)
+    assert "Operation not permitted" in str(caught.value)
+    assert "observe: {client: probe}" in str(caught.value)
+
+
+def test_what_cannot_be_executed_is_said(debugger: Path, agent: Agent) -> None:
+    """hold itself says what the agent would have said, and ends as a shell does."""
+    assert (debugger / "hold").exists()
+    said: list[bytes] = []
+    process = held(agent, StraceObserver(agent, "client"), ["/no/such/program"], said)
+    while agent.read_file(f"/proc/{process.pid}/comm") != b"held\n":
+        assert not process.ended.is_set()
+    process.signal(signal.SIGUSR1)
+    ended = process.wait(20)
+    assert ended is not None
+    assert ended.status == 127
+    assert b"cannot execute `/no/such/program`: No such file" in b"".join(said)
