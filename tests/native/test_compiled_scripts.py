@@ -47,6 +47,7 @@ ALL_STEPS: list[dict[str, Any]] = [
     {"send": {"text": "", "to": "server:5000"}},
     {"sleep": "5ms"},
     {"barrier": "all-sent"},
+    {"link": {"delay": "5ms"}},
 ]
 
 
