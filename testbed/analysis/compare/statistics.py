@@ -93,7 +93,7 @@ def measure(
         repeated=(rows, verdicts),
         labels=labels,
         differ=np.flatnonzero(both & (labels[0] != labels[1])),
-        sent_at_one=from_one[:places],
+        sent_at_one=from_one,
     )
 
 
