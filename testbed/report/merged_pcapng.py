@@ -1,4 +1,4 @@
-"""Both captures in one pcapng file with the interfaces ``client`` and ``server``, in the order of the client's clock."""
+"""Both captures in one pcapng file, interfaces ``client`` and ``server``, in the order of the client's clock."""
 
 from __future__ import annotations
 

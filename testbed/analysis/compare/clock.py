@@ -197,7 +197,7 @@ def _until_step(time: Int64, apart: Int64, from_one: Bool) -> int:
 
 
 def _sharpened(apart: Int64, from_one: Bool, shown: int) -> int:
-    """Return the first pair after a step that the pair at ``shown`` shows: one of the other direction may be earlier."""
+    """Return the first pair after the step that the one at ``shown`` shows: the other direction's may be earlier."""
     mine = np.flatnonzero(from_one[:shown] == from_one[shown])
     if not len(mine):
         return max(shown, 1)

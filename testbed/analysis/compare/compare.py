@@ -74,5 +74,5 @@ def compare(
         timeline=timeline,
         usual=usual,
         statistics=measure(one, first, two, second, pairs, table, crossed.from_one),
-        reasons=() if len(pairs) else why_nothing(one, first, two, second, pairs),
+        reasons=() if len(pairs) else why_nothing(one, two, pairs),
     )

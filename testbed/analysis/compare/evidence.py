@@ -29,7 +29,8 @@ class FlowPairs:
 
     ``shift`` is by how much the sequence numbers of side 0 and 1 (as in the first capture) are higher in the second,
     modulo 2**32. ``sides`` has a bit for each side (as in the first capture) that the pair is about: where the ends
-    of a flow were rewritten differently in its two directions, it is two in the other capture. ``how`` says what they were matched by. ``ambiguous`` lists flows that several others fit.
+    of a flow were rewritten differently in its two directions, it is two in the other capture. ``how`` says what
+    they were matched by. ``ambiguous`` lists flows that several others fit.
     """
 
     a: Int64

@@ -90,8 +90,8 @@ class Crossed:
     ``copies`` are positions of more copies of a packet than the other side has (which side, position, pair);
     ``unclear`` positions of identical packets of which some are missing, no one can tell which. ``from_one`` tells
     for each place whether its packets are sent at the first capture's end; ``two_way`` where that is sure, as
-    packets of both directions crossed, ``same_place`` where no time passes between both captures. ``usual`` is the range of
-    differences in time for those and for the others. ``pieces`` are segments that were split or merged.
+    packets of both directions crossed, ``same_place`` where no time passes between both captures. ``usual`` is the
+    range of differences in time for those and for the others. ``pieces`` are segments that were split or merged.
     """
 
     one: Int64

@@ -13,7 +13,8 @@ class Timeline:
 
     A clock that steps does so between two packets of its own capture; for the other capture that is no one moment, as
     packets were on their way. So pieces are counted along the capture whose clock stepped: with the other, packets
-    would arrive before they were sent. ``one`` and ``two`` are the items of the packets that crossed, aligned, ascending in ``one``.
+    would arrive before they were sent, or take as long as the step. ``one`` and ``two`` are the items of the packets
+    that crossed, aligned, ascending in ``one``.
     """
 
     def __init__(self, clock: Clock, one: Int64, two: Int64, *, by_two: bool = False) -> None:
@@ -40,12 +41,13 @@ class Timeline:
         mine = order[some]
         other = fit_clock(time[mine], apart[mine], from_one[mine]).at(some, len(one))
         choices = [cls(clock, one, two), cls(other, one, two, by_two=True)]
-        return min(choices, key=lambda each: (each._too_early(one, time, apart, from_one), len(each.clock.pieces)))
+        return min(choices, key=lambda each: each.strain(time, apart, from_one))
 
-    def _too_early(self, one: Int64, time: Int64, apart: Int64, from_one: Bool) -> int:
-        """Return how many packets would have arrived before they were sent."""
-        offset, _ = self.at_one(one, time)
-        return int(np.count_nonzero(np.where(from_one, apart - offset, offset - apart) < 0))
+    def strain(self, time: Int64, apart: Int64, from_one: Bool) -> tuple[int, int, float]:
+        """Return how many packets would have arrived too early, the pieces, and how long all were on their way."""
+        offset, _ = self.at_one(self._one, time)
+        delay = np.where(from_one, apart - offset, offset - apart)
+        return int(np.count_nonzero(delay < 0)), len(self.clock.pieces), float(delay.mean())
 
     @classmethod
     def of_one_clock(cls, one: Int64, two: Int64) -> Timeline:

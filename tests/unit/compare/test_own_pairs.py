@@ -1,4 +1,4 @@
-"""Pairs of captures as people have them: other clocks, other tools, cut, late, one direction, through a NAT, offload."""
+"""Pairs of captures as people have them: other clocks and tools, cut, late, one direction, NAT, offload."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def test_a_drift_is_measured_where_it_is_more_than_delays_vary() -> None:
     for k in range(20):  # a transfer every 10 seconds
         later = transfer(segments=10, seed=k, isns=(1000 + k * 10**6, 5000 + k * 10**6))
         for mine, theirs in ((made.client, later.client), (made.server, later.server)):
-            mine += [replace(each, time=each.time + k * 10**10, fields={**each.fields, **port(each, k)}) for each in theirs]
+            mine += [
+                replace(each, time=each.time + k * 10**10, fields={**each.fields, **port(each, k)}) for each in theirs
+            ]
     made.server = moved(made.server, offset=421 * MS, ppm=50)
     compared = made.compare()
     assert_same(compared)
@@ -229,8 +231,8 @@ def test_a_capture_of_wireshark_on_windows(order: str) -> None:
     names = option(order, 2, rb"\Device\NPF_{7AF2}") + option(order, 9, b"\x06") + option(order, 0, b"")
     blocks = [section(order, option(order, 4, b"Dumpcap (Wireshark) 4.4.1")), interface(order, 1, 262144, names)]
     flags = option(order, 2, b"\x00\x00\x00\x01") + option(order, 0, b"")
-    for each in sorted(made.server, key=lambda each: each.time):
-        blocks.append(enhanced(each.frame(), each.time // US, order, options=flags))
+    packets = sorted(made.server, key=lambda each: each.time)
+    blocks += [enhanced(each.frame(), each.time // US, order, options=flags) for each in packets]
     compared = compare_bytes(gzip.compress(file_of(made.client)), b"".join(blocks))
     assert_same(compared)
 
@@ -253,7 +255,11 @@ def test_a_forged_reset_appeared() -> None:
     made = transfer(segments=30)
     like = next(each for each in made.server if each.number == 20)
     forged = replace(
-        like, time=like.time + 10 * US, payload=b"", number=-1, fields={**like.fields, "flags": 4, "ident": 777, "ttl": 200}
+        like,
+        time=like.time + 10 * US,
+        payload=b"",
+        number=-1,
+        fields={**like.fields, "flags": 4, "ident": 777, "ttl": 200},
     )
     made.server.append(forged)
     compared = made.compare()
@@ -264,7 +270,9 @@ def test_a_forged_reset_appeared() -> None:
 def test_identical_packets_of_which_some_are_missing_are_ambiguous_where_time_cannot_tell() -> None:
     """Bare ACKs without number or stamp, closer together than delays vary: no guess."""
     made = transfer(segments=10)
-    base = next(each for each in made.client if each.number < 0 and each.fields["flags"] == 16 and each.from_client is False)
+    base = next(
+        each for each in made.client if each.number < 0 and each.fields["flags"] == 16 and each.from_client is False
+    )
     fields = {**base.fields, "ident": 0, "options": b"", "window": 400}
     for k in range(6):
         made.server.append(replace(base, time=START + 40 * MS + k * US, fields=fields))
@@ -278,7 +286,9 @@ def test_identical_packets_of_which_some_are_missing_are_ambiguous_where_time_ca
 
 def test_identical_packets_far_apart_are_told_by_their_delay() -> None:
     made = transfer(segments=10)
-    base = next(each for each in made.client if each.number < 0 and each.fields["flags"] == 16 and each.from_client is False)
+    base = next(
+        each for each in made.client if each.number < 0 and each.fields["flags"] == 16 and each.from_client is False
+    )
     fields = {**base.fields, "ident": 0, "options": b"", "window": 400}
     for k in range(6):
         made.server.append(replace(base, time=START + (40 + 20 * k) * MS, fields=fields))
@@ -301,8 +311,14 @@ def test_captures_of_other_flows_say_why_nothing_is_common() -> None:
 
 def test_two_flows_that_fit_equally_are_ambiguous() -> None:
     one = transfer(segments=5)
-    shared = {"sport": lambda each: 7777 if each.from_client else 10011, "dport": lambda each: 10011 if each.from_client else 7777}
-    also = {"sport": lambda each: 8888 if each.from_client else 10011, "dport": lambda each: 10011 if each.from_client else 8888}
+    shared = {
+        "sport": lambda each: 7777 if each.from_client else 10011,
+        "dport": lambda each: 10011 if each.from_client else 7777,
+    }
+    also = {
+        "sport": lambda each: 8888 if each.from_client else 10011,
+        "dport": lambda each: 10011 if each.from_client else 8888,
+    }
     server = rewritten(one.server, **shared) + rewritten(one.server, **also)
     compared = compare_bytes(file_of(one.client), file_of(server))
     assert not len(compared.pairs)

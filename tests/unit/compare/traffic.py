@@ -73,7 +73,7 @@ class _Network:
         """Put a packet on its sender's wire and, as the fault says, on the receiver's; return when it arrived."""
         side = 0 if client else 1
         self.ids[side] += 1
-        fields = {
+        fields: dict[str, Any] = {
             "src": CLIENT if client else SERVER,
             "dst": SERVER if client else CLIENT,
             "sport": 4711 if client else 10011,
@@ -155,7 +155,10 @@ def moved(packets: list[Packet], *, offset: int = 0, ppm: float = 0.0, step: tup
     return [
         replace(
             each,
-            time=each.time + offset + round((each.time - START) * ppm / 1e6) + (step[1] if step[0] and each.time >= step[0] else 0),
+            time=each.time
+            + offset
+            + round((each.time - START) * ppm / 1e6)
+            + (step[1] if step[0] and each.time >= step[0] else 0),
         )
         for each in packets
     ]
@@ -164,6 +167,12 @@ def moved(packets: list[Packet], *, offset: int = 0, ppm: float = 0.0, step: tup
 def rewritten(packets: list[Packet], **fields: Any) -> list[Packet]:
     """Rewrite all packets: values, or functions of (packet) that give them."""
     return [
-        replace(each, fields={**each.fields, **{name: value(each) if callable(value) else value for name, value in fields.items()}})
+        replace(
+            each,
+            fields={
+                **each.fields,
+                **{name: value(each) if callable(value) else value for name, value in fields.items()},
+            },
+        )
         for each in packets
     ]
