@@ -252,7 +252,7 @@ def compare(
     filter: str = "",  # noqa: A002 - the option's name
     one_clock: bool = False,
 ) -> int:
-    """Compare two captures of the same traffic: lost, altered, reordered, delays, clocks. 0 same, 1 differs, 2 error."""
+    """Compare two captures: lost, altered, reordered, delays, clocks. Exit code: 0 same, 1 differs, 2 error."""
     from testbed.compare_command import compare
 
     return compare(

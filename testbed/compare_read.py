@@ -20,7 +20,6 @@ import numpy as np
 from testbed.analysis.compare.flow_table import Flows, find_flows
 from testbed.analysis.compare.track import COLUMNS, Builder, Track
 from testbed.capture.batches import batches
-from testbed.capture.columns import Records
 from testbed.capture.files import Loaded, load, pieces
 from testbed.errors import BothendsError, CaptureError, UsageError
 
@@ -44,16 +43,11 @@ def read_both(one: str, two: str) -> tuple[Read, Read]:
 def read_one(file: Loaded) -> Read:
     """Read one file: its packets as columns, its flows, its labels."""
     builder = Builder()
-    last: Records | None = None
-
-    def noting() -> Any:  # noqa: ANN401 - a generator of records
-        nonlocal last
-        for last in pieces(file):
-            yield last
-
-    for rows, capture in batches(noting()):
+    partial = None
+    for rows, capture in batches(pieces(file)):
         builder.add(rows, capture)
-    track = builder.finish(file.data, last.partial if last else None)
+        partial = capture.partial or partial
+    track = builder.finish(file.data, partial)
     return track, find_flows(track)
 
 

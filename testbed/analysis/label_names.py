@@ -68,7 +68,8 @@ RULE_SETS = {rules.name: rules for rules in (WIRESHARK_4_0, WIRESHARK_4_4)}
 class Segments:
     """TCP segments of one capture in file order, one item each.
 
-    ``conversation`` numbers addresses and ports, from 0 and below 2**30 (both directions have one number), ``side`` is 0 or 1 by
+    ``conversation`` numbers addresses and ports, from 0 and below 2**30 (both directions have one number), ``side``
+    is 0 or 1 by
     direction. ``seq``, ``ack`` and ``window`` are as on the wire, ``length`` is that of the payload, ``wscale`` -1
     without the option. ``sack`` are up to four blocks (raw left and right edges, shape (n, 4, 2)) of the segments at
     the positions ``sack_at`` (ascending), of which ``sack_count`` count.

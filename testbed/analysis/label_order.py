@@ -56,7 +56,7 @@ def _not_first(stream: Int64, syns: Int64) -> Int64:
 
 
 def _split(segments: Segments, members: Int64, rules: RuleSet) -> tuple[Int64, list[int]]:
-    """Number the streams of one conversation; return also the positions at which another one began."""
+    """Return numbers for the streams of one conversation, and the positions at which another one began."""
     base: list[int | None] = [None, None]
     number = 0
     closed = False

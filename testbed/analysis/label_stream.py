@@ -131,9 +131,9 @@ def _ack_of_unseen(fwd: Direction, rev: Direction, seq: int, ack: int, rules: Ru
         if after(rev.nextseq, rev.edge):
             rev.edge = rev.nextseq
             return Label.ACK_LOST_SEGMENT
-        first = rev.duplicates == 0
+        unseen_yet = rev.duplicates == 0
         rev.duplicates = -1
-        return Label.ACK_LOST_SEGMENT if first else 0
+        return Label.ACK_LOST_SEGMENT if unseen_yet else 0
     if (
         ack == (fwd.last_ack + 1) % 2**32
         and seq == fwd.nextseq

@@ -18,6 +18,7 @@ from testbed.analysis.label_stream import UNKNOWN_SCALE, UNSCALED, label_stream
 __all__ = ["label"]
 
 U16 = NDArray[np.uint16]
+I32 = NDArray[np.int32]
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _FAR = 2**30  # bytes from the stream's first number: beyond it, numbers may wrap
 _APART = 2**40  # more than any distance within a direction
@@ -105,7 +106,7 @@ class _State:
         syn = (self.flags & _SYN) != 0
         places = np.flatnonzero(syn & self.known)
         odd[places] = True  # again, or not the first
-        return order.group[odd] >> 1
+        return np.asarray(order.group[odd] >> 1)
 
     def _acks_unseen(self) -> Bool:
         """Tell which segments acknowledge beyond what the other direction showed without a gap."""
@@ -113,11 +114,11 @@ class _State:
         acks = self.met & ((self.flags & _ACK) != 0)
         base = self.base[self.index[self.back0]]
         ack = _signed(self.raw_ack - base)
-        return acks & (ack > edge[self.back0])
+        return np.asarray(acks & (ack > edge[self.back0]))
 
-    def _edges(self) -> NDArray[np.int32]:
+    def _edges(self) -> I32:
         """Return the contiguous edge after each segment, as long as no ACK moved it."""
-        edge = self.reached
+        edge: I32 = self.reached
         gaps = np.flatnonzero(self.advances & (self.seq != self.nextseq) & self.known)
         if not len(gaps):
             return edge
@@ -164,7 +165,7 @@ class _State:
         return result
 
     def _window_full(self) -> Bool:
-        """Data up to the edge of a window whose scale is known."""
+        """Tell which data goes up to the edge of a window whose scale is known."""
         some = np.flatnonzero((self.length > 0) & self.plain & self.met)
         scale = self._scales()[self.index[self.back0[some]]]
         some, scale = some[scale != UNKNOWN_SCALE], scale[scale != UNKNOWN_SCALE]
@@ -181,7 +182,7 @@ class _State:
         acked = np.cumsum((self.flags & (_SYN | _ACK)) == _ACK, dtype=np.int32)
         head = self.heads[self.index[places]]
         before = np.where(head > 0, acked[head - 1], 0)
-        return ((self.flags[head] & _SYN) != 0) & (acked[places] == before)
+        return np.asarray(((self.flags[head] & _SYN) != 0) & (acked[places] == before))
 
     def _scales(self) -> NDArray[np.int64]:
         """Return the window scale of each direction; SYNs stand first in streams that are not rare."""

@@ -25,7 +25,7 @@ def batches(parts: Iterable[Records]) -> Iterator[tuple[Int64, Capture]]:
     last: Records | None = None
     for part in parts:
         count = len(part.offset)
-        for first in range(0, count, BATCH):
+        for first in range(0, max(count, 1), BATCH):  # an empty part may say why the file ends
             some = part.only(slice(first, first + BATCH))
             rows = np.arange(done + first, done + first + len(some.offset))
             capture = decode(some, together=False)

@@ -71,8 +71,14 @@ class Records:
 
 def joined(parts: Sequence[Records], last: Records) -> Records:
     """Return records of several parts of a file as one; ``last`` says what the file says of itself."""
-    columns = ("offset", "captured", "wire", "time_ns", "interface")
-    return replace(last, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in columns})
+    return replace(
+        last,
+        offset=np.concatenate([part.offset for part in parts]),
+        captured=np.concatenate([part.captured for part in parts]),
+        wire=np.concatenate([part.wire for part in parts]),
+        time_ns=np.concatenate([part.time_ns for part in parts]),
+        interface=np.concatenate([part.interface for part in parts]),
+    )
 
 
 def _column(dtype: type[np.generic], absent: int = 0) -> Any:  # noqa: ANN401 - as dataclasses.field

@@ -61,7 +61,7 @@ def release(buffer: Bytes, start: int = 0, end: int | None = None) -> None:
 
     Nothing happens for bytes that are not mapped.
     """
-    owner = buffer.base
+    owner: Any = buffer.base
     while isinstance(owner, np.ndarray | memoryview):
         owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
     if not isinstance(owner, mmap.mmap):

@@ -72,8 +72,8 @@ def _starts(first: int, limit: int, following: Next, plausible: Plausible) -> In
     found = [np.array([first])]
     lanes, positions = _confirmed(*plausible(borders, _NEAR), following)
     found.append(positions)
-    for border in np.delete(borders, lanes):
-        found.append(_confirmed(*plausible(border[None], _FARTHER), following)[1])
+    rest = np.delete(borders, lanes)
+    found.extend(_confirmed(*plausible(rest[k : k + 1], _FARTHER), following)[1] for k in range(len(rest)))
     return np.sort(np.concatenate(found))
 
 

@@ -1,4 +1,4 @@
-"""Both captures in one pcapng file with the interfaces ``client`` and ``server``, in the order of the client's clock."""
+"""Both captures in one pcapng file, interfaces ``client`` and ``server``, in the order of the client's clock."""
 
 from __future__ import annotations
 
@@ -90,12 +90,9 @@ def _packets(compared: Comparison, which: int, path: str) -> Iterator[Packet]:
 
 
 def _offsets(compared: Comparison, frames: Int64, times: Int64) -> Int64:
-    """Return the clock's offset at packets of the second capture."""
-    table = compared.table
-    crossed = np.flatnonzero(table.timed & (table.fate == Fate.CROSSED))
-    there = np.maximum.accumulate(compared.tracks[1].frame[table.two[crossed]])
-    order = np.searchsorted(there, frames)
-    offset, _ = compared.clock.offsets(order, times - compared.clock.pieces[0].offset)
+    """Return the clock's offset at packets of the second capture, IP or not."""
+    items = np.searchsorted(compared.tracks[1].frame, frames)
+    offset, _ = compared.timeline.at_two(items, times)
     return offset
 
 

@@ -18,26 +18,23 @@ _JITTER = 50_000  # ns that any delay may differ
 
 Range = tuple[int, int]
 Usual = tuple[Range | None, Range | None]
+Uneven = list[tuple[Int64, Int64]]
 Doubtful = tuple[Int64, Int64]
 
 
 def resolve(
-    a: U64, b: U64, x: Int64, y: Int64, times_a: Int64, times_b: Int64, from_one: Bool, usual: Usual
+    uneven: Uneven, x: Int64, y: Int64, times_a: Int64, times_b: Int64, from_one: Bool, usual: Usual
 ) -> tuple[tuple[Int64, Int64], list[tuple[int, int, int]], Doubtful]:  # fmt: skip
-    """Look again at pairs of equal keys (``x`` and ``y``, in order) where one side has more of a kind.
+    """Look again at pairs of equal keys (``x`` and ``y``, in order) where one side has more of a kind: ``uneven``.
 
     ``from_one`` tells for each of the first side's packets whether it is sent there; ``usual`` is the range of
     differences in time for packets from there, and to there. Return the pairs that stand, what is left over (which
     side, position, index of the pair of which it is a copy), and what is in doubt.
     """
     empty = np.zeros(0, np.int64)
-    uneven = list(_uneven(a, b, x, y))
     if not uneven:
         return (x, y), [], (empty, empty)
-    gone = np.zeros(len(a), np.bool_)
-    for ours, _ in uneven:
-        gone[ours] = True
-    kept = ~gone[x]
+    kept = settled(uneven, x)
     new_x, new_y = [x[kept]], [y[kept]]
     count = int(kept.sum())
     copies: list[tuple[int, int, int]] = []
@@ -63,22 +60,29 @@ def resolve(
     )  # fmt: skip
 
 
-def _uneven(a: U64, b: U64, x: Int64, y: Int64) -> Iterator[tuple[Int64, Int64]]:
-    """Yield the positions on both sides of each key that both have, but not equally often."""
+def settled(uneven: Uneven, x: Int64) -> Bool:
+    """Tell which pairs are of no uneven kind."""
+    gone = np.zeros(int(x.max(initial=-1)) + 1, np.bool_)
+    for ours, _ in uneven:
+        gone[ours[ours < len(gone)]] = True
+    return np.asarray(~gone[x])
+
+
+def find_uneven(a: U64, b: U64, x: Int64, y: Int64) -> Uneven:
+    """Return the positions on both sides of each key that both have, but not equally often."""
     spare_a, spare_b = np.ones(len(a), np.bool_), np.ones(len(b), np.bool_)
     spare_a[x] = False
     spare_b[y] = False
     paired = a[x]
     keys = np.unique(np.concatenate([_among(paired, a[spare_a]), _among(paired, b[spare_b])]))
     if not len(keys):
-        return
+        return []
     some_a, some_b = np.flatnonzero(_is_among(a, keys)), np.flatnonzero(_is_among(b, keys))
     some_a = some_a[np.argsort(a[some_a], kind="stable")]
     some_b = some_b[np.argsort(b[some_b], kind="stable")]
     low_a, high_a = np.searchsorted(a[some_a], keys), np.searchsorted(a[some_a], keys, side="right")
     low_b, high_b = np.searchsorted(b[some_b], keys), np.searchsorted(b[some_b], keys, side="right")
-    for k in range(len(keys)):
-        yield some_a[low_a[k] : high_a[k]], some_b[low_b[k] : high_b[k]]
+    return [(some_a[low_a[k] : high_a[k]], some_b[low_b[k] : high_b[k]]) for k in range(len(keys))]
 
 
 def _is_among(many: U64, few: U64) -> Bool:

@@ -90,7 +90,7 @@ def _other_payload(ours: Track, a: Int64, theirs: Track, b: Int64) -> Bool:
         cut = ours.captured[a[k]] < ours.length[a[k]] or theirs.captured[b[k]] < theirs.length[b[k]]
         same = ours.bytes_at(int(a[k]), 0, common) == theirs.bytes_at(int(b[k]), 0, common)
         other[k] = not (same and cut)
-    return other
+    return np.asarray(other)
 
 
 def _checksums(found: U32, ours: Track, a: Int64, theirs: Track, b: Int64) -> None:

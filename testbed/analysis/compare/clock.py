@@ -55,7 +55,7 @@ class Clock:
         if not self.pieces:
             return offset, error - 1
         last = np.array([piece.last for piece in self.pieces[:-1]], np.int64)
-        which = np.searchsorted(last, order)
+        which = np.searchsorted(last, order, side="right")
         for k, piece in enumerate(self.pieces):
             mine = which == k
             offset[mine] = piece.offset + np.rint((time[mine] - piece.start) * piece.drift).astype(np.int64)
@@ -64,6 +64,8 @@ class Clock:
 
     def at(self, positions: Int64, count: int) -> Clock:
         """Return the clock for more pairs, ``count`` in all, of which it was fitted to those at ``positions``."""
+        if not self.pieces:
+            return self
         firsts = [0, *(int(positions[piece.first]) for piece in self.pieces[1:])]
         lasts = [*firsts[1:], count]
         pieces = zip(self.pieces, firsts, lasts, strict=True)
@@ -195,7 +197,7 @@ def _until_step(time: Int64, apart: Int64, from_one: Bool) -> int:
 
 
 def _sharpened(apart: Int64, from_one: Bool, shown: int) -> int:
-    """Return the first pair after a step that the pair at ``shown`` shows: one of the other direction may be earlier."""
+    """Return the first pair after the step that the one at ``shown`` shows: the other direction's may be earlier."""
     mine = np.flatnonzero(from_one[:shown] == from_one[shown])
     if not len(mine):
         return max(shown, 1)

@@ -15,6 +15,7 @@ from testbed.analysis.compare.packets import cross, sides
 from testbed.analysis.compare.reasons import why_nothing
 from testbed.analysis.compare.statistics import Statistics, measure
 from testbed.analysis.compare.table import Table, make_table
+from testbed.analysis.compare.timeline import Timeline
 from testbed.analysis.compare.track import Ends, Int64, Track
 
 Wanted = Callable[[Ends], bool]
@@ -33,10 +34,15 @@ class Comparison:
     pairs: FlowPairs
     alone: tuple[Int64, Int64]
     table: Table
-    clock: Clock
+    timeline: Timeline
     usual: Usual
     statistics: Statistics
     reasons: tuple[str, ...] = ()
+
+    @property
+    def clock(self) -> Clock:
+        """How the second capture's clock differs from the first's."""
+        return self.timeline.clock
 
 
 def compare(
@@ -58,15 +64,15 @@ def compare(
         alone.append(np.flatnonzero(rest))
     left, right = sides(one, first, two, second, pairs)
     crossed = cross(left, right)
-    table, clock, usual = make_table(left, right, crossed, one_clock=one_clock)
+    table, timeline, usual = make_table(left, right, crossed, one_clock=one_clock)
     return Comparison(
         tracks=(one, two),
         flows=(first, second),
         pairs=pairs,
         alone=(alone[0], alone[1]),
         table=table,
-        clock=clock,
+        timeline=timeline,
         usual=usual,
         statistics=measure(one, first, two, second, pairs, table, crossed.from_one),
-        reasons=() if len(pairs) else why_nothing(one, first, two, second, pairs),
+        reasons=() if len(pairs) else why_nothing(one, two, pairs),
     )

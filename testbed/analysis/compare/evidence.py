@@ -29,7 +29,8 @@ class FlowPairs:
 
     ``shift`` is by how much the sequence numbers of side 0 and 1 (as in the first capture) are higher in the second,
     modulo 2**32. ``sides`` has a bit for each side (as in the first capture) that the pair is about: where the ends
-    of a flow were rewritten differently in its two directions, it is two in the other capture. ``how`` says what they were matched by. ``ambiguous`` lists flows that several others fit.
+    of a flow were rewritten differently in its two directions, it is two in the other capture. ``how`` says what
+    they were matched by. ``ambiguous`` lists flows that several others fit.
     """
 
     a: Int64
@@ -79,7 +80,8 @@ def match_flows(one: Track, first: Flows, two: Track, second: Flows) -> FlowPair
     left[0][pairs.a] = False
     left[1][pairs.b] = False
     if left[0].any() and left[1].any():
-        names = set(zip(a[~sure].tolist(), b[~sure].tolist(), strict=True))
+        named = ~sure & ~contrary
+        names = set(zip(a[named].tolist(), b[named].tolist(), strict=True))
         _by_evidence(pairs, _tokens(one, first, left[0]), _tokens(two, second, left[1]), names)
     return pairs
 
@@ -169,12 +171,17 @@ def _by_evidence(pairs: FlowPairs, ours: _Tokens, theirs: _Tokens, names: set[tu
     score = np.bincount(place, weights=ours.weight[x]).astype(np.int64)
     used = np.zeros((len(unique), 2), np.bool_)
     used[place, ours.side[x]] = True
+    best = np.zeros(len(unique), np.int64)
+    np.maximum.at(best, place, ours.weight[x])
+    with_data = [set(np.unique(each.flow[each.weight == _PAYLOAD]).tolist()) for each in (ours, theirs)]
     candidates = []
     for k, (number, points) in enumerate(zip(unique.tolist(), score.tolist(), strict=True)):
         a, b = number >> 33, number >> 1 & 0xFFFFFFFF
         # the same name counts a little, so that it decides between flows that share equally much
         total = int(points) + _NAME * ((a, b) in names)
-        if total >= _ENOUGH:
+        # time stamps and IP identifications alone are no proof where there are payloads, and others
+        proven = best[k] >= _SEGMENT or (a, b) in names or not (a in with_data[0] and b in with_data[1])
+        if total >= _ENOUGH and proven:
             candidates.append(_Candidate(total, a, b, number & 1, k, tuple(np.flatnonzero(used[k]).tolist())))
     candidates.sort(key=lambda each: (-each.points, each.a, each.b))
     made = _choose(candidates, pairs)

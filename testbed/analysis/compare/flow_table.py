@@ -65,7 +65,7 @@ def find_flows(track: Track) -> Flows:
 
 
 def _numbered(key: Int64) -> tuple[Int64, Int64]:
-    """Number equal keys from 0 in the order of appearance; return the numbers and where each appears first."""
+    """Return for each key a number, from 0 in the order of appearance, and where each number appears first."""
     if not len(key):
         return key, key
     if int(key.max()) < 1 << 24:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.analysis.compare.alike import Range, Usual, resolve
+from testbed.analysis.compare.alike import Range, Usual, find_uneven, resolve, settled
 from testbed.analysis.compare.evidence import FlowPairs
 from testbed.analysis.compare.flow_table import Flows
 from testbed.analysis.compare.mixing import mixed
@@ -50,7 +50,7 @@ class Side:
     """The packets of one capture that belong to flows of both, with what they are compared by.
 
     ``item`` indexes the track; ``place`` is pair of flows * 2 + direction (0 from the end that opened the flow, 1
-    to it). ``seq`` and ``ack`` are as the first capture has them.
+    to it), below ``places``. ``seq`` and ``ack`` are as the first capture has them.
     """
 
     track: Track
@@ -58,6 +58,7 @@ class Side:
     place: Int64
     seq: Int64
     ack: Int64
+    places: int
 
     def __len__(self) -> int:
         return len(self.item)
@@ -89,14 +90,15 @@ class Crossed:
     ``copies`` are positions of more copies of a packet than the other side has (which side, position, pair);
     ``unclear`` positions of identical packets of which some are missing, no one can tell which. ``from_one`` tells
     for each place whether its packets are sent at the first capture's end; ``two_way`` where that is sure, as
-    packets of both directions crossed. ``usual`` is the range of
-    differences in time for those and for the others. ``pieces`` are segments that were split or merged.
+    packets of both directions crossed, ``same_place`` where no time passes between both captures. ``usual`` is the
+    range of differences in time for those and for the others. ``pieces`` are segments that were split or merged.
     """
 
     one: Int64
     two: Int64
     from_one: Bool
     two_way: Bool
+    same_place: Bool
     usual: Usual = (None, None)
     pieces: list[Piece] = field(default_factory=list)
     copies: list[tuple[int, int, int]] = field(default_factory=list)
@@ -129,17 +131,17 @@ def sides(one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs)
             of_a << 1 | one.side[items_a] ^ opener[of_a],
             one.seq[items_a].astype(np.int64),
             one.ack[items_a].astype(np.int64),
+            2 * len(pairs),
         ),
-        Side(two, items_b, of_b << 1 | side_b ^ opener[of_b], seq, ack),
+        Side(two, items_b, of_b << 1 | side_b ^ opener[of_b], seq, ack, 2 * len(pairs)),
     )
 
 
 def cross(one: Side, two: Side) -> Crossed:
     """Pair the packets of two captures."""
     left, right = np.arange(len(one)), np.arange(len(two))
-    places = 1 + int(max(one.place.max(initial=-1), two.place.max(initial=-1))) | 1
     none = np.zeros(0, np.int64)
-    found = Crossed(none, none, np.arange(places + 1) & 1 == 0, np.zeros(places + 1, np.bool_))
+    found = Crossed(none, none, np.arange(one.places) & 1 == 0, *np.zeros((2, one.places), np.bool_))
     parts: tuple[list[Int64], list[Int64]] = ([], [])
     unclear: tuple[list[Int64], list[Int64]] = ([], [])
     usual: Usual = (None, None)
@@ -158,10 +160,13 @@ def cross(one: Side, two: Side) -> Crossed:
             ours, theirs, a, b = ours[single_a], theirs[single_b], a[single_a], b[single_b]
         x, y = in_order(a, b)
         if usual == (None, None) and len(x):
-            found.from_one, found.two_way = senders(one, ours[x], two, theirs[y], places + 1)
-            usual = _usual(one, ours[x], two, theirs[y], found.from_one)
+            found.from_one, found.two_way, found.same_place = senders(one, ours[x], two, theirs[y], one.places)
+        uneven = find_uneven(a, b, x, y)
+        if usual == (None, None) and len(x):
+            sure = settled(uneven, x)
+            usual = _usual(one, ours[x[sure]], two, theirs[y[sure]], found.from_one)
         times = one.track.time[one.item[ours]], two.track.time[two.item[theirs]]
-        pairs, extra, doubtful = resolve(a, b, x, y, *times, found.from_one[one.place[ours]], usual)
+        pairs, extra, doubtful = resolve(uneven, x, y, *times, found.from_one[one.place[ours]], usual)
         x, y = pairs
         base = sum(map(len, parts[0]))
         parts[0].append(ours[x])
@@ -180,33 +185,37 @@ def cross(one: Side, two: Side) -> Crossed:
     return found
 
 
-def senders(one: Side, x: Int64, two: Side, y: Int64, places: int) -> tuple[Bool, Bool]:
-    """Tell for each place whether its packets are sent at the first capture's end, and whether that is sure.
+def senders(one: Side, x: Int64, two: Side, y: Int64, places: int) -> tuple[Bool, Bool, Bool]:
+    """Tell for each place whether its packets are sent at the first end, whether that is sure, whether both are one.
 
     Whatever the clocks are set to, a packet is later at the end that it goes to: so the difference of the two
-    captures' times is greater for packets from the first end than for those to it. Where only one direction is seen,
-    the TTL falls on the way, or most other flows tell.
+    captures' times is greater for packets from the first end than for those to it that cross at the same time. Where
+    only one direction is seen, the TTL falls on the way, or most other flows tell.
     """
+    match = np.full(len(one), -1, np.int64)
+    match[x] = y
+    x = np.flatnonzero(match >= 0)
+    y = match[x]
     place = one.place[x]
+    by_flow = np.sort((place >> 1) << 32 | np.arange(len(x))) & 0xFFFFFFFF
+    x, y, place = x[by_flow], y[by_flow], place[by_flow]
     apart = two.track.time[two.item[y]] - one.track.time[one.item[x]]
-    apart -= int(np.median(apart[:: len(apart) // _SAMPLE + 1]))
-    count = np.bincount(place, minlength=places)
-    total = np.bincount(place, weights=apart, minlength=places)
+    turns = np.flatnonzero((place[1:] ^ place[:-1]) == 1)  # the next one of the same flow goes the other way
+    later = np.where(place[turns] & 1 == 0, apart[turns] - apart[turns + 1], apart[turns + 1] - apart[turns])
+    sign = np.where(np.abs(later) <= _SAME, 0, np.sign(later))
+    flow = place[turns] >> 1
+    told = np.bincount(flow, weights=sign, minlength=places // 2)
+    seen = np.bincount(flow, minlength=places // 2)
+    no_time = np.bincount(flow[sign == 0], minlength=places // 2) * 2 > seen
     ttl = one.track.ttl[one.item[x]].astype(np.int64) - two.track.ttl[two.item[y]]
     fallen = np.bincount(place, weights=ttl, minlength=places)
-    with np.errstate(invalid="ignore"):
-        mean = total / count
-    # of the direction from the opener, less that of the other: positive where the opener is at the first end
-    both = (count[::2] > 0) & (count[1::2] > 0)
-    told = np.where(both, mean[::2] - mean[1::2], 0.0)
-    vote = np.where(np.abs(told) > _SAME, np.sign(told), np.sign(fallen[::2] - fallen[1::2]))
+    vote = np.where((seen > 0) & ~no_time, np.sign(told), np.sign(fallen[::2] - fallen[1::2]))
     most = 1.0 if vote.sum() >= 0 else -1.0
     at_one = np.where(vote == 0, most, vote) > 0
     result = np.empty(places, np.bool_)
     # no time between them: both captures are of one place, the first as sent, the second as it became
-    here = both & (np.abs(told) <= _SAME)
-    result[::2], result[1::2] = at_one | here, ~at_one | here
-    return result, np.repeat(both & ~here, 2)
+    result[::2], result[1::2] = at_one | no_time, ~at_one | no_time
+    return result, np.repeat((seen > 0) & ~no_time, 2), np.repeat(no_time, 2)
 
 
 def _of(copies: list[tuple[int, int, int]], side: int) -> Int64:

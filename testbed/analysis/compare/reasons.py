@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from testbed.analysis.compare.evidence import FlowPairs
-from testbed.analysis.compare.flow_table import Flows
 from testbed.analysis.compare.track import UDP, Track
 
 _ESP, _AH, _GRE = 50, 51, 47
@@ -11,7 +10,7 @@ _TUNNEL_PORTS = (51820, 4500, 500, 1194)  # WireGuard, IPsec NAT traversal, IKE,
 _MINUTE = 60 * 10**9
 
 
-def why_nothing(one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs) -> tuple[str, ...]:
+def why_nothing(one: Track, two: Track, pairs: FlowPairs) -> tuple[str, ...]:
     """Return what the captures show of the reason, the most telling first."""
     for track, name in ((one, "first"), (two, "second")):
         if not len(track):

@@ -63,8 +63,8 @@ def _by_equal(
     group = near[rows]
     head = np.append(True, group[1:] != group[:-1])
     start = np.maximum.accumulate(np.where(head, np.arange(len(rows)), 0))
-    got = np.cumsum(arrived[rows]) - arrived[rows]  # before each row
-    earlier = got - got[start]
+    got: Int64 = np.cumsum(arrived[rows]) - arrived[rows]  # before each row
+    earlier: Int64 = got - got[start]
     verdict = np.where(head, Needed.UNKNOWN, np.where(earlier > 0, Needed.NO, Needed.YES)).astype(np.uint8)
     result = np.full(len(place), Needed.UNKNOWN, np.uint8)
     result[rows] = verdict

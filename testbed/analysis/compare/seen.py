@@ -51,7 +51,9 @@ class Seen:
             result[some] = ~covered & np.where(sent[some], acknowledged, continued)
         numbered = np.flatnonzero(tcp & ~data & ~sent & (track.ip_id[rows] > 0))
         if len(numbered):
-            result[numbered] = self._in_gap(there, here.place[left[numbered]], track.ip_id[rows[numbered]])
+            result[numbered] = self._in_gap(
+                there, here.place[left[numbered]], track.ip_id[rows[numbered]].astype(np.int64)
+            )
         return result
 
     def _covered(self, side: Side, place: Int64, first: Int64, end: Int64) -> Bool:
@@ -91,5 +93,5 @@ class Seen:
     def _in_gap(side: Side, place: Int64, numbers: Int64) -> Bool:
         """Tell which IP identifications a capture lacks between two that it has."""
         have = np.unique(side.place << 32 | side.track.ip_id[side.item].astype(np.int64))
-        wanted = place << 32 | numbers.astype(np.int64)
+        wanted = place << 32 | numbers
         return np.isin(wanted - 1, have) & np.isin(wanted + 1, have) & ~np.isin(wanted, have)

@@ -28,7 +28,8 @@ class Statistics:
     delays (ns). ``packets`` are those of each capture. ``syn`` is the time of the first SYN (of the direction, at
     its sender's end), ``fin`` and ``rst`` those of the first of either kind. ``handshake`` is, for each pair, the time
     from SYN to SYN+ACK at the opener's end. ``repeats`` counts retransmissions by :class:`Needed`.
-    ``sent_at_one`` tells where packets of the place are sent at the first end. ``differ`` are rows whose labels differ at both ends; ``labels`` are each row's at the first and the second end.
+    ``sent_at_one`` tells where packets of the place are sent at the first end. ``differ`` are rows whose labels
+    differ at both ends; ``labels`` are each row's at the first and the second end.
     """
 
     fates: Int64
@@ -93,7 +94,7 @@ def measure(
         repeated=(rows, verdicts),
         labels=labels,
         differ=np.flatnonzero(both & (labels[0] != labels[1])),
-        sent_at_one=from_one[:places],
+        sent_at_one=from_one,
     )
 
 
@@ -137,7 +138,8 @@ def _first(place: Int64, times: Int64, wanted: Bool, places: int) -> Int64:
     """Return the earliest time at each place of what is wanted, -1 without any."""
     result = np.full(places, np.iinfo(np.int64).max, np.int64)
     np.minimum.at(result, place[wanted], times[wanted])
-    return np.where(result == np.iinfo(np.int64).max, -1, result)
+    result[result == np.iinfo(np.int64).max] = -1
+    return result
 
 
 def _span(place: Int64, times: Int64, places: int) -> Int64:
@@ -146,10 +148,12 @@ def _span(place: Int64, times: Int64, places: int) -> Int64:
     last = np.zeros(places, np.int64)
     np.minimum.at(first, place, times)
     np.maximum.at(last, place, times)
-    return np.maximum(last - first, 0)
+    first[last == 0] = 0
+    last -= first
+    return last
 
 
-def _handshakes(one: Track, two: Track, table: Table, flags: NDArray[np.generic], places: int) -> Int64:
+def _handshakes(one: Track, two: Track, table: Table, flags: NDArray[np.integer], places: int) -> Int64:
     """Return for each pair the time from the last SYN before it to the first SYN+ACK, at the opener's end."""
     result = np.full(places // 2, -1, np.int64)
     syns = np.flatnonzero((flags & _SYN) != 0)

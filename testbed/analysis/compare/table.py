@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.analysis.compare.altered import Usual, find_changes
-from testbed.analysis.compare.clock import ONE_CLOCK, Clock, fit_clock
 from testbed.analysis.compare.fates import Change, Fate
 from testbed.analysis.compare.packets import Crossed, Side
 from testbed.analysis.compare.ranges import positions_of, uncovered
 from testbed.analysis.compare.seen import Seen
+from testbed.analysis.compare.timeline import Timeline
 from testbed.analysis.compare.track import I32, U8, U32, Bool, Int64
 
 _LEAST_SLACK = 1_000_000  # ns
@@ -71,45 +71,49 @@ class _Rows:
             each.append(part)  # type: ignore[attr-defined]
 
 
-def make_table(one: Side, two: Side, crossed: Crossed, *, one_clock: bool = False) -> tuple[Table, Clock, Usual]:
+def make_table(one: Side, two: Side, crossed: Crossed, *, one_clock: bool = False) -> tuple[Table, Timeline, Usual]:
     """Work out what became of every packet of the flows that both captures have."""
     _whole_after_all(one, two, crossed)
     places = len(crossed.from_one)
     x, y = _by_first(crossed.one, crossed.two, len(one))
     time = one.track.time[one.item[x]]
     apart = two.track.time[two.item[y]] - time
-    clock = ONE_CLOCK if one_clock else _clock(time, apart, one.place[x], crossed)
+    timeline = _timeline(one.item[x], two.item[y], time, apart, one.place[x], crossed, one_clock=one_clock)
     changes, usual = find_changes(one, x, two, y, places)
     rows = _Rows.none()
     length = one.track.length[one.item[x]].astype(np.int64)
     zero = np.zeros(len(x), np.int64)
     rows.add(one.item[x], two.item[y], one.place[x], np.zeros(len(x), np.uint8), changes, zero, length)
     _add_pieces(rows, one, two, crossed)
-    _add_single(rows, one, two, crossed, x, y, clock)
+    _add_single(rows, one, two, crossed, x, y, timeline)
     table = _joined(rows, crossed)
     _mark_reordered(table)
-    _measure(table, one, two, clock, x)
-    return table, clock, usual
+    _measure(table, one, two, timeline)
+    return table, timeline, usual
 
 
-def _clock(time: Int64, apart: Int64, place: Int64, crossed: Crossed) -> Clock:
+def _timeline(
+    one: Int64, two: Int64, time: Int64, apart: Int64, place: Int64, crossed: Crossed, *, one_clock: bool
+) -> Timeline:
     """Fit the clock to flows of which both directions crossed, where there are any.
 
     Of a flow that is seen in one direction only, who sent it is not sure; then the clock tells.
     """
     sure = crossed.two_way[place]
-    if sure.all() or not sure.any():
-        return fit_clock(time, apart, crossed.from_one[place])
-    some = np.flatnonzero(sure)
-    clock = fit_clock(time[some], apart[some], crossed.from_one[place[some]]).at(some, len(time))
-    rest = np.flatnonzero(~sure)
-    offset, _ = clock.offsets(rest, time[rest])
-    places = len(crossed.from_one)
-    later = np.bincount(place[rest], weights=apart[rest] - offset, minlength=places)
+    any_sure = bool(sure.any())
+    if one_clock:
+        timeline = Timeline.of_one_clock(one, two)
+    else:
+        timeline = Timeline.fitted(one, two, time, apart, crossed.from_one[place], sure | (not any_sure))
+    if sure.all() or not (any_sure or one_clock):
+        return timeline
+    rest = np.flatnonzero(~sure & ~crossed.same_place[place])
+    offset, _ = timeline.at_one(one[rest], time[rest])
+    later = np.bincount(place[rest], weights=apart[rest] - offset, minlength=len(crossed.from_one))
     told = np.unique(place[rest])
     crossed.from_one[told] = later[told] >= 0
     crossed.from_one[told ^ 1] = later[told] < 0
-    return clock
+    return timeline
 
 
 def _by_first(x: Int64, y: Int64, count: int) -> tuple[Int64, Int64]:
@@ -185,10 +189,10 @@ def _add_one(rows: _Rows, side: Side, position: int, *, at_one: bool, fate: Fate
 
 
 def _add_single(
-    rows: _Rows, one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, clock: Clock
+    rows: _Rows, one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, timeline: Timeline
 ) -> None:  # fmt: skip
     """Add what is in one capture only, and say why."""
-    delays = _usual_delays(one, two, crossed, x, y, clock)
+    delays = _usual_delays(one, two, crossed, x, y, timeline)
     seen = Seen(one, two, crossed.from_one)
     for side, at_one in ((one, True), (two, False)):
         used = np.zeros(len(side), np.bool_)
@@ -203,7 +207,7 @@ def _add_single(
         fate[seen.missed(left, sent, at_one=at_one)] = Fate.NOT_CAPTURED
         copies = np.isin(left, np.array([each for where, each, _ in crossed.copies if where == 1 - at_one], np.int64))
         fate[copies & ~sent] = Fate.DUPLICATED
-        fate = _outside(fate, one, two, left, sent, clock, x, y, delays, at_one=at_one)
+        fate = _outside(fate, one, two, left, sent, timeline, delays, at_one=at_one)
         fate[np.isin(left, crossed.unclear[0 if at_one else 1])] = Fate.AMBIGUOUS
         nothing = np.full(len(left), -1, np.int64)
         items = side.item[left]
@@ -219,11 +223,11 @@ def _add_single(
         )
 
 
-def _usual_delays(one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, clock: Clock) -> tuple[int, int]:
+def _usual_delays(one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, timeline: Timeline) -> tuple[int, int]:
     """Return the greatest delay to expect from the first end and to it (ns)."""
     time = one.track.time[one.item[x]]
     apart = two.track.time[two.item[y]] - time
-    offset, _ = clock.offsets(np.arange(len(x)), time)
+    offset, _ = timeline.at_one(one.item[x], time)
     sent = crossed.from_one[one.place[x]]
     result = []
     for mine in ((apart - offset)[sent], (offset - apart)[~sent]):
@@ -233,33 +237,26 @@ def _usual_delays(one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, cl
 
 
 def _outside(
-    fate: NDArray[np.uint8], one: Side, two: Side, left: Int64, sent: Bool, clock: Clock, x: Int64, y: Int64,
+    fate: NDArray[np.uint8], one: Side, two: Side, left: Int64, sent: Bool, timeline: Timeline,
     delays: tuple[int, int], *, at_one: bool,
 ) -> NDArray[np.uint8]:  # fmt: skip
     """Tell what the other capture cannot have seen: it began later or ended before."""
     side, other = (one, two) if at_one else (two, one)
-    time = side.track.time[side.item[left]]
-    if not clock.pieces:
+    items = side.item[left]
+    time = side.track.time[items]
+    if not timeline.clock.pieces:
         return fate
-    order = np.searchsorted(x, left) if at_one else np.searchsorted(np.maximum.accumulate(y), left)
-    if at_one:
-        offset, error = clock.offsets(order, time)
-        there = time + offset
-    else:
-        start = time - clock.offsets(order, time - clock.pieces[0].offset)[0]
-        offset, error = clock.offsets(order, start)
-        there = time - offset
+    offset, error = timeline.at_one(items, time) if at_one else timeline.at_two(items, time)
+    there = time + offset if at_one else time - offset
     margin = np.maximum(error, 0)
     # sent here, it arrives there later; arrived here, it was sent there before
     longest = delays[0] if at_one else delays[1]
-    shortest = delays[1] if at_one else delays[0]
+    before = delays[1] if at_one else delays[0]
     first, last = other.track.span
-    early = np.where(sent, there + longest, there) + margin
-    late = np.where(sent, there, there - shortest) - margin
     fate = fate.copy()
     known = fate != Fate.DUPLICATED
+    fate[known & (np.where(sent, there, there - before) - margin < first)] = Fate.BEFORE_START
     fate[known & (np.where(sent, there + longest, there) + margin > last)] = Fate.AFTER_END
-    fate[known & (late < first) & (early - longest * sent < first + longest)] = Fate.BEFORE_START
     return fate
 
 
@@ -298,9 +295,6 @@ def _mark_reordered(table: Table) -> None:
         steady = bool((np.diff(arrived[mine]) >= 0).all()) and bool((np.diff(sent[mine]) >= 0).all())
         if steady:
             continue
-        count = len(mine)
-        key = np.sort(places << 33 | arrived[mine].astype(np.int64)) if count else places
-        del key
         order = np.lexsort((sent[mine], arrived[mine], places))
         mine, places = mine[order], places[order]
         number = np.cumsum(np.append(False, places[1:] != places[:-1]), dtype=np.int64)
@@ -310,12 +304,11 @@ def _mark_reordered(table: Table) -> None:
         table.reordered[mine[sent[mine] < before]] = True
 
 
-def _measure(table: Table, one: Side, two: Side, clock: Clock, x: Int64) -> None:
+def _measure(table: Table, one: Side, two: Side, timeline: Timeline) -> None:
     """Fill in the one-way delays and their errors."""
     both = np.flatnonzero((table.one >= 0) & (table.two >= 0))
     time = one.track.time[table.one[both]]
-    order = np.searchsorted(one.item[x], table.one[both])
-    offset, error = clock.offsets(order, time)
+    offset, error = timeline.at_one(table.one[both].astype(np.int64), time)
     apart = two.track.time[table.two[both]] - time - offset
     table.delay[both] = np.where(table.sent_at_one[both], apart, -apart)
     table.error[both] = error

@@ -43,9 +43,10 @@ class Track:
 
     ``frame`` counts from 0. ``conversation`` indexes ``ends``; ``side`` is 0 for packets from the first of its two
     ends, 1 for the others. ``protocol`` is that of IP, ``decoded`` whether its header (TCP, UDP, ICMP) was read.
-    ``length`` is the payload's on the wire by the IP header, ``framed`` what of it the frame had room for,
-    ``captured`` what of it is in the file, ``header`` the length of the transport header before it. ``payload`` and ``options`` are digests, 0 without any. ``word`` is the
-    first 8 bytes of an ICMP header, 0 for other packets. What a packet does not have is 0, ``wscale`` -1.
+    ``length`` is the payload's on the wire by the IP header, ``framed`` what of it the frame had room for (-1: not
+    even for the header), ``captured`` what of it is in the file, ``header`` the length of the transport header before
+    it. ``payload`` and ``options`` are digests, 0 without any. ``word`` is the first 8 bytes of an ICMP header, 0 for
+    other packets. What a packet does not have is 0, ``wscale`` -1.
     ``other`` counts by name what is not decoded TCP, UDP or ICMP; part of it may be here as IP packets. ``data`` is
     the file (mapped), ``joined`` what was put together from fragments.
     """
@@ -109,8 +110,8 @@ class Track:
         return self.data[start : start + length].tobytes()
 
     def segments(self) -> tuple[Int64, Segments]:
-        """Return the items that are TCP segments, and those as labels are made from."""
-        items = np.flatnonzero((self.protocol == TCP) & self.decoded)
+        """Return the items that are TCP segments with room for their header, and those as labels are made from."""
+        items = np.flatnonzero((self.protocol == TCP) & self.decoded & (self.framed >= 0))
         return items, Segments(
             time=self.time[items],
             conversation=self.conversation[items].astype(np.int64),
@@ -182,8 +183,8 @@ class Builder:
         for name, values in _columns(capture, chosen, rows).items():
             self._parts[name].append(values)
         if len(capture.sack_rows):
-            count = capture.sack_count[capture.sack_rows]
-            self._sacks.append((rows[capture.sack_rows], count, capture.sack_edges))
+            blocks = capture.sack_count[capture.sack_rows]
+            self._sacks.append((rows[capture.sack_rows], blocks, capture.sack_edges))
 
     def finish(self, data: U8 | None = None, partial: str | None = None) -> Track:
         """Return the track; ``data`` is the file, where no packet was added."""
@@ -265,7 +266,7 @@ def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[
         "decoded": capture.transport[chosen] > 0,
         "tos": capture.dscp[chosen] << 2 | capture.ecn[chosen],
         "length": length,
-        "framed": np.minimum(length, np.maximum(room, 0)),
+        "framed": np.minimum(length, np.maximum(room, -1)),
         "captured": capture.payload_captured[chosen],
         "payload_at": capture.payload_offset[chosen],
         "header": capture.payload_offset[chosen] - capture.transport_offset[chosen],

@@ -47,5 +47,5 @@ def rewritten(compared: Comparison) -> Bool:
     if not len(pairs):
         return other
     sent_at_one = compared.statistics.sent_at_one
-    rose = np.where(sent_at_one, -compared.usual.ttl, compared.usual.ttl)[: 2 * len(pairs)] > 0
-    return np.asarray(other | (rose | compared.usual.new_ids[: 2 * len(pairs)]).reshape(-1, 2).any(axis=1))
+    rose = np.where(sent_at_one, -compared.usual.ttl, compared.usual.ttl) > 0
+    return np.asarray(other | (rose | compared.usual.new_ids).reshape(-1, 2).any(axis=1))

@@ -1,0 +1,81 @@
+"""Random TCP streams with everything that labels are about."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+
+from testbed.analysis.label_names import Segments
+
+ACK, SYN, FIN, RST = 0x10, 0x02, 0x01, 0x04
+GAPS = (10, 1000, 100_000, 2_000_000, 4_000_000, 30_000_000)
+
+
+def random_segments(seed: int, count: int) -> Segments:
+    """Return segments of up to three streams: handshakes, loss, repeats, windows, probes, SACK, numbers that wrap."""
+    chance = random.Random(seed)
+    flows: list[dict[str, Any]] = [
+        {
+            "next": [chance.choice([5, 1000, 2**32 - 3000, 2**31]), chance.choice([7, 2000, 2**32 - 50])],
+            "scale": [chance.choice([-1, 0, 7]), chance.choice([-1, 2, 7])],
+            "window": [500, 600],
+            "begun": 0,
+        }
+        for _ in range(chance.randint(1, 3))
+    ]
+    time = 10**9
+    rows = []
+    blocks: list[tuple[int, int, int]] = []
+    for position in range(count):
+        number = chance.randrange(len(flows))
+        flow = flows[number]
+        time += chance.choice(GAPS)
+        side, flags, length, scale = chance.randint(0, 1), ACK, chance.choice([0, 0, 0, 1, 10, 100, 100]), -1
+        if flow["begun"] < 2 and chance.random() < 0.9:
+            side = flow["begun"]
+            flags, length, scale = (SYN, SYN | ACK)[side], 0, flow["scale"][side]
+            flow["begun"] += 1
+            seq = flow["next"][side]
+            flow["next"][side] += 1
+        else:
+            seq = flow["next"][side]
+            kind = chance.random()
+            if kind < 0.1:
+                seq += chance.choice([100, 10, -1, -100, -10, -200, 1, -110])
+            elif kind < 0.13:
+                flags = FIN | ACK
+            elif kind < 0.14:
+                flags = RST
+            elif kind < 0.15:
+                flags, length = SYN, 0
+            elif kind < 0.3:
+                seq, length = seq - 100, 100
+            flow["next"][side] = max(flow["next"][side], seq + length)
+        ack = flow["next"][1 - side] - chance.choice([0, 0, 0, 0, 100, 200, 50]) if flags & ACK else 0
+        if flags & ACK and chance.random() < 0.02:
+            ack += 100
+        if chance.random() < 0.15:
+            flow["window"][side] = chance.choice([0, 100, 100, 500])
+        if flags == ACK and chance.random() < 0.3:
+            blocks.append((position, (ack + 100) % 2**32, (ack + 200) % 2**32))
+        rows.append((time, number, side, seq % 2**32, ack % 2**32, flags, flow["window"][side], length, scale))
+    edges = np.zeros((len(blocks), 4, 2), np.uint32)
+    for k, (_, left, right) in enumerate(blocks):
+        edges[k, 0] = left, right
+    times, numbers, sides, seqs, acks, all_flags, windows, lengths, scales = zip(*rows, strict=True)
+    return Segments(
+        time=np.array(times, np.int64),
+        conversation=np.array(numbers, np.int64),
+        side=np.array(sides, np.uint8),
+        seq=np.array(seqs, np.uint32),
+        ack=np.array(acks, np.uint32),
+        flags=np.array(all_flags, np.uint16),
+        window=np.array(windows, np.uint16),
+        length=np.array(lengths, np.int64),
+        wscale=np.array(scales, np.int16),
+        sack_at=np.array([position for position, _, _ in blocks], np.int64),
+        sack_count=np.ones(len(blocks), np.uint8),
+        sack=edges,
+    )

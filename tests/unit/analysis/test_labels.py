@@ -1,0 +1,165 @@
+"""Labels are Wireshark's: against tshark's own for real captures, and rule by rule."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testbed.analysis.label_names import RULE_SETS, WIRESHARK_4_0, WIRESHARK_4_4, Label, RuleSet, Segments, label_names
+from testbed.analysis.label_order import streams
+from testbed.analysis.label_stream import label_stream
+from testbed.analysis.labels import label
+from testbed.capture.files import load
+from testbed.compare_read import read_one
+from testbed.errors import CaptureError
+from tests.unit.compare.corpus import CORPUS, MANIFEST, needs_corpus
+
+from .segments import random_segments
+
+# tshark also gives these where it gives the more special ones
+IMPLIED = {"fast_retransmission": "retransmission", "spurious_retransmission": "retransmission"}
+EXPECTED_DIFFERENCES: dict[str, dict[int, str]] = {}  # file: frame: the reason
+
+
+def files() -> list[str]:
+    if not MANIFEST.exists():
+        return []
+    with MANIFEST.open(newline="") as stream:
+        return [row["file"] for row in csv.DictReader(stream, delimiter="\t")]
+
+
+def tshark_labels() -> dict[str, dict[int, set[str]]]:
+    found: dict[str, dict[int, set[str]]] = defaultdict(dict)
+    if MANIFEST.exists():
+        with (CORPUS / "labels-tshark-4.0.17.tsv").open(newline="") as stream:
+            for row in csv.DictReader(stream, delimiter="\t"):
+                found[row["file"]][int(row["frame"])] = set(row["labels"].split())
+    return found
+
+
+TSHARK = tshark_labels()
+
+
+@needs_corpus
+@pytest.mark.parametrize("name", files())
+def test_every_frame_of_every_file_has_the_labels_that_tshark_gives(name: str) -> None:
+    try:
+        track, _ = read_one(load(CORPUS / name))
+    except CaptureError:
+        assert name not in TSHARK
+        return
+    items, segments = track.segments()
+    given_labels = label(segments, WIRESHARK_4_0)
+    ours = {}
+    for item, value in zip(items.tolist(), given_labels.tolist(), strict=True):
+        if value:
+            names = set(label_names(value))
+            ours[int(track.frame[item]) + 1] = names | {IMPLIED[each] for each in names if each in IMPLIED}
+    theirs = TSHARK.get(name, {})
+    differ = {frame for frame in ours.keys() | theirs.keys() if ours.get(frame) != theirs.get(frame)}
+    assert differ == set(EXPECTED_DIFFERENCES.get(name, {}))
+
+
+def one_by_one(segments: Segments, rules: RuleSet) -> np.typing.NDArray[np.uint16]:
+    stream, reused = streams(segments, rules)
+    result = np.zeros(len(segments), np.uint16)
+    for number in np.unique(stream):
+        members = np.flatnonzero(stream == number)
+        result[members] = label_stream(segments, members.tolist(), rules)
+    result[reused] |= np.uint16(Label.REUSED_PORTS)
+    return result
+
+
+@given(st.integers(0, 2**32), st.integers(1, 60), st.sampled_from(sorted(RULE_SETS)))
+@settings(max_examples=500, deadline=None)
+def test_many_at_a_time_gives_what_one_by_one_gives(seed: int, count: int, rules: str) -> None:
+    segments = random_segments(seed, count)
+    assert label(segments, RULE_SETS[rules]).tolist() == one_by_one(segments, RULE_SETS[rules]).tolist()
+
+
+ACK, SYN = 0x10, 0x02
+MS = 10**6
+
+
+def labelled(
+    rows: list[tuple[float, int, int, int, int]], rules: RuleSet = WIRESHARK_4_4, **columns: list[int]
+) -> list[str]:
+    """Label rows of (ms, side, seq, ack, length) after a handshake with an RTT of 10 ms; ``columns`` replace others."""
+    opening: list[tuple[float, int, int, int, int]] = [(0, 0, 99, 0, 0), (9, 1, 499, 100, 0), (10, 0, 100, 500, 0)]
+    all_rows = opening + [(time + 20, *rest) for time, *rest in rows]  # type: ignore[misc]
+    count = len(all_rows)
+    columns.setdefault("flags", [ACK] * len(rows))
+    columns.setdefault("window", [1000] * len(rows))
+    times, sides, seqs, acks, lengths = zip(*all_rows, strict=True)
+    segments = Segments(
+        time=(np.array(times) * MS).astype(np.int64),
+        conversation=np.zeros(count, np.int64),
+        side=np.array(sides, np.uint8),
+        seq=np.array(seqs, np.uint32),
+        ack=np.array(acks, np.uint32),
+        flags=np.array([SYN, SYN | ACK, ACK, *columns["flags"]], np.uint16),
+        window=np.array([1000, 1000, 1000, *columns["window"]], np.uint16),
+        length=np.array(lengths, np.int64),
+        wscale=np.array([0, 0, -1, *[-1] * len(rows)], np.int16),
+        sack_at=np.zeros(0, np.int64),
+        sack_count=np.zeros(0, np.uint8),
+        sack=np.zeros((0, 4, 2), np.uint32),
+    )
+    return [" ".join(label_names(value)) for value in label(segments, rules).tolist()][3:]
+
+
+def test_a_gap_then_duplicates_then_a_fast_retransmission() -> None:
+    """Three duplicate ACKs; the repeat comes within 20 ms of the last, at the number they ask for."""
+    rows = [
+        (0, 0, 100, 500, 100), (1, 1, 500, 200, 0),
+        (2, 0, 200, 500, 100), (3, 0, 300, 500, 100),
+        (4, 1, 500, 200, 0), (5, 1, 500, 200, 0), (6, 1, 500, 200, 0),
+        (7, 0, 200, 500, 100),
+    ]  # fmt: skip
+    dup = "duplicate_ack"
+    assert labelled(rows) == ["", "", "", "", dup, dup, dup, "fast_retransmission"]
+
+
+def test_what_was_acknowledged_is_spurious() -> None:
+    rows = [(0, 0, 100, 500, 100), (10, 1, 500, 200, 0), (300, 0, 100, 500, 100)]
+    assert labelled(rows) == ["", "", "spurious_retransmission"]
+
+
+def test_a_late_segment_is_out_of_order_within_the_initial_round_trip_and_a_retransmission_after_it() -> None:
+    soon = [(0, 0, 100, 500, 100), (1, 0, 300, 500, 100), (2, 0, 200, 500, 100)]
+    assert labelled(soon) == ["", "lost_segment", "out_of_order"]
+    late = [(0, 0, 100, 500, 100), (1, 0, 300, 500, 100), (20, 0, 200, 500, 100)]
+    assert labelled(late) == ["", "lost_segment", "retransmission"]
+
+
+def test_a_segment_seen_before_is_no_out_of_order_since_4_4() -> None:
+    rows = [(0, 0, 100, 500, 100), (1, 0, 200, 500, 100), (2, 0, 100, 500, 100)]
+    assert labelled(rows, WIRESHARK_4_4)[2] == "retransmission"
+    assert labelled(rows, WIRESHARK_4_0)[2] == "out_of_order"
+
+
+def test_windows() -> None:
+    """Full, zero, probe and its answer, update."""
+    rows = [
+        (0, 1, 500, 100, 0), (1, 0, 100, 500, 200), (2, 1, 500, 300, 0), (300, 0, 300, 500, 1),
+        (301, 1, 500, 300, 0), (400, 1, 500, 300, 0),
+    ]  # fmt: skip
+    found = labelled(rows, window=[200, 1000, 0, 1000, 0, 900])
+    assert found == [
+        "window_update", "window_full", "zero_window", "zero_window_probe",
+        "zero_window zero_window_probe_ack", "window_update",
+    ]  # fmt: skip
+
+
+def test_a_keep_alive_and_its_answer() -> None:
+    rows = [(0, 0, 100, 500, 10), (5, 1, 500, 110, 0), (9000, 0, 109, 500, 0), (9005, 1, 500, 110, 0)]
+    assert labelled(rows) == ["", "", "keep_alive", "keep_alive_ack"]
+
+
+def test_an_ack_of_what_was_never_seen() -> None:
+    assert labelled([(0, 0, 100, 500, 100), (5, 1, 500, 400, 0)]) == ["", "ack_lost_segment"]
