@@ -92,7 +92,7 @@ def labelled(
 ) -> list[str]:
     """Label rows of (ms, side, seq, ack, length) after a handshake with an RTT of 10 ms; ``columns`` replace others."""
     opening: list[tuple[float, int, int, int, int]] = [(0, 0, 99, 0, 0), (9, 1, 499, 100, 0), (10, 0, 100, 500, 0)]
-    all_rows = opening + [(time + 20, *rest) for time, *rest in rows]  # type: ignore[misc]
+    all_rows = opening + [(time + 20, *rest) for time, *rest in rows]
     count = len(all_rows)
     columns.setdefault("flags", [ACK] * len(rows))
     columns.setdefault("window", [1000] * len(rows))
