@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from testbed.errors import BothendsError, UsageError
+from testbed.errors import BothendsError, EngineError, UsageError
 from testbed.model import HOSTS, Analysis, Host
 from testbed.rundir import RUNS, RunDirectory
 from testbed.rundir import find as find_run
@@ -47,7 +47,7 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
     With a matrix, repeats or jobs it is a campaign.
     """
     from testbed.lab.engines import choose
-    from testbed.report.ci import write
+    from testbed.report.ci import Record, write
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
@@ -57,7 +57,12 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
     if names and options.resume:
         raise UsageError("--resume goes on with a campaign's own scenarios", hint="name none")
     scenarios = [load(find(name, catalogue)) for name in names]
-    choice = choose(engine) if scenarios else None
+    try:
+        choice = choose(engine) if scenarios else None
+    except EngineError as error:
+        if outputs.ci is not None:
+            write([Record(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
+        raise
     if choice is not None and choice.why:
         sys.stderr.write(f"{choice.why}\n")
     if choice is None or options.any or any(scenario.matrix for scenario in scenarios):

@@ -43,11 +43,14 @@ def write(directory: RunDirectory, analysis: Analysis) -> None:
 def source(directory: RunDirectory, analysis: Analysis) -> Source:
     """Gather what a page shows of a run besides its analysis."""
     from testbed.report.html.source import Source
+    from testbed.report.wire_labels import wire_labels
 
+    captures = _captures(directory, analysis)
     return Source(
         analysis=analysis,
         meta=meta(directory),
-        captures=_captures(directory, analysis),
+        captures=captures,
+        labels={host: wire_labels(capture) for host, capture in captures.items()},
         printed={name: text for name in _PRINTED if (text := _printed(directory, name))},
         conditions=tuple(_conditions(directory.read_json(MANIFEST))),
     )

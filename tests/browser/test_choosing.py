@@ -42,6 +42,8 @@ def test_a_chosen_packet_shows_cause_call_source_line_times_bytes_and_fields(
     assert "byte 0 of send #1" in text
     assert 'client #1 send("c") = 1' in text
     assert "client.c:12" in text
+    assert "gdb held it at" in text
+    assert page.locator(".panel .stop li").all_inner_texts() == ["talk client.c:12", "main client.c:30"]
     assert "one way" in text
     assert "5.00 ms" in text
     assert page.locator(".panel .bytes").inner_text().split() == ["0000", "63", "c"]
@@ -80,6 +82,12 @@ def test_a_call_that_read_names_the_packets_that_carried_its_bytes(open_page: Op
     page = open_page(page_file("run"), fragment="#sel=server:6")
     assert "Packets whose bytes it read" in panel(page)
     assert '#3 P. "c"' in panel(page)
+
+
+def test_a_call_that_gdb_held_shows_where(open_page: Open, page_file: File) -> None:
+    page = open_page(page_file("eventful"), fragment="#sel=client:1")
+    assert page.locator(".panel .stop li").all_inner_texts() == ["talk client.c:12", "main client.c:30"]
+    assert "backtrace" not in panel(page)
 
 
 def test_a_call_without_packets_says_why(open_page: Open, page_file: File) -> None:

@@ -56,7 +56,9 @@ def test_ci_files_of_several_runs_agree_with_the_exit_code(
 
 def test_a_run_that_could_not_be_made_is_an_error_in_junit(invoke: Invoke, tmp_path: Path) -> None:
     junit = tmp_path / "junit.xml"
-    done = invoke("run", "echo", "--quiet", "--junit", str(junit), env={"DOCKER_HOST": "tcp://127.0.0.1:1"})
+    done = invoke(
+        "run", "echo", "--quiet", "--engine", "docker", "--junit", str(junit), env={"DOCKER_HOST": "tcp://127.0.0.1:1"}
+    )
     assert done.code == 3
     (suite,) = JUnitXml.fromstring(junit.read_bytes())
     assert (suite.name, suite.errors) == ("echo", 1)

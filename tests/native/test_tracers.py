@@ -98,6 +98,8 @@ def test_no_permission_to_trace_is_said(debugger: Path, agent: Agent) -> None:
         observer.attach(process)
     assert "Operation not permitted" in str(caught.value)
     assert "observe: {client: probe}" in str(caught.value)
+    process.signal(signal.SIGKILL)  # it waits to be traced, and outside a lab nobody else ends it
+    assert process.wait(20) is not None
 
 
 def test_what_cannot_be_executed_is_said(debugger: Path, agent: Agent) -> None:

@@ -135,11 +135,12 @@ def eventful() -> Analysis:
     base = with_joined(origin(), tuple(crossing for crossing, _ in packets))
     base = replace(base, causes=tuple(cause for _, cause in packets))
     send = {"direction": "out", "args": {"flags": "0"}}
+    stopped = {**send, "args": {"flags": "0", "backtrace": ["talk client.c:12", "main client.c:30"]}}
     calls = (
         make_call(
             "client", 0, "connect", 0.9, 11.3, args={"address": "198.18.0.3:10011"}, result=0, source="client.c:9"
         ),
-        make_call("client", 1, "send", 11.9, 12.1, data=b"c", source="client.c:12", **send),
+        make_call("client", 1, "send", 11.9, 12.1, data=b"c", source="client.c:12", **stopped),
         make_call("client", 2, "send", 29.9, 30.1, data=b"lost!\n", source="client.c:13", **send),
         make_call("client", 3, "send", 30.8, 32.1, data=b"late?\nsoon.\n", source="client.c:14", **send),
         make_call("client", 4, "close", 69.9, 70.1, source="client.c:15"),

@@ -116,11 +116,18 @@ class Panel {
     return el("section", {}, el("h3", {}, calls.length === 1 ? "Call" : "Calls"), list);
   }
 
-  // Where in the program a call was made.
+  // Where in the program a call was made, and where gdb held it.
   place(c) {
     const { tables } = this.model;
     const source = tables.text("call.source", c) || tables.text("call.caller", c);
-    return source ? el("span", { class: "muted block" }, visible(source)) : null;
+    const { backtrace } = JSON.parse(tables.text("call.args", c));
+    return el("div", {}, source ? el("span", { class: "muted block" }, visible(source)) : null, backtrace ? this.stop(backtrace) : null);
+  }
+
+  stop(backtrace) {
+    const list = el("ol", { class: "plain stop" });
+    for (const frame of [backtrace].flat()) list.append(el("li", {}, el("code", {}, String(frame))));
+    return el("section", {}, el("h3", {}, "gdb held it at"), list);
   }
 
   packetTimes(p) {
@@ -229,7 +236,8 @@ class Panel {
       ["took", call.took[c] ? duration(call.took[c] - 1) : "it was still waiting at the end"],
       ["stream", call.to[c] > call.from[c] ? `bytes ${call.from[c]} to ${call.to[c] - 1}` : ""],
     ];
-    for (const [name, value] of Object.entries(JSON.parse(tables.text("call.args", c)))) {
+    const { backtrace, ...args } = JSON.parse(tables.text("call.args", c));
+    for (const [name, value] of Object.entries(args)) {
       rows.push([name, typeof value === "object" && value !== null ? JSON.stringify(value) : String(value)]);
     }
     const data = tables.blob("call.data", c);
@@ -241,6 +249,7 @@ class Panel {
         el("p", { class: "muted" }, silent ? "No packet: " : "No packet.", ...(silent ? this.linked(silent, host) : [])),
       this.packetList("Packets whose bytes it read", carried),
       el("section", {}, el("h3", {}, "Call"), pairs(rows.filter(([, value]) => value !== ""))),
+      backtrace ? this.stop(backtrace) : null,
       data.length
         ? el(
             "section",
