@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -87,11 +88,11 @@ MS = 10**6
 
 
 def labelled(
-    rows: list[tuple[float, int, int, int, int]], rules: RuleSet = WIRESHARK_4_4, **columns: list[int]
+    rows: Sequence[tuple[float, int, int, int, int]], rules: RuleSet = WIRESHARK_4_4, **columns: list[int]
 ) -> list[str]:
     """Label rows of (ms, side, seq, ack, length) after a handshake with an RTT of 10 ms; ``columns`` replace others."""
     opening: list[tuple[float, int, int, int, int]] = [(0, 0, 99, 0, 0), (9, 1, 499, 100, 0), (10, 0, 100, 500, 0)]
-    all_rows = opening + [(time + 20, *rest) for time, *rest in rows]  # type: ignore[misc]
+    all_rows = opening + [(time + 20, *rest) for time, *rest in rows]
     count = len(all_rows)
     columns.setdefault("flags", [ACK] * len(rows))
     columns.setdefault("window", [1000] * len(rows))
