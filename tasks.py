@@ -387,7 +387,7 @@ def lint(context: Context, fix: bool = False) -> int:
     help={
         "names": "run: a whole run against a bare script (default); link: what the link program costs; namespace: the "
         "embedded engine; campaign: many runs, on both engines; report: pages; "
-        "probe: what a call costs under the probe and under strace",
+        "probe: what a call costs under the probe and under strace; compare: two captures of a million packets",
         "repeat": "how often each side is measured (default 7)",
         "json": "print JSON",
     },

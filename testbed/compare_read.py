@@ -109,7 +109,7 @@ def _child(file: Loaded, shared: int, answer: Connection) -> None:
 
 
 def _array_names() -> tuple[str, ...]:
-    return (*(name for name, _ in COLUMNS), "joined", "sack_at", "sack_count", "sack")
+    return (*(name for name, _ in COLUMNS), "joined", "names", "sack_at", "sack_count", "sack")
 
 
 def _received(answer: Any, shared: int, file: Loaded) -> Read:  # noqa: ANN401 - what the child sent

@@ -13,6 +13,7 @@ NAMES = {
     "campaign": "campaign",
     "report": "report_page",
     "probe": "probe_cost",
+    "compare": "compare_speed",
 }
 
 

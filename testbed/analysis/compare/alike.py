@@ -14,6 +14,7 @@ from testbed.analysis.compare.track import U64, Bool, Int64
 
 _MOST = 64  # packets of one kind that are looked at each with each
 _SLACK = 4  # delays may be so many times as widely spread as those of most packets
+_BUCKETS = 1 << 20  # by the lowest bits of keys, to look at few of them
 _JITTER = 50_000  # ns that any delay may differ
 
 Range = tuple[int, int]
@@ -77,7 +78,7 @@ def find_uneven(a: U64, b: U64, x: Int64, y: Int64) -> Uneven:
     keys = np.unique(np.concatenate([_among(paired, a[spare_a]), _among(paired, b[spare_b])]))
     if not len(keys):
         return []
-    some_a, some_b = np.flatnonzero(_is_among(a, keys)), np.flatnonzero(_is_among(b, keys))
+    some_a, some_b = np.flatnonzero(is_among(a, keys)), np.flatnonzero(is_among(b, keys))
     some_a = some_a[np.argsort(a[some_a], kind="stable")]
     some_b = some_b[np.argsort(b[some_b], kind="stable")]
     low_a, high_a = np.searchsorted(a[some_a], keys), np.searchsorted(a[some_a], keys, side="right")
@@ -85,15 +86,20 @@ def find_uneven(a: U64, b: U64, x: Int64, y: Int64) -> Uneven:
     return [(some_a[low_a[k] : high_a[k]], some_b[low_b[k] : high_b[k]]) for k in range(len(keys))]
 
 
-def _is_among(many: U64, few: U64) -> Bool:
+def is_among(many: U64, few: U64) -> Bool:
     """Tell which of many keys are among few sorted ones."""
-    place = np.minimum(np.searchsorted(few, many), len(few) - 1)
-    return np.asarray(few[place] == many)
+    marked = np.zeros(_BUCKETS, np.bool_)
+    marked[few & np.uint64(_BUCKETS - 1)] = True
+    result: Bool = marked[many & np.uint64(_BUCKETS - 1)]
+    near = np.flatnonzero(result)
+    place = np.minimum(np.searchsorted(few, many[near]), len(few) - 1)
+    result[near] = few[place] == many[near]
+    return result
 
 
 def _among(many: U64, few: U64) -> U64:
     """Return those of many keys that are among few."""
-    return many[_is_among(many, np.sort(few))] if len(few) else few
+    return many[is_among(many, np.sort(few))] if len(few) else few
 
 
 def _copies(side: int, positions: Int64, used: Int64, base: int) -> Iterator[tuple[int, int, int]]:

@@ -54,6 +54,13 @@ class Clock:
         error = np.zeros(len(time), np.int64)
         if not self.pieces:
             return offset, error - 1
+        if len(self.pieces) == 1:
+            (piece,) = self.pieces
+            offset += piece.offset
+            if piece.drift:
+                offset += np.rint((time - piece.start) * piece.drift).astype(np.int64)
+            error += -1 if piece.error is None else piece.error
+            return offset, error
         last = np.array([piece.last for piece in self.pieces[:-1]], np.int64)
         which = np.searchsorted(last, order, side="right")
         for k, piece in enumerate(self.pieces):

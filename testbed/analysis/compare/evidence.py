@@ -88,22 +88,33 @@ def match_flows(one: Track, first: Flows, two: Track, second: Flows) -> FlowPair
 
 def _by_name(one: Track, first: Flows, two: Track, second: Flows) -> tuple[Int64, Int64]:
     """Return pairs of flows with the same protocol, addresses and ports; of several, those with the same numbers."""
-    index = {ends: number for number, ends in enumerate(two.ends)}
-    translate = np.array([index.get(ends, -1) for ends in one.ends], np.int64)
-    if not len(translate):
+    if not len(first) or not len(second):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    there = translate[first.conversation]
-    has = np.flatnonzero(there >= 0)
-    # of equal names, the one with the same initial numbers, else the next in order
+    place = np.minimum(np.searchsorted(two.names, one.names), len(two.names) - 1)
+    there = np.where(two.names[place] == one.names, place, -1)[first.conversation]
+    uses = np.bincount(second.conversation, minlength=len(two.names))
+    own = np.bincount(first.conversation, minlength=len(one.names))
+    only = (there >= 0) & (own[first.conversation] == 1) & (uses[there] == 1)
+    flow_of = np.zeros(len(two.names), np.int64)
+    flow_of[second.conversation] = np.arange(len(second))
+    a = np.flatnonzero(only)
+    more_a, more_b = _of_several(first, np.flatnonzero((there >= 0) & ~only), there, second)
+    return np.concatenate([a, more_a]), np.concatenate([flow_of[there[a]], more_b])
+
+
+def _of_several(first: Flows, left: Int64, there: Int64, second: Flows) -> tuple[Int64, Int64]:
+    """Pair flows of names that were used again: those with the same initial numbers, else the next in order."""
     found: list[tuple[int, int]] = []
     by_name: dict[int, list[int]] = {}
-    for number, conversation in enumerate(second.conversation.tolist()):
-        by_name.setdefault(conversation, []).append(number)
-    numbers = second.isn.tolist()
-    for number, conversation, isn in zip(has.tolist(), there[has].tolist(), first.isn[has].tolist(), strict=True):
-        candidates = by_name.get(conversation, [])
-        same = [k for k in candidates if numbers[k] == isn] or [
-            k for k in candidates if any(x == y >= 0 for x, y in zip(numbers[k], isn, strict=True))
+    if len(left):
+        for number, conversation in enumerate(second.conversation.tolist()):
+            by_name.setdefault(conversation, []).append(number)
+    numbers = second.isn
+    for number in left.tolist():
+        candidates = by_name.get(int(there[number]), [])
+        isn = first.isn[number].tolist()
+        same = [k for k in candidates if numbers[k].tolist() == isn] or [
+            k for k in candidates if any(x == y >= 0 for x, y in zip(numbers[k].tolist(), isn, strict=True))
         ]
         best = same or candidates
         if best:

@@ -69,11 +69,13 @@ class Side:
 
     def column(self, name: str, items: Int64) -> np.typing.NDArray[np.generic]:
         """Return what a key is made from, for some of the packets."""
-        track, rows = self.track, self.item[items]
-        if name == "seq":
-            return self.seq[items]
-        if name == "ack":
-            return self.ack[items]
+        if name in ("seq", "ack"):
+            own: Int64 = self.seq if name == "seq" else self.ack
+            return own if len(items) == len(self) else own[items]
+        track = self.track
+        rows: Int64 | slice = slice(None)
+        if len(items) < len(track):  # else it is all of them, in order
+            rows = self.item if len(items) == len(self) else self.item[items]
         if name == "stamps":
             return track.tsval[rows].astype(np.uint64) << np.uint64(32) | track.tsecr[rows]
         if name == "id":
@@ -192,14 +194,13 @@ def senders(one: Side, x: Int64, two: Side, y: Int64, places: int) -> tuple[Bool
     captures' times is greater for packets from the first end than for those to it that cross at the same time. Where
     only one direction is seen, the TTL falls on the way, or most other flows tell.
     """
-    match = np.full(len(one), -1, np.int64)
-    match[x] = y
-    x = np.flatnonzero(match >= 0)
-    y = match[x]
     place = one.place[x]
-    by_flow = np.sort((place >> 1) << 32 | np.arange(len(x))) & 0xFFFFFFFF
-    x, y, place = x[by_flow], y[by_flow], place[by_flow]
     apart = two.track.time[two.item[y]] - one.track.time[one.item[x]]
+    ttl = one.track.ttl[one.item[x]].astype(np.int64) - two.track.ttl[two.item[y]]
+    fallen = np.bincount(place, weights=ttl, minlength=places)
+    if places > 2:
+        by_flow = np.sort((place >> 1) << 32 | np.arange(len(x))) & 0xFFFFFFFF
+        place, apart = place[by_flow], apart[by_flow]
     turns = np.flatnonzero((place[1:] ^ place[:-1]) == 1)  # the next one of the same flow goes the other way
     later = np.where(place[turns] & 1 == 0, apart[turns] - apart[turns + 1], apart[turns + 1] - apart[turns])
     sign = np.where(np.abs(later) <= _SAME, 0, np.sign(later))
@@ -207,8 +208,6 @@ def senders(one: Side, x: Int64, two: Side, y: Int64, places: int) -> tuple[Bool
     told = np.bincount(flow, weights=sign, minlength=places // 2)
     seen = np.bincount(flow, minlength=places // 2)
     no_time = np.bincount(flow[sign == 0], minlength=places // 2) * 2 > seen
-    ttl = one.track.ttl[one.item[x]].astype(np.int64) - two.track.ttl[two.item[y]]
-    fallen = np.bincount(place, weights=ttl, minlength=places)
     vote = np.where((seen > 0) & ~no_time, np.sign(told), np.sign(fallen[::2] - fallen[1::2]))
     most = 1.0 if vote.sum() >= 0 else -1.0
     at_one = np.where(vote == 0, most, vote) > 0
@@ -242,7 +241,7 @@ def _given(side: Side, items: Int64, names: tuple[str, ...]) -> Int64:
 
 def _keys(side: Side, items: Int64, names: tuple[str, ...]) -> U64:
     columns = [side.column(name.strip("!"), items) for name in names if name != "1"]
-    return mixed([side.place[items], *columns])
+    return mixed([side.place if len(items) == len(side) else side.place[items], *columns])
 
 
 def _single(keys: U64) -> Bool:
@@ -255,19 +254,30 @@ def in_order(a: U64, b: U64) -> tuple[Int64, Int64]:
     bits = max(len(a), len(b), 1).bit_length()
     low = np.uint64((1 << bits) - 1)
     # the upper bits of the key, then the place: one sort of numbers instead of one of places by key
-    packed_a = np.sort(a & ~low | np.arange(len(a), dtype=np.uint64))
-    packed_b = np.sort(b & ~low | np.arange(len(b), dtype=np.uint64))
-    order_a, order_b = (packed_a & low).astype(np.int64), (packed_b & low).astype(np.int64)
-    head_a, head_b = packed_a & ~low, packed_b & ~low
-    first = np.ones(len(a), np.bool_)
-    first[1:] = head_a[1:] != head_a[:-1]
+    packed_a = _packed(a, low)
+    packed_b = _packed(b, low)
+    head_b = packed_b & ~low
+    order_a = (packed_a & low).astype(np.int64)
+    packed_a &= ~low
     places = np.arange(len(a))
-    rank = places - np.maximum.accumulate(np.where(first, places, 0))
-    place = np.searchsorted(head_b, head_a) + rank
-    inside = np.flatnonzero(place < len(b))
-    x, y = order_a[inside], order_b[place[inside]]
+    first = np.zeros(len(a), np.int64)
+    first[1:] = np.where(packed_a[1:] != packed_a[:-1], places[1:], 0)
+    rank = places - np.maximum.accumulate(first)
+    place = np.searchsorted(head_b, packed_a) + rank
+    inside = place < len(b)
+    match = np.full(len(a), -1, np.int64)
+    match[order_a[inside]] = (packed_b[place[inside]] & low).astype(np.int64)
+    x = np.flatnonzero(match >= 0)
+    y = match[x]
     same = a[x] == b[y]
-    return x[same], y[same]
+    return (x, y) if same.all() else (x[same], y[same])
+
+
+def _packed(keys: U64, low: np.uint64) -> U64:
+    packed = keys & ~low
+    packed |= np.arange(len(keys), dtype=np.uint64)
+    packed.sort()
+    return packed
 
 
 def _usual(one: Side, x: Int64, two: Side, y: Int64, from_one: Bool) -> Usual:

@@ -7,6 +7,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from testbed.analysis.compare.alike import is_among
 from testbed.analysis.compare.fates import Fate
 from testbed.analysis.compare.mixing import mixed
 from testbed.analysis.compare.table import Table
@@ -57,10 +58,10 @@ def _by_equal(
     """Judge by earlier segments with the same bytes."""
     key = mixed([place, seq, length])
     wanted = np.unique(key[marked])
-    near = np.minimum(np.searchsorted(wanted, key), len(wanted) - 1)
-    rows = np.flatnonzero(wanted[near] == key)
-    rows = rows[np.lexsort((item[rows], near[rows]))]
-    group = near[rows]
+    rows = np.flatnonzero(is_among(key, wanted))
+    group = np.searchsorted(wanted, key[rows])
+    order = np.lexsort((item[rows], group))
+    rows, group = rows[order], group[order]
     head = np.append(True, group[1:] != group[:-1])
     start = np.maximum.accumulate(np.where(head, np.arange(len(rows)), 0))
     got: Int64 = np.cumsum(arrived[rows]) - arrived[rows]  # before each row

@@ -17,6 +17,7 @@ from testbed.analysis.compare.track import I32, U8, U32, Bool, Int64
 
 _LEAST_SLACK = 1_000_000  # ns
 _MTU = 1500
+_SAMPLE = 50_000  # packets that show what delays are usual
 
 
 @dataclass(slots=True)
@@ -117,6 +118,8 @@ def _timeline(
 
 
 def _by_first(x: Int64, y: Int64, count: int) -> tuple[Int64, Int64]:
+    if bool((np.diff(x) > 0).all()):
+        return x, y
     match = np.full(count, -1, np.int64)
     match[x] = y
     x = np.flatnonzero(match >= 0)
@@ -230,8 +233,9 @@ def _usual_delays(one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, ti
     offset, _ = timeline.at_one(one.item[x], time)
     sent = crossed.from_one[one.place[x]]
     result = []
-    for mine in ((apart - offset)[sent], (offset - apart)[~sent]):
-        low, high = (float(np.quantile(mine, q)) for q in (0.01, 0.99)) if len(mine) else (0.0, 0.0)
+    for each in ((apart - offset)[sent], (offset - apart)[~sent]):
+        mine = np.sort(each[:: len(each) // _SAMPLE + 1])
+        low, high = (int(mine[len(mine) // 100]), int(mine[-1 - len(mine) // 100])) if len(mine) else (0, 0)
         result.append(int(high + (high - low)) + _LEAST_SLACK)
     return result[0], result[1]
 
@@ -290,18 +294,19 @@ def _mark_reordered(table: Table) -> None:
     both = np.flatnonzero((table.one >= 0) & (table.two >= 0))
     for from_one in (True, False):
         mine = both[table.sent_at_one[both] == from_one]
-        sent, arrived = (table.one, table.two) if from_one else (table.two, table.one)
-        places = table.place[mine]
-        steady = bool((np.diff(arrived[mine]) >= 0).all()) and bool((np.diff(sent[mine]) >= 0).all())
-        if steady:
+        sent, arrived = (table.one[mine], table.two[mine]) if from_one else (table.two[mine], table.one[mine])
+        if bool((np.diff(arrived) >= 0).all()) and bool((np.diff(sent) >= 0).all()):
             continue
-        order = np.lexsort((sent[mine], arrived[mine], places))
-        mine, places = mine[order], places[order]
-        number = np.cumsum(np.append(False, places[1:] != places[:-1]), dtype=np.int64)
-        reached = np.maximum.accumulate(sent[mine] + (number << 33)) - (number << 33)
-        before = np.append(-1, reached[:-1])
-        before[np.append(True, places[1:] != places[:-1])] = -1
-        table.reordered[mine[sent[mine] < before]] = True
+        places = table.place[mine]
+        # the table is in the order of the first capture
+        steady = np.sort(places << 32 | np.arange(len(mine))) & 0xFFFFFFFF if from_one else None
+        order = np.lexsort((sent, places)) if steady is None else steady
+        places, arrived = places[order], arrived[order].astype(np.int64)
+        # of what was sent later: backwards, so that another place's numbers are always greater
+        least = np.minimum.accumulate((arrived + (places << 33))[::-1])[::-1] - (places << 33)
+        late = np.zeros(len(mine), np.bool_)
+        late[:-1] = (arrived[:-1] > least[1:]) & (places[:-1] == places[1:])
+        table.reordered[mine[order[late]]] = True
 
 
 def _measure(table: Table, one: Side, two: Side, timeline: Timeline) -> None:

@@ -49,6 +49,7 @@ class Track:
     other packets. What a packet does not have is 0, ``wscale`` -1.
     ``other`` counts by name what is not decoded TCP, UDP or ICMP; part of it may be here as IP packets. ``data`` is
     the file (mapped), ``joined`` what was put together from fragments.
+    ``names`` are hashes of the ``ends``, ascending, the same in every track.
     """
 
     frame: I32 = _column(np.int32)
@@ -82,6 +83,7 @@ class Track:
     data: U8
     joined: U8
     ends: list[Ends]
+    names: U64
     sack_at: Int64
     sack_count: U8
     sack: U32
@@ -208,6 +210,7 @@ class Builder:
             data=self._data if data is None else data,
             joined=self._joined,
             ends=[self._ends[key] for key in known.tolist()],
+            names=known,
             sack_at=np.searchsorted(columns["frame"], frames[order]),
             sack_count=np.concatenate([*(count for _, count, _ in self._sacks), np.zeros(0, np.uint8)])[order],
             sack=np.concatenate([*(edges for _, _, edges in self._sacks), empty])[order],

@@ -41,8 +41,7 @@ def count_differences(compared: Comparison) -> dict[str, int]:
 def rewritten(compared: Comparison) -> Bool:
     """Tell which pairs of flows look different at both ends, beyond a TTL that fell on the way."""
     pairs, (one, two), (first, second) = compared.pairs, compared.tracks, compared.flows
-    names = zip(first.conversation[pairs.a].tolist(), second.conversation[pairs.b].tolist(), strict=True)
-    other = np.array([one.ends[a] != two.ends[b] for a, b in names], np.bool_)
+    other = np.asarray(one.names[first.conversation[pairs.a]] != two.names[second.conversation[pairs.b]])
     other |= (pairs.flip != 0) | pairs.shift.any(axis=1)
     if not len(pairs):
         return other
