@@ -110,7 +110,7 @@ def run(
               invoke run echo --report --junit results.xml
     """
     from testbed import commands
-    from testbed.campaign.command import Options
+    from testbed.campaign.options import Options
 
     if compare_observers:
         return commands.compare_observers(
@@ -414,7 +414,7 @@ def soak(_: Context, runs: int = 2000) -> int:
 def docs_images(_: Context) -> int:
     """Make the pictures in docs/images from real runs, in Chromium."""
     from testbed import commands, docs_images
-    from testbed.campaign.command import Options
+    from testbed.campaign.options import Options
 
     code = commands.run(
         docs_images.SCENARIOS,

@@ -19,7 +19,7 @@ from testbed.rundir import RUNS, RunDirectory
 from testbed.rundir import find as find_run
 
 if TYPE_CHECKING:
-    from testbed.campaign.command import Options
+    from testbed.campaign.options import Options
     from testbed.lab.engines import Choice
     from testbed.report.ci import CiFiles, Record
     from testbed.report.difference import Told

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from testbed.step import StepperMaker
 
 AFTER_THE_LAB = (
+    "testbed.observe.probe",
+    "testbed.observe.source_lines",
     "testbed.observe.calls",
     "testbed.capture",
     "testbed.analysis.join",

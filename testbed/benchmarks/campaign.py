@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from testbed.benchmarks import bare_lab
-from testbed.campaign.command import Options, plan
+from testbed.campaign.command import plan
 from testbed.campaign.conduct import Stop, conduct
+from testbed.campaign.options import Options
 from testbed.campaign.pool import ProcessPool
 from testbed.campaign.store import Store
 from testbed.campaign.work import Report

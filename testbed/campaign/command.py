@@ -6,11 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed.campaign.conduct import KEEPS, conduct, default_jobs, stoppable
+from testbed.campaign.conduct import conduct, default_jobs, stoppable
+from testbed.campaign.options import Options
 from testbed.campaign.plan import Plan, Source, parse_settings, variants
 from testbed.campaign.pool import Pool, ProcessPool
 from testbed.campaign.store import Store
@@ -23,29 +23,6 @@ from testbed.scenario.model import Scenario
 
 _LINES = 20
 """How many lines tell the progress where there is no terminal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What was asked for on the command line besides scenarios; zeros and empty text where it was not."""
-
-    repeat: int = 1
-    jobs: int = 0
-    keep: str = KEEPS[0]
-    settings: Sequence[str] = ()
-    resume: str = ""
-
-    @property
-    def any(self) -> bool:
-        """Whether they alone ask for a campaign."""
-        return self.repeat != 1 or bool(self.settings) or bool(self.resume) or self.jobs != 0
-
-    def check(self) -> None:
-        """Raise UsageError for what is no option's value."""
-        if self.repeat < 1 or self.jobs < 0:
-            raise UsageError("--repeat and --jobs are whole numbers from 1")
-        if self.keep not in KEEPS:
-            raise UsageError(f"--keep is {' or '.join(KEEPS)}, not `{self.keep}`")
 
 
 def plan(scenarios: Sequence[Scenario], options: Options, choice: Choice) -> Plan:

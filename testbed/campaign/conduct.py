@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
+from testbed.campaign.options import KEEP_ALL
 from testbed.campaign.plan import Plan, Task
 from testbed.campaign.pool import Pool
 from testbed.campaign.store import Store
@@ -17,8 +18,6 @@ from testbed.campaign.work import Report, failed
 from testbed.model import Outcome
 
 MOST_TRIES = 3
-KEEP_DIFFERING, KEEP_ALL = "differing", "all"
-KEEPS = (KEEP_DIFFERING, KEEP_ALL)
 _LOOK = 0.2
 """Seconds between two looks at whether to stop."""
 

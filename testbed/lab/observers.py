@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from testbed.lab.agent import Agent, AgentRefused, Process
 from testbed.lab.engine import LOG_DIRECTORY
 from testbed.lab.hold import Hold
-from testbed.lab.tracers import GdbObserver, StraceObserver
 from testbed.model import Host
-from testbed.observe import probe
 from testbed.observe.observation import Observation
-from testbed.observe.source_lines import FileParts, ReadPart, SourceLines
-from testbed.observe.visible import why_blind
+
+if TYPE_CHECKING:  # what decodes is imported when there is something to decode: the lab comes up meanwhile
+    from testbed.observe.source_lines import ReadPart, SourceLines
 
 
 class HostObserver(Protocol):
@@ -63,6 +62,8 @@ class ProbeObserver(NoObserver):
 
     def collect(self) -> Observation:
         """Read and decode the logs."""
+        from testbed.observe import probe
+
         names = self._agent.list_directory(LOG_DIRECTORY)
         logs = {name: self._agent.read_file(f"{LOG_DIRECTORY}/{name}") for name in names}
         decoded = probe.decode(logs, self._host)
@@ -78,6 +79,9 @@ class ProbeObserver(NoObserver):
         return Observation(source_lines(self._agent).fill(decoded.calls), tuple(problems), blind=not decoded.processes)
 
     def _why_blind(self) -> str:
+        from testbed.observe.source_lines import FileParts
+        from testbed.observe.visible import why_blind
+
         for path in executable_paths(self._agent, self._argv[0]):
             try:
                 return why_blind(FileParts(_reader(self._agent), path))
@@ -88,6 +92,8 @@ class ProbeObserver(NoObserver):
 
 def source_lines(agent: Agent) -> SourceLines:
     """Return what resolves addresses in the modules of an agent's host."""
+    from testbed.observe.source_lines import SourceLines
+
     return SourceLines(_reader(agent))
 
 
@@ -115,7 +121,11 @@ def make_observer(name: str, agent: Agent, host: Host, hold: Hold) -> HostObserv
     if name == "probe":
         return ProbeObserver(agent, host)
     if name == "strace":
+        from testbed.lab.tracers import StraceObserver
+
         return StraceObserver(agent, host)
     if name == "gdb":
+        from testbed.lab.tracers import GdbObserver
+
         return GdbObserver(agent, host, hold)
     return NoObserver()

@@ -1,0 +1,34 @@
+"""What may be asked of a campaign on the command line. Light: every `invoke run` imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from testbed.errors import UsageError
+
+KEEP_DIFFERING, KEEP_ALL = "differing", "all"
+KEEPS = (KEEP_DIFFERING, KEEP_ALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for on the command line besides scenarios; zeros and empty text where it was not."""
+
+    repeat: int = 1
+    jobs: int = 0
+    keep: str = KEEPS[0]
+    settings: Sequence[str] = ()
+    resume: str = ""
+
+    @property
+    def any(self) -> bool:
+        """Whether they alone ask for a campaign."""
+        return self.repeat != 1 or bool(self.settings) or bool(self.resume) or self.jobs != 0
+
+    def check(self) -> None:
+        """Raise UsageError for what is no option's value."""
+        if self.repeat < 1 or self.jobs < 0:
+            raise UsageError("--repeat and --jobs are whole numbers from 1")
+        if self.keep not in KEEPS:
+            raise UsageError(f"--keep is {' or '.join(KEEPS)}, not `{self.keep}`")
