@@ -21,7 +21,11 @@ from .conftest import LIMIT, ROOT, Invoke, command
 
 pytestmark = pytest.mark.usefixtures("namespaces")
 
-SCENARIOS = sorted(path.stem for path in (ROOT / "scenarios").glob("*.yaml"))
+NOT_YET = pytest.mark.xfail(strict=True, reason="the namespace engine has no gdb and strace for its hosts yet")
+SCENARIOS = [
+    pytest.param(path.stem, marks=[NOT_YET] if path.stem in {"gdb-three-segments", "static-program"} else [])
+    for path in sorted((ROOT / "scenarios").glob("*.yaml"))
+]
 TRIES = 5
 BULK = 64
 """Above this many segments one way TCP's timing decides where they are cut and what is sent again: then the ledger says

@@ -98,12 +98,6 @@ def provide(progress: Progress) -> Toolchain:
     return made
 
 
-def stale() -> list[Path]:
-    """Return what is in the cache besides the current toolchain."""
-    current = _key()
-    return sorted(path for path in cache().glob("*") if path.name != current)
-
-
 def _key() -> str:
     digest = hashlib.sha256(repr((TARGETS, platform.machine(), platform.libc_ver(), INDEX, FILE_LINES)).encode())
     for folder in _FOLDERS:
