@@ -76,13 +76,13 @@ class Segments:
     """
 
     time: Int64
-    conversation: Int64
+    conversation: NDArray[np.integer]
     side: NDArray[np.uint8]
     seq: U32
     ack: U32
     flags: NDArray[np.uint16]
     window: NDArray[np.uint16]
-    length: Int64
+    length: NDArray[np.integer]
     wscale: NDArray[np.int16]
     sack_at: Int64
     sack_count: NDArray[np.uint8]

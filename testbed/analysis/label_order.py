@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from testbed.analysis.label_names import Int64, RuleSet, Segments
 
 Bool = NDArray[np.bool_]
+I32 = NDArray[np.int32]
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 
 
@@ -19,7 +20,7 @@ def streams(segments: Segments, rules: RuleSet) -> tuple[Int64, Bool]:
     A SYN with another number than the stream's base opens a new stream. The first stream of a conversation has its
     number, later ones have ``number + (count << 40)``.
     """
-    stream = segments.conversation.copy()
+    stream = segments.conversation.astype(np.int64)
     reused = np.zeros(len(segments), np.bool_)
     syns = np.flatnonzero(segments.flags & _SYN)
     if not len(syns):
@@ -88,28 +89,37 @@ class Order:
     of each, ``before`` is the place of the last segment of the other direction that came earlier, -1 without one.
     """
 
-    position: Int64
-    group: Int64
+    position: I32
+    group: I32
     first: Bool
-    before: Int64
+    before: I32
 
 
 def in_order(stream: Int64, side: NDArray[np.uint8]) -> Order:
-    """Sort segments. ``stream`` counts from 0."""
+    """Sort segments. ``stream`` counts from 0, below 2**30."""
     count = len(stream)
-    places = np.arange(count)
-    group = stream << 1 | side
-    position = np.sort(group << 32 | places) & 0xFFFFFFFF
-    place_of = np.empty(count, np.int64)
+    places = np.arange(count, dtype=np.int32)
+    group = (stream << 1 | side).astype(np.int32)
+    position = _sorted(group, places)
+    place_of = np.empty(count, np.int32)
     place_of[position] = places
-    by_time = np.sort(stream << 32 | places) & 0xFFFFFFFF
+    by_time = _sorted(stream, places)
     place, is_one = place_of[by_time], side[by_time] == 1
     # places rise with the stream, and within a direction with time: a running maximum is the latest
     last = [np.maximum.accumulate(np.where(is_one == wanted, place, -1)) for wanted in (False, True)]
-    other = np.empty(count, np.int64)
+    other = np.empty(count, np.int32)
     other[place] = np.where(is_one, last[0], last[1])
     group = group[position]
     first = np.ones(count, np.bool_)
     first[1:] = group[1:] != group[:-1]
     other[(other >= 0) & (group[other] != group ^ 1)] = -1
     return Order(position, group, first, other)
+
+
+def _sorted(key: NDArray[np.integer], places: I32) -> I32:
+    """Return the places in the order of a key, those of one key in their own."""
+    packed = key.astype(np.int64)
+    packed <<= 32
+    packed |= places
+    packed.sort()
+    return packed.astype(np.int32)  # the lower half

@@ -75,16 +75,20 @@ class _State:
         self.plain = (self.flags & (_SYN | _FIN | _RST)) == 0
         self.end = self.seq + self.length + self.marked
         # the other directions lie apart, so that one running maximum serves all
-        reached = np.maximum.accumulate(self.end + self.index * np.int64(_APART)) - self.index * np.int64(_APART)
+        apart = self.index * np.int64(_APART)
+        reached = apart + self.end
+        np.maximum.accumulate(reached, out=reached)
+        reached -= apart
         self.reached = reached.astype(np.int32)  # nextseq after each segment
+        del apart, reached
         self.nextseq = np.empty_like(self.reached)
         self.nextseq[1:] = self.reached[:-1]
         self.nextseq[heads] = self.seq[heads]  # not known: nothing is told by it
         self.known = ~order.first
         self.back = order.before
         self.met = order.before >= 0
-        self.back0 = np.where(self.met, order.before, 0)
-        self.other_window = np.where(self.met, self.window[self.back0].astype(np.int64), -1)
+        self.back0 = np.where(self.met, order.before, np.int32(0))
+        self.other_window = np.where(self.met, self.window[self.back0].astype(np.int32), np.int32(-1))
         self.other_ack = self.raw_ack[self.back0]
         last_ack = np.empty_like(self.raw_ack)
         last_ack[1:] = self.raw_ack[:-1]

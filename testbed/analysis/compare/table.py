@@ -16,6 +16,7 @@ from testbed.analysis.compare.timeline import Timeline
 from testbed.analysis.compare.track import I32, U8, U32, Bool, Int64
 
 _LEAST_SLACK = 1_000_000  # ns
+_LONGEST = 10**15  # ns; damaged files have time stamps all over the centuries
 _MTU = 1500
 _SAMPLE = 50_000  # packets that show what delays are usual
 
@@ -236,7 +237,7 @@ def _usual_delays(one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, ti
     for each in ((apart - offset)[sent], (offset - apart)[~sent]):
         mine = np.sort(each[:: len(each) // _SAMPLE + 1])
         low, high = (int(mine[len(mine) // 100]), int(mine[-1 - len(mine) // 100])) if len(mine) else (0, 0)
-        result.append(int(high + (high - low)) + _LEAST_SLACK)
+        result.append(min(int(high + (high - low)) + _LEAST_SLACK, _LONGEST))
     return result[0], result[1]
 
 

@@ -114,16 +114,17 @@ class Track:
     def segments(self) -> tuple[Int64, Segments]:
         """Return the items that are TCP segments with room for their header, and those as labels are made from."""
         items = np.flatnonzero((self.protocol == TCP) & self.decoded & (self.framed >= 0))
+        some = slice(None) if len(items) == len(self) else items
         return items, Segments(
-            time=self.time[items],
-            conversation=self.conversation[items].astype(np.int64),
-            side=self.side[items],
-            seq=self.seq[items],
-            ack=self.ack[items],
-            flags=self.flags[items],
-            window=self.window[items],
-            length=self.framed[items].astype(np.int64),
-            wscale=self.wscale[items],
+            time=self.time[some],
+            conversation=self.conversation[some],
+            side=self.side[some],
+            seq=self.seq[some],
+            ack=self.ack[some],
+            flags=self.flags[some],
+            window=self.window[some],
+            length=self.framed[some],
+            wscale=self.wscale[some],
             sack_at=np.searchsorted(items, self.sack_at),
             sack_count=self.sack_count,
             sack=self.sack,
@@ -155,12 +156,35 @@ class Ends:
         return f"[{address}]:{port}" if self.version == 6 else f"{address}:{port}"
 
 
+class _Growing:
+    """A column that grows in large steps, so that it is not copied often and leaves no holes in the memory."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._room: NDArray[Any] = np.empty(0, dtype)
+        self._count = 0
+
+    def add(self, values: NDArray[Any], share: float) -> None:
+        """Append; ``share`` tells how much of the whole is reached then, for a guess at its size."""
+        count = self._count + len(values)
+        if count > len(self._room):
+            guess = int(count / share * 1.02) if share > 0 else 0
+            room = np.empty(max(guess, count * 3 // 2, 1024), self._room.dtype)
+            room[: self._count] = self._room[: self._count]
+            self._room = room
+        self._room[self._count : count] = values
+        self._count = count
+
+    def values(self) -> NDArray[Any]:
+        return self._room[: self._count]
+
+
 class Builder:
     """Gathers a track from captures of parts of a file."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, list[NDArray[Any]]] = {name: [] for name, _ in COLUMNS if name != "conversation"}
-        self._keys: list[U64] = []
+        kinds = [(name, dtype) for name, dtype in COLUMNS if name != "conversation"]
+        self._columns = {name: _Growing(dtype) for name, dtype in (*kinds, ("key", np.dtype(np.uint64)))}
+        self._share = 0.0  # of the file that was gone through
         self._ends: dict[int, Ends] = {}
         self._sacks: list[tuple[Int64, U8, U32]] = []
         self._other: Counter[str] = Counter()
@@ -181,24 +205,20 @@ class Builder:
             # a fragment that comes again is counted then, if it is not part of a whole packet
             if again or "fragment" not in name:
                 self._other[name] += count
-        self._keys.append(self._conversations(capture, chosen))
+        if len(rows) and not again:
+            self._share = float(capture.offset[-1] + capture.captured[-1]) / max(len(capture.data), 1)
+        self._columns["key"].add(self._conversations(capture, chosen), self._share)
         for name, values in _columns(capture, chosen, rows).items():
-            self._parts[name].append(values)
+            self._columns[name].add(values, self._share)
         if len(capture.sack_rows):
             blocks = capture.sack_count[capture.sack_rows]
             self._sacks.append((rows[capture.sack_rows], blocks, capture.sack_edges))
 
     def finish(self, data: U8 | None = None, partial: str | None = None) -> Track:
         """Return the track; ``data`` is the file, where no packet was added."""
-        columns = {
-            name: np.concatenate([*self._parts[name], np.zeros(0, dtype)])
-            for name, dtype in COLUMNS
-            if name != "conversation"
-        }
-        self._parts.clear()
-        keys = np.concatenate([*self._keys, np.zeros(0, np.uint64)])
-        known, conversation = np.unique(keys, return_inverse=True)
-        columns["conversation"] = conversation.astype(np.int32)
+        columns = {name: column.values() for name, column in self._columns.items()}
+        known = np.array(sorted(self._ends), np.uint64)
+        columns["conversation"] = np.searchsorted(known, columns.pop("key")).astype(np.int32)
         if self._again:  # what was put together from fragments came last
             order = np.argsort(columns["frame"], kind="stable")
             columns = {name: values[order] for name, values in columns.items()}

@@ -1,0 +1,74 @@
+"""Broken and odd files: a comparison ends with a result or with one line of error, whatever is in them."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from testbed.analysis.compare.compare import Comparison, compare
+from testbed.capture.files import load
+from testbed.compare_read import read_one
+from testbed.errors import CaptureError
+from testbed.report.compare_json import to_json
+from tests.unit.capture.frames import enhanced, ethernet, interface, ip, pcap, section, tcp, udp
+from tests.unit.compare.traffic import file_of, transfer
+
+MADE = transfer({3: "lost", 5: "late", 7: "payload", 9: "split"}, segments=12)
+GOOD = file_of(MADE.client), file_of(MADE.server)
+NG = section() + interface() + b"".join(enhanced(each.frame(), each.time // 1000) for each in MADE.server)
+FRAGMENTS = pcap([
+    ethernet(ip(tcp(bytes(64))[20:60], 6, fragment=0x2000)), ethernet(ip(tcp(bytes(64))[60:], 6, fragment=5)),
+    ethernet(udp(b"x" * 9)), ethernet(ip(b"1234567890", 47)),
+])  # fmt: skip
+EACH = int(os.environ.get("BOTHENDS_FUZZ", "200"))
+
+
+def survive(client: bytes, server: bytes) -> None:
+    try:
+        compared = compare(*read_one(load(client)), *read_one(load(server)))
+    except CaptureError as problem:
+        told_once = "\n" not in problem.what
+    else:
+        told_once = True
+        consistent(compared)
+    assert told_once
+
+
+def consistent(compared: Comparison) -> None:
+    told = to_json(compared, ("a", "b"), ())
+    assert told["captures"]["client"]["packets"] == len(compared.tracks[0])
+    seen = compared.table.one[compared.table.one >= 0]
+    assert len(seen) <= len(compared.table)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", pcap([]), pcap([ethernet(bytes(40), ethertype=0x0806)]), section(), FRAGMENTS, pcap([bytes(60)] * 3)]
+)
+def test_odd_files_against_good_ones_and_themselves(raw: bytes) -> None:
+    survive(raw, GOOD[1])
+    survive(GOOD[0], raw)
+    survive(raw, raw)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_files_with_random_damage(seed: int) -> None:
+    """Bytes changed, cut out, repeated, or the end cut off; BOTHENDS_FUZZ sets how many for each seed."""
+    chance = random.Random(seed)
+    for _ in range(EACH):
+        raw = bytearray(chance.choice([GOOD[1], NG, FRAGMENTS]))
+        for _ in range(chance.randint(1, 8)):
+            at = chance.randrange(len(raw))
+            kind = chance.randrange(4)
+            if kind == 0:
+                raw[at] = chance.randrange(256)
+            elif kind == 1:
+                raw[at : at + 4] = chance.choice([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\1\0\0\0"])
+            elif kind == 2:
+                del raw[at : at + chance.randint(1, 60)]
+            else:
+                raw[at:at] = raw[at : at + chance.randint(1, 200)]
+        if chance.random() < 0.3:
+            del raw[chance.randrange(len(raw)) :]
+        survive(GOOD[0], bytes(raw))
