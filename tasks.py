@@ -357,14 +357,16 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
         "unit": "only the tests that need no Docker Engine",
         "select": "pytest's -k expression",
         "jobs": "lab tests at the same time (default 1)",
+        "slow": "also compare both engines on every scenario",
     }
 )
 @_told
-def test(context: Context, unit: bool = False, select: str = "", jobs: int = 1) -> int:
+def test(context: Context, unit: bool = False, select: str = "", jobs: int = 1, slow: bool = False) -> int:
     """Run the tests: unit and native, then on the real engine."""
     command = [sys.executable, "-m", "pytest"]
     command += ["tests/unit", "tests/native"] if unit else ["tests"]
     command += ["-k", select] if select else []
+    command += ["-m", "slow or not slow"] if slow else []
     command += ["-n", str(jobs)] if jobs > 1 else []
     return _command(context, command)
 

@@ -128,6 +128,7 @@ def _seen(result: dict[str, Any]) -> list[tuple[str, Any]]:
     return [*found, ("verdict", [_ADDRESS.sub("ADDRESS", line) for line in result["verdict"]])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_same_as_docker(name: str, invoke: Invoke) -> None:
     """Calls, flags, payload segments, causes and ledger of a scenario are the same on both engines, times aside.
