@@ -316,7 +316,8 @@ def test_disk_full(invoke: Invoke, tmp_path: Path) -> None:
         done = invoke("run", "large-transfer")
         assert done.code == 3
         assert "No space left" in done.out + done.err
-        assert (_run_directory(tmp_path, "large-transfer") / "client.pcap").stat().st_size > 500_000
+        captures = [_run_directory(tmp_path, "large-transfer") / f"{host}.pcap" for host in ("client", "server")]
+        assert sum(capture.stat().st_size for capture in captures) > 500_000
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
