@@ -41,7 +41,9 @@ def _compare(
     from testbed.analysis.compare.compare import compare as compare_tracks
     from testbed.analysis.compare.verdict import count_differences
     from testbed.compare_read import read_both
+    from testbed.heap import keep_freed_memory
 
+    keep_freed_memory()
     counting = _categories(fail_on)
     wanted = parse_filter(choose) if choose else None
     (one, first), (two, second) = read_both(client, server)
