@@ -17,7 +17,7 @@ from testbed import manifest
 from testbed.errors import BothendsError, EngineError
 from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
 from testbed.lab import sysctls
-from testbed.lab.engine import PROBE_ENVIRONMENT, TOOLS_DIRECTORY, HostSpec, LabSpec, LiveLab, Progress
+from testbed.lab.engine import ACTOR, PROBE_ENVIRONMENT, HostSpec, LabSpec, LiveLab, Progress
 from testbed.lab.engines import EngineFactory
 from testbed.lab.hold import ForTime, Hold
 from testbed.lab.identity import new_run_id
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 AFTER_THE_LAB = (
     "testbed.observe.probe",
-    "testbed.observe.source_lines",
     "testbed.observe.calls",
     "testbed.capture",
     "testbed.analysis.join",
@@ -254,7 +253,7 @@ def _program_spec(scenario: Scenario, host: Host, addresses: Mapping[Host, str],
         script = actor_script(described.steps, family=family, addresses=addresses, seed=scenario.seed)
     return ProgramSpec(
         host=host,
-        argv=tuple(fill(word, addresses) for word in described.command or (f"{TOOLS_DIRECTORY}/actor",)),
+        argv=tuple(fill(word, addresses) for word in described.command or ACTOR),
         image=described.image,
         env={
             **(PROBE_ENVIRONMENT if observer == "probe" else {}),

@@ -18,6 +18,8 @@ TOOLS_DIRECTORY = "/opt/bothends"
 """Where every host and tap finds agent, actor and probe."""
 DEBUGGER_DIRECTORY = "/opt/bothends-debugger"
 """Where a host finds gdb and strace, if its observer needs them."""
+ACTOR = (f"{TOOLS_DIRECTORY}/actor",)
+"""What interprets a scenario's steps."""
 LOG_DIRECTORY = "/run/bothends"
 """A memory file system in every host, writable by all, where the probe leaves its logs."""
 PROBE_ENVIRONMENT = {"LD_PRELOAD": f"{TOOLS_DIRECTORY}/libprobe.so", "BOTHENDS_LOG_DIR": LOG_DIRECTORY}

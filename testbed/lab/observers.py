@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from testbed.lab.agent import Agent, AgentRefused, Process
-from testbed.lab.engine import LOG_DIRECTORY
+from testbed.lab.engine import ACTOR, LOG_DIRECTORY
 from testbed.lab.hold import Hold
 from testbed.model import Host
 from testbed.observe.observation import Observation
@@ -76,7 +76,10 @@ class ProbeObserver(NoObserver):
                 problems.append(f"the probe left no log of `{self._argv[0]}`" + (f": {reason}" if reason else ""))
             elif reason:
                 problems.append(f"the probe saw no call of `{self._argv[0]}`: {reason}")
-        return Observation(source_lines(self._agent).fill(decoded.calls), tuple(problems), blind=not decoded.processes)
+        calls = decoded.calls
+        if self._argv != ACTOR:  # whose own lines tell nobody anything; a scenario's steps do
+            calls = source_lines(self._agent).fill(calls)
+        return Observation(calls, tuple(problems), blind=not decoded.processes)
 
     def _why_blind(self) -> str:
         from testbed.observe.source_lines import FileParts
