@@ -109,10 +109,8 @@ def test_what_the_captures_show_is_what_the_journal_says(
         left = sorted(passed, key=lambda one: one["left"])
         came = [(one["flags"], one["raw_seq"], one["length"]) for one in crossed]
         let_go = [(one["flags"], one["seq"], one["length"]) for one in left]
-        assert Counter(came) == Counter(let_go)
-        # Known and open: on a loaded machine the kernel may deliver two packets let go at once, on two processors, the
-        # other way round. Which of two packets that are the same was passed, nobody can see.
-        if came == let_go and len(set(came)) == len(came):
+        assert came == let_go, "the order of arrival is the order in which the link let go"
+        if len(set(came)) == len(came):  # which of two packets that are the same was passed, nobody can see
             inversions = sum(a["sent_ns"] > b["sent_ns"] for a, b in pairwise(crossed))
             assert inversions == sum(a["n"] > b["n"] for a, b in pairwise(left))
     for one in crossings:
