@@ -126,10 +126,11 @@ def run(
         "scenario": "name or path",
         "host": "whose calls are stepped through: client or server",
         "runs": "directory in which runs/ is made (default: here)",
+        "engine": "docker or namespace, as for `run`",
     }
 )
 @_told
-def step(_: Context, scenario: str, host: str = "client", runs: str = ".") -> int:
+def step(_: Context, scenario: str, host: str = "client", runs: str = ".", engine: str = "") -> int:
     r"""Step through the calls of one host: each is shown, made on Enter, and its packets are printed from both ends.
 
     At the prompt: Enter, `continue`, `skip to NAME`, `quit`. Answers can also come from a file or a pipe.
@@ -139,7 +140,7 @@ def step(_: Context, scenario: str, host: str = "client", runs: str = ".") -> in
     """
     from testbed import commands
 
-    return commands.step(scenario, host=host, catalogue=ROOT, runs=Path(runs))
+    return commands.step(scenario, host=host, catalogue=ROOT, runs=Path(runs), engine=engine)
 
 
 @task(name="list", help={"json": "print JSON"})

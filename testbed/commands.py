@@ -161,10 +161,10 @@ def compare_observers(
     return 0
 
 
-def step(name: str, *, host: str, catalogue: Path, runs: Path) -> int:
+def step(name: str, *, host: str, catalogue: Path, runs: Path, engine: str) -> int:
     """Run a scenario with one host's calls let go one by one; answers come from standard input."""
     from testbed.lab.engine import LiveLab
-    from testbed.lab.engines import DOCKER, choose
+    from testbed.lab.engines import choose
     from testbed.run import run as run_scenario
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
@@ -180,7 +180,9 @@ def step(name: str, *, host: str, catalogue: Path, runs: Path) -> int:
         made.append(Stepper(chosen, live, directory, sys.stdin, sys.stdout))
         return made[0]
 
-    choice = choose(DOCKER)
+    choice = choose(engine)
+    if choice.why:
+        sys.stderr.write(f"{choice.why}\n")
     sys.stdout.write(f"{HELP}\n")
     with _progress(quiet=not sys.stderr.isatty()) as progress, _terminable():
         finished = run_scenario(

@@ -21,6 +21,7 @@ from testbed.lab.engine import (
     DEBUGGER_DIRECTORY,
     LOG_DIRECTORY,
     TOOLS_DIRECTORY,
+    Debugger,
     HostSpec,
     LabSpec,
     LinkHost,
@@ -32,6 +33,13 @@ from testbed.model import HOSTS, Host
 
 TAP_CAPABILITIES = ("NET_ADMIN", "NET_RAW")
 SECURITY = ("no-new-privileges",)
+_LOADED = (f"{DEBUGGER_DIRECTORY}/loader", "--library-path", f"{DEBUGGER_DIRECTORY}/lib")
+DEBUGGER = Debugger(
+    gdb=(*_LOADED, f"{DEBUGGER_DIRECTORY}/bin/gdb", "--data-directory", f"{DEBUGGER_DIRECTORY}/gdb"),
+    strace=(*_LOADED, f"{DEBUGGER_DIRECTORY}/bin/strace"),
+    environment={"PYTHONHOME": f"{DEBUGGER_DIRECTORY}/python"},
+)
+"""On a volume, with that volume's own C library, whatever the host's image has."""
 AGENT_COMMAND = (f"{TOOLS_DIRECTORY}/agent",)
 HOST_TMPFS = {
     "/tmp": "mode=1777",  # noqa: S108 - inside the container
@@ -145,6 +153,7 @@ class DockerEngine:
             addresses=networks.addresses,
             routes={host: networks.routes(host, spec.hosts[host].congestion_control) for host in HOSTS},
             link=link.result() if link else None,
+            debugger=DEBUGGER,
             manifest={
                 "engine": {"name": self.name, **version.result()},
                 "images": {image: image_ids[image] for image in sorted(image_ids)},

@@ -17,7 +17,7 @@ Progress = Callable[[str], None]
 TOOLS_DIRECTORY = "/opt/bothends"
 """Where every host and tap finds agent, actor and probe."""
 DEBUGGER_DIRECTORY = "/opt/bothends-debugger"
-"""Where a host finds gdb and strace, if its observer needs them."""
+"""Where a host finds what holds a program and what gdb does with it, if its observer needs them."""
 ACTOR = (f"{TOOLS_DIRECTORY}/actor",)
 """What interprets a scenario's steps."""
 LOG_DIRECTORY = "/run/bothends"
@@ -31,13 +31,25 @@ INTERFACE = "eth0"
 class HostSpec:
     """One host: ``image`` is a folder of compose/ or any image reference; ``sysctls`` are all ``net.*``.
 
-    ``debugger``: it needs gdb and strace at :data:`DEBUGGER_DIRECTORY`.
+    ``debugger``: it needs gdb and strace (:attr:`LiveLab.debugger`).
     """
 
     image: str
     sysctls: Mapping[str, str]
     congestion_control: str
     debugger: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Debugger:
+    """How gdb and strace are started in a host that asked for them: the words that each command begins with.
+
+    ``environment`` is what gdb's Python needs. ``hold`` and gdb's scripts are at :data:`DEBUGGER_DIRECTORY`.
+    """
+
+    gdb: tuple[str, ...] = ("gdb",)
+    strace: tuple[str, ...] = ("strace",)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,7 @@ class LiveLab:
     """The routes that each host shall have besides none, as lines for `ip -batch`, by IP version."""
     link: LinkHost | None = None
     """There is one where :attr:`LabSpec.routed` asked for it."""
+    debugger: Debugger = field(default_factory=Debugger)
     manifest: dict[str, Any] = field(default_factory=dict)
 
 

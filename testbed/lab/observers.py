@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from testbed.lab.agent import Agent, AgentRefused, Process
-from testbed.lab.engine import ACTOR, LOG_DIRECTORY
+from testbed.lab.engine import ACTOR, LOG_DIRECTORY, Debugger
 from testbed.lab.hold import Hold
 from testbed.model import Host
 from testbed.observe.observation import Observation
@@ -119,16 +119,16 @@ def executable_paths(agent: Agent, name: str) -> list[str]:
     return [f"{directory or '.'}/{name}" for directory in search.split(":")]
 
 
-def make_observer(name: str, agent: Agent, host: Host, hold: Hold) -> HostObserver:
+def make_observer(name: str, agent: Agent, host: Host, debugger: Debugger, hold: Hold) -> HostObserver:
     """Make the observer that a scenario names; ``hold`` is how long gdb holds a call."""
     if name == "probe":
         return ProbeObserver(agent, host)
     if name == "strace":
         from testbed.lab.tracers import StraceObserver
 
-        return StraceObserver(agent, host)
+        return StraceObserver(agent, host, debugger)
     if name == "gdb":
         from testbed.lab.tracers import GdbObserver
 
-        return GdbObserver(agent, host, hold)
+        return GdbObserver(agent, host, debugger, hold)
     return NoObserver()

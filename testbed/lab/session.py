@@ -139,7 +139,9 @@ class Session:
     def _start(self, spec: ProgramSpec, deadline: float) -> bool:
         self._progress(f"starting the {spec.host}'s program")
         agent = self.live.hosts[spec.host]
-        observer = self._observers[spec.host] = make_observer(spec.observer, agent, spec.host, self._hold)
+        observer = self._observers[spec.host] = make_observer(
+            spec.observer, agent, spec.host, self.live.debugger, self._hold
+        )
         try:
             program = RunningProgram(spec, observer.command(spec.argv), agent, self._directory, self._events)
         except AgentRefused as error:

@@ -18,14 +18,12 @@ from types import MappingProxyType
 
 from testbed.errors import LabError, LabTimeout, Unsupported
 from testbed.lab.agent import Agent, AgentRefused, Process
-from testbed.lab.engine import DEBUGGER_DIRECTORY
+from testbed.lab.engine import DEBUGGER_DIRECTORY, Debugger
 from testbed.lab.hold import Event, Hold
 from testbed.model import Host
 from testbed.observe import held, strace
 from testbed.observe.observation import Observation
 
-LOADED = (f"{DEBUGGER_DIRECTORY}/loader", "--library-path", f"{DEBUGGER_DIRECTORY}/lib")
-"""Runs a program of the debugger's volume with that volume's own C library, whatever the host's image has."""
 ATTACH_TIMEOUT = 20.0
 END_TIMEOUT = 10.0
 
@@ -35,9 +33,10 @@ class Tracer:
 
     name: str
 
-    def __init__(self, agent: Agent, host: Host) -> None:
+    def __init__(self, agent: Agent, host: Host, debugger: Debugger) -> None:
         self.agent = agent
         self.host: Host = host
+        self.debugger = debugger
         self.attached = threading.Event()
         self.errors = b""
         self.process: Process | None = None
@@ -57,7 +56,7 @@ class Tracer:
         """Start the tracer, wait until it has the program, let the program go."""
         self._wait_held(process)
         self.process = self.agent.start(
-            [*LOADED, *argv], out=self.take, err=self.take_error, on_end=self.attached.set, stdin=stdin, env=env
+            argv, out=self.take, err=self.take_error, on_end=self.attached.set, stdin=stdin, env=env
         )
         if not self.attached.wait(ATTACH_TIMEOUT):
             raise LabTimeout(
@@ -108,13 +107,13 @@ class StraceObserver(Tracer):
 
     name = "strace"
 
-    def __init__(self, agent: Agent, host: Host) -> None:
-        super().__init__(agent, host)
+    def __init__(self, agent: Agent, host: Host, debugger: Debugger) -> None:
+        super().__init__(agent, host, debugger)
         self._trace: list[bytes] = []
 
     def attach(self, process: Process) -> None:
         """Attach strace and let the program go."""
-        argv = [f"{DEBUGGER_DIRECTORY}/bin/strace", *strace.OPTIONS, "-o", "/dev/stdout", "-p", str(process.pid)]
+        argv = [*self.debugger.strace, *strace.OPTIONS, "-o", "/dev/stdout", "-p", str(process.pid)]
         self.start_tracer(process, argv)
 
     def take(self, data: bytes) -> None:
@@ -142,8 +141,8 @@ class GdbObserver(Tracer):
 
     name = "gdb"
 
-    def __init__(self, agent: Agent, host: Host, hold: Hold) -> None:
-        super().__init__(agent, host)
+    def __init__(self, agent: Agent, host: Host, debugger: Debugger, hold: Hold) -> None:
+        super().__init__(agent, host, debugger)
         self._hold = hold
         self._lines: list[str] = []
         self._rest = b""
@@ -151,9 +150,9 @@ class GdbObserver(Tracer):
 
     def attach(self, process: Process) -> None:
         """Attach gdb and let the program go; from now on a thread answers each stop."""
-        argv = [f"{DEBUGGER_DIRECTORY}/bin/gdb", "-nx", "-q", "-batch", "--data-directory", f"{DEBUGGER_DIRECTORY}/gdb"]
-        argv += ["-p", str(process.pid), "-x", f"{DEBUGGER_DIRECTORY}/held.py"]
-        env = {"PYTHONHOME": f"{DEBUGGER_DIRECTORY}/python", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"}
+        argv = [*self.debugger.gdb, "-nx", "-q", "-batch", "-p", str(process.pid)]
+        argv += ["-x", f"{DEBUGGER_DIRECTORY}/held.py"]
+        env = {"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent", **self.debugger.environment}
         self.start_tracer(process, argv, stdin=True, env=env)
         threading.Thread(target=self._answer, name=f"gdb of the {self.host}", daemon=True).start()
 

@@ -148,7 +148,7 @@ def invoke(tmp_path: Path, request: pytest.FixtureRequest) -> Invoke:
 
     def call(*words: str, env: dict[str, str] | None = None, stdin: str | None = None) -> Invoked:
         with_runs = [*words, "--runs", str(tmp_path)] if words[0] in WITH_RUNS else words
-        with_runs = [*with_runs, "--engine", on] if on and words[0] in {"run", "up"} else with_runs
+        with_runs = [*with_runs, "--engine", on] if on and words[0] in {"run", "step", "up"} else with_runs
         done = subprocess.run(
             command(*with_runs),
             cwd=ROOT,

@@ -21,11 +21,7 @@ from .conftest import LIMIT, ROOT, Invoke, command
 
 pytestmark = pytest.mark.usefixtures("namespaces")
 
-NOT_YET = pytest.mark.xfail(strict=True, reason="the namespace engine has no gdb and strace for its hosts yet")
-SCENARIOS = [
-    pytest.param(path.stem, marks=[NOT_YET] if path.stem in {"gdb-three-segments", "static-program"} else [])
-    for path in sorted((ROOT / "scenarios").glob("*.yaml"))
-]
+SCENARIOS = sorted(path.stem for path in (ROOT / "scenarios").glob("*.yaml"))
 TRIES = 5
 BULK = 64
 """Above this many segments one way TCP's timing decides where they are cut and what is sent again: then the ledger says
@@ -140,8 +136,6 @@ def test_same_as_docker(name: str, invoke: Invoke) -> None:
     for _ in range(TRIES):
         for engine, views in seen.items():
             done = invoke("run", name, "--json", "--engine", engine)
-            if done.code == 4 and engine == "namespace" and shutil.which("nginx") is None:
-                pytest.skip(done.err)
             assert done.code == 0, done.err
             result = done.json
             assert result["run"]["engine"] == engine
@@ -379,7 +373,10 @@ def home() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.mark.parametrize("name", ["connect-send-close", "own-program", "ipv6", "nagle", "lost-tail"])
+@pytest.mark.parametrize(
+    "name",
+    ["connect-send-close", "own-program", "ipv6", "nagle", "lost-tail", "gdb-three-segments", "static-program"],
+)
 def test_as_a_plain_user(name: str, home: Path) -> None:
     """Without any privilege: compiled into the user's own cache, run, and everything as expected."""
     done = _as_plain_user(

@@ -1,4 +1,4 @@
-"""Observers on the real engine: what each sees, what it says when it cannot see, and stepping."""
+"""Observers on both engines: what each sees, what it says when it cannot see, and stepping."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import ROOT, Invoke
+from .conftest import ROOT, Invoke, both_engines
+
+pytestmark = both_engines
 
 PROGRAM = """
 summary: own program

@@ -15,6 +15,7 @@ import pytest
 from testbed.errors import Unsupported
 from testbed.lab import tracers
 from testbed.lab.agent import Agent, Process
+from testbed.lab.engine import Debugger
 from testbed.lab.tracers import StraceObserver
 
 from .test_agent import SOURCE as AGENT
@@ -30,12 +31,11 @@ DENIED = "#!/bin/sh\necho 'strace: attach: ptrace(PTRACE_SEIZE, 7): Operation no
 
 @pytest.fixture
 def debugger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory as the debugger's volume has it, with this machine's strace."""
+    """A directory as a host has it, for `hold`."""
     folder = tmp_path / "debugger"
-    (folder / "bin").mkdir(parents=True)
+    folder.mkdir()
     subprocess.run(["cc", "-O2", "-o", folder / "hold", COMPOSE / "debugger" / "hold.c"], check=True)
     monkeypatch.setattr(tracers, "DEBUGGER_DIRECTORY", str(folder))
-    monkeypatch.setattr(tracers, "LOADED", ())
     return folder
 
 
@@ -55,10 +55,10 @@ def held(agent: Agent, observer: StraceObserver, argv: list[str], said: list[byt
     return agent.start(observer.command(argv), out=said.append, err=said.append, stdin=True)
 
 
+@pytest.mark.usefixtures("debugger")
 @pytest.mark.skipif(shutil.which("strace") is None, reason="no strace on this machine")
-def test_a_static_program_is_seen_and_keeps_its_streams(debugger: Path, agent: Agent, tmp_path: Path) -> None:
+def test_a_static_program_is_seen_and_keeps_its_streams(agent: Agent, tmp_path: Path) -> None:
     """strace sees each call of a static client; its exit status and output are its own."""
-    (debugger / "bin" / "strace").symlink_to(str(shutil.which("strace")))
     program = tmp_path / "client"
     subprocess.run(["cc", "-static", "-o", program, COMPOSE / "own-program" / "client.c"], check=True)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -72,7 +72,7 @@ def test_a_static_program_is_seen_and_keeps_its_streams(debugger: Path, agent: A
 
         thread = threading.Thread(target=serve)
         thread.start()
-        observer, said = StraceObserver(agent, "client"), list[bytes]()
+        observer, said = StraceObserver(agent, "client", Debugger()), list[bytes]()
         process = held(agent, observer, [str(program), "127.0.0.1", str(port)], said)
         observer.attach(process)
         ended = process.wait(20)
@@ -89,10 +89,10 @@ def test_a_static_program_is_seen_and_keeps_its_streams(debugger: Path, agent: A
 
 def test_no_permission_to_trace_is_said(debugger: Path, agent: Agent) -> None:
     """Where ptrace is refused the run is unsupported here, with the reason and an observer that needs none."""
-    strace = debugger / "bin" / "strace"
+    strace = debugger / "strace"
     strace.write_text(DENIED)
     strace.chmod(0o755)
-    observer, said = StraceObserver(agent, "client"), list[bytes]()
+    observer, said = StraceObserver(agent, "client", Debugger(strace=(str(strace),))), list[bytes]()
     process = held(agent, observer, ["true"], said)
     with pytest.raises(Unsupported) as caught:
         observer.attach(process)
@@ -106,7 +106,7 @@ def test_what_cannot_be_executed_is_said(debugger: Path, agent: Agent) -> None:
     """hold itself says what the agent would have said, and ends as a shell does."""
     assert (debugger / "hold").exists()
     said: list[bytes] = []
-    process = held(agent, StraceObserver(agent, "client"), ["/no/such/program"], said)
+    process = held(agent, StraceObserver(agent, "client", Debugger()), ["/no/such/program"], said)
     while agent.read_file(f"/proc/{process.pid}/comm") != b"held\n":
         assert not process.ended.is_set()
     process.signal(signal.SIGUSR1)

@@ -27,6 +27,17 @@ def test_check_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert "apt-get install ethtool grep iproute2 tcpdump nginx-light" in refused.value.hint
 
 
+def test_tracers_are_needed_only_where_they_are_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without gdb and strace: unsupported for a host that is to be traced, with the packages."""
+    for program in machine.TAP_PROGRAMS:
+        (tmp_path / program).touch(mode=0o755)
+    monkeypatch.setattr(machine, "INSIDE_PATH", str(tmp_path))
+    machine.check(["host"])
+    with pytest.raises(Unsupported, match="gdb, strace") as refused:
+        machine.check(["host"], debugger=True)
+    assert refused.value.hint.startswith("apt-get install gdb strace ")
+
+
 def test_image_of_somebody_else_is_unsupported() -> None:
     """There are no images on this engine; the one asked for is named."""
     with pytest.raises(Unsupported, match="`some/image:1`"):

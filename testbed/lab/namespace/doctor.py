@@ -33,6 +33,10 @@ def examine() -> Iterator[Finding]:
         return
     how = "as root" if user == "root" else "as a plain user, in a user namespace"
     yield _Finding("namespace engine", True, f"{how}; {version}", needed=True)
+    lacking = machine.missing(machine.TRACERS)
+    if lacking:
+        detail = f"no {' and no '.join(lacking)} for hosts that are to be traced"
+        yield _Finding("namespace: gdb, strace", None, detail, machine.install_command(lacking))
     for image, ours in machine.IMAGES.items():
         lacking = machine.missing(ours.programs)
         if lacking:

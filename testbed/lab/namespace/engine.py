@@ -12,7 +12,7 @@ import threading
 from types import TracebackType
 from typing import IO, Self
 
-from testbed.errors import EngineError, Unsupported
+from testbed.errors import EngineError
 from testbed.lab.addresses import random_subnet
 from testbed.lab.agent import Agent
 from testbed.lab.engine import LabSpec, LinkHost, LiveLab, Progress
@@ -100,9 +100,8 @@ class NamespaceEngine:
 
     def bring_up(self, spec: LabSpec) -> LiveLab:
         """Make namespaces, joined directly or by a link host, and agents; Unsupported where this machine cannot."""
-        machine.check((host.image for host in spec.hosts.values()), routed=spec.routed)
-        if any(host.debugger for host in spec.hosts.values()):
-            raise Unsupported("the namespace engine has no gdb and strace for its hosts yet", hint="--engine docker")
+        debugger = any(host.debugger for host in spec.hosts.values())
+        machine.check((host.image for host in spec.hosts.values()), routed=spec.routed, debugger=debugger)
         tools, seen = self._shared.provide(self._progress)
         net = plan.topology(spec, lambda: random_subnet(random.SystemRandom()))
         self._progress("making two hosts and two taps")

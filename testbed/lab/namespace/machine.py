@@ -17,15 +17,18 @@ PACKAGES: Mapping[str, str] = {
     COMPILER: "gcc libc6-dev libxxhash-dev",
     "curl": "curl",
     "ethtool": "ethtool",
+    "gdb": "gdb",
     "grep": "grep",
     "ip": "iproute2",
     "iptables": "iptables",
     "nginx": "nginx-light",
+    "strace": "strace",
     "tcpdump": "tcpdump",
 }
 """The Debian packages that bring a program."""
 TAP_PROGRAMS = ("ethtool", "grep", "ip", "tcpdump")
 LINK_PROGRAMS = ("iptables",)
+TRACERS = ("gdb", "strace")
 XXHASH = "xxhash.h"
 
 _SYSTEM_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -91,8 +94,11 @@ def lacks(programs: Iterable[str]) -> Unsupported:
     )
 
 
-def check(images: Iterable[str], *, routed: bool = False) -> None:
-    """Raise Unsupported unless this machine can be a lab with these images, with a link host between them or not."""
+def check(images: Iterable[str], *, routed: bool = False, debugger: bool = False) -> None:
+    """Raise Unsupported unless this machine can be a lab with these images.
+
+    ``routed``: with a link host between them; ``debugger``: with gdb and strace.
+    """
     if platform.system() != "Linux":
         raise Unsupported(f"the namespace engine needs Linux, this is {platform.system()}", hint="--engine docker")
     wanted = list(dict.fromkeys(images))
@@ -106,6 +112,7 @@ def check(images: Iterable[str], *, routed: bool = False) -> None:
     lacking = (
         missing(TAP_PROGRAMS)
         + missing(LINK_PROGRAMS if routed else ())
+        + missing(TRACERS if debugger else ())
         + missing(program for image in wanted for program in IMAGES[image].programs)
     )
     if lacking:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from testbed.errors import Unsupported
 from testbed.lab import sysctls
 from testbed.lab.addresses import Subnet
-from testbed.lab.engine import INTERFACE, LOG_DIRECTORY, TOOLS_DIRECTORY, LabSpec
+from testbed.lab.engine import DEBUGGER_DIRECTORY, INTERFACE, LOG_DIRECTORY, TOOLS_DIRECTORY, LabSpec
 from testbed.lab.namespace.machine import IMAGES
 from testbed.lab.namespace.toolchain import Toolchain
 from testbed.model import HOSTS, Host, peer_of
@@ -117,6 +117,8 @@ def _root(spec: LabSpec, net: Topology, toolchain: Toolchain, seen: Seen) -> Ite
     binds = {path: path for path in (*seen.binds, *(path for image in images for path in image.machine))}
     binds |= {path: str(toolchain.directory / made) for image in images for path, made in image.made.items()}
     binds[TOOLS_DIRECTORY] = str(toolchain.tools)
+    if any(host.debugger for host in spec.hosts.values()):
+        binds[DEBUGGER_DIRECTORY] = str(toolchain.debugger)
     for path, source in binds.items():
         yield _order("bind", source, path)
     for path, target in {**_LINKS, **seen.links}.items():

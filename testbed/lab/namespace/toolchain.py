@@ -1,8 +1,9 @@
 """The programs of ours that run in a lab, compiled once with this machine's C compiler and kept in the user's cache.
 
-``<cache>/bothends/<key>/`` holds ``launch`` (makes the namespaces), ``tools/`` (agent, actor, probe), ``own-program/``,
-``www/`` and ``nginx.conf``. The key is a hash of the sources, of how they are compiled and of the C library, so a
-change of any of them makes another directory; a directory is there whole or not at all.
+``<cache>/bothends/<key>/`` holds ``launch`` (makes the namespaces), ``tools/`` (agent, actor, probe), ``debugger/``
+(what holds a program for gdb and strace), ``own-program/``, ``www/`` and ``nginx.conf``. The key is a hash of the
+sources, of how they are compiled and of the C library, so a change of any of them makes another directory; a directory
+is there whole or not at all.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from testbed.lab.namespace.machine import COMPILER, XXHASH, lacks
 SOURCES = Path(__file__).parents[3] / "compose"
 _WARNINGS = ("-O2", "-Wall", "-Wextra")
 _HASH_DIGITS = 16
-_FOLDERS = ("namespace", "tools", "link", "own-program", "nginx")
+_FOLDERS = ("namespace", "tools", "link", "debugger", "own-program", "nginx")
+_SUFFIXES = frozenset({".c", ".h", ".conf", ".py"})
 _UNFINISHED = ".making-"
 INDEX = "hello from nginx\n"
 FILE_LINES = 131072
@@ -34,11 +36,15 @@ FILE_LINES = 131072
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One program: its source below compose/, where it goes, and the compiler's arguments besides."""
+    """One program: its source below compose/, where it goes, and the compiler's arguments besides.
+
+    ``optional``: left out where it cannot be made (some distributions have no static C library).
+    """
 
     source: str
     made: str
     arguments: tuple[str, ...]
+    optional: bool = False
 
 
 TARGETS = (
@@ -54,6 +60,8 @@ TARGETS = (
     # With debug information, and as in its image: unoptimised, the sources where the debug information says.
     Target("own-program/client.c", "own-program/client", ("-std=c11", "-g", "-O0")),
     Target("own-program/server.c", "own-program/server", ("-std=c11", "-g", "-O0")),
+    Target("own-program/client.c", "own-program/client-static", ("-std=c11", "-O2", "-s", "-static"), optional=True),
+    Target("debugger/hold.c", "debugger/hold", ("-std=gnu11", *_WARNINGS)),
 )
 
 
@@ -77,6 +85,11 @@ class Toolchain:
     def tools(self) -> Path:
         """The directory with agent, actor and probe."""
         return self.directory / "tools"
+
+    @property
+    def debugger(self) -> Path:
+        """The directory with what holds a program for gdb and strace, and gdb's scripts."""
+        return self.directory / "debugger"
 
 
 def cache() -> Path:
@@ -102,7 +115,7 @@ def _key() -> str:
     digest = hashlib.sha256(repr((TARGETS, platform.machine(), platform.libc_ver(), INDEX, FILE_LINES)).encode())
     for folder in _FOLDERS:
         for path in sorted((SOURCES / folder).iterdir()):
-            if path.suffix in {".c", ".h", ".conf"}:
+            if path.suffix in _SUFFIXES:
                 digest.update(f"\0{folder}/{path.name}\0".encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:_HASH_DIGITS]
@@ -131,15 +144,15 @@ def _compile(directory: Path) -> None:
 
 
 def _fill(fresh: Path) -> None:
-    for folder in ("tools", "own-program", "www"):
+    for folder in ("tools", "debugger", "own-program", "www"):
         (fresh / folder).mkdir(mode=0o755)
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda target: _compile_one(target, fresh), TARGETS))
     (fresh / "www" / "index.html").write_text(INDEX, encoding="ascii")
     (fresh / "www" / "file.bin").write_text("".join(f"{line:07}\n" for line in range(FILE_LINES)), encoding="ascii")
     shutil.copyfile(SOURCES / "nginx" / "nginx.conf", fresh / "nginx.conf")
-    for source in (SOURCES / "own-program").glob("*.c"):
-        shutil.copyfile(source, fresh / "own-program" / source.name)
+    for source in (*(SOURCES / "own-program").glob("*.c"), *(SOURCES / "debugger").glob("*.py")):
+        shutil.copyfile(source, fresh / source.relative_to(SOURCES))
     for path in (fresh, *fresh.rglob("*")):
         path.chmod(path.stat().st_mode | 0o555 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
 
@@ -156,7 +169,7 @@ def _compile_one(target: Target, fresh: Path) -> None:
         *target.arguments,
     )
     done = subprocess.run(words, cwd=source.parent, capture_output=True, text=True, check=False)
-    if done.returncode:
+    if done.returncode and not target.optional:
         raise EngineError(
             f"{target.source} cannot be compiled",
             state=f"`{' '.join(words)}` ended with {done.returncode}",
