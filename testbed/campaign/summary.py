@@ -17,13 +17,18 @@ _WORST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.UNSUPPORTED)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Runs that have everything in common. ``example`` is the directory of one that is kept."""
+    """Runs that have everything in common. ``kept`` are the directories of those that were kept, below ``runs/``."""
 
     signature: str
     count: int
     outcome: str
     facets: Mapping[str, list[str]]
-    example: str
+    kept: tuple[str, ...]
+
+    @property
+    def example(self) -> str:
+        """The directory of one of them; empty where none is kept."""
+        return self.kept[0] if self.kept else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,15 @@ class ShareCheck:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One variant's runs. ``kinds`` begin with the most frequent."""
+    """One variant's runs: ``settings`` make it, ``label`` is them in words, ``wanted`` is how many there shall be.
+
+    ``seconds`` is the sum over all runs. ``kinds`` begin with the most frequent.
+    """
 
     scenario: str
     label: str
+    settings: Mapping[str, Any]
+    seconds: float
     runs: int
     wanted: int
     kinds: tuple[Kind, ...]
@@ -83,6 +93,7 @@ class Variant:
 class Summary:
     """All variants in the plan's order; ``differences`` compare the variants of one scenario."""
 
+    engine: str
     variants: tuple[Variant, ...]
     differences: Mapping[str, tuple[Difference, ...]]
 
@@ -115,7 +126,7 @@ def summarise(plan: Plan, reports: Iterable[Report]) -> Summary:
         source.name: _differences([variant for variant in variants if variant.scenario == source.name])
         for source in plan.sources
     }
-    return Summary(variants, differences)
+    return Summary(plan.engine, variants, differences)
 
 
 def _variant(scenario: str, settings: Mapping[str, Any], reports: list[Report], wanted: int) -> Variant:
@@ -128,12 +139,13 @@ def _variant(scenario: str, settings: Mapping[str, Any], reports: list[Report], 
             count=len(group),
             outcome=group[0].outcome,
             facets=group[0].facets,
-            example=next((report.directory for report in group if report.directory), ""),
+            kept=tuple(report.directory for report in group if report.directory),
         )
         for signature, group in groups.items()
     ]
     kinds.sort(key=lambda kind: -kind.count)
-    return Variant(scenario, label(settings), len(reports), wanted, tuple(kinds), _checks(reports))
+    seconds = sum(report.seconds for report in reports)
+    return Variant(scenario, label(settings), settings, seconds, len(reports), wanted, tuple(kinds), _checks(reports))
 
 
 def _checks(reports: list[Report]) -> tuple[ShareCheck, ...]:

@@ -20,11 +20,13 @@ def to_json(summary: Summary, directory: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "directory": directory,
+        "engine": summary.engine,
         "outcome": summary.outcome.value,
         "exit_code": summary.outcome.exit_code,
         "variants": [
             {
                 **asdict(variant),
+                "kinds": [{**asdict(kind), "example": kind.example} for kind in variant.kinds],
                 "checks": [{**asdict(check), "sure": check.sure} for check in variant.checks],
                 "outcome": variant.outcome.value,
                 "outcomes": dict(variant.outcomes),
