@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from testbed.analysis.causes import find_causes
-from testbed.analysis.expectations import Findings, check
+from testbed.analysis.expectations import check
+from testbed.analysis.findings import Findings
 from testbed.analysis.ledger import make_ledger
 from testbed.analysis.link import meet
 from testbed.analysis.silent import silent_calls
@@ -26,12 +27,13 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
     streams = build_streams(joined, inputs.calls, inputs.observed)
     causes = find_causes(joined, streams)
     ledger = make_ledger(joined, streams, causes)
-    checks = check(expectations, Findings(inputs, streams, causes, ledger))
+    silent = silent_calls(joined, streams, causes)
+    checks = check(expectations, Findings(inputs, streams, causes, ledger, silent))
     outcome, reasons = _outcome(inputs, checks)
     return Analysis(
         inputs=inputs,
         causes=causes,
-        silent=silent_calls(joined, streams, causes),
+        silent=silent,
         delays={host: _delay(joined, host) for host in HOSTS},
         ledger=ledger,
         checks=checks,

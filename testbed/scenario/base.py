@@ -20,10 +20,12 @@ class Frozen(BaseModel):
 class Short(Frozen):
     """A mapping that may be written short: anything else than a mapping stands for its field ``short``.
 
-    ``empty`` says that nothing at all (``accept:``) stands for the mapping without any key.
+    ``empty`` says that nothing at all (``accept:``) stands for the mapping without any key. A model whose short form
+    stands for several fields has its own ``lengthened`` and tells an editor its ``short_schema``.
     """
 
     short: ClassVar[str] = ""
+    short_schema: ClassVar[dict[str, Any]] = {}
     empty: ClassVar[bool] = False
 
     @model_validator(mode="before")
@@ -33,10 +35,15 @@ class Short(Frozen):
             return value
         if value is None and cls.empty:
             return {}
-        if not cls.short:
+        if not cls.short and not cls.short_schema:
             raise ValueError(f"{shown(value)} stands where nothing or a mapping belongs")
         if value is None:
             raise ValueError("a value is missing here")
+        return cls.lengthened(value)
+
+    @classmethod
+    def lengthened(cls, value: object) -> object:
+        """Return the mapping that a short form stands for. Raises ValueError (message, hint)."""
         return {cls.model_fields[cls.short].alias or cls.short: value}
 
 

@@ -12,10 +12,17 @@ from testbed.model import HOSTS, Host, peer_of
 from testbed.scenario import steps as s
 from testbed.scenario.base import nearest
 from testbed.scenario.check_link import check_link
-from testbed.scenario.expect import AnyExpectation, CallExpectation, LedgerExpectation
+from testbed.scenario.expect import (
+    AnyExpectation,
+    CallExpectation,
+    LedgerExpectation,
+    OrderExpectation,
+    TimerExpectation,
+)
 from testbed.scenario.link import Link
 from testbed.scenario.model import HostSpec, Observe, Server
 from testbed.scenario.options import option_value
+from testbed.scenario.packets import Event, Moment
 from testbed.scenario.sockets import follow
 
 
@@ -150,9 +157,23 @@ def _observed(index: int, expectation: AnyExpectation, observe: Observe) -> Iter
     if isinstance(expectation, CallExpectation) and expectation.host in blind:
         message = f"no calls of the {expectation.host} are recorded: observe.{expectation.host} is none"
         yield Finding(("expect", index, "call"), message)
+    for path, moment in _moments(expectation):
+        if moment.host in blind:
+            message = f"no calls of the {moment.host} are recorded: observe.{moment.host} is none"
+            yield Finding(("expect", index, *path, "call"), message)
     if isinstance(expectation, LedgerExpectation):
         for host, figures in expectation.ledger.items():
             for figure, watched in (("written", host), ("read", peer_of(host)), ("unread", peer_of(host))):
                 if figure in figures.model_fields_set and watched in blind:
                     message = f"`{figure}` cannot be known: observe.{watched} is none"
                     yield Finding(("expect", index, "ledger", host, figure), message)
+
+
+def _moments(expectation: AnyExpectation) -> Iterator[tuple[tuple[str | int, ...], Moment]]:
+    """Yield the moments of calls that an expectation names, and where."""
+    named: list[tuple[tuple[str | int, ...], Event | None]] = []
+    if isinstance(expectation, OrderExpectation):
+        named = [(("order", at), event) for at, event in enumerate(expectation.order)]
+    elif isinstance(expectation, TimerExpectation):
+        named = [(("timer", "after"), expectation.timer.after), (("timer", "until"), expectation.timer.until)]
+    yield from ((path, event) for path, event in named if isinstance(event, Moment))

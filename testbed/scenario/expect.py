@@ -6,71 +6,16 @@ One class for each kind; the key that names the kind is a field of the same name
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from testbed.model import Host
-from testbed.scenario.base import Frozen, Opt, Short
-from testbed.scenario.values import (
-    Call,
-    CauseRule,
-    Count,
-    CountText,
-    Errno,
-    ExitStatus,
-    Flags,
-    Hex,
-    Packet,
-    Share,
-    Size,
-    Text,
-    Whole,
-)
-
-
-class Data(Short):
-    """Some bytes: text (as UTF-8) or hex. Exactly one of ``text`` and ``bytes``."""
-
-    short = "text"
-    text: Opt[Text] = None
-    """The bytes as text, encoded in UTF-8."""
-    hex: Opt[Hex] = Field(default=None, alias="bytes")
-    """The bytes as pairs of hex digits, quoted: "00ff"."""
-
-    _choices: ClassVar[tuple[str, ...]] = ("text", "hex")
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if sum(getattr(self, choice) is not None for choice in self._choices) != 1:
-            names = [type(self).model_fields[choice].alias or choice for choice in self._choices]
-            raise ValueError(f"exactly one of {', '.join(names)} is needed")
-        return self
-
-    @property
-    def content(self) -> bytes | None:
-        """The bytes, or None where only their number is given."""
-        if self.text is not None:
-            return self.text.encode()
-        return None if self.hex is None else bytes.fromhex(self.hex)
-
-
-class Payload(Data):
-    """Some bytes, or only how many. Exactly one of ``text``, ``bytes`` and ``size``."""
-
-    size: Opt[Size] = None
-    """How many bytes, of the pattern that the scenario's seed gives."""
-
-    _choices: ClassVar[tuple[str, ...]] = ("text", "hex", "size")
-
-    @property
-    def length(self) -> int:
-        """How many bytes."""
-        content = self.content
-        if content is not None:
-            return len(content)
-        assert self.size is not None  # noqa: S101 - one of them is there
-        return self.size
+from testbed.scenario.base import Frozen, Opt
+from testbed.scenario.limits import AT_LEAST_ONE, Amount, CountText, Ratio, Result, SpanLimits
+from testbed.scenario.packets import Event, Pattern
+from testbed.scenario.payload import Data, Payload
+from testbed.scenario.values import Call, CauseRule, Errno, ExitStatus, LabelName, Share, Text, Whole
 
 
 class Expectation(Frozen):
@@ -117,6 +62,10 @@ class Segments(Expectation):
     """For each host, the payloads in order: text, {bytes: "00ff"} or {size: 1448}."""
 
 
+OF_A_CALL = ("packets", "why", "result", "errno", "args", "data", "took", "count")
+"""What can be expected of a call."""
+
+
 class CallExpectation(Expectation):
     """How one socket call ended, and which packets it caused with all answers that these had."""
 
@@ -126,41 +75,57 @@ class CallExpectation(Expectation):
     """The host that made the call."""
     nth: Whole = Field(default=1, ge=1)
     """Which of the host's calls of this name, from 1."""
-    packets: Opt[tuple[Packet, ...]] = None
-    """These packets in order, each as the sending host and tcpdump's flag letters."""
-    result: Opt[Whole] = None
-    """What the call returned."""
+    packets: Opt[tuple[Pattern, ...]] = None
+    """These packets in order. An ACK that is not listed is passed over; one that came with later data is forgiven."""
+    why: Opt[Text] = None
+    """A part of the reason for which the call caused no packet, as a run's ladder says it."""
+    result: Opt[Result] = None
+    """What the call returned: a number, a limit or a range."""
     errno: Opt[Errno] = None
     """The error that the call gave."""
+    args: Opt[dict[Text, Any]] = Field(default=None, min_length=1)
+    """Arguments as they were recorded, results that come back through them included: {name: SO_ERROR, value:
+    ECONNREFUSED}, {revents: POLLIN|POLLHUP}."""
+    data: Opt[Data] = None
+    """The bytes that the call moved."""
+    took: Opt[SpanLimits] = None
+    """How long it lasted: only where the kernel fixes a time."""
+    count: Opt[CountText] = None
+    """How often the host made this call."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.packets is None and self.result is None and self.errno is None:
-            raise ValueError("nothing is expected of the call", "at least one of packets, result and errno")
-        if self.errno is not None and self.result not in (None, -1):
+        if self.model_fields_set.isdisjoint(OF_A_CALL):
+            listed = f"{', '.join(OF_A_CALL[:-1])} and {OF_A_CALL[-1]}"
+            raise ValueError("nothing is expected of the call", f"at least one of {listed}")
+        if self.errno is not None and self.result is not None and not self.result.holds(-1):
             raise ValueError(f"a call that fails with {self.errno} returns -1, not {self.result}")
+        if self.why is not None and self.packets:
+            raise ValueError("`why` is the reason for no packet", "`packets: []`, or leave `packets` out")
         return self
 
 
 class LedgerFigures(Frozen):
     """How far the bytes that one host sent got. A figure that is left out is not checked."""
 
-    written: Opt[Size] = None
+    written: Opt[Amount] = None
     """Accepted by the sender's socket calls."""
-    sent: Opt[Size] = None
+    sent: Opt[Amount] = None
     """Distinct bytes on the sender's wire."""
-    arrived: Opt[Size] = None
+    arrived: Opt[Amount] = None
     """Distinct bytes on the receiver's wire."""
-    acknowledged: Opt[Size] = None
+    acknowledged: Opt[Amount] = None
     """Covered by the receiver's ACKs, as seen at the sender (TCP)."""
-    read: Opt[Size] = None
+    read: Opt[Amount] = None
     """Returned to the receiver's program."""
-    unread: Opt[Size] = None
+    unread: Opt[Amount] = None
     """Arrived, but never read."""
     content: Opt[Literal["equal"]] = None
     """equal: the same bytes at every point, as far as they got."""
-    datagrams: Opt[Size] = None
+    datagrams: Opt[Amount] = None
     """How many datagrams were sent (UDP)."""
+    lost_at: Opt[Literal["nowhere", "sent", "arrived", "acknowledged", "read"]] = None
+    """The first step at which bytes are missing."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -174,16 +139,18 @@ class LedgerExpectation(Expectation):
 
     ledger: dict[Host, LedgerFigures] = Field(min_length=1)
     """For each sending host, the figures of the ledger."""
+    connection: Opt[Whole] = Field(default=None, ge=1)
+    """Only this connection, from 1 in the order of their first packets; the sum of all when left out."""
 
 
 class CrossingFigures(Frozen):
     """How many packets did not cross as they were sent. A figure that is left out is not checked."""
 
-    lost: Opt[Size] = None
+    lost: Opt[CountText] = None
     """Seen only where they were sent."""
-    altered: Opt[Size] = None
+    altered: Opt[CountText] = None
     """Seen at both ends, but not the same."""
-    appeared: Opt[Size] = None
+    appeared: Opt[CountText] = None
     """Seen only where they arrived."""
 
     @model_validator(mode="after")
@@ -200,27 +167,87 @@ class CrossingsExpectation(Expectation):
     """The number of packets of each fate."""
 
 
-class PacketFigures(Frozen):
+class PacketFigures(Pattern):
     """Which packets, and how many of them."""
 
-    sender: Host = Field(alias="from")
-    """The host that sent them."""
-    flags: Opt[Flags] = None
-    """Only those with exactly these TCP flags, in tcpdump's letters; all when left out."""
-    cause: Opt[CauseRule] = None
-    """Only those that this rule explains: fast-retransmission. With link-copy, link-forged or link-icmp those that the
-    link made, which no host sent."""
-    fate: Opt[Literal["crossed", "lost", "appeared"]] = None
-    """Only those that crossed, were lost, or appeared on the way."""
-    count: CountText = Field(default=Count(1, None))
-    """How many: 2, ">=1" or "<=2"; 0 for never."""
+    count: CountText = Field(default=AT_LEAST_ONE)
+    """How many: 2, ">=1", "<=2" or 1-4; 0 for never."""
 
 
 class PacketsExpectation(Expectation):
-    """How many packets of a kind a host sent."""
+    """How many packets of a kind there were."""
 
     packets: PacketFigures
-    """Sender, flags and number of the packets."""
+    """Which packets, and how many."""
+
+
+class NeverExpectation(Expectation):
+    """Packets that there must not be."""
+
+    never: Pattern
+    """Which packets."""
+
+
+class OrderExpectation(Expectation):
+    """Packets and calls in this order, others between them.
+
+    A packet's time is that of its sender's capture, with `at` that of the host named.
+    """
+
+    order: tuple[Event, ...]
+    """Packets, and moments of calls: {call: close, host: server, moment: begins}."""
+
+    @model_validator(mode="after")
+    def _of_several(self) -> Self:
+        if len(self.order) < 2:
+            raise ValueError("an order has two packets or calls at least")
+        return self
+
+
+class Timing(Frozen):
+    """Intervals between packets. A kernel's timer is never early and may be late: lower limits are safe."""
+
+    packets: Pattern
+    """The packets whose intervals are meant."""
+    after: Opt[Event] = None
+    """The first interval begins with this packet or call."""
+    until: Opt[Event] = None
+    """The last interval ends with this packet or call."""
+    first: Opt[SpanLimits] = None
+    """How long the first interval is."""
+    each: Opt[SpanLimits] = None
+    """How long each interval is."""
+    ratio: Opt[Ratio] = None
+    """How much longer each interval is than the one before: ">=1.5" or 1.5-3."""
+    count: CountText = Field(default=AT_LEAST_ONE)
+    """How many intervals there are."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.model_fields_set.isdisjoint(("first", "each", "ratio", "count")):
+            raise ValueError("nothing is expected of the intervals", "at least one of first, each, ratio and count")
+        return self
+
+
+class TimerExpectation(Expectation):
+    """How a timer of the kernel shows on the wire."""
+
+    timer: Timing
+    """Which packets, and how their intervals are."""
+
+
+class CausesExpectation(Expectation):
+    """How many packets each rule explains, of both hosts."""
+
+    causes: dict[CauseRule, CountText] = Field(min_length=1)
+    """For each rule a number. unknown counts all packets of which no cause is known, whatever they look like."""
+
+
+class LabelsExpectation(Expectation):
+    """Which labels Wireshark gives in the capture of a host, and how often."""
+
+    labels: dict[Host, Annotated[dict[LabelName, CountText], Field(min_length=1)]] = Field(min_length=1)
+    """For each host's capture the labels and their number: {client: {keep_alive: 1}}."""
 
 
 class ExitExpectation(Expectation):
@@ -243,6 +270,11 @@ EXPECTATIONS: dict[str, type[Expectation]] = {
     "ledger": LedgerExpectation,
     "crossings": CrossingsExpectation,
     "packets": PacketsExpectation,
+    "never": NeverExpectation,
+    "order": OrderExpectation,
+    "timer": TimerExpectation,
+    "causes": CausesExpectation,
+    "labels": LabelsExpectation,
     "exit": ExitExpectation,
     "output": OutputExpectation,
 }
@@ -264,6 +296,11 @@ AnyExpectation = Annotated[
     | Annotated[LedgerExpectation, Tag("<ledger>")]
     | Annotated[CrossingsExpectation, Tag("<crossings>")]
     | Annotated[PacketsExpectation, Tag("<packets>")]
+    | Annotated[NeverExpectation, Tag("<never>")]
+    | Annotated[OrderExpectation, Tag("<order>")]
+    | Annotated[TimerExpectation, Tag("<timer>")]
+    | Annotated[CausesExpectation, Tag("<causes>")]
+    | Annotated[LabelsExpectation, Tag("<labels>")]
     | Annotated[ExitExpectation, Tag("<exit>")]
     | Annotated[OutputExpectation, Tag("<output>")],
     Discriminator(kind_of),

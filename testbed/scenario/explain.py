@@ -12,10 +12,11 @@ from testbed.scenario.check import Finding
 from testbed.scenario.expect import EXPECTATIONS
 from testbed.scenario.link import FAULT_ITEMS
 from testbed.scenario.model import ScenarioFile
+from testbed.scenario.packets import EVENTS
 from testbed.scenario.steps import BESIDE, STEPS, Step
 
 _TAGGED: dict[str, type[BaseModel]] = {
-    f"<{key}>": model for key, model in (*STEPS.items(), *EXPECTATIONS.items(), *FAULT_ITEMS.items())
+    f"<{key}>": model for key, model in (*STEPS.items(), *EXPECTATIONS.items(), *FAULT_ITEMS.items(), *EVENTS.items())
 }
 _SECTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "steps": (tuple(STEPS), "step"),

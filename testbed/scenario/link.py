@@ -14,7 +14,7 @@ from pydantic import Discriminator, Field, PrivateAttr, StrictBool, Tag, model_v
 
 from testbed.model import HOSTS, Host
 from testbed.scenario.base import Frozen, Opt, Parsed, Short, shown
-from testbed.scenario.expect import Data
+from testbed.scenario.payload import Data
 from testbed.scenario.values import Flags, Name, Size, Whole
 
 _NUMBER = "(?:0|[1-9][0-9]{0,11})"

@@ -78,3 +78,10 @@ CAUSES = (
     *("link-copy", "link-forged", "link-icmp", "appeared", "unknown"),
 )
 """Rules that explain packets (``testbed/analysis/causes.py``), and what stands where none does."""
+
+LABELS = (
+    *("zero_window_probe", "zero_window", "lost_segment", "keep_alive", "window_update", "window_full"),
+    *("keep_alive_ack", "zero_window_probe_ack", "duplicate_ack", "ack_lost_segment", "spurious_retransmission"),
+    *("fast_retransmission", "out_of_order", "retransmission", "reused_ports"),
+)
+"""Wireshark's labels, named as in ``testbed/analysis/label_names.py``."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from testbed.scenario import names
 from testbed.scenario.base import Frozen, Short
+from testbed.scenario.expect import OF_A_CALL
 from testbed.scenario.model import ScenarioFile
 
 SCHEMA_FILE = Path(__file__).with_name("schema.json")
@@ -21,6 +22,8 @@ _LISTS = {
     "ErrorName": ("any", "EOF", "TIMEOUT", *names.ERRNOS),
     "Errno": names.ERRNOS,
     "CallName": names.CALLS,
+    "CauseName": names.CAUSES,
+    "LabelName": names.LABELS,
     "OptionName": names.OPTIONS,
     "SignalName": names.SIGNALS,
     "ExitName": ("any", *names.SIGNALS),
@@ -43,7 +46,7 @@ def generate() -> dict[str, Any]:
             definitions[name] = _both_forms(model, definition)
     for host in ("Client", "Server"):
         definitions[host]["oneOf"] = [{"required": ["steps"]}, {"required": ["command"]}]
-    definitions["CallExpectation"]["anyOf"] = [{"required": [key]} for key in ("packets", "result", "errno")]
+    definitions["CallExpectation"]["anyOf"] = [{"required": [key]} for key in OF_A_CALL]
     definitions |= {name: {"type": "string", "enum": list(words)} for name, words in _LISTS.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -121,6 +124,8 @@ def _both_forms(model: type[Short], long: dict[str, Any]) -> dict[str, Any]:
     forms = [long]
     if model.short:
         forms.insert(0, dict(long["properties"][model.model_fields[model.short].alias or model.short]))
+    if model.short_schema:
+        forms.insert(0, dict(model.short_schema))
     if model.empty:
         forms.insert(0, {"type": "null"})
     return {"anyOf": forms, "description": long["description"]}

@@ -7,8 +7,8 @@ from typing import Literal
 
 from testbed.model import Host
 from testbed.scenario import steps as s
-from testbed.scenario.expect import Data
 from testbed.scenario.options import option_value
+from testbed.scenario.payload import Data
 from testbed.scenario.sockets import Use, follow
 from testbed.scenario.values import Endpoint
 

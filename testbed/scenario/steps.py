@@ -11,8 +11,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Discriminator, Field, StrictBool, Tag, model_validator
 
 from testbed.scenario.base import Frozen, Opt, Short
-from testbed.scenario.expect import Data, Payload
 from testbed.scenario.link import Change
+from testbed.scenario.payload import Data, Payload
 from testbed.scenario.values import (
     Duration,
     ExpectedError,

@@ -20,6 +20,7 @@ from testbed.scenario.names import (
     CAUSES,
     ERRNOS,
     FLAG_LETTERS,
+    LABELS,
     OPTIONS,
     RECV_FLAGS,
     SEND_FLAGS,
@@ -37,7 +38,7 @@ def _text(value: object) -> str:
     return value
 
 
-def _one_of(known: tuple[str, ...], what: str, *extra: str) -> Any:  # noqa: ANN401 - metadata for Annotated
+def _one_of(known: tuple[str, ...], what: str, *extra: str) -> Parsed:
     """Return validators for a text that is one of ``known``, or one of the words ``extra``."""
     words = (*extra, *known)
 
@@ -84,7 +85,8 @@ def _seconds(value: object) -> float:
     return duration_ms(value) / 1000
 
 
-def _size(value: object) -> int:
+def size_bytes(value: object) -> int:
+    """Return a size such as 8, 64KiB or 8MiB in bytes. Raises ValueError (message, hint)."""
     if type(value) is int and value >= 0:
         size = value
     else:
@@ -96,32 +98,6 @@ def _size(value: object) -> int:
     if size > MOST_BYTES:
         raise ValueError(f"{shown(value)} is more than 64 GiB")
     return size
-
-
-class Count(NamedTuple):
-    """How many there must be: from ``least`` to ``most`` (None: no limit)."""
-
-    least: int
-    most: int | None
-
-    def holds(self, number: int) -> bool:
-        """Whether a number is within the limits."""
-        return self.least <= number and (self.most is None or number <= self.most)
-
-    def __str__(self) -> str:
-        if self.most is None:
-            return f">={self.least}"
-        return str(self.most) if self.least == self.most else f"<={self.most}"
-
-
-def _count(value: object) -> Count:
-    if type(value) is int and value >= 0:
-        return Count(value, value)
-    match = re.fullmatch(rf"(>=|<=)\s*({_NUMBER})", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{shown(value)} is no count", 'a whole number, or a limit: 2, ">=1" or "<=2"')
-    number = int(match[2])
-    return Count(number, None) if match[1] == ">=" else Count(0, number)
 
 
 def _share(value: object) -> float:
@@ -175,22 +151,13 @@ def _hex(value: object) -> str:
     return text.lower()
 
 
-def _flags(value: object) -> str:
+def flag_letters(value: object) -> str:
+    """Return TCP flags in tcpdump's order. Raises ValueError (message, hint)."""
     text = _text(value)
     if not text or len(set(text)) != len(text) or not set(text) <= set(FLAG_LETTERS):
         hint = "tcpdump's letters: S SYN, . ACK, P PSH, F FIN, R RST, U URG, E ECE, W CWR; for instance S. or P."
         raise ValueError(f"{shown(value)} are no TCP flags", hint)
     return "".join(sorted(text, key=FLAG_LETTERS.index))
-
-
-def _packet(value: object) -> str:
-    host, _, flags = _text(value).partition(" ")
-    hint = "the sending host and tcpdump's flag letters: client S"
-    if host not in HOSTS:
-        raise ValueError(f"{shown(value)} names no host{nearest(host, HOSTS)}", hint)
-    if not flags:
-        raise ValueError(f"{shown(value)} names no flags", hint)
-    return f"{host} {_flags(flags)}"
 
 
 def _exit_status(value: object) -> int | str:
@@ -264,14 +231,9 @@ Seconds = Annotated[float, Parsed(_seconds, {"type": "string", "pattern": f"^{_N
 """Seconds, written as a duration: 5ms, 2s or 1m."""
 Size = Annotated[
     int,
-    Parsed(_size, {"anyOf": [_SHORT_SCHEMA, {"type": "string", "pattern": f"^{_NUMBER}(KiB|MiB|GiB)$"}]}),
+    Parsed(size_bytes, {"anyOf": [_SHORT_SCHEMA, {"type": "string", "pattern": f"^{_NUMBER}(KiB|MiB|GiB)$"}]}),
 ]
 """Bytes, written 8, 64KiB or 8MiB."""
-CountText = Annotated[
-    Count,
-    Parsed(_count, {"anyOf": [_SHORT_SCHEMA, {"type": "string", "pattern": rf"^(>=|<=)\s*{_NUMBER}$"}]}),
-]
-"""A number, or a limit such as ">=1"."""
 Share = Annotated[float, Parsed(_share, {"type": "string", "pattern": r"^(100|[1-9]?[0-9](\.[0-9]{1,3})?)\s*%$"})]
 """A share of the repeats, written 99%; a number up to 1 once loaded."""
 Remote = Annotated[Endpoint, Parsed(_remote, {"type": "string", "pattern": "^(client|server):[1-9][0-9]*$"})]
@@ -296,10 +258,8 @@ Setting = Annotated[
     ),
 ]
 Variable = Annotated[str, _matching("[A-Za-z_][A-Za-z0-9_]*", "name of a variable", "letters, digits and _")]
-Flags = Annotated[str, Parsed(_flags, {"type": "string", "pattern": f"^[{FLAG_LETTERS}]+$"})]
+Flags = Annotated[str, Parsed(flag_letters, {"type": "string", "pattern": f"^[{FLAG_LETTERS}]+$"})]
 """TCP flags in tcpdump's letters and order."""
-Packet = Annotated[str, Parsed(_packet, {"type": "string", "pattern": f"^(client|server) [{FLAG_LETTERS}]+$"})]
-"""The sending host and TCP flags: "server S."."""
 _EXIT_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 0, "maximum": 255}
 ExitStatus = Annotated[
     int | str, Parsed(_exit_status, {"anyOf": [_EXIT_SCHEMA, {"type": "string", "enum": list(SIGNALS)}]})
@@ -314,7 +274,17 @@ Words = Annotated[
     Parsed(_words, {"anyOf": [{"type": "string"}, {"type": "array", "items": _WORD_SCHEMA, "minItems": 1}]}),
 ]
 Errno = Annotated[str, _one_of(ERRNOS, "errno")]
-CauseRule = Annotated[str, _one_of(CAUSES, "cause")]
+_CAUSE = _one_of(CAUSES, "cause")
+CauseRule = Annotated[str, _CAUSE]
+CauseRules = Annotated[
+    tuple[str, ...],
+    Parsed(
+        lambda value: tuple(map(_CAUSE.parse, value)) if isinstance(value, list) and value else (_CAUSE.parse(value),),
+        {"anyOf": [_CAUSE.schema, {"type": "array", "items": _CAUSE.schema, "minItems": 1}]},
+    ),
+]
+"""One rule, or several of which one explains a packet."""
+LabelName = Annotated[str, _one_of(LABELS, "label of Wireshark")]
 ExpectedError = Annotated[str, _one_of(ERRNOS, "error", "any", "EOF", "TIMEOUT")]
 Call = Annotated[str, _one_of(CALLS, "socket call")]
 SendFlag = Annotated[str, _one_of(SEND_FLAGS, "flag of send")]

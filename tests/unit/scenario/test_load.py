@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from testbed.errors import ScenarioError, UsageError
 from testbed.scenario import expect as e
 from testbed.scenario import steps as s
+from testbed.scenario.limits import NONE, Limits
 from testbed.scenario.load import load, parse
 from testbed.scenario.model import Scenario
-from testbed.scenario.values import Count, Endpoint, fill
+from testbed.scenario.values import Endpoint, fill
 
 ROOT = Path(__file__).parents[3]
 
@@ -117,11 +118,11 @@ def test_each_expectation_becomes_its_model_and_knows_its_place() -> None:
     assert [payload.content for payload in segments.segments["client"]] == [b"c", b"\x00\xff", None]
     assert [payload.length for payload in segments.segments["client"]] == [1, 2, 1024]
     assert isinstance(call, e.CallExpectation)
-    assert (call.host, call.nth, call.packets) == ("client", 1, ("client S", "server S."))
+    assert (call.host, call.nth, [each.text for each in call.packets or ()]) == ("client", 1, ["client S", "server S."])
     assert isinstance(ledger, e.LedgerExpectation)
-    assert ledger.ledger["client"].written == 8 << 20
+    assert ledger.ledger["client"].written == Limits(8 << 20, 8 << 20, "8MiB")
     assert isinstance(crossings, e.CrossingsExpectation)
-    assert (crossings.crossings.lost, crossings.crossings.altered) == (0, None)
+    assert (crossings.crossings.lost, crossings.crossings.altered) == (NONE, None)
     assert isinstance(packets, e.PacketsExpectation)
     assert packets.packets == e.PacketFigures.model_validate({"from": "server", "flags": "R.", "count": ">=1"})
     assert isinstance(ended, e.ExitExpectation)
@@ -135,7 +136,7 @@ def test_each_expectation_becomes_its_model_and_knows_its_place() -> None:
 
 
 def test_an_expectation_made_by_hand_has_a_text_and_no_place() -> None:
-    made = e.CallExpectation(call="connect", result=0)
+    made = e.CallExpectation.model_validate({"call": "connect", "result": 0})
     assert (made.text, made.where) == ("{call: connect, result: 0}", "")
 
 
@@ -144,7 +145,7 @@ def test_an_expectation_made_by_hand_has_a_text_and_no_place() -> None:
 )
 def test_counts(text: object, fits: list[int], fits_not: list[int]) -> None:
     count = e.PacketFigures.model_validate({"from": "client", "count": text}).count
-    assert isinstance(count, Count)
+    assert isinstance(count, Limits)
     assert all(count.holds(number) for number in fits)
     assert not any(count.holds(number) for number in fits_not)
     assert str(count) == str(text)

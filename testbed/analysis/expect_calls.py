@@ -1,0 +1,153 @@
+"""Expectations about a call: what it returned, and the packets that it caused.
+
+The packets of a call (:func:`testbed.analysis.findings.packets_of`) are compared in order, as follows: a pure ACK that
+is there but not listed is passed over. One that is listed but not there is forgiven when a later packet of that host
+acknowledged the same (it was delayed, or rode on data), except in a handshake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from testbed.analysis.expect_packets import fits, packet_text
+from testbed.analysis.findings import Findings, Result, every, packets_of
+from testbed.model import Call, Crossing, Host
+from testbed.scenario.expect import OF_A_CALL, CallExpectation
+from testbed.scenario.packets import Pattern
+from testbed.scenario.payload import bytes_shown
+
+
+def check_call(expectation: CallExpectation, findings: Findings) -> Result:
+    """Check one call of a host."""
+    host = expectation.host
+    asked = [name for name in OF_A_CALL if name in expectation.model_fields_set]
+    wanted = "; ".join(f"{name}: {_wanted(expectation, name)}" for name in asked)
+    if not findings.streams.observed[host]:
+        return Result(None, wanted, f"no observer on {host}")
+    calls = findings.calls(expectation.call, host)
+    of_the_call = [name for name in asked if name != "count"]
+    results: list[bool | None] = []
+    actual = []
+    if expectation.count is not None:
+        results.append(expectation.count.holds(len(calls)) if findings.complete else None)
+        actual.append(f"count: {len(calls)}")
+    if of_the_call and len(calls) < expectation.nth:
+        results.append(False if findings.complete else None)
+        actual.append(f"{len(calls)} calls of {expectation.call} by {host}")
+    elif of_the_call:
+        call = calls[expectation.nth - 1]
+        for name in of_the_call:
+            ok, text = _CHECKS[name](expectation, call, findings)
+            results.append(ok)
+            actual.append(f"{name}: {text}")
+        if call.errno is not None and "errno" not in asked and False in results:
+            actual.append(f"errno: {call.errno}")
+    return Result(every(results), wanted, "; ".join(actual))
+
+
+def _wanted(expectation: CallExpectation, name: str) -> str:
+    value = getattr(expectation, name)
+    if name == "packets":
+        return ", ".join(pattern.text for pattern in value) or "none"
+    if name == "args":
+        return ", ".join(f"{key} {each}" for key, each in value.items())
+    return str(value.shown) if name == "data" else str(value)
+
+
+def _packets(expectation: CallExpectation, call: Call, findings: Findings) -> tuple[bool | None, str]:
+    found = packets_of(call, findings)
+    wanted = expectation.packets or ()
+    same = _same_packets(wanted, found, findings)
+    texts = [packet_text(packet, wanted[at] if at < len(wanted) else None) for at, packet in enumerate(found)]
+    return (same if findings.complete else None), ", ".join(texts) or "none"
+
+
+def _why(expectation: CallExpectation, call: Call, findings: Findings) -> tuple[bool | None, str]:
+    reason = findings.silent.get((call.host, call.n))
+    packets = findings.caused.get((call.host, call.n))
+    text = reason or ("it caused " + ", ".join(f"#{n}" for n in packets) if packets else "no reason is known")
+    ok = reason is not None and (expectation.why or "") in reason
+    return (ok if findings.complete else None), text
+
+
+def _result(expectation: CallExpectation, call: Call, _: Findings) -> tuple[bool, str]:
+    if call.end is None:
+        return False, "never returned"
+    return expectation.result is not None and expectation.result.holds(call.result), str(call.result)
+
+
+def _errno(expectation: CallExpectation, call: Call, _: Findings) -> tuple[bool, str]:
+    return call.errno == expectation.errno, call.errno or "none"
+
+
+def _args(expectation: CallExpectation, call: Call, _: Findings) -> tuple[bool, str]:
+    wanted = expectation.args or {}
+    found = {name: argument(call, name) for name in wanted}
+    same = all(str(found[name]) == str(value) for name, value in wanted.items())
+    return same, ", ".join(f"{name} {'not recorded' if value is None else value}" for name, value in found.items())
+
+
+def argument(call: Call, name: str) -> Any:  # noqa: ANN401 - JSON value
+    """Return an argument of a call, that of its only descriptor or event where it waited for one; None without it."""
+    if name in call.args:
+        return call.args[name]
+    for several in ("fds", "events"):
+        within = call.args.get(several)
+        if isinstance(within, list) and len(within) == 1 and isinstance(within[0], dict):
+            return within[0].get(name)
+    return None
+
+
+def _data(expectation: CallExpectation, call: Call, _: Findings) -> tuple[bool | None, str]:
+    wanted = expectation.data.content if expectation.data is not None else None
+    text = bytes_shown(call.data) if call.length <= len(call.data) else f"{call.length} bytes"
+    if wanted is None or call.length != len(wanted):
+        return False, text
+    return wanted[: len(call.data)] == call.data, text
+
+
+def _took(expectation: CallExpectation, call: Call, _: Findings) -> tuple[bool, str]:
+    if call.end is None:
+        return False, "never returned"
+    span = call.end - call.start
+    return expectation.took is not None and expectation.took.holds(span), f"{span / 1e6:.3f} ms"
+
+
+_CHECKS = {
+    "packets": _packets,
+    "why": _why,
+    "result": _result,
+    "errno": _errno,
+    "args": _args,
+    "data": _data,
+    "took": _took,
+}
+
+
+def _same_packets(wanted: Sequence[Pattern], found: list[Crossing], findings: Findings) -> bool:
+    at = 0
+    for pattern in wanted:
+        while at < len(found) and not fits(pattern, found[at], findings) and _is_pure_ack(found[at]):
+            at += 1
+        if at < len(found) and fits(pattern, found[at], findings):
+            at += 1
+        elif pattern.flags != "." or not _acknowledged_otherwise(pattern, found[:at], findings):
+            return False
+    return all(_is_pure_ack(packet) for packet in found[at:])
+
+
+def _is_pure_ack(packet: Crossing) -> bool:
+    return packet.flags == "." and packet.length == 0
+
+
+def _acknowledged_otherwise(pattern: Pattern, before: list[Crossing], findings: Findings) -> bool:
+    """Say whether a host acknowledged the data or FIN that the other one had sent in ``before``, by any packet."""
+    host: Host | None = pattern.sender
+    asked = [packet for packet in before if packet.sender != host and (packet.length or "F" in packet.flags)]
+    if host is None or not asked or asked[-1].flow is None:
+        return False
+    last = asked[-1]
+    edge = last.seq + last.length + ("F" in last.flags)
+    answers = findings.streams.by_sender.get((asked[-1].flow, host), ())
+    return any(packet.n > last.n and packet.ack is not None and packet.ack >= edge for packet in answers)

@@ -1,0 +1,251 @@
+"""Expectations about packets: which a pattern means, how many, in which order, and how far apart.
+
+Flags must be equal as a set of letters; a ``P`` more is allowed on a FIN, which may ride on data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from testbed.analysis.findings import Findings, Result, every, listed, time_at
+from testbed.model import HOSTS, CauseKind, Crossing, Host, peer_of
+from testbed.scenario.expect import (
+    CausesExpectation,
+    LabelsExpectation,
+    NeverExpectation,
+    OrderExpectation,
+    PacketsExpectation,
+    TimerExpectation,
+)
+from testbed.scenario.limits import NONE, Limits
+from testbed.scenario.packets import Event, Moment, Pattern, TcpOptions
+
+_STAMPS = {"timestamps": "tsval"}
+
+
+def fits(pattern: Pattern, packet: Crossing, findings: Findings) -> bool:
+    """Say whether a packet is one that a pattern means.
+
+    What appeared on the way, which its sender did not send, only if the pattern asks for a cause, a fate or an end.
+    """
+    asked = {name for name in Pattern.model_fields if name in pattern.model_fields_set}
+    if packet.sent is None and asked.isdisjoint(("cause", "fate", "at")):
+        return False
+    return all(_MEETS[name](pattern, packet, findings) for name in asked)
+
+
+def _flags(pattern: Pattern, packet: Crossing, _: Findings) -> bool:
+    wanted, found = set(pattern.flags or ""), set(packet.flags)
+    extra = found - wanted
+    return packet.protocol == "tcp" and wanted <= found and (not extra or (extra == {"P"} and "F" in wanted))
+
+
+def _cause(pattern: Pattern, packet: Crossing, findings: Findings) -> bool:
+    cause = findings.causes[packet.n]
+    return cause.rule in (pattern.cause or ()) or ("unknown" in (pattern.cause or ()) and _is_unknown(cause.kind))
+
+
+def _is_unknown(kind: CauseKind) -> bool:
+    return kind is CauseKind.UNKNOWN
+
+
+def _options(pattern: Pattern, packet: Crossing, _: Findings) -> bool:
+    wanted = pattern.options or TcpOptions.model_construct()
+    return all(_option(packet, name, getattr(wanted, name)) for name in wanted.model_fields_set)
+
+
+def _option(packet: Crossing, name: str, wanted: Limits | bool) -> bool:
+    value = packet.options.get(_STAMPS.get(name, name))
+    if isinstance(wanted, bool):
+        return wanted == (value is not None)
+    number = len(value) if isinstance(value, (list, tuple)) else value
+    return number is not None and wanted.holds(int(number))
+
+
+def _window(pattern: Pattern, packet: Crossing, findings: Findings) -> bool:
+    return packet.protocol == "tcp" and _holds(pattern.window, window_of(packet, findings))
+
+
+def window_of(packet: Crossing, findings: Findings) -> int:
+    """Return the window that a segment tells in bytes: that of a SYN is never scaled (RFC 7323 section 2.2)."""
+    shift = 0 if "S" in packet.flags or packet.flow is None else findings.scales.get((packet.flow, packet.sender), 0)
+    return packet.window << shift
+
+
+def _holds(limits: Limits | None, number: int | None) -> bool:
+    return limits is not None and number is not None and limits.holds(number)
+
+
+def _label(pattern: Pattern, packet: Crossing, findings: Findings) -> bool:
+    return pattern.label in findings.labels[_end(pattern, packet)].get(packet.n, ())
+
+
+def _end(pattern: Pattern, packet: Crossing) -> Host:
+    """Return the end at which a pattern looks at a packet: the sender's, unless it appeared on the way."""
+    if pattern.at is not None:
+        return pattern.at
+    return packet.sender if packet.sent is not None else peer_of(packet.sender)
+
+
+_MEETS: dict[str, Callable[[Any, Crossing, Findings], bool]] = {
+    "sender": lambda pattern, packet, _: packet.sender == pattern.sender,
+    "protocol": lambda pattern, packet, _: packet.protocol == pattern.protocol,
+    "flags": _flags,
+    "has": lambda pattern, packet, _: packet.protocol == "tcp" and set(pattern.has) <= set(packet.flags),
+    "seq": lambda pattern, packet, _: packet.protocol == "tcp" and _holds(pattern.seq, packet.seq),
+    "ack": lambda pattern, packet, _: _holds(pattern.ack, packet.ack),
+    "length": lambda pattern, packet, _: _holds(pattern.length, packet.length),
+    "data": lambda pattern, packet, _: packet.payload == pattern.data.content,
+    "window": _window,
+    "urgent": lambda pattern, packet, _: "U" in packet.flags and _holds(pattern.urgent, packet.options.get("urgent")),
+    "options": _options,
+    "cause": _cause,
+    "label": _label,
+    "fate": lambda pattern, packet, _: packet.fate == pattern.fate,
+    "at": lambda pattern, packet, _: time_at(packet, pattern.at) is not None,
+    "connection": lambda pattern, packet, findings: findings.number_of(packet) == pattern.connection,
+}
+"""How each key of a pattern is met."""
+
+
+def matching(pattern: Pattern, findings: Findings) -> list[Crossing]:
+    """Return the packets that a pattern means, in time order."""
+    return [packet for packet in findings.crossings if fits(pattern, packet, findings)]
+
+
+def packet_text(packet: Crossing, wanted: Pattern | None = None) -> str:
+    """Return a packet in a pattern's words; with ``wanted`` also the numbers that this asks for."""
+    text = f"{packet.sender} {packet.flags or packet.protocol}"
+    asked = wanted.model_fields_set if wanted is not None else set()
+    numbers = {"seq": packet.seq, "ack": packet.ack, "length": packet.length}
+    return text + "".join(f" {name} {number}" for name, number in numbers.items() if name in asked)
+
+
+def check_packets(expectation: PacketsExpectation, findings: Findings) -> Result:
+    """Check how many packets of a kind there were."""
+    return _number(expectation.packets, expectation.packets.count, findings)
+
+
+def check_never(expectation: NeverExpectation, findings: Findings) -> Result:
+    """Check that there were none."""
+    return _number(expectation.never, NONE, findings)
+
+
+def _number(pattern: Pattern, wanted: Limits, findings: Findings) -> Result:
+    found = matching(pattern, findings)
+    ok = wanted.holds(len(found))
+    where = f": {listed([f'#{packet.n}' for packet in found])}" if found and not ok else ""
+    result = ok if findings.complete else None
+    return Result(result, f"{wanted} {pattern.text}", f"{len(found)} {pattern.text}{where}")
+
+
+def check_causes(expectation: CausesExpectation, findings: Findings) -> Result:
+    """Check how many packets each rule explains."""
+    found = {
+        rule: sum(_is_unknown(cause.kind) if rule == "unknown" else cause.rule == rule for cause in findings.causes)
+        for rule in expectation.causes
+    }
+    ok = all(limits.holds(found[rule]) for rule, limits in expectation.causes.items())
+    unknown = [
+        f"#{packet.n} {packet_text(packet)}: {cause.evidence}"
+        for packet, cause in zip(findings.crossings, findings.causes, strict=True)
+        if _is_unknown(cause.kind)
+    ]
+    shown = f" ({listed(unknown)})" if "unknown" in found and unknown else ""
+    return Result(
+        ok if findings.complete else None,
+        ", ".join(f"{rule} {limits}" for rule, limits in expectation.causes.items()),
+        ", ".join(f"{rule} {number}" for rule, number in found.items()) + shown,
+    )
+
+
+def check_labels(expectation: LabelsExpectation, findings: Findings) -> Result:
+    """Check which labels Wireshark gives in the hosts' captures."""
+    wanted, actual, results = [], [], []
+    for host, labels in expectation.labels.items():
+        given = [name for names in findings.labels[host].values() for name in names]
+        results += [limits.holds(given.count(name)) for name, limits in labels.items()]
+        wanted.append(f"{host}: {', '.join(f'{name} {limits}' for name, limits in labels.items())}")
+        actual.append(f"{host}: {', '.join(f'{name} {given.count(name)}' for name in labels)}")
+    return Result(all(results) if findings.complete else None, "; ".join(wanted), "; ".join(actual))
+
+
+def check_order(expectation: OrderExpectation, findings: Findings) -> Result:
+    """Check that packets and calls came in an order: each is the first that fits after the one before."""
+    wanted = " -> ".join(event.text for event in expectation.order)
+    blind = _blind(expectation.order, findings)
+    if blind:
+        return Result(None, wanted, f"no observer on {blind}")
+    now = -1
+    met: list[str] = []
+    used: set[int] = set()
+    for event in expectation.order:
+        found = next(((time, n) for time, n in moments(event, findings) if time >= now and n not in used), None)
+        if found is None:
+            ok = False if findings.complete else None
+            then = f", then no {event.text}" if met else f"no {event.text}"
+            return Result(ok, wanted, " -> ".join(met) + then)
+        now = found[0]
+        if isinstance(event, Pattern):
+            used.add(found[1])
+        met.append(event.text + (f" #{found[1]}" if isinstance(event, Pattern) else ""))
+    return Result(True if findings.complete else None, wanted, " -> ".join(met))
+
+
+def _blind(events: Sequence[Event | None], findings: Findings) -> str:
+    hosts = {event.host for event in events if isinstance(event, Moment)}
+    return next((host for host in HOSTS if host in hosts and not findings.streams.observed[host]), "")
+
+
+def moments(event: Event, findings: Findings) -> Iterator[tuple[int, int]]:
+    """Yield when an event happened, in time order, with the packet's number; -1 for a call."""
+    if isinstance(event, Moment):
+        calls = findings.calls(event.call, event.host)
+        if len(calls) >= event.nth:
+            call = calls[event.nth - 1]
+            time = call.start if event.moment == "begins" else call.end
+            if time is not None:
+                yield time, -1
+        return
+    found = [(time_at(packet, _end(event, packet)), packet.n) for packet in matching(event, findings)]
+    yield from sorted((time, n) for time, n in found if time is not None)
+
+
+def check_timer(expectation: TimerExpectation, findings: Findings) -> Result:
+    """Check the intervals between packets."""
+    timing = expectation.timer
+    wanted = [f"{timing.count} intervals of {timing.packets.text}"]
+    wanted += [f"{name} {limits}" for name in ("first", "each", "ratio") if (limits := getattr(timing, name))]
+    blind = _blind([timing.after, timing.until], findings)
+    if blind:
+        return Result(None, ", ".join(wanted), f"no observer on {blind}")
+    times = [time for time, _ in moments(timing.packets, findings)]
+    if timing.after is not None:
+        begun = next((time for time, _ in moments(timing.after, findings)), None)
+        if begun is None:
+            return Result(False if findings.complete else None, ", ".join(wanted), f"no {timing.after.text}")
+        times = [begun, *(time for time in times if time >= begun)]
+    if timing.until is not None:
+        ended = next((time for time, _ in moments(timing.until, findings) if not times or time >= times[0]), None)
+        if ended is None:
+            return Result(False if findings.complete else None, ", ".join(wanted), f"no {timing.until.text}")
+        times = [*(time for time in times if time <= ended), ended]
+    spans = [after - before for before, after in pairwise(times)]
+    ratios = [after / before if before else float("inf") for before, after in pairwise(spans)]
+    results = [timing.count.holds(len(spans))]
+    if timing.first is not None:
+        results.append(bool(spans) and timing.first.holds(spans[0]))
+    if timing.each is not None:
+        results.append(bool(spans) and all(map(timing.each.holds, spans)))
+    if timing.ratio is not None:
+        results.append(bool(ratios) and all(map(timing.ratio.holds, ratios)))
+    actual = f"{len(spans)} intervals: {listed([_span(span) for span in spans])}"
+    if timing.ratio is not None:
+        actual += f"; ratios: {listed([f'{ratio:.2f}' for ratio in ratios])}"
+    return Result(every(results) if findings.complete else None, ", ".join(wanted), actual)
+
+
+def _span(nanoseconds: int) -> str:
+    return f"{nanoseconds / 1e6:.3g} ms" if nanoseconds < 1e9 else f"{nanoseconds / 1e9:.3f} s"

@@ -1,0 +1,179 @@
+"""What expectations are checked against: a run's packets, calls, causes and ledger, and what follows from them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from testbed.analysis.label_names import Segments, label_names
+from testbed.analysis.labels import label
+from testbed.analysis.streams import Streams
+from testbed.model import HOSTS, Call, Cause, CauseKind, Crossing, Host, Inputs, LedgerRow, peer_of
+
+_REPEATS = frozenset({"fast-retransmission", "recovery", "d-sack", "duplicate-ack", "probe-answer", "not-taken"})
+_BITS = {letter: 1 << bit for bit, letter in enumerate("FSRP.UEWe")}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one expectation ended: ``ok`` None where the observation cannot say."""
+
+    ok: bool | None
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the checks look at; ``causes`` are aligned with the crossings, ``silent`` as :class:`Analysis` has it."""
+
+    inputs: Inputs
+    streams: Streams
+    causes: Sequence[Cause]
+    ledger: Sequence[LedgerRow]
+    silent: dict[tuple[Host, int], str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether captures and call logs hold all there was."""
+        return not self.inputs.incomplete
+
+    @property
+    def crossings(self) -> Sequence[Crossing]:
+        """All packets in time order."""
+        return self.inputs.joined.crossings
+
+    @cached_property
+    def answers(self) -> dict[int, list[int]]:
+        """Crossings that answer a crossing: ``{answered: [answers]}``."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for crossing, cause in zip(self.crossings, self.causes, strict=True):
+            if cause.kind is CauseKind.ANSWER and cause.rule not in _REPEATS:
+                for n in cause.packets:
+                    found[n].append(crossing.n)
+        return found
+
+    @cached_property
+    def caused(self) -> dict[tuple[Host, int], list[int]]:
+        """Crossings that a call caused: ``{(host, Call.n): [crossings]}``."""
+        found: dict[tuple[Host, int], list[int]] = defaultdict(list)
+        for crossing, cause in zip(self.crossings, self.causes, strict=True):
+            if cause.kind in (CauseKind.CALL, CauseKind.EXIT):
+                for n in cause.calls:
+                    found[crossing.sender, n].append(crossing.n)
+        return found
+
+    @cached_property
+    def connections(self) -> dict[int, int]:
+        """The number of each flow, from 1 in the order of their first packets."""
+        order = dict.fromkeys(each.flow for each in self.crossings if each.flow is not None)
+        return {flow: number for number, flow in enumerate(order, 1)}
+
+    def number_of(self, packet: Crossing) -> int | None:
+        """Return the number of a packet's connection, None for a packet of none."""
+        return None if packet.flow is None else self.connections[packet.flow]
+
+    @cached_property
+    def scales(self) -> dict[tuple[int, Host], int]:
+        """The shift of the windows that a host tells on a flow, where both SYNs allow one (RFC 7323 section 2.2)."""
+        told = {
+            (each.flow, each.sender): each.options.get("wscale")
+            for each in self.crossings
+            if "S" in each.flags and each.flow is not None
+        }
+        return {
+            (flow, host): shift
+            for (flow, host), shift in told.items()
+            if shift is not None and told.get((flow, peer_of(host))) is not None
+        }
+
+    @cached_property
+    def labels(self) -> dict[Host, dict[int, tuple[str, ...]]]:
+        """Wireshark's labels in each host's capture, by crossing; those that have none are left out."""
+        return {host: _labels(self.crossings, host) for host in HOSTS}
+
+    def calls(self, name: str, host: Host) -> list[Call]:
+        """Return a host's calls of a name in order."""
+        calls = [call for call in self.inputs.calls.get(host, ()) if call.name == name]
+        return sorted(calls, key=lambda call: (call.start, call.n))
+
+
+def packets_of(call: Call, findings: Findings) -> list[Crossing]:
+    """Return the packets of a call in time order: those that it caused and the answers to them, and to these in turn.
+
+    Repeats, repeated ACKs and timers' packets are left out, since TCP may send them at any time, and so are packets
+    that a call of the other host caused.
+    """
+    chain = set(findings.caused.get((call.host, call.n), ()))
+    todo = list(chain)
+    while todo:
+        for n in findings.answers.get(todo.pop(), ()):
+            if n not in chain:
+                chain.add(n)
+                todo.append(n)
+    return [findings.crossings[n] for n in sorted(chain)]
+
+
+def time_at(packet: Crossing, host: Host) -> int | None:
+    """Return when a host's capture shows a packet, None where it does not."""
+    return packet.sent if host == packet.sender else packet.arrived
+
+
+def every(results: Iterable[bool | None]) -> bool | None:
+    """Put results together: one that is false decides, else one that is unknown."""
+    found = list(results)
+    if False in found:
+        return False
+    return None if None in found else True
+
+
+def listed(texts: Sequence[str], *, empty: str = "none") -> str:
+    """Return texts with commas between; the middle of long lists is cut."""
+    if len(texts) > 12:
+        texts = [*texts[:8], f"... {len(texts) - 9} more ...", texts[-1]]
+    return ", ".join(texts) or empty
+
+
+def _labels(crossings: Iterable[Crossing], host: Host) -> dict[int, tuple[str, ...]]:
+    seen = [(time_at(each, host), each) for each in crossings if each.protocol == "tcp" and each.flow is not None]
+    shown = sorted(((time, each.n, each) for time, each in seen if time is not None), key=lambda each: each[:2])
+    if not shown:
+        return {}
+    packets = [packet for _, _, packet in shown]
+    sacks = [
+        (at, [edge for block in packet.options["sack"][:4] for edge in block])
+        for at, packet in enumerate(packets)
+        if packet.options.get("sack")
+    ]
+    edges = np.zeros((len(sacks), 4, 2), np.uint32)
+    for row, (_, flat) in enumerate(sacks):
+        edges[row].reshape(-1)[: len(flat)] = np.array([_base(edge) for edge in flat], np.uint32)
+    values = label(
+        Segments(
+            time=np.array([time for time, _, _ in shown], np.int64),
+            conversation=np.array([packet.flow for packet in packets], np.int64),
+            side=np.array([packet.sender == "server" for packet in packets], np.uint8),
+            seq=np.array([_base(packet.seq) for packet in packets], np.uint32),
+            ack=np.array([_base(packet.ack) if packet.ack is not None else 0 for packet in packets], np.uint32),
+            flags=np.array([sum(_BITS.get(letter, 0) for letter in packet.flags) for packet in packets], np.uint16),
+            window=np.array([packet.window for packet in packets], np.uint16),
+            length=np.array([packet.length for packet in packets], np.int64),
+            wscale=np.array([packet.options.get("wscale", -1) for packet in packets], np.int16),
+            sack_at=np.array([at for at, _ in sacks], np.int64),
+            sack_count=np.array([len(flat) // 2 for _, flat in sacks], np.uint8),
+            sack=edges,
+        )
+    )
+    return {packet.n: label_names(int(value)) for packet, value in zip(packets, values, strict=True) if value}
+
+
+def _base(relative: int) -> int:
+    """Return a sequence number that the labels' rules take as known: 0 means to them that there is none."""
+    return (relative + _START) % 2**32
+
+
+_START = 1 << 20

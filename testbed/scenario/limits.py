@@ -1,0 +1,162 @@
+"""Limits: how many, how large or how long something must be, written as a number, a limit or a range."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
+
+from pydantic import PlainSerializer
+
+from testbed.scenario.base import Parsed, shown
+from testbed.scenario.values import size_bytes
+
+NUMBER = "(?:0|[1-9][0-9]{0,17})"
+_SPANS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000}
+
+
+class Limits(NamedTuple):
+    """From ``least`` (None: no limit) to ``most`` (None: no limit), both included; ``text`` is how it was written."""
+
+    least: float | None
+    most: float | None
+    text: str
+
+    def holds(self, number: float) -> bool:
+        """Whether a number is within the limits."""
+        return (self.least is None or self.least <= number) and (self.most is None or number <= self.most)
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def plain(self) -> int | str:
+        """The limits as a scenario writes them."""
+        return int(self.text) if re.fullmatch(f"-?{NUMBER}", self.text) else self.text
+
+
+AT_LEAST_ONE = Limits(1, None, ">=1")
+NONE = Limits(0, 0, "0")
+
+
+def _limits(value: object, one: Callable[[object], float], what: str, hint: str) -> Limits:
+    """Read a number that ``one`` reads, a limit (``>=1``, ``<=2``) or a range (``1-4``)."""
+
+    def number(text: str) -> float:
+        try:
+            return one(int(text) if re.fullmatch(f"-?{NUMBER}", text) else text)
+        except ValueError as error:
+            raise ValueError(f"{shown(value)} is no {what}", hint) from error
+
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"{shown(value)} is no {what}", hint)  # noqa: TRY004 - pydantic reads ValueError
+    text = str(value)
+    match = re.fullmatch(r"(>=|<=)\s*(\S+)", text)
+    if match:
+        limit = number(match[2])
+        return Limits(limit, None, text) if match[1] == ">=" else Limits(None, limit, text)
+    first, dash, last = text.partition("-")
+    if first and dash:
+        low, high = number(first), number(last)
+        if high < low:
+            raise ValueError(f"{shown(value)} ends before it begins")
+        return Limits(low, high, text)
+    if isinstance(value, str) and re.fullmatch(f"-?{NUMBER}", value):
+        raise ValueError(f"{shown(value)} is no {what}", hint)
+    exact = number(text)
+    return Limits(exact, exact, text)
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int:
+        raise ValueError
+    return value
+
+
+def _count(value: object) -> Limits:
+    if type(value) is int and value < 0:
+        raise ValueError(f"{shown(value)} is no count", _COUNT_HINT)
+    return _limits(value, _whole, "count", _COUNT_HINT)
+
+
+def _result(value: object) -> Limits:
+    return _limits(value, _whole, "result", 'a whole number, a limit or a range: 0, -1, ">=1" or 1-4')
+
+
+def _amount(value: object) -> Limits:
+    return _limits(value, size_bytes, "size", 'bytes, a limit or a range: 8, 64KiB, ">=1KiB", "<=8" or 1-8')
+
+
+def _span(value: object) -> float:
+    match = re.fullmatch(f"({NUMBER})(us|ms|s|m)", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError
+    return int(match[1]) * _SPANS[match[2]]
+
+
+def _duration(value: object) -> Limits:
+    hint = 'a limit or a range: ">=200ms", "<=1s" or 200ms-1s'
+    found = _limits(value, _span, "limit of a duration", hint)
+    if found.least == found.most:
+        raise ValueError(f"{shown(value)} is met by no clock", hint)
+    return found
+
+
+def _ratio(value: object) -> Limits:
+    def one(number: object) -> float:
+        if isinstance(number, int) or (
+            isinstance(number, str) and re.fullmatch(r"[0-9]{1,6}(?:\.[0-9]{1,6})?", number)
+        ):
+            return float(number)
+        raise ValueError
+
+    hint = 'a limit or a range: ">=1.5" or 1.5-3'
+    found = _limits(value, one, "limit of a ratio", hint)
+    if found.least == found.most:
+        raise ValueError(f"{shown(value)} is met by no clock", hint)
+    return found
+
+
+def _presence(value: object) -> Limits | bool:
+    if isinstance(value, bool):
+        return value
+    return _limits(value, _whole, "value of an option", 'true, false, a number or a limit: 1460 or ">=1"')
+
+
+_COUNT_HINT = 'a whole number, a limit or a range: 2, ">=1", "<=2" or 1-4'
+_COUNT = rf"^((>=|<=)\s*{NUMBER}|{NUMBER}-{NUMBER})$"
+_BYTES = f"{NUMBER}(KiB|MiB|GiB)?"
+_TIME = f"{NUMBER}(us|ms|s|m)"
+_DECIMAL = r"[0-9]{1,6}(\.[0-9]{1,6})?"
+_WHOLE_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 0}
+
+
+def _pattern(one: str) -> str:
+    return rf"^((>=|<=)\s*{one}|{one}-{one})$"
+
+
+_WRITTEN = PlainSerializer(lambda value: value.plain if isinstance(value, Limits) else value)
+CountText = Annotated[
+    Limits, Parsed(_count, {"anyOf": [_WHOLE_SCHEMA, {"type": "string", "pattern": _COUNT}]}), _WRITTEN
+]
+"""How many: 2, ">=1", "<=2" or 1-4."""
+Result = Annotated[
+    Limits, Parsed(_result, {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": _pattern(NUMBER)}]}), _WRITTEN
+]
+"""What a call returned: 0, -1, ">=1" or 1-4."""
+Amount = Annotated[
+    Limits,
+    Parsed(_amount, {"anyOf": [_WHOLE_SCHEMA, {"type": "string", "pattern": f"^{_BYTES}$|{_pattern(_BYTES)}"}]}),
+    _WRITTEN,
+]
+"""How many bytes: 8, 64KiB, ">=1KiB", "<=8" or 1-8."""
+SpanLimits = Annotated[Limits, Parsed(_duration, {"type": "string", "pattern": _pattern(_TIME)}), _WRITTEN]
+"""How long, in nanoseconds once loaded: ">=200ms", "<=1s" or 200ms-1s."""
+Ratio = Annotated[Limits, Parsed(_ratio, {"type": "string", "pattern": _pattern(_DECIMAL)}), _WRITTEN]
+"""How much more: ">=1.5" or 1.5-3."""
+Presence = Annotated[
+    Limits | bool,
+    Parsed(_presence, {"anyOf": [{"type": "boolean"}, {"type": "integer"}, {"type": "string", "pattern": _COUNT}]}),
+    _WRITTEN,
+]
+"""Whether something is there, or what it is: true, false, 1460 or ">=1"."""
