@@ -14,7 +14,7 @@ from typing import Any
 from invoke import Context, Exit, task
 from invoke.parser.parser import ParseMachine
 
-from testbed.errors import BothendsError
+from testbed.errors import BothendsError, UsageError
 
 ROOT = Path(__file__).parent
 
@@ -63,6 +63,7 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
     iterable=["scenarios", "set"],
     help={
         "scenarios": "names from scenarios/ (`invoke list`), or paths of YAML files; several are run in turn",
+        "all": "run the whole catalogue side by side: a line for each run, then in full what did not pass",
         "runs": "directory in which runs/ is made (default: here)",
         "json": "print one JSON object a run (result.json) instead of the summary",
         "quiet": "no progress on standard error",
@@ -84,6 +85,7 @@ def run(
     _: Context,
     scenarios: list[str],
     set: list[str],  # noqa: A002 - the option's name
+    all: bool = False,  # noqa: A002 - the option's name
     runs: str = ".",
     json: bool = False,
     quiet: bool = False,
@@ -108,6 +110,7 @@ def run(
               invoke run connect-send-close --engine namespace --repeat 1000
               invoke run echo --set observe.client=probe,none
               invoke run echo --report --junit results.xml
+              invoke run --all --engine namespace --jobs 2
     """
     from testbed import commands
     from testbed.campaign.options import Options
@@ -118,6 +121,10 @@ def run(
         )
     options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume)
     outputs = commands.Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
+    if all:
+        if scenarios:
+            raise UsageError("--all runs every scenario", hint="name none")
+        return commands.run_all(catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
     return commands.run(scenarios, catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
 
 

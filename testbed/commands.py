@@ -14,8 +14,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from testbed.errors import BothendsError, EngineError, UsageError
-from testbed.model import HOSTS, Analysis, Host
-from testbed.rundir import RUNS, RunDirectory
+from testbed.model import HOSTS, Analysis, Host, Outcome
+from testbed.rundir import RESULT, RUNS, RunDirectory
 from testbed.rundir import find as find_run
 
 if TYPE_CHECKING:
@@ -81,6 +81,67 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
         raise records[0].error
     codes = [record.exit_code for record in records]
     return next((code for code in (1, 3, 4) if code in codes), 0)
+
+
+def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outputs: Outputs) -> int:
+    """Run the whole catalogue side by side: a line for each run, then in full what did not pass.
+
+    Exit code: the first of 1 and 3 that occurred; what this machine cannot run is told and does not count.
+    """
+    from testbed.campaign.whole import analysed
+    from testbed.campaign.whole import run_all as run_side_by_side
+    from testbed.lab.engines import choose
+    from testbed.report import whole
+    from testbed.report.ci import write
+    from testbed.scenario.catalogue import all_scenarios
+    from testbed.scenario.load import load
+
+    options.check()
+    scenarios = [load(path) for path in all_scenarios(catalogue)]
+    choice = choose(engine)
+    if choice.why:
+        sys.stderr.write(f"{choice.why}\n")
+    if options.resume or options.repeat != 1:
+        return _campaign(scenarios, runs, choice, options, outputs)
+    begin = time.monotonic()
+    lines = sys.stderr if outputs.as_json else sys.stdout
+
+    def told(record: Record) -> None:
+        lines.write(f"{whole.line(record)}\n")
+        lines.flush()
+
+    records, missing = run_side_by_side(scenarios, options, choice, runs, told)
+    seconds = time.monotonic() - begin
+    in_full = outputs.as_json or outputs.pages or (outputs.ci is not None and outputs.ci.any)
+    if in_full:
+        records = list(analysed(records))
+    for record in analysed([each for each in records if in_full or each.outcome is not Outcome.PASS]):
+        _show_record(record, outputs)
+    if outputs.ci is not None:
+        write(records, outputs.ci)
+    lines.write(f"{whole.closing(records, seconds, choice.name)}\n")
+    if missing:
+        sys.stderr.write(f"interrupted: {missing} were not run\n")
+    codes = [record.exit_code for record in records] + [3] * (missing > 0)
+    return next((code for code in (1, 3) if code in codes), 0)
+
+
+def _show_record(record: Record, outputs: Outputs) -> None:
+    """Print one run of many: all of them as JSON, for people those that did not pass."""
+    if record.analysis is None:
+        if record.outcome is not Outcome.UNSUPPORTED:
+            sys.stderr.write(f"\n{record.scenario}: {record.error}\n")
+        return
+    directory = RunDirectory(Path(record.directory))
+    if outputs.pages:
+        from testbed.report import artefacts
+
+        artefacts.write(directory, record.analysis)
+    if outputs.as_json:
+        _print_json(directory.read_json(RESULT))
+    elif record.outcome is not Outcome.PASS:
+        sys.stdout.write("\n")
+        _show_run(directory, record.analysis, {}, as_json=False)
 
 
 def _campaign(

@@ -13,7 +13,7 @@ from types import FrameType
 from testbed.campaign.options import KEEP_ALL
 from testbed.campaign.plan import Plan, Task
 from testbed.campaign.pool import Pool
-from testbed.campaign.store import Store
+from testbed.campaign.store import Store, Unstored
 from testbed.campaign.work import Report, failed
 from testbed.model import Outcome
 
@@ -52,7 +52,9 @@ def stoppable() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def conduct(plan: Plan, store: Store, pool: Pool, stop: Stop, told: Callable[[Report], None]) -> dict[str, Report]:
+def conduct(
+    plan: Plan, store: Store | Unstored, pool: Pool, stop: Stop, told: Callable[[Report], None]
+) -> dict[str, Report]:
     """Carry out what is left of a plan; return all reports by task key, those of before included.
 
     ``told`` is called with each new report. A task whose worker is lost is begun again, up to MOST_TRIES times.
@@ -94,7 +96,7 @@ def _group(report: Report) -> tuple[str, int, str]:
     return report.task.scenario, report.task.variant, report.signature
 
 
-def _thinned(plan: Plan, store: Store, kept: set[tuple[str, int, str]], report: Report) -> Report:
+def _thinned(plan: Plan, store: Store | Unstored, kept: set[tuple[str, int, str]], report: Report) -> Report:
     """Keep the first run of each kind; of those equal to it the report is enough."""
     group = _group(report)
     if plan.keep == KEEP_ALL or group not in kept:

@@ -22,6 +22,23 @@ PLAN = "plan.json"
 RESULTS = "results.jsonl"
 
 
+class Unstored:
+    """Keeps no notes and every run directory: for runs that belong to no campaign."""
+
+    def reports(self) -> dict[str, Report]:
+        """Return nothing: there was nothing before."""
+        return {}
+
+    def add(self, report: Report) -> None:
+        """Note nothing."""
+
+    def thin(self, report: Report) -> None:
+        """Remove nothing."""
+
+    def sweep(self, reports: Iterable[Report]) -> None:
+        """Remove nothing."""
+
+
 class Store:
     """One campaign's files."""
 

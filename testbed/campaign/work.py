@@ -46,10 +46,10 @@ class Report:
         return cls(**{**value, "task": Task(**value["task"])})
 
 
-def failed(task: Task, error: str, outcome: Outcome, seconds: float) -> Report:
-    """Return the report of a task that gave no result."""
+def failed(task: Task, error: str, outcome: Outcome, seconds: float, *, told: str = "") -> Report:
+    """Return the report of a task that gave no result; ``told`` is the error with its state and hint."""
     what = {"outcome": [outcome.value], "error": [error]}
-    return Report(task, outcome.value, key(what), what, "", seconds, error=error)
+    return Report(task, outcome.value, key(what), what, "", seconds, error=told or error)
 
 
 def load(source: Source, settings: Mapping[str, Any]) -> Scenario:
@@ -80,7 +80,7 @@ class Worker:
             )
         except BothendsError as error:
             outcome = Outcome.UNSUPPORTED if isinstance(error, Unsupported) else Outcome.INCONCLUSIVE
-            return failed(task, error.what, outcome, time.perf_counter() - begin)
+            return failed(task, error.what, outcome, time.perf_counter() - begin, told=str(error))
         analysis = finished.analysis
         found = facets(analysis)
         return Report(

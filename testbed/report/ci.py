@@ -26,19 +26,25 @@ _UNSUPPORTED = 4
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A scenario that was run: its analysis, or the error that ended it. ``seconds`` is wall time."""
+    """A scenario that was run: its analysis, or the error that ended it. ``seconds`` is wall time.
+
+    ``ended`` is the outcome where the analysis has not been worked out (again).
+    """
 
     scenario: str
     seconds: float
     directory: str = ""
     analysis: Analysis | None = None
     error: BothendsError | None = None
+    ended: Outcome | None = None
 
     @property
     def outcome(self) -> Outcome:
         """How it ended; an error of the infrastructure is ``inconclusive``."""
         if self.analysis is not None:
             return self.analysis.outcome
+        if self.ended is not None:
+            return self.ended
         unsupported = self.error is not None and self.error.exit_code == _UNSUPPORTED
         return Outcome.UNSUPPORTED if unsupported else Outcome.INCONCLUSIVE
 

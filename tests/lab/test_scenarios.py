@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import jsonschema
 import pytest
 
-from .conftest import ROOT, Invoke, Invoked, both_engines
+from testbed.lab.engines import DOCKER, NAMESPACE
 
-pytestmark = both_engines
+from .conftest import LIMIT, ROOT, Invoke, Invoked, both_engines, command
 
 NAMES = sorted(path.stem for path in (ROOT / "scenarios").glob("*.yaml"))
 SCHEMA = json.loads((ROOT / "testbed" / "report" / "result.schema.json").read_text())
@@ -41,26 +43,65 @@ def _row(result: dict[str, Any], sender: str) -> dict[str, Any]:
     return {point: row[point]["bytes"] for point in ("written", "sent", "arrived", "acknowledged", "read")}
 
 
+@pytest.fixture(scope="module", params=[DOCKER, NAMESPACE])
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Invoked, Path]:
+    """`invoke run --all` once on either engine: how it ended, and where its runs are."""
+    request.getfixturevalue("namespaces" if request.param == NAMESPACE else "engine")
+    root = tmp_path_factory.mktemp(request.param)
+    words = ("run", "--all", "--jobs", "2", "--engine", request.param, "--runs", str(root))
+    done = subprocess.run(
+        command(*words, "--junit", str(root / "junit.xml")),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=4 * LIMIT,
+        check=False,
+    )
+    return Invoked(done.returncode, done.stdout, done.stderr), root
+
+
+@pytest.mark.timeout(5 * LIMIT)
+def test_the_whole_catalogue_passes(whole: tuple[Invoked, Path]) -> None:
+    """`invoke run --all`: green, a line for each run, and a suite of JUnit for each."""
+    done, root = whole
+    assert done.code == 0, done.out + done.err
+    suites = ElementTree.parse(root / "junit.xml").getroot()
+    runs = [line for line in done.out.splitlines() if line.startswith("PASS")]
+    assert len(runs) == len(suites) >= len(NAMES)
+    assert f"{len(runs)} runs on " in done.out.splitlines()[-1]
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_shipped_scenario(name: str, invoke: Invoke, tmp_path: Path) -> None:
-    """It passes; every artefact is there, the result fits its schema, no packet is without a cause."""
-    result = _result(invoke("run", name, "--json"))
-    jsonschema.validate(result, SCHEMA)
-    assert result["outcome"] == "pass"
-    assert result["checks"], "a scenario without expectations shows nothing"
-    directory = (tmp_path / "runs" / name / "latest").resolve()
-    routed = json.loads((directory / "manifest.json").read_text())["link"]["kind"] == "routed"
-    assert {path.name for path in directory.iterdir()} == ARTEFACTS | ({"link.jsonl"} if routed else set())
-    for host in ("client", "server"):
-        capture = (directory / f"{host}.pcap").read_bytes()
-        assert capture[:4] == bytes.fromhex("4d3cb2a1"), "not a little-endian nanosecond capture"
-    assert json.loads((directory / "result.json").read_text()) == result
-    unknown = [crossing for crossing in result["crossings"] if crossing["cause"]["kind"] == "unknown"]
-    assert unknown == []
-    for crossing in result["crossings"]:  # what the link did not do to it happened to no packet
-        assert crossing["fate"] == "crossed" or [text for text in crossing["link"] if not text.startswith("delayed")]
+def test_shipped_scenario(name: str, whole: tuple[Invoked, Path]) -> None:
+    """Every artefact is there, the result fits its schema, it passes, and no packet is without a cause."""
+    done, root = whole
+    found = [path.parent for path in (root / "runs" / name).glob("*-*/result.json")]
+    assert found, done.out + done.err
+    for directory in found:
+        result = json.loads((directory / "result.json").read_text())
+        jsonschema.validate(result, SCHEMA)
+        assert result["outcome"] == "pass"
+        assert result["checks"], "a scenario without expectations shows nothing"
+        routed = json.loads((directory / "manifest.json").read_text())["link"]["kind"] == "routed"
+        assert {path.name for path in directory.iterdir()} == ARTEFACTS | ({"link.jsonl"} if routed else set())
+        for host in ("client", "server"):
+            capture = (directory / f"{host}.pcap").read_bytes()
+            assert capture[:4] == bytes.fromhex("4d3cb2a1"), "not a little-endian nanosecond capture"
+        unknown = [crossing for crossing in result["crossings"] if crossing["cause"]["kind"] == "unknown"]
+        assert unknown == []
+        for crossing in result["crossings"]:  # what the link did not do to it happened to no packet
+            assert crossing["fate"] == "crossed" or [text for text in crossing["link"] if not text.startswith("delayed")]
 
 
+@both_engines
+def test_result_is_printed_as_it_is_kept(invoke: Invoke, tmp_path: Path) -> None:
+    """`--json` prints what result.json holds."""
+    result = _result(invoke("run", "echo", "--json"))
+    assert json.loads((tmp_path / "runs/echo/latest/result.json").read_text()) == result
+
+
+@both_engines
 def test_manifest_names_the_conditions(invoke: Invoke, tmp_path: Path) -> None:
     """Versions, image ids, addresses, seed, sysctls and offloads: what a repeat next year needs to compare."""
     _result(invoke("run", "connect-send-close", "--json"))
@@ -81,6 +122,7 @@ def test_manifest_names_the_conditions(invoke: Invoke, tmp_path: Path) -> None:
         assert manifest["taps"][host]["version"].startswith("tcpdump version")
 
 
+@both_engines
 def test_origin_three_sends(invoke: Invoke) -> None:
     """The origin's calls on one bridge: three segments, each caused by its own send, and all 8 bytes read."""
     result = _result(invoke("run", "connect-send-close", "--json"))
@@ -95,6 +137,7 @@ def test_origin_three_sends(invoke: Invoke) -> None:
     assert _row(result, "client") == dict.fromkeys(("written", "sent", "arrived", "acknowledged", "read"), 8)
 
 
+@both_engines
 def test_origin_mystery(invoke: Invoke) -> None:
     """The server that reads once: its wire had all 8 bytes, its program 1; the verdict says where 7 were lost."""
     done = invoke("run", "server-reads-once", "--json")
@@ -106,6 +149,7 @@ def test_origin_mystery(invoke: Invoke) -> None:
     assert "7 unread" in verdict
 
 
+@both_engines
 def test_large_transfer_is_followed_by_digest(invoke: Invoke) -> None:
     """8 MiB: the same digest at all four points where content is seen."""
     result = _result(invoke("run", "large-transfer", "--json"))
@@ -117,6 +161,7 @@ def test_large_transfer_is_followed_by_digest(invoke: Invoke) -> None:
     assert _row(result, "client") == dict.fromkeys(("written", "sent", "arrived", "acknowledged", "read"), 8 << 20)
 
 
+@both_engines
 def test_own_program_is_observed_unchanged(invoke: Invoke) -> None:
     """A plain C client that knows nothing of the testbed: its calls are logged with where they came from."""
     result = _result(invoke("run", "own-program", "--json"))
@@ -130,6 +175,7 @@ def test_own_program_is_observed_unchanged(invoke: Invoke) -> None:
         assert f"{call['name']}(" in source[int(line) - 1]
 
 
+@both_engines
 def test_summary_fits_one_screen(invoke: Invoke) -> None:
     """The summary for people: calls, packets, ledger and verdict within 50 lines, also for 8 MiB."""
     for name in ("connect-send-close", "large-transfer"):
@@ -141,6 +187,7 @@ def test_summary_fits_one_screen(invoke: Invoke) -> None:
         assert "\x1b" not in done.out
 
 
+@both_engines
 def test_several_scenarios_in_one_command(invoke: Invoke, tmp_path: Path) -> None:
     """`invoke run A B` runs both."""
     done = invoke("run", "connect-send-close", "echo", "--quiet")
@@ -148,6 +195,7 @@ def test_several_scenarios_in_one_command(invoke: Invoke, tmp_path: Path) -> Non
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"connect-send-close", "echo"}
 
 
+@both_engines
 def test_failed_expectation_is_shown_expected_above_actual(invoke: Invoke, tmp_path: Path) -> None:
     """A wrong expectation fails the run with exit 1, and names the scenario's line."""
     text = (ROOT / "scenarios/connect-send-close.yaml").read_text()
@@ -160,6 +208,7 @@ def test_failed_expectation_is_shown_expected_above_actual(invoke: Invoke, tmp_p
     assert done.out.index("expected") < done.out.index("actual")
 
 
+@both_engines
 def test_a_run_is_shown_again_from_its_directory(invoke: Invoke, tmp_path: Path) -> None:
     """`invoke show` works the same summary out of the artefacts alone."""
     first = invoke("run", "echo")
@@ -170,6 +219,7 @@ def test_a_run_is_shown_again_from_its_directory(invoke: Invoke, tmp_path: Path)
     assert invoke("show", "echo/latest").code == 3
 
 
+@both_engines
 def test_unobserved_host_is_said(invoke: Invoke, tmp_path: Path) -> None:
     """Without an observer the wire still speaks: ledger and causes without calls, no invented ones."""
     text = (ROOT / "scenarios/connect-send-close.yaml").read_text()

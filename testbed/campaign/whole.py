@@ -1,0 +1,63 @@
+"""``invoke run --all``: the whole catalogue once, several runs side by side, each an ordinary run below ``runs/``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from testbed.campaign.command import plan as make_plan
+from testbed.campaign.conduct import conduct, default_jobs, stoppable
+from testbed.campaign.options import KEEP_ALL, Options
+from testbed.campaign.plan import Plan, label
+from testbed.campaign.pool import ProcessPool
+from testbed.campaign.store import Unstored
+from testbed.campaign.work import Report
+from testbed.errors import BothendsError, Unsupported
+from testbed.lab.engines import Choice
+from testbed.model import Outcome
+from testbed.report.ci import Record
+from testbed.rundir import RUNS, RunDirectory
+from testbed.scenario.model import Scenario
+
+
+def run_all(
+    scenarios: Sequence[Scenario], options: Options, choice: Choice, runs: Path, told: Callable[[Record], None]
+) -> tuple[list[Record], int]:
+    """Run every variant of the scenarios once; ``told`` gets each run as it ends, without its analysis.
+
+    Returns them in the order of the scenarios, and how many were not begun because somebody wanted an end.
+    """
+    work = make_plan(scenarios, replace(options, keep=KEEP_ALL), choice)
+    root = runs.resolve()
+    pool = ProcessPool(work, root, options.jobs or default_jobs())
+    with stoppable() as stop:
+        try:
+            reports = conduct(work, Unstored(), pool, stop, lambda report: told(_record(work, report, root)))
+        except BaseException:
+            pool.kill()
+            raise
+        pool.close()
+    done = [reports[task.key] for task in work.tasks() if task.key in reports]
+    return [_record(work, report, root) for report in done], len(work) - len(done)
+
+
+def analysed(records: Sequence[Record]) -> Iterator[Record]:
+    """Yield the runs with what they mean, worked out again from their directories."""
+    from testbed.evaluate import evaluate
+
+    for record in records:
+        if record.directory:
+            yield replace(record, analysis=evaluate(RunDirectory(Path(record.directory))))
+        else:
+            yield record
+
+
+def _record(plan: Plan, report: Report, root: Path) -> Record:
+    variant = label(plan.variants[report.task.scenario][report.task.variant])
+    name = f"{report.task.scenario} [{variant}]" if variant else report.task.scenario
+    if report.directory:
+        ended = Outcome(report.outcome)
+        return Record(name, report.seconds, str(root / RUNS / report.directory), ended=ended)
+    kind = Unsupported if report.outcome == Outcome.UNSUPPORTED.value else BothendsError
+    return Record(name, report.seconds, error=kind(report.error))
