@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed import manifest as manifests
 from testbed.errors import CaptureError, ScenarioError
-from testbed.model import HOSTS, Analysis, Check, Host, Inputs, Joined, LinkJournal, Outcome, peer_of
+from testbed.model import HOSTS, Analysis, Check, Host, Inputs, Joined, Labels, LinkJournal, Outcome, peer_of
 from testbed.rundir import JOURNAL, MANIFEST, RESULT, RunDirectory
 
 if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenario is given
@@ -50,9 +50,10 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
                 calls[host] = tuple(read_jsonl(lines))
         else:
             calls[host] = ()
+    joined, labels = _join(directory, manifest, incomplete)
     analysis = analyse(
         Inputs(
-            joined=_join(directory, manifest, incomplete),
+            joined=joined,
             calls=calls,
             observed={host: manifest["hosts"][host]["observer"] for host in HOSTS},
             programs=manifests.programs(manifest),
@@ -61,6 +62,8 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
             failures=tuple(manifest["failures"]),
             link=journal,
             cut_short=manifest["cut_short"],
+            labels=labels,
+            sysctls={host: manifest["hosts"][host]["sysctls"] for host in HOSTS},
         ),
         () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expect,
     )
@@ -102,8 +105,9 @@ def meta(directory: RunDirectory) -> dict[str, Any]:
     }
 
 
-def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[str]) -> Joined:
+def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[str]) -> tuple[Joined, Labels]:
     from testbed.analysis.join import join
+    from testbed.analysis.wire_labels import wire_labels
     from testbed.capture import read
 
     addresses = {host: manifest["hosts"][host]["address"] for host in HOSTS}
@@ -124,8 +128,9 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
         if captures[host].partial:
             incomplete.append(f"{host}: {captures[host].partial}")
     if len(captures) < len(HOSTS):
-        return Joined((), (), dict.fromkeys(HOSTS, 0), {host: {} for host in HOSTS})
-    return join(captures["client"], captures["server"], {host: [addresses[host], *beyond[host]] for host in HOSTS})
+        return Joined((), (), dict.fromkeys(HOSTS, 0), {host: {} for host in HOSTS}), {}
+    joined = join(captures["client"], captures["server"], {host: [addresses[host], *beyond[host]] for host in HOSTS})
+    return joined, {host: wire_labels(capture) for host, capture in captures.items()}
 
 
 def _link_journal(

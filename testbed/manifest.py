@@ -68,6 +68,7 @@ def build(
                 "sysctls_set": dict(spec.hosts[host].sysctls),
                 "sysctls": result.sysctls.get(host, {}),
                 "congestion_control": spec.hosts[host].congestion_control,
+                "route": spec.hosts[host].route,
                 "offloads": result.offloads.get(host, {}),
             }
             for host in HOSTS

@@ -7,6 +7,7 @@ numbers count as Wireshark's do (SYN = 0, first data byte = 1).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -349,6 +350,10 @@ class LinkJournal:
     complete: bool
 
 
+Labels = Mapping[Host, Mapping[int, tuple[str, ...]]]
+"""For each host's capture: frame number (from 1) -> the labels that Wireshark gives that frame."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """All that the analysis may know about a run.
@@ -356,7 +361,9 @@ class Inputs:
     ``incomplete`` lists reasons why the observation is not complete (a tap without its sentinel, packets dropped by
     the tap, a call log that overflowed, a host without an observer is NOT one). ``observed`` says for each host
     which observer made its calls (``probe``, ``none``). ``link`` is None without a link host. ``cut_short`` says why
-    the lab could not carry the run through; what failed after that says nothing about the programs.
+    the lab could not carry the run through; what failed after that says nothing about the programs. ``labels`` are
+    Wireshark's of both captures, ``sysctls`` the ``net.*`` settings of each host's network namespace; both empty where
+    they are not known.
     """
 
     joined: Joined
@@ -368,13 +375,16 @@ class Inputs:
     failures: tuple[str, ...] = ()
     link: LinkJournal | None = None
     cut_short: str = ""
+    labels: Labels = field(default_factory=dict)
+    sysctls: Mapping[Host, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
     """What a run means. ``causes`` is aligned with ``joined.crossings``.
 
-    ``silent`` maps a call that caused no packet to the reason. ``verdict`` is one or more plain sentences;
+    ``silent`` maps a call that caused no packet to the reason, and one of whose bytes only some left to how many did
+    not, and why. ``verdict`` is one or more plain sentences;
     ``reasons`` say why ``outcome`` is not ``pass``.
     """
 

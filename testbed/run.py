@@ -36,6 +36,7 @@ AFTER_THE_LAB = (
     "testbed.observe.calls",
     "testbed.capture",
     "testbed.analysis.join",
+    "testbed.analysis.wire_labels",
     "testbed.analysis.analyse",
     "testbed.report.result_json",
     "testbed.report.summary",
@@ -89,6 +90,7 @@ def lab_spec(scenario: Scenario) -> LabSpec:
                 sysctls.for_host(described.sysctl),
                 sysctls.congestion_control(described.sysctl),
                 debugger=getattr(scenario.observe, host) in TRACERS,
+                route_options=described.route.words,
             )
             for host, described in scenario.hosts.items()
         },

@@ -11,6 +11,7 @@ from testbed.analysis.expectations import check
 from testbed.analysis.findings import Findings
 from testbed.analysis.ledger import make_ledger
 from testbed.analysis.link import meet
+from testbed.analysis.mislabelled import disagreements
 from testbed.analysis.silent import silent_calls
 from testbed.analysis.streams import build_streams
 from testbed.analysis.verdict import verdict
@@ -25,7 +26,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         inputs = replace(inputs, joined=joined, incomplete=(*inputs.incomplete, *problems))
     joined = inputs.joined
     streams = build_streams(joined, inputs.calls, inputs.observed)
-    causes = find_causes(joined, streams)
+    causes = find_causes(joined, streams, inputs.sysctls)
     ledger = make_ledger(joined, streams, causes)
     silent = silent_calls(joined, streams, causes)
     checks = check(expectations, Findings(inputs, streams, causes, ledger, silent))
@@ -37,7 +38,10 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         delays={host: _delay(joined, host) for host in HOSTS},
         ledger=ledger,
         checks=checks,
-        verdict=verdict(joined, ledger, causes),
+        verdict=(
+            *verdict(joined, ledger, causes),
+            *disagreements(joined.crossings, causes, inputs.labels, inputs.calls),
+        ),
         outcome=outcome,
         reasons=reasons,
     )

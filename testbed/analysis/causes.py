@@ -6,11 +6,13 @@ explains has the rule ``unknown``. The rules' code stands in ``causes_*.py``; th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
 
 from testbed.analysis import causes_ack as ack
 from testbed.analysis import causes_other as other
+from testbed.analysis import causes_repeat as repeat
 from testbed.analysis import causes_reset as reset
 from testbed.analysis import causes_send as send
 from testbed.analysis.causes_other import Others
@@ -45,6 +47,7 @@ TCP_RULES: tuple[Rule[Side], ...] = (
     Rule("reset-linger", CALL, "RST by close with SO_LINGER 0", "__tcp_close", reset.lingering),
     Rule("reset-unread", CALL, "RST by close with unread data", "RFC 2525 2.17; __tcp_close", reset.unread),
     Rule("reset-listener", CALL, "RST of a connection never accepted", "inet_csk_listen_stop", reset.listener_closed),
+    Rule("user-timeout", TIMER, "RST after TCP_USER_TIMEOUT", "RFC 5482; tcp_keepalive_timer", reset.user_timeout),
     Rule("keep-alive-timeout", TIMER, "RST after unanswered probes", "tcp_keepalive_timer", reset.unanswered_probes),
     Rule("reset-exit", EXIT, "RST by the end of the process", "do_exit; __tcp_close", reset.exit_reset),
     Rule("reset-unseen", CALL, "RST by a host that nobody observed", "tcp_send_active_reset", reset.unseen_reset),
@@ -71,21 +74,34 @@ TCP_RULES: tuple[Rule[Side], ...] = (
         ANSWER,
         "bytes again as ACKs show a loss",
         "RFC 5681 3.2; RFC 8985",
-        send.fast_retransmission,
+        repeat.fast_retransmission,
     ),
     Rule(
-        "recovery", ANSWER, "bytes again that were out at a loss", "RFC 6582; tcp_xmit_retransmit_queue", send.recovery
+        "recovery",
+        ANSWER,
+        "bytes again that were out at a loss",
+        "RFC 6582; tcp_xmit_retransmit_queue",
+        repeat.recovery,
     ),
-    Rule("tail-loss-probe", TIMER, "the last bytes again", "RFC 8985 7; tcp_send_loss_probe", send.tail_loss_probe),
-    Rule("timeout", TIMER, "the first unacknowledged bytes again", "RFC 6298; tcp_retransmit_timer", send.timeout),
-    Rule("retransmission", TIMER, "bytes again: probe or timeout", "RFC 6298; RFC 8985", send.retransmission),
+    Rule("tail-loss-probe", TIMER, "the last bytes again", "RFC 8985 7; tcp_send_loss_probe", repeat.tail_loss_probe),
+    Rule("timeout", TIMER, "the first unacknowledged bytes again", "RFC 6298; tcp_retransmit_timer", repeat.timeout),
+    Rule("retransmission", TIMER, "bytes again: probe or timeout", "RFC 6298; RFC 8985", repeat.retransmission),
+    Rule("cork-timeout", TIMER, "bytes that TCP_CORK held", "tcp(7); tcp_probe_timer", send.cork_timeout),
+    Rule("more-timeout", TIMER, "bytes that MSG_MORE held", "send(2); tcp_probe_timer", send.more_timeout),
     Rule("data", CALL, "new bytes, by byte range", "tcp_sendmsg", send.data),
     Rule("unlogged-data", UNKNOWN, "new bytes that no logged call wrote", "", send.unlogged_data),
     Rule("fin", CALL, "FIN by shutdown or the last close", "RFC 9293 3.10.4; tcp_shutdown, __tcp_close", send.fin),
     Rule("exit", EXIT, "FIN by the end of the process", "do_exit; __tcp_close", send.exit_fin),
+    Rule("d-sack", ANSWER, "reports bytes received twice", "RFC 2883", ack.d_sack),
+    Rule(
+        "delayed-ack",
+        TIMER,
+        "covers what came, later",
+        "RFC 9293 3.8.6.3; tcp_delack_timer",
+        ack.delayed,
+    ),
     Rule("ack", ANSWER, "covers what came", "RFC 9293 3.10.7.4; RFC 5681 4.2", ack.acknowledgement),
     Rule("probe-answer", ANSWER, "repeats the ACK to a probe", "RFC 9293 3.8.4", ack.probe_answer),
-    Rule("d-sack", ANSWER, "reports bytes received twice", "RFC 2883", ack.d_sack),
     Rule(
         "duplicate-ack",
         ANSWER,
@@ -120,13 +136,16 @@ OTHER_RULES: tuple[Rule[Others], ...] = (
 __all__ = ["OTHER_RULES", "TCP_RULES", "Rule", "find_causes", "silent_calls"]
 
 
-def find_causes(joined: Joined, streams: Streams) -> tuple[Cause, ...]:
+def find_causes(
+    joined: Joined, streams: Streams, sysctls: Mapping[Host, Mapping[str, str]] = MappingProxyType({})
+) -> tuple[Cause, ...]:
     """Return the cause of every crossing, aligned with ``joined.crossings``.
 
-    ``streams`` holds the calls; :func:`testbed.analysis.streams.build_streams` makes it.
+    ``streams`` holds the calls; :func:`testbed.analysis.streams.build_streams` makes it. ``sysctls`` as in
+    :class:`testbed.model.Inputs`.
     """
     sides = {
-        (flow.index, host): Side(flow.index, host, streams)
+        (flow.index, host): Side(flow.index, host, streams, sysctls.get(host, {}))
         for flow in joined.flows
         if flow.protocol == "tcp"
         for host in HOSTS

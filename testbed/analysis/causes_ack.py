@@ -3,28 +3,68 @@
 from __future__ import annotations
 
 from testbed.analysis.causes_calls import duration, names
-from testbed.analysis.causes_side import Side, Why, numbers, sack_blocks, sequence_length
-from testbed.model import Crossing
+from testbed.analysis.causes_side import Side, Why, came_at, numbers, sack_blocks, sequence_length
+from testbed.model import Call, Crossing
+
+_DELAYED = 30_000_000
+"""Least time (ns) after which only the timer of delayed ACKs sends one: TCP_DELACK_MIN is 40 ms, counted in ticks of
+up to 10 ms. What answers an arrival leaves within the same interrupt."""
+
+
+def delayed(side: Side, packet: Crossing) -> Why | None:
+    """Explain a pure ACK that the timer of delayed ACKs let go (RFC 9293 section 3.8.6.3, tcp_delack_timer).
+
+    A program's read may let an ACK go as well, so only where its calls are known.
+    """
+    covered, newest = _covered(side, packet)
+    if newest is None or not side.known or _waited(newest, packet) < _DELAYED or _reader_since(side, newest, packet):
+        return None
+    waited = duration(_waited(newest, packet))
+    return Why(f"acknowledges {numbers(covered)}, {waited} after it came: the timer of delayed ACKs", packets=covered)
 
 
 def acknowledgement(side: Side, packet: Crossing) -> Why | None:
     """Explain a pure ACK by what it covers first (RFC 9293 section 3.10.7.4, RFC 5681 section 4.2)."""
-    if not _is_bare(packet) or (side.last_ack is not None and _ack(packet) <= side.last_ack):
+    covered, newest = _covered(side, packet)
+    if not covered:
         return None
-    covered = tuple(each.n for each in side.pending if each.seq + sequence_length(each) <= _ack(packet))
-    if not covered:  # part of a segment (a receiver that took only what fitted), or the tap missed the arrival
-        covered = tuple(each.n for each in list(side.pending)[:1] if each.seq < _ack(packet))
-        if not covered:
-            return None
+    if newest is None:  # part of a segment: a receiver that took only what fitted
         return Why(f"acknowledges a part of {numbers(covered)}", packets=covered)
     last = side.last_arrival
-    waited = ""
-    if packet.sent is not None:
-        newest = next(each for each in reversed(side.pending) if each.n == covered[-1])
-        if newest.arrived is not None:
-            waited = f", {duration(packet.sent - newest.arrived)} after it came"
     filled = " and what was kept behind it" if last is not None and last.n == covered[-1] and side.odd else ""
-    return Why(f"acknowledges {numbers(covered)}{filled}{waited}", packets=covered)
+    if packet.sent is None or newest.arrived is None:
+        return Why(f"acknowledges {numbers(covered)}{filled}", packets=covered)
+    waited = duration(_waited(newest, packet))
+    reader = _reader_since(side, newest, packet)
+    if reader is not None:
+        how = f", while {names([reader])} took bytes, {waited} after it came"
+    elif _waited(newest, packet) >= _DELAYED:
+        how = f", delayed: {waited} after it came"
+    elif side.known and side.reading(packet.time) is None:
+        how = f" at once, {waited} after it came"
+    else:
+        how = f", {waited} after it came"
+    return Why(f"acknowledges {numbers(covered)}{filled}{how}", packets=covered)
+
+
+def _covered(side: Side, packet: Crossing) -> tuple[tuple[int, ...], Crossing | None]:
+    """Return the arrivals that a pure ACK covers first, and the newest that it covers whole."""
+    if not _is_bare(packet) or (side.last_ack is not None and _ack(packet) <= side.last_ack):
+        return (), None
+    whole = [each for each in side.pending if each.seq + sequence_length(each) <= _ack(packet)]
+    if whole:
+        return tuple(each.n for each in whole), whole[-1]
+    return tuple(each.n for each in list(side.pending)[:1] if each.seq < _ack(packet)), None
+
+
+def _waited(newest: Crossing, packet: Crossing) -> int:
+    return packet.time - came_at(newest)
+
+
+def _reader_since(side: Side, newest: Crossing, packet: Crossing) -> Call | None:
+    """Return the read during which an ACK left, if it began after what is acknowledged had come (tcp_cleanup_rbuf)."""
+    reader = side.reading(packet.time)
+    return reader if reader is not None and reader.start > came_at(newest) else None
 
 
 def probe_answer(side: Side, packet: Crossing) -> Why | None:
@@ -37,8 +77,14 @@ def probe_answer(side: Side, packet: Crossing) -> Why | None:
 
 
 def d_sack(side: Side, packet: Crossing) -> Why | None:
-    """Explain a repeated ACK that reports bytes received twice (RFC 2883: the first block is old)."""
+    """Explain an ACK that reports bytes received twice (RFC 2883: the first block is old).
+
+    One that also covers new bytes was sent at once for the repeat only if that came last.
+    """
     if not _is_bare(packet) or not side.odd:
+        return None
+    covered, _ = _covered(side, packet)
+    if covered and side.last_arrival is not side.odd[-1]:
         return None
     blocks = sack_blocks(packet)
     if not blocks:
@@ -50,7 +96,9 @@ def d_sack(side: Side, packet: Crossing) -> Why | None:
     culprits = [each for each in side.odd if each.seq < right and each.seq + sequence_length(each) > left]
     if not culprits:
         return None
-    return Why(f"says by D-SACK that #{culprits[0].n} brought bytes it had already", packets=(culprits[0].n,))
+    also = f", and acknowledges {numbers(covered)}" if covered else ""
+    told = f"says by D-SACK that #{culprits[0].n} brought bytes it had already{also}"
+    return Why(told, packets=(*covered, culprits[0].n))
 
 
 def duplicate_ack(side: Side, packet: Crossing) -> Why | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from testbed.analysis.calls import (
+    has_flag,
     is_close,
     moves_bytes,
     option_set,
@@ -107,6 +108,11 @@ class OwnCalls:
         found = inside or before
         return found[-1] if found else None
 
+    def reading(self, time: int) -> Call | None:
+        """Return the call that was taking bytes at ``time``."""
+        found = self.reader(time)
+        return found if found is not None and (found.end is None or found.end >= time) else None
+
     @cached_property
     def flushes(self) -> list[Call]:
         """Calls that let held bytes go: TCP_NODELAY on, TCP_CORK off (tcp_push_pending_frames)."""
@@ -117,6 +123,31 @@ class OwnCalls:
         ]
 
     @cached_property
+    def corks(self) -> list[Call]:
+        """Calls that set TCP_CORK, on or off."""
+        return [call for call in self.calls if option_set(call, "TCP_CORK")]
+
+    @cached_property
+    def more(self) -> bool:
+        """Whether some call wrote with MSG_MORE."""
+        return any(call.direction == "out" and has_flag(call, "MSG_MORE") for call in self.calls)
+
+    @cached_property
+    def nodelays(self) -> list[Call]:
+        """Calls that set TCP_NODELAY, on or off."""
+        return [call for call in self.calls if option_set(call, "TCP_NODELAY")]
+
+    def corked(self, time: int) -> Call | None:
+        """Return the call that had switched TCP_CORK on, if it is on at ``time``."""
+        before = [call for call in self.corks if call.start <= time]
+        return before[-1] if before and switched_on(before[-1], "TCP_CORK") else None
+
+    def nodelay(self, time: int) -> bool:
+        """Say whether TCP_NODELAY is on at ``time``."""
+        before = [call for call in self.nodelays if call.start <= time]
+        return bool(before) and switched_on(before[-1], "TCP_NODELAY")
+
+    @cached_property
     def unfinished_writes(self) -> list[Call]:
         """Writes that never returned, the last first."""
         return [call for call in reversed(self.calls) if call.end is None and call.direction == "out"]
@@ -124,6 +155,13 @@ class OwnCalls:
     def writers(self, packet: Crossing) -> tuple[Share, ...]:
         """Return the calls whose bytes a segment carries."""
         return self.streams.stream(self.flow, self.host, "out").covering(max(packet.start, 0), packet.end)
+
+    def fin_ender(self, time: int) -> Ender | None:
+        """Return what had ended the sending direction by ``time``; None if nothing can have."""
+        for call in self.shutdowns:
+            if call.start <= time:
+                return Ender(call, f"{names([call])} ended the sending direction")
+        return self.ender(time)
 
     def ender(self, time: int) -> Ender | None:
         """Return what had given up the socket's last descriptor by ``time``, None if nothing can have.

@@ -7,9 +7,9 @@ Linux sends two kinds. ``tcp_send_active_reset`` (a call, an exit, a timer) sets
 
 from __future__ import annotations
 
-from testbed.analysis.calls import is_accept, is_close, resets_on_close
+from testbed.analysis.calls import is_accept, is_close, option_value, resets_on_close, switched_on
 from testbed.analysis.causes_calls import duration, names
-from testbed.analysis.causes_side import Side, Why
+from testbed.analysis.causes_side import Side, Why, came_at
 from testbed.model import Call, Crossing
 
 
@@ -75,6 +75,20 @@ def listener_closed(side: Side, packet: Crossing) -> Why | None:
     if not closes:
         return None
     return Why(f"{names(closes[-1:])} closed the listener; nobody had accepted this connection", (closes[-1].n,))
+
+
+def user_timeout(side: Side, packet: Crossing) -> Why | None:
+    """Explain a RST after a probe that nobody answered by TCP_USER_TIMEOUT (tcp_keepalive_timer, RFC 5482)."""
+    probed = unanswered_probes(side, packet)
+    setters = [call for call in side.calls if switched_on(call, "TCP_USER_TIMEOUT") and call.start <= packet.time]
+    if probed is None or not setters:
+        return None
+    last = side.last_arrival
+    if last is None:
+        return None
+    since = f"nothing came for {duration(packet.time - came_at(last))}, since #{last.n}"
+    limit = duration(option_value(setters[-1])[0] * 1_000_000)
+    return Why(f"gives up: {since}; {names(setters[-1:])} had set TCP_USER_TIMEOUT to {limit}", (), probed.packets)
 
 
 def unanswered_probes(side: Side, packet: Crossing) -> Why | None:

@@ -1,13 +1,12 @@
-"""Rules for segments that take sequence space: SYN, data, FIN, their repeats, and the probes that look like them."""
+"""Rules for segments that take sequence space: SYN, data, FIN, and the probes that look like them."""
 
 from __future__ import annotations
 
 from testbed.analysis.calls import switched_on
-from testbed.analysis.causes_calls import Ender, duration, names
-from testbed.analysis.causes_side import Side, Why, numbers, sack_blocks, sequence_length
+from testbed.analysis.causes_calls import duration, names
+from testbed.analysis.causes_held import held
+from testbed.analysis.causes_side import Side, Why, bytes_of
 from testbed.model import Call, Crossing
-
-_RTO_MIN = 200_000_000  # TCP_RTO_MIN: a retransmission that long after the last ACK is not known to be that ACK's doing
 
 
 def connect(side: Side, packet: Crossing) -> Why | None:
@@ -16,7 +15,7 @@ def connect(side: Side, packet: Crossing) -> Why | None:
         return None
     if not side.known:
         return None if side.observed else Why(f"opens the connection; {side.unseen}")
-    makers = [call for call in side.connects if call.start <= _left(packet)]
+    makers = [call for call in side.connects if call.start <= packet.time]
     if not makers:
         return None
     data = f", with {packet.length} bytes" if packet.length else ""
@@ -40,7 +39,7 @@ def syn_again(side: Side, packet: Crossing) -> Why | None:
         return None
     what = "SYN" if packet.ack is None else "SYN+ACK"
     return Why(
-        f"the {what} #{before.n} again after {_since(before, packet)}: no answer came",
+        f"the {what} #{before.n} again after {duration(packet.time - before.time)}: no answer came",
         tuple(call.n for call in side.connects[:1]),
         (before.n,),
     )
@@ -85,118 +84,51 @@ def probe_without_reason(side: Side, packet: Crossing) -> Why | None:
     return Why("has the form of a keep-alive probe, but no logged call set SO_KEEPALIVE and the window is not 0")
 
 
-def fast_retransmission(side: Side, packet: Crossing) -> Why | None:
-    """Explain bytes sent again because ACKs since then show that later ones arrived (RFC 5681, 6675, 8985)."""
-    before = _repeated(side, packet)
-    if before is None:
-        return None
-    end = packet.seq + sequence_length(packet)
-    hints = [
-        ack for ack in side.sacks if _came(ack) > _left(before) and any(right > end for _, right in sack_blocks(ack))
-    ]
-    if not hints and packet.seq == side.una:
-        repeated = [ack for ack in side.duplicates if _came(ack) > _left(before)]
-        hints = repeated if len(repeated) >= 3 else []
-    if not hints or _left(packet) - _came(hints[-1]) >= _RTO_MIN:
-        return None
-    side.repair_until = max(side.repair_until, side.snd_max or 0)
-    packets = tuple(ack.n for ack in hints)
-    return Why(
-        f"{_bytes(packet)} again ({_since(before, packet)} after #{before.n}): {numbers(packets)} show that later "
-        f"bytes arrived{_by(side, packet)}",
-        _callers(side, packet),
-        packets,
-    )
-
-
-def recovery(side: Side, packet: Crossing) -> Why | None:
-    """Explain bytes that were out when a loss was found, sent again when an ACK moved on (RFC 6582, 5681 3.1)."""
-    before = _repeated(side, packet)
-    ack = side.una_moved
-    if before is None or ack is None or packet.seq >= side.repair_until or _came(ack) <= _left(before):
-        return None
-    if _left(packet) - _came(ack) >= _RTO_MIN:
-        return None
-    return Why(
-        f"{_bytes(packet)} again ({_since(before, packet)} after #{before.n}): #{ack.n} acknowledged the "
-        f"bytes before, these were out when the loss was found{_by(side, packet)}",
-        _callers(side, packet),
-        (ack.n,),
-    )
-
-
-def tail_loss_probe(side: Side, packet: Crossing) -> Why | None:
-    """Explain the last segment sent again while an earlier one is unacknowledged (a timeout would repeat that)."""
-    before = _repeated(side, packet)
-    if before is None or packet.seq + sequence_length(packet) != side.snd_max or packet.seq <= side.una:
-        return None
-    return Why(
-        f"{_bytes(packet)} again, {_since(before, packet)} after #{before.n}: the last ones, although earlier ones "
-        f"are unacknowledged{_by(side, packet)}",
-        _callers(side, packet),
-        (before.n,),
-    )
-
-
-def timeout(side: Side, packet: Crossing) -> Why | None:
-    """Explain the first unacknowledged bytes sent again, where a tail-loss probe is excluded."""
-    before = _repeated(side, packet)
-    if before is None or packet.seq > side.una:
-        return None
-    times = side.repeats.get(packet.seq, 0)
-    tail = packet.seq + sequence_length(packet) == side.snd_max
-    if tail and not times:
-        return None  # one segment is out, sent again once: a probe and a timeout look the same
-    side.repair_until = max(side.repair_until, side.snd_max or 0)
-    return Why(
-        f"{_bytes(packet)} again (repeat {times + 1}), {_since(before, packet)} after #{before.n}: not acknowledged"
-        f"{_by(side, packet)}",
-        _callers(side, packet),
-        (before.n,),
-    )
-
-
-def retransmission(side: Side, packet: Crossing) -> Why | None:
-    """Explain any other bytes that were sent before."""
-    before = _repeated(side, packet)
-    if before is None:
-        return None
-    return Why(
-        f"{_bytes(packet)} again, {_since(before, packet)} after #{before.n}, no ACK between: a tail-loss probe or "
-        f"a timeout{_by(side, packet)}",
-        _callers(side, packet),
-        (before.n,),
-    )
-
-
 def data(side: Side, packet: Crossing) -> Why | None:
     """Explain new bytes by the calls that wrote them, by byte range."""
-    if not packet.length:
+    if packet.length and not side.observed:
+        return Why(f"{bytes_of(packet)}{' and the FIN' if 'F' in packet.flags else ''}; {side.unseen}")
+    return _written(side, packet, "")
+
+
+def cork_timeout(side: Side, packet: Crossing) -> Why | None:
+    """Explain new bytes that TCP_CORK held until a timer ran out (tcp_probe_timer, tcp_write_wakeup)."""
+    return _written(side, packet, "cork-timeout") if side.corks else None
+
+
+def more_timeout(side: Side, packet: Crossing) -> Why | None:
+    """Explain new bytes that MSG_MORE held until a timer ran out (tcp_probe_timer, tcp_write_wakeup)."""
+    return _written(side, packet, "more-timeout") if side.more else None
+
+
+def _written(side: Side, packet: Crossing, rule: str) -> Why | None:
+    """Explain new bytes whose release has this rule: empty, unless a timer let them go."""
+    if not packet.length or not side.observed:
         return None
-    if not side.observed:
-        return Why(f"{_bytes(packet)}{' and the FIN' if 'F' in packet.flags else ''}; {side.unseen}")
     shares = side.writers(packet)
     unfinished = _unfinished(side, packet) if not shares or shares[-1].end < packet.end else None
-    covered = sum(min(share.end, packet.end) - max(share.start, packet.start, 0) for share in shares)
     if not shares and unfinished is None:
         return None
-    text = f"{_bytes(packet)} of {names([share.call for share in shares])}" if shares else _bytes(packet)
+    released = held(side, packet, shares[-1].call if shares else None)
+    if released.rule != rule:
+        return None
+    covered = sum(min(share.end, packet.end) - max(share.start, packet.start, 0) for share in shares)
+    text = f"{bytes_of(packet)} of {names([share.call for share in shares])}" if shares else bytes_of(packet)
     if unfinished is not None:
         text += f", written by {names([unfinished])}, which never returned"
     elif covered < packet.length:
         text += f"; {packet.length - covered} bytes of it were written by no logged call"
     if any(share.ambiguous for share in shares):
         text += " (other threads wrote at the same time: their order is not certain)"
-    held, packets, releasers = _held(side, packet, shares[-1].call if shares else None)
-    calls = [share.call.n for share in shares] + [call.n for call in releasers]
+    calls = [share.call.n for share in shares] + [call.n for call in released.calls]
     if unfinished is not None:
         calls.append(unfinished.n)
     if "F" in packet.flags:
-        ender = fin_ender(side, packet)
+        ender = side.fin_ender(packet.time)
         text += f"; FIN: {ender.text}" if ender else "; no logged call explains the FIN"
         if ender is not None and ender.call is not None:
             calls.append(ender.call.n)
-    return Why(text + held, tuple(dict.fromkeys(calls)), packets)
+    return Why(text + released.text, tuple(dict.fromkeys(calls)), released.packets)
 
 
 def unlogged_data(side: Side, packet: Crossing) -> Why | None:
@@ -204,7 +136,7 @@ def unlogged_data(side: Side, packet: Crossing) -> Why | None:
     if not packet.length:
         return None
     reason = "stdio on the descriptor, a static program or io_uring may have" if side.known else side.unseen
-    return Why(f"no logged call wrote {_bytes(packet)}: {reason}")
+    return Why(f"no logged call wrote {bytes_of(packet)}: {reason}")
 
 
 def fin(side: Side, packet: Crossing) -> Why | None:
@@ -213,7 +145,7 @@ def fin(side: Side, packet: Crossing) -> Why | None:
         return None
     if not side.observed:
         return Why(f"ends its direction after {_total(packet)}; {side.unseen}")
-    ender = fin_ender(side, packet)
+    ender = side.fin_ender(packet.time)
     if ender is None or ender.call is None or ender.by_exit:
         return None
     return Why(ender.text, (ender.call.n,))
@@ -221,89 +153,23 @@ def fin(side: Side, packet: Crossing) -> Why | None:
 
 def exit_fin(side: Side, packet: Crossing) -> Why | None:
     """Explain a FIN by the end of the process that held the socket (do_exit closes its files)."""
-    ender = fin_ender(side, packet) if "F" in packet.flags else None
+    ender = side.fin_ender(packet.time) if "F" in packet.flags else None
     return Why(ender.text, (ender.call.n,) if ender.call is not None else ()) if ender is not None else None
-
-
-def fin_ender(side: Side, packet: Crossing) -> Ender | None:
-    """Find what ended the sending direction by the time the FIN left; None if the socket is unknown."""
-    left = _left(packet)
-    for call in side.shutdowns:
-        if call.start <= left:
-            return Ender(call, f"{names([call])} ended the sending direction")
-    return side.ender(left)
 
 
 def _total(packet: Crossing) -> str:
     return f"{packet.end} byte{'s' * (packet.end != 1)}"
 
 
-def _held(side: Side, packet: Crossing, last: Call | None) -> tuple[str, tuple[int, ...], list[Call]]:
-    """Say what let bytes go that left only after their call had returned: a later call, an ACK, or a timer."""
-    left = _left(packet)
-    if last is None or last.end is None or last.end >= left:
-        return "", (), []
-    releasers = [call for call in side.flushes if call.start <= left and (call.end is None or call.end >= left)]
-    if releasers:
-        return f"; let go by {names(releasers)}", (), releasers
-    waited = duration(left - last.end)
-    arrival = side.last_arrival
-    if arrival is not None and _came(arrival) > last.end:
-        return f"; it waited {waited} and left after #{arrival.n} arrived", (arrival.n,), []
-    return f"; it left {waited} after the call returned", (), []
-
-
 def _unfinished(side: Side, packet: Crossing) -> Call | None:
     """Return a write that never returned: it may have written what the others did not."""
-    return next((call for call in side.unfinished_writes if call.start <= _left(packet)), None)
-
-
-def _repeated(side: Side, packet: Crossing) -> Crossing | None:
-    """Return the earlier transmission if all that the segment carries was sent before."""
-    length = sequence_length(packet)
-    if not length or side.snd_max is None or packet.seq + length > side.snd_max:
-        return None
-    return side.previous(packet)
+    return next((call for call in side.unfinished_writes if call.start <= packet.time), None)
 
 
 def _is_probe(side: Side, packet: Crossing) -> bool:
     return packet.flags == "." and not packet.length and side.snd_max is not None and packet.seq == side.snd_max - 1
 
 
-def _callers(side: Side, packet: Crossing) -> tuple[int, ...]:
-    calls = [share.call.n for share in side.writers(packet)] if packet.length else []
-    if "F" in packet.flags:
-        ender = fin_ender(side, packet)
-        if ender is not None and ender.call is not None:
-            calls.append(ender.call.n)
-    return tuple(dict.fromkeys(calls))
-
-
-def _by(side: Side, packet: Crossing) -> str:
-    calls = [share.call for share in side.writers(packet)] if packet.length else []
-    return f"; written by {names(calls)}" if calls else ""
-
-
-def _bytes(packet: Crossing) -> str:
-    if not packet.length:
-        return "the FIN" if "F" in packet.flags else "nothing"
-    if packet.length == 1:
-        return f"byte {packet.start}"
-    return f"bytes {packet.start}-{packet.end - 1}"
-
-
 def _pause(side: Side, packet: Crossing) -> str:
     last = side.last_sent
-    return f"{duration(_left(packet) - _left(last))} after its last packet" if last is not None else "first of all"
-
-
-def _since(before: Crossing, packet: Crossing) -> str:
-    return duration(_left(packet) - _left(before))
-
-
-def _left(packet: Crossing) -> int:
-    return packet.time if packet.sent is None else packet.sent
-
-
-def _came(packet: Crossing) -> int:
-    return packet.time if packet.arrived is None else packet.arrived
+    return f"{duration(packet.time - last.time)} after its last packet" if last is not None else "first of all"

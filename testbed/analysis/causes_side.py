@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from testbed.analysis.causes_calls import OwnCalls
@@ -29,9 +31,23 @@ def sack_blocks(packet: Crossing) -> list[tuple[int, int]]:
     return [(left, right) for left, right in packet.options.get("sack", ())]
 
 
+def came_at(packet: Crossing) -> int:
+    """Return when a packet reached its receiver."""
+    return packet.time if packet.arrived is None else packet.arrived
+
+
 def sequence_length(packet: Crossing) -> int:
     """Return how much sequence space a segment takes (RFC 9293: SEG.LEN)."""
     return packet.length + ("S" in packet.flags) + ("F" in packet.flags)
+
+
+def bytes_of(packet: Crossing) -> str:
+    """Say what a segment carries: ``byte 0``, ``bytes 3-8``, ``the SYN``, ``the FIN``, ``nothing``."""
+    if packet.length == 1:
+        return f"byte {packet.start}"
+    if packet.length:
+        return f"bytes {packet.start}-{packet.end - 1}"
+    return "the SYN" if "S" in packet.flags else "the FIN" if "F" in packet.flags else "nothing"
 
 
 def numbers(packets: tuple[int, ...] | list[int]) -> str:
@@ -44,8 +60,12 @@ def numbers(packets: tuple[int, ...] | list[int]) -> str:
 
 @dataclass
 class Side(OwnCalls):
-    """One host's end of one connection."""
+    """One host's end of one connection.
 
+    ``sysctls`` are those of its network namespace, empty where they are not known.
+    """
+
+    sysctls: Mapping[str, str] = field(default_factory=dict)
     snd_max: int | None = None
     una: int = 0
     rcv_nxt: int | None = None
@@ -59,6 +79,9 @@ class Side(OwnCalls):
     sent_last: dict[int, Crossing] = field(default_factory=dict)  # by first sequence number
     repeats: dict[int, int] = field(default_factory=dict)
     last_sent: Crossing | None = None
+    last_data_sent: Crossing | None = None  # the newest bytes, not one sent again
+    sack: tuple[bool | None, bool | None] = (None, None)  # whether its own SYN and the peer's took SACK
+    mss: int | None = None  # what the peer's SYN allows
     last_rule: str = ""
     fin_at: int | None = None  # sequence number after the peer's FIN
     last_arrival: Crossing | None = None
@@ -76,6 +99,18 @@ class Side(OwnCalls):
     probes: list[Crossing] = field(default_factory=list)
     unanswered_syn: Crossing | None = None
     gaps: list[tuple[int, int]] = field(default_factory=list)  # received above rcv_nxt, sorted
+
+    @cached_property
+    def _probing_kernel(self) -> bool | None:
+        setting = self.sysctls.get("net.ipv4.tcp_early_retrans")
+        return None if setting is None else setting in ("3", "4")
+
+    @property
+    def probes_tail(self) -> bool | None:
+        """Whether the kernel sends tail-loss probes on this connection; None where that is not known."""
+        if False in self.sack or self._probing_kernel is False:
+            return False
+        return self._probing_kernel if all(self.sack) else None
 
     @property
     def arrived(self) -> int:
@@ -111,6 +146,7 @@ class Side(OwnCalls):
             if self.snd_max is None or end > self.snd_max:
                 self.originals.append(packet)
                 self.original_seqs.append(max(packet.seq, self.original_seqs[-1] if self.original_seqs else packet.seq))
+                self.last_data_sent = packet if packet.length else self.last_data_sent
             else:
                 self.repeats[packet.seq] = self.repeats.get(packet.seq, 0) + 1
             self.sent_last[packet.seq] = packet
@@ -119,6 +155,7 @@ class Side(OwnCalls):
         if "S" in packet.flags:
             self.unanswered_syn = None
             self.scales = (packet.options.get("wscale"), self.scales[1])
+            self.sack = (bool(packet.options.get("sack_permitted")), self.sack[1])
             if packet.ack is not None and self.rcv_nxt is not None and packet.ack < self.rcv_nxt:
                 self.rcv_nxt = packet.ack  # data on the SYN was not taken (RFC 7413 section 4.2)
                 self.pending.clear()
@@ -169,6 +206,8 @@ class Side(OwnCalls):
         if "S" in packet.flags:
             self.unanswered_syn = packet
             self.scales = (self.scales[0], packet.options.get("wscale"))
+            self.sack = (self.sack[0], bool(packet.options.get("sack_permitted")))
+            self.mss = packet.options.get("mss")
         if length:
             self._note_data(packet, packet.seq + length)
         elif self.rcv_nxt is not None and self.last_ack is not None:

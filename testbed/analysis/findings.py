@@ -7,15 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
-from testbed.analysis.label_names import Segments, label_names
-from testbed.analysis.labels import label
+from testbed.analysis.mislabelled import labels_of
 from testbed.analysis.streams import Streams
 from testbed.model import HOSTS, Call, Cause, CauseKind, Crossing, Host, Inputs, LedgerRow, peer_of
 
 _REPEATS = frozenset({"fast-retransmission", "recovery", "d-sack", "duplicate-ack", "probe-answer", "not-taken"})
-_BITS = {letter: 1 << bit for bit, letter in enumerate("FSRP.UEWe")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,7 @@ class Findings:
         """Crossings that answer a crossing: ``{answered: [answers]}``."""
         found: dict[int, list[int]] = defaultdict(list)
         for crossing, cause in zip(self.crossings, self.causes, strict=True):
-            if cause.kind is CauseKind.ANSWER and cause.rule not in _REPEATS:
+            if (cause.kind is CauseKind.ANSWER and cause.rule not in _REPEATS) or cause.rule == "delayed-ack":
                 for n in cause.packets:
                     found[n].append(crossing.n)
         return found
@@ -94,7 +90,11 @@ class Findings:
     @cached_property
     def labels(self) -> dict[Host, dict[int, tuple[str, ...]]]:
         """Wireshark's labels in each host's capture, by crossing; those that have none are left out."""
-        return {host: _labels(self.crossings, host) for host in HOSTS}
+        found: dict[Host, dict[int, tuple[str, ...]]] = {host: {} for host in HOSTS}
+        for crossing in self.crossings:
+            for host, names in labels_of(crossing, self.inputs.labels).items():
+                found[host][crossing.n] = names
+        return found
 
     def calls(self, name: str, host: Host) -> list[Call]:
         """Return a host's calls of a name in order."""
@@ -136,44 +136,3 @@ def listed(texts: Sequence[str], *, empty: str = "none") -> str:
     if len(texts) > 12:
         texts = [*texts[:8], f"... {len(texts) - 9} more ...", texts[-1]]
     return ", ".join(texts) or empty
-
-
-def _labels(crossings: Iterable[Crossing], host: Host) -> dict[int, tuple[str, ...]]:
-    seen = [(time_at(each, host), each) for each in crossings if each.protocol == "tcp" and each.flow is not None]
-    shown = sorted(((time, each.n, each) for time, each in seen if time is not None), key=lambda each: each[:2])
-    if not shown:
-        return {}
-    packets = [packet for _, _, packet in shown]
-    sacks = [
-        (at, [edge for block in packet.options["sack"][:4] for edge in block])
-        for at, packet in enumerate(packets)
-        if packet.options.get("sack")
-    ]
-    edges = np.zeros((len(sacks), 4, 2), np.uint32)
-    for row, (_, flat) in enumerate(sacks):
-        edges[row].reshape(-1)[: len(flat)] = np.array([_base(edge) for edge in flat], np.uint32)
-    values = label(
-        Segments(
-            time=np.array([time for time, _, _ in shown], np.int64),
-            conversation=np.array([packet.flow for packet in packets], np.int64),
-            side=np.array([packet.sender == "server" for packet in packets], np.uint8),
-            seq=np.array([_base(packet.seq) for packet in packets], np.uint32),
-            ack=np.array([_base(packet.ack) if packet.ack is not None else 0 for packet in packets], np.uint32),
-            flags=np.array([sum(_BITS.get(letter, 0) for letter in packet.flags) for packet in packets], np.uint16),
-            window=np.array([packet.window for packet in packets], np.uint16),
-            length=np.array([packet.length for packet in packets], np.int64),
-            wscale=np.array([packet.options.get("wscale", -1) for packet in packets], np.int16),
-            sack_at=np.array([at for at, _ in sacks], np.int64),
-            sack_count=np.array([len(flat) // 2 for _, flat in sacks], np.uint8),
-            sack=edges,
-        )
-    )
-    return {packet.n: label_names(int(value)) for packet, value in zip(packets, values, strict=True) if value}
-
-
-def _base(relative: int) -> int:
-    """Return a sequence number that the labels' rules take as known: 0 means to them that there is none."""
-    return (relative + _START) % 2**32
-
-
-_START = 1 << 20

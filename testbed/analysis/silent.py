@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from testbed.analysis.calls import (
+    STARTED,
     is_accept,
     moves_bytes,
     shutdown_how,
@@ -15,7 +16,8 @@ from testbed.analysis.calls import (
 from testbed.analysis.causes_calls import names
 from testbed.analysis.sockets import Socket
 from testbed.analysis.streams import Streams
-from testbed.model import HOSTS, Call, Cause, Crossing, Host, Joined
+from testbed.analysis.unsent import unsent_calls
+from testbed.model import HOSTS, Call, Cause, Crossing, Host, Joined, peer_of
 
 _REPEATED = {
     "EALREADY": "the connection was being opened already",
@@ -24,13 +26,17 @@ _REPEATED = {
 
 
 def silent_calls(joined: Joined, streams: Streams, causes: Iterable[Cause]) -> dict[tuple[Host, int], str]:
-    """Return the reason for each call from which a packet could be expected and which caused none."""
+    """Return the reason for each call from which a packet could be expected and which caused none.
+
+    A call of whose bytes only some left is there as well, with how many did not, and why.
+    """
     heard: set[tuple[Host, int]] = set()
     resets: dict[tuple[int, Host], Crossing] = {}
     for packet, cause in zip(joined.crossings, causes, strict=True):
         heard.update((packet.sender, n) for n in cause.calls)
         if packet.flow is not None and "R" in packet.flags:
             resets.setdefault((packet.flow, packet.sender), packet)
+    unsent = unsent_calls(streams, resets)
     found: dict[tuple[Host, int], str] = {}
     for host in HOSTS:
         for socket in streams.sockets[host]:
@@ -38,10 +44,10 @@ def silent_calls(joined: Joined, streams: Streams, causes: Iterable[Cause]) -> d
                 if call.host == host and (host, call.n) not in heard:
                     flow = streams.flow_of.get((host, call.n))
                     reset = _first_reset(resets, flow, call)
-                    reason = _reason(socket, call, heard, reset, streams)
+                    reason = unsent.get((host, call.n)) or _reason(socket, call, heard, reset, streams)
                     if reason:
                         found[host, call.n] = reason
-    return found
+    return {**unsent, **found}
 
 
 def _first_reset(resets: dict[tuple[int, Host], Crossing], flow: int | None, call: Call) -> Crossing | None:
@@ -63,7 +69,7 @@ def _reason(socket: Socket, call: Call, heard: set[tuple[Host, int]], reset: Cro
     if shutdown_how(call) is not None:
         return _shutdown(socket, call, reset)
     if call.name in ("close", "fclose"):
-        return _close(socket, call, heard, reset)
+        return _close(socket, call, heard, reset, streams)
     if call.direction == "out" or call.name.startswith("send"):
         return _send(socket, call, reset, streams)
     return ""
@@ -87,7 +93,7 @@ def _connect(socket: Socket, call: Call, heard: set[tuple[Host, int]]) -> str:
         return f"{names(earlier[:1])} had opened the connection"
     if call.errno is not None:
         return f"failed before a SYN left: {call.errno}"
-    return "no SYN of it was captured"
+    return f"no SYN of it was captured{_inside(socket)}"
 
 
 def _shutdown(socket: Socket, call: Call, reset: Crossing | None) -> str:
@@ -107,7 +113,7 @@ def _shutdown(socket: Socket, call: Call, reset: Crossing | None) -> str:
     return _broken(reset) or "no FIN of it was captured"
 
 
-def _close(socket: Socket, call: Call, heard: set[tuple[Host, int]], reset: Crossing | None) -> str:
+def _close(socket: Socket, call: Call, heard: set[tuple[Host, int]], reset: Crossing | None, streams: Streams) -> str:
     if call.errno is not None:
         return f"failed: {call.errno}"
     if socket.protocol == "udp":
@@ -129,9 +135,20 @@ def _close(socket: Socket, call: Call, heard: set[tuple[Host, int]], reset: Cros
     if any(hold.used for hold in later):
         return "another descriptor of the socket was still open"
     failed = [each for each in socket.calls if each.name == "connect" and each.errno is not None]
+    if failed and failed[-1].errno in STARTED and not _answered(socket, call, streams):
+        return f"the connection was not open yet (SYN_SENT): nothing had answered {names(failed[-1:])}"
     if failed:
         return f"the connection was never open: {names(failed[-1:])} gave {failed[-1].errno}"
-    return "no FIN of it was captured"
+    gone = [each for each in socket.calls if each.errno == "ETIMEDOUT" and each.start < call.start]
+    if gone:
+        return f"the connection was gone: {names(gone[-1:])} gave ETIMEDOUT"
+    return f"no FIN of it was captured{_inside(socket)}"
+
+
+def _answered(socket: Socket, call: Call, streams: Streams) -> bool:
+    """Say whether anything of the peer's had come before the call returned."""
+    theirs = streams.by_sender.get((socket.flow, peer_of(socket.host)), ()) if socket.flow is not None else ()
+    return any(each.arrived is not None and (call.end is None or each.arrived < call.end) for each in theirs)
 
 
 def _send(socket: Socket, call: Call, reset: Crossing | None, streams: Streams) -> str:
@@ -150,11 +167,15 @@ def _send(socket: Socket, call: Call, reset: Crossing | None, streams: Streams) 
         return "its datagram never reached the wire"
     if not moves_bytes(call, "out"):
         return "0 bytes: there is nothing to send"
-    flow = streams.flow_of.get((call.host, call.n))
-    if flow is None:
-        return "no packet of its connection was captured"
-    why = f": {_broken(reset)}" if reset is not None else ": they were still queued at the end"
-    return f"its {call.length} byte{'s' * (call.length != 1)} never left the host{why}"
+    if streams.flow_of.get((call.host, call.n)) is None:
+        return f"no packet of its connection was captured{_inside(socket)}"
+    return "its bytes left in a packet that no rule gives to it"
+
+
+def _inside(socket: Socket) -> str:
+    """Say if both ends of a connection are on one host: what is sent to an own address goes over the loopback."""
+    within = socket.local is not None and socket.peer is not None and socket.local.address == socket.peer.address
+    return ": both of its ends are on this host" if within else ""
 
 
 def _broken(reset: Crossing | None) -> str:

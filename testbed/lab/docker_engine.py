@@ -151,7 +151,7 @@ class DockerEngine:
             hosts={host: pair[0] for host, pair in agents.items()},
             taps={host: pair[1] for host, pair in agents.items()},
             addresses=networks.addresses,
-            routes={host: networks.routes(host, spec.hosts[host].congestion_control) for host in HOSTS},
+            routes={host: networks.routes(host, spec.hosts[host].route) for host in HOSTS},
             link=link.result() if link else None,
             debugger=DEBUGGER,
             manifest={

@@ -60,21 +60,21 @@ class Networks:
         subnets = dict.fromkeys(self.of[host].subnet for host in HOSTS)
         return ", ".join(subnet.network4 if self.ip == 4 else subnet.network6 for subnet in subnets)
 
-    def routes(self, host: Host, congestion_control: str) -> dict[int, list[str]]:
-        """Return the routes that a host shall have, which name the congestion control.
+    def routes(self, host: Host, options: str) -> dict[int, list[str]]:
+        """Return the routes that a host shall have; ``options`` as :attr:`HostSpec.route` gives them.
 
         With IPv6 the bridge has an address, which is shut off.
         """
-        subnet, congestion = self.of[host].subnet, f"congctl {congestion_control}"
+        subnet = self.of[host].subnet
         shut = [f"route replace unreachable {subnet.gateway6}"]
         if self.routed:
-            over = f"route replace {self.addresses[peer_of(host)]} via {self.link[host]} dev {INTERFACE} {congestion}"
+            over = f"route replace {self.addresses[peer_of(host)]} via {self.link[host]} dev {INTERFACE} {options}"
             return {4: [over]} if self.ip == 4 else {4: [], 6: [over, *shut]}
         link4 = f"route replace {subnet.network4} dev {INTERFACE} proto kernel scope link src {subnet.hosts4[host]}"
         if self.ip == 4:
-            return {4: [f"{link4} {congestion}"]}
+            return {4: [f"{link4} {options}"]}
         link6 = f"route replace {subnet.network6} dev {INTERFACE} proto kernel metric 256"
-        return {4: [], 6: [f"{link6} {congestion}", *shut]}
+        return {4: [], 6: [f"{link6} {options}", *shut]}
 
 
 def make_networks(api: docker.APIClient, spec: LabSpec, labels: Mapping[str, str], made: list[str]) -> Networks:

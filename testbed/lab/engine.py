@@ -31,13 +31,20 @@ INTERFACE = "eth0"
 class HostSpec:
     """One host: ``image`` is a folder of compose/ or any image reference; ``sysctls`` are all ``net.*``.
 
-    ``debugger``: it needs gdb and strace (:attr:`LiveLab.debugger`).
+    ``route_options`` are further words for `ip route`, for the route to the other host. ``debugger``: it needs gdb and
+    strace (:attr:`LiveLab.debugger`).
     """
 
     image: str
     sysctls: Mapping[str, str]
     congestion_control: str
     debugger: bool = False
+    route_options: tuple[str, ...] = ()
+
+    @property
+    def route(self) -> str:
+        """All that the host's routes say besides where they lead, as words for `ip route`."""
+        return " ".join(("congctl", self.congestion_control, *self.route_options))
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,14 +43,13 @@ def write(directory: RunDirectory, analysis: Analysis) -> None:
 def source(directory: RunDirectory, analysis: Analysis) -> Source:
     """Gather what a page shows of a run besides its analysis."""
     from testbed.report.html.source import Source
-    from testbed.report.wire_labels import wire_labels
 
     captures = _captures(directory, analysis)
     return Source(
         analysis=analysis,
         meta=meta(directory),
         captures=captures,
-        labels={host: wire_labels(capture) for host, capture in captures.items()},
+        labels=analysis.inputs.labels,
         printed={name: text for name in _PRINTED if (text := _printed(directory, name))},
         conditions=tuple(_conditions(directory.read_json(MANIFEST))),
     )
@@ -87,6 +86,8 @@ def _conditions(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"{host}'s address", str(about.get("address"))
         if about.get("congestion_control"):
             yield f"{host}'s congestion control", str(about["congestion_control"])
+        if about.get("route"):
+            yield f"{host}'s route", str(about["route"])
         if about.get("sysctls_set"):
             yield f"{host}'s sysctls set", ", ".join(f"{key}={value}" for key, value in about["sysctls_set"].items())
         if about.get("offloads"):

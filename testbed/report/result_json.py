@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
+from testbed.analysis.mislabelled import labels_of
 from testbed.analysis.streams import build_streams
 from testbed.model import (
     DATA_PREFIX,
@@ -65,7 +66,8 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
         "programs": [_program(program) for program in inputs.programs],
         "flows": [_flow(flow) for flow in inputs.joined.flows],
         "crossings": [
-            _crossing(crossing, cause) for crossing, cause in zip(inputs.joined.crossings, analysis.causes, strict=True)
+            _crossing(crossing, cause, labels_of(crossing, inputs.labels))
+            for crossing, cause in zip(inputs.joined.crossings, analysis.causes, strict=True)
         ],
         "ledger": [_ledger(row) for row in analysis.ledger],
         "checks": [asdict(check) for check in analysis.checks],
@@ -134,7 +136,7 @@ def _call(call: Call) -> _Object:
     }
 
 
-def _crossing(crossing: Crossing, cause: Cause) -> _Object:
+def _crossing(crossing: Crossing, cause: Cause, labels: Mapping[Host, tuple[str, ...]]) -> _Object:
     return {
         "n": crossing.n,
         "flow": crossing.flow,
@@ -167,6 +169,7 @@ def _crossing(crossing: Crossing, cause: Cause) -> _Object:
         "note": crossing.note,
         "link": list(crossing.link),
         "made": crossing.made,
+        "labels": {host: list(labels.get(host, ())) for host in HOSTS},
         "cause": {
             "kind": cause.kind.value,
             "rule": cause.rule,

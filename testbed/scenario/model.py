@@ -51,6 +51,18 @@ class Ready(Frozen):
         return self
 
 
+class Route(Frozen):
+    """Options of a host's route to the other one (ip-route(8)); they hold for this host's connections."""
+
+    rto_min: Opt[Duration] = None
+    """The least retransmission timeout: 5ms. Default: the kernel's, 200ms."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options as words for `ip route`."""
+        return () if self.rto_min is None else ("rto_min", f"{self.rto_min}ms")
+
+
 class HostSpec(Frozen):
     """What a host is and runs. Exactly one of ``steps`` and ``command``."""
 
@@ -65,6 +77,8 @@ class HostSpec(Frozen):
     """Environment variables of the program; {client} and {server} as in `command`."""
     sysctl: dict[Sysctl, Word] = Field(default_factory=dict)
     """Kernel settings of the host's network namespace: {net.ipv4.tcp_sack: 0}."""
+    route: Route = Route.model_construct()
+    """Options of the route to the other host: {rto_min: 5ms}."""
     exit: WantedExit = 0
     """How a command that ends by itself must end: an exit status, a signal's name, or any."""
 

@@ -210,7 +210,7 @@ def test_ip6(invoke: Invoke, scenario: Callable[..., str]) -> None:
         ("forge: {from: client, of: data, packet: syn, as: client, seq: -1000}", "challenge-ack"),
         ("forge: {from: client, of: data, packet: unreachable}", "link-forged"),
         ("forge: {from: client, of: data, packet: too-big, mtu: 1000}", "link-forged"),
-        ("truncate: {from: client, of: data, to: 3}", "retransmission"),
+        ("truncate: {from: client, of: data, to: 3}", "tail-loss-probe"),
     ],
 )
 def test_other_faults(fault: str, expected: str, invoke: Invoke, scenario: Callable[..., str]) -> None:

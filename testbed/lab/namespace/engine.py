@@ -112,7 +112,7 @@ class NamespaceEngine:
             hosts={host: agents[host, "host"] for host in HOSTS},
             taps={host: agents[host, "tap"] for host in HOSTS},
             addresses=net.addresses,
-            routes={host: net.routes(host, spec.hosts[host].congestion_control) for host in HOSTS},
+            routes={host: net.routes(host, spec.hosts[host].route) for host in HOSTS},
             link=LinkHost(agents[plan.LINK, plan.LINK], net.link) if spec.routed else None,
             manifest={
                 "engine": {

@@ -43,16 +43,16 @@ class Topology:
         networks = (net.network4 if self.ip == 4 else net.network6 for net in self.subnets.values())
         return ", ".join(dict.fromkeys(networks))
 
-    def routes(self, host: Host, congestion_control: str) -> dict[int, list[str]]:
-        """Return the routes for :attr:`LiveLab.routes`, which name the congestion control."""
-        subnet, congestion = self.subnets[host], f"congctl {congestion_control}"
+    def routes(self, host: Host, options: str) -> dict[int, list[str]]:
+        """Return the routes for :attr:`LiveLab.routes`; ``options`` as :attr:`HostSpec.route` gives them."""
+        subnet = self.subnets[host]
         if self.routed:
             peer = self.addresses[peer_of(host)]
-            return {self.ip: [f"route replace {peer} via {self.link[host]} dev {INTERFACE} {congestion}"]}
+            return {self.ip: [f"route replace {peer} via {self.link[host]} dev {INTERFACE} {options}"]}
         if self.ip == 4:
             link4 = f"route replace {subnet.network4} dev {INTERFACE} proto kernel scope link src {subnet.hosts4[host]}"
-            return {4: [f"{link4} {congestion}"]}
-        return {6: [f"route replace {subnet.network6} dev {INTERFACE} proto kernel metric 256 {congestion}"]}
+            return {4: [f"{link4} {options}"]}
+        return {6: [f"route replace {subnet.network6} dev {INTERFACE} proto kernel metric 256 {options}"]}
 
 
 def topology(spec: LabSpec, choose: Callable[[], Subnet]) -> Topology:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntFlag
 
-from testbed.model import Cause, CauseKind, Crossing, Host
-from testbed.report.html.source import Labels
+from testbed.analysis.mislabelled import contradicted, labels_of
+from testbed.model import Cause, CauseKind, Crossing, Host, Labels
 
 
 class Mark(IntFlag):
@@ -24,18 +24,6 @@ class Mark(IntFlag):
 PROBES = frozenset({"keep-alive-probe", "window-probe", "probe"})
 """Rules of segments that name an old sequence number without sending bytes again."""
 
-AGREEING: dict[str, frozenset[str]] = {
-    "keep_alive": frozenset({"keep-alive-probe"}),
-    "zero_window_probe": frozenset({"window-probe"}),
-    "window_update": frozenset({"window-update"}),
-    "duplicate_ack": frozenset({"duplicate-ack", "d-sack", "not-taken", "challenge-ack", "probe-answer"}),
-}
-_AGAIN = frozenset(
-    {"syn-retransmission", "fast-retransmission", "recovery", "tail-loss-probe", "timeout", "retransmission"}
-)
-AGREEING |= dict.fromkeys(("retransmission", "fast_retransmission", "spurious_retransmission"), _AGAIN)
-"""Wireshark's label -> the causes that it agrees with. Other labels say nothing about the cause."""
-
 
 def marks(crossings: Sequence[Crossing], causes: Sequence[Cause], labels: Labels) -> list[int]:
     """Return the bits of every crossing."""
@@ -46,7 +34,7 @@ def marks(crossings: Sequence[Crossing], causes: Sequence[Cause], labels: Labels
         found[n] |= Mark.REORDERED
     if labels:
         for n, (crossing, cause) in enumerate(zip(crossings, causes, strict=True)):
-            if mislabelled(labels_of(crossing, labels), cause):
+            if contradicted(labels_of(crossing, labels), cause):
                 found[n] |= Mark.MISLABELLED
     return found
 
@@ -58,22 +46,6 @@ def _of_one(crossing: Crossing, cause: Cause) -> int:
     if cause.kind is CauseKind.UNKNOWN:
         bits |= Mark.UNKNOWN
     return int(bits)
-
-
-def labels_of(crossing: Crossing, labels: Labels) -> dict[Host, tuple[str, ...]]:
-    """Return the labels that each host's capture gives a crossing; hosts without any are left out."""
-    places: dict[Host, int | None] = {"client": crossing.at_client, "server": crossing.at_server}
-    found = {host: labels.get(host, {}).get(frame, ()) for host, frame in places.items() if frame is not None}
-    return {host: names for host, names in found.items() if names}
-
-
-def mislabelled(labels: dict[Host, tuple[str, ...]], cause: Cause) -> bool:
-    """Say whether a label of either capture contradicts the cause (``keep_alive`` on a tail-loss probe)."""
-    return any(
-        name in AGREEING and cause.rule not in AGREEING[name] and cause.kind is not CauseKind.UNKNOWN
-        for names in labels.values()
-        for name in names
-    )
 
 
 def _sent_again(crossings: Sequence[Crossing], causes: Sequence[Cause]) -> list[int]:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from testbed.analysis.mislabelled import labels_of
 from testbed.model import HOSTS, Cause, Crossing
-from testbed.report.html.marks import labels_of, marks
+from testbed.report.html.marks import marks
 from testbed.report.html.pack import Packer
 from testbed.report.html.source import Source
 

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from testbed.model import Analysis, Host
+from testbed.model import Analysis, Host, Labels
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
-
-Labels = Mapping[Host, Mapping[int, tuple[str, ...]]]
-"""For each host's capture: frame number (from 1) -> the labels that Wireshark gives that frame."""
 
 
 @dataclass(frozen=True, slots=True)

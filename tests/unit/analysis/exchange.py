@@ -38,6 +38,8 @@ from testbed.model import (
     peer_of,
 )
 
+from .frame_labels import frame_labels
+
 US = 1_000
 MS = 1_000_000
 START = 1_700_000_000_000_000_000
@@ -154,7 +156,9 @@ class Exchange:
         """Return all that an analysis gets."""
         programs = tuple(Program(host, ("actor",), "base", 0, None, START, self.now) for host in HOSTS)
         fields: dict[str, Any] = {"programs": programs, "output": {"client": "", "server": ""}, **given}
-        return Inputs(joined=self.joined(), calls=self.calls(), observed=self.observed, **fields)
+        joined = self.joined()
+        fields.setdefault("labels", frame_labels(joined))
+        return Inputs(joined=joined, calls=self.calls(), observed=self.observed, **fields)
 
     def analysis(self, expectations: Any = (), **given: Any) -> Analysis:
         """Analyse the run."""
@@ -224,6 +228,7 @@ class Tcp:
             "sent": None if appeared else run.now,
             "arrived": None if lost else run.now + delay,
             "changes": changes,
+            "options": {"sack_permitted": True, "mss": 1460} if "S" in flags else {},
         }
         packet.update(given)
         run.packets.append(packet)

@@ -53,7 +53,8 @@ def test_the_origins_run_is_explained_packet_by_packet() -> None:
     assert calls(found, 3) == ["send"]
     assert calls(found, 5) == ["send", "send"]
     assert found.causes[5].packets == (4,)
-    assert "left after #4 arrived" in found.causes[5].evidence
+    assert "Nagle's algorithm held it" in found.causes[5].evidence
+    assert "until #4 acknowledged #3" in found.causes[5].evidence
     assert calls(found, 7) == ["close"]
     assert [cause.packets for cause in found.causes][9] == (8,)
 
@@ -341,7 +342,7 @@ def test_the_look_alike_is_a_retransmission() -> None:
     tcp("client P.", b"c", seq=1)
     tcp("server .", options={"sack": [[1, 2]]})
     found = run.analysis()
-    assert rules(found)[4:] == ["retransmission", "ack"]
+    assert rules(found)[4:] == ["retransmission", "d-sack"]
     assert found.causes[4].calls == (send.n,)
     assert found.causes[4].packets == (3,)
     assert "11 ms after #3" in found.causes[4].evidence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.model import SocketInfo
+from testbed.model import Endpoint, SocketInfo
 
 from .exchange import Exchange, OpenCall, Tcp
 
@@ -65,7 +65,7 @@ def test_bytes_that_never_left() -> None:
     tcp("client P.", b"abc")
     tcp("server .", window=0)
     stuck = tcp.client("send", b"def")
-    assert reason(run, stuck) == "its 3 bytes never left the host: they were still queued at the end"
+    assert reason(run, stuck) == "its 3 bytes never left the host: the peer's window was full (#4 offers 0)"
 
 
 def test_a_send_of_nothing_and_a_full_buffer() -> None:
@@ -125,3 +125,53 @@ def test_closing_a_listener() -> None:
     listen = tcp.server("listen")
     close = tcp.server("close", fd=3, socket=listen.fields["socket"])
     assert reason(run, close) == "only stops listening"
+
+
+def test_bytes_that_nagle_still_holds() -> None:
+    """As when stepping: the call is over, its bytes wait for an ACK."""
+    run, tcp = opened()
+    tcp.client("send", b"a")
+    tcp("client P.", b"a", lost=True)
+    held = tcp.client("send", b"b")
+    assert reason(run, held) == (
+        "its 1 byte never left the host: held by Nagle's algorithm, as #3 was not acknowledged"
+    )
+
+
+def test_a_call_of_whose_bytes_only_some_left() -> None:
+    run, tcp = opened()
+    with tcp.client("write", b"x" * 3000) as write:
+        tcp("client .", b"x" * 1000)
+        tcp("server R.")
+    assert reason(run, write) == (
+        "2,000 of its 3,000 bytes never left the host: RST #4 of the server had broken the connection off"
+    )
+
+
+def test_closing_before_the_connection_was_open() -> None:
+    """close in SYN_SENT: the kernel forgets the attempt and tells nobody."""
+    run = Exchange()
+    tcp = run.tcp()
+    tcp.client("connect", errno="EINPROGRESS")
+    tcp("client S", lost=True)
+    close = tcp.client("close")
+    assert reason(run, close) == "the connection was not open yet (SYN_SENT): nothing had answered connect #0"
+
+
+def test_closing_after_the_kernel_gave_up() -> None:
+    run, tcp = opened()
+    tcp.client("send", b"x")
+    tcp("client P.", b"x", lost=True)
+    gone = tcp.client("recv", errno="ETIMEDOUT")
+    close = tcp.client("close")
+    assert reason(run, close) == f"the connection was gone: recv #{gone.n} gave ETIMEDOUT"
+
+
+def test_a_socket_connected_to_itself() -> None:
+    """Its packets go over the loopback, and no capture sees them."""
+    run = Exchange()
+    itself = SocketInfo(7, "tcp", Endpoint("198.18.0.2", 5000), Endpoint("198.18.0.2", 5000))
+    connect = run.call("client", "connect", args={"address": "198.18.0.2:5000"}, socket=itself)
+    send = run.call("client", "send", b"me", socket=itself)
+    assert reason(run, connect) == "no SYN of it was captured: both of its ends are on this host"
+    assert reason(run, send) == "no packet of its connection was captured: both of its ends are on this host"

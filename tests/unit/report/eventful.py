@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from testbed.model import Analysis, Cause, CauseKind, Change, Check, Count, Crossing, LedgerRow, Outcome
-from testbed.report.html.source import Clock, Labels, Source
+from testbed.model import Analysis, Cause, CauseKind, Change, Check, Count, Crossing, Labels, LedgerRow, Outcome
+from testbed.report.html.source import Clock, Source
 
 from .sample import META, at, make_call, make_crossing, origin, with_inputs, with_joined
 

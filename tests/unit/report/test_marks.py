@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from testbed.model import Cause, CauseKind, Crossing
-from testbed.report.html.marks import Mark, marks, mislabelled
-from testbed.report.html.source import Labels
+from testbed.analysis.mislabelled import contradicted
+from testbed.model import Cause, CauseKind, Crossing, Labels
+from testbed.report.html.marks import Mark, marks
 
 from .eventful import LABELS, eventful
 from .sample import at, make_crossing
@@ -51,7 +51,7 @@ def test_the_overtaken_packet_is_the_late_one_and_each_direction_counts_alone() 
 
 def test_a_label_contradicts_only_a_known_cause_of_another_family() -> None:
     timer = Cause(CauseKind.TIMER, "keep-alive-probe", "")
-    assert not mislabelled({"client": ("keep_alive",)}, timer)
-    assert mislabelled({"server": ("keep_alive",)}, KNOWN)
-    assert not mislabelled({"client": ("lost_segment",)}, KNOWN)
-    assert not mislabelled({"client": ("keep_alive",)}, Cause(CauseKind.UNKNOWN, "unknown", ""))
+    assert not contradicted({"client": ("keep_alive",)}, timer)
+    assert contradicted({"server": ("keep_alive",)}, KNOWN)
+    assert not contradicted({"client": ("lost_segment",)}, KNOWN)
+    assert not contradicted({"client": ("keep_alive",)}, Cause(CauseKind.UNKNOWN, "unknown", ""))

@@ -84,7 +84,8 @@ function sentence(model, item) {
     const c = item - model.packets;
     const silent = tables.text("call.silent", c);
     const host = head.hosts[model.call.host[c]];
-    return `${host} call ${model.call.n[c]}: ${callText(model, c, 80)}${silent ? `; no packet: ${visible(silent)}` : ""}`;
+    const none = silent && !model.packetsOf(c).caused.length ? "no packet: " : "";
+    return `${host} call ${model.call.n[c]}: ${callText(model, c, 80)}${silent ? `; ${none}${visible(silent)}` : ""}`;
   }
   const sender = head.hosts[model.sender[item]];
   const fates = ["", "; lost: seen only where it was sent", "; appeared: seen only where it arrived"];

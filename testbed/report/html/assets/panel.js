@@ -247,6 +247,7 @@ class Panel {
       this.heading(`${head.hosts[host]} call ${call.n[c]} `, el("small", {}, callText(model, c, 40))),
       this.packetList("Packets that it caused", caused) ||
         el("p", { class: "muted" }, silent ? "No packet: " : "No packet.", ...(silent ? this.linked(silent, host) : [])),
+      caused.length && silent ? el("p", { class: "muted" }, ...this.linked(silent, host)) : null,
       this.packetList("Packets whose bytes it read", carried),
       el("section", {}, el("h3", {}, "Call"), pairs(rows.filter(([, value]) => value !== ""))),
       backtrace ? this.stop(backtrace) : null,

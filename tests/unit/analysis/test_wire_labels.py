@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from testbed.analysis.wire_labels import wire_labels
 from testbed.benchmarks.long_run import long_run
 from testbed.model import HOSTS
 from testbed.report import annotated
-from testbed.report.wire_labels import wire_labels
 
 AGAIN = " or ".join(f"tcp.analysis.{name}retransmission" for name in ("", "fast_", "spurious_"))
 

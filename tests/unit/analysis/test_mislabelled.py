@@ -1,0 +1,43 @@
+"""Wireshark's labels beside causes, and the sentence where they disagree."""
+
+from __future__ import annotations
+
+from testbed.model import Labels
+
+from .exchange import Exchange
+
+PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
+
+
+def look_alike(times: int = 1) -> Exchange:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"c")
+    tcp("client P.", b"c", lost=True)
+    run.pause(11)
+    for _ in range(times):
+        tcp("client P.", b"c", seq=1)
+    return run
+
+
+def test_the_keep_alive_that_is_none() -> None:
+    labels: Labels = {"client": {5: ("keep_alive",)}, "server": {}}
+    found = look_alike().analysis(labels=labels, sysctls=PROBING)
+    assert found.verdict[-1] == (
+        "Wireshark calls #4 in the client's capture a TCP Keep-Alive; "
+        "it is byte 0 of send #1 sent again by a tail-loss probe"
+    )
+
+
+def test_labels_that_agree_or_say_nothing_are_not_told() -> None:
+    labels: Labels = {"client": {5: ("retransmission",)}, "server": {4: ("lost_segment",)}}
+    assert not [text for text in look_alike().analysis(labels=labels).verdict if "Wireshark" in text]
+
+
+def test_one_sentence_for_each_kind_of_disagreement() -> None:
+    labels: Labels = {"client": dict.fromkeys((5, 6, 7), ("keep_alive",)), "server": {}}
+    found = look_alike(3).analysis(labels=labels, sysctls=PROBING)
+    told = [text for text in found.verdict if "Wireshark" in text]
+    assert len(told) == 2  # the probe, and two timeouts
+    assert told[0].endswith("by a tail-loss probe")
+    assert told[1].endswith("by the retransmission timeout (1 more like it)")
