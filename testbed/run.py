@@ -264,7 +264,7 @@ def _program_spec(scenario: Scenario, host: Host, addresses: Mapping[Host, str],
         script=script,
         ready=ready,
         stop_with_client=host == "server" and scenario.server.until == "client-ends",
-        expected_exit=None if described.exit == "any" else described.exit,
+        expected_exit=described.ends,
         observer=observer,
     )
 

@@ -6,10 +6,14 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -21,6 +25,8 @@
 #include "actor_pattern.h"
 #include "actor_step.h"
 #include "actor_text.h"
+
+#define FILE_CHUNK 65536 /* how much of a file is written at once */
 
 /* Makes one call, again after EINTR, and notes how it ended. True when it succeeded. */
 #define CALL(end, function, ...) \
@@ -144,7 +150,9 @@ static void run_send(const struct step *step, struct ending *end)
 	} while (left);
 }
 
-static void run_sendmsg(const struct step *step, struct ending *end)
+/* Gives several buffers to the kernel, the rest again where it takes only a part. */
+static void send_parts(const struct step *step, struct ending *end,
+                       bool (*give)(const struct step *, struct ending *, struct iovec *, size_t))
 {
 	struct iovec rest[IOV_MAX], *part = rest;
 	size_t parts = (size_t)step->parts;
@@ -154,11 +162,7 @@ static void run_sendmsg(const struct step *step, struct ending *end)
 		left += rest[i].iov_len;
 	end->moves_bytes = true;
 	for (;;) {
-		struct msghdr message = {
-			.msg_name = step->addr_len ? (void *)address(step) : NULL, .msg_namelen = step->addr_len,
-			.msg_iov = part, .msg_iovlen = parts,
-		};
-		if (!CALL(end, sendmsg, step->sock->fd, &message, step->flags))
+		if (!give(step, end, part, parts))
 			return;
 		size_t taken = (size_t)end->result;
 		end->bytes += taken;
@@ -171,6 +175,66 @@ static void run_sendmsg(const struct step *step, struct ending *end)
 		part->iov_base = (char *)part->iov_base + taken;
 		part->iov_len -= taken;
 	}
+}
+
+static bool give_message(const struct step *step, struct ending *end, struct iovec *part, size_t parts)
+{
+	struct msghdr message = {
+		.msg_name = step->addr_len ? (void *)address(step) : NULL, .msg_namelen = step->addr_len,
+		.msg_iov = part, .msg_iovlen = parts,
+	};
+	return CALL(end, sendmsg, step->sock->fd, &message, step->flags);
+}
+
+static bool give_vector(const struct step *step, struct ending *end, struct iovec *part, size_t parts)
+{
+	return CALL(end, writev, step->sock->fd, part, (int)parts);
+}
+
+static void run_sendmsg(const struct step *step, struct ending *end)
+{
+	send_parts(step, end, give_message);
+}
+
+static void run_writev(const struct step *step, struct ending *end)
+{
+	send_parts(step, end, give_vector);
+}
+
+/* The pattern as a file in memory; it is made before the call and is no socket. */
+static int pattern_file(const struct step *step)
+{
+	int file = memfd_create("pattern", MFD_CLOEXEC);
+	for (uint64_t made = 0; file >= 0 && made < step->size;) {
+		uint64_t now = step->size - made < FILE_CHUNK ? step->size - made : FILE_CHUNK;
+		fill_pattern(buffer, step->seed, step->sock->sent + made, now);
+		ssize_t written = write(file, buffer, now);
+		if (written < 0) {
+			close(file);
+			return -1;
+		}
+		made += (uint64_t)written;
+	}
+	return file;
+}
+
+static void run_sendfile(const struct step *step, struct ending *end)
+{
+	int file = pattern_file(step);
+	off_t at = 0;
+	end->moves_bytes = true;
+	end->call = "sendfile";
+	if (file < 0) {
+		end->error = errno;
+		return;
+	}
+	while (end->bytes < step->size && CALL(end, sendfile, step->sock->fd, file, &at, step->size - end->bytes)) {
+		if (!end->result)
+			break;
+		end->bytes += (uint64_t)end->result;
+		step->sock->sent += (uint64_t)end->result;
+	}
+	close(file);
 }
 
 /* One recv into the buffer, its first bytes kept for the event. */
@@ -221,16 +285,32 @@ static int64_t milliseconds(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Not CALL: after EINTR only the rest of the time is waited. */
-static bool wait_readable(const struct step *step, struct ending *end)
+/* The descriptor that watches a socket, made by its first use. */
+static bool watch(const struct step *step, struct ending *end)
 {
-	struct pollfd wanted = {.fd = step->sock->fd, .events = POLLIN};
+	struct sock *sock = step->sock;
+	if (step->by == BY_POLL || sock->epoll)
+		return true;
+	struct epoll_event wanted = {.events = EPOLLIN | (step->by == BY_EPOLL_EDGE ? EPOLLET : 0U)};
+	if (!CALL(end, epoll_create1, 0))
+		return false;
+	sock->epoll = (int)end->result;
+	return CALL(end, epoll_ctl, sock->epoll, EPOLL_CTL_ADD, sock->fd, &wanted);
+}
+
+/* Waits for a socket; what was found is left in `found`. Not CALL: after EINTR only the rest of the time is waited. */
+static bool wait_for(const struct step *step, struct ending *end, short events, short *found)
+{
+	struct pollfd wanted = {.fd = step->sock->fd, .events = events};
+	struct epoll_event event = {0};
 	int64_t deadline = milliseconds() + step->timeout;
 	int timeout = step->timeout;
-	end->call = "poll";
+	if (!watch(step, end))
+		return false;
+	end->call = step->by == BY_POLL ? "poll" : "epoll_wait";
 	for (;;) {
 		end->calls++;
-		end->result = poll(&wanted, 1, timeout);
+		end->result = step->by == BY_POLL ? poll(&wanted, 1, timeout) : epoll_wait(step->sock->epoll, &event, 1, timeout);
 		if (end->result >= 0 || errno != EINTR)
 			break;
 		int64_t left = deadline - milliseconds();
@@ -238,17 +318,32 @@ static bool wait_readable(const struct step *step, struct ending *end)
 			timeout = left > 0 ? (int)left : 0;
 	}
 	end->error = end->result < 0 ? errno : end->result == 0 ? NOT_ERRNO_TIMEOUT : 0;
+	*found = wanted.revents;
 	return !end->error;
+}
+
+static void run_wait(const struct step *step, struct ending *end)
+{
+	char text[128] = "";
+	short found = 0;
+	if (!wait_for(step, end, (short)step->events, &found))
+		return;
+	for (size_t i = 0; i < COUNT(EVENTS); i++)
+		if (found & EVENTS[i].number)
+			sprintf(text + strlen(text), "%s%s", *text ? "|" : "", EVENTS[i].name);
+	end->value = strdup(text);
 }
 
 static void run_on_readable(const struct step *step, struct ending *end)
 {
 	end->moves_bytes = end->received = true;
+	short found;
 	/* poll ignores the descriptor of a closed socket, -1, and would wait for ever; recv says EBADF. */
-	while (step->sock->fd < 0 || wait_readable(step, end)) {
-		if (step->mode == ONCE) {
-			receive(step, end, step->size, 0);
-			return;
+	while (step->sock->fd < 0 || wait_for(step, end, POLLIN, &found)) {
+		if (step->mode != DRAIN) {
+			if (!receive(step, end, step->size, 0) || step->mode == ONCE || !end->result)
+				return;
+			continue;
 		}
 		/* MSG_DONTWAIT: an accepted socket blocks unless told otherwise. */
 		while (receive(step, end, step->size, MSG_DONTWAIT) && end->result)
@@ -270,6 +365,9 @@ static void run_close(const struct step *step, struct ending *end)
 	end->call = "close";
 	end->result = close(fd); /* not again after EINTR: Linux has released the descriptor, close(2) */
 	end->error = end->result < 0 ? errno : 0;
+	if (step->sock->epoll)
+		close(step->sock->epoll);
+	step->sock->epoll = 0;
 }
 
 static void run_sleep(const struct step *step, struct ending *end)
@@ -301,6 +399,22 @@ static void run_barrier(const struct step *step, struct ending *end)
 		fputs("ended\n", stderr);
 	}
 	exit(1);
+}
+
+/* Ends the program with its sockets open: what becomes of them is the kernel's work. Told before, since nothing is after. */
+static void run_exit(const struct step *step, struct ending *end)
+{
+	end->call = "exit";
+	emit_ending(step, end);
+	exit(step->status);
+}
+
+static void run_kill(const struct step *step, struct ending *end)
+{
+	end->call = "kill";
+	emit_ending(step, end);
+	signal(step->signal, SIG_DFL);
+	raise(step->signal);
 }
 
 #endif

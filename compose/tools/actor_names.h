@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -62,16 +64,24 @@ static const struct word FLAGS[] = {
 static const struct word FAMILIES[] = {{"inet", AF_INET}, {"inet6", AF_INET6}};
 static const struct word TYPES[] = {{"stream", SOCK_STREAM}, {"dgram", SOCK_DGRAM}};
 static const struct word HOWS[] = {{"rd", SHUT_RD}, {"wr", SHUT_WR}, {"rdwr", SHUT_RDWR}};
-enum { ONCE, DRAIN };
-static const struct word MODES[] = {{"once", ONCE}, {"drain", DRAIN}};
+enum { ONCE, DRAIN, EACH };
+static const struct word MODES[] = {{"once", ONCE}, {"drain", DRAIN}, {"each", EACH}};
+enum { BY_POLL, BY_EPOLL, BY_EPOLL_EDGE };
+static const struct word WAYS[] = {{"poll", BY_POLL}, {"epoll", BY_EPOLL}, {"epoll-edge", BY_EPOLL_EDGE}};
+static const struct word READINESS[] = {{"in", POLLIN}, {"out", POLLOUT}, {"pri", POLLPRI}, {"error", 0}};
+static const struct word EVENTS[] = {
+	WORD(POLLIN), WORD(POLLPRI), WORD(POLLOUT), WORD(POLLERR), WORD(POLLHUP), WORD(POLLNVAL),
+};
+static const struct word SIGNALS[] = {WORD(SIGABRT), WORD(SIGKILL), WORD(SIGSEGV), WORD(SIGTERM)};
 
 enum key {
 	K_AS, K_SOCK, K_FAMILY, K_TYPE, K_NONBLOCK, K_ADDR, K_PORT, K_BACKLOG, K_NAME, K_VALUE, K_HEX, K_SIZE, K_SEED,
-	K_CHUNK, K_PARTS, K_FLAGS, K_MODE, K_TIMEOUT, K_HOW, K_MS, K_EXPECT, KEYS
+	K_CHUNK, K_PARTS, K_FLAGS, K_MODE, K_TIMEOUT, K_HOW, K_MS, K_BY, K_FOR, K_STATUS, K_SIGNAL,
+	K_EXPECT, KEYS
 };
 static const char *const KEY_NAMES[KEYS] = {
 	"as", "sock", "family", "type", "nonblock", "addr", "port", "backlog", "name", "value", "hex", "size", "seed",
-	"chunk", "parts", "flags", "mode", "timeout", "how", "ms", "expect",
+	"chunk", "parts", "flags", "mode", "timeout", "how", "ms", "by", "for", "status", "signal", "expect",
 };
 #define BIT(key) (1U << (key))
 

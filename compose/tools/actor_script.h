@@ -30,14 +30,19 @@ static const struct op OPS[] = {
 	{"connect", BIT(K_SOCK) | ADDRESS, 0, run_connect},
 	{"send", BIT(K_SOCK), BIT(K_HEX) | BIT(K_SIZE) | BIT(K_SEED) | BIT(K_CHUNK) | BIT(K_FLAGS) | ADDRESS, run_send},
 	{"sendmsg", BIT(K_SOCK) | BIT(K_PARTS), BIT(K_FLAGS) | ADDRESS, run_sendmsg},
+	{"writev", BIT(K_SOCK) | BIT(K_PARTS), 0, run_writev},
+	{"sendfile", BIT(K_SOCK) | BIT(K_SIZE) | BIT(K_SEED), 0, run_sendfile},
 	{"recv", BIT(K_SOCK) | BIT(K_SIZE), BIT(K_FLAGS), run_recv},
 	{"recv_exact", BIT(K_SOCK) | BIT(K_SIZE), BIT(K_CHUNK), run_recv_exact},
 	{"recv_all", BIT(K_SOCK), BIT(K_CHUNK), run_recv_all},
-	{"on_readable", BIT(K_SOCK) | BIT(K_MODE) | BIT(K_SIZE), BIT(K_TIMEOUT), run_on_readable},
+	{"on_readable", BIT(K_SOCK) | BIT(K_MODE) | BIT(K_SIZE), BIT(K_TIMEOUT) | BIT(K_BY), run_on_readable},
+	{"wait", BIT(K_SOCK) | BIT(K_FOR), BIT(K_TIMEOUT), run_wait},
 	{"shutdown", BIT(K_SOCK) | BIT(K_HOW), 0, run_shutdown},
 	{"close", BIT(K_SOCK), 0, run_close},
 	{"sleep", BIT(K_MS), 0, run_sleep},
 	{"barrier", BIT(K_NAME), 0, run_barrier},
+	{"exit", BIT(K_STATUS), 0, run_exit},
+	{"kill", BIT(K_SIGNAL), 0, run_kill},
 };
 
 static struct sock *find_sock(const char *name, bool make)
@@ -103,12 +108,14 @@ static bool check_step(struct step *step)
 		return wrong("%s: size= is above %" PRIu64 ", the largest of one call", step->op->name, CHUNK_MAX);
 	if (run == run_on_readable && !step->size)
 		return wrong("on_readable: size= must be above 0");
-	bool to_end = run == run_recv_all || (run == run_on_readable && step->mode == DRAIN);
+	bool to_end = run == run_recv_all || (run == run_on_readable && step->mode != ONCE);
 	if ((to_end || run == run_recv_exact) && step->type != SOCK_STREAM)
 		return wrong("%s: only a stream socket has an end", step->op->name);
 	if ((run == run_recv_exact || run == run_recv_all) && !step->chunk)
 		step->chunk = CHUNK_DEFAULT;
 	uint64_t room = run == run_recv || run == run_on_readable ? step->size : step->chunk;
+	if (run == run_sendfile)
+		room = FILE_CHUNK;
 	if (room > buffer_size)
 		buffer_size = room;
 	return true;

@@ -16,6 +16,7 @@
 struct sock {
 	char *name;
 	int fd;        /* -1: not made yet, or closed: a call on it gets EBADF from the kernel */
+	int epoll;     /* a descriptor that watches it; 0: none */
 	uint64_t sent; /* bytes accepted, the pattern's position */
 	uint16_t port;     /* given to bind; 0: the kernel chose one */
 	int family, type; /* while checking: those at the line being read */
@@ -28,7 +29,7 @@ struct step {
 	const struct op *op;
 	const char *value[KEYS]; /* the text after '=', NULL where absent */
 	struct sock *sock, *as;
-	int family, type, flags, how, mode, timeout, backlog, expect;
+	int family, type, flags, how, mode, timeout, backlog, expect, by, events, status, signal;
 	bool nonblock;
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
@@ -50,7 +51,7 @@ struct ending {
 	uint64_t bytes, calls; /* over all calls of the step */
 	unsigned char shown[SHOWN];
 	size_t shown_len;
-	char *value; /* getsockopt */
+	char *value; /* what getsockopt gave, what wait found */
 };
 
 struct op {

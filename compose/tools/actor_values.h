@@ -228,7 +228,15 @@ static bool parse_value(struct step *step, enum key key, const char *text)
 	case K_FAMILY: return WORD_VALUE(FAMILIES, &step->family, "inet or inet6");
 	case K_TYPE: return WORD_VALUE(TYPES, &step->type, "stream or dgram");
 	case K_HOW: return WORD_VALUE(HOWS, &step->how, "rd, wr or rdwr");
-	case K_MODE: return WORD_VALUE(MODES, &step->mode, "once or drain");
+	case K_MODE: return WORD_VALUE(MODES, &step->mode, "once, drain or each");
+	case K_BY: return WORD_VALUE(WAYS, &step->by, "poll, epoll or epoll-edge");
+	case K_FOR: return WORD_VALUE(READINESS, &step->events, "in, out, pri or error");
+	case K_SIGNAL: return WORD_VALUE(SIGNALS, &step->signal, "SIGABRT, SIGKILL, SIGSEGV or SIGTERM");
+	case K_STATUS:
+		if (!number_value(key, text, 0, 255, &number))
+			return false;
+		step->status = (int)number;
+		return true;
 	case K_FLAGS:
 		return parse_flags(text, &step->flags) || wrong_value(key, text, "MSG_ names with commas between");
 	case K_EXPECT:

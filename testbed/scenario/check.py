@@ -84,7 +84,10 @@ def _steps(host: Host, steps: tuple[s.Step, ...], timeout: float) -> Iterator[Fi
             yield from _options(at, step)
         if isinstance(step, s.CallStep):
             yield from _own_error(at, step, "EOF", s.RecvExact)
-            yield from _own_error(at, step, "TIMEOUT", s.OnReadable)
+            if not isinstance(step, s.Wait):
+                yield from _own_error(at, step, "TIMEOUT", s.OnReadable)
+        if isinstance(step, (s.Exit, s.Kill)) and index + 1 < len(steps):
+            yield Finding((*at, step.key), f"nothing comes after `{step.key}`", "make it the last step", key=True)
         if isinstance(step, s.Sleep):
             slept += step.sleep
             if slept - step.sleep < timeout * 1000 <= slept:

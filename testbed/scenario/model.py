@@ -13,7 +13,7 @@ from testbed.scenario.base import Frozen, Opt
 from testbed.scenario.expect import AnyExpectation
 from testbed.scenario.link import Link
 from testbed.scenario.sockets import follow
-from testbed.scenario.steps import AnyStep, Bind, LinkChange, Listen
+from testbed.scenario.steps import AnyStep, Bind, Exit, Kill, LinkChange, Listen
 from testbed.scenario.values import (
     Duration,
     Image,
@@ -81,6 +81,16 @@ class HostSpec(Frozen):
     """Options of the route to the other host: {rto_min: 5ms}."""
     exit: WantedExit = 0
     """How a command that ends by itself must end: an exit status, a signal's name, or any."""
+
+    @property
+    def ends(self) -> int | str | None:
+        """How its program must end: an exit status, a signal's name, or None for any."""
+        last = self.steps[-1] if self.steps else None
+        if isinstance(last, Exit):
+            return last.exit
+        if isinstance(last, Kill):
+            return last.kill
+        return None if self.exit == "any" else self.exit
 
     @property
     def announces(self) -> bool:

@@ -15,6 +15,7 @@ from testbed.scenario.values import Endpoint
 CHANGE = "link."
 """What the name of a barrier begins with at which the runner changes the link; the step's index follows. No name that
 a scenario can give has a dot."""
+READINESS = {"readable": "in", "writable": "out", "urgent": "pri", "error": "error"}
 HOWS = {"read": "rd", "write": "wr", "both": "rdwr"}
 
 
@@ -56,6 +57,10 @@ class _Compiler:
                 yield f"connect sock={use.sock}{self._to(step.connect)}{wanted}"
             case s.Sleep():
                 yield f"sleep ms={step.sleep}"
+            case s.Exit():
+                yield f"exit status={step.exit}"
+            case s.Kill():
+                yield f"kill signal={step.kill}"
             case s.Barrier():
                 yield f"barrier name={step.barrier}"
             case s.LinkChange():
@@ -96,6 +101,12 @@ class _Compiler:
                 return what + _flags(sending.flags) + self._to(sending.to)
             case s.Sendmsg(sendmsg=sending):
                 return f" parts={','.join(map(_hex, sending.parts))}{_flags(sending.flags)}{self._to(sending.to)}"
+            case s.Writev(writev=parts):
+                return f" parts={','.join(map(_hex, parts))}"
+            case s.Sendfile(sendfile=size):
+                return f" size={size} seed={self.seed}"
+            case s.Wait(wait=waiting):
+                return f" for={READINESS[waiting.for_]}{_given(timeout=waiting.timeout)}"
             case s.Recv(recv=receiving):
                 return f" size={receiving.size}{_flags(receiving.flags)}"
             case s.RecvExact(recv_exact=receiving):
@@ -103,7 +114,8 @@ class _Compiler:
             case s.RecvAll(recv_all=receiving):
                 return _given(chunk=receiving.chunk)
             case s.OnReadable(on_readable=reading):
-                return f" mode={reading.read} size={reading.size}{_given(timeout=reading.timeout)}"
+                by = "" if reading.by == "poll" else f" by={reading.by}"
+                return f" mode={reading.read} size={reading.size}{by}{_given(timeout=reading.timeout)}"
             case s.Shutdown():
                 return f" how={HOWS[step.shutdown]}"
         return ""

@@ -181,6 +181,13 @@ class _Sockets:
             self._check_send(step, sock)
         elif isinstance(step, (s.Recv, s.RecvExact, s.RecvAll, s.OnReadable)):
             self._check_receive(step, sock)
+        elif isinstance(step, (s.Writev, s.Sendfile)):
+            if sock.ended:
+                self._wrong(
+                    step.key, f"`{sock.name}` was shut down for writing: EPIPE", "if you mean it: `error: EPIPE`"
+                )
+            elif sock.state not in ("unknown", "connected"):
+                self._wrong(step.key, f"`{sock.name}` {_doing(sock)}")
         elif isinstance(step, s.Shutdown) and sock.state in ("new", "bound"):
             self._wrong("shutdown", f"`{sock.name}` {_doing(sock)}")
         elif isinstance(step, (s.Setsockopt, s.Getsockopt)) and sock.type == "udp":
@@ -218,7 +225,7 @@ class _Sockets:
 
     def _check_receive(self, step: s.SocketStep, sock: Sock) -> None:
         to_end = isinstance(step, (s.RecvAll, s.RecvExact))
-        to_end = to_end or (isinstance(step, s.OnReadable) and step.on_readable.read == "drain")
+        to_end = to_end or (isinstance(step, s.OnReadable) and step.on_readable.read != "once")
         if sock.type == "udp" and to_end:
             message = f"`{sock.name}` is a UDP socket: datagrams have no end of stream"
             self._wrong(step.key, message, "`recv` takes one datagram")

@@ -190,6 +190,22 @@ class Sendmsg(SocketStep):
     """A list of buffers, or a mapping."""
 
 
+class Writev(SocketStep):
+    """Writes several buffers in one call."""
+
+    key = "writev"
+    writev: Annotated[tuple[Data, ...], Field(min_length=1, max_length=1024)]
+    """The buffers, each text or {bytes: "00ff"}."""
+
+
+class Sendfile(SocketStep):
+    """Sends a file in memory, of the pattern that the scenario's seed gives, in as many calls as it takes."""
+
+    key = "sendfile"
+    sendfile: Annotated[Size, Field(ge=1, le=CHUNK_MOST)]
+    """How many bytes."""
+
+
 class Receiving(Short):
     """One receiving call."""
 
@@ -243,23 +259,44 @@ class RecvAll(SocketStep):
 
 
 class Reading(Short):
-    """Reading when poll says that there is something."""
+    """Reading when the kernel says that there is something."""
 
     short = "read"
-    read: Literal["once", "drain"]
-    """once: one poll, one recv. drain: recv until EAGAIN, then poll again, until the end of the stream."""
+    read: Literal["once", "drain", "each"]
+    """once: one wait, one recv. drain: recv until EAGAIN, then wait again, until the end of the stream. each: one recv
+    after each wait, until the end of the stream."""
+    by: Literal["poll", "epoll", "epoll-edge"] = "poll"
+    """What waits: poll, epoll (level-triggered), or epoll-edge (EPOLLET: told once of what arrives)."""
     size: Chunk = 65536
     """The buffer of one recv."""
     timeout: Opt[Duration] = None
-    """How long one poll may wait; then the step ends with the error TIMEOUT. Default: without limit."""
+    """How long one wait may take; then the step ends with the error TIMEOUT. Default: without limit."""
 
 
 class OnReadable(SocketStep):
-    """Reads as an event-driven program does: poll, then recv."""
+    """Reads as an event-driven program does: wait, then recv."""
 
     key = "on_readable"
     on_readable: Reading
-    """once, drain, or a mapping."""
+    """once, drain, each, or a mapping."""
+
+
+class Waiting(Short):
+    """What to wait for."""
+
+    short = "for_"
+    for_: Literal["readable", "writable", "urgent", "error"] = Field(alias="for")
+    """readable, writable, urgent data, or error: only what poll always tells (POLLERR, POLLHUP)."""
+    timeout: Opt[Duration] = None
+    """How long; then the step ends with the error TIMEOUT. Default: without limit."""
+
+
+class Wait(SocketStep):
+    """Waits for a socket with poll; what it found is in the call's record."""
+
+    key = "wait"
+    wait: Waiting
+    """readable, writable, urgent, error, or a mapping."""
 
 
 class Shutdown(SocketStep):
@@ -297,6 +334,22 @@ class Sleep(Step):
     """How long."""
 
 
+class Exit(Step):
+    """Ends the program as it is, with its sockets open. Nothing comes after it."""
+
+    key = "exit"
+    exit: Annotated[Whole, Field(ge=0, le=255)]
+    """The exit status."""
+
+
+class Kill(Step):
+    """Kills the program by a signal. Nothing comes after it."""
+
+    key = "kill"
+    kill: Literal["SIGABRT", "SIGKILL", "SIGSEGV", "SIGTERM"]
+    """The signal."""
+
+
 class Barrier(Step):
     """Waits until the other host's steps have come to the barrier of the same name."""
 
@@ -316,8 +369,8 @@ class LinkChange(Step):
 STEPS: dict[str, type[Step]] = {
     model.key: model
     for model in (
-        *(Socket, Setsockopt, Getsockopt, Bind, Listen, Accept, Connect, Send, Sendmsg, Recv, RecvExact, RecvAll),
-        *(OnReadable, Shutdown, Close, Sleep, Barrier, LinkChange),
+        *(Socket, Setsockopt, Getsockopt, Bind, Listen, Accept, Connect, Send, Sendmsg, Writev, Sendfile, Recv),
+        *(RecvExact, RecvAll, OnReadable, Wait, Shutdown, Close, Sleep, Barrier, LinkChange, Exit, Kill),
     )
 }
 BESIDE = ("on", "as", "error")
@@ -344,14 +397,19 @@ AnyStep = Annotated[
     | Annotated[Connect, Tag("<connect>")]
     | Annotated[Send, Tag("<send>")]
     | Annotated[Sendmsg, Tag("<sendmsg>")]
+    | Annotated[Writev, Tag("<writev>")]
+    | Annotated[Sendfile, Tag("<sendfile>")]
     | Annotated[Recv, Tag("<recv>")]
     | Annotated[RecvExact, Tag("<recv_exact>")]
     | Annotated[RecvAll, Tag("<recv_all>")]
     | Annotated[OnReadable, Tag("<on_readable>")]
+    | Annotated[Wait, Tag("<wait>")]
     | Annotated[Shutdown, Tag("<shutdown>")]
     | Annotated[Close, Tag("<close>")]
     | Annotated[Sleep, Tag("<sleep>")]
     | Annotated[Barrier, Tag("<barrier>")]
-    | Annotated[LinkChange, Tag("<link>")],
+    | Annotated[LinkChange, Tag("<link>")]
+    | Annotated[Exit, Tag("<exit>")]
+    | Annotated[Kill, Tag("<kill>")],
     Discriminator(kind_of),
 ]

@@ -189,6 +189,62 @@ def test_the_origins_calls_over_both_families(start: Start, family: str) -> None
     assert [(e.result, e.bytes, e.calls) for e in events[2:5]] == [(1, 1, 1), (1, 1, 1), (6, 6, 1)]
 
 
+def test_writev_and_sendfile_go_on_with_the_stream(start: Start, listener: socket.socket) -> None:
+    """The vector's bytes, then the pattern from where the stream is."""
+    actor = start(
+        connected(listener, "writev sock=c parts=6161,6262\nsendfile sock=c size=100000 seed=9\nclose sock=c")
+    )
+    with take(listener) as peer:
+        assert read_all(peer) == b"aabb" + pattern(9, 100004)[4:]
+    events = actor.finish()
+    assert [(e.call, e.bytes) for e in events[2:4]] == [("writev", 4), ("sendfile", 100000)]
+
+
+def test_wait_says_what_poll_found(start: Start, listener: socket.socket) -> None:
+    """Writable at once; nothing to read: TIMEOUT; after the peer's end: readable."""
+    steps = """wait sock=c for=out
+        wait sock=c for=in timeout=10 expect=TIMEOUT
+        barrier name=x
+        wait sock=c for=in"""
+    actor = start(connected(listener, steps))
+    with take(listener):
+        actor.until("barrier")
+    actor.tell("go x")
+    events = actor.finish()
+    assert events[-2].value == "POLLIN"
+
+
+def test_an_edge_tells_once_of_what_came(start: Start, listener: socket.socket) -> None:
+    """One read an edge strands the rest; level-triggered, each read finds it."""
+    for by, ended, total in (("epoll-edge", "TIMEOUT", 1), ("epoll", None, 3), ("poll", None, 3)):
+        expect = f"expect={ended}" if ended else ""
+        steps = f"""wait sock=c for=in
+            on_readable sock=c mode=each size=1 by={by} timeout=200 {expect}"""
+        if ended:
+            steps = f"barrier name=x\n{steps}"
+        actor = start(connected(listener, steps))
+        with take(listener) as peer:
+            peer.sendall(b"abc")
+            if not ended:
+                peer.close()
+            else:
+                actor.until("barrier")
+                actor.tell("go x")
+            events = actor.finish()
+        assert (events[-2].errno, events[-2].bytes) == (ended, total)
+
+
+@pytest.mark.parametrize(("step", "status"), [("exit status=3", 3), ("kill signal=SIGKILL", -signal.SIGKILL)])
+def test_a_program_that_ends_in_the_middle(start: Start, listener: socket.socket, step: str, status: int) -> None:
+    """Its sockets are open until the kernel closes them; the step is told before."""
+    actor = start(connected(listener, step))
+    with take(listener) as peer:
+        assert peer.recv(1) == b""
+    assert actor.process.wait(20) == status
+    assert actor.process.stdout
+    assert parse_event(actor.process.stdout.read().splitlines()[-1]).call == step.split(maxsplit=1)[0]
+
+
 def test_a_server_says_its_port_and_reads_to_the_end(start: Start, family: str) -> None:
     """`listening` comes with the bound port; recv_all goes on over pauses until end of file."""
     port = free_port(family=family)

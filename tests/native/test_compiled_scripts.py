@@ -47,6 +47,12 @@ ALL_STEPS: list[dict[str, Any]] = [
     {"send": {"text": "", "to": "server:5000"}},
     {"sleep": "5ms"},
     {"barrier": "all-sent"},
+    {"writev": ["a", "b"], "on": "c"},
+    {"sendfile": "1KiB", "on": "c"},
+    {"wait": {"for": "writable", "timeout": "1s"}, "on": "c"},
+    {"on_readable": {"read": "each", "by": "epoll-edge"}, "on": "c"},
+    {"exit": 3},
+    {"kill": "SIGKILL"},
     {"link": {"delay": "5ms"}},
 ]
 

@@ -111,6 +111,24 @@ CASES: list[tuple[list[dict[str, Any]], list[str]]] = [
             "3 shutdown sock=sock how=rdwr expect=any",
         ],
     ),
+    (
+        [TCP, {"connect": "server:80"}, {"writev": ["a", "bc"]}, {"sendfile": "1KiB"}, {"wait": "writable"}],
+        [
+            NEW,
+            "1 connect sock=sock addr=198.18.0.3 port=80",
+            "2 writev sock=sock parts=61,6263",
+            "3 sendfile sock=sock size=1024 seed=7",
+            "4 wait sock=sock for=out",
+        ],
+    ),
+    (
+        [TCP, {"on_readable": {"read": "each", "by": "epoll-edge", "timeout": "1s"}}, {"exit": 3}],
+        [NEW, "1 on_readable sock=sock mode=each size=65536 by=epoll-edge timeout=1000", "2 exit status=3"],
+    ),
+    (
+        [TCP, {"wait": {"for": "error", "timeout": "1s"}}, {"kill": "SIGKILL"}],
+        [NEW, "1 wait sock=sock for=error timeout=1000", "2 kill signal=SIGKILL"],
+    ),
     ([{"sleep": "1s"}, {"barrier": "all-sent"}], ["0 sleep ms=1000", "1 barrier name=all-sent"]),
     ([{"sleep": "1s"}, {"link": {"delay": "5ms"}}], ["0 sleep ms=1000", "1 barrier name=link.1"]),
 ]
