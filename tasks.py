@@ -11,7 +11,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from invoke import Context, Exit, task
+from invoke import Context, Exit, ParseError, Program, task
 from invoke.parser.parser import ParseMachine
 
 from testbed.errors import BothendsError, UsageError
@@ -36,6 +36,19 @@ def _take_words(machine: ParseMachine, token: str) -> None:
 
 _invokes_own_handle = ParseMachine.handle
 ParseMachine.handle = _take_words  # type: ignore[method-assign, assignment]
+
+
+def _parse_or_bad_use(program: Program) -> None:
+    """End with exit code 2, bad use, where invoke's own would be 1: to us a 1 says that a scenario failed."""
+    try:
+        _invokes_own_parse(program)
+    except ParseError as error:
+        to_do = "to do: `invoke --list` shows the tasks, `invoke --help TASK` a task's options"
+        raise Exit(f"{error}\n{to_do}", code=2) from error
+
+
+_invokes_own_parse = Program.parse_tasks
+Program.parse_tasks = _parse_or_bad_use  # type: ignore[method-assign, assignment]
 
 
 def _told(function: Callable[..., int]) -> Callable[..., None]:
