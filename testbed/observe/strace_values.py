@@ -48,7 +48,7 @@ Value: TypeAlias = "str | Text | Descriptor | Function | dict[str, Value] | list
 
 _SPACE = re.compile(r"(?:\s|/\*.*?\*/)*")
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
-_DESCRIPTOR = re.compile(r"(-?\d+)<([A-Z][\w-]*:\[.*?\]|[^<>]*(?:<[^<>]*>)?)>")
+_DESCRIPTOR = re.compile(r"(-?\d+)<([A-Z][\w-]*:\[.*?\]|[^<>]*(?:<[^<>]*>)?)>(?:\(deleted\))?")
 _NAME = re.compile(r"[\w.~&|*+<:?-]+(?:<<\d+)?")
 _KEY = re.compile(r"(\w+)=")
 

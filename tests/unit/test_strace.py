@@ -73,6 +73,7 @@ def test_a_recorded_server() -> None:
         ("3<TCP:[10.0.0.1:4->10.0.0.2:80]>", Descriptor(3, "TCP:[10.0.0.1:4->10.0.0.2:80]")),
         ("3<TCPv6:[[::1]:4->[::1]:80]>", Descriptor(3, "TCPv6:[[::1]:4->[::1]:80]")),
         ("1<\\x2f\\x6e<char 1:3>>", Descriptor(1, "\\x2f\\x6e<char 1:3>")),
+        ("4<\\x2f\\x6e>(deleted)", Descriptor(4, "\\x2f\\x6e")),
         ("htons(80)", Function("htons", ("80",))),
         ("[128 => 16]", ["16"]),
         ("[INT TERM]", ["INT", "TERM"]),
