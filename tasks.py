@@ -86,6 +86,7 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
         "jobs": "runs at the same time (default: one for each processor)",
         "keep": "differing (default): one run directory of each kind of run; all: every one",
         "resume": "go on with a campaign that was stopped: its id, its directory, or latest",
+        "on": "make the runs on a Dask cluster: its scheduler's address, tcp://HOST:8786",
         "report": "also write each run's report.html and annotated.pcapng",
         "junit": "write JUnit XML of all runs to this file",
         "tap": "write TAP of all runs to this file",
@@ -107,6 +108,7 @@ def run(
     jobs: int = 0,
     keep: str = "differing",
     resume: str = "",
+    on: str = "",
     report: bool = False,
     junit: str = "",
     tap: str = "",
@@ -132,7 +134,7 @@ def run(
         return commands.compare_observers(
             scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine
         )
-    options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume)
+    options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume, on=on)
     outputs = commands.Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
     if all:
         if scenarios:

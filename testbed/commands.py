@@ -57,16 +57,18 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
     if names and options.resume:
         raise UsageError("--resume goes on with a campaign's own scenarios", hint="name none")
     scenarios = [load(find(name, catalogue)) for name in names]
+    if options.any or any(scenario.matrix for scenario in scenarios):
+        from testbed.commands_campaign import run_campaign
+
+        return run_campaign(scenarios, runs=runs, engine=engine, options=options, outputs=outputs)
     try:
-        choice = choose(engine) if scenarios else None
+        choice = choose(engine)
     except EngineError as error:
         if outputs.ci is not None:
             write([Record(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
         raise
-    if choice is not None and choice.why:
+    if choice.why:
         sys.stderr.write(f"{choice.why}\n")
-    if choice is None or options.any or any(scenario.matrix for scenario in scenarios):
-        return _campaign(scenarios, runs, choice, options, outputs)
     records: list[Record] = []
     try:
         for scenario in scenarios:
@@ -98,11 +100,13 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
 
     options.check()
     scenarios = [load(path) for path in all_scenarios(catalogue)]
+    if options.resume or options.repeat != 1 or options.on:
+        from testbed.commands_campaign import run_campaign
+
+        return run_campaign(scenarios, runs=runs, engine=engine, options=options, outputs=outputs)
     choice = choose(engine)
     if choice.why:
         sys.stderr.write(f"{choice.why}\n")
-    if options.resume or options.repeat != 1:
-        return _campaign(scenarios, runs, choice, options, outputs)
     begin = time.monotonic()
     lines = sys.stderr if outputs.as_json else sys.stdout
 
@@ -142,32 +146,6 @@ def _show_record(record: Record, outputs: Outputs) -> None:
     elif record.outcome is not Outcome.PASS:
         sys.stdout.write("\n")
         _show_run(directory, record.analysis, {}, as_json=False)
-
-
-def _campaign(
-    scenarios: Sequence[Scenario], runs: Path, choice: Choice | None, options: Options, outputs: Outputs
-) -> int:
-    if outputs.pages or (outputs.ci is not None and outputs.ci.any):
-        raise UsageError("--report, --junit, --tap and --markdown tell of single runs, not of a campaign")
-    from rich.console import Console
-
-    from testbed.campaign import command
-    from testbed.campaign.plan import Plan
-    from testbed.report import campaign as report
-
-    def make() -> Plan:
-        assert choice is not None  # noqa: S101 - there are scenarios, so there is an engine
-        return command.plan(scenarios, options, choice)
-
-    plan, store = command.store_for(options, runs, make)
-    summary, stopped = command.run(plan, store, options, quiet=outputs.quiet)
-    if outputs.as_json:
-        _print_json(report.to_json(summary, str(store.path)))
-    else:
-        report.render(summary, str(store.path), Console())
-    if stopped:
-        sys.stderr.write(f"stopped; `invoke run --resume {store.path.name.rpartition('-')[2]}` goes on\n")
-    return summary.outcome.exit_code
 
 
 def _run_one(scenario: Scenario, runs: Path, choice: Choice, progress: Any, outputs: Outputs) -> Record:  # noqa: ANN401

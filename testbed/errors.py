@@ -24,7 +24,8 @@ class BothendsError(Exception):
     """An error to show to a person.
 
     ``what`` is one sentence; ``state`` (how things stood), ``last_output`` (the last lines that the failing
-    part printed) and ``hint`` (what to do) are optional text.
+    part printed) and ``hint`` (what to do) are optional text. ``kept`` is the run directory that holds what there was
+    until then; empty where there is none.
     """
 
     exit_code = 3
@@ -35,6 +36,7 @@ class BothendsError(Exception):
         self.state = state
         self.last_output = last_output
         self.hint = hint
+        self.kept = ""
 
     def __str__(self) -> str:
         parts = [self.what]
@@ -43,6 +45,8 @@ class BothendsError(Exception):
         if self.last_output:
             indented = "\n".join("  | " + line for line in self.last_output.rstrip().splitlines())
             parts.append(f"last output:\n{indented}")
+        if self.kept:
+            parts.append(f"kept: {self.kept}")
         if self.hint:
             parts.append(f"to do: {self.hint}")
         return "\n".join(parts)

@@ -65,7 +65,7 @@ def run(
     """Run a scenario once; artefacts go below ``root/runs``. With ``make_stepper`` calls under gdb wait for its word.
 
     Raises BothendsError when the run could not be carried through; what was captured until then, and a manifest with
-    the error, is in the run directory, which the error's ``hint`` names.
+    the error, is in the run directory, which the error names (``kept``).
     """
     spec = lab_spec(scenario)
     directory = RunDirectory.create(root, scenario.name, spec.run_id)
@@ -147,6 +147,7 @@ def _through_lab(
         deaths = "; ".join(filter(None, (engine.describe_death(host) for host in HOSTS))) if live else ""
         if isinstance(caught, BothendsError):
             caught.state = "; ".join(filter(None, (caught.state, deaths)))
+            caught.kept = str(directory)
         if session is not None:
             progress("keeping what was captured")
             session.salvage()
@@ -165,16 +166,18 @@ def _through_lab(
             by_hand=make_stepper is not None,
         )
         if error:
-            _wait_down(down.result, error)
+            _wait_down(down.result, error, str(directory))
     return down.result
 
 
-def _wait_down(wait: Callable[[], None], error: str) -> None:
+def _wait_down(wait: Callable[[], None], error: str, kept: str) -> None:
     """Wait for the lab's removal after a failure; a second failure must not hide the first."""
     try:
         wait()
     except EngineError as second:
-        raise EngineError(f"{error}\n{second.what}", hint=second.hint) from second
+        both = EngineError(f"{error}\n{second.what}", hint=second.hint)
+        both.kept = kept
+        raise both from second
 
 
 def write_artefacts(

@@ -88,7 +88,8 @@ def _campaign(root: Path, engine: str, runs: int, jobs: int) -> tuple[list[float
     """Return when each run had ended, in seconds from the beginning, and the largest worker's size then, KiB."""
     choice = choose(engine)
     scenario = load(ROOT / "scenarios" / "connect-send-close.yaml")
-    work = plan([scenario], Options(repeat=runs, jobs=jobs), choice)
+    choice.prepare(lambda text: print(text, file=sys.stderr))
+    work = plan([scenario], Options(repeat=runs, jobs=jobs), choice.name)
     store = Store.create(root, work)
     pool = ProcessPool(work, store.path, jobs)
     ended: list[float] = []

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from testbed.campaign.conduct import conduct, default_jobs, stoppable
 from testbed.campaign.options import Options
@@ -17,16 +17,21 @@ from testbed.campaign.store import Store
 from testbed.campaign.summary import Summary, summarise
 from testbed.campaign.work import Report, load
 from testbed.errors import UsageError
-from testbed.lab.engines import Choice
 from testbed.scenario.load import shown
 from testbed.scenario.model import Scenario
+
+if TYPE_CHECKING:
+    from testbed.campaign.cluster import Cluster
 
 _LINES = 20
 """How many lines tell the progress where there is no terminal."""
 
 
-def plan(scenarios: Sequence[Scenario], options: Options, choice: Choice) -> Plan:
-    """Return the plan for scenarios, every variant of which has been read. Raises ScenarioError, UsageError."""
+def plan(scenarios: Sequence[Scenario], options: Options, engine: str) -> Plan:
+    """Return the plan for scenarios, every variant of which has been read. Raises ScenarioError, UsageError.
+
+    ``engine`` is a name; empty: the workers of a cluster choose for themselves.
+    """
     settings = parse_settings(options.settings)
     sources = tuple(
         Source(scenario.name, str(scenario.path), shown(scenario.path), scenario.source) for scenario in scenarios
@@ -37,18 +42,18 @@ def plan(scenarios: Sequence[Scenario], options: Options, choice: Choice) -> Pla
     for source in sources:
         for each in found[source.name]:
             load(source, each)
-    choice.prepare(_tell)
-    return Plan(sources, found, options.repeat, choice.name, options.keep)
+    return Plan(sources, found, options.repeat, engine, options.keep)
 
 
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+def run(work: Plan, store: Store, options: Options, cluster: Cluster | None, *, quiet: bool) -> tuple[Summary, bool]:
+    """Conduct a plan here or on a cluster; return what was found, and whether it was stopped before its end."""
+    pool: Pool
+    if cluster is not None:
+        from testbed.campaign.cluster import ClusterPool
 
-
-def run(work: Plan, store: Store, options: Options, *, quiet: bool) -> tuple[Summary, bool]:
-    """Conduct a plan; return what was found, and whether it was stopped before its end."""
-    jobs = options.jobs or default_jobs()
-    pool: Pool = ProcessPool(work, store.path, jobs)
+        pool = ClusterPool(cluster, work, store.path, options.jobs)
+    else:
+        pool = ProcessPool(work, store.path, options.jobs or default_jobs())
     done = len(store.reports())
     with stoppable() as stop, _progress(len(work), done, quiet=quiet) as told:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -60,24 +60,28 @@ def conduct(
     ``told`` is called with each new report. A task whose worker is lost is begun again, up to MOST_TRIES times.
     """
     reports = store.reports()
-    kept = {_group(report) for report in reports.values()}
+    kept: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for report in reports.values():
+        kept[_variant(report.task)].add(report.signature)
     waiting = [task for task in plan.tasks() if task.key not in reports]
     waiting.reverse()
     running = 0
     tries: Counter[str] = Counter()
     while running or (waiting and not stop.wanted):
         while waiting and not stop.wanted and pool.room():
-            pool.submit(waiting.pop())
+            task = waiting.pop()
+            pool.submit(task, kept[_variant(task)] if plan.keep != KEEP_ALL else ())
             running += 1
-        for task, report in pool.wait(_LOOK):
+        for task, made in pool.wait(_LOOK):
             running -= 1
             if task.key in reports:  # made twice: a worker that was taken for lost has come back
+                store.thin(made)
                 continue
-            ended = report if report is not None else _lost(task, tries)
+            ended = made if made is not None else _lost(task, tries)
             if ended is None:
                 waiting.append(task)
                 continue
-            ended = _thinned(plan, store, kept, ended)
+            ended = _thinned(plan, store, kept[_variant(task)], ended)
             store.add(ended)
             reports[task.key] = ended
             told(ended)
@@ -92,15 +96,14 @@ def _lost(task: Task, tries: Counter[str]) -> Report | None:
     return failed(task, f"its worker died {MOST_TRIES} times", Outcome.INCONCLUSIVE, 0.0)
 
 
-def _group(report: Report) -> tuple[str, int, str]:
-    return report.task.scenario, report.task.variant, report.signature
+def _variant(task: Task) -> tuple[str, int]:
+    return task.scenario, task.variant
 
 
-def _thinned(plan: Plan, store: Store | Unstored, kept: set[tuple[str, int, str]], report: Report) -> Report:
-    """Keep the first run of each kind; of those equal to it the report is enough."""
-    group = _group(report)
-    if plan.keep == KEEP_ALL or group not in kept:
-        kept.add(group)
+def _thinned(plan: Plan, store: Store | Unstored, kept: set[str], report: Report) -> Report:
+    """Keep the first run of each kind; of those equal to it, that ended meanwhile, the report is enough."""
+    if plan.keep == KEEP_ALL or report.signature not in kept:
+        kept.add(report.signature)
         return report
     store.thin(report)
     return replace(report, directory="")

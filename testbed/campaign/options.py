@@ -20,11 +20,12 @@ class Options:
     keep: str = KEEPS[0]
     settings: Sequence[str] = ()
     resume: str = ""
+    on: str = ""
 
     @property
     def any(self) -> bool:
         """Whether they alone ask for a campaign."""
-        return self.repeat != 1 or bool(self.settings) or bool(self.resume) or self.jobs != 0
+        return self.repeat != 1 or bool(self.settings) or bool(self.resume) or self.jobs != 0 or bool(self.on)
 
     def check(self) -> None:
         """Raise UsageError for what is no option's value."""

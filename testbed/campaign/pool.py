@@ -8,6 +8,7 @@ import os
 import selectors
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -24,8 +25,8 @@ class Pool(Protocol):
     def room(self) -> int:
         """Return how many more tasks it can begin at once."""
 
-    def submit(self, task: Task) -> None:
-        """Begin a task; there must be room."""
+    def submit(self, task: Task, known: Collection[str]) -> None:
+        """Begin a task; there must be room. ``known`` are signatures of which no more run directories are wanted."""
 
     def wait(self, timeout: float) -> list[tuple[Task, Report | None]]:
         """Return the tasks that have ended, waiting for one if there is none; None: its worker was lost."""
@@ -89,7 +90,7 @@ class ProcessPool:
         """Return how many workers have nothing to do, counting those that are not started yet."""
         return self._jobs - sum(worker.task is not None for worker in self._workers)
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Task, known: Collection[str]) -> None:
         """Give a task to an idle worker, starting one if there is none."""
         worker = next((worker for worker in self._workers if worker.task is None), None)
         if worker is None:
@@ -97,7 +98,7 @@ class ProcessPool:
             self._workers.append(worker)
             self._selector.register(worker.stdout, selectors.EVENT_READ, worker)
         worker.task = task
-        worker.tell(encode(asdict(task)))
+        worker.tell(encode({"task": asdict(task), "known": sorted(known)}))
 
     def wait(self, timeout: float) -> list[tuple[Task, Report | None]]:
         """Return what has ended."""

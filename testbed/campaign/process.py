@@ -24,7 +24,8 @@ def main() -> None:
     begin = json.loads(sys.stdin.readline())
     worker = Worker(plan_from_json(begin["plan"]), Path(begin["root"]))
     for line in sys.stdin:
-        reports.write(encode(worker.run(Task(**json.loads(line))).to_json()))
+        order = json.loads(line)
+        reports.write(encode(worker.run(Task(**order["task"]), order["known"]).to_json()))
         reports.flush()
 
 

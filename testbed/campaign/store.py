@@ -32,7 +32,7 @@ class Unstored:
     def add(self, report: Report) -> None:
         """Note nothing."""
 
-    def thin(self, report: Report) -> None:
+    def thin(self, report: Report | None) -> None:
         """Remove nothing."""
 
     def sweep(self, reports: Iterable[Report]) -> None:
@@ -99,10 +99,14 @@ class Store:
         except OSError as error:
             raise BothendsError(f"cannot write {self.path / RESULTS}: {error.strerror}") from error
 
-    def thin(self, report: Report) -> None:
-        """Remove a run's directory."""
-        if report.directory:
+    def thin(self, report: Report | None) -> None:
+        """Remove a run's directory, if it has one."""
+        if report is not None and report.directory:
             shutil.rmtree(self.path / RUNS / report.directory, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Remove a campaign of which there is nothing to keep."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def sweep(self, reports: Iterable[Report]) -> None:
         """Remove run directories that no report names: of runs that were cut short and made again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,11 @@ from testbed.campaign.work import Report
 from testbed.model import Outcome
 
 _WORST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.UNSUPPORTED)
+
+
+def worst(outcomes: Collection[Outcome]) -> Outcome:
+    """Return the worst of outcomes; pass if there is none."""
+    return next((outcome for outcome in _WORST if outcome in outcomes), Outcome.PASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,11 @@ class Variant:
     checks: tuple[ShareCheck, ...]
 
     @property
+    def name(self) -> str:
+        """Scenario and label."""
+        return f"{self.scenario} {self.label}".rstrip()
+
+    @property
     def outcomes(self) -> Counter[str]:
         """How many runs had each outcome."""
         found: Counter[str] = Counter()
@@ -80,13 +90,23 @@ class Variant:
         return found
 
     @property
+    def tally(self) -> str:
+        """How many runs there were and how they ended, in words: ``998 of 1,000 runs: 997 pass, 1 fail``."""
+        of = f" of {self.wanted:,}" if self.runs != self.wanted else ""
+        outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in self.outcomes.most_common())
+        return f"{self.runs:,}{of} run{'' if self.runs == 1 else 's'}: {outcomes or 'none'}"
+
+    @property
+    def outcome_of_runs(self) -> Outcome:
+        """The worst outcome of a run; inconclusive where there are not as many as there shall be."""
+        missing = {Outcome.INCONCLUSIVE} if self.runs < self.wanted else set()
+        return worst({Outcome(outcome) for outcome in self.outcomes} | missing)
+
+    @property
     def outcome(self) -> Outcome:
         """The worst outcome of a run, or of an expectation over all of them."""
-        found = {Outcome(outcome) for outcome in self.outcomes}
-        found |= {Outcome.FAIL for check in self.checks if check.ok is False}
-        found |= {Outcome.INCONCLUSIVE for check in self.checks if check.ok is None}
-        found |= {Outcome.INCONCLUSIVE} if self.runs < self.wanted else set()
-        return next((outcome for outcome in _WORST if outcome in found), Outcome.PASS)
+        shares = {True: Outcome.PASS, False: Outcome.FAIL, None: Outcome.INCONCLUSIVE}
+        return worst({self.outcome_of_runs, *(shares[check.ok] for check in self.checks)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +120,7 @@ class Summary:
     @property
     def outcome(self) -> Outcome:
         """The worst of all."""
-        found = {variant.outcome for variant in self.variants}
-        return next((outcome for outcome in _WORST if outcome in found), Outcome.PASS)
+        return worst({variant.outcome for variant in self.variants})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,8 @@ def run_all(
 
     Returns them in the order of the scenarios, and how many were not begun because somebody wanted an end.
     """
-    work = make_plan(scenarios, replace(options, keep=KEEP_ALL), choice)
+    choice.prepare(_tell)
+    work = make_plan(scenarios, replace(options, keep=KEEP_ALL), choice.name)
     root = runs.resolve()
     pool = ProcessPool(work, root, options.jobs or default_jobs())
     with stoppable() as stop:
@@ -53,10 +55,14 @@ def analysed(records: Sequence[Record]) -> Iterator[Record]:
             yield record
 
 
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
 def _record(plan: Plan, report: Report, root: Path) -> Record:
     variant = label(plan.variants[report.task.scenario][report.task.variant])
     name = f"{report.task.scenario} [{variant}]" if variant else report.task.scenario
-    if report.directory:
+    if report.directory and not report.error:
         ended = Outcome(report.outcome)
         return Record(name, report.seconds, str(root / RUNS / report.directory), ended=ended)
     kind = Unsupported if report.outcome == Outcome.UNSUPPORTED.value else BothendsError

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,56 @@ class Report:
         return cls(**{**value, "task": Task(**value["task"])})
 
 
-def failed(task: Task, error: str, outcome: Outcome, seconds: float, *, told: str = "") -> Report:
+def failed(task: Task, error: str, outcome: Outcome, seconds: float, *, told: str = "", directory: str = "") -> Report:
     """Return the report of a task that gave no result; ``told`` is the error with its state and hint."""
     what = {"outcome": [outcome.value], "error": [error]}
-    return Report(task, outcome.value, key(what), what, "", seconds, error=told or error)
+    return Report(task, outcome.value, key(what), what, directory, seconds, error=told or error)
 
 
 def load(source: Source, settings: Mapping[str, Any]) -> Scenario:
     """Return a variant of a scenario. Raises ScenarioError."""
     return parse(source.text.encode(), name=source.name, path=Path(source.path), shown=source.shown, settings=settings)
+
+
+def carry_out(
+    task: Task, scenario: Scenario, *, root: Path, make_engine: EngineFactory, known: Collection[str]
+) -> Report:
+    """Run one task below ``root``; what goes wrong with it is in its report.
+
+    ``known`` are the signatures of which a run is kept already: one more that has such a signature keeps no directory.
+    """
+    begin = time.perf_counter()
+    report = _run(task, scenario, root, make_engine)
+    if report.signature in known and report.directory:
+        shutil.rmtree(root / RUNS / report.directory, ignore_errors=True)  # what stays the campaign sweeps away
+        report = replace(report, directory="")
+    return replace(report, seconds=time.perf_counter() - begin)
+
+
+def _run(task: Task, scenario: Scenario, root: Path, make_engine: EngineFactory) -> Report:
+    from testbed.run import run
+
+    try:
+        finished = run(scenario, root=root, make_engine=make_engine, progress=lambda _: None)
+    except BothendsError as error:
+        outcome = Outcome.UNSUPPORTED if isinstance(error, Unsupported) else Outcome.INCONCLUSIVE
+        directory = str(Path(error.kept).resolve().relative_to(root.resolve() / RUNS)) if error.kept else ""
+        return failed(task, error.what, outcome, 0.0, told=str(error), directory=directory)
+    analysis = finished.analysis
+    found = facets(analysis)
+    return Report(
+        task=task,
+        outcome=analysis.outcome.value,
+        signature=key(found),
+        facets=found,
+        directory=str(finished.directory.path.relative_to(root / RUNS)),
+        seconds=0.0,
+        shares=[
+            {"text": check.text, "where": check.where, "share": check.share, "ok": check.ok}
+            for check in analysis.checks
+            if check.share is not None
+        ],
+    )
 
 
 class Worker:
@@ -67,35 +109,14 @@ class Worker:
         self._scenarios: dict[tuple[str, int], Scenario] = {}
         self._make_engine: EngineFactory | None = None
 
-    def run(self, task: Task) -> Report:
+    def run(self, task: Task, known: Collection[str]) -> Report:
         """Run one task; what goes wrong with it is in its report."""
-        from testbed.run import run
-
-        begin = time.perf_counter()
-        try:
-            if self._make_engine is None:
+        if self._make_engine is None:
+            try:
                 self._make_engine = choose(self._plan.engine).make
-            finished = run(
-                self._scenario(task), root=self._root, make_engine=self._make_engine, progress=lambda _: None
-            )
-        except BothendsError as error:
-            outcome = Outcome.UNSUPPORTED if isinstance(error, Unsupported) else Outcome.INCONCLUSIVE
-            return failed(task, error.what, outcome, time.perf_counter() - begin, told=str(error))
-        analysis = finished.analysis
-        found = facets(analysis)
-        return Report(
-            task=task,
-            outcome=analysis.outcome.value,
-            signature=key(found),
-            facets=found,
-            directory=str(finished.directory.path.relative_to(self._root / RUNS)),
-            seconds=time.perf_counter() - begin,
-            shares=[
-                {"text": check.text, "where": check.where, "share": check.share, "ok": check.ok}
-                for check in analysis.checks
-                if check.share is not None
-            ],
-        )
+            except BothendsError as error:
+                return failed(task, error.what, Outcome.INCONCLUSIVE, 0.0, told=str(error))
+        return carry_out(task, self._scenario(task), root=self._root, make_engine=self._make_engine, known=known)
 
     def _scenario(self, task: Task) -> Scenario:
         at = (task.scenario, task.variant)

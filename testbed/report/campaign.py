@@ -50,7 +50,7 @@ def lines(summary: Summary, directory: str) -> list[str]:
     """Return the summary as plain lines."""
     found: list[str] = []
     for variant in summary.variants:
-        found += [*_variant(variant), ""]
+        found += [*variant_lines(variant), ""]
     for scenario, differences in summary.differences.items():
         if not differences:
             continue
@@ -67,11 +67,9 @@ def lines(summary: Summary, directory: str) -> list[str]:
     return found
 
 
-def _variant(variant: Variant) -> list[str]:
-    name = escape(" ".join(filter(None, (variant.scenario, variant.label))))
-    of = f" of {variant.wanted:,}" if variant.runs != variant.wanted else ""
-    outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in variant.outcomes.most_common())
-    found = [f"{name}: {variant.runs:,}{of} run{'' if variant.runs == 1 else 's'}: {outcomes or 'none'}"]
+def variant_lines(variant: Variant) -> list[str]:
+    """Return one variant's part of the summary: its kinds of runs, the most frequent first, and its shares."""
+    found = [f"{escape(variant.name)}: {variant.tally}"]
     common = _common(variant)
     for number, kind in enumerate(variant.kinds[:MOST_KINDS]):
         share = f"{kind.count / variant.runs:7.1%}"

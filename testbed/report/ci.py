@@ -1,5 +1,7 @@
 """What a run means to a CI system: one case for each expectation, one for the run as a whole.
 
+A variant of a campaign is told in the same way (``campaign_ci.py``).
+
 ``junit.py``, ``tap.py`` and ``markdown.py`` write these cases in their formats.
 """
 
@@ -8,20 +10,49 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from testbed.errors import BothendsError
 from testbed.model import Analysis, Outcome
 
 State = Literal["passed", "failed", "error", "skipped"]
 
-_STATES: dict[Outcome, State] = {
+STATES: dict[Outcome, State] = {
     Outcome.PASS: "passed",
     Outcome.FAIL: "failed",
     Outcome.INCONCLUSIVE: "error",
     Outcome.UNSUPPORTED: "skipped",
 }
 _UNSUPPORTED = 4
+
+
+class Reported(Protocol):
+    """What the writers tell of: a run, or a variant of a campaign."""
+
+    @property
+    def scenario(self) -> str:
+        """Its name."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+
+    @property
+    def directory(self) -> str:
+        """Where its artefacts are; empty where there are none."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended."""
+
+    def cases(self) -> list[Case]:
+        """Return its cases, the one for the whole first; their worst state is always that of the outcome."""
+
+    def verdict(self) -> str:
+        """Return one line."""
+
+    def drawing(self, width: int, height: int) -> list[str]:
+        """Return a picture of what happened in text, empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +84,22 @@ class Record:
         """What `invoke run` returns for it alone."""
         return self.outcome.exit_code if self.error is None else self.error.exit_code
 
+    def cases(self) -> list[Case]:
+        """Return the cases of the run; their worst state is always that of its outcome."""
+        return [_whole(self), *_expectations(self.analysis)]
+
+    def verdict(self) -> str:
+        """Return the verdict's first sentence, or what went wrong."""
+        if self.analysis is not None:
+            return self.analysis.verdict[0] if self.analysis.verdict else ""
+        return self.error.what.splitlines()[0] if self.error else ""
+
+    def drawing(self, width: int, height: int) -> list[str]:
+        """Return the ladder."""
+        from testbed.report.ladder import ladder
+
+        return [line.text for line in ladder(self.analysis, width, height)] if self.analysis is not None else []
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -78,7 +125,7 @@ class CiFiles:
         return any((self.junit, self.tap, self.markdown))
 
 
-def write(records: Sequence[Record], files: CiFiles) -> None:
+def write(records: Sequence[Reported], files: CiFiles) -> None:
     """Write the files that are asked for; BothendsError where one cannot be written."""
     if files.junit:
         from testbed.report.junit import junit
@@ -102,16 +149,11 @@ def _write(path: Path, text: str) -> None:
         raise BothendsError(f"cannot write {path}: {error.strerror}") from error
 
 
-def cases(record: Record) -> list[Case]:
-    """Return the cases of a run; their worst state is always that of its outcome."""
-    return [_whole(record), *_expectations(record.analysis)]
-
-
 def _whole(record: Record) -> Case:
     """Say whether the run could be carried through, its programs ended well and everything was observed."""
     if record.analysis is None:
         message = record.error.what if record.error else "it did not run"
-        return Case("run", _STATES[record.outcome], message, str(record.error or ""))
+        return Case("run", STATES[record.outcome], message, str(record.error or ""))
     inputs = record.analysis.inputs
     detail = "\n".join(record.analysis.verdict)
     if inputs.failures:

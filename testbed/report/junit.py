@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from testbed.report.ci import Case, Record, cases
+from testbed.report.ci import Case, Reported
 from testbed.report.plain import escape
 
 
-def junit(records: Sequence[Record]) -> str:
+def junit(records: Sequence[Reported]) -> str:
     """Return the XML. Characters that XML cannot hold (NUL, escape) are shown as their code points."""
     xml = JUnitXml("bothends")
     for record in records:
         suite = TestSuite(escape(record.scenario))
         if record.directory:
             suite.add_property("run", escape(record.directory))
-        for case in cases(record):
+        for case in record.cases():
             suite.add_testcase(_case(case, record))
         suite.time = round(record.seconds, 3)
         xml.add_testsuite(suite)
@@ -26,7 +26,7 @@ def junit(records: Sequence[Record]) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text.decode()}\n'
 
 
-def _case(case: Case, record: Record) -> TestCase:
+def _case(case: Case, record: Reported) -> TestCase:
     made = TestCase(escape(case.name), classname=f"bothends.{escape(record.scenario)}")
     made.time = round(record.seconds, 3) if case.name == "run" else 0.0
     kinds = {"failed": Failure, "error": Error, "skipped": Skipped}

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from testbed.model import Outcome
-from testbed.report.ci import Record, cases
-from testbed.report.ladder import ladder
+from testbed.report.ci import Reported
 from testbed.report.plain import counted, escape
 
 _SIGNS = {Outcome.PASS: "✅", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "❓", Outcome.UNSUPPORTED: "⏭️"}
@@ -16,7 +15,7 @@ _WIDTH, _HEIGHT = 110, 40
 _MOST = 20  # runs that are told in detail: CI pages are limited to about a megabyte
 
 
-def markdown(records: Sequence[Record]) -> str:
+def markdown(records: Sequence[Reported]) -> str:
     """Return the summary of all runs; those that passed are one line each."""
     lines = ["| | scenario | outcome | expectations | seconds | verdict |", "|---|---|---|---|---:|---|"]
     lines += [_row(record) for record in records]
@@ -28,38 +27,35 @@ def markdown(records: Sequence[Record]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(record: Record) -> str:
-    checks = record.analysis.checks if record.analysis else ()
-    held = f"{sum(1 for check in checks if check.ok)} of {len(checks)}" if checks else ""
-    if record.analysis is None:
-        verdict = record.error.what.splitlines()[0] if record.error else ""
-    else:
-        verdict = record.analysis.verdict[0] if record.analysis.verdict else ""
+def _row(record: Reported) -> str:
+    _, *expectations = record.cases()
+    held = f"{sum(case.state == 'passed' for case in expectations)} of {len(expectations)}" if expectations else ""
     cells = [
         _SIGNS[record.outcome],
         _text(record.scenario),
         record.outcome.value,
         held,
         f"{record.seconds:.1f}",
-        _text(verdict),
+        _text(record.verdict()),
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _detail(record: Record) -> Iterator[str]:
+def _detail(record: Reported) -> Iterator[str]:
     yield f"### {_SIGNS[record.outcome]} {_text(record.scenario)}"
-    for case in cases(record):
+    for case in record.cases():
         if case.state == "passed":
             continue
         yield ""
         yield f"**{case.state}** {_text(case.name)}: {_text(case.message)}"
         if case.detail:
             yield from _fenced(escape(line) for line in case.detail.splitlines())
-    if record.analysis is not None:
+    drawing = record.drawing(_WIDTH, _HEIGHT)
+    if drawing:
         yield ""
         yield "<details><summary>Ladder</summary>"
         yield ""
-        yield from _fenced(line.text for line in ladder(record.analysis, _WIDTH, _HEIGHT))
+        yield from _fenced(iter(drawing))
         yield ""
         yield "</details>"
     if record.directory:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from testbed.report.ci import Case, Record, cases
+from testbed.report.ci import Case, Reported
 from testbed.report.plain import escape
 
 
-def tap(records: Sequence[Record]) -> str:
+def tap(records: Sequence[Reported]) -> str:
     """Return the test points of all runs, numbered from 1."""
-    points = [(record, case) for record in records for case in cases(record)]
+    points = [(record, case) for record in records for case in record.cases()]
     lines = ["TAP version 13", f"1..{len(points)}"]
     for number, (record, case) in enumerate(points, start=1):
         lines += _point(number, record, case)
     return "\n".join(lines) + "\n"
 
 
-def _point(number: int, record: Record, case: Case) -> Iterator[str]:
+def _point(number: int, record: Reported, case: Case) -> Iterator[str]:
     word = "ok" if case.state in ("passed", "skipped") else "not ok"
     description = _described(f"{record.scenario}: {case.name}")
     skip = f" # SKIP {_described(case.message)}" if case.state == "skipped" else ""

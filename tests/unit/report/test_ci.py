@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from testbed.errors import BothendsError, LabError, Unsupported
 from testbed.model import Analysis, Outcome
-from testbed.report.ci import CiFiles, Record, cases, write
+from testbed.report.ci import CiFiles, Record, write
 from testbed.report.junit import junit
 from testbed.report.markdown import markdown
 from testbed.report.tap import tap
@@ -52,7 +52,7 @@ RECORDS = {
 @pytest.mark.parametrize("name", ["passed", "failed", "inconclusive", "program", "broken", "unsupported"])
 def test_the_worst_case_of_a_run_is_its_outcome(name: str) -> None:
     record = RECORDS[name]
-    states = {case.state for case in cases(record)}
+    states = {case.state for case in record.cases()}
     worst = next(state for state in ("failed", "error", "skipped", "passed") if state in states)
     expected = {
         Outcome.PASS: "passed",
@@ -91,11 +91,11 @@ def test_junit_of_hostile_text_is_xml_and_shows_it() -> None:
 def test_tap_has_a_point_for_each_case_and_its_diagnostics_are_yaml() -> None:
     records = list(RECORDS.values())
     lines = tap(records).splitlines()
-    count = sum(len(cases(record)) for record in records)
+    count = sum(len(record.cases()) for record in records)
     assert lines[:2] == ["TAP version 13", f"1..{count}"]
     points = [line for line in lines if re.match(r"(not )?ok \d+ - ", line)]
     assert [int(re.sub(r"(not )?ok (\d+) .*", r"\2", line)) for line in points] == list(range(1, count + 1))
-    bad = sum(case.state in ("failed", "error") for record in records for case in cases(record))
+    bad = sum(case.state in ("failed", "error") for record in records for case in record.cases())
     assert sum(line.startswith("not ok") for line in points) == bad
     assert sum(" # SKIP " in line for line in points) == 1
     blocks = re.findall(r"^  ---\n(.*?)^  \.\.\.$", tap(records), re.MULTILINE | re.DOTALL)

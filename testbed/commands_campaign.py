@@ -1,0 +1,89 @@
+"""``invoke run`` as a campaign: variants, repeats, jobs, a cluster."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.campaign import command
+from testbed.campaign.options import Options
+from testbed.campaign.plan import Plan
+from testbed.commands import Outputs
+from testbed.errors import BothendsError, EngineError, UsageError
+from testbed.lab.engines import NAMES, choose
+from testbed.report import campaign as report
+from testbed.scenario.model import Scenario
+
+if TYPE_CHECKING:
+    from testbed.campaign.cluster import Cluster
+
+
+def run_campaign(scenarios: Sequence[Scenario], *, runs: Path, engine: str, options: Options, outputs: Outputs) -> int:
+    """Conduct a new campaign, or go on with one where ``options.resume`` says so; the worst outcome's exit code."""
+    from rich.console import Console
+
+    from testbed.report.campaign_ci import records
+    from testbed.report.ci import Record, write
+
+    if outputs.pages:
+        raise UsageError("--report makes the page of a single run", hint="`invoke report RUN` of one that is kept")
+
+    def make() -> Plan:
+        try:
+            return command.plan(scenarios, options, _engine(engine, options))
+        except EngineError as error:
+            if outputs.ci is not None:
+                write([Record(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
+            raise
+
+    cluster = _cluster(options)  # before anything is written
+    plan, store = command.store_for(options, runs, make)
+    again = f"`invoke run --resume {store.path.name.rpartition('-')[2]}`"
+    try:
+        summary, stopped = command.run(plan, store, options, cluster, quiet=outputs.quiet)
+    except BothendsError as error:
+        if store.reports():
+            error.kept = str(store.path)
+            error.hint = "; ".join(filter(None, (error.hint, f"{again} goes on")))
+        else:
+            store.remove()
+        raise
+    if outputs.as_json:
+        sys.stdout.write(json.dumps(report.to_json(summary, str(store.path)), indent=1, ensure_ascii=False) + "\n")
+    else:
+        report.render(summary, str(store.path), Console())
+    if outputs.ci is not None:
+        write(list(records(summary, str(store.path))), outputs.ci)
+    if stopped:
+        sys.stderr.write(f"stopped; {again} goes on\n")
+    return summary.outcome.exit_code
+
+
+def _cluster(options: Options) -> Cluster | None:
+    if not options.on:
+        return None
+    from testbed.campaign.cluster import Cluster
+
+    cluster = Cluster(options.on)
+    sys.stderr.write(f"cluster {options.on}: {cluster.state}\n")
+    return cluster
+
+
+def _engine(wanted: str, options: Options) -> str:
+    """Return the engine's name, all that its labs share being made; empty where a cluster's workers choose."""
+    if options.on:
+        if wanted not in ("", *NAMES):
+            raise UsageError(f"there is no engine `{wanted}`", hint=f"--engine {' or '.join(NAMES)}")
+        return wanted
+    choice = choose(wanted)
+    if choice.why:
+        sys.stderr.write(f"{choice.why}\n")
+    choice.prepare(_tell)
+    return choice.name
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
