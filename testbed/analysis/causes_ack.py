@@ -152,8 +152,10 @@ def unaccepted_data(side: Side, packet: Crossing) -> Why | None:
 
 
 def _is_update(side: Side, packet: Crossing, probe: Crossing) -> bool:
-    """Say whether the window grew by a read that began after a probe had come: Linux leaves probes unanswered that come
-    within half a second of the last one (tcp_oow_rate_limited), and answers the others at once."""
+    """Say whether the window grew by a read that began after a probe had come.
+
+    Linux answers a probe at once, or not at all within half a second of the last answer (tcp_oow_rate_limited).
+    """
     if side.last_window is None or side.window(packet) <= side.last_window:
         return False
     reader = side.reader(packet.time)

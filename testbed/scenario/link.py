@@ -256,8 +256,10 @@ class CorruptIt(Fault):
 
 
 class MarkIt(Fault):
-    """Marks the packet as a router with a growing queue does: congestion experienced (RFC 3168). Only packets that may
-    be marked are meant: those of a sender that uses ECN."""
+    """Marks the packet as a router with a growing queue does: congestion experienced (RFC 3168).
+
+    Only packets that may be marked are meant: those of a sender that uses ECN.
+    """
 
     key = "mark"
 
