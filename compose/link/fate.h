@@ -109,6 +109,13 @@ static inline bool of_kind(enum kind kind, const struct packet *p)
 	}
 }
 
+enum { CE = 3 }; /* both bits of ECN; neither: the sender does not know ECN (RFC 3168 section 5) */
+
+static inline uint8_t traffic_class(const uint8_t *ip)
+{
+	return ip[0] >> 4 == 4 ? ip[1] : (uint8_t)(ip[0] << 4 | ip[1] >> 4);
+}
+
 static inline bool holds_bytes(const struct fault *fault, const struct packet *p, const struct connection *c)
 {
 	if (!c || !p->length)
@@ -129,6 +136,8 @@ static inline bool meets(struct fault *fault, int side, const struct packet *p, 
 	if (fault->payload.size &&
 	    (p->captured <= p->payload ||
 	     !memmem(p->bytes + p->payload, p->captured - p->payload, fault->payload.bytes, fault->payload.size)))
+		return false;
+	if (fault->action == MARK_IT && !(traffic_class(p->bytes) & CE))
 		return false;
 	fault->found++;
 	return fault->found >= fault->nth && (!fault->count || fault->found < fault->nth + fault->count);
@@ -155,6 +164,16 @@ static inline void corrupt(struct blob *blob, const struct packet *p, uint64_t p
 		blob->bytes[p->transport + (size_t)check] ^= (uint8_t)(1 << place % 8);
 	if (fix)
 		seal(blob->bytes, blob->size);
+}
+
+/* Set congestion experienced, as a router does whose queue grows (RFC 3168 section 5). */
+static inline void mark(struct blob *blob)
+{
+	if (blob->bytes[0] >> 4 == 4)
+		blob->bytes[1] |= CE;
+	else
+		blob->bytes[1] |= CE << 4;
+	seal(blob->bytes, blob->size);
 }
 
 static inline void truncate_to(struct blob *blob, const struct packet *p, uint64_t size)

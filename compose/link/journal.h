@@ -6,7 +6,7 @@
  *   from     the host that sent it (or would have, had it not been forged)
  *   time     when it came, ns since the epoch; left: when it was let go, null if it was dropped
  *   src, dst, protocol, sport, dport, flags, seq, ack, length, id
- *   actions  what happened, in order: "delay", "hold", "reorder", "corrupt", "truncate", "duplicate", "forge",
+ *   actions  what happened, in order: "delay", "hold", "reorder", "corrupt", "truncate", "mark", "duplicate", "forge",
  *            and of those that drop: "drop", "loss", "down", "too big", "overflow"
  *   faults   numbers of the exact faults that met it
  *   part     true: a fragment without a transport header
@@ -24,9 +24,9 @@
 
 enum { JOURNAL_MOST = 512 << 20, LINE_MOST = 4096 };
 
-enum { A_DELAY, A_HOLD, A_REORDER, A_CORRUPT, A_TRUNCATE, A_DUPLICATE, A_FORGE, A_DROP, A_LOSS, A_DOWN, A_BIG, A_OVERFLOW,
+enum { A_DELAY, A_HOLD, A_REORDER, A_CORRUPT, A_TRUNCATE, A_MARK, A_DUPLICATE, A_FORGE, A_DROP, A_LOSS, A_DOWN, A_BIG, A_OVERFLOW,
        ACTS };
-static const char *const act_names[ACTS] = {"delay", "hold",  "reorder", "corrupt", "truncate", "duplicate",
+static const char *const act_names[ACTS] = {"delay", "hold",  "reorder", "corrupt", "truncate", "mark", "duplicate",
                                             "forge", "drop", "loss",    "down",    "too big",  "overflow"};
 
 struct story {

@@ -210,11 +210,15 @@ static void impair(const struct arrival *a, const struct packet *p)
 
 	struct blob changed = {NULL, 0};
 	const bool random_corrupt = (p->protocol == TCP || p->protocol == UDP) && chance(set->corrupt, plan.seed, side, n, P_CORRUPT);
-	if (met[TRUNCATE_IT] || met[CORRUPT_IT] || random_corrupt)
+	if (met[TRUNCATE_IT] || met[CORRUPT_IT] || met[MARK_IT] || random_corrupt)
 		changed = whole(p);
 	if (met[TRUNCATE_IT]) {
 		truncate_to(&changed, p, met[TRUNCATE_IT]->to);
 		story.acts |= 1u << A_TRUNCATE;
+	}
+	if (met[MARK_IT]) {
+		mark(&changed);
+		story.acts |= 1u << A_MARK;
 	}
 	if (met[CORRUPT_IT] || random_corrupt) {
 		corrupt(&changed, p, drawn(plan.seed, side, n, P_PLACE), met[CORRUPT_IT] && met[CORRUPT_IT]->fix);

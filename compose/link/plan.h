@@ -7,7 +7,7 @@
  *   set from=client|server [delay=NS] [jitter=NS] [loss=P] [duplicate=P] [corrupt=P] [reorder=P] [behind=N]
  *       [within=NS] [rate=BITS/S] [queue=PACKETS] [mtu=BYTES] [icmp=0|1] [down_after=NS] [down_for=NS]
  *       what happens to the packets that this host sends; what is left out is off. P is 0 to 1.
- *   fault do=drop|hold|duplicate|truncate|corrupt|forge from=client|server [of=KIND] [nth=N] [count=N] [flags=S.]
+ *   fault do=drop|hold|duplicate|truncate|corrupt|mark|forge from=client|server [of=KIND] [nth=N] [count=N] [flags=S.]
  *       [payload=HEX] [bytes=FIRST-LAST] [after=BARRIER] [until=BARRIER] and what `do` needs:
  *       hold: [for=NS] [behind=N]   truncate: to=BYTES   corrupt: [fix=0|1]
  *       forge: as=client|server raw=HEX fill=tcp|quote [offset=N]
@@ -33,12 +33,13 @@
 #include "packet.h"
 
 enum { CLIENT, SERVER, SIDES };
-enum action { DROP_IT, HOLD_IT, DUPLICATE_IT, TRUNCATE_IT, CORRUPT_IT, FORGE_IT, ACTIONS };
+enum action { DROP_IT, HOLD_IT, DUPLICATE_IT, TRUNCATE_IT, CORRUPT_IT, MARK_IT, FORGE_IT, ACTIONS };
 enum kind { ANY, K_SYN, K_SYNACK, K_DATA, K_ACK, K_FIN, K_RST, K_TCP, K_UDP, K_ICMP, KINDS };
 enum { MAX_FAULTS = 256, MAX_HEX = 4096 };
 
 static const char *const side_names[SIDES] = {"client", "server"};
-static const char *const action_names[ACTIONS] = {"drop", "hold", "duplicate", "truncate", "corrupt", "forge"};
+static const char *const action_names[ACTIONS] = {"drop", "hold", "duplicate", "truncate", "corrupt", "mark",
+                                                   "forge"};
 static const char *const kind_names[KINDS] = {"any", "syn", "synack", "data", "ack", "fin", "rst", "tcp", "udp", "icmp"};
 static const char flag_letters[] = "FSRP.UEW"; /* bit 0 first, as tcpdump prints them */
 
@@ -329,7 +330,7 @@ static inline void parse_fault(struct plan *plan, char *rest)
 	if (made.action == FORGE_IT && (made.as < 0 || made.raw.size < (made.quote ? 28 : 40)))
 		wrong(plan, "forge needs as and a raw packet");
 	if (!plan->payload && (made.payload.size || made.action == DUPLICATE_IT || made.action == TRUNCATE_IT ||
-	                       made.action == CORRUPT_IT))
+	                       made.action == CORRUPT_IT || made.action == MARK_IT))
 		wrong(plan, "this fault needs copy=payload");
 	if (plan->faults_used == MAX_FAULTS)
 		wrong(plan, "more than %d faults", MAX_FAULTS);

@@ -72,6 +72,8 @@ def probe_answer(side: Side, packet: Crossing) -> Why | None:
     if not _is_bare(packet) or not side.probes:
         return None
     probe = side.probes[0]
+    if _is_update(side, packet, probe):
+        return None
     window = "; the window is still 0" if packet.window == 0 else ""
     return Why(f"answers the probe #{probe.n}{window}", packets=(probe.n,))
 
@@ -147,6 +149,17 @@ def unaccepted_data(side: Side, packet: Crossing) -> Why | None:
         return None
     refused = side.pending[-1]
     return Why(f"repeats its ACK although #{refused.n} came in order: it was not taken", packets=(refused.n,))
+
+
+def _is_update(side: Side, packet: Crossing, probe: Crossing) -> bool:
+    """Say whether the window grew by a read that began after a probe had come.
+
+    Linux answers a probe at once, or not at all within half a second of the last answer (tcp_oow_rate_limited).
+    """
+    if side.last_window is None or side.window(packet) <= side.last_window:
+        return False
+    reader = side.reader(packet.time)
+    return reader is not None and reader.start > (probe.time if probe.arrived is None else probe.arrived)
 
 
 def _is_bare(packet: Crossing) -> bool:

@@ -176,6 +176,8 @@ class Side(OwnCalls):
             if answered >= 0 or grown:
                 left = [each for each in self.odd if each.n > answered and not (grown and self._passed(each, packet))]
                 self.odd = deque(left, self.odd.maxlen)
+        if cause.rule == "window-update":
+            self.probes.clear()
         if self.probes and (not cause.packets or cause.packets[-1] >= self.probes[0].n):
             self.probes = [probe for probe in self.probes if probe.n not in cause.packets]
 

@@ -19,7 +19,7 @@ from testbed.model import HOSTS, Endpoint, Flow, Host
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
 
-FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
+FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 _FAR = 2**30  # bytes; farther from its base, a sequence number may have wrapped and is followed step by step
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from testbed.analysis.changes import find_changes
 from testbed.analysis.describe import flag_letters, icmp_options, protocol, tcp_options
-from testbed.analysis.flows import ACK, Tap, find_flows
+from testbed.analysis.flows import ACK, URG, Tap, find_flows
 from testbed.analysis.pairing import Pairs, Side, pair, sides
 from testbed.analysis.pieces import Whole
 from testbed.analysis.selection import ICMP, ICMPV6, TCP, UDP, sentinels
@@ -170,6 +170,8 @@ class _Maker:
         options: dict[str, Any] = {}
         if tcp:
             options = tcp_options(self.capture, row, ack)
+            if self.flags[item] & URG:
+                options["urgent"] = int(self.capture.urgent[row])
         elif transport in (ICMP, ICMPV6):
             options = icmp_options(self.capture, row)
         places = (at_sender, at_receiver) if sender == "client" else (at_receiver, at_sender)

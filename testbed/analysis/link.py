@@ -25,6 +25,7 @@ _DONE = {
     "reorder": "passed by others",
     "corrupt": "corrupted",
     "truncate": "truncated",
+    "mark": "marked: congestion experienced",
     "duplicate": "sent twice",
 }
 _SHOWN = 5

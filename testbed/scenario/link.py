@@ -255,6 +255,15 @@ class CorruptIt(Fault):
         return self
 
 
+class MarkIt(Fault):
+    """Marks the packet as a router with a growing queue does: congestion experienced (RFC 3168).
+
+    Only packets that may be marked are meant: those of a sender that uses ECN.
+    """
+
+    key = "mark"
+
+
 class ForgeIt(Fault):
     """Sends a packet that no host sent, right behind the one that fits."""
 
@@ -347,6 +356,13 @@ class Corrupt(FaultItem):
     """Which one."""
 
 
+class Mark(FaultItem):
+    """A packet that is marked by ECN."""
+
+    mark: MarkIt
+    """Which one."""
+
+
 class Forge(FaultItem):
     """A packet that the link makes up."""
 
@@ -360,6 +376,7 @@ FAULT_ITEMS: dict[str, type[FaultItem]] = {
     "duplicate": Duplicate,
     "truncate": Truncate,
     "corrupt": Corrupt,
+    "mark": Mark,
     "forge": Forge,
 }
 
@@ -377,6 +394,7 @@ AnyFault = Annotated[
     | Annotated[Duplicate, Tag("<duplicate>")]
     | Annotated[Truncate, Tag("<truncate>")]
     | Annotated[Corrupt, Tag("<corrupt>")]
+    | Annotated[Mark, Tag("<mark>")]
     | Annotated[Forge, Tag("<forge>")],
     Discriminator(_kind_of),
 ]

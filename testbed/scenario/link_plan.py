@@ -56,7 +56,7 @@ def link_plan(scenario: Scenario, addresses: Mapping[Host, str], link: Mapping[H
         seed=scenario.seed,
         ip=scenario.ip,
         payload=any(way.of(host).keys() & {"duplicate", "corrupt"} for way in named for host in HOSTS)
-        or any(fault.payload or fault.key in ("duplicate", "truncate", "corrupt") for fault in faults),
+        or any(fault.payload or fault.key in ("duplicate", "truncate", "corrupt", "mark") for fault in faults),
         settings={host: settings(scenario.link.of(host)) for host in HOSTS},
         faults=tuple(_fault(fault, scenario.ip, addresses, link) for fault in faults),
         changes=changes,

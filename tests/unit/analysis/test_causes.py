@@ -560,6 +560,23 @@ def test_two_repeats_are_reported_by_a_d_sack_each() -> None:
     assert [found.causes[n].packets for n in (7, 8)] == [(5,), (6,)]
 
 
+def test_a_read_that_opens_the_window_after_an_unanswered_probe_is_no_answer() -> None:
+    """Linux leaves some probes unanswered; what then grows the window is the read that began after the probe came."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"abc")
+    tcp("client P.", b"ab")
+    tcp("server .", window=0)
+    run.pause(200)
+    tcp("client .", seq=2)
+    run.pause(100)
+    with tcp.server("recv", b"ab") as recv:
+        tcp("server .", window=500)
+    found = run.analysis()
+    assert rules(found)[5:] == ["window-probe", "window-update"]
+    assert found.causes[6].calls == (recv.n,)
+
+
 def test_a_window_is_compared_in_bytes() -> None:
     """A SYN's window is not scaled, those after it are: 500 << 7 is less than the 65160 of the SYN+ACK."""
     run = Exchange()

@@ -24,6 +24,7 @@ from tests.unit.capture.frames import (
     SERVER,
     SERVER6,
     SYN,
+    URG,
     ethernet,
     icmp,
     ip,
@@ -235,6 +236,14 @@ def test_a_crossing_shows_what_the_sender_sent() -> None:
     assert (data.flags, data.seq, data.ack, data.start, data.end, data.payload) == ("P.", 1, 1, 0, 3, b"abc")
     assert (data.at_client, data.at_server, data.protocol, data.flow) == (3, 3, "tcp", 0)
     assert joined.packets == {"client": 3, "server": 3}
+
+
+def test_an_urgent_pointer_is_shown_where_it_counts() -> None:
+    """The pointer means something only with URG (RFC 9293 section 3.1); the sockets' rules look for it."""
+    wire = Wire()
+    wire.cross(Packet(time=100, seq=1000, flags=PSH | ACK | URG, payload=b"!", urgent=1))
+    wire.cross(Packet(time=200, seq=1001, flags=PSH | ACK, payload=b"a", urgent=1))
+    assert [crossing.options for crossing in wire.join().crossings] == [{"urgent": 1}, {}]
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
