@@ -70,6 +70,13 @@ TCP_RULES: tuple[Rule[Side], ...] = (
     ),
     Rule("probe", UNKNOWN, "looks like a probe without a reason", "RFC 9293 3.8.4", send.probe_without_reason),
     Rule(
+        "path-mtu",
+        ANSWER,
+        "bytes cut anew as ICMP says that they were too big",
+        "RFC 1191; RFC 8201; tcp_simple_retransmit",
+        repeat.path_mtu,
+    ),
+    Rule(
         "fast-retransmission",
         ANSWER,
         "bytes again as ACKs show a loss",
@@ -171,6 +178,10 @@ def find_causes(
             if side is not None:
                 side.note_arrived(packet)
             others.note_arrived(packet, host)
+            if other.is_too_big(packet):
+                for each in sides.values():
+                    if each.host == host:
+                        each.note_too_big(packet)
     return tuple(causes[packet.n] for packet in joined.crossings)
 
 

@@ -49,6 +49,12 @@ def icmp_type(packet: Crossing) -> int | None:
     return packet.options.get("type") if packet.protocol in ICMP else None
 
 
+def is_too_big(packet: Crossing) -> bool:
+    """Say whether it is ICMP "fragmentation needed" (RFC 1191) or ICMPv6 "packet too big" (RFC 4443 section 3.2)."""
+    kind = (packet.protocol, packet.options.get("type"))
+    return kind == ("icmpv6", 2) or (kind == ("icmp", 3) and packet.options.get("code") == 4)
+
+
 def datagram(others: Others, packet: Crossing) -> Why | None:
     """Explain a UDP datagram by the call that sent it: one call, one datagram (udp_sendmsg)."""
     if packet.protocol != "udp":

@@ -39,6 +39,23 @@ def fast_retransmission(side: Side, packet: Crossing) -> Why | None:
     )
 
 
+def path_mtu(side: Side, packet: Crossing) -> Why | None:
+    """Explain bytes cut anew since ICMP said that a segment was too big (RFC 1191, 8201; tcp_simple_retransmit)."""
+    before = _repeated(side, packet)
+    if before is None or packet.length >= before.length:
+        return None
+    told = next((icmp for icmp in reversed(side.too_big) if came_at(icmp) > before.time), None)
+    if told is None:
+        return None
+    side.repair_until = max(side.repair_until, side.snd_max or 0)  # tcp_simple_retransmit enters the Loss state
+    return Why(
+        f"{bytes_of(packet)} again in a smaller segment than #{before.n}: #{told.n} says that the path takes no such "
+        f"size{_by(side, packet)}",
+        _callers(side, packet),
+        (told.n,),
+    )
+
+
 def recovery(side: Side, packet: Crossing) -> Why | None:
     """Explain bytes that were out when a loss was found, sent again when an ACK moved on (RFC 6582, 5681 3.1)."""
     before = _repeated(side, packet)

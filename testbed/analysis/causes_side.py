@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from testbed.analysis.causes_calls import OwnCalls
-from testbed.model import Cause, Crossing
+from testbed.model import Cause, Crossing, peer_of
 
 
 class Why(NamedTuple):
@@ -98,6 +98,7 @@ class Side(OwnCalls):
     )  # those of ``odd`` that were old; True once an ACK passed them by
     probes: list[Crossing] = field(default_factory=list)
     unanswered_syn: Crossing | None = None
+    too_big: list[Crossing] = field(default_factory=list)  # ICMP errors: a segment that left does not fit the path
     gaps: list[tuple[int, int]] = field(default_factory=list)  # received above rcv_nxt, sorted
 
     @cached_property
@@ -217,6 +218,16 @@ class Side(OwnCalls):
                 self.probes.append(packet)
             elif packet.seq < self.last_ack or packet.seq > self.rcv_nxt:  # RFC 9293 3.10.7.4, first check
                 self.odd.append(packet)
+
+    def note_too_big(self, packet: Crossing) -> None:
+        """Record an ICMP error that reached this host, if it quotes a segment of this connection."""
+        about, last = packet.options.get("about") or {}, self.last_sent
+        flow, peer = self.streams.flows[self.flow], peer_of(self.host)
+        ports = (flow.endpoint(self.host).port, flow.endpoint(peer).port)
+        if last is None or about.get("protocol") != "tcp" or (about["sport"], about["dport"]) != ports:
+            return
+        if (about["raw_seq"] - last.raw_seq + last.seq) % 2**32 in self.sent_last:
+            self.too_big.append(packet)
 
     def _note_ack(self, packet: Crossing, ack: int) -> None:
         self.by_ack[ack] = packet

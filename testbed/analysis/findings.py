@@ -11,7 +11,9 @@ from testbed.analysis.mislabelled import labels_of
 from testbed.analysis.streams import Streams
 from testbed.model import HOSTS, Call, Cause, CauseKind, Crossing, Host, Inputs, LedgerRow, peer_of
 
-_REPEATS = frozenset({"fast-retransmission", "recovery", "d-sack", "duplicate-ack", "probe-answer", "not-taken"})
+_REPEATS = frozenset(
+    {"path-mtu", "fast-retransmission", "recovery", "d-sack", "duplicate-ack", "probe-answer", "not-taken"}
+)
 
 
 @dataclass(frozen=True, slots=True)

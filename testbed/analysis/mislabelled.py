@@ -14,6 +14,7 @@ from testbed.model import HOSTS, Call, Cause, CauseKind, Crossing, Host, Labels
 
 _REPEATS: dict[str, str] = {
     "syn-retransmission": "sent again because nothing answered",
+    "path-mtu": "sent again in smaller segments because ICMP said it was too big",
     "fast-retransmission": "sent again because ACKs showed a loss",
     "recovery": "sent again after a loss was found",
     "tail-loss-probe": "sent again by a tail-loss probe",

@@ -203,7 +203,7 @@ def test_a_full_queue_is_told(invoke: Invoke, scenario: Callable[..., str], tmp_
 
 def test_ip6(invoke: Invoke, scenario: Callable[..., str]) -> None:
     """The same over IPv6: delay, a path with a small MTU (packet too big), a forged RST that is challenged."""
-    text = (ROOT / "scenarios/path-mtu.yaml").read_text().replace("mtu: 1300", "mtu: 1400")
+    text = (ROOT / "scenarios/path-mtu.yaml").read_text().replace("mtu: 1300", "mtu: 1400").replace("1248", "1328")
     assert finished(invoke("run", scenario(f"ip: 6\n{text}", "mtu6"), "--json"))["outcome"] == "pass"
     text = (ROOT / "scenarios/forged-rst-in-window.yaml").read_text()
     assert finished(invoke("run", scenario(f"ip: 6\n{text}", "rst6"), "--json"))["outcome"] == "pass"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -426,6 +427,52 @@ def test_timeouts_and_tail_loss_probes_are_told_apart_where_the_wire_can() -> No
     tcp("client P.", b"b", seq=2)
     found = run.analysis()
     assert rules(found)[5:] == ["tail-loss-probe", "timeout", "ack", "recovery"]
+
+
+def _too_big(run: Exchange, about: int, **port: int) -> None:
+    """ICMP from beyond says that a packet of the client does not fit."""
+    quoted = run.packets[about]
+    about_it = {"protocol": "tcp", "sport": 40000, "dport": 10011, "raw_seq": quoted["raw_seq"], **port}
+    icmp: dict[str, Any] = {
+        "flow": None,
+        "sender": "server",
+        "protocol": "icmp",
+        "flags": "",
+        "payload": b"",
+        "length": 0,
+    }
+    icmp |= {"sent": None, "arrived": run.now + 50_000, "options": {"type": 3, "code": 4, "about": about_it}}
+    run.packets.append(quoted | icmp)
+
+
+def test_bytes_cut_anew_answer_the_icmp_error_that_asked_for_it() -> None:
+    run = Exchange()
+    tcp = run.tcp(isn=(2**32 - 500, 5000)).opened()
+    send = tcp.client("send", b"x" * 2000)
+    first = tcp("client .", b"x" * 1000, lost=True)
+    tcp("client P.", b"x" * 1000, lost=True)
+    _too_big(run, first)
+    tcp("client .", b"x" * 800, seq=1)
+    tcp("client .", b"x" * 800, seq=801)
+    tcp("client P.", b"x" * 400, seq=1601)
+    found = run.analysis()
+    assert rules(found)[5:] == ["appeared", "path-mtu", "path-mtu", "path-mtu"]
+    assert [(cause.calls, cause.packets) for cause in found.causes[6:]] == [((send.n,), (5,))] * 3
+
+
+@pytest.mark.parametrize("case", ["same size", "other connection", "older"])
+def test_an_icmp_error_does_not_explain_any_repeat(case: str) -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"x" * 1000)
+    if case == "older":
+        _too_big(run, 0)
+    first = tcp("client P.", b"x" * 1000, lost=True)
+    if case != "older":
+        _too_big(run, first, **({"sport": 40001} if case == "other connection" else {}))
+    run.pause(300)
+    tcp("client P.", b"x" * (1000 if case == "same size" else 800), seq=1)
+    assert rules(run.analysis())[-1] in ("timeout", "retransmission")
 
 
 def test_a_syn_without_answer_is_sent_again() -> None:
