@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -37,7 +38,8 @@ client: {{steps: [{{connect: "server:10011"}}, {{send: hello}}, {{recv: 100}}]}}
 def _of_run(engine: docker.DockerClient, run_id: str) -> list[str]:
     only = {"label": f"{RUN_LABEL}={run_id}"}
     containers = [c["Names"][0] for c in engine.api.containers(all=True, filters=only)]
-    return containers + [n["Name"] for n in engine.api.networks(filters=only)]
+    volumes = [volume["Name"] for volume in engine.api.volumes(filters=only)["Volumes"] or []]
+    return containers + volumes + [network["Name"] for network in engine.api.networks(filters=only)]
 
 
 def _run_directory(runs: Path, scenario: str = "made-by-test") -> Path:
@@ -107,16 +109,32 @@ def test_unknown_scenario(invoke: Invoke) -> None:
     """A name that does not exist is bad use; the nearest one is suggested."""
     done = invoke("run", "conect-send-close")
     assert done.code == 2
-    assert "connect-send-close" in done.err
+    assert "did you mean connect-send-close" in done.err
 
 
-def test_broken_yaml(invoke: Invoke, scenario: Scenario) -> None:
+@pytest.mark.parametrize(
+    ("text", "places", "says"),
+    [
+        (
+            "summary: x\nserver: {steps: [{lisen: 10011}]}\nclient: {steps: [{send: no}]}\n",
+            [":2:19", ":3:25"],
+            "did you mean `listen`?",
+        ),
+        ("summary: x\nserver: {steps: [{listen: 10011}\nclient: {steps: []}\n", [":3:"], "expected"),
+    ],
+    ids=["two wrong steps", "syntax"],
+)
+def test_broken_yaml(
+    invoke: Invoke, scenario: Scenario, tmp_path: Path, text: str, places: list[str], says: str
+) -> None:
     """A scenario that cannot be read is bad use; every problem with line, column and caret; nothing was started."""
-    done = invoke("run", scenario("summary: x\nserver: {steps: [{lisen: 10011}]}\nclient: {steps: []}\n"))
+    done = invoke("run", scenario(text))
     assert done.code == 2
-    assert ".yaml:2:" in done.err
+    for place in places:
+        assert f".yaml{place}" in done.err
     assert "^" in done.err
-    assert "listen" in done.err
+    assert says in done.err
+    assert not (tmp_path / "runs").exists()
 
 
 @both_engines
@@ -139,6 +157,35 @@ def test_image_that_cannot_be_had(invoke: Invoke, scenario: Scenario) -> None:
     assert done.code == 3
     assert "no.such/image:1" in done.err
     assert "docker load" in done.err
+
+
+def test_image_that_cannot_be_built(scenario: Scenario, tmp_path: Path, engine: docker.DockerClient) -> None:
+    """A Dockerfile that fails: exit 3, its step, the last output and what to do; no image, nothing on the engine."""
+    folders = tmp_path / "compose"
+    (folders / "broken").mkdir(parents=True)
+    (folders / "broken/Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN echo no such luck >&2; exit 7\n")
+    for folder in (ROOT / "compose").iterdir():
+        (folders / folder.name).symlink_to(folder)
+    path = scenario("summary: x\nserver: {image: broken, command: x}\nclient: {command: x}\n", "unbuildable")
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom invoke import Collection, Program\nimport tasks\n"
+        "from testbed.lab import images\n"
+        "images.FOLDERS = Path(sys.argv[1])\n"
+        "images.DEFINITIONS = {**images.DEFINITIONS, 'broken': images.Definition('broken')}\n"
+        "words = ['invoke', 'run', sys.argv[2], '--engine', 'docker', '--runs', sys.argv[3]]\n"
+        "Program(namespace=Collection.from_module(tasks)).run(words)\n"
+    )
+    argv = [sys.executable, "-c", script, str(folders), path, str(tmp_path)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "ended with 7" in done.stderr
+    assert "RUN echo no such luck" in done.stderr
+    assert "no such luck" in [line.strip(" |") for line in done.stderr.splitlines()]
+    assert "compose/broken/Dockerfile" in done.stderr
+    directory = _run_directory(tmp_path, "unbuildable")
+    run_id = json.loads((directory / "manifest.json").read_text())["run"]
+    assert _of_run(engine, run_id) == []
+    assert not any(tag.startswith("bothends/broken:") for image in engine.images.list() for tag in image.tags)
 
 
 @both_engines
