@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from testbed.analysis.generations import Generation, find_generations
+from testbed.analysis.numbering import Raw, number
 from testbed.analysis.selection import TCP, UDP, Int64, Selection, select
 from testbed.model import HOSTS, Endpoint, Flow, Host
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
-
-FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-_FAR = 2**30  # bytes; farther from its base, a sequence number may have wrapped and is followed step by step
 
 
 @dataclass(slots=True)
@@ -72,8 +69,22 @@ def find_flows(
         flow[some] = ranks[np.searchsorted(order[ranks], keys[host][some])]
         none = np.zeros(len(chosen.rows), np.int64)
         taps[host] = Tap(captures[host], chosen.rows, chosen.sender, chosen.other, flow, none, none.copy(), none.copy())
-    _number(flows, taps)
+    numbers = number(flows, {host: _raw(tap) for host, tap in taps.items()})
+    for host, tap in taps.items():
+        tap.seq, tap.ack, tap.start = numbers[host]
     return flows, taps
+
+
+def _raw(tap: Tap) -> Raw:
+    capture, rows = tap.capture, tap.rows
+    return Raw(
+        tcp=capture.transport[rows] == TCP,
+        flags=capture.flags[rows],
+        seq=capture.seq[rows].astype(np.int64),
+        ack=capture.ack[rows].astype(np.int64),
+        sender=tap.sender,
+        flow=tap.flow,
+    )
 
 
 def _conversations(capture: Capture, chosen: Selection) -> Int64:
@@ -114,88 +125,3 @@ def _flow(index: int, capture: Capture, chosen: Selection, item: int, generation
     client_isn, server_isn = generation.isn if generation else (None, None)
     protocol = "tcp" if capture.transport[row] == TCP else "udp"
     return Flow(index, protocol, ends[0], ends[1], client_isn, server_isn)
-
-
-def _number(flows: tuple[Flow, ...], taps: dict[Host, Tap]) -> None:
-    """Fill in the taps' relative sequence numbers and stream offsets."""
-    base = _bases(flows, taps)
-    for tap in taps.values():
-        capture, rows = tap.capture, tap.rows
-        flags = capture.flags[rows]
-        tcp = capture.transport[rows] == TCP
-        acks = tcp & ((flags & ACK) != 0)
-        tap.seq[tcp] = _relative(tap, capture.seq, base, tcp, tap.sender)
-        tap.ack[acks] = _relative(tap, capture.ack, base, acks, 1 - tap.sender)
-        # SYN takes the number before the first byte (RFC 9293 section 3.4)
-        tap.start[tcp] = tap.seq[tcp] - 1 + ((flags[tcp] & SYN) != 0)
-
-
-def _bases(flows: tuple[Flow, ...], taps: dict[Host, Tap]) -> Int64:
-    """Return for each flow and sender the number that counts as 0.
-
-    It is the initial sequence number; where no SYN was seen, one less than the lowest number near the first segment
-    that the sender's capture (else the receiver's) shows; else one less than the first number acknowledged.
-    """
-    base = np.array([[flow.client_isn or 0, flow.server_isn or 0] for flow in flows], np.int64).reshape(-1, 2)
-    members = {host: _by_flow(tap, len(flows)) for host, tap in taps.items()}
-    for flow in flows:
-        for side, isn in enumerate((flow.client_isn, flow.server_isn)):
-            if isn is None and flow.protocol == "tcp":
-                mine = {host: members[host][flow.index] for host in HOSTS}
-                base[flow.index, side] = (_lowest(side, mine, taps) - 1) % 2**32
-    return base
-
-
-def _by_flow(tap: Tap, count: int) -> list[Int64]:
-    """Return the items of each flow."""
-    order = np.argsort(tap.flow, kind="stable")
-    edges = np.searchsorted(tap.flow[order], np.arange(count + 1))
-    return [order[edges[k] : edges[k + 1]] for k in range(count)]
-
-
-def _lowest(side: int, members: dict[Host, Int64], taps: dict[Host, Tap]) -> int:
-    seen, acknowledged, resets = [], [], []
-    for host in (HOSTS[side], HOSTS[1 - side]):
-        tap, items = taps[host], members[host]
-        mine, answers = tap.rows[items[tap.sender[items] == side]], tap.rows[items[tap.sender[items] != side]]
-        reset = (tap.capture.flags[mine] & RST) != 0
-        seen.append(tap.capture.seq[mine[~reset]])
-        resets.append(tap.capture.seq[mine[reset]])
-        acknowledged.append(tap.capture.ack[answers[(tap.capture.flags[answers] & ACK) != 0]])
-    for parts in (seen, acknowledged, resets):
-        numbers = np.concatenate(parts).astype(np.int64)
-        if len(numbers):
-            near = _signed(numbers - numbers[0])
-            return int(numbers[0] + near[np.abs(near) < _FAR].min())
-    return 0
-
-
-def _signed(difference: Int64) -> Int64:
-    """Return differences of sequence numbers as the nearest way round (RFC 1982)."""
-    return (difference + 2**31) % 2**32 - 2**31
-
-
-def _relative(tap: Tap, numbers: NDArray[np.uint32], base: Int64, chosen: NDArray[np.bool_], side: Int64) -> Int64:
-    """Return numbers relative to their flow's base, unwrapped where a stream is longer than 2**32."""
-    flow, side = tap.flow[chosen], side[chosen]
-    relative = _signed(numbers[tap.rows[chosen]].astype(np.int64) - base[flow, side])
-    far = np.abs(relative) >= _FAR
-    if not far.any():
-        return relative
-    group = flow * 2 + side
-    for one in np.unique(group[far]).tolist():
-        members = np.flatnonzero(group == one)
-        relative[members] = _unwrap(relative[members])
-    return relative
-
-
-def _unwrap(relative: Int64) -> Int64:
-    """Follow the numbers of one direction from 0; a far-off one (a stray RST) does not move the place."""
-    place = 0
-    result = np.empty_like(relative)
-    for k, number in enumerate(relative.tolist()):
-        step = (number - place + 2**31) % 2**32 - 2**31
-        result[k] = place + step
-        if abs(step) < _FAR:
-            place += step
-    return result

@@ -7,6 +7,7 @@ delays within what other packets had. When it cannot, no one is guessed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,45 +21,78 @@ _JITTER = 50_000  # ns that any delay may differ
 Range = tuple[int, int]
 Usual = tuple[Range | None, Range | None]
 Uneven = list[tuple[Int64, Int64]]
-Doubtful = tuple[Int64, Int64]
+
+
+@dataclass(slots=True)
+class Resolved:
+    """Pairs that stand (``x``, ``y``), and what became of the kinds of which one side has more.
+
+    ``copies`` are left over: which side, position, index of the pair of which it is a copy. ``told`` are kinds that
+    time told apart, ``doubtful`` those where it could not.
+    """
+
+    x: Int64
+    y: Int64
+    copies: list[tuple[int, int, int]] = field(default_factory=list)
+    told: Uneven = field(default_factory=list)
+    doubtful: Uneven = field(default_factory=list)
 
 
 def resolve(
     uneven: Uneven, x: Int64, y: Int64, times_a: Int64, times_b: Int64, from_one: Bool, usual: Usual
-) -> tuple[tuple[Int64, Int64], list[tuple[int, int, int]], Doubtful]:  # fmt: skip
+) -> Resolved:  # fmt: skip
     """Look again at pairs of equal keys (``x`` and ``y``, in order) where one side has more of a kind: ``uneven``.
 
     ``from_one`` tells for each of the first side's packets whether it is sent there; ``usual`` is the range of
-    differences in time for packets from there, and to there. Return the pairs that stand, what is left over (which
-    side, position, index of the pair of which it is a copy), and what is in doubt.
+    differences in time for packets from there, and to there.
     """
-    empty = np.zeros(0, np.int64)
+    result = Resolved(x, y)
     if not uneven:
-        return (x, y), [], (empty, empty)
+        return result
     kept = settled(uneven, x)
     new_x, new_y = [x[kept]], [y[kept]]
     count = int(kept.sum())
-    copies: list[tuple[int, int, int]] = []
-    doubtful: tuple[list[Int64], list[Int64]] = ([empty], [empty])
     for ours, theirs in uneven:
         sent = bool(from_one[ours[0]])
         pairs = _aligned(
             times_a[ours], times_b[theirs], usual[0 if sent else 1], more=(len(ours) > len(theirs)) != sent
         )
         if pairs is None:
-            doubtful[0].append(ours)
-            doubtful[1].append(theirs)
+            result.doubtful.append((ours, theirs))
             continue
+        result.told.append((ours, theirs))
         i, j = pairs
         new_x.append(ours[i])
         new_y.append(theirs[j])
-        copies.extend(_copies(0, ours, i, count))
-        copies.extend(_copies(1, theirs, j, count))
+        result.copies.extend(_copies(0, ours, i, count))
+        result.copies.extend(_copies(1, theirs, j, count))
         count += len(i)
-    return (np.concatenate(new_x), np.concatenate(new_y)), copies, (
-        np.concatenate(doubtful[0]),
-        np.concatenate(doubtful[1]),
-    )  # fmt: skip
+    result.x, result.y = np.concatenate(new_x), np.concatenate(new_y)
+    return result
+
+
+def likeliest(apart: Int64) -> tuple[Int64, Int64]:
+    """Pair all packets of the shorter side with some of the longer one's, in order, at the least total of ``apart``.
+
+    ``apart`` (ns, not negative) is by how much the delay of each with each would differ from the usual one.
+    """
+    if apart.shape[0] > apart.shape[1]:
+        columns, rows = likeliest(apart.T)
+        return rows, columns
+    rows, columns = apart.shape
+    # best[i, j]: the least total of pairing the first i rows within the first j columns
+    best = np.full((rows + 1, columns + 1), np.inf)
+    best[0] = 0.0
+    for i in range(rows):
+        best[i + 1, 1:] = np.minimum.accumulate(best[i, :-1] + apart[i])
+    found = np.zeros(rows, np.int64)
+    j = columns
+    for i in range(rows, 0, -1):
+        while best[i, j] == best[i, j - 1]:
+            j -= 1
+        j -= 1
+        found[i - 1] = j
+    return np.arange(rows), found
 
 
 def settled(uneven: Uneven, x: Int64) -> Bool:
@@ -117,7 +151,8 @@ def _aligned(ours: Int64, theirs: Int64, usual: Range | None, *, more: bool) -> 
     """
     rows, columns = len(ours), len(theirs)
     if rows > _MOST or columns > _MOST or usual is None:
-        return None
+        both = np.arange(min(rows, columns))
+        return (both, both) if more else None
     low, high = usual
     slack = (high - low) * _SLACK + _JITTER
     apart = theirs[None, :] - ours[:, None]

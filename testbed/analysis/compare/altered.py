@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.analysis.compare.checksum import checksums_are_right
+from testbed.analysis.compare.checksum import checksums_are_wrong
 from testbed.analysis.compare.fates import Change
 from testbed.analysis.compare.packets import Side
 from testbed.analysis.compare.track import TCP, U32, Bool, Int64, Track
@@ -36,8 +36,15 @@ class Usual:
     new_ids: Bool
 
 
-def find_changes(one: Side, x: Int64, two: Side, y: Int64, places: int) -> tuple[U32, Usual]:
-    """Return the changes of each pair of packets, and what is usual in each place."""
+def find_changes(
+    one: Side, x: Int64, two: Side, y: Int64, from_one: Bool, *, one_route: bool = False
+) -> tuple[U32, Usual]:
+    """Return the changes of each pair of packets, and what is usual in each place.
+
+    ``from_one`` tells for each place whether its packets are sent at the first end. With ``one_route`` all places of
+    a direction go the same way, and no device on it rewrites IP identifications.
+    """
+    places = len(from_one)
     ours, theirs = one.track, two.track
     a, b = one.item[x], two.item[y]
     place = one.place[x]
@@ -58,14 +65,14 @@ def find_changes(one: Side, x: Int64, two: Side, y: Int64, places: int) -> tuple
     whole = (ours.captured[a] == ours.framed[a]) & (theirs.captured[b] == theirs.framed[b])
     note(Change.FRAME_LENGTH, whole & (ours.framed[a] != theirs.framed[b]) & (ours.length[a] == theirs.length[b]))
     dropped = ours.ttl[a].astype(np.int64) - theirs.ttl[b]
-    ttl = _most(dropped, place, places)
+    ttl = _routing(dropped, place, from_one) if one_route else _most(dropped, place, places)
     note(Change.TTL, dropped != ttl[place])
     other = ours.ip_id[a] != theirs.ip_id[b]
     count = np.bincount(place, minlength=places)
-    new_ids = np.bincount(place[other], minlength=places) * 2 > count
+    new_ids = (np.bincount(place[other], minlength=places) * 2 > count) & (not one_route)
     note(Change.IP_ID, other & ~new_ids[place])
     note(Change.PAYLOAD, _other_payload(ours, a, theirs, b))
-    _checksums(found, ours, a, theirs, b)
+    _checksums(found, ours, a, theirs, b, from_one[place])
     return found, Usual(ttl, new_ids)
 
 
@@ -81,6 +88,17 @@ def _most(values: Int64, place: Int64, places: int) -> Int64:
     return result
 
 
+def _routing(dropped: Int64, place: Int64, from_one: Bool) -> Int64:
+    """Return for each place by how much the TTL of most packets of its direction fell on the way, 0 if it did not."""
+    result = np.zeros(len(from_one), np.int64)
+    for at_one, sign in ((True, 1), (False, -1)):
+        mine = sign * dropped[from_one[place] == at_one]
+        values, counts = np.unique(mine, return_counts=True)
+        if len(values) and values[counts.argmax()] > 0 and counts.max() * 2 > len(mine):
+            result[from_one == at_one] = sign * values[counts.argmax()]
+    return result
+
+
 def _other_payload(ours: Track, a: Int64, theirs: Track, b: Int64) -> Bool:
     """Tell where what both captures have of the payload is not the same."""
     other = ours.payload[a] != theirs.payload[b]
@@ -93,14 +111,11 @@ def _other_payload(ours: Track, a: Int64, theirs: Track, b: Int64) -> Bool:
     return np.asarray(other)
 
 
-def _checksums(found: U32, ours: Track, a: Int64, theirs: Track, b: Int64) -> None:
-    """Note checksums that differ and are wrong in the second capture though right in the first, or the other way.
+def _checksums(found: U32, ours: Track, a: Int64, theirs: Track, b: Int64, at_one: Bool) -> None:
+    """Note checksums that differ and are wrong where they arrived.
 
     That a network card fills them in after the tap, and that they follow from rewritten addresses, is no alteration.
     """
     differ = np.flatnonzero(ours.checksum[a] != theirs.checksum[b])
-    # what is the same but for the checksum was altered in it alone, or is not filled in at one end
-    right_a = checksums_are_right(ours, a[differ])
-    right_b = checksums_are_right(theirs, b[differ])
-    wrong = (right_a == 1) & (right_b == 0) | (right_a == 0) & (right_b == 0)
-    found[differ[wrong]] |= np.uint32(Change.CHECKSUM)
+    for track, items, mine in ((theirs, b, differ[at_one[differ]]), (ours, a, differ[~at_one[differ]])):
+        found[mine[checksums_are_wrong(track, items[mine])]] |= np.uint32(Change.CHECKSUM)

@@ -1,64 +1,81 @@
-"""Internet checksums (RFC 1071) of many packets at once: those of TCP and UDP."""
+"""Internet checksums (RFC 1071) of many packets at once: TCP, UDP and ICMP, and what offload makes of them."""
 
 from __future__ import annotations
 
 import ipaddress
 
 import numpy as np
-from numpy.typing import NDArray
 
-from testbed.analysis.compare.track import TCP, UDP, Int64, Track
+from testbed.analysis.compare.track import UDP, Bool, Bytes, Int64, Track
 
-I8 = NDArray[np.int8]
+ICMP = 1
 _AT_ONCE = 1 << 24  # bytes
 
 
-def checksums_are_right(track: Track, items: Int64) -> I8:
-    """Return 1 for right, 0 for wrong, -1 where it cannot be told: not captured whole, no checksum, other protocols."""
-    result = np.full(len(items), -1, np.int8)
-    protocol = track.protocol[items]
-    known = track.decoded[items] & ((protocol == TCP) | (protocol == UDP) & (track.checksum[items] != 0))
-    known &= (track.captured[items] == track.length[items]) & (track.payload_at[items] < len(track.data))
-    chosen = np.flatnonzero(known)
-    size = track.header[items[chosen]].astype(np.int64) + track.length[items[chosen]]
-    order = np.argsort(size, kind="stable")
-    chosen, size = chosen[order], size[order]
-    edges = np.append(0, np.flatnonzero(np.diff(size)) + 1)
-    for first, last in zip(edges.tolist(), [*edges[1:].tolist(), len(size)], strict=True):
-        if first == last:
-            continue
-        width = int(size[first])
-        step = max(_AT_ONCE // width, 1)
-        for start in range(first, last, step):
-            some = chosen[start : min(start + step, last)]
-            rows = items[some]
-            total = _sums(track, rows, width) + _pseudo(track, rows) + track.protocol[rows] + width
-            while (total >> 16).any():
-                total = (total & 0xFFFF) + (total >> 16)
-            result[some] = total == 0xFFFF
+def checksums_are_wrong(track: Track, items: Int64) -> Bool:
+    """Tell which packets, captured whole, have a checksum that is not that of their bytes.
+
+    A sum of the pseudo-header alone is not wrong: the network card was still to fill the checksum in (Linux's
+    CHECKSUM_PARTIAL). A UDP datagram without one (0) is wrong by this measure: nothing protects it.
+    """
+    result = np.zeros(len(items), np.bool_)
+    whole = track.decoded[items] & (track.captured[items] == track.length[items])
+    absent = whole & (track.protocol[items] == UDP) & (track.checksum[items] == 0)
+    result[absent] = True
+    chosen = np.flatnonzero(whole & ~absent)
+    in_file = track.payload_at[items[chosen]] - track.header[items[chosen]] < len(track.data)
+    for buffer, base, mine in (
+        (track.data, 0, chosen[in_file]),
+        (track.joined, len(track.data), chosen[~in_file]),
+    ):
+        result[mine] = _wrong(track, items[mine], buffer, base)
     return result
 
 
-def _sums(track: Track, rows: Int64, width: int) -> Int64:
-    """Return the sum of the 16-bit words of header and payload, all ``width`` bytes long."""
-    starts = track.payload_at[rows] - track.header[rows]
-    even = width & ~1
-    total = np.zeros(len(rows), np.int64)
-    if even:
-        items = np.ndarray((len(track.data) - even + 1,), f"V{even}", buffer=track.data, strides=(1,))
-        words = items[starts].view(">u2").reshape(len(rows), even // 2)
-        total += words.sum(axis=1, dtype=np.int64)
-    if width & 1:
-        total += track.data[starts + even].astype(np.int64) << 8
+def _wrong(track: Track, items: Int64, buffer: Bytes, base: int) -> Bool:
+    result = np.zeros(len(items), np.bool_)
+    size = track.header[items].astype(np.int64) + track.length[items]
+    order = np.argsort(size, kind="stable")
+    edges = np.flatnonzero(np.diff(size[order])) + 1
+    for alike in np.split(order, edges) if len(order) else []:
+        width = int(size[alike[0]])
+        step = max(_AT_ONCE // width, 1)
+        for first in range(0, len(alike), step):
+            some = alike[first : first + step]
+            rows = items[some]
+            pseudo = _folded(_pseudo(track, rows, width))
+            total = _folded(pseudo + _sums(buffer, track.payload_at[rows] - track.header[rows] - base, width))
+            partial = (track.protocol[rows] != ICMP) & (track.checksum[rows] == pseudo)
+            result[some] = (total != 0xFFFF) & ~partial
+    return result
+
+
+def _folded(total: Int64) -> Int64:
+    while (total >> 16).any():
+        total = (total & 0xFFFF) + (total >> 16)
     return total
 
 
-def _pseudo(track: Track, rows: Int64) -> Int64:
-    """Return the sums of both addresses (RFC 9293 section 3.1, RFC 8200 section 8.1)."""
+def _sums(buffer: Bytes, starts: Int64, width: int) -> Int64:
+    """Return the sum of the 16-bit words of header and payload, all ``width`` bytes long."""
+    even = width & ~1
+    total = np.zeros(len(starts), np.int64)
+    if even:
+        items = np.ndarray((len(buffer) - even + 1,), f"V{even}", buffer=buffer, strides=(1,))
+        words = items[starts].view(">u2").reshape(len(starts), even // 2)
+        total += words.sum(axis=1, dtype=np.int64)
+    if width & 1:
+        total += buffer[starts + even].astype(np.int64) << 8
+    return total
+
+
+def _pseudo(track: Track, rows: Int64, width: int) -> Int64:
+    """Return the sum of what counts besides the packet: RFC 9293 section 3.1, RFC 8200 section 8.1; none for ICMP."""
     conversation = track.conversation[rows]
     known, place = np.unique(conversation, return_inverse=True)
     sums = []
     for number in known.tolist():
         packed = b"".join(ipaddress.ip_address(each).packed for each in track.ends[number].addresses)
         sums.append(int(np.frombuffer(packed, ">u2").sum(dtype=np.int64)))
-    return np.array(sums, np.int64)[place]
+    total = np.array(sums, np.int64)[place] + track.protocol[rows] + (width & 0xFFFF) + (width >> 16)
+    return np.where(track.protocol[rows] == ICMP, 0, total)

@@ -14,7 +14,7 @@ from testbed.analysis.compare.flow_table import Flows
 from testbed.analysis.compare.packets import cross, sides
 from testbed.analysis.compare.reasons import why_nothing
 from testbed.analysis.compare.statistics import Statistics, measure
-from testbed.analysis.compare.table import Table, make_table
+from testbed.analysis.compare.table import Known, Table, make_table
 from testbed.analysis.compare.timeline import Timeline
 from testbed.analysis.compare.track import Ends, Int64, Track
 
@@ -64,7 +64,7 @@ def compare(
         alone.append(np.flatnonzero(rest))
     left, right = sides(one, first, two, second, pairs)
     crossed = cross(left, right)
-    table, timeline, usual = make_table(left, right, crossed, one_clock=one_clock)
+    table, timeline, usual = make_table(left, right, crossed, Known(one_clock=one_clock))
     return Comparison(
         tracks=(one, two),
         flows=(first, second),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.analysis.compare.alike import Range, Usual, find_uneven, resolve, settled
+from testbed.analysis.compare.alike import Range, Uneven, Usual, find_uneven, resolve, settled
 from testbed.analysis.compare.evidence import FlowPairs
 from testbed.analysis.compare.flow_table import Flows
 from testbed.analysis.compare.mixing import mixed
@@ -30,11 +30,12 @@ _LEVELS: tuple[tuple[str, ...], ...] = (
     ("!id", "seq", "flags", "length", "word"),
     ("seq", "ack", "flags", "window", "length", "word", "content"),
     ("seq", "ack", "flags", "length", "word", "content"),
+    ("!stamps", "seq", "flags", "length"),
+    ("!stamps", "seq", "ack", "length"),
+    ("!stamps", "ack", "flags", "length", "payload"),
     ("ranges",),  # segments of another size; below, packets may have changed theirs
     ("!id", "seq", "ack", "flags", "word"),
     ("!id", "ack", "flags", "length", "payload", "word"),
-    ("!stamps", "seq", "flags", "length"),
-    ("!stamps", "ack", "flags", "length", "payload"),
     ("!id", "length", "word"),
     ("1", "seq", "ack", "flags", "word"),
     ("1", "seq", "length", "!payload", "word"),
@@ -90,8 +91,9 @@ class Crossed:
     """Which packet is which: positions in the two sides, aligned.
 
     ``copies`` are positions of more copies of a packet than the other side has (which side, position, pair);
-    ``unclear`` positions of identical packets of which some are missing, no one can tell which. ``from_one`` tells
-    for each place whether its packets are sent at the first capture's end; ``two_way`` where that is sure, as
+    ``told`` are identical packets (positions in both sides) of which some are missing and that time told apart,
+    ``unclear`` those where no one can tell which are missing. ``from_one`` tells for each place
+    whether its packets are sent at the first capture's end; ``two_way`` where that is sure, as
     packets of both directions crossed, ``same_place`` where no time passes between both captures. ``usual`` is the
     range of differences in time for those and for the others. ``pieces`` are segments that were split or merged.
     """
@@ -104,7 +106,12 @@ class Crossed:
     usual: Usual = (None, None)
     pieces: list[Piece] = field(default_factory=list)
     copies: list[tuple[int, int, int]] = field(default_factory=list)
-    unclear: tuple[Int64, Int64] = field(default_factory=lambda: (np.zeros(0, np.int64), np.zeros(0, np.int64)))
+    told: Uneven = field(default_factory=list)
+    unclear: Uneven = field(default_factory=list)
+
+    def doubtful(self, side: int) -> Int64:
+        """Return the positions in one side of all that is unclear."""
+        return np.concatenate([np.zeros(0, np.int64), *(group[side] for group in self.unclear)])
 
 
 def sides(one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs) -> tuple[Side, Side]:
@@ -139,13 +146,17 @@ def sides(one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs)
     )
 
 
-def cross(one: Side, two: Side) -> Crossed:
-    """Pair the packets of two captures."""
+def cross(one: Side, two: Side, from_one: Bool | None = None) -> Crossed:
+    """Pair the packets of two captures.
+
+    ``from_one`` says for each place whether its packets are sent at the first end, where that is known beforehand.
+    """
     left, right = np.arange(len(one)), np.arange(len(two))
     none = np.zeros(0, np.int64)
     found = Crossed(none, none, np.arange(one.places) & 1 == 0, *np.zeros((2, one.places), np.bool_))
+    if from_one is not None:
+        found.from_one, found.two_way = from_one, np.ones(one.places, np.bool_)
     parts: tuple[list[Int64], list[Int64]] = ([], [])
-    unclear: tuple[list[Int64], list[Int64]] = ([], [])
     usual: Usual = (None, None)
     for names in _LEVELS:
         if not len(left) or not len(right):
@@ -161,28 +172,25 @@ def cross(one: Side, two: Side) -> Crossed:
             single_a, single_b = _single(a), _single(b)
             ours, theirs, a, b = ours[single_a], theirs[single_b], a[single_a], b[single_b]
         x, y = in_order(a, b)
-        if usual == (None, None) and len(x):
+        if usual == (None, None) and len(x) and from_one is None:
             found.from_one, found.two_way, found.same_place = senders(one, ours[x], two, theirs[y], one.places)
         uneven = find_uneven(a, b, x, y)
         if usual == (None, None) and len(x):
             sure = settled(uneven, x)
             usual = _usual(one, ours[x[sure]], two, theirs[y[sure]], found.from_one)
         times = one.track.time[one.item[ours]], two.track.time[two.item[theirs]]
-        pairs, extra, doubtful = resolve(uneven, x, y, *times, found.from_one[one.place[ours]], usual)
-        x, y = pairs
+        level = resolve(uneven, x, y, *times, found.from_one[one.place[ours]], usual)
         base = sum(map(len, parts[0]))
-        parts[0].append(ours[x])
-        parts[1].append(theirs[y])
+        parts[0].append(ours[level.x])
+        parts[1].append(theirs[level.y])
         found.copies.extend(
-            (side, int((ours, theirs)[side][position]), base + which) for side, position, which in extra
+            (side, int((ours, theirs)[side][position]), base + which) for side, position, which in level.copies
         )
-        unclear[0].append(ours[doubtful[0]])
-        unclear[1].append(theirs[doubtful[1]])
-        left = _without(left, len(one), ours[x], ours[doubtful[0]], _of(found.copies, 0))
-        right = _without(right, len(two), theirs[y], theirs[doubtful[1]], _of(found.copies, 1))
+        found.told.extend((ours[i], theirs[j]) for i, j in level.told)
+        found.unclear.extend((ours[i], theirs[j]) for i, j in level.doubtful)
+        left = _without(left, len(one), parts[0][-1], found.doubtful(0), _of(found.copies, 0))
+        right = _without(right, len(two), parts[1][-1], found.doubtful(1), _of(found.copies, 1))
     found.one, found.two = (np.concatenate([*each, np.zeros(0, np.int64)]) for each in parts)
-    ones, twos = (np.concatenate([*each, np.zeros(0, np.int64)]) for each in unclear)
-    found.unclear = ones, twos
     found.usual = usual
     return found
 

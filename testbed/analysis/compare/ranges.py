@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -105,63 +107,74 @@ def _follow(
     for segment in sent:
         at_byte = segment.first
         while at_byte < segment.end:
-            taker = _holder(at_byte, at, by_first, firsts, segment.time, earliest)
-            if taker is None:
+            first: _Take | None = None  # a forged segment may have come before the one that was sent
+            for taker in _holders(at_byte, at, by_first, firsts, segment.time, earliest):
+                take = _look(near, near_items, segment, far, far_items, taker, at_byte)
+                first = first or take
+                if take.same:
+                    first = take
+                    break
+            if first is None:
                 at_byte = _next(firsts, at_byte, segment.end)
                 continue
-            end = _take(taker, at_byte, segment.end)
-            length = end - at_byte
+            taker, end = first.taker, first.end
+            _take(taker, at_byte, end)
             if taker.open:
                 at[taker.open[0][0]].append(taker)
             skip_near, skip_far = at_byte - segment.first, at_byte - taker.first
-            ours = near.bytes_at(int(near_items[segment.position]), skip_near, length)
-            theirs = far.bytes_at(int(far_items[taker.position]), skip_far, length)
-            common = min(len(ours), len(theirs))
-            same = ours[:common] == theirs[:common]
             if turned:
-                pieces.append(Piece(taker.position, segment.position, skip_far, skip_near, length, same))
+                pieces.append(Piece(taker.position, segment.position, skip_far, skip_near, end - at_byte, first.same))
             else:
-                pieces.append(Piece(segment.position, taker.position, skip_near, skip_far, length, same))
+                pieces.append(Piece(segment.position, taker.position, skip_near, skip_far, end - at_byte, first.same))
             at_byte = end
     return pieces
 
 
-def _holder(
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """A segment that arrived whose free bytes may be those sent: up to where, and whether they are equal."""
+
+    taker: _Segment
+    end: int
+    same: bool
+
+
+def _look(
+    near: Track, near_items: Int64, sent: _Segment, far: Track, far_items: Int64, taker: _Segment, byte: int
+) -> _Take:
+    end = min(sent.end, next(until for start, until in taker.open if start <= byte < until))
+    ours = near.bytes_at(int(near_items[sent.position]), byte - sent.first, end - byte)
+    theirs = far.bytes_at(int(far_items[taker.position]), byte - taker.first, end - byte)
+    common = min(len(ours), len(theirs))
+    return _Take(taker, end, ours[:common] == theirs[:common])
+
+
+def _holders(
     byte: int,
     at: dict[int, list[_Segment]],
     by_first: list[_Segment],
     firsts: list[int],
     time: int,
     earliest: int | None,
-) -> _Segment | None:
-    """Return a segment whose free bytes include ``byte`` and that did not arrive before it could."""
-    for segment in at.get(byte, ()):
-        if _free(segment, byte) and (earliest is None or segment.time - time >= earliest):
-            return segment
+) -> Iterator[_Segment]:
+    """Yield the segments whose free bytes include ``byte`` and that did not arrive before they could."""
     place = bisect_right(firsts, byte) - 1
-    for tried in range(_TRIES):
-        k = place - tried
-        if k < 0 or firsts[k] < byte - _LONGEST:
-            return None
-        segment = by_first[k]
+    others = (by_first[k] for k in range(place, max(place - _TRIES, -1), -1) if firsts[k] >= byte - _LONGEST)
+    for segment in chain(at.get(byte, ()), others):
         if _free(segment, byte) and (earliest is None or segment.time - time >= earliest):
-            return segment
-    return None
+            yield segment
 
 
 def _free(segment: _Segment, byte: int) -> bool:
     return any(first <= byte < end for first, end in segment.open)
 
 
-def _take(segment: _Segment, first: int, end: int) -> int:
-    """Take bytes from ``first`` on, at most up to ``end``; return where they end."""
+def _take(segment: _Segment, first: int, end: int) -> None:
+    """Take the bytes from ``first`` to ``end``, which are free."""
     for k, (low, high) in enumerate(segment.open):
         if low <= first < high:
-            until = min(end, high)
-            rest = [each for each in ((low, first), (until, high)) if each[0] < each[1]]
-            segment.open[k : k + 1] = rest
-            return until
-    raise AssertionError(first)
+            segment.open[k : k + 1] = [each for each in ((low, first), (end, high)) if each[0] < each[1]]
+            return
 
 
 def _next(firsts: list[int], byte: int, end: int) -> int:

@@ -27,7 +27,8 @@ class Table:
 
     ``one`` and ``two`` are items of the tracks, -1 where not seen there; ``place`` is pair of flows * 2 + direction
     (0: from the end that opened the flow). ``skip`` and ``length`` say which bytes of the sender's (else the
-    receiver's) payload a row is about. ``delay`` (ns) and its ``error`` (-1: unknown) count where ``timed`` is set.
+    receiver's) payload a row is about, ``skip_there`` where they begin in the receiver's.
+    ``delay`` (ns) and its ``error`` (-1: unknown) count where ``timed`` is set.
     Rows are in the order of the first capture, then those that only the second has.
     """
 
@@ -38,6 +39,7 @@ class Table:
     changes: U32
     reordered: Bool
     skip: I32
+    skip_there: I32
     length: I32
     timed: Bool
     delay: Int64
@@ -58,36 +60,50 @@ class _Rows:
     fate: list[NDArray[np.uint8]]
     changes: list[U32]
     skip: list[Int64]
+    skip_there: list[Int64]
     length: list[Int64]
 
     @classmethod
     def none(cls) -> _Rows:
-        return cls([], [], [], [], [], [], [])
+        return cls([], [], [], [], [], [], [], [])
 
     def add(
-        self, one: Int64, two: Int64, place: Int64, fate: NDArray[np.uint8], changes: U32, skip: Int64, length: Int64
-    ) -> None:
-        parts = (one, two, place, fate, changes, skip, length)
-        lists = (self.one, self.two, self.place, self.fate, self.changes, self.skip, self.length)
+        self, one: Int64, two: Int64, place: Int64, fate: NDArray[np.uint8], changes: U32, skip: Int64,
+        skip_there: Int64, length: Int64,
+    ) -> None:  # fmt: skip
+        parts = (one, two, place, fate, changes, skip, skip_there, length)
+        lists = (self.one, self.two, self.place, self.fate, self.changes, self.skip, self.skip_there, self.length)
         for each, part in zip(lists, parts, strict=True):
             each.append(part)  # type: ignore[attr-defined]
 
 
-def make_table(one: Side, two: Side, crossed: Crossed, *, one_clock: bool = False) -> tuple[Table, Timeline, Usual]:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of two captures beforehand.
+
+    ``one_clock``: both were made with one clock. ``complete``: each has all that passed while the other ran.
+    ``one_route``: see :func:`find_changes`.
+    """
+
+    one_clock: bool = False
+    complete: bool = False
+    one_route: bool = False
+
+
+def make_table(one: Side, two: Side, crossed: Crossed, known: Known) -> tuple[Table, Timeline, Usual]:
     """Work out what became of every packet of the flows that both captures have."""
     _whole_after_all(one, two, crossed)
-    places = len(crossed.from_one)
     x, y = _by_first(crossed.one, crossed.two, len(one))
     time = one.track.time[one.item[x]]
     apart = two.track.time[two.item[y]] - time
-    timeline = _timeline(one.item[x], two.item[y], time, apart, one.place[x], crossed, one_clock=one_clock)
-    changes, usual = find_changes(one, x, two, y, places)
+    timeline = _timeline(one.item[x], two.item[y], time, apart, one.place[x], crossed, one_clock=known.one_clock)
+    changes, usual = find_changes(one, x, two, y, crossed.from_one, one_route=known.one_route)
     rows = _Rows.none()
     length = one.track.length[one.item[x]].astype(np.int64)
     zero = np.zeros(len(x), np.int64)
-    rows.add(one.item[x], two.item[y], one.place[x], np.zeros(len(x), np.uint8), changes, zero, length)
+    rows.add(one.item[x], two.item[y], one.place[x], np.zeros(len(x), np.uint8), changes, zero, zero, length)
     _add_pieces(rows, one, two, crossed)
-    _add_single(rows, one, two, crossed, x, y, timeline)
+    _add_single(rows, one, two, crossed, x, y, timeline, complete=known.complete)
     table = _joined(rows, crossed)
     _mark_reordered(table)
     _measure(table, one, two, timeline)
@@ -164,11 +180,13 @@ def _add_pieces(rows: _Rows, one: Side, two: Side, crossed: Crossed) -> None:
     whole_x = one.track.length[one.item[x]].astype(np.int64)
     whole_y = two.track.length[two.item[y]].astype(np.int64)
     length = np.array([piece.length for piece in pieces], np.int64)
-    skip = np.array([piece.skip_one if sent else piece.skip_two for piece, sent in zip(pieces, from_one, strict=True)])
+    skips = np.array([(piece.skip_one, piece.skip_two) for piece in pieces], np.int64)
+    skip = np.where(from_one, skips[:, 0], skips[:, 1])
+    there = np.where(from_one, skips[:, 1], skips[:, 0])
     sender, receiver = np.where(from_one, whole_x, whole_y), np.where(from_one, whole_y, whole_x)
     fate = np.where(sender > length, Fate.SPLIT, np.where(receiver > length, Fate.MERGED, Fate.CROSSED))
     changes = np.where([piece.same for piece in pieces], 0, Change.PAYLOAD).astype(np.uint32)
-    rows.add(one.item[x], two.item[y], place, fate.astype(np.uint8), changes, skip.astype(np.int64), length)
+    rows.add(one.item[x], two.item[y], place, fate.astype(np.uint8), changes, skip, there, length)
     for side, at_one in ((one, True), (two, False)):
         positions = positions_of(pieces, at_one=at_one).tolist()
         lengths = {position: int(side.track.length[side.item[position]]) for position in positions}
@@ -188,16 +206,17 @@ def _add_one(rows: _Rows, side: Side, position: int, *, at_one: bool, fate: Fate
         np.array([fate], np.uint8),
         np.zeros(1, np.uint32),
         np.array([skip], np.int64),
+        np.zeros(1, np.int64),
         np.array([length], np.int64),
     )
 
 
 def _add_single(
-    rows: _Rows, one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, timeline: Timeline
+    rows: _Rows, one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, timeline: Timeline, *, complete: bool
 ) -> None:  # fmt: skip
     """Add what is in one capture only, and say why."""
-    delays = _usual_delays(one, two, crossed, x, y, timeline)
-    seen = Seen(one, two, crossed.from_one)
+    delays = (0, 0) if complete else _usual_delays(one, two, crossed, x, y, timeline)
+    seen = None if complete else Seen(one, two, crossed.from_one)
     for side, at_one in ((one, True), (two, False)):
         used = np.zeros(len(side), np.bool_)
         used[crossed.one if at_one else crossed.two] = True
@@ -208,11 +227,13 @@ def _add_single(
         place = side.place[left]
         sent = crossed.from_one[place] == at_one
         fate = np.where(sent, np.uint8(Fate.LOST), np.uint8(Fate.APPEARED))
-        fate[seen.missed(left, sent, at_one=at_one)] = Fate.NOT_CAPTURED
+        if seen:
+            fate[seen.missed(left, sent, at_one=at_one)] = Fate.NOT_CAPTURED
         copies = np.isin(left, np.array([each for where, each, _ in crossed.copies if where == 1 - at_one], np.int64))
         fate[copies & ~sent] = Fate.DUPLICATED
-        fate = _outside(fate, one, two, left, sent, timeline, delays, at_one=at_one)
-        fate[np.isin(left, crossed.unclear[0 if at_one else 1])] = Fate.AMBIGUOUS
+        if not complete:
+            fate = _outside(fate, one, two, left, sent, timeline, delays, at_one=at_one)
+        fate[np.isin(left, crossed.doubtful(0 if at_one else 1))] = Fate.AMBIGUOUS
         nothing = np.full(len(left), -1, np.int64)
         items = side.item[left]
         length = side.track.length[items].astype(np.int64)
@@ -222,6 +243,7 @@ def _add_single(
             place,
             fate.astype(np.uint8),
             np.zeros(len(left), np.uint32),
+            np.zeros(len(left), np.int64),
             np.zeros(len(left), np.int64),
             length,
         )
@@ -282,6 +304,7 @@ def _joined(rows: _Rows, crossed: Crossed) -> Table:
         changes=np.concatenate(rows.changes)[order],
         reordered=np.zeros(count, np.bool_),
         skip=np.concatenate(rows.skip)[order].astype(np.int32),
+        skip_there=np.concatenate(rows.skip_there)[order].astype(np.int32),
         length=np.concatenate(rows.length)[order].astype(np.int32),
         timed=np.zeros(count, np.bool_),
         delay=np.zeros(count, np.int64),

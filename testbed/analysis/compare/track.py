@@ -29,8 +29,10 @@ U32 = NDArray[np.uint32]
 U16 = NDArray[np.uint16]
 U8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
+Bytes = U8
 
 TCP, UDP = 6, 17
+_FRAGMENT = np.uint64(1 << 48)  # above what an ICMP header has in ``word``
 
 
 def _column(dtype: type[np.generic]) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -45,8 +47,8 @@ class Track:
     ends, 1 for the others. ``protocol`` is that of IP, ``decoded`` whether its header (TCP, UDP, ICMP) was read.
     ``length`` is the payload's on the wire by the IP header, ``framed`` what of it the frame had room for (-1: not
     even for the header), ``captured`` what of it is in the file, ``header`` the length of the transport header before
-    it. ``payload`` and ``options`` are digests, 0 without any. ``word`` is the first 8 bytes of an ICMP header, 0 for
-    other packets. What a packet does not have is 0, ``wscale`` -1.
+    it. ``payload`` and ``options`` are digests, 0 without any. ``word`` is type, code and second word of an ICMP
+    header, 0 for other packets. What a packet does not have is 0, ``wscale`` -1.
     ``other`` counts by name what is not decoded TCP, UDP or ICMP; part of it may be here as IP packets. ``data`` is
     the file (mapped), ``joined`` what was put together from fragments.
     ``names`` are hashes of the ``ends``, ascending, the same in every track.
@@ -179,9 +181,13 @@ class _Growing:
 
 
 class Builder:
-    """Gathers a track from captures of parts of a file."""
+    """Gathers a track from captures of parts of a file.
 
-    def __init__(self) -> None:
+    With ``fragments``, those that make up no whole packet are packets too, their place in it in ``word``.
+    """
+
+    def __init__(self, *, fragments: bool = False) -> None:
+        self._fragments = fragments
         kinds = [(name, dtype) for name, dtype in COLUMNS if name != "conversation"]
         self._columns = {name: _Growing(dtype) for name, dtype in (*kinds, ("key", np.dtype(np.uint64)))}
         self._share = 0.0  # of the file that was gone through
@@ -198,6 +204,8 @@ class Builder:
         self._again |= again
         self._data, self._joined = capture.data, capture.joined
         whole = ~capture.fragment | (capture.reassembled_in == np.arange(len(capture)))
+        if self._fragments:
+            whole |= capture.reassembled_in < 0
         chosen = np.flatnonzero((capture.version > 0) & whole)
         if not again:
             self._frames += len(rows)
@@ -281,6 +289,8 @@ def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[
         | capture.icmp_code[chosen[icmp]].astype(np.uint64) << np.uint64(32)
         | capture.icmp_rest[chosen[icmp]]
     )
+    part = np.flatnonzero(capture.fragment[chosen] & (capture.transport[chosen] == 0))
+    rest[part] = _FRAGMENT | capture.fragment_offset[chosen[part]].astype(np.uint64)
     made: dict[str, NDArray[Any]] = {
         "frame": rows[chosen],
         "time": capture.time_ns[chosen],

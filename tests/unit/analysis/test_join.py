@@ -186,7 +186,7 @@ def expected(packets: list[Packet], fates: list[str], rng: random.Random) -> tup
     return wire, changes
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_the_join_names_exactly_what_was_done(data: st.DataObject) -> None:
     """Lose, duplicate, delay, reorder or alter any packets of a random flow: each is found as what it is."""
@@ -396,10 +396,27 @@ def test_a_segment_split_or_merged_on_its_way_is_the_same_bytes(split: bool) -> 
     assert frames == ([ones, [1, 2, 3]] if split else [[1, 2, 3], ones])
 
 
-def test_pieces_with_other_bytes_are_not_the_segment() -> None:
-    forged = [replace(PIECES[0], payload=bytes(100)), *PIECES[1:]]
+def test_of_a_split_segment_the_piece_with_other_bytes_is_altered_and_the_missing_one_lost() -> None:
+    forged = [replace(PIECES[0], payload=bytes(100)), PIECES[2]]
     client, server = read(pcap([(7, SUPER.frame())])), read(pcap([(p.time, p.frame()) for p in forged]))
-    assert not any(c.note.startswith("part") for c in join(client, server, HOSTS).crossings)
+    crossings = join(client, server, HOSTS).crossings
+    assert [c.fate for c in crossings] == ["crossed", "lost", "crossed"]
+    assert [[change.what for change in c.changes] for c in crossings] == [["payload"], [], []]
+    assert [(c.start, c.length, c.at_server) for c in crossings] == [(0, 100, 1), (100, 100, None), (200, 50, 2)]
+    assert [c.payload for c in crossings] == [p.payload for p in PIECES]
+    assert crossings[1].note == "part 2 of 3 of frame 1 at the client"
+
+
+def test_a_forged_piece_does_not_take_the_place_of_the_one_that_was_sent() -> None:
+    forged = replace(PIECES[0], payload=bytes(100))
+    frames = [(p.time, p.frame()) for p in (forged, *PIECES)]
+    crossings = join(read(pcap([(7, SUPER.frame())])), read(pcap(frames)), HOSTS).crossings
+    assert [(c.fate, c.at_server, c.changes) for c in crossings if c.sent is not None] == [
+        ("crossed", 2, ()),
+        ("crossed", 3, ()),
+        ("crossed", 4, ()),
+    ]
+    assert [(c.fate, c.at_server) for c in crossings if c.sent is None] == [("appeared", 1)]
 
 
 def test_two_empty_captures_join_to_nothing() -> None:

@@ -1,0 +1,262 @@
+"""Crossings from the table of a comparison: the rows of two captures as packets that people and rules look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from testbed.analysis.compare.details import details, options_of
+from testbed.analysis.compare.fates import Fate
+from testbed.analysis.compare.packets import Crossed, Side
+from testbed.analysis.compare.table import Table
+from testbed.analysis.compare.track import I32, TCP, UDP
+from testbed.analysis.describe import PROTOCOLS, flag_letters, icmp_options, tcp_options
+from testbed.analysis.numbering import ACK, URG, Int64, Numbers
+from testbed.model import HOSTS, Change, Crossing, Host
+
+_ICMP, _ICMPV6 = 1, 58
+
+
+@dataclass(slots=True)
+class End:
+    """What one host's capture shows, aligned with ``side``: ``flow`` (-1: none) and relative numbers.
+
+    ``time`` is of each packet on the clock on which crossings are told; ``kind`` names the protocol of an item of
+    the track whose header is not decoded.
+    """
+
+    host: Host
+    side: Side
+    flow: Int64
+    numbers: Numbers
+    time: Int64
+    kind: Callable[[int], str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A row of the table in terms of its sender (0 client): positions in the sides of both ends, -1 where not seen."""
+
+    time: int
+    row: int
+    sender: int
+    near: int
+    far: int
+
+
+def crossings(
+    ends: tuple[End, End],
+    table: Table,
+    *,
+    notes: Mapping[int, str],
+    copies: Mapping[int, int],
+    rows: Sequence[int] | None = None,
+) -> tuple[Crossing, ...]:
+    """Return a crossing for each row (or for some ``rows``), in time order.
+
+    ``notes`` go by row; ``copies`` maps the row of a packet that is one more copy to that of the packet. A row of part
+    of a segment shows that part, as the end has it where it is a segment of its own.
+    """
+    makers = _Maker(ends[0]), _Maker(ends[1])
+    parts = _parts(ends, table)
+    seen = _in_time_order(ends, table, range(len(table)) if rows is None else rows)
+    number = {one.row: n for n, one in enumerate(seen)}
+    ordinals = _ordinals(makers, seen, copies)
+    length, skip = table.length.tolist(), table.skip.tolist()
+    result = []
+    for n, one in enumerate(seen):
+        here, there = makers[one.sender], makers[1 - one.sender]
+        part = parts.get(one.row, "")
+        finer = one.near < 0 or (part and one.far >= 0 and there.length[one.far] == length[one.row])
+        maker, position = (there, one.far) if finer else (here, one.near)
+        first = skip[one.row] if part else 0
+        payload = here.payload(one.near, first, length[one.row]) if one.near >= 0 else there.payload(one.far, first)
+        frames = here.frame_at(one.near), there.frame_at(one.far)
+        original = number.get(copies.get(one.row, -1))
+        result.append(
+            maker.crossing(
+                position,
+                payload=payload,
+                span=(0 if finer else first, length[one.row]) if part else None,
+                n=n,
+                sender=HOSTS[one.sender],
+                ordinal=ordinals[n],
+                sent=here.time[one.near] if one.near >= 0 else None,
+                arrived=there.time[one.far] if one.far >= 0 else None,
+                frames=frames[::-1] if one.sender else frames,
+                changes=details(ends[0].side.track, ends[1].side.track, table, one.row),
+                note=part or (notes.get(one.row, "") if original is None else f"copy of #{original}"),
+            )
+        )
+    return tuple(result)
+
+
+def explained(crossed: Crossed, sides: tuple[Side, Side], table: Table) -> tuple[dict[int, str], dict[int, int]]:
+    """Return what :func:`crossings` wants of ``notes`` and ``copies``."""
+    row_of = [_rows(table.one, len(sides[0].track)), _rows(table.two, len(sides[1].track))]
+    copies = {}
+    for side, position, pair in crossed.copies:
+        copy = int(row_of[side][sides[side].item[position]])
+        if table.fate[copy] == Fate.DUPLICATED:
+            copies[copy] = int(row_of[0][sides[0].item[crossed.one[pair]]])
+    notes = {}
+    for groups, text in (
+        (crossed.told, "told apart by their delay"),
+        (crossed.unclear, "paired by the likeliest delay"),
+    ):
+        for group in groups:
+            sender = 0 if crossed.from_one[sides[0].place[group[0][0]]] else 1
+            if len(group[sender]) > 1:
+                rows = row_of[sender][sides[sender].item[group[sender]]].tolist()
+                notes.update(dict.fromkeys(rows, f"one of {len(rows)} identical packets, {text}"))
+    return notes, copies
+
+
+def _rows(items: I32, count: int) -> Int64:
+    """Return the row of each item."""
+    result = np.full(count, -1, np.int64)
+    seen = np.flatnonzero(items >= 0)
+    result[items[seen]] = seen
+    return result
+
+
+def _in_time_order(ends: tuple[End, End], table: Table, rows: Sequence[int]) -> list[_Seen]:
+    """Return the rows by the time at which they were sent, else arrived."""
+    chosen = np.array(rows, np.int64)
+    positions = []
+    for end, items in zip(ends, (table.one[chosen], table.two[chosen]), strict=True):
+        there = np.searchsorted(end.side.item, items)
+        positions.append(np.where(items >= 0, there, -1))
+    sender = np.where(table.sent_at_one[chosen], 0, 1)
+    near, far = np.where(sender == 0, positions, positions[::-1])
+    time = np.zeros(len(chosen), np.int64)
+    for k, end in enumerate(ends):
+        for position, mine in ((near, (sender == k) & (near >= 0)), (far, (sender != k) & (near < 0))):
+            time[mine] = end.time[position[mine]]
+    order = np.lexsort((table.skip[chosen], time))
+    columns = (column[order].tolist() for column in (time, chosen, sender, near, far))
+    return [_Seen(*values) for values in zip(*columns, strict=True)]
+
+
+def _parts(ends: tuple[End, End], table: Table) -> dict[int, str]:
+    """Return for each row of part of a segment which part it is, and of what."""
+    rows_of: dict[tuple[int, int], list[tuple[int, int]]] = {}  # end and item of the whole: first byte, row
+    pieces = np.flatnonzero((table.fate == Fate.SPLIT) | (table.fate == Fate.MERGED)).tolist()
+    for row in pieces:
+        split = table.fate[row] == Fate.SPLIT
+        end = 0 if bool(table.sent_at_one[row]) == split else 1
+        item = int((table.one, table.two)[end][row])
+        rows_of.setdefault((end, item), []).append((int((table.skip if split else table.skip_there)[row]), row))
+    if pieces:
+        for row in np.flatnonzero((table.one < 0) | (table.two < 0)).tolist():
+            end = 0 if table.one[row] >= 0 else 1
+            whole = rows_of.get((end, int((table.one, table.two)[end][row])))
+            if whole is not None:
+                whole.append((int(table.skip[row]), row))
+    result = {}
+    for (end, item), rows in rows_of.items():
+        frame = int(ends[end].side.track.frame[item]) + 1
+        for k, (_, row) in enumerate(sorted(rows)):
+            result[row] = f"part {k + 1} of {len(rows)} of frame {frame} at the {ends[end].host}"
+    return result
+
+
+def _ordinals(makers: tuple[_Maker, _Maker], seen: Sequence[_Seen], copies: Mapping[int, int]) -> list[int]:
+    """Return each datagram's number within its flow and direction; what only appeared counts after all sent."""
+    counts: dict[tuple[int, int], int] = {}
+    of_row: dict[int, int] = {}
+    for one in sorted(seen, key=lambda one: one.near < 0):
+        maker, position = (makers[one.sender], one.near) if one.near >= 0 else (makers[1 - one.sender], one.far)
+        if one.row in copies and copies[one.row] in of_row:
+            of_row[one.row] = of_row[copies[one.row]]
+            continue
+        key = maker.flow[position], one.sender
+        of_row[one.row] = counts.get(key, 0)
+        counts[key] = of_row[one.row] + 1
+    return [of_row[one.row] for one in seen]
+
+
+class _Maker:
+    """Makes crossings from one end's packets, with the columns as lists (NumPy scalars one by one are slow)."""
+
+    def __init__(self, end: End) -> None:
+        track, items = end.side.track, end.side.item
+        self.track, self.kind = track, end.kind
+        self.item = items.tolist()
+        self.time, self.flow = end.time.tolist(), end.flow.tolist()
+        self.seq, self.ack, self.start = (column.tolist() for column in end.numbers)
+        self.frame = track.frame[items].tolist()
+        self.protocol = np.where(track.decoded[items], track.protocol[items], 0).tolist()
+        self.raw_seq, self.raw_ack = track.seq[items].tolist(), track.ack[items].tolist()
+        self.flags = track.flags[items].tolist()
+        self.window = track.window[items].tolist()
+        self.length = track.length[items].tolist()
+        self.ttl = track.ttl[items].tolist()
+        self.word = track.word[items].tolist()
+
+    def frame_at(self, position: int) -> int | None:
+        """Return the number of a frame, from 1 as Wireshark counts."""
+        return self.frame[position] + 1 if position >= 0 else None
+
+    def payload(self, position: int, first: int, length: int | None = None) -> bytes:
+        """Return what was captured of a packet's payload from ``first`` on."""
+        return self.track.bytes_at(self.item[position], first, length)
+
+    def crossing(
+        self,
+        position: int,
+        *,
+        payload: bytes,
+        span: tuple[int, int] | None,
+        n: int,
+        sender: Host,
+        ordinal: int,
+        sent: int | None,
+        arrived: int | None,
+        frames: tuple[int | None, int | None],
+        changes: tuple[Change, ...],
+        note: str,
+    ) -> Crossing:
+        """Return the crossing of a packet, or of ``span`` (first byte, length) of it, as this end shows its header."""
+        protocol, flow = self.protocol[position], self.flow[position]
+        first, length = span or (0, self.length[position])
+        tcp = protocol == TCP
+        flags = self.flags[position] if tcp else 0
+        return Crossing(
+            n=n,
+            flow=flow if flow >= 0 else None,
+            sender=sender,
+            protocol=PROTOCOLS.get(protocol) or self.kind(self.item[position]),
+            flags=flag_letters(flags) if tcp else "",
+            seq=self.seq[position] + first,
+            ack=self.ack[position] if flags & ACK else None,
+            raw_seq=(self.raw_seq[position] + first) % 2**32,
+            window=self.window[position],
+            start=self.start[position] + first if tcp else ordinal if protocol == UDP else 0,
+            length=length,
+            payload=payload,
+            sent=sent,
+            arrived=arrived,
+            at_client=frames[0],
+            at_server=frames[1],
+            ttl=self.ttl[position],
+            options=self._options(position),
+            changes=changes,
+            note=note,
+        )
+
+    def _options(self, position: int) -> dict[str, Any]:
+        protocol, item = self.protocol[position], self.item[position]
+        if protocol == TCP:
+            ack = self.ack[position] if self.flags[position] & ACK else 0
+            options = tcp_options(options_of(self.track, item), self.raw_ack[position], ack)
+            if self.flags[position] & URG:
+                options["urgent"] = int(self.track.urgent[item])
+            return options
+        if protocol in (_ICMP, _ICMPV6):
+            word, payload = self.word[position], self.track.bytes_at(item)
+            return icmp_options(word >> 40, word >> 32 & 0xFF, payload, v6=protocol == _ICMPV6)
+        return {}

@@ -1,0 +1,125 @@
+"""Relative sequence numbers and stream offsets: as Wireshark counts, one base for both captures of a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.model import HOSTS, Flow, Host
+
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+_FAR = 2**30  # bytes; farther from its base, a sequence number may have wrapped and is followed step by step
+
+
+@dataclass(slots=True)
+class Raw:
+    """Packets of one capture, one item each: whether TCP, flags, numbers as on the wire.
+
+    ``sender`` is 0 (client) or 1 (server); ``flow`` indexes the flows, -1 for a packet of none.
+    """
+
+    tcp: Bool
+    flags: NDArray[np.uint16]
+    seq: Int64
+    ack: Int64
+    sender: Int64
+    flow: Int64
+
+
+Numbers = tuple[Int64, Int64, Int64]
+
+
+def number(flows: Sequence[Flow], captures: Mapping[Host, Raw]) -> dict[Host, Numbers]:
+    """Return for each capture's packets relative sequence and ACK numbers, and stream offsets of the first byte.
+
+    They are unwrapped, and 0 for what is not TCP; the ACK number also without the flag.
+    """
+    base = _bases(flows, captures)
+    result = {}
+    for host, raw in captures.items():
+        tcp = raw.tcp & (raw.flow >= 0)
+        acks = tcp & ((raw.flags & ACK) != 0)
+        seq, ack, start = np.zeros((3, len(raw.flow)), np.int64)
+        seq[tcp] = _relative(raw, raw.seq, base, tcp, raw.sender)
+        ack[acks] = _relative(raw, raw.ack, base, acks, 1 - raw.sender)
+        # SYN takes the number before the first byte (RFC 9293 section 3.4)
+        start[tcp] = seq[tcp] - 1 + ((raw.flags[tcp] & SYN) != 0)
+        result[host] = seq, ack, start
+    return result
+
+
+def _bases(flows: Sequence[Flow], captures: Mapping[Host, Raw]) -> Int64:
+    """Return for each flow and sender the number that counts as 0.
+
+    It is the initial sequence number; where no SYN was seen, one less than the lowest number near the first segment
+    that the sender's capture (else the receiver's) shows; else one less than the first number acknowledged.
+    """
+    base = np.array([[flow.client_isn or 0, flow.server_isn or 0] for flow in flows], np.int64).reshape(-1, 2)
+    members = {host: _by_flow(raw.flow, len(flows)) for host, raw in captures.items()}
+    for place, flow in enumerate(flows):
+        for side, isn in enumerate((flow.client_isn, flow.server_isn)):
+            if isn is None and flow.protocol == "tcp":
+                mine = {host: members[host][place] for host in HOSTS}
+                base[place, side] = (_lowest(side, mine, captures) - 1) % 2**32
+    return base
+
+
+def _by_flow(flow: Int64, count: int) -> list[Int64]:
+    """Return the items of each flow."""
+    order = np.argsort(flow, kind="stable")
+    edges = np.searchsorted(flow[order], np.arange(count + 1))
+    return [order[edges[k] : edges[k + 1]] for k in range(count)]
+
+
+def _lowest(side: int, members: dict[Host, Int64], captures: Mapping[Host, Raw]) -> int:
+    seen, acknowledged, resets = [], [], []
+    for host in (HOSTS[side], HOSTS[1 - side]):
+        raw, items = captures[host], members[host]
+        mine, answers = items[raw.sender[items] == side], items[raw.sender[items] != side]
+        reset = (raw.flags[mine] & RST) != 0
+        seen.append(raw.seq[mine[~reset]])
+        resets.append(raw.seq[mine[reset]])
+        acknowledged.append(raw.ack[answers[(raw.flags[answers] & ACK) != 0]])
+    for parts in (seen, acknowledged, resets):
+        numbers = np.concatenate(parts)
+        if len(numbers):
+            near = _signed(numbers - numbers[0])
+            return int(numbers[0] + near[np.abs(near) < _FAR].min())
+    return 0
+
+
+def _signed(difference: Int64) -> Int64:
+    """Return differences of sequence numbers as the nearest way round (RFC 1982)."""
+    return (difference + 2**31) % 2**32 - 2**31
+
+
+def _relative(raw: Raw, numbers: Int64, base: Int64, chosen: Bool, side: Int64) -> Int64:
+    """Return numbers relative to their flow's base, unwrapped where a stream is longer than 2**32."""
+    flow, side = raw.flow[chosen], side[chosen]
+    relative = _signed(numbers[chosen] - base[flow, side])
+    far = np.abs(relative) >= _FAR
+    if not far.any():
+        return relative
+    group = flow * 2 + side
+    for one in np.unique(group[far]).tolist():
+        members = np.flatnonzero(group == one)
+        relative[members] = _unwrap(relative[members])
+    return relative
+
+
+def _unwrap(relative: Int64) -> Int64:
+    """Follow the numbers of one direction from 0; a far-off one (a stray RST) does not move the place."""
+    place = 0
+    result = np.empty_like(relative)
+    for k, number in enumerate(relative.tolist()):
+        step = (number - place + 2**31) % 2**32 - 2**31
+        result[k] = place + step
+        if abs(step) < _FAR:
+            place += step
+    return result
