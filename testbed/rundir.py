@@ -21,6 +21,7 @@ LATEST = "latest"
 MANIFEST = "manifest.json"
 RESULT = "result.json"
 JOURNAL = "link.jsonl"
+PLAN = "link.plan"
 
 
 class RunDirectory:

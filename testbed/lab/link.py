@@ -1,7 +1,8 @@
 """The link host at work: its queue, its program, the changes during a run, and the journal. The same on every engine.
 
 The program (compose/link) decides what becomes of each packet that the link host forwards. Its plan goes in at its
-standard input, its journal comes out at its standard output and is ``link.jsonl`` in the run directory.
+standard input, its journal comes out at its standard output and is ``link.jsonl`` in the run directory. ``link.plan``
+keeps what it was told, line by line: a plan that gives the same packets the same fate again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from testbed.errors import LabError, LabTimeout, Unsupported
 from testbed.lab.agent import Agent, Process
 from testbed.lab.engine import LinkHost
 from testbed.model import HOSTS, Host
-from testbed.rundir import JOURNAL
+from testbed.rundir import JOURNAL, PLAN
 from testbed.scenario.link_plan import LinkChange, LinkPlan, Settings
 
 PROGRAM = "link"
@@ -39,6 +40,7 @@ class Link:
         self._agent: Agent = host.agent
         self._ip = ip
         self._path = directory / JOURNAL
+        self._plan_path = directory / PLAN
         self._on_death = on_death
         self._settings: dict[Host, Settings] = {host: {} for host in HOSTS}
         self._process: Process | None = None
@@ -97,19 +99,19 @@ class Link:
         lines += [f"end from={host} address={self._host.addresses[host]}" for host in HOSTS]
         lines += [_set_line(host, self._settings[host]) for host in HOSTS]
         lines += [f"fault {fault}" for fault in plan.faults]
-        self._ask([*lines, "start"])
+        self._tell([*lines, "start"])
 
     def change(self, change: LinkChange) -> None:
         """Change what happens to packets; return when it holds."""
         for host, settings in change.settings.items():
             self._settings[host] |= settings
-            self._ask([_set_line(host, self._settings[host])])
+            self._tell([_set_line(host, self._settings[host])])
         for host, length in change.down.items():
-            self._ask([f"down from={host} for={length}"])
+            self._tell([f"down from={host} for={length}"])
 
     def pass_barrier(self, name: str) -> None:
         """Say that both hosts have come to a barrier and wait at it; return when the link knows."""
-        self._ask([f"barrier name={name}"])
+        self._tell([f"barrier name={name}"])
 
     def is_quiet(self) -> bool:
         """Whether nothing waits in the link and nothing has come to it since this was last asked."""
@@ -134,7 +136,7 @@ class Link:
         """Say why the journal cannot be shown to be complete; empty when it is."""
         found = []
         if self._write_error is not None:
-            found.append(f"the link's journal could not be written: {self._write_error}")
+            found.append(f"the link's plan or journal could not be written: {self._write_error}")
         if not self.totals:
             found.append("the link's journal has no end")
         if self.totals.get("refused"):
@@ -146,6 +148,15 @@ class Link:
         ended = self._process.exit if self._process else None
         state = str(ended) if ended else "its container is gone"
         return LinkDied("the link program died", state=state, last_output=self._last_words())
+
+    def _tell(self, lines: list[str]) -> None:
+        """Write lines of the plan that have one answer, and keep them."""
+        try:
+            with self._plan_path.open("a", encoding="utf-8") as plan:
+                plan.writelines(f"{line}\n" for line in lines)
+        except OSError as error:
+            self._write_error = error
+        self._ask(lines)
 
     def _ask(self, lines: list[str]) -> dict[str, Any]:
         """Write lines that have one answer, and return it."""

@@ -183,6 +183,9 @@ def test_faults_between_barriers(invoke: Invoke, scenario: Callable[..., str], t
     )
     assert finished(invoke("run", path, "--json"))["outcome"] == "pass"
     assert [one["left"] is None for one in journal(tmp_path, "barriers")] == [False, True, False]
+    plan = (tmp_path / "runs/barriers/latest/link.plan").read_text().splitlines()
+    assert plan[0].startswith("link seed=")
+    assert plan[plan.index("start") + 1 :] == ["barrier name=a", "barrier name=b"]
 
 
 def test_a_full_queue_is_told(invoke: Invoke, scenario: Callable[..., str], tmp_path: Path) -> None:

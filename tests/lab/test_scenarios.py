@@ -88,7 +88,9 @@ def test_shipped_scenario(name: str, whole: tuple[Invoked, Path]) -> None:
         assert result["outcome"] == "pass"
         assert result["checks"], "a scenario without expectations shows nothing"
         routed = json.loads((directory / "manifest.json").read_text())["link"]["kind"] == "routed"
-        assert {path.name for path in directory.iterdir()} == ARTEFACTS | ({"link.jsonl"} if routed else set())
+        assert {path.name for path in directory.iterdir()} == ARTEFACTS | (
+            {"link.jsonl", "link.plan"} if routed else set()
+        )
         for host in ("client", "server"):
             capture = (directory / f"{host}.pcap").read_bytes()
             assert capture[:4] == bytes.fromhex("4d3cb2a1"), "not a little-endian nanosecond capture"
