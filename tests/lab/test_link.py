@@ -192,8 +192,9 @@ def test_a_full_queue_is_told(invoke: Invoke, scenario: Callable[..., str], tmp_
     """A slow line with room for 3: what does not fit is in the journal as overflow, and lost in the captures."""
     sends = "".join("    - send: {size: 1000, to: server:5000}\n" for _ in range(30))
     path = scenario(
-        "summary: s\nlink: {rate: 1Mbit, queue: 3}\nserver: {command: sleep 600, until: client-ends}\n"
-        f"client:\n  steps:\n    - socket: udp\n{sends}    - close:\n",
+        "summary: s\nlink: {rate: 1Mbit, queue: 3}\n"
+        "server:\n  steps:\n    - socket: udp\n    - bind: ':5000'\n    - barrier: sent\n"
+        f"client:\n  steps:\n    - socket: udp\n{sends}    - barrier: sent\n    - close:\n",
         "overflow",
     )
     result = finished(invoke("run", path, "--json"))
