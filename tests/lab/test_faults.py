@@ -89,7 +89,7 @@ def test_no_permission(tmp_path: Path) -> None:
         "from testbed.errors import BothendsError\n"
         "from testbed.lab.docker_engine import connect\n"
         "os.setuid(65534)\n"
-        "try:\n    connect()\nexcept BothendsError as error:\n    print(error)\n"
+        "try:\n    connect()\nexcept BothendsError as error:\n    print(error)\n    raise SystemExit(error.exit_code)\n"
     )
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -99,8 +99,9 @@ def test_no_permission(tmp_path: Path) -> None:
             parent.chmod(0o755)
         environment = {**os.environ, "DOCKER_HOST": f"unix://{path}"}
         done = subprocess.run(
-            [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
         )
+    assert done.returncode == 3, done.stderr
     assert "no permission" in done.stdout
     assert "group `docker`" in done.stdout
 
@@ -148,6 +149,7 @@ def test_program_not_found(invoke: Invoke, scenario: Scenario, tmp_path: Path) -
     )
     assert done.code == 2
     assert "cannot execute `no-such-program` in image `host`" in done.err
+    assert "`invoke shell client`" in done.err
     assert "no-such-program" in (_run_directory(tmp_path) / "manifest.json").read_text()
 
 
@@ -280,6 +282,8 @@ def test_tap_dies(engine: docker.DockerClient, scenario: Scenario, tmp_path: Pat
     assert runner.returncode == 3, out
     assert "tcpdump on the client ended during the run" in out
     assert "SIGKILL" in out
+    for host in ("client", "server"):
+        assert b"hello" in (_run_directory(tmp_path) / f"{host}.pcap").read_bytes()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
