@@ -256,6 +256,35 @@ def test_other_faults(fault: str, expected: str, invoke: Invoke, scenario: Calla
     assert "unknown" not in rules
 
 
+@pytest.mark.parametrize("invoke", [NAMESPACE], indirect=True)
+@pytest.mark.parametrize(
+    ("which", "flags", "payload"),
+    [
+        ("payload: two", "P.", "two"),
+        ("payload: {bytes: '6872'}", "P.", "three"),
+        ("flags: F.", "F.", ""),
+        ("bytes: 3-5", "P.", "two"),
+        ("of: data, nth: 3", "P.", "three"),
+    ],
+)
+def test_a_fault_meets_the_packet_that_it_names(
+    which: str, flags: str, payload: str, invoke: Invoke, scenario: Callable[..., str]
+) -> None:
+    """By text, bytes, flags, place in the stream or count: that packet is lost and no other."""
+    path = scenario(
+        f"summary: s\nlink: {{delay: 2ms, faults: [{{drop: {{from: client, {which}}}}}]}}\n"
+        "server: {steps: [{listen: 10011}, {accept: }, {recv_all: }, {close: }]}\n"
+        "client: {steps: [{connect: 'server:10011'}, {setsockopt: {TCP_NODELAY: 1}}, {send: one}, {send: two}, "
+        "{send: three}, {sleep: 50ms}, {close: }]}\n",
+        "named",
+    )
+    result = finished(invoke("run", path, "--json"))
+    (lost,) = (one for one in result["crossings"] if one["fate"] == "lost")
+    assert (lost["sender"], lost["flags"]) == ("client", flags)
+    assert bytes.fromhex(lost["payload"]).decode() == payload
+    assert lost["link"] == [f"dropped (drop: {{from: client, {which}}})"]
+
+
 def test_corruption_that_no_checksum_shows_differs_in_the_ledger(invoke: Invoke, scenario: Callable[..., str]) -> None:
     """With the checksum made to fit, the peer's program reads a wrong byte, and the ledger says which."""
     path = scenario(
