@@ -76,7 +76,7 @@ class HostSpec(Frozen):
     env: dict[Variable, Word] = Field(default_factory=dict)
     """Environment variables of the program; {client} and {server} as in `command`."""
     sysctl: dict[Sysctl, Word] = Field(default_factory=dict)
-    """Kernel settings of the host's network namespace: {net.ipv4.tcp_sack: 0}."""
+    """Kernel settings that the host's network namespace has to itself: {net.ipv4.tcp_sack: 0}."""
     route: Route = Route.model_construct()
     """Options of the route to the other host: {rto_min: 5ms}."""
     exit: WantedExit = 0

@@ -26,6 +26,7 @@ from testbed.scenario.names import (
     SEND_FLAGS,
     SIGNALS,
 )
+from testbed.scenario.sysctls import SYSCTLS, is_known
 
 
 def _text(value: object) -> str:
@@ -216,6 +217,14 @@ def fill(text: str, addresses: Mapping[Host, str]) -> str:
     return re.sub(r"\{\{|\}\}|\{\w*\}|[{}]", value, text)
 
 
+def _sysctl(value: object) -> str:
+    name = _text(value)
+    if not is_known(name):
+        hint = "such as net.ipv4.tcp_syncookies: the whole name; what is the whole machine's cannot be set"
+        raise ValueError(f"{shown(name)} is no sysctl of a network namespace{nearest(name, SYSCTLS)}", hint)
+    return name
+
+
 def _raw_option(value: object) -> int | str | tuple[int, int]:
     if isinstance(value, (int, str)):
         return int(value) if isinstance(value, int) else value
@@ -248,9 +257,8 @@ Line = Annotated[str, _matching(r"[^\s](?:[^\r\n]*[^\s])?", "line of text", "one
 Name = Annotated[str, _matching("[A-Za-z][A-Za-z0-9_-]*", "name", "a letter, then letters, digits, - and _")]
 Tag = Annotated[str, _matching("[a-z0-9][a-z0-9-]*", "tag", "small letters, digits and -")]
 Image = Annotated[str, _matching(r"[a-z0-9][a-z0-9._/:@-]*", "image", "a folder of compose/, or an image reference")]
-Sysctl = Annotated[
-    str, _matching(r"net\.[A-Za-z0-9_.*-]+", "sysctl of a network namespace", "its name begins with net.")
-]
+Sysctl = Annotated[str, Parsed(_sysctl, {"type": "string", "pattern": r"^net\.(core|ipv4|ipv6|unix)\."})]
+"""The name of a kernel setting that a network namespace has to itself."""
 Setting = Annotated[
     str,
     _matching(

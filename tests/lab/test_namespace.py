@@ -189,10 +189,10 @@ def test_image_is_unsupported(invoke: Invoke, scenario: Callable[..., str]) -> N
 
 def test_sysctl_that_the_kernel_lacks_is_unsupported(invoke: Invoke, scenario: Callable[..., str]) -> None:
     """A setting that this kernel does not have is named."""
-    host = "steps: [{sleep: 1ms}], sysctl: {net.ipv4.no_such_setting: 1}"
+    host = "steps: [{sleep: 1ms}], sysctl: {net.ipv4.conf.all.no_such_setting: 1}"
     done = invoke("run", scenario(f"summary: x\nserver: {{{host}}}\nclient: {{{host}}}\n"), "--engine", "namespace")
     assert done.code == 4
-    assert "net.ipv4.no_such_setting" in done.err
+    assert "net.ipv4.conf.all.no_such_setting" in done.err
 
 
 # By hand, and what can be seen and done inside

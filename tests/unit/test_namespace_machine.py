@@ -68,3 +68,10 @@ def test_other_failures_are_the_engines(tmp_path: Path) -> None:
     error = explain(errno.ENOMEM, "veth", tmp_path)
     assert isinstance(error, EngineError)
     assert "veth: Cannot allocate memory" in error.what
+
+
+def test_refusal_of_a_value_is_the_scenarios_fault() -> None:
+    """A value that the kernel refuses is no lack of this machine."""
+    error = explain(errno.EINVAL, "sysctl net.ipv4.tcp_syncookies")
+    assert error.exit_code == 2
+    assert "no such value for `sysctl net.ipv4.tcp_syncookies`" in str(error)

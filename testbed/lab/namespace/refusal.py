@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from testbed.errors import BothendsError, EngineError, Unsupported
+from testbed.errors import BothendsError, EngineError, Unsupported, UsageError
 
 _SETTINGS = (
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "AppArmor forbids user namespaces to plain users"),
@@ -14,6 +14,7 @@ _SETTINGS = (
     ("user/max_user_namespaces", "0", "no user namespace may be made here"),
     ("user/max_net_namespaces", "0", "no network namespace may be made here"),
 )
+_BAD_VALUES = {errno.EINVAL, errno.ERANGE}
 _FORBIDDEN = {errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EUSERS}
 
 
@@ -23,6 +24,8 @@ def explain(number: int, what: str, root: Path = Path("/proc/sys")) -> BothendsE
     Unsupported where it is the machine's own doing; ``root`` is where its settings are read.
     """
     said = os.strerror(number)
+    if what.startswith("sysctl ") and number in _BAD_VALUES:
+        return UsageError(f"the kernel takes no such value for `{what}`: {said}", hint="see its `ip-sysctl.rst`")
     if what.startswith("sysctl ") or "Linux 5.12" in what:
         return Unsupported(f"this machine's kernel does not do `{what}`: {said}", hint=_hint())
     if number in _FORBIDDEN:

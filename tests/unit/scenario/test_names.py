@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from testbed.lab.sysctls import PINNED
 from testbed.scenario import names
+from testbed.scenario.sysctls import is_known
 
 ACTOR = (Path(__file__).parents[3] / "compose" / "tools" / "actor_names.h").read_text(encoding="utf-8")
 
@@ -25,3 +27,14 @@ def test_options_and_their_kinds() -> None:
 
 def test_flags() -> None:
     assert {*names.SEND_FLAGS, *names.RECV_FLAGS} == set(re.findall(r"WORD\((MSG_\w+)\)", ACTOR))
+
+
+def test_pinned_settings_may_be_set() -> None:
+    """What a lab pins, a scenario can set otherwise."""
+    assert [name for name in PINNED if not is_known(name)] == []
+
+
+def test_settings_of_an_interface() -> None:
+    assert is_known("net.ipv4.conf.all.rp_filter")
+    assert not is_known("net.ipv4.conf.all.rp_filter.x")
+    assert not is_known("net.ipv4.conf.wlan0.rp_filter")
