@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import io
 import mmap
 import tempfile
 import zlib
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -16,8 +13,10 @@ from testbed.capture.gather import Bytes
 from testbed.errors import CaptureError
 
 GZIP = b"\x1f\x8b"
-ZSTD = b"\x28\xb5\x2f\xfd"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_SKIPPED = b"\x2a\x4d\x18"
 _CHUNK = 1 << 20
+_FEED = 1 << 12  # compressed bytes at once: zstd packs at most 128 KiB into four bytes, so that these give 128 MiB
 _IN_MEMORY = 64 << 20  # beyond this the result goes to disk, so that a small file cannot fill the memory
 
 
@@ -26,7 +25,7 @@ def unpack(raw: Bytes) -> tuple[Bytes, str | None]:
     magic = raw[:4].tobytes()
     if magic[:2] == GZIP:
         return _collect(_gunzip(raw))
-    if magic == ZSTD:
+    if _is_zstd(magic):
         return _collect(_unzstd(raw))
     return raw, None
 
@@ -72,33 +71,40 @@ def _gunzip(raw: Bytes) -> Iterator[bytes | str]:
         if member.eof:
             position -= len(member.unused_data)
             pending = b""
-            if raw[position : position + 2].tobytes() != GZIP:  # what follows is padding
+            if raw[position : position + 2].tobytes() != GZIP:
+                yield from _rest(raw, position, "gzip")
                 return
             member = zlib.decompressobj(31)
 
 
 def _unzstd(raw: Bytes) -> Iterator[bytes | str]:
-    stream, failure = _zstd_stream(raw.tobytes())
-    try:
-        while chunk := stream.read(_CHUNK):
-            yield chunk
-    except (failure, EOFError):
-        yield "the zstd data is damaged or ends early"
+    """Yield what all zstd frames hold (RFC 8878)."""
+    import zstandard
+
+    position = 0
+    while _is_zstd(raw[position : position + 4].tobytes()):
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        while not frame.eof:
+            pending = raw[position : position + _FEED].tobytes()
+            if not pending:
+                yield f"the zstd data ends early, at byte {position}"
+                return
+            try:
+                yield frame.decompress(pending)
+            except zstandard.ZstdError:
+                yield f"the zstd data is damaged near byte {position}"
+                return
+            position += len(pending)
+        position -= len(frame.unused_data)
+    yield from _rest(raw, position, "zstd")
 
 
-def _zstd_stream(raw: bytes) -> tuple[Any, type[Exception]]:
-    """Return a reader by Python's own module (3.14 and newer) or by the package zstandard, and its exception."""
-    try:
-        own = importlib.import_module("compression.zstd")
-    except ImportError:
-        pass
-    else:
-        return own.open(io.BytesIO(raw)), own.ZstdError
-    try:
-        package = importlib.import_module("zstandard")
-    except ImportError:
-        raise CaptureError(
-            "the file is zstd-compressed, which needs the Python package zstandard",
-            hint="pip install zstandard, or unpack it with `zstd -d`",
-        ) from None
-    return package.ZstdDecompressor().stream_reader(raw, read_across_frames=True), package.ZstdError
+def _rest(raw: Bytes, position: int, name: str) -> Iterator[bytes | str]:
+    """Say what follows the packed data, unless it is padding."""
+    if raw[position : position + _CHUNK].any():
+        yield f"what follows at byte {position} is no {name} data"
+
+
+def _is_zstd(magic: bytes) -> bool:
+    """Tell whether a zstd frame begins so, or one to be skipped, with which pzstd begins a file."""
+    return magic == _ZSTD or (magic[1:] == _SKIPPED and magic[0] & 0xF0 == 0x50)

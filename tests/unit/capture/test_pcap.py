@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gzip
-import importlib
 import io
+import random
+import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
+import numpy as np
 import pytest
+import zstandard
 
 from testbed.capture import Interface, read
+from testbed.capture.unpack import _unzstd
 from testbed.errors import CaptureError
 from tests.unit.capture.frames import ethernet, pcap, tcp
 
@@ -68,13 +72,51 @@ def test_damaged_gzip_is_said_with_its_place() -> None:
         read(b"\x1f\x8b" + bytes(50))
 
 
-def test_zstd_without_a_library_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> ModuleType:
-        raise ImportError(name)
+@pytest.mark.parametrize("packed", [gzip.compress, zstandard.compress])
+def test_what_follows_packed_data_and_is_no_padding_is_said(packed: Callable[[bytes], bytes]) -> None:
+    data = packed(pcap(FRAMES))
+    assert read(data + bytes(9)).partial is None
+    partial = read(data + b"rest").partial
+    assert partial is not None
+    assert re.fullmatch(rf"what follows at byte {len(data)} is no (gzip|zstd) data", partial)
 
-    monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(CaptureError, match="needs the Python package zstandard"):
-        read(b"\x28\xb5\x2f\xfd" + bytes(20))
+
+def test_zstd_in_several_frames_some_of_them_to_be_skipped() -> None:
+    """As zstd, pzstd and `cat` make them."""
+    data = pcap(FRAMES)
+    skipped = b"\x50\x2a\x4d\x18" + struct.pack("<I", 4) + b"size"
+    for packed in (
+        zstandard.compress(data[:50]) + zstandard.compress(data[50:]),
+        skipped + zstandard.compress(data[:50]) + skipped + zstandard.compress(data[50:]) + bytes(7),
+        zstandard.ZstdCompressor(write_checksum=True, write_content_size=False).compress(data),
+    ):
+        capture = read(packed)
+        assert (len(capture), capture.partial) == (2, None)
+
+
+def test_a_zstd_file_that_breaks_off_gives_what_it_holds() -> None:
+    chance = random.Random(1)
+    packed = zstandard.compress(pcap([ethernet(tcp(chance.randbytes(1000))) for _ in range(2000)]))
+    capture = read(packed[: len(packed) // 2])
+    assert 500 < len(capture) < 1500
+    assert capture.partial is not None
+    assert capture.partial.startswith(f"the zstd data ends early, at byte {len(packed) // 2}; cut at byte ")
+
+
+def test_damaged_zstd_is_said_with_its_place() -> None:
+    with pytest.raises(CaptureError, match=r"zstd data is damaged near byte 0"):
+        read(b"\x28\xb5\x2f\xfd" + b"\xff" * 50)
+    whole = zstandard.compress(pcap(FRAMES))
+    capture = read(whole + b"\x28\xb5\x2f\xfd" + b"\xff" * 50)
+    assert (len(capture), capture.partial) == (2, f"the zstd data is damaged near byte {len(whole)}")
+
+
+def test_zstd_is_unpacked_in_pieces() -> None:
+    """A file of a few KB that holds half a gigabyte comes in pieces of at most 128 MiB."""
+    packed = zstandard.compress(bytes(500_000_000))
+    sizes = [len(piece) for piece in _unzstd(np.frombuffer(packed, np.uint8))]
+    assert sum(sizes) == 500_000_000
+    assert max(sizes) <= 1 << 27
 
 
 @pytest.mark.parametrize(
