@@ -72,7 +72,7 @@ def _unknown_key(path: tuple[str | int, ...], model: type[BaseModel]) -> tuple[F
     if name in BESIDE:
         hint = "it stands beside the step's own key"
     elif issubclass(model, Step):
-        inner = _inner_model(model.model_fields[model.key].annotation)
+        inner = inner_model(model.model_fields[model.key].annotation)
         if inner and name in known_keys(inner):
             hint = f"it belongs within: {model.key}: {{{name}: ...}}"
     return Finding(path, message, hint, key=True), ""
@@ -140,12 +140,13 @@ def _model_at(loc: tuple[str | int, ...]) -> type[BaseModel]:
             continue
         for name, info in model.model_fields.items():
             if part == (info.alias or name):
-                model = _inner_model(info.annotation) or model
+                model = inner_model(info.annotation) or model
     return model
 
 
-def _inner_model(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type expression
+def inner_model(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type expression
+    """Return the first model that a type expression names."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    inner = (_inner_model(argument) for argument in get_args(annotation))
+    inner = (inner_model(argument) for argument in get_args(annotation))
     return next((model for model in inner if model), None)

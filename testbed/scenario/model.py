@@ -136,7 +136,7 @@ class ScenarioFile(Frozen):
     ip: Literal[4, 6] = 4
     """The version of IP: 4 or 6."""
     timeout: Seconds = 30.0
-    """How long the whole run may take: 30s. Seconds once loaded."""
+    """How long the whole run may take."""
     seed: Whole = Field(default=1, ge=0, le=(1 << 63) - 1)
     """What the patterns of `size` are made from, and which packets meet what chance has for them on the link."""
     offloads: StrictBool = False

@@ -1,0 +1,160 @@
+"""The parts of the reference that are made from the models: a table of keys for each, and lists of names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pydantic import BaseModel
+
+from testbed.analysis.causes import OTHER_RULES, TCP_RULES
+from testbed.reference.values import MODELS, cell, default_in_words, said, type_in_words
+from testbed.scenario import expect, link, model, names, packets, steps
+from testbed.scenario.base import Short
+from testbed.scenario.schema import field_docs
+
+BESIDE_STEPS = ("error", "on")
+BESIDE_EXPECTATIONS = ("when", "share")
+SECTIONS: dict[type, str] = {
+    model.ScenarioFile: "the-file",
+    model.Server: "hosts",
+    model.Client: "hosts",
+    model.Ready: "ready",
+    model.Route: "route",
+    model.Observe: "observe",
+    steps.Step: "steps",
+    expect.Expectation: "expectations",
+    link.FaultItem: "exact-faults",
+    link.Link: "the-link",
+    link.Impairments: "impairments",
+    link.Change: "impairments",
+    link.Reorder: "reorder",
+    link.Mtu: "mtu",
+    link.Down: "down",
+    packets.Pattern: "which-packets",
+    packets.TcpOptions: "tcp-options",
+    packets.Moment: "moments",
+}
+"""Models with a section of their own, and groups of models, and its anchor."""
+_MADE_BY_LINK = {
+    "link-copy": "a copy that the link made",
+    "link-forged": "a packet that the link made up",
+    "link-icmp": "an ICMP error of the link",
+    "appeared": "never seen to leave its host",
+    "unknown": "what no rule explains",
+}
+
+
+def keys(of: type[BaseModel], *, leave_out: Iterable[str] = ()) -> str:
+    """Return a table of a model's keys: value, default, meaning."""
+    docs = field_docs(of)
+    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    for name, info in of.model_fields.items():
+        if name not in leave_out:
+            value = type_in_words(info.annotation, tuple(info.metadata), SECTIONS)
+            rows.append(f"| `{info.alias or name}` | {value} | {default_in_words(info)} | {cell(docs[name])} |")
+    return "\n".join(rows)
+
+
+def short_form(of: type[BaseModel]) -> str:
+    """Return how a mapping may be written short, in a sentence."""
+    if not issubclass(of, Short):
+        return ""
+    if of.empty and not of.short:
+        return "Nothing, or a mapping:"
+    if of.short:
+        key = of.model_fields[of.short].alias or of.short
+        return f"{'Nothing, `' if of.empty else '`'}{key}` alone, or a mapping:"
+    return "Text, or a mapping:"
+
+
+def example(name: str) -> str:
+    """Return an example as a block of code, empty where there is none."""
+    text = said()["examples"].get(name)
+    return f"```yaml\n{text}```" if text else ""
+
+
+def step_groups() -> Iterator[tuple[str, list[str]]]:
+    """Yield the steps in groups: title and names."""
+    groups: dict[str, list[str]] = said()["steps"]
+    yield from groups.items()
+    grouped = {name for listed in groups.values() for name in listed}
+    yield "Around the calls", [name for name in steps.STEPS if name not in grouped]
+
+
+def step(name: str) -> str:
+    """Return a step's section without its heading."""
+    return _item(steps.STEPS[name], name, name, BESIDE_STEPS)
+
+
+def expectation(name: str) -> str:
+    """Return the section of a kind of expectation without its heading."""
+    own = f"{name}-expectation"
+    return _item(expect.EXPECTATIONS[name], name, own if own in said()["examples"] else name, BESIDE_EXPECTATIONS)
+
+
+def fault(name: str) -> str:
+    """Return the section of an exact fault without its heading: what it has beyond what all have."""
+    of = link.FAULT_ITEMS[name]
+    own = of.model_fields[name].annotation
+    assert isinstance(own, type)  # noqa: S101 - one model for each fault
+    assert issubclass(own, BaseModel)  # noqa: S101
+    table = (
+        ""
+        if own.model_fields.keys() == link.Fault.model_fields.keys()
+        else keys(own, leave_out=link.Fault.model_fields)
+    )
+    return "\n\n".join(filter(None, (" ".join((own.__doc__ or "").split()), example(name), table)))
+
+
+def _item(of: type[BaseModel], name: str, example_name: str, beside: tuple[str, ...]) -> str:
+    """Return what an item of a list means, an example, its keys, and those of the mapping that its own key takes."""
+    doc = cell(" ".join((of.__doc__ or "").split()))
+    parts = [doc, example(example_name), keys(of, leave_out=beside)]
+    also = [f"`{key}`" for key in beside if key in of.model_fields]
+    if beside == BESIDE_STEPS and also:
+        parts.append(f"Beside it: {' and '.join(sorted(also, reverse=True))}.")
+    inner = _mapping_in(of, name)
+    if inner is not None and inner is not packets.Pattern and issubclass(inner, packets.Pattern):
+        parts += ["Text or a mapping as in [which packets](#which-packets); the mapping may also hold:"]
+        parts += [keys(inner, leave_out=packets.Pattern.model_fields)]
+    elif inner is not None and inner not in {*SECTIONS, *MODELS} and inner.model_fields:
+        parts += [short_form(inner) or f"The mapping of `{name}`:", keys(inner)]
+    return "\n\n".join(filter(None, parts))
+
+
+def _mapping_in(of: type[BaseModel], name: str) -> type[BaseModel] | None:
+    from testbed.scenario.explain import inner_model
+
+    return inner_model(of.model_fields[name].annotation)
+
+
+def kinds_of_values() -> str:
+    """Return the table of the kinds of values."""
+    rows = ["| kind | how it is written | for instance |", "|---|---|---|"]
+    for told in said()["kinds"].values():
+        if told["written"]:
+            examples = ", ".join(f"`{each}`" for each in told["examples"])
+            rows.append(f"| {told['word']} | {cell(told['written'])} | {examples} |")
+    return "\n".join(rows)
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return names in one paragraph."""
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def causes() -> str:
+    """Return the table of the rules that explain packets."""
+    rows = ["| cause | kind | the packet | source |", "|---|---|---|---|"]
+    told: dict[str, tuple[str, str, str]] = {}
+    for rules in (TCP_RULES, OTHER_RULES):
+        for name, family, what, source, _ in rules:
+            told.setdefault(name, (family.value, what, source))
+    for name in names.CAUSES:
+        kind, what, source = told.get(name) or (
+            "link" if name.startswith("link") else "unknown",
+            _MADE_BY_LINK[name],
+            "",
+        )
+        rows.append(f"| `{name}` | {kind} | {what} | {source} |")
+    return "\n".join(rows)
