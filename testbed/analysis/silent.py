@@ -14,6 +14,7 @@ from testbed.analysis.calls import (
     succeeded,
 )
 from testbed.analysis.causes_calls import names
+from testbed.analysis.causes_side import came_at
 from testbed.analysis.sockets import Socket
 from testbed.analysis.streams import Streams
 from testbed.analysis.unsent import unsent_calls
@@ -35,7 +36,10 @@ def silent_calls(joined: Joined, streams: Streams, causes: Iterable[Cause]) -> d
     for packet, cause in zip(joined.crossings, causes, strict=True):
         heard.update((packet.sender, n) for n in cause.calls)
         if packet.flow is not None and "R" in packet.flags:
-            resets.setdefault((packet.flow, packet.sender), packet)
+            if packet.sent is not None:
+                resets.setdefault((packet.flow, packet.sender), packet)
+            if packet.arrived is not None:
+                resets.setdefault((packet.flow, peer_of(packet.sender)), packet)
     unsent = unsent_calls(streams, resets)
     found: dict[tuple[Host, int], str] = {}
     for host in HOSTS:
@@ -51,14 +55,12 @@ def silent_calls(joined: Joined, streams: Streams, causes: Iterable[Cause]) -> d
 
 
 def _first_reset(resets: dict[tuple[int, Host], Crossing], flow: int | None, call: Call) -> Crossing | None:
-    """Return the RST that had ended the connection when the call was made or while it lasted."""
-    if flow is None:
+    """Return the RST that had ended the connection for the call's host when it was made or while it lasted."""
+    reset = resets.get((flow, call.host)) if flow is not None else None
+    if reset is None:
         return None
-    broken = [resets[flow, host] for host in HOSTS if (flow, host) in resets]
-    earliest = min(broken, key=lambda packet: packet.time, default=None)
-    if earliest is None or (call.end is not None and earliest.time > call.end):
-        return None
-    return earliest
+    known = reset.time if reset.sender == call.host else came_at(reset)
+    return None if call.end is not None and known > call.end else reset
 
 
 def _reason(socket: Socket, call: Call, heard: set[tuple[Host, int]], reset: Crossing | None, streams: Streams) -> str:

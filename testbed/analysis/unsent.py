@@ -15,7 +15,7 @@ from testbed.model import HOSTS, Call, Crossing, Host, peer_of
 def unsent_calls(streams: Streams, resets: Mapping[tuple[int, Host], Crossing]) -> dict[tuple[Host, int], str]:
     """Return, for each call of whose bytes no segment carries some or all, how many and why.
 
-    ``resets`` holds the first RST of each flow and sender.
+    ``resets`` holds, for each flow and host, the first RST that the host sent or got.
     """
     found = {}
     for host in HOSTS:
@@ -26,8 +26,7 @@ def unsent_calls(streams: Streams, resets: Mapping[tuple[int, Host], Crossing]) 
             for share in streams.stream(socket.flow, host, "out").shares:
                 missing = share.end - share.start - sent.covered(share.start, share.end)
                 if missing:
-                    broken = [resets[socket.flow, side] for side in HOSTS if (socket.flow, side) in resets]
-                    why = _why(streams, socket, share, min(broken, key=lambda reset: reset.time, default=None))
+                    why = _why(streams, socket, share, resets.get((socket.flow, host)))
                     of = "" if missing == share.end - share.start else f" of its {share.end - share.start:,}"
                     each = "bytes" if missing != 1 else "byte"
                     found[host, share.call.n] = (

@@ -102,11 +102,17 @@ def _bytes(row: LedgerRow, packets: list[Crossing], causes: Sequence[Cause]) -> 
         equal = "contents are equal" if row.difference is None else f"but contents differ: {row.difference}"
         return f"{every} {verb} {done}; {equal}{blind}"
     if arrived >= total:
-        text = f"{every} reached the {receiver}'s socket"
-        if read is not None and row.unread:
+        refused = _refused(row, packets, causes)
+        unread = (row.unread or 0) - refused
+        text = f"{every} reached the {receiver}" + ("" if refused else "'s socket")
+        if refused:
+            text += f"; no socket took {'them' if refused == total else f'the last {refused:,}'} (RST)"
+        if read is not None and unread > 0:
             closed = _closed_unread(packets, causes, receiver)
             some = f"{read:,}" if read else "none"
-            text += f"; the {receiver} program read {some} and {closed} {row.unread:,} unread"
+            text += f"; the {receiver} program read {some} and {closed} {unread:,} unread"
+        elif refused:
+            text += f"; the {receiver} program read {read:,}" if read else ""
         else:
             text += f", {row.acknowledged.bytes:,} were acknowledged as far as the {row.sender} saw"
     else:
@@ -162,6 +168,16 @@ def _points(row: LedgerRow, *, datagrams: bool) -> list[tuple[str, int]]:
 
 def _listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _refused(row: LedgerRow, packets: list[Crossing], causes: Sequence[Cause]) -> int:
+    """Return how many of the last bytes came when no socket was there: a RST answered them, and no ACK covers them."""
+    answered = {n for packet in packets if causes[packet.n].rule == "reset-answer" for n in causes[packet.n].packets}
+    late = [
+        packet.start for packet in packets if packet.n in answered and packet.sender == row.sender and packet.length
+    ]
+    reached = max(row.acknowledged.bytes or 0, row.read.bytes or 0)
+    return max((row.arrived.bytes or 0) - max(min(late), reached), 0) if late else 0
 
 
 def _closed_unread(packets: list[Crossing], causes: Sequence[Cause], receiver: Host) -> str:

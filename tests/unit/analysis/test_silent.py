@@ -59,6 +59,18 @@ def test_a_write_after_a_reset() -> None:
     assert reason(run, late) == "failed: ECONNRESET, RST #3 of the server had broken the connection off"
 
 
+def test_a_reset_that_was_lost_ends_nothing_at_the_peer() -> None:
+    """Only one that a host sent or got can have broken its connection off."""
+    run, tcp = opened()
+    tcp("server R.", lost=True)
+    tcp.client("recv", errno="ETIMEDOUT")
+    gone = tcp.client("close")
+    assert (reason(run, gone) or "").startswith("the connection was gone: recv #1 gave ETIMEDOUT")
+    tcp("server R")
+    late = tcp.client("send", errno="EPIPE")
+    assert reason(run, late) == "the connection had ended: RST #4 of the server had broken the connection off (EPIPE)"
+
+
 def test_bytes_that_never_left() -> None:
     run, tcp = opened()
     tcp.client("send", b"abc")

@@ -46,6 +46,24 @@ def test_a_program_that_ended_with_data_unread() -> None:
     assert run.analysis().verdict == (expected,)
 
 
+def test_bytes_that_met_no_socket() -> None:
+    """What a RST answers had reached the host, and no socket."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"hello")
+    tcp("client P.", b"hello")
+    tcp("server .")
+    tcp.server("recv", b"hello")
+    with tcp.server("close"):
+        tcp("server F.")
+    tcp("client .")
+    tcp.client("send", b"abc")
+    tcp("client P.", b"abc")
+    tcp("server R", seq=7)
+    expected = "all 8 bytes reached the server; no socket took the last 3 (RST); the server program read 5"
+    assert run.analysis().verdict == (expected,)
+
+
 def test_refused() -> None:
     run = Exchange()
     tcp = run.tcp()
