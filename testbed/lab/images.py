@@ -71,6 +71,7 @@ DEFINITIONS: Mapping[str, Definition] = {
         Definition("link"),
         Definition("own-program"),
         Definition("curl"),
+        Definition("programs"),
         # www-data is 33 on every Debian. A mode alone would not do: runc gives the mount the directory's own mode.
         Definition("nginx", tmpfs={"/var/lib/nginx": "mode=0755,uid=33,gid=33"}),
     )

@@ -20,12 +20,18 @@ PACKAGES: Mapping[str, str] = {
     "gdb": "gdb",
     "grep": "grep",
     "ip": "iproute2",
+    "iperf3": "iperf3",
     "iptables": "iptables",
     "nginx": "nginx-light",
+    "openssl": "openssl",
+    "redis-cli": "redis-tools",
+    "redis-server": "redis-server",
     "strace": "strace",
     "tcpdump": "tcpdump",
+    "/usr/bin/python3": "python3",
+    "/usr/lib/python3/dist-packages/requests": "python3-requests",
 }
-"""The Debian packages that bring a program."""
+"""The Debian packages that bring a program, or a path."""
 TAP_PROGRAMS = ("ethtool", "grep", "ip", "tcpdump")
 LINK_PROGRAMS = ("iptables",)
 TRACERS = ("gdb", "strace")
@@ -46,7 +52,7 @@ _SHARED = (
 class Ours:
     """What an image of ours is on this engine: programs of the machine and files from the toolchain.
 
-    ``programs`` must be on the machine; ``made`` maps a path inside to one below the toolchain's directory,
+    ``programs`` (or paths) must be on the machine; ``made`` maps a path inside to one below the toolchain's directory,
     ``machine`` are further paths of the machine; ``scratch`` are directories that must be writable.
     """
 
@@ -66,11 +72,19 @@ IMAGES: Mapping[str, Ours] = {
         machine=("/etc/nginx",),
         scratch=("/var/lib/nginx", "/var/log/nginx"),
     ),
+    "programs": Ours(
+        programs=(
+            *("iperf3", "openssl", "redis-cli", "redis-server"),
+            *("/usr/bin/python3", "/usr/lib/python3/dist-packages/requests"),
+        )
+    ),
 }
 
 
 def find(program: str) -> str | None:
-    """Return where a lab would find a program, None where it would not."""
+    """Return where a lab would find a program, or what has a path, None where it would not."""
+    if program.startswith("/"):
+        return program if Path(program).exists() else None
     return shutil.which(program, path=INSIDE_PATH)
 
 
