@@ -92,7 +92,7 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
         "keep": "differing (default): one run directory of each kind of run; all: every one",
         "resume": "go on with a campaign that was stopped: its id, its directory, or latest",
         "on": "make the runs on a Dask cluster: its scheduler's address, tcp://HOST:8786",
-        "report": "also write each run's report.html and annotated.pcapng",
+        "report": "also write each run's report.html and annotated.pcapng; of a campaign its page",
         "junit": "write JUnit XML of all runs to this file",
         "tap": "write TAP of all runs to this file",
         "markdown": "write a Markdown summary of all runs to this file",
@@ -221,7 +221,7 @@ def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False) 
 
 @task(
     help={
-        "run": "its directory, its id, or SCENARIO/latest",
+        "run": "its directory, its id, or SCENARIO/latest; or a campaign: its directory, its id, or latest",
         "runs": "directory that holds runs/ (default: here)",
         "junit": "also write JUnit XML to this file",
         "tap": "also write TAP to this file",
@@ -230,9 +230,10 @@ def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False) 
 )
 @_told
 def report(_: Context, run: str, runs: str = ".", junit: str = "", tap: str = "", markdown: str = "") -> int:
-    """Make report.html, annotated.pcapng and result.json of a run from its directory alone.
+    """Make report.html, annotated.pcapng and result.json of a run from its directory alone; or the page of a campaign.
 
-    Example: invoke report echo/latest
+    Examples: invoke report echo/latest
+              invoke report latest
     """
     from testbed import commands_report
 
@@ -242,7 +243,7 @@ def report(_: Context, run: str, runs: str = ".", junit: str = "", tap: str = ""
 @task(
     name="open",
     help={
-        "run": "its directory, its id, or SCENARIO/latest",
+        "run": "its directory, its id, or SCENARIO/latest; or a campaign: its directory, its id, or latest",
         "runs": "directory that holds runs/ (default: here)",
         "serve": "serve the page on 127.0.0.1 instead of opening a browser",
         "port": "serve on this port (default: a free one)",
@@ -250,7 +251,7 @@ def report(_: Context, run: str, runs: str = ".", junit: str = "", tap: str = ""
 )
 @_told
 def open_(_: Context, run: str, runs: str = ".", serve: bool = False, port: int = 0) -> int:
-    """Show a run's page in a browser, or serve it where there is none."""
+    """Show the page of a run or a campaign in a browser, or serve it where there is none."""
     from testbed import commands_report
 
     return commands_report.open_page(run, runs=Path(runs), serve=serve, port=port)

@@ -25,11 +25,9 @@ def run_campaign(scenarios: Sequence[Scenario], *, runs: Path, engine: str, opti
     """Conduct a new campaign, or go on with one where ``options.resume`` says so; the worst outcome's exit code."""
     from rich.console import Console
 
+    from testbed.report import campaign_artefacts
     from testbed.report.campaign_ci import records
     from testbed.report.ci import Record, write
-
-    if outputs.pages:
-        raise UsageError("--report makes the page of a single run", hint="`invoke report RUN` of one that is kept")
 
     def make() -> Plan:
         try:
@@ -57,6 +55,9 @@ def run_campaign(scenarios: Sequence[Scenario], *, runs: Path, engine: str, opti
         report.render(summary, str(store.path), Console())
     if outputs.ci is not None:
         write(list(records(summary, str(store.path))), outputs.ci)
+    if outputs.pages:
+        made = campaign_artefacts.rebuild(store)
+        sys.stderr.write("\n".join([*made.troubles, str(made.pages[0])]) + "\n")
     if stopped:
         sys.stderr.write(f"stopped; {again} goes on\n")
     return summary.outcome.exit_code

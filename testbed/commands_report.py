@@ -1,4 +1,4 @@
-"""What the tasks about reports do: make a run's reports again, and show its page."""
+"""What the tasks about reports do: make the reports of a run or a campaign again, and show its page."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from testbed.errors import BothendsError, UsageError
 from testbed.rundir import RunDirectory, find
 
 if TYPE_CHECKING:
+    from testbed.campaign.store import Store
     from testbed.report.ci import CiFiles
 
 _LOCAL = "127.0.0.1"
 
 
 def report(what: str, *, runs: Path, ci: CiFiles) -> int:
-    """Make all reports of a run again from its directory alone, and say where they are."""
+    """Make all reports of a run or a campaign again from its directory alone, and say where they are."""
     from testbed.report import artefacts
     from testbed.report.ci import Record, write
 
-    directory = _run(what, runs)
+    directory = find(what, runs)
+    if directory is None:
+        return _report_campaign(_campaign(what, runs), ci)
     analysis = artefacts.rebuild(directory)
     write([Record(directory.scenario, 0.0, str(directory), analysis)], ci)
     for name in artefacts.MADE:
@@ -32,11 +35,30 @@ def report(what: str, *, runs: Path, ci: CiFiles) -> int:
     return 0
 
 
-def open_page(what: str, *, runs: Path, serve: bool, port: int) -> int:
-    """Show a run's page in a browser; where there is none, or if asked to, serve it to one until Ctrl-C."""
-    from testbed.report import artefacts
+def _report_campaign(store: Store, ci: CiFiles) -> int:
+    from testbed.report import campaign_artefacts
+    from testbed.report.campaign_ci import records
+    from testbed.report.ci import write
 
-    directory = _run(what, runs)
+    made = campaign_artefacts.rebuild(store)
+    write(list(records(made.summary, str(store.path))), ci)
+    for trouble in made.troubles:
+        sys.stderr.write(f"{trouble}\n")
+    for path in made.pages:
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def open_page(what: str, *, runs: Path, serve: bool, port: int) -> int:
+    """Show the page of a run or a campaign in a browser; where there is none, or if asked to, serve it until Ctrl-C."""
+    from testbed.report import artefacts, campaign_artefacts
+
+    directory = find(what, runs)
+    if directory is None:
+        store = _campaign(what, runs)
+        directory = RunDirectory(store.path)
+        if not directory.file(artefacts.PAGE).exists():
+            campaign_artefacts.rebuild(store)
     page = directory.file(artefacts.PAGE)
     if not page.exists():
         artefacts.rebuild(directory)
@@ -46,11 +68,16 @@ def open_page(what: str, *, runs: Path, serve: bool, port: int) -> int:
     return _serve(directory, port, artefacts.PAGE)
 
 
-def _run(what: str, runs: Path) -> RunDirectory:
-    directory = find(what, runs)
-    if directory is None:
-        raise UsageError(f"there is no run `{what}`", hint="its directory, its id, or SCENARIO/latest")
-    return directory
+def _campaign(what: str, runs: Path) -> Store:
+    from testbed.campaign.store import Store
+
+    try:
+        return Store.find(runs, what)
+    except UsageError as error:
+        raise UsageError(
+            f"there is no run and no campaign `{what}`",
+            hint="a run's directory, its id, or SCENARIO/latest; a campaign's directory, its id, or latest",
+        ) from error
 
 
 def _browser() -> bool:
@@ -63,7 +90,7 @@ def _browser() -> bool:
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Serves one run directory; whatever is not the page is given as plain bytes, never as markup."""
+    """Serves one directory of a run or a campaign; what is no page of ours is given as plain bytes, never as markup."""
 
     page: str
 

@@ -60,6 +60,7 @@ class Store:
     @classmethod
     def find(cls, root: Path, name: str) -> Store:
         """Find a campaign by its directory, its id, or ``latest``; UsageError if there is none."""
+        name = name.removeprefix(f"{CAMPAIGNS}/")
         all_of_them = sorted((root / RUNS / CAMPAIGNS).glob("*-*"))
         named = [path for path in all_of_them if path.name.endswith(f"-{name}")]
         if name == "latest":

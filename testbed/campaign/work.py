@@ -19,6 +19,8 @@ from testbed.rundir import RUNS
 from testbed.scenario.load import parse
 from testbed.scenario.model import Scenario
 
+PLAN_FORMAT = "bothends-plan/1"
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -129,6 +131,7 @@ class Worker:
 def plan_to_json(plan: Plan) -> dict[str, Any]:
     """Return a plan as a JSON object."""
     return {
+        "format": PLAN_FORMAT,
         "sources": [asdict(source) for source in plan.sources],
         "variants": {name: [dict(settings) for settings in found] for name, found in plan.variants.items()},
         "repeat": plan.repeat,
@@ -138,7 +141,10 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 
 
 def plan_from_json(value: Mapping[str, Any]) -> Plan:
-    """Read what :func:`plan_to_json` gave."""
+    """Read what :func:`plan_to_json` gave; ValueError where a version to come has made it."""
+    made = value.get("format", PLAN_FORMAT)  # the first version did not say
+    if made != PLAN_FORMAT:
+        raise ValueError(f"its format is {made}, and this version reads {PLAN_FORMAT}")
     return Plan(
         sources=tuple(Source(**source) for source in value["sources"]),
         variants={name: tuple(found) for name, found in value["variants"].items()},

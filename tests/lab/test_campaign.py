@@ -59,6 +59,22 @@ def test_matrix(invoke: Invoke, scenario: Callable[..., str], tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("namespaces")
+def test_page(invoke: Invoke, tmp_path: Path) -> None:
+    """`--report` writes the campaign's page and those of its runs; `invoke report latest` makes them again, equal."""
+    done = invoke("run", "echo", "--repeat", "3", "--engine", "namespace", "--report", "--quiet")
+    assert done.code == 0, done.err
+    (page,) = tmp_path.glob("runs/campaigns/*/report.html")
+    first = page.read_bytes()
+    assert str(page) in done.err
+    page.unlink()
+    again = invoke("report", "latest", "--runs", str(tmp_path))
+    assert again.code == 0, again.err
+    assert page.read_bytes() == first
+    (example,) = [path for path in _kept(tmp_path) if (path / "report.html").exists()]
+    assert f"runs/echo/{example.name}/report.html".encode() in first
+
+
+@pytest.mark.usefixtures("namespaces")
 def test_share_with_confidence(invoke: Invoke, scenario: Callable[..., str]) -> None:
     """`in: 99%` after 5 runs: nobody can tell, and it is said how many runs it takes; exit 3."""
     text = MATRIX.format(share="99%").replace("[probe, none]", "[probe]").replace("[c, string]", "[c]")
