@@ -16,6 +16,7 @@ from invoke import Context, Exit, ParseError, Program, task
 from invoke.parser.parser import ParseMachine
 
 from testbed.errors import BothendsError, UsageError
+from testbed.terminal import never_fail
 
 ROOT = Path(__file__).parent
 
@@ -60,6 +61,7 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
 
     @wraps(function)
     def told(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - invoke passes whatever the task declares
+        never_fail(sys.stdout, sys.stderr)
         try:
             code = function(*args, **kwargs)
         except BothendsError as error:
