@@ -70,6 +70,13 @@ TCP_RULES: tuple[Rule[Side], ...] = (
     ),
     Rule("probe", UNKNOWN, "looks like a probe without a reason", "RFC 9293 3.8.4", send.probe_without_reason),
     Rule(
+        "fast-open-fallback",
+        ANSWER,
+        "the SYN's bytes again as its answer did not take them",
+        "RFC 7413 4.2.2; tcp_rcv_fastopen_synack",
+        repeat.fast_open_fallback,
+    ),
+    Rule(
         "path-mtu",
         ANSWER,
         "bytes cut anew as ICMP says that they were too big",

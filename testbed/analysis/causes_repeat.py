@@ -15,6 +15,23 @@ from testbed.model import Crossing
 _RTO_MIN = 200_000_000  # TCP_RTO_MIN: a retransmission that long after the last ACK is not known to be that ACK's doing
 
 
+def fast_open_fallback(side: Side, packet: Crossing) -> Why | None:
+    """Explain the bytes of a SYN sent again since its SYN+ACK did not take them (RFC 7413 section 4.2.2).
+
+    The kernel does so at once (tcp_rcv_fastopen_synack); the SYN that was answered may also have been a repeat without
+    the bytes.
+    """
+    before, answer = _repeated(side, packet), side.una_moved
+    if before is None or answer is None or "S" in packet.flags or "S" not in before.flags or "S" not in answer.flags:
+        return None
+    return Why(
+        f"{bytes_of(packet)} again, as usual data: #{answer.n} acknowledges the SYN, not what #{before.n} carried"
+        f"{_by(side, packet)}",
+        _callers(side, packet),
+        (answer.n,),
+    )
+
+
 def fast_retransmission(side: Side, packet: Crossing) -> Why | None:
     """Explain bytes sent again because ACKs since then show that later ones arrived (RFC 5681, 6675, 8985)."""
     before = _repeated(side, packet)

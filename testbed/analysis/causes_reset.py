@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from testbed.analysis.calls import is_accept, is_close, option_value, resets_on_close, switched_on
 from testbed.analysis.causes_calls import duration, names
-from testbed.analysis.causes_side import Side, Why, came_at
+from testbed.analysis.causes_side import Side, Why, came_at, sequence_length
 from testbed.model import Call, Crossing
 
 
 def closed_port(side: Side, packet: Crossing) -> Why | None:
-    """Explain a RST to a SYN: no socket listens there, or the listener would not take it."""
+    """Explain a RST to a SYN: no socket listens there, the listener would not take it, or it came too late."""
     syn = side.unanswered_syn
-    if "R" not in packet.flags or syn is None or side.snd_max is not None:
+    if "R" not in packet.flags or syn is None:
         return None
+    if side.snd_max is not None:
+        late = packet.raw_seq == 0 and packet.ack == syn.seq + sequence_length(syn)
+        return Why(f"refuses the SYN #{syn.n}: the connection had ended", packets=(syn.n,)) if late else None
     listeners = _listener_calls(side, packet, "listen")
     own = side.streams.flows[side.flow].endpoint(side.host)
     if not side.observed:

@@ -10,7 +10,10 @@ from testbed.model import Call, Crossing
 
 
 def connect(side: Side, packet: Crossing) -> Why | None:
-    """Explain the first SYN by a connect or a send with MSG_FASTOPEN."""
+    """Explain the first SYN by a connect or a send with MSG_FASTOPEN.
+
+    With TCP_FASTOPEN_CONNECT a connect only notes the peer, and the first write sends the SYN with its bytes.
+    """
     if "S" not in packet.flags or packet.ack is not None or side.snd_max is not None:
         return None
     if not side.known:
@@ -19,7 +22,9 @@ def connect(side: Side, packet: Crossing) -> Why | None:
     if not makers:
         return None
     data = f", with {packet.length} bytes" if packet.length else ""
-    return Why(f"{names(makers[:1])} opens the connection{data}", (makers[0].n,))
+    writers = [share.call for share in side.writers(packet) if share.call is not makers[0]] if packet.length else []
+    data += f" of {names(writers)}" if writers else ""
+    return Why(f"{names(makers[:1])} opens the connection{data}", (makers[0].n, *(call.n for call in writers)))
 
 
 def syn_ack(side: Side, packet: Crossing) -> Why | None:

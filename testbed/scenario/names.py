@@ -72,8 +72,8 @@ CWR AE."""
 CAUSES = (
     *("closed-port", "reset-answer", "reset-linger", "reset-unread", "reset-listener", "keep-alive-timeout"),
     *("reset-exit", "reset-unseen", "connect", "syn-ack", "syn-retransmission", "window-probe", "keep-alive-probe"),
-    *("probe", "path-mtu", "fast-retransmission", "recovery", "tail-loss-probe", "timeout", "retransmission"),
-    *("cork-timeout", "more-timeout", "data", "delayed-ack", "user-timeout"),
+    *("probe", "fast-open-fallback", "path-mtu", "fast-retransmission", "recovery", "tail-loss-probe", "timeout"),
+    *("retransmission", "cork-timeout", "more-timeout", "data", "delayed-ack", "user-timeout"),
     *("unlogged-data", "fin", "exit", "ack", "probe-answer", "d-sack", "duplicate-ack", "window-update"),
     *("challenge-ack", "not-taken", "datagram", "icmp-error", "echo-reply"),
     *("link-copy", "link-forged", "link-icmp", "appeared", "unknown"),

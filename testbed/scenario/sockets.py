@@ -26,6 +26,8 @@ class Sock:
     state: State = "new"
     ended: bool = False
     """Its writing direction was shut down."""
+    port: int = 0
+    """The port that a step bound it to, 0 where the kernel chooses."""
 
 
 class Use(NamedTuple):
@@ -140,8 +142,6 @@ class _Sockets:
     def _connect(self, step: s.Connect) -> Use:
         if step.on and step.as_:
             self._wrong("on", "`on` takes a socket that is there, `as` makes one", "only one of them")
-        if step.connect.host == self.host:
-            self._wrong("connect", f"the {self.host} connects to itself", "packets to itself do not cross the link")
         last = self.open[-1] if self.open else None
         made = ""
         if step.on:
@@ -155,6 +155,11 @@ class _Sockets:
         else:
             sock = self._make(step.as_ or "sock", "tcp", step)
             made = sock.name
+        if step.connect.host == self.host and sock.port != step.connect.port:
+            hint = (
+                "packets to itself do not cross the link; `bind` that port before for a socket that connects to itself"
+            )
+            self._wrong("connect", f"the {self.host} connects to itself", hint)
         if step.error in (None, "EINPROGRESS"):
             sock.state = "connected"
         elif sock.state != "connected":
@@ -241,7 +246,7 @@ class _Sockets:
         elif step.error is not None:
             return
         elif isinstance(step, s.Bind):
-            sock.state = "bound"
+            sock.state, sock.port = "bound", step.bind.port
         elif isinstance(step, s.Listen):
             sock.state = "listening"
         elif isinstance(step, (s.Send, s.Sendmsg)) and sock.state == "new":
