@@ -48,6 +48,9 @@ def _tcp_row(
     left, came = streams.wire(flow.index, sender, "sent"), streams.wire(flow.index, sender, "arrived")
     out, taken = streams.stream(flow.index, sender, "out"), streams.stream(flow.index, receiver, "in")
     written = _from_calls(streams, flow.index, sender, out, left, other=came)
+    unlogged = max(left.total - out.total, 0) if written.bytes is not None else 0
+    if unlogged:
+        written = _NOTHING  # stdio on the descriptor, a system call made directly: nobody knows all that was written
     read = _from_calls(streams, flow.index, receiver, taken, came, other=left)
     sent = Count(left.total, left.digest())
     arrived = Count(came.total, came.digest())
@@ -72,7 +75,8 @@ def _tcp_row(
         unread=None if read.bytes is None else max(came.total - read.bytes, 0),
         difference=_difference(out, left, came, taken, sender),
         lost_at=_lost_at(points),
-        close=_close(flow, crossings, causes, sender, streams),
+        close=_close(flow, crossings, causes, sender, streams)
+        + (f"; {unlogged:,} of the bytes sent were written by no logged call" if unlogged else ""),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,7 @@ client:
     - |
       exec 3<>/dev/tcp/{server}/10011
       printf '<script>alert(2)</script>\\0\\033[31m\\342\\200\\256x' >&3
+      head -c 1048576 /dev/zero | tr '\\0' y >&3
       printf '<img src=x onerror=alert(3)>\\033]0;title\\a\\0'
       head -c 1048576 /dev/zero | tr '\\0' x
 """
@@ -84,3 +86,14 @@ def test_hostile_payload_output_and_names_are_text_in_every_report(
     assert "&lt;img src=x onerror=alert(3)&gt;\\x1b]0;title\\x07\\x00" in page
     assert "more characters are in client.out" in page
     assert JUnitXml.fromstring(files[0].read_bytes())
+    shown = invoke("show", "made-by-test/latest", env={"COLUMNS": "80"})
+    assert not RAW.search(shown.out)
+    assert max(map(len, shown.out.splitlines())) <= 80
+    assert "all 1,048,611 bytes were sent, arrived, acknowledged and read" in shown.out, "stdio: nobody saw the writes"
+    comments = subprocess.run(
+        ["tshark", "-r", str(latest / "annotated.pcapng"), "-T", "fields", "-e", "frame.comment"],
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    assert "cause: unknown, unlogged-data: no logged call wrote bytes 0-34" in comments
+    assert not RAW.search(comments)

@@ -71,6 +71,21 @@ def test_bytes_that_never_left_are_lost_at_sent() -> None:
     assert (numbers(found), found.lost_at) == ([6, 3, 3, 3, 3], "sent")
 
 
+def test_more_bytes_on_the_wire_than_calls_wrote_make_written_unknown() -> None:
+    """A program that also writes through stdio: what the observer did not see is no zero, and is said."""
+    run = Exchange()
+    tcp = transfer(run, b"abc")
+    tcp("client P.", b"abc")
+    tcp("client P.", b"defgh")
+    tcp("server .")
+    tcp.server("recv", b"abcdefgh")
+    found = row(run)
+    assert numbers(found) == [None, 8, 8, 8, 8]
+    assert found.difference is None
+    assert found.close == "still open; 5 of the bytes sent were written by no logged call"
+    assert "written" not in run.analysis().verdict[0]
+
+
 def test_without_an_observer_its_points_are_unknown() -> None:
     run = Exchange(server="none")
     tcp = transfer(run, b"abc")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,7 +15,10 @@ from testbed.capture import read
 from testbed.capture.pcapng_write import Writer
 from testbed.model import HOSTS
 from testbed.report import annotated
+from testbed.report.artefacts import rebuild
+from testbed.rundir import RunDirectory
 
+GDB_RUN = next((Path(__file__).parents[2] / "data/campaign-v1").glob("*/runs/gdb-three-segments/*"))
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="there is no tshark (apt-get install tshark)")
 
 
@@ -63,6 +67,20 @@ def test_tshark_shows_cause_call_and_fate_of_each_packet(made: Path) -> None:
     assert len(lost) == sum(crossing.fate == "lost" for crossing in joined.crossings) > 0
     assert all(line[1] == "client" for line in lost)
     assert all("cause: " in line[3] for line in lines)
+
+
+@needs_tshark
+def test_tshark_shows_where_in_the_program_a_real_runs_packets_come_from(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / GDB_RUN.name)
+    shutil.copytree(GDB_RUN, directory.path)
+    rebuild(directory)
+    command = ["tshark", "-r", str(directory.file(annotated.NAME)), "-T", "fields"]
+    done = subprocess.run(
+        [*command, "-e", "tcp.payload", "-e", "frame.comment"], capture_output=True, text=True, check=True
+    )
+    told = [line.split("\t")[1] for line in done.stdout.splitlines() if line.startswith(b"string".hex() + "\t")]
+    assert len(told) == 2, "at both ends"
+    assert all(re.search(r'call: client #\d+ send\("string"\) = 6 at client\.c:\d+', comment) for comment in told)
 
 
 @needs_tshark
