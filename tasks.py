@@ -445,20 +445,24 @@ def soak(_: Context, runs: int = 2000) -> int:
 @task(name="docs-images")
 @_told
 def docs_images(_: Context) -> int:
-    """Make the pictures in docs/images from real runs, in Chromium."""
+    """Make the pictures in docs/images from real runs and a real campaign, in Chromium."""
     from testbed import commands, docs_images
     from testbed.campaign.options import Options
 
+    quiet = commands.Outputs(quiet=True)
     code = commands.run(
-        docs_images.SCENARIOS,
-        catalogue=ROOT,
-        runs=ROOT,
-        engine="docker",
-        options=Options(),
-        outputs=commands.Outputs(quiet=True),
+        docs_images.SCENARIOS, catalogue=ROOT, runs=ROOT, engine="docker", options=Options(), outputs=quiet
     )
     if code:
         return code
+    commands.run(
+        docs_images.CAMPAIGN_SCENARIOS,
+        catalogue=ROOT,
+        runs=ROOT,
+        engine="namespace",
+        options=docs_images.CAMPAIGN_OPTIONS,
+        outputs=quiet,
+    )
     for picture in docs_images.make(ROOT / "docs/images", ROOT):
         sys.stdout.write(f"{picture.relative_to(ROOT)}  {picture.stat().st_size / 1000:.0f} kB\n")
     return 0

@@ -9,18 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from testbed.campaign.options import Options
+from testbed.campaign.store import Store
 from testbed.errors import Unsupported
 from testbed.evaluate import meta
 from testbed.model import Analysis
-from testbed.report import artefacts
+from testbed.report import artefacts, campaign_artefacts
 from testbed.rundir import LATEST, RUNS, RunDirectory
 
 CHROMIUM = Path("/usr/bin/chromium")
+CAMPAIGN = "campaign"
+CAMPAIGN_SCENARIOS = ("nagle", "nodelay", "lost-tail", "connect-send-close")
+CAMPAIGN_OPTIONS = Options(repeat=20, settings=["link.delay=1ms,5ms"])
+"""The campaign whose page is shown. Over a distance connect-send-close fails: a picture should show that too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture of a run's page: which part of the page's state it shows, and how large the window is."""
+    """A picture of the page of a run or of CAMPAIGN: which part of its state it shows, how large the window is."""
 
     name: str
     scenario: str
@@ -35,31 +41,37 @@ PICTURES = (
     Picture("report-light", "server-reads-once", height=1010),
     Picture("report-dark", "server-reads-once", scheme="dark", height=1010),
     Picture("packet", "server-reads-once", "#sel=p9", height=760, scroll="#ladder"),
-    Picture("lost", "lost-middle", "#sel=p5", height=860, scroll="#ladder"),
+    Picture("lost", "lost-middle", "#sel=p5", height=760, scroll="#ladder"),
     Picture("plot", "large-transfer", "#plot=1&sel=p3001", height=760),
+    Picture("campaign-light", CAMPAIGN, height=1000),
+    Picture("campaign-dark", CAMPAIGN, scheme="dark", height=1000),
     Picture("narrow", "server-reads-once", width=400, height=860, scroll="#ladder"),
 )
 SUMMARIES = {"summary": "server-reads-once"}
 """Pictures of the terminal's summary, and whose."""
 
-SCENARIOS = tuple(dict.fromkeys([*SUMMARIES.values(), *(picture.scenario for picture in PICTURES)]))
+SCENARIOS = tuple(
+    name for name in dict.fromkeys([*SUMMARIES.values(), *(each.scenario for each in PICTURES)]) if name != CAMPAIGN
+)
 
 _COLUMNS = 110
 _FONT_FACE = re.compile(r"@font-face\s*{[^}]*}")
 
 
 def make(place: Path, root: Path) -> list[Path]:
-    """Write the pictures of the newest runs of SCENARIOS below ``root/runs``; Unsupported without Chromium."""
+    """Write the pictures of the newest runs of SCENARIOS and the newest campaign; Unsupported without Chromium."""
     if not CHROMIUM.exists():
         raise Unsupported("there is no Chromium to take the pictures", hint="apt-get install chromium")
     place.mkdir(parents=True, exist_ok=True)
     runs = {scenario: RunDirectory((root / RUNS / scenario / LATEST).resolve()) for scenario in SCENARIOS}
     analyses = {scenario: artefacts.rebuild(directory) for scenario, directory in runs.items()}
     made = [_summary(place / f"{name}.svg", analyses[of], meta(runs[of])) for name, of in SUMMARIES.items()]
-    return made + _pages(place, runs)
+    pages = {scenario: directory.file(artefacts.PAGE) for scenario, directory in runs.items()}
+    pages[CAMPAIGN] = campaign_artefacts.rebuild(Store.find(root, LATEST)).pages[0]
+    return made + _pages(place, pages)
 
 
-def _pages(place: Path, runs: dict[str, RunDirectory]) -> list[Path]:
+def _pages(place: Path, pages: dict[str, Path]) -> list[Path]:
     from playwright.sync_api import sync_playwright
 
     made = []
@@ -71,7 +83,7 @@ def _pages(place: Path, runs: dict[str, RunDirectory]) -> list[Path]:
                 viewport={"width": picture.width, "height": picture.height},
                 color_scheme="dark" if picture.scheme == "dark" else "light",
             )
-            page.goto(runs[picture.scenario].file(artefacts.PAGE).as_uri() + picture.fragment)
+            page.goto(pages[picture.scenario].as_uri() + picture.fragment)
             page.wait_for_selector("html[data-ready]")
             if picture.scroll:
                 page.evaluate("place => document.querySelector(place).scrollIntoView()", picture.scroll)
