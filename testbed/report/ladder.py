@@ -375,7 +375,8 @@ def show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
         ending = ""
     left = room - len(name) - len(ending)
     if call.direction == "in" and call.data:
-        return f"{name}(){ending} {quote(call.data, left - 3, call.length)}"
+        read = quote(call.data, left - 3, call.length)
+        return f"{name}(){ending} {read}" if read.startswith('"') else f"{name}(){ending}"  # the number once
     if call.direction == "out" and call.result == call.length:
         argument = quote(call.data, left - 2, call.length)
         return f"{name}({argument})" + ("" if argument.endswith("bytes") else ending)  # the number once

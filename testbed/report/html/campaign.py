@@ -21,6 +21,7 @@ from testbed.report.plain import counted, escape
 MOST_KINDS = 24
 """Kinds of runs that are told of a variant; the others are counted."""
 
+_MOST_DETAILS = 2000  # kinds that are told on a page: a browser lays tens of thousands out for half a minute
 _MOST_LINKS = 4  # links in a cell
 _MOST_RUNS = 12  # runs that are named of a kind
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -81,13 +82,17 @@ class KindView:
 
 @dataclass(frozen=True, slots=True)
 class VariantView:
-    """A cell of the matrix and its details; ``n`` is the variant's number in the campaign."""
+    """A cell of the matrix and its details; ``n`` is the variant's number in the campaign.
+
+    ``kinds`` are those of the bar, of which the first ``told`` are told in full.
+    """
 
     n: int
     variant: Variant
     settings: tuple[tuple[str, str], ...]
     pieces: tuple[Piece, ...]
     kinds: tuple[KindView, ...]
+    told: int
     more_kinds: int
     more_runs: int
     said: str
@@ -123,7 +128,7 @@ class Grid:
 
 def render(summary: Summary, about: About, *, limit: int = LIMIT) -> str:
     """Return the page, at most ``limit`` bytes where that is possible: fewer kinds are told then, and it is said."""
-    most = MOST_KINDS
+    most = min(max(_MOST_DETAILS // max(len(summary.variants), 1), 1), MOST_KINDS)
     while True:
         scenarios = tuple(_scenarios(summary, about, most))
         page = pages.page(
@@ -200,14 +205,16 @@ def _scenarios(summary: Summary, about: About, most: int) -> Iterator[ScenarioVi
 
 
 def _variant(n: int, variant: Variant, order: Mapping[str, int], linked: Collection[str], most: int) -> VariantView:
-    told, rest = variant.kinds[:most], variant.kinds[most:]
-    kinds = tuple(_kind(kind, variant, order[kind.signature], linked) for kind in told)
+    rest = variant.kinds[most:]
+    shown = variant.kinds[: max(most, _MOST_LINKS)]
+    kinds = tuple(_kind(kind, variant, order[kind.signature], linked) for kind in shown)
     return VariantView(
         n=n,
         variant=variant,
         settings=tuple(_shown(path, value) for path, value in variant.settings.items()),
         pieces=tuple(_pieces(variant, kinds)),
         kinds=kinds,
+        told=most,
         more_kinds=len(rest),
         more_runs=sum(kind.count for kind in rest),
         said="; ".join(f"{kind.letter} {kind.outcome} {kind.share}" for kind in kinds[:6]) or "no run",

@@ -100,3 +100,7 @@ def test_calls_look_like_c(name: str, more: dict[str, object], shown: str) -> No
     end = None if "end" in more else 1.0
     rest = {key: value for key, value in more.items() if key != "end"}
     assert show_call(make_call("client", 0, name, 0, end, **rest), 60, {"fd00::7": "server"}) == shown
+
+
+def test_bytes_read_that_have_no_room_are_told_once() -> None:
+    assert show_call(make_call("client", 0, "recv", 0, 1, data=b"c" * 35, direction="in"), 17, {}) == "recv() = 35"

@@ -9,9 +9,10 @@ const only = document.getElementById("only");
 const all = document.getElementById("all");
 const copy = document.getElementById("copy");
 
+const cellOf = new Map(cells.map((cell) => [cell.dataset.variant, cell]));
 const variants = articles.map((article) => ({
   article,
-  cell: cells.find((cell) => cell.dataset.variant === article.dataset.variant),
+  cell: cellOf.get(article.dataset.variant),
   name: article.dataset.variant,
   outcome: article.dataset.outcome,
   kinds: Number(article.dataset.kinds),
