@@ -9,46 +9,23 @@ Where there is room the packet has a lane for each capture: what was sent, and h
 
        0.310  send("c") = 1                  P. "c" ----------> +5.02 ms       recv() = 1 "c"
 
-A call that waits (accept, recv, poll) stands where it returned, any other where it began. Long ladders are folded
-to a given number of lines: first calls that have nothing to do with the wire are left out, then packets among
-packets, then the middle.
+A call that waits (accept, recv, poll) stands where it returned, any other where it began. Which rows there are
+:mod:`testbed.report.ladder_rows` says.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from testbed.analysis.calls import endpoint_argument, option_name, shutdown_how
 from testbed.model import HOSTS, Analysis, Call, Crossing, Host
+from testbed.report.ladder_rows import ENDLESS, Gap, Row, choose
 from testbed.report.plain import clip, counted, duration, escape, quote
-
-WINDOW = 4000
-"""How many events from the start and from the end are looked at; what lies between is only counted."""
 
 _TIME = 9
 _FOUR_LANES = 110  # columns from which each capture has a lane of its own
 _SHAFT = 11
-_WAITING = frozenset(
-    {"accept", "accept4", "poll", "ppoll", "select", "pselect", "epoll_wait", "epoll_pwait", "epoll_pwait2"}
-)
-_MEETING = frozenset({"connect", "accept", "accept4", "shutdown"})
-_LOCAL = _WAITING - {"accept", "accept4"} | {
-    "ioctl",
-    "fcntl",
-    "setsockopt",
-    "getsockopt",
-    "getsockname",
-    "getpeername",
-    "fork",
-    "dup",
-    "dup2",
-    "dup3",
-}
-_ENDLESS = frozenset({"exit", "_exit", "_Exit"})
-_KEPT = (12, 6, 3)  # packets kept where many follow one another, the most that fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,72 +36,14 @@ class Line:
     style: str = ""
 
 
-@dataclass(slots=True)
-class _Row:
-    time: int
-    client: Call | None = None
-    crossing: Crossing | None = None
-    server: Call | None = None
-
-    def call(self, host: Host) -> Call | None:
-        return self.client if host == "client" else self.server
-
-    def put(self, host: Host, call: Call) -> None:
-        if host == "client":
-            self.client = call
-        else:
-            self.server = call
-
-    def gap(self) -> _Gap:
-        calls = (self.client is not None) + (self.server is not None)
-        return _Gap(int(self.crossing is not None), self.crossing.length if self.crossing else 0, calls)
-
-
-@dataclass(frozen=True, slots=True)
-class _Gap:
-    """What is left out at one place."""
-
-    packets: int = 0
-    bytes: int = 0
-    calls: int = 0
-
-    def gap(self) -> _Gap:
-        return self
-
-    def __str__(self) -> str:
-        parts = []
-        if self.packets:
-            what = counted(self.packets, "more segment")
-            parts.append(f"{what} ({counted(self.bytes, 'byte')})" if self.bytes else what)
-        if self.calls:
-            parts.append(counted(self.calls, "more call"))
-        return f"... {', '.join(parts)} ..."
-
-
-_Entry = _Row | _Gap
-
-
 def ladder(analysis: Analysis, width: int, height: int) -> list[Line]:
     """Return the ladder, headings included, in at most ``height`` lines of ``width`` columns."""
-    room = max(height - 2, 3)
-    calls = [call for host in HOSTS for call in analysis.inputs.calls.get(host, ())]
-    causing = {
-        (crossing.sender, n)
-        for crossing, cause in zip(analysis.inputs.joined.crossings, analysis.causes, strict=True)
-        for n in cause.calls
-    }
-    for least in _Weight:
-        heavy = [call for call in calls if _weigh(call, causing) >= least]
-        entries = _fold_packets(_entries(heavy, analysis.inputs.joined.crossings), room)
-        if len(entries) <= room:
-            break
-    hidden = len(calls) - len(heavy)
-    entries = _fold_middle(entries, room)
-    start = min((entry.time for entry in entries if isinstance(entry, _Row)), default=0)
+    entries, hidden = choose(analysis, max(height - 2, 3))
+    start = min((entry.time for entry in entries if isinstance(entry, Row)), default=0)
     layout = _Layout.of(width, analysis)
     lines = [Line(layout.head(), "head")]
     lines += [
-        Line(" " * (_TIME + 2) + str(entry), "folded") if isinstance(entry, _Gap) else layout.line(entry, start)
+        Line(" " * (_TIME + 2) + str(entry), "folded") if isinstance(entry, Gap) else layout.line(entry, start)
         for entry in entries
     ]
     if hidden:
@@ -132,133 +51,6 @@ def ladder(analysis: Analysis, width: int, height: int) -> list[Line]:
             Line(" " * (_TIME + 2) + f"(not shown: {counted(hidden, 'call')} without a byte or a peer)", "folded")
         )
     return lines
-
-
-# ------------------------------------------------------------------ which rows
-
-
-class _Weight(IntEnum):
-    """How near a call is to the wire."""
-
-    LOCAL = 0
-    SOCKET = 1
-    WIRE = 2
-
-
-def _weigh(call: Call, causing: Collection[tuple[Host, int]]) -> _Weight:
-    """Tell a call that meets a peer or moves bytes from one on an Internet socket, and both from all others."""
-    if (call.host, call.n) in causing:
-        return _Weight.WIRE
-    if call.name in _LOCAL | _ENDLESS or (call.socket is not None and call.socket.protocol == "other"):
-        return _Weight.LOCAL
-    met = call.name in _MEETING and (call.errno is None or call.errno == "ECONNREFUSED")
-    return _Weight.WIRE if met or call.length or call.end is None else _Weight.SOCKET
-
-
-def _entries(calls: Sequence[Call], crossings: Sequence[Crossing]) -> list[_Entry]:
-    if len(calls) + len(crossings) <= 2 * WINDOW:
-        events: list[Call | Crossing] = [*calls, *crossings]
-        return list(_rows(sorted(events, key=_when)))
-    first: list[Call | Crossing] = [*calls, *crossings[:WINDOW]]
-    last: list[Call | Crossing] = [*calls, *crossings[-WINDOW:]]
-    head = heapq.nsmallest(WINDOW, first, key=_when)
-    tail = heapq.nlargest(WINDOW, last, key=_when)[::-1]
-    shown = [event for event in (*head, *tail) if isinstance(event, Crossing)]
-    between = _Gap(
-        len(crossings) - len(shown),
-        sum(crossing.length for crossing in crossings) - sum(crossing.length for crossing in shown),
-        len(calls) - (2 * WINDOW - len(shown)),
-    )
-    return [*_rows(head), between, *_rows(tail)]
-
-
-def _when(event: Call | Crossing) -> tuple[int, int, int]:
-    """Time, then calls before packets, then their numbers."""
-    if isinstance(event, Crossing):
-        return event.time, 1, event.n
-    waited = event.direction == "in" or event.name in _WAITING
-    return event.end if waited and event.end is not None else event.start, 0, event.n
-
-
-def _rows(events: Iterable[Call | Crossing]) -> Iterator[_Row]:
-    row: _Row | None = None
-    for event in events:
-        if row is not None and _joins(row, event):
-            if isinstance(event, Crossing):
-                row.crossing = event
-            else:
-                row.put(event.host, event)
-            continue
-        if row is not None:
-            yield row
-        row = _Row(_when(event)[0])
-        if isinstance(event, Crossing):
-            row.crossing = event
-        else:
-            row.put(event.host, event)
-    if row is not None:
-        yield row
-
-
-def _joins(row: _Row, event: Call | Crossing) -> bool:
-    """Say whether the event continues the line: call, its packet, the call of the other host that waited for it."""
-    if isinstance(event, Crossing):
-        own, other = (row.client, row.server) if event.sender == "client" else (row.server, row.client)
-        return row.crossing is None and own is not None and other is None
-    crossing = row.crossing
-    return (
-        crossing is not None
-        and crossing.sender != event.host
-        and crossing.arrived is not None
-        and row.call(event.host) is None
-        and (event.direction == "in" or event.name in _WAITING)
-    )
-
-
-def _fold_packets(entries: list[_Entry], height: int) -> list[_Entry]:
-    """Shorten runs of packets as little as makes the ladder fit, or as much as can be."""
-    folded = entries
-    for kept in _KEPT:
-        if len(folded) <= height:
-            break
-        folded = list(_shorten_runs(entries, kept))
-    return folded
-
-
-def _fold_middle(entries: list[_Entry], height: int) -> list[_Entry]:
-    if len(entries) <= height:
-        return entries
-    head = (height - 1) * 2 // 3
-    tail = height - 1 - head
-    return [*entries[:head], _sum(entries[head : len(entries) - tail]), *entries[len(entries) - tail :]]
-
-
-def _shorten_runs(entries: Sequence[_Entry], kept: int) -> Iterator[_Entry]:
-    """Keep the first and the last of packets that follow one another without a call."""
-    tail = kept // 3
-    head = kept - tail
-    run: list[_Entry] = []
-    for entry in (*entries, None):
-        if isinstance(entry, _Gap) or (entry is not None and entry.client is None and entry.server is None):
-            run.append(entry)
-            continue
-        if len(run) > kept + 1:
-            yield from run[:head]
-            yield _sum(run[head:-tail])
-            yield from run[-tail:]
-        else:
-            yield from run
-        run = []
-        if entry is not None:
-            yield entry
-
-
-def _sum(entries: Sequence[_Entry]) -> _Gap:
-    gaps = [entry.gap() for entry in entries]
-    return _Gap(sum(g.packets for g in gaps), sum(g.bytes for g in gaps), sum(g.calls for g in gaps))
-
-
-# ------------------------------------------------------------------ how a row looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +84,7 @@ class _Layout:
         text = f"{time:>{_TIME}}  {client:<{self.call}} {middle:<{self.arrow}} {clip(server, self.call)}"
         return text.rstrip()
 
-    def line(self, row: _Row, start: int) -> Line:
+    def line(self, row: Row, start: int) -> Line:
         calls = [call for call in (row.client, row.server) if call is not None]
         middle = self._arrow(row.crossing) if row.crossing else self._reason(calls)
         style = "failed" if any(call.errno for call in calls) else ""
@@ -366,7 +158,7 @@ def show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
     """Return a call as C would show it: ``send("c") = 1``, ``connect(server:10011) ECONNREFUSED``."""
     name = escape(call.name)
     if call.end is None:
-        ending = "" if call.name in _ENDLESS else " never returned"
+        ending = "" if call.name in ENDLESS else " never returned"
     elif call.errno:
         ending = f" {escape(call.errno)}"
     elif call.direction is not None or call.result > 0:
