@@ -40,6 +40,13 @@ def test_the_root_is_the_page(port: int) -> None:
     assert ask(port, "/", "HEAD") == (200, "text/html; charset=utf-8", b"")
 
 
+def test_a_campaigns_page_leads_to_the_pages_of_its_runs(port: int, tmp_path: Path) -> None:
+    """`report.html` at any depth is one that we made: a run directory has no other place for a program's files."""
+    (tmp_path / "runs/echo/1").mkdir(parents=True)
+    (tmp_path / "runs/echo/1/report.html").write_text("<p>run")
+    assert ask(port, "/runs/echo/1/report.html") == (200, "text/html; charset=utf-8", b"<p>run")
+
+
 @pytest.mark.parametrize(
     ("name", "kind"), [("manifest.json", "text/plain; charset=utf-8"), ("client.out", "application/octet-stream")]
 )
