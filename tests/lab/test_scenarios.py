@@ -15,6 +15,7 @@ from testbed.lab.engines import DOCKER, NAMESPACE
 
 from .conftest import LIMIT, ROOT, Invoke, Invoked, both_engines, command
 from .coverage import uncovered_bytes, unexplained_packets
+from .survivors import surviving
 
 NAMES = sorted(path.stem for path in (ROOT / "scenarios").glob("*.yaml"))
 SCHEMA = json.loads((ROOT / "testbed" / "report" / "result.schema.json").read_text())
@@ -99,6 +100,19 @@ def test_shipped_scenario(name: str, whole: tuple[Invoked, Path]) -> None:
         for crossing in result["crossings"]:  # what the link did not do to it happened to no packet
             by_link = [text for text in crossing["link"] if not text.startswith("delayed")]
             assert crossing["fate"] == "crossed" or by_link
+
+
+@pytest.mark.parametrize("whole", [NAMESPACE], indirect=True)
+@pytest.mark.parametrize("name", NAMES)
+def test_no_expectation_is_empty(name: str, whole: tuple[Invoked, Path]) -> None:
+    """Each expectation of each variant, made wrong in one place, fails on the run that met it."""
+    done, root = whole
+    runs = [path.parent for path in (root / "runs" / name).glob("*-*/result.json")]
+    assert runs, done.out + done.err
+    for directory in runs:
+        found = surviving(directory)
+        assert found
+        assert [text for text, (failed, _) in found.items() if not failed] == []
 
 
 @both_engines

@@ -1,0 +1,27 @@
+"""Which mutants of a kept run's expectations its evaluation lets pass."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from testbed.evaluate import evaluate
+from testbed.rundir import RunDirectory
+from testbed.scenario.load import load
+
+from .mutants import mutants
+
+
+def surviving(directory: Path) -> dict[str, tuple[list[str], list[str]]]:
+    """Return for each expectation (place and text) the places whose change failed, and those whose change did not.
+
+    One evaluation checks all mutants at once, so that a run costs little more than `invoke show`.
+    """
+    described = json.loads((directory / "manifest.json").read_text())["scenario"]
+    scenario = load(directory / "scenario.yaml", name=described["name"], settings=described.get("settings", {}))
+    tried = [(each, mutant) for each in scenario.expect for mutant in mutants(each)]
+    wrong = scenario.model_copy(update={"expect": tuple(mutant.expectation for _, mutant in tried)})
+    found: dict[str, tuple[list[str], list[str]]] = {f"{each.where} {each.text}": ([], []) for each in scenario.expect}
+    for (each, mutant), check in zip(tried, evaluate(RunDirectory(directory), wrong).checks, strict=True):
+        found[f"{each.where} {each.text}"][check.ok is not False].append(mutant.place)
+    return found
