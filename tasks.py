@@ -433,13 +433,70 @@ def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> 
     return max(benchmarks.main(name, repeat=repeat, as_json=json) for name in names or ["run"])
 
 
-@task(help={"runs": "how many runs, alternating engines and scenarios"})
+@task(
+    help={
+        "repeat": "how often each variant is run (default 3): what TCP may do in several ways is shown as such",
+        "against": "compare with an earlier atlas.json, of another kernel for instance",
+        "out": "where atlas.md, atlas.html and atlas.json are written (default: atlas/)",
+        "engine": "docker or namespace, as for `run`",
+        "jobs": "runs at the same time (default: one for each processor)",
+        "runs": "directory in which runs/ is made (default: here)",
+    }
+)
 @_told
-def soak(_: Context, runs: int = 2000) -> int:
-    """Run all scenarios again and again on both engines and check that the machine is left as it was."""
-    from testbed.benchmarks import soak as soaking
+def atlas(
+    _: Context,
+    repeat: int = 3,
+    against: str = "",
+    out: str = "atlas",
+    engine: str = "",
+    jobs: int = 0,
+    runs: str = ".",
+) -> int:
+    """Run the catalogue and write what each socket call put on the wire, as Markdown, HTML and JSON.
 
-    return soaking.main(runs=runs)
+    Exit code: 0; 1 if a run failed, or if the Atlas differs from that of --against (in packets, causes, results; not
+    in times).
+
+    Examples: invoke atlas --engine namespace
+              invoke atlas --against docs/atlas.json
+    """
+    from testbed.atlas import command
+
+    return command.main(
+        catalogue=ROOT, runs=Path(runs), out=Path(out), against=against, engine=engine, jobs=jobs, repeat=repeat
+    )
+
+
+@task(
+    help={
+        "repeat": "how often each variant of each scenario is run",
+        "engine": "docker or namespace (default)",
+        "jobs": "runs at the same time (default: one for each processor)",
+        "runs": "directory in which runs/ is made (default: here)",
+        "leaks": "instead: so many runs in one process on both engines, and whether the machine is left as it was",
+    }
+)
+@_told
+def soak(
+    _: Context, repeat: int = 200, engine: str = "namespace", jobs: int = 0, runs: str = ".", leaks: int = 0
+) -> int:
+    """Run every scenario many times: none may fail. One run directory of each kind of result is kept.
+
+    What did not pass is told at the end with its directory; `invoke run --resume latest` goes on after a stop.
+
+    Examples: invoke soak --repeat 200
+              invoke soak --leaks 2000
+    """
+    if leaks:
+        from testbed.benchmarks import soak as soaking
+
+        return soaking.main(runs=leaks)
+    from testbed.campaign import soak as soaking_each
+    from testbed.campaign.options import Options
+
+    options = Options(repeat=repeat, jobs=jobs)
+    return soaking_each.main(catalogue=ROOT, runs=Path(runs), engine=engine, options=options)
 
 
 @task(name="docs-images")

@@ -1,0 +1,39 @@
+"""``invoke soak``: every scenario many times, as one campaign of which only what did not pass is told."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from testbed.campaign import command
+from testbed.campaign.options import Options
+from testbed.lab.engines import choose
+from testbed.model import Outcome
+from testbed.report.campaign import variant_lines
+from testbed.report.plain import counted
+from testbed.scenario.catalogue import all_scenarios
+from testbed.scenario.load import load
+
+
+def main(*, catalogue: Path, runs: Path, engine: str, options: Options) -> int:
+    """Run the catalogue; the worst outcome's exit code. One run directory of each kind of result is kept."""
+    options.check()
+    choice = choose(engine)
+    choice.prepare(_tell)
+    scenarios = [load(path) for path in all_scenarios(catalogue)]
+    plan, store = command.store_for(options, runs, lambda: command.plan(scenarios, options, choice.name))
+    summary, stopped = command.run(plan, store, options, None, quiet=False)
+    bad = [variant for variant in summary.variants if variant.outcome_of_runs is not Outcome.PASS]
+    lines = [line for variant in bad for line in variant_lines(variant)]
+    made = sum(variant.runs for variant in summary.variants)
+    failed = sum(variant.runs - variant.outcomes[Outcome.PASS.value] for variant in summary.variants)
+    lines.append(
+        f"{counted(made, 'run')} of {counted(len(summary.variants), 'variant')} on {choice.name}: "
+        f"{failed} did not pass; kept in {store.path}" + (" (stopped)" if stopped else "")
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
+    return summary.outcome.exit_code
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
