@@ -24,7 +24,7 @@ from testbed.lab.engines import choose
 from testbed.lab.identity import is_alive, owner
 from testbed.lab.session import Session
 from testbed.model import Analysis, Host
-from testbed.run import lab_spec, plan_of, write_artefacts
+from testbed.run import egress_of, lab_spec, plan_of, write_artefacts
 from testbed.rundir import RUNS, RunDirectory
 from testbed.scenario.load import load
 
@@ -121,7 +121,7 @@ def _keep(scenario_path: Path, root: Path, engine_name: str) -> None:
     with choose(engine_name).make(progress) as engine:
         live = engine.bring_up(spec)
         session = Session(live, directory.path, progress, plan=plan_of(scenario, live))
-        session.start_taps(offloads=scenario.offloads)
+        session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario))
         lab = KeptLab(
             run_id=spec.run_id,
             scenario=scenario.name,

@@ -99,6 +99,11 @@ def lab_spec(scenario: Scenario) -> LabSpec:
     )
 
 
+def egress_of(scenario: Scenario) -> dict[Host, int]:
+    """Return the rate of each host whose interface is slowed down, in bits per second."""
+    return {host: described.egress for host, described in scenario.hosts.items() if described.egress is not None}
+
+
 def hold_of(scenario: Scenario) -> Hold | None:
     """Return how long gdb holds each call; None where the scenario does not say."""
     return ForTime(scenario.observe.hold / 1000) if scenario.observe.hold is not None else None
@@ -135,7 +140,7 @@ def _through_lab(
         session = Session(
             live, directory.path, progress, plan=plan_of(scenario, live), hold=stepper or hold_of(scenario)
         )
-        session.start_taps(offloads=scenario.offloads)
+        session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario))
         session.run(program_specs(scenario, live.addresses), scenario.timeout)
         session.settle()
         if stepper is not None:

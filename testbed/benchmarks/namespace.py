@@ -69,7 +69,7 @@ def _engine() -> float:
         with choice.make(lambda _: None) as engine:
             live = engine.bring_up(lab_spec(scenario))
             session = Session(live, directory, lambda _: None, plan=None)
-            session.start_taps(offloads=False)
+            session.start_taps(offloads=False, egress={})
             up = time.perf_counter()
             session.run(program_specs(scenario, live.addresses), scenario.timeout)
             session.settle()

@@ -93,11 +93,18 @@ class Session:
         if live.link is not None and plan is not None:
             self._link = Link(live.link, plan.ip, directory, lambda: self._events.put(Event("client", link_died=True)))
 
-    def start_taps(self, *, offloads: bool) -> None:
-        """Prepare and start both taps and the link; return when both capture and packets pass."""
+    def start_taps(self, *, offloads: bool, egress: Mapping[Host, int]) -> None:
+        """Prepare and start both taps and the link; return when both capture and packets pass.
+
+        ``egress`` holds the rate in bits per second of each host whose interface is slowed down.
+        """
         with ThreadPoolExecutor(3) as pool:
             linked = pool.submit(self._start_link)
-            list(pool.map(lambda tap: self._start_tap(tap, offloads=offloads), self._taps.values()))
+            list(
+                pool.map(
+                    lambda tap: self._start_tap(tap, offloads=offloads, rate=egress.get(tap.host)), self._taps.values()
+                )
+            )
             linked.result()
 
     def _start_link(self) -> None:
@@ -105,10 +112,12 @@ class Session:
             self._link.prepare()
             self._link.start(self._plan)
 
-    def _start_tap(self, tap: Tap, *, offloads: bool) -> None:
+    def _start_tap(self, tap: Tap, *, offloads: bool, rate: int | None) -> None:
         routed = tap.begin_routes(self.live.routes[tap.host])
         if not offloads:
             tap.turn_off_offloads()
+        if rate is not None:
+            tap.slow_down(rate)
         tap.start()
         routed()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from testbed.errors import LabError, LabTimeout
+from testbed.errors import LabError, LabTimeout, Unsupported
 from testbed.lab.agent import Agent, Process
 from testbed.lab.engine import INTERFACE
 from testbed.model import Host
@@ -21,6 +21,10 @@ BUFFER_KIB = "32768"
 
 The kernel zeroes it at the start; 128 MiB would cost each run 60 ms.
 """
+FRAME = 1600
+"""Bytes that a slowed interface sends in one go: one Ethernet frame. Less would pass none of full size."""
+QUEUE_BYTES = 1 << 20
+"""Bytes that may wait in a slowed interface."""
 SENTINEL_PREFIX = "BOTHENDS-SENTINEL"
 _STATISTIC = re.compile(
     r"^(\d+) packets? (captured|received by filter|dropped by kernel|dropped by interface)", re.MULTILINE
@@ -64,6 +68,22 @@ class Tap:
     def turn_off_offloads(self) -> None:
         """Make the host send and receive segments as they are on a wire, with every checksum computed."""
         self.agent.run(["ethtool", "-K", INTERFACE, "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
+
+    def slow_down(self, rate: int) -> None:
+        """Let the host's interface send no more than ``rate`` bits per second, a full frame at a time.
+
+        Raises Unsupported where the kernel has no token bucket filter.
+        """
+        argv = ["tc", "qdisc", "replace", "dev", INTERFACE, "root", "tbf"]
+        argv += ["rate", f"{rate}bit", "burst", str(FRAME), "limit", str(QUEUE_BYTES)]
+        try:
+            self.agent.run(argv)
+        except LabError as error:
+            raise Unsupported(
+                f"`egress` of the {self.host} needs tc and the kernel's token bucket filter (sch_tbf)",
+                state=error.state,
+                last_output=error.last_output,
+            ) from error
 
     def start(self) -> None:
         """Start tcpdump and return when it says that it listens."""

@@ -11,7 +11,7 @@ from pydantic import Field, StrictBool, model_validator
 from testbed.model import Host
 from testbed.scenario.base import Frozen, Opt
 from testbed.scenario.expect import AnyExpectation
-from testbed.scenario.link import Link
+from testbed.scenario.link import Link, Rate
 from testbed.scenario.sockets import follow
 from testbed.scenario.steps import AnyStep, Bind, Exit, Kill, LinkChange, Listen
 from testbed.scenario.values import (
@@ -79,6 +79,9 @@ class HostSpec(Frozen):
     """Kernel settings that the host's network namespace has to itself: {net.ipv4.tcp_sack: 0}."""
     route: Route = Route.model_construct()
     """Options of the route to the other host: {rto_min: 5ms}."""
+    egress: Opt[Rate] = None
+    """How many bits per second its interface sends; what waits for that, waits in the host's own queue (tc-tbf(8)) and
+    not yet on the wire. Default: without limit."""
     exit: WantedExit = 0
     """How a command that ends by itself must end: an exit status, a signal's name, or any."""
 

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from testbed.errors import ScenarioError, UsageError
+from testbed.run import egress_of
 from testbed.scenario import expect as e
 from testbed.scenario import steps as s
 from testbed.scenario.limits import NONE, Limits
@@ -51,6 +52,12 @@ def test_addresses_are_filled_in_and_doubled_braces_are_braces() -> None:
     assert fill("http://[{server}]/ {client} {{x}} %{{http_code}}", addresses) == (  # type: ignore[arg-type]
         "http://[fd00::1]/ 1.2.3.4 {x} %{http_code}"
     )
+
+
+def test_a_slow_interface_is_of_one_host() -> None:
+    loaded = scenario(client={"command": "prog", "egress": "100kbit"})
+    assert egress_of(loaded) == {"client": 100_000}
+    assert egress_of(scenario()) == {}
 
 
 def test_units_of_time_and_size() -> None:
