@@ -266,6 +266,7 @@ def open_(_: Context, run: str, runs: str = ".", serve: bool = False, port: int 
         "json": "print JSON instead of the summary",
         "csv": "write every packet's crossing to this file",
         "merged": "write both captures to this pcapng file, interfaces `client` and `server`, on one clock",
+        "html": "write a page with both captures as a ladder to this file",
         "fail-on": "what makes the exit code 1: lost,appeared,altered,... (default: all that is no offload or tap)",
         "filter": "only flows like `host 10.0.0.5 and port 80`",
         "one-clock": "both captures were made with one clock: delays are exact",
@@ -279,6 +280,7 @@ def compare(
     json: bool = False,
     csv: str = "",
     merged: str = "",
+    html: str = "",
     fail_on: str = "",
     filter: str = "",  # noqa: A002 - the option's name
     one_clock: bool = False,
@@ -292,6 +294,7 @@ def compare(
         as_json=json,
         csv=csv,
         merged=merged,
+        html=html,
         fail_on=fail_on,
         choose=filter,
         one_clock=one_clock,

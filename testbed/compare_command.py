@@ -17,6 +17,7 @@ def compare(
     as_json: bool,
     csv: str,
     merged: str,
+    html: str,
     fail_on: str,
     choose: str,
     one_clock: bool,
@@ -27,7 +28,15 @@ def compare(
     """
     try:
         return _compare(
-            client, server, as_json=as_json, csv=csv, merged=merged, fail_on=fail_on, choose=choose, one_clock=one_clock
+            client,
+            server,
+            as_json=as_json,
+            csv=csv,
+            merged=merged,
+            html=html,
+            fail_on=fail_on,
+            choose=choose,
+            one_clock=one_clock,
         )
     except BothendsError as error:
         sys.stderr.write(f"{error}\n")
@@ -35,7 +44,16 @@ def compare(
 
 
 def _compare(
-    client: str, server: str, *, as_json: bool, csv: str, merged: str, fail_on: str, choose: str, one_clock: bool
+    client: str,
+    server: str,
+    *,
+    as_json: bool,
+    csv: str,
+    merged: str,
+    html: str,
+    fail_on: str,
+    choose: str,
+    one_clock: bool,
 ) -> int:
     from testbed.analysis.compare.choose import parse_filter
     from testbed.analysis.compare.compare import compare as compare_tracks
@@ -65,6 +83,14 @@ def _compare(
         from testbed.report.merged_pcapng import write_merged
 
         write_merged(compared, paths, Path(merged))
+    if html:
+        from testbed.report.html.compared import render as render_page
+
+        page = render_page(compared, paths, differs)
+        try:
+            Path(html).write_text(page, encoding="utf-8")
+        except OSError as problem:
+            raise UsageError(f"{html}: {problem.strerror or problem}") from problem
     if as_json:
         from testbed.report.compare_json import to_json
 

@@ -15,7 +15,8 @@ from typing import Any
 from testbed.benchmarks.long_run import long_run
 from testbed.errors import Unsupported
 from testbed.report import annotated
-from testbed.report.html.render import LIMIT, render
+from testbed.report.html.fit import LIMIT
+from testbed.report.html.render import render
 from testbed.report.html.source import Source
 
 PACKETS = (100, 10_000, 100_000)

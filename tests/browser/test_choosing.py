@@ -47,7 +47,7 @@ def test_a_chosen_packet_shows_cause_call_source_line_times_bytes_and_fields(
     assert "one way" in text
     assert "5.00 ms" in text
     assert page.locator(".panel .bytes").inner_text().split() == ["0000", "63", "c"]
-    assert fields(page)["seq (relative)"] == ["1"]
+    assert fields(page)["seq (relative)"] == ["1 same"]
 
 
 def test_fields_that_changed_on_the_way_are_marked_with_both_values(open_page: Open, page_file: File) -> None:
@@ -60,9 +60,9 @@ def test_fields_that_changed_on_the_way_are_marked_with_both_values(open_page: O
 
 def test_fields_of_both_captures_are_shown_for_a_real_run(open_page: Open, page_file: File) -> None:
     page = open_page(page_file("run"), fragment="#sel=p3")
-    assert fields(page)["TTL"] == ["64"]
-    assert fields(page)["flags"] == ["P."]
-    assert fields(page)["payload"] == ["1"]
+    assert fields(page)["TTL"] == ["64 same"]
+    assert fields(page)["flags"] == ["P. same"]
+    assert fields(page)["payload"] == ["1 same"]
     assert page.locator(".fields tr.differs").count() == 0
 
 
@@ -231,7 +231,7 @@ def test_times_are_relative_delta_or_absolute(open_page: Open, page_file: File) 
 
 def test_the_clocks_and_their_offset_with_its_error_are_shown(open_page: Open, page_file: File) -> None:
     page = open_page(page_file("clocks"))
-    assert page.locator(".offset").inner_text() == "421 ms ± 50.0 µs"
+    assert page.locator(".offset").inner_text() == "offset 421 ms ± 50.0 µs"
     page.select_option("#choose-time", "absolute")
     before = page.locator(".rows .time").nth(1).inner_text()
     page.select_option("#choose-clock", "server")

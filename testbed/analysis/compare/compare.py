@@ -11,7 +11,7 @@ from testbed.analysis.compare.altered import Usual
 from testbed.analysis.compare.clock import Clock
 from testbed.analysis.compare.evidence import FlowPairs, match_flows
 from testbed.analysis.compare.flow_table import Flows
-from testbed.analysis.compare.packets import cross, sides
+from testbed.analysis.compare.packets import Crossed, cross, sides
 from testbed.analysis.compare.reasons import why_nothing
 from testbed.analysis.compare.statistics import Statistics, measure
 from testbed.analysis.compare.table import Known, Table, make_table
@@ -26,13 +26,15 @@ class Comparison:
     """Two captures as one.
 
     ``tracks`` and ``flows`` are those of the first and the second capture, ``pairs`` the flows found in both, ``alone``
-    the flows that only one has (of those not ambiguous). ``reasons`` say why nothing is common, where nothing is.
+    the flows that only one has (of those not ambiguous). ``crossed`` tells which packet is which.
+    ``reasons`` say why nothing is common, where nothing is.
     """
 
     tracks: tuple[Track, Track]
     flows: tuple[Flows, Flows]
     pairs: FlowPairs
     alone: tuple[Int64, Int64]
+    crossed: Crossed
     table: Table
     timeline: Timeline
     usual: Usual
@@ -70,6 +72,7 @@ def compare(
         flows=(first, second),
         pairs=pairs,
         alone=(alone[0], alone[1]),
+        crossed=crossed,
         table=table,
         timeline=timeline,
         usual=usual,

@@ -10,7 +10,10 @@ from testbed.model import Cause, CauseKind, Crossing, Host, Labels
 
 
 class Mark(IntFlag):
-    """One bit for each preset; ``assets/filter.js`` knows the same numbers."""
+    """One bit for each preset; ``assets/filter.js`` knows the same numbers.
+
+    The last five are of two captures from anywhere: see :class:`testbed.analysis.compare.fates.Fate`.
+    """
 
     LOST = 1
     APPEARED = 2
@@ -19,6 +22,11 @@ class Mark(IntFlag):
     REORDERED = 16
     UNKNOWN = 32
     MISLABELLED = 64
+    DUPLICATED = 128
+    AMBIGUOUS = 256
+    RESIZED = 512
+    NOT_CAPTURED = 1024
+    LABELS_DIFFER = 2048
 
 
 PROBES = frozenset({"keep-alive-probe", "window-probe", "probe"})

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from testbed.analysis.mislabelled import labels_of
+from testbed.analysis.compare.clock import Clock
 from testbed.model import HOSTS, Cause, Crossing
-from testbed.report.html.marks import marks
 from testbed.report.html.pack import Packer
-from testbed.report.html.source import Source
+from testbed.report.html.source import Wire
 
 ENDS = (
     ("wire", "frame length", ""),
@@ -37,39 +33,62 @@ ENDS = (
 FATES = ("crossed", "lost", "appeared")
 
 
-def put(packer: Packer, source: Source, kept: NDArray[np.int64], base: int, payload_limit: int) -> dict[str, Any]:
-    """Add the columns of the kept crossings (by position), and return what belongs into the head.
+def put(packer: Packer, wire: Wire, base: int, payload_limit: int) -> dict[str, Any]:
+    """Add the columns of a page's packets, and return what belongs into the head.
 
     ``base`` is the time 0 (ns since the epoch); of each payload at most ``payload_limit`` bytes are stored.
     """
-    joined = source.analysis.inputs.joined
-    every = marks(joined.crossings, source.analysis.causes, source.labels)
-    crossings = [joined.crossings[k] for k in kept.tolist()]
-    causes = [source.analysis.causes[k] for k in kept.tolist()]
+    crossings = wire.crossings
     _numbers(packer, crossings, base)
-    packer.numbers("packet.marks", [every[k] for k in kept.tolist()])
+    packer.numbers("packet.marks", wire.marks)
+    packer.numbers("packet.way", wire.ways)
+    packer.texts("packet.what", wire.fates)
     for name in ("protocol", "flags", "note", "made"):
         packer.texts(f"packet.{name}", [getattr(one, name) for one in crossings])
     packer.texts("packet.link", ["; ".join(one.link) for one in crossings])
-    _causes(packer, causes)
+    if wire.causes:
+        _causes(packer, wire.causes)
+    for host, labels in wire.labels.items():
+        packer.texts(f"packet.label.{host}", labels)
     _options(packer, crossings)
     packer.blobs("packet.payload", [one.payload[:payload_limit] for one in crossings])
-    _ends(packer, source, crossings)
+    _ends(packer, wire)
     return {
-        "counts": {bit: sum(1 for mark in every if mark & bit) for bit in (1 << k for k in range(7))},
+        "counts": dict(wire.counts),
         "changes": {
             place: [[change.what, change.at_sender, change.at_receiver] for change in one.changes]
             for place, one in enumerate(crossings)
             if one.changes
         },
-        "labels": {
-            place: found
-            for place, one in enumerate(crossings)
-            if source.labels and (found := labels_of(one, source.labels))
-        },
-        "ends": [list(field) for field in ENDS] if source.captures else [],
+        "ends": [list(field) for field in ENDS if field[0] in wire.ends],
         "payload_limit": payload_limit,
         "payload_cut": sum(1 for one in crossings if len(one.payload) > payload_limit),
+    }
+
+
+def head(wire: Wire, base: int, clock: Clock) -> dict[str, Any]:
+    """Return what is in the head of the data whatever the packets are of."""
+    return {
+        "base": str(base),  # ns since the epoch: too large for a JavaScript number
+        "hosts": list(HOSTS),
+        "flows": [
+            {"protocol": flow.protocol, "client": str(flow.client), "server": str(flow.server)} for flow in wire.flows
+        ],
+        "clock": {
+            "one": clock.exact,
+            "pieces": [
+                {
+                    "start": piece.start - base,
+                    "offset": str(piece.offset),  # clocks may be decades apart
+                    "error": piece.error,
+                    "drift": piece.drift * 1e6,
+                }
+                for piece in clock.pieces
+                if not clock.exact
+            ],
+        },
+        "total": wire.total,
+        "cut": wire.cut,
     }
 
 
@@ -119,20 +138,8 @@ def _other_options(options: dict[str, Any]) -> str:
     return ", ".join(name if value is True else f"{name} {value}" for name, value in others.items())
 
 
-def _ends(packer: Packer, source: Source, crossings: Sequence[Crossing]) -> None:
-    """Header fields at the client, and how those at the server differ; what was not seen counts as 0."""
-    if not source.captures:
-        return
-    rows = {
-        "client": np.array([(one.at_client or 0) - 1 for one in crossings], np.int64),
-        "server": np.array([(one.at_server or 0) - 1 for one in crossings], np.int64),
-    }
-    for column, _, _ in ENDS:
-        values = {}
-        for host in HOSTS:
-            all_rows = getattr(source.captures[host], column).astype(np.int64)
-            seen = rows[host] >= 0
-            values[host] = np.zeros(len(crossings), np.int64)
-            values[host][seen] = all_rows[rows[host][seen]]
-        packer.numbers(f"end.{column}", values["client"])
-        packer.numbers(f"end.{column}.differs", values["server"] - values["client"])
+def _ends(packer: Packer, wire: Wire) -> None:
+    """Header fields at the client, and how those at the server differ."""
+    for column, (client, server) in wire.ends.items():
+        packer.numbers(f"end.{column}", client)
+        packer.numbers(f"end.{column}.differs", server - client)

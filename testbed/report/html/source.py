@@ -2,44 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from testbed.model import Analysis, Host, Labels
+from testbed.analysis.compare.clock import ONE_CLOCK, Clock
+from testbed.model import Analysis, Cause, Crossing, Flow, Host, Labels
 
 if TYPE_CHECKING:
+    from testbed.analysis.compare.track import Int64
     from testbed.capture.columns import Capture
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
-    """How the server's clock runs against the client's: ``server = client + offset + drift * time since the start``.
-
-    ``offset`` and ``error`` are ns, ``drift`` is in parts per million. Crossings are on the aligned time line, which is
-    the client's clock; a run of our own has one clock (all 0).
-    """
-
-    offset: int = 0
-    error: int = 0
-    drift_ppm: float = 0.0
-    one: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Source:
-    """One run, or two captures, to be shown.
+    """One run to be shown.
 
     ``meta`` is what :func:`testbed.evaluate.meta` returns, what it lacks is left out. Without ``captures`` the header
-    fields that only they hold are not shown. ``labels`` are optional data of others. ``printed`` holds what programs
-    printed by the artefact's name (``client.out``). ``conditions`` are (name, value) pairs that say under which the
-    run was made.
+    fields that only they hold are not shown. ``labels`` are optional data of others. ``clock`` says how the server's
+    clock runs against the client's, on which crossings are told. ``printed`` holds what programs printed by the
+    artefact's name (``client.out``). ``conditions`` are (name, value) pairs that say under which the run was made.
     """
 
     analysis: Analysis
     meta: Mapping[str, Any]
     captures: Mapping[Host, Capture] = field(default_factory=dict)
     labels: Labels = field(default_factory=dict)
-    clock: Clock = field(default_factory=Clock)
+    clock: Clock = ONE_CLOCK
     printed: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """The packets that a ladder shows: those of a run, or of two captures from anywhere.
+
+    ``crossings`` are those that the page holds, in time order, of ``total``; what follows is aligned with them.
+    ``marks`` are bits (:class:`testbed.report.html.marks.Mark`), ``counts`` says of how many of all packets each is
+    true that the page offers. ``fates`` are the words for what became of a packet. ``ways`` says from which end of its
+    flow a packet is (0: the client's). ``causes`` are empty where nothing is known about calls. ``labels`` are those
+    of each host's capture. ``ends`` holds header fields, by the names of :data:`testbed.report.html.packets.ENDS`, at
+    the client and at the server; what an end did not see counts for nothing.
+    """
+
+    flows: Sequence[Flow]
+    crossings: Sequence[Crossing]
+    total: int
+    marks: Sequence[int]
+    counts: Mapping[int, int]
+    fates: Sequence[str]
+    ways: Sequence[int]
+    causes: Sequence[Cause] = ()
+    labels: Mapping[Host, Sequence[str]] = field(default_factory=dict)
+    ends: Mapping[str, tuple[Int64, Int64]] = field(default_factory=dict)
+
+    @property
+    def cut(self) -> int:
+        """How many packets are not in the page."""
+        return self.total - len(self.crossings)

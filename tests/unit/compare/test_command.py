@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def run(client: Path | str, server: Path | str, **options: Any) -> int:
-    plain = {"as_json": False, "csv": "", "merged": "", "fail_on": "", "choose": "", "one_clock": False}
+    plain = {"as_json": False, "csv": "", "merged": "", "html": "", "fail_on": "", "choose": "", "one_clock": False}
     return compare(str(client), str(server), **{**plain, **options})
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from testbed.analysis.compare.clock import ONE_CLOCK, Clock
 from testbed.model import Analysis, Cause, CauseKind, Change, Check, Count, Crossing, Labels, LedgerRow, Outcome
-from testbed.report.html.source import Clock, Source
+from testbed.report.html.source import Source
 
 from .sample import META, at, make_call, make_crossing, origin, with_inputs, with_joined
 
@@ -165,7 +166,7 @@ def eventful() -> Analysis:
 
 def eventful_source(*, labels: bool = False, clock: Clock | None = None) -> Source:
     """Return the eventful run as a page shows it."""
-    return Source(eventful(), META, labels=LABELS if labels else {}, clock=clock or Clock())
+    return Source(eventful(), META, labels=LABELS if labels else {}, clock=clock or ONE_CLOCK)
 
 
 def hostile_source() -> Source:

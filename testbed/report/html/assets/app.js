@@ -32,6 +32,7 @@ class App {
     this.live = el("p", { class: "unseen", role: "status", "aria-live": "polite" });
     this.tip = el("div", { class: "tip", role: "presentation", hidden: true });
     this.dock = el("section", { class: "dock", "aria-label": "time-sequence plot", hidden: true });
+    root.classList.toggle("uncalled", !model.observed);
     const lanes = ["time", "client calls", "client capture", "", "server capture", "server calls"];
     const names = lanes.map((name, i) => el("span", { class: `lane lane${i}` }, name));
     const stage = el("div", { class: "stage" });
@@ -59,8 +60,8 @@ class App {
     this.search = el("input", {
       type: "search",
       id: "search",
-      placeholder: "Search: words, flags:R., rule:timeout, from:server, len:>0, bytes:1-8",
-      "aria-label": "search packets and calls",
+      placeholder: `Search: words, flags:R., ${model.observed ? "rule:timeout" : "fate:lost"}, from:server, len:>0, bytes:1-8`,
+      "aria-label": model.observed ? "search packets and calls" : "search packets",
       autocomplete: "off",
       spellcheck: "false",
     });
@@ -72,8 +73,8 @@ class App {
     bar.append(el("div", { class: "group find" }, this.search, this.hits, this.mode, this.context));
     this.presets = el("div", { class: "group presets", role: "group", "aria-label": "presets" });
     for (const [name, bit, title] of PRESETS) {
-      const count = model.head.packets.counts[bit] || 0;
-      if (name === "mislabelled" && !Object.keys(model.head.packets.labels).length) continue;
+      const count = model.head.packets.counts[bit];
+      if (count === undefined) continue;
       const chip = el("button", { type: "button", class: "preset", "data-preset": name, title, disabled: !count }, `${PRESET_NAMES[name] || name} `, el("b", {}, grouped(count)));
       chip.addEventListener("click", () => this.togglePreset(name));
       this.presets.append(chip);
@@ -105,11 +106,12 @@ class App {
 
   clocks() {
     const { clock } = this.model.head;
-    const offset = clock.one
-      ? "both ends have one clock: offset 0, exact"
-      : `server's clock - client's: ${duration(clock.offset)} ± ${duration(clock.error)}, drift ${clock.drift.toFixed(3)} ppm`;
+    const [first, ...steps] = clock.pieces;
+    const error = first && (first.error === null ? ", error unknown" : ` ± ${duration(first.error)}`);
+    const shown = first ? `offset ${duration(Number(first.offset))}${error}${steps.length ? `, ${counted(steps.length, "step")}` : ""}` : "offset 0";
+    const offset = first ? `server's clock - client's: ${shown}, drift ${first.drift.toFixed(3)} ppm` : "both ends have one clock: offset 0, exact";
     const choice = this.choice("clock", [["aligned", "aligned clock"], ["client", "client's clock"], ["server", "server's clock"]], offset);
-    return el("span", { class: "clock" }, choice, el("span", { class: "muted offset" }, clock.one ? "offset 0" : `${duration(clock.offset)} ± ${duration(clock.error)}`));
+    return el("span", { class: "clock" }, choice, el("span", { class: "muted offset" }, shown));
   }
 
   switches() {
@@ -332,10 +334,10 @@ class App {
 }
 
 function failed(error) {
-  const place = document.getElementById("loading");
+  const place = document.getElementById("loading") || document.getElementById("ladder").appendChild(el("p"));
   const old = typeof DecompressionStream === "undefined";
   const reason = old ? "this browser is too old (it lacks DecompressionStream)" : String(error);
-  const text = `The ladder cannot be shown: ${reason}. All it shows is in result.json and annotated.pcapng.`;
+  const text = `The ladder cannot be shown: ${reason}. The commands that made this page tell the same as text.`;
   place.textContent = text;
   place.className = "cut";
   if (!old) console.error(error);

@@ -88,13 +88,17 @@ function sentence(model, item) {
     return `${host} call ${model.call.n[c]}: ${callText(model, c, 80)}${silent ? `; ${none}${visible(silent)}` : ""}`;
   }
   const sender = head.hosts[model.sender[item]];
-  const fates = ["", "; lost: seen only where it was sent", "; appeared: seen only where it arrived"];
+  const seen = model.fate[item] === CROSSED ? "" : `, seen only where it ${model.fate[item] === LOST ? "was sent" : "arrived"}`;
+  const what = tables.text("packet.what", item);
+  const fate = what === "crossed" ? "" : `; ${what}${seen}`;
+  const rule = model.said("rule", item);
+  const cause = rule ? `; cause ${visible(rule)}: ${visible(tables.text("packet.evidence", item))}` : "";
   const changed = model.marks[item] & 4 ? "; altered on the way" : "";
   const link = tables.text("packet.link", item);
   const crossed = model.fate[item] === CROSSED ? `, ${duration(model.delay[item])} one way` : "";
   return (
     `packet ${model.n[item]} from the ${sender}: ${packetText(model, item, 60)}${crossed}` +
-    `${fates[model.fate[item]]}${changed}${link ? `; the link: ${visible(link)}` : ""}; cause ${visible(tables.text("packet.rule", item))}: ${visible(tables.text("packet.evidence", item))}`
+    `${fate}${changed}${link ? `; the link: ${visible(link)}` : ""}${cause}`
   );
 }
 
@@ -105,6 +109,7 @@ function sign(kind, x, y) {
     answer: () => svg("circle", { cx: x, cy: y, r: 3, class: "hollow" }),
     timer: () => svg("path", { d: `M${x - 4} ${y + 3.2}h8l-4-7.2z` }),
     exit: () => svg("rect", { x: x - 3.2, y: y - 3.2, width: 6.4, height: 6.4 }),
+    link: () => svg("rect", { x: x - 4.5, y: y - 2, width: 9, height: 4, class: "hollow" }),
     unknown: () => svg("path", { d: `M${x} ${y - 5}l5 5-5 5-5-5z`, class: "hollow" }),
   };
   const shape = (shapes[kind] || shapes.unknown)();
@@ -113,24 +118,43 @@ function sign(kind, x, y) {
 }
 
 // What the times of the page say: on the aligned line or on one host's clock; relative, to the row before, or absolute.
+// The server's clock shows `time + offset + drift * time since the piece began`; it has a piece for each step.
 class Times {
   constructor(model, state) {
     this.model = model;
     this.state = state;
   }
 
+  piece(time) {
+    const { pieces } = this.model.head.clock;
+    let k = pieces.length - 1;
+    while (k > 0 && pieces[k].start > time) k--;
+    return pieces[k];
+  }
+
+  // Whole ns since the page's time 0 (BigInt: clocks may be decades apart).
   on(time) {
-    const { clock } = this.model.head;
-    return this.state.clock === "server" ? time + clock.offset + (clock.drift * time) / 1e6 : time;
+    const piece = this.state.clock === "server" ? this.piece(time) : undefined;
+    if (!piece) return BigInt(Math.round(time));
+    return BigInt(piece.offset) + BigInt(Math.round(time + ((time - piece.start) * piece.drift) / 1e6));
   }
 
   show(time, before) {
-    if (this.state.time === "absolute") return timeOfDay(this.model.base + BigInt(Math.round(this.on(time))), false);
+    if (this.state.time === "absolute") return timeOfDay(this.model.base + this.on(time), false);
     if (this.state.time === "delta") return before === null ? milliseconds(0) : `+${milliseconds(time - before)}`;
-    return milliseconds(this.on(time) - this.on(0));
+    return milliseconds(Number(this.on(time) - this.on(0)));
   }
 
   exact(time) {
-    return timeOfDay(this.model.base + BigInt(Math.round(this.on(time))), true);
+    return timeOfDay(this.model.base + this.on(time), true);
+  }
+
+  // One-way time with what is known of its error: `5.00 ms ± 50.0 µs (4.95 ms to 5.05 ms)`.
+  oneWay(p) {
+    const delay = this.model.delay[p];
+    const piece = this.model.head.clock.one ? undefined : this.piece(this.model.time[p]);
+    if (!piece) return duration(delay);
+    if (piece.error === null) return `${duration(delay)} more than the fastest packet; only one direction was seen`;
+    return `${duration(delay)} ± ${duration(piece.error)} (${duration(delay - piece.error)} to ${duration(delay + piece.error)})`;
   }
 }

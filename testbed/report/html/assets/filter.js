@@ -1,16 +1,21 @@
 // Which items are shown: presets, words and `key:value` terms, a call's packets, one flow.
 
 const PRESETS = [
-  ["lost", 1, "seen only where it was sent"],
+  ["lost", 1, "sent, never seen at the other end"],
   ["appeared", 2, "seen only where it arrived"],
+  ["duplicated", 128, "one more copy where it arrived"],
+  ["ambiguous", 256, "one of several identical packets of which some are missing"],
   ["altered", 4, "arrived changed"],
   ["retransmitted", 8, "sequence numbers sent again"],
   ["reordered", 16, "overtaken on the way"],
   ["unknown", 32, "no rule explains it"],
   ["mislabelled", 64, "label differs from cause"],
+  ["labels", 2048, "the captures' labels differ"],
+  ["resized", 512, "the same bytes in segments of another size"],
+  ["uncaptured", 1024, "a capture had not begun, had ended, or missed it"],
 ];
-const DIFFERENCES = 1 | 2 | 4 | 16;
-const PRESET_NAMES = { mislabelled: "label ≠ cause" };
+const DIFFERENCES = 1 | 2 | 4 | 16 | 128 | 256 | 1024;
+const PRESET_NAMES = { mislabelled: "label ≠ cause", labels: "labels differ", resized: "split or merged", uncaptured: "not captured" };
 
 class Filter {
   constructor(model) {
@@ -72,12 +77,13 @@ class Filter {
   term(word) {
     const { model } = this;
     const { tables } = model;
-    const [, key, value] = /^(from|flags|rule|cause|call|flow|len|n|bytes):(.+)$/.exec(word) || [];
+    const [, key, value] = /^(from|flags|rule|cause|call|fate|flow|len|n|bytes):(.+)$/.exec(word) || [];
     const packet = (test) => (item) => model.isPacket(item) && test(item);
     if (key === "from") return (item) => model.head.hosts[model.hostOf(item)] === value;
     if (key === "flags") return packet((p) => tables.text("packet.flags", p).toLowerCase() === value);
-    if (key === "rule") return packet((p) => tables.text("packet.rule", p) === value);
-    if (key === "cause") return packet((p) => tables.text("packet.kind", p) === value);
+    if (key === "rule") return packet((p) => model.said("rule", p) === value);
+    if (key === "cause") return packet((p) => model.said("kind", p) === value);
+    if (key === "fate") return packet((p) => tables.text("packet.what", p) === value);
     if (key === "call") return (item) => !model.isPacket(item) && tables.text("call.name", item - model.packets) === value;
     if (key === "flow") return (item) => this.flowOf(item) === Number(value);
     if (key === "n") return packet((p) => model.n[p] === Number(value));
@@ -100,8 +106,8 @@ class Filter {
     const { tables } = model;
     if (model.isPacket(item)) {
       const payload = String.fromCharCode(...tables.blob("packet.payload", item).subarray(0, 4096));
-      const words = ["protocol", "flags", "rule", "kind", "evidence", "note", "link", "made", "options"].map((name) =>
-        tables.text(`packet.${name}`, item),
+      const words = ["protocol", "flags", "what", "rule", "kind", "evidence", "note", "link", "made", "options"].map((name) =>
+        model.said(name, item),
       );
       return [`#${model.n[item]}`, ...words, ...labelsOf(model, item), payload].join(" ");
     }
@@ -115,7 +121,7 @@ class Filter {
 }
 
 function labelsOf(model, p) {
-  return Object.values(model.head.packets.labels[p] || {}).flat();
+  return [...new Set(model.labels(p).flatMap(([, names]) => names.split(", ")))];
 }
 
 // `5`, `>5`, `<=1460`.

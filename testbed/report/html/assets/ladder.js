@@ -15,7 +15,7 @@ class Ladder {
     this.cursor = el("div", { class: "cursor", "aria-hidden": "true", hidden: true });
     this.field = el(
       "div",
-      { class: "field", role: "grid", tabindex: "0", "aria-label": "ladder: calls and packets in time order", "aria-colcount": 5 },
+      { class: "field", role: "grid", tabindex: "0", "aria-label": `ladder: ${model.observed ? "calls and packets" : "packets"} in time order`, "aria-colcount": model.observed ? 5 : 3 },
       this.bars,
       this.body,
       this.lines,
@@ -44,7 +44,7 @@ class Ladder {
     const width = this.field.clientWidth;
     const time = width < 560 ? 0 : this.state.time === "absolute" ? 148 : 88;
     const rest = width - time;
-    const shares = width < 560 ? [0.27, 0.17, 0.12] : width < 900 ? [0.26, 0.16, 0.16] : [0.255, 0.155, 0.18];
+    const shares = !this.model.observed ? [0, 0.36, 0.28] : width < 560 ? [0.27, 0.17, 0.12] : width < 900 ? [0.26, 0.16, 0.16] : [0.255, 0.155, 0.18];
     const call = Math.floor(rest * shares[0]);
     const packet = Math.floor(rest * shares[1]);
     this.left = time + call + packet;
@@ -182,7 +182,7 @@ class Ladder {
     if (fate === LOST) group.append(cross(bx, by));
     if (fate === APPEARED) group.append(cross(ax, ay));
     if (mark & 4) group.append(svg("text", { class: "sort", x: half, y: (ay + by) / 2 + 4 }, "≠"));
-    if (fate !== APPEARED) group.append(sign(model.tables.text("packet.kind", p), ax, ay));
+    if (fate !== APPEARED && model.observed) group.append(sign(model.said("kind", p), ax, ay));
     this.lines.append(group);
   }
 
@@ -290,7 +290,7 @@ class Ladder {
     const { model } = this;
     if (model.isPacket(item)) {
       for (const call of model.callsOf(item)) this.related.add(call);
-      for (const n of model.tables.list("packet.answers", item)) this.related.add(model.packetItem(n));
+      for (const n of model.observed ? model.tables.list("packet.answers", item) : []) this.related.add(model.packetItem(n));
     } else {
       const { caused, carried } = model.packetsOf(item - model.packets);
       for (const p of [...caused, ...carried]) this.related.add(p);

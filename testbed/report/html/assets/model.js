@@ -1,4 +1,4 @@
-// The run as items and events. Items are numbered: packets first (0 .. packets-1), then calls.
+// A run, or two captures, as items and events. Items are numbered: packets first (0 .. packets-1), then calls.
 // Events are what stands in the ladder: a call, a packet sent, a packet arrived, a place where packets are cut out.
 
 const CALL = 0;
@@ -18,15 +18,16 @@ class Model {
     this.tables = tables;
     this.head = tables.head;
     this.packets = tables.count("packet.n");
-    this.calls = tables.count("call.n");
+    this.observed = tables.has("call.n"); // else nothing is known of calls, nor of causes
+    this.calls = this.observed ? tables.count("call.n") : 0;
     this.items = this.packets + this.calls;
     this.base = BigInt(this.head.base);
-    for (const name of ["n", "time", "delay", "fate", "sender", "flow", "length", "marks", "seq", "ack", "start"]) {
+    for (const name of ["n", "time", "delay", "fate", "sender", "flow", "length", "marks", "way", "seq", "ack", "start"]) {
       this[name] = tables.numbers(`packet.${name}`);
     }
     this.call = {};
     for (const name of ["host", "n", "start", "took", "direction", "flow", "from", "to", "tid"]) {
-      this.call[name] = tables.numbers(`call.${name}`);
+      this.call[name] = this.observed ? tables.numbers(`call.${name}`) : new Float64Array(0);
     }
     this.clientCalls = this.call.host.indexOf(1) < 0 ? this.calls : this.call.host.indexOf(1);
     this.makeEvents();
@@ -111,7 +112,20 @@ class Model {
     return `${this.head.hosts[this.call.host[c]]}:${this.call.n[c]}`;
   }
 
+  // What is said of a packet: by its column, empty where nothing is known of it.
+  said(name, p) {
+    return this.tables.has(`packet.${name}`) ? this.tables.text(`packet.${name}`, p) : "";
+  }
+
+  // Wireshark's labels of a packet, by host.
+  labels(p) {
+    const { tables, head } = this;
+    const named = head.hosts.filter((host) => tables.has(`packet.label.${host}`));
+    return named.map((host) => [host, tables.text(`packet.label.${host}`, p)]).filter(([, names]) => names);
+  }
+
   callsOf(p) {
+    if (!this.observed) return [];
     return [...this.tables.list("packet.calls", p)].map((n) => this.callItem(this.sender[p], n)).filter((i) => i >= 0);
   }
 

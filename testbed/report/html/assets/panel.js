@@ -1,5 +1,17 @@
 // The side panel: everything that is known about the selected packet or call.
 
+const FATE_TEXTS = {
+  lost: "the other end never saw it",
+  appeared: "its sender's capture has no such packet",
+  duplicated: "one more copy where it arrived",
+  ambiguous: "one of several identical packets of which some are missing; nothing tells which",
+  split: "the same bytes came in several segments",
+  merged: "the same bytes came in one segment with others",
+  "not captured": "it was there, the tap missed it",
+  "before start": "the other capture had not begun",
+  "after end": "the other capture had ended",
+};
+
 class Panel {
   constructor(root, model, state, actions) {
     this.root = root;
@@ -54,31 +66,37 @@ class Panel {
     const { tables, head } = model;
     const host = model.sender[p];
     const [sender, receiver] = [head.hosts[host], head.hosts[1 - host]];
-    const kind = tables.text("packet.kind", p);
-    const rule = tables.text("packet.rule", p);
-    const [what, origin] = head.rules[rule] || ["", ""];
     const note = tables.text("packet.note", p);
-    const fate = ["", "lost: the other end never saw it", "appeared: its sender's capture has no such packet"][model.fate[p]];
-    const size = 14;
-    const signs = svg("svg", { width: size, height: size, "aria-hidden": "true" }, sign(kind, size / 2, size / 2));
+    const fate = tables.text("packet.what", p);
     return [
       this.heading(`Packet ${model.n[p]} `, el("small", {}, `${sender} to ${receiver}, ${packetText(model, p, 24)}`)),
-      fate ? el("p", { class: "bad" }, `✕ ${fate}`) : null,
+      fate === "crossed" ? null : el("p", { class: "bad" }, `${model.fate[p] === CROSSED ? "" : "✕ "}${visible(fate)}: ${FATE_TEXTS[fate] || ""}`),
       note ? el("p", {}, ...this.linked(note, host)) : null,
       ...this.byLink(p),
-      el(
-        "section",
-        { class: `cause cause-${kind}` },
-        el("h3", {}, signs, ` ${visible(rule)}`, el("span", { class: "muted" }, ` ${kind}${what ? `: ${what}` : ""}`)),
-        el("p", {}, ...this.linked(tables.text("packet.evidence", p), host)),
-        origin ? el("p", { class: "muted small" }, `rule from ${origin}`) : null,
-      ),
+      this.cause(p),
       ...this.labels(p),
       this.callList(p),
       this.packetTimes(p),
       this.fields(p),
       this.payload(p),
     ].filter(Boolean);
+  }
+
+  cause(p) {
+    const { model } = this;
+    const rule = model.said("rule", p);
+    if (!rule) return null;
+    const kind = model.said("kind", p);
+    const [what, origin] = model.head.rules[rule] || ["", ""];
+    const size = 14;
+    const signs = svg("svg", { width: size, height: size, "aria-hidden": "true" }, sign(kind, size / 2, size / 2));
+    return el(
+      "section",
+      { class: `cause cause-${kind}` },
+      el("h3", {}, signs, ` ${visible(rule)}`, el("span", { class: "muted" }, ` ${kind}${what ? `: ${what}` : ""}`)),
+      el("p", {}, ...this.linked(model.said("evidence", p), model.sender[p])),
+      origin ? el("p", { class: "muted small" }, `rule from ${origin}`) : null,
+    );
   }
 
   // What the link's own journal says of a packet.
@@ -91,16 +109,16 @@ class Panel {
 
   labels(p) {
     const { model } = this;
-    const labels = Object.entries(model.head.packets.labels[p] || {});
+    const labels = model.labels(p);
     if (!labels.length) return [];
-    const differs = model.marks[p] & 64;
+    const differs = model.marks[p] & 64 ? "≠ the label differs from the cause" : model.marks[p] & 2048 ? "≠ the captures' labels differ" : "";
     return [
       el(
         "section",
         {},
         el("h3", {}, "Wireshark's labels"),
-        ...labels.map(([host, names]) => el("p", {}, `${host}: ${visible(names.join(", "))}`)),
-        differs ? el("p", { class: "bad" }, "≠ the label differs from the cause") : null,
+        ...labels.map(([host, names]) => el("p", {}, `${host}: ${visible(names)}`)),
+        differs ? el("p", { class: "bad" }, differs) : null,
       ),
     ];
   }
@@ -139,10 +157,7 @@ class Panel {
     const host = model.sender[p];
     if (model.fate[p] !== APPEARED) rows.push(["sent", this.times.exact(model.time[p]) + frame(host)]);
     if (model.fate[p] !== LOST) rows.push(["arrived", this.times.exact(model.time[p] + model.delay[p]) + frame(1 - host)]);
-    if (model.fate[p] === CROSSED) {
-      const error = head.clock.one ? "" : ` ± ${duration(head.clock.error)}`;
-      rows.push(["one way", duration(model.delay[p]) + error]);
-    }
+    if (model.fate[p] === CROSSED) rows.push(["one way", this.times.oneWay(p)]);
     return el("section", {}, el("h3", {}, "Times"), pairs(rows));
   }
 
@@ -183,14 +198,21 @@ class Panel {
       const differs = seen[0] && seen[1] && String(client) !== String(server);
       const values = [client, server].map((value, host) => (seen[host] ? visible(value) : "–"));
       const cells = !differs && seen[0] && seen[1]
-        ? [el("td", { colspan: 2 }, values[0])]
+        ? [el("td", { colspan: 2 }, values[0], el("span", { class: "muted same" }, " same"))]
         : values.map((value, host) => el("td", { class: seen[host] ? "" : "muted" }, value));
       const row = el("tr", { class: isChange ? "differs" : "" }, el("th", { scope: "row" }, isChange ? `≠ ${name}` : name));
       row.append(...cells);
       body.append(row);
     }
     table.append(body);
-    return el("section", {}, el("h3", {}, "Header, at both ends"), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "header fields" }, table));
+    const usual = rows.some(([, client, server, isChange]) => !isChange && seen[0] && seen[1] && String(client) !== String(server));
+    return el(
+      "section",
+      {},
+      el("h3", {}, "Header, at both ends"),
+      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "header fields" }, table),
+      usual ? el("p", { class: "muted small" }, "What differs without ≠ is so for the whole flow (TTL on the way, its mapping), or follows from another segment size or a checksum that a card filled in.") : null,
+    );
   }
 
   options(p) {
@@ -274,13 +296,14 @@ class Panel {
   legend() {
     const entry = (shape, text) => el("li", {}, svg("svg", { width: 34, height: 16, "aria-hidden": "true" }, ...shape), el("span", {}, text));
     const line = (name) => svg("g", { class: `arrow ${name}` }, svg("line", { class: "shaft", x1: 2, y1: 8, x2: 26, y2: 8 }), arrowHead(2, 8, 32, 8));
-    const kinds = [["call", "a call"], ["answer", "an answer to a packet"], ["timer", "a kernel timer"], ["exit", "the end of a process"], ["unknown", "unknown: no rule explains it"]];
-    const keys = [["j k", "next, previous"], ["Enter", "packets of the call"], ["/", "search"], ["n N", "next, previous found"], ["p", "sequence plot"], ["Esc", "show everything"]];
+    const kinds = [["call", "a call"], ["answer", "an answer to a packet"], ["timer", "a kernel timer"], ["exit", "the end of a process"], ["link", "the link itself"], ["unknown", "unknown: no rule explains it"]];
+    const { observed } = this.model;
+    const keys = [["j k", "next, previous"], ...(observed ? [["Enter", "packets of the call"]] : []), ["/", "search"], ["n N", "next, previous found"], ["p", "sequence plot"], ["Esc", "show everything"]];
     return [
       el("div", { class: "head" }, el("h2", {}, "Legend")),
-      el("p", { class: "muted" }, "Choose a packet or a call to see all about it."),
-      el("h3", {}, "A packet's cause"),
-      el("ul", { class: "legend" }, ...kinds.map(([kind, text]) => entry([sign(kind, 17, 8)], text))),
+      el("p", { class: "muted" }, observed ? "Choose a packet or a call to see all about it." : "Choose a packet to see all about it. These are two captures without logs of calls: what the programs did, and what caused a packet, is not known."),
+      observed ? el("h3", {}, "A packet's cause") : null,
+      observed ? el("ul", { class: "legend" }, ...kinds.map(([kind, text]) => entry([sign(kind, 17, 8)], text))) : null,
       el("h3", {}, "Its way"),
       el(
         "ul",
@@ -290,11 +313,11 @@ class Panel {
         entry([line("again from0")], "sent again"),
         entry([svg("g", { class: "arrow missing from0" }, svg("line", { class: "shaft", x1: 2, y1: 8, x2: 20, y2: 8 }), cross(20, 8))], "seen at one end only"),
         entry([svg("text", { class: "sort", x: 17, y: 13 }, "≠")], "altered on the way"),
-        entry([svg("rect", { class: "bar host0", x: 15, y: 1, width: 3, height: 14, rx: 1.5 })], "how long a call took"),
+        observed ? entry([svg("rect", { class: "bar host0", x: 15, y: 1, width: 3, height: 14, rx: 1.5 })], "how long a call took") : null,
       ),
       el("h3", {}, "Keys"),
       el("dl", { class: "keys" }, ...keys.flatMap(([key, text]) => [el("dt", {}, ...key.split(" ").map((one) => el("kbd", {}, one))), el("dd", {}, text)])),
-    ];
+    ].filter(Boolean);
   }
 }
 

@@ -20,13 +20,13 @@ class Plot {
     new ResizeObserver(() => this.draw()).observe(this.root);
   }
 
-  // Every direction of every TCP connection that carried data, the one with most bytes first.
+  // Every direction of every TCP connection that carried data, the one with most bytes first; `sender` is its end.
   directions() {
     const { model } = this;
     const bytes = new Map();
     for (let p = 0; p < model.packets; p++) {
       if (model.flow[p] < 0 || model.head.flows[model.flow[p]].protocol !== "tcp") continue;
-      const key = model.flow[p] * 2 + model.sender[p];
+      const key = model.flow[p] * 2 + model.way[p];
       bytes.set(key, (bytes.get(key) || 0) + model.length[p]);
     }
     const found = [...bytes].filter(([, sum]) => sum).sort((a, b) => b[1] - a[1]);
@@ -36,6 +36,7 @@ class Plot {
   controls() {
     const { model } = this;
     const many = model.head.flows.length > 1;
+    this.unscaled = el("span", { class: "bad", hidden: true }, "no window: its scale is in SYNs that are not here");
     const pick = el("select", { "aria-label": "direction", onchange: (event) => this.pick(Number(event.target.value)) });
     this.choices.forEach(({ flow, sender }, i) => {
       const [from, to] = [model.head.hosts[sender], model.head.hosts[1 - sender]];
@@ -48,6 +49,7 @@ class Plot {
       { class: "plothead" },
       pick,
       el("span", { class: "keys" }, key("segment", "segment"), key("again", "sent again"), key("gone", "lost"), key("acked", "acknowledged"), key("window", "window"), key("sack", "SACK")),
+      this.unscaled,
       el("span", { class: "zoom" }, button("+", "zoom in", () => this.zoom(0.5)), button("−", "zoom out", () => this.zoom(2)), button("all", "whole connection", () => this.zoom(0))),
     );
   }
@@ -75,12 +77,13 @@ class Plot {
     const window_ = tables.numbers("packet.window");
     const wscale = tables.numbers("packet.wscale");
     const scales = [-1, -1];
-    const data = { segments: [], acks: [], sacks: [] };
+    const data = { segments: [], acks: [], sacks: [], opened: [false, false] };
     for (let p = 0; p < model.packets; p++) {
       if (model.flow[p] !== flow) continue;
       const flags = tables.text("packet.flags", p);
-      if (flags.includes("S")) scales[model.sender[p]] = wscale[p];
-      if (model.sender[p] === sender) {
+      if (flags.includes("S")) scales[model.way[p]] = wscale[p];
+      if (flags.includes("S")) data.opened[model.way[p]] = true;
+      if (model.way[p] === sender) {
         const size = model.length[p] + (flags.includes("S") || flags.includes("F") ? 1 : 0);
         if (size) data.segments.push([p, model.time[p], model.seq[p], model.seq[p] + size]);
       } else if (flags.includes(".") && model.fate[p] !== LOST) {
@@ -107,6 +110,9 @@ class Plot {
     const lows = seen.length ? seen : segments;
     let [low, high] = [Infinity, 1];
     for (const [, , start, end] of lows) [low, high] = [Math.min(low, start), Math.max(high, end)];
+    // Without both SYNs nobody knows what a window's number counts (RFC 7323 section 2.2).
+    const scaled = this.data.opened.every(Boolean);
+    this.unscaled.hidden = scaled;
     const pad = (high - low) * 0.04 || 1;
     this.x = axis([from, to === from ? from + 1 : to], [PLOT.left, width - PLOT.right]);
     this.y = axis([low - pad, high + pad], [PLOT.height - PLOT.bottom, PLOT.top]);
@@ -116,7 +122,7 @@ class Plot {
     const clip = svg("clipPath", { id: "plotarea" }, svg("rect", { x: PLOT.left, y: PLOT.top, width: Math.max(width - PLOT.left - PLOT.right, 0), height: PLOT.height - PLOT.top - PLOT.bottom }));
     const area = svg("g", { "clip-path": "url(#plotarea)" });
     area.append(
-      svg("path", { class: "window", d: this.steps(acks, 2) }),
+      svg("path", { class: "window", d: scaled ? this.steps(acks, 2) : "" }),
       svg("path", { class: "acked", d: this.steps(acks, 1) }),
       svg("path", { class: "sack", d: this.uprights(sacks.map(([time, left, right]) => [-1, time, left, right])) }),
       svg("path", { class: "segment", d: this.uprights(seen.filter(([p]) => !(this.model.marks[p] & 8))) }),

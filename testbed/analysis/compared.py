@@ -1,0 +1,124 @@
+"""The packets of a comparison as people look at them: flows, and crossings in time order on the first capture's clock.
+
+A comparison has columns for millions of packets; here are values, made for as many of them as are asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from testbed.analysis.compare.compare import Comparison
+from testbed.analysis.compare.describe import protocol_name
+from testbed.analysis.compare.packets import Side, sides
+from testbed.analysis.compare.track import TCP, Int64
+from testbed.analysis.crossings import End, crossings, explained
+from testbed.analysis.numbering import Numbers, Raw, number
+from testbed.model import HOSTS, Crossing, Endpoint, Flow
+
+
+class Compared:
+    """The rows of a comparison's table in time order; a row's number is its place among them, from 0.
+
+    ``flows`` are the flows of both captures, as the first has them; a flow's client is the end at which the first
+    capture was made (the one that opened it, where both were made at one place). ``rows`` are the rows of the table,
+    ``ways`` says of each which end of its flow the packet is from (0: the client's). By number both.
+    """
+
+    def __init__(self, compared: Comparison) -> None:
+        self._compared = compared
+        self._sides = sides(
+            compared.tracks[0], compared.flows[0], compared.tracks[1], compared.flows[1], compared.pairs
+        )
+        table = compared.table
+        # where the opener is at the first end, packets of direction 0 are the client's
+        opener_is_client = compared.statistics.sent_at_one[::2]
+        self._turned = (~opener_is_client).astype(np.int64)
+        self.flows = tuple(self._flow(pair) for pair in range(len(compared.pairs)))
+        self._times = self._aligned()
+        time = np.where(
+            np.where(table.sent_at_one, table.one >= 0, table.two < 0),
+            self._times[0][table.one] if len(self._times[0]) else 0,
+            self._times[1][table.two] if len(self._times[1]) else 0,
+        )
+        self.rows: Int64 = np.lexsort((table.skip, time))
+        self.ways: Int64 = self._ways(table.place)[self.rows]
+        self._numbers = self._relative()
+        self._notes = self._explained()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def crossings(self, numbers: Int64) -> tuple[Crossing, ...]:
+        """Return the crossings of some numbers, ascending. A datagram's ``start`` counts among those."""
+        table = self._compared.table
+        rows = self.rows[numbers]
+        ends = self._end(0, table.one[rows].astype(np.int64)), self._end(1, table.two[rows].astype(np.int64))
+        made = crossings(ends, table, notes=self._notes, copies={}, rows=rows.tolist())
+        if len(made) == len(self.rows):
+            return made
+        return tuple(replace(one, n=n) for one, n in zip(made, numbers.tolist(), strict=True))
+
+    def _ways(self, place: Int64) -> Int64:
+        return np.asarray(place & 1 ^ self._turned[place >> 1])
+
+    def _flow(self, pair: int) -> Flow:
+        pairs, track = self._compared.pairs, self._compared.tracks[0]
+        first, second = self._compared.flows
+        a, b = int(pairs.a[pair]), int(pairs.b[pair])
+        client = int(first.opener[a]) ^ int(self._turned[pair])
+        ends = track.ends[int(first.conversation[a])]
+        initial: list[int | None] = []
+        for side in (client, 1 - client):
+            here, there = int(first.isn[a, side]), int(second.isn[b, side ^ int(pairs.flip[pair])])
+            there = (there - int(pairs.shift[pair, side])) % 2**32 if there >= 0 else -1
+            known = here if here >= 0 else there
+            initial.append(known if known >= 0 else None)
+        points = [Endpoint(ends.addresses[side], ends.ports[side]) for side in (client, 1 - client)]
+        return Flow(pair, protocol_name(int(first.protocol[a])), points[0], points[1], initial[0], initial[1])
+
+    def _aligned(self) -> tuple[Int64, Int64]:
+        """Return the times of both tracks' packets on the first capture's clock."""
+        one, two = (track.time for track in self._compared.tracks)
+        items = self._sides[1].item
+        if not len(items):
+            return one, two
+        offset, _ = self._compared.timeline.at_two(items, two[items])
+        aligned = two.copy()
+        aligned[items] -= offset
+        return one, aligned
+
+    def _relative(self) -> tuple[Numbers, Numbers]:
+        raws = {host: self._raw(side) for host, side in zip(HOSTS, self._sides, strict=True)}
+        numbers = number(self.flows, raws)
+        return numbers["client"], numbers["server"]
+
+    def _raw(self, side: Side) -> Raw:
+        track, items = side.track, side.item
+        tcp = (track.protocol[items] == TCP) & track.decoded[items]
+        return Raw(tcp, track.flags[items], side.seq, side.ack, self._ways(side.place), side.place >> 1)
+
+    def _explained(self) -> dict[int, str]:
+        """Return the note of each row that has one."""
+        table = self._compared.table
+        notes, copies = explained(self._compared.crossed, self._sides, table)
+        number_of = np.empty(len(table), np.int64)
+        number_of[self.rows] = np.arange(len(table))
+        return notes | {copy: f"copy of #{number_of[row]}" for copy, row in copies.items()}
+
+    def _end(self, which: int, items: Int64) -> End:
+        """Return what one capture shows of those packets, and nothing of the others."""
+        whole = self._sides[which]
+        wanted = np.unique(items[items >= 0])
+        at = np.searchsorted(whole.item, wanted)
+        side = Side(whole.track, wanted, whole.place[at], whole.seq[at], whole.ack[at], whole.places)
+        seq, ack, start = (column[at] for column in self._numbers[which])
+        return End(
+            host=HOSTS[which],
+            side=side,
+            flow=side.place >> 1,
+            numbers=(seq, ack, start),
+            time=self._times[which][wanted],
+            kind=lambda item: protocol_name(int(whole.track.protocol[item])),
+        )

@@ -1,0 +1,213 @@
+"""The page of two captures from anywhere: the ladder of a run, but for what only a run knows (calls and causes)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from testbed.analysis.compare.compare import Comparison
+from testbed.analysis.compare.describe import NAMES
+from testbed.analysis.compare.fates import Fate
+from testbed.analysis.compare.track import Int64, Track
+from testbed.analysis.compare.verdict import CATEGORIES
+from testbed.analysis.compared import Compared
+from testbed.analysis.label_names import label_names
+from testbed.errors import UsageError
+from testbed.report import compare_json as plain
+from testbed.report.html import packets, pages
+from testbed.report.html.fit import LIMIT, fitting, kept
+from testbed.report.html.marks import Mark
+from testbed.report.html.pack import Packer
+from testbed.report.html.render import SCRIPTS, STYLES, Evidence
+from testbed.report.html.source import Wire
+from testbed.report.plain import counted, duration
+
+_FLOWS = 200  # rows of the table
+_SPAN = 1 << 52  # ns, 52 days: what a page can count exactly
+_MARKS = {
+    Fate.LOST: Mark.LOST,
+    Fate.APPEARED: Mark.APPEARED,
+    Fate.DUPLICATED: Mark.DUPLICATED,
+    Fate.AMBIGUOUS: Mark.AMBIGUOUS,
+    Fate.SPLIT: Mark.RESIZED,
+    Fate.MERGED: Mark.RESIZED,
+    Fate.BEFORE_START: Mark.NOT_CAPTURED,
+    Fate.AFTER_END: Mark.NOT_CAPTURED,
+    Fate.NOT_CAPTURED: Mark.NOT_CAPTURED,
+}
+_NOT_OFFERED = Mark.UNKNOWN | Mark.MISLABELLED  # both are about causes
+_PRESETS = {
+    **{name: name for name in ("lost", "appeared", "duplicated", "ambiguous", "altered", "reordered")},
+    "split": "resized",
+    "merged": "resized",
+    "not-captured": "uncaptured",
+}
+"""Category of differences -> the page's preset that shows them."""
+
+
+def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...], *, limit: int = LIMIT) -> str:
+    """Return the page, at most ``limit`` bytes; ``differs`` are the categories that count.
+
+    Raises UsageError for captures that span more time than a page can show.
+    """
+    return fitting(of_comparison(compared), lambda wire, most: _page(compared, wire, paths, differs, most), limit)
+
+
+def of_comparison(compared: Comparison) -> Callable[[int], Wire]:
+    """Return a function that gives at most so many packets of a comparison."""
+    rows = Compared(compared)
+    table, statistics = compared.table, compared.statistics
+    every = _marks(compared)[rows.rows]
+    remarkable = ((table.fate > Fate.MERGED) | (table.changes > 0) | table.reordered)[rows.rows]
+    counts = {int(mark): int(np.count_nonzero(every & mark)) for mark in Mark if not mark & _NOT_OFFERED}
+    words = [fate.text for fate in Fate]
+
+    def at_most(most: int) -> Wire:
+        numbers = kept(remarkable, most)
+        chosen = rows.rows[numbers]
+        return Wire(
+            flows=rows.flows,
+            crossings=rows.crossings(numbers),
+            total=len(rows),
+            marks=every[numbers].tolist(),
+            counts=counts,
+            fates=[words[fate] for fate in table.fate[chosen].tolist()],
+            ways=rows.ways[numbers].tolist(),
+            labels={
+                "client": [", ".join(label_names(bits)) for bits in statistics.labels[0][chosen].tolist()],
+                "server": [", ".join(label_names(bits)) for bits in statistics.labels[1][chosen].tolist()],
+            },
+            ends=_ends(compared, chosen),
+        )
+
+    return at_most
+
+
+def _marks(compared: Comparison) -> Int64:
+    """Return the bits of each row of the table."""
+    table, statistics = compared.table, compared.statistics
+    of_fate = np.array([int(_MARKS.get(fate, 0)) for fate in Fate], np.int64)
+    marks = of_fate[table.fate]
+    marks[table.changes > 0] |= Mark.ALTERED
+    marks[table.reordered] |= Mark.REORDERED
+    marks[statistics.repeated[0]] |= Mark.RETRANSMITTED
+    marks[statistics.differ] |= Mark.LABELS_DIFFER
+    return marks
+
+
+def _ends(compared: Comparison, rows: Int64) -> dict[str, tuple[Int64, Int64]]:
+    """Return header fields at both ends; what was not seen counts as 0."""
+    items = compared.table.one[rows].astype(np.int64), compared.table.two[rows].astype(np.int64)
+    both = [_fields(track, mine) for track, mine in zip(compared.tracks, items, strict=True)]
+    return {name: (both[0][name], both[1][name]) for name, _, _ in packets.ENDS if name in both[0]}
+
+
+def _fields(track: Track, items: Int64) -> dict[str, Int64]:
+    seen = items >= 0
+
+    def column(values: np.typing.NDArray[Any]) -> Int64:
+        result = np.zeros(len(items), np.int64)
+        result[seen] = values[items[seen]].astype(np.int64)
+        return result
+
+    names = ("ttl", "ip_id", "dont_fragment", "seq", "ack", "flags", "window", "urgent", "checksum")
+    tos, word = column(track.tos), column(track.word)
+    return {name: column(getattr(track, name)) for name in names} | {
+        "dscp": tos >> 2,
+        "ecn": tos & 3,
+        "payload_length": column(track.length),
+        "icmp_type": word >> 40 & 0xFF,
+        "icmp_code": word >> 32 & 0xFF,
+    }
+
+
+def _page(
+    compared: Comparison, wire: Wire, paths: tuple[str, str], differs: tuple[str, ...], payload_limit: int
+) -> str:
+    times = [time for one in wire.crossings for time in (one.sent, one.arrived) if time is not None]
+    base = min(times, default=0)
+    if max(times, default=0) - base >= _SPAN:
+        raise UsageError(
+            "the captures span more than 52 days, which a page cannot show", hint="a damaged time stamp? see --json"
+        )
+    packer = Packer()
+    about = packets.put(packer, wire, base, payload_limit)
+    data = packer.pack(packets.head(wire, base, compared.clock) | {"packets": about, "rules": {}})
+    return pages.page(
+        "compare.html.j2",
+        scripts=SCRIPTS,
+        styles=STYLES,
+        data=data,
+        title=f"{Path(paths[0]).name}, {Path(paths[1]).name}: {'differs' if differs else 'same'}",
+        **_words(compared, wire, paths, differs, about),
+    )
+
+
+def _words(
+    compared: Comparison, wire: Wire, paths: tuple[str, str], differs: tuple[str, ...], about: dict[str, Any]
+) -> dict[str, Any]:
+    told = plain.to_json(compared, paths, differs)
+    ways = list(told["directions"].items())
+    fates = [fate.text for fate in Fate if any(fate.text in way["fates"] for _, way in ways) or fate is Fate.CROSSED]
+    wrong = sorted(range(len(told["flows"])), key=lambda pair: -_wrong(told["flows"][pair]))
+    return {
+        "paths": paths,
+        "told": told,
+        "verdict": list(_verdict(told, differs)),
+        "evidence": list(_evidence(told, differs, wire)),
+        "outcome": "fail" if differs else "pass",
+        "ways": ways,
+        "fates": fates,
+        "flows": [(pair, told["flows"][pair]) for pair in wrong[:_FLOWS]],
+        "flows_more": max(len(wrong) - _FLOWS, 0),
+        "alone": [(name, one) for name in NAMES for one in told["alone"][name]][:_FLOWS],
+        "ambiguous": [(name, one) for name in NAMES for one in told["ambiguous"][name]][:_FLOWS],
+        "total": wire.total,
+        "kept": len(wire.crossings),
+        "payload_limit": about["payload_limit"],
+        "payload_cut": about["payload_cut"],
+        "duration": lambda ns: duration(ns).replace("us", "µs"),
+        "counted": counted,
+    }
+
+
+def _wrong(flow: dict[str, Any]) -> int:
+    """Return how much of a flow did not simply cross."""
+    usual = (Fate.CROSSED.text, Fate.SPLIT.text, Fate.MERGED.text)
+    ways = flow["from_opener"], flow["to_opener"]
+    return sum(
+        sum(count for fate, count in way["fates"].items() if fate not in usual) + way["altered"] + way["reordered"]
+        for way in ways
+    )
+
+
+def _verdict(told: dict[str, Any], differs: tuple[str, ...]) -> Iterator[str]:
+    counts = told["counts"]
+    common = counted(len(told["flows"]), "flow")
+    if not told["flows"]:
+        yield "the captures have no flow in common"
+    elif differs:
+        yield f"{common} at both ends; {', '.join(_count(name, counts[name]) for name in differs if name in counts)}"
+    else:
+        yield f"{common} at both ends, and no difference that counts"
+    yield from told["reasons"]
+
+
+def _count(name: str, count: int) -> str:
+    if name in ("alone", "rewritten"):
+        return f"{counted(count, 'flow')} {'only in one capture' if name == 'alone' else name}"
+    return f"{counted(count, 'packet')} {name}"
+
+
+def _evidence(told: dict[str, Any], differs: tuple[str, ...], wire: Wire) -> Iterator[Evidence]:
+    """Lead from each kind of difference to its packets, or flows."""
+    yield Evidence("clocks", "#clocks")
+    for name in CATEGORIES:
+        if count := told["counts"][name]:
+            target = f"preset={_PRESETS[name]}" if name in _PRESETS else "#flows"
+            yield Evidence(_count(name, count), target, "bad" if name in differs else "")
+    if labels := wire.counts.get(int(Mark.LABELS_DIFFER)):
+        yield Evidence(f"labels of {counted(labels, 'packet')} differ", "preset=labels", "doubtful")

@@ -1,0 +1,64 @@
+"""The packets of a run as a ladder shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.analysis.mislabelled import labels_of
+from testbed.model import HOSTS, Crossing, Host
+from testbed.report.html.fit import kept
+from testbed.report.html.marks import Mark, marks
+from testbed.report.html.packets import ENDS
+from testbed.report.html.source import Source, Wire
+
+_OFFERED = (Mark.LOST, Mark.APPEARED, Mark.ALTERED, Mark.RETRANSMITTED, Mark.REORDERED, Mark.UNKNOWN)
+
+
+def of_run(source: Source) -> Callable[[int], Wire]:
+    """Return a function that gives at most so many packets of a run."""
+    joined, causes = source.analysis.inputs.joined, source.analysis.causes
+    every = np.array(marks(joined.crossings, causes, source.labels), np.int64)
+    remarkable = np.array([one.fate != "crossed" or bool(one.changes) for one in joined.crossings], np.bool_)
+    offered = (*_OFFERED, Mark.MISLABELLED) if any(source.labels.values()) else _OFFERED
+
+    def at_most(most: int) -> Wire:
+        places = kept(remarkable, most)
+        crossings = [joined.crossings[place] for place in places.tolist()]
+        return Wire(
+            flows=joined.flows,
+            crossings=crossings,
+            total=len(joined.crossings),
+            marks=every[places].tolist(),
+            counts={int(mark): int(np.count_nonzero(every & mark)) for mark in offered},
+            fates=[one.fate for one in crossings],
+            ways=[HOSTS.index(one.sender) for one in crossings],
+            causes=[causes[place] for place in places.tolist()],
+            labels={host: _labels(source, crossings, host) for host in HOSTS},
+            ends=_ends(source, crossings),
+        )
+
+    return at_most
+
+
+def _labels(source: Source, crossings: list[Crossing], host: Host) -> list[str]:
+    return [", ".join(labels_of(one, source.labels).get(host, ())) for one in crossings]
+
+
+def _ends(source: Source, crossings: list[Crossing]) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Return header fields from the captures; what was not seen counts as 0."""
+    if not source.captures:
+        return {}
+    seen = {
+        "client": np.array([(one.at_client or 0) - 1 for one in crossings], np.int64),
+        "server": np.array([(one.at_server or 0) - 1 for one in crossings], np.int64),
+    }
+
+    def column(host: Host, name: str) -> NDArray[np.int64]:
+        rows = seen[host]
+        values = getattr(source.captures[host], name).astype(np.int64)
+        return np.where(rows >= 0, values[rows], 0) if len(values) else np.zeros(len(rows), np.int64)
+
+    return {name: (column("client", name), column("server", name)) for name, _, _ in ENDS}

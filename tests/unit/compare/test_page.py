@@ -1,0 +1,109 @@
+"""Packets of a comparison as values, and the page that is made of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from testbed.analysis.compared import Compared
+from testbed.compare_command import compare
+from testbed.report.html.compared import of_comparison, render
+from testbed.report.html.marks import Mark
+
+from .traffic import DELAY, MS, START, Transfer, file_of, moved, rewritten, transfer
+
+FAULTS = {3: "lost", 5: "duplicated", 7: "late", 8: "window", 10: "split", 12: "payload"}
+HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e.pcap"
+
+
+def test_crossings_say_what_was_done_to_each_packet_in_time_order() -> None:
+    compared = Compared(transfer(FAULTS).compare(one_clock=True))
+    found = compared.crossings(np.arange(len(compared)))
+    assert [one.n for one in found] == list(range(len(found)))
+    assert [one.time for one in found] == sorted(one.time for one in found)
+    assert [one.start for one in found if one.fate == "lost"] == [300]
+    (copy,) = [one for one in found if one.note.startswith("copy of")]
+    assert found[int(copy.note.removeprefix("copy of #"))].start == copy.start == 500
+    assert [(one.start, one.length) for one in found if one.note.startswith("part")] == [(1000, 50), (1050, 50)]
+    assert next(one.changes[0].at_receiver for one in found if one.changes) == "77"
+    assert all((one.arrived or 0) - (one.sent or 0) >= DELAY for one in found if one.fate == "crossed")
+
+
+def test_a_part_of_the_crossings_is_the_same_as_that_part_of_all() -> None:
+    compared = Compared(transfer(FAULTS).compare())
+    some = np.array([0, 3, 4, 9, 10, 18, 19, 20])
+    every = compared.crossings(np.arange(len(compared)))
+    assert compared.crossings(some) == tuple(every[n] for n in some.tolist())
+
+
+def test_a_clock_that_is_decades_away_changes_no_time_on_the_first_ones_line() -> None:
+    made = transfer(FAULTS)
+    apart = Transfer(made.client, moved(made.server, offset=-START))
+    plain, moved_ = (Compared(each.compare()).crossings(np.arange(30)) for each in (made, apart))
+    assert [one.sent for one in plain] == [one.sent for one in moved_]
+    assert "differs" in render(apart.compare(), ("a", "b"), ("lost",))
+
+
+def test_relative_numbers_are_one_line_although_the_other_end_has_rewritten_ones() -> None:
+    made = transfer()
+    there = rewritten(
+        made.server,
+        seq=lambda each: (each.fields["seq"] + (4000 if each.from_client else 0)) % 2**32,
+        ack=lambda each: (each.fields["ack"] + (0 if each.from_client else 4000)) % 2**32,
+    )
+    compared = Compared(Transfer(made.client, there).compare())
+    data = [one for one in compared.crossings(np.arange(len(compared))) if one.length]
+    assert [one.seq for one in data] == [1 + 100 * k for k in range(20)]
+
+
+def test_marks_count_what_the_verdict_counts() -> None:
+    wire = of_comparison(transfer(FAULTS).compare())(1000)
+    counts = {mark: wire.counts[int(mark)] for mark in (Mark.LOST, Mark.DUPLICATED, Mark.ALTERED, Mark.REORDERED)}
+    assert counts == {Mark.LOST: 1, Mark.DUPLICATED: 1, Mark.ALTERED: 2, Mark.REORDERED: 1}
+    assert wire.counts[int(Mark.RETRANSMITTED)] == 1
+    assert Mark.UNKNOWN not in wire.counts
+    assert not wire.causes
+
+
+def test_what_a_tap_missed_is_not_marked_lost() -> None:
+    made = transfer()
+    late = Transfer(made.client, [each for each in made.server if each.time > START + 30 * MS])
+    wire = of_comparison(late.compare())(1000)
+    assert wire.counts[int(Mark.LOST)] == 0
+    assert "before start" in wire.fates
+
+
+def test_the_command_writes_the_page_and_names_are_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = transfer({3: "lost"})
+    paths = tmp_path / HOSTILE.replace("/", "_"), tmp_path / "b.pcap"
+    for path, packets in zip(paths, (made.client, made.server), strict=True):
+        path.write_bytes(file_of(packets))
+    target = tmp_path / "page.html"
+    options = {"csv": "", "merged": "", "fail_on": "", "choose": "", "one_clock": False}
+    assert compare(str(paths[0]), str(paths[1]), as_json=True, html=str(target), **options) == 1  # type: ignore[arg-type]
+    assert json.loads(capsys.readouterr().out)["counts"]["lost"] == 1
+    page = target.read_text(encoding="utf-8")
+    assert page.count("<script") == 2
+    assert "&lt;script&gt;" in page
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+    bad = str(tmp_path / "none" / "x.html")
+    assert compare(str(paths[0]), str(paths[1]), as_json=True, html=bad, **options) == 2  # type: ignore[arg-type]
+    assert "x.html: No such file" in capsys.readouterr().err
+
+
+def test_a_small_limit_is_kept_and_the_cut_is_said() -> None:
+    compared = transfer(dict.fromkeys(range(50, 60), "lost"), segments=600).compare()
+    page = render(compared, ("a", "b"), ("lost",), limit=130_000)
+    assert len(page.encode()) <= 130_000
+    assert "This page holds" in page
+
+
+def test_captures_without_a_common_flow_have_a_page_that_says_why() -> None:
+    there = moved(transfer(segments=5, seed=9, isns=(77, 88)).server, offset=10**13)
+    other = Transfer(transfer(segments=5).client, there)
+    page = render(other.compare(), ("a", "b"), ("alone",))
+    assert "the captures have no flow in common" in page
