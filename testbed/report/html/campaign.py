@@ -15,7 +15,7 @@ from testbed.campaign.plan import label
 from testbed.campaign.summary import Difference, Kind, ShareCheck, Summary, Variant
 from testbed.model import Outcome
 from testbed.report.html import pages
-from testbed.report.html.render import LIMIT
+from testbed.report.html.fit import LIMIT
 from testbed.report.plain import counted, escape
 
 MOST_KINDS = 24
