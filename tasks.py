@@ -206,10 +206,11 @@ def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
         "other": "another one, of this machine or copied from elsewhere",
         "runs": "directory that holds runs/ (default: here)",
         "json": "print JSON",
+        "html": "write a page with both runs side by side to this file",
     }
 )
 @_told
-def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False) -> int:
+def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False, html: str = "") -> int:
     """Show where two runs differ: calls, packets, causes, ledger, and the conditions (which sysctl or version).
 
     Exit code: 0 if nothing but times, addresses and ids differs, else 1.
@@ -218,7 +219,7 @@ def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False) 
     """
     from testbed import commands
 
-    return commands.diff(one, other, runs=Path(runs), as_json=json)
+    return commands.diff(one, other, runs=Path(runs), as_json=json, html=html)
 
 
 @task(

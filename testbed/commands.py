@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -12,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote
 
 from testbed.errors import BothendsError, EngineError, UsageError
 from testbed.model import HOSTS, Analysis, Host, Outcome
@@ -295,8 +297,11 @@ def show(what: str, *, catalogue: Path, runs: Path, as_json: bool) -> int:
     return 0
 
 
-def diff(one: str, other: str, *, runs: Path, as_json: bool) -> int:
-    """Print where two runs differ, both worked out anew from their directories; 0 if nowhere, else 1."""
+def diff(one: str, other: str, *, runs: Path, as_json: bool, html: str = "") -> int:
+    """Print where two runs differ, both worked out anew from their directories; 0 if nowhere, else 1.
+
+    ``html`` is the file that a page of it is written to.
+    """
     from testbed.report.difference import compare, lines
 
     told = []
@@ -306,12 +311,28 @@ def diff(one: str, other: str, *, runs: Path, as_json: bool) -> int:
             raise UsageError(f"there is no run `{name}`", hint="its directory, its id, or SCENARIO/latest")
         told.append(_told_again(directory))
     sections = compare(*told)
+    if html:
+        _write_difference(Path(html), *told)
     if as_json:
         _print_json([asdict(section) for section in sections])
     else:
         for line in lines(sections, *(each.name for each in told)):
             sys.stdout.write(f"{line}\n")
     return 1 if sections else 0
+
+
+def _write_difference(target: Path, one: Told, other: Told) -> None:
+    """Write the page of two runs; it links to their own pages where there are any."""
+    from testbed.report.artefacts import PAGE
+    from testbed.report.html.diff import render
+
+    reports = [Path(each.name).resolve() / PAGE for each in (one, other)]
+    here = target.resolve().parent
+    links = [quote(os.path.relpath(page, here)) if page.exists() else "" for page in reports]
+    try:
+        target.write_text(render(one, other, (links[0], links[1])), encoding="utf-8")
+    except OSError as problem:
+        raise UsageError(f"{target}: {problem.strerror or problem}") from problem
 
 
 def _told_again(directory: RunDirectory) -> Told:

@@ -16,6 +16,7 @@ from testbed.report.plain import clip, escape
 
 WIDTH = 56
 MOST_ROWS = 60
+_MOST_PAIRS = 4_000_000  # lines of one times lines of the other; more would take minutes to align
 _NEVER_EQUAL = frozenset(
     {"run", "started", "ended", "processes", "containers", "subnet", "address", "path", "statistics", "programs"}
 )
@@ -49,13 +50,21 @@ class Section:
 
 def compare(one: Told, other: Told) -> list[Section]:
     """Return where two runs differ; empty when in nothing that is not chance."""
+    sections = [
+        Section(section.what, tuple(row for row in section.rows if row.one != row.other))
+        for section in align(one, other)
+    ]
+    return [section for section in sections if section.rows]
+
+
+def align(one: Told, other: Told) -> list[Section]:
+    """Return everything of two runs side by side, what they have in common too."""
     pairs: list[tuple[str, list[str], list[str]]] = [("outcome", [one.result["outcome"]], [other.result["outcome"]])]
     for what, of in (("calls", _calls), ("packets", _packets), ("causes of packets", _causes)):
         pairs += [(f"{host}: {what}", of(one, host), of(other, host)) for host in HOSTS]
     pairs += [("ledger", _ledger(one), _ledger(other)), ("expectations", _checks(one), _checks(other))]
     sections = [Section(what, _aligned(left, right)) for what, left, right in pairs]
-    sections.append(Section("conditions", _conditions(one.manifest, other.manifest)))
-    return [section for section in sections if section.rows]
+    return [*sections, *_conditions(one.manifest, other.manifest)]
 
 
 def lines(sections: Sequence[Section], one: str, other: str) -> list[str]:
@@ -73,14 +82,22 @@ def lines(sections: Sequence[Section], one: str, other: str) -> list[str]:
 
 
 def _aligned(one: Sequence[str], other: Sequence[str]) -> tuple[Row, ...]:
-    """Put what differs side by side; what both have in the same order is left out."""
-    rows: list[Row] = []
-    for tag, begin, end, other_begin, other_end in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
-        if tag == "equal":
-            continue
-        pairs = zip_longest(one[begin:end], other[other_begin:other_end], fillvalue="")
-        rows += [Row(left, right) for left, right in pairs]
-    return tuple(rows)
+    """Put both side by side in order, what is in both in one row.
+
+    What is between two that are the same is put in rows as it comes, as is all of what is too long to be aligned.
+    """
+    least = min(len(one), len(other))
+    begin = next((k for k in range(least) if one[k] != other[k]), least)
+    end = next((k for k in range(least - begin) if one[-1 - k] != other[-1 - k]), least - begin)
+    rows = [Row(line, line) for line in one[:begin]]
+    left, right = one[begin : len(one) - end], other[begin : len(other) - end]
+    if len(left) * len(right) > _MOST_PAIRS:
+        rows += [Row(*pair) for pair in zip_longest(left, right, fillvalue="")]
+    else:
+        for _, first, last, other_first, other_last in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
+            pairs = zip_longest(left[first:last], right[other_first:other_last], fillvalue="")
+            rows += [Row(*pair) for pair in pairs]
+    return (*rows, *(Row(line, line) for line in one[len(one) - end :]))
 
 
 def _calls(run: Told, host: str) -> list[str]:
@@ -126,13 +143,23 @@ def _checks(run: Told) -> list[str]:
     return [f"{words[check['ok']]}: {check['text']}" for check in run.result["checks"]]
 
 
-def _conditions(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Row, ...]:
+def _conditions(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Section]:
+    """Return the manifests' settings, the kernels' and all else, by what they are about."""
     left, right = dict(_leaves(one)), dict(_leaves(other))
-    return tuple(
-        Row(*(f"{name} = {found[name]}" if name in found else "" for found in (left, right)))
-        for name in dict.fromkeys([*left, *right])
-        if left.get(name) != right.get(name)
-    )
+    rows: dict[str, list[Row]] = {name: [] for name in ("scenario and settings", "sysctls", "kernel and versions")}
+    rows["conditions"] = []
+    for name in dict.fromkeys([*left, *right]):
+        pair = Row(*(f"{name} = {found[name]}" if name in found else "" for found in (left, right)))
+        rows[_about(name)].append(pair)
+    return [Section(what, tuple(found)) for what, found in rows.items()]
+
+
+def _about(name: str) -> str:
+    first = name.partition(" ")[0]
+    if " sysctls" in name:
+        return "sysctls"
+    return {"scenario": "scenario and settings", "engine": "kernel and versions", "runner": "kernel and versions",
+            "images": "kernel and versions"}.get(first, "conditions")  # fmt: skip
 
 
 def _leaves(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
