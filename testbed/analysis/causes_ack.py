@@ -134,6 +134,8 @@ def window_update(side: Side, packet: Crossing) -> Why | None:
     """Explain a repeated ACK with a larger window by the read that freed the space (tcp_cleanup_rbuf)."""
     if not _is_bare(packet) or side.last_window is None or side.window(packet) <= side.last_window:
         return None
+    if side.odd and "R" in side.odd[-1].flags and side.reading(packet.time) is None:
+        return None  # a challenge, which happens to be the first segment with a scaled window
     grown = f"the window grows from {side.last_window} to {side.window(packet)}"
     if not side.known:
         return Why(f"{grown}; {side.unseen}")

@@ -124,7 +124,7 @@ def _written(side: Side, packet: Crossing, rule: str) -> Why | None:
     elif covered < packet.length:
         text += f"; {packet.length - covered} bytes of it were written by no logged call"
     if any(share.ambiguous for share in shares):
-        text += " (other threads wrote at the same time: their order is not certain)"
+        text += " (other bytes fit there as well: their order is not certain)"
     calls = [share.call.n for share in shares] + [call.n for call in released.calls]
     if unfinished is not None:
         calls.append(unfinished.n)

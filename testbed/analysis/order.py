@@ -15,6 +15,9 @@ from testbed.model import Call
 Fit = Callable[[Call, int], bool]
 """Says whether a call's bytes can stand at a stream offset."""
 
+Seek = Callable[[Call, int], Sequence[int]]
+"""Returns the first stream offsets behind a given one, two at most, at which a call's bytes can stand."""
+
 Placed = tuple[Call, int, bool]
 """A call, the stream offset of its first byte, and whether another order fits as well."""
 
@@ -22,15 +25,20 @@ _FOREVER = 1 << 63
 _TRIES = 20_000  # a bound on backtracking; beyond it the order counts as undecidable
 
 
-def in_stream_order(calls: Sequence[Call], fits: Fit, holes: Sequence[int] = ()) -> Iterator[Placed]:
+def in_stream_order(
+    calls: Sequence[Call], fits: Fit, holes: Sequence[int] = (), seek: Seek | None = None
+) -> Iterator[Placed]:
     """Yield ``calls`` (sorted by start, each moved bytes) in stream order from offset 0.
 
-    ``holes`` are sorted offsets that no call here covers (a byte that was read out of band).
+    ``holes`` are sorted offsets that no call here covers (a byte that was read out of band). ``seek`` is given where
+    the stream holds bytes that no call here moved: a call that does not fit behind the last one stands behind them.
     """
     offset = 0
     for group in _overlapping(calls):
         if len({(call.pid, call.tid) for call in group}) == 1:
             placed = _in_sequence(group, offset, holes, ambiguous=False)
+            if seek is not None:
+                placed = _behind_unseen(group, offset, fits, holes, seek)
         else:
             placed = _by_content(group, offset, fits, holes) or _in_sequence(group, offset, holes, ambiguous=True)
         yield from placed
@@ -65,6 +73,18 @@ def _in_sequence(group: list[Call], offset: int, holes: Sequence[int], *, ambigu
     for call in group:
         offset = _past(offset, holes)
         placed.append((call, offset, ambiguous))
+        offset += call.length
+    return placed
+
+
+def _behind_unseen(group: list[Call], offset: int, fits: Fit, holes: Sequence[int], seek: Seek) -> list[Placed]:
+    """Place one thread's calls; those that the wire contradicts stand at the next offset where their bytes are."""
+    placed = []
+    for call in group:
+        offset = _past(offset, holes)
+        later = () if fits(call, offset) else seek(call, offset)
+        offset = later[0] if later else offset
+        placed.append((call, offset, len(later) > 1))
         offset += call.length
     return placed
 

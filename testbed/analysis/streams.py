@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate, islice
 from typing import Literal
 
 from testbed.analysis.calls import (
@@ -20,7 +21,7 @@ from testbed.analysis.calls import (
     succeeded,
     switched_on,
 )
-from testbed.analysis.order import Fit, in_stream_order
+from testbed.analysis.order import Fit, Seek, in_stream_order
 from testbed.analysis.socket_flows import TcpFlows, UdpFlows
 from testbed.analysis.sockets import Hold, Socket, group_sockets
 from testbed.analysis.wire import Point, Wire, digest_of, payload_at
@@ -188,9 +189,10 @@ def _place(streams: Streams, flow: int, host: Host, direction: Direction) -> Non
         holes = _urgent_offsets(streams, flow, sender)
         urgent = [call for call in moving if has_flag(call, "MSG_OOB")]
         moving = [call for call in moving if not has_flag(call, "MSG_OOB")]
+    seek = _seek(wire, moving) if direction == "out" else None
     shares = [
         Share(call, start, start + call.length, ambiguous)
-        for call, start, ambiguous in in_stream_order(moving, _fit(wire), holes)
+        for call, start, ambiguous in in_stream_order(moving, _fit(wire), holes, seek)
     ]
     shares += [Share(call, hole, hole + 1) for call, hole in zip(urgent, holes, strict=False)]
     shares.sort(key=lambda share: share.start)
@@ -207,6 +209,22 @@ def _fit(wire: Wire) -> Fit:
         return whole is None or digest_of(whole) == call.digest
 
     return fits
+
+
+def _seek(wire: Wire, calls: list[Call]) -> Seek | None:
+    """Return how to find a write behind bytes that no logged call wrote; None where the wire has no such bytes."""
+    after = dict(zip((call.n for call in calls), accumulate(call.length for call in calls), strict=True))
+    total = sum(call.length for call in calls)
+    if wire.high <= total:
+        return None
+    fits = _fit(wire)
+
+    def seek(call: Call, offset: int) -> list[int]:
+        last = wire.high - (total - after[call.n] + call.length)  # the calls behind it must have room as well
+        offsets = wire.find(call.data, offset + 1, last) if call.data else ()
+        return list(islice((each for each in offsets if fits(call, each)), 2))
+
+    return seek
 
 
 def _urgent_offsets(streams: Streams, flow: int, sender: Host) -> list[int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,6 +77,14 @@ class Wire:
             return None
         run = self.runs[at]
         return run.data[start - run.start : end - run.start]
+
+    def find(self, data: bytes, start: int, last: int) -> Iterator[int]:
+        """Yield the offsets from ``start`` to ``last`` at which ``data`` stands, all of it seen."""
+        for run in self.runs:
+            at = run.data.find(data, max(start - run.start, 0))
+            while at >= 0 and run.start + at <= last:
+                yield run.start + at
+                at = run.data.find(data, at + 1)
 
     def covered(self, start: int, end: int) -> int:
         """Return how many bytes of ``[start, end)`` were seen."""

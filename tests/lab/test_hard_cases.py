@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -24,16 +26,20 @@ Run = Callable[[str], Finished]
 
 @pytest.fixture(scope="module")
 def run_here(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Run a scenario in namespaces in which /opt/programs holds this folder's programs."""
+    """Run a scenario in namespaces in which /opt/programs holds this folder's programs, those in C compiled."""
     del namespaces
     root = tmp_path_factory.mktemp("hard")
+    programs = shutil.copytree(PROGRAMS, root / "programs")
+    for source in programs.glob("*.c"):
+        words = ("gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread")
+        subprocess.run([*words, "-o", str(source.with_suffix("")), str(source)], check=True)
 
     def call(text: str) -> Finished:
         path = root / "hard.yaml"
         path.write_text(text)
         return run(load(path), root=root, make_engine=Namespaces(), progress=lambda _: None)
 
-    ours = {"programs": machine.Ours(made={"/opt/programs": str(PROGRAMS)})}
+    ours = {"programs": machine.Ours(made={"/opt/programs": str(programs)})}
     with pytest.MonkeyPatch.context() as patch:
         for module in (machine, plan):
             patch.setattr(module, "IMAGES", {**machine.IMAGES, **ours})
@@ -41,11 +47,17 @@ def run_here(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def python(client: str, server: str = "drain.py 10011", more: str = "") -> str:
+    """Return a scenario of two Python programs."""
+    return native(f"/usr/bin/python3 /opt/programs/{client}", server, more)
+
+
+def native(client: str, server: str = "drain.py 10011", more: str = "") -> str:
+    """Return a scenario of a client of any kind and a Python server."""
     return (
         "summary: x\ntimeout: 1m\n"
         f"server: {{image: programs, command: /usr/bin/python3 /opt/programs/{server}, ready: {{port: 10011}}, "
         "until: client-ends}\n"
-        f"client: {{image: programs, command: '/usr/bin/python3 /opt/programs/{client}'}}\n{more}"
+        f"client: {{image: programs, command: '{client}'}}\n{more}"
     )
 
 
@@ -118,3 +130,53 @@ def test_every_byte_is_given_to_the_call_that_wrote_it(observer: str, run_here: 
         python(f"writes.py {{server}} 10011 {' '.join(WRITES)}", more=f"observe: {{client: {observer}}}")
     )
     assert check_writers(finished) == set(WRITES)
+
+
+def test_native_threads_and_copies(run_here: Run) -> None:
+    """Threads of a C program, which no interpreter lets run one at a time; and the close of a copy sends nothing."""
+    cases = ("native-threads", "copies")
+    finished = run_here(native(f"/opt/programs/writes {{server}} 10011 {' '.join(cases)}"))
+    assert check_writers(finished) == set(cases)
+    calls = finished.analysis.inputs.calls["client"]
+    (copy,) = (call for call in calls if call.name == "dup")
+    closed = next(call for call in calls if call.name == "close" and call.fd == copy.result)
+    reason = finished.analysis.silent["client", closed.n]
+    assert reason.startswith("another descriptor of the socket was open until close #")
+
+
+@pytest.mark.parametrize("observer", ["probe", "strace"])
+def test_what_io_uring_sends_is_given_to_no_call(observer: str, run_here: Run) -> None:
+    """No observer sees it: its bytes are on the wire, no call is their cause, and the calls beside keep their own."""
+    finished = run_here(native("/opt/programs/writes {server} 10011 uring", more=f"observe: {{client: {observer}}}"))
+    analysis = finished.analysis
+    sent = [each for each in analysis.inputs.joined.crossings if each.sender == "client" and each.length]
+    found = [(each.payload.partition(b".")[0], analysis.causes[each.n].rule) for each in sent]
+    assert found == [(b"send", "data"), (b"unseen", "unlogged-data"), (b"send", "data")]
+    first, unseen, last = (analysis.causes[each.n] for each in sent)
+    names = {call.n: call.data for call in analysis.inputs.calls["client"]}
+    assert [names[n] for n in first.calls + last.calls] == [sent[0].payload, sent[2].payload]
+    assert unseen.calls == ()
+    assert "io_uring may have" in unseen.evidence
+    (row,) = (row for row in analysis.ledger if row.sender == "client")
+    assert row.written.bytes is None
+    assert f"{sent[1].length} of the bytes sent were written by no logged call" in row.close
+
+
+def test_a_stream_whose_sequence_numbers_wrap(run_here: Run) -> None:
+    """The client opens connections until the kernel gives it a number near 2^32, and sends until it is past that."""
+    finished = run_here(native("/opt/programs/wrap {server} 10011", server="numbers.py 10011"))
+    analysis = finished.analysis
+    long = max(analysis.inputs.joined.crossings, key=lambda each: each.end).flow
+    of_it = [each for each in analysis.inputs.joined.crossings if each.flow == long and each.sender == "client"]
+    data = [each for each in of_it if each.length]
+    raw = [each.raw_seq for each in data]
+    assert max(raw) > 2**32 - (9 << 20)
+    assert min(raw) < 1 << 20
+    pieces = re.findall(rb"at (\d+);", stream_of(data))
+    assert list(map(int, pieces)) == list(range(0, len(pieces) << 16, 1 << 16))
+    assert unexplained_packets(finished.result) == []
+    assert uncovered_bytes(finished.result) == []
+    assert analysis.outcome is Outcome.PASS, analysis.reasons
+    (row,) = (row for row in analysis.ledger if row.flow == long and row.sender == "client")
+    assert row.sent.bytes == row.read.bytes == row.acknowledged.bytes == row.written.bytes
+    assert row.difference is None

@@ -130,3 +130,20 @@ def test_a_syn_that_comes_when_the_connection_is_over() -> None:
     assert rules(found)[-2:] == ["syn-retransmission", "closed-port"]
     assert found.causes[-1].packets == (6,)
     assert found.causes[-1].evidence == "refuses the SYN #6: the connection had ended"
+
+
+def test_the_challenge_of_a_reset_is_no_window_update() -> None:
+    """The first segment behind a SYN+ACK has a scaled window, which may be larger; but a RST is what it answers."""
+    run = Exchange(server="none")
+    tcp = run.tcp()
+    with tcp.client("connect"):
+        tcp("client S", options={"wscale": 7})
+        tcp("server S.", options={"wscale": 7}, window=65160)
+    tcp("client .")
+    tcp.client("send", b"a")
+    tcp("client P.", b"a", lost=True)
+    tcp.client("setsockopt", args={"name": "SO_LINGER", "value": {"onoff": 1, "linger": 0}})
+    with tcp.client("close"):
+        tcp("client R.", seq=2)
+    tcp("server .", ack=1, window=510)
+    assert rules(run.analysis())[-2:] == ["reset-linger", "challenge-ack"]

@@ -265,3 +265,38 @@ def test_a_wire_is_put_together_from_any_pieces(data: st.DataObject) -> None:
     assert all(piece.data == content[piece.start : piece.end] for piece in wire.runs)
     assert all(a.end < b.start for a, b in itertools.pairwise(wire.runs))
     assert wire.covered(0, size) == len(seen)
+
+
+def test_bytes_that_no_logged_call_wrote_shift_nobody() -> None:
+    """As with io_uring between two sends: the second send is where its bytes are, and between them is a hole."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"first;")
+    tcp.client("send", b"second;")
+    tcp("client P.", b"first;")
+    tcp("client P.", b"unseen;")
+    tcp("client P.", b"second;")
+    shares = streams_of(run).stream(0, "client", "out").shares
+    assert [(share.start, share.end, share.ambiguous) for share in shares] == [(0, 6, False), (13, 20, False)]
+    found = run.analysis()
+    assert [cause.rule for cause in found.causes[3:]] == ["data", "unlogged-data", "data"]
+    assert [cause.calls for cause in found.causes[4:]] == [(), (2,)]
+
+
+def test_a_write_that_fits_in_two_places_behind_unseen_bytes_is_ambiguous() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"x")
+    tcp("client P.", b"axbx")
+    (share,) = streams_of(run).stream(0, "client", "out").shares
+    assert (share.start, share.ambiguous) == (1, True)
+
+
+def test_no_write_stands_where_there_is_no_room_for_those_behind_it() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"x")
+    tcp.client("send", b"yx")
+    tcp("client P.", b"axyx")
+    shares = streams_of(run).stream(0, "client", "out").shares
+    assert [(share.start, share.end, share.ambiguous) for share in shares] == [(1, 2, False), (2, 4, False)]
