@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from testbed import manifest
-from testbed.errors import BothendsError, EngineError
+from testbed.errors import BothendsError, CaptureError, EngineError
 from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
-from testbed.lab import sysctls
+from testbed.lab import sysctls, witness
 from testbed.lab.engine import ACTOR, PROBE_ENVIRONMENT, HostSpec, LabSpec, LiveLab, Progress
 from testbed.lab.engines import EngineFactory
 from testbed.lab.hold import ForTime, Hold
@@ -24,7 +24,7 @@ from testbed.lab.identity import new_run_id
 from testbed.lab.program import ProgramSpec, Ready
 from testbed.lab.session import Collected, Session
 from testbed.model import HOSTS, Analysis, Host
-from testbed.rundir import MANIFEST, RunDirectory
+from testbed.rundir import KERNEL, MANIFEST, RECORDING, RunDirectory
 
 if TYPE_CHECKING:
     from testbed.scenario.link_plan import LinkPlan
@@ -82,8 +82,9 @@ def run(
 
 def lab_spec(scenario: Scenario) -> LabSpec:
     """Say what lab a scenario needs; the run gets its id here."""
+    run_id = new_run_id()
     return LabSpec(
-        run_id=new_run_id(),
+        run_id=run_id,
         hosts={
             host: HostSpec(
                 described.image,
@@ -96,6 +97,7 @@ def lab_spec(scenario: Scenario) -> LabSpec:
         },
         ip=scenario.ip,
         routed=scenario.routed,
+        witness=witness.command(run_id) if scenario.observe.kernel else (),
     )
 
 
@@ -138,7 +140,12 @@ def _through_lab(
         live = engine.bring_up(spec)
         stepper = make_stepper(live, directory.path) if make_stepper is not None else None
         session = Session(
-            live, directory.path, progress, plan=plan_of(scenario, live), hold=stepper or hold_of(scenario)
+            live,
+            directory.path,
+            progress,
+            plan=plan_of(scenario, live),
+            hold=stepper or hold_of(scenario),
+            needs_witness=scenario.observe.kernel is True,
         )
         session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario))
         session.run(program_specs(scenario, live.addresses), scenario.timeout)
@@ -200,6 +207,8 @@ def write_artefacts(
     observed: dict[Host, str] = {"client": scenario.observe.client, "server": scenario.observe.server}
     if collected is not None:
         _write_calls(directory, collected)
+        if live is not None:
+            _write_kernel(directory, live, collected, needed=scenario.observe.kernel is True)
     source = scenario.source.encode()
     directory.write_json(
         MANIFEST,
@@ -232,6 +241,28 @@ def _write_calls(directory: RunDirectory, collected: Collected) -> None:
         lines = io.StringIO()
         write_jsonl(collected.calls.get(host, ()), lines)
         directory.write_text(f"{host}.calls.jsonl", lines.getvalue())
+
+
+def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, *, needed: bool) -> None:
+    """Turn the witness's recording into ``kernel.jsonl``; what is wrong with it is noted."""
+    recording = directory.file(RECORDING)
+    if not recording.exists():
+        return
+    from testbed.observe.kernel_log import write_jsonl
+    from testbed.observe.kernel_recording import decode
+
+    try:
+        log = decode(recording, {host: [live.addresses[host]] for host in HOSTS})
+    except CaptureError as error:
+        problems: tuple[str, ...] = (error.what,)
+    else:
+        lines = io.StringIO()
+        write_jsonl(log, lines)
+        directory.write_text(KERNEL, lines.getvalue())
+        problems = log.problems
+    finally:
+        recording.unlink()
+    (collected.incomplete if needed else collected.notes).extend(problems)
 
 
 def program_specs(scenario: Scenario, addresses: Mapping[Host, str]) -> dict[Host, ProgramSpec]:

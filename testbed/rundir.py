@@ -22,6 +22,8 @@ MANIFEST = "manifest.json"
 RESULT = "result.json"
 JOURNAL = "link.jsonl"
 PLAN = "link.plan"
+KERNEL = "kernel.jsonl"
+RECORDING = ".kernel.recording"
 
 
 class RunDirectory:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +14,7 @@ import docker.types
 
 from testbed.errors import EngineError
 from testbed.lab import images, sysctls
-from testbed.lab.agent import Agent
+from testbed.lab.agent import Agent, Channel
 from testbed.lab.docker_channel import DockerChannel
 from testbed.lab.docker_errors import translate
 from testbed.lab.docker_network import Networks, make_networks, remove_network
@@ -41,6 +42,8 @@ DEBUGGER = Debugger(
 )
 """On a volume, with that volume's own C library, whatever the host's image has."""
 AGENT_COMMAND = (f"{TOOLS_DIRECTORY}/agent",)
+WITNESS = "/usr/local/bin/witness"
+WITNESS_TIMEOUT = 20
 HOST_TMPFS = {
     "/tmp": "mode=1777",  # noqa: S108 - inside the container
     "/run": "mode=0755",
@@ -103,6 +106,23 @@ def link_settings(tools_volume: str, network: str, ip: int) -> dict[str, Any]:
     }
 
 
+def witness_settings() -> dict[str, Any]:
+    """Return the settings of a witness: the kernel's tracefs, which the engine mounts as a volume, and nothing else.
+
+    No network, no capability: the owner's rights on tracefs' files are enough. Not below /sys, which is masked.
+    """
+    driver = docker.types.DriverConfig("local", {"type": "tracefs", "device": "nodev"})
+    return {
+        "cap_drop": ["ALL"],
+        "security_opt": list(SECURITY),
+        "mounts": [docker.types.Mount("/tracing", None, type="volume", driver_config=driver)],
+        "log_config": docker.types.LogConfig(type="none"),
+        "network_mode": "none",
+        "pids_limit": 16,
+        "read_only": True,
+    }
+
+
 class DockerEngine:
     """One lab on a Docker Engine. Leaving the context removes all that it made."""
 
@@ -117,6 +137,7 @@ class DockerEngine:
         self._networks: list[str] = []
         self._debugger_volume = ""
         self._agents: list[Agent] = []
+        self._witness: DockerChannel | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -132,6 +153,7 @@ class DockerEngine:
         with ThreadPoolExecutor(8) as pool:
             pending = pool.submit(make_networks, self._api, spec, self._labels, self._networks)
             wanted = [*{host.image for host in spec.hosts.values()}, "tools", "tap", *(["link"] if spec.routed else [])]
+            wanted += ["witness"] if spec.witness else []
             wanted += ["debugger"] if any(host.debugger for host in spec.hosts.values()) else []
             image_ids = images.ensure(self._client, wanted, self._progress)
             volume = images.ensure_tools_volume(self._client, image_ids["tools"], self._progress)
@@ -145,8 +167,10 @@ class DockerEngine:
                 host: pool.submit(self._start_pair, host, spec, image_ids, volume, networks, pool) for host in HOSTS
             }
             link = pool.submit(self._start_link, spec, image_ids["link"], volume, networks) if spec.routed else None
+            witness = pool.submit(self._start_witness, spec, image_ids["witness"]) if spec.witness else None
             version = pool.submit(self._version)
             agents = {host: pair.result() for host, pair in pairs.items()}
+        channel, refused = witness.result() if witness else (None, "")
         return LiveLab(
             hosts={host: pair[0] for host, pair in agents.items()},
             taps={host: pair[1] for host, pair in agents.items()},
@@ -154,6 +178,8 @@ class DockerEngine:
             routes={host: networks.routes(host, spec.hosts[host].route) for host in HOSTS},
             link=link.result() if link else None,
             debugger=DEBUGGER,
+            witness=channel,
+            witness_refused=refused,
             manifest={
                 "engine": {"name": self.name, **version.result()},
                 "images": {image: image_ids[image] for image in sorted(image_ids)},
@@ -167,6 +193,9 @@ class DockerEngine:
         for agent in self._agents:
             agent.close()
         self._agents.clear()
+        if self._witness is not None:
+            self._end_witness(self._witness)
+            self._witness = None
         problems = []
         with ThreadPoolExecutor(4) as pool:
             removals = {role: pool.submit(self._remove, container) for role, container in self._containers.items()}
@@ -184,6 +213,12 @@ class DockerEngine:
         self._networks.clear()
         if problems:
             raise EngineError("; ".join(problems), hint="`invoke clean` removes what is left, once the engine answers")
+
+    def _end_witness(self, channel: DockerChannel) -> None:
+        """Give the witness time to remove its instance of tracefs before its container goes."""
+        channel.close()
+        with contextlib.suppress(EngineError), translate("wait for the witness"):
+            self._api.wait(self._containers["witness"], timeout=WITNESS_TIMEOUT)
 
     def describe_death(self, host: Host) -> str:
         """Ask the engine how this host's container or its tap's ended."""
@@ -266,11 +301,34 @@ class DockerEngine:
         agent.hello()
         return LinkHost(agent, networks.link)
 
-    def _create(self, spec: LabSpec, role: str, image: str, settings: dict[str, Any], **more: Any) -> str:  # noqa: ANN401 - the SDK's own keywords
+    def _start_witness(self, spec: LabSpec, image: str) -> tuple[Channel | None, str]:
+        """Start what records the kernel's trace; return its channel, or why the engine does not allow it."""
+        command = [WITNESS, *spec.witness]
+        container = self._create(spec, "witness", image, witness_settings(), command=command)
+        channel = DockerChannel(self._api, container)
+        try:
+            with translate("start the witness"):
+                self._api.start(container)
+        except EngineError as error:
+            channel.close()
+            return None, f"{error.what} ({error.state})" if error.state else error.what
+        self._witness = channel
+        return channel, ""
+
+    def _create(
+        self,
+        spec: LabSpec,
+        role: str,
+        image: str,
+        settings: dict[str, Any],
+        *,
+        command: Sequence[str] = AGENT_COMMAND,
+        **more: Any,  # noqa: ANN401 - the SDK's own keywords
+    ) -> str:
         with translate(f"create the {role} container"):
             created = self._api.create_container(
                 image,
-                list(AGENT_COMMAND),
+                list(command),
                 name=f"bothends-{spec.run_id}-{role}",
                 entrypoint=[],
                 stdin_open=True,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from testbed.lab.agent import Agent
+from testbed.lab.agent import Agent, Channel
 from testbed.model import Host
 
 Progress = Callable[[str], None]
@@ -63,13 +63,15 @@ class Debugger:
 class LabSpec:
     """What an engine is asked for. ``ip`` is 4 or 6: the family of :attr:`LiveLab.addresses`.
 
-    ``routed``: each host on a network of its own, and a link host on both that forwards.
+    ``routed``: each host on a network of its own, and a link host on both that forwards. ``witness``: the arguments of
+    the program that records the kernel's trace (:func:`testbed.lab.witness.command`), none where it is not asked for.
     """
 
     run_id: str
     hosts: Mapping[Host, HostSpec]
     ip: int
     routed: bool = False
+    witness: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,10 @@ class LiveLab:
     link: LinkHost | None = None
     """There is one where :attr:`LabSpec.routed` asked for it."""
     debugger: Debugger = field(default_factory=Debugger)
+    witness: Channel | None = None
+    """Standard input and output of the witness, if it was asked for and the engine can have one."""
+    witness_refused: str = ""
+    """Why there is none."""
     manifest: dict[str, Any] = field(default_factory=dict)
 
 

@@ -69,6 +69,7 @@ DEFINITIONS: Mapping[str, Definition] = {
         Definition("host"),
         Definition("tap"),
         Definition("link"),
+        Definition("witness"),
         Definition("own-program"),
         Definition("curl"),
         Definition("programs"),

@@ -24,8 +24,10 @@ from testbed.lab.link import Link, LinkDied
 from testbed.lab.observers import HostObserver, ProbeObserver, make_observer
 from testbed.lab.program import Event, ProgramSpec, Ready, RunningProgram
 from testbed.lab.tap import SENTINEL_PREFIX, Tap, parse_features
+from testbed.lab.witness import Witness, unsupported
 from testbed.model import HOSTS, Host, peer_of
 from testbed.observe.actor import explain
+from testbed.rundir import RECORDING
 from testbed.scenario.link_plan import LinkPlan
 from testbed.scenario.script import CHANGE
 
@@ -62,6 +64,8 @@ class Collected:
 class Session:
     """One run in a live lab; artefacts go to ``directory`` as they arise.
 
+    ``needs_witness``: without the kernel's trace there is no run; otherwise it is left out with a note where it cannot
+    be.
     ``plan`` is what its link host, if there is one, shall do. ``hold`` is how long gdb, where it observes, holds each
     call; default: until the wire is quiet.
     """
@@ -74,6 +78,7 @@ class Session:
         *,
         plan: LinkPlan | None = None,
         hold: Hold | None = None,
+        needs_witness: bool = False,
     ) -> None:
         self.live = live
         self.collected = Collected()
@@ -93,19 +98,35 @@ class Session:
         if live.link is not None and plan is not None:
             self._link = Link(live.link, plan.ip, directory, lambda: self._events.put(Event("client", link_died=True)))
 
+        self._needs_witness = needs_witness
+        self._witness = Witness(live.witness, directory / RECORDING) if live.witness is not None else None
+
     def start_taps(self, *, offloads: bool, egress: Mapping[Host, int]) -> None:
-        """Prepare and start both taps and the link; return when both capture and packets pass.
+        """Prepare and start taps, link and witness; return when all of them record and packets pass.
 
         ``egress`` holds the rate in bits per second of each host whose interface is slowed down.
         """
-        with ThreadPoolExecutor(3) as pool:
+        with ThreadPoolExecutor(4) as pool:
             linked = pool.submit(self._start_link)
+            witnessed = pool.submit(self._start_witness)
             list(
                 pool.map(
                     lambda tap: self._start_tap(tap, offloads=offloads, rate=egress.get(tap.host)), self._taps.values()
                 )
             )
             linked.result()
+            witnessed.result()
+
+    def _start_witness(self) -> None:
+        refusal = unsupported(self.live.witness_refused) if self.live.witness_refused else None
+        if self._witness is not None:
+            refusal = self._witness.wait_ready()
+        if refusal is None:
+            return
+        if self._needs_witness:
+            raise refusal
+        self._witness = None
+        self.collected.notes.append(f"no witness: {refusal.what}")
 
     def _start_link(self) -> None:
         if self._link is not None and self._plan is not None:
@@ -351,6 +372,20 @@ class Session:
         self.collected.incomplete += self._link.problems()
         self.collected.link_totals = {name: n for name, n in self._link.totals.items() if isinstance(n, int)}
 
+    def _end_witness(self) -> None:
+        if self._witness is None:
+            return
+        try:
+            self._witness.stop()
+        except LabError as error:
+            self._note_witness(str(error))
+        self._witness.close()
+        for problem in self._witness.problems():
+            self._note_witness(problem)
+
+    def _note_witness(self, problem: str) -> None:
+        (self.collected.incomplete if self._needs_witness else self.collected.notes).append(problem)
+
     def _end_taps(self, endings: Mapping[Host, Future[None]]) -> None:
         for host, tap in self._taps.items():
             error = endings[host].exception() or tap.died()
@@ -364,9 +399,11 @@ class Session:
         """End the taps, and fetch call logs and the namespaces' settings from both hosts."""
         self._progress("collecting")
         self._end_link()
-        with ThreadPoolExecutor(4) as pool:
+        with ThreadPoolExecutor(5) as pool:
+            witnessed = pool.submit(self._end_witness)
             endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
             list(pool.map(self._collect_from, HOSTS))
+            witnessed.result()
         self._end_taps(endings)
 
     def _collect_from(self, host: Host) -> None:
@@ -385,6 +422,7 @@ class Session:
     def salvage(self) -> None:
         """Fetch what can still be had after the run was cut short; what cannot is left out."""
         self._end_link()
+        self._end_witness()
         with ThreadPoolExecutor(2) as pool:
             endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
         for host in HOSTS:

@@ -125,6 +125,9 @@ class Observe(Frozen):
     """As for the client."""
     hold: Opt[Duration] = None
     """How long gdb holds each call, before it and after it: 400ms. Default: until the wire is quiet."""
+    kernel: bool | Literal["offered"] = False
+    """true: the kernel's own tracepoints are recorded beside calls and packets, and the run is unsupported where that
+    cannot be. offered: where it can be, as with --witness."""
 
 
 class ScenarioFile(Frozen):

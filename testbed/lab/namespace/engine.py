@@ -89,6 +89,7 @@ class NamespaceEngine:
         self._launch: subprocess.Popen[bytes] | None = None
         self._agents: list[tuple[Agent, SocketChannel]] = []
         self._words: IO[bytes] | None = None
+        self._witness: tuple[subprocess.Popen[bytes], SocketChannel] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +107,7 @@ class NamespaceEngine:
         net = plan.topology(spec, lambda: random_subnet(random.SystemRandom()))
         self._progress("making two hosts and two taps")
         agents, pids = self._start(spec, net, tools, seen)
+        witness = self._start_witness(spec, tools) if spec.witness else None
         for agent in agents.values():
             agent.hello()
         return LiveLab(
@@ -114,6 +116,7 @@ class NamespaceEngine:
             addresses=net.addresses,
             routes={host: net.routes(host, spec.hosts[host].route) for host in HOSTS},
             link=LinkHost(agents[plan.LINK, plan.LINK], net.link) if spec.routed else None,
+            witness=witness,
             manifest={
                 "engine": {
                     "name": self.name,
@@ -141,6 +144,16 @@ class NamespaceEngine:
                 launch.kill()  # the kernel kills its processes with it
                 launch.wait()
             launch.stdout.close()
+        witness, self._witness = self._witness, None
+        if witness is not None:
+            process, its_channel = witness
+            its_channel.close()  # it removes its instance of tracefs and ends
+            try:
+                process.wait(DOWN_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            its_channel.release()
         for agent, channel in self._agents:
             agent.close()
             channel.release()
@@ -154,6 +167,24 @@ class NamespaceEngine:
         del host
         ended = None if self._launch is None else self._launch.poll()
         return "" if ended is None else f"the lab's launcher ended with {ended}"
+
+    def _start_witness(self, spec: LabSpec, tools: toolchain.Toolchain) -> SocketChannel:
+        """Start the witness outside the lab, with the rights that we have."""
+        assert self._words is not None  # noqa: S101 - the lab is up
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [str(tools.witness), *spec.witness],
+                stdin=theirs,
+                stdout=theirs,
+                stderr=self._words.fileno(),
+                start_new_session=True,
+                cwd="/",
+                env={},
+            )
+        channel = SocketChannel(ours, self._words)
+        self._witness = process, channel
+        return channel
 
     def _start(
         self, spec: LabSpec, net: plan.Topology, tools: toolchain.Toolchain, seen: plan.Seen

@@ -1,7 +1,8 @@
 """The programs of ours that run in a lab, compiled once with this machine's C compiler and kept in the user's cache.
 
-``<cache>/bothends/<key>/`` holds ``launch`` (makes the namespaces), ``tools/`` (agent, actor, probe), ``debugger/``
-(what holds a program for gdb and strace), ``own-program/``, ``www/`` and ``nginx.conf``. The key is a hash of the
+``<cache>/bothends/<key>/`` holds ``launch`` (makes the namespaces), ``witness`` (records the kernel's trace),
+``tools/`` (agent, actor, probe), ``debugger/`` (what holds a program for gdb and strace), ``own-program/``, ``www/``
+and ``nginx.conf``. The key is a hash of the
 sources, of how they are compiled and of the C library, so a change of any of them makes another directory; a directory
 is there whole or not at all.
 """
@@ -26,7 +27,7 @@ from testbed.lab.namespace.machine import COMPILER, XXHASH, lacks
 SOURCES = Path(__file__).parents[3] / "compose"
 _WARNINGS = ("-O2", "-Wall", "-Wextra")
 _HASH_DIGITS = 16
-_FOLDERS = ("namespace", "tools", "link", "debugger", "own-program", "nginx")
+_FOLDERS = ("namespace", "tools", "link", "debugger", "own-program", "nginx", "witness")
 _SUFFIXES = frozenset({".c", ".h", ".conf", ".py"})
 _UNFINISHED = ".making-"
 INDEX = "hello from nginx\n"
@@ -56,6 +57,7 @@ TARGETS = (
         "tools/libprobe.so",
         ("-std=gnu11", *_WARNINGS, "-fPIC", "-shared", "-fvisibility=hidden", "-ldl", "-pthread"),
     ),
+    Target("witness/witness.c", "witness", ("-std=gnu11", *_WARNINGS)),
     Target("link/link.c", "tools/link", ("-std=gnu11", *_WARNINGS, "-pthread")),
     # With debug information, and as in its image: unoptimised, the sources where the debug information says.
     Target("own-program/client.c", "own-program/client", ("-std=c11", "-g", "-O0")),
@@ -80,6 +82,11 @@ class Toolchain:
     def launch(self) -> Path:
         """The program that makes namespaces."""
         return self.directory / "launch"
+
+    @property
+    def witness(self) -> Path:
+        """The program that records the kernel's trace."""
+        return self.directory / "witness"
 
     @property
     def tools(self) -> Path:

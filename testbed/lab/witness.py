@@ -1,0 +1,151 @@
+"""The witness: the kernel's tracepoints recorded during a run (compose/witness/witness.c), and what it is called.
+
+An engine gives the channel to it; everything else is the same on every engine.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from pathlib import Path
+
+from testbed.errors import LabError, LabTimeout, Unsupported
+from testbed.lab.agent import Channel
+from testbed.lab.identity import is_alive, owner
+
+READY_TIMEOUT = 20.0
+END_TIMEOUT = 60.0
+BUFFER_KIB = 4096
+"""The kernel's buffer for each processor, some 25,000 events; it is read when it is half full."""
+PREFIX = "bothends-"
+
+# Only IP: a drop of anything else (0x0800 and 0x86dd, ETH_P_IP and ETH_P_IPV6).
+_DROP_FILTER = "protocol==2048||protocol==34525"
+EVENTS = (
+    "sock/inet_sock_set_state",
+    "tcp/tcp_retransmit_skb",
+    "tcp/tcp_retransmit_synack",
+    "tcp/tcp_send_reset",
+    "tcp/tcp_receive_reset",
+    "tcp/tcp_cong_state_set",
+    "tcp/tcp_probe",
+    "tcp/tcp_bad_csum",
+    "tcp/tcp_destroy_sock",
+    f"skb/kfree_skb={_DROP_FILTER}",
+)
+"""Tracepoints, with a filter where there is one. The others of ``tcp:*`` say nothing of packets or of state."""
+
+_HEADER = struct.Struct(">cI")
+END = b"E"
+READY = b"R"
+REFUSED = b"X"
+
+
+def instance_name(run_id: str) -> str:
+    """Name a run's instance of tracefs, with its owner as the labels of a container have it."""
+    return f"{PREFIX}{run_id}-{owner().replace('/', '.')}"
+
+
+def is_owner_alive(name: str) -> bool | None:
+    """Say whether the run lives that has this instance; None for another machine's."""
+    _, _, label = name.removeprefix(PREFIX).partition("-")
+    return is_alive("/".join(label.removesuffix(".names").split(".")))
+
+
+def run_of(name: str) -> str:
+    """Return the id of the run that has this instance."""
+    return name.removeprefix(PREFIX).partition("-")[0]
+
+
+def command(run_id: str, *, buffer_kib: int = BUFFER_KIB) -> tuple[str, ...]:
+    """Return the recorder's arguments for one run."""
+    return ("record", instance_name(run_id), str(buffer_kib), *EVENTS)
+
+
+def unsupported(why: str) -> Unsupported:
+    """Return the error that says why there is no witness."""
+    return Unsupported(f"the kernel's trace cannot be read here: {why}", hint="`invoke doctor` says what it takes")
+
+
+class Witness:
+    """One recording; what it says goes to ``path`` as it comes."""
+
+    def __init__(self, channel: Channel, path: Path) -> None:
+        self.path = path
+        self._channel = channel
+        self._buffer = bytearray()
+        self._refusal = ""
+        self._write_error: OSError | None = None
+        self._ready = threading.Event()
+        self._over = threading.Event()
+        self._ended = False
+        self._file = path.open("wb")
+        self._reader = threading.Thread(target=self._read, name="witness", daemon=True)
+        self._reader.start()
+
+    def wait_ready(self) -> Unsupported | None:
+        """Return when all events are recorded: None, or why kernel or engine do not allow it."""
+        if not self._ready.wait(READY_TIMEOUT):
+            self.close()
+            raise LabTimeout(
+                f"the witness was not ready in {READY_TIMEOUT:g} s", last_output=self._channel.last_words()
+            )
+        if self._over.is_set() and not self._ended:
+            self.close()
+            return unsupported(self._refusal or self._channel.last_words().strip() or "it ended at once")
+        return None
+
+    def stop(self) -> None:
+        """End the recording; return when all of it has come. The engine waits until its instance is removed."""
+        try:
+            self._channel.send(b"end\n")
+        except OSError as error:
+            raise LabError("the witness went away", last_output=self._channel.last_words()) from error
+        if not self._over.wait(END_TIMEOUT):
+            raise LabTimeout(f"the witness did not end in {END_TIMEOUT:g} s", last_output=self._channel.last_words())
+
+    def close(self) -> None:
+        """Close the channel and the file; the recorder, if it still runs, removes its instance and ends. Idempotent."""
+        self._channel.close()
+        self._reader.join(timeout=5)
+        self._file.close()
+
+    def problems(self) -> list[str]:
+        """Say why the recording does not go to its end; empty when it does."""
+        if self._write_error is not None:
+            return [f"the witness's record could not be written: {self._write_error}"]
+        return [] if self._ended else ["the witness's record has no end"]
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = self._channel.receive()
+            except OSError:
+                data = b""
+            if not data:
+                break
+            self._take(data)
+        self._over.set()
+        self._ready.set()
+
+    def _take(self, data: bytes) -> None:
+        if self._write_error is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self._write_error = error
+        self._buffer += data
+        at = 0
+        while len(self._buffer) - at >= _HEADER.size:
+            kind, size = _HEADER.unpack_from(self._buffer, at)
+            if len(self._buffer) - at - _HEADER.size < size:
+                break
+            at += _HEADER.size + size
+            if kind == READY:
+                self._ready.set()
+            elif kind == END:
+                self._ended = True
+                self._over.set()
+            elif kind == REFUSED:
+                self._refusal = self._buffer[at - size : at].decode(errors="replace")
+        del self._buffer[:at]

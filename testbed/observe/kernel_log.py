@@ -1,0 +1,61 @@
+"""``kernel.jsonl`` (``bothends-kernel/1``): what the witness saw of a run, in its directory.
+
+The first line holds ``format`` and the members of :class:`testbed.kernel.KernelLog` besides its events; each further
+line is one :class:`testbed.kernel.KernelEvent`, in time order. Endpoints are ``"192.0.2.1:80"`` or
+``"[2001:db8::1]:80"``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from testbed.errors import CaptureError
+from testbed.kernel import KernelEvent, KernelLog
+from testbed.model import Endpoint
+
+FORMAT = "bothends-kernel/1"
+
+
+def write_jsonl(log: KernelLog, file: TextIO) -> None:
+    """Write a log."""
+    head = {name: value for name, value in _fields(log).items() if name != "events"}
+    file.write(json.dumps({"format": FORMAT, **head}) + "\n")
+    file.writelines(json.dumps(event_to_json(event), separators=(",", ":")) + "\n" for event in log.events)
+
+
+def event_to_json(event: KernelEvent) -> dict[str, Any]:
+    """Return an event as a JSON object."""
+    ends = {name: None if end is None else str(end) for name, end in (("local", event.local), ("peer", event.peer))}
+    return {**_fields(event), **ends, "fields": dict(event.fields)}
+
+
+def _fields(value: KernelLog | KernelEvent) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+def read_jsonl(lines: Iterable[str]) -> KernelLog:
+    """Read what :func:`write_jsonl` wrote. Raises CaptureError at a line that is not its."""
+    number = 1
+    try:
+        rest = iter(lines)
+        head = json.loads(next(rest))
+        if head.pop("format") != FORMAT:
+            raise CaptureError(f"kernel.jsonl has not the format {FORMAT}")
+        events = []
+        for number, line in enumerate(rest, 2):  # noqa: B007 - told in the error
+            event = json.loads(line)
+            event["local"], event["peer"] = _endpoint(event["local"]), _endpoint(event["peer"])
+            events.append(KernelEvent(**event))
+        lists = {name: tuple(head.pop(name)) for name in ("recorded", "missing", "problems")}
+        return KernelLog(tuple(events), lost=head["lost"], clock_error=head["clock_error"], **lists)
+    except (ValueError, KeyError, TypeError, StopIteration) as error:
+        raise CaptureError(f"kernel.jsonl cannot be read: line {number}: {error!r}") from error
+
+
+def _endpoint(text: str | None) -> Endpoint | None:
+    if text is None:
+        return None
+    address, _, port = text.rpartition(":")
+    return Endpoint(address.strip("[]"), int(port))

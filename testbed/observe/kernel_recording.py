@@ -1,0 +1,257 @@
+"""From the witness's recording (compose/witness/witness.c) to the events of the lab's own addresses."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from testbed.errors import CaptureError
+from testbed.kernel import KernelEvent, KernelLog
+from testbed.model import HOSTS, Endpoint, Host
+from testbed.observe.trace_format import Field, Format, PageHeader, parse_format
+
+STATES = (
+    *("", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT"),
+    *("CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"),
+)
+"""Names of TCP's states by number (include/net/tcp_states.h)."""
+CONGESTION_STATES = ("Open", "Disorder", "CWR", "Recovery", "Loss")
+"""Names of congestion states by number (enum tcp_ca_state)."""
+
+KEPT: Mapping[str, tuple[str, ...]] = {
+    "inet_sock_set_state": ("oldstate", "newstate"),
+    "tcp_retransmit_skb": ("state", "err"),
+    "tcp_retransmit_synack": (),
+    "tcp_send_reset": ("state", "reason"),
+    "tcp_receive_reset": (),
+    "tcp_cong_state_set": ("cong_state",),
+    "tcp_probe": ("data_len", "snd_nxt", "snd_una", "snd_cwnd", "ssthresh", "snd_wnd", "srtt", "rcv_wnd"),
+    "tcp_bad_csum": (),
+    "tcp_destroy_sock": (),
+    "kfree_skb": ("protocol", "reason"),
+}
+"""What of each tracepoint is kept besides addresses, socket and packet."""
+
+_HEADER = struct.Struct(">cI")
+_STATE_FIELDS = frozenset({"oldstate", "newstate", "state"})
+_INTERRUPT = 0x08 | 0x10  # TRACE_FLAG_HARDIRQ, TRACE_FLAG_SOFTIRQ
+_INET, _INET6, _TCP = 2, 10, 6
+_FREED = frozenset({"NOT_SPECIFIED", "CONSUMED", "QUEUE_PURGE"})
+"""Reasons for which packets are freed that nobody dropped on arrival, or of which nobody says why."""
+_DROP_LINE = re.compile(r"\[(\d+)\] \S+ +(\d+)\.(\d{6}): kfree_skb: .*location=(\S+) reason: (\w+)")
+_OVERRUN = re.compile(r"^(overrun|commit overrun|dropped events): (\d+)$", re.MULTILINE)
+_MICROSECONDS = 2  # by which the text's time may differ: it is rounded
+
+
+def frames(data: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """Yield type and payload of each frame; a cut one at the end is left out."""
+    while len(header := data.read(_HEADER.size)) == _HEADER.size:
+        kind, size = _HEADER.unpack(header)
+        payload = data.read(size)
+        if len(payload) < size:
+            return
+        yield kind, payload
+
+
+@dataclass
+class _Recording:
+    """What the frames say, pages as they are."""
+
+    header: PageHeader | None = None
+    formats: dict[str, Format] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    pages: list[tuple[int, bytes]] = field(default_factory=list)
+    clocks: list[tuple[int, ...]] = field(default_factory=list)
+    statistics: str = ""
+    drops: bytes = b""
+    ended: bool = False
+
+    def take(self, kind: bytes, payload: bytes) -> None:
+        if kind == b"P":
+            self.pages.append((int.from_bytes(payload[:4]), payload[4:]))
+        elif kind == b"H":
+            self.header = PageHeader.parse(payload.decode())
+        elif kind == b"F":
+            name, _, text = payload.partition(b"\0")
+            self.formats[name.decode()] = parse_format(text.decode())
+        elif kind == b"M":
+            self.missing.append(payload.decode())
+        elif kind == b"C":
+            self.clocks.append(struct.unpack(">3Q", payload))
+        elif kind == b"S":
+            self.statistics += payload[4:].decode() + "\n"
+        elif kind == b"L":
+            self.drops += payload
+        elif kind == b"E":
+            self.ended = True
+
+
+def decode(path: Path, addresses: Mapping[Host, Iterable[str]]) -> KernelLog:
+    """Read a recording and keep the events of the lab; ``addresses`` are its hosts'.
+
+    Raises CaptureError where the recording makes no sense.
+    """
+    recording = _Recording()
+    try:
+        with path.open("rb") as data:
+            for kind, payload in frames(data):
+                recording.take(kind, payload)
+        return _Decoder(recording, addresses).log()
+    except (OSError, ValueError, KeyError, IndexError, struct.error) as error:
+        raise CaptureError(f"the witness's record cannot be read: {error!r}") from error
+
+
+class _Decoder:
+    def __init__(self, recording: _Recording, addresses: Mapping[Host, Iterable[str]]) -> None:
+        self._recording = recording
+        self._hosts: dict[str, Host] = {address: host for host in HOSTS for address in addresses[host]}
+        self._formats = {made.id: made for made in recording.formats.values() if made.name in KEPT}
+        self._numbers: dict[int, int] = {}
+        self._owners: dict[int, tuple[Host, Endpoint, Endpoint]] = {}
+        self._packets: dict[int, tuple[Host, Endpoint, Endpoint]] = {}
+        self._places = _places(recording.drops.decode(errors="replace"))
+
+    def log(self) -> KernelLog:
+        recording = self._recording
+        if recording.header is None or not recording.clocks:
+            raise ValueError("it has no beginning")
+        problems = [] if recording.ended else ["the witness's record has no end"]
+        lost = sum(int(count) for _, count in _OVERRUN.findall(recording.statistics))
+        if lost or any(recording.header.missed(page) for _, page in recording.pages):
+            problems.append(f"the kernel's buffer was too small: {lost or 'some'} events were lost")
+        found = sorted(self._records(recording.header), key=lambda each: each[:2])
+        events = [event for record in found if (event := self._event(*record)) is not None]
+        return KernelLog(
+            tuple(_with_ports(events)),
+            tuple(sorted(recording.formats)),
+            tuple(recording.missing),
+            lost,
+            max((width + 1) // 2 for _, _, width in recording.clocks),
+            tuple(problems),
+        )
+
+    def _records(self, header: PageHeader) -> Iterator[tuple[int, int, memoryview]]:
+        for cpu, page in self._recording.pages:
+            for time, record in header.records(page):
+                yield time, cpu, record
+
+    def _on_wall(self, time: int) -> int:
+        """Return a time of the trace's clock on CLOCK_REALTIME: by a line through both measurements."""
+        (wall0, mono0, width0), (wall1, mono1, width1) = self._recording.clocks[0], self._recording.clocks[-1]
+        first, last = wall0 + width0 // 2 - mono0, wall1 + width1 // 2 - mono1
+        span = mono1 - mono0
+        return time + (first + (last - first) * (time - mono0) // span if span > 0 else first)
+
+    def _event(self, time: int, cpu: int, record: memoryview) -> KernelEvent | None:
+        made = self._formats.get(int.from_bytes(record[:2], "little"))
+        if made is None:
+            return None
+        fields = made.fields
+        sk = next((fields[name].number(record) for name in ("skaddr", "rx_sk") if name in fields), 0)
+        skb = fields["skbaddr"].number(record) if "skbaddr" in fields else 0
+        where = self._dropped(sk, skb) if made.name == "kfree_skb" else self._ours(made, record)
+        if where is None:
+            return None
+        values = {name: _value(made, name, fields[name], record) for name in KEPT[made.name] if name in fields}
+        if made.name == "kfree_skb":
+            if values.get("reason") in _FREED:
+                return None
+            values["place"] = self._place(cpu, str(values.get("reason")), time)
+        else:
+            if sk:
+                self._owners[sk] = where
+            if skb:
+                self._packets[skb] = where
+        host, local, peer = where
+        interrupt = bool(fields["common_flags"].number(record) & _INTERRUPT)
+        wall = self._on_wall(time)
+        return KernelEvent(
+            wall, made.name, cpu, interrupt, host, local, peer, self._number(sk), self._number(skb), values
+        )
+
+    def _ours(self, made: Format, record: memoryview) -> tuple[Host, Endpoint, Endpoint] | None:
+        if made.name == "inet_sock_set_state" and made.fields["protocol"].number(record) != _TCP:
+            return None
+        local, peer = _ends(made.fields, record)
+        if made.name == "tcp_bad_csum":  # its addresses are the packet's, which came from the peer
+            local, peer = peer, local
+        host = self._hosts.get(local.address)
+        return (host, local, peer) if host is not None else None
+
+    def _dropped(self, sk: int, skb: int) -> tuple[Host, Endpoint, Endpoint] | None:
+        """Return whose packet a drop was: the socket's that it was meant for, or one that another event was about."""
+        return self._owners.get(sk) or self._packets.get(skb)
+
+    def _number(self, pointer: int) -> int:
+        return self._numbers.setdefault(pointer, len(self._numbers) + 1) if pointer else 0
+
+    def _place(self, cpu: int, reason: str, time: int) -> str:
+        """Return the function where a packet was dropped, as the second instance names it; empty if unknown."""
+        found = self._places.get((cpu, reason), [])
+        at = bisect_left(found, (time // 1000 - _MICROSECONDS, ""))
+        if at < len(found) and found[at][0] <= time // 1000 + _MICROSECONDS:
+            return found[at][1]
+        return ""
+
+
+def _places(text: str) -> dict[tuple[int, str], list[tuple[int, str]]]:
+    """Return by processor and reason the times (us) and places of drops, sorted."""
+    found: dict[tuple[int, str], list[tuple[int, str]]] = {}
+    for cpu, seconds, micros, place, reason in _DROP_LINE.findall(text):
+        at = int(seconds) * 1_000_000 + int(micros)
+        found.setdefault((int(cpu), reason), []).append((at, place.partition("+")[0]))
+    return {key: sorted(each) for key, each in found.items()}
+
+
+def _value(made: Format, name: str, where: Field, record: memoryview) -> int | str:
+    number = where.number(record)
+    if name in _STATE_FIELDS and number < len(STATES):
+        return STATES[number]
+    if name == "cong_state" and number < len(CONGESTION_STATES):
+        return CONGESTION_STATES[number]
+    return made.symbols.get(name, {}).get(number, number)
+
+
+def _ends(fields: Mapping[str, Field], record: memoryview) -> tuple[Endpoint, Endpoint]:
+    """Return source and destination as a tracepoint has them: two sockaddr, or address and port fields."""
+    if fields["saddr"].size > 16:
+        return _sockaddr(fields["saddr"].raw(record)), _sockaddr(fields["daddr"].raw(record))
+    version6 = fields["family"].number(record) == _INET6
+    names = ("saddr_v6", "daddr_v6") if version6 else ("saddr", "daddr")
+    source, destination = (_address(fields[name].raw(record)) for name in names)
+    return (
+        Endpoint(source, fields["sport"].number(record)),
+        Endpoint(destination, fields["dport"].number(record)),
+    )
+
+
+def _sockaddr(data: bytes) -> Endpoint:
+    family, port = int.from_bytes(data[:2], "little"), int.from_bytes(data[2:4])
+    return Endpoint(_address(data[8:24] if family == _INET6 else data[4:8]), port)
+
+
+def _address(data: bytes) -> str:
+    found = ipaddress.ip_address(data)
+    mapped = getattr(found, "ipv4_mapped", None)
+    return str(mapped or found)
+
+
+def _with_ports(events: list[KernelEvent]) -> list[KernelEvent]:
+    """Give events from before the kernel had chosen a port the port of their socket's next event (tcp_v4_connect)."""
+    later: dict[int, Endpoint] = {}
+    done = []
+    for event in reversed(events):
+        if event.sk and event.local is not None:
+            known = later.get(event.sk)
+            if event.local.port:
+                later[event.sk] = event.local
+            elif known is not None and known.address == event.local.address:
+                event = replace(event, local=known)  # noqa: PLW2901 - the event as it is from here on
+        done.append(event)
+    return done[::-1]
