@@ -95,6 +95,7 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
         "resume": "go on with a campaign that was stopped: its id, its directory, or latest",
         "on": "make the runs on a Dask cluster: its scheduler's address, tcp://HOST:8786",
         "report": "also write each run's report.html and annotated.pcapng; of a campaign its page",
+        "witness": "also record what the kernel's tracepoints say, where that can be",
         "junit": "write JUnit XML of all runs to this file",
         "tap": "write TAP of all runs to this file",
         "markdown": "write a Markdown summary of all runs to this file",
@@ -117,6 +118,7 @@ def run(
     resume: str = "",
     on: str = "",
     report: bool = False,
+    witness: bool = False,
     junit: str = "",
     tap: str = "",
     markdown: str = "",
@@ -141,7 +143,7 @@ def run(
         return commands.compare_observers(
             scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine
         )
-    options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume, on=on)
+    options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume, on=on, witness=witness)
     outputs = commands.Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
     if all:
         if scenarios:

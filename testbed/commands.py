@@ -75,7 +75,7 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
     try:
         for scenario in scenarios:
             with _progress(quiet=outputs.quiet) as progress, _terminable():
-                records.append(_run_one(scenario, runs, choice, progress, outputs))
+                records.append(_run_one(_witnessed(scenario, options), runs, choice, progress, outputs))
             if records[-1].error is not None and len(scenarios) > 1:
                 sys.stderr.write(f"{scenario.name}: {records[-1].error}\n")
     finally:
@@ -85,6 +85,13 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
         raise records[0].error
     codes = [record.exit_code for record in records]
     return next((code for code in (1, 3, 4) if code in codes), 0)
+
+
+def _witnessed(scenario: Scenario, options: Options) -> Scenario:
+    """Return a scenario that is offered a witness if --witness asked for it and it does not demand one."""
+    if not options.witness or scenario.observe.kernel:
+        return scenario
+    return scenario.model_copy(update={"observe": scenario.observe.model_copy(update={"kernel": "offered"})})
 
 
 def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outputs: Outputs) -> int:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from testbed import manifest as manifests
 from testbed.errors import CaptureError, ScenarioError
 from testbed.model import HOSTS, Analysis, Check, Host, Inputs, Joined, Labels, LinkJournal, Outcome, peer_of
-from testbed.rundir import JOURNAL, MANIFEST, RESULT, RunDirectory
+from testbed.rundir import JOURNAL, KERNEL, MANIFEST, RESULT, RunDirectory
 
 if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenario is given
+    from testbed.kernel import KernelLog
     from testbed.scenario.model import Scenario
 
 OUTPUT_SHOWN = 1 << 20
@@ -64,6 +65,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
             cut_short=manifest["cut_short"],
             labels=labels,
             sysctls={host: manifest["hosts"][host]["sysctls"] for host in HOSTS},
+            kernel=_kernel(directory),
         ),
         () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expect,
     )
@@ -150,6 +152,16 @@ def _link_journal(
     except CaptureError as error:
         incomplete.append(error.what)
         return None
+
+
+def _kernel(directory: RunDirectory) -> KernelLog | None:
+    from testbed.observe.kernel_log import read_jsonl
+
+    path = directory.file(KERNEL)
+    if not path.exists():
+        return None
+    with path.open(encoding="utf-8") as lines:
+        return read_jsonl(lines)
 
 
 def _output(directory: RunDirectory, host: Host) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from testbed.model import Endpoint, Host
 
@@ -54,3 +55,71 @@ class KernelLog:
     def complete(self) -> bool:
         """Whether the absence of an event says that it did not happen."""
         return not self.problems
+
+
+Agreement = Literal["confirmed", "not covered", "contradicted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What the witness says of one packet's cause: whether it agrees, and with what."""
+
+    agreement: Agreement
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """An event with what the captures have of it: numbers of crossings, none where it matches nothing."""
+
+    event: KernelEvent
+    flow: int | None
+    packets: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A change of one end of a connection, with what made it change.
+
+    ``kind`` is ``call`` (``calls``: numbers of the host's calls, none where they were not observed), ``packet``
+    (``packets``: what arrived), ``timer``, or ``unknown``; ``why`` says it in words.
+    """
+
+    event: KernelEvent
+    flow: int | None
+    old: str
+    new: str
+    kind: Literal["call", "packet", "timer", "unknown"]
+    why: str
+    calls: tuple[int, ...] = ()
+    packets: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SendState:
+    """A sender's congestion control as a packet left.
+
+    ``cwnd`` and ``ssthresh`` (None while there is none yet) in packets, ``srtt`` in us, ``wnd`` in bytes.
+    """
+
+    cwnd: int
+    ssthresh: int | None
+    srtt: int
+    wnd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What the witness says of a run. ``words`` are aligned with the crossings; ``states`` are by crossing.
+
+    ``unmatched`` are sentences about events that neither packets nor calls explain.
+    """
+
+    log: KernelLog
+    words: tuple[Word, ...]
+    retransmissions: tuple[Matched, ...] = ()
+    resets: tuple[Matched, ...] = ()
+    drops: tuple[Matched, ...] = ()
+    changes: tuple[StateChange, ...] = ()
+    states: Mapping[int, SendState] = field(default_factory=dict)
+    unmatched: tuple[str, ...] = ()

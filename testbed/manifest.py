@@ -30,10 +30,12 @@ def build(
     live: LiveLab | None,
     collected: Collected | None,
     error: str,
+    witness: str = "none",
 ) -> dict[str, Any]:
     """Put together what is known; ``live`` and ``collected`` are None when the run did not come so far.
 
-    ``error`` is why the run was cut short, empty for a run that went to its end.
+    ``error`` is why the run was cut short, empty for a run that went to its end. ``witness``: ``demanded``, ``offered``
+    or ``none``.
     """
     now = datetime.now(UTC)
     result = collected or Collected()
@@ -60,6 +62,7 @@ def build(
             "totals": result.link_totals,
         },
         "ip": spec.ip,
+        "witness": witness,
         "hosts": {
             host: {
                 "image": spec.hosts[host].image,
@@ -84,7 +87,7 @@ def build(
     }
 
 
-ADDED: dict[str, Any] = {"cut_short": "", "link": {"addresses": None}}
+ADDED: dict[str, Any] = {"cut_short": "", "witness": "none", "link": {"addresses": None}}
 """Members that came to FORMAT after its first run was written, with what their absence means."""
 
 

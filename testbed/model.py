@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from testbed.kernel import KernelLog, Testimony
 
 Host = Literal["client", "server"]
 HOSTS: tuple[Host, Host] = ("client", "server")
@@ -363,7 +366,7 @@ class Inputs:
     which observer made its calls (``probe``, ``none``). ``link`` is None without a link host. ``cut_short`` says why
     the lab could not carry the run through; what failed after that says nothing about the programs. ``labels`` are
     Wireshark's of both captures, ``sysctls`` the ``net.*`` settings of each host's network namespace; both empty where
-    they are not known.
+    they are not known. ``kernel`` is what the witness recorded, None without one.
     """
 
     joined: Joined
@@ -377,6 +380,7 @@ class Inputs:
     cut_short: str = ""
     labels: Labels = field(default_factory=dict)
     sysctls: Mapping[Host, Mapping[str, str]] = field(default_factory=dict)
+    kernel: KernelLog | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +389,7 @@ class Analysis:
 
     ``silent`` maps a call that caused no packet to the reason, and one of whose bytes only some left to how many did
     not, and why. ``verdict`` is one or more plain sentences;
-    ``reasons`` say why ``outcome`` is not ``pass``.
+    ``reasons`` say why ``outcome`` is not ``pass``. ``testimony`` is what the kernel says, None without a witness.
     """
 
     inputs: Inputs
@@ -397,3 +401,4 @@ class Analysis:
     verdict: tuple[str, ...]
     outcome: Outcome
     reasons: tuple[str, ...]
+    testimony: Testimony | None = None

@@ -230,8 +230,15 @@ def write_artefacts(
             live=live,
             collected=collected,
             error=error,
+            witness=witness_wanted(scenario),
         ),
     )
+
+
+def witness_wanted(scenario: Scenario) -> str:
+    """Say whether the kernel's trace is ``demanded``, ``offered`` or ``none``."""
+    wanted = scenario.observe.kernel
+    return "offered" if wanted == "offered" else "demanded" if wanted else "none"
 
 
 def _write_calls(directory: RunDirectory, collected: Collected) -> None:

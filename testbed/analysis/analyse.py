@@ -15,6 +15,7 @@ from testbed.analysis.mislabelled import disagreements
 from testbed.analysis.silent import silent_calls
 from testbed.analysis.streams import build_streams
 from testbed.analysis.verdict import verdict
+from testbed.analysis.witness.testify import contradictions, testify
 from testbed.model import HOSTS, Analysis, Check, Delay, Host, Inputs, Joined, Outcome
 from testbed.scenario.expect import Expectation
 
@@ -30,6 +31,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
     ledger = make_ledger(joined, streams, causes)
     silent = silent_calls(joined, streams, causes)
     checks = check(expectations, Findings(inputs, streams, causes, ledger, silent))
+    testimony = None if inputs.kernel is None else testify(joined, streams, causes, inputs.kernel, inputs.observed)
     outcome, reasons = _outcome(inputs, checks)
     return Analysis(
         inputs=inputs,
@@ -41,9 +43,11 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         verdict=(
             *verdict(joined, ledger, causes),
             *disagreements(joined.crossings, causes, inputs.labels, inputs.calls),
+            *(contradictions(joined.crossings, causes, testimony) if testimony is not None else ()),
         ),
         outcome=outcome,
         reasons=reasons,
+        testimony=testimony,
     )
 
 

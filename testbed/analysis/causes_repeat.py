@@ -96,7 +96,7 @@ def tail_loss_probe(side: Side, packet: Crossing) -> Why | None:
         return None
     if packet.seq > side.una:
         reason = "the last ones, although earlier ones are unacknowledged"
-    elif _probes_first(side, packet):
+    elif _probes_first(side):
         reason = "not acknowledged, and the first time: the kernel probes before its timeout"
     else:
         return None
@@ -146,9 +146,10 @@ def _repeated(side: Side, packet: Crossing) -> Crossing | None:
     return side.previous(packet)
 
 
-def _probes_first(side: Side, packet: Crossing) -> bool:
+def _probes_first(side: Side) -> bool:
     """Say whether the kernel's first timer for the last segment is a tail-loss probe: no loss is being repaired."""
-    repairs = side.una < side.repair_until or bool(side.sacks) or bool(side.repeats.get(packet.seq))
+    again = any(seq >= side.una for seq in side.repeats)  # a probe is sent once for what is out (tlp_high_seq)
+    repairs = side.una < side.repair_until or bool(side.sacks) or again
     return side.probes_tail is True and not repairs
 
 

@@ -13,7 +13,10 @@ KEEPS = (KEEP_DIFFERING, KEEP_ALL)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for on the command line besides scenarios; zeros and empty text where it was not."""
+    """What was asked for on the command line besides scenarios; zeros and empty text where it was not.
+
+    ``witness``: record the kernel's trace where that can be.
+    """
 
     repeat: int = 1
     jobs: int = 0
@@ -21,6 +24,7 @@ class Options:
     settings: Sequence[str] = ()
     resume: str = ""
     on: str = ""
+    witness: bool = False
 
     @property
     def any(self) -> bool:

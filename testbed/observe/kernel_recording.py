@@ -114,7 +114,7 @@ class _Decoder:
         self._formats = {made.id: made for made in recording.formats.values() if made.name in KEPT}
         self._numbers: dict[int, int] = {}
         self._owners: dict[int, tuple[Host, Endpoint, Endpoint]] = {}
-        self._packets: dict[int, tuple[Host, Endpoint, Endpoint]] = {}
+        self._handled: dict[int, tuple[str, int, tuple[Host, Endpoint, Endpoint]]] = {}
         self._places = _places(recording.drops.decode(errors="replace"))
 
     def log(self) -> KernelLog:
@@ -155,7 +155,7 @@ class _Decoder:
         fields = made.fields
         sk = next((fields[name].number(record) for name in ("skaddr", "rx_sk") if name in fields), 0)
         skb = fields["skbaddr"].number(record) if "skbaddr" in fields else 0
-        where = self._dropped(sk, skb) if made.name == "kfree_skb" else self._ours(made, record)
+        where = self._dropped(cpu, sk, skb, made, record) if made.name == "kfree_skb" else self._ours(made, record)
         if where is None:
             return None
         values = {name: _value(made, name, fields[name], record) for name in KEPT[made.name] if name in fields}
@@ -167,7 +167,7 @@ class _Decoder:
             if sk:
                 self._owners[sk] = where
             if skb:
-                self._packets[skb] = where
+                self._handled[cpu] = made.name, skb, where
         host, local, peer = where
         interrupt = bool(fields["common_flags"].number(record) & _INTERRUPT)
         wall = self._on_wall(time)
@@ -184,9 +184,19 @@ class _Decoder:
         host = self._hosts.get(local.address)
         return (host, local, peer) if host is not None else None
 
-    def _dropped(self, sk: int, skb: int) -> tuple[Host, Endpoint, Endpoint] | None:
-        """Return whose packet a drop was: the socket's that it was meant for, or one that another event was about."""
-        return self._owners.get(sk) or self._packets.get(skb)
+    def _dropped(
+        self, cpu: int, sk: int, skb: int, made: Format, record: memoryview
+    ) -> tuple[Host, Endpoint, Endpoint] | None:
+        """Return whose packet a drop was: the socket's that it was meant for, or that of the event right before.
+
+        The memory of a packet is used again at once, so only the packet that this processor was handling counts, and no
+        socket's where the kernel found none.
+        """
+        name, handled, where = self._handled.pop(cpu, ("", 0, None))
+        if sk in self._owners:
+            return self._owners[sk]
+        none_found = _value(made, "reason", made.fields["reason"], record) == "NO_SOCKET"
+        return where if handled == skb and (name == "tcp_probe") != none_found else None
 
     def _number(self, pointer: int) -> int:
         return self._numbers.setdefault(pointer, len(self._numbers) + 1) if pointer else 0

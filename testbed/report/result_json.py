@@ -29,6 +29,7 @@ from testbed.model import (
     LedgerRow,
     Program,
 )
+from testbed.report import kernel_json
 
 FORMAT: Final = "bothends-result/1"
 
@@ -66,9 +67,13 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
         "programs": [_program(program) for program in inputs.programs],
         "flows": [_flow(flow) for flow in inputs.joined.flows],
         "crossings": [
-            _crossing(crossing, cause, labels_of(crossing, inputs.labels))
-            for crossing, cause in zip(inputs.joined.crossings, analysis.causes, strict=True)
+            {
+                **_crossing(crossing, cause, labels_of(crossing, inputs.labels)),
+                "kernel": kernel_json.crossing_to_json(analysis.testimony, number),
+            }
+            for number, (crossing, cause) in enumerate(zip(inputs.joined.crossings, analysis.causes, strict=True))
         ],
+        "kernel": kernel_json.run_to_json(analysis.testimony),
         "ledger": [_ledger(row) for row in analysis.ledger],
         "checks": [asdict(check) for check in analysis.checks],
     }

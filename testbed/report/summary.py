@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from testbed.model import HOSTS, Analysis, CauseKind, Check, Count, Delay, LedgerRow, Outcome, Program, peer_of
+from testbed.report.kernel_text import witnessed
 from testbed.report.ladder import Line, ladder
 from testbed.report.plain import clip, counted, duration, escape, paragraph, shortened
 
@@ -121,6 +122,8 @@ def _wire(analysis: Analysis, width: int) -> Iterator[Line]:
         if delay is not None and delay.count:
             yield Line(f"delay     {host} to {peer_of(host)}: {_delay(delay)}")
     yield from (Line(clip(text, width)) for text in shortened(list(_link(analysis)), _LINK_LINES, "impaired packet"))
+    if analysis.testimony is not None:
+        yield from (Line(clip(text, width), style) for text, style in witnessed(analysis))
     unknown = sum(1 for cause in analysis.causes if cause.kind is CauseKind.UNKNOWN)
     if unknown:
         yield Line(f"causes    {counted(unknown, 'packet')} without a known cause", "failed")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from testbed.analysis.witness.agree import BY_LISTENER
+
 WROTE_NOTHING = "0 bytes"
 
 
@@ -52,3 +54,49 @@ def _missing(start: int, end: int, spans: list[tuple[int, int]]) -> list[tuple[i
         if start >= end:
             return gaps
     return [*gaps, (start, end)]
+
+
+def untold(result: dict[str, Any]) -> list[str]:
+    """Return what the kernel says otherwise, and events and packets of which only one side tells.
+
+    Retransmissions, RSTs and changes of state are each other's, all of them.
+    """
+    kernel = result["kernel"]
+    problems = [*kernel["problems"], *kernel["unmatched"]]
+    problems += [
+        f"#{crossing['n']} {crossing['cause']['rule']}: {crossing['kernel']['said']}"
+        for crossing in result["crossings"]
+        if crossing["kernel"]["agreement"] == "contradicted"
+    ]
+    for kind, packets in (("retransmissions", _again(result)), ("resets", _resets(result))):
+        told = [number for event in kernel[kind] for number in event["packets"]]
+        if sorted(told) != sorted(packets):
+            problems.append(f"{kind}: the kernel tells of packets {told}, the captures of {packets}")
+    changes = kernel["state_changes"]
+    return problems + [f"{change['old']} to {change['new']}" for change in changes if change["kind"] == "unknown"]
+
+
+def _resets(result: dict[str, Any]) -> list[int]:
+    left = [each for each in result["crossings"] if "R" in each["flags"] and each["sent_ns"] is not None]
+    return [packet["n"] for packet in left if packet["kernel"]["said"] != BY_LISTENER]
+
+
+def _again(result: dict[str, Any]) -> list[int]:
+    """Return TCP packets all of whose sequence space their sender had sent before.
+
+    Not the SYN+ACK of two that open at once: its SYN was sent before, but it is no repeat (tcp_send_synack).
+    """
+    highest: dict[tuple[int, str], int] = {}
+    found = []
+    sent = [packet for packet in result["crossings"] if packet["protocol"] == "tcp" and packet["sent_ns"] is not None]
+    for packet in sorted(sent, key=lambda each: each["sent_ns"]):
+        length = packet["length"] + ("S" in packet["flags"]) + ("F" in packet["flags"])
+        before = highest.get((packet["flow"], packet["sender"]))
+        if not length:
+            continue
+        end = packet["seq"] + length
+        opens_at_once = packet["cause"]["rule"] == "syn-ack" and packet["kernel"]["agreement"] == "not covered"
+        if before is not None and end <= before and not opens_at_once:
+            found.append(packet["n"])
+        highest[packet["flow"], packet["sender"]] = end if before is None else max(before, end)
+    return found

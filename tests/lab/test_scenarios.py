@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from junitparser import JUnitXml
 from testbed.lab.engines import DOCKER, NAMESPACE
 
 from .conftest import LIMIT, ROOT, Invoke, Invoked, both_engines, command
-from .coverage import uncovered_bytes, unexplained_packets
+from .coverage import uncovered_bytes, unexplained_packets, untold
 from .survivors import surviving
 
 NAMES = sorted(path.stem for path in (ROOT / "scenarios").glob("*.yaml"))
@@ -50,7 +51,8 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """`invoke run --all` once on either engine: how it ended, and where its runs are."""
     request.getfixturevalue("namespaces" if request.param == NAMESPACE else "engine")
     root = tmp_path_factory.mktemp(request.param)
-    words = ("run", "--all", "--jobs", "2", "--engine", request.param, "--runs", str(root))
+    words = ["run", "--all", "--jobs", "2", "--engine", request.param, "--runs", str(root)]
+    words += ["--witness"] if request.param == NAMESPACE else []
     done = subprocess.run(
         command(*words, "--junit", str(root / "junit.xml")),
         cwd=ROOT,
@@ -78,7 +80,8 @@ def test_the_whole_catalogue_passes(whole: tuple[Invoked, Path]) -> None:
 def test_shipped_scenario(name: str, whole: tuple[Invoked, Path]) -> None:
     """Every artefact is there, the result fits its schema, and it passes.
 
-    Every packet has a cause, and every byte that a call wrote is in a segment of its, or a reason is given.
+    Every packet has a cause, and every byte that a call wrote is in a segment of its, or a reason is given. The
+    kernel's own events are those packets and calls, and contradict no cause.
     """
     done, root = whole
     found = [path.parent for path in (root / "runs" / name).glob("*-*/result.json")]
@@ -88,10 +91,12 @@ def test_shipped_scenario(name: str, whole: tuple[Invoked, Path]) -> None:
         jsonschema.validate(result, SCHEMA)
         assert result["outcome"] == "pass"
         assert result["checks"], "a scenario without expectations shows nothing"
-        routed = json.loads((directory / "manifest.json").read_text())["link"]["kind"] == "routed"
+        manifest = json.loads((directory / "manifest.json").read_text())
+        routed = manifest["link"]["kind"] == "routed"
+        witnessed = manifest["witness"] != "none" and os.geteuid() == 0
         assert {path.name for path in directory.iterdir()} == ARTEFACTS | (
             {"link.jsonl", "link.plan"} if routed else set()
-        )
+        ) | ({"kernel.jsonl"} if witnessed else set())
         for host in ("client", "server"):
             capture = (directory / f"{host}.pcap").read_bytes()
             assert capture[:4] == bytes.fromhex("4d3cb2a1"), "not a little-endian nanosecond capture"
@@ -100,6 +105,8 @@ def test_shipped_scenario(name: str, whole: tuple[Invoked, Path]) -> None:
         for crossing in result["crossings"]:  # what the link did not do to it happened to no packet
             by_link = [text for text in crossing["link"] if not text.startswith("delayed")]
             assert crossing["fate"] == "crossed" or by_link
+        if witnessed:
+            assert untold(result) == []
 
 
 @pytest.mark.parametrize("whole", [NAMESPACE], indirect=True)

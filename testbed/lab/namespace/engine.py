@@ -174,10 +174,10 @@ class NamespaceEngine:
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
-                [str(tools.witness), *spec.witness],
-                stdin=theirs,
-                stdout=theirs,
-                stderr=self._words.fileno(),
+                [tools.witness, *spec.witness],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=self._words,
                 start_new_session=True,
                 cwd="/",
                 env={},

@@ -45,6 +45,20 @@ def test_one_segment_sent_again_is_a_probe_only_if_the_kernel_probes(
     assert "210 ms after #3" in found.causes[4].evidence
 
 
+def test_what_is_out_is_probed_once() -> None:
+    """After the FIN was sent again as a probe, data and FIN in one segment are a timeout's (the kernel says so)."""
+    run, tcp = opened()
+    tcp.client("send", b"data")
+    tcp("client P.", b"data", lost=True)
+    with tcp.client("close"):
+        tcp("client F.", lost=True)
+    run.pause(10)
+    tcp("client F.", seq=5, lost=True)
+    run.pause(210)
+    tcp("client FP.", b"data", seq=1)
+    assert rules(run.analysis(sysctls=PROBING))[3:] == ["data", "fin", "tail-loss-probe", "timeout"]
+
+
 def test_no_tail_loss_probe_without_sack() -> None:
     run = Exchange()
     tcp = run.tcp()

@@ -1,0 +1,106 @@
+"""Events matched with packets: what was sent again, RSTs, drops, and the congestion control of each sender."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+
+from testbed.analysis.causes_side import sequence_length
+from testbed.analysis.witness.ends import SLACK, End
+from testbed.kernel import KernelEvent, Matched, SendState
+from testbed.model import Crossing
+
+RETRANSMISSIONS = ("tcp_retransmit_skb", "tcp_retransmit_synack")
+_NO_THRESHOLD = 0x7FFFFFFF  # TCP_INFINITE_SSTHRESH
+_WITH_DATA = frozenset({"TCP_OLD_DATA", "TCP_OVERWINDOW", "TCP_ZEROWINDOW", "TCP_OFOMERGE", "TCP_OFO_DROP"})
+_OF_SYN = frozenset({"TCP_INVALID_SYN"})
+_OF_RST = frozenset({"TCP_RESET"})
+
+
+def retransmissions(end: End, slack: int) -> Iterator[Matched]:
+    """Match each retransmission of the kernel with its packets.
+
+    ``__tcp_retransmit_skb`` tells of it after it was sent, once for a buffer that may have been cut into several
+    segments.
+    """
+    again = end.again()
+    carrying = [packet for packet in end.sent if sequence_length(packet)]
+    at = 0
+    for event in end.named(*RETRANSMISSIONS):
+        if event.fields.get("err", 0) != 0:
+            continue  # it could not be sent
+        start = at
+        while at < len(carrying) and (carrying[at].sent or 0) <= event.time + slack:
+            at += 1
+        found: list[int] = []
+        for packet in reversed(carrying[start:at]):
+            follows = not found or packet.seq + sequence_length(packet) == _seq(carrying, found[-1])
+            if packet.n not in again or not follows:
+                break
+            found.append(packet.n)
+        yield Matched(event, end.flow.index, tuple(reversed(found)))
+
+
+def _seq(packets: list[Crossing], number: int) -> int:
+    return next(packet.seq for packet in packets if packet.n == number)
+
+
+def resets(end: End) -> Iterator[Matched]:
+    """Match each RST that the kernel says it sends with the packet nearest in time.
+
+    ``tcp_v4_send_reset`` tells of it before, ``tcp_send_active_reset`` after it was sent.
+    """
+    left = [packet for packet in end.sent if "R" in packet.flags]
+    for event in end.named("tcp_send_reset"):
+        nearest = min(left, key=lambda packet: abs((packet.sent or 0) - event.time), default=None)
+        if nearest is not None:
+            left.remove(nearest)
+        yield Matched(event, end.flow.index, (nearest.n,) if nearest is not None else ())
+
+
+def drops(end: End, slack: int) -> Iterator[Matched]:
+    """Match each drop on arrival with the packet that had come last and can have been it."""
+    taken: set[int] = set()
+    for event in end.named("kfree_skb"):
+        candidates = (packet for packet in end.arrived_until(event.time + slack) if packet.n not in taken)
+        found = next((packet for packet in candidates if _can_be(packet, str(event.fields.get("reason", "")))), None)
+        if found is not None:
+            taken.add(found.n)
+        yield Matched(event, end.flow.index, (found.n,) if found is not None else ())
+
+
+def _can_be(packet: Crossing, reason: str) -> bool:
+    if reason in _WITH_DATA:
+        return sequence_length(packet) > 0
+    if reason in _OF_SYN:
+        return "S" in packet.flags
+    return reason not in _OF_RST or "R" in packet.flags
+
+
+def send_states(end: End) -> Iterator[tuple[int, SendState]]:
+    """Say with which congestion window each packet left.
+
+    ``tcp_probe`` shows it at each arrival, before that is looked at: the next one after a packet shows what held when
+    it left, unless the congestion state changed between; then the last one before it does.
+    """
+    probes = end.named("tcp_probe")
+    turns = [event.time for event in end.named("tcp_cong_state_set")]
+    times = [probe.time for probe in probes]
+    for packet in end.sent:
+        assert packet.sent is not None  # noqa: S101 - it is in what left
+        at = bisect_right(times, packet.sent)
+        if at < len(probes) and bisect_right(turns, packet.sent) == bisect_right(turns, times[at]):
+            yield packet.n, _state(probes[at])
+        elif at and bisect_right(turns, times[at - 1]) == bisect_right(turns, packet.sent):
+            yield packet.n, _state(probes[at - 1])
+
+
+def _state(probe: KernelEvent) -> SendState:
+    values = {name: int(value) for name, value in probe.fields.items()}
+    threshold = values["ssthresh"]
+    return SendState(
+        values["snd_cwnd"], None if threshold >= _NO_THRESHOLD else threshold, values["srtt"], values["snd_wnd"]
+    )
+
+
+__all__ = ["RETRANSMISSIONS", "SLACK", "drops", "resets", "retransmissions", "send_states"]

@@ -1,0 +1,123 @@
+"""What made each state of a connection change: a call, a packet or a timer (RFC 9293 section 3.3.2).
+
+One table says what can cause a transition, in the order in which it is looked for; the kernel says in which context it
+happened. A packet is processed in a system call as well, when the socket was in use as it came (release_sock).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from testbed.analysis.calls import is_close, shuts_writing, starts_connection
+from testbed.analysis.causes_calls import OwnCalls, names
+from testbed.analysis.witness.ends import End
+from testbed.kernel import KernelEvent, StateChange
+from testbed.model import Call, Crossing
+
+Accepts = Callable[[Crossing], bool]
+CALL, SYN, SYN_ACK, ACK, FIN, RST, TIMER = "call", "SYN", "SYN+ACK", "ACK", "FIN", "RST", "timer"
+
+_PACKETS: Mapping[str, Accepts] = {
+    SYN: lambda packet: "S" in packet.flags,
+    SYN_ACK: lambda packet: "S" in packet.flags and packet.ack is not None,
+    ACK: lambda packet: packet.ack is not None and "R" not in packet.flags,
+    FIN: lambda packet: "F" in packet.flags,
+    RST: lambda packet: "R" in packet.flags,
+}
+
+TRANSITIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("CLOSE", "SYN_SENT"): (CALL,),
+    ("SYN_SENT", "ESTABLISHED"): (SYN_ACK,),
+    ("SYN_SENT", "SYN_RECV"): (SYN,),
+    ("LISTEN", "SYN_RECV"): (ACK, SYN),
+    ("SYN_RECV", "ESTABLISHED"): (ACK,),
+    ("SYN_RECV", "FIN_WAIT1"): (CALL,),
+    ("ESTABLISHED", "FIN_WAIT1"): (CALL,),
+    ("CLOSE_WAIT", "LAST_ACK"): (CALL,),
+    ("SYN_RECV", "CLOSE_WAIT"): (FIN,),
+    ("ESTABLISHED", "CLOSE_WAIT"): (FIN,),
+    ("FIN_WAIT1", "FIN_WAIT2"): (ACK,),
+    ("FIN_WAIT1", "CLOSING"): (FIN,),
+    ("FIN_WAIT2", "CLOSE"): (RST, FIN, CALL, TIMER),
+    ("CLOSING", "CLOSE"): (RST, ACK, CALL, TIMER),
+    ("LAST_ACK", "CLOSE"): (RST, ACK, CALL, TIMER),
+}
+_TO_CLOSE = (RST, CALL, TIMER)
+
+
+def changes(end: End, calls: OwnCalls, slack: int, *, ends_early: bool) -> Iterator[StateChange]:
+    """Yield every state change of one end with its cause.
+
+    ``ends_early``: the observer says that calls ended earlier than they did, as strace does by the time that it takes
+    to print their arguments.
+    """
+    for at, event in enumerate(end.events):
+        if event.name == "inet_sock_set_state" and event.fields["oldstate"] != event.fields["newstate"]:
+            yield _change(end, calls, at, event, slack, ends_early=ends_early)
+
+
+def _change(end: End, calls: OwnCalls, at: int, event: KernelEvent, slack: int, *, ends_early: bool) -> StateChange:
+    old, new = str(event.fields["oldstate"]), str(event.fields["newstate"])
+    about = (event, end.flow.index, old, new)
+    causes = TRANSITIONS.get((old, new)) or (_TO_CLOSE if new == "CLOSE" else ())
+    for cause in causes:
+        if cause == CALL:
+            found = _call(calls, event, slack, ends_early=ends_early)
+            if found is not None:
+                why, numbers = found
+                return StateChange(*about, "call", why, calls=numbers)
+        elif cause == TIMER:
+            if event.interrupt:
+                return StateChange(*about, "timer", _timer(end, at))
+        elif cause != RST or _reset_said(end, at):
+            packet = _packet(end, event, _PACKETS[cause], slack)
+            if packet is not None:
+                return StateChange(*about, "packet", f"{cause} #{packet.n}", packets=(packet.n,))
+    return StateChange(*about, "unknown", "no call, packet or timer explains it")
+
+
+def _packet(end: End, event: KernelEvent, accepts: Accepts, slack: int) -> Crossing | None:
+    return next((packet for packet in end.arrived_until(event.time + slack) if accepts(packet)), None)
+
+
+def _reset_said(end: End, at: int) -> bool:
+    """Say whether the kernel told of a RST that it took right before the change (tcp_reset)."""
+    return any(event.name == "tcp_receive_reset" for event in end.events[max(at - 2, 0) : at])
+
+
+def _call(calls: OwnCalls, event: KernelEvent, slack: int, *, ends_early: bool) -> tuple[str, tuple[int, ...]] | None:
+    """Return what call the change was made in; without an observer, that it was made in one."""
+    if event.interrupt:
+        return None
+    if not calls.observed:
+        return f"a call or the end of the program; {calls.unseen}", ()
+    wanted = starts_connection if event.fields["newstate"] == "SYN_SENT" else _ends_sending
+    begun = [call for call in calls.calls if call.start <= event.time + slack]
+    inside = [call for call in begun if wanted(call) and _goes_on(call, event.time, slack)]
+    if ends_early and begun and wanted(begun[-1]):
+        inside = begun[-1:]
+    if inside:
+        return names(inside[-1:]), (inside[-1].n,)
+    if event.fields["newstate"] == "SYN_SENT":
+        return None
+    ender = calls.ender(event.time + slack)
+    if ender is not None and ender.by_exit:
+        return ender.text, (ender.call.n,) if ender.call is not None else ()
+    if not calls.known:
+        return "nobody had accepted it, and the listener was closed", ()
+    return None
+
+
+def _ends_sending(call: Call) -> bool:
+    return is_close(call) or shuts_writing(call) or call.name == "connect"
+
+
+def _goes_on(call: Call, time: int, slack: int) -> bool:
+    return call.end is None or time <= call.end + slack
+
+
+def _timer(end: End, at: int) -> str:
+    told = next((event for event in reversed(end.events[:at]) if event.name == "tcp_send_reset"), None)
+    if told is not None:
+        return f"a timer: {told.fields.get('reason')}"
+    return "a timer: the kernel gave up"

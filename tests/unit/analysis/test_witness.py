@@ -1,0 +1,196 @@
+"""What the kernel says of each cause: events on consecutive lines with the packets that they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from testbed.analysis import causes as rules
+from testbed.kernel import KernelEvent, KernelLog, Word
+from testbed.model import Analysis, Endpoint, Host, peer_of
+
+from .exchange import ADDRESS, US, Exchange, Tcp
+
+PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
+RECORDED = (
+    *("sock/inet_sock_set_state", "tcp/tcp_retransmit_skb", "tcp/tcp_retransmit_synack", "tcp/tcp_send_reset"),
+    *("tcp/tcp_cong_state_set", "tcp/tcp_probe", "skb/kfree_skb"),
+)
+
+
+class Kernel:
+    """The events of a run in the making; each happens now."""
+
+    def __init__(self, run: Exchange) -> None:
+        self.run = run
+        self.events: list[KernelEvent] = []
+
+    def __call__(self, host: Host, name: str, *, interrupt: bool = True, late: int = 10 * US, **fields: Any) -> None:
+        """Note an event of a host, ``late`` ns after the last thing that happened."""
+        ends = {"client": Endpoint(ADDRESS["client"], 40000), "server": Endpoint(ADDRESS["server"], 10011)}
+        sk = 1 if host == "client" else 2
+        at = self.run.now + late
+        self.events.append(KernelEvent(at, name, 0, interrupt, host, ends[host], ends[peer_of(host)], sk, 0, fields))
+
+    def state(self, host: Host, old: str, new: str, **given: Any) -> None:
+        self(host, "inet_sock_set_state", oldstate=old, newstate=new, **given)
+
+    def log(self, **given: Any) -> KernelLog:
+        return KernelLog(**{"events": tuple(self.events), "recorded": RECORDED, **given})
+
+
+def begun() -> tuple[Exchange, Tcp, Kernel]:
+    run = Exchange()
+    tcp, kernel = run.tcp().opened(), Kernel(run)
+    connect = next(call for call in run.made["client"] if call.fields["name"] == "connect")
+    kernel.state("client", "CLOSE", "SYN_SENT", interrupt=False, late=connect.fields["start"] + US - run.now)
+    return run, tcp, kernel
+
+
+def words(analysis: Analysis) -> tuple[Word, ...]:
+    assert analysis.testimony is not None
+    return analysis.testimony.words
+
+
+def lost_data(*, loss: bool) -> tuple[Exchange, Kernel]:
+    """A segment is lost and sent again; ``loss``: the kernel enters the Loss state before."""
+    run, tcp, kernel = begun()
+    tcp.client("send", b"c")
+    tcp("client P.", b"c", lost=True)
+    run.pause(210)
+    if loss:
+        kernel("client", "tcp_cong_state_set", cong_state="Loss")
+    tcp("client P.", b"c", seq=1)
+    kernel("client", "tcp_retransmit_skb", state="ESTABLISHED", err=0)
+    return run, kernel
+
+
+@pytest.mark.parametrize(
+    ("loss", "sysctls", "rule", "agreement"),
+    [
+        (True, {"client": {"net.ipv4.tcp_early_retrans": "0"}}, "timeout", "confirmed"),
+        (False, {"client": {"net.ipv4.tcp_early_retrans": "0"}}, "timeout", "contradicted"),
+        (False, PROBING, "tail-loss-probe", "confirmed"),
+        (True, PROBING, "tail-loss-probe", "contradicted"),
+        (True, {}, "retransmission", "confirmed"),
+    ],
+)
+def test_the_loss_state_tells_a_timeout_from_a_probe(
+    loss: bool, sysctls: Mapping[str, Mapping[str, str]], rule: str, agreement: str
+) -> None:
+    run, kernel = lost_data(loss=loss)
+    found = run.analysis(sysctls=sysctls, kernel=kernel.log())
+    assert (found.causes[4].rule, words(found)[4].agreement) == (rule, agreement)
+    assert any("the kernel contradicts the cause" in text for text in found.verdict) == (agreement == "contradicted")
+
+
+def test_a_wrong_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were new bytes what was sent before, the kernel would say that it sent them again."""
+    data = next(rule for rule in rules.TCP_RULES if rule.name == "data")
+    kept = tuple(rule for rule in rules.TCP_RULES if rule.source != "RFC 6298; tcp_retransmit_timer")
+    monkeypatch.setattr(rules, "TCP_RULES", (replace_first(data), *kept))
+    run, kernel = lost_data(loss=True)
+    found = run.analysis(kernel=kernel.log())
+    assert found.causes[4].rule == "data"
+    assert words(found)[4].agreement == "contradicted"
+    assert "the kernel contradicts the cause `data` of #4 (client)" in found.verdict[-1]
+
+
+def replace_first(rule: Any) -> Any:
+    """Return the rule, explaining every packet that a call wrote, sent before or not."""
+    from testbed.analysis.causes_side import Why
+
+    return rule._replace(explain=lambda _, packet: Why("wrong") if packet.length else None)
+
+
+def test_an_event_that_is_missing_contradicts_only_if_all_were_recorded() -> None:
+    run, kernel = lost_data(loss=True)
+    silent = replace(kernel.log(), events=())
+    assert words(run.analysis(kernel=silent))[4].agreement == "contradicted"
+    lossy = replace(silent, problems=("the kernel's buffer was too small: 3 events were lost",), lost=3)
+    assert words(run.analysis(kernel=lossy))[4].agreement == "not covered"
+    old = replace(silent, recorded=("tcp/tcp_probe",), missing=("tcp/tcp_retransmit_skb",))
+    assert words(run.analysis(kernel=old))[4].agreement == "not covered"
+
+
+@pytest.mark.parametrize(
+    ("reason", "agreement"),
+    [
+        ("TCP_STATE", "confirmed"),
+        ("TCP_ABORT_ON_LINGER", "confirmed"),
+        ("TCP_ABORT_ON_CLOSE", "contradicted"),
+        ("NOT_SPECIFIED", "not covered"),
+    ],
+)
+def test_a_reset_has_the_kernels_reason(reason: str, agreement: str) -> None:
+    run, tcp, kernel = begun()
+    tcp.client("setsockopt", args={"level": "SOL_SOCKET", "name": "SO_LINGER", "value": "1,0"})
+    with tcp.client("close"):
+        tcp("client R.")
+        kernel("client", "tcp_send_reset", interrupt=False, state="CLOSE", reason=reason)
+    found = run.analysis(kernel=kernel.log())
+    assert found.testimony is not None
+    assert [matched.packets for matched in found.testimony.resets] == [(3,)]
+    assert (found.causes[3].rule, words(found)[3].agreement) == ("reset-linger", agreement)
+
+
+def test_states_change_by_calls_packets_and_timers() -> None:
+    """Each change is put down to what made it; one that nothing can have made is told."""
+    run, tcp, kernel = begun()
+    with tcp.client("close"):
+        kernel.state("client", "ESTABLISHED", "FIN_WAIT1", interrupt=False)
+        tcp("client F.")
+    kernel.state("server", "ESTABLISHED", "CLOSE_WAIT", late=60 * US)
+    kernel.state("client", "FIN_WAIT1", "CLOSE", late=70 * US)
+    found = run.analysis(kernel=kernel.log())
+    assert found.testimony is not None
+    assert [(change.kind, change.calls, change.packets) for change in found.testimony.changes[1:]] == [
+        ("call", (1,), ()),
+        ("packet", (), (3,)),
+        ("timer", (), ()),
+    ]
+    assert words(found)[3] == Word("confirmed", "ESTABLISHED to FIN_WAIT1: close #1")
+    kernel.state("server", "CLOSE_WAIT", "LAST_ACK", late=80 * US)
+    found = run.analysis(kernel=kernel.log())
+    assert found.verdict[-1].startswith("nothing explains what the kernel says: server: inet_sock_set_state CLOSE_WAIT")
+
+
+def test_one_retransmission_may_be_several_segments() -> None:
+    """A buffer of two segments is sent again by one event (a smaller MTU since), and all of it is matched."""
+    run, tcp, kernel = begun()
+    tcp.client("send", b"x" * 2000)
+    tcp("client P.", b"x" * 2000, lost=True)
+    run.pause(210)
+    kernel("client", "tcp_cong_state_set", cong_state="Loss")
+    tcp("client .", b"x" * 1000, seq=1)
+    tcp("client P.", b"x" * 1000, seq=1001)
+    kernel("client", "tcp_retransmit_skb", state="ESTABLISHED", err=0)
+    found = run.analysis(kernel=kernel.log())
+    assert found.testimony is not None
+    assert [matched.packets for matched in found.testimony.retransmissions] == [(4, 5)]
+    assert found.testimony.unmatched == ()
+
+
+def test_the_congestion_window_of_each_packet() -> None:
+    """The next arrival shows it, unless a loss came between: then the last one does."""
+
+    def probe(cwnd: int) -> dict[str, Any]:
+        return {"snd_cwnd": cwnd, "ssthresh": 0x7FFFFFFF, "srtt": 100, "snd_wnd": 65535}
+
+    run, tcp, kernel = begun()
+    tcp.client("send", b"a")
+    tcp("client P.", b"a")
+    tcp("server .")
+    kernel("client", "tcp_probe", late=60 * US, **probe(10))
+    tcp.client("send", b"b")
+    tcp("client P.", b"b", lost=True)
+    kernel("client", "tcp_cong_state_set", cong_state="Loss")
+    tcp("client P.", b"b", seq=2)
+    tcp("server .")
+    kernel("client", "tcp_probe", late=60 * US, **probe(1))
+    found = run.analysis(kernel=kernel.log())
+    assert found.testimony is not None
+    assert {n: state.cwnd for n, state in found.testimony.states.items() if n in (3, 5, 6)} == {3: 10, 5: 10, 6: 1}
