@@ -443,9 +443,13 @@ def clean(*, stale_images: bool, foreign: bool) -> int:
     """Remove what is left; 3 if something could not be removed."""
     from testbed.lab.clean import clean as clean_engine
     from testbed.lab.docker_engine import connect
+    from testbed.lab.witness_instances import clean_instances, on_docker, on_this_machine
 
     client = connect()
     remains = clean_engine(client, foreign_too=foreign)
+    for witness in (on_docker(client), on_this_machine()):
+        if witness is not None:
+            clean_instances(witness, remains, foreign_too=foreign)
     for removed in remains.removed:
         sys.stdout.write(f"removed {removed}\n")
     if stale_images:

@@ -34,7 +34,7 @@
 enum { MAX_PROCESSORS = 1024, PAGE = 1 << 20, TRIES = 200 };
 
 static const char DROPS[] = "skb/kfree_skb";
-static const char DROPS_KIB[] = "256";
+static const char DROPS_KIB[] = "1024";
 
 static char recording[PATH_SIZE], naming[PATH_SIZE]; /* instances of this run */
 static struct pollfd processors[MAX_PROCESSORS + 1]; /* the first is standard input */

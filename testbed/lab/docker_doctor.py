@@ -21,6 +21,7 @@ from testbed.lab.finding import Finding
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, new_run_id, owner
 from testbed.lab.link import FILTERS, PROGRAM
 from testbed.lab.sysctls import PINNED
+from testbed.lab.witness_instances import on_docker, try_it
 
 MINIMUM_API = (1, 41)
 EMPTY_PLAN = "link seed=1\nend from=client address=198.18.0.4\nend from=server address=198.18.0.20\nstart\nstop\n"
@@ -59,6 +60,15 @@ def examine() -> Iterator[Finding]:
         yield _Finding(tool, True if found else None, found or f"not installed ({purpose})")
 
 
+def _witness(client: docker.DockerClient) -> Finding:
+    """Try whether a sidecar may read the kernel's tracepoints."""
+    witness = on_docker(client)
+    if witness is None:
+        return _Finding("witness", None, "not examined: the image witness is not made yet", "`invoke images`")
+    works, detail = try_it(witness)
+    return _Finding("witness", works or None, detail, "" if works else "an engine that may mount tracefs")
+
+
 def _kernel(client: docker.DockerClient) -> Iterator[Finding]:
     """Try in a container what a lab needs of the engine's kernel."""
     ids = images.ensure(client, ["tools", "tap"], lambda _: None)
@@ -66,6 +76,7 @@ def _kernel(client: docker.DockerClient) -> Iterator[Finding]:
     with _container(client, ids["tap"], volume) as agent:
         yield _Finding("pinned sysctls", True, f"{len(PINNED)} settings are per-namespace here", needed=True)
         yield from _try_features(agent)
+    yield _witness(client)
     link = next(image.id for image in images.status(client) if image.name == "link")
     if link is None:
         yield _Finding("kernel: NFQUEUE", None, "not examined: the image link is not made yet", "`invoke images`")

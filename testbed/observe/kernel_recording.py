@@ -156,6 +156,8 @@ class _Decoder:
         sk = next((fields[name].number(record) for name in ("skaddr", "rx_sk") if name in fields), 0)
         skb = fields["skbaddr"].number(record) if "skbaddr" in fields else 0
         where = self._dropped(cpu, sk, skb, made, record) if made.name == "kfree_skb" else self._ours(made, record)
+        if where is None or made.name == "tcp_destroy_sock":
+            self._owners.pop(sk, None)  # the socket's memory is used again, by others' as well
         if where is None:
             return None
         values = {name: _value(made, name, fields[name], record) for name in KEPT[made.name] if name in fields}
@@ -164,7 +166,7 @@ class _Decoder:
                 return None
             values["place"] = self._place(cpu, str(values.get("reason")), time)
         else:
-            if sk:
+            if sk and made.name != "tcp_destroy_sock":
                 self._owners[sk] = where
             if skb:
                 self._handled[cpu] = made.name, skb, where

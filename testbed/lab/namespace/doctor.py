@@ -13,6 +13,7 @@ from testbed.lab.identity import new_run_id
 from testbed.lab.namespace import machine
 from testbed.lab.namespace.engine import Namespaces
 from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
+from testbed.lab.witness_instances import on_this_machine, try_it
 from testbed.model import HOSTS
 
 _Finding = partial(Finding, engine=NAMESPACE)
@@ -33,6 +34,9 @@ def examine() -> Iterator[Finding]:
         return
     how = "as root" if user == "root" else "as a plain user, in a user namespace"
     yield _Finding("namespace engine", True, f"{how}; {version}", needed=True)
+    witness = on_this_machine()
+    works, detail = try_it(witness) if witness is not None else (False, "only root may read the kernel's trace")
+    yield _Finding("namespace: witness", works or None, detail, "" if works else "run as root; a kernel with tracefs")
     lacking = machine.missing(machine.TRACERS)
     if lacking:
         detail = f"no {' and no '.join(lacking)} for hosts that are to be traced"
