@@ -14,6 +14,7 @@ NAMES = {
     "report": "report_page",
     "probe": "probe_cost",
     "compare": "compare_speed",
+    "witness": "witness",
 }
 
 
