@@ -1,33 +1,22 @@
-/* XXH3-64 of the bytes that a call moved. */
+/* The digest of the bytes that a call moved, by the widest vectors that this processor has. */
 #ifndef PROBE_DIGEST_H
 #define PROBE_DIGEST_H
 
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/uio.h>
+#include "probe_digest_any.h"
 
-/* Long transfers cost what the hash costs: 34 GB/s with -O3 where -O2 gives 19. */
-#pragma GCC push_options
-#pragma GCC optimize("O3")
+#ifdef __x86_64__
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+uint64_t digest_avx2(const struct iovec *parts, size_t length) __attribute__((visibility("hidden")));
 
-/* Of the first `length` bytes of the parts, which are that long at least. */
+/* Of the first `length` bytes of the parts, which are that long at least. Every x86-64 has SSE2, nearly all have AVX2,
+ * which takes less than half the time: 40 GB/s against 17, and iperf3 sends as fast as without the probe. */
 static uint64_t digest(const struct iovec *parts, size_t length)
 {
-	if (parts[0].iov_len >= length)
-		return XXH3_64bits(parts[0].iov_base, length);
-	XXH3_state_t state;
-	XXH3_64bits_reset(&state);
-	for (; length; parts++) {
-		size_t size = parts->iov_len < length ? parts->iov_len : length;
-		XXH3_64bits_update(&state, parts->iov_base, size);
-		length -= size;
-	}
-	return XXH3_64bits_digest(&state);
+	return __builtin_cpu_supports("avx2") ? digest_avx2(parts, length) : digest_any(parts, length);
 }
 
-#pragma GCC pop_options
+#else
+#define digest digest_any
+#endif
 
 #endif

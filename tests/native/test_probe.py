@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent / "programs"
 SOURCE = Path(__file__).parents[2] / "compose" / "tools" / "probe.c"
+AVX2 = SOURCE.with_name("probe_digest_avx2.c")
 
 
 def has_header() -> bool:
@@ -74,7 +75,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("probe", numbered=True)
     folder.chmod(0o755)
     strict = ["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
-    library = ["-shared", "-fPIC", "-o", str(folder / "libprobe.so"), str(SOURCE), "-ldl", "-pthread"]
+    library = ["-shared", "-fPIC", "-o", str(folder / "libprobe.so"), str(SOURCE), str(AVX2), "-ldl", "-pthread"]
     subprocess.run([*strict, *library], check=True)
     for name in ("probe_moves", "probe_same", "probe_hard"):
         subprocess.run([*strict, "-g", "-o", str(folder / name), str(HERE / f"{name}.c"), "-pthread"], check=True)

@@ -55,7 +55,16 @@ TARGETS = (
     Target(
         "tools/probe.c",
         "tools/libprobe.so",
-        ("-std=gnu11", *_WARNINGS, "-fPIC", "-shared", "-fvisibility=hidden", "-ldl", "-pthread"),
+        (
+            "probe_digest_avx2.c",
+            "-std=gnu11",
+            *_WARNINGS,
+            "-fPIC",
+            "-shared",
+            "-fvisibility=hidden",
+            "-ldl",
+            "-pthread",
+        ),
     ),
     Target("witness/witness.c", "witness", ("-std=gnu11", *_WARNINGS)),
     Target("link/link.c", "tools/link", ("-std=gnu11", *_WARNINGS, "-pthread")),
