@@ -13,8 +13,15 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from testbed.model import peer_of
-from testbed.scenario.expect import Expectation, NeverExpectation, OrderExpectation, PacketsExpectation
+from testbed.scenario.expect import (
+    Expectation,
+    NeverExpectation,
+    OrderExpectation,
+    PacketFigures,
+    PacketsExpectation,
+)
 from testbed.scenario.limits import NONE, Limits
+from testbed.scenario.packets import Pattern
 
 _OTHER_WORDS = {"flags": "SRU", "has": "SRU", "errno": "EPROTO", "call": "socketpair", "protocol": "sctp"}
 _NOT_CHECKED = frozenset({"when", "share"})
@@ -37,9 +44,17 @@ def mutants(expectation: Expectation) -> list[Mutant]:
             found.append((f"order.{at} after order.{at + 1}", expectation.model_copy(update={"order": swapped})))
     if isinstance(expectation, NeverExpectation):
         found += _loosened(expectation, "never")
+        found.append(("there is one", _some(expectation.never)))
     if isinstance(expectation, PacketsExpectation) and expectation.packets.count == NONE:
         found += _loosened(expectation, "packets")
     return [Mutant(place, each) for place, each in found]
+
+
+def _some(pattern: Pattern) -> PacketsExpectation:
+    """Return the contrary of `never`: where no packet crosses at all, no looser pattern finds one either."""
+    given = {name: getattr(pattern, name) for name in pattern.model_fields_set}
+    figures = PacketFigures.model_construct(_fields_set=set(given), **given)
+    return PacketsExpectation.model_construct(_fields_set={"packets"}, packets=figures)
 
 
 def _loosened(expectation: Expectation, key: str) -> Iterator[tuple[str, Any]]:
@@ -86,7 +101,6 @@ def _changed(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _something(name: str) -> BaseModel:
-    from testbed.scenario.packets import Pattern
     from testbed.scenario.payload import Payload
 
     return Payload(text="x") if name == "segments" else Pattern.model_validate("client P.")
