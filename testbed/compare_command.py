@@ -9,6 +9,8 @@ from pathlib import Path
 
 from testbed.errors import BothendsError, UsageError
 
+_WIDE = 10_000  # columns
+
 
 def compare(
     client: str,
@@ -100,7 +102,8 @@ def _compare(
 
         from testbed.report.compare_text import render
 
-        render(compared, paths, differs, Console())
+        # what reads a pipe needs no line cut to a terminal's width
+        render(compared, paths, differs, Console(width=None if sys.stdout.isatty() else _WIDE))
     return 1 if differs else 0
 
 

@@ -7,22 +7,30 @@ from typing import TextIO
 
 from testbed.analysis.compare.compare import Comparison
 from testbed.analysis.compare.describe import NAMES
+from testbed.analysis.compare.details import details
 from testbed.analysis.compare.fates import Fate, change_names
+from testbed.analysis.compare.origin import Origins
 from testbed.analysis.label_names import label_names
 
 HEADER = (
     "flow", "sender", "fate", "client_frame", "server_frame", "client_time_ns", "server_time_ns", "delay_ns",
-    "delay_error_ns", "first_byte", "bytes", "reordered", "altered", "client_labels", "server_labels",
+    "delay_error_ns", "first_byte", "bytes", "reordered", "altered", "client_labels", "server_labels", "values",
+    "origin",
 )  # fmt: skip
 _AT_ONCE = 1 << 16
 
 
 def write_csv(compared: Comparison, out: TextIO) -> None:
-    """Write the crossings; ``flow`` is the index of the flow in the JSON, times are those of the captures."""
+    """Write the crossings; ``flow`` is the index of the flow in the JSON, times are those of the captures.
+
+    ``values`` are those of the altered fields, as sent and as arrived: ``window: 502 -> 77; ttl: 61 -> 33``. ``origin``
+    is who sent a packet that appeared.
+    """
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
     table = compared.table
     labels = compared.statistics.labels
+    origins = Origins(*compared.tracks, table)
     names: dict[int, str] = {}
     changes: dict[int, str] = {}
     for start in range(0, len(table), _AT_ONCE):
@@ -49,9 +57,23 @@ def write_csv(compared: Comparison, out: TextIO) -> None:
             labels[0][some].tolist(),
             labels[1][some].tolist(),
         )
-        for flow, at_one, fate, one, two, timed, delay, error, skip, length, late, changed, first, second in zip(
-            *columns, strict=True
-        ):
+        rows = enumerate(zip(*columns, strict=True), start)
+        for row, (
+            flow,
+            at_one,
+            fate,
+            one,
+            two,
+            timed,
+            delay,
+            error,
+            skip,
+            length,
+            late,
+            changed,
+            first,
+            second,
+        ) in rows:
             for value in (first, second):
                 if value not in names:
                     names[value] = " ".join(label_names(value))
@@ -61,4 +83,7 @@ def write_csv(compared: Comparison, out: TextIO) -> None:
                 flow, NAMES[0 if at_one else 1], Fate(fate).text, one[0], two[0], one[1], two[1],
                 delay if timed else "", error if timed and error >= 0 else "", skip, length,
                 "yes" if late else "", changes[changed], names[first], names[second],
+                "; ".join(f"{each.what}: {each.at_sender} -> {each.at_receiver}"
+                          for each in details(*compared.tracks, table, row)) if changed else "",
+                origin.text if (origin := origins.of(row)) else "",
             ))  # fmt: skip

@@ -16,19 +16,23 @@ from testbed.analysis.compare.describe import (
     opener_end,
     protocol_name,
 )
+from testbed.analysis.compare.details import details
+from testbed.analysis.compare.early import early
 from testbed.analysis.compare.fates import CHANGE_NAMES, Fate
+from testbed.analysis.compare.origin import Origins
 from testbed.analysis.compare.repeats import Needed
 from testbed.analysis.compare.statistics import QUANTILES
-from testbed.analysis.compare.track import TCP
+from testbed.analysis.compare.track import TCP, Int64
 from testbed.analysis.compare.verdict import count_differences
 from testbed.analysis.label_names import Label, label_names
 
 VERSION = 1
-_SHOWN = 100  # frames whose labels differ
+_SHOWN = 100  # packets that differ, and frames whose labels do
 
 
 def to_json(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...]) -> dict[str, Any]:
     """Return all that a comparison found but for the single crossings; ``differs`` are the categories that count."""
+    ways = [direction(compared, from_one=from_one) for from_one in (True, False)]
     return {
         "version": VERSION,
         "same": not differs,
@@ -39,8 +43,10 @@ def to_json(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ..
         "reasons": list(compared.reasons),
         "clock": clock(compared),
         "counts": count_differences(compared),
-        "directions": {f"{NAMES[k]} to {NAMES[1 - k]}": direction(compared, from_one=k == 0) for k in (0, 1)},
+        "directions": {f"{NAMES[k]} to {NAMES[1 - k]}": each for k, each in enumerate(ways)},
+        "round_trip": round_trip((ways[0]["delay"], ways[1]["delay"])),
         "altered": altered_fields(compared),
+        "differences": differences(compared),
         "labels": labels(compared),
         "flows": [flow(compared, pair) for pair in range(len(compared.pairs))],
         "alone": {name: [alone(compared, which, k) for k in compared.alone[which].tolist()]
@@ -66,7 +72,8 @@ def _capture(compared: Comparison, which: int, path: str) -> dict[str, Any]:
 
 
 def clock(compared: Comparison) -> dict[str, Any]:
-    """Return how the server's clock differs from the client's."""
+    """Return how the server's clock differs from the client's; ``negative`` explains delays below 0."""
+    before = early(compared)
     return {
         "exact": compared.clock.exact,
         "pieces": [
@@ -79,6 +86,7 @@ def clock(compared: Comparison) -> dict[str, Any]:
             }
             for piece in compared.clock.pieces
         ],
+        "negative": {"packets": before.packets, "least": before.least, "why": before.why} if before else None,
     }
 
 
@@ -88,14 +96,33 @@ def direction(compared: Comparison, *, from_one: bool) -> dict[str, Any]:
     places = np.flatnonzero(statistics.sent_at_one == from_one)
     table = compared.table
     delays = np.sort(table.delay[table.timed & (table.sent_at_one == from_one)])
+    active = places[statistics.begin[places] >= 0]
+    payload = int(statistics.payload[places].sum())
+    took = int(statistics.end[active].max() - statistics.begin[active].min()) if len(active) else 0
     return {
+        "packets": dict(zip(NAMES, statistics.packets[places].sum(axis=0).tolist(), strict=True)),
         "fates": _fates(statistics.fates[places].sum(axis=0)),
         "altered": int(statistics.altered[places].sum()),
         "reordered": int(statistics.reordered[places].sum()),
-        "bytes": int(statistics.payload[places].sum()),
+        "bytes": payload,
+        "duration": took,
+        "throughput": _throughput(payload, took),
         "delay": _delays([int(delays[round((len(delays) - 1) * each)]) for each in QUANTILES]) if len(delays) else None,
         "retransmissions": _repeats(statistics.repeats[places].sum(axis=0)),
     }
+
+
+def round_trip(delays: tuple[dict[str, int] | None, dict[str, int] | None]) -> dict[str, int] | None:
+    """Return the network's round trip (ns): the delays of both directions together, in which no offset counts."""
+    there, back = delays
+    if there is None or back is None:
+        return None
+    return {name: there[name] + back[name] for name in ("minimum", "median")}
+
+
+def _throughput(payload: int, took: int) -> float | None:
+    """Return payload that crossed in bits per second of the time from a direction's first to its last packet."""
+    return round(payload * 8 * 10**9 / took, 3) if took else None
 
 
 def _fates(counts: np.typing.NDArray[np.int64]) -> dict[str, int]:
@@ -121,6 +148,44 @@ def altered_fields(compared: Comparison) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
+def odd_rows(compared: Comparison) -> Int64:
+    """Return the rows of the table that are more than a packet that crossed."""
+    table = compared.table
+    return np.flatnonzero((table.fate >= Fate.LOST) | (table.changes > 0) | table.reordered)
+
+
+def differences(compared: Comparison) -> dict[str, Any]:
+    """Return how many packets, or byte ranges, did not simply cross, and the first of them."""
+    rows = odd_rows(compared)
+    origins = Origins(*compared.tracks, compared.table)
+    return {"count": len(rows), "examples": [row_plain(compared, origins, row) for row in rows[:_SHOWN].tolist()]}
+
+
+def row_plain(compared: Comparison, origins: Origins, row: int) -> dict[str, Any]:
+    """Return what became of one packet, or byte range of one: altered fields with their values at both ends."""
+    table = compared.table
+    told: dict[str, Any] = {
+        "flow": int(table.place[row]) >> 1,
+        "sender": NAMES[0 if table.sent_at_one[row] else 1],
+        "fate": Fate(int(table.fate[row])).text,
+        "reordered": bool(table.reordered[row]),
+        "frames": {
+            name: int(track.frame[items[row]]) + 1 if items[row] >= 0 else None
+            for name, track, items in zip(NAMES, compared.tracks, (table.one, table.two), strict=True)
+        },
+        "first_byte": int(table.skip[row]),
+        "bytes": int(table.length[row]),
+        "delay": int(table.delay[row]) if table.timed[row] else None,
+        "altered": [
+            {"field": each.what, "sent": each.at_sender, "arrived": each.at_receiver}
+            for each in details(*compared.tracks, table, row)
+        ],
+    }
+    if (origin := origins.of(row)) is not None:
+        told["origin"] = {"who": origin.who, "why": origin.why}
+    return told
+
+
 def labels(compared: Comparison) -> dict[str, Any]:
     """Return each file's labels, and where those of one packet differ between both ends."""
     totals = {}
@@ -144,17 +209,21 @@ def flow(compared: Comparison, pair: int) -> dict[str, Any]:
     mapped = mapping(compared, pair)
     protocol = int(compared.flows[0].protocol[pairs.a[pair]])
     ways = {}
+    delays: list[dict[str, int] | None] = []
     for k, name in ((0, "from_opener"), (1, "to_opener")):
         place = 2 * pair + k
-        delays = statistics.delay[place].tolist()
+        delays.append(_delays(statistics.delay[place].tolist()) if _timed(compared, place) else None)
+        took = int(statistics.end[place] - statistics.begin[place])
+        payload = int(statistics.payload[place])
         ways[name] = {
             "packets": dict(zip(NAMES, statistics.packets[place].tolist(), strict=True)),
             "fates": _fates(statistics.fates[place]),
             "altered": int(statistics.altered[place]),
             "reordered": int(statistics.reordered[place]),
-            "bytes": int(statistics.payload[place]),
-            "duration": int(statistics.span[place]),
-            "delay": _delays(delays) if _timed(compared, place) else None,
+            "bytes": payload,
+            "duration": took,
+            "throughput": _throughput(payload, took),
+            "delay": delays[-1],
             "retransmissions": _repeats(statistics.repeats[place]),
         }
     result: dict[str, Any] = {
@@ -165,6 +234,7 @@ def flow(compared: Comparison, pair: int) -> dict[str, Any]:
         "rewritten": list(mapped.rewritten),
         "matched_by": pairs.how[pair],
         **ways,
+        "round_trip": round_trip((delays[0], delays[1])),
         "filter": {
             name: display_filter(compared, which, int((pairs.a, pairs.b)[which][pair]))
             for which, name in enumerate(NAMES)

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from testbed.analysis.compare.compare import Comparison
 from testbed.analysis.compare.describe import NAMES, close_text, display_filter, mapping
-from testbed.analysis.compare.fates import Fate, change_names
+from testbed.analysis.compare.details import details
+from testbed.analysis.compare.early import early
+from testbed.analysis.compare.fates import Fate
+from testbed.analysis.compare.origin import Origins
+from testbed.analysis.compare.track import Int64
 from testbed.analysis.compare.verdict import rewritten
 from testbed.report import compare_json as plain
 
@@ -27,12 +31,22 @@ def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...
         console.print(_capture_line(compared, which, name, path), highlight=False, soft_wrap=True)
     for line in _clock_lines(compared):
         console.print(line, highlight=False, soft_wrap=True)
+    if (before := early(compared)) is not None:
+        told = f"[yellow]negative[/] delays of {before.packets:,} packets, down to {before.least / 1e6:.6f} ms"
+        console.print(f"{told}: {before.why}", highlight=False, soft_wrap=True)
     console.print(_flows_line(compared), highlight=False, soft_wrap=True)
     for reason in compared.reasons:
         console.print(f"  {escape(reason)}", highlight=False, soft_wrap=True)
     if len(compared.pairs):
-        console.print(_totals(compared))
-        console.print(_flows(compared))
+        ways = [plain.direction(compared, from_one=from_one) for from_one in (True, False)]
+        console.print(_totals(ways))
+        if (trip := plain.round_trip((ways[0]["delay"], ways[1]["delay"]))) is not None:
+            line = f"[bold]round trip[/] minimum {trip['minimum'] / 1e6:.6f} ms, median {trip['median'] / 1e6:.6f} ms"
+            console.print(line, highlight=False, soft_wrap=True)
+        shown = _worst(compared)
+        console.print(_flows(compared, shown))
+        for line in _filters(compared, shown):
+            console.print(line, highlight=False, soft_wrap=True)
         for line in _details(compared):
             console.print(line, highlight=False, soft_wrap=True)
     verdict = f"[red]differs[/]: {', '.join(differs)}" if differs else "[green]same[/]"
@@ -95,8 +109,7 @@ def _flows_line(compared: Comparison) -> str:
     return f"[bold]flows[/] {', '.join(parts)}"
 
 
-def _totals(compared: Comparison) -> Table:
-    ways = [plain.direction(compared, from_one=from_one) for from_one in (True, False)]
+def _totals(ways: list[dict[str, Any]]) -> Table:
     table = Table("", "client to server", "server to client", box=None, pad_edge=False)
     for fate in Fate:
         counts = [way["fates"].get(fate.text, 0) for way in ways]
@@ -108,6 +121,7 @@ def _totals(compared: Comparison) -> Table:
     table.add_row("payload that crossed", *(f"{way['bytes']:,} bytes" for way in ways))
     for name in ("minimum", "median", "p95", "p99", "maximum"):
         table.add_row(f"delay, {name}", *(f"{way['delay'][name] / 1e6:.6f} ms" if way["delay"] else "" for way in ways))
+    table.add_row("throughput", *(_rate(way["throughput"]) for way in ways))
     repeats = [way["retransmissions"] for way in ways]
     if any(any(each.values()) for each in repeats):
         table.add_row(
@@ -117,17 +131,51 @@ def _totals(compared: Comparison) -> Table:
     return table
 
 
-def _flows(compared: Comparison) -> Table:
-    """Show the flows in which most went wrong, else the largest."""
+def _rate(bits: float | None) -> str:
+    """Return bits per second as people read them."""
+    if bits is None:
+        return ""
+    for size, unit in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
+        if bits >= size:
+            return f"{bits / size:.2f} {unit}"
+    return f"{bits:.0f} bit/s"
+
+
+def _wrong(compared: Comparison) -> Int64:
+    """Return how many packets of each place did not simply cross."""
     statistics = compared.statistics
-    wrong = statistics.fates[:, Fate.LOST :].sum(axis=1) + statistics.altered + statistics.reordered
-    count = statistics.packets.max(axis=1)
+    result: Int64 = statistics.fates[:, Fate.LOST :].sum(axis=1) + statistics.altered + statistics.reordered
+    return result
+
+
+def _worst(compared: Comparison) -> list[int]:
+    """Return the flows in which most went wrong, else the largest."""
+    count = compared.statistics.packets.max(axis=1)
+    wrong = _wrong(compared)
     pairs = np.lexsort((-count.reshape(-1, 2).sum(axis=1), -wrong.reshape(-1, 2).sum(axis=1)))
-    shown = pairs[:_FLOWS].tolist()
-    title = "" if len(shown) == len(pairs) else f"the {len(shown)} flows with most differences, of {len(pairs):,}"
-    table = Table("flow", "packets", "lost", "other", "delay there / back", "close", box=None, pad_edge=False,
-                  title=title or None, title_justify="left")  # fmt: skip
-    for pair in shown:
+    result: list[int] = pairs[:_FLOWS].tolist()
+    return result
+
+
+def _filters(compared: Comparison, shown: list[int]) -> Iterator[str]:
+    """Yield a ready display filter for each flow, two where it looks different at both ends."""
+    pairs = compared.pairs
+    for n, pair in enumerate(shown, 1):
+        told = [display_filter(compared, which, int((pairs.a, pairs.b)[which][pair])) for which in (0, 1)]
+        if told[0] == told[1]:
+            yield f"[bold]Wireshark[/] {n}: {escape(told[0])}"
+            continue
+        for name, each in zip(NAMES, told, strict=True):
+            yield f"[bold]Wireshark[/] {n} at the {name}: {escape(each)}"
+
+
+def _flows(compared: Comparison, shown: list[int]) -> Table:
+    statistics, wrong = compared.statistics, _wrong(compared)
+    count = len(compared.pairs)
+    title = "" if len(shown) == count else f"the {len(shown)} flows with most differences, of {count:,}"
+    table = Table("", Column("flow", overflow="fold"), "packets", "lost", "other", "delay there / back", "close",
+                  box=None, pad_edge=False, title=title or None, title_justify="left")  # fmt: skip
+    for n, pair in enumerate(shown, 1):
         places = [2 * pair, 2 * pair + 1]
         packets = statistics.packets[places].sum(axis=0)
         lost = int(statistics.fates[places, Fate.LOST].sum())
@@ -137,6 +185,7 @@ def _flows(compared: Comparison) -> Table:
             for place, median in zip(places, medians, strict=True)
         )
         table.add_row(
+            str(n),
             escape(mapping(compared, pair).text),
             f"{packets[0]:,} / {packets[1]:,}" if packets[0] != packets[1] else f"{packets[0]:,}",
             f"{lost:,}" if lost else "",
@@ -160,18 +209,12 @@ def _details(compared: Comparison) -> Iterator[str]:
                          for label, (one, two) in differ.items())  # fmt: skip
         yield f"[bold]labels differ[/] for {len(compared.statistics.differ):,} packets ({told})"
     yield from _examples(compared)
-    pairs = compared.pairs
-    if len(pairs) == 1:
-        for which, name in enumerate(NAMES):
-            number = int((pairs.a, pairs.b)[which][0])
-            yield f"[bold]Wireshark[/] at the {name}: {escape(display_filter(compared, which, number))}"
 
 
 def _examples(compared: Comparison) -> Iterator[str]:
-    table = compared.table
-    odd = np.flatnonzero((table.fate >= Fate.LOST) | (table.changes > 0) | table.reordered)
+    odd = plain.odd_rows(compared)
     for row in odd[:_EXAMPLES].tolist():
-        yield f"  {row_text(compared, row)}"
+        yield f"  {escape(row_text(compared, row))}"
     if len(odd) > _EXAMPLES:
         yield f"  and {len(odd) - _EXAMPLES:,} more: --csv has all"
 
@@ -186,5 +229,9 @@ def row_text(compared: Comparison, row: int) -> str:
     ]
     what = [] if table.fate[row] == Fate.CROSSED else [Fate(int(table.fate[row])).text]
     what += ["reordered"] if table.reordered[row] else []
-    what += [f"altered: {', '.join(change_names(int(table.changes[row])))}"] if table.changes[row] else []
-    return f"{', '.join(what)}: {', '.join(frames)}, {int(table.length[row])} bytes"
+    changes = [f"{each.what} {each.at_sender} -> {each.at_receiver}" for each in details(*compared.tracks, table, row)]
+    what += [f"altered ({', '.join(changes)})"] if changes else []
+    told = f"{', '.join(what)}: {', '.join(frames)}, {int(table.length[row])} bytes"
+    if table.fate[row] == Fate.APPEARED and (origin := Origins(*compared.tracks, table).of(row)):
+        told += f", from {origin.text}"
+    return told

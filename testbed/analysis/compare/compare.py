@@ -76,6 +76,6 @@ def compare(
         table=table,
         timeline=timeline,
         usual=usual,
-        statistics=measure(one, first, two, second, pairs, table, crossed.from_one),
+        statistics=measure(one, first, two, second, pairs, table, timeline, crossed.from_one),
         reasons=() if len(pairs) else why_nothing(one, two, pairs),
     )

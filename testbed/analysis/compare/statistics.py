@@ -12,6 +12,7 @@ from testbed.analysis.compare.fates import Fate
 from testbed.analysis.compare.flow_table import Flows
 from testbed.analysis.compare.repeats import Needed, needed
 from testbed.analysis.compare.table import Table
+from testbed.analysis.compare.timeline import Timeline
 from testbed.analysis.compare.track import Bool, Int64, Track
 from testbed.analysis.label_names import Label
 
@@ -25,9 +26,10 @@ class Statistics:
     """One row for each place (pair of flows * 2 + direction, 0 from the opener), -1 where a time is not known.
 
     ``fates`` counts rows by fate, ``payload`` is bytes sent and not lost; ``delay`` are the QUANTILES of the one-way
-    delays (ns). ``packets`` are those of each capture. ``syn`` is the time of the first SYN (of the direction, at
-    its sender's end), ``fin`` and ``rst`` those of the first of either kind. ``handshake`` is, for each pair, the time
-    from SYN to SYN+ACK at the opener's end. ``repeats`` counts retransmissions by :class:`Needed`.
+    delays (ns). ``packets`` are those of each capture. ``begin`` and ``end`` are the times of the first and the last
+    packet, ``syn`` that of the first SYN, by the clock of the place's sender; ``fin`` and ``rst`` those of the first of
+    either kind by the first capture's, so that both ends' can be told in order. ``handshake`` is, for each pair, the
+    time from SYN to SYN+ACK at the opener's end. ``repeats`` counts retransmissions by :class:`Needed`.
     ``sent_at_one`` tells where packets of the place are sent at the first end. ``differ`` are rows whose labels
     differ at both ends; ``labels`` are each row's at the first and the second end.
     """
@@ -38,7 +40,8 @@ class Statistics:
     payload: Int64
     delay: Int64
     packets: Int64
-    span: Int64
+    begin: Int64
+    end: Int64
     syn: Int64
     fin: Int64
     rst: Int64
@@ -61,8 +64,9 @@ class Statistics:
 
 
 def measure(
-    one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs, table: Table, from_one: Bool
-) -> Statistics:
+    one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs, table: Table, timeline: Timeline,
+    from_one: Bool,
+) -> Statistics:  # fmt: skip
     """Count and measure."""
     places = 2 * len(pairs)
     place = table.place
@@ -76,8 +80,14 @@ def measure(
     rows, verdicts = needed(one, two, table, np.where(at_one, labels[0], labels[1]))
     repeats = np.bincount(place[rows] * len(Needed) + verdicts, minlength=places * len(Needed))
     times = np.where(at_one, one.time[table.one], two.time[table.two]) if len(table) else np.zeros(0, np.int64)
+    odd = np.flatnonzero(at_one != table.sent_at_one)  # seen where it arrived only
+    times[odd] = _by_clock(times, table, timeline, odd, at_one[odd], table.sent_at_one[odd])
     flags = np.where(at_one, one.flags[table.one], two.flags[table.two]) if len(table) else np.zeros(0, np.int64)
     syn = _first(place, times, (flags & (_SYN | _RST)) == _SYN, places)
+    closing = np.flatnonzero((flags & (_FIN | _RST)) != 0)
+    by_first = _by_clock(times, table, timeline, closing, table.sent_at_one[closing], np.ones(len(closing), np.bool_))
+    closes = place[closing], by_first
+    begin, end = _spans(place, times, places)
     return Statistics(
         fates=fates,
         altered=np.bincount(place[table.changes > 0], minlength=places),
@@ -85,10 +95,11 @@ def measure(
         payload=payload,
         delay=_quantiles(place[table.timed], table.delay[table.timed], places),
         packets=_packets(table, places),
-        span=_span(place, times, places),
+        begin=begin,
+        end=end,
         syn=syn,
-        fin=_first(place, times, (flags & _FIN) != 0, places),
-        rst=_first(place, times, (flags & _RST) != 0, places),
+        fin=_first(*closes, (flags[closing] & _FIN) != 0, places),
+        rst=_first(*closes, (flags[closing] & _RST) != 0, places),
         handshake=_handshakes(one, two, table, flags, places),
         repeats=repeats.reshape(places, len(Needed)),
         repeated=(rows, verdicts),
@@ -142,15 +153,23 @@ def _first(place: Int64, times: Int64, wanted: Bool, places: int) -> Int64:
     return result
 
 
-def _span(place: Int64, times: Int64, places: int) -> Int64:
-    """Return how long each place was active."""
+def _spans(place: Int64, times: Int64, places: int) -> tuple[Int64, Int64]:
+    """Return when each place's first and last packet was sent, -1 where there is none."""
     first = np.full(places, np.iinfo(np.int64).max, np.int64)
-    last = np.zeros(places, np.int64)
+    last = np.full(places, -1, np.int64)
     np.minimum.at(first, place, times)
     np.maximum.at(last, place, times)
-    first[last == 0] = 0
-    last -= first
-    return last
+    first[last < 0] = -1
+    return first, last
+
+
+def _by_clock(times: Int64, table: Table, timeline: Timeline, rows: Int64, at_one: Bool, to_one: Bool) -> Int64:
+    """Return the times of some rows, stamped by the clock that ``at_one`` says, by the one that ``to_one`` says."""
+    result = times[rows]
+    back, forth = np.flatnonzero(~at_one & to_one), np.flatnonzero(at_one & ~to_one)
+    result[back] -= timeline.at_two(table.two[rows[back]].astype(np.int64), result[back])[0]
+    result[forth] += timeline.at_one(table.one[rows[forth]].astype(np.int64), result[forth])[0]
+    return result
 
 
 def _handshakes(one: Track, two: Track, table: Table, flags: NDArray[np.integer], places: int) -> Int64:

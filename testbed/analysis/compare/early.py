@@ -1,0 +1,58 @@
+"""Packets that seem to have arrived before they were sent, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from testbed.analysis.compare.compare import Comparison
+from testbed.analysis.compare.timeline import Timeline
+from testbed.analysis.compare.track import Int64
+
+_MICROSECOND = 1000
+_FEW = 20  # one of so many packets, or fewer, is the exception
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """``packets`` have a negative delay, the least of them ``least`` (ns); ``why`` is a sentence without full stop."""
+
+    packets: int
+    least: int
+    why: str
+
+
+def early(compared: Comparison) -> Early | None:
+    """Return what is negative of a comparison's delays; None if nothing is."""
+    table = compared.table
+    rows = np.flatnonzero(table.timed & (table.delay < 0))
+    if not len(rows):
+        return None
+    least = int(table.delay[rows].min())
+    coarse = [bool((track.time % _MICROSECOND == 0).all()) for track in compared.tracks]
+    if least > -_MICROSECOND and any(coarse):
+        why = "they lie within the microsecond that the time stamps are rounded to"
+    elif compared.clock.exact:
+        why = _other_clocks(compared, np.flatnonzero(table.timed), len(rows))
+    elif bool((-table.delay[rows] <= table.error[rows]).all()):
+        why = "they lie within the error of the offset between the clocks"
+    else:
+        why = "no offset and drift fits all packets: a clock was set more often than can be told, or a tap stamps late"
+    return Early(len(rows), least, why)
+
+
+def _other_clocks(compared: Comparison, rows: Int64, negative: int) -> str:
+    """Say what speaks against one clock, or what else it may be."""
+    table, (one, two) = compared.table, compared.tracks
+    rows = rows[np.argsort(table.one[rows], kind="stable")]
+    items, others = table.one[rows].astype(np.int64), table.two[rows].astype(np.int64)
+    time, at_one = one.time[items], table.sent_at_one[rows]
+    apart = two.time[others] - time
+    piece = Timeline.fitted(items, others, time, apart, at_one, np.ones(len(rows), np.bool_)).clock.pieces[0]
+    within = "" if piece.error is None else f" ± {piece.error / 1e6:.6f} ms"
+    ahead = "ahead of" if piece.offset >= 0 else "behind"
+    off = f"the server's is {abs(piece.offset) / 1e6:.6f} ms{within} {ahead} the client's"
+    if negative * _FEW <= len(rows):
+        return f"on the whole the captures agree on one clock: a tap stamps single packets late, or {off}"
+    return f"the captures were not made with one clock: {off}; compare without --one-clock"
