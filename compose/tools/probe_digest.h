@@ -9,7 +9,7 @@
 uint64_t digest_avx2(const struct iovec *parts, size_t length) __attribute__((visibility("hidden")));
 
 /* Of the first `length` bytes of the parts, which are that long at least. Every x86-64 has SSE2, nearly all have AVX2,
- * which takes less than half the time: 40 GB/s against 17, and iperf3 sends as fast as without the probe. */
+ * which takes about half the time: 31 GB/s against 17 for 128 KiB. */
 static uint64_t digest(const struct iovec *parts, size_t length)
 {
 	return __builtin_cpu_supports("avx2") ? digest_avx2(parts, length) : digest_any(parts, length);
