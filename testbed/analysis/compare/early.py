@@ -11,7 +11,7 @@ from testbed.analysis.compare.timeline import Timeline
 from testbed.analysis.compare.track import Int64
 
 _MICROSECOND = 1000
-_FEW = 20  # one of so many packets, or fewer, is the exception
+_FEW = 20  # one of so many packets of a direction, or fewer, is the exception: another clock moves all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def early(compared: Comparison) -> Early | None:
     if least > -_MICROSECOND and any(coarse):
         why = "they lie within the microsecond that the time stamps are rounded to"
     elif compared.clock.exact:
-        why = _other_clocks(compared, np.flatnonzero(table.timed), len(rows))
+        why = _other_clocks(compared, np.flatnonzero(table.timed), rows)
     elif bool((-table.delay[rows] <= table.error[rows]).all()):
         why = "they lie within the error of the offset between the clocks"
     else:
@@ -42,9 +42,11 @@ def early(compared: Comparison) -> Early | None:
     return Early(len(rows), least, why)
 
 
-def _other_clocks(compared: Comparison, rows: Int64, negative: int) -> str:
+def _other_clocks(compared: Comparison, rows: Int64, negative: Int64) -> str:
     """Say what speaks against one clock, or what else it may be."""
     table, (one, two) = compared.table, compared.tracks
+    per_way = [np.bincount(table.sent_at_one[each], minlength=2) for each in (negative, rows)]
+    few = bool((per_way[0] * _FEW <= per_way[1]).all())
     rows = rows[np.argsort(table.one[rows], kind="stable")]
     items, others = table.one[rows].astype(np.int64), table.two[rows].astype(np.int64)
     time, at_one = one.time[items], table.sent_at_one[rows]
@@ -53,6 +55,6 @@ def _other_clocks(compared: Comparison, rows: Int64, negative: int) -> str:
     within = "" if piece.error is None else f" ± {piece.error / 1e6:.6f} ms"
     ahead = "ahead of" if piece.offset >= 0 else "behind"
     off = f"the server's is {abs(piece.offset) / 1e6:.6f} ms{within} {ahead} the client's"
-    if negative * _FEW <= len(rows):
+    if few:
         return f"on the whole the captures agree on one clock: a tap stamps single packets late, or {off}"
     return f"the captures were not made with one clock: {off}; compare without --one-clock"
