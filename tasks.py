@@ -393,18 +393,18 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
     help={
         "unit": "only the tests that need no Docker Engine",
         "select": "pytest's -k expression",
-        "jobs": "lab tests at the same time (default 1)",
+        "jobs": "files of tests at the same time (default 2)",
         "slow": "also compare both engines on every scenario, and read 100,000 broken captures",
     }
 )
 @_told
-def test(context: Context, unit: bool = False, select: str = "", jobs: int = 1, slow: bool = False) -> int:
+def test(context: Context, unit: bool = False, select: str = "", jobs: int = 2, slow: bool = False) -> int:
     """Run the tests: unit and native, then on the real engine."""
     command = [sys.executable, "-m", "pytest"]
     command += ["tests/unit", "tests/native"] if unit else ["tests"]
     command += ["-k", select] if select else []
     command += ["-m", "slow or not slow"] if slow else []
-    command += ["-n", str(jobs)] if jobs > 1 else []
+    command += ["-n", str(jobs), "--dist", "loadfile"] if jobs > 1 else []
     return _command(context, command)
 
 
