@@ -54,7 +54,9 @@ def _some(pattern: Pattern) -> PacketsExpectation:
     """Return the contrary of `never`: where no packet crosses at all, no looser pattern finds one either."""
     given = {name: getattr(pattern, name) for name in pattern.model_fields_set}
     figures = PacketFigures.model_construct(_fields_set=set(given), **given)
-    return PacketsExpectation.model_construct(_fields_set={"packets"}, packets=figures)
+    made = PacketsExpectation.model_construct(_fields_set={"packets"}, packets=figures)
+    made._source = {"packets": "there is one"}  # its text: a pattern as `packets` holds it is not written this way
+    return made
 
 
 def _loosened(expectation: Expectation, key: str) -> Iterator[tuple[str, Any]]:
