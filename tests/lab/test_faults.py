@@ -209,7 +209,7 @@ def test_crash(invoke: Invoke, scenario: Scenario) -> None:
 @both_engines
 def test_hang(invoke: Invoke, scenario: Scenario) -> None:
     """A program that hangs is stopped at the scenario's time limit: fail, and still everything is captured."""
-    done = invoke("run", "--json", scenario(HANGS.format(timeout="2s")))
+    done = invoke("run", "--json", scenario(HANGS.format(timeout="4s")))
     assert done.code == 1
     assert any("still running when the time was over" in reason for reason in done.json["reasons"])
     assert [row["arrived"]["bytes"] for row in done.json["ledger"] if row["sender"] == "client"] == [5]

@@ -156,6 +156,7 @@ def test_without_root_the_error_says_how_to_get_a_base(
     assert "cannot pull" in caught.value.state
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_nowhere")
 def test_a_base_can_be_made_from_debian_packages_and_apt_works_in_it(
     client: docker.DockerClient, name: str, monkeypatch: pytest.MonkeyPatch

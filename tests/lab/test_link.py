@@ -96,7 +96,11 @@ def _identity(one: dict[str, Any], seq: str) -> tuple[str, int, int]:
     return one["flags"], one[seq], one["length"]
 
 
-SEEDS = [(seed, DOCKER) for seed in range(1, 4)] + [(seed, NAMESPACE) for seed in range(1, 21)]
+SEEDS = [
+    pytest.param(seed, engine, marks=[pytest.mark.slow] if seed > often else [])
+    for engine, last, often in ((DOCKER, 3, 1), (NAMESPACE, 20, 8))
+    for seed in range(1, last + 1)
+]
 
 
 @pytest.mark.parametrize(("seed", "invoke"), SEEDS, indirect=["invoke"])

@@ -391,7 +391,13 @@ def home() -> Iterator[Path]:
 
 @pytest.mark.parametrize(
     "name",
-    ["connect-send-close", "own-program", "ipv6", "nagle", "lost-tail", "gdb-three-segments", "static-program"],
+    [
+        "connect-send-close",
+        "own-program",
+        "nagle",
+        "gdb-three-segments",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("ipv6", "lost-tail", "static-program")),
+    ],
 )
 def test_as_a_plain_user(name: str, home: Path) -> None:
     """Without any privilege: compiled into the user's own cache, run, and everything as expected."""

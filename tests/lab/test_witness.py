@@ -1,4 +1,4 @@
-"""The witness on the real engines: the three ways to a RST, a look-alike, lost events, and what killed runs leave."""
+"""The witness on the real engines: the three ways to a RST, a look-alike, a timeout, and what killed runs leave."""
 
 from __future__ import annotations
 
