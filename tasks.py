@@ -393,12 +393,12 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
     help={
         "unit": "only the tests that need no Docker Engine",
         "select": "pytest's -k expression",
-        "jobs": "files of tests at the same time (default 3: many wait for the engine)",
+        "jobs": "files of tests at the same time (default 2)",
         "slow": "also every scenario on Docker and both engines compared, more seeds, 100,000 broken captures",
     }
 )
 @_told
-def test(context: Context, unit: bool = False, select: str = "", jobs: int = 3, slow: bool = False) -> int:
+def test(context: Context, unit: bool = False, select: str = "", jobs: int = 2, slow: bool = False) -> int:
     """Run the tests: unit and native, then on the real engine."""
     command = [sys.executable, "-m", "pytest"]
     command += ["tests/unit", "tests/native"] if unit else ["tests"]

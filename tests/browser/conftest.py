@@ -11,6 +11,12 @@ from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 from .pages import write
 
+SIZES = [
+    pytest.param(width, scheme, marks=[] if usual else pytest.mark.slow)
+    for width, scheme, usual in ((1280, "light", 1), (1280, "dark", 0), (400, "light", 0), (400, "dark", 1))
+]
+"""Widths in pixels and colour schemes in which a page is looked at; two of the four with `--slow` only."""
+
 CHROMIUM = Path("/usr/bin/chromium")
 Open = Callable[..., Page]
 

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from testbed.atlas.page import render
 
 from ..unit.atlas.sample import atlas  # noqa: TID252 - tests are no package
-from .conftest import Open
+from .conftest import SIZES, Open
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def page_of_atlas(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_atlas_is_accessible_and_fits(open_page: Open, page_of_atlas: Path, width: int, scheme: str) -> None:
     page = open_page(page_of_atlas, width=width, scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width

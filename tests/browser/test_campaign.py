@@ -15,9 +15,8 @@ from testbed.report.campaign_artefacts import rebuild
 from testbed.report.html.campaign import render
 
 from ..unit.report import campaign_sample as sample  # noqa: TID252 - tests are no package
-from .conftest import Open
+from .conftest import SIZES, Open
 
-SIZES = [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")]
 PAGES = {"campaign": sample.summary, "hostile": sample.hostile, "many": sample.many}
 KEPT = next((Path(__file__).parents[1] / "data/campaign-v1").iterdir())
 Written = Callable[[str], Path]

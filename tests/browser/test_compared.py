@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from .conftest import Open
+from .conftest import SIZES, Open
 from .test_choosing import fields, panel, shown
-from .test_ladder import SIZES
 
 File = Callable[[str], Path]
 

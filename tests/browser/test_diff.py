@@ -16,9 +16,8 @@ from testbed.report.html.diff import render
 from testbed.report.result_json import to_json
 from testbed.rundir import MANIFEST, RunDirectory
 
-from .conftest import Open
+from .conftest import SIZES, Open
 from .pages import OLD_RUN
-from .test_ladder import SIZES
 
 HOSTILE = "<script>alert(1)</script>\x00\x1b[31m\u202eevil"
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page
 
-from .conftest import Open
+from .conftest import SIZES, Open
 from .pages import SOURCES
 
 File = Callable[[str], Path]
-SIZES = [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")]
 
 
 def line(page: Page, packet: int) -> dict[str, float]:

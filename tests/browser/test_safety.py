@@ -9,10 +9,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from .conftest import Open
+from .conftest import SIZES, Open
 
 File = Callable[[str], Path]
-SIZES = [(1280, "light"), (1280, "dark"), (400, "light"), (400, "dark")]
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)

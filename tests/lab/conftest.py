@@ -63,6 +63,10 @@ def namespaces() -> None:
 
 both_engines = pytest.mark.parametrize("invoke", [DOCKER, NAMESPACE], indirect=True)
 """Runs a test on either engine: what `invoke run` and `invoke up` bring up is made by it."""
+docker_slow = pytest.mark.parametrize(
+    "invoke", [pytest.param(DOCKER, marks=pytest.mark.slow), NAMESPACE], indirect=True
+)
+"""The same where what is shown hardly depends on the engine, and takes long on Docker: there with `--slow` only."""
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import LIMIT, ROOT, Invoke, both_engines, command
+from .conftest import LIMIT, ROOT, Invoke, command, docker_slow
 
 MATRIX = """
 summary: Observed and not
@@ -35,7 +35,7 @@ def _kept(tmp_path: Path) -> list[Path]:
     return [path for path in tmp_path.glob("runs/campaigns/*/runs/*/2*") if path.is_dir()]
 
 
-@both_engines
+@docker_slow
 def test_matrix(invoke: Invoke, scenario: Callable[..., str], tmp_path: Path) -> None:
     """Every combination is run, several at once; expectations apply where they should; the variants are compared."""
     done = invoke("run", scenario(MATRIX.format(share="50%")), "--jobs", "2", "--repeat", "5", "--json")

@@ -175,9 +175,15 @@ def test_a_drift_of_50_ppm_is_measured(captured: dict[str, Frames]) -> None:
     result = compared(repeated(captured["client"]), server)
     assert len(result.pairs) == 20
     assert (result.table.fate == Fate.CROSSED).all()
-    (piece,) = result.clock.pieces
-    assert piece.drift_error is not None
-    assert abs(piece.drift * 1e6 - 50) <= piece.drift_error * 1e6 < 50
+    first, last = result.clock.pieces[0], result.clock.pieces[-1]  # of a busy machine's delays there may be several
+    assert first.error is not None
+    assert last.error is not None
+    end = base + 19 * 30 * SECOND
+    apart = (
+        last.offset + round((end - last.start) * last.drift) - first.offset - round((base - first.start) * first.drift)
+    )
+    assert abs(apart - (end - base) * 50e-6) <= first.error + last.error
+    assert first.error + last.error < apart / 2
     assert (result.table.delay >= 0).all()
 
 

@@ -17,7 +17,7 @@ from testbed.model import Outcome
 from testbed.run import Finished, run
 from testbed.scenario.load import load
 
-from .conftest import ROOT, Invoke, both_engines
+from .conftest import ROOT, Invoke, docker_slow
 from .coverage import uncovered_bytes, unexplained_packets
 
 POINTS = ("written", "sent", "arrived", "acknowledged", "read")
@@ -90,7 +90,7 @@ def test_a_go_program_under_the_probe_is_told_of(run_go: Callable[[str], Finishe
     ), analysis.reasons
 
 
-@both_engines
+@docker_slow
 @pytest.mark.parametrize("name", ["redis-cli", "python-http"])
 def test_stock_programs_under_gdb(name: str, invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """Each call of redis-cli and of Python's interpreter is held; every packet and byte is told as without gdb."""
