@@ -401,11 +401,15 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
 def test(context: Context, unit: bool = False, select: str = "", jobs: int = 2, slow: bool = False) -> int:
     """Run the tests: unit and native, then on the real engine."""
     command = [sys.executable, "-m", "pytest"]
-    command += ["tests/unit", "tests/native"] if unit else ["tests"]
-    command += ["-k", select] if select else []
-    command += ["-m", "slow or not slow"] if slow else []
-    command += ["-n", str(jobs), "--dist", "loadfile"] if jobs > 1 else []
-    return _command(context, command)
+    chosen = "slow or not slow" if slow else "not slow"
+    if unit or select or jobs < 2:
+        command += ["tests/unit", "tests/native"] if unit else ["tests"]
+        return _command(context, [*command, "-m", chosen, *(["-k", select] if select else [])])
+    side_by_side = ["-m", f"({chosen}) and not alone", "-n", str(jobs), "--dist", "loadfile"]
+    return max(
+        _command(context, [*command, "tests/lab", "-m", f"({chosen}) and alone"]),
+        _command(context, [*command, "tests", *side_by_side]),
+    )
 
 
 @task(help={"fix": "also mend what can be mended"})

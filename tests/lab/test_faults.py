@@ -339,6 +339,7 @@ def test_two_runs_at_once(tmp_path: Path) -> None:
     assert len(list((tmp_path / "runs" / "connect-send-close").glob("2*"))) == 2
 
 
+@pytest.mark.alone
 def test_address_pool_exhausted(engine: docker.DockerClient, invoke: Invoke) -> None:
     """When all of 198.18.0.0/15 is taken: infrastructure failure that says so, not a traceback or a hang."""
     pool = docker.types.IPAMPool(subnet="198.18.0.0/15")
