@@ -63,7 +63,8 @@ def _measure(made: Path, repeat: int) -> dict[str, list[float]]:
     tools = ROOT / "compose" / "tools"
     subprocess.run(["cc", *_FLAGS, "-o", loop, Path(__file__).parent / "send_loop.c"], check=True)
     shared = ("-fPIC", "-shared", "-fvisibility=hidden")
-    subprocess.run(["cc", *_FLAGS, *shared, "-o", probe, tools / "probe.c", "-ldl", "-pthread"], check=True)
+    sources = (tools / "probe.c", tools / "probe_digest_avx2.c")
+    subprocess.run(["cc", *_FLAGS, *shared, "-o", probe, *sources, "-ldl", "-pthread"], check=True)
     times: dict[str, list[float]] = {name: [] for name in CALLS}
     for _ in range(repeat):
         for name, calls in CALLS.items():
