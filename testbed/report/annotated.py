@@ -2,7 +2,7 @@
 
 The interfaces are named ``client`` and ``server``. A packet seen at both ends stands there twice, once for each.
 Every packet between the two hosts carries its comments: the cause with its evidence, the calls with their place in the
-program, its fate where it did not cross, and what changed on the way.
+program, its fate where it did not cross, what changed on the way, and, where there was a witness, the kernel's word.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import numpy as np
 import testbed
 from testbed.capture.pcapng_write import Writer
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, peer_of
+from testbed.report import kernel_words
 from testbed.report.ladder import show_call
 from testbed.report.plain import duration, escape
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
+    from testbed.kernel import Testimony
 
 NAME = "annotated.pcapng"
 
@@ -65,14 +67,30 @@ def _notes(analysis: Analysis) -> dict[Host, dict[int, list[str]]]:
     calls = {host: {call.n: call for call in analysis.inputs.calls.get(host, ())} for host in HOSTS}
     joined = analysis.inputs.joined
     names = {flow.endpoint(host).address: host for flow in joined.flows for host in HOSTS}
+    said = _kernel(analysis.testimony)
     for crossing, cause in zip(joined.crossings, analysis.causes, strict=True):
         comments = list(_comments(crossing, cause, calls[crossing.sender], names))
+        comments += said.get(crossing.n, ())
         places: tuple[tuple[Host, int | None], ...] = (("client", crossing.at_client), ("server", crossing.at_server))
         for host, frame in places:
             if frame is not None:
                 # a segment that was merged on its way stands for several crossings
                 notes[host].setdefault(frame, []).extend(comments)
     return notes
+
+
+def _kernel(testimony: Testimony | None) -> dict[int, list[str]]:
+    """Return what the kernel says of each packet, by its number; nothing without a witness."""
+    if testimony is None:
+        return {}
+    events = kernel_words.of_packets(testimony)
+    told: dict[int, list[str]] = {}
+    for number, word in enumerate(testimony.words):
+        told[number] = [f"kernel: cause {word.agreement}" + (f": {escape(word.text)}" if word.text else "")]
+        told[number] += [f"kernel: {escape(event)}" for event in events.get(number, ())]
+        if number in testimony.states:
+            told[number].append(f"kernel: sent with {kernel_words.sent_with(testimony.states[number])}")
+    return told
 
 
 def _comments(crossing: Crossing, cause: Cause, calls: Mapping[int, Call], names: Mapping[str, str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A run directory of the first version, with the commands as a user types them: show, report, diff."""
+"""Run directories of the first versions, with the commands as a user types them: show, report, diff."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 KEPT = next((ROOT / "tests/data/run-v1/server-reads-once").iterdir())
 LATER = next((ROOT / "tests/data/campaign-v1").glob("*/runs/gdb-three-segments/*"))
+WITNESSED = next((ROOT / "tests/data/witness-v1/keepalive-lookalike").iterdir())
 
 
 def invoke(*words: str, runs: Path) -> subprocess.CompletedProcess[str]:
@@ -48,3 +49,17 @@ def test_an_old_run_is_shown_reported_and_compared_by_its_id(runs: Path) -> None
     other = invoke("diff", old, later, runs=runs)
     assert other.returncode == 1, other.stderr
     assert "client: packets" in other.stdout
+
+
+def test_what_the_kernel_said_of_an_old_run_is_told_again_from_its_directory_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "runs/keepalive-lookalike" / WITNESSED.name
+    shutil.copytree(WITNESSED, directory)
+    (directory / "result.json").unlink()
+    reported = invoke("report", WITNESSED.name[-8:], runs=tmp_path)
+    assert reported.returncode == 0, reported.stderr
+    again = json.loads((directory / "result.json").read_text())["kernel"]
+    assert again == json.loads((WITNESSED / "result.json").read_text())["kernel"]
+    assert again["agreement"] == {"confirmed": 5, "not covered": 8, "contradicted": 0}
+    assert [(drop["packets"], drop["reason"]) for drop in again["drops"]] == [([4], "TCP_OLD_DATA")]
+    shown = invoke("show", WITNESSED.name[-8:], runs=tmp_path)
+    assert "server dropped #4: TCP_OLD_DATA in tcp_rcv_established" in shown.stdout

@@ -19,6 +19,7 @@ from testbed.report.artefacts import rebuild
 from testbed.rundir import RunDirectory
 
 GDB_RUN = next((Path(__file__).parents[2] / "data/campaign-v1").glob("*/runs/gdb-three-segments/*"))
+WITNESSED = next((Path(__file__).parents[2] / "data/witness-v1/keepalive-lookalike").iterdir())
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="there is no tshark (apt-get install tshark)")
 
 
@@ -81,6 +82,34 @@ def test_tshark_shows_where_in_the_program_a_real_runs_packets_come_from(tmp_pat
     told = [line.split("\t")[1] for line in done.stdout.splitlines() if line.startswith(b"string".hex() + "\t")]
     assert len(told) == 2, "at both ends"
     assert all(re.search(r'call: client #\d+ send\("string"\) = 6 at client\.c:\d+', comment) for comment in told)
+
+
+@needs_tshark
+def test_tshark_shows_what_the_kernel_says_of_a_tail_loss_probe(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / WITNESSED.name)
+    shutil.copytree(WITNESSED, directory.path)
+    rebuild(directory)
+    command = ["tshark", "-r", str(directory.file(annotated.NAME)), "-T", "fields"]
+    command += ["-Y", 'frame.comment contains "tail-loss-probe"']
+    done = subprocess.run(
+        [*command, "-E", "aggregator=|", "-e", "frame.comment"], capture_output=True, text=True, check=True
+    )
+    told = done.stdout.splitlines()
+    assert len(told) == 2, "at both ends"
+    for comment in told:
+        assert [part for part in comment.split("|") if part.startswith("kernel: ")] == [
+            "kernel: cause confirmed: tcp_retransmit_skb in the Open state",
+            "kernel: client sent it again (tcp_retransmit_skb)",
+            "kernel: server dropped it: TCP_OLD_DATA in tcp_rcv_established",
+            "kernel: sent with cwnd 10, ssthresh none, srtt 78 us, send window 65,160",
+        ]
+
+
+def test_a_run_without_a_witness_has_no_comment_of_the_kernels() -> None:
+    analysis, captures = long_run(100)
+    stream = io.BytesIO()
+    annotated.write(stream, analysis, captures)
+    assert b"kernel: " not in stream.getvalue()
 
 
 @needs_tshark
