@@ -382,7 +382,10 @@ def down(_: Context, lab: str = "", runs: str = ".", json: bool = False) -> int:
 def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
     """Remove everything of ours that runs have left behind, and nothing else.
 
-    Runs that are still going on are left alone, and so are those of other machines on the same engine.
+    Runs that are still going on are left alone, and so are those of other machines on the same engine. Where Docker
+    does not answer, that is said in a line, and what this machine has is cleaned.
+
+    Exit code: 0, or 3 if something could not be removed; with --images also if Docker does not answer.
     """
     from testbed import commands
 

@@ -440,19 +440,26 @@ def down(*, lab: str, runs: Path, as_json: bool) -> int:
 
 
 def clean(*, stale_images: bool, foreign: bool) -> int:
-    """Remove what is left; 3 if something could not be removed."""
+    """Remove what is left; 3 if something could not be removed. Where Docker does not answer, the rest is cleaned."""
+    from testbed.lab.clean import Remains
     from testbed.lab.clean import clean as clean_engine
     from testbed.lab.docker_engine import connect
     from testbed.lab.witness_instances import clean_instances, on_docker, on_this_machine
 
-    client = connect()
-    remains = clean_engine(client, foreign_too=foreign)
-    for witness in (on_docker(client), on_this_machine()):
+    client = None
+    try:
+        client = connect()
+    except EngineError as error:
+        if stale_images:
+            raise
+        sys.stderr.write(f"Docker was not reached, only this machine was cleaned: {error.state or error.what}\n")
+    remains = clean_engine(client, foreign_too=foreign) if client is not None else Remains()
+    for witness in (on_docker(client) if client is not None else None, on_this_machine()):
         if witness is not None:
             clean_instances(witness, remains, foreign_too=foreign)
     for removed in remains.removed:
         sys.stdout.write(f"removed {removed}\n")
-    if stale_images:
+    if stale_images and client is not None:
         from testbed.lab.images import remove_stale
 
         with _progress(quiet=False) as progress:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from testbed.lab.engines import DOCKER, NAMESPACE
 from testbed.lab.identity import owner
 from testbed.lab.witness import PREFIX, instance_name
 from testbed.lab.witness_instances import on_this_machine
@@ -71,8 +72,9 @@ def test_a_timeout_enters_the_loss_state(invoke: Invoke) -> None:
 
 
 @root_only
-def test_clean_removes_only_what_dead_runs_left(invoke: Invoke) -> None:
-    """An instance whose runner is gone goes; that of a live one, and another machine's, stay."""
+@pytest.mark.parametrize(("invoke", "docker"), [(DOCKER, True), (NAMESPACE, False)], indirect=["invoke"])
+def test_clean_removes_only_what_dead_runs_left(invoke: Invoke, *, docker: bool) -> None:
+    """An instance whose runner is gone goes; that of a live one, and another machine's, stay. Docker or not."""
     run = on_this_machine()
     assert run is not None
     boot, pid, start = owner().split("/")
@@ -84,7 +86,9 @@ def test_clean_removes_only_what_dead_runs_left(invoke: Invoke) -> None:
             with recorder:  # closes its pipes
                 recorder.kill()
         assert {dead, alive, other} <= set(run(["list"]).split())
-        done = invoke("clean")
+        done = invoke("clean", env={} if docker else {"DOCKER_HOST": "unix:///nonexistent.sock"})
+        assert done.code == 0
+        assert ("Docker was not reached" in done.err) is not docker
         assert f"removed trace instance {dead}\n" in done.out, done.out + done.err
         left = set(run(["list"]).split())
         assert {alive, other} <= left
