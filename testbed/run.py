@@ -97,7 +97,7 @@ def lab_spec(scenario: Scenario) -> LabSpec:
         },
         ip=scenario.ip,
         routed=scenario.routed,
-        witness=witness.command(run_id) if scenario.observe.kernel else (),
+        witness=witness.command(run_id, buffer=scenario.observe.kernel_buffer) if scenario.observe.kernel else (),
     )
 
 

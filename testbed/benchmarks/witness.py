@@ -21,6 +21,7 @@ from testbed.lab.namespace.engine import Namespaces
 from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
 from testbed.lab.witness import Witness, command
 from testbed.model import HOSTS
+from testbed.scenario.model import Observe
 
 LEAST_RATIO = 0.9
 """Throughput with the witness must be at least this part of that without."""
@@ -56,7 +57,8 @@ def _throughput(engines: Namespaces, *, witnessed: bool) -> float:
     """Return what iperf3's receiver counted, bits a second."""
     run_id = new_run_id()
     host = HostSpec("host", PINNED, DEFAULT_CONGESTION_CONTROL)
-    spec = LabSpec(run_id, dict.fromkeys(HOSTS, host), 4, witness=command(run_id) if witnessed else ())
+    recorder = command(run_id, buffer=Observe().kernel_buffer) if witnessed else ()
+    spec = LabSpec(run_id, dict.fromkeys(HOSTS, host), 4, witness=recorder)
     with tempfile.TemporaryDirectory(prefix="bothends-bench-") as made, engines(lambda _: None) as engine:
         live = engine.bring_up(spec)
         for tap in live.taps.values():

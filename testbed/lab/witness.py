@@ -15,8 +15,6 @@ from testbed.lab.identity import is_alive, owner
 
 READY_TIMEOUT = 20.0
 END_TIMEOUT = 60.0
-BUFFER_KIB = 4096
-"""The kernel's buffer for each processor, some 25,000 events; it is read when it is half full."""
 PREFIX = "bothends-"
 
 # Only IP: a drop of anything else (0x0800 and 0x86dd, ETH_P_IP and ETH_P_IPV6).
@@ -57,9 +55,12 @@ def run_of(name: str) -> str:
     return name.removeprefix(PREFIX).partition("-")[0]
 
 
-def command(run_id: str, *, buffer_kib: int = BUFFER_KIB) -> tuple[str, ...]:
-    """Return the recorder's arguments for one run."""
-    return ("record", instance_name(run_id), str(buffer_kib), *EVENTS)
+def command(run_id: str, *, buffer: int) -> tuple[str, ...]:
+    """Return the recorder's arguments for one run; ``buffer`` is the kernel's for each processor, in bytes.
+
+    4 MiB hold some 25,000 events; it is read when it is half full.
+    """
+    return ("record", instance_name(run_id), str(buffer >> 10), *EVENTS)
 
 
 def unsupported(why: str) -> Unsupported:

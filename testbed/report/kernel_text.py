@@ -21,7 +21,8 @@ def witnessed(analysis: Analysis) -> Iterator[tuple[str, str]]:
     told += f", {counts['not covered']:,} not covered; {counted(len(testimony.changes), 'state change')}"
     if not testimony.log.complete:
         told += "; INCOMPLETE"
-    yield f"kernel    {told}", "failed" if counts["contradicted"] or testimony.unmatched else ""
+    wrong = counts["contradicted"] or testimony.unmatched or not testimony.log.complete
+    yield f"kernel    {told}", "failed" if wrong else ""
     yield from _told("RST", testimony.resets)
     yield from _told("dropped", testimony.drops)
     if testimony.log.missing:

@@ -407,3 +407,23 @@ def test_as_a_plain_user(name: str, home: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["outcome"] == "pass"
     assert list((home / ".cache" / "bothends").iterdir())
+
+
+def test_a_plain_user_has_no_witness(home: Path) -> None:
+    """Demanded, the run is unsupported (exit 4) and says why; only offered, it is made, and a note says why."""
+    text = (ROOT / "scenarios/echo.yaml").read_text()
+    demanding = home / "demanding.yaml"
+    demanding.write_text(f"{text}\nobserve: {{kernel: true}}\n")
+    words = ("-m", "invoke", "run", "--engine", "namespace", "--json", "--runs", str(home))
+    why = "the kernel's trace cannot be read here: "
+    done = _as_plain_user(*words, str(demanding), home=home)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert done.stderr.count(why) == 1
+    assert "tracefs" in done.stderr.partition(why)[2]
+    done = _as_plain_user(*words, "echo", "--witness", home=home)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert result["kernel"] is None
+    assert {each["kernel"] for each in result["crossings"]} == {None}
+    (note,) = (note for note in result["notes"] if note.startswith(f"no witness: {why}"))
+    assert "tracefs" in note

@@ -60,7 +60,10 @@ def word(evidence: Evidence, packet: Crossing, cause: Cause) -> Word:
     """Return what the witness says of a packet's cause."""
     if packet.sent is None or packet.protocol != "tcp":
         return NOT_COVERED
-    return _RULES.get(cause.rule, _first_time)(evidence, packet, cause)
+    said = _RULES.get(cause.rule, _first_time)(evidence, packet, cause)
+    if said.agreement == "contradicted" and not evidence.log.complete:
+        return Word("not covered", f"{said.text}; but events were lost")
+    return said
 
 
 # ------------------------------------------------------------------ sent again
@@ -92,7 +95,8 @@ def _again(*states: str, timer: bool | None = None) -> Rule:
                 return NOT_COVERED
             return Word("contradicted", "the kernel says nothing of a retransmission")
         if not evidence.has("tcp_cong_state_set"):
-            return Word("confirmed", event.name)
+            told = timer is None and not states
+            return Word("confirmed" if told else "not covered", f"{event.name}; not which timer, if any, made it")
         state, fresh = evidence.congestion(event)
         said = _how(evidence, event)
         fits = (timer is None or fresh == timer) and (not states or (state or "Open") in states)
@@ -207,7 +211,8 @@ def _probe(evidence: Evidence, packet: Crossing, cause: Cause) -> Word:
     if packet.n in evidence.again or event is None:
         return _first_time(evidence, packet, cause)
     said = f"no retransmission, and dropped by its receiver: {event.fields.get('reason')}"
-    return Word("confirmed" if event.fields.get("reason") in _OLD else "not covered", said)
+    known = evidence.has("tcp_retransmit_skb") and event.fields.get("reason") in _OLD
+    return Word("confirmed" if known else "not covered", said)
 
 
 _PASSIVE = frozenset({"reset-answer", "closed-port"})

@@ -45,17 +45,23 @@ def _seq(packets: list[Crossing], number: int) -> int:
     return next(packet.seq for packet in packets if packet.n == number)
 
 
-def resets(end: End) -> Iterator[Matched]:
-    """Match each RST that the kernel says it sends with the packet nearest in time.
+def resets(end: End, slack: int) -> Iterator[Matched]:
+    """Match each RST that the kernel says it sends with its packet.
 
-    ``tcp_v4_send_reset`` tells of it before, ``tcp_send_active_reset`` after it was sent.
+    ``tcp_v4_send_reset`` tells of it before, with the packet that it answers; ``tcp_send_active_reset`` after it was
+    sent, with none, and what it sends has an ACK. RSTs that a listener sent for the connection have no event here.
     """
     left = [packet for packet in end.sent if "R" in packet.flags]
     for event in end.named("tcp_send_reset"):
-        nearest = min(left, key=lambda packet: abs((packet.sent or 0) - event.time), default=None)
-        if nearest is not None:
-            left.remove(nearest)
-        yield Matched(event, end.flow.index, (nearest.n,) if nearest is not None else ())
+        answers = event.skb != 0
+        if answers:
+            found = next((packet for packet in left if (packet.sent or 0) + slack >= event.time), None)
+        else:
+            before = (packet for packet in reversed(left) if (packet.sent or 0) <= event.time + slack)
+            found = next((packet for packet in before if packet.ack is not None), None)
+        if found is not None:
+            left.remove(found)
+        yield Matched(event, end.flow.index, (found.n,) if found is not None else ())
 
 
 def drops(end: End, slack: int) -> Iterator[Matched]:

@@ -31,7 +31,7 @@ def testify(
     states: dict[int, SendState] = {}
     for end in ends.of.values():
         again += match.retransmissions(end, slack)
-        resets += match.resets(end)
+        resets += match.resets(end, slack)
         drops += match.drops(end, slack)
         own = OwnCalls(end.flow.index, end.host, streams)
         changed += changes(end, own, slack, ends_early=observed.get(end.host) == "strace")
@@ -59,7 +59,13 @@ def tally(testimony: Testimony) -> dict[str, int]:
 
 
 def contradictions(crossings: Sequence[Crossing], causes: Sequence[Cause], testimony: Testimony) -> tuple[str, ...]:
-    """Return a sentence for each cause that the kernel contradicts, and for events that nothing explains."""
+    """Return a sentence for each cause that the kernel contradicts, and for events that nothing explains.
+
+    Of a record that is not complete only that is said: what would explain an event may be what was lost.
+    """
+    if not testimony.log.complete:
+        why = "; ".join(testimony.log.problems)
+        return (f"the kernel's record is not complete ({why}): what it does not show may have happened",)
     told = [
         f"the kernel contradicts the cause `{cause.rule}` of #{packet.n} ({packet.sender}): {said.text}"
         for packet, cause, said in zip(crossings, causes, testimony.words, strict=True)

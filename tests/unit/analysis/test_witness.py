@@ -137,6 +137,35 @@ def test_a_reset_has_the_kernels_reason(reason: str, agreement: str) -> None:
     assert (found.causes[3].rule, words(found)[3].agreement) == ("reset-linger", agreement)
 
 
+def test_a_reset_is_not_taken_for_the_one_after_it() -> None:
+    """iperf3 on a busy machine: the event of close's RST comes with the RSTs that answer what is still on its way."""
+    run, tcp, kernel = begun()
+    tcp.client("send", b"xx")
+    tcp("client P.", b"x")
+    tcp("client P.", b"x")
+    with tcp.server("close"):
+        tcp("server R.")
+        tcp("server R", seq=1)
+        tcp("server R", seq=1)
+        kernel("server", "tcp_send_reset", interrupt=False, state="CLOSE", reason="TCP_ABORT_ON_CLOSE")
+    found = run.analysis(kernel=kernel.log())
+    assert found.testimony is not None
+    first = next(packet.n for packet in found.inputs.joined.crossings if packet.flags == "R.")
+    assert [matched.packets for matched in found.testimony.resets] == [(first,)]
+
+
+def test_what_a_record_with_lost_events_says() -> None:
+    """It confirms what it shows, and neither contradicts nor confirms by what is not in it."""
+    run, kernel = lost_data(loss=False)
+    kernel.state("client", "FIN_WAIT2", "CLOSE", interrupt=False)  # by no call: the RST's event was lost
+    lossy = kernel.log(problems=("3 events were lost",), lost=3)
+    found = run.analysis(sysctls=PROBING, kernel=lossy)
+    assert (found.causes[4].rule, words(found)[4].agreement) == ("tail-loss-probe", "not covered")
+    assert {word.agreement for word in words(found)} == {"not covered"}
+    assert found.verdict[-1].startswith("the kernel's record is not complete (3 events were lost)")
+    assert not [text for text in found.verdict if "nothing explains" in text or "contradicts" in text]
+
+
 def test_states_change_by_calls_packets_and_timers() -> None:
     """Each change is put down to what made it; one that nothing can have made is told."""
     run, tcp, kernel = begun()
