@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from testbed.model import SocketInfo
 
+from .caused import calls, rules
 from .exchange import ADDRESS, Exchange, Tcp
-from .test_causes import calls, rules
 
 COOKIE = {"mss": 1460, "sack_permitted": True, "fast_open": 8}
 FAST = {"flags": "MSG_FASTOPEN"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.model import Analysis, CauseKind
+from testbed.model import CauseKind
 
+from .caused import rules
 from .exchange import Exchange, Tcp
 
 PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
@@ -14,10 +15,6 @@ PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
 def opened() -> tuple[Exchange, Tcp]:
     run = Exchange()
     return run, run.tcp().opened()
-
-
-def rules(analysis: Analysis) -> list[str]:
-    return [cause.rule for cause in analysis.causes]
 
 
 @pytest.mark.parametrize(
