@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -15,11 +14,6 @@ import pytest
 from testbed.errors import LabError
 from testbed.lab.agent import Agent, AgentRefused
 
-pytestmark = [
-    pytest.mark.native,
-    pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on this machine"),
-]
-SOURCE = Path(__file__).parents[2] / "compose" / "tools" / "agent.c"
 WAIT = 20.0
 
 
@@ -52,16 +46,9 @@ class PipeChannel:
         return ""
 
 
-@pytest.fixture(scope="module")
-def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("agent") / "agent"
-    subprocess.run(["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", path, SOURCE], check=True)
-    return path
-
-
 @pytest.fixture
-def channel(binary: Path) -> PipeChannel:
-    return PipeChannel(binary)
+def channel(agent_program: Path) -> PipeChannel:
+    return PipeChannel(agent_program)
 
 
 @pytest.fixture

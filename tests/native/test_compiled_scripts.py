@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,6 @@ from testbed.scenario.script import actor_script
 from testbed.scenario.steps import STEPS, AnyStep
 
 ROOT = Path(__file__).parents[2]
-
-pytestmark = [
-    pytest.mark.native,
-    pytest.mark.skipif(sys.platform != "linux", reason="the actor's calls are Linux's"),
-    pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler (cc) on this machine"),
-]
 
 ALL_STEPS: list[dict[str, Any]] = [
     {"listen": 10011},
@@ -57,40 +49,32 @@ ALL_STEPS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def actor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("actor") / "actor"
-    source = ROOT / "compose" / "tools" / "actor.c"
-    subprocess.run(["cc", "-std=gnu11", "-o", str(made), str(source)], check=True, timeout=60)
-    return made
-
-
-def complaints(actor: Path, script: str) -> list[str]:
+def complaints(actor_program: Path, script: str) -> list[str]:
     """What the actor says of a script, to which a line is added that keeps it from running."""
     stopped = script.removesuffix("end\n") + "0 no-such-step\nend\n"
-    done = subprocess.run([str(actor)], input=stopped, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([str(actor_program)], input=stopped, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2, done
     return done.stderr.splitlines()
 
 
 @pytest.mark.parametrize("family", ["inet", "inet6"])
-def test_each_kind_of_step_is_taken(actor: Path, family: Any) -> None:
+def test_each_kind_of_step_is_taken(actor_program: Path, family: Any) -> None:
     """Only the line that was added is refused."""
     addresses = {"inet": "198.18.0.3", "inet6": "fd00::3"}
     steps = TypeAdapter(tuple[AnyStep, ...]).validate_python(ALL_STEPS)
     assert {step.key for step in steps} == set(STEPS)
     both = {"client": addresses[family], "server": addresses[family]}
     script = actor_script(steps, family=family, addresses=both, seed=1)  # type: ignore[arg-type]
-    said = complaints(actor, script)
+    said = complaints(actor_program, script)
     assert len(said) == 1
     assert "no-such-step" in said[0]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.yaml")), ids=lambda path: path.stem)
-def test_shipped_steps_are_taken(actor: Path, path: Path) -> None:
+def test_shipped_steps_are_taken(actor_program: Path, path: Path) -> None:
     """Only the line that was added is refused."""
     for host in load(path).hosts.values():
         if host.steps:
             both = {"client": "198.18.0.2", "server": "198.18.0.3"}
-            said = complaints(actor, actor_script(host.steps, family="inet", addresses=both, seed=1))  # type: ignore[arg-type]
+            said = complaints(actor_program, actor_script(host.steps, family="inet", addresses=both, seed=1))  # type: ignore[arg-type]
             assert len(said) == 1

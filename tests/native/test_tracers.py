@@ -18,13 +18,8 @@ from testbed.lab.agent import Agent, Process
 from testbed.lab.engine import Debugger
 from testbed.lab.tracers import StraceObserver
 
-from .test_agent import SOURCE as AGENT
 from .test_agent import PipeChannel
 
-pytestmark = [
-    pytest.mark.native,
-    pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on this machine"),
-]
 COMPOSE = Path(__file__).parents[2] / "compose"
 DENIED = "#!/bin/sh\necho 'strace: attach: ptrace(PTRACE_SEIZE, 7): Operation not permitted' >&2\nexit 1\n"
 
@@ -40,10 +35,8 @@ def debugger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Agent]:
-    binary = tmp_path / "agent"
-    subprocess.run(["cc", "-std=gnu11", "-O2", "-o", binary, AGENT], check=True)
-    channel = PipeChannel(binary)
+def agent(agent_program: Path) -> Iterator[Agent]:
+    channel = PipeChannel(agent_program)
     made = Agent(channel, "test host")
     made.hello()
     yield made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,10 +9,6 @@ import pytest
 
 from testbed.observe.visible import why_blind
 
-pytestmark = [
-    pytest.mark.native,
-    pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on this machine"),
-]
 GO_SECTION = 'const char build[] __attribute__((section(".go.buildinfo"))) = "x"; int main(void) { return 0; }\n'
 
 
