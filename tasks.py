@@ -178,9 +178,9 @@ def step(_: Context, scenario: str, host: str = "client", runs: str = ".", engin
 @_told
 def list_(_: Context, json: bool = False) -> int:
     """List the scenarios: name, summary, tags."""
-    from testbed import commands
+    from testbed import commands_runs
 
-    return commands.list_scenarios(ROOT, as_json=json)
+    return commands_runs.list_scenarios(ROOT, as_json=json)
 
 
 @task(
@@ -197,9 +197,9 @@ def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
     Examples: invoke show echo
               invoke show echo/latest
     """
-    from testbed import commands
+    from testbed import commands_runs
 
-    return commands.show(what, catalogue=ROOT, runs=Path(runs), as_json=json)
+    return commands_runs.show(what, catalogue=ROOT, runs=Path(runs), as_json=json)
 
 
 @task(
@@ -219,9 +219,9 @@ def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False, 
 
     Example: invoke diff echo/latest 3f9a01bc
     """
-    from testbed import commands
+    from testbed import commands_runs
 
-    return commands.diff(one, other, runs=Path(runs), as_json=json, html=html)
+    return commands_runs.diff(one, other, runs=Path(runs), as_json=json, html=html)
 
 
 @task(
@@ -308,18 +308,18 @@ def compare(
 @_told
 def doctor(_: Context, json: bool = False) -> int:
     """Say what works here, what is missing, and what to do."""
-    from testbed import commands
+    from testbed import commands_lab
 
-    return commands.doctor(as_json=json)
+    return commands_lab.doctor(as_json=json)
 
 
 @task(help={"json": "print JSON", "check": "only say what is there; make nothing"})
 @_told
 def images(_: Context, json: bool = False, check: bool = False) -> int:
     """Make all images that are missing, and say what is there."""
-    from testbed import commands
+    from testbed import commands_lab
 
-    return commands.images(as_json=json, check=check)
+    return commands_lab.images(as_json=json, check=check)
 
 
 @task(
@@ -338,9 +338,9 @@ def up(_: Context, scenario: str, runs: str = ".", engine: str = "") -> int:
              invoke shell client     # echo hello | nc -N server 5000
              invoke down             # what both ends saw
     """
-    from testbed import commands
+    from testbed import commands_lab
 
-    return commands.up(scenario, catalogue=ROOT, runs=Path(runs), engine=engine)
+    return commands_lab.up(scenario, catalogue=ROOT, runs=Path(runs), engine=engine)
 
 
 @task(
@@ -358,18 +358,18 @@ def shell(_: Context, host: str, lab: str = "", command: str = "", runs: str = "
     Examples: invoke shell client
               invoke shell server --command "ss -tan"
     """
-    from testbed import commands
+    from testbed import commands_lab
 
-    return commands.shell(host, lab=lab, command=command, runs=Path(runs))
+    return commands_lab.shell(host, lab=lab, command=command, runs=Path(runs))
 
 
 @task(help={"lab": "the lab's id, if several are up", "runs": "directory that holds runs/", "json": "print JSON"})
 @_told
 def down(_: Context, lab: str = "", runs: str = ".", json: bool = False) -> int:
     """End the lab that is up and show what both ends saw."""
-    from testbed import commands
+    from testbed import commands_lab
 
-    return commands.down(lab=lab, runs=Path(runs), as_json=json)
+    return commands_lab.down(lab=lab, runs=Path(runs), as_json=json)
 
 
 @task(
@@ -387,9 +387,9 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
 
     Exit code: 0, or 3 if something could not be removed; with --images also if Docker does not answer.
     """
-    from testbed import commands
+    from testbed import commands_lab
 
-    return commands.clean(stale_images=images, foreign=foreign)
+    return commands_lab.clean(stale_images=images, foreign=foreign)
 
 
 @task(

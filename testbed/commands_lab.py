@@ -1,0 +1,136 @@
+"""What the tasks about this machine and its labs do: doctor, images, a lab to play in by hand, clean."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from testbed.errors import EngineError, UsageError
+from testbed.model import HOSTS, Host
+from testbed.showing import print_json, show_progress, show_run
+
+
+def doctor(*, as_json: bool) -> int:
+    """Print the findings; 0 if everything works that one of the engines needs, else 4."""
+    from testbed.lab.doctor import examine
+    from testbed.lab.engines import NAMES
+    from testbed.lab.finding import usable
+
+    found = []
+    for finding in examine():
+        found.append(finding)
+        if not as_json:
+            sign = {True: "ok     ", False: "MISSING", None: "-      "}[finding.works]
+            todo = f"  -> {finding.to_do}" if finding.to_do and not finding.works else ""
+            sys.stdout.write(f"{sign} {finding.what:<27} {finding.detail}{todo}\n")
+    if as_json:
+        print_json([asdict(finding) for finding in found])
+    return 0 if usable(found, NAMES) else 4
+
+
+def images(*, as_json: bool, check: bool) -> int:
+    """Make what is missing (unless ``check``) and print what is there; 4 if something is missing then."""
+    from testbed.lab import images as lab_images
+    from testbed.lab.docker_engine import connect
+
+    client = connect()
+    if not check:
+        with show_progress(quiet=False) as progress:
+            ids = lab_images.ensure(client, lab_images.NAMES, progress)
+            lab_images.ensure_tools_volume(client, ids["tools"], progress)
+    found = lab_images.status(client)
+    if as_json:
+        print_json([asdict(image) for image in found])
+    else:
+        for image in found:
+            size = f"{(image.size or 0) / 1e6:6.0f} MB" if image.id else "  missing"
+            stale = f"  ({len(image.stale)} out of date: `invoke clean --images`)" if image.stale else ""
+            sys.stdout.write(f"{image.name:<12} {size}  {image.tag}{stale}\n")
+    return 4 if any(image.id is None for image in found) else 0
+
+
+def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
+    """Bring a lab up and say how to use it."""
+    from testbed import keeper
+    from testbed.lab.engines import choose
+    from testbed.scenario.catalogue import find
+    from testbed.scenario.load import load
+
+    path = find(name, catalogue)
+    load(path)  # a broken scenario is told here, not by the keeper
+    choice = choose(engine)
+    if choice.why:
+        sys.stderr.write(f"{choice.why}\n")
+    lab = keeper.up(path.resolve(), runs.resolve(), choice.name)
+    hosts = ", ".join(f"{host} {lab.addresses[host]}" for host in HOSTS)
+    sys.stdout.write(
+        f"lab {lab.run_id} is up: {hosts}\n"
+        f"captures grow in {lab.directory}\n"
+        "`invoke shell client`, `invoke shell server`; `invoke down` ends it and shows what both ends saw\n"
+    )
+    return 0
+
+
+def shell(host: str, *, lab: str, command: str, runs: Path) -> int:
+    """Open a shell in a host of a lab that is up; the shell's exit status does not become ours."""
+    from testbed import keeper
+    from testbed.lab import shells
+
+    if host not in HOSTS:
+        raise UsageError(f"there is no host `{host}`", hint="client or server")
+    chosen: Host = "client" if host == "client" else "server"
+    kept = keeper.only(runs, lab or None)
+    argv = ("sh", "-c", command) if command else shells.SHELL
+    shells.open_shell(kept.engine, kept.run_id, kept.processes, chosen, argv)
+    return 0
+
+
+def down(*, lab: str, runs: Path, as_json: bool) -> int:
+    """End a lab that is up and show its summary."""
+    from testbed import keeper
+    from testbed.evaluate import evaluate, meta
+    from testbed.report.result_json import to_json
+
+    directory = keeper.down(keeper.only(runs, lab or None))
+    analysis = evaluate(directory)
+    show_run(directory, analysis, to_json(analysis, meta(directory)), as_json=as_json)
+    return analysis.outcome.exit_code
+
+
+def clean(*, stale_images: bool, foreign: bool) -> int:
+    """Remove what is left; 3 if something could not be removed. Where Docker does not answer, the rest is cleaned."""
+    from testbed.lab.clean import Remains
+    from testbed.lab.clean import clean as clean_engine
+    from testbed.lab.docker_engine import connect
+    from testbed.lab.witness_instances import clean_instances, on_docker, on_this_machine
+
+    client = None
+    try:
+        client = connect()
+    except EngineError as error:
+        if stale_images:
+            raise
+        sys.stderr.write(f"Docker was not reached, only this machine was cleaned: {error.state or error.what}\n")
+    remains = clean_engine(client, foreign_too=foreign) if client is not None else Remains()
+    for witness in (on_docker(client) if client is not None else None, on_this_machine()):
+        if witness is not None:
+            clean_instances(witness, remains, foreign_too=foreign)
+    for removed in remains.removed:
+        sys.stdout.write(f"removed {removed}\n")
+    if stale_images and client is not None:
+        from testbed.lab.images import remove_stale
+
+        with show_progress(quiet=False) as progress:
+            stale = remove_stale(client, progress)
+        for image in stale.removed:
+            sys.stdout.write(f"removed {image}\n")
+    if remains.alive:
+        sys.stdout.write(f"left alone, still running: {', '.join(sorted(remains.alive))}\n")
+    if remains.foreign:
+        sys.stdout.write(f"left alone, of another machine (--foreign removes): {', '.join(sorted(remains.foreign))}\n")
+    for failure in remains.failed:
+        sys.stderr.write(f"{failure}\n")
+    if not remains.removed and not remains.failed:
+        sys.stdout.write("nothing of ours was left behind\n")
+    return 3 if remains.failed else 0

@@ -1,0 +1,111 @@
+"""What the tasks that look at scenarios and runs do: list, show, diff."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from testbed.errors import UsageError
+from testbed.rundir import RUNS, RunDirectory
+from testbed.rundir import find as find_run
+from testbed.showing import print_json, show_run
+
+if TYPE_CHECKING:
+    from testbed.report.difference import Told
+
+
+def list_scenarios(catalogue: Path, *, as_json: bool) -> int:
+    """Print the catalogue."""
+    from testbed.scenario.catalogue import all_scenarios
+    from testbed.scenario.load import load
+
+    scenarios = [load(path) for path in all_scenarios(catalogue)]
+    if as_json:
+        print_json([{"name": s.name, "summary": s.summary, "tags": list(s.tags)} for s in scenarios])
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("scenario", "summary", "tags"):
+        table.add_column(heading)
+    for scenario in scenarios:
+        table.add_row(scenario.name, scenario.summary, " ".join(scenario.tags))
+    Console().print(table, markup=False)
+    return 0
+
+
+def show(what: str, *, catalogue: Path, runs: Path, as_json: bool) -> int:
+    """Print a run's summary worked out again, or a scenario's source."""
+    from testbed.evaluate import evaluate, meta
+    from testbed.scenario.catalogue import find
+    from testbed.scenario.load import load
+
+    directory = find_run(what, runs)
+    if directory is not None:
+        from testbed.report.result_json import to_json
+
+        analysis = evaluate(directory)
+        show_run(directory, analysis, to_json(analysis, meta(directory)), as_json=as_json)
+        return analysis.outcome.exit_code
+    scenario = load(find(what, catalogue))
+    if as_json:
+        print_json({"name": scenario.name, "path": str(scenario.path), "source": scenario.source})
+        return 0
+    sys.stdout.write(f"# {scenario.path}\n{scenario.source}")
+    latest = runs / RUNS / scenario.name / "latest"
+    if latest.exists():
+        sys.stdout.write(f"# last run: `invoke show {scenario.name}/latest`\n")
+    return 0
+
+
+def diff(one: str, other: str, *, runs: Path, as_json: bool, html: str = "") -> int:
+    """Print where two runs differ, both worked out anew from their directories; 0 if nowhere, else 1.
+
+    ``html`` is the file that a page of it is written to.
+    """
+    from testbed.report.difference import compare, lines
+
+    told = []
+    for name in (one, other):
+        directory = find_run(name, runs)
+        if directory is None:
+            raise UsageError(f"there is no run `{name}`", hint="its directory, its id, or SCENARIO/latest")
+        told.append(_told_again(directory))
+    sections = compare(*told)
+    if html:
+        _write_difference(Path(html), *told)
+    if as_json:
+        print_json([asdict(section) for section in sections])
+    else:
+        for line in lines(sections, *(each.name for each in told)):
+            sys.stdout.write(f"{line}\n")
+    return 1 if sections else 0
+
+
+def _write_difference(target: Path, one: Told, other: Told) -> None:
+    """Write the page of two runs; it links to their own pages where there are any."""
+    from testbed.report.artefacts import PAGE
+    from testbed.report.html.diff import render
+
+    reports = [Path(each.name).resolve() / PAGE for each in (one, other)]
+    here = target.resolve().parent
+    links = [quote(os.path.relpath(page, here)) if page.exists() else "" for page in reports]
+    try:
+        target.write_text(render(one, other, (links[0], links[1])), encoding="utf-8")
+    except OSError as problem:
+        raise UsageError(f"{target}: {problem.strerror or problem}") from problem
+
+
+def _told_again(directory: RunDirectory) -> Told:
+    from testbed.evaluate import evaluate, meta
+    from testbed.report.difference import Told
+    from testbed.report.result_json import to_json
+    from testbed.rundir import MANIFEST
+
+    result = to_json(evaluate(directory), meta(directory))
+    return Told(str(directory), result, directory.read_json(MANIFEST))

@@ -1,0 +1,65 @@
+"""How tasks show what they do: progress, a run's summary, JSON; and how they end when asked to."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+from testbed.model import Analysis
+from testbed.rundir import RunDirectory
+
+
+def show_run(directory: RunDirectory, analysis: Analysis, result: dict[str, Any], *, as_json: bool) -> None:
+    """Print a run's summary, or ``result`` as JSON."""
+    if as_json:
+        print_json(result)
+        return
+    from rich.console import Console
+
+    from testbed.evaluate import meta
+    from testbed.report.summary import render
+
+    render(analysis, meta(directory), Console())
+
+
+@contextmanager
+def show_progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows what is going on: one changing line on a terminal, plain lines elsewhere."""
+    if quiet:
+        yield lambda _: None
+        return
+    one_line = sys.stderr.isatty()
+
+    def show(text: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{text[:100]}" if one_line else f"{text}\n")
+        sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        if one_line:
+            sys.stderr.write("\r\x1b[K")
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Treat SIGTERM (a cancelled CI job) like Ctrl-C: the lab is removed, what was captured is kept."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - anything JSON can hold
+    """Print a value as JSON."""
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
