@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import xxhash
 
@@ -12,6 +12,7 @@ from testbed.analysis.analyse import analyse
 from testbed.analysis.join import join
 from testbed.capture import read
 from testbed.capture.columns import Capture
+from testbed.kernel import KernelEvent, KernelLog, Matched, SendState, Testimony, Word
 from testbed.model import HOSTS, Analysis, Call, Endpoint, Host, Inputs, SocketInfo
 
 CLIENT, SERVER = Endpoint("198.18.0.2", 40000), Endpoint("198.18.0.3", 10011)
@@ -22,6 +23,7 @@ _STEP = 20_000  # ns between segments
 _DELAY = 5_000_000
 _LATER = 15_000_000  # a lost segment is sent again so much later
 _LOSS = 0.01
+_AGAIN = frozenset({"recovery", "timeout"})
 _PER_CALL = 40  # segments that one send fills
 
 
@@ -76,6 +78,25 @@ def long_run(packets: int) -> tuple[Analysis, dict[Host, Capture]]:
         output=dict.fromkeys(HOSTS, ""),
     )
     return analyse(inputs, ()), captures
+
+
+def witnessed(analysis: Analysis) -> Analysis:
+    """Return a long run with a made-up word of the kernel about each packet; losses halve its window."""
+    chance = random.Random(len(analysis.causes))
+    cwnd, threshold, srtt = 10, None, 10_000
+    words, states, again = [], {}, []
+    for packet, cause in zip(analysis.inputs.joined.crossings, analysis.causes, strict=True):
+        repeated = cause.rule in _AGAIN
+        if repeated:
+            event = KernelEvent(packet.time, "tcp_retransmit_skb", 0, True, packet.sender, CLIENT, SERVER, 1)
+            again.append(Matched(event, packet.flow, (packet.n,)))
+            cwnd = threshold = max(cwnd // 2, 2)
+        elif chance.random() < 1 / cwnd:
+            cwnd += 1
+        srtt += chance.randrange(-200, 201)
+        states[packet.n] = SendState(cwnd, threshold, abs(srtt), 64_240)
+        words.append(Word("confirmed", "tcp_retransmit_skb in the Open state") if repeated else Word("not covered"))
+    return replace(analysis, testimony=Testimony(KernelLog((), ()), tuple(words), tuple(again), states=states))
 
 
 def _send(n: int, time: int) -> Call:

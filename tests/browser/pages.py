@@ -17,15 +17,16 @@ from testbed.report.html.source import Source
 from testbed.rundir import RunDirectory
 
 from ..unit.compare.traffic import MS, Transfer, moved, transfer  # noqa: TID252 - tests are no package
-from ..unit.report.eventful import eventful_source, hostile_source  # noqa: TID252 - tests are no package
+from ..unit.report.eventful import eventful_source, hostile_source, witnessed_source  # noqa: TID252 - tests are no package
 
 OLD_RUN = next((Path(__file__).parents[1] / "data/run-v1/server-reads-once").iterdir())
+WITNESSED_RUN = next((Path(__file__).parents[1] / "data/witness-v1/keepalive-lookalike").iterdir())
 OFFSET = 421_000_000
 """ns by which the server's clock is ahead in the page `clocks`."""
 
 
-def _old_run() -> Source:
-    directory = RunDirectory(OLD_RUN)
+def _of(path: Path) -> Source:
+    directory = RunDirectory(path)
     return source(directory, evaluate(directory))
 
 
@@ -35,7 +36,9 @@ def _long() -> Source:
 
 
 SOURCES: dict[str, Callable[[], Source]] = {
-    "run": _old_run,
+    "run": lambda: _of(OLD_RUN),
+    "witnessed": witnessed_source,
+    "witnessed-run": lambda: _of(WITNESSED_RUN),
     "eventful": eventful_source,
     "labelled": lambda: eventful_source(labels=True),
     "clocks": lambda: eventful_source(clock=Clock((Piece(0, 0, START, OFFSET, 0.0, 50_000, None),))),

@@ -15,7 +15,7 @@ File = Callable[[str], Path]
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
-@pytest.mark.parametrize("name", ["eventful", "run"])
+@pytest.mark.parametrize("name", ["eventful", "run", "witnessed"])
 def test_axe_finds_nothing(open_page: Open, page_file: File, name: str, width: int, scheme: str) -> None:
     page = open_page(page_file(name), fragment="#sel=p3&plot=1", width=width, scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach((one) => one.setAttribute('open', ''))")

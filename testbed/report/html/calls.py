@@ -6,6 +6,7 @@ import json
 
 from testbed.analysis.streams import build_streams
 from testbed.model import HOSTS, Analysis, Call, Endpoint, Host
+from testbed.report.html import heard
 from testbed.report.html.pack import Packer
 
 _DIRECTIONS = (None, "out", "in")
@@ -27,6 +28,8 @@ def put(packer: Packer, analysis: Analysis, base: int) -> None:
     packer.texts("call.socket", [_socket(call) for call in calls])
     packer.texts("call.silent", [analysis.silent.get((call.host, call.n), "") for call in calls])
     packer.blobs("call.data", [call.data for call in calls])
+    if analysis.testimony is not None:
+        heard.put_calls(packer, analysis.testimony, calls)
     _ranges(packer, analysis, calls)
 
 

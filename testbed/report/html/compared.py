@@ -38,7 +38,7 @@ _MARKS = {
     Fate.AFTER_END: Mark.NOT_CAPTURED,
     Fate.NOT_CAPTURED: Mark.NOT_CAPTURED,
 }
-_NOT_OFFERED = Mark.UNKNOWN | Mark.MISLABELLED  # both are about causes
+_NOT_OFFERED = Mark.CONTRADICTED | Mark.UNKNOWN | Mark.MISLABELLED  # all are about causes
 _PRESETS = {
     **{name: name for name in ("lost", "appeared", "duplicated", "ambiguous", "altered", "reordered")},
     "split": "resized",

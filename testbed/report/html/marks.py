@@ -12,7 +12,8 @@ from testbed.model import Cause, CauseKind, Crossing, Host, Labels
 class Mark(IntFlag):
     """One bit for each preset; ``assets/filter.js`` knows the same numbers.
 
-    The last five are of two captures from anywhere: see :class:`testbed.analysis.compare.fates.Fate`.
+    Those from DUPLICATED to LABELS_DIFFER are of two captures from anywhere: see
+    :class:`testbed.analysis.compare.fates.Fate`.
     """
 
     LOST = 1
@@ -27,6 +28,7 @@ class Mark(IntFlag):
     RESIZED = 512
     NOT_CAPTURED = 1024
     LABELS_DIFFER = 2048
+    CONTRADICTED = 4096
 
 
 PROBES = frozenset({"keep-alive-probe", "window-probe", "probe"})

@@ -7,6 +7,7 @@ from typing import Any
 
 from testbed.analysis.compare.clock import Clock
 from testbed.model import HOSTS, Cause, Crossing
+from testbed.report.html import heard
 from testbed.report.html.pack import Packer
 from testbed.report.html.source import Wire
 
@@ -48,6 +49,8 @@ def put(packer: Packer, wire: Wire, base: int, payload_limit: int) -> dict[str, 
     packer.texts("packet.link", ["; ".join(one.link) for one in crossings])
     if wire.causes:
         _causes(packer, wire.causes)
+    if wire.heard:
+        heard.put(packer, wire.heard)
     for host, labels in wire.labels.items():
         packer.texts(f"packet.label.{host}", labels)
     _options(packer, crossings)

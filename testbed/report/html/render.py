@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.analysis.causes import OTHER_RULES, TCP_RULES
+from testbed.analysis.witness.testify import tally
 from testbed.model import HOSTS, Analysis, Delay, Host, LedgerRow, Outcome, Program, peer_of
-from testbed.report.html import calls, packets, pages
+from testbed.report.html import calls, heard, packets, pages
 from testbed.report.html.fit import LIMIT, fitting
 from testbed.report.html.ledger_picture import HEIGHT, WIDTH, pictures
 from testbed.report.html.marks import Mark
@@ -23,6 +24,7 @@ _META = ("scenario", "summary", "run_id", "engine", "started")
 _ROWS = 200  # ledger rows in the table
 SCRIPTS = ("data", "text", "model", "filter", "rows", "draw", "ladder", "panel", "plot", "state", "app")
 STYLES = ("base", "run", "print")
+_WITNESS = "kernel"  # a script and a style that only a page with a witness has
 
 
 def render(source: Source, *, limit: int = LIMIT) -> str:
@@ -38,13 +40,15 @@ def _page(source: Source, wire: Wire, payload_limit: int) -> str:
     about = packets.put(packer, wire, base, payload_limit)
     calls.put(packer, analysis, base)
     data = packer.pack(packets.head(wire, base, source.clock) | _head(analysis) | {"packets": about})
+    witness = () if analysis.testimony is None else (_WITNESS,)
+    last = len(SCRIPTS) - 1  # app.js begins at once: what it uses stands before it
     return pages.page(
         "run.html.j2",
-        scripts=SCRIPTS,
-        styles=STYLES,
+        scripts=(*SCRIPTS[:last], *witness, *SCRIPTS[last:]),
+        styles=(*STYLES, *witness),
         data=data,
         title=f"{source.meta.get('scenario', 'run')}: {analysis.outcome.value}",
-        **_words(source, wire, about),
+        **_words(source, wire, about, heard.card(analysis, wire, base)),
     )
 
 
@@ -72,7 +76,7 @@ class Evidence:
     style: str = ""
 
 
-def _words(source: Source, wire: Wire, about: dict[str, Any]) -> dict[str, Any]:
+def _words(source: Source, wire: Wire, about: dict[str, Any], kernel: heard.Card | None) -> dict[str, Any]:
     analysis = source.analysis
     joined = analysis.inputs.joined
     many = len(joined.flows) > 1
@@ -93,6 +97,7 @@ def _words(source: Source, wire: Wire, about: dict[str, Any]) -> dict[str, Any]:
         "programs": [(program, _ending(program)) for program in analysis.inputs.programs],
         "printed": [(name, text[:_OUTPUT], len(text)) for name, text in source.printed.items() if text],
         "conditions": source.conditions,
+        "kernel": kernel,
         "total": wire.total,
         "kept": len(wire.crossings),
         "payload_limit": about["payload_limit"],
@@ -117,12 +122,28 @@ def _evidence(analysis: Analysis, counts: Mapping[int, int]) -> Iterator[Evidenc
             if part.target and part.target not in seen and len(seen) < 4:
                 seen.add(part.target)
                 yield Evidence(f"{host} {part.text}" if ":" in part.target else part.text, f"sel={part.target}")
+    yield from _kernel(analysis)
     failed = sum(1 for check in analysis.checks if check.ok is False)
     if failed:
         yield Evidence(f"{counted(failed, 'expectation')} failed", "#expectations", "bad")
     elif analysis.checks:
         held = sum(1 for check in analysis.checks if check.ok)
         yield Evidence(f"{held} of {counted(len(analysis.checks), 'expectation')} held", "#expectations")
+
+
+def _kernel(analysis: Analysis) -> Iterator[Evidence]:
+    """Lead to what the kernel says, and to the packets whose cause it contradicts."""
+    if analysis.testimony is None:
+        return
+    counts = tally(analysis.testimony)
+    if counts["contradicted"]:
+        text = f"the kernel contradicts {counted(counts['contradicted'], 'cause')}"
+        yield Evidence(text, "preset=kernel", "bad")
+    text = f"the kernel confirms {counted(counts['confirmed'], 'cause')}"
+    if analysis.testimony.log.complete:
+        yield Evidence(text, "#kernel", "bad" if analysis.testimony.unmatched else "")
+    else:
+        yield Evidence(f"{text}, its log is not complete", "#kernel", "doubtful")
 
 
 def _closing(analysis: Analysis) -> list[tuple[Host, list[Piece]]]:

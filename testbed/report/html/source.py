@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from testbed.analysis.compare.clock import ONE_CLOCK, Clock
+from testbed.kernel import SendState, Word
 from testbed.model import Analysis, Cause, Crossing, Flow, Host, Labels
 
 if TYPE_CHECKING:
@@ -34,6 +35,18 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What the kernel says of packets, aligned with them.
+
+    ``words`` of their causes, ``states`` as each left (None where it is not known), ``events`` of its own as words.
+    """
+
+    words: Sequence[Word]
+    states: Sequence[SendState | None]
+    events: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Wire:
     """The packets that a ladder shows: those of a run, or of two captures from anywhere.
 
@@ -42,7 +55,7 @@ class Wire:
     true that the page offers. ``fates`` are the words for what became of a packet. ``ways`` says from which end of its
     flow a packet is (0: the client's). ``causes`` are empty where nothing is known about calls. ``labels`` are those
     of each host's capture. ``ends`` holds header fields, by the names of :data:`testbed.report.html.packets.ENDS`, at
-    the client and at the server; what an end did not see counts for nothing.
+    the client and at the server; what an end did not see counts for nothing. ``heard`` is None without a witness.
     """
 
     flows: Sequence[Flow]
@@ -55,6 +68,7 @@ class Wire:
     causes: Sequence[Cause] = ()
     labels: Mapping[Host, Sequence[str]] = field(default_factory=dict)
     ends: Mapping[str, tuple[Int64, Int64]] = field(default_factory=dict)
+    heard: Heard | None = None
 
     @property
     def cut(self) -> int:

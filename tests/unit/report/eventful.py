@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from testbed.analysis.compare.clock import ONE_CLOCK, Clock
-from testbed.model import Analysis, Cause, CauseKind, Change, Check, Count, Crossing, Labels, LedgerRow, Outcome
+from testbed.kernel import KernelEvent, KernelLog, Matched, SendState, StateChange, Testimony, Word
+from testbed.model import Analysis, Cause, CauseKind, Change, Check, Count, Crossing, Host, Labels, LedgerRow, Outcome
 from testbed.report.html.source import Source
 
-from .sample import META, at, make_call, make_crossing, origin, with_inputs, with_joined
+from .sample import CLIENT, META, SERVER, at, make_call, make_crossing, origin, with_inputs, with_joined
 
 HOSTILE = "<script>alert(1)</script>\"'&`${x}</pre><img src=x onerror=alert(2)>\x00\x1b[31m\u202eevil\u2028\udc80"
 """Markup, quotes, NUL, a terminal escape, a right-to-left override, a line separator, a lone surrogate."""
@@ -169,6 +170,70 @@ def eventful_source(*, labels: bool = False, clock: Clock | None = None) -> Sour
     return Source(eventful(), META, labels=LABELS if labels else {}, clock=clock or ONE_CLOCK)
 
 
+def kernel_event(host: Host | None, name: str, ms: float, **fields: int | str) -> KernelEvent:
+    """Return an event of the sample's connection."""
+    ends = (SERVER, CLIENT) if host == "server" else (CLIENT, SERVER)
+    return KernelEvent(at(ms), name, 0, False, host, *ends, 1, 0, fields)
+
+
+def change(host: Host, ms: float, old: str, new: str, kind: Any, why: str, **more: Any) -> StateChange:
+    """Return a state change of the sample's connection."""
+    return StateChange(kernel_event(host, "inet_sock_set_state", ms), 0, old, new, kind, why, **more)
+
+
+def witnessed() -> Analysis:
+    """Return the eventful run with a kernel's word: one cause confirmed by each kind of event, one contradicted."""
+    analysis = eventful()
+    said = {
+        0: Word("confirmed", "CLOSE to SYN_SENT: connect #0"),
+        4: Word("confirmed", "tcp_retransmit_skb in the Open state"),
+        9: Word("contradicted", "tcp_retransmit_skb in the Recovery state"),
+        12: Word("confirmed", "ESTABLISHED to FIN_WAIT1: close #4"),
+    }
+    again = tuple(
+        Matched(kernel_event("client", "tcp_retransmit_skb", ms), 0, (packet,)) for packet, ms in ((4, 25.1), (9, 45.1))
+    )
+    reset = kernel_event("server", "tcp_send_reset", 76.5, reason="TCP_ABORT_ON_CLOSE")
+    drop = kernel_event("server", "kfree_skb", 30.2, reason="TCP_OLD_DATA", place="tcp_rcv_established")
+    testimony = Testimony(
+        KernelLog((), ("tcp/tcp_probe", "skb/kfree_skb"), ("tcp/tcp_bad_csum",), 0, 25),
+        tuple(said.get(n, Word("not covered")) for n in range(len(analysis.causes))),
+        again,
+        (Matched(reset, 0, ()),),
+        (Matched(drop, 0, (4,)),),
+        (
+            change("client", 1, "CLOSE", "SYN_SENT", "call", "connect #0", calls=(0,)),
+            change("client", 11.1, "SYN_SENT", "ESTABLISHED", "packet", "SYN+ACK #1", packets=(1,)),
+            change("server", 16.2, "LISTEN", "SYN_RECV", "packet", "ACK #2", packets=(2,)),
+            change("client", 70, "ESTABLISHED", "FIN_WAIT1", "call", "close #4", calls=(4,)),
+            change("server", 90, "CLOSE_WAIT", "CLOSE", "timer", "a timer: TCP_KEEPALIVE_TIMEOUT"),
+        ),
+        {3: SendState(10, None, 5100, 64_240), 12: SendState(1, 5, 0, 64_240)},
+        ("server: tcp_send_reset TCP_ABORT_ON_CLOSE on 198.18.0.3:10011 - 198.18.0.2:40000",),
+    )
+    return replace(analysis, testimony=testimony)
+
+
+def witnessed_source() -> Source:
+    """Return the witnessed run as a page shows it."""
+    return Source(witnessed(), META)
+
+
+def hostile_testimony(packets: int) -> Testimony:
+    """Return a kernel's word with hostile text wherever it has any, about each packet and the client's first call."""
+    event = KernelEvent(at(1), HOSTILE, 0, False, "client", CLIENT, SERVER, 1, 0, {"reason": HOSTILE, "place": HOSTILE})
+    matched = tuple(Matched(event, 0, (n,)) for n in range(packets))
+    changed = StateChange(event, 0, HOSTILE, HOSTILE, "unknown", HOSTILE, (0,), (0,))
+    return Testimony(
+        KernelLog((), (HOSTILE,), (HOSTILE,), 1, 1, (HOSTILE,)),
+        (Word("contradicted", HOSTILE),) * packets,
+        *(matched, matched, matched),
+        (changed, changed),
+        {},
+        (HOSTILE,),
+    )
+
+
 def hostile_source() -> Source:
     """Return a run in which every foreign text is hostile."""
     analysis = origin()
@@ -208,6 +273,7 @@ def hostile_source() -> Source:
         ledger=tuple(replace(row, difference=HOSTILE, close=HOSTILE) for row in analysis.ledger),
         checks=tuple(Check(HOSTILE, ok, HOSTILE, HOSTILE, HOSTILE) for ok in (True, False, None)),
         verdict=(HOSTILE, HOSTILE),
+        testimony=hostile_testimony(len(crossings)),
         reasons=(HOSTILE,),
     )
     meta = {**META, "scenario": HOSTILE, "summary": HOSTILE, "notes": [HOSTILE], "engine": HOSTILE, "run_id": HOSTILE}

@@ -15,7 +15,7 @@ from testbed.model import Outcome
 from testbed.report.html.render import render
 from testbed.report.html.source import Source
 
-from .eventful import eventful, eventful_source, hostile_source
+from .eventful import eventful, eventful_source, hostile_source, witnessed_source
 from .sample import META, origin, with_joined
 
 
@@ -39,7 +39,7 @@ class Elements(HTMLParser):
 
 
 def test_hostile_text_makes_no_element_and_no_attribute() -> None:
-    calm, hostile = Elements(render(eventful_source())), Elements(render(hostile_source()))
+    calm, hostile = Elements(render(witnessed_source())), Elements(render(hostile_source()))
     assert set(hostile.tags) <= set(calm.tags) | {"pre", "h3"}
     assert hostile.tags.count("script") == 2
     assert not [name for name, _ in hostile.attributes if name.startswith("on")]

@@ -12,10 +12,11 @@ const PRESETS = [
   ["mislabelled", 64, "label differs from cause"],
   ["labels", 2048, "the captures' labels differ"],
   ["resized", 512, "the same bytes in segments of another size"],
+  ["kernel", 4096, "the kernel contradicts the cause"],
   ["uncaptured", 1024, "a capture had not begun, had ended, or missed it"],
 ];
 const DIFFERENCES = 1 | 2 | 4 | 16 | 128 | 256 | 1024;
-const PRESET_NAMES = { mislabelled: "label ≠ cause", labels: "labels differ", resized: "split or merged", uncaptured: "not captured" };
+const PRESET_NAMES = { mislabelled: "label ≠ cause", labels: "labels differ", kernel: "kernel ≠ cause", resized: "split or merged", uncaptured: "not captured" };
 
 class Filter {
   constructor(model) {
@@ -77,12 +78,13 @@ class Filter {
   term(word) {
     const { model } = this;
     const { tables } = model;
-    const [, key, value] = /^(from|flags|rule|cause|call|fate|flow|len|n|bytes):(.+)$/.exec(word) || [];
+    const [, key, value] = /^(from|flags|rule|cause|kernel|call|fate|flow|len|n|bytes):(.+)$/.exec(word) || [];
     const packet = (test) => (item) => model.isPacket(item) && test(item);
     if (key === "from") return (item) => model.head.hosts[model.hostOf(item)] === value;
     if (key === "flags") return packet((p) => tables.text("packet.flags", p).toLowerCase() === value);
     if (key === "rule") return packet((p) => model.said("rule", p) === value);
     if (key === "cause") return packet((p) => model.said("kind", p) === value);
+    if (key === "kernel") return packet((p) => model.said("kernel.word", p) === value);
     if (key === "fate") return packet((p) => tables.text("packet.what", p) === value);
     if (key === "call") return (item) => !model.isPacket(item) && tables.text("call.name", item - model.packets) === value;
     if (key === "flow") return (item) => this.flowOf(item) === Number(value);
@@ -106,7 +108,7 @@ class Filter {
     const { tables } = model;
     if (model.isPacket(item)) {
       const payload = String.fromCharCode(...tables.blob("packet.payload", item).subarray(0, 4096));
-      const words = ["protocol", "flags", "what", "rule", "kind", "evidence", "note", "link", "made", "options"].map((name) =>
+      const words = ["protocol", "flags", "what", "rule", "kind", "evidence", "note", "link", "made", "options", "kernel.said", "kernel.events"].map((name) =>
         model.said(name, item),
       );
       return [`#${model.n[item]}`, ...words, ...labelsOf(model, item), payload].join(" ");

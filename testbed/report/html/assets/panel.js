@@ -12,6 +12,9 @@ const FATE_TEXTS = {
   "after end": "the other capture had ended",
 };
 
+// What a kernel that was a witness says; kernel.js, in the pages that have one, puts its own in the place of these.
+const WITNESS = { packet: () => null, call: () => null, allowed: () => [] };
+
 class Panel {
   constructor(root, model, state, actions) {
     this.root = root;
@@ -74,6 +77,7 @@ class Panel {
       note ? el("p", {}, ...this.linked(note, host)) : null,
       ...this.byLink(p),
       this.cause(p),
+      WITNESS.packet(this, p),
       ...this.labels(p),
       this.callList(p),
       this.packetTimes(p),
@@ -271,6 +275,7 @@ class Panel {
         el("p", { class: "muted" }, silent ? "No packet: " : "No packet.", ...(silent ? this.linked(silent, host) : [])),
       caused.length && silent ? el("p", { class: "muted" }, ...this.linked(silent, host)) : null,
       this.packetList("Packets whose bytes it read", carried),
+      WITNESS.call(this, c),
       el("section", {}, el("h3", {}, "Call"), pairs(rows.filter(([, value]) => value !== ""))),
       backtrace ? this.stop(backtrace) : null,
       data.length

@@ -48,7 +48,7 @@ class Plot {
       "div",
       { class: "plothead" },
       pick,
-      el("span", { class: "keys" }, key("segment", "segment"), key("again", "sent again"), key("gone", "lost"), key("acked", "acknowledged"), key("window", "window"), key("sack", "SACK")),
+      el("span", { class: "keys" }, key("segment", "segment"), key("again", "sent again"), key("gone", "lost"), key("acked", "acknowledged"), key("window", "window"), key("sack", "SACK"), model.tables.has("packet.kernel.cwnd") ? key("cwnd", "congestion window") : null),
       this.unscaled,
       el("span", { class: "zoom" }, button("+", "zoom in", () => this.zoom(0.5)), button("−", "zoom out", () => this.zoom(2)), button("all", "whole connection", () => this.zoom(0))),
     );
@@ -123,6 +123,7 @@ class Plot {
     const area = svg("g", { "clip-path": "url(#plotarea)" });
     area.append(
       svg("path", { class: "window", d: scaled ? this.steps(acks, 2) : "" }),
+      svg("path", { class: "cwnd", d: this.steps(WITNESS.allowed(this.model, choice, this.data), 1) }),
       svg("path", { class: "acked", d: this.steps(acks, 1) }),
       svg("path", { class: "sack", d: this.uprights(sacks.map(([time, left, right]) => [-1, time, left, right])) }),
       svg("path", { class: "segment", d: this.uprights(seen.filter(([p]) => !(this.model.marks[p] & 8))) }),

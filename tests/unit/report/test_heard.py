@@ -1,0 +1,109 @@
+"""What a page says of a kernel that was a witness, and that a page without one has nothing of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from testbed.kernel import Word
+from testbed.report.html import heard
+from testbed.report.html.render import render
+from testbed.report.html.run_wire import of_run
+from testbed.report.html.source import Source
+
+from .eventful import change, eventful_source, witnessed, witnessed_source
+from .sample import META, at
+
+
+def card(source: Source, packets: int = 100) -> heard.Card:
+    found = heard.card(source.analysis, of_run(source)(packets), at(0))
+    assert found is not None
+    return found
+
+
+def plain(row: heard.Row) -> tuple[str, ...]:
+    return (row.ms, row.host, " to ".join(row.what), "".join(piece.text for piece in row.why))
+
+
+def test_each_state_change_has_its_time_its_host_and_what_caused_it() -> None:
+    assert [plain(row) for row in card(witnessed_source()).changes] == [
+        ("1.000", "client", "CLOSE to SYN_SENT", "connect #0"),
+        ("11.100", "client", "SYN_SENT to ESTABLISHED", "SYN+ACK #1"),
+        ("16.200", "server", "LISTEN to SYN_RECV", "ACK #2"),
+        ("70.000", "client", "ESTABLISHED to FIN_WAIT1", "close #4"),
+        ("90.000", "server", "CLOSE_WAIT to CLOSE", "a timer: TCP_KEEPALIVE_TIMEOUT"),
+    ]
+
+
+def test_the_causes_are_links_to_their_calls_and_packets() -> None:
+    targets = [[piece.target for piece in row.why if piece.target] for row in card(witnessed_source()).changes]
+    assert targets == [["client:0"], ["p1"], ["p2"], ["client:4"], []]
+
+
+def test_what_was_sent_again_reset_and_dropped_is_in_time_order() -> None:
+    assert [plain(row) for row in card(witnessed_source()).events] == [
+        ("25.100", "client", "sent it again (tcp_retransmit_skb)", "#4"),
+        ("30.200", "server", "dropped it: TCP_OLD_DATA in tcp_rcv_established", "#4"),
+        ("45.100", "client", "sent it again (tcp_retransmit_skb)", "#9"),
+        ("76.500", "server", "sent a RST: TCP_ABORT_ON_CLOSE", "no packet"),
+    ]
+
+
+def test_the_states_of_an_end_are_one_line_and_a_state_that_nothing_led_to_is_told() -> None:
+    lines = [(host, [piece.text for piece in states]) for host, _, states in card(witnessed_source()).ends]
+    assert lines == [
+        ("client", ["CLOSE", "SYN_SENT", "ESTABLISHED", "FIN_WAIT1"]),
+        ("server", ["LISTEN", "SYN_RECV", "CLOSE_WAIT", "CLOSE"]),
+    ]
+
+
+def test_a_packet_that_the_page_does_not_hold_is_no_link() -> None:
+    rows = card(witnessed_source(), packets=4).changes
+    held = {one.n for one in of_run(witnessed_source())(4).crossings}
+    assert 2 not in held
+    assert not any(piece.target for piece in rows[2].why)
+    assert "".join(piece.text for piece in rows[2].why) == "ACK #2"
+
+
+def test_a_table_has_at_most_so_many_rows_and_says_how_many_there_are() -> None:
+    analysis = witnessed()
+    assert analysis.testimony is not None
+    many = tuple(change("client", n, "CLOSE", "SYN_SENT", "call", "connect #0") for n in range(1234))
+    page = render(Source(replace(analysis, testimony=replace(analysis.testimony, changes=many)), META))
+    assert page.count("CLOSE → SYN_SENT</td>") == heard.ROWS
+    assert "1,234 state changes, the first 200; the others are in result.json" in page
+
+
+def test_contradictions_and_what_the_kernel_lacks_stand_in_the_page() -> None:
+    page = render(witnessed_source())
+    assert "Of 14 causes it confirms 3 and contradicts 1; 10 it says nothing of." in page
+    assert "the kernel contradicts the cause `timeout` of <a" in page
+    assert "nothing explains what the kernel says: server: tcp_send_reset TCP_ABORT_ON_CLOSE" in page
+    assert "<dt>this kernel lacks</dt><dd>tcp/tcp_bad_csum</dd>" in page
+    assert "within 25 ns of the captures&#39; clock" in page or "within 25 ns of the captures' clock" in page
+
+
+def test_a_log_that_is_not_complete_is_told_with_its_reason_and_contradicts_nothing() -> None:
+    analysis = witnessed()
+    assert analysis.testimony is not None
+    log = replace(analysis.testimony.log, lost=42, problems=("42 events were lost",))
+    words = (Word("not covered"),) * len(analysis.testimony.words)
+    testimony = replace(analysis.testimony, log=log, words=words)
+    page = render(Source(replace(analysis, testimony=testimony), META))
+    assert "may have happened: 42 events were lost" in page
+    assert "<dt>lost events</dt><dd>42</dd>" in page
+    assert "its log is not complete" in page
+    assert "nothing explains what the kernel says" not in page
+
+
+def test_a_page_without_a_witness_has_nothing_of_it() -> None:
+    page, with_it = render(eventful_source()), render(witnessed_source())
+    for trace in (
+        'id="kernel"',
+        "What the kernel says",
+        "Object.assign(WITNESS",
+        ".word-confirmed",
+        "the kernel confirms",
+    ):
+        assert trace not in page
+        assert trace in with_it
+    assert of_run(eventful_source())(100).heard is None
