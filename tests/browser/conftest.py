@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,9 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    """Open a file in a page of its own; at the end no page may have complained or asked the network for anything."""
+@contextmanager
+def watched(browser: Browser) -> Iterator[Open]:
+    """Give a function that opens a file; at the end no page may have complained or asked the network for anything."""
     pages: list[Page] = []
     complaints: list[str] = []
     asked: list[str] = []
@@ -72,6 +73,30 @@ def open_page(browser: Browser) -> Iterator[Open]:
         page.context.close()
     assert complaints == []
     assert set(asked) <= own
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    """Open a file in a page of its own, watched until the test's end."""
+    with watched(browser) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shared(browser: Browser, page_file: Callable[[str], Path]) -> Iterator[Open]:
+    """Give one page of `pages.SOURCES` or `COMPARED` to all tests of a module, each time with everything shown."""
+    pages: dict[tuple[str, int, str], Page] = {}
+
+    def get(name: str, width: int, scheme: str) -> Page:
+        key = name, width, scheme
+        if key not in pages:
+            pages[key] = opened(page_file(name), width=width, scheme=scheme, height=2200)
+        pages[key].keyboard.press("Escape")
+        pages[key].evaluate("scrollTo(0, 0)")
+        return pages[key]
+
+    with watched(browser) as opened:
+        yield get
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 from testbed.analysis.compare.clock import Clock, Piece
 from testbed.benchmarks.long_run import START, long_run
 from testbed.evaluate import evaluate
+from testbed.model import Cause, CauseKind, Flow
 from testbed.report.artefacts import source
 from testbed.report.html import compared
 from testbed.report.html.fit import LIMIT
@@ -18,6 +19,7 @@ from testbed.rundir import RunDirectory
 
 from ..unit.compare.traffic import MS, Transfer, moved, transfer  # noqa: TID252 - tests are no package
 from ..unit.report.eventful import eventful_source, hostile_source, witnessed_source  # noqa: TID252 - tests are no package
+from ..unit.report.sample import CLIENT, SERVER, with_joined  # noqa: TID252 - tests are no package
 
 OLD_RUN = next((Path(__file__).parents[1] / "data/run-v1/server-reads-once").iterdir())
 WITNESSED_RUN = next((Path(__file__).parents[1] / "data/witness-v1/keepalive-lookalike").iterdir())
@@ -35,12 +37,33 @@ def _long() -> Source:
     return Source(analysis, {"scenario": "long"}, captures)
 
 
+def _linked() -> Source:
+    """The eventful run with the link's journal, and its end on a connection of its own."""
+    made = eventful_source()
+    crossings = list(made.analysis.inputs.joined.crossings)
+    causes = list(made.analysis.causes)
+    crossings[5] = replace(crossings[5], link=("dropped (drop: client data 2)",))
+    crossings[7] = replace(crossings[7], link=("delayed 1.000 ms", "changed: payload"))
+    words = "forged by the link behind #10 (forge: rst)"
+    crossings[11] = replace(crossings[11], link=(words,), made="forged")
+    causes[11] = Cause(CauseKind.LINK, "link-forged", words)
+    for n in (12, 13):
+        crossings[n] = replace(crossings[n], flow=1)
+    flows = (
+        Flow(0, "tcp", CLIENT, SERVER, 1, 2),
+        Flow(1, "tcp", replace(CLIENT, port=CLIENT.port + 1), SERVER, 3, 4),
+    )
+    analysis = replace(with_joined(made.analysis, tuple(crossings), flows), causes=tuple(causes))
+    return replace(made, analysis=analysis)
+
+
 SOURCES: dict[str, Callable[[], Source]] = {
     "run": lambda: _of(OLD_RUN),
     "witnessed": witnessed_source,
     "witnessed-run": lambda: _of(WITNESSED_RUN),
     "eventful": eventful_source,
     "labelled": lambda: eventful_source(labels=True),
+    "linked": _linked,
     "clocks": lambda: eventful_source(clock=Clock((Piece(0, 0, START, OFFSET, 0.0, 50_000, None),))),
     "hostile": hostile_source,
     "long": _long,
@@ -58,6 +81,29 @@ def _compared() -> str:
     """Two captures on two clocks, with all kinds of differences."""
     made = transfer(FAULTS)
     return compared.render(Transfer(made.client, moved(made.server, offset=OFFSET)).compare(), ("a", "b"), ("lost",))
+
+
+def _compared_unclear() -> str:
+    """Identical packets of which one is missing, one that no host sent, and a capture that began late."""
+    made = transfer(segments=10)
+    data = next(one for one in made.server if one.number == 7)
+    made.server.append(
+        replace(
+            data,
+            time=data.time + MS,
+            payload=b"",
+            number=-1,
+            fields={**data.fields, "flags": 4, "ident": 777, "ttl": 200},
+        )
+    )
+    ack = next(one for one in made.client if one.number < 0 and one.fields["flags"] == 16 and not one.from_client)
+    fields = {**ack.fields, "ident": 0, "options": b"", "window": 400}
+    for k in range(6):
+        made.server.append(replace(ack, time=START + 40 * MS + k * 1000, fields=fields))
+        if k != 3:
+            made.client.append(replace(ack, time=START + 45 * MS + k * 1000, fields={**fields, "ttl": 61}))
+    late = [one for one in made.server if one.time > made.server[0].time + 14 * MS]
+    return compared.render(Transfer(made.client, late).compare(), ("a", "b"), ("appeared", "ambiguous"))
 
 
 def _compared_hostile() -> str:
@@ -79,6 +125,7 @@ def _compared_late() -> str:
 
 COMPARED: dict[str, Callable[[], str]] = {
     "compared": _compared,
+    "compared-unclear": _compared_unclear,
     "compared-hostile": _compared_hostile,
     "compared-late": _compared_late,
 }

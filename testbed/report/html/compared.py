@@ -199,7 +199,7 @@ def _verdict(told: dict[str, Any], differs: tuple[str, ...]) -> Iterator[str]:
 def _count(name: str, count: int) -> str:
     if name in ("alone", "rewritten"):
         return f"{counted(count, 'flow')} {'only in one capture' if name == 'alone' else name}"
-    return f"{counted(count, 'packet')} {name}"
+    return f"{counted(count, 'packet')} {name.replace('-', ' ')}"
 
 
 def _evidence(told: dict[str, Any], differs: tuple[str, ...], wire: Wire) -> Iterator[Evidence]:

@@ -15,8 +15,8 @@ class App {
     window.addEventListener("hashchange", () => this.fromAddress());
     document.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("click", (event) => this.followed(event));
-    window.addEventListener("beforeprint", () => this.ladder.draw(PAPER_ROWS));
-    window.addEventListener("afterprint", () => this.ladder.draw());
+    window.addEventListener("beforeprint", () => this.ladder.print(PAPER_ROWS));
+    window.addEventListener("afterprint", () => this.ladder.print(0));
   }
 
   // ---------------------------------------------------------------- what there is

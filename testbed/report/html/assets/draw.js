@@ -94,7 +94,7 @@ function sentence(model, item) {
   const rule = model.said("rule", item);
   const cause = rule ? `; cause ${visible(rule)}: ${visible(tables.text("packet.evidence", item))}` : "";
   const changed = model.marks[item] & 4 ? "; altered on the way" : "";
-  const link = tables.text("packet.link", item);
+  const link = model.byLink(item);
   const crossed = model.fate[item] === CROSSED ? `, ${duration(model.delay[item])} one way` : "";
   return (
     `packet ${model.n[item]} from the ${sender}: ${packetText(model, item, 60)}${crossed}` +

@@ -22,6 +22,7 @@ class Ladder {
       this.cursor,
     );
     root.append(this.field);
+    this.most = 0; // rows on paper, where those in view are not enough
     this.found = null;
     this.related = new Set();
     this.queued = false;
@@ -68,9 +69,9 @@ class Ladder {
     });
   }
 
-  // First and last row in view, or all of them (`most` at the most) for paper.
-  range(most) {
-    const { rows } = this;
+  // First and last row in view, or the first `most` of all for paper.
+  range() {
+    const { rows, most } = this;
     if (most) return [0, Math.min(rows.count, most) - 1];
     const top = -this.field.getBoundingClientRect().top;
     const from = Math.max(rows.at(Math.max(top, 0)) - OVERSCAN, 0);
@@ -80,9 +81,14 @@ class Ladder {
     return [from, Math.min(to + OVERSCAN, rows.count - 1)];
   }
 
-  draw(most = 0) {
+  print(most) {
+    this.most = most;
+    this.draw();
+  }
+
+  draw() {
     if (!this.rows || !this.lanes) return;
-    const [from, to] = this.range(most);
+    const [from, to] = this.range();
     const offset = this.rows.count ? this.rows.y(from) : 0;
     const height = (this.rows.count ? this.rows.y(to) : 0) + 2 * ROW - offset;
     for (const layer of [this.bars, this.lines]) {
@@ -182,7 +188,9 @@ class Ladder {
     if (fate === LOST) group.append(cross(bx, by));
     if (fate === APPEARED) group.append(cross(ax, ay));
     if (mark & 4) group.append(svg("text", { class: "sort", x: half, y: (ay + by) / 2 + 4 }, "≠"));
-    if (fate !== APPEARED && model.observed) group.append(sign(model.said("kind", p), ax, ay));
+    const kind = model.said("kind", p);
+    if (fate !== APPEARED && kind) group.append(sign(kind, ax, ay));
+    if (fate === APPEARED && kind === "link") group.append(sign(kind, ax + (bx - ax) * 0.4, ay + (by - ay) * 0.4));
     this.lines.append(group);
   }
 

@@ -117,6 +117,11 @@ class Model {
     return this.tables.has(`packet.${name}`) ? this.tables.text(`packet.${name}`, p) : "";
   }
 
+  // What the link did to a packet; of those that it made itself the cause tells it.
+  byLink(p) {
+    return this.tables.text("packet.made", p) ? "" : this.tables.text("packet.link", p);
+  }
+
   // Wireshark's labels of a packet, by host.
   labels(p) {
     const { tables, head } = this;

@@ -105,10 +105,8 @@ class Panel {
 
   // What the link's own journal says of a packet.
   byLink(p) {
-    const { tables } = this.model;
-    const [done, made] = ["link", "made"].map((name) => tables.text(`packet.${name}`, p));
-    const words = [made ? `made by the link: ${made}` : "", done ? `the link: ${done}` : ""].filter(Boolean);
-    return words.length ? [el("p", { class: "journal" }, words.join("; "))] : [];
+    const done = this.model.byLink(p);
+    return done ? [el("p", { class: "journal" }, `the link: ${done}`)] : [];
   }
 
   labels(p) {

@@ -15,6 +15,7 @@ class Plot {
     this.canvas.addEventListener("pointermove", (event) => this.moved(event));
     this.canvas.addEventListener("pointerdown", (event) => this.pressed(event));
     this.canvas.addEventListener("pointerup", (event) => this.released(event));
+    this.canvas.addEventListener("pointercancel", () => this.dropped());
     this.canvas.addEventListener("pointerleave", () => this.actions.hover(null));
     this.root.append(this.controls(), this.canvas);
     new ResizeObserver(() => this.draw()).observe(this.root);
@@ -238,9 +239,14 @@ class Plot {
     this.canvas.setPointerCapture(event.pointerId);
   }
 
-  released(event) {
-    const from = this.from;
+  dropped() {
+    this.brush.setAttribute("width", 0);
     this.from = undefined;
+  }
+
+  released(event) {
+    const { from } = this;
+    this.dropped();
     if (from === undefined || !this.x) return;
     const [x, y] = this.place(event);
     if (Math.abs(x - from) > 6) {
