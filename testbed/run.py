@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import io
@@ -27,6 +28,7 @@ from testbed.model import HOSTS, Analysis, Host
 from testbed.rundir import KERNEL, MANIFEST, RECORDING, RunDirectory
 
 if TYPE_CHECKING:
+    from testbed.capture.arrivals import Arrivals
     from testbed.scenario.link_plan import LinkPlan
     from testbed.scenario.model import Scenario
     from testbed.step import StepperMaker
@@ -259,7 +261,11 @@ def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, 
     from testbed.observe.kernel_recording import decode
 
     try:
-        log = decode(recording, {host: [live.addresses[host]] for host in HOSTS})
+        log = decode(
+            recording,
+            {host: [live.addresses[host]] for host in HOSTS},
+            lambda: _arrivals(directory, live.addresses),
+        )
     except CaptureError as error:
         problems: tuple[str, ...] = (error.what,)
     else:
@@ -270,6 +276,18 @@ def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, 
     finally:
         recording.unlink()
     (collected.incomplete if needed else collected.notes).extend(problems)
+
+
+def _arrivals(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Host, Arrivals]:
+    """Read what came to each host that has a capture; what is wrong with one is told where it is evaluated."""
+    from testbed.capture import read
+    from testbed.capture.arrivals import Arrivals
+
+    found = {}
+    for host in HOSTS:
+        with contextlib.suppress(CaptureError):
+            found[host] = Arrivals(read(directory.file(f"{host}.pcap")), addresses[host])
+    return found
 
 
 def program_specs(scenario: Scenario, addresses: Mapping[Host, str]) -> dict[Host, ProgramSpec]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from testbed.errors import LabError, LabTimeout, Unsupported
 from testbed.lab.agent import Channel
+from testbed.lab.engine import INTERFACE
 from testbed.lab.identity import is_alive, owner
 
 READY_TIMEOUT = 20.0
@@ -19,6 +20,7 @@ PREFIX = "bothends-"
 
 # Only IP: a drop of anything else (0x0800 and 0x86dd, ETH_P_IP and ETH_P_IPV6).
 _DROP_FILTER = "protocol==2048||protocol==34525"
+_HOSTS_INTERFACE = f'name=="{INTERFACE}"'
 EVENTS = (
     "sock/inet_sock_set_state",
     "tcp/tcp_retransmit_skb",
@@ -30,8 +32,11 @@ EVENTS = (
     "tcp/tcp_bad_csum",
     "tcp/tcp_destroy_sock",
     f"skb/kfree_skb={_DROP_FILTER}",
+    f"net/netif_rx={_HOSTS_INTERFACE}",
+    f"net/netif_receive_skb={_HOSTS_INTERFACE}",
 )
-"""Tracepoints, with a filter where there is one. The others of ``tcp:*`` say nothing of packets or of state."""
+"""Tracepoints, with a filter where there is one. The others of ``tcp:*`` say nothing of packets or of state; those of
+``net`` tell which packet was dropped (:mod:`testbed.observe.kernel_drops`)."""
 
 _HEADER = struct.Struct(">cI")
 END = b"E"

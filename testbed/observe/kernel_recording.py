@@ -6,14 +6,16 @@ import ipaddress
 import re
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from testbed.capture.arrivals import Arrivals
 from testbed.errors import CaptureError
 from testbed.kernel import KernelEvent, KernelLog
 from testbed.model import HOSTS, Endpoint, Host
+from testbed.observe.kernel_drops import Came, WaysIn
 from testbed.observe.trace_format import Field, Format, PageHeader, parse_format
 
 STATES = (
@@ -36,7 +38,10 @@ KEPT: Mapping[str, tuple[str, ...]] = {
     "tcp_destroy_sock": (),
     "kfree_skb": ("protocol", "reason"),
 }
-"""What of each tracepoint is kept besides addresses, socket and packet."""
+"""What of each tracepoint is kept besides addresses, socket and packet; a drop also has ``place``, the function, and
+``arrived``, where its packet is known: the time that the host's capture has of it."""
+WAYS_IN = ("netif_rx", "netif_receive_skb")
+"""Tracepoints of which nothing is kept: they tell which packet is dropped."""
 
 _HEADER = struct.Struct(">cI")
 _STATE_FIELDS = frozenset({"oldstate", "newstate", "state"})
@@ -46,7 +51,7 @@ _FREED = frozenset({"NOT_SPECIFIED", "CONSUMED", "QUEUE_PURGE"})
 """Reasons for which packets are freed that nobody dropped on arrival, or of which nobody says why."""
 _DROP_LINE = re.compile(r"\[(\d+)\] \S+ +(\d+)\.(\d{6}): kfree_skb: .*location=(\S+) reason: (\w+)")
 _OVERRUN = re.compile(r"^(overrun|commit overrun|dropped events): (\d+)$", re.MULTILINE)
-_MICROSECONDS = 2  # by which the text's time may differ: it is rounded
+_MICROSECONDS = 100  # by which the text's time may differ: it is rounded, and an interrupt may come between the two
 
 
 def frames(data: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
@@ -92,17 +97,20 @@ class _Recording:
             self.ended = True
 
 
-def decode(path: Path, addresses: Mapping[Host, Iterable[str]]) -> KernelLog:
+def decode(
+    path: Path, addresses: Mapping[Host, Iterable[str]], captured: Callable[[], Mapping[Host, Arrivals]] = dict
+) -> KernelLog:
     """Read a recording and keep the events of the lab; ``addresses`` are its hosts'.
 
-    Raises CaptureError where the recording makes no sense.
+    ``captured`` reads what arrived at them, asked for only if a packet was dropped. Raises CaptureError where the
+    recording makes no sense.
     """
     recording = _Recording()
     try:
         with path.open("rb") as data:
             for kind, payload in frames(data):
                 recording.take(kind, payload)
-        return _Decoder(recording, addresses).log()
+        return _Decoder(recording, addresses).log(captured)
     except (OSError, ValueError, KeyError, IndexError, struct.error) as error:
         raise CaptureError(f"the witness's record cannot be read: {error!r}") from error
 
@@ -111,13 +119,15 @@ class _Decoder:
     def __init__(self, recording: _Recording, addresses: Mapping[Host, Iterable[str]]) -> None:
         self._recording = recording
         self._hosts: dict[str, Host] = {address: host for host in HOSTS for address in addresses[host]}
-        self._formats = {made.id: made for made in recording.formats.values() if made.name in KEPT}
+        self._formats = {made.id: made for made in recording.formats.values() if made.name in {*KEPT, *WAYS_IN}}
         self._numbers: dict[int, int] = {}
         self._owners: dict[int, tuple[Host, Endpoint, Endpoint]] = {}
         self._handled: dict[int, tuple[str, int, tuple[Host, Endpoint, Endpoint]]] = {}
         self._places = _places(recording.drops.decode(errors="replace"))
+        self._ways_in = WaysIn()
+        self._came: dict[int, Came] = {}  # by the drop's place among the events
 
-    def log(self) -> KernelLog:
+    def log(self, captured: Callable[[], Mapping[Host, Arrivals]]) -> KernelLog:
         recording = self._recording
         if recording.header is None or not recording.clocks:
             raise ValueError("it has no beginning")
@@ -126,15 +136,34 @@ class _Decoder:
         if lost or any(recording.header.missed(page) for _, page in recording.pages):
             problems.append(f"the kernel's buffer was too small: {lost or 'some'} events were lost")
         found = sorted(self._records(recording.header), key=lambda each: each[:2])
-        events = [event for record in found if (event := self._event(*record)) is not None]
+        events: list[KernelEvent] = []
+        for record in found:
+            event, came = self._event(*record)
+            if came is not None:
+                self._came[len(events)] = came
+            if event is not None:
+                events.append(event)
+        error = max((width + 1) // 2 for _, _, width in recording.clocks)
+        if self._came:
+            self._find_packets(events, captured() if not problems else {}, error)
         return KernelLog(
-            tuple(_with_ports(events)),
+            tuple(_with_ports([event for event in events if event.host is not None])),
             tuple(sorted(recording.formats)),
             tuple(recording.missing),
             lost,
-            max((width + 1) // 2 for _, _, width in recording.clocks),
+            error,
             tuple(problems),
         )
+
+    def _find_packets(self, events: list[KernelEvent], arrivals: Mapping[Host, Arrivals], error: int) -> None:
+        """Say of each drop which packet it was; one that nothing names and that no capture has is another's."""
+        packets = self._ways_in.packets(self._came.values(), arrivals, error)
+        for at, came in self._came.items():
+            event, packet = events[at], packets.get(came)
+            if packet is None or event.local not in (None, packet.local) or event.peer not in (None, packet.peer):
+                continue
+            fields = {**event.fields, "arrived": packet.time}
+            events[at] = replace(event, host=packet.host, local=packet.local, peer=packet.peer, fields=fields)
 
     def _records(self, header: PageHeader) -> Iterator[tuple[int, int, memoryview]]:
         for cpu, page in self._recording.pages:
@@ -148,34 +177,47 @@ class _Decoder:
         span = mono1 - mono0
         return time + (first + (last - first) * (time - mono0) // span if span > 0 else first)
 
-    def _event(self, time: int, cpu: int, record: memoryview) -> KernelEvent | None:
+    def _event(self, time: int, cpu: int, record: memoryview) -> tuple[KernelEvent | None, Came | None]:
+        """Return an event that is kept, and of a drop how its packet came in, where that is known.
+
+        A drop that is nobody's so far has no host.
+        """
         made = self._formats.get(int.from_bytes(record[:2], "little"))
         if made is None:
-            return None
-        fields = made.fields
+            return None, None
+        fields, came = made.fields, None
         sk = next((fields[name].number(record) for name in ("skaddr", "rx_sk") if name in fields), 0)
         skb = fields["skbaddr"].number(record) if "skbaddr" in fields else 0
+        if made.name in WAYS_IN:
+            self._takes_in(made, self._on_wall(time), cpu, skb, record)
+            return None, None
         where = self._dropped(cpu, sk, skb, made, record) if made.name == "kfree_skb" else self._ours(made, record)
         if where is None or made.name == "tcp_destroy_sock":
             self._owners.pop(sk, None)  # the socket's memory is used again, by others' as well
-        if where is None:
-            return None
         values = {name: _value(made, name, fields[name], record) for name in KEPT[made.name] if name in fields}
+        interrupt = bool(fields["common_flags"].number(record) & _INTERRUPT)
         if made.name == "kfree_skb":
+            came = self._ways_in.dropped(cpu, skb, str(values.get("reason")), interrupt=interrupt)
             if values.get("reason") in _FREED:
-                return None
+                return None, None
             values["place"] = self._place(cpu, str(values.get("reason")), time)
-        else:
+        elif where is not None:
             if sk and made.name != "tcp_destroy_sock":
                 self._owners[sk] = where
             if skb:
                 self._handled[cpu] = made.name, skb, where
-        host, local, peer = where
-        interrupt = bool(fields["common_flags"].number(record) & _INTERRUPT)
-        wall = self._on_wall(time)
-        return KernelEvent(
-            wall, made.name, cpu, interrupt, host, local, peer, self._number(sk), self._number(skb), values
-        )
+        if where is None and came is None:
+            return None, None
+        host, local, peer = where or (None, None, None)
+        numbers = self._number(sk), self._number(skb)
+        event = KernelEvent(self._on_wall(time), made.name, cpu, interrupt, host, local, peer, *numbers, values)
+        return event, came
+
+    def _takes_in(self, made: Format, time: int, cpu: int, skb: int, record: memoryview) -> None:
+        if made.name == "netif_rx":
+            self._ways_in.arrives(skb, time)
+        else:
+            self._ways_in.begins(cpu, skb, time, made.fields["len"].number(record))
 
     def _ours(self, made: Format, record: memoryview) -> tuple[Host, Endpoint, Endpoint] | None:
         if made.name == "inet_sock_set_state" and made.fields["protocol"].number(record) != _TCP:
@@ -206,10 +248,9 @@ class _Decoder:
     def _place(self, cpu: int, reason: str, time: int) -> str:
         """Return the function where a packet was dropped, as the second instance names it; empty if unknown."""
         found = self._places.get((cpu, reason), [])
-        at = bisect_left(found, (time // 1000 - _MICROSECONDS, ""))
-        if at < len(found) and found[at][0] <= time // 1000 + _MICROSECONDS:
-            return found[at][1]
-        return ""
+        at = bisect_left(found, (time // 1000, ""))
+        told, place = min(found[max(at - 1, 0) : at + 1], key=lambda each: abs(each[0] - time // 1000), default=(0, ""))
+        return place if abs(told - time // 1000) <= _MICROSECONDS else ""
 
 
 def _places(text: str) -> dict[tuple[int, str], list[tuple[int, str]]]:

@@ -22,7 +22,7 @@ from testbed.model import Outcome
 from testbed.run import Finished, run
 from testbed.scenario.load import load
 
-from .conftest import ROOT, Invoke, both_engines
+from .conftest import ROOT, Invoke, both_engines, docker_slow
 from .coverage import untold
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may read the kernel's trace")
@@ -83,7 +83,68 @@ def test_a_timeout_enters_the_loss_state(invoke: Invoke) -> None:
     assert packet["kernel"]["cwnd"] == 1
 
 
-@pytest.mark.parametrize("demanded", [True, False])
+CLOSED_PORT = """
+summary: A datagram in three fragments to a closed port
+server: {steps: [{sleep: 100ms}]}
+client: {steps: [{socket: udp}, {send: {size: 4000, to: "server:5000"}}, {sleep: 50ms}, {close: }]}
+"""
+FULL = """
+summary: A receive buffer has room for two of four datagrams
+server:
+  steps: [{socket: udp}, {setsockopt: {SO_RCVBUF: 2304}}, {bind: ":5000"}, {barrier: sent}, {recv: 2000}, {close: }]
+client:
+  steps:
+    - socket: udp
+    - {send: {size: 1000, to: "server:5000"}}
+    - {send: {size: 1000, to: "server:5000"}}
+    - {send: {size: 1000, to: "server:5000"}}
+    - {send: {size: 1000, to: "server:5000"}}
+    - {sleep: 50ms}
+    - {barrier: sent}
+    - close:
+"""
+CORRUPTED = """
+summary: A bit flips in the first of two datagrams
+link: {faults: [{corrupt: {from: client, nth: 1}}]}
+server: {steps: [{socket: udp}, {bind: ":5000"}, {recv: 2000}, {close: }]}
+client:
+  steps:
+    - socket: udp
+    - {send: {size: 1000, to: "server:5000"}}
+    - {send: {size: 1000, to: "server:5000"}}
+    - close:
+"""
+
+
+@root_only
+@docker_slow
+@pytest.mark.parametrize(
+    ("text", "dropped", "reason", "places"),
+    [
+        (CLOSED_PORT, [0], "NO_SOCKET", "__udp4_lib_rcv"),
+        (FULL, [2, 3], "SOCKET_RCVBUFF", "udp_queue_rcv_one_skb"),
+        (CORRUPTED, [0], "UDP_CSUM", "udp_recvmsg __udp4_lib_rcv"),
+        pytest.param(f"ip: 6{CLOSED_PORT}", [0], "NO_SOCKET", "__udp6_lib_rcv", marks=pytest.mark.slow),
+        pytest.param(f"ip: 6{FULL}", [2, 3], "SOCKET_RCVBUFF", "udpv6_queue_rcv_one_skb", marks=pytest.mark.slow),
+        pytest.param(f"ip: 6{CORRUPTED}", [0], "UDP_CSUM", "udpv6_recvmsg __udp6_lib_rcv", marks=pytest.mark.slow),
+    ],
+)
+def test_why_datagrams_that_arrived_were_not_accepted(
+    invoke: Invoke, scenario: Callable[[str], str], text: str, dropped: list[int], reason: str, places: str
+) -> None:
+    """kfree_skb names no address; no socket's packet, or one that no socket took, is known all the same."""
+    done = invoke("run", scenario(text), "--witness", "--json")
+    assert done.code == 0, done.out + done.err
+    drops = done.json["kernel"]["drops"]
+    assert [drop["packets"] for drop in drops] == [[number] for number in dropped]
+    assert {(drop["host"], drop["reason"]) for drop in drops} == {("server", reason)}
+    # Empty where other drops on this machine filled the second buffer, which names places.
+    assert {drop["place"] for drop in drops} <= {*places.split(), ""}
+    answers = [each for each in done.json["crossings"] if each["cause"]["rule"] == "icmp-error"]
+    assert [each["kernel"]["agreement"] for each in answers] == ["confirmed"] * (reason == "NO_SOCKET")
+
+
+@pytest.mark.parametrize("demanded", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_an_engine_that_refuses_tracefs(
     engine: docker.DockerClient,
     scenario: Callable[[str], str],

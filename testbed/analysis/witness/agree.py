@@ -58,7 +58,7 @@ Rule = Callable[[Evidence, Crossing, Cause], Word]
 
 def word(evidence: Evidence, packet: Crossing, cause: Cause) -> Word:
     """Return what the witness says of a packet's cause."""
-    if packet.sent is None or packet.protocol != "tcp":
+    if packet.sent is None or (packet.protocol != "tcp" and cause.rule not in _NOT_TCP):
         return NOT_COVERED
     said = _RULES.get(cause.rule, _first_time)(evidence, packet, cause)
     if said.agreement == "contradicted" and not evidence.log.complete:
@@ -215,6 +215,7 @@ def _probe(evidence: Evidence, packet: Crossing, cause: Cause) -> Word:
     return Word("confirmed" if known else "not covered", said)
 
 
+_NOT_TCP = frozenset({"icmp-error"})
 _PASSIVE = frozenset({"reset-answer", "closed-port"})
 BY_LISTENER = "a listener may have sent it, and the kernel names no connection then"
 _OLD = ("TCP_OLD_SEQUENCE", "TCP_OLD_DATA", "TCP_INVALID_SEQUENCE", "TCP_ZEROWINDOW", "TCP_OVERWINDOW")
@@ -253,6 +254,7 @@ _RULES: Mapping[str, Rule] = {
     "challenge-ack": _dropped(*_CHALLENGED),
     "probe-answer": _dropped(*_OLD),
     "not-taken": _dropped("TCP_ZEROWINDOW", "TCP_OVERWINDOW", "PROTO_MEM", "SOCKET_RCVBUFF", *_OLD),
+    "icmp-error": _dropped("NO_SOCKET", "IP_NOPROTO", "FRAG_REASM_TIMEOUT"),
     "keep-alive-probe": _probe,
     "window-probe": _probe,
     "probe": _probe,

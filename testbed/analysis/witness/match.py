@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 from testbed.analysis.causes_side import sequence_length
 from testbed.analysis.witness.ends import SLACK, End
-from testbed.kernel import KernelEvent, Matched, SendState
-from testbed.model import Crossing
+from testbed.kernel import KernelEvent, KernelLog, Matched, SendState
+from testbed.model import Crossing, Host, peer_of
 
 RETRANSMISSIONS = ("tcp_retransmit_skb", "tcp_retransmit_synack")
 _NO_THRESHOLD = 0x7FFFFFFF  # TCP_INFINITE_SSTHRESH
@@ -64,10 +65,27 @@ def resets(end: End, slack: int) -> Iterator[Matched]:
         yield Matched(event, end.flow.index, (found.n,) if found is not None else ())
 
 
-def drops(end: End, slack: int) -> Iterator[Matched]:
-    """Match each drop on arrival with the packet that had come last and can have been it."""
-    taken: set[int] = set()
+def arrived_drops(crossings: Iterable[Crossing], log: KernelLog) -> Iterator[Matched]:
+    """Match each drop whose packet the recording knows, by its time in the capture of where it came."""
+    known = [event for event in log.events if event.name == "kfree_skb" and "arrived" in event.fields]
+    came: dict[tuple[Host, int], list[Crossing]] = defaultdict(list)
+    for packet in crossings if known else ():
+        if packet.arrived is not None:
+            came[peer_of(packet.sender), packet.arrived].append(packet)
+    for event in known:
+        found = came[event.host, int(event.fields["arrived"])] if event.host is not None else []
+        if found:
+            yield Matched(event, found[0].flow, tuple(packet.n for packet in found))
+
+
+def drops(end: End, slack: int, taken: set[int]) -> Iterator[Matched]:
+    """Match each other drop on arrival with the packet that had come last and can have been it.
+
+    ``taken`` are the packets that are known to be dropped; those found are added.
+    """
     for event in end.named("kfree_skb"):
+        if "arrived" in event.fields:
+            continue
         candidates = (packet for packet in end.arrived_until(event.time + slack) if packet.n not in taken)
         found = next((packet for packet in candidates if _can_be(packet, str(event.fields.get("reason", "")))), None)
         if found is not None:
@@ -109,4 +127,4 @@ def _state(probe: KernelEvent) -> SendState:
     )
 
 
-__all__ = ["RETRANSMISSIONS", "SLACK", "drops", "resets", "retransmissions", "send_states"]
+__all__ = ["RETRANSMISSIONS", "SLACK", "arrived_drops", "drops", "resets", "retransmissions", "send_states"]

@@ -26,13 +26,14 @@ def testify(
     ends = gather(joined, log)
     again: list[Matched] = []
     resets: list[Matched] = []
-    drops: list[Matched] = []
+    drops = list(match.arrived_drops(joined.crossings, log))
+    taken = {number for each in drops for number in each.packets}
     changed: list[StateChange] = []
     states: dict[int, SendState] = {}
     for end in ends.of.values():
         again += match.retransmissions(end, slack)
         resets += match.resets(end, slack)
-        drops += match.drops(end, slack)
+        drops += match.drops(end, slack, taken)
         own = OwnCalls(end.flow.index, end.host, streams)
         changed += changes(end, own, slack, ends_early=observed.get(end.host) == "strace")
         states.update(match.send_states(end))
