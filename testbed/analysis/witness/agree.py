@@ -249,7 +249,7 @@ _RULES: Mapping[str, Rule] = {
     "reset-unseen": _reset(),
     "user-timeout": _reset("TCP_KEEPALIVE_TIMEOUT"),
     "keep-alive-timeout": _reset("TCP_KEEPALIVE_TIMEOUT"),
-    "d-sack": _dropped(*_OLD),
+    "d-sack": _dropped(*_OLD, "TCP_OFOMERGE"),
     "duplicate-ack": _dropped(*_OLD, "TCP_OFOMERGE"),
     "challenge-ack": _dropped(*_CHALLENGED),
     "probe-answer": _dropped(*_OLD),

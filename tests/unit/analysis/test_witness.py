@@ -137,6 +137,29 @@ def test_a_reset_has_the_kernels_reason(reason: str, agreement: str) -> None:
     assert (found.causes[3].rule, words(found)[3].agreement) == ("reset-linger", agreement)
 
 
+@pytest.mark.parametrize(
+    ("reason", "agreement"),
+    [
+        ("TCP_OLD_DATA", "confirmed"),
+        ("TCP_OFOMERGE", "confirmed"),
+        ("TCP_ZEROWINDOW", "confirmed"),
+        ("X", "contradicted"),
+    ],
+)
+def test_a_d_sack_answers_what_was_dropped_as_old_in_order_or_beyond_a_gap(reason: str, agreement: str) -> None:
+    """tcp_data_queue_ofo drops what its queue holds already as TCP_OFOMERGE, and notes it for a D-SACK."""
+    run, tcp, kernel = begun()
+    tcp.client("send", b"abc")
+    tcp("client .", b"a", lost=True)
+    tcp("client P.", b"bc")
+    tcp("server .", ack=1, options={"sack": [[2, 4]]})
+    tcp("client P.", b"bc", seq=2)
+    kernel("server", "kfree_skb", late=60 * US, reason=reason, place="tcp_data_queue")
+    tcp("server .", ack=1, options={"sack": [[2, 4], [2, 4]]})
+    found = run.analysis(kernel=kernel.log())
+    assert (found.causes[7].rule, words(found)[7].agreement) == ("d-sack", agreement)
+
+
 def test_a_reset_is_not_taken_for_the_one_after_it() -> None:
     """iperf3 on a busy machine: the event of close's RST comes with the RSTs that answer what is still on its way."""
     run, tcp, kernel = begun()
