@@ -1,4 +1,4 @@
-"""Where two runs differ, side by side: calls, packets, causes, ledger, checks and conditions. Pure.
+"""Where two runs differ, side by side: calls, packets, causes, the kernel's word, ledger, checks, conditions. Pure.
 
 What two runs of the same never share is left out: times, addresses, ports, process ids and names of runs.
 """
@@ -12,6 +12,7 @@ from itertools import zip_longest
 from typing import Any
 
 from testbed.model import HOSTS
+from testbed.report.kernel_difference import kernel_lines
 from testbed.report.plain import clip, escape
 
 WIDTH = 56
@@ -62,6 +63,7 @@ def align(one: Told, other: Told) -> list[Section]:
     pairs: list[tuple[str, list[str], list[str]]] = [("outcome", [one.result["outcome"]], [other.result["outcome"]])]
     for what, of in (("calls", _calls), ("packets", _packets), ("causes of packets", _causes)):
         pairs += [(f"{host}: {what}", of(one, host), of(other, host)) for host in HOSTS]
+    pairs += kernel_lines(one.result, other.result)
     pairs += [("ledger", _ledger(one), _ledger(other)), ("expectations", _checks(one), _checks(other))]
     sections = [Section(what, _aligned(left, right)) for what, left, right in pairs]
     return [*sections, *_conditions(one.manifest, other.manifest)]

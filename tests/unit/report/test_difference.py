@@ -39,3 +39,41 @@ def test_very_long_lists_are_put_side_by_side_without_alignment() -> None:
 def test_conditions_are_told_by_what_they_are_about() -> None:
     names = [section.what for section in align(told(), told()) if section.rows]
     assert names == ["outcome", "scenario and settings", "kernel and versions"]
+
+
+def witnessed(*, cwnd: int, reason: str) -> Told:
+    """A FIN that a close made, and a RST that was dropped for this reason."""
+    crossings = [
+        {"n": number, "sender": "client", "flow": 0, "flags": flags, "protocol": "tcp", "length": 0, "payload": "",
+         "fate": "crossed", "cause": {"rule": "fin", "calls": []}, "kernel": {"cwnd": cwnd, "ssthresh": None}}
+        for number, flags in enumerate(("F.", "R"))
+    ]  # fmt: skip
+    close = {"n": 7, "name": "close", "result": 0, "errno": None, "length": 0}
+    kernel = {
+        "complete": True,
+        "state_changes": [{"host": "client", "flow": 0, "old": "ESTABLISHED", "new": "FIN_WAIT1", "kind": "call",
+                           "calls": [7], "packets": []}],
+        "retransmissions": [],
+        "resets": [],
+        "drops": [{"host": "server", "time_ns": 1, "packets": [1], "reason": reason, "event": "kfree_skb"}],
+    }  # fmt: skip
+    hosts = {"client": {"calls": [close]}, "server": {"calls": []}}
+    return told(crossings=crossings, kernel=kernel, hosts=hosts)
+
+
+def test_where_two_kernels_differ() -> None:
+    """Reasons and congestion windows; what both say alike, and a run without a witness, makes no difference."""
+    one, other = witnessed(cwnd=10, reason="NO_SOCKET"), witnessed(cwnd=1, reason="TCP_RESET")
+    assert [(section.what, section.rows) for section in compare(one, other)] == [
+        (
+            "server: the kernel: sent again, reset, dropped",
+            (Row("dropped client R, 0 bytes: NO_SOCKET", "dropped client R, 0 bytes: TCP_RESET"),),
+        ),
+        (
+            "client: the kernel: at the end",
+            (Row("#0: congestion window 10, threshold none", "#0: congestion window 1, threshold none"),),
+        ),
+    ]
+    same = next(section.rows for section in align(one, other) if section.what.startswith("client: the kernel: state"))
+    assert same == (Row(*["#0 ESTABLISHED to FIN_WAIT1: close"] * 2),)
+    assert not [section for section in align(one, told()) if "the kernel" in section.what]
