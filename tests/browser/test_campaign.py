@@ -18,6 +18,7 @@ from ..unit.report import campaign_sample as sample  # noqa: TID252 - tests are 
 from .conftest import SIZES, Open
 
 PAGES = {"campaign": sample.summary, "hostile": sample.hostile, "many": sample.many}
+LARGE = {"large": sample.large}
 KEPT = next((Path(__file__).parents[1] / "data/campaign-v1").iterdir())
 Written = Callable[[str], Path]
 
@@ -29,7 +30,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     def write(name: str) -> Path:
         path = place / f"{name}.html"
         if not path.exists():
-            path.write_text(render(PAGES[name](), sample.about(PAGES[name]())), encoding="utf-8")
+            summary = (PAGES | LARGE)[name]()
+            path.write_text(render(summary, sample.about(summary)), encoding="utf-8")
         return path
 
     return write
@@ -173,12 +175,41 @@ def test_cells_of_a_real_campaign_lead_to_the_reports_of_its_runs(browser: Brows
     page.close()
 
 
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_of_2000_variants_only_those_in_view_are_drawn_and_all_are_found(
+    open_page: Open, written: Written, width: int, scheme: str
+) -> None:
+    page = open_page(written("large"), width=width, scheme=scheme, height=900)
+    assert page.evaluate("document.documentElement.dataset.ready") == "2000"
+    assert page.locator(".matrix tbody tr").count() == 2000, "many variants are rows, not columns"
+    expect(page.locator("td[data-variant='0'] .bar")).to_be_visible()
+    assert page.locator(".bar").count() < 100
+    last = page.locator("td[data-variant='1999']")
+    assert last.locator(".bar").count() == 0
+    last.scroll_into_view_if_needed()
+    expect(last.locator(".bar")).to_be_visible()
+    page.fill("#search", "last &")
+    assert page.locator(".hits").inner_text() == "0 of 2,000 variants"
+    page.fill("#search", "THE last")
+    assert in_matrix(page) == ["1999"]
+    page.keyboard.press("Escape")
+    page.keyboard.press("k")
+    expect(page.locator("article:visible .kind")).to_be_in_viewport()
+    assert "the last" in page.locator("article:visible .kind").inner_text()
+    expect(last).to_be_in_viewport()
+    page.fill("#search", "delay 1ms")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    shown = page.locator("td[data-variant]:not(.out):visible")
+    assert shown.locator(".bar").count() == shown.count() > 40, "on paper stands all that is shown"
+
+
 def test_without_a_script_everything_is_there(browser: Browser, written: Written) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(written("campaign").as_uri())
     assert not page.locator(".toolbar").is_visible()
-    assert page.locator("article:visible").count() == 5
+    assert page.locator("article:visible .kind").count() == 7
+    assert page.locator("td .bar:visible").count() == 5
     context.close()
 
 

@@ -23,6 +23,7 @@ MOST_KINDS = 24
 
 _MOST_DETAILS = 2000  # kinds that are told on a page: a browser lays tens of thousands out for half a minute
 _MOST_LINKS = 4  # links in a cell
+_MOST_COLUMNS = 6  # of a table with few rows
 _MOST_RUNS = 12  # runs that are named of a kind
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _COLOURS = 8
@@ -124,6 +125,11 @@ class Grid:
 
     columns: tuple[tuple[tuple[str, str], ...], ...]
     rows: tuple[ScenarioView, ...]
+
+    @property
+    def tall(self) -> bool:
+        """Whether the table is shown with a row for each variant: pages are scrolled downwards."""
+        return len(self.columns) > max(_MOST_COLUMNS, len(self.rows))
 
 
 def render(summary: Summary, about: About, *, limit: int = LIMIT) -> str:

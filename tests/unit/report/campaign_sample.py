@@ -58,6 +58,13 @@ def many() -> Summary:
     return summarise(plan({"echo": [{}]}, 60), [report("echo", 0, n, f"k{n}", kept=True) for n in range(60)])
 
 
+def large() -> Summary:
+    """2,000 variants of one scenario, by two settings, a run of each; only the last shows what no other does."""
+    variants = [{"link.delay": f"{n // 40}ms", "link.rate": f"{n % 40 + 1}mbit"} for n in range(2000)]
+    reports = [report("nagle", n, 0, "the last" if n == 1999 else "c, cstring", kept=True) for n in range(2000)]
+    return summarise(plan({"nagle": variants}, 1), reports)
+
+
 def about(of: Summary, **changes: object) -> About:
     """Return what a page says of a campaign besides; every kept run has a page."""
     kept = {directory for variant in of.variants for kind in variant.kinds for directory in kind.kept}

@@ -17,8 +17,34 @@ const variants = articles.map((article) => ({
   outcome: article.dataset.outcome,
   kinds: Number(article.dataset.kinds),
   settings: Object.fromEntries(JSON.parse(article.dataset.settings)),
-  words: `${article.closest(".scenario").querySelector("h2").textContent} ${article.textContent}`.toLowerCase(),
 }));
+
+// What is told of a variant stands in a `noscript`, as text, until somebody sees it: 2,000 variants are 200,000 nodes.
+const AT_ONCE = 100;
+const unseen = new Map([...cells, ...articles].map((place) => [place, place.querySelector("noscript").textContent]));
+const coming = new IntersectionObserver((entries) => entries.filter((one) => one.isIntersecting).forEach((one) => tell(one.target)), { rootMargin: "800px" });
+
+function tell(place) {
+  if (!unseen.has(place)) return;
+  place.innerHTML = unseen.get(place);
+  unseen.delete(place);
+  coming.unobserve(place);
+}
+
+// All words of a variant, in lower case; made when it is first searched.
+function wordsOf(variant) {
+  if (variant.words === undefined) {
+    const { article } = variant;
+    const told = unseen.has(article) ? unmarked(unseen.get(article)) : article.textContent;
+    variant.words = `${article.closest(".scenario").querySelector("h2").textContent} ${told}`.toLowerCase();
+  }
+  return variant.words;
+}
+
+function unmarked(markup) {
+  const named = { "&lt;": "<", "&gt;": ">", "&#34;": '"', "&#39;": "'", "&amp;": "&" };
+  return markup.replace(/<[^>]*>/g, " ").replace(/&(?:lt|gt|amp|#34|#39);/g, (name) => named[name]);
+}
 
 // `q`: words, all of which must occur; `sel`: a variant's number; `set`: setting -> value.
 let state = fromAddress();
@@ -54,8 +80,9 @@ function toAddress() {
 }
 
 function fits(variant) {
+  const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
   return (
-    state.q.toLowerCase().split(/\s+/).every((word) => variant.words.includes(word)) &&
+    words.every((word) => wordsOf(variant).includes(word)) &&
     (!state.outcomes.length || state.outcomes.includes(variant.outcome)) &&
     (!state.only || variant.kinds > 1) &&
     Object.entries(state.set).every(([path, value]) => variant.settings[path] === value)
@@ -71,9 +98,10 @@ function draw() {
   for (const variant of variants) {
     const isIn = wanted.has(variant);
     const chosen = variant.name === state.sel;
+    if (chosen) for (const place of [variant.cell, variant.article]) tell(place);
     variant.cell.classList.toggle("out", !isIn);
     variant.cell.classList.toggle("chosen", chosen);
-    variant.cell.querySelector(".pick").setAttribute("aria-current", String(chosen));
+    variant.cell.querySelector(".pick")?.setAttribute("aria-current", String(chosen));
     variant.article.classList.toggle("chosen", chosen);
     variant.article.hidden = state.sel ? !chosen : !isIn;
   }
@@ -82,15 +110,22 @@ function draw() {
   for (const row of document.querySelectorAll(".matrix tbody tr")) row.hidden = [...row.querySelectorAll("td")].every(isOut);
   for (const table of document.querySelectorAll("#matrix > .scroll")) {
     table.hidden = !seen(table, "tbody tr");
+    const rows = [...table.querySelectorAll("tbody tr")];
     table.querySelectorAll("thead th").forEach((heading, column) => {
-      const below = [...table.querySelectorAll(`tbody td:nth-child(${column + 1})`)];
-      const out = below.length > 0 && below.every(isOut);
+      if (!column) return;
+      const below = rows.map((row) => row.cells[column]);
+      const out = below.every(isOut);
       for (const cell of [heading, ...below]) cell.hidden = out;
     });
   }
   for (const scenario of document.querySelectorAll(".scenario")) scenario.hidden = !seen(scenario, "article");
+  // Below a matrix that is longer than the window nobody would see what was chosen.
+  const docked = Boolean(state.sel) && document.getElementById("matrix").offsetHeight > window.innerHeight / 2;
+  document.querySelector("main").classList.toggle("docked", docked);
+  if (docked) document.getElementById("details").setAttribute("tabindex", "0");
+  else document.getElementById("details").removeAttribute("tabindex");
   document.getElementById("nothing").hidden = wanted.size > 0;
-  document.querySelector(".hits").textContent = wanted.size < variants.length ? `${wanted.size} of ${variants.length} variants` : "";
+  document.querySelector(".hits").textContent = wanted.size < variants.length ? `${wanted.size.toLocaleString("en-US")} of ${variants.length.toLocaleString("en-US")} variants` : "";
   if (search.value !== state.q) search.value = state.q;
   for (const toggle of toggles) toggle.setAttribute("aria-pressed", String(state.outcomes.includes(toggle.dataset.outcome)));
   for (const select of selects) select.value = state.set[select.dataset.setting] || "";
@@ -192,6 +227,12 @@ window.addEventListener("hashchange", () => {
   draw();
 });
 
+window.addEventListener("beforeprint", () => [...unseen.keys()].filter((place) => place.checkVisibility()).forEach(tell));
+
 document.getElementById("bar").hidden = false;
+for (const place of unseen.keys()) {
+  if (articles.length <= AT_ONCE) tell(place);
+  else coming.observe(place);
+}
 draw();
 document.documentElement.dataset.ready = String(variants.length);
