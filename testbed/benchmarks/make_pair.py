@@ -9,8 +9,10 @@ from __future__ import annotations
 import heapq
 import random
 import struct
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 _SEGMENT = 800  # with the ACKs, packets of 615 bytes on average, record headers counted
 _DELAY = 5_000_000  # ns each way
@@ -35,10 +37,14 @@ class _Flow:
 
 
 Event = tuple[int, int, int, str, int]  # time, order, flow, kind, seq
+Record = tuple[int, int, bytes]  # time, order, frame
 
 
 class _Pair:
-    def __init__(self, packets: int, flows: int, loss: float, late: float) -> None:
+    """The transfer: what goes on, and the packets that are not written yet (a round trip's worth, however long it is)."""
+
+    def __init__(self, outs: tuple[BinaryIO, BinaryIO], packets: int, flows: int, loss: float, late: float) -> None:
+        self.outs = outs
         self.chance = random.Random(1)
         self.loss, self.late = loss, late
         self.packets = packets
@@ -53,7 +59,8 @@ class _Pair:
         ]
         self.events: list[Event] = []
         self.count = 0
-        self.records: tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]] = ([], [])
+        self.waiting: tuple[list[Record], list[Record]] = ([], [])
+        self.captured = [0, 0]
 
     def at(self, time: int, flow: int, kind: str, seq: int = 0) -> None:
         self.count += 1
@@ -63,8 +70,9 @@ class _Pair:
         gap = _PACE * len(self.flows)
         for n in range(len(self.flows)):
             self.at(_EPOCH + n * _PACE, n, "open")
-        while self.events and len(self.records[0]) < self.packets:
+        while self.events and self.captured[0] < self.packets:
             time, _, n, kind, seq = heapq.heappop(self.events)
+            self.write(until=time)
             flow = self.flows[n]
             if kind == "open":
                 self.cross(time, n, side=0, flags=0x02, seq=0, ack=0, then="")
@@ -79,6 +87,18 @@ class _Pair:
                 self.arrive(time, n, seq)
             elif kind == "again":
                 self.data(time, n, seq)
+        self.write(until=None)
+
+    def capture(self, side: int, time: int, frame: bytes) -> None:
+        heapq.heappush(self.waiting[side], (time, self.captured[side], frame))
+        self.captured[side] += 1
+
+    def write(self, until: int | None) -> None:
+        """Write, in order of time, what was captured before ``until`` (all, if it is None): nothing earlier can follow."""
+        for out, waiting in zip(self.outs, self.waiting, strict=True):
+            while waiting and (until is None or waiting[0][0] < until):
+                time, _, frame = heapq.heappop(waiting)
+                out.write(struct.pack("<IIII", time // 10**9, time % 10**9, len(frame), len(frame)) + frame)
 
     def data(self, time: int, n: int, seq: int) -> None:
         self.cross(time, n, side=0, flags=0x18, seq=seq, ack=1, length=_SEGMENT, then="arrive")
@@ -121,13 +141,13 @@ class _Pair:
         )
         rest = source + target + tail + options + payload
         frame = bytes(12) + struct.pack(">HBBHHHBBH", 0x0800, 0x45, 0, size, flow.ids[side], 0x4000, 64, 6, 0) + rest
-        self.records[side].append((time, frame))
+        self.capture(side, time, frame)
         if flags & 0x02 or not self.chance.random() < self.loss:
             arrives = time + _DELAY + (_LATE if self.chance.random() < self.late and not flags & 0x02 else 0)
             other = (
                 bytes(12) + struct.pack(">HBBHHHBBH", 0x0800, 0x45, 0, size, flow.ids[side], 0x4000, 61, 6, 0) + rest
             )
-            self.records[1 - side].append((arrives, other))
+            self.capture(1 - side, arrives, other)
             if then:
                 self.at(arrives, n, then, seq)
         elif then:  # selective acknowledgments tell the sender a round trip later
@@ -136,13 +156,10 @@ class _Pair:
 
 def make_pair(folder: Path, *, packets: int, flows: int = 1, loss: float = 0.0, late: float = 0.0) -> tuple[Path, Path]:
     """Write ``client.pcap`` and ``server.pcap`` with about ``packets`` packets each; return their paths."""
-    pair = _Pair(packets, flows, loss, late)
-    pair.run()
     paths = folder / "client.pcap", folder / "server.pcap"
-    for path, records in zip(paths, pair.records, strict=True):
-        records.sort(key=lambda record: record[0])
-        with path.open("wb") as out:
+    with ExitStack() as files:
+        outs = files.enter_context(paths[0].open("wb")), files.enter_context(paths[1].open("wb"))
+        for out in outs:
             out.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1))
-            for time, frame in records:
-                out.write(struct.pack("<IIII", time // 10**9, time % 10**9, len(frame), len(frame)) + frame)
+        _Pair(outs, packets, flows, loss, late).run()
     return paths
