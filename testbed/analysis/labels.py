@@ -2,7 +2,7 @@
 
 What Wireshark keeps while it reads packet after packet is, for nearly every segment, a running maximum or a value of
 the segment before it in one of the two directions: that is had for all segments at once. A stream in which something
-else happens (a zero-window probe, an ACK of data not seen, a SYN again, numbers that wrap) is labelled one segment
+else happens (a zero-window probe, an ACK of data not seen, a SYN again, numbers that jump) is labelled one segment
 after the other by :mod:`testbed.analysis.label_stream`, whose labels are the same by definition.
 """
 
@@ -18,10 +18,12 @@ from testbed.analysis.label_stream import UNKNOWN_SCALE, UNSCALED, label_stream
 __all__ = ["label"]
 
 U16 = NDArray[np.uint16]
-I32 = NDArray[np.int32]
+Number = NDArray[np.int32] | NDArray[np.int64]
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
-_FAR = 2**30  # bytes from the stream's first number: beyond it, numbers may wrap
+_FAR = 2**30  # bytes: of numbers farther apart it may not be clear which is ahead
 _APART = 2**40  # more than any distance within a direction
+_NARROW = 2**33  # the same while no direction has more than ``_FAR`` bytes
+_MOST_WIDE = 2**22  # directions that may be so far apart
 _FAST = 20_000_000
 _RTT_UNKNOWN = 3_000_000
 
@@ -48,6 +50,10 @@ def label(segments: Segments, rules: RuleSet = WIRESHARK_4_4, known: tuple[Int64
     return result
 
 
+def _far(distance: Number) -> Bool:
+    return np.asarray((distance >= _FAR) | (distance <= -_FAR))
+
+
 def _signed(difference: NDArray[np.uint32]) -> NDArray[np.int32]:
     return difference.view(np.int32)
 
@@ -55,7 +61,7 @@ def _signed(difference: NDArray[np.uint32]) -> NDArray[np.int32]:
 class _State:
     """What is known before each segment, in the places of an :class:`Order`.
 
-    Numbers are relative to the first of their direction (``seq``) or of the other one (``ack``).
+    Numbers are relative to the first of their direction and go on rising where those on the wire wrap.
     """
 
     def __init__(self, segments: Segments, order: Order) -> None:
@@ -70,16 +76,23 @@ class _State:
         self.index = np.cumsum(order.first, dtype=np.int32) - 1  # which direction, counted from 0
         base = self.raw_seq[heads]
         self.base = base
-        self.seq = _signed(self.raw_seq - base[self.index])
+        self.seq: Number = _signed(self.raw_seq - base[self.index])
         self.marked = ((self.flags & (_SYN | _FIN)) != 0).astype(np.int32)
         self.plain = (self.flags & (_SYN | _FIN | _RST)) == 0
-        self.end = self.seq + self.length + self.marked
+        self.end: Number = self.seq + self.length + self.marked
+        self.apart = _NARROW
+        if len(heads) < _MOST_WIDE and bool((_far(self.seq) | _far(self.end)).any()):
+            self.apart = _APART
+            self.seq = self._unwrapped()
+            self.end = self.seq + self.length + self.marked
         # the other directions lie apart, so that one running maximum serves all
-        apart = self.index * np.int64(_APART)
+        apart = self.index * np.int64(self.apart)
         reached = apart + self.end
         np.maximum.accumulate(reached, out=reached)
         reached -= apart
-        self.reached = reached.astype(np.int32)  # nextseq after each segment
+        self.reached: Number = (
+            reached if self.apart == _APART else reached.astype(np.int32)
+        )  # nextseq after each segment
         del apart, reached
         self.nextseq = np.empty_like(self.reached)
         self.nextseq[1:] = self.reached[:-1]
@@ -98,10 +111,19 @@ class _State:
         self.same_window = (self.window == last_window) & self.known
         self.advances = (self.end > self.nextseq) | order.first
 
+    def _unwrapped(self) -> Int64:
+        """Return the numbers of a direction as they go on where those on the wire begin at 0 again."""
+        steps = np.zeros(len(self.raw_seq), np.int64)
+        steps[1:] = _signed(self.raw_seq[1:] - self.raw_seq[:-1])
+        walked = np.cumsum(steps)
+        return walked - walked[self.heads][self.index]
+
     def rare(self) -> Int64:
         """Return the streams (repeated) that must be labelled segment by segment."""
         order = self.order
-        odd = (np.abs(self.seq) >= _FAR) | (np.abs(self.end) >= _FAR)
+        wide = self.apart == _APART
+        odd = _far(self.seq - self.nextseq) | _far(self.end - self.nextseq) if wide else _far(self.seq) | _far(self.end)
+        odd |= (np.abs(self.seq) >= _APART // 4) & wide
         # 0 stands for "not known" in Wireshark's state
         odd |= (self.raw_seq + (self.length + self.marked).astype(np.uint32)) == 0
         odd[self.heads] |= (self.base == 0) | (self.base == 0xFFFFFFFF)
@@ -116,13 +138,13 @@ class _State:
         """Tell which segments acknowledge beyond what the other direction showed without a gap."""
         edge = self._edges()
         acks = self.met & ((self.flags & _ACK) != 0)
-        base = self.base[self.index[self.back0]]
-        ack = _signed(self.raw_ack - base)
-        return np.asarray(acks & (ack > edge[self.back0]))
+        raw_edge = self.base[self.index[self.back0]] + edge[self.back0].astype(np.uint32)
+        # an edge that stays far behind would seem to be ahead
+        return np.asarray((acks & (_signed(self.raw_ack - raw_edge) > 0)) | (self.nextseq - edge >= _FAR))
 
-    def _edges(self) -> I32:
+    def _edges(self) -> Number:
         """Return the contiguous edge after each segment, as long as no ACK moved it."""
-        edge: I32 = self.reached
+        edge = self.reached
         gaps = np.flatnonzero(self.advances & (self.seq != self.nextseq) & self.known)
         if not len(gaps):
             return edge
@@ -144,9 +166,8 @@ class _State:
             edge[gap:until] = self.nextseq[gap]
         return edge
 
-    @staticmethod
-    def _key(index: NDArray[np.int32], seq: NDArray[np.int32]) -> Int64:
-        return index.astype(np.int64) << 32 | (seq.astype(np.int64) + 2**31)
+    def _key(self, index: NDArray[np.int32], seq: Number) -> Int64:
+        return index.astype(np.int64) * self.apart + seq
 
     def labels(self, rules: RuleSet) -> U16:
         """Return the labels in the order of places; those of rare streams mean nothing."""

@@ -41,7 +41,7 @@ Record = tuple[int, int, bytes]  # time, order, frame
 
 
 class _Pair:
-    """The transfer: what goes on, and the packets that are not written yet (a round trip's worth, however long it is)."""
+    """The transfer: what goes on, and the packets that are not written yet."""
 
     def __init__(self, outs: tuple[BinaryIO, BinaryIO], packets: int, flows: int, loss: float, late: float) -> None:
         self.outs = outs
@@ -94,7 +94,7 @@ class _Pair:
         self.captured[side] += 1
 
     def write(self, until: int | None) -> None:
-        """Write, in order of time, what was captured before ``until`` (all, if it is None): nothing earlier can follow."""
+        """Write what was captured before ``until`` (None: all) in order of time; nothing earlier can follow."""
         for out, waiting in zip(self.outs, self.waiting, strict=True):
             while waiting and (until is None or waiting[0][0] < until):
                 time, _, frame = heapq.heappop(waiting)

@@ -13,8 +13,11 @@ ACK, SYN, FIN, RST = 0x10, 0x02, 0x01, 0x04
 GAPS = (10, 1000, 100_000, 2_000_000, 4_000_000, 30_000_000)
 
 
-def random_segments(seed: int, count: int) -> Segments:
-    """Return segments of up to three streams: handshakes, loss, repeats, windows, probes, SACK, numbers that wrap."""
+def random_segments(seed: int, count: int, size: int = 100) -> Segments:
+    """Return segments of up to three streams: handshakes, loss, repeats, windows, probes, SACK, numbers that wrap.
+
+    ``size`` is the length of the longer segments (bytes).
+    """
     chance = random.Random(seed)
     flows: list[dict[str, Any]] = [
         {
@@ -32,7 +35,7 @@ def random_segments(seed: int, count: int) -> Segments:
         number = chance.randrange(len(flows))
         flow = flows[number]
         time += chance.choice(GAPS)
-        side, flags, length, scale = chance.randint(0, 1), ACK, chance.choice([0, 0, 0, 1, 10, 100, 100]), -1
+        side, flags, length, scale = chance.randint(0, 1), ACK, chance.choice([0, 0, 0, 1, 10, size, size]), -1
         if flow["begun"] < 2 and chance.random() < 0.9:
             side = flow["begun"]
             flags, length, scale = (SYN, SYN | ACK)[side], 0, flow["scale"][side]
@@ -43,7 +46,7 @@ def random_segments(seed: int, count: int) -> Segments:
             seq = flow["next"][side]
             kind = chance.random()
             if kind < 0.1:
-                seq += chance.choice([100, 10, -1, -100, -10, -200, 1, -110])
+                seq += chance.choice([size, 10, -1, -size, -10, -2 * size, 1, -size - 10])
             elif kind < 0.13:
                 flags = FIN | ACK
             elif kind < 0.14:
@@ -51,15 +54,15 @@ def random_segments(seed: int, count: int) -> Segments:
             elif kind < 0.15:
                 flags, length = SYN, 0
             elif kind < 0.3:
-                seq, length = seq - 100, 100
+                seq, length = seq - size, size
             flow["next"][side] = max(flow["next"][side], seq + length)
-        ack = flow["next"][1 - side] - chance.choice([0, 0, 0, 0, 100, 200, 50]) if flags & ACK else 0
+        ack = flow["next"][1 - side] - chance.choice([0, 0, 0, 0, size, 2 * size, size // 2]) if flags & ACK else 0
         if flags & ACK and chance.random() < 0.02:
-            ack += 100
+            ack += size
         if chance.random() < 0.15:
             flow["window"][side] = chance.choice([0, 100, 100, 500])
         if flags == ACK and chance.random() < 0.3:
-            blocks.append((position, (ack + 100) % 2**32, (ack + 200) % 2**32))
+            blocks.append((position, (ack + size) % 2**32, (ack + 2 * size) % 2**32))
         rows.append((time, number, side, seq % 2**32, ack % 2**32, flags, flow["window"][side], length, scale))
     edges = np.zeros((len(blocks), 4, 2), np.uint32)
     for k, (_, left, right) in enumerate(blocks):

@@ -81,6 +81,45 @@ def test_many_at_a_time_gives_what_one_by_one_gives(seed: int, count: int, rules
     assert label(segments, RULE_SETS[rules]).tolist() == one_by_one(segments, RULE_SETS[rules]).tolist()
 
 
+@given(st.integers(0, 2**32), st.sampled_from([50, 200, 400]), st.sampled_from(sorted(RULE_SETS)))
+@settings(max_examples=150, deadline=None)
+def test_streams_of_many_gigabytes_are_labelled_alike(seed: int, megabytes: int, rules: str) -> None:
+    segments = random_segments(seed, 120, megabytes * 10**6)
+    assert label(segments, RULE_SETS[rules]).tolist() == one_by_one(segments, RULE_SETS[rules]).tolist()
+
+
+def test_a_download_of_ten_gigabytes_is_labelled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one takes a minute for a million segments; only what jumps is worth it."""
+    monkeypatch.setattr("testbed.analysis.labels.label_stream", None)
+    count, each = 40_000, 250_000
+    first = 1 + each * np.arange(count // 2)
+    seq, ack = np.ones(count, np.int64), np.ones(count, np.int64)
+    seq[::2] = first
+    ack[1::2] = first + each
+    lost, again = 20_000, 20_010
+    seq[lost:again:2] += each
+    seq[again] = first[lost // 2]
+    ack[lost + 1 : again : 2] = first[lost // 2]
+    zeros = np.zeros(count, np.uint8)
+    segments = Segments(
+        time=np.arange(count, dtype=np.int64) * 10**6,
+        conversation=zeros.astype(np.int64),
+        side=(np.arange(count) & 1).astype(np.uint8),
+        seq=(seq % 2**32).astype(np.uint32),
+        ack=(ack % 2**32).astype(np.uint32),
+        flags=np.full(count, ACK, np.uint16),
+        window=np.full(count, 1000, np.uint16),
+        length=np.where(np.arange(count) & 1, 0, each),
+        wscale=zeros.astype(np.int16) - 1,
+        sack_at=np.zeros(0, np.int64),
+        sack_count=zeros[:0],
+        sack=np.zeros((0, 4, 2), np.uint32),
+    )
+    found = label(segments)
+    assert label_names(int(found[lost])) == ("lost_segment",)
+    assert label_names(int(found[again])) == ("fast_retransmission",)
+
+
 ACK, SYN = 0x10, 0x02
 MS = 10**6
 
