@@ -521,11 +521,12 @@ def docs_images(_: Context) -> int:
     from testbed.campaign.options import Options
 
     quiet = commands.Outputs(quiet=True)
-    code = commands.run(
-        docs_images.SCENARIOS, catalogue=ROOT, runs=ROOT, engine="docker", options=Options(), outputs=quiet
-    )
-    if code:
-        return code
+    for witness in (False, True):
+        names = [name for name in docs_images.SCENARIOS if (name in docs_images.WITNESSED) == witness]
+        options = Options(witness=witness)
+        code = commands.run(names, catalogue=ROOT, runs=ROOT, engine="docker", options=options, outputs=quiet)
+        if code:
+            return code
     commands.run(
         docs_images.CAMPAIGN_SCENARIOS,
         catalogue=ROOT,

@@ -43,6 +43,7 @@ PICTURES = (
     Picture("packet", "server-reads-once", "#sel=p9", height=760, scroll="#ladder"),
     Picture("lost", "lost-middle", "#sel=p5", height=760, scroll="#ladder"),
     Picture("plot", "large-transfer", "#plot=1&sel=p3001", height=760),
+    Picture("kernel", "keepalive-lookalike", "#sel=p4", height=860, scroll="#kernel"),
     Picture("campaign-light", CAMPAIGN, height=1000),
     Picture("campaign-dark", CAMPAIGN, scheme="dark", height=1000),
     Picture("narrow", "server-reads-once", width=400, height=860, scroll="#ladder"),
@@ -53,6 +54,9 @@ SUMMARIES = {"summary": "server-reads-once"}
 SCENARIOS = tuple(
     name for name in dict.fromkeys([*SUMMARIES.values(), *(each.scenario for each in PICTURES)]) if name != CAMPAIGN
 )
+
+WITNESSED = ("keepalive-lookalike",)
+"""Those of SCENARIOS that run with the kernel as a witness."""
 
 _COLUMNS = 110
 _FONT_FACE = re.compile(r"@font-face\s*{[^}]*}")
