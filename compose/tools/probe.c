@@ -24,7 +24,7 @@
  * It needs glibc as new as the one that it was compiled with, and adds system calls (gettid at each call, getsockopt
  * and getsockname at the first use of a descriptor, rt_sigprocmask) that a strict seccomp filter must allow.
  *
- *     cc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -o libprobe.so probe.c probe_digest_avx2.c -ldl -pthread
+ *     cc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -o libprobe.so probe.c probe_digest_avx*.c -ldl -pthread
  */
 #define _GNU_SOURCE
 #undef _FORTIFY_SOURCE /* it would define some of our functions inline */

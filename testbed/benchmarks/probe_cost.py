@@ -1,7 +1,7 @@
 """``invoke bench probe``: what one call costs under the probe and under strace, against none, on this machine.
 
 The probe is compiled here with the machine's ``cc``, as in its image. The three take turns; each figure is the least
-of its turns, since noise only adds.
+of its turns, since noise only adds. Throughput is in :mod:`testbed.benchmarks.probe_throughput`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from testbed.benchmarks import probe_throughput
 from testbed.errors import Unsupported
 from testbed.observe.strace import OPTIONS
 
@@ -23,20 +24,27 @@ LIMIT_NS = 1000.0
 LEAST_RATIO = 20.0
 """How many times more strace must add."""
 CALLS = {"none": 200_000, "probe": 200_000, "strace": 4_000}
+TURNS = 6
+"""Of throughput, for each repetition: they scatter more than the cost of a call."""
 _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror")
 
 
 def main(*, repeat: int, as_json: bool) -> int:
-    """Measure; 0 if the probe adds at most LIMIT_NS a call and strace at least LEAST_RATIO times as much."""
+    """Measure; 0 if the probe adds at most LIMIT_NS a call, strace at least LEAST_RATIO times as much, and
+    throughput keeps its share (LEAST_SHARE).
+    """
     for tool in ("cc", "strace"):
         if shutil.which(tool) is None:
             raise Unsupported(f"`{tool}` is not on this machine", hint=f"install it to measure against {tool}")
     with tempfile.TemporaryDirectory(prefix="bothends-bench-") as made:
-        times = _measure(Path(made), repeat)
+        probe = _compile_probe(Path(made))
+        times = _measure(Path(made), probe, repeat)
+        rates = probe_throughput.measure(probe, TURNS * repeat)
     least = {name: min(values) for name, values in times.items()}
     added = {name: least[name] - least["none"] for name in ("probe", "strace")}
     ratio = added["strace"] / max(added["probe"], 1.0)
-    fine = added["probe"] <= LIMIT_NS and ratio >= LEAST_RATIO
+    share, *between = probe_throughput.share(rates)
+    fine = added["probe"] <= LIMIT_NS and ratio >= LEAST_RATIO and share >= probe_throughput.LEAST_SHARE
     result = {
         "machine": f"{platform.machine()}, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}",
         "repeat": repeat,
@@ -45,6 +53,10 @@ def main(*, repeat: int, as_json: bool) -> int:
         "ratio": ratio,
         "limit_ns": LIMIT_NS,
         "least_ratio": LEAST_RATIO,
+        "bits_a_second": rates,
+        "share": share,
+        "share_95": between,
+        "least_share": probe_throughput.LEAST_SHARE,
     }
     if as_json:
         print(json.dumps(result, indent=1))
@@ -55,16 +67,21 @@ def main(*, repeat: int, as_json: bool) -> int:
         print(f"  {name:7}{value:10,.0f} ns{more}")
     limits = f"limits: probe {LIMIT_NS:,.0f} ns, {LEAST_RATIO:g} times"
     print(f"  strace adds {ratio:,.0f} times what the probe adds ({limits})")
+    probe_throughput.show(rates)
     return 0 if fine else 1
 
 
-def _measure(made: Path, repeat: int) -> dict[str, list[float]]:
-    loop, probe, logs = made / "send_loop", made / "libprobe.so", made / "logs"
-    tools = ROOT / "compose" / "tools"
-    subprocess.run(["cc", *_FLAGS, "-o", loop, Path(__file__).parent / "send_loop.c"], check=True)
+def _compile_probe(made: Path) -> Path:
+    probe, tools = made / "libprobe.so", ROOT / "compose" / "tools"
     shared = ("-fPIC", "-shared", "-fvisibility=hidden")
-    sources = (tools / "probe.c", tools / "probe_digest_avx2.c")
+    sources = (tools / "probe.c", *tools.glob("probe_digest_avx*.c"))
     subprocess.run(["cc", *_FLAGS, *shared, "-o", probe, *sources, "-ldl", "-pthread"], check=True)
+    return probe
+
+
+def _measure(made: Path, probe: Path, repeat: int) -> dict[str, list[float]]:
+    loop, logs = made / "send_loop", made / "logs"
+    subprocess.run(["cc", *_FLAGS, "-o", loop, Path(__file__).parent / "send_loop.c"], check=True)
     times: dict[str, list[float]] = {name: [] for name in CALLS}
     for _ in range(repeat):
         for name, calls in CALLS.items():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent / "programs"
 SOURCE = Path(__file__).parents[2] / "compose" / "tools" / "probe.c"
-AVX2 = SOURCE.with_name("probe_digest_avx2.c")
+DIGESTS = sorted(SOURCE.parent.glob("probe_digest_avx*.c"))
 
 
 def has_header() -> bool:
@@ -72,7 +72,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("probe", numbered=True)
     folder.chmod(0o755)
     strict = ["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
-    library = ["-shared", "-fPIC", "-o", str(folder / "libprobe.so"), str(SOURCE), str(AVX2), "-ldl", "-pthread"]
+    library = ["-shared", "-fPIC", "-o", str(folder / "libprobe.so"), str(SOURCE), *map(str, DIGESTS), "-ldl", "-pthread"]
     subprocess.run([*strict, *library], check=True)
     for name in ("probe_moves", "probe_same", "probe_hard"):
         subprocess.run([*strict, "-g", "-o", str(folder / name), str(HERE / f"{name}.c"), "-pthread"], check=True)
@@ -152,6 +152,19 @@ def test_each_way_to_move_bytes_is_logged_with_its_bytes_and_digest(probe: Probe
     for call in result.calls:
         assert call.digest == (xxhash.xxh3_64_hexdigest(call.data) if call.data else None), call
         assert call.end is not None or call.name == "exit"
+
+
+def test_the_digest_is_the_same_by_every_set_of_instructions(tmp_path: Path) -> None:
+    """Around the lengths at which XXH3 takes another way, in one buffer and in two."""
+    program, include = tmp_path / "probe_digests", f"-I{SOURCE.parent}"
+    compiled = ["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", include, "-o", str(program)]
+    subprocess.run([*compiled, str(HERE / "probe_digests.c"), *map(str, DIGESTS)], check=True)
+    for length in (2, 16, 17, 128, 129, 240, 241, 1023, 1025, 100_000):
+        data = bytes(range(251)) * (length // 251 + 1)
+        done = subprocess.run([str(program)], input=data[:length], capture_output=True, check=True)
+        said = [line.split()[1:] for line in done.stdout.decode().splitlines()]
+        assert len(said) >= 2
+        assert {digest for digests in said for digest in digests} == {xxhash.xxh3_64_hexdigest(data[:length])}
 
 
 def test_arguments_are_symbolic_and_sockets_carry_their_addresses(probe: Probe) -> None:

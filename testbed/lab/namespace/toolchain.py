@@ -57,6 +57,7 @@ TARGETS = (
         "tools/libprobe.so",
         (
             "probe_digest_avx2.c",
+            "probe_digest_avx512.c",
             "-std=gnu11",
             *_WARNINGS,
             "-fPIC",
