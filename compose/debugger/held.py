@@ -96,6 +96,8 @@ def returned(number, name, arguments, pid):
 
 
 def main():
+    if not gdb.selected_inferior().pid:
+        return  # gdb has said why it could not attach; its end tells the runner
     for command in (
         "set pagination off",
         "set confirm off",

@@ -30,9 +30,7 @@ _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror")
 
 
 def main(*, repeat: int, as_json: bool) -> int:
-    """Measure; 0 if the probe adds at most LIMIT_NS a call, strace at least LEAST_RATIO times as much, and
-    throughput keeps its share (LEAST_SHARE).
-    """
+    """Measure; 0 if the probe costs a call and a throughput no more than the limits, strace LEAST_RATIO times more."""
     for tool in ("cc", "strace"):
         if shutil.which(tool) is None:
             raise Unsupported(f"`{tool}` is not on this machine", hint=f"install it to measure against {tool}")

@@ -56,11 +56,13 @@ def show(rates: dict[str, list[float]]) -> None:
         turns = " ".join(f"{value / 1e9:.1f}" for value in values)
         print(f"  {name:7}{statistics.median(values) / 1e9:6.2f}   of {turns}")
     left, low, high = share(rates)
-    print(f"  {left:.3f} of the throughput is left under the probe (95%: {low:.3f} to {high:.3f}; limit: {LEAST_SHARE:g})")
+    print(
+        f"  {left:.3f} of the throughput is left under the probe (95%: {low:.3f} to {high:.3f}; limit: {LEAST_SHARE:g})"
+    )
 
 
 def _turn(probe: Path | None) -> float:
-    memory = Path("/dev/shm")  # where a lab's logs are: in memory
+    memory = Path("/dev/shm")  # noqa: S108 - the directories are our own; a lab's logs are in memory too
     with tempfile.TemporaryDirectory(prefix="bothends-bench-", dir=memory if memory.is_dir() else None) as made:
         logs = {name: Path(made) / name for name in ("server", "client")}
         for directory in logs.values():
@@ -89,7 +91,9 @@ def _transfer(environment: dict[str, dict[str, str]], said: Path) -> float:
     ):
         try:
             _wait_listening(server, said)
-            done = subprocess.run(send, env=environment["client"], timeout=TIMEOUT, capture_output=True, text=True)
+            done = subprocess.run(
+                send, env=environment["client"], timeout=TIMEOUT, capture_output=True, text=True, check=False
+            )
             server.wait(TIMEOUT)
         except subprocess.TimeoutExpired as error:
             raise LabTimeout(f"iperf3 did not end within {TIMEOUT:g} s", last_output=said.read_text()) from error

@@ -63,6 +63,7 @@ class ProbeObserver(NoObserver):
     def collect(self) -> Observation:
         """Read and decode the logs."""
         from testbed.observe import probe
+        from testbed.observe.visible import TRACERS
 
         names = self._agent.list_directory(LOG_DIRECTORY)
         logs = {name: self._agent.read_file(f"{LOG_DIRECTORY}/{name}") for name in names}
@@ -71,7 +72,8 @@ class ProbeObserver(NoObserver):
         if decoded.lost:
             problems.append(f"the call log was full; {decoded.lost} calls are not in it")
         if self._argv and not decoded.calls:
-            reason = self._why_blind()
+            reason = why_blind(self._agent, self._argv[0])
+            reason = f"{reason}; {TRACERS} would see its calls" if reason else ""
             if not decoded.processes:
                 problems.append(f"the probe left no log of `{self._argv[0]}`" + (f": {reason}" if reason else ""))
             elif reason:
@@ -81,16 +83,18 @@ class ProbeObserver(NoObserver):
             calls = source_lines(self._agent).fill(calls)
         return Observation(calls, tuple(problems), blind=not decoded.processes)
 
-    def _why_blind(self) -> str:
-        from testbed.observe.source_lines import FileParts
-        from testbed.observe.visible import why_blind
 
-        for path in executable_paths(self._agent, self._argv[0]):
-            try:
-                return why_blind(FileParts(_reader(self._agent), path))
-            except OSError:
-                continue
-        return ""
+def why_blind(agent: Agent, program: str) -> str:
+    """Say why the probe sees nothing of a program of the agent's host; empty if it should, or nobody knows."""
+    from testbed.observe import visible
+    from testbed.observe.source_lines import FileParts
+
+    for path in executable_paths(agent, program):
+        try:
+            return visible.why_blind(FileParts(_reader(agent), path))
+        except OSError:
+            continue
+    return ""
 
 
 def source_lines(agent: Agent) -> SourceLines:

@@ -40,9 +40,11 @@ class Tracer:
         self.attached = threading.Event()
         self.errors = b""
         self.process: Process | None = None
+        self._program = ""
 
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return the program behind ``hold``."""
+        self._program = argv[0]
         return (f"{DEBUGGER_DIRECTORY}/hold", *argv)
 
     def start_tracer(
@@ -67,7 +69,7 @@ class Tracer:
             raise Unsupported(
                 f"{self.name} cannot trace the {self.host}'s program here",
                 last_output=self.errors.decode(errors="replace"),
-                hint=f"`observe: {{{self.host}: probe}}` needs no ptrace",
+                hint=self._other_observer(),
             )
         process.signal(signal.SIGUSR1)
 
@@ -85,6 +87,15 @@ class Tracer:
             return ""
         self.process.signal(signal.SIGKILL)
         return f"{self.name} did not end with the program"
+
+    def _other_observer(self) -> str:
+        """Say what needs no ptrace and works for this program."""
+        from testbed.lab.observers import why_blind
+
+        reason = why_blind(self.agent, self._program)
+        if not reason:
+            return f"`observe: {{{self.host}: probe}}` needs no ptrace"
+        return f"`observe: {{{self.host}: none}}`: causes from the packets alone (the probe would be blind: {reason})"
 
     def _wait_held(self, process: Process) -> None:
         """Wait until SIGUSR1 would be waited for and not kill."""

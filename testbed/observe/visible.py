@@ -12,7 +12,7 @@ TRACERS = "`strace` or `gdb`"
 
 
 def why_blind(stream: io.RawIOBase) -> str:
-    """Say why a preloaded library sees nothing of this program, and which observer would; empty if it should.
+    """Say why a preloaded library sees nothing of this program; empty if it should.
 
     A set-user-id program needs no word: hosts run with no_new_privs, so that the bit gives nothing (execve(2)) and
     the loader preloads as for any other program (ld.so(8): secure-execution mode is for those that gained something).
@@ -25,7 +25,7 @@ def why_blind(stream: io.RawIOBase) -> str:
         return ""
     kind = "a Go program, which" if sections & {".go.buildinfo", ".note.go.buildid"} else "it"
     if static:
-        return f"{kind} is statically linked, so that no library can be preloaded; {TRACERS} would see its calls"
+        return f"{kind} is statically linked, so that no library can be preloaded"
     if kind != "it":
-        return f"{kind} makes system calls without the C library; {TRACERS} would see them"
+        return f"{kind} makes system calls without the C library"
     return ""
