@@ -15,7 +15,9 @@ from .conftest import LIMIT, ROOT, Invoked
 # What an engine's seccomp profile does where it does not let programs be traced, done to one command and all that it
 # starts, and to containers.
 PROFILE = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["ptrace"], "action": "SCMP_ACT_ERRNO"}]}
-RUN = "from invoke import Collection, Program; import tasks; Program(namespace=Collection.from_module(tasks)).run(words)"
+RUN = (
+    "from invoke import Collection, Program; import tasks; Program(namespace=Collection.from_module(tasks)).run(words)"
+)
 IN_CONTAINERS = f"""
 import json, sys
 from testbed.lab import docker_engine

@@ -72,16 +72,8 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("probe", numbered=True)
     folder.chmod(0o755)
     strict = ["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
-    library = [
-        "-shared",
-        "-fPIC",
-        "-o",
-        str(folder / "libprobe.so"),
-        str(SOURCE),
-        *map(str, DIGESTS),
-        "-ldl",
-        "-pthread",
-    ]
+    sources = map(str, (SOURCE, *DIGESTS))
+    library = ["-shared", "-fPIC", "-o", str(folder / "libprobe.so"), *sources, "-ldl", "-pthread"]
     subprocess.run([*strict, *library], check=True)
     for name in ("probe_moves", "probe_same", "probe_hard"):
         subprocess.run([*strict, "-g", "-o", str(folder / name), str(HERE / f"{name}.c"), "-pthread"], check=True)
