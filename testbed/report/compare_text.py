@@ -20,6 +20,7 @@ from testbed.analysis.compare.origin import Origins
 from testbed.analysis.compare.track import Int64
 from testbed.analysis.compare.verdict import rewritten
 from testbed.report import compare_json as plain
+from testbed.report.plain import rate
 
 _FLOWS = 20  # shown; the JSON has all
 _EXAMPLES = 10
@@ -121,7 +122,7 @@ def _totals(ways: list[dict[str, Any]]) -> Table:
     table.add_row("payload that crossed", *(f"{way['bytes']:,} bytes" for way in ways))
     for name in ("minimum", "median", "p95", "p99", "maximum"):
         table.add_row(f"delay, {name}", *(f"{way['delay'][name] / 1e6:.6f} ms" if way["delay"] else "" for way in ways))
-    table.add_row("throughput", *(_rate(way["throughput"]) for way in ways))
+    table.add_row("throughput", *(rate(way["throughput"]) for way in ways))
     repeats = [way["retransmissions"] for way in ways]
     if any(any(each.values()) for each in repeats):
         table.add_row(
@@ -129,16 +130,6 @@ def _totals(ways: list[dict[str, Any]]) -> Table:
             *(f"{each['needed']} needed, {each['not_needed']} not, {each['unknown']} unknown" for each in repeats),
         )
     return table
-
-
-def _rate(bits: float | None) -> str:
-    """Return bits per second as people read them."""
-    if bits is None:
-        return ""
-    for size, unit in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
-        if bits >= size:
-            return f"{bits / size:.2f} {unit}"
-    return f"{bits:.0f} bit/s"
 
 
 def _wrong(compared: Comparison) -> Int64:

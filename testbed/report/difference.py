@@ -13,13 +13,26 @@ from typing import Any
 
 from testbed.model import HOSTS
 from testbed.report.kernel_difference import kernel_lines
-from testbed.report.plain import clip, escape
+from testbed.report.plain import clip, counted, escape, quote
 
 WIDTH = 56
 MOST_ROWS = 60
 _MOST_PAIRS = 4_000_000  # lines of one times lines of the other; more would take minutes to align
+_PAYLOAD = 36  # characters of a payload
 _NEVER_EQUAL = frozenset(
-    {"run", "started", "ended", "processes", "containers", "subnet", "address", "path", "statistics", "programs"}
+    {
+        "run",
+        "started",
+        "ended",
+        "processes",
+        "containers",
+        "subnet",
+        "address",
+        "addresses",
+        "path",
+        "statistics",
+        "programs",
+    }
 )
 _CHANCE = ("net.ipv4.tcp_mem", "net.ipv4.udp_mem", "net.core.bpf_jit_limit")
 
@@ -110,15 +123,18 @@ def _calls(run: Told, host: str) -> list[str]:
 
 
 def _bytes(length: int) -> str:
-    return f"({length} bytes)" if length else ""
+    return f"({counted(length, 'byte')})" if length else ""
 
 
 def _packets(run: Told, host: str) -> list[str]:
-    return [
-        f"{packet['flags'] or packet['protocol']}, {packet['length']} bytes {packet['payload'][:16]}, {packet['fate']}"
-        for packet in run.result["crossings"]
-        if packet["sender"] == host
-    ]
+    return [_packet(packet) for packet in run.result["crossings"] if packet["sender"] == host]
+
+
+def _packet(packet: Mapping[str, Any]) -> str:
+    """Return ``P. "cstring"``, ``. lost``: flags, the first of the payload, what became of it unless it crossed."""
+    payload = quote(bytes.fromhex(packet["payload"]), _PAYLOAD, packet["length"]) if packet["length"] else ""
+    fate = "" if packet["fate"] == "crossed" else packet["fate"]
+    return " ".join(filter(None, (packet["flags"] or packet["protocol"], payload, fate)))
 
 
 def _causes(run: Told, host: str) -> list[str]:

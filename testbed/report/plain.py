@@ -66,6 +66,16 @@ def duration(ns: int) -> str:
     return f"{ns} ns"
 
 
+def rate(bits: float | None) -> str:
+    """Return bits per second as people read them; nothing where there are none."""
+    if bits is None:
+        return ""
+    for size, unit in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
+        if bits >= size:
+            return f"{bits / size:.2f} {unit}"
+    return f"{bits:.0f} bit/s"
+
+
 def clip(text: str, width: int) -> str:
     """Cut text that is too long for its cell, and show that it was cut."""
     return text if len(text) <= width else text[: max(width - 3, 0)] + "..."[:width]

@@ -93,6 +93,7 @@ def test_what_the_link_made_has_its_sign_as_in_the_legend(shared: Open, width: i
 def test_dragging_in_the_plot_zooms_and_a_short_drag_leaves_nothing(shared: Open, width: int, scheme: str) -> None:
     page = shared("eventful", width, scheme)
     page.keyboard.press("p")
+    page.locator(".plot").scroll_into_view_if_needed()
     box = page.locator(".plot").bounding_box()
     assert box
     whole = page.locator(".plot path.segment").get_attribute("d")
@@ -100,9 +101,9 @@ def test_dragging_in_the_plot_zooms_and_a_short_drag_leaves_nothing(shared: Open
 
     def drag(start: float, end: float) -> str:
         """From one share of the plot's width to another; return how wide the brush was on the way."""
-        page.mouse.move(box["x"] + box["width"] * start, box["y"] + 20)
+        page.mouse.move(box["x"] + box["width"] * start, box["y"] + 205)  # where no segment is near to be chosen
         page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * end, box["y"] + 20)
+        page.mouse.move(box["x"] + box["width"] * end, box["y"] + 205)
         drawn = brush.get_attribute("width") or "0"
         page.mouse.up()
         return drawn
@@ -124,6 +125,22 @@ def ticks(page: Page) -> list[float]:
     """Times (ms) along the plot."""
     texts = page.locator(".plot .tick").all_text_contents()
     return [float(text.removesuffix(" ms")) for text in texts if text.endswith(" ms")]
+
+
+@EACH
+def test_what_a_link_or_a_key_chooses_is_in_view_and_nothing_lies_over_it(
+    open_page: Open, page_file: File, width: int, scheme: str
+) -> None:
+    page = open_page(page_file("run"), fragment="#sel=p8", width=width, scheme=scheme, height=800)
+    covering = """() => {
+      const { x, y, width, height } = document.querySelector('.cell.selected').getBoundingClientRect();
+      const top = document.elementFromPoint(x + width / 2, y + height / 2);
+      return top?.closest('.cell.selected') ? '' : String(top?.className);
+    }"""
+    assert page.evaluate(covering) == ""
+    for key in "jjjkkkkkkkkkkkk":
+        page.keyboard.press(key)
+        assert page.evaluate(covering) == ""
 
 
 @EACH

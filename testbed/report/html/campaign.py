@@ -21,7 +21,7 @@ from testbed.report.plain import counted, escape
 MOST_KINDS = 24
 """Kinds of runs that are told of a variant; the others are counted."""
 
-_MOST_DETAILS = 2000  # kinds that are told on a page: a browser lays tens of thousands out for half a minute
+_MOST_DETAILS = 6000  # kinds that are told on a page: enough to see all of most, and few megabytes
 _MOST_LINKS = 4  # links in a cell
 _MOST_COLUMNS = 6  # of a table with few rows
 _MOST_RUNS = 12  # runs that are named of a kind

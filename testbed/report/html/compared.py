@@ -23,7 +23,7 @@ from testbed.report.html.marks import Mark
 from testbed.report.html.pack import Packer
 from testbed.report.html.render import SCRIPTS, STYLES, Evidence
 from testbed.report.html.source import Wire
-from testbed.report.plain import counted, duration
+from testbed.report.plain import counted, duration, rate
 
 _FLOWS = 200  # rows of the table
 _SPAN = 1 << 52  # ns, 52 days: what a page can count exactly
@@ -171,6 +171,7 @@ def _words(
         "payload_cut": about["payload_cut"],
         "duration": lambda ns: duration(ns).replace("us", "µs"),
         "counted": counted,
+        "rate": rate,
     }
 
 

@@ -12,7 +12,8 @@ from testbed.report.plain import counted
 MOST = 6
 """How many rows are drawn; a table below has all."""
 
-WIDTH, HEIGHT = 640.0, 72.0
+WIDTH = 640.0
+_HEIGHT, _LOSSES = 64.0, 8.0  # what losses need below
 _STEP = WIDTH / 5
 _BAND = 26.0
 _TOP = 4.0
@@ -50,12 +51,16 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One row of the ledger, drawn. ``wrong`` says that bytes are missing or differ; ``summary`` says all in words."""
+    """One row of the ledger, drawn ``height`` high on WIDTH.
+
+    ``wrong`` says that bytes are missing or differ; ``summary`` says all in words.
+    """
 
     title: str
     points: tuple[Point, ...]
     shapes: tuple[Shape, ...]
     losses: tuple[Loss, ...]
+    height: float
     content: str
     close: str
     wrong: bool
@@ -88,12 +93,19 @@ def _draw(row: LedgerRow, *, named: bool) -> Picture:
         points=points,
         shapes=tuple(shapes),
         losses=tuple(losses),
-        content=f"content differs: {row.difference}" if row.difference else "content equal at every point",
+        height=_HEIGHT + (_LOSSES if losses else 0),
+        content=_content(row, losses),
         close=row.close,
         wrong=_wrong(row),
         summary=f"{title}: {unit}s {told}",
         row=row,
     )
+
+
+def _content(row: LedgerRow, losses: Sequence[Loss]) -> str:
+    if row.difference:
+        return f"content differs: {row.difference}"
+    return "content equal as far as it got" if losses else "content equal at every point"
 
 
 def _band(sizes: Sequence[int | None], most: int, unit: str) -> tuple[list[Shape], list[Loss]]:

@@ -11,7 +11,7 @@ from testbed.analysis.witness.testify import tally
 from testbed.model import HOSTS, Analysis, Delay, Host, LedgerRow, Outcome, Program, peer_of
 from testbed.report.html import calls, heard, packets, pages
 from testbed.report.html.fit import LIMIT, fitting
-from testbed.report.html.ledger_picture import HEIGHT, WIDTH, pictures
+from testbed.report.html.ledger_picture import WIDTH, pictures
 from testbed.report.html.marks import Mark
 from testbed.report.html.pack import Packer
 from testbed.report.html.run_wire import of_run
@@ -88,7 +88,7 @@ def _words(source: Source, wire: Wire, about: dict[str, Any], kernel: heard.Card
         "evidence": list(_evidence(analysis, wire.counts)),
         "reasons": _reasons(source),
         "pictures": pictures(analysis.ledger, many_flows=many),
-        "picture_size": (WIDTH, HEIGHT),
+        "picture_width": WIDTH,
         "ledger": analysis.ledger[:_ROWS],
         "ledger_more": max(len(analysis.ledger) - _ROWS, 0),
         "closing": _closing(analysis),
@@ -150,7 +150,7 @@ def _closing(analysis: Analysis) -> list[tuple[Host, list[Piece]]]:
     """How each connection ended, once for each sentence, with the host that the sentence is about."""
     found: dict[str, tuple[Host, list[Piece]]] = {}
     for row in analysis.ledger:
-        if row.close and row.close not in found and len(found) < 4:
+        if row.sent.datagrams is None and row.close and row.close not in found and len(found) < 4:
             host = _subject(row)
             parts = pieces(row.close, host, analysis.inputs.calls.get(host, ()), len(analysis.inputs.joined.crossings))
             found[row.close] = (host, parts)

@@ -12,8 +12,9 @@ from testbed.analysis.compared import Compared
 from testbed.compare_command import compare
 from testbed.report.html.compared import of_comparison, render
 from testbed.report.html.marks import Mark
+from tests.unit.capture.frames import ethernet, pcap, udp
 
-from .traffic import DELAY, MS, START, Transfer, file_of, moved, rewritten, transfer
+from .traffic import DELAY, MS, START, Transfer, compare_bytes, file_of, moved, rewritten, transfer
 
 FAULTS = {3: "lost", 5: "duplicated", 7: "late", 8: "window", 10: "split", 12: "payload"}
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e.pcap"
@@ -93,6 +94,18 @@ def test_the_command_writes_the_page_and_names_are_text(tmp_path: Path, capsys: 
     bad = str(tmp_path / "none" / "x.html")
     assert compare(str(paths[0]), str(paths[1]), as_json=True, html=bad, **options) == 2  # type: ignore[arg-type]
     assert "x.html: No such file" in capsys.readouterr().err
+
+
+def test_datagrams_have_no_handshake_and_no_end() -> None:
+    made = transfer(segments=2)
+    client, server = ([(one.time, one.frame()) for one in end] for end in (made.client, made.server))
+    for n in range(3):
+        frame = ethernet(udp(b"datagram %d" % n, sport=5353, dport=9, ident=70 + n))
+        client.append((START + (200 + n) * MS, frame))
+        server.append((START + (205 + n) * MS, frame))
+    page = render(compare_bytes(pcap(client), pcap(server)), ("a", "b"), ())
+    assert "2 flows at both ends, and no difference that counts" in page
+    assert '<a href="#flow=1">udp 1</a>' in page
 
 
 def test_a_small_limit_is_kept_and_the_cut_is_said() -> None:

@@ -33,8 +33,8 @@ class App {
     this.tip = el("div", { class: "tip", role: "presentation", hidden: true });
     this.dock = el("section", { class: "dock", "aria-label": "time-sequence plot", hidden: true });
     root.classList.toggle("uncalled", !model.observed);
-    const lanes = ["time", "client calls", "client capture", "", "server capture", "server calls"];
-    const names = lanes.map((name, i) => el("span", { class: `lane lane${i}` }, name));
+    const lanes = [["", "time"], ["client ", "calls"], ["client ", "capture"], ["", ""], ["server ", "capture"], ["server ", "calls"]];
+    const names = lanes.map(([who, what], i) => el("span", { class: `lane lane${i}` }, el("span", { class: "who" }, who), what));
     const stage = el("div", { class: "stage" });
     const side = el("aside", { class: "panel", "aria-label": "details", tabindex: "-1" });
     root.append(
@@ -68,7 +68,7 @@ class App {
     this.search.addEventListener("input", () => this.set({ q: this.search.value }));
     this.hits = el("span", { class: "hits muted", "aria-live": "polite" });
     this.mode = this.choice("mode", [["filter", "filter"], ["find", "find"]], "show only what matches, or go from one to the next");
-    this.context = el("label", { class: "field-ctx" }, "context ", el("input", { type: "number", min: 0, max: 50, id: "ctx", "aria-label": "rows of context" }));
+    this.context = el("label", { class: "field-ctx" }, "context ", el("input", { type: "number", min: 0, max: 50, id: "ctx", title: "so many events before and after each that matches", "aria-label": "rows of context" }));
     this.context.lastChild.addEventListener("input", (event) => this.set({ ctx: Math.min(Math.max(Number(event.target.value) || 0, 0), 50) }));
     bar.append(el("div", { class: "group find" }, this.search, this.hits, this.mode, this.context));
     this.presets = el("div", { class: "group presets", role: "group", "aria-label": "presets" });
@@ -111,7 +111,7 @@ class App {
     const shown = first ? `offset ${duration(Number(first.offset))}${error}${steps.length ? `, ${counted(steps.length, "step")}` : ""}` : "offset 0";
     const offset = first ? `server's clock - client's: ${shown}, drift ${first.drift.toFixed(3)} ppm` : "both ends have one clock: offset 0, exact";
     const choice = this.choice("clock", [["aligned", "aligned clock"], ["client", "client's clock"], ["server", "server's clock"]], offset);
-    return el("span", { class: "clock" }, choice, el("span", { class: "muted offset" }, shown));
+    return el("span", { class: "clock" }, choice, el("span", { class: "muted offset", title: offset }, shown));
   }
 
   switches() {
@@ -210,9 +210,9 @@ class App {
       this.open(this.ladder.rows.first[row], this.ladder.rows.first[row] - this.ladder.rows.size[row]);
     }
     this.ladder.setSelection(item);
+    this.panel.show(item);
     if (item >= 0 && reveal) this.ladder.reveal(item);
     this.ladder.draw();
-    this.panel.show(item);
     this.plot.showCursor(item < 0 ? null : this.model.itemTime(item));
     this.live.textContent = item < 0 ? "" : sentence(this.model, item);
     this.toAddress();

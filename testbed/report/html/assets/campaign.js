@@ -235,4 +235,5 @@ for (const place of unseen.keys()) {
   else coming.observe(place);
 }
 draw();
+if (state.sel) cellOf.get(state.sel).scrollIntoView({ block: "nearest", inline: "nearest" });
 document.documentElement.dataset.ready = String(variants.length);

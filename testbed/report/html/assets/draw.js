@@ -74,7 +74,8 @@ function packetText(model, p, room) {
     const used = words.join(" ").length + 1;
     words.push(quote(tables.blob("packet.payload", p), room - used, length));
   }
-  return visible(words.filter(Boolean).join(" "));
+  const text = words.filter(Boolean).join(" ");
+  return visible(text.length > room ? text.replace(/ bytes?$/, "") : text);
 }
 
 // One sentence about an item, for screen readers and for the tip.

@@ -45,7 +45,7 @@ class Ladder {
     const width = this.field.clientWidth;
     const time = width < 560 ? 0 : this.state.time === "absolute" ? 148 : 88;
     const rest = width - time;
-    const shares = !this.model.observed ? [0, 0.36, 0.28] : width < 560 ? [0.27, 0.17, 0.12] : width < 900 ? [0.26, 0.16, 0.16] : [0.255, 0.155, 0.18];
+    const shares = !this.model.observed ? [0, 0.36, 0.28] : width < 560 ? [0.24, 0.21, 0.1] : width < 900 ? [0.26, 0.16, 0.16] : [0.255, 0.155, 0.18];
     const call = Math.floor(rest * shares[0]);
     const packet = Math.floor(rest * shares[1]);
     this.left = time + call + packet;
@@ -55,8 +55,11 @@ class Ladder {
     style.setProperty("--cols", `${time}px ${call}px ${packet}px ${this.lanes.gap}px ${packet}px ${call}px`);
     style.height = `${this.rows.height + ROW}px`;
     document.documentElement.style.setProperty("--lanes", style.getPropertyValue("--cols"));
+    // In a narrow window the toolbar would cover a third of it: only the lanes' names stay.
+    const bar = document.getElementById("bar");
+    bar.style.top = width < 560 ? `${bar.lastChild.offsetHeight - bar.offsetHeight}px` : "";
     const letter = width < 560 ? 6.1 : 6.9;
-    this.room = { call: Math.floor((call - 16) / letter), packet: Math.floor((packet - 20) / letter) };
+    this.room = { call: Math.floor((call - 16) / letter), packet: Math.floor((packet - (width < 560 ? 12 : 20)) / letter) };
     this.draw();
   }
 
@@ -310,9 +313,12 @@ class Ladder {
     const row = this.rows.rowOfItem(item);
     if (row < 0) return;
     const top = this.field.getBoundingClientRect().top + this.rows.y(row);
-    const bars = document.getElementById("bar").getBoundingClientRect().bottom + ROW;
-    if (top > bars && top < window.innerHeight - 3 * ROW) return;
-    window.scrollTo({ top: window.scrollY + top - bars - (window.innerHeight - bars) / 3 });
+    const bar = document.getElementById("bar");
+    const panel = document.querySelector(".panel.open"); // in a narrow window it lies over the ladder
+    const bottom = window.innerHeight - (panel && getComputedStyle(panel).position === "fixed" ? panel.offsetHeight : 0);
+    if (top > bar.getBoundingClientRect().bottom + ROW && top < bottom - 2 * ROW) return;
+    const stuck = bar.offsetHeight + parseFloat(getComputedStyle(bar).top) + ROW;
+    window.scrollTo({ top: window.scrollY + top - stuck - Math.max(bottom - stuck, 0) / 3 });
   }
 
   showCursor(time) {
