@@ -200,7 +200,10 @@ def _close(flow: Flow, crossings: list[Crossing], causes: Sequence[Cause], sende
         cause = causes[first.n]
         why = f": {cause.evidence}" if cause.rule in _RESETS_SAID or cause.rule == "closed-port" else ""
         lost = ", lost on the way" if first.fate == "lost" else ""
-        parts.append(f"RST by {first.sender}{lost}{why}")
+        by = f"by {first.sender}"
+        if first.sent is None:
+            by = f"in the {first.sender}'s name that {'the link made' if first.made else 'it never sent'}"
+        parts.append(f"RST {by}{lost}{why}")
     if not parts:
         parts.append("still open" if opened else "never opened")
     if not streams.observed[sender]:

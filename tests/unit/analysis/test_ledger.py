@@ -61,6 +61,14 @@ def test_unread_bytes_and_the_reset_that_they_cause() -> None:
     assert found.close == f"RST by server: close #{close.n} with 6 unread bytes"
 
 
+def test_a_reset_that_its_sender_never_sent_is_not_said_to_be_by_it() -> None:
+    run = Exchange()
+    tcp = transfer(run, b"c")
+    tcp("client P.", b"c")
+    tcp("client R", appeared=True)
+    assert row(run).close == "RST in the client's name that it never sent"
+
+
 def test_bytes_that_never_left_are_lost_at_sent() -> None:
     run = Exchange()
     tcp = transfer(run, b"abcdef")

@@ -58,7 +58,7 @@ class Ladder {
     // In a narrow window the toolbar would cover a third of it: only the lanes' names stay.
     const bar = document.getElementById("bar");
     bar.style.top = width < 560 ? `${bar.lastChild.offsetHeight - bar.offsetHeight}px` : "";
-    const letter = width < 560 ? 6.1 : 6.9;
+    const letter = width < 560 ? 6.4 : 7.3;
     this.room = { call: Math.floor((call - 16) / letter), packet: Math.floor((packet - (width < 560 ? 12 : 20)) / letter) };
     this.draw();
   }
@@ -257,7 +257,7 @@ class Ladder {
       if (this.found && this.found[item]) cell.classList.add("found");
       if (kind !== ARRIVED || model.fate[item] === APPEARED) said.push(sentence(model, item));
       chosen ||= model.nameOf(item) === this.state.sel;
-      if (roomFor(lane)) this.fillCell(cell, kind, item);
+      if (roomFor(lane) || cell.classList.contains("selected")) this.fillCell(cell, kind, item);
     }
     const line = el("div", {
       class: "row",

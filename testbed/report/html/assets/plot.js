@@ -150,7 +150,8 @@ class Plot {
     for (const value of steps) {
       const x = this.x(value * 1e6 + start);
       parts.push(svg("line", { class: "grid", x1: x, x2: x, y1: PLOT.top, y2: PLOT.height - PLOT.bottom }));
-      parts.push(svg("text", { class: "tick", x, y: PLOT.height - 8, "text-anchor": "middle" }, `${value.toFixed(Math.min(digits, 6))} ms`));
+      const place = x > width - 36 ? { x: width - 2, "text-anchor": "end" } : { x, "text-anchor": "middle" };
+      parts.push(svg("text", { class: "tick", y: PLOT.height - 8, ...place }, `${value.toFixed(Math.min(digits, 6))} ms`));
     }
     return parts;
   }
