@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from .conftest import LIMIT, ROOT, Invoke, command, docker_slow
+from .hanging import wait_until
 
 MATRIX = """
 summary: Observed and not
@@ -101,7 +101,7 @@ def test_stopped_and_gone_on_with(invoke: Invoke, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as runner:
-        _wait(lambda: any(path.stat().st_size for path in tmp_path.glob("runs/campaigns/*/results.jsonl")))
+        wait_until(lambda: any(path.stat().st_size for path in tmp_path.glob("runs/campaigns/*/results.jsonl")))
         runner.send_signal(signal.SIGINT)
         out, err = runner.communicate(timeout=LIMIT)
     assert runner.returncode == 3, out + err
@@ -124,7 +124,7 @@ def test_lost_worker(tmp_path: Path) -> None:
     with subprocess.Popen(
         command(*words, "--runs", str(tmp_path)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as runner:
-        _wait(lambda: any(path.stat().st_size for path in tmp_path.glob("runs/campaigns/*/results.jsonl")))
+        wait_until(lambda: any(path.stat().st_size for path in tmp_path.glob("runs/campaigns/*/results.jsonl")))
         children = Path(f"/proc/{runner.pid}/task/{runner.pid}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGKILL)
         out, err = runner.communicate(timeout=LIMIT)
@@ -168,10 +168,3 @@ def test_diff(invoke: Invoke, scenario: Callable[..., str], tmp_path: Path) -> N
     assert b"olleh".hex() in different.out
     (line,) = (line for line in different.out.splitlines() if "client sysctls net.ipv4.tcp_sack" in line)
     assert line.index("= 1") < line.index("|") < line.rindex("= 0")
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from .conftest import LIMIT, ROOT, Invoke, command
+from .hanging import wait_until
 
 pytestmark = pytest.mark.usefixtures("namespaces")
 
@@ -60,22 +61,15 @@ def cluster() -> Iterator[Cluster]:
     scheduler = _start(
         place, "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(told), cwd=place
     )
-    _wait(told.exists)
+    wait_until(told.exists)
     address = str(json.loads(told.read_text())["address"])
     made = Cluster(address, place, scheduler, [_worker(place, address, "--resources", "lab=1") for _ in range(2)])
-    _wait(lambda: _registered(made) == 2)
+    wait_until(lambda: _registered(made) == 2)
     yield made
     for process in (*made.workers, scheduler):
         process.terminate()
         process.wait(LIMIT)
     shutil.rmtree(place)
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
 
 
 def _registered(cluster: Cluster) -> int:
@@ -99,7 +93,7 @@ def test_a_worker_is_killed(cluster: Cluster, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as runner:
-        _wait(lambda: len(_results(tmp_path)) > 2)
+        wait_until(lambda: len(_results(tmp_path)) > 2)
         victim = cluster.workers.pop()
         labs = _children(victim.pid)
         victim.send_signal(signal.SIGKILL)
@@ -118,7 +112,7 @@ def test_a_worker_is_killed(cluster: Cluster, tmp_path: Path) -> None:
         assert json.loads((path / "result.json").read_text())["outcome"] == "pass"
         assert (path / "client.pcap").stat().st_size
     assert cluster.workers[0].poll() is None
-    _wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in labs))
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in labs))
 
 
 def test_equal_runs_stay_where_they_were_made(cluster: Cluster, invoke: Invoke, tmp_path: Path) -> None:
@@ -145,7 +139,7 @@ def test_what_a_cluster_lacks_is_said(cluster: Cluster, invoke: Invoke, tmp_path
         worker.terminate()
         worker.wait(LIMIT)
     cluster.workers[:] = [_worker(cluster.place, cluster.address)]
-    _wait(lambda: _registered(cluster) == 3)
+    wait_until(lambda: _registered(cluster) == 3)
     done = invoke("run", "echo", "--on", cluster.address)
     assert done.code == 3
     assert "offers no labs" in done.err
@@ -165,7 +159,7 @@ def test_the_scheduler_is_lost(cluster: Cluster, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as runner:
-        _wait(lambda: bool(_results(tmp_path)))
+        wait_until(lambda: bool(_results(tmp_path)))
         os.kill(cluster.scheduler.pid, signal.SIGKILL)
         out, err = runner.communicate(timeout=LIMIT)
     assert runner.returncode == 3, out + err
