@@ -13,7 +13,9 @@
  * log's descriptor is closed before the program can open one. When a log is full (256 MiB) the rest is counted as lost.
  *
  * What it cannot see:
- * - static binaries, Go programs, raw syscall(), io_uring, setuid programs (the loader ignores LD_PRELOAD there);
+ * - static binaries, Go programs, raw syscall(), io_uring; programs that gain a user, group or capability as they are
+ *   executed (the loader ignores LD_PRELOAD there; in a lab's host none gains anything: no_new_privs);
+ * - programs of another C library: musl cannot load this one, and the program does not start;
  * - the C library's own calls: stdio on a socket (fdopen; fclose is seen, what it flushes is not), the resolver,
  *   syslog; preadv2, pwritev2, vmsplice; calls by the aliases __send, __read and the like;
  * - what a child does between vfork (or posix_spawn) and exec: it borrows the parent's memory. Its own close and dup2

@@ -14,6 +14,7 @@ from testbed.analysis.link import meet
 from testbed.analysis.mislabelled import disagreements
 from testbed.analysis.silent import silent_calls
 from testbed.analysis.streams import build_streams
+from testbed.analysis.unseen import unseen
 from testbed.analysis.verdict import verdict
 from testbed.analysis.witness.testify import contradictions, testify
 from testbed.model import HOSTS, Analysis, Check, Delay, Host, Inputs, Joined, Outcome
@@ -28,6 +29,9 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
     joined = inputs.joined
     streams = build_streams(joined, inputs.calls, inputs.observed)
     causes = find_causes(joined, streams, inputs.sysctls)
+    blind = tuple(unseen(joined.crossings, causes, streams, inputs.observed))
+    if blind:
+        inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))
     ledger = make_ledger(joined, streams, causes)
     silent = silent_calls(joined, streams, causes)
     checks = check(expectations, Findings(inputs, streams, causes, ledger, silent))

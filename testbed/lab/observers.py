@@ -73,11 +73,13 @@ class ProbeObserver(NoObserver):
             problems.append(f"the call log was full; {decoded.lost} calls are not in it")
         if self._argv and not decoded.calls:
             reason = why_blind(self._agent, self._argv[0])
-            reason = f"{reason}; {TRACERS} would see its calls" if reason else ""
+            blind = f"{reason}; {TRACERS} would see its calls"
             if not decoded.processes:
-                problems.append(f"the probe left no log of `{self._argv[0]}`" + (f": {reason}" if reason else ""))
+                problems.append(
+                    f"the probe left no log of `{self._argv[0]}`: {blind if reason else TRACERS + ' would'}"
+                )
             elif reason:
-                problems.append(f"the probe saw no call of `{self._argv[0]}`: {reason}")
+                problems.append(f"the probe saw no call of `{self._argv[0]}`: {blind}")
         calls = decoded.calls
         if self._argv != ACTOR:  # whose own lines tell nobody anything; a scenario's steps do
             calls = source_lines(self._agent).fill(calls)

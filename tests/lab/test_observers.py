@@ -100,6 +100,18 @@ def test_what_the_probe_cannot_see_is_said(invoke: Invoke, scenario: Callable[[s
     assert "`strace` or `gdb`" in said
 
 
+@pytest.mark.parametrize("words", ['exec "$0" "$1" 10011', '"$0" "$1" 10011; true'], ids=["in its place", "a child"])
+def test_a_static_program_behind_a_shell_is_said(words: str, invoke: Invoke, scenario: Callable[[str], str]) -> None:
+    """The probe is in the shell, which makes no call: the packets show that somebody did. It passed in silence."""
+    text = PROGRAM.format(client="client", observer="probe", server="probe").partition("expect:")[0]
+    shell = f"[sh, -c, '{words}', /opt/own-program/client-static, "
+    text = text.replace("[/opt/own-program/client, ", shell).replace(", 10011]\nobserve", "]\nobserve")
+    done = invoke("run", scenario(text))
+    assert done.code == 3, done.out + done.err
+    said = " ".join(done.out.split())
+    assert re.search(r"client: the probe saw no call on port \d+, \d packets have no known cause: `strace` would", said)
+
+
 def test_stepping_shows_each_call_and_its_packets(invoke: Invoke) -> None:
     """Enter, skip, a wrong word, continue: the call with its line before it is made, its packets and causes after."""
     done = invoke("step", "own-program", stdin="\n\nskip to close\nwhat\ncontinue\n")

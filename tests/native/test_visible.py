@@ -9,6 +9,7 @@ import pytest
 
 from testbed.observe.visible import why_blind
 
+MUSL = "-Wl,-dynamic-linker,/lib/ld-musl-x86_64.so.1"
 GO_SECTION = 'const char build[] __attribute__((section(".go.buildinfo"))) = "x"; int main(void) { return 0; }\n'
 
 
@@ -19,11 +20,12 @@ GO_SECTION = 'const char build[] __attribute__((section(".go.buildinfo"))) = "x"
         ("int main(void) { return 0; }\n", ("-static",), "it is statically linked"),
         (GO_SECTION, ("-static",), "a Go program, which is statically linked"),
         (GO_SECTION, (), "a Go program, which makes system calls without the C library"),
+        ("int main(void) { return 0; }\n", (MUSL,), "it is made for another C library, musl"),
     ],
-    ids=["dynamic", "static", "static Go", "dynamic Go"],
+    ids=["dynamic", "static", "static Go", "dynamic Go", "musl"],
 )
 def test_each_kind_of_program(source: str, flags: tuple[str, ...], expected: str, tmp_path: Path) -> None:
-    """Static and Go programs are told; of any other nothing is said."""
+    """Static, Go and musl's programs are told; of any other nothing is said."""
     (tmp_path / "program.c").write_text(source)
     program = tmp_path / "program"
     subprocess.run(["cc", *flags, "-o", program, tmp_path / "program.c"], check=True)
