@@ -174,3 +174,19 @@ def test_a_forged_packet_has_the_link_as_its_cause() -> None:
     both = replace(joined, crossings=(*joined.crossings, crossing(1, "client", 7, None, 6 * MS, "R")))
     analysis = analyse(inputs(both, replace(journal, records=(*journal.records, forged("client", 7, 6 * MS)))))
     assert (analysis.causes[1].kind, analysis.causes[1].rule) == (CauseKind.LINK, "link-forged")
+
+
+def test_what_failed_where_the_machine_itself_let_packets_overtake_each_other_is_inconclusive() -> None:
+    first, second, other = (crossing(n, "client", n, n * MS, (n + 1) * MS, ".") for n in range(3))
+    late = replace(first, arrived=5 * MS)
+    joined, journal = run([])
+    flows = replace(joined, crossings=(first, second, other))
+    failed = replace(inputs(flows, journal), link=None, failures=("client: recv: ECONNRESET",))
+    assert analyse(failed).outcome is Outcome.FAIL
+    stirred = replace(failed, joined=replace(joined, crossings=(late, second, other)))
+    assert analyse(stirred).outcome is Outcome.INCONCLUSIVE
+    assert analyse(stirred).reasons == (
+        "a packet was overtaken between the hosts, where no link is: by a machine too busy; run it again",
+        "client: recv: ECONNRESET",
+    )
+    assert analyse(replace(stirred, failures=())).outcome is Outcome.PASS
