@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from testbed.campaign.options import Options
 from testbed.campaign.store import Store
+from testbed.commands_runs import diff
+from testbed.compare_command import compare
 from testbed.errors import Unsupported
 from testbed.evaluate import meta
-from testbed.model import Analysis
+from testbed.model import HOSTS, Analysis
 from testbed.report import artefacts, campaign_artefacts
 from testbed.rundir import LATEST, RUNS, RunDirectory
 
@@ -22,11 +26,17 @@ CAMPAIGN = "campaign"
 CAMPAIGN_SCENARIOS = ("nagle", "nodelay", "lost-tail", "connect-send-close")
 CAMPAIGN_OPTIONS = Options(repeat=20, settings=["link.delay=1ms,5ms"])
 """The campaign whose page is shown. Over a distance connect-send-close fails: a picture should show that too."""
+COMPARED = "compare"
+COMPARED_SCENARIO = "lost-middle"
+"""The scenario of which two captures are compared as if they came from anywhere."""
+DIFFERENCE = "diff"
+DIFFERENCE_SCENARIOS = ("nagle", "nodelay")
+"""The scenarios of which a run each is set side by side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture of the page of a run or of CAMPAIGN: which part of its state it shows, how large the window is."""
+    """A picture of a page (of a run, CAMPAIGN, COMPARED, DIFFERENCE): what of it, how large the window is."""
 
     name: str
     scenario: str
@@ -46,13 +56,19 @@ PICTURES = (
     Picture("kernel", "keepalive-lookalike", "#sel=p4", height=860, scroll="#kernel"),
     Picture("campaign-light", CAMPAIGN, height=1000),
     Picture("campaign-dark", CAMPAIGN, scheme="dark", height=1000),
+    Picture("compare", COMPARED, "#sel=p6", height=700, scroll="#flows"),
+    Picture("diff", DIFFERENCE, height=720),
     Picture("narrow", "server-reads-once", width=400, height=860, scroll="#ladder"),
 )
 SUMMARIES = {"summary": "server-reads-once"}
 """Pictures of the terminal's summary, and whose."""
 
 SCENARIOS = tuple(
-    name for name in dict.fromkeys([*SUMMARIES.values(), *(each.scenario for each in PICTURES)]) if name != CAMPAIGN
+    name
+    for name in dict.fromkeys(
+        [*SUMMARIES.values(), *(each.scenario for each in PICTURES), COMPARED_SCENARIO, *DIFFERENCE_SCENARIOS]
+    )
+    if name not in (CAMPAIGN, COMPARED, DIFFERENCE)
 )
 
 WITNESSED = ("keepalive-lookalike",)
@@ -72,7 +88,28 @@ def make(place: Path, root: Path) -> list[Path]:
     made = [_summary(place / f"{name}.svg", analyses[of], meta(runs[of])) for name, of in SUMMARIES.items()]
     pages = {scenario: directory.file(artefacts.PAGE) for scenario, directory in runs.items()}
     pages[CAMPAIGN] = campaign_artefacts.rebuild(Store.find(root, LATEST)).pages[0]
-    return made + _pages(place, pages)
+    with tempfile.TemporaryDirectory() as directory:
+        pages |= {name: Path(directory) / f"{name}.html" for name in (COMPARED, DIFFERENCE)}
+        _of_two(pages, root)
+        return made + _pages(place, pages)
+
+
+def _of_two(pages: dict[str, Path], root: Path) -> None:
+    """Write the pages that are of two captures, or two runs; they name these as a user does who stands in ``root``."""
+    captures = [f"{RUNS}/{COMPARED_SCENARIO}/{LATEST}/{host}.pcap" for host in HOSTS]
+    runs = [f"{name}/{LATEST}" for name in DIFFERENCE_SCENARIOS]
+    with contextlib.chdir(root), contextlib.redirect_stdout(io.StringIO()):
+        compare(
+            *captures,
+            as_json=True,
+            csv="",
+            merged="",
+            html=str(pages[COMPARED]),
+            fail_on="",
+            choose="",
+            one_clock=False,
+        )
+        diff(*runs, runs=root, as_json=True, html=str(pages[DIFFERENCE]))
 
 
 def _pages(place: Path, pages: dict[str, Path]) -> list[Path]:

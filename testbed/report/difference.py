@@ -117,9 +117,15 @@ def _aligned(one: Sequence[str], other: Sequence[str]) -> tuple[Row, ...]:
 
 def _calls(run: Told, host: str) -> list[str]:
     return [
-        " ".join(filter(None, (f"{call['name']} = {call['result']}", call["errno"], _bytes(call["length"]))))
+        " ".join(filter(None, (f"{_named(call)} = {call['result']}", call["errno"], _bytes(call["length"]))))
         for call in run.result["hosts"][host]["calls"]
     ]
+
+
+def _named(call: Mapping[str, Any]) -> str:
+    """Return a call's name, with the option for a call that is about one."""
+    option = call["args"].get("name") if call["name"].endswith("sockopt") else None
+    return f"{call['name']}({option})" if option else str(call["name"])
 
 
 def _bytes(length: int) -> str:
