@@ -8,6 +8,7 @@ from typing import TextIO
 from testbed.analysis.compare.compare import Comparison
 from testbed.analysis.compare.describe import NAMES
 from testbed.analysis.compare.details import details
+from testbed.analysis.compare.early import early
 from testbed.analysis.compare.fates import Fate, change_names
 from testbed.analysis.compare.origin import Origins
 from testbed.analysis.label_names import label_names
@@ -15,7 +16,7 @@ from testbed.analysis.label_names import label_names
 HEADER = (
     "flow", "sender", "fate", "client_frame", "server_frame", "client_time_ns", "server_time_ns", "delay_ns",
     "delay_error_ns", "first_byte", "bytes", "reordered", "altered", "client_labels", "server_labels", "values",
-    "origin",
+    "origin", "negative_because",
 )  # fmt: skip
 _AT_ONCE = 1 << 16
 
@@ -24,13 +25,15 @@ def write_csv(compared: Comparison, out: TextIO) -> None:
     """Write the crossings; ``flow`` is the index of the flow in the JSON, times are those of the captures.
 
     ``values`` are those of the altered fields, as sent and as arrived: ``window: 502 -> 77; ttl: 61 -> 33``. ``origin``
-    is who sent a packet that appeared.
+    is who sent a packet that appeared, ``negative_because`` explains a delay below 0.
     """
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
     table = compared.table
     labels = compared.statistics.labels
     origins = Origins(*compared.tracks, table)
+    before = early(compared)
+    because = before.why if before else ""
     names: dict[int, str] = {}
     changes: dict[int, str] = {}
     for start in range(0, len(table), _AT_ONCE):
@@ -85,5 +88,5 @@ def write_csv(compared: Comparison, out: TextIO) -> None:
                 "yes" if late else "", changes[changed], names[first], names[second],
                 "; ".join(f"{each.what}: {each.at_sender} -> {each.at_receiver}"
                           for each in details(*compared.tracks, table, row)) if changed else "",
-                origin.text if (origin := origins.of(row)) else "",
+                origin.text if (origin := origins.of(row)) else "", because if timed and delay < 0 else "",
             ))  # fmt: skip

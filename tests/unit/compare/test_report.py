@@ -223,6 +223,12 @@ def test_negative_delays_come_with_the_explanation() -> None:
     assert "the server's is 421.0" in negative["why"]
     assert "compare without --one-clock" in negative["why"]
     assert f"negative delays of {negative['packets']} packets" in summary(compared)
+    out = io.StringIO()
+    write_csv(compared, out)
+    explained = [
+        row["negative_because"] for row in csv.DictReader(io.StringIO(out.getvalue())) if row["delay_ns"][:1] == "-"
+    ]
+    assert explained == [negative["why"]] * negative["packets"]
     assert plain(made.compare())["clock"]["negative"] is None
 
 
