@@ -46,7 +46,7 @@ class Run:
 def main(*, repeat: int, as_json: bool) -> int:
     """Measure all kinds of pairs; 0 if the limits are kept in the medians.
 
-    BOTHENDS_BENCH_PACKETS sets another size: the limits grow with it, and of a larger pair no other program is measured.
+    BOTHENDS_BENCH_PACKETS sets another size: the limits grow with it, and only we read a larger pair.
     """
     packets = int(os.environ.get("BOTHENDS_BENCH_PACKETS", PACKETS))
     times = max(packets / PACKETS, 1)

@@ -115,6 +115,14 @@ def test_a_small_limit_is_kept_and_the_cut_is_said() -> None:
     assert "This page holds" in page
 
 
+def test_a_negative_delay_stands_with_its_explanation() -> None:
+    made = transfer(segments=30)
+    made.server = moved(made.server, offset=-421 * MS)
+    page = render(made.compare(one_clock=True), ("a", "b"), ())
+    assert "the captures were not made with one clock: the server&#39;s is 421.0" in page
+    assert "negative delays" not in render(made.compare(), ("a", "b"), ())
+
+
 def test_captures_without_a_common_flow_have_a_page_that_says_why() -> None:
     there = moved(transfer(segments=5, seed=9, isns=(77, 88)).server, offset=10**13)
     other = Transfer(transfer(segments=5).client, there)
