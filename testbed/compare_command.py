@@ -63,6 +63,9 @@ def _compare(
     from testbed.compare_read import read_both
     from testbed.heap import keep_freed_memory
 
+    for option, target in (("--csv", csv), ("--merged", merged), ("--html", html)):
+        if target == "-":
+            raise UsageError(f"{option} -: name a file, standard output has the summary")
     keep_freed_memory()
     counting = _categories(fail_on)
     wanted = parse_filter(choose) if choose else None

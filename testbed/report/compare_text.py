@@ -18,7 +18,7 @@ from testbed.analysis.compare.early import early
 from testbed.analysis.compare.fates import Fate
 from testbed.analysis.compare.origin import Origins
 from testbed.analysis.compare.track import Int64
-from testbed.analysis.compare.verdict import rewritten
+from testbed.analysis.compare.verdict import USUAL, count_differences, rewritten
 from testbed.report import compare_json as plain
 from testbed.report.plain import rate
 
@@ -50,8 +50,15 @@ def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...
             console.print(line, highlight=False, soft_wrap=True)
         for line in _details(compared):
             console.print(line, highlight=False, soft_wrap=True)
-    verdict = f"[red]differs[/]: {', '.join(differs)}" if differs else "[green]same[/]"
-    console.print(verdict, highlight=False, soft_wrap=True)
+    console.print(_verdict(compared, differs), highlight=False, soft_wrap=True)
+
+
+def _verdict(compared: Comparison, differs: tuple[str, ...]) -> str:
+    if differs:
+        return f"[red]differs[/]: {', '.join(differs)}"
+    uncounted = [name for name, count in count_differences(compared).items() if count and name in USUAL]
+    rest = f" in what --fail-on names; there is also: {', '.join(uncounted)}" if uncounted else ""
+    return f"[green]same[/]{rest}"
 
 
 def _capture_line(compared: Comparison, which: int, name: str, path: str) -> str:

@@ -12,7 +12,7 @@ from testbed.analysis.compare.clock import Clock
 from testbed.analysis.compare.evidence import FlowPairs, match_flows
 from testbed.analysis.compare.flow_table import Flows
 from testbed.analysis.compare.packets import Crossed, cross, sides
-from testbed.analysis.compare.reasons import why_nothing
+from testbed.analysis.compare.reasons import why_filtered, why_nothing
 from testbed.analysis.compare.statistics import Statistics, measure
 from testbed.analysis.compare.table import Known, Table, make_table
 from testbed.analysis.compare.timeline import Timeline
@@ -53,6 +53,7 @@ def compare(
     """Compare two captures. ``wanted`` chooses flows by their ends: those that it takes at either end."""
     pairs = match_flows(one, first, two, second)
     chosen = [np.ones(len(flows), np.bool_) for flows in (first, second)]
+    common = len(pairs)
     if wanted:
         for keep, track, flows in zip(chosen, (one, two), (first, second), strict=True):
             told = np.array([wanted(ends) for ends in track.ends], np.bool_)
@@ -64,6 +65,12 @@ def compare(
         rest[matched] = False
         rest[unclear] = False
         alone.append(np.flatnonzero(rest))
+    reasons: tuple[str, ...] = ()
+    if not len(pairs):
+        fitting = int(chosen[0].sum()), int(chosen[1].sum())
+        reasons = why_filtered(fitting, common) if wanted else ()
+        if not wanted or (any(fitting) and not common):
+            reasons += why_nothing(one, two, pairs)
     left, right = sides(one, first, two, second, pairs)
     crossed = cross(left, right)
     table, timeline, usual = make_table(left, right, crossed, Known(one_clock=one_clock))
@@ -77,5 +84,5 @@ def compare(
         timeline=timeline,
         usual=usual,
         statistics=measure(one, first, two, second, pairs, table, timeline, crossed.from_one),
-        reasons=() if len(pairs) else why_nothing(one, two, pairs),
+        reasons=reasons,
     )

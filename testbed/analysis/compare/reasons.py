@@ -30,8 +30,8 @@ def why_nothing(one: Track, two: Track, pairs: FlowPairs) -> tuple[str, ...]:
     if same:
         example = min(same, key=str)
         reasons.append(
-            f"{len(same)} pairs of addresses and ports are in both (as {example}), but neither initial sequence "
-            "numbers nor payloads: another connection, or terminated by a proxy"
+            f"addresses and ports are in both (of {len(same)} flow{'s' * (len(same) > 1)}, as {example}), but neither "
+            "initial sequence numbers nor payloads: another connection, or terminated by a proxy"
         )
     else:
         addresses = [{address for ends in track.ends for address in ends.addresses} for track in (one, two)]
@@ -42,6 +42,21 @@ def why_nothing(one: Track, two: Track, pairs: FlowPairs) -> tuple[str, ...]:
             "payload or time stamp is in both"
         )
     return tuple(reasons)
+
+
+def why_filtered(chosen: tuple[int, int], common: int) -> tuple[str, ...]:
+    """Return the reason where it is the filter; () where it is not.
+
+    ``chosen`` are the flows of each capture that fit it, ``common`` the flows that both have without it.
+    """
+    if not any(chosen):
+        return ("no flow of either capture fits the filter",)
+    for count, name in zip(chosen, ("first", "second"), strict=True):
+        if not count:
+            return (f"no flow of the {name} capture fits the filter",)
+    if common:
+        return (f"what fits the filter is in one capture only; other flows are in both: {common}",)
+    return ()
 
 
 def _tunnel(track: Track) -> str:

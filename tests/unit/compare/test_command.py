@@ -119,8 +119,30 @@ def test_a_filter_chooses_flows_at_either_end(tmp_path: Path, capsys: pytest.Cap
     assert run(*paths, choose="port 88", fail_on="lost") == 1
     assert run(*paths, choose="port 99", fail_on="lost") == 1
     capsys.readouterr()
+    assert run(*paths, choose="port 88", fail_on="duplicated") == 0
+    assert "same in what --fail-on names; there is also: lost, rewritten" in capsys.readouterr().out
+    assert run(*paths, choose="port 12") == 1
+    assert "no flow of either capture fits the filter" in capsys.readouterr().out
     assert run(*paths, choose="src host 1.2.3.4") == 2
     assert "'src' is unknown" in capsys.readouterr().err
+
+
+def test_a_filter_that_only_flows_of_one_capture_fit_is_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = transfer(segments=4), transfer(segments=4, seed=4, isns=(7, 9))
+    other.client = rewritten(other.client, **ports(99))
+    paths = written(tmp_path, Transfer(one.client + other.client, one.server))
+    assert run(*paths, choose="port 99") == 1
+    assert "no flow of the second capture fits the filter" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["csv", "merged", "html"])
+def test_a_file_is_not_written_to_standard_output(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*written(tmp_path, transfer(segments=2)), **{option: "-"}) == 2
+    assert f"--{option} -: name a file" in capsys.readouterr().err
 
 
 def ports(number: int) -> dict[str, Any]:
