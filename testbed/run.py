@@ -18,7 +18,7 @@ from testbed import manifest
 from testbed.errors import BothendsError, CaptureError, EngineError
 from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
 from testbed.lab import sysctls, witness
-from testbed.lab.engine import ACTOR, PROBE_ENVIRONMENT, HostSpec, LabSpec, LiveLab, Progress
+from testbed.lab.engine import ACTOR, INTERFACE, PROBE_ENVIRONMENT, HostSpec, LabSpec, LiveLab, Progress
 from testbed.lab.engines import EngineFactory
 from testbed.lab.hold import ForTime, Hold
 from testbed.lab.identity import new_run_id
@@ -99,8 +99,16 @@ def lab_spec(scenario: Scenario) -> LabSpec:
         },
         ip=scenario.ip,
         routed=scenario.routed,
-        witness=witness.command(run_id, buffer=scenario.observe.kernel_buffer) if scenario.observe.kernel else (),
+        witness=_recorder(scenario, run_id) if scenario.observe.kernel else (),
     )
+
+
+def _recorder(scenario: Scenario, run_id: str) -> tuple[str, ...]:
+    observe = scenario.observe
+    arrivals = observe.kernel_arrivals
+    if arrivals is None:
+        arrivals = all(host.steps is not None for host in scenario.hosts.values())
+    return witness.command(run_id, buffer=observe.kernel_buffer, arrivals=arrivals)
 
 
 def egress_of(scenario: Scenario) -> dict[Host, int]:
@@ -264,6 +272,7 @@ def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, 
         log = decode(
             recording,
             {host: [live.addresses[host]] for host in HOSTS},
+            INTERFACE,
             lambda: _arrivals(directory, live.addresses),
         )
     except CaptureError as error:

@@ -57,7 +57,7 @@ def _throughput(engines: Namespaces, *, witnessed: bool) -> float:
     """Return what iperf3's receiver counted, bits a second."""
     run_id = new_run_id()
     host = HostSpec("host", PINNED, DEFAULT_CONGESTION_CONTROL)
-    recorder = command(run_id, buffer=Observe().kernel_buffer) if witnessed else ()
+    recorder = command(run_id, buffer=Observe().kernel_buffer, arrivals=False) if witnessed else ()
     spec = LabSpec(run_id, dict.fromkeys(HOSTS, host), 4, witness=recorder)
     with tempfile.TemporaryDirectory(prefix="bothends-bench-") as made, engines(lambda _: None) as engine:
         live = engine.bring_up(spec)

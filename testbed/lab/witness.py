@@ -20,7 +20,6 @@ PREFIX = "bothends-"
 
 # Only IP: a drop of anything else (0x0800 and 0x86dd, ETH_P_IP and ETH_P_IPV6).
 _DROP_FILTER = "protocol==2048||protocol==34525"
-_HOSTS_INTERFACE = f'name=="{INTERFACE}"'
 EVENTS = (
     "sock/inet_sock_set_state",
     "tcp/tcp_retransmit_skb",
@@ -32,11 +31,10 @@ EVENTS = (
     "tcp/tcp_bad_csum",
     "tcp/tcp_destroy_sock",
     f"skb/kfree_skb={_DROP_FILTER}",
-    f"net/netif_rx={_HOSTS_INTERFACE}",
-    f"net/netif_receive_skb={_HOSTS_INTERFACE}",
 )
-"""Tracepoints, with a filter where there is one. The others of ``tcp:*`` say nothing of packets or of state; those of
-``net`` tell which packet was dropped (:mod:`testbed.observe.kernel_drops`)."""
+"""Tracepoints, with a filter where there is one. The others of ``tcp:*`` say nothing of packets or of state."""
+ARRIVALS = (f'net/netif_rx=name=="{INTERFACE}"', "net/netif_receive_skb")
+"""Those that tell which packet was dropped (:mod:`testbed.observe.kernel_drops`): two for each that comes."""
 
 _HEADER = struct.Struct(">cI")
 END = b"E"
@@ -60,12 +58,12 @@ def run_of(name: str) -> str:
     return name.removeprefix(PREFIX).partition("-")[0]
 
 
-def command(run_id: str, *, buffer: int) -> tuple[str, ...]:
+def command(run_id: str, *, buffer: int, arrivals: bool) -> tuple[str, ...]:
     """Return the recorder's arguments for one run; ``buffer`` is the kernel's for each processor, in bytes.
 
-    4 MiB hold some 25,000 events; it is read when it is half full.
+    4 MiB hold some 25,000 events; it is read when it is half full. ``arrivals``: record each packet that comes, too.
     """
-    return ("record", instance_name(run_id), str(buffer >> 10), *EVENTS)
+    return ("record", instance_name(run_id), str(buffer >> 10), *EVENTS, *(ARRIVALS if arrivals else ()))
 
 
 def unsupported(why: str) -> Unsupported:

@@ -22,6 +22,8 @@ SLACK = 200
 """ns by which an event may be on the wrong side of it, besides the clocks' error."""
 _WHEN_READ = frozenset({"UDP_CSUM"})
 """Reasons of a packet that a socket had taken already."""
+_GOING_OUT = ("NEIGH_", "QDISC_", "IP_OUT", "TC_EGRESS", "BPF_CGROUP_EGRESS")
+"""How reasons begin of what a host itself sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,10 @@ class Packet:
 
 
 class WaysIn:
-    """The packets that came in by a lab's kind of interface, and which of them each processor has in hand."""
+    """The packets that came in by ``interface``, and which of them each processor has in hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, interface: str) -> None:
+        self._interface = interface
         self._waiting: dict[int, int] = {}
         self._in_hand: dict[int, int] = {}
         self._last: dict[int, Came] = {}
@@ -56,22 +59,31 @@ class WaysIn:
         """Take a packet's ``netif_rx``."""
         self._waiting[skb] = time
 
-    def begins(self, cpu: int, skb: int, time: int, length: int) -> None:
-        """Take a packet's ``netif_receive_skb``; not every packet has a ``netif_rx`` before."""
+    def begins(self, cpu: int, skb: int, time: int, length: int, interface: str) -> None:
+        """Take a packet's ``netif_receive_skb``, of any interface; not every one has a ``netif_rx`` before."""
+        self._last.pop(skb, None)
+        self._in_hand.pop(cpu, None)
+        if interface != self._interface:
+            return
         came = Came(self._waiting.pop(skb, time), time, length)
         self._in_hand[cpu] = skb
         self._last[skb] = came
         self._all[length].append(came)
 
-    def dropped(self, cpu: int, skb: int, reason: str, *, interrupt: bool) -> Came | None:
+    def dropped(self, cpu: int, skb: int, time: int, reason: str, *, interrupt: bool) -> Came | None:
         """Return the way in of what this processor drops; None if that is not what it has in hand.
 
         The kernel uses a packet's memory again at once, so that elsewhere it may be another packet's.
         """
-        if reason in _WHEN_READ or (interrupt and self._in_hand.get(cpu) == skb):
-            self._in_hand.pop(cpu, None)
+        if reason.startswith(_GOING_OUT):
+            return None
+        if reason in _WHEN_READ:
             return self._last.pop(skb, None)
-        return None
+        if not interrupt or self._in_hand.get(cpu) != skb:
+            return None
+        del self._in_hand[cpu]
+        came = self._last.pop(skb, None)
+        return came if came is not None and time - came.begun <= LONGEST else None
 
     def packets(self, wanted: Iterable[Came], arrivals: Mapping[Host, Arrivals], error: int) -> dict[Came, Packet]:
         """Return which packets of the captures these are; one that is in none, or not surely one, is left out."""

@@ -47,6 +47,7 @@ _HEADER = struct.Struct(">cI")
 _STATE_FIELDS = frozenset({"oldstate", "newstate", "state"})
 _INTERRUPT = 0x08 | 0x10  # TRACE_FLAG_HARDIRQ, TRACE_FLAG_SOFTIRQ
 _INET, _INET6, _TCP = 2, 10, 6
+_ETHERTYPES = (0x0800, 0x86DD)  # of IPv4 and of IPv6
 _FREED = frozenset({"NOT_SPECIFIED", "CONSUMED", "QUEUE_PURGE"})
 """Reasons for which packets are freed that nobody dropped on arrival, or of which nobody says why."""
 _DROP_LINE = re.compile(r"\[(\d+)\] \S+ +(\d+)\.(\d{6}): kfree_skb: .*location=(\S+) reason: (\w+)")
@@ -98,25 +99,28 @@ class _Recording:
 
 
 def decode(
-    path: Path, addresses: Mapping[Host, Iterable[str]], captured: Callable[[], Mapping[Host, Arrivals]] = dict
+    path: Path,
+    addresses: Mapping[Host, Iterable[str]],
+    interface: str = "",
+    captured: Callable[[], Mapping[Host, Arrivals]] = dict,
 ) -> KernelLog:
     """Read a recording and keep the events of the lab; ``addresses`` are its hosts'.
 
-    ``captured`` reads what arrived at them, asked for only if a packet was dropped. Raises CaptureError where the
-    recording makes no sense.
+    ``interface`` is what their interfaces are called. ``captured`` reads what arrived at them, asked for only if a
+    packet was dropped. Raises CaptureError where the recording makes no sense.
     """
     recording = _Recording()
     try:
         with path.open("rb") as data:
             for kind, payload in frames(data):
                 recording.take(kind, payload)
-        return _Decoder(recording, addresses).log(captured)
+        return _Decoder(recording, addresses, interface).log(captured)
     except (OSError, ValueError, KeyError, IndexError, struct.error) as error:
         raise CaptureError(f"the witness's record cannot be read: {error!r}") from error
 
 
 class _Decoder:
-    def __init__(self, recording: _Recording, addresses: Mapping[Host, Iterable[str]]) -> None:
+    def __init__(self, recording: _Recording, addresses: Mapping[Host, Iterable[str]], interface: str) -> None:
         self._recording = recording
         self._hosts: dict[str, Host] = {address: host for host in HOSTS for address in addresses[host]}
         self._formats = {made.id: made for made in recording.formats.values() if made.name in {*KEPT, *WAYS_IN}}
@@ -124,7 +128,7 @@ class _Decoder:
         self._owners: dict[int, tuple[Host, Endpoint, Endpoint]] = {}
         self._handled: dict[int, tuple[str, int, tuple[Host, Endpoint, Endpoint]]] = {}
         self._places = _places(recording.drops.decode(errors="replace"))
-        self._ways_in = WaysIn()
+        self._ways_in = WaysIn(interface)
         self._came: dict[int, Came] = {}  # by the drop's place among the events
 
     def log(self, captured: Callable[[], Mapping[Host, Arrivals]]) -> KernelLog:
@@ -162,6 +166,8 @@ class _Decoder:
             event, packet = events[at], packets.get(came)
             if packet is None or event.local not in (None, packet.local) or event.peer not in (None, packet.peer):
                 continue
+            if event.fields["protocol"] != _ETHERTYPES[":" in packet.local.address]:
+                continue
             fields = {**event.fields, "arrived": packet.time}
             events[at] = replace(event, host=packet.host, local=packet.local, peer=packet.peer, fields=fields)
 
@@ -197,10 +203,11 @@ class _Decoder:
         values = {name: _value(made, name, fields[name], record) for name in KEPT[made.name] if name in fields}
         interrupt = bool(fields["common_flags"].number(record) & _INTERRUPT)
         if made.name == "kfree_skb":
-            came = self._ways_in.dropped(cpu, skb, str(values.get("reason")), interrupt=interrupt)
+            wall, reason = self._on_wall(time), str(values.get("reason"))
+            came = self._ways_in.dropped(cpu, skb, wall, reason, interrupt=interrupt)
             if values.get("reason") in _FREED:
                 return None, None
-            values["place"] = self._place(cpu, str(values.get("reason")), time)
+            values["place"] = self._place(cpu, reason, time)
         elif where is not None:
             if sk and made.name != "tcp_destroy_sock":
                 self._owners[sk] = where
@@ -217,7 +224,8 @@ class _Decoder:
         if made.name == "netif_rx":
             self._ways_in.arrives(skb, time)
         else:
-            self._ways_in.begins(cpu, skb, time, made.fields["len"].number(record))
+            fields = made.fields
+            self._ways_in.begins(cpu, skb, time, fields["len"].number(record), fields["name"].text(record))
 
     def _ours(self, made: Format, record: memoryview) -> tuple[Host, Endpoint, Endpoint] | None:
         if made.name == "inet_sock_set_state" and made.fields["protocol"].number(record) != _TCP:

@@ -33,6 +33,12 @@ class Field:
         """Return the field as a number."""
         return int.from_bytes(record[self.offset : self.offset + self.size], "little", signed=self.signed)
 
+    def text(self, record: bytes | memoryview) -> str:
+        """Return the text that a ``__data_loc`` field leads to: where it is (2 bytes), and its length."""
+        where = self.number(record)
+        start, size = where & 0xFFFF, where >> 16 & 0xFFFF
+        return bytes(record[start : start + size]).rstrip(b"\0").decode(errors="replace")
+
     def raw(self, record: bytes | memoryview) -> bytes:
         """Return the field's bytes."""
         return bytes(record[self.offset : self.offset + self.size])

@@ -129,6 +129,9 @@ class Observe(Frozen):
     kernel: bool | Literal["offered"] = False
     """true: the kernel's own tracepoints are recorded beside calls and packets, and the run is unsupported where that
     cannot be. offered: where it can be, as with --witness."""
+    kernel_arrivals: Opt[StrictBool] = None
+    """Also record each packet that arrives, so that for one that no socket took it is known why. Default: where both
+    hosts run steps; with it a program's bulk transfer goes at two thirds of its speed."""
     kernel_buffer: Annotated[Size, Field(ge=8 << 10, le=1 << 30)] = 4 << 20
     """The memory that the kernel keeps these events in until they are read, of each processor. Where it was too small
     the record is incomplete, and says so: 16MiB."""
