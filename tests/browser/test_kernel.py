@@ -152,3 +152,11 @@ def test_the_plot_shows_how_far_the_congestion_window_let_the_sender_go(
 def test_a_page_without_a_witness_shows_nothing_of_it(open_page: Open, page_file: File, name: str) -> None:
     page = open_page(page_file(name), fragment="#sel=p4")
     assert page.locator("#kernel, .kernel, [data-preset=kernel]").count() == 0
+
+
+@pytest.mark.parametrize("name", ["witnessed-run", "hostile"])
+def test_open_tables_keep_to_a_narrow_window(open_page: Open, page_file: File, name: str) -> None:
+    page = open_page(page_file(name), width=400, scheme="dark")
+    page.evaluate("document.querySelectorAll('#kernel details').forEach((one) => one.setAttribute('open', ''))")
+    assert page.locator("#kernel tbody tr").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
