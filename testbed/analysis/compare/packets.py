@@ -216,6 +216,9 @@ def senders(one: Side, x: Int64, two: Side, y: Int64, places: int) -> tuple[Bool
     told = np.bincount(flow, weights=sign, minlength=places // 2)
     seen = np.bincount(flow, minlength=places // 2)
     no_time = np.bincount(flow[sign == 0], minlength=places // 2) * 2 > seen
+    # of a flow that is seen in one direction only, the others tell, or that nothing took any time
+    at_once = bool((np.abs(apart) <= _SAME).all())
+    no_time[seen == 0] = 2 * int(no_time.sum()) > int((seen > 0).sum()) or (at_once and not seen.any())
     vote = np.where((seen > 0) & ~no_time, np.sign(told), np.sign(fallen[::2] - fallen[1::2]))
     most = 1.0 if vote.sum() >= 0 else -1.0
     at_one = np.where(vote == 0, most, vote) > 0
