@@ -10,16 +10,29 @@
 #include "probe_log.h"
 #include "probe_modules.h"
 
-/* Are these bytes readable? rt_sigprocmask copies 8 bytes in before it refuses its first argument. */
-static bool readable(const void *memory, size_t size)
+#define NO_PAGE UINTPTR_MAX
+
+/* Are these bytes readable? rt_sigprocmask copies 8 bytes in before it refuses its first argument. `page` is one that
+ * was found readable just before; it is kept up. */
+static bool readable_beside(const void *memory, size_t size, uintptr_t *page)
 {
 	int saved = errno;
 	uintptr_t from = (uintptr_t)memory & ~(uintptr_t)7, last = (uintptr_t)memory + (size ? size - 1 : 0);
 	bool fault = !from || last < (uintptr_t)memory;
-	for (uintptr_t at = from; !fault && at <= last; at = (at | 4095) + 1)
+	for (uintptr_t at = from; !fault && at <= last; at = (at | 4095) + 1) {
+		if (at >> 12 == *page)
+			continue;
 		fault = syscall(SYS_rt_sigprocmask, ~0, at, NULL, 8) && errno == EFAULT;
+		*page = fault ? NO_PAGE : at >> 12;
+	}
 	errno = saved;
 	return !fault;
+}
+
+static bool readable(const void *memory, size_t size)
+{
+	uintptr_t none = NO_PAGE;
+	return readable_beside(memory, size, &none);
 }
 
 /* A record for a call on any descriptor that the caller has looked up; NULL when nothing is to be logged. */

@@ -103,8 +103,12 @@ static struct probe_record *log_slots(uint64_t count)
 	if (!atomic_load_explicit(&call_log.full, memory_order_relaxed)) {
 		uint64_t first = atomic_fetch_add_explicit(&header->used, count, memory_order_relaxed);
 		uint64_t last = first + count - 1;
-		if (last < atomic_load_explicit(&call_log.capacity, memory_order_acquire) || log_grow(last))
+		if (last < atomic_load_explicit(&call_log.capacity, memory_order_acquire) || log_grow(last)) {
+			/* The next one comes into the cache while this call is in the kernel. Beyond the end nothing happens. */
+			for (size_t line = 0; line < sizeof(struct probe_record); line += 64)
+				__builtin_prefetch((const char *)&call_log.records[last + 1] + line, 1);
 			return &call_log.records[first];
+		}
 	}
 	atomic_fetch_add_explicit(&header->lost, 1, memory_order_relaxed);
 	return NULL;

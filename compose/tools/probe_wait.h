@@ -122,8 +122,9 @@ static struct probe_record *select_begin(const char name[16], int count, const f
                                          const fd_set *except, int64_t timeout, const void *caller)
 {
 	size_t size = count > 0 ? ((size_t)count + 63) / 64 * 8 : 0;
-	if (!call_log.header || !size || (in && !readable(in, size)) || (out && !readable(out, size)) ||
-	    (except && !readable(except, size)))
+	uintptr_t page = NO_PAGE;
+	if (!call_log.header || !size || (in && !readable_beside(in, size, &page)) ||
+	    (out && !readable_beside(out, size, &page)) || (except && !readable_beside(except, size, &page)))
 		return NULL;
 	struct pollfd asked[POLL_KEPT];
 	size_t number = 0;

@@ -67,15 +67,27 @@ def _unopened(flow: Flow, packets: list[Crossing], causes: Sequence[Cause]) -> s
             own = flow.endpoint(refuser)
             listening = "nothing listened on" if "nothing" in causes[packet.n].evidence else "nobody took it on"
             return f"the {refuser} refused the connection: {listening} {own} (RST)"
-    if "S" not in packets[0].flags or any(packet.ack is not None and "S" in packet.flags for packet in packets):
+    if "S" not in packets[0].flags:
         return None
     opener = packets[0].sender
-    if any(packet.sender != opener for packet in packets):
+    if any(packet.ack is not None and "R" not in packet.flags for packet in packets if packet.sender == opener):
         return None
-    times = sum("S" in packet.flags for packet in packets)
-    lost = sum(packet.fate == "lost" for packet in packets)
-    fate = "none of them arrived" if lost == times else "it did not answer"
-    return f"the connection never opened: {times} SYN{'s' * (times != 1)} to the {peer_of(opener)}, {fate}"
+    peer = peer_of(opener)
+    answers = [packet for packet in packets if packet.sender == peer]
+    if any(packet.fate != "lost" for packet in answers):
+        if any("S" in packet.flags for packet in answers) and any("R" in packet.flags for packet in packets):
+            return f"the connection never opened: the {opener} had given it up before the {peer}'s answer came (RST)"
+        return None
+    if answers:
+        return f"the connection never opened: the {peer}'s {_some(len(answers), 'answer')} did not arrive"
+    syns = [packet for packet in packets if "S" in packet.flags]
+    lost = sum(packet.fate == "lost" for packet in syns)
+    fate = "none of them arrived" if lost == len(syns) else "it did not answer"
+    return f"the connection never opened: {_some(len(syns), 'SYN')} to the {peer}, {fate}"
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _ending(packets: list[Crossing]) -> str:

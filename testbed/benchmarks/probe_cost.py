@@ -41,7 +41,8 @@ def main(*, repeat: int, as_json: bool) -> int:
     least = {name: min(values) for name, values in times.items()}
     added = {name: least[name] - least["none"] for name in ("probe", "strace")}
     ratio = added["strace"] / max(added["probe"], 1.0)
-    share, *between = probe_throughput.share(rates)
+    shares = {place: probe_throughput.share(each) for place, each in rates.items()}
+    share = shares["lab"][0]
     fine = added["probe"] <= LIMIT_NS and ratio >= LEAST_RATIO and share >= probe_throughput.LEAST_SHARE
     result = {
         "machine": f"{platform.machine()}, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}",
@@ -52,8 +53,7 @@ def main(*, repeat: int, as_json: bool) -> int:
         "limit_ns": LIMIT_NS,
         "least_ratio": LEAST_RATIO,
         "bits_a_second": rates,
-        "share": share,
-        "share_95": between,
+        "share": {place: dict(zip(("median", "from", "to"), each, strict=True)) for place, each in shares.items()},
         "least_share": probe_throughput.LEAST_SHARE,
     }
     if as_json:
@@ -65,7 +65,8 @@ def main(*, repeat: int, as_json: bool) -> int:
         print(f"  {name:7}{value:10,.0f} ns{more}")
     limits = f"limits: probe {LIMIT_NS:,.0f} ns, {LEAST_RATIO:g} times"
     print(f"  strace adds {ratio:,.0f} times what the probe adds ({limits})")
-    probe_throughput.show(rates)
+    for place, each in rates.items():
+        probe_throughput.show(place, each)
     return 0 if fine else 1
 
 

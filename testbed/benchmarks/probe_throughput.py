@@ -1,8 +1,9 @@
-"""What of iperf3's throughput is left under the probe: over the loopback, both ends observed, in turns with none.
+"""What of iperf3's throughput is left under the probe: both ends observed, in turns with no observer.
 
-Each end has a processor of its own where there are two. Single turns scatter by a tenth and more, and on a machine that
-others use too the rate changes for seconds: so many short turns, each compared with its neighbour, and the median of
-those shares counts.
+In a lab, offloads off as in every run, a share must be left. Over the loopback, where a call's 128 KiB are only copied
+and their digest counts most, it is shown beside. Each end has a processor of its own where there are two. Single turns
+scatter by a tenth and more, and on a machine that others use too the rate changes for seconds: so many short turns,
+each compared with its neighbour, and the median of those shares counts.
 """
 
 from __future__ import annotations
@@ -16,52 +17,103 @@ import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from testbed.errors import LabError, LabTimeout, Unsupported
+from testbed.lab import tcp_table
+from testbed.lab.agent import Agent
+from testbed.lab.engine import INTERFACE, LOG_DIRECTORY, PROBE_ENVIRONMENT, HostSpec, LabSpec
+from testbed.lab.identity import new_run_id
+from testbed.lab.namespace.engine import Namespaces
+from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
+from testbed.model import HOSTS
 from testbed.observe.probe_format import HEADER_SIZE, BadLogError, read_header
 
-SIZE = 500_000_000
+Rates = Mapping[str, list[float]]
+"""Bits a second of every turn, with no observer (``none``) and with the probe (``probe``)."""
+SIZES = {"lab": 200_000_000, "loopback": 500_000_000}
 """Bytes of one turn."""
 BLOCK = 128 * 1024
 """What iperf3 gives one call."""
 LEAST_SHARE = 0.95
-"""Throughput under the probe, of that without."""
+"""Throughput under the probe in a lab, of that without."""
 TIMEOUT = 60.0
 """Seconds that one turn may take."""
+_PORT = 5201
+_OFF = ("tx", "tso", "gso", "gro")
 
 
-def measure(probe: Path, turns: int) -> dict[str, list[float]]:
-    """Return bits a second of every turn, with no observer (``none``) and with the library ``probe``."""
+def measure(probe: Path, turns: int) -> dict[str, Rates]:
+    """Measure in a lab and over the loopback, there with the library ``probe``.
+
+    Raises Unsupported without iperf3, LabError where the probe did not see the calls.
+    """
     if shutil.which("iperf3") is None:
         raise Unsupported("`iperf3` is not on this machine", hint="install it to measure throughput")
-    rates: dict[str, list[float]] = {"none": [], "probe": []}
-    for turn in range(turns):
-        for name in list(rates)[:: -1 if turn % 2 else 1]:
-            rates[name].append(_turn(probe if name == "probe" else None))
-    return rates
+    engines = Namespaces()
+    return {
+        "lab": _in_turns(turns, lambda probed: _in_lab(engines, probed=probed)),
+        "loopback": _in_turns(turns, lambda probed: _over_loopback(probe if probed else None)),
+    }
 
 
-def share(rates: dict[str, list[float]]) -> tuple[float, float, float]:
+def share(rates: Rates) -> tuple[float, float, float]:
     """Return the median of what each turn under the probe had of its neighbour without, and its 95% limits."""
     pairs = sorted(probe / none for probe, none in zip(rates["probe"], rates["none"], strict=True))
     rank = max(0, int(len(pairs) / 2 - 0.98 * math.sqrt(len(pairs))))  # by the binomial distribution's normal form
     return statistics.median(pairs), pairs[rank], pairs[-1 - rank]
 
 
-def show(rates: dict[str, list[float]]) -> None:
+def show(place: str, rates: Rates) -> None:
     """Print every turn, the medians and the share."""
-    print(f"iperf3 over the loopback, Gbit/s ({len(rates['none'])} turns each, of {SIZE / 1e9:g} GB)")
+    print(f"iperf3, {place}, Gbit/s ({len(rates['none'])} turns each, of {SIZES[place] / 1e6:g} MB)")
     for name, values in rates.items():
         turns = " ".join(f"{value / 1e9:.1f}" for value in values)
         print(f"  {name:7}{statistics.median(values) / 1e9:6.2f}   of {turns}")
     left, low, high = share(rates)
-    print(
-        f"  {left:.3f} of the throughput is left under the probe (95%: {low:.3f} to {high:.3f}; limit: {LEAST_SHARE:g})"
-    )
+    limit = f"; limit: {LEAST_SHARE:g}" if place == "lab" else ""
+    print(f"  {left:.3f} of the throughput is left under the probe (95%: {low:.3f} to {high:.3f}{limit})")
 
 
-def _turn(probe: Path | None) -> float:
+def _in_turns(turns: int, one: Callable[[bool], float]) -> Rates:
+    rates: dict[str, list[float]] = {"none": [], "probe": []}
+    for turn in range(turns):
+        for name in list(rates)[:: -1 if turn % 2 else 1]:
+            rates[name].append(one(name == "probe"))
+    return rates
+
+
+def _in_lab(engines: Namespaces, *, probed: bool) -> float:
+    host = HostSpec("host", PINNED, DEFAULT_CONGESTION_CONTROL)
+    preload = ("env", *(f"{name}={value}" for name, value in PROBE_ENVIRONMENT.items())) if probed else ()
+    with engines(lambda _: None) as engine:
+        live = engine.bring_up(LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), 4))
+        for tap in live.taps.values():
+            tap.run(["ethtool", "-K", INTERFACE, *(word for name in _OFF for word in (name, "off"))])
+        served = live.hosts["server"].begin([*preload, "iperf3", "--server", "--one-off"])
+        _wait_bound(live.hosts["server"])
+        report = live.hosts["client"].run([*preload, *_client(live.addresses["server"], _PORT, SIZES["lab"])])
+        served()
+        for name, agent in live.hosts.items():
+            if probed:
+                logs = agent.list_directory(LOG_DIRECTORY)
+                headers = [agent.read_part(f"{LOG_DIRECTORY}/{log}", 0, HEADER_SIZE) for log in logs]
+                _check_seen(name, headers, SIZES["lab"])
+    return _rate(report)
+
+
+def _wait_bound(server: Agent) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not any(
+        tcp_table.listens(tcp_table.parse(server.read_file(path).decode()), _PORT) for path in tcp_table.TCP_FILES
+    ):
+        if time.monotonic() > deadline:
+            raise LabTimeout(f"iperf3 does not listen after {TIMEOUT:g} s")
+        time.sleep(0.005)
+
+
+def _over_loopback(probe: Path | None) -> float:
     memory = Path("/dev/shm")  # noqa: S108 - the directories are our own; a lab's logs are in memory too
     with tempfile.TemporaryDirectory(prefix="bothends-bench-", dir=memory if memory.is_dir() else None) as made:
         logs = {name: Path(made) / name for name in ("server", "client")}
@@ -71,7 +123,8 @@ def _turn(probe: Path | None) -> float:
         rate = _transfer(environment, Path(made) / "server.out")
         if probe is not None:
             for name, directory in logs.items():
-                _check_seen(name, directory)
+                headers = [path.read_bytes()[:HEADER_SIZE] for path in directory.iterdir()]
+                _check_seen(name, headers, SIZES["loopback"])
     return rate
 
 
@@ -82,9 +135,9 @@ def _environment(probe: Path | None, logs: Path) -> dict[str, str]:
 
 def _transfer(environment: dict[str, dict[str, str]], said: Path) -> float:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    serve = ("iperf3", "-s", "-1", "-B", "127.0.0.1", "-p", port, "--forceflush")
-    send = ("iperf3", "-c", "127.0.0.1", "-p", port, "-n", str(SIZE), "-l", str(BLOCK), "-J", *_processors())
+        port = free.getsockname()[1]
+    serve = ("iperf3", "--server", "--one-off", "--bind", "127.0.0.1", "--port", str(port), "--forceflush")
+    send = _client("127.0.0.1", port, SIZES["loopback"])
     with (
         said.open("wb") as log,
         subprocess.Popen(serve, env=environment["server"], stdout=log, stderr=log) as server,
@@ -101,7 +154,17 @@ def _transfer(environment: dict[str, dict[str, str]], said: Path) -> float:
             server.kill()
     if done.returncode or server.returncode:
         raise LabError("iperf3 failed", last_output=said.read_text() + done.stdout + done.stderr)
-    return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"])
+    return _rate(done.stdout)
+
+
+def _client(address: str, port: int, size: int) -> tuple[str, ...]:
+    words = ("--client", address, "--port", str(port), "--bytes", str(size), "--length", str(BLOCK), "--json")
+    mine = sorted(os.sched_getaffinity(0))
+    return ("iperf3", *words, *(("--affinity", f"{mine[0]},{mine[1]}") if len(mine) > 1 else ()))
+
+
+def _rate(report: str) -> float:
+    return float(json.loads(report)["end"]["sum_received"]["bits_per_second"])
 
 
 def _wait_listening(server: subprocess.Popen[bytes], said: Path) -> None:
@@ -112,20 +175,14 @@ def _wait_listening(server: subprocess.Popen[bytes], said: Path) -> None:
         time.sleep(0.005)
 
 
-def _processors() -> tuple[str, ...]:
-    mine = sorted(os.sched_getaffinity(0))
-    return ("-A", f"{mine[0]},{mine[1]}") if len(mine) > 1 else ()
-
-
-def _check_seen(name: str, logs: Path) -> None:
-    """Raise where the probe did not see a call for each block: a throughput without it would be none."""
+def _check_seen(name: str, headers: Iterable[bytes], size: int) -> None:
+    """Raise where the probe did not see a call for each block: a throughput without that would be none under it."""
     seen = 0
-    for path in logs.iterdir():
-        with path.open("rb") as log:
-            try:
-                header = read_header(log.read(HEADER_SIZE))
-            except BadLogError as error:
-                raise LabError(f"the probe's log of iperf3's {name} is of no use: {error}") from error
+    for log in headers:
+        try:
+            header = read_header(log)
+        except BadLogError as error:
+            raise LabError(f"the probe's log of iperf3's {name} is of no use: {error}") from error
         seen += header.used - header.lost
-    if seen < SIZE // BLOCK:
-        raise LabError(f"the probe saw {seen} calls of iperf3's {name}, which made {SIZE // BLOCK} at least")
+    if seen < size // BLOCK:
+        raise LabError(f"the probe saw {seen} calls of iperf3's {name}, which made {size // BLOCK} at least")

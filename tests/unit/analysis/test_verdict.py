@@ -83,6 +83,39 @@ def test_no_answer() -> None:
     assert run.analysis().verdict == (expected,)
 
 
+def test_given_up_before_the_answer() -> None:
+    """Close in SYN_SENT: the SYN-ACK finds nobody. A handshake that the opener did not take part in opened nothing."""
+    run = Exchange()
+    tcp = run.tcp()
+    tcp("client S")
+    tcp("server S.")
+    tcp("client R", seq=1)
+    expected = "the connection never opened: the client had given it up before the server's answer came (RST)"
+    assert run.analysis().verdict == (expected,)
+
+
+def test_no_answer_arrived() -> None:
+    run = Exchange()
+    tcp = run.tcp()
+    tcp("client S")
+    tcp("server S.", lost=True)
+    tcp("client S", seq=0)
+    tcp("server S.", seq=0, lost=True)
+    expected = "the connection never opened: the server's 2 answers did not arrive"
+    assert run.analysis().verdict[0] == expected
+
+
+def test_opened_by_both_at_once() -> None:
+    """Two SYNs that cross, each answered: open."""
+    run = Exchange()
+    tcp = run.tcp()
+    tcp("client S")
+    tcp("server S")
+    tcp("client S.", seq=0)
+    tcp("server S.", seq=0)
+    assert run.analysis().verdict[0] == "the connection was opened, no data was sent; it is still open"
+
+
 def test_lost_on_the_way() -> None:
     run = Exchange()
     tcp = run.tcp().opened()
