@@ -105,7 +105,7 @@ def _child(file: Loaded, shared: int, answer: Connection) -> None:
                 layout.append((owner, name, column.dtype.str, column.shape))
                 out.write(column.data if column.size else b"")
                 out.write(bytes(-column.nbytes % 64))
-    answer.send((layout, track.ends, track.other, track.frames, track.partial))
+    answer.send((layout, track.ends, track.other, track.frames, track.partial, track.links))
 
 
 def _array_names() -> tuple[str, ...]:
@@ -113,7 +113,7 @@ def _array_names() -> tuple[str, ...]:
 
 
 def _received(answer: Any, shared: int, file: Loaded) -> Read:  # noqa: ANN401 - what the child sent
-    layout, ends, other, frames, partial = answer
+    layout, ends, other, frames, partial, links = answer
     size = os.fstat(shared).st_size
     memory = mmap.mmap(shared, size) if size else bytearray()
     columns: dict[str, dict[str, Any]] = {"track": {}, "flows": {}}
@@ -123,5 +123,7 @@ def _received(answer: Any, shared: int, file: Loaded) -> Read:  # noqa: ANN401 -
         column = np.frombuffer(memory, kind, count, at) if count else np.zeros(0, kind)
         columns[owner][name] = column.reshape(shape)
         at += column.nbytes + -column.nbytes % 64
-    track = Track(**columns["track"], data=file.data, ends=ends, other=other, frames=frames, partial=partial)
+    track = Track(
+        **columns["track"], data=file.data, ends=ends, other=other, frames=frames, partial=partial, links=links
+    )
     return track, Flows(**columns["flows"])

@@ -188,6 +188,11 @@ class Capture(Columns):
         """The link types (tcpdump.org/linktypes.html) of the interfaces, each once, in order."""
         return tuple(dict.fromkeys(one.link_type for one in self.interfaces))
 
+    @property
+    def link_names(self) -> tuple[str, ...]:
+        """The names of the link types, each once."""
+        return tuple(dict.fromkeys(map(kinds.link_name, self.link_types)))
+
     def bytes_at(self, offset: int, length: int) -> bytes:
         """Return captured bytes by an offset from a column."""
         if offset >= len(self.data):

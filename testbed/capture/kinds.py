@@ -95,3 +95,19 @@ def name(code: int) -> str:
     if code < LINK_TYPE:
         return f"PPP 0x{code - PPP_PROTOCOL:04x}"
     return f"link type {code - LINK_TYPE}"
+
+
+_LINKS = {
+    **dict.fromkeys((0, 108), "loopback"),
+    1: "Ethernet",
+    9: "PPP",
+    **dict.fromkeys((12, 14, 101, 228, 229), "raw IP"),
+    104: "Cisco HDLC",
+    113: "Linux cooked",
+    276: "Linux cooked 2",
+}
+
+
+def link_name(link_type: int) -> str:
+    """Return the name of a link type: ``Ethernet``, ``raw IP``, ``link type 147``."""
+    return _LINKS.get(link_type, f"link type {link_type}")

@@ -61,6 +61,7 @@ def _capture(compared: Comparison, which: int, path: str) -> dict[str, Any]:
     first, last = track.span
     return {
         "path": path,
+        "links": list(track.links),
         "frames": track.frames,
         "packets": len(track),
         "flows": len(flows),

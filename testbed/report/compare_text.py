@@ -64,7 +64,9 @@ def _verdict(compared: Comparison, differs: tuple[str, ...]) -> str:
 def _capture_line(compared: Comparison, which: int, name: str, path: str) -> str:
     track = compared.tracks[which]
     first, last = track.span
-    line = f"[bold]{name}[/] {escape(path)}: {track.frames:,} frames, {len(track):,} of IP"
+    line = f"[bold]{name}[/] {escape(path)}: {track.frames:,} frames"
+    line += f" of {' and '.join(track.links)}" if track.links else ""
+    line += f", {len(track):,} of IP"
     if len(track):
         line += f", {_clock_time(first)} to {_clock_time(last)} UTC"
     if track.other:

@@ -20,11 +20,13 @@ class Mapping:
 
     ``ends`` are (opener, other end) in each capture. ``ttl`` is by how much the TTL changed on the way for packets
     of each direction, ``sequence`` by how much the second capture's numbers are higher; None where nothing crossed.
+    ``vlan`` is the outermost tag of the first packet in each, -1 without one; that it differs is no rewriting.
     """
 
     ends: tuple[tuple[str, str], tuple[str, str]]
     ttl: tuple[int | None, int | None]
     sequence: tuple[int, int]
+    vlan: tuple[int, int]
     rewritten: tuple[str, ...]
 
     @property
@@ -36,9 +38,15 @@ class Mapping:
             parts.append(f"TTL {known[0]:+d}" if len(set(known)) == 1 else f"TTL {known[0]:+d} and {known[1]:+d}")
         same = self.sequence[0] == self.sequence[1]
         parts.append(f"sequence {self.sequence[0]:+d}" + ("" if same else f" and {self.sequence[1]:+d}"))
+        if self.vlan[0] != self.vlan[1]:
+            parts.append(f"VLAN {_vlan(self.vlan[0])} -> {_vlan(self.vlan[1])}")
         if "ip ids" in self.rewritten:
             parts.append("new IP identifications")
         return ", ".join(parts)
+
+
+def _vlan(tag: int) -> str:
+    return "none" if tag < 0 else str(tag)
 
 
 def protocol_name(number: int) -> str:
@@ -62,6 +70,7 @@ def mapping(compared: Comparison, pair: int) -> Mapping:
         sent_at_one = _sent_at_one(compared, place)
         drop = int(compared.usual.ttl[place])
         ttl.append((-drop if sent_at_one else drop) if crossed else None)
+    vlan = int(one.vlan[first.first[a]]), int(two.vlan[second.first[b]])
     rewritten = []
     hosts = [tuple(each.addresses[side] for side in order) for each, order in _orders(ours, theirs, opener, there)]
     ports = [tuple(each.ports[side] for side in order) for each, order in _orders(ours, theirs, opener, there)]
@@ -75,7 +84,7 @@ def mapping(compared: Comparison, pair: int) -> Mapping:
         rewritten.append("ip ids")
     if any(each is not None and each > 0 for each in ttl):
         rewritten.append("ttl")
-    return Mapping(ends, (ttl[0], ttl[1]), (shift[0], shift[1]), tuple(rewritten))
+    return Mapping(ends, (ttl[0], ttl[1]), (shift[0], shift[1]), vlan, tuple(rewritten))
 
 
 def _orders(ours: Ends, theirs: Ends, opener: int, there: int) -> list[tuple[Ends, tuple[int, int]]]:

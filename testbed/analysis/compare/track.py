@@ -50,7 +50,7 @@ class Track:
     it. ``payload`` and ``options`` are digests, 0 without any. ``word`` is type, code and second word of an ICMP
     header, 0 for other packets. What a packet does not have is 0, ``wscale`` -1.
     ``other`` counts by name what is not decoded TCP, UDP or ICMP; part of it may be here as IP packets. ``data`` is
-    the file (mapped), ``joined`` what was put together from fragments.
+    the file (mapped), ``joined`` what was put together from fragments, ``links`` names its link types.
     ``names`` are hashes of the ``ends``, ascending, the same in every track.
     """
 
@@ -92,6 +92,7 @@ class Track:
     other: dict[str, int]
     frames: int
     partial: str | None
+    links: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -195,6 +196,7 @@ class Builder:
         self._sacks: list[tuple[Int64, U8, U32]] = []
         self._other: Counter[str] = Counter()
         self._frames = 0
+        self._links: dict[str, None] = {}
         self._again = False
         self._data = self._joined = np.zeros(0, np.uint8)
 
@@ -203,6 +205,7 @@ class Builder:
         again = bool(len(rows)) and int(rows[0]) < self._frames
         self._again |= again
         self._data, self._joined = capture.data, capture.joined
+        self._links.update(dict.fromkeys(capture.link_names))
         whole = ~capture.fragment | (capture.reassembled_in == np.arange(len(capture)))
         if self._fragments:
             whole |= capture.reassembled_in < 0
@@ -245,6 +248,7 @@ class Builder:
             other={name: count for name, count in self._other.items() if count},
             frames=self._frames,
             partial=partial,
+            links=tuple(self._links),
         )
 
     def _conversations(self, capture: Capture, chosen: Int64) -> U64:

@@ -214,7 +214,9 @@ def test_a_vlan_on_one_side_is_no_alteration() -> None:
         (each.time, ethernet(tcp(each.payload, **each.fields), [(0x8100, 42)]))
         for each in sorted(made.server, key=lambda each: each.time)
     ])  # fmt: skip
-    assert_same(compare_bytes(file_of(made.client), tagged))
+    compared = compare_bytes(file_of(made.client), tagged)
+    assert_same(compared)
+    assert mapping(compared, 0).text.endswith("sequence +0, VLAN none -> 42")
 
 
 def test_microseconds_against_nanoseconds() -> None:

@@ -86,6 +86,11 @@ def test_each_rewrite_is_named() -> None:
     assert tcp == [{"addresses"}, {"ports"}, {"sequence numbers"}, {"ttl"}, set(), set()]
 
 
+def test_a_tag_that_was_inserted_is_named() -> None:
+    compared = compare_files(f"{REWRITES}/original.pcap", f"{REWRITES}/rewrite_vlan802.1ad.pcap")
+    assert {mapping(compared, pair).vlan for pair in range(len(compared.pairs))} == {(-1, 42)}
+
+
 def test_truncated_packets_are_shorter_and_their_payload_is_cut() -> None:
     compared = compare_files(f"{REWRITES}/original.pcap", f"{REWRITES}/rewrite_mtutrunc.pcap")
     assert fates(compared) == {"crossed": IP}
@@ -145,6 +150,7 @@ def test_fuzzed_packets_are_named_one_by_one() -> None:
 def test_only_frames_whose_labels_were_removed_are_lost_with_another_link_type() -> None:
     """tcprewrite took the MPLS labels out of six frames and left the type: they hold no IP packet any more."""
     said, before, after = told("dlthdlc")
+    assert (before.link_names, after.link_names) == (("Ethernet",), ("Cisco HDLC",))
     assert len(said) == IP
     for frame, (fate, there, fields) in said.items():
         unlabelled = before.frame(frame)[12:14] == b"\x88\x47"
