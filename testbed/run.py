@@ -18,7 +18,7 @@ from testbed import manifest
 from testbed.errors import BothendsError, CaptureError, EngineError
 from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
 from testbed.lab import sysctls, witness
-from testbed.lab.engine import ACTOR, INTERFACE, PROBE_ENVIRONMENT, HostSpec, LabSpec, LiveLab, Progress
+from testbed.lab.engine import ACTOR, INTERFACE, PROBE_ENVIRONMENT, Engine, HostSpec, LabSpec, LiveLab, Progress
 from testbed.lab.engines import EngineFactory
 from testbed.lab.hold import ForTime, Hold
 from testbed.lab.identity import new_run_id
@@ -147,7 +147,7 @@ def _through_lab(
     engine = make_engine(progress)
     try:
         directory.write_text(SCENARIO_COPY, scenario.source)
-        live = engine.bring_up(spec)
+        live = _bring_up(engine, spec, scenario)
         stepper = make_stepper(live, directory.path) if make_stepper is not None else None
         session = Session(
             live,
@@ -190,6 +190,15 @@ def _through_lab(
         if error:
             _wait_down(down.result, error, str(directory))
     return down.result
+
+
+def _bring_up(engine: Engine, spec: LabSpec, scenario: Scenario) -> LiveLab:
+    try:
+        return engine.bring_up(spec)
+    except sysctls.BadSysctlError as bad:
+        from testbed.scenario.refused import sysctl_refused
+
+        raise sysctl_refused(scenario, bad.name, bad.what, bad.hint) or bad from bad
 
 
 def _wait_down(wait: Callable[[], None], error: str, kept: str) -> None:

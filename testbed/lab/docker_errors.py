@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,13 +12,19 @@ import requests.exceptions
 import urllib3.exceptions
 
 from testbed.errors import BothendsError, EngineError
+from testbed.lab.sysctls import BadSysctlError
 
 NO_ENGINE_HINT = "start the Docker Engine, or set DOCKER_HOST to one that runs; `invoke doctor` tells more"
+
+_BAD_SYSCTL = re.compile(r"write /proc/sys/(?P<path>\S+): (?P<said>invalid argument|numerical result out of range)")
+"""What runc says of a value that the kernel does not take."""
 
 
 @contextmanager
 def translate(action: str) -> Iterator[None]:
     """Turn foreign errors raised inside into :class:`EngineError` that says ``action`` failed, and why.
+
+    A value that the kernel does not take for a sysctl is :class:`~testbed.lab.sysctls.BadSysctlError`.
 
     ``action`` completes "cannot ...", for instance ``"start the client host"``. Our own errors pass unchanged.
     """
@@ -37,8 +44,11 @@ def translate(action: str) -> Iterator[None]:
         raise _unreachable(action, error) from error
 
 
-def _api_error(action: str, error: docker.errors.APIError) -> EngineError:
+def _api_error(action: str, error: docker.errors.APIError) -> BothendsError:
     text = str(error.explanation or error)
+    refused = _BAD_SYSCTL.search(text)
+    if refused:
+        return BadSysctlError(refused["path"].replace("/", "."), refused["said"])
     hint = ""
     if "no space left" in text.lower():
         hint = "free disk space on the engine's machine; `invoke clean --images` removes old images of ours"

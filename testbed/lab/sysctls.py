@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from testbed.errors import UsageError
+
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
 DEFAULT_CONGESTION_CONTROL = "cubic"
 """Not set by sysctl: a namespace may choose only what ``tcp_allowed_congestion_control`` of the machine lists, and some
@@ -46,6 +48,14 @@ PINNED: Mapping[str, str] = {
     "net.ipv4.tcp_window_scaling": "1",
     "net.ipv4.tcp_wmem": "4096 16384 4194304",
 }
+
+
+class BadSysctlError(UsageError):
+    """The kernel refused the value of the setting ``name``; ``said`` is why."""
+
+    def __init__(self, name: str, said: str) -> None:
+        super().__init__(f"the kernel takes no such value for `{name}`: {said}", hint="see its `ip-sysctl.rst`")
+        self.name = name
 
 
 def for_host(scenario: Mapping[str, str]) -> dict[str, str]:

@@ -63,6 +63,16 @@ def test_program_not_found(invoke: Invoke, scenario: Scenario, tmp_path: Path) -
 
 
 @both_engines
+def test_a_sysctl_value_that_the_kernel_refuses(invoke: Invoke, scenario: Scenario) -> None:
+    """Exit 2 with the scenario's line, whichever engine found out."""
+    text = "summary: x\nserver: {steps: [{sleep: 1ms}]}\nclient:\n  steps: [{sleep: 1ms}]\n"
+    path = scenario(text + "  sysctl: {net.ipv4.tcp_syn_retries: 300}\n")
+    done = invoke("run", path)
+    assert done.code == 2, done.out + done.err
+    assert f"{path}:5:38: the kernel takes no such value for `net.ipv4.tcp_syn_retries`" in done.err.replace("\n", "")
+
+
+@both_engines
 def test_crash(invoke: Invoke, scenario: Scenario) -> None:
     """A program killed by a signal: fail, with the signal; the bytes it had sent are in the ledger."""
     done = invoke(

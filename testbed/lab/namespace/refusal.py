@@ -6,7 +6,8 @@ import errno
 import os
 from pathlib import Path
 
-from testbed.errors import BothendsError, EngineError, Unsupported, UsageError
+from testbed.errors import BothendsError, EngineError, Unsupported
+from testbed.lab.sysctls import BadSysctlError
 
 _SETTINGS = (
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "AppArmor forbids user namespaces to plain users"),
@@ -25,7 +26,7 @@ def explain(number: int, what: str, root: Path = Path("/proc/sys")) -> BothendsE
     """
     said = os.strerror(number)
     if what.startswith("sysctl ") and number in _BAD_VALUES:
-        return UsageError(f"the kernel takes no such value for `{what}`: {said}", hint="see its `ip-sysctl.rst`")
+        return BadSysctlError(what.removeprefix("sysctl "), said)
     if what.startswith("sysctl ") or "Linux 5.12" in what:
         return Unsupported(f"this machine's kernel does not do `{what}`: {said}", hint=_hint())
     if number in _FORBIDDEN:

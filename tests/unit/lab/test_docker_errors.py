@@ -11,6 +11,7 @@ import urllib3.exceptions
 
 from testbed.errors import EngineError, ImageError
 from testbed.lab.docker_errors import translate
+from testbed.lab.sysctls import BadSysctlError
 
 
 def _wrapped(reason: OSError) -> requests.exceptions.ConnectionError:
@@ -47,6 +48,16 @@ def test_translation(error: Exception, what: str, hint: str) -> None:
     assert hint in told.value.hint
     assert told.value.__cause__ is error
     assert told.value.exit_code == 3
+
+
+@pytest.mark.parametrize("said", ["invalid argument", "numerical result out of range"])
+def test_a_value_that_the_kernel_does_not_take_is_the_scenarios(said: str) -> None:
+    """runc's words, as Docker 20.10 passes them on."""
+    text = f"error during container init: write /proc/sys/net/ipv4/tcp_syn_retries: {said}: unknown"
+    with pytest.raises(BadSysctlError, match=f"`net.ipv4.tcp_syn_retries`: {said}") as told, translate("start"):
+        raise _api(500, text)
+    assert told.value.name == "net.ipv4.tcp_syn_retries"
+    assert told.value.exit_code == 2
 
 
 def test_our_own_errors_pass_unchanged() -> None:
