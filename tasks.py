@@ -433,7 +433,8 @@ def lint(context: Context, fix: bool = False) -> int:
     help={
         "names": "run: a whole run against a bare script (default); link: what the link program costs; namespace: the "
         "embedded engine; campaign: many runs, on both engines; report: pages; "
-        "probe: what a call costs under the probe and under strace; compare: two captures of a million packets; "
+        "probe: what a call costs under the probe and under strace, and iperf3's throughput; "
+        "compare: two captures of a million packets; "
         "witness: what recording the kernel's tracepoints costs",
         "repeat": "how often each side is measured (default 7)",
         "json": "print JSON",
