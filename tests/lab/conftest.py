@@ -154,9 +154,14 @@ def invoke(tmp_path: Path, request: pytest.FixtureRequest) -> Invoke:
     """Run a task as a user does, with runs/ in the test's own directory; on the parameter's engine, else on Docker."""
     on = getattr(request, "param", "")
     request.getfixturevalue("namespaces" if on == NAMESPACE else "engine")
+    return invoke_in(tmp_path, on)
+
+
+def invoke_in(runs: Path, on: str = "") -> Invoke:
+    """Return what runs a task with runs/ in that directory, on that engine."""
 
     def call(*words: str, env: dict[str, str] | None = None, stdin: str | None = None) -> Invoked:
-        with_runs = [*words, "--runs", str(tmp_path)] if words[0] in WITH_RUNS else words
+        with_runs = [*words, "--runs", str(runs)] if words[0] in WITH_RUNS else words
         with_runs = [*with_runs, "--engine", on] if on and words[0] in {"run", "step", "up"} else with_runs
         done = subprocess.run(
             command(*with_runs),

@@ -8,15 +8,17 @@ import pty
 import subprocess
 import termios
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from testbed.lab.engines import DOCKER
 from testbed.lab.identity import RUN_LABEL
 
-from .conftest import LIMIT, ROOT, Invoke, command
+from .conftest import LIMIT, ROOT, Invoke, command, invoke_in
 
 
 @pytest.fixture
@@ -27,6 +29,26 @@ def lab(invoke: Invoke, tmp_path: Path) -> Iterator[str]:
     yield done.out.split()[1]
     if list((tmp_path / "runs" / ".labs").glob("*.json")):
         invoke("down")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A lab that several tests look at: its run id, where its runs/ are, and `invoke` there."""
+
+    run_id: str
+    runs: Path
+    invoke: Invoke
+
+
+@pytest.fixture(scope="module")
+def kept(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    del engine  # that there is one
+    runs = tmp_path_factory.mktemp("kept")
+    invoke = invoke_in(runs, DOCKER)
+    done = invoke("up", "connect-send-close")
+    assert done.code == 0, done.err
+    yield Kept(done.out.split()[1], runs, invoke)
+    assert invoke("down").code == 0
 
 
 def test_by_hand(lab: str, invoke: Invoke, engine: docker.DockerClient, tmp_path: Path) -> None:
@@ -48,14 +70,13 @@ def test_by_hand(lab: str, invoke: Invoke, engine: docker.DockerClient, tmp_path
     assert invoke("down").code == 2
 
 
-@pytest.mark.usefixtures("lab")
-def test_shell_on_a_terminal(tmp_path: Path) -> None:
+def test_shell_on_a_terminal(kept: Kept) -> None:
     """On a terminal `shell` is a real one: what is typed is run, the size is known, it is left as it was."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (33, 99))
     before = termios.tcgetattr(slave)
     with subprocess.Popen(
-        command("shell", "client", "--runs", str(tmp_path)), cwd=ROOT, stdin=slave, stdout=slave, stderr=slave
+        command("shell", "client", "--runs", str(kept.runs)), cwd=ROOT, stdin=slave, stdout=slave, stderr=slave
     ) as shell:
         os.write(master, b"stty size; echo $((6 * 7)) from $(hostname); exit\n")
         printed = b""
@@ -75,9 +96,9 @@ def _inspected(engine: docker.DockerClient, lab: str) -> dict[str, Any]:
     }
 
 
-def test_least_privilege(lab: str, engine: docker.DockerClient) -> None:
+def test_least_privilege(kept: Kept, engine: docker.DockerClient) -> None:
     """No privileged container, no bind mount, no docker socket; hosts have no capability, taps exactly two."""
-    for role, container in _inspected(engine, lab).items():
+    for role, container in _inspected(engine, kept.run_id).items():
         config = container["HostConfig"]
         assert config["Privileged"] is False
         assert config["CapDrop"] == ["ALL"]
@@ -86,42 +107,40 @@ def test_least_privilege(lab: str, engine: docker.DockerClient) -> None:
         assert config["ReadonlyRootfs"] is True
         assert not config["Binds"]
         assert [(mount["Type"], mount["RW"]) for mount in container["Mounts"]] == [("volume", False)]
-        assert container["Config"]["Labels"][RUN_LABEL] == lab
+        assert container["Config"]["Labels"][RUN_LABEL] == kept.run_id
         assert not config["PortBindings"]
-    status = engine.containers.get(f"bothends-{lab}-client").exec_run(["grep", "CapEff", "/proc/self/status"])
+    status = engine.containers.get(f"bothends-{kept.run_id}-client").exec_run(["grep", "CapEff", "/proc/self/status"])
     assert isinstance(status.output, bytes)
     assert int(status.output.split()[1], 16) == 0
 
 
-@pytest.mark.usefixtures("lab")
-def test_no_way_out(invoke: Invoke) -> None:
+def test_no_way_out(kept: Kept) -> None:
     """From a host nothing but the other host can be reached: no default route, no name server, no engine machine."""
     script = (
         "for a in 172.17.0.1 192.0.2.1; do (echo > /dev/tcp/$a/22) 2>&1 | head -1; done; "
-        "ip route; ip -6 route; getent hosts example.org || echo no name"
+        "ip route; ip -6 route; RES_OPTIONS=timeout:1 getent hosts example.org || echo no name"
     )
-    done = invoke("shell", "client", "--command", f"bash -c '{script}'")
+    done = kept.invoke("shell", "client", "--command", f"bash -c '{script}'")
     assert done.out.count("Network is unreachable") == 2
     assert "default" not in done.out
     assert "no name" in done.out
 
 
-def test_network_has_no_address_of_the_engine(lab: str, engine: docker.DockerClient) -> None:
+def test_network_has_no_address_of_the_engine(kept: Kept, engine: docker.DockerClient) -> None:
     """The link is internal, from 198.18.0.0/15, and the engine's machine has no IPv4 address on it."""
-    network = engine.api.inspect_network(f"bothends-{lab}")
+    network = engine.api.inspect_network(f"bothends-{kept.run_id}")
     assert network["Internal"] is True
     assert network["Options"]["com.docker.network.bridge.inhibit_ipv4"] == "true"
     assert network["IPAM"]["Config"][0]["Subnet"].startswith(("198.18.", "198.19."))
 
 
-@pytest.mark.usefixtures("lab")
-def test_several_labs_need_a_name(invoke: Invoke) -> None:
+def test_several_labs_need_a_name(kept: Kept) -> None:
     """With two labs up, `shell` asks which one; `--lab` chooses."""
-    second = invoke("up", "echo").out.split()[1]
-    assert invoke("shell", "client", "--command", "true").code == 2
-    chosen = invoke("shell", "client", "--command", "cat /etc/hostname", "--lab", second)
+    second = kept.invoke("up", "echo").out.split()[1]
+    assert kept.invoke("shell", "client", "--command", "true").code == 2
+    chosen = kept.invoke("shell", "client", "--command", "cat /etc/hostname", "--lab", second)
     assert chosen.out.strip() == "client"
-    assert invoke("down", "--lab", second).code == 0
+    assert kept.invoke("down", "--lab", second).code == 0
 
 
 def test_list_show_images_doctor(invoke: Invoke) -> None:

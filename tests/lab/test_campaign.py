@@ -95,7 +95,7 @@ def test_keep_all(invoke: Invoke, tmp_path: Path) -> None:
 def test_stopped_and_gone_on_with(invoke: Invoke, tmp_path: Path) -> None:
     """Ctrl-C: what runs is finished, the table is printed, exit 3; `--resume` makes the rest, no run twice."""
     with subprocess.Popen(
-        command("run", "echo", "--repeat", "60", "--jobs", "2", "--engine", "namespace", "--runs", str(tmp_path)),
+        command("run", "echo", "--repeat", "30", "--jobs", "2", "--engine", "namespace", "--runs", str(tmp_path)),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -106,21 +106,21 @@ def test_stopped_and_gone_on_with(invoke: Invoke, tmp_path: Path) -> None:
         out, err = runner.communicate(timeout=LIMIT)
     assert runner.returncode == 3, out + err
     before = _results(tmp_path)
-    assert 0 < len(before) < 60
-    assert f"echo: {len(before)} of 60 runs" in out
+    assert 0 < len(before) < 30
+    assert f"echo: {len(before)} of 30 runs" in out
     campaign = err.split("--resume ")[1].split("`")[0]
     done = invoke("run", "--resume", campaign, "--json")
     assert done.code == 0, done.out + done.err
-    assert done.json["variants"][0]["runs"] == 60
+    assert done.json["variants"][0]["runs"] == 30
     after = _results(tmp_path)
     assert after[: len(before)] == before
-    assert len({json.dumps(result["task"]) for result in after}) == len(after) == 60
+    assert len({json.dumps(result["task"]) for result in after}) == len(after) == 30
 
 
 @pytest.mark.usefixtures("namespaces")
 def test_lost_worker(tmp_path: Path) -> None:
     """A worker killed in mid-run is replaced, its run made again; each run counts once and leaves one directory."""
-    words = ("run", "echo", "--repeat", "30", "--jobs", "2", "--keep", "all", "--engine", "namespace", "--json")
+    words = ("run", "echo", "--repeat", "12", "--jobs", "2", "--keep", "all", "--engine", "namespace", "--json")
     with subprocess.Popen(
         command(*words, "--runs", str(tmp_path)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as runner:
@@ -129,9 +129,9 @@ def test_lost_worker(tmp_path: Path) -> None:
         os.kill(int(children[0]), signal.SIGKILL)
         out, err = runner.communicate(timeout=LIMIT)
     assert runner.returncode == 0, out + err
-    assert json.loads(out)["variants"][0]["runs"] == 30
-    assert len(_results(tmp_path)) == 30
-    assert len(_kept(tmp_path)) == 30
+    assert json.loads(out)["variants"][0]["runs"] == 12
+    assert len(_results(tmp_path)) == 12
+    assert len(_kept(tmp_path)) == 12
 
 
 def test_bad_use(invoke: Invoke) -> None:

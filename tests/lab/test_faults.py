@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Invoke, both_engines
+from .conftest import Invoke, both_engines, docker_slow
 from .hanging import HANGS, run_directory
 
 Scenario = Callable[..., str]
@@ -72,7 +72,7 @@ def test_a_sysctl_value_that_the_kernel_refuses(invoke: Invoke, scenario: Scenar
     assert f"{path}:5:38: the kernel takes no such value for `net.ipv4.tcp_syn_retries`" in done.err.replace("\n", "")
 
 
-@both_engines
+@docker_slow
 def test_crash(invoke: Invoke, scenario: Scenario) -> None:
     """A program killed by a signal: fail, with the signal; the bytes it had sent are in the ledger."""
     done = invoke(
@@ -120,7 +120,7 @@ def test_flood_of_output(invoke: Invoke, scenario: Scenario, tmp_path: Path) -> 
     assert [program["output_truncated"] for program in done.json["programs"] if program["host"] == "client"] == [True]
 
 
-@both_engines
+@docker_slow
 def test_port_in_use(invoke: Invoke, scenario: Scenario) -> None:
     """A step that fails is named with its errno and what the scenario expected."""
     done = invoke(
@@ -135,7 +135,7 @@ def test_port_in_use(invoke: Invoke, scenario: Scenario) -> None:
     assert "expected success" in done.out
 
 
-@both_engines
+@docker_slow
 def test_barrier_where_nobody_comes(invoke: Invoke, scenario: Scenario) -> None:
     """A host whose peer dies before the barrier is not left waiting until the time is over."""
     done = invoke(

@@ -18,7 +18,7 @@ import pytest
 from testbed.lab.engines import DOCKER, NAMESPACE
 from testbed.lab.identity import ROLE_LABEL, RUN_LABEL
 
-from .conftest import ROOT, Invoke, Invoked, command
+from .conftest import ROOT, Invoke, Invoked, command, docker_slow
 
 MS = 1_000_000
 
@@ -41,14 +41,15 @@ def fates(records: list[dict[str, Any]]) -> dict[tuple[str, int], list[str]]:
 
 
 @pytest.mark.usefixtures("namespaces")
-def test_distance_makes_two_segments_and_nodelay_three(invoke: Invoke) -> None:
-    """The origin's result, 100 of 100 times: two segments over a distance, three with TCP_NODELAY."""
-    words = ("run", "nagle", "nodelay", "--repeat", "100", "--jobs", "2", "--engine", "namespace", "--json")
+@pytest.mark.parametrize("times", [20, pytest.param(100, marks=pytest.mark.slow)])
+def test_distance_makes_two_segments_and_nodelay_three(times: int, invoke: Invoke) -> None:
+    """The origin's result, each time: two segments over a distance, three with TCP_NODELAY."""
+    words = ("run", "nagle", "nodelay", "--repeat", str(times), "--jobs", "2", "--engine", "namespace", "--json")
     done = invoke(*words)
     assert done.code == 0, done.out + done.err
     nagle, nodelay = done.json["variants"]
     for variant, segments in ((nagle, "client: c, cstring"), (nodelay, "client: c, c, string")):
-        assert variant["runs"] == 100
+        assert variant["runs"] == times
         assert {kind["outcome"] for kind in variant["kinds"]} == {"pass"}
         assert {kind["facets"]["segments"][0] for kind in variant["kinds"]} == {segments}
 
@@ -147,6 +148,7 @@ def _count(packets: list[dict[str, Any]], seq: str) -> Counter[tuple[str, int, i
     return Counter(_identity(one, seq) for one in packets)
 
 
+@docker_slow
 def test_a_plan_repeats(invoke: Invoke, scenario: Callable[..., str], tmp_path: Path) -> None:
     """UDP, whose traffic does not depend on what is lost: the same fate for the same seed, another for another."""
     sends = "".join(f"    - send: {{text: m{n:03}, to: server:5000}}\n" for n in range(120))
@@ -191,6 +193,7 @@ def test_steps_change_the_link(invoke: Invoke, scenario: Callable[..., str], tmp
     assert "duplicate" not in records["client", "P.", 1]["actions"]
 
 
+@docker_slow
 def test_faults_between_barriers(invoke: Invoke, scenario: Callable[..., str], tmp_path: Path) -> None:
     """Only the packet between the two barriers is dropped, although all three are alike."""
     path = scenario(
@@ -235,6 +238,7 @@ def test_ip6(invoke: Invoke, scenario: Callable[..., str]) -> None:
     assert finished(invoke("run", scenario(f"ip: 6\n{text}", "rst6"), "--json"))["outcome"] == "pass"
 
 
+@docker_slow
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
@@ -289,6 +293,7 @@ def test_a_fault_meets_the_packet_that_it_names(
     assert lost["link"] == [f"dropped (drop: {{from: client, {which}}})"]
 
 
+@docker_slow
 def test_corruption_that_no_checksum_shows_differs_in_the_ledger(invoke: Invoke, scenario: Callable[..., str]) -> None:
     """With the checksum made to fit, the peer's program reads a wrong byte, and the ledger says which."""
     path = scenario(

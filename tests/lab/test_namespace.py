@@ -225,7 +225,7 @@ def _as_plain_user(*words: str, home: Path | str) -> subprocess.CompletedProcess
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
     """A home of a plain user, whom this machine lets make namespaces; skips where it does not.
 

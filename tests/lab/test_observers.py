@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import ROOT, Invoke, both_engines
-
-pytestmark = both_engines
+from .conftest import ROOT, Invoke, both_engines, docker_slow
 
 PROGRAM = """
 summary: own program
@@ -32,6 +30,7 @@ def _calls(result: dict[str, Any], *names: str) -> list[dict[str, Any]]:
     return [call for call in result["hosts"]["client"]["calls"] if call["name"] in names]
 
 
+@both_engines
 @pytest.mark.parametrize(
     ("client", "observer", "server"),
     [
@@ -56,6 +55,7 @@ def test_each_observer_yields_the_same_calls(
     assert not [crossing for crossing in result["crossings"] if crossing["cause"]["kind"] == "unknown"]
 
 
+@both_engines
 def test_gdb_says_line_and_backtrace(invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """Each call of a program with debug information: its line in the source, and who called the caller."""
     done = invoke("run", scenario(PROGRAM.format(client="client", observer="gdb", server="probe")), "--json")
@@ -67,6 +67,7 @@ def test_gdb_says_line_and_backtrace(invoke: Invoke, scenario: Callable[[str], s
         assert [frame.split()[0] for frame in call["args"]["backtrace"][:2]] == ["send_text", "main"]
 
 
+@both_engines
 def test_gdb_with_stock_programs(invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """curl under gdb and nginx with its worker under strace: every packet has a cause, the ledger adds up."""
     text = (ROOT / "scenarios/curl-nginx.yaml").read_text() + "observe: {client: gdb, server: strace}\n"
@@ -77,6 +78,7 @@ def test_gdb_with_stock_programs(invoke: Invoke, scenario: Callable[[str], str])
         assert len({row[point]["bytes"] for point in ("written", "sent", "arrived", "acknowledged", "read")}) == 1
 
 
+@docker_slow
 def test_steps_under_gdb(invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """The actor: its script comes over standard input, which stays its own."""
     text = (ROOT / "scenarios/connect-send-close.yaml").read_text() + "observe: {client: gdb, server: gdb}\n"
@@ -84,6 +86,7 @@ def test_steps_under_gdb(invoke: Invoke, scenario: Callable[[str], str]) -> None
     assert done.code == 0, done.out + done.err
 
 
+@docker_slow
 def test_a_large_transfer_under_strace(invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """8 MiB: every byte is accounted for, though strace shows only the first of a large write."""
     text = (ROOT / "scenarios/large-transfer.yaml").read_text() + "observe: {client: strace, server: strace}\n"
@@ -91,6 +94,7 @@ def test_a_large_transfer_under_strace(invoke: Invoke, scenario: Callable[[str],
     assert done.code == 0, done.out + done.err
 
 
+@docker_slow
 def test_what_the_probe_cannot_see_is_said(invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """A static program under the probe: inconclusive, with the reason and the observers that would see it."""
     done = invoke("run", scenario(PROGRAM.format(client="client-static", observer="probe", server="probe")))
@@ -100,6 +104,7 @@ def test_what_the_probe_cannot_see_is_said(invoke: Invoke, scenario: Callable[[s
     assert "`strace` or `gdb`" in said
 
 
+@docker_slow
 @pytest.mark.parametrize("words", ['exec "$0" "$1" 10011', '"$0" "$1" 10011; true'], ids=["in its place", "a child"])
 def test_a_static_program_behind_a_shell_is_said(words: str, invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """The probe is in the shell, which makes no call: the packets show that somebody did. It passed in silence."""
@@ -112,6 +117,7 @@ def test_a_static_program_behind_a_shell_is_said(words: str, invoke: Invoke, sce
     assert re.search(r"client: the probe saw no call on port \d+, \d packets have no known cause: `strace` would", said)
 
 
+@both_engines
 def test_stepping_shows_each_call_and_its_packets(invoke: Invoke) -> None:
     """Enter, skip, a wrong word, continue: the call with its line before it is made, its packets and causes after."""
     done = invoke("step", "own-program", stdin="\n\nskip to close\nwhat\ncontinue\n")
@@ -125,6 +131,7 @@ def test_stepping_shows_each_call_and_its_packets(invoke: Invoke) -> None:
     assert "q(uit)" in text[text.index("close(3)") :]
 
 
+@docker_slow
 def test_stepping_can_be_left(invoke: Invoke) -> None:
     """quit ends the program and the lab at once, and keeps what was captured."""
     done = invoke("step", "own-program", stdin="\nquit\n")
