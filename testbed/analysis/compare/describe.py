@@ -136,6 +136,8 @@ def display_filter(compared: Comparison, which: int, flow: int) -> str:
     if ends.protocol in (TCP, UDP):
         name = protocol_name(ends.protocol)
         parts += [f"{name}.port == {port}" for port in dict.fromkeys(ends.ports)]
+    elif ends.echo is not None:
+        parts.append(f"{'icmp.ident' if ends.version == 4 else 'icmpv6.echo.identifier'} == {ends.echo}")
     else:
         parts.append(f"{family}.{'proto' if ends.version == 4 else 'nxt'} == {ends.protocol}")
     if int(np.count_nonzero(flows.conversation == conversation)) > 1:

@@ -141,12 +141,16 @@ COLUMNS: tuple[tuple[str, np.dtype[Any]], ...] = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The two ends of a conversation: addresses as text, ports (0 for protocols without)."""
+    """The two ends of a conversation: addresses as text, ports (0 for protocols without).
+
+    ``echo`` is the identifier of ICMP echos, None for all else: each ping is a conversation of its own.
+    """
 
     protocol: int
     version: int
     addresses: tuple[str, str]
     ports: tuple[int, int]
+    echo: int | None = None
 
     def __str__(self) -> str:
         return f"{self.end(0)} - {self.end(1)}"
@@ -255,7 +259,7 @@ class Builder:
         """Return a key for each packet's protocol and ends, the same in both directions."""
         one, two = _sides(capture, chosen)
         low, high = np.minimum(one, two), np.maximum(one, two)
-        keys = mixed([low, high, capture.proto[chosen].astype(np.uint64)])
+        keys = mixed([low, high, capture.proto[chosen].astype(np.uint64) | _echoes(capture, chosen) << np.uint64(8)])
         unique, first = np.unique(keys, return_index=True)
         for key, k in zip(unique.tolist(), first.tolist(), strict=True):
             if key not in self._ends:
@@ -277,7 +281,17 @@ def _ends(capture: Capture, row: int, *, reverse: bool) -> Ends:
     ports = int(capture.sport[row]), int(capture.dport[row])
     if reverse:
         addresses, ports = addresses[::-1], ports[::-1]
-    return Ends(int(capture.proto[row]), int(capture.version[row]), addresses, ports)
+    echo = int(_echoes(capture, np.array([row]))[0])
+    return Ends(int(capture.proto[row]), int(capture.version[row]), addresses, ports, echo - 1 if echo else None)
+
+
+def _echoes(capture: Capture, chosen: Int64) -> U64:
+    """Return the identifiers of ICMP echos, requests and replies, plus 1; 0 for all else."""
+    result = np.zeros(len(chosen), np.uint64)
+    kind, transport = capture.icmp_type[chosen], capture.transport[chosen]
+    echo = np.flatnonzero(((transport == 1) & ((kind == 0) | (kind == 8))) | ((transport == 58) & (kind >> 1 == 64)))
+    result[echo] = (capture.icmp_rest[chosen[echo]] >> 16) + 1
+    return result
 
 
 def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[Any]]:

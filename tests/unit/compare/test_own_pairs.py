@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from testbed.analysis.compare.compare import Comparison
 from testbed.analysis.compare.describe import close_text, display_filter, handshake_text, mapping
 from testbed.analysis.compare.fates import Fate
 from testbed.analysis.compare.verdict import USUAL, count_differences
-from tests.unit.capture.frames import enhanced, ethernet, interface, option, section, tcp
+from tests.unit.capture.frames import SERVER, enhanced, ethernet, icmp, interface, option, pcap, section, tcp
 from tests.unit.compare.traffic import (
     DELAY,
     MS,
@@ -93,8 +94,6 @@ def test_a_step_of_either_clock_splits_the_time_where_it_happened(seconds: int, 
 
 
 def in_order(packets: list[Packet]) -> bytes:
-    from tests.unit.capture.frames import pcap
-
     return pcap([(each.time, each.frame()) for each in packets])
 
 
@@ -208,8 +207,6 @@ def test_one_direction_only_is_compared_and_its_delays_say_what_they_are() -> No
 
 def test_a_vlan_on_one_side_is_no_alteration() -> None:
     made = transfer(segments=10)
-    from tests.unit.capture.frames import pcap
-
     tagged = pcap([
         (each.time, ethernet(tcp(each.payload, **each.fields), [(0x8100, 42)]))
         for each in sorted(made.server, key=lambda each: each.time)
@@ -217,6 +214,26 @@ def test_a_vlan_on_one_side_is_no_alteration() -> None:
     compared = compare_bytes(file_of(made.client), tagged)
     assert_same(compared)
     assert mapping(compared, 0).text.endswith("sequence +0, VLAN none -> 42")
+
+
+def test_pings_of_two_clients_behind_one_address_are_two_flows() -> None:
+    inside: list[tuple[int, bytes]] = []
+    outside: list[tuple[int, bytes]] = []
+    for number, (host, echo) in enumerate([("10.0.0.5", 11), ("10.0.0.6", 12)] * 6):
+        for kind, late in ((8, 0), (0, 20 * MS)):
+            near, far = (host, SERVER) if kind else (SERVER, host), ("203.0.113.9", SERVER)
+            far = far if kind else far[::-1]
+            rest, payload = echo << 16 | number, struct.pack("<Q", number) * 4
+            for packets, ends, time in ((inside, near, late), (outside, far, 10 * MS)):
+                frame = ethernet(icmp(kind, 0, rest, payload, src=ends[0], dst=ends[1], ident=100 + number))
+                packets.append((START + number * 50 * MS + time, frame))
+    compared = compare_bytes(pcap(inside), pcap(outside))
+    assert set(compared.table.fate.tolist()) == {Fate.CROSSED}
+    assert not compared.table.changes.any()
+    assert [mapping(compared, pair).ends[0][0] for pair in range(2)] == ["10.0.0.5", "10.0.0.6"]
+    assert [display_filter(compared, 1, int(flow))[-16:] for flow in compared.pairs.b] == [
+        "icmp.ident == 11", "icmp.ident == 12",
+    ]  # fmt: skip
 
 
 def test_microseconds_against_nanoseconds() -> None:
