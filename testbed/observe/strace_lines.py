@@ -83,6 +83,10 @@ class Lines:
         if result[3] and result[3].startswith("ERESTART"):
             return None  # a signal came; the kernel begins it again, and so does the trace
         end = start + int(result[4]) * 1_000_000_000 + int(result[5]) if result[4] else None
+        if end is not None and resumed:
+            # strace's clock for the time in the call starts when it has printed the arguments, which `start` does not
+            # know. Another thread's line came between, so how far the call may have lasted matters.
+            end = max(end, time)
         number = 0 if result[1] == "?" else int(result[1], 0)
         return SystemCall(tid, found[1], found[2], start, end, number, result[3], result[2] or "")
 

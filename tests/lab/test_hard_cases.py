@@ -132,10 +132,12 @@ def test_every_byte_is_given_to_the_call_that_wrote_it(observer: str, run_here: 
     assert check_writers(finished) == set(WRITES)
 
 
-def test_native_threads_and_copies(run_here: Run) -> None:
+@pytest.mark.parametrize("observer", ["probe", "strace"])
+def test_native_threads_and_copies(observer: str, run_here: Run) -> None:
     """Threads of a C program, which no interpreter lets run one at a time; and the close of a copy sends nothing."""
     cases = ("native-threads", "copies")
-    finished = run_here(native(f"/opt/programs/writes {{server}} 10011 {' '.join(cases)}"))
+    observe = f"observe: {{client: {observer}}}"
+    finished = run_here(native(f"/opt/programs/writes {{server}} 10011 {' '.join(cases)}", more=observe))
     assert check_writers(finished) == set(cases)
     calls = finished.analysis.inputs.calls["client"]
     (copy,) = (call for call in calls if call.name == "dup")

@@ -121,6 +121,17 @@ def test_interrupted_lines_are_put_together() -> None:
     assert lines.bad == []
 
 
+def test_a_call_between_whose_lines_others_stand_lasts_until_its_last_line() -> None:
+    """strace's time in the call begins after it has printed the arguments: by that alone the next would be later."""
+    trace = [
+        '7  1000.000000001 write(3<TCP:[55]>, "\\x61", 1 <unfinished ...>\n',
+        '8  1000.000000020 write(3<TCP:[55]>, "\\x62", 1 <unfinished ...>\n',
+        "7  1000.000000030 <... write resumed>) = 1 <0.000000005>\n",
+        "8  1000.000000040 <... write resumed>) = 1 <0.000000005>\n",
+    ]
+    assert [(call.start % 100, (call.end or 0) % 100) for call in Lines().read(trace)] == [(1, 30), (20, 40)]
+
+
 def test_a_restarted_call_counts_once() -> None:
     """A signal ends a call with ERESTARTSYS, which the program never sees."""
     trace = [
