@@ -148,5 +148,6 @@ def test_on_paper_all_rows_stand_whatever_is_in_view(open_page: Open, page_file:
     page.emulate_media(media="print")
     assert not page.locator(".toolbar").is_visible()
     assert page.locator(".verdict").first.is_visible()
+    assert not page.locator(".papernote").is_visible(), "there are no more rows than are printed"
     assert len(page.pdf()) > 10_000
     page.evaluate("dispatchEvent(new Event('afterprint'))")

@@ -50,8 +50,8 @@ class App {
     this.panel = new Panel(side, model, state, actions);
     this.plot = new Plot(this.dock, model, state, actions);
     this.plotButton.hidden = !this.plot.choices.length;
-    const paper = el("p", { class: "papernote" }, `On paper the first ${grouped(PAPER_ROWS)} rows are shown.`);
-    stage.append(paper);
+    this.paper = el("p", { class: "papernote" }, `On paper the first ${grouped(PAPER_ROWS)} rows are shown.`);
+    stage.append(this.paper);
   }
 
   toolbar() {
@@ -153,6 +153,7 @@ class App {
     }
     this.ladder.found = state.q ? this.filter.found(state) : null;
     this.ladder.setRows(rows);
+    this.paper.hidden = rows.count <= PAPER_ROWS;
     this.matches = wanted ? wanted.reduce((sum, one) => sum + one, 0) : null;
     this.showState();
   }
