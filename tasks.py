@@ -6,76 +6,21 @@ Exit codes: 0 pass, 1 fail, 2 bad use or bad scenario, 3 inconclusive or infrast
 from __future__ import annotations
 
 import gc
-import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from invoke import Context, Exit, ParseError, Program, task
-from invoke.parser.parser import ParseMachine
+from invoke import Context, task
 
-from testbed.errors import BothendsError, UsageError
-from testbed.terminal import never_fail
+from testbed.developing import bench, docs_images, lint, soak, test
+from testbed.errors import UsageError
+from testbed.invoking import told
+
+__all__ = ["bench", "docs_images", "lint", "soak", "test"]
 
 ROOT = Path(__file__).parent
 
 # Modules make objects that stay: looking for garbage after every 700 of them takes a tenth of a short run.
 gc.set_threshold(100_000)
-
-
-def _take_words(machine: ParseMachine, token: str) -> None:
-    """Let a positional list argument take every word that is no flag, flag's value or task: `invoke run A B C`.
-
-    Invoke's parser (up to 3.0) knows only positional arguments of one word and refuses the second. The first word is
-    taken even if a task has that name: `invoke bench report`.
-    """
-    context = machine.context
-    words = next((argument for argument in context.positional_args if argument.kind is list), None) if context else None
-    other_task = words is not None and words.got_value and token in machine.contexts
-    if words is None or token.startswith("-") or machine.waiting_for_flag_value or other_task:
-        _invokes_own_handle(machine, token)
-    else:
-        words.value = token
-
-
-_invokes_own_handle = ParseMachine.handle
-ParseMachine.handle = _take_words  # type: ignore[method-assign, assignment]
-
-
-def _parse_or_bad_use(program: Program) -> None:
-    """End with exit code 2, bad use, where invoke's own would be 1: to us a 1 says that a scenario failed."""
-    try:
-        _invokes_own_parse(program)
-    except ParseError as error:
-        to_do = "to do: `invoke --list` shows the tasks, `invoke --help TASK` a task's options"
-        raise Exit(f"{error}\n{to_do}", code=2) from error
-
-
-_invokes_own_parse = Program.parse_tasks
-Program.parse_tasks = _parse_or_bad_use  # type: ignore[method-assign, assignment]
-
-
-def _told(function: Callable[..., int]) -> Callable[..., None]:
-    """Print our errors as people read them, and end with the right exit code."""
-
-    @wraps(function)
-    def told(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - invoke passes whatever the task declares
-        never_fail(sys.stdout, sys.stderr)
-        try:
-            code = function(*args, **kwargs)
-        except BothendsError as error:
-            sys.stdout.flush()
-            sys.stderr.write(f"{error}\n")
-            code = error.exit_code
-        except KeyboardInterrupt:
-            sys.stderr.write("interrupted\n")
-            code = 3
-        gc.freeze()  # the process ends here: the interpreter need not look through all that it has loaded once more
-        if code:
-            raise Exit(code=code)
-
-    return told
 
 
 @task(
@@ -102,7 +47,7 @@ def _told(function: Callable[..., int]) -> Callable[..., None]:
         "compare-observers": "run under none, probe, strace and gdb, and say what that changed on the wire",
     },
 )
-@_told
+@told
 def run(
     _: Context,
     scenarios: list[str],
@@ -160,7 +105,7 @@ def run(
         "engine": "docker or namespace, as for `run`",
     }
 )
-@_told
+@told
 def step(_: Context, scenario: str, host: str = "client", runs: str = ".", engine: str = "") -> int:
     r"""Step through the calls of one host: each is shown, made on Enter, and its packets are printed from both ends.
 
@@ -175,7 +120,7 @@ def step(_: Context, scenario: str, host: str = "client", runs: str = ".", engin
 
 
 @task(name="list", help={"json": "print JSON"})
-@_told
+@told
 def list_(_: Context, json: bool = False) -> int:
     """List the scenarios: name, summary, tags."""
     from testbed import commands_runs
@@ -190,7 +135,7 @@ def list_(_: Context, json: bool = False) -> int:
         "json": "print JSON",
     }
 )
-@_told
+@told
 def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
     """Show a scenario, or the summary of a run worked out again from its directory.
 
@@ -211,7 +156,7 @@ def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
         "html": "write a page with both runs side by side to this file",
     }
 )
-@_told
+@told
 def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False, html: str = "") -> int:
     """Show where two runs differ: calls, packets, causes, ledger, and the conditions (which sysctl or version).
 
@@ -233,7 +178,7 @@ def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False, 
         "markdown": "also write a Markdown summary to this file",
     }
 )
-@_told
+@told
 def report(_: Context, run: str, runs: str = ".", junit: str = "", tap: str = "", markdown: str = "") -> int:
     """Make report.html, annotated.pcapng and result.json of a run from its directory alone; or the page of a campaign.
 
@@ -254,7 +199,7 @@ def report(_: Context, run: str, runs: str = ".", junit: str = "", tap: str = ""
         "port": "serve on this port (default: a free one)",
     },
 )
-@_told
+@told
 def open_(_: Context, run: str, runs: str = ".", serve: bool = False, port: int = 0) -> int:
     """Show the page of a run or a campaign in a browser, or serve it where there is none."""
     from testbed import commands_report
@@ -275,7 +220,7 @@ def open_(_: Context, run: str, runs: str = ".", serve: bool = False, port: int 
         "one-clock": "both captures were made with one clock: delays are exact",
     }
 )
-@_told
+@told
 def compare(
     _: Context,
     client: str,
@@ -305,7 +250,7 @@ def compare(
 
 
 @task(help={"json": "print JSON"})
-@_told
+@told
 def doctor(_: Context, json: bool = False) -> int:
     """Say what works here, what is missing, and what to do."""
     from testbed import commands_lab
@@ -314,7 +259,7 @@ def doctor(_: Context, json: bool = False) -> int:
 
 
 @task(help={"json": "print JSON", "check": "only say what is there; make nothing"})
-@_told
+@told
 def images(_: Context, json: bool = False, check: bool = False) -> int:
     """Make all images that are missing, and say what is there."""
     from testbed import commands_lab
@@ -329,7 +274,7 @@ def images(_: Context, json: bool = False, check: bool = False) -> int:
         "engine": "docker or namespace, as for `run`",
     }
 )
-@_told
+@told
 def up(_: Context, scenario: str, runs: str = ".", engine: str = "") -> int:
     """Bring a scenario's lab up to play in by hand, both taps running; `shell` goes in, `down` ends it.
 
@@ -351,7 +296,7 @@ def up(_: Context, scenario: str, runs: str = ".", engine: str = "") -> int:
         "runs": "directory that holds runs/",
     }
 )
-@_told
+@told
 def shell(_: Context, host: str, lab: str = "", command: str = "", runs: str = ".") -> int:
     """Open a shell in a host of the lab that is up. What you start there is observed.
 
@@ -364,7 +309,7 @@ def shell(_: Context, host: str, lab: str = "", command: str = "", runs: str = "
 
 
 @task(help={"lab": "the lab's id, if several are up", "runs": "directory that holds runs/", "json": "print JSON"})
-@_told
+@told
 def down(_: Context, lab: str = "", runs: str = ".", json: bool = False) -> int:
     """End the lab that is up and show what both ends saw."""
     from testbed import commands_lab
@@ -378,7 +323,7 @@ def down(_: Context, lab: str = "", runs: str = ".", json: bool = False) -> int:
         "foreign": "also remove what belongs to runs of other machines on the same engine",
     }
 )
-@_told
+@told
 def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
     """Remove everything of ours that runs have left behind, and nothing else.
 
@@ -394,62 +339,6 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
 
 @task(
     help={
-        "unit": "only the tests that need no Docker Engine",
-        "select": "pytest's -k expression",
-        "jobs": "files of tests at the same time (default 2)",
-        "slow": "also every scenario on Docker and both engines compared, more seeds, 100,000 broken captures",
-    }
-)
-@_told
-def test(context: Context, unit: bool = False, select: str = "", jobs: int = 2, slow: bool = False) -> int:
-    """Run the tests: unit and native, then on the real engine."""
-    command = [sys.executable, "-m", "pytest"]
-    chosen = "slow or not slow" if slow else "not slow"
-    if unit or select or jobs < 2:
-        command += ["tests/unit", "tests/native"] if unit else ["tests"]
-        return _command(context, [*command, "-m", chosen, *(["-k", select] if select else [])])
-    side_by_side = ["-m", f"({chosen}) and not alone", "-n", str(jobs), "--dist", "loadfile"]
-    return max(
-        _command(context, [*command, "tests/lab", "-m", f"({chosen}) and alone"]),
-        _command(context, [*command, "tests", *side_by_side]),
-    )
-
-
-@task(help={"fix": "also mend what can be mended"})
-@_told
-def lint(context: Context, fix: bool = False) -> int:
-    """Check style, formatting and types; that generated files are current is a test."""
-    python = [sys.executable, "-m"]
-    return max(
-        _command(context, [*python, "ruff", "check", *(["--fix"] if fix else [])]),
-        _command(context, [*python, "ruff", "format", *([] if fix else ["--check"])]),
-        _command(context, [*python, "mypy"]),
-    )
-
-
-@task(
-    positional=["names"],
-    iterable=["names"],
-    help={
-        "names": "run: a whole run against a bare script (default); link: what the link program costs; namespace: the "
-        "embedded engine; campaign: many runs, on both engines; report: pages; "
-        "probe: what a call costs under the probe and under strace, and iperf3's throughput; "
-        "compare: two captures of a million packets; "
-        "witness: what recording the kernel's tracepoints costs",
-        "repeat": "how often each side is measured (default 7)",
-        "json": "print JSON",
-    },
-)
-@_told
-def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> int:
-    """Measure against a floor that is measured in the same run; fails beyond the limits that it prints."""
-    from testbed import benchmarks
-
-    return max(benchmarks.main(name, repeat=repeat, as_json=json) for name in names or ["run"])
-
-
-@task(
-    help={
         "repeat": "how often each variant is run (default 3): what TCP may do in several ways is shown as such",
         "against": "compare with an earlier atlas.json, of another kernel for instance",
         "out": "where atlas.md, atlas.html and atlas.json are written (default: atlas/)",
@@ -458,7 +347,7 @@ def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> 
         "runs": "directory in which runs/ is made (default: here)",
     }
 )
-@_told
+@told
 def atlas(
     _: Context,
     repeat: int = 3,
@@ -483,74 +372,8 @@ def atlas(
     )
 
 
-@task(
-    help={
-        "repeat": "how often each variant of each scenario is run",
-        "engine": "docker or namespace (default)",
-        "jobs": "runs at the same time (default: one for each processor)",
-        "runs": "directory in which runs/ is made (default: here)",
-        "leaks": "instead: so many runs in one process on both engines, and whether the machine is left as it was",
-    }
-)
-@_told
-def soak(
-    _: Context, repeat: int = 200, engine: str = "namespace", jobs: int = 0, runs: str = ".", leaks: int = 0
-) -> int:
-    """Run every scenario many times: none may fail. One run directory of each kind of result is kept.
-
-    What did not pass is told at the end with its directory; `invoke run --resume latest` goes on after a stop.
-
-    Examples: invoke soak --repeat 200
-              invoke soak --leaks 2000
-    """
-    if leaks:
-        from testbed.benchmarks import soak as soaking
-
-        return soaking.main(runs=leaks)
-    from testbed.campaign import soak as soaking_each
-    from testbed.campaign.options import Options
-
-    options = Options(repeat=repeat, jobs=jobs)
-    return soaking_each.main(catalogue=ROOT, runs=Path(runs), engine=engine, options=options)
-
-
-@task(name="docs-images")
-@_told
-def docs_images(_: Context) -> int:
-    """Make the pictures in docs/images from real runs and a real campaign, in Chromium."""
-    from testbed import commands, docs_images
-    from testbed.campaign.options import Options
-
-    quiet = commands.Outputs(quiet=True)
-    for witness in (False, True):
-        names = [name for name in docs_images.SCENARIOS if (name in docs_images.WITNESSED) == witness]
-        options = Options(witness=witness)
-        code = commands.run(names, catalogue=ROOT, runs=ROOT, engine="docker", options=options, outputs=quiet)
-        if code:
-            return code
-    commands.run(
-        docs_images.CAMPAIGN_SCENARIOS,
-        catalogue=ROOT,
-        runs=ROOT,
-        engine="namespace",
-        options=docs_images.CAMPAIGN_OPTIONS,
-        outputs=quiet,
-    )
-    for picture in docs_images.make(ROOT / "docs/images", ROOT):
-        sys.stdout.write(f"{picture.relative_to(ROOT)}  {picture.stat().st_size / 1000:.0f} kB\n")
-    return 0
-
-
 def _ci_files(junit: str, tap: str, markdown: str) -> Any:  # noqa: ANN401 - imported in the task
     """Return where reports for a CI system go."""
     from testbed.report.ci import CiFiles
 
     return CiFiles(*(Path(name) if name else None for name in (junit, tap, markdown)))
-
-
-def _command(context: Context, argv: list[str]) -> int:
-    """Run a developer's tool here, its output passed through; return its exit code."""
-    import subprocess
-
-    del context  # invoke's own runner takes a shell string; ours is a list
-    return subprocess.run(argv, cwd=ROOT, check=False).returncode

@@ -1,0 +1,133 @@
+"""The tasks for developers: tests, style, benchmarks, many runs, pictures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from invoke import Context, task
+
+from testbed.invoking import told
+
+ROOT = Path(__file__).parents[1]
+
+
+@task(
+    help={
+        "unit": "only the tests that need no Docker Engine",
+        "select": "pytest's -k expression",
+        "jobs": "files of tests at the same time (default 2)",
+        "slow": "also every scenario on Docker and both engines compared, more seeds, 100,000 broken captures",
+    }
+)
+@told
+def test(context: Context, unit: bool = False, select: str = "", jobs: int = 2, slow: bool = False) -> int:
+    """Run the tests: unit and native, then on the real engine."""
+    command = [sys.executable, "-m", "pytest"]
+    chosen = "slow or not slow" if slow else "not slow"
+    if unit or select or jobs < 2:
+        command += ["tests/unit", "tests/native"] if unit else ["tests"]
+        return _command(context, [*command, "-m", chosen, *(["-k", select] if select else [])])
+    side_by_side = ["-m", f"({chosen}) and not alone", "-n", str(jobs), "--dist", "loadfile"]
+    return max(
+        _command(context, [*command, "tests/lab", "-m", f"({chosen}) and alone"]),
+        _command(context, [*command, "tests", *side_by_side]),
+    )
+
+
+@task(help={"fix": "also mend what can be mended"})
+@told
+def lint(context: Context, fix: bool = False) -> int:
+    """Check style, formatting and types; that generated files are current is a test."""
+    python = [sys.executable, "-m"]
+    return max(
+        _command(context, [*python, "ruff", "check", *(["--fix"] if fix else [])]),
+        _command(context, [*python, "ruff", "format", *([] if fix else ["--check"])]),
+        _command(context, [*python, "mypy"]),
+    )
+
+
+@task(
+    positional=["names"],
+    iterable=["names"],
+    help={
+        "names": "run: a whole run against a bare script (default); link: what the link program costs; namespace: the "
+        "embedded engine; campaign: many runs, on both engines; report: pages; "
+        "probe: what a call costs under the probe and under strace, and iperf3's throughput; "
+        "compare: two captures of a million packets; "
+        "witness: what recording the kernel's tracepoints costs",
+        "repeat": "how often each side is measured (default 7)",
+        "json": "print JSON",
+    },
+)
+@told
+def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> int:
+    """Measure against a floor that is measured in the same run; fails beyond the limits that it prints."""
+    from testbed import benchmarks
+
+    return max(benchmarks.main(name, repeat=repeat, as_json=json) for name in names or ["run"])
+
+
+@task(
+    help={
+        "repeat": "how often each variant of each scenario is run",
+        "engine": "docker or namespace (default)",
+        "jobs": "runs at the same time (default: one for each processor)",
+        "runs": "directory in which runs/ is made (default: here)",
+        "leaks": "instead: so many runs in one process on both engines, and whether the machine is left as it was",
+    }
+)
+@told
+def soak(
+    _: Context, repeat: int = 200, engine: str = "namespace", jobs: int = 0, runs: str = ".", leaks: int = 0
+) -> int:
+    """Run every scenario many times: none may fail. One run directory of each kind of result is kept.
+
+    What did not pass is told at the end with its directory; `invoke run --resume latest` goes on after a stop.
+
+    Examples: invoke soak --repeat 200
+              invoke soak --leaks 2000
+    """
+    if leaks:
+        from testbed.benchmarks import soak as soaking
+
+        return soaking.main(runs=leaks)
+    from testbed.campaign import soak as soaking_each
+    from testbed.campaign.options import Options
+
+    options = Options(repeat=repeat, jobs=jobs)
+    return soaking_each.main(catalogue=ROOT, runs=Path(runs), engine=engine, options=options)
+
+
+@task(name="docs-images")
+@told
+def docs_images(_: Context) -> int:
+    """Make the pictures in docs/images from real runs and a real campaign, in Chromium."""
+    from testbed import commands, docs_images
+    from testbed.campaign.options import Options
+
+    quiet = commands.Outputs(quiet=True)
+    for witness in (False, True):
+        names = [name for name in docs_images.SCENARIOS if (name in docs_images.WITNESSED) == witness]
+        options = Options(witness=witness)
+        code = commands.run(names, catalogue=ROOT, runs=ROOT, engine="docker", options=options, outputs=quiet)
+        if code:
+            return code
+    commands.run(
+        docs_images.CAMPAIGN_SCENARIOS,
+        catalogue=ROOT,
+        runs=ROOT,
+        engine="namespace",
+        options=docs_images.CAMPAIGN_OPTIONS,
+        outputs=quiet,
+    )
+    for picture in docs_images.make(ROOT / "docs/images", ROOT):
+        sys.stdout.write(f"{picture.relative_to(ROOT)}  {picture.stat().st_size / 1000:.0f} kB\n")
+    return 0
+
+
+def _command(context: Context, argv: list[str]) -> int:
+    """Run a developer's tool here, its output passed through; return its exit code."""
+    del context  # invoke's own runner takes a shell string; ours is a list
+    return subprocess.run(argv, cwd=ROOT, check=False).returncode
