@@ -166,7 +166,7 @@ class _Decoder:
             event, packet = events[at], packets.get(came)
             if packet is None or event.local not in (None, packet.local) or event.peer not in (None, packet.peer):
                 continue
-            if event.fields["protocol"] != _ETHERTYPES[":" in packet.local.address]:
+            if not _fits(packet.local, int(event.fields["protocol"])):
                 continue
             fields = {**event.fields, "arrived": packet.time}
             events[at] = replace(event, host=packet.host, local=packet.local, peer=packet.peer, fields=fields)
@@ -224,6 +224,7 @@ class _Decoder:
         if made.name == "netif_rx":
             self._ways_in.arrives(skb, time)
         else:
+            self._handled.pop(cpu, None)
             fields = made.fields
             self._ways_in.begins(cpu, skb, time, fields["len"].number(record), fields["name"].text(record))
 
@@ -247,8 +248,10 @@ class _Decoder:
         name, handled, where = self._handled.pop(cpu, ("", 0, None))
         if sk in self._owners:
             return self._owners[sk]
+        if where is None or handled != skb or not _fits(where[1], made.fields["protocol"].number(record)):
+            return None
         none_found = _value(made, "reason", made.fields["reason"], record) == "NO_SOCKET"
-        return where if handled == skb and (name == "tcp_probe") != none_found else None
+        return where if (name == "tcp_probe") != none_found else None
 
     def _number(self, pointer: int) -> int:
         return self._numbers.setdefault(pointer, len(self._numbers) + 1) if pointer else 0
@@ -259,6 +262,11 @@ class _Decoder:
         at = bisect_left(found, (time // 1000, ""))
         told, place = min(found[max(at - 1, 0) : at + 1], key=lambda each: abs(each[0] - time // 1000), default=(0, ""))
         return place if abs(told - time // 1000) <= _MICROSECONDS else ""
+
+
+def _fits(end: Endpoint, ethertype: int) -> bool:
+    """Say whether a packet of this protocol can have gone to this address."""
+    return ethertype == _ETHERTYPES[":" in end.address]
 
 
 def _places(text: str) -> dict[tuple[int, str], list[tuple[int, str]]]:

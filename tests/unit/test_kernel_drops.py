@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from testbed.model import Endpoint, Host
 from testbed.observe.kernel_drops import LONGEST, WaysIn
+from testbed.observe.kernel_recording import decode
+
+from .test_kernel_recording import HEADER, event, frame, page
 
 HERE, THERE = Endpoint("198.18.0.2", 5000), Endpoint("198.18.0.3", 40000)
 LENGTH = 33
@@ -86,3 +92,43 @@ def test_memory_that_is_used_again() -> None:
     arrive(ways, (1000, 2000))
     ways.begins(0, 1, 4000, LENGTH, "veth1")
     assert ways.dropped(0, 1, 5000, "IPV6DISABLED", interrupt=True) is None
+
+
+PROBE = """\
+name: tcp_probe
+ID: 7
+format:
+\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;
+\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;
+\tfield:const void * skbaddr;\toffset:8;\tsize:8;\tsigned:0;
+\tfield:__u8 saddr[28];\toffset:16;\tsize:28;\tsigned:0;
+\tfield:__u8 daddr[28];\toffset:44;\tsize:28;\tsigned:0;
+"""
+DROP = """\
+name: kfree_skb
+ID: 8
+format:
+\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;
+\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;
+\tfield:void * skbaddr;\toffset:8;\tsize:8;\tsigned:0;
+\tfield:unsigned short protocol;\toffset:16;\tsize:2;\tsigned:0;
+\tfield:enum skb_drop_reason reason;\toffset:20;\tsize:4;\tsigned:0;
+
+print fmt: "%s", __print_symbolic(REC->reason, { 90, "IPV6DISABLED" })
+"""
+
+
+@pytest.mark.parametrize(("protocol", "told"), [(0x0800, 1), (0x86DD, 0)])
+def test_a_packet_of_another_protocol_is_not_the_one_before_it(tmp_path: Path, protocol: int, told: int) -> None:
+    """On one machine an IPv6 packet of somebody else was dropped in the memory of a segment that had been accepted."""
+    here, there = (struct.pack("<H2s4s20x", 2, b"\x27\x1b", socket.inet_aton(end.address)) for end in (HERE, THERE))
+    probe = struct.pack("<HBBiQ", 7, 0x10, 0, 0, 0xFFFF0001) + here + there
+    drop = struct.pack("<HBBiQHHI", 8, 0x10, 0, 0, 0xFFFF0001, protocol, 0, 90)
+    entries = event(1, probe) + event(1, drop)
+    clock = frame(b"C", struct.pack(">3Q", 1000, 1000, 40))
+    formats = frame(b"F", b"tcp/tcp_probe\0" + PROBE.encode()) + frame(b"F", b"skb/kfree_skb\0" + DROP.encode())
+    path = tmp_path / "recording"
+    pages = frame(b"P", struct.pack(">I", 0) + page(1000, entries))
+    path.write_bytes(frame(b"H", HEADER.encode()) + formats + clock + pages + clock + frame(b"E", b""))
+    log = decode(path, {"client": [HERE.address], "server": [THERE.address]})
+    assert [event.name for event in log.events] == ["tcp_probe"] + ["kfree_skb"] * told
