@@ -13,8 +13,8 @@ from typing import Any
 import testbed
 from testbed import model
 from testbed.errors import UsageError
+from testbed.lab.collected import Collected
 from testbed.lab.engine import LabSpec, LiveLab
-from testbed.lab.session import Collected
 from testbed.model import HOSTS, Host
 
 FORMAT = "bothends-manifest/1"

@@ -18,12 +18,13 @@ from testbed import manifest
 from testbed.errors import BothendsError, CaptureError, EngineError
 from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
 from testbed.lab import sysctls, witness
+from testbed.lab.collected import Collected
 from testbed.lab.engine import ACTOR, INTERFACE, PROBE_ENVIRONMENT, Engine, HostSpec, LabSpec, LiveLab, Progress
 from testbed.lab.engines import EngineFactory
 from testbed.lab.hold import ForTime, Hold
 from testbed.lab.identity import new_run_id
 from testbed.lab.program import ProgramSpec, Ready
-from testbed.lab.session import Collected, Session
+from testbed.lab.session import Session
 from testbed.model import HOSTS, Analysis, Host
 from testbed.rundir import KERNEL, MANIFEST, RECORDING, RunDirectory
 

@@ -128,6 +128,22 @@ class RunningProgram:
             output_truncated=self._out.truncated or self._err.truncated,
         )
 
+    @property
+    def ended_otherwise(self) -> bool:
+        """Whether it ended by itself in another way than the scenario says."""
+        ended, expected = self.process.exit, self.spec.expected_exit
+        if self.stopped_by_us or ended is None or expected is None:
+            return False
+        return (ended.signal or ended.status) != expected
+
+    def how_it_ended(self) -> str:
+        """Say how it ended, how it should have, and the last lines of its error output."""
+        spec = self.spec
+        expected = f"exit status {spec.expected_exit}" if isinstance(spec.expected_exit, int) else spec.expected_exit
+        last = self.last_error_output()
+        printed = f"; last output:\n{last}" if last else ""
+        return f"{spec.host}: `{' '.join(spec.argv)}` ended with {self.process.exit}, expected {expected}{printed}"
+
     def last_error_output(self) -> str:
         """Return the end of what it printed on standard error, or else on standard output."""
         return self._err.tail() or ("" if self.spec.script is not None else self._out.tail())

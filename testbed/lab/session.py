@@ -11,18 +11,18 @@ import secrets
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from testbed import model
 from testbed.errors import LabError, UsageError
-from testbed.lab import tcp_table
+from testbed.lab import host_sockets, tcp_table
 from testbed.lab.agent import Agent, AgentRefused
+from testbed.lab.collected import Collected
 from testbed.lab.engine import INTERFACE, LiveLab, Progress
 from testbed.lab.hold import Hold, UntilQuiet
 from testbed.lab.link import Link, LinkDied
 from testbed.lab.observers import HostObserver, ProbeObserver, make_observer
 from testbed.lab.program import Event, ProgramSpec, Ready, RunningProgram
+from testbed.lab.sysctls import parse_listing
 from testbed.lab.tap import SENTINEL_PREFIX, Tap, parse_features
 from testbed.lab.witness import Witness, unsupported
 from testbed.model import HOSTS, Host, peer_of
@@ -38,27 +38,6 @@ SETTLE_LIMIT = 3.0
 SENTINEL_TIMEOUT = 5.0
 AFTER_FAILURE = 1.0
 """Seconds that one program may go on after the other has failed."""
-
-
-@dataclass(slots=True)
-class Collected:
-    """What a session leaves besides the files that it wrote: programs, call logs, and what went wrong.
-
-    ``failures`` make the run fail, ``incomplete`` inconclusive;
-    ``cut_short`` says why the lab, not the programs, ended the run: then nothing that failed counts.
-    """
-
-    programs: list[model.Program] = field(default_factory=list)
-    calls: dict[Host, tuple[model.Call, ...]] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
-    incomplete: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    sysctls: dict[Host, dict[str, str]] = field(default_factory=dict)
-    offloads: dict[Host, dict[str, str]] = field(default_factory=dict)
-    tcpdump: dict[Host, str] = field(default_factory=dict)
-    tap_statistics: dict[Host, dict[str, int]] = field(default_factory=dict)
-    link_totals: dict[str, int] = field(default_factory=dict)
-    cut_short: str = ""
 
 
 class Session:
@@ -209,7 +188,7 @@ class Session:
             else:
                 if program.ended:
                     break
-                found = _is_bound(agent, ready)
+                found = host_sockets.is_bound(agent, ready)
                 if not found:
                     time.sleep(READY_POLL)
         for event in kept:
@@ -240,7 +219,7 @@ class Session:
                 deadline = min(deadline, time.monotonic() + AFTER_FAILURE)
 
     def _time_is_over(self) -> None:
-        failed = any(program.failed_step is not None or _unexpected(program) for program in self._programs.values())
+        failed = any(program.failed_step is not None or program.ended_otherwise for program in self._programs.values())
         running = [program for program in self._programs.values() if not program.ended]
         for program in running:
             program.ask_to_stop("the other program had failed" if failed else "timeout")
@@ -260,7 +239,7 @@ class Session:
             return deadline
         if other.spec.stop_with_client:
             other.stop("the client ended")
-        elif _unexpected(ended):
+        elif ended.ended_otherwise:
             return min(deadline, time.monotonic() + AFTER_FAILURE)
         for name, hosts in self._waiting.items():
             if other.spec.host in hosts:
@@ -305,13 +284,8 @@ class Session:
         spec = program.spec
         if program.failed_step is not None:
             self.collected.failures.append(explain(program.failed_step, host=spec.host))
-        elif _unexpected(program):
-            last = program.last_error_output()
-            printed = f"; last output:\n{last}" if last else ""
-            self.collected.failures.append(
-                f"{spec.host}: `{' '.join(spec.argv)}` ended with {program.process.exit}, "
-                f"expected {_expected(spec)}{printed}"
-            )
+        elif program.ended_otherwise:
+            self.collected.failures.append(program.how_it_ended())
 
     # After the programs
 
@@ -321,7 +295,9 @@ class Session:
         limit = 0.0 if self.collected.cut_short else SETTLE_LIMIT + self._patience
         deadline = time.monotonic() + limit
         while True:
-            left = {host: tcp_table.unsettled(_tcp_sockets(agent)) for host, agent in self.live.hosts.items()}
+            left = {
+                host: tcp_table.unsettled(host_sockets.tcp_sockets(agent)) for host, agent in self.live.hosts.items()
+            }
             if not any(left.values()) and self._is_quiet():
                 return
             if time.monotonic() > deadline:
@@ -415,7 +391,7 @@ class Session:
         observation = self._observers[host].collect()
         self.collected.calls[host] = observation.calls
         self.collected.incomplete += [f"{host}: {problem}" for problem in observation.problems]
-        self.collected.sysctls[host] = _parse_sysctls(sysctls())
+        self.collected.sysctls[host] = parse_listing(sysctls())
         self.collected.offloads[host] = parse_features(features())
         self.collected.tcpdump[host] = version().partition("\n")[0]
 
@@ -429,44 +405,3 @@ class Session:
             with contextlib.suppress(LabError):
                 self._collect_from(host)
         self._end_taps(endings)
-
-
-def _unexpected(program: RunningProgram) -> bool:
-    """Whether a program ended by itself in another way than the scenario says."""
-    ended = program.process.exit
-    expected = program.spec.expected_exit
-    if program.stopped_by_us or ended is None or expected is None:
-        return False
-    return (ended.signal or ended.status) != expected
-
-
-def _expected(spec: ProgramSpec) -> str:
-    return f"exit status {spec.expected_exit}" if isinstance(spec.expected_exit, int) else str(spec.expected_exit)
-
-
-def _tcp_sockets(agent: Agent) -> list[tcp_table.TcpSocket]:
-    return [socket for path in tcp_table.TCP_FILES for socket in _table(agent, path)]
-
-
-def _table(agent: Agent, path: str) -> list[tcp_table.TcpSocket]:
-    try:
-        return tcp_table.parse(agent.read_file(path).decode())
-    except AgentRefused:  # no IPv6 in this kernel
-        return []
-
-
-def _is_bound(agent: Agent, ready: Ready) -> bool:
-    if ready.kind == "tcp":
-        return tcp_table.listens(_tcp_sockets(agent), ready.port)
-    return any(tcp_table.bound(_table(agent, path), ready.port) for path in tcp_table.UDP_FILES)
-
-
-def _parse_sysctls(listing: str) -> dict[str, str]:
-    """Turn grep's ``path:value`` lines into names and values, without those of single interfaces."""
-    settings = {}
-    for line in listing.splitlines():
-        path, _, value = line.partition(":")
-        name = path.removeprefix("/proc/sys/").replace("/", ".")
-        if ".conf." not in name and ".neigh." not in name:
-            settings[name] = " ".join(value.split())
-    return settings

@@ -72,3 +72,14 @@ def for_link(ip: int) -> dict[str, str]:
     """Return what makes a link host forward packets of one IP version."""
     forward = {"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.rp_filter": "0"}
     return forward if ip == 4 else {**forward, "net.ipv6.conf.all.forwarding": "1"}
+
+
+def parse_listing(listing: str) -> dict[str, str]:
+    """Turn grep's ``path:value`` lines into names and values, without those of single interfaces."""
+    settings = {}
+    for line in listing.splitlines():
+        path, _, value = line.partition(":")
+        name = path.removeprefix("/proc/sys/").replace("/", ".")
+        if ".conf." not in name and ".neigh." not in name:
+            settings[name] = " ".join(value.split())
+    return settings

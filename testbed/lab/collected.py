@@ -1,0 +1,29 @@
+"""What is left of a run's programs and taps, until it becomes the run directory and the manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from testbed import model
+from testbed.model import Host
+
+
+@dataclass(slots=True)
+class Collected:
+    """What a session leaves besides the files that it wrote: programs, call logs, and what went wrong.
+
+    ``failures`` make the run fail, ``incomplete`` inconclusive;
+    ``cut_short`` says why the lab, not the programs, ended the run: then nothing that failed counts.
+    """
+
+    programs: list[model.Program] = field(default_factory=list)
+    calls: dict[Host, tuple[model.Call, ...]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    sysctls: dict[Host, dict[str, str]] = field(default_factory=dict)
+    offloads: dict[Host, dict[str, str]] = field(default_factory=dict)
+    tcpdump: dict[Host, str] = field(default_factory=dict)
+    tap_statistics: dict[Host, dict[str, int]] = field(default_factory=dict)
+    link_totals: dict[str, int] = field(default_factory=dict)
+    cut_short: str = ""

@@ -1,0 +1,26 @@
+"""The sockets of a host, as its agent reads them from the kernel."""
+
+from __future__ import annotations
+
+from testbed.lab import tcp_table
+from testbed.lab.agent import Agent, AgentRefused
+from testbed.lab.program import Ready
+
+
+def tcp_sockets(agent: Agent) -> list[tcp_table.TcpSocket]:
+    """Return all TCP sockets of an agent's host."""
+    return [socket for path in tcp_table.TCP_FILES for socket in _table(agent, path)]
+
+
+def _table(agent: Agent, path: str) -> list[tcp_table.TcpSocket]:
+    try:
+        return tcp_table.parse(agent.read_file(path).decode())
+    except AgentRefused:  # no IPv6 in this kernel
+        return []
+
+
+def is_bound(agent: Agent, ready: Ready) -> bool:
+    """Whether a program's socket is there: one that listens on the TCP port, one that is bound to the UDP port."""
+    if ready.kind == "tcp":
+        return tcp_table.listens(tcp_sockets(agent), ready.port)
+    return any(tcp_table.bound(_table(agent, path), ready.port) for path in tcp_table.UDP_FILES)
