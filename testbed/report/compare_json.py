@@ -99,7 +99,7 @@ def direction(compared: Comparison, *, from_one: bool) -> dict[str, Any]:
     delays = np.sort(table.delay[table.timed & (table.sent_at_one == from_one)])
     active = places[statistics.begin[places] >= 0]
     payload = int(statistics.payload[places].sum())
-    took = int(statistics.end[active].max() - statistics.begin[active].min()) if len(active) else 0
+    took = int(statistics.end[active].max()) - int(statistics.begin[active].min()) if len(active) else 0
     return {
         "packets": dict(zip(NAMES, statistics.packets[places].sum(axis=0).tolist(), strict=True)),
         "fates": _fates(statistics.fates[places].sum(axis=0)),
@@ -214,7 +214,7 @@ def flow(compared: Comparison, pair: int) -> dict[str, Any]:
     for k, name in ((0, "from_opener"), (1, "to_opener")):
         place = 2 * pair + k
         delays.append(_delays(statistics.delay[place].tolist()) if _timed(compared, place) else None)
-        took = int(statistics.end[place] - statistics.begin[place])
+        took = int(statistics.end[place]) - int(statistics.begin[place])
         payload = int(statistics.payload[place])
         ways[name] = {
             "packets": dict(zip(NAMES, statistics.packets[place].tolist(), strict=True)),

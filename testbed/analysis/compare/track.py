@@ -32,6 +32,7 @@ Bool = NDArray[np.bool_]
 Bytes = U8
 
 TCP, UDP = 6, 17
+_FARTHEST = 2**62 - 1  # ns, from 1823 to 2116: what lies beyond is damaged, and differences shall fit
 _FRAGMENT = np.uint64(1 << 48)  # above what an ICMP header has in ``word``
 
 
@@ -311,7 +312,7 @@ def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[
     rest[part] = _FRAGMENT | capture.fragment_offset[chosen[part]].astype(np.uint64)
     made: dict[str, NDArray[Any]] = {
         "frame": rows[chosen],
-        "time": capture.time_ns[chosen],
+        "time": np.clip(capture.time_ns[chosen], -_FARTHEST, _FARTHEST),
         "side": one > two,
         "protocol": capture.proto[chosen],
         "decoded": capture.transport[chosen] > 0,
