@@ -289,8 +289,10 @@ def _ends(capture: Capture, row: int, *, reverse: bool) -> Ends:
 def _echoes(capture: Capture, chosen: Int64) -> U64:
     """Return the identifiers of ICMP echos, requests and replies, plus 1; 0 for all else."""
     result = np.zeros(len(chosen), np.uint64)
-    kind, transport = capture.icmp_type[chosen], capture.transport[chosen]
-    echo = np.flatnonzero(((transport == 1) & ((kind == 0) | (kind == 8))) | ((transport == 58) & (kind >> 1 == 64)))
+    transport = capture.transport[chosen]
+    echo = np.flatnonzero((transport == 1) | (transport == 58))
+    kind, six = capture.icmp_type[chosen[echo]], transport[echo] == 58
+    echo = echo[np.where(six, kind >> 1 == 64, (kind == 0) | (kind == 8))]
     result[echo] = (capture.icmp_rest[chosen[echo]] >> 16) + 1
     return result
 
