@@ -74,4 +74,4 @@ def test_refusal_of_a_value_is_the_scenarios_fault() -> None:
     """A value that the kernel refuses is no lack of this machine."""
     error = explain(errno.EINVAL, "sysctl net.ipv4.tcp_syncookies")
     assert error.exit_code == 2
-    assert "no such value for `sysctl net.ipv4.tcp_syncookies`" in str(error)
+    assert "no such value for `net.ipv4.tcp_syncookies`" in str(error)
