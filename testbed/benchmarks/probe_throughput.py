@@ -8,7 +8,6 @@ each compared with its neighbour, and the median of those shares counts.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -20,14 +19,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from testbed.benchmarks import iperf3
 from testbed.errors import LabError, LabTimeout, Unsupported
-from testbed.lab import tcp_table
-from testbed.lab.agent import Agent
-from testbed.lab.engine import INTERFACE, LOG_DIRECTORY, PROBE_ENVIRONMENT, HostSpec, LabSpec
-from testbed.lab.identity import new_run_id
+from testbed.lab.engine import LOG_DIRECTORY, PROBE_ENVIRONMENT
 from testbed.lab.namespace.engine import Namespaces
-from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
-from testbed.model import HOSTS
 from testbed.observe.probe_format import HEADER_SIZE, BadLogError, read_header
 
 Rates = Mapping[str, list[float]]
@@ -38,10 +33,6 @@ BLOCK = 128 * 1024
 """What iperf3 gives one call."""
 LEAST_SHARE = 0.95
 """Throughput under the probe in a lab, of that without."""
-TIMEOUT = 60.0
-"""Seconds that one turn may take."""
-_PORT = 5201
-_OFF = ("tx", "tso", "gso", "gro")
 
 
 def measure(probe: Path, turns: int) -> dict[str, Rates]:
@@ -85,32 +76,18 @@ def _in_turns(turns: int, one: Callable[[bool], float]) -> Rates:
 
 
 def _in_lab(engines: Namespaces, *, probed: bool) -> float:
-    host = HostSpec("host", PINNED, DEFAULT_CONGESTION_CONTROL)
     preload = ("env", *(f"{name}={value}" for name, value in PROBE_ENVIRONMENT.items())) if probed else ()
     with engines(lambda _: None) as engine:
-        live = engine.bring_up(LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), 4))
-        for tap in live.taps.values():
-            tap.run(["ethtool", "-K", INTERFACE, *(word for name in _OFF for word in (name, "off"))])
-        served = live.hosts["server"].begin([*preload, "iperf3", "--server", "--one-off"])
-        _wait_bound(live.hosts["server"])
-        report = live.hosts["client"].run([*preload, *_client(live.addresses["server"], _PORT, SIZES["lab"])])
+        live = iperf3.bring_up(engine)
+        served = iperf3.serve(live.hosts["server"], preload)
+        report = live.hosts["client"].run([*preload, *_client(live.addresses["server"], iperf3.PORT, SIZES["lab"])])
         served()
         for name, agent in live.hosts.items():
             if probed:
                 logs = agent.list_directory(LOG_DIRECTORY)
                 headers = [agent.read_part(f"{LOG_DIRECTORY}/{log}", 0, HEADER_SIZE) for log in logs]
                 _check_seen(name, headers, SIZES["lab"])
-    return _rate(report)
-
-
-def _wait_bound(server: Agent) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not any(
-        tcp_table.listens(tcp_table.parse(server.read_file(path).decode()), _PORT) for path in tcp_table.TCP_FILES
-    ):
-        if time.monotonic() > deadline:
-            raise LabTimeout(f"iperf3 does not listen after {TIMEOUT:g} s")
-        time.sleep(0.005)
+    return iperf3.rate(report)
 
 
 def _over_loopback(probe: Path | None) -> float:
@@ -145,16 +122,16 @@ def _transfer(environment: dict[str, dict[str, str]], said: Path) -> float:
         try:
             _wait_listening(server, said)
             done = subprocess.run(
-                send, env=environment["client"], timeout=TIMEOUT, capture_output=True, text=True, check=False
+                send, env=environment["client"], timeout=iperf3.TIMEOUT, capture_output=True, text=True, check=False
             )
-            server.wait(TIMEOUT)
+            server.wait(iperf3.TIMEOUT)
         except subprocess.TimeoutExpired as error:
-            raise LabTimeout(f"iperf3 did not end within {TIMEOUT:g} s", last_output=said.read_text()) from error
+            raise LabTimeout(f"iperf3 did not end within {iperf3.TIMEOUT:g} s", last_output=said.read_text()) from error
         finally:
             server.kill()
     if done.returncode or server.returncode:
         raise LabError("iperf3 failed", last_output=said.read_text() + done.stdout + done.stderr)
-    return _rate(done.stdout)
+    return iperf3.rate(done.stdout)
 
 
 def _client(address: str, port: int, size: int) -> tuple[str, ...]:
@@ -163,12 +140,8 @@ def _client(address: str, port: int, size: int) -> tuple[str, ...]:
     return ("iperf3", *words, *(("--affinity", f"{mine[0]},{mine[1]}") if len(mine) > 1 else ()))
 
 
-def _rate(report: str) -> float:
-    return float(json.loads(report)["end"]["sum_received"]["bits_per_second"])
-
-
 def _wait_listening(server: subprocess.Popen[bytes], said: Path) -> None:
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + iperf3.TIMEOUT
     while "listening" not in said.read_text():
         if server.poll() is not None or time.monotonic() > deadline:
             raise LabError("iperf3 does not listen", last_output=said.read_text())

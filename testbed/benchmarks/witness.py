@@ -14,19 +14,16 @@ import statistics
 import tempfile
 from pathlib import Path
 
+from testbed.benchmarks import iperf3
 from testbed.errors import Unsupported
-from testbed.lab.engine import INTERFACE, HostSpec, LabSpec
 from testbed.lab.identity import new_run_id
 from testbed.lab.namespace.engine import Namespaces
-from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
 from testbed.lab.witness import Witness, command
-from testbed.model import HOSTS
 from testbed.scenario.model import Observe
 
 LEAST_RATIO = 0.9
 """Throughput with the witness must be at least this part of that without."""
 SECONDS = "2"
-_OFF = ("tx", "tso", "gso", "gro")
 
 
 def main(*, repeat: int, as_json: bool) -> int:
@@ -56,21 +53,17 @@ def main(*, repeat: int, as_json: bool) -> int:
 def _throughput(engines: Namespaces, *, witnessed: bool) -> float:
     """Return what iperf3's receiver counted, bits a second."""
     run_id = new_run_id()
-    host = HostSpec("host", PINNED, DEFAULT_CONGESTION_CONTROL)
     recorder = command(run_id, buffer=Observe().kernel_buffer, arrivals=False) if witnessed else ()
-    spec = LabSpec(run_id, dict.fromkeys(HOSTS, host), 4, witness=recorder)
     with tempfile.TemporaryDirectory(prefix="bothends-bench-") as made, engines(lambda _: None) as engine:
-        live = engine.bring_up(spec)
-        for tap in live.taps.values():
-            tap.run(["ethtool", "-K", INTERFACE, *(word for name in _OFF for word in (name, "off"))])
+        live = iperf3.bring_up(engine, recorder, run_id)
         witness = Witness(live.witness, Path(made) / "recording") if live.witness is not None else None
         refusal = witness.wait_ready() if witness is not None else None
         if refusal is not None:
             raise refusal
-        live.hosts["server"].run(["iperf3", "--server", "--one-off", "--daemon"])
-        client = ["iperf3", "--client", live.addresses["server"], "--time", SECONDS, "--json"]
-        report = json.loads(live.hosts["client"].run(client))
+        served = iperf3.serve(live.hosts["server"])
+        report = live.hosts["client"].run(["iperf3", "--client", live.addresses["server"], "--time", SECONDS, "--json"])
+        served()
         if witness is not None:
             witness.stop()
             witness.close()
-    return float(report["end"]["sum_received"]["bits_per_second"])
+    return iperf3.rate(report)
