@@ -32,6 +32,7 @@ Bool = NDArray[np.bool_]
 Bytes = U8
 
 TCP, UDP = 6, 17
+_ICMP, _ICMP6 = 1, 58
 _FARTHEST = 2**62 - 1  # ns, from 1823 to 2116: what lies beyond is damaged, and differences shall fit
 _FRAGMENT = np.uint64(1 << 48)  # above what an ICMP header has in ``word``
 
@@ -260,7 +261,9 @@ class Builder:
         """Return a key for each packet's protocol and ends, the same in both directions."""
         one, two = _sides(capture, chosen)
         low, high = np.minimum(one, two), np.maximum(one, two)
-        keys = mixed([low, high, capture.proto[chosen].astype(np.uint64) | _echoes(capture, chosen) << np.uint64(8)])
+        kinds = capture.proto[chosen].astype(np.uint64)
+        kinds |= _echoes(capture, chosen) << np.uint64(8)
+        keys = mixed([low, high, kinds])
         unique, first = np.unique(keys, return_index=True)
         for key, k in zip(unique.tolist(), first.tolist(), strict=True):
             if key not in self._ends:
@@ -282,7 +285,8 @@ def _ends(capture: Capture, row: int, *, reverse: bool) -> Ends:
     ports = int(capture.sport[row]), int(capture.dport[row])
     if reverse:
         addresses, ports = addresses[::-1], ports[::-1]
-    echo = int(_echoes(capture, np.array([row]))[0])
+    icmp = capture.transport[row] in (_ICMP, _ICMP6)
+    echo = int(_echoes(capture, np.array([row]))[0]) if icmp else 0
     return Ends(int(capture.proto[row]), int(capture.version[row]), addresses, ports, echo - 1 if echo else None)
 
 
@@ -290,8 +294,8 @@ def _echoes(capture: Capture, chosen: Int64) -> U64:
     """Return the identifiers of ICMP echos, requests and replies, plus 1; 0 for all else."""
     result = np.zeros(len(chosen), np.uint64)
     transport = capture.transport[chosen]
-    echo = np.flatnonzero((transport == 1) | (transport == 58))
-    kind, six = capture.icmp_type[chosen[echo]], transport[echo] == 58
+    echo = np.flatnonzero((transport == _ICMP) | (transport == _ICMP6))
+    kind, six = capture.icmp_type[chosen[echo]], transport[echo] == _ICMP6
     echo = echo[np.where(six, kind >> 1 == 64, (kind == 0) | (kind == 8))]
     result[echo] = (capture.icmp_rest[chosen[echo]] >> 16) + 1
     return result
