@@ -11,9 +11,9 @@ from typing import Any
 
 from invoke import Context, task
 
-from testbed.developing import bench, docs_images, lint, soak, test
-from testbed.errors import UsageError
-from testbed.invoking import told
+from dev.developer_tasks import bench, docs_images, lint, soak, test
+from testbed.cli.invoke_parser import told
+from testbed.model.errors import UsageError
 
 __all__ = ["bench", "docs_images", "lint", "soak", "test"]
 
@@ -81,20 +81,20 @@ def run(
               invoke run echo --report --junit results.xml
               invoke run --all --engine namespace --jobs 2
     """
-    from testbed import commands
-    from testbed.campaign.options import Options
+    from testbed.campaign.campaign_options import Options
+    from testbed.cli import run_command
 
     if compare_observers:
-        return commands.compare_observers(
+        return run_command.compare_observers(
             scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine
         )
     options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume, on=on, witness=witness)
-    outputs = commands.Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
+    outputs = run_command.Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
     if all:
         if scenarios:
             raise UsageError("--all runs every scenario", hint="name none")
-        return commands.run_all(catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
-    return commands.run(scenarios, catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
+        return run_command.run_all(catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
+    return run_command.run(scenarios, catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
 
 
 @task(
@@ -114,18 +114,18 @@ def step(_: Context, scenario: str, host: str = "client", runs: str = ".", engin
     Examples: invoke step connect-send-close
               printf '\n\nskip to close\n' | invoke step own-program
     """
-    from testbed import commands
+    from testbed.cli import run_command
 
-    return commands.step(scenario, host=host, catalogue=ROOT, runs=Path(runs), engine=engine)
+    return run_command.step(scenario, host=host, catalogue=ROOT, runs=Path(runs), engine=engine)
 
 
 @task(name="list", help={"json": "print JSON"})
 @told
 def list_(_: Context, json: bool = False) -> int:
     """List the scenarios: name, summary, tags."""
-    from testbed import commands_runs
+    from testbed.cli import list_show_diff
 
-    return commands_runs.list_scenarios(ROOT, as_json=json)
+    return list_show_diff.list_scenarios(ROOT, as_json=json)
 
 
 @task(
@@ -142,9 +142,9 @@ def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
     Examples: invoke show echo
               invoke show echo/latest
     """
-    from testbed import commands_runs
+    from testbed.cli import list_show_diff
 
-    return commands_runs.show(what, catalogue=ROOT, runs=Path(runs), as_json=json)
+    return list_show_diff.show(what, catalogue=ROOT, runs=Path(runs), as_json=json)
 
 
 @task(
@@ -164,9 +164,9 @@ def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False, 
 
     Example: invoke diff echo/latest 3f9a01bc
     """
-    from testbed import commands_runs
+    from testbed.cli import list_show_diff
 
-    return commands_runs.diff(one, other, runs=Path(runs), as_json=json, html=html)
+    return list_show_diff.diff(one, other, runs=Path(runs), as_json=json, html=html)
 
 
 @task(
@@ -185,9 +185,9 @@ def report(_: Context, run: str, runs: str = ".", junit: str = "", tap: str = ""
     Examples: invoke report echo/latest
               invoke report latest
     """
-    from testbed import commands_report
+    from testbed.cli import report_commands
 
-    return commands_report.report(run, runs=Path(runs), ci=_ci_files(junit, tap, markdown))
+    return report_commands.report(run, runs=Path(runs), ci=_ci_files(junit, tap, markdown))
 
 
 @task(
@@ -202,9 +202,9 @@ def report(_: Context, run: str, runs: str = ".", junit: str = "", tap: str = ""
 @told
 def open_(_: Context, run: str, runs: str = ".", serve: bool = False, port: int = 0) -> int:
     """Show the page of a run or a campaign in a browser, or serve it where there is none."""
-    from testbed import commands_report
+    from testbed.cli import report_commands
 
-    return commands_report.open_page(run, runs=Path(runs), serve=serve, port=port)
+    return report_commands.open_page(run, runs=Path(runs), serve=serve, port=port)
 
 
 @task(
@@ -234,7 +234,7 @@ def compare(
     one_clock: bool = False,
 ) -> int:
     """Compare two captures: lost, altered, reordered, delays, clocks. Exit code: 0 same, 1 differs, 2 error."""
-    from testbed.compare_command import compare
+    from testbed.cli.compare_command import compare
 
     return compare(
         client,
@@ -253,18 +253,18 @@ def compare(
 @told
 def doctor(_: Context, json: bool = False) -> int:
     """Say what works here, what is missing, and what to do."""
-    from testbed import commands_lab
+    from testbed.cli import lab_commands
 
-    return commands_lab.doctor(as_json=json)
+    return lab_commands.doctor(as_json=json)
 
 
 @task(help={"json": "print JSON", "check": "only say what is there; make nothing"})
 @told
 def images(_: Context, json: bool = False, check: bool = False) -> int:
     """Make all images that are missing, and say what is there."""
-    from testbed import commands_lab
+    from testbed.cli import lab_commands
 
-    return commands_lab.images(as_json=json, check=check)
+    return lab_commands.images(as_json=json, check=check)
 
 
 @task(
@@ -283,9 +283,9 @@ def up(_: Context, scenario: str, runs: str = ".", engine: str = "") -> int:
              invoke shell client     # echo hello | nc -N server 5000
              invoke down             # what both ends saw
     """
-    from testbed import commands_lab
+    from testbed.cli import lab_commands
 
-    return commands_lab.up(scenario, catalogue=ROOT, runs=Path(runs), engine=engine)
+    return lab_commands.up(scenario, catalogue=ROOT, runs=Path(runs), engine=engine)
 
 
 @task(
@@ -303,18 +303,18 @@ def shell(_: Context, host: str, lab: str = "", command: str = "", runs: str = "
     Examples: invoke shell client
               invoke shell server --command "ss -tan"
     """
-    from testbed import commands_lab
+    from testbed.cli import lab_commands
 
-    return commands_lab.shell(host, lab=lab, command=command, runs=Path(runs))
+    return lab_commands.shell(host, lab=lab, command=command, runs=Path(runs))
 
 
 @task(help={"lab": "the lab's id, if several are up", "runs": "directory that holds runs/", "json": "print JSON"})
 @told
 def down(_: Context, lab: str = "", runs: str = ".", json: bool = False) -> int:
     """End the lab that is up and show what both ends saw."""
-    from testbed import commands_lab
+    from testbed.cli import lab_commands
 
-    return commands_lab.down(lab=lab, runs=Path(runs), as_json=json)
+    return lab_commands.down(lab=lab, runs=Path(runs), as_json=json)
 
 
 @task(
@@ -332,9 +332,9 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
 
     Exit code: 0, or 3 if something could not be removed; with --images also if Docker does not answer.
     """
-    from testbed import commands_lab
+    from testbed.cli import lab_commands
 
-    return commands_lab.clean(stale_images=images, foreign=foreign)
+    return lab_commands.clean(stale_images=images, foreign=foreign)
 
 
 @task(
@@ -365,15 +365,15 @@ def atlas(
     Examples: invoke atlas --engine namespace
               invoke atlas --against docs/atlas.json
     """
-    from testbed.atlas import command
+    from testbed.atlas import make_atlas
 
-    return command.main(
+    return make_atlas.main(
         catalogue=ROOT, runs=Path(runs), out=Path(out), against=against, engine=engine, jobs=jobs, repeat=repeat
     )
 
 
 def _ci_files(junit: str, tap: str, markdown: str) -> Any:  # noqa: ANN401 - imported in the task
     """Return where reports for a CI system go."""
-    from testbed.report.ci import CiFiles
+    from testbed.report.ci.ci_cases import CiFiles
 
     return CiFiles(*(Path(name) if name else None for name in (junit, tap, markdown)))

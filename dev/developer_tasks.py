@@ -8,7 +8,7 @@ from pathlib import Path
 
 from invoke import Context, task
 
-from testbed.invoking import told
+from testbed.cli.invoke_parser import told
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,9 +64,9 @@ def lint(context: Context, fix: bool = False) -> int:
 @told
 def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> int:
     """Measure against a floor that is measured in the same run; fails beyond the limits that it prints."""
-    from testbed import benchmarks
+    from dev import bench
 
-    return max(benchmarks.main(name, repeat=repeat, as_json=json) for name in names or ["run"])
+    return max(bench.main(name, repeat=repeat, as_json=json) for name in names or ["run"])
 
 
 @task(
@@ -90,11 +90,11 @@ def soak(
               invoke soak --leaks 2000
     """
     if leaks:
-        from testbed.benchmarks import soak as soaking
+        from dev.bench import leaks as soaking
 
         return soaking.main(runs=leaks)
-    from testbed.campaign import soak as soaking_each
-    from testbed.campaign.options import Options
+    from dev import soak_catalogue as soaking_each
+    from testbed.campaign.campaign_options import Options
 
     options = Options(repeat=repeat, jobs=jobs)
     return soaking_each.main(catalogue=ROOT, runs=Path(runs), engine=engine, options=options)
@@ -104,17 +104,18 @@ def soak(
 @told
 def docs_images(_: Context) -> int:
     """Make the pictures in docs/images from real runs and a real campaign, in Chromium."""
-    from testbed import commands, docs_images
-    from testbed.campaign.options import Options
+    from dev import docs_images
+    from testbed.campaign.campaign_options import Options
+    from testbed.cli import run_command
 
-    quiet = commands.Outputs(quiet=True)
+    quiet = run_command.Outputs(quiet=True)
     for witness in (False, True):
         names = [name for name in docs_images.SCENARIOS if (name in docs_images.WITNESSED) == witness]
         options = Options(witness=witness)
-        code = commands.run(names, catalogue=ROOT, runs=ROOT, engine="docker", options=options, outputs=quiet)
+        code = run_command.run(names, catalogue=ROOT, runs=ROOT, engine="docker", options=options, outputs=quiet)
         if code:
             return code
-    commands.run(
+    run_command.run(
         docs_images.CAMPAIGN_SCENARIOS,
         catalogue=ROOT,
         runs=ROOT,

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed.campaign.options import Options
+from testbed.campaign.campaign_options import Options
 from testbed.campaign.store import Store
-from testbed.commands_runs import diff
-from testbed.compare_command import compare
-from testbed.errors import Unsupported
-from testbed.evaluate import meta
+from testbed.cli.compare_command import compare
+from testbed.cli.list_show_diff import diff
 from testbed.model import HOSTS, Analysis
-from testbed.report import artefacts, campaign_artefacts
-from testbed.rundir import LATEST, RUNS, RunDirectory
+from testbed.model.errors import Unsupported
+from testbed.report import campaign_files, run_files
+from testbed.run.evaluate import meta
+from testbed.rundir.layout import LATEST, RUNS, RunDirectory
 
 CHROMIUM = Path("/usr/bin/chromium")
 CAMPAIGN = "campaign"
@@ -84,10 +84,10 @@ def make(place: Path, root: Path) -> list[Path]:
         raise Unsupported("there is no Chromium to take the pictures", hint="apt-get install chromium")
     place.mkdir(parents=True, exist_ok=True)
     runs = {scenario: RunDirectory((root / RUNS / scenario / LATEST).resolve()) for scenario in SCENARIOS}
-    analyses = {scenario: artefacts.rebuild(directory) for scenario, directory in runs.items()}
+    analyses = {scenario: run_files.rebuild(directory) for scenario, directory in runs.items()}
     made = [_summary(place / f"{name}.svg", analyses[of], meta(runs[of])) for name, of in SUMMARIES.items()]
-    pages = {scenario: directory.file(artefacts.PAGE) for scenario, directory in runs.items()}
-    pages[CAMPAIGN] = campaign_artefacts.rebuild(Store.find(root, LATEST)).pages[0]
+    pages = {scenario: directory.file(run_files.PAGE) for scenario, directory in runs.items()}
+    pages[CAMPAIGN] = campaign_files.rebuild(Store.find(root, LATEST)).pages[0]
     with tempfile.TemporaryDirectory() as directory:
         pages |= {name: Path(directory) / f"{name}.html" for name in (COMPARED, DIFFERENCE)}
         _of_two(pages, root)
@@ -140,7 +140,7 @@ def _summary(path: Path, analysis: Analysis, about: dict[str, Any]) -> Path:
     """Write the terminal's summary as SVG, without the fonts that rich would fetch."""
     from rich.console import Console
 
-    from testbed.report.summary import render
+    from testbed.report.text.run_summary import render
 
     console = Console(record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     render(analysis, about, console)

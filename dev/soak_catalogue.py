@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from testbed.campaign import command
-from testbed.campaign.options import Options
-from testbed.lab.engines import choose
+from testbed.campaign import campaign
+from testbed.campaign.campaign_options import Options
+from testbed.lab.choose_engine import choose
 from testbed.model import Outcome
-from testbed.report.campaign import variant_lines
-from testbed.report.plain import counted
+from testbed.report.text.campaign_text import variant_lines
+from testbed.report.text.terminal_text import counted
 from testbed.scenario.catalogue import all_scenarios
 from testbed.scenario.load import load
 
@@ -21,8 +21,8 @@ def main(*, catalogue: Path, runs: Path, engine: str, options: Options) -> int:
     choice = choose(engine)
     choice.prepare(_tell)
     scenarios = [load(path) for path in all_scenarios(catalogue)]
-    plan, store = command.store_for(options, runs, lambda: command.plan(scenarios, options, choice.name))
-    summary, stopped = command.run(plan, store, options, None, quiet=False)
+    plan, store = campaign.store_for(options, runs, lambda: campaign.plan(scenarios, options, choice.name))
+    summary, stopped = campaign.run(plan, store, options, None, quiet=False)
     bad = [variant for variant in summary.variants if variant.outcome_of_runs is not Outcome.PASS]
     lines = [line for variant in bad for line in variant_lines(variant)]
     made = sum(variant.runs for variant in summary.variants)

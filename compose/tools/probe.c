@@ -4,7 +4,7 @@
  *     BOTHENDS_LOG_DIR=/log LD_PRELOAD=/opt/bothends/libprobe.so program
  *
  * Each process writes $BOTHENDS_LOG_DIR/<pid>-<start ns>.calls (layout: probe_format.h; decoder:
- * testbed/observe/probe.py). A record exists before its call is made and is completed after it, in a file mapped
+ * testbed/observe/probe/probe_log.py). A record exists before its call is made and is completed after it, in a file mapped
  * shared: what was logged survives SIGKILL, and a call that never returned shows. A forked child gets a file of its
  * own, and so does the new image after exec. The directory's name must be absolute, and writable for every user that
  * the program becomes. Without it, or with an unwritable one, the program runs as ever and there is no file.

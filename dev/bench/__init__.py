@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import importlib
 
-from testbed.errors import UsageError
+from testbed.model.errors import UsageError
 
 NAMES = {
     "run": "whole_run",
-    "link": "link",
-    "namespace": "namespace",
-    "campaign": "campaign",
-    "report": "report_page",
+    "link": "link_cost",
+    "namespace": "namespace_lab",
+    "campaign": "campaign_rate",
+    "report": "page_time",
     "probe": "probe_cost",
     "compare": "compare_speed",
-    "witness": "witness",
+    "witness": "trace_cost",
 }
 
 
@@ -22,6 +22,6 @@ def main(name: str, *, repeat: int, as_json: bool) -> int:
     """Run a benchmark by name; 0 if its limits are kept."""
     if name not in NAMES:
         raise UsageError(f"there is no benchmark `{name}`", hint=f"one of {', '.join(NAMES)}")
-    module = importlib.import_module(f"testbed.benchmarks.{NAMES[name]}")
+    module = importlib.import_module(f"dev.bench.{NAMES[name]}")
     code: int = module.main(repeat=repeat, as_json=as_json)
     return code

@@ -17,16 +17,16 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 
-from testbed.benchmarks import bare_lab
-from testbed.campaign.command import plan
+from dev.bench import bare_lab
+from testbed.campaign.campaign import plan
+from testbed.campaign.campaign_options import Options
 from testbed.campaign.conduct import Stop, conduct
-from testbed.campaign.options import Options
 from testbed.campaign.pool import ProcessPool
 from testbed.campaign.store import Store
 from testbed.campaign.work import Report
-from testbed.errors import BothendsError
-from testbed.lab.engines import DOCKER, NAMESPACE, choose
+from testbed.lab.choose_engine import DOCKER, NAMESPACE, choose
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, new_run_id, owner
+from testbed.model.errors import BothendsError
 from testbed.scenario.load import load
 
 ROOT = Path(__file__).parents[2]
@@ -121,8 +121,8 @@ def _resident(pid: int) -> int:
 
 
 def _bare_labs(labs: int, jobs: int) -> list[float]:
-    from testbed.lab import images
-    from testbed.lab.docker_engine import connect
+    from testbed.lab.docker import images
+    from testbed.lab.docker.docker_engine import connect
 
     ids = images.ensure(connect(), ["own-program", "tap"], lambda text: print(text, file=sys.stderr))
     labels = json.dumps({RUN_LABEL: new_run_id(), OWNER_LABEL: owner()})

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed.benchmarks.make_pair import make_pair
+from dev.bench.make_pair import make_pair
 
 ROOT = Path(__file__).parents[2]
 PACKETS = 1_000_000

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from testbed.errors import LabError, LabTimeout
 from testbed.lab.agent import Agent
 from testbed.lab.engine import INTERFACE, Engine, HostSpec, LabSpec, LiveLab
 from testbed.lab.host_sockets import is_bound
 from testbed.lab.identity import new_run_id
-from testbed.lab.program import Ready
+from testbed.lab.running_program import Ready
 from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
 from testbed.model import HOSTS
+from testbed.model.errors import LabError, LabTimeout
 
 PORT = 5201
 TIMEOUT = 60.0

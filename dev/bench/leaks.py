@@ -17,10 +17,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from testbed.errors import BothendsError, EngineError
-from testbed.lab.engines import DOCKER, NAMESPACE, Choice, choose
+from testbed.lab.choose_engine import DOCKER, NAMESPACE, Choice, choose
 from testbed.lab.identity import RUN_LABEL
-from testbed.run import run
+from testbed.model.errors import BothendsError, EngineError
+from testbed.run.live_lab import run
 from testbed.scenario.catalogue import all_scenarios
 from testbed.scenario.load import load
 
@@ -118,8 +118,8 @@ def _descriptors() -> Iterator[str]:
 
 
 def _docker() -> list[str]:
-    from testbed.lab.docker_engine import connect
-    from testbed.lab.docker_errors import translate
+    from testbed.lab.docker.docker_engine import connect
+    from testbed.lab.docker.docker_errors import translate
 
     try:
         client = connect()

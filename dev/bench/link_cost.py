@@ -16,16 +16,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from testbed.errors import BothendsError
 from testbed.lab import sysctls
-from testbed.lab.docker_engine import DockerEngine, connect
+from testbed.lab.docker.docker_engine import DockerEngine, connect
 from testbed.lab.engine import TOOLS_DIRECTORY, HostSpec, LabSpec, LiveLab
 from testbed.lab.identity import new_run_id
-from testbed.lab.link import FILTERS, Link
-from testbed.lab.tap import Tap
+from testbed.lab.link_host import FILTERS, Link
+from testbed.lab.tcpdump import Tap
 from testbed.model import HOSTS, Host
-from testbed.run import run
-from testbed.scenario.link_plan import LinkPlan
+from testbed.model.errors import BothendsError
+from testbed.run.live_lab import run
+from testbed.scenario.link.link_plan import LinkPlan
 from testbed.scenario.load import parse
 
 PACKETS = 3000

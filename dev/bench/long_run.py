@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 import xxhash
 
 from testbed.analysis.analyse import analyse
-from testbed.analysis.join import join
+from testbed.analysis.join.join import join
 from testbed.capture import read
 from testbed.capture.columns import Capture
-from testbed.kernel import KernelEvent, KernelLog, Matched, SendState, Testimony, Word
 from testbed.model import HOSTS, Analysis, Call, Endpoint, Host, Inputs, SocketInfo
+from testbed.model.kernel_log import KernelEvent, KernelLog, Matched, SendState, Testimony, Word
 
 CLIENT, SERVER = Endpoint("198.18.0.2", 40000), Endpoint("198.18.0.3", 10011)
 START = 1_700_000_000_000_000_000

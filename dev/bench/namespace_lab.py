@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from testbed.errors import BothendsError
-from testbed.lab.engines import NAMESPACE, choose
+from testbed.lab.choose_engine import NAMESPACE, choose
 from testbed.lab.session import Session
-from testbed.run import lab_spec, program_specs
+from testbed.model.errors import BothendsError
+from testbed.run.live_lab import lab_spec, program_specs
 from testbed.scenario.load import load
 
 ROOT = Path(__file__).parents[2]

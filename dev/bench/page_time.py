@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from testbed.benchmarks.long_run import long_run, witnessed
-from testbed.errors import Unsupported
-from testbed.report import annotated
+from dev.bench.long_run import long_run, witnessed
+from testbed.model.errors import Unsupported
+from testbed.report.captures import annotated_pcapng
 from testbed.report.html.fit import LIMIT
-from testbed.report.html.render import render
-from testbed.report.html.source import Source
+from testbed.report.html.page_source import Source
+from testbed.report.html.run_page import render
 
 PACKETS = (100, 10_000, 100_000)
 FIRST_VIEW = 2.0
@@ -53,7 +53,7 @@ def _measure(packets: int, repeat: int, *, witness: bool = False) -> dict[str, A
     source = Source(analysis, {"scenario": "bench", "run_id": "bench"}, captures)
     page, render_s = _timed(lambda: render(source))
     stream = io.BytesIO()
-    _, annotate_s = _timed(lambda: annotated.write(stream, analysis, captures))
+    _, annotate_s = _timed(lambda: annotated_pcapng.write(stream, analysis, captures))
     with tempfile.TemporaryDirectory(prefix="bothends-bench-") as place:
         path = Path(place) / "report.html"
         path.write_text(page, encoding="utf-8")

@@ -1,7 +1,7 @@
 """``invoke bench probe``: what one call costs under the probe and under strace, against none, on this machine.
 
 The probe is compiled here with the machine's ``cc``, as in its image. The three take turns; each figure is the least
-of its turns, since noise only adds. Throughput is in :mod:`testbed.benchmarks.probe_throughput`.
+of its turns, since noise only adds. Throughput is in :mod:`dev.bench.probe_throughput`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from testbed.benchmarks import probe_throughput
-from testbed.errors import Unsupported
-from testbed.observe.strace import OPTIONS
+from dev.bench import probe_throughput
+from testbed.model.errors import Unsupported
+from testbed.observe.strace.strace_log import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 LIMIT_NS = 1000.0

@@ -19,11 +19,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from testbed.benchmarks import iperf3
-from testbed.errors import LabError, LabTimeout, Unsupported
+from dev.bench import iperf3
 from testbed.lab.engine import LOG_DIRECTORY, PROBE_ENVIRONMENT
-from testbed.lab.namespace.engine import Namespaces
-from testbed.observe.probe_format import HEADER_SIZE, BadLogError, read_header
+from testbed.lab.namespace.namespace_engine import Namespaces
+from testbed.model.errors import LabError, LabTimeout, Unsupported
+from testbed.observe.probe.probe_format import HEADER_SIZE, BadLogError, read_header
 
 Rates = Mapping[str, list[float]]
 """Bits a second of every turn, with no observer (``none``) and with the probe (``probe``)."""

@@ -14,12 +14,12 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from testbed.benchmarks import iperf3
-from testbed.errors import Unsupported
+from dev.bench import iperf3
 from testbed.lab.identity import new_run_id
-from testbed.lab.namespace.engine import Namespaces
-from testbed.lab.witness import Witness, command
-from testbed.scenario.model import Observe
+from testbed.lab.kernel_trace import Witness, command
+from testbed.lab.namespace.namespace_engine import Namespaces
+from testbed.model.errors import Unsupported
+from testbed.scenario.scenario import Observe
 
 LEAST_RATIO = 0.9
 """Throughput with the witness must be at least this part of that without."""

@@ -11,10 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from testbed.errors import BothendsError
-from testbed.lab import images
-from testbed.lab.docker_engine import connect
+from testbed.lab.docker import images
+from testbed.lab.docker.docker_engine import connect
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, new_run_id, owner
+from testbed.model.errors import BothendsError
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 1.5

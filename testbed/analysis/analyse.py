@@ -6,19 +6,19 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import replace
 
-from testbed.analysis.causes import find_causes
-from testbed.analysis.expectations import check
-from testbed.analysis.findings import Findings
+from testbed.analysis.absent.no_packet import silent_calls
+from testbed.analysis.absent.unobserved import unseen
+from testbed.analysis.calls.streams import build_streams
+from testbed.analysis.causes.find_causes import find_causes
+from testbed.analysis.expect.check_expectations import check
+from testbed.analysis.expect.run_facts import Findings
+from testbed.analysis.kernel.kernel_evidence import contradictions, testify
+from testbed.analysis.label_check import disagreements
 from testbed.analysis.ledger import make_ledger
-from testbed.analysis.link import meet
-from testbed.analysis.mislabelled import disagreements
-from testbed.analysis.silent import silent_calls
-from testbed.analysis.streams import build_streams
-from testbed.analysis.unseen import unseen
+from testbed.analysis.link_check import meet
 from testbed.analysis.verdict import verdict
-from testbed.analysis.witness.testify import contradictions, testify
 from testbed.model import HOSTS, Analysis, Check, Delay, Host, Inputs, Joined, Outcome
-from testbed.scenario.expect import Expectation
+from testbed.scenario.expect.expectations import Expectation
 
 
 def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysis:

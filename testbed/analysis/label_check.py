@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from testbed.analysis.causes_calls import names
-from testbed.analysis.causes_side import bytes_of
+from testbed.analysis.calls.endpoint_calls import names
+from testbed.analysis.causes.endpoint import bytes_of
 from testbed.model import HOSTS, Call, Cause, CauseKind, Crossing, Host, Labels
 
 _REPEATS: dict[str, str] = {

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from testbed.analysis.streams import Direction, Share, Stream, Streams
-from testbed.analysis.wire import Wire, digest_of, first_difference, payload_at
+from testbed.analysis.calls.streams import Direction, Share, Stream, Streams
+from testbed.analysis.calls.wire_stream import Wire, digest_of, first_difference, payload_at
 from testbed.model import HOSTS, Call, Cause, Count, Crossing, Flow, Host, Joined, LedgerRow, peer_of
 
 _NOTHING = Count(None)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from testbed.atlas.facts import Row, compared, facts, rows, timers
+from testbed.atlas.call_facts import Row, compared, facts, rows, timers
 from testbed.atlas.groups import group_of
-from testbed.errors import UsageError
 from testbed.model import Analysis
+from testbed.model.errors import UsageError
 
 FORMAT: Final = "bothends-atlas/1"
 

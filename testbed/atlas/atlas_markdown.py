@@ -7,7 +7,7 @@ from typing import Any
 
 from testbed.atlas.atlas import Atlas, Entry
 from testbed.atlas.groups import GROUPS, Group, group_of
-from testbed.report.plain import escape
+from testbed.report.text.terminal_text import escape
 
 _CALLS = 8
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.analysis.findings import Findings, packets_of
-from testbed.analysis.streams import build_streams
+from testbed.analysis.calls.streams import build_streams
+from testbed.analysis.expect.run_facts import Findings, packets_of
 from testbed.campaign.signature import MANY, facets
 from testbed.model import HOSTS, Analysis, Call, CauseKind, Crossing, Host, LedgerRow
-from testbed.report.ladder import show_call
-from testbed.report.plain import quote
+from testbed.report.text.ladder import show_call
+from testbed.report.text.terminal_text import quote
 
 SENDING = frozenset({"send", "sendto", "sendmsg", "sendmmsg", "write", "writev", "sendfile", "splice"})
 ASKED = SENDING | {"connect", "shutdown", "close"}

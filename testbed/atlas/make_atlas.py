@@ -12,25 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from testbed.atlas.atlas import Atlas, Difference, Entry, Kind, differences, kind_of, picture_of, to_json
-from testbed.atlas.markdown import render as to_markdown
-from testbed.atlas.page import render as to_page
-from testbed.campaign.command import plan as make_plan
+from testbed.atlas.atlas_markdown import render as to_markdown
+from testbed.atlas.atlas_page import render as to_page
+from testbed.campaign.campaign import plan as make_plan
+from testbed.campaign.campaign_options import Options
 from testbed.campaign.conduct import conduct, default_jobs, stoppable
-from testbed.campaign.options import Options
-from testbed.campaign.plan import Plan, label
 from testbed.campaign.pool import ProcessPool
 from testbed.campaign.store import Unstored
+from testbed.campaign.task_list import Plan, label
 from testbed.campaign.work import Report
-from testbed.errors import BothendsError, UsageError
-from testbed.evaluate import evaluate
-from testbed.lab.engines import choose
+from testbed.lab.choose_engine import choose
 from testbed.model import HOSTS, Outcome
-from testbed.report.ladder import ladder
-from testbed.report.plain import escape
-from testbed.rundir import MANIFEST, RUNS, RunDirectory
+from testbed.model.errors import BothendsError, UsageError
+from testbed.report.text.ladder import ladder
+from testbed.report.text.terminal_text import escape
+from testbed.run.evaluate import evaluate
+from testbed.rundir.layout import MANIFEST, RUNS, RunDirectory
 from testbed.scenario.catalogue import all_scenarios
 from testbed.scenario.load import load
-from testbed.scenario.model import Scenario
+from testbed.scenario.scenario import Scenario
 
 REPEAT = 3
 """How often each variant is run: what TCP may do in several ways shows as several kinds."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from testbed.atlas.facts import Row
-from testbed.report.plain import clip, quote
+from testbed.atlas.call_facts import Row
+from testbed.report.text.terminal_text import clip, quote
 
 WIDTH = 520
 LEFT, RIGHT = 176, 344

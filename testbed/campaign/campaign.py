@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from testbed.campaign.campaign_options import Options
+from testbed.campaign.campaign_summary import Summary, summarise
 from testbed.campaign.conduct import conduct, default_jobs, stoppable
-from testbed.campaign.options import Options
-from testbed.campaign.plan import Plan, Source, parse_settings, variants
 from testbed.campaign.pool import Pool, ProcessPool
 from testbed.campaign.store import Store
-from testbed.campaign.summary import Summary, summarise
+from testbed.campaign.task_list import Plan, Source, parse_settings, variants
 from testbed.campaign.work import Report, load
-from testbed.errors import UsageError
+from testbed.model.errors import UsageError
 from testbed.scenario.load import shown
-from testbed.scenario.model import Scenario
+from testbed.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
     from testbed.campaign.cluster import Cluster

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from testbed.errors import UsageError
+from testbed.model.errors import UsageError
 
 KEEP_DIFFERING, KEEP_ALL = "differing", "all"
 KEEPS = (KEEP_DIFFERING, KEEP_ALL)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.campaign import shares
-from testbed.campaign.plan import Plan, label
+from testbed.campaign.task_list import Plan, label
 from testbed.campaign.work import Report
 from testbed.model import Outcome
 

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.campaign.plan import Plan, Task
 from testbed.campaign.remote import Parcel, order_for, unpack
+from testbed.campaign.task_list import Plan, Task
 from testbed.campaign.work import Report, failed
-from testbed.errors import BothendsError, EngineError, Unsupported, UsageError
 from testbed.model import Outcome
+from testbed.model.errors import BothendsError, EngineError, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from distributed import Client, Future

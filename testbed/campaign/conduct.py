@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
-from testbed.campaign.options import KEEP_ALL
-from testbed.campaign.plan import Plan, Task
+from testbed.campaign.campaign_options import KEEP_ALL
 from testbed.campaign.pool import Pool
 from testbed.campaign.store import Store, Unstored
+from testbed.campaign.task_list import Plan, Task
 from testbed.campaign.work import Report, failed
 from testbed.model import Outcome
 

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from testbed.campaign.plan import Plan, Task
+from testbed.campaign.task_list import Plan, Task
 from testbed.campaign.work import Report, encode, plan_to_json
 
 _CHUNK = 1 << 16
@@ -42,7 +42,7 @@ class _Process:
     def __init__(self, plan: Plan, root: Path) -> None:
         self.task: Task | None = None
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "testbed.campaign.process"],
+            [sys.executable, "-m", "testbed.campaign.worker_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

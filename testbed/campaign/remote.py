@@ -15,12 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from testbed.campaign.plan import Source, Task
+from testbed.campaign.task_list import Source, Task
 from testbed.campaign.work import Report, carry_out, failed, load
-from testbed.errors import BothendsError, UsageError
-from testbed.lab.engines import Choice, choose
+from testbed.lab.choose_engine import Choice, choose
 from testbed.model import Outcome
-from testbed.rundir import RUNS, RunDirectory
+from testbed.model.errors import BothendsError, UsageError
+from testbed.rundir.layout import RUNS, RunDirectory
 
 _CODE = Path(__file__).parents[1]
 _SUFFIXES = frozenset({".py", ".c", ".h", ".json"})

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from testbed.analysis.expectations import first_transmissions
+from testbed.analysis.expect.check_expectations import first_transmissions
 from testbed.model import HOSTS, Analysis, Cause, Crossing, Host, LedgerRow
 
 MANY = 12

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from testbed.campaign.plan import Plan
+from testbed.campaign.task_list import Plan
 from testbed.campaign.work import Report, encode, plan_from_json, plan_to_json
-from testbed.errors import BothendsError, UsageError
 from testbed.lab.identity import new_run_id
-from testbed.rundir import CAMPAIGNS, RUNS
+from testbed.model.errors import BothendsError, UsageError
+from testbed.rundir.layout import CAMPAIGNS, RUNS
 
 PLAN = "plan.json"
 RESULTS = "results.jsonl"

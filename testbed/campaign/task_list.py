@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.errors import UsageError
+from testbed.model.errors import UsageError
 from testbed.scenario.variants import combinations
 
 

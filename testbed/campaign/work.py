@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from testbed.campaign.plan import Plan, Source, Task
 from testbed.campaign.signature import facets, key
-from testbed.errors import BothendsError, Unsupported
-from testbed.lab.engines import EngineFactory, choose
+from testbed.campaign.task_list import Plan, Source, Task
+from testbed.lab.choose_engine import EngineFactory, choose
 from testbed.model import Outcome
-from testbed.rundir import RUNS
+from testbed.model.errors import BothendsError, Unsupported
+from testbed.rundir.layout import RUNS
 from testbed.scenario.load import parse
-from testbed.scenario.model import Scenario
+from testbed.scenario.scenario import Scenario
 
 PLAN_FORMAT = "bothends-plan/1"
 
@@ -76,7 +76,7 @@ def carry_out(
 
 
 def _run(task: Task, scenario: Scenario, root: Path, make_engine: EngineFactory) -> Report:
-    from testbed.run import run
+    from testbed.run.live_lab import run
 
     try:
         finished = run(scenario, root=root, make_engine=make_engine, progress=lambda _: None)

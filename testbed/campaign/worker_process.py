@@ -1,4 +1,4 @@
-"""A worker process of a campaign: ``python -m testbed.campaign.process``.
+"""A worker process of a campaign: ``python -m testbed.campaign.worker_process``.
 
 One JSON object a line: on standard input the plan and the campaign's directory, then tasks; on standard output a
 report for each. It ends with its input. It has a session of its own, so that Ctrl-C at the caller's terminal does not
@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from testbed.campaign.plan import Task
+from testbed.campaign.task_list import Task
 from testbed.campaign.work import Worker, encode, plan_from_json
 
 

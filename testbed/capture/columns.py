@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.capture import kinds
+from testbed.capture import frame_kinds
 from testbed.capture.gather import Bytes, Int64
 
 U8 = NDArray[np.uint8]
@@ -91,7 +91,7 @@ class Columns:
 
     Addresses are two 64-bit words, IPv4 as ``::ffff:a.b.c.d``. ``transport`` is 6, 17, 1 or 58 when that header
     was captured whole and is decoded, else 0 (``proto`` still says what the IP header claims, and ``what`` is a code
-    of :mod:`testbed.capture.kinds`).
+    of :mod:`testbed.capture.frame_kinds`).
     """
 
     time_ns: Int64 = _column(np.int64)  # since the Unix epoch
@@ -191,7 +191,7 @@ class Capture(Columns):
     @property
     def link_names(self) -> tuple[str, ...]:
         """The names of the link types, each once."""
-        return tuple(dict.fromkeys(map(kinds.link_name, self.link_types)))
+        return tuple(dict.fromkeys(map(frame_kinds.link_name, self.link_types)))
 
     def bytes_at(self, offset: int, length: int) -> bytes:
         """Return captured bytes by an offset from a column."""
@@ -223,7 +223,7 @@ class Capture(Columns):
     def kind(self, row: int) -> str:
         """Return the name of what a frame is: TCP, UDP, ICMP, ICMPv6, ARP, LLDP, 802.3, GRE, ..."""
         decoded = {6: "TCP", 17: "UDP", 1: "ICMP", 58: "ICMPv6"}.get(int(self.transport[row]))
-        return decoded or kinds.name(int(self.what[row]))
+        return decoded or frame_kinds.name(int(self.what[row]))
 
     def source(self, row: int) -> str:
         """Return the source address as canonical text, empty when not IP."""

@@ -6,13 +6,13 @@ from collections import Counter
 
 import numpy as np
 
-from testbed.capture import kinds
+from testbed.capture import frame_kinds
 from testbed.capture.columns import Capture, Records
-from testbed.capture.fragments import reassemble
 from testbed.capture.gather import Int64
-from testbed.capture.link import LINK_TYPES, Frames, find_network
-from testbed.capture.network import Transports, decode_ipv4, decode_ipv6
-from testbed.capture.transport import decode_transport
+from testbed.capture.layers.fragments import reassemble
+from testbed.capture.layers.ip import Transports, decode_ipv4, decode_ipv6
+from testbed.capture.layers.link_types import LINK_TYPES, Frames, find_network
+from testbed.capture.layers.transport import decode_transport
 
 _CHUNK = 1 << 17
 
@@ -36,7 +36,7 @@ def decode(records: Records, *, together: bool = True) -> Capture:
     for first in range(0, count, _CHUNK):
         rows = np.arange(first, min(first + _CHUNK, count))
         of_rows = link_types[records.interface[rows]]
-        capture.what[rows] = kinds.LINK_TYPE + of_rows
+        capture.what[rows] = frame_kinds.LINK_TYPE + of_rows
         for link_type in np.intersect1d(of_rows, LINK_TYPES):
             fragments.extend(_decode_rows(capture, rows[of_rows == link_type], int(link_type)))
     if fragments and together:
@@ -57,7 +57,7 @@ def _decode_rows(capture: Capture, rows: Int64, link_type: int) -> list[Transpor
     capture.vlan[rows] = frames.vlan
     capture.vlan_tags[rows] = frames.vlan_tags
     fragments = []
-    for ethertype, decode_ip in ((kinds.IPV4, decode_ipv4), (kinds.IPV6, decode_ipv6)):
+    for ethertype, decode_ip in ((frame_kinds.IPV4, decode_ipv4), (frame_kinds.IPV6, decode_ipv6)):
         chosen = frames.what == ethertype
         if not chosen.any():
             continue
@@ -83,5 +83,5 @@ def _others(capture: Capture) -> Counter[str]:
     codes, counts = np.unique(capture.what[rest], return_counts=True)
     result: Counter[str] = Counter()
     for code, number in zip(codes.tolist(), counts.tolist(), strict=True):
-        result[kinds.name(code)] += number
+        result[frame_kinds.name(code)] += number
     return result

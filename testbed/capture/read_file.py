@@ -13,12 +13,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from testbed.capture import pcap, pcapng
 from testbed.capture.columns import Capture, Records, joined
+from testbed.capture.containers import pcap, pcapng
+from testbed.capture.containers.decompress import unpack
 from testbed.capture.decode import decode
 from testbed.capture.gather import Bytes
-from testbed.capture.unpack import unpack
-from testbed.errors import CaptureError
+from testbed.model.errors import CaptureError
 
 Source = str | Path | bytes | BinaryIO
 

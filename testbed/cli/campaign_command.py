@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.campaign import command
-from testbed.campaign.options import Options
-from testbed.campaign.plan import Plan
-from testbed.commands import Outputs
-from testbed.errors import BothendsError, EngineError, UsageError
-from testbed.lab.engines import NAMES, choose
-from testbed.report import campaign as report
-from testbed.scenario.model import Scenario
+from testbed.campaign import campaign
+from testbed.campaign.campaign_options import Options
+from testbed.campaign.task_list import Plan
+from testbed.cli.run_command import Outputs
+from testbed.lab.choose_engine import NAMES, choose
+from testbed.model.errors import BothendsError, EngineError, UsageError
+from testbed.report.text import campaign_text as report
+from testbed.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
     from testbed.campaign.cluster import Cluster
@@ -25,23 +25,23 @@ def run_campaign(scenarios: Sequence[Scenario], *, runs: Path, engine: str, opti
     """Conduct a new campaign, or go on with one where ``options.resume`` says so; the worst outcome's exit code."""
     from rich.console import Console
 
-    from testbed.report import campaign_artefacts
-    from testbed.report.campaign_ci import records
-    from testbed.report.ci import Record, write
+    from testbed.report import campaign_files
+    from testbed.report.ci.campaign_cases import records
+    from testbed.report.ci.ci_cases import Record, write
 
     def make() -> Plan:
         try:
-            return command.plan(scenarios, options, _engine(engine, options))
+            return campaign.plan(scenarios, options, _engine(engine, options))
         except EngineError as error:
             if outputs.ci is not None:
                 write([Record(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
             raise
 
     cluster = _cluster(options)  # before anything is written
-    plan, store = command.store_for(options, runs, make)
+    plan, store = campaign.store_for(options, runs, make)
     again = f"`invoke run --resume {store.path.name.rpartition('-')[2]}`"
     try:
-        summary, stopped = command.run(plan, store, options, cluster, quiet=outputs.quiet)
+        summary, stopped = campaign.run(plan, store, options, cluster, quiet=outputs.quiet)
     except BothendsError as error:
         if store.reports():
             error.kept = str(store.path)
@@ -56,7 +56,7 @@ def run_campaign(scenarios: Sequence[Scenario], *, runs: Path, engine: str, opti
     if outputs.ci is not None:
         write(list(records(summary, str(store.path))), outputs.ci)
     if outputs.pages:
-        made = campaign_artefacts.rebuild(store)
+        made = campaign_files.rebuild(store)
         sys.stderr.write("\n".join([*made.troubles, str(made.pages[0])]) + "\n")
     if stopped:
         sys.stderr.write(f"stopped; {again} goes on\n")

@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from testbed.campaign.command import plan as make_plan
+from testbed.campaign.campaign import plan as make_plan
+from testbed.campaign.campaign_options import KEEP_ALL, Options
 from testbed.campaign.conduct import conduct, default_jobs, stoppable
-from testbed.campaign.options import KEEP_ALL, Options
-from testbed.campaign.plan import Plan, label
 from testbed.campaign.pool import ProcessPool
 from testbed.campaign.store import Unstored
+from testbed.campaign.task_list import Plan, label
 from testbed.campaign.work import Report
-from testbed.errors import BothendsError, Unsupported
-from testbed.lab.engines import Choice
+from testbed.lab.choose_engine import Choice
 from testbed.model import Outcome
-from testbed.report.ci import Record
-from testbed.rundir import RUNS, RunDirectory
-from testbed.scenario.model import Scenario
+from testbed.model.errors import BothendsError, Unsupported
+from testbed.report.ci.ci_cases import Record
+from testbed.rundir.layout import RUNS, RunDirectory
+from testbed.scenario.scenario import Scenario
 
 
 def run_all(
@@ -46,7 +46,7 @@ def run_all(
 
 def analysed(records: Sequence[Record]) -> Iterator[Record]:
     """Yield the runs with what they mean, worked out again from their directories."""
-    from testbed.evaluate import evaluate
+    from testbed.run.evaluate import evaluate
 
     for record in records:
         if record.directory:

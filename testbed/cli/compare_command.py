@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from testbed.errors import BothendsError, UsageError
+from testbed.model.errors import BothendsError, UsageError
 
 _WIDE = 10_000  # columns
 
@@ -57,11 +57,11 @@ def _compare(
     choose: str,
     one_clock: bool,
 ) -> int:
-    from testbed.analysis.compare.choose import parse_filter
-    from testbed.analysis.compare.compare import compare as compare_tracks
-    from testbed.analysis.compare.verdict import count_differences
-    from testbed.compare_read import read_both
-    from testbed.heap import keep_freed_memory
+    from testbed.capture.malloc_tuning import keep_freed_memory
+    from testbed.pairing.compare_captures import compare as compare_tracks
+    from testbed.pairing.flow_filter import parse_filter
+    from testbed.pairing.same import count_differences
+    from testbed.run.read_captures import read_both
 
     for option, target in (("--csv", csv), ("--merged", merged), ("--html", html)):
         if target == "-":
@@ -77,7 +77,7 @@ def _compare(
         differs = ("nothing in common",)
     paths = (client, server)
     if csv:
-        from testbed.report.compare_csv import write_csv
+        from testbed.report.text.comparison_csv import write_csv
 
         try:
             with Path(csv).open("w", encoding="utf-8", newline="") as out:
@@ -85,11 +85,11 @@ def _compare(
         except OSError as problem:
             raise UsageError(f"{csv}: {problem.strerror or problem}") from problem
     if merged:
-        from testbed.report.merged_pcapng import write_merged
+        from testbed.report.captures.merged_pcapng import write_merged
 
         write_merged(compared, paths, Path(merged))
     if html:
-        from testbed.report.html.compared import render as render_page
+        from testbed.report.html.comparison_page import render as render_page
 
         page = render_page(compared, paths, differs)
         try:
@@ -97,13 +97,13 @@ def _compare(
         except OSError as problem:
             raise UsageError(f"{html}: {problem.strerror or problem}") from problem
     if as_json:
-        from testbed.report.compare_json import to_json
+        from testbed.report.json.comparison_json import to_json
 
         sys.stdout.write(json.dumps(to_json(compared, paths, differs), indent=1) + "\n")
     else:
         from rich.console import Console
 
-        from testbed.report.compare_text import render
+        from testbed.report.text.comparison_text import render
 
         # what reads a pipe needs no line cut to a terminal's width
         render(compared, paths, differs, Console(width=None if sys.stdout.isatty() else _WIDE))
@@ -111,7 +111,7 @@ def _compare(
 
 
 def _categories(text: str) -> Sequence[str]:
-    from testbed.analysis.compare.verdict import CATEGORIES, USUAL
+    from testbed.pairing.same import CATEGORIES, USUAL
 
     if not text:
         return USUAL

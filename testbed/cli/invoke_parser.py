@@ -13,8 +13,8 @@ from typing import Any
 from invoke import Exit, ParseError, Program
 from invoke.parser.parser import ParseMachine
 
-from testbed.errors import BothendsError
-from testbed.terminal import never_fail
+from testbed.cli.encoding import never_fail
+from testbed.model.errors import BothendsError
 
 OWN = ("testbed", "tasks", "tests")
 SET_UP = "to do: `.venv/bin/pip install --require-hashes -r requirements.txt` (to develop: requirements-dev.txt)"

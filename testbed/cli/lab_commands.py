@@ -6,16 +6,16 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from testbed.errors import EngineError, UsageError
+from testbed.cli.progress import print_json, show_progress, show_run
 from testbed.model import HOSTS, Host
-from testbed.showing import print_json, show_progress, show_run
+from testbed.model.errors import EngineError, UsageError
 
 
 def doctor(*, as_json: bool) -> int:
     """Print the findings; 0 if everything works that one of the engines needs, else 4."""
+    from testbed.lab.choose_engine import NAMES
     from testbed.lab.doctor import examine
-    from testbed.lab.engines import NAMES
-    from testbed.lab.finding import usable
+    from testbed.lab.fact import usable
 
     found = []
     for finding in examine():
@@ -31,8 +31,8 @@ def doctor(*, as_json: bool) -> int:
 
 def images(*, as_json: bool, check: bool) -> int:
     """Make what is missing (unless ``check``) and print what is there; 4 if something is missing then."""
-    from testbed.lab import images as lab_images
-    from testbed.lab.docker_engine import connect
+    from testbed.lab.docker import images as lab_images
+    from testbed.lab.docker.docker_engine import connect
 
     client = connect()
     if not check:
@@ -52,8 +52,8 @@ def images(*, as_json: bool, check: bool) -> int:
 
 def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     """Bring a lab up and say how to use it."""
-    from testbed import keeper
-    from testbed.lab.engines import choose
+    from testbed.lab.choose_engine import choose
+    from testbed.run import lab_keeper
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
@@ -62,7 +62,7 @@ def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     choice = choose(engine)
     if choice.why:
         sys.stderr.write(f"{choice.why}\n")
-    lab = keeper.up(path.resolve(), runs.resolve(), choice.name)
+    lab = lab_keeper.up(path.resolve(), runs.resolve(), choice.name)
     hosts = ", ".join(f"{host} {lab.addresses[host]}" for host in HOSTS)
     sys.stdout.write(
         f"lab {lab.run_id} is up: {hosts}\n"
@@ -74,25 +74,25 @@ def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
 
 def shell(host: str, *, lab: str, command: str, runs: Path) -> int:
     """Open a shell in a host of a lab that is up; the shell's exit status does not become ours."""
-    from testbed import keeper
-    from testbed.lab import shells
+    from testbed.lab import host_shell
+    from testbed.run import lab_keeper
 
     if host not in HOSTS:
         raise UsageError(f"there is no host `{host}`", hint="client or server")
     chosen: Host = "client" if host == "client" else "server"
-    kept = keeper.only(runs, lab or None)
-    argv = ("sh", "-c", command) if command else shells.SHELL
-    shells.open_shell(kept.engine, kept.run_id, kept.processes, chosen, argv)
+    kept = lab_keeper.only(runs, lab or None)
+    argv = ("sh", "-c", command) if command else host_shell.SHELL
+    host_shell.open_shell(kept.engine, kept.run_id, kept.processes, chosen, argv)
     return 0
 
 
 def down(*, lab: str, runs: Path, as_json: bool) -> int:
     """End a lab that is up and show its summary."""
-    from testbed import keeper
-    from testbed.evaluate import evaluate, meta
-    from testbed.report.result_json import to_json
+    from testbed.report.json.result_json import to_json
+    from testbed.run import lab_keeper
+    from testbed.run.evaluate import evaluate, meta
 
-    directory = keeper.down(keeper.only(runs, lab or None))
+    directory = lab_keeper.down(lab_keeper.only(runs, lab or None))
     analysis = evaluate(directory)
     show_run(directory, analysis, to_json(analysis, meta(directory)), as_json=as_json)
     return analysis.outcome.exit_code
@@ -102,8 +102,8 @@ def clean(*, stale_images: bool, foreign: bool) -> int:
     """Remove what is left; 3 if something could not be removed. Where Docker does not answer, the rest is cleaned."""
     from testbed.lab.clean import Remains
     from testbed.lab.clean import clean as clean_engine
-    from testbed.lab.docker_engine import connect
-    from testbed.lab.witness_instances import clean_instances, on_docker, on_this_machine
+    from testbed.lab.docker.docker_engine import connect
+    from testbed.lab.trace_instances import clean_instances, on_docker, on_this_machine
 
     client = None
     try:
@@ -119,7 +119,7 @@ def clean(*, stale_images: bool, foreign: bool) -> int:
     for removed in remains.removed:
         sys.stdout.write(f"removed {removed}\n")
     if stale_images and client is not None:
-        from testbed.lab.images import remove_stale
+        from testbed.lab.docker.images import remove_stale
 
         with show_progress(quiet=False) as progress:
             stale = remove_stale(client, progress)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from testbed.errors import UsageError
-from testbed.rundir import RUNS, RunDirectory
-from testbed.rundir import find as find_run
-from testbed.showing import print_json, show_run
+from testbed.cli.progress import print_json, show_run
+from testbed.model.errors import UsageError
+from testbed.rundir.layout import RUNS, RunDirectory
+from testbed.rundir.layout import find as find_run
 
 if TYPE_CHECKING:
-    from testbed.report.difference import Told
+    from testbed.report.run_difference import Told
 
 
 def list_scenarios(catalogue: Path, *, as_json: bool) -> int:
@@ -41,13 +41,13 @@ def list_scenarios(catalogue: Path, *, as_json: bool) -> int:
 
 def show(what: str, *, catalogue: Path, runs: Path, as_json: bool) -> int:
     """Print a run's summary worked out again, or a scenario's source."""
-    from testbed.evaluate import evaluate, meta
+    from testbed.run.evaluate import evaluate, meta
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
     directory = find_run(what, runs)
     if directory is not None:
-        from testbed.report.result_json import to_json
+        from testbed.report.json.result_json import to_json
 
         analysis = evaluate(directory)
         show_run(directory, analysis, to_json(analysis, meta(directory)), as_json=as_json)
@@ -68,7 +68,7 @@ def diff(one: str, other: str, *, runs: Path, as_json: bool, html: str = "") -> 
 
     ``html`` is the file that a page of it is written to.
     """
-    from testbed.report.difference import compare, lines
+    from testbed.report.run_difference import compare, lines
 
     told = []
     for name in (one, other):
@@ -89,8 +89,8 @@ def diff(one: str, other: str, *, runs: Path, as_json: bool, html: str = "") -> 
 
 def _write_difference(target: Path, one: Told, other: Told) -> None:
     """Write the page of two runs; it links to their own pages where there are any."""
-    from testbed.report.artefacts import PAGE
-    from testbed.report.html.diff import render
+    from testbed.report.html.diff_page import render
+    from testbed.report.run_files import PAGE
 
     reports = [Path(each.name).resolve() / PAGE for each in (one, other)]
     here = target.resolve().parent
@@ -102,10 +102,10 @@ def _write_difference(target: Path, one: Told, other: Told) -> None:
 
 
 def _told_again(directory: RunDirectory) -> Told:
-    from testbed.evaluate import evaluate, meta
-    from testbed.report.difference import Told
-    from testbed.report.result_json import to_json
-    from testbed.rundir import MANIFEST
+    from testbed.report.json.result_json import to_json
+    from testbed.report.run_difference import Told
+    from testbed.run.evaluate import evaluate, meta
+    from testbed.rundir.layout import MANIFEST
 
     result = to_json(evaluate(directory), meta(directory))
     return Told(str(directory), result, directory.read_json(MANIFEST))

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from testbed.model import Analysis
-from testbed.rundir import RunDirectory
+from testbed.rundir.layout import RunDirectory
 
 
 def show_run(directory: RunDirectory, analysis: Analysis, result: dict[str, Any], *, as_json: bool) -> None:
@@ -21,8 +21,8 @@ def show_run(directory: RunDirectory, analysis: Analysis, result: dict[str, Any]
         return
     from rich.console import Console
 
-    from testbed.evaluate import meta
-    from testbed.report.summary import render
+    from testbed.report.text.run_summary import render
+    from testbed.run.evaluate import meta
 
     render(analysis, meta(directory), Console())
 

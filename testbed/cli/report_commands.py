@@ -10,37 +10,37 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testbed.errors import BothendsError, UsageError
-from testbed.rundir import RunDirectory, find
+from testbed.model.errors import BothendsError, UsageError
+from testbed.rundir.layout import RunDirectory, find
 
 if TYPE_CHECKING:
     from testbed.campaign.store import Store
-    from testbed.report.ci import CiFiles
+    from testbed.report.ci.ci_cases import CiFiles
 
 _LOCAL = "127.0.0.1"
 
 
 def report(what: str, *, runs: Path, ci: CiFiles) -> int:
     """Make all reports of a run or a campaign again from its directory alone, and say where they are."""
-    from testbed.report import artefacts
-    from testbed.report.ci import Record, write
+    from testbed.report import run_files
+    from testbed.report.ci.ci_cases import Record, write
 
     directory = find(what, runs)
     if directory is None:
         return _report_campaign(_campaign(what, runs), ci)
-    analysis = artefacts.rebuild(directory)
+    analysis = run_files.rebuild(directory)
     write([Record(directory.scenario, 0.0, str(directory), analysis)], ci)
-    for name in artefacts.MADE:
+    for name in run_files.MADE:
         sys.stdout.write(f"{directory}/{name}\n")
     return 0
 
 
 def _report_campaign(store: Store, ci: CiFiles) -> int:
-    from testbed.report import campaign_artefacts
-    from testbed.report.campaign_ci import records
-    from testbed.report.ci import write
+    from testbed.report import campaign_files
+    from testbed.report.ci.campaign_cases import records
+    from testbed.report.ci.ci_cases import write
 
-    made = campaign_artefacts.rebuild(store)
+    made = campaign_files.rebuild(store)
     write(list(records(made.summary, str(store.path))), ci)
     for trouble in made.troubles:
         sys.stderr.write(f"{trouble}\n")
@@ -51,21 +51,21 @@ def _report_campaign(store: Store, ci: CiFiles) -> int:
 
 def open_page(what: str, *, runs: Path, serve: bool, port: int) -> int:
     """Show the page of a run or a campaign in a browser; where there is none, or if asked to, serve it until Ctrl-C."""
-    from testbed.report import artefacts, campaign_artefacts
+    from testbed.report import campaign_files, run_files
 
     directory = find(what, runs)
     if directory is None:
         store = _campaign(what, runs)
         directory = RunDirectory(store.path)
-        if not directory.file(artefacts.PAGE).exists():
-            campaign_artefacts.rebuild(store)
-    page = directory.file(artefacts.PAGE)
+        if not directory.file(run_files.PAGE).exists():
+            campaign_files.rebuild(store)
+    page = directory.file(run_files.PAGE)
     if not page.exists():
-        artefacts.rebuild(directory)
+        run_files.rebuild(directory)
     if not serve and _browser():
         sys.stdout.write(f"{page}\n")
         return 0 if webbrowser.open(page.as_uri()) else 3
-    return _serve(directory, port, artefacts.PAGE)
+    return _serve(directory, port, run_files.PAGE)
 
 
 def _campaign(what: str, runs: Path) -> Store:

@@ -9,17 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testbed.errors import BothendsError, EngineError, UsageError
+from testbed.cli.progress import print_json, show_progress, show_run, terminable
 from testbed.model import HOSTS, Host, Outcome
-from testbed.rundir import RESULT, RunDirectory
-from testbed.showing import print_json, show_progress, show_run, terminable
+from testbed.model.errors import BothendsError, EngineError, UsageError
+from testbed.rundir.layout import RESULT, RunDirectory
 
 if TYPE_CHECKING:
-    from testbed.campaign.options import Options
-    from testbed.lab.engines import Choice
-    from testbed.report.ci import CiFiles, Record
-    from testbed.run import Finished
-    from testbed.scenario.model import Scenario
+    from testbed.campaign.campaign_options import Options
+    from testbed.lab.choose_engine import Choice
+    from testbed.report.ci.ci_cases import CiFiles, Record
+    from testbed.run.live_lab import Finished
+    from testbed.scenario.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
 
     With a matrix, repeats or jobs it is a campaign.
     """
-    from testbed.lab.engines import choose
-    from testbed.report.ci import Record, write
+    from testbed.lab.choose_engine import choose
+    from testbed.report.ci.ci_cases import Record, write
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
@@ -53,7 +53,7 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
         raise UsageError("--resume goes on with a campaign's own scenarios", hint="name none")
     scenarios = [load(find(name, catalogue)) for name in names]
     if options.any or any(scenario.matrix for scenario in scenarios):
-        from testbed.commands_campaign import run_campaign
+        from testbed.cli.campaign_command import run_campaign
 
         return run_campaign(scenarios, runs=runs, engine=engine, options=options, outputs=outputs)
     try:
@@ -92,18 +92,18 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
 
     Exit code: the first of 1 and 3 that occurred; what this machine cannot run is told and does not count.
     """
-    from testbed.campaign.whole import analysed
-    from testbed.campaign.whole import run_all as run_side_by_side
-    from testbed.lab.engines import choose
-    from testbed.report import whole
-    from testbed.report.ci import write
+    from testbed.cli.catalogue_command import analysed
+    from testbed.cli.catalogue_command import run_all as run_side_by_side
+    from testbed.lab.choose_engine import choose
+    from testbed.report.ci.ci_cases import write
+    from testbed.report.text import catalogue_text
     from testbed.scenario.catalogue import all_scenarios
     from testbed.scenario.load import load
 
     options.check()
     scenarios = [load(path) for path in all_scenarios(catalogue)]
     if options.resume or options.repeat != 1 or options.on:
-        from testbed.commands_campaign import run_campaign
+        from testbed.cli.campaign_command import run_campaign
 
         return run_campaign(scenarios, runs=runs, engine=engine, options=options, outputs=outputs)
     choice = choose(engine)
@@ -113,7 +113,7 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
     lines = sys.stderr if outputs.as_json else sys.stdout
 
     def told(record: Record) -> None:
-        lines.write(f"{whole.line(record)}\n")
+        lines.write(f"{catalogue_text.line(record)}\n")
         lines.flush()
 
     records, missing = run_side_by_side(scenarios, options, choice, runs, told)
@@ -125,7 +125,7 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
         _show_record(record, outputs)
     if outputs.ci is not None:
         write(records, outputs.ci)
-    lines.write(f"{whole.closing(records, seconds, choice.name)}\n")
+    lines.write(f"{catalogue_text.closing(records, seconds, choice.name)}\n")
     if missing:
         sys.stderr.write(f"interrupted: {missing} were not run\n")
     codes = [record.exit_code for record in records] + [3] * (missing > 0)
@@ -140,9 +140,9 @@ def _show_record(record: Record, outputs: Outputs) -> None:
         return
     directory = RunDirectory(Path(record.directory))
     if outputs.pages:
-        from testbed.report import artefacts
+        from testbed.report import run_files
 
-        artefacts.write(directory, record.analysis)
+        run_files.write(directory, record.analysis)
     if outputs.as_json:
         print_json(directory.read_json(RESULT))
     elif record.outcome is not Outcome.PASS:
@@ -151,8 +151,8 @@ def _show_record(record: Record, outputs: Outputs) -> None:
 
 
 def _run_one(scenario: Scenario, runs: Path, choice: Choice, progress: Any, outputs: Outputs) -> Record:  # noqa: ANN401
-    from testbed.report.ci import Record
-    from testbed.run import run as run_scenario
+    from testbed.report.ci.ci_cases import Record
+    from testbed.run.live_lab import run as run_scenario
 
     begin = time.monotonic()
     try:
@@ -162,10 +162,10 @@ def _run_one(scenario: Scenario, runs: Path, choice: Choice, progress: Any, outp
     seconds = time.monotonic() - begin
     show_run(finished.directory, finished.analysis, finished.result, as_json=outputs.as_json)
     if outputs.pages:
-        from testbed.report import artefacts
+        from testbed.report import run_files
 
-        artefacts.write(finished.directory, finished.analysis)
-        sys.stderr.write(f"{finished.directory.file(artefacts.PAGE)}\n")
+        run_files.write(finished.directory, finished.analysis)
+        sys.stderr.write(f"{finished.directory.file(run_files.PAGE)}\n")
     return Record(scenario.name, seconds, str(finished.directory), finished.analysis)
 
 
@@ -173,12 +173,12 @@ def compare_observers(
     names: Sequence[str], *, catalogue: Path, runs: Path, as_json: bool, quiet: bool, engine: str
 ) -> int:
     """Run each scenario under every observer, without its expectations, and print what that changed on the wire."""
-    from testbed.lab.engines import choose
-    from testbed.report.observer_effect import Effect, measure, table
-    from testbed.run import run as run_scenario
+    from testbed.lab.choose_engine import choose
+    from testbed.report.text.observer_effect import Effect, measure, table
+    from testbed.run.live_lab import run as run_scenario
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
-    from testbed.scenario.model import OBSERVERS
+    from testbed.scenario.scenario import OBSERVERS
 
     if not names:
         raise UsageError("no scenario is named", hint="`invoke list` shows them")
@@ -204,12 +204,12 @@ def compare_observers(
 
 def step(name: str, *, host: str, catalogue: Path, runs: Path, engine: str) -> int:
     """Run a scenario with one host's calls let go one by one; answers come from standard input."""
+    from testbed.cli.step_command import HELP, Stepper, stepped
+    from testbed.lab.choose_engine import choose
     from testbed.lab.engine import LiveLab
-    from testbed.lab.engines import choose
-    from testbed.run import run as run_scenario
+    from testbed.run.live_lab import run as run_scenario
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
-    from testbed.step import HELP, Stepper, stepped
 
     if host not in HOSTS:
         raise UsageError(f"there is no host `{host}`", hint="client or server")

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from testbed.errors import CaptureError
-from testbed.lab.hold import wait_quiet
+from testbed.lab.observers.hold_rules import wait_quiet
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, Inputs, peer_of
-from testbed.report.plain import duration, escape, quote
+from testbed.model.errors import CaptureError
+from testbed.report.text.terminal_text import duration, escape, quote
 
 if TYPE_CHECKING:
     from testbed.lab.engine import LiveLab
-    from testbed.scenario.model import Scenario
+    from testbed.scenario.scenario import Scenario
 
 Event = dict[str, Any]
 
@@ -52,7 +52,7 @@ class Stepper:
 
     def before(self, event: Event) -> None:
         """Show the call; wait for a word unless the program runs freely."""
-        from testbed.observe.held import describe, name_of
+        from testbed.observe.gdb.gdb_calls import describe, name_of
 
         self._lines.append(json.dumps(event))
         self._lines.append(json.dumps({"event": "released", "id": event["id"], "time": event["time"]}))
@@ -64,7 +64,7 @@ class Stepper:
 
     def after(self, event: Event) -> None:
         """Print what the call returned and which packets are new."""
-        from testbed.observe.held import decode
+        from testbed.observe.gdb.gdb_calls import decode
 
         self._lines.append(json.dumps(event))
         wait_quiet(self._captured)
@@ -77,7 +77,7 @@ class Stepper:
 
     def finish(self) -> None:
         """Print the packets that came after the last call (a process's end sends some too)."""
-        from testbed.observe.held import decode
+        from testbed.observe.gdb.gdb_calls import decode
 
         self._show_packets(decode(self._lines, self._host).calls, None)
 
@@ -131,7 +131,7 @@ class Stepper:
     def _analyse(self, calls: tuple[Call, ...]) -> Analysis | None:
         """Analyse what there is so far; None while a capture has not begun."""
         from testbed.analysis.analyse import analyse
-        from testbed.analysis.join import join
+        from testbed.analysis.join.join import join
         from testbed.capture import read
 
         link = self._live.link.addresses if self._live.link is not None else None

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from testbed.analysis.compare.compare import Comparison
-from testbed.analysis.compare.describe import protocol_name
-from testbed.analysis.compare.packets import Side, sides
-from testbed.analysis.compare.track import TCP, Int64
-from testbed.analysis.crossings import End, crossings, explained
-from testbed.analysis.numbering import Numbers, Raw, number
+from testbed.crossings.crossings import End, crossings, explained
+from testbed.crossings.relative_seq import Numbers, Raw, number
 from testbed.model import HOSTS, Crossing, Endpoint, Flow
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.flow_summary import protocol_name
+from testbed.pairing.match_packets import Side, sides
+from testbed.pairing.packet_table import TCP, Int64
 
 
 class Compared:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from testbed.analysis.compare.details import details, options_of
-from testbed.analysis.compare.fates import Fate
-from testbed.analysis.compare.packets import Crossed, Side
-from testbed.analysis.compare.table import Table
-from testbed.analysis.compare.track import I32, TCP, UDP
-from testbed.analysis.describe import PROTOCOLS, flag_letters, icmp_options, tcp_options
-from testbed.analysis.numbering import ACK, URG, Int64, Numbers
+from testbed.crossings.relative_seq import ACK, URG, Int64, Numbers
 from testbed.model import HOSTS, Change, Crossing, Host
+from testbed.model.header_fields import PROTOCOLS, flag_letters, icmp_options, tcp_options
+from testbed.pairing.change_values import details, options_of
+from testbed.pairing.crossing_table import Table
+from testbed.pairing.fates import Fate
+from testbed.pairing.match_packets import Crossed, Side
+from testbed.pairing.packet_table import I32, TCP, UDP
 
 _ICMP, _ICMPV6 = 1, 58
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testbed.analysis.compare.flow_table import find_flows
-from testbed.analysis.compare.track import Builder
-from testbed.analysis.label_names import label_names
+from testbed.pairing.flow_table import find_flows
+from testbed.pairing.packet_table import Builder
+from testbed.wireshark.label_names import label_names
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
-from testbed.errors import LabError, LabTimeout
+from testbed.model.errors import LabError, LabTimeout
 
 PROTOCOL_VERSION = 1
 ANSWER_TIMEOUT = 20.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from testbed.errors import EngineError, UsageError
 from testbed.lab.engine import Engine, Progress
+from testbed.model.errors import EngineError, UsageError
 
 DOCKER = "docker"
 NAMESPACE = "namespace"
@@ -50,12 +50,12 @@ def _reason(error: EngineError) -> str:
 
 
 def _docker() -> Choice:
-    from testbed.lab.docker_engine import DockerEngine, connect
+    from testbed.lab.docker.docker_engine import DockerEngine, connect
 
     client = connect()
 
     def prepare(progress: Progress) -> None:
-        from testbed.lab import images
+        from testbed.lab.docker import images
 
         ids = images.ensure(client, ["tools", "tap", "host"], progress)
         images.ensure_tools_volume(client, ids["tools"], progress)
@@ -65,7 +65,7 @@ def _docker() -> Choice:
 
 def _namespace(why: str = "") -> Choice:
     from testbed.lab.namespace import toolchain
-    from testbed.lab.namespace.engine import Namespaces
+    from testbed.lab.namespace.namespace_engine import Namespaces
 
     def prepare(progress: Progress) -> None:
         toolchain.provide(progress)

@@ -9,9 +9,9 @@ from typing import Any
 import docker
 import docker.errors
 
-from testbed.errors import EngineError
-from testbed.lab.docker_errors import translate
+from testbed.lab.docker.docker_errors import translate
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, is_alive
+from testbed.model.errors import EngineError
 
 
 @dataclass(slots=True)

@@ -64,7 +64,8 @@ class LabSpec:
     """What an engine is asked for. ``ip`` is 4 or 6: the family of :attr:`LiveLab.addresses`.
 
     ``routed``: each host on a network of its own, and a link host on both that forwards. ``witness``: the arguments of
-    the program that records the kernel's trace (:func:`testbed.lab.witness.command`), none where it is not asked for.
+    the program that records the kernel's trace (:func:`testbed.lab.kernel_trace.command`), none where it is not asked
+    for.
     """
 
     run_id: str

@@ -6,8 +6,8 @@ import os
 import subprocess
 from collections.abc import Mapping
 
+from testbed.lab.choose_engine import DOCKER
 from testbed.lab.engine import PROBE_ENVIRONMENT, TOOLS_DIRECTORY
-from testbed.lab.engines import DOCKER
 from testbed.model import Host
 
 SHELL = ("sh", "-c", "command -v bash >/dev/null && exec bash; exec sh")
@@ -26,8 +26,8 @@ def open_shell(engine: str, run_id: str, processes: Mapping[str, int], host: Hos
         "PS1": f"{host}# ",
     }
     if engine == DOCKER:
-        from testbed.lab.docker_engine import connect
-        from testbed.lab.docker_shell import shell
+        from testbed.lab.docker.docker_engine import connect
+        from testbed.lab.docker.docker_shell import shell
 
         return shell(connect(), run_id, host, argv, environment)
     from testbed.lab.namespace import toolchain

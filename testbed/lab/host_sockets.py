@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testbed.lab import tcp_table
 from testbed.lab.agent import Agent, AgentRefused
-from testbed.lab.program import Ready
+from testbed.lab.running_program import Ready
 
 
 def tcp_sockets(agent: Agent) -> list[tcp_table.TcpSocket]:

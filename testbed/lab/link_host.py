@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from testbed.errors import LabError, LabTimeout, Unsupported
 from testbed.lab.agent import Agent, Process
 from testbed.lab.engine import LinkHost
 from testbed.model import HOSTS, Host
-from testbed.rundir import JOURNAL, PLAN
-from testbed.scenario.link_plan import LinkChange, LinkPlan, Settings
+from testbed.model.errors import LabError, LabTimeout, Unsupported
+from testbed.rundir.layout import JOURNAL, PLAN
+from testbed.scenario.link.link_plan import LinkChange, LinkPlan, Settings
 
 PROGRAM = "link"
 ANSWER_TIMEOUT = 10.0

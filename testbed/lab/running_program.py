@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from testbed import model
-from testbed.errors import LabError
 from testbed.lab.agent import Agent, Exit, Process
 from testbed.model import Host
-from testbed.observe.actor import ActorEvent, parse_event
+from testbed.model.errors import LabError
+from testbed.observe.actor_events import ActorEvent, parse_event
 
 OUTPUT_LIMIT = 16 << 20
 """Bytes of each output stream that are kept; the rest is read and dropped, so that a flood blocks nothing."""

@@ -13,23 +13,23 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from testbed.errors import LabError, UsageError
 from testbed.lab import host_sockets, tcp_table
 from testbed.lab.agent import Agent, AgentRefused
 from testbed.lab.collected import Collected
 from testbed.lab.engine import INTERFACE, LiveLab, Progress
-from testbed.lab.hold import Hold, UntilQuiet
-from testbed.lab.link import Link, LinkDied
-from testbed.lab.observers import HostObserver, ProbeObserver, make_observer
-from testbed.lab.program import Event, ProgramSpec, Ready, RunningProgram
+from testbed.lab.kernel_trace import Witness, unsupported
+from testbed.lab.link_host import Link, LinkDied
+from testbed.lab.observers.hold_rules import Hold, UntilQuiet
+from testbed.lab.observers.observers import HostObserver, ProbeObserver, make_observer
+from testbed.lab.running_program import Event, ProgramSpec, Ready, RunningProgram
 from testbed.lab.sysctls import parse_listing
-from testbed.lab.tap import SENTINEL_PREFIX, Tap, parse_features
-from testbed.lab.witness import Witness, unsupported
+from testbed.lab.tcpdump import SENTINEL_PREFIX, Tap, parse_features
 from testbed.model import HOSTS, Host, peer_of
-from testbed.observe.actor import explain
-from testbed.rundir import RECORDING
-from testbed.scenario.link_plan import LinkPlan
-from testbed.scenario.script import CHANGE
+from testbed.model.errors import LabError, UsageError
+from testbed.observe.actor_events import explain
+from testbed.rundir.layout import RECORDING
+from testbed.scenario.link.link_plan import LinkPlan
+from testbed.scenario.steps.actor_script import CHANGE
 
 READY_POLL = 0.005
 SETTLE_POLL = 0.005

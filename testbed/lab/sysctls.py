@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from testbed.errors import UsageError
+from testbed.model.errors import UsageError
 
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
 DEFAULT_CONGESTION_CONTROL = "cubic"

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from testbed.errors import LabError, LabTimeout, Unsupported
 from testbed.lab.agent import Agent, Process
 from testbed.lab.engine import INTERFACE
 from testbed.model import Host
+from testbed.model.errors import LabError, LabTimeout, Unsupported
 
 READY_TIMEOUT = 15.0
 STOP_TIMEOUT = 10.0

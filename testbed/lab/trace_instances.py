@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 
 import docker
 
-from testbed.errors import BothendsError, EngineError
-from testbed.lab import images
 from testbed.lab.clean import Remains
-from testbed.lab.docker_engine import WITNESS, witness_settings
-from testbed.lab.docker_errors import translate
+from testbed.lab.docker import images
+from testbed.lab.docker.docker_engine import WITNESS, witness_settings
+from testbed.lab.docker.docker_errors import translate
+from testbed.lab.docker.image_build import find
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, new_run_id, owner
-from testbed.lab.image_build import find
-from testbed.lab.witness import is_owner_alive, run_of
+from testbed.lab.kernel_trace import is_owner_alive, run_of
+from testbed.model.errors import BothendsError, EngineError
 
 Run = Callable[[Sequence[str]], str]
 """Runs the recorder with these arguments; returns its output, raises EngineError with what it said."""

@@ -13,7 +13,7 @@
     └── CaptureError              3  a capture file cannot be read at all
 
 Errors of docker, requests, scapy and the OS are turned into these at one seam each
-(``lab/docker_errors.py``, ``capture/files.py``). A message says what happened, the state, the last
+(``lab/docker/docker_errors.py``, ``capture/read_file.py``). A message says what happened, the state, the last
 output and what to do; :class:`BothendsError` carries these apart so that a printer can lay them out.
 """
 

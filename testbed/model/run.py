@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from testbed.kernel import KernelLog, Testimony
+    from testbed.model.kernel_log import KernelLog, Testimony
 
 Host = Literal["client", "server"]
 HOSTS: tuple[Host, Host] = ("client", "server")
@@ -221,7 +221,7 @@ class CauseKind(StrEnum):
 class Cause:
     """Why a packet exists, with its evidence.
 
-    ``rule`` is the rule's name in ``analysis/causes.py``; ``calls`` are indexes into the sender's calls
+    ``rule`` is the rule's name in ``analysis/causes/find_causes.py``; ``calls`` are indexes into the sender's calls
     (``Call.n``); ``packets`` are crossing numbers that it answers or repeats; ``evidence`` is one plain sentence.
     """
 

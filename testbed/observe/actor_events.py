@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, Final
 
-from testbed.errors import LabError
+from testbed.model.errors import LabError
 
 EVENTS: Final = frozenset({"ok", "error", "unexpected-success", "listening", "barrier", "done"})
 

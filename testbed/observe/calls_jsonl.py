@@ -33,8 +33,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from testbed.errors import CaptureError
 from testbed.model import Call, Endpoint, SocketInfo
+from testbed.model.errors import CaptureError
 
 
 def to_json(call: Call) -> dict[str, Any]:

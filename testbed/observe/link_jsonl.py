@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from testbed.errors import CaptureError
 from testbed.model import HOSTS, Host, LinkJournal, LinkRecord
+from testbed.model.errors import CaptureError
 
 _HOSTS: dict[str, Host] = {host: host for host in HOSTS}
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from testbed.analysis.compare.fates import CHANGE_NAMES, Change
-from testbed.analysis.compare.table import Table
-from testbed.analysis.compare.track import Track
-from testbed.analysis.describe import flag_letters, options_text
 from testbed.model import Change as Altered
+from testbed.model.header_fields import flag_letters, options_text
+from testbed.pairing.crossing_table import Table
+from testbed.pairing.fates import CHANGE_NAMES, Change
+from testbed.pairing.packet_table import Track
 
 _COLUMNS: dict[Change, tuple[str, Callable[[int], str]]] = {
     Change.TTL: ("ttl", str),

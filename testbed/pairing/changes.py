@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.analysis.compare.checksum import checksums_are_wrong
-from testbed.analysis.compare.fates import Change
-from testbed.analysis.compare.packets import Side
-from testbed.analysis.compare.track import TCP, U32, Bool, Int64, Track
+from testbed.pairing.checksum import checksums_are_wrong
+from testbed.pairing.fates import Change
+from testbed.pairing.match_packets import Side
+from testbed.pairing.packet_table import TCP, U32, Bool, Int64, Track
 
 _ACK = 0x10
 _NONE = 1 << 20  # more than any TTL

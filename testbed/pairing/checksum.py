@@ -6,7 +6,7 @@ import ipaddress
 
 import numpy as np
 
-from testbed.analysis.compare.track import UDP, Bool, Bytes, Int64, Track
+from testbed.pairing.packet_table import UDP, Bool, Bytes, Int64, Track
 
 ICMP = 1
 _AT_ONCE = 1 << 24  # bytes

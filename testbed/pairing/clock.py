@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.analysis.compare.track import Bool, Int64
+from testbed.pairing.packet_table import Bool, Int64
 
 Float = NDArray[np.float64]
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.analysis.compare.altered import Usual
-from testbed.analysis.compare.clock import Clock
-from testbed.analysis.compare.evidence import FlowPairs, match_flows
-from testbed.analysis.compare.flow_table import Flows
-from testbed.analysis.compare.packets import Crossed, cross, sides
-from testbed.analysis.compare.reasons import why_filtered, why_nothing
-from testbed.analysis.compare.statistics import Statistics, measure
-from testbed.analysis.compare.table import Known, Table, make_table
-from testbed.analysis.compare.timeline import Timeline
-from testbed.analysis.compare.track import Ends, Int64, Track
+from testbed.pairing.changes import Usual
+from testbed.pairing.clock import Clock
+from testbed.pairing.common_clock import Timeline
+from testbed.pairing.crossing_table import Known, Table, make_table
+from testbed.pairing.flow_table import Flows
+from testbed.pairing.match_flows import FlowPairs, match_flows
+from testbed.pairing.match_packets import Crossed, cross, sides
+from testbed.pairing.nothing_in_common import why_filtered, why_nothing
+from testbed.pairing.packet_table import Ends, Int64, Track
+from testbed.pairing.statistics import Statistics, measure
 
 Wanted = Callable[[Ends], bool]
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.analysis.compare.altered import Usual, find_changes
-from testbed.analysis.compare.fates import Change, Fate
-from testbed.analysis.compare.packets import Crossed, Side
-from testbed.analysis.compare.ranges import positions_of, uncovered
-from testbed.analysis.compare.seen import Seen
-from testbed.analysis.compare.timeline import Timeline
-from testbed.analysis.compare.track import I32, U8, U32, Bool, Int64
+from testbed.pairing.changes import Usual, find_changes
+from testbed.pairing.common_clock import Timeline
+from testbed.pairing.fates import Change, Fate
+from testbed.pairing.match_packets import Crossed, Side
+from testbed.pairing.not_captured import Seen
+from testbed.pairing.packet_table import I32, U8, U32, Bool, Int64
+from testbed.pairing.resegmentation import positions_of, uncovered
 
 _LEAST_SLACK = 1_000_000  # ns
 _LONGEST = 10**15  # ns; damaged files have time stamps all over the centuries

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.analysis.compare.track import U64, Bool, Int64
+from testbed.pairing.packet_table import U64, Bool, Int64
 
 _MOST = 64  # packets of one kind that are looked at each with each
 _SLACK = 4  # delays may be so many times as widely spread as those of most packets

@@ -6,8 +6,8 @@ import ipaddress
 import re
 from collections.abc import Callable
 
-from testbed.analysis.compare.track import Ends
-from testbed.errors import UsageError
+from testbed.model.errors import UsageError
+from testbed.pairing.packet_table import Ends
 
 Wanted = Callable[[Ends], bool]
 

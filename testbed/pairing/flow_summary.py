@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.analysis.compare.compare import Comparison
-from testbed.analysis.compare.fates import Fate
-from testbed.analysis.compare.track import TCP, UDP, Ends
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.fates import Fate
+from testbed.pairing.packet_table import TCP, UDP, Ends
 
 NAMES = ("client", "server")
 _PROTOCOLS = {1: "icmp", 2: "igmp", TCP: "tcp", UDP: "udp", 47: "gre", 50: "esp", 58: "icmpv6", 89: "ospf", 132: "sctp"}

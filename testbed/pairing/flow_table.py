@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.analysis.compare.track import TCP, UDP, Bool, Int64, Track
-from testbed.analysis.label_names import WIRESHARK_4_4
-from testbed.analysis.label_order import streams
-from testbed.analysis.labels import label
+from testbed.pairing.packet_table import TCP, UDP, Bool, Int64, Track
+from testbed.wireshark.label_names import WIRESHARK_4_4
+from testbed.wireshark.labels import label
+from testbed.wireshark.segment_order import streams
 
 _SYN, _ACK = 0x02, 0x10
 _EPHEMERAL = 32768  # the first port that Linux gives to a client

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.analysis.compare.flow_table import Flows, chosen
-from testbed.analysis.compare.mixing import mixed
-from testbed.analysis.compare.track import TCP, U64, Bool, Int64, Track
+from testbed.pairing.flow_table import Flows, chosen
+from testbed.pairing.packet_table import TCP, U64, Bool, Int64, Track
+from testbed.pairing.row_hash import mixed
 
 _SYN = 0x02
 _OWNERS = 8  # a token that more flows of one capture have says little

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.analysis.compare.alike import Range, Uneven, Usual, find_uneven, resolve, settled
-from testbed.analysis.compare.evidence import FlowPairs
-from testbed.analysis.compare.flow_table import Flows
-from testbed.analysis.compare.mixing import mixed
-from testbed.analysis.compare.ranges import Piece, find_pieces, positions_of
-from testbed.analysis.compare.track import TCP, U64, Bool, Int64, Track
+from testbed.pairing.duplicates import Range, Uneven, Usual, find_uneven, resolve, settled
+from testbed.pairing.flow_table import Flows
+from testbed.pairing.match_flows import FlowPairs
+from testbed.pairing.packet_table import TCP, U64, Bool, Int64, Track
+from testbed.pairing.resegmentation import Piece, find_pieces, positions_of
+from testbed.pairing.row_hash import mixed
 
 _ACK = 0x10
 _SAMPLE = 20_000  # packets that show what delays are usual

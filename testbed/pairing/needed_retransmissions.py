@@ -7,12 +7,12 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.analysis.compare.alike import is_among
-from testbed.analysis.compare.fates import Fate
-from testbed.analysis.compare.mixing import mixed
-from testbed.analysis.compare.table import Table
-from testbed.analysis.compare.track import TCP, Int64, Track
-from testbed.analysis.label_names import Label
+from testbed.pairing.crossing_table import Table
+from testbed.pairing.duplicates import is_among
+from testbed.pairing.fates import Fate
+from testbed.pairing.packet_table import TCP, Int64, Track
+from testbed.pairing.row_hash import mixed
+from testbed.wireshark.label_names import Label
 
 _FAMILY = Label.RETRANSMISSION | Label.FAST_RETRANSMISSION | Label.SPURIOUS_RETRANSMISSION | Label.OUT_OF_ORDER
 _NEAR = 4096  # rows before a retransmission in which what it repeats is looked for

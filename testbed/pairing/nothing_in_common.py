@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from testbed.analysis.compare.evidence import FlowPairs
-from testbed.analysis.compare.track import UDP, Track
+from testbed.pairing.match_flows import FlowPairs
+from testbed.pairing.packet_table import UDP, Track
 
 _ESP, _AH, _GRE = 50, 51, 47
 _TUNNEL_PORTS = (51820, 4500, 500, 1194)  # WireGuard, IPsec NAT traversal, IKE, OpenVPN

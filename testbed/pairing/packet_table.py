@@ -15,8 +15,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from testbed.analysis.compare.mixing import mixed
-from testbed.analysis.label_names import Segments
+from testbed.pairing.row_hash import mixed
+from testbed.wireshark.label_names import Segments
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture

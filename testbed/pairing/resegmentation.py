@@ -14,8 +14,8 @@ from itertools import chain
 
 import numpy as np
 
-from testbed.analysis.compare.alike import Usual
-from testbed.analysis.compare.track import TCP, Bool, Int64, Track
+from testbed.pairing.duplicates import Usual
+from testbed.pairing.packet_table import TCP, Bool, Int64, Track
 
 _TRIES = 64  # overlapping segments looked at for one byte
 _LONGEST = 1 << 20  # BIG TCP stays below it

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from testbed.analysis.compare.compare import Comparison
-from testbed.analysis.compare.fates import Fate
-from testbed.analysis.compare.track import Bool
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.fates import Fate
+from testbed.pairing.packet_table import Bool
 
 _OF_FATES = {
     "lost": (Fate.LOST,),

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.analysis.compare.fates import Fate
-from testbed.analysis.compare.table import Table
-from testbed.analysis.compare.track import Int64, Track
+from testbed.pairing.crossing_table import Table
+from testbed.pairing.fates import Fate
+from testbed.pairing.packet_table import Int64, Track
 
 UNKNOWN, DEVICE, OTHER = "unknown", "a device on the way", "another sender"
 _STARTS = (64, 128, 255)  # TTLs that systems send with

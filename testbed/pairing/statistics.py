@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.analysis.compare.evidence import FlowPairs
-from testbed.analysis.compare.fates import Fate
-from testbed.analysis.compare.flow_table import Flows
-from testbed.analysis.compare.repeats import Needed, needed
-from testbed.analysis.compare.table import Table
-from testbed.analysis.compare.timeline import Timeline
-from testbed.analysis.compare.track import Bool, Int64, Track
-from testbed.analysis.label_names import Label
+from testbed.pairing.common_clock import Timeline
+from testbed.pairing.crossing_table import Table
+from testbed.pairing.fates import Fate
+from testbed.pairing.flow_table import Flows
+from testbed.pairing.match_flows import FlowPairs
+from testbed.pairing.needed_retransmissions import Needed, needed
+from testbed.pairing.packet_table import Bool, Int64, Track
+from testbed.wireshark.label_names import Label
 
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 QUANTILES = (0.0, 0.5, 0.95, 0.99, 1.0)

@@ -1,6 +1,6 @@
 """``python -m testbed.reference`` writes ``docs/scenarios.md``."""
 
-from testbed.reference.page import PAGE, text
+from testbed.reference.reference_page import PAGE, text
 
 if __name__ == "__main__":
     PAGE.write_text(text(), encoding="utf-8")

@@ -9,7 +9,10 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from testbed.reference import tables
-from testbed.scenario import expect, link, model, names, packets
+from testbed.scenario import scenario
+from testbed.scenario.expect import expectations, packet_patterns
+from testbed.scenario.language import kernel_names
+from testbed.scenario.link import link_model
 
 PAGE = Path(__file__).parents[2] / "docs" / "scenarios.md"
 
@@ -19,7 +22,9 @@ def text() -> str:
     # No markup can come in: all of it is ours, and it is Markdown.
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
     template = environment.from_string(resources.files("testbed.reference").joinpath("page.md.j2").read_text("utf-8"))
-    page = template.render(t=tables, expect=expect, link=link, model=model, names=names, packets=packets)
+    page = template.render(
+        t=tables, expect=expectations, link=link_model, model=scenario, names=kernel_names, packets=packet_patterns
+    )
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
 
 

@@ -6,33 +6,37 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel
 
-from testbed.analysis.causes import OTHER_RULES, TCP_RULES
-from testbed.reference.values import MODELS, cell, default_in_words, said, type_in_words
-from testbed.scenario import expect, link, model, names, packets, steps
-from testbed.scenario.base import Short
+from testbed.analysis.causes.find_causes import OTHER_RULES, TCP_RULES
+from testbed.reference.type_words import MODELS, cell, default_in_words, said, type_in_words
+from testbed.scenario import scenario
+from testbed.scenario.expect import expectations, packet_patterns
+from testbed.scenario.language import kernel_names
+from testbed.scenario.language.base import Short
+from testbed.scenario.link import link_model
 from testbed.scenario.schema import field_docs
+from testbed.scenario.steps import steps
 
 BESIDE_STEPS = ("error", "on")
 BESIDE_EXPECTATIONS = ("when", "share")
 SECTIONS: dict[type, str] = {
-    model.ScenarioFile: "the-file",
-    model.Server: "hosts",
-    model.Client: "hosts",
-    model.Ready: "ready",
-    model.Route: "route",
-    model.Observe: "observe",
+    scenario.ScenarioFile: "the-file",
+    scenario.Server: "hosts",
+    scenario.Client: "hosts",
+    scenario.Ready: "ready",
+    scenario.Route: "route",
+    scenario.Observe: "observe",
     steps.Step: "steps",
-    expect.Expectation: "expectations",
-    link.FaultItem: "exact-faults",
-    link.Link: "the-link",
-    link.Impairments: "impairments",
-    link.Change: "impairments",
-    link.Reorder: "reorder",
-    link.Mtu: "mtu",
-    link.Down: "down",
-    packets.Pattern: "which-packets",
-    packets.TcpOptions: "tcp-options",
-    packets.Moment: "moments",
+    expectations.Expectation: "expectations",
+    link_model.FaultItem: "exact-faults",
+    link_model.Link: "the-link",
+    link_model.Impairments: "impairments",
+    link_model.Change: "impairments",
+    link_model.Reorder: "reorder",
+    link_model.Mtu: "mtu",
+    link_model.Down: "down",
+    packet_patterns.Pattern: "which-packets",
+    packet_patterns.TcpOptions: "tcp-options",
+    packet_patterns.Moment: "moments",
 }
 """Models with a section of their own, and groups of models, and its anchor."""
 _MADE_BY_LINK = {
@@ -89,19 +93,19 @@ def step(name: str) -> str:
 def expectation(name: str) -> str:
     """Return the section of a kind of expectation without its heading."""
     own = f"{name}-expectation"
-    return _item(expect.EXPECTATIONS[name], name, own if own in said()["examples"] else name, BESIDE_EXPECTATIONS)
+    return _item(expectations.EXPECTATIONS[name], name, own if own in said()["examples"] else name, BESIDE_EXPECTATIONS)
 
 
 def fault(name: str) -> str:
     """Return the section of an exact fault without its heading: what it has beyond what all have."""
-    of = link.FAULT_ITEMS[name]
+    of = link_model.FAULT_ITEMS[name]
     own = of.model_fields[name].annotation
     assert isinstance(own, type)  # noqa: S101 - one model for each fault
     assert issubclass(own, BaseModel)  # noqa: S101
     table = (
         ""
-        if own.model_fields.keys() == link.Fault.model_fields.keys()
-        else keys(own, leave_out=link.Fault.model_fields)
+        if own.model_fields.keys() == link_model.Fault.model_fields.keys()
+        else keys(own, leave_out=link_model.Fault.model_fields)
     )
     return "\n\n".join(filter(None, (" ".join((own.__doc__ or "").split()), example(name), table)))
 
@@ -114,16 +118,16 @@ def _item(of: type[BaseModel], name: str, example_name: str, beside: tuple[str, 
     if beside == BESIDE_STEPS and also:
         parts.append(f"Beside it: {' and '.join(sorted(also, reverse=True))}.")
     inner = _mapping_in(of, name)
-    if inner is not None and inner is not packets.Pattern and issubclass(inner, packets.Pattern):
+    if inner is not None and inner is not packet_patterns.Pattern and issubclass(inner, packet_patterns.Pattern):
         parts += ["Text or a mapping as in [which packets](#which-packets); the mapping may also hold:"]
-        parts += [keys(inner, leave_out=packets.Pattern.model_fields)]
+        parts += [keys(inner, leave_out=packet_patterns.Pattern.model_fields)]
     elif inner is not None and inner not in {*SECTIONS, *MODELS} and inner.model_fields:
         parts += [short_form(inner) or f"The mapping of `{name}`:", keys(inner)]
     return "\n\n".join(filter(None, parts))
 
 
 def _mapping_in(of: type[BaseModel], name: str) -> type[BaseModel] | None:
-    from testbed.scenario.explain import inner_model
+    from testbed.scenario.language.explain import inner_model
 
     return inner_model(of.model_fields[name].annotation)
 
@@ -150,7 +154,7 @@ def causes() -> str:
     for rules in (TCP_RULES, OTHER_RULES):
         for name, family, what, source, _ in rules:
             told.setdefault(name, (family.value, what, source))
-    for name in names.CAUSES:
+    for name in kernel_names.CAUSES:
         kind, what, source = told.get(name) or (
             "link" if name.startswith("link") else "unknown",
             _MADE_BY_LINK[name],

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import yaml
 
-from testbed.campaign.plan import Plan
+from testbed.campaign.campaign_summary import Summary, summarise
 from testbed.campaign.store import Store
-from testbed.campaign.summary import Summary, summarise
-from testbed.errors import BothendsError
-from testbed.report import artefacts
-from testbed.report.plain import escape
-from testbed.rundir import RUNS, RunDirectory
+from testbed.campaign.task_list import Plan
+from testbed.model.errors import BothendsError
+from testbed.report import run_files
+from testbed.report.text.terminal_text import escape
+from testbed.rundir.layout import RUNS, RunDirectory
 
 MOST_RUNS = 200
 """Runs whose own reports are made with the campaign's; of each kind the first that was kept."""
@@ -31,7 +31,7 @@ class Made:
 
 def rebuild(store: Store) -> Made:
     """Make the page of a campaign and of a run of each kind again from their directories. UsageError, BothendsError."""
-    from testbed.report.html.campaign import About, render
+    from testbed.report.html.campaign_page import About, render
 
     plan = store.plan()
     summary = summarise(plan, store.reports().values())
@@ -39,21 +39,21 @@ def rebuild(store: Store) -> Made:
     for directory in list(_examples(summary))[:MOST_RUNS]:
         run = RunDirectory(store.path / RUNS / directory)
         try:
-            artefacts.rebuild(run)
+            run_files.rebuild(run)
         except BothendsError as error:
             troubles.append(f"no page of {escape(str(run))}: {escape(error.what)}")
         else:
-            made.append(run.file(artefacts.PAGE))
+            made.append(run.file(run_files.PAGE))
     about = About(
         name=store.path.name,
         repeat=plan.repeat,
         keep=plan.keep,
         summaries=dict(_summaries(plan)),
-        pages={kept for kept in _kept(summary) if (store.path / RUNS / kept / artefacts.PAGE).is_file()},
+        pages={kept for kept in _kept(summary) if (store.path / RUNS / kept / run_files.PAGE).is_file()},
     )
     place = RunDirectory(store.path)
-    place.write_text(artefacts.PAGE, render(summary, about))
-    return Made(summary, (place.file(artefacts.PAGE), *made), tuple(troubles))
+    place.write_text(run_files.PAGE, render(summary, about))
+    return Made(summary, (place.file(run_files.PAGE), *made), tuple(troubles))
 
 
 def _examples(summary: Summary) -> Iterator[str]:

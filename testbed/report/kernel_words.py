@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from testbed.kernel import Matched, SendState, StateChange, Testimony
 from testbed.model import Host
+from testbed.model.kernel_log import Matched, SendState, StateChange, Testimony
 
 
 def of_packets(testimony: Testimony) -> Mapping[int, Sequence[str]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from testbed.model import HOSTS
 from testbed.report.kernel_difference import kernel_lines
-from testbed.report.plain import clip, counted, escape, quote
+from testbed.report.text.terminal_text import clip, counted, escape, quote
 
 WIDTH = 56
 MOST_ROWS = 60

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from testbed.errors import CaptureError
-from testbed.evaluate import evaluate, meta, write_result
 from testbed.model import HOSTS, Analysis, Host
-from testbed.report import annotated
-from testbed.rundir import MANIFEST, RESULT, RunDirectory
+from testbed.model.errors import CaptureError
+from testbed.report.captures import annotated_pcapng
+from testbed.run.evaluate import evaluate, meta, write_result
+from testbed.rundir.layout import MANIFEST, RESULT, RunDirectory
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
-    from testbed.report.html.source import Source
+    from testbed.report.html.page_source import Source
 
 PAGE = "report.html"
-MADE = (RESULT, PAGE, annotated.NAME)
+MADE = (RESULT, PAGE, annotated_pcapng.NAME)
 
 _PRINTED = tuple(f"{host}.{stream}" for host in HOSTS for stream in ("out", "err"))
 _MOST_PRINTED = 1 << 20
@@ -32,17 +32,17 @@ def rebuild(directory: RunDirectory) -> Analysis:
 
 def write(directory: RunDirectory, analysis: Analysis) -> None:
     """Write the page and the annotated capture of a run."""
-    from testbed.report.html.render import render
+    from testbed.report.html.run_page import render
 
     page = source(directory, analysis)
     directory.write_text(PAGE, render(page))
-    with directory.writing(annotated.NAME) as stream:
-        annotated.write(stream, analysis, page.captures)
+    with directory.writing(annotated_pcapng.NAME) as stream:
+        annotated_pcapng.write(stream, analysis, page.captures)
 
 
 def source(directory: RunDirectory, analysis: Analysis) -> Source:
     """Gather what a page shows of a run besides its analysis."""
-    from testbed.report.html.source import Source
+    from testbed.report.html.page_source import Source
 
     captures = _captures(directory, analysis)
     return Source(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from testbed import manifest as manifests
-from testbed.errors import CaptureError, ScenarioError
 from testbed.model import HOSTS, Analysis, Check, Host, Inputs, Joined, Labels, LinkJournal, Outcome, peer_of
-from testbed.rundir import JOURNAL, KERNEL, MANIFEST, RESULT, RunDirectory
+from testbed.model.errors import CaptureError, ScenarioError
+from testbed.run import manifest as manifests
+from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, RunDirectory
 
 if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenario is given
-    from testbed.kernel import KernelLog
-    from testbed.scenario.model import Scenario
+    from testbed.model.kernel_log import KernelLog
+    from testbed.scenario.scenario import Scenario
 
 OUTPUT_SHOWN = 1 << 20
 SCENARIO_COPY = "scenario.yaml"
@@ -24,7 +24,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
     ``scenario`` saves reading the directory's own copy again.
     """
     from testbed.analysis.analyse import analyse
-    from testbed.observe.calls import read_jsonl
+    from testbed.observe.calls_jsonl import read_jsonl
 
     manifest = manifests.understood(directory.read_json(MANIFEST), directory.file(MANIFEST))
     as_recorded = False
@@ -86,7 +86,7 @@ def _with_recorded_checks(directory: RunDirectory, analysis: Analysis) -> Analys
 
 def write_result(directory: RunDirectory, analysis: Analysis) -> dict[str, Any]:
     """Write ``result.json`` and return what it holds."""
-    from testbed.report.result_json import to_json
+    from testbed.report.json.result_json import to_json
 
     result = to_json(analysis, meta(directory))
     directory.write_json(RESULT, result)
@@ -108,9 +108,9 @@ def meta(directory: RunDirectory) -> dict[str, Any]:
 
 
 def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[str]) -> tuple[Joined, Labels]:
-    from testbed.analysis.join import join
-    from testbed.analysis.wire_labels import wire_labels
+    from testbed.analysis.join.join import join
     from testbed.capture import read
+    from testbed.crossings.frame_labels import wire_labels
 
     addresses = {host: manifest["hosts"][host]["address"] for host in HOSTS}
     # What the link itself sends to a host comes, for that host, from where its peer is.
@@ -138,7 +138,7 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
 def _link_journal(
     directory: RunDirectory, manifest: dict[str, Any], scenario: Scenario | None, incomplete: list[str]
 ) -> LinkJournal | None:
-    from testbed.observe.link_journal import read_journal
+    from testbed.observe.link_jsonl import read_journal
 
     if manifest["link"]["kind"] != "routed":
         return None
@@ -155,7 +155,7 @@ def _link_journal(
 
 
 def _kernel(directory: RunDirectory) -> KernelLog | None:
-    from testbed.observe.kernel_log import read_jsonl
+    from testbed.observe.kernel.kernel_jsonl import read_jsonl
 
     path = directory.file(KERNEL)
     if not path.exists():

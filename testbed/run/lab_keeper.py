@@ -18,14 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from testbed.errors import BothendsError, LabError, LabTimeout, UsageError
-from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
-from testbed.lab.engines import choose
+from testbed.lab.choose_engine import choose
 from testbed.lab.identity import is_alive, owner
 from testbed.lab.session import Session
 from testbed.model import Analysis, Host
-from testbed.run import egress_of, lab_spec, plan_of, write_artefacts
-from testbed.rundir import RUNS, RunDirectory
+from testbed.model.errors import BothendsError, LabError, LabTimeout, UsageError
+from testbed.run.evaluate import SCENARIO_COPY, evaluate, write_result
+from testbed.run.live_lab import egress_of, lab_spec, plan_of, write_artefacts
+from testbed.rundir.layout import RUNS, RunDirectory
 from testbed.scenario.load import load
 
 DOWN_TIMEOUT = 60.0
@@ -51,11 +51,11 @@ class KeptLab:
 def up(scenario: Path, root: Path, engine: str) -> KeptLab:
     """Start a keeper and wait until its lab is up. Its progress goes to standard error."""
     with subprocess.Popen(
-        [sys.executable, "-m", "testbed.keeper", str(scenario), str(root), engine],
+        [sys.executable, "-m", "testbed.run.lab_keeper", str(scenario), str(root), engine],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         start_new_session=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         text=True,
     ) as keeper:
         assert keeper.stdout is not None  # noqa: S101 - a pipe was asked for

@@ -14,35 +14,35 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from testbed import manifest
-from testbed.errors import BothendsError, CaptureError, EngineError
-from testbed.evaluate import SCENARIO_COPY, evaluate, write_result
-from testbed.lab import sysctls, witness
+from testbed.lab import kernel_trace, sysctls
+from testbed.lab.choose_engine import EngineFactory
 from testbed.lab.collected import Collected
 from testbed.lab.engine import ACTOR, INTERFACE, PROBE_ENVIRONMENT, Engine, HostSpec, LabSpec, LiveLab, Progress
-from testbed.lab.engines import EngineFactory
-from testbed.lab.hold import ForTime, Hold
 from testbed.lab.identity import new_run_id
-from testbed.lab.program import ProgramSpec, Ready
+from testbed.lab.observers.hold_rules import ForTime, Hold
+from testbed.lab.running_program import ProgramSpec, Ready
 from testbed.lab.session import Session
 from testbed.model import HOSTS, Analysis, Host
-from testbed.rundir import KERNEL, MANIFEST, RECORDING, RunDirectory
+from testbed.model.errors import BothendsError, CaptureError, EngineError
+from testbed.run import manifest
+from testbed.run.evaluate import SCENARIO_COPY, evaluate, write_result
+from testbed.rundir.layout import KERNEL, MANIFEST, RECORDING, RunDirectory
 
 if TYPE_CHECKING:
     from testbed.capture.arrivals import Arrivals
-    from testbed.scenario.link_plan import LinkPlan
-    from testbed.scenario.model import Scenario
-    from testbed.step import StepperMaker
+    from testbed.cli.step_command import StepperMaker
+    from testbed.scenario.link.link_plan import LinkPlan
+    from testbed.scenario.scenario import Scenario
 
 AFTER_THE_LAB = (
-    "testbed.observe.probe",
-    "testbed.observe.calls",
+    "testbed.observe.probe.probe_log",
+    "testbed.observe.calls_jsonl",
     "testbed.capture",
-    "testbed.analysis.join",
-    "testbed.analysis.wire_labels",
+    "testbed.analysis.join.join",
+    "testbed.crossings.frame_labels",
     "testbed.analysis.analyse",
-    "testbed.report.result_json",
-    "testbed.report.summary",
+    "testbed.report.json.result_json",
+    "testbed.report.text.run_summary",
     "rich.console",
 )
 TRACERS = ("gdb", "strace")
@@ -109,7 +109,7 @@ def _recorder(scenario: Scenario, run_id: str) -> tuple[str, ...]:
     arrivals = observe.kernel_arrivals
     if arrivals is None:
         arrivals = all(host.steps is not None for host in scenario.hosts.values())
-    return witness.command(run_id, buffer=observe.kernel_buffer, arrivals=arrivals)
+    return kernel_trace.command(run_id, buffer=observe.kernel_buffer, arrivals=arrivals)
 
 
 def egress_of(scenario: Scenario) -> dict[Host, int]:
@@ -126,7 +126,7 @@ def plan_of(scenario: Scenario, live: LiveLab) -> LinkPlan | None:
     """Return what the link host of a lab that is up shall do; None without one."""
     if live.link is None:
         return None
-    from testbed.scenario.link_plan import link_plan
+    from testbed.scenario.link.link_plan import link_plan
 
     return link_plan(scenario, live.addresses, live.link.addresses)
 
@@ -197,7 +197,7 @@ def _bring_up(engine: Engine, spec: LabSpec, scenario: Scenario) -> LiveLab:
     try:
         return engine.bring_up(spec)
     except sysctls.BadSysctlError as bad:
-        from testbed.scenario.refused import sysctl_refused
+        from testbed.scenario.language.refused import sysctl_refused
 
         raise sysctl_refused(scenario, bad.name, bad.what, bad.hint) or bad from bad
 
@@ -262,7 +262,7 @@ def witness_wanted(scenario: Scenario) -> str:
 
 
 def _write_calls(directory: RunDirectory, collected: Collected) -> None:
-    from testbed.observe.calls import write_jsonl
+    from testbed.observe.calls_jsonl import write_jsonl
 
     for host in HOSTS:
         lines = io.StringIO()
@@ -275,8 +275,8 @@ def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, 
     recording = directory.file(RECORDING)
     if not recording.exists():
         return
-    from testbed.observe.kernel_log import write_jsonl
-    from testbed.observe.kernel_recording import decode
+    from testbed.observe.kernel.kernel_jsonl import write_jsonl
+    from testbed.observe.kernel.trace_recording import decode
 
     try:
         log = decode(
@@ -327,8 +327,8 @@ def _server_ready(scenario: Scenario) -> Ready | None:
 
 
 def _program_spec(scenario: Scenario, host: Host, addresses: Mapping[Host, str], *, ready: Ready | None) -> ProgramSpec:
-    from testbed.scenario.script import actor_script
-    from testbed.scenario.values import fill
+    from testbed.scenario.language.values import fill
+    from testbed.scenario.steps.actor_script import actor_script
 
     described = scenario.hosts[host]
     observer = scenario.observe.server if host == "server" else scenario.observe.client

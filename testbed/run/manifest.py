@@ -12,10 +12,10 @@ from typing import Any
 
 import testbed
 from testbed import model
-from testbed.errors import UsageError
 from testbed.lab.collected import Collected
 from testbed.lab.engine import LabSpec, LiveLab
 from testbed.model import HOSTS, Host
+from testbed.model.errors import UsageError
 
 FORMAT = "bothends-manifest/1"
 PACKAGES = ("docker", "invoke", "numpy", "pydantic", "PyYAML", "rich", "scapy", "xxhash")

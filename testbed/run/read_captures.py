@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from testbed.analysis.compare.flow_table import Flows, find_flows
-from testbed.analysis.compare.track import COLUMNS, Builder, Track
 from testbed.capture.batches import batches
-from testbed.capture.files import Loaded, load, pieces
-from testbed.errors import BothendsError, CaptureError, UsageError
+from testbed.capture.read_file import Loaded, load, pieces
+from testbed.model.errors import BothendsError, CaptureError, UsageError
+from testbed.pairing.flow_table import Flows, find_flows
+from testbed.pairing.packet_table import COLUMNS, Builder, Track
 
 Read = tuple[Track, Flows]
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from testbed.errors import BothendsError, UsageError
+from testbed.model.errors import BothendsError, UsageError
 
 RUNS = "runs"
 CAMPAIGNS = "campaigns"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
-from testbed.errors import UsageError
+from testbed.model.errors import UsageError
 
 FOLDER = "scenarios"
 SUFFIXES = (".yaml", ".yml")

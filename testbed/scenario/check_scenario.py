@@ -9,21 +9,21 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from testbed.model import HOSTS, Host, peer_of
-from testbed.scenario import steps as s
-from testbed.scenario.base import nearest
-from testbed.scenario.check_link import check_link
-from testbed.scenario.expect import (
+from testbed.scenario.expect.expectations import (
     AnyExpectation,
     CallExpectation,
     LedgerExpectation,
     OrderExpectation,
     TimerExpectation,
 )
-from testbed.scenario.link import Link
-from testbed.scenario.model import HostSpec, Observe, Server
-from testbed.scenario.options import option_value
-from testbed.scenario.packets import Event, Moment
-from testbed.scenario.sockets import follow
+from testbed.scenario.expect.packet_patterns import Event, Moment
+from testbed.scenario.language.base import nearest
+from testbed.scenario.link.check_link import check_link
+from testbed.scenario.link.link_model import Link
+from testbed.scenario.scenario import HostSpec, Observe, Server
+from testbed.scenario.steps import steps as s
+from testbed.scenario.steps.socket_options import option_value
+from testbed.scenario.steps.step_sockets import follow
 
 
 class Finding(NamedTuple):

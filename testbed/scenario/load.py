@@ -10,14 +10,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from testbed.errors import ScenarioError, UsageError
 from testbed.model import Host
-from testbed.scenario.check import Finding, check
-from testbed.scenario.expect import AnyExpectation
-from testbed.scenario.explain import explain
-from testbed.scenario.link import Link
-from testbed.scenario.model import Client, HostSpec, Observe, Scenario, ScenarioFile, Server
-from testbed.scenario.source import Mark, Node, Problem, Source, decode, read
+from testbed.model.errors import ScenarioError, UsageError
+from testbed.scenario.check_scenario import Finding, check
+from testbed.scenario.expect.expectations import AnyExpectation
+from testbed.scenario.language.explain import explain
+from testbed.scenario.language.yaml_source import Mark, Node, Problem, Source, decode, read
+from testbed.scenario.link.link_model import Link
+from testbed.scenario.scenario import Client, HostSpec, Observe, Scenario, ScenarioFile, Server
 from testbed.scenario.variants import apply
 
 NAME = "[a-z0-9][a-z0-9._-]*"

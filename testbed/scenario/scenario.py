@@ -9,12 +9,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StrictBool, model_validator
 
 from testbed.model import Host
-from testbed.scenario.base import Frozen, Opt
-from testbed.scenario.expect import AnyExpectation
-from testbed.scenario.link import Link, Rate
-from testbed.scenario.sockets import follow
-from testbed.scenario.steps import AnyStep, Bind, Exit, Kill, LinkChange, Listen
-from testbed.scenario.values import (
+from testbed.scenario.expect.expectations import AnyExpectation
+from testbed.scenario.language.base import Frozen, Opt
+from testbed.scenario.language.values import (
     Duration,
     Image,
     Line,
@@ -31,6 +28,9 @@ from testbed.scenario.values import (
     Word,
     Words,
 )
+from testbed.scenario.link.link_model import Link, Rate
+from testbed.scenario.steps.step_sockets import follow
+from testbed.scenario.steps.steps import AnyStep, Bind, Exit, Kill, LinkChange, Listen
 
 Observer = Literal["probe", "gdb", "strace", "none"]
 OBSERVERS: tuple[Observer, ...] = ("none", "probe", "strace", "gdb")

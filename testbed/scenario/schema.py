@@ -12,21 +12,21 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from testbed.scenario import names
-from testbed.scenario.base import Frozen, Short
-from testbed.scenario.expect import OF_A_CALL
-from testbed.scenario.model import ScenarioFile
+from testbed.scenario.expect.expectations import OF_A_CALL
+from testbed.scenario.language import kernel_names
+from testbed.scenario.language.base import Frozen, Short
+from testbed.scenario.scenario import ScenarioFile
 
 SCHEMA_FILE = Path(__file__).with_name("schema.json")
 _LISTS = {
-    "ErrorName": ("any", "EOF", "TIMEOUT", *names.ERRNOS),
-    "Errno": names.ERRNOS,
-    "CallName": names.CALLS,
-    "CauseName": names.CAUSES,
-    "LabelName": names.LABELS,
-    "OptionName": names.OPTIONS,
-    "SignalName": names.SIGNALS,
-    "ExitName": ("any", *names.SIGNALS),
+    "ErrorName": ("any", "EOF", "TIMEOUT", *kernel_names.ERRNOS),
+    "Errno": kernel_names.ERRNOS,
+    "CallName": kernel_names.CALLS,
+    "CauseName": kernel_names.CAUSES,
+    "LabelName": kernel_names.LABELS,
+    "OptionName": kernel_names.OPTIONS,
+    "SignalName": kernel_names.SIGNALS,
+    "ExitName": ("any", *kernel_names.SIGNALS),
 }
 
 

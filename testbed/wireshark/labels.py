@@ -3,7 +3,7 @@
 What Wireshark keeps while it reads packet after packet is, for nearly every segment, a running maximum or a value of
 the segment before it in one of the two directions: that is had for all segments at once. A stream in which something
 else happens (a zero-window probe, an ACK of data not seen, a SYN again, numbers that jump) is labelled one segment
-after the other by :mod:`testbed.analysis.label_stream`, whose labels are the same by definition.
+after the other by :mod:`testbed.wireshark.one_stream`, whose labels are the same by definition.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.analysis.label_names import WIRESHARK_4_4, Int64, Label, RuleSet, Segments
-from testbed.analysis.label_order import Bool, Order, in_order, members_of, streams
-from testbed.analysis.label_stream import UNKNOWN_SCALE, UNSCALED, label_stream
+from testbed.wireshark.label_names import WIRESHARK_4_4, Int64, Label, RuleSet, Segments
+from testbed.wireshark.one_stream import UNKNOWN_SCALE, UNSCALED, label_stream
+from testbed.wireshark.segment_order import Bool, Order, in_order, members_of, streams
 
 __all__ = ["label"]
 

@@ -1,6 +1,6 @@
 """Label the segments of one TCP stream one after the other: the rules as Wireshark's code states them.
 
-This is the reference. :mod:`testbed.analysis.labels` gives the same labels many segments at a time and comes here only
+This is the reference. :mod:`testbed.wireshark.labels` gives the same labels many segments at a time and comes here only
 with streams in which something rare happens.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from testbed.analysis.label_names import Label, RuleSet, Segments
+from testbed.wireshark.label_names import Label, RuleSet, Segments
 
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _NEVER = 0xFFFFFFFF  # a window before any was seen

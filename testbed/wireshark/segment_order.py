@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.analysis.label_names import Int64, RuleSet, Segments
+from testbed.wireshark.label_names import Int64, RuleSet, Segments
 
 Bool = NDArray[np.bool_]
 I32 = NDArray[np.int32]

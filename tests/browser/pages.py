@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from testbed.analysis.compare.clock import Clock, Piece
-from testbed.benchmarks.long_run import START, long_run
-from testbed.evaluate import evaluate
+from dev.bench.long_run import START, long_run
 from testbed.model import Cause, CauseKind, Flow
-from testbed.report.artefacts import source
-from testbed.report.html import compared
+from testbed.pairing.clock import Clock, Piece
+from testbed.report.html import comparison_page
 from testbed.report.html.fit import LIMIT
-from testbed.report.html.render import render
-from testbed.report.html.source import Source
-from testbed.rundir import RunDirectory
+from testbed.report.html.page_source import Source
+from testbed.report.html.run_page import render
+from testbed.report.run_files import source
+from testbed.run.evaluate import evaluate
+from testbed.rundir.layout import RunDirectory
 
 from ..unit.compare.traffic import MS, Transfer, moved, transfer  # noqa: TID252 - tests are no package
 from ..unit.report.eventful import eventful_source, hostile_source, witnessed_source  # noqa: TID252 - tests are no package
@@ -80,7 +80,9 @@ HOSTILE = "<script>alert(1)</script>\x00\x1b[31m\u202eevil.pcap"
 def _compared() -> str:
     """Two captures on two clocks, with all kinds of differences."""
     made = transfer(FAULTS)
-    return compared.render(Transfer(made.client, moved(made.server, offset=OFFSET)).compare(), ("a", "b"), ("lost",))
+    return comparison_page.render(
+        Transfer(made.client, moved(made.server, offset=OFFSET)).compare(), ("a", "b"), ("lost",)
+    )
 
 
 def _compared_unclear() -> str:
@@ -103,7 +105,7 @@ def _compared_unclear() -> str:
         if k != 3:
             made.client.append(replace(ack, time=START + 45 * MS + k * 1000, fields={**fields, "ttl": 61}))
     late = [one for one in made.server if one.time > made.server[0].time + 14 * MS]
-    return compared.render(Transfer(made.client, late).compare(), ("a", "b"), ("appeared", "ambiguous"))
+    return comparison_page.render(Transfer(made.client, late).compare(), ("a", "b"), ("appeared", "ambiguous"))
 
 
 def _compared_hostile() -> str:
@@ -113,14 +115,14 @@ def _compared_hostile() -> str:
         [replace(one, payload=HOSTILE.encode()[: len(one.payload)]) for one in end]
         for end in (made.client, made.server)
     ]
-    return compared.render(Transfer(*dirty).compare(), (HOSTILE, HOSTILE), ("lost",))
+    return comparison_page.render(Transfer(*dirty).compare(), (HOSTILE, HOSTILE), ("lost",))
 
 
 def _compared_late() -> str:
     """Both captures lack the handshake, the server's began later still."""
     made = transfer()
     late = [one for one in made.server if one.time > made.server[0].time + 25 * MS]
-    return compared.render(Transfer(made.client[3:], late).compare(), ("a", "b"), ())
+    return comparison_page.render(Transfer(made.client[3:], late).compare(), ("a", "b"), ())
 
 
 COMPARED: dict[str, Callable[[], str]] = {

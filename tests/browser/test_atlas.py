@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from testbed.atlas.page import render
+from testbed.atlas.atlas_page import render
 
 from ..unit.atlas.sample import atlas  # noqa: TID252 - tests are no package
 from .conftest import SIZES, Open

@@ -11,8 +11,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from testbed.campaign.store import Store
-from testbed.report.campaign_artefacts import rebuild
-from testbed.report.html.campaign import render
+from testbed.report.campaign_files import rebuild
+from testbed.report.html.campaign_page import render
 
 from ..unit.report import campaign_sample as sample  # noqa: TID252 - tests are no package
 from .conftest import SIZES, Open

@@ -10,11 +10,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from testbed.evaluate import evaluate, meta
-from testbed.report.difference import Told
-from testbed.report.html.diff import render
-from testbed.report.result_json import to_json
-from testbed.rundir import MANIFEST, RunDirectory
+from testbed.report.html.diff_page import render
+from testbed.report.json.result_json import to_json
+from testbed.report.run_difference import Told
+from testbed.run.evaluate import evaluate, meta
+from testbed.rundir.layout import MANIFEST, RunDirectory
 
 from .conftest import SIZES, Open
 from .pages import OLD_RUN

@@ -15,14 +15,14 @@ from typing import Any
 import docker
 import pytest
 
-from testbed.errors import BothendsError, Unsupported
-from testbed.lab.docker_engine import connect
+from testbed.lab.choose_engine import DOCKER, NAMESPACE
+from testbed.lab.docker.docker_engine import connect
 from testbed.lab.engine import HostSpec, LabSpec
-from testbed.lab.engines import DOCKER, NAMESPACE
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, is_alive, new_run_id, owner
-from testbed.lab.namespace.engine import Namespaces
+from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL
 from testbed.model import HOSTS
+from testbed.model.errors import BothendsError, Unsupported
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 240.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from testbed.analysis.witness.agree import BY_LISTENER
+from testbed.analysis.kernel.agreement import BY_LISTENER
 
 WROTE_NOTHING = "0 bytes"
 

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from testbed.model import peer_of
-from testbed.scenario.expect import (
+from testbed.scenario.expect.expectations import (
     Expectation,
     NeverExpectation,
     OrderExpectation,
     PacketFigures,
     PacketsExpectation,
 )
-from testbed.scenario.limits import NONE, Limits
-from testbed.scenario.packets import Pattern
+from testbed.scenario.expect.packet_patterns import Pattern
+from testbed.scenario.language.limits import NONE, Limits
 
 _OTHER_WORDS = {"flags": "SRU", "has": "SRU", "errno": "EPROTO", "call": "socketpair", "protocol": "sctp"}
 _NOT_CHECKED = frozenset({"when", "share"})
@@ -103,7 +103,7 @@ def _changed(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _something(name: str) -> BaseModel:
-    from testbed.scenario.payload import Payload
+    from testbed.scenario.language.payload import Payload
 
     return Payload(text="x") if name == "segments" else Pattern.model_validate("client P.")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from testbed.evaluate import evaluate
-from testbed.rundir import RunDirectory
+from testbed.run.evaluate import evaluate
+from testbed.rundir.layout import RunDirectory
 from testbed.scenario.load import load
 
 from .mutants import mutants

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed.atlas import command
-from testbed.lab.engines import NAMESPACE
+from testbed.atlas import make_atlas
+from testbed.lab.choose_engine import NAMESPACE
 
 from .conftest import ROOT
 
@@ -16,7 +16,7 @@ NAMES = ("nagle", "connect-send-close", "linger-zero")
 
 
 def measured(tmp_path: Path, out: str, against: str = "") -> int:
-    return command.main(
+    return make_atlas.main(
         catalogue=tmp_path,
         runs=tmp_path,
         out=tmp_path / out,

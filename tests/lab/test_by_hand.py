@@ -15,7 +15,7 @@ from typing import Any
 import docker
 import pytest
 
-from testbed.lab.engines import DOCKER
+from testbed.lab.choose_engine import DOCKER
 from testbed.lab.identity import RUN_LABEL
 
 from .conftest import LIMIT, ROOT, Invoke, command, invoke_in

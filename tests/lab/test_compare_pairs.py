@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from testbed.analysis.compare.compare import Comparison
-from testbed.analysis.compare.describe import mapping
-from testbed.analysis.compare.fates import Fate
-from testbed.analysis.compare.verdict import USUAL, count_differences
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.fates import Fate
+from testbed.pairing.flow_summary import mapping
+from testbed.pairing.same import USUAL, count_differences
 from tests.unit.capture.frames import enhanced, interface, option, pcap, section
 from tests.unit.compare.traffic import compare_bytes
 

@@ -13,9 +13,9 @@ from typing import Any
 import docker
 import pytest
 
-from testbed.lab import images
 from testbed.lab.addresses import RANGE4, random_subnet
-from testbed.lab.docker_engine import DockerEngine
+from testbed.lab.docker import images
+from testbed.lab.docker.docker_engine import DockerEngine
 from testbed.lab.engine import TOOLS_DIRECTORY, HostSpec, LabSpec
 from testbed.lab.identity import new_run_id
 

@@ -62,8 +62,8 @@ def test_no_permission(tmp_path: Path) -> None:
     path = tmp_path / "docker.sock"
     program = (
         "import os, docker\n"
-        "from testbed.errors import BothendsError\n"
-        "from testbed.lab.docker_engine import connect\n"
+        "from testbed.model.errors import BothendsError\n"
+        "from testbed.lab.docker.docker_engine import connect\n"
         "os.setuid(65534)\n"
         "try:\n    connect()\nexcept BothendsError as error:\n    print(error)\n    raise SystemExit(error.exit_code)\n"
     )

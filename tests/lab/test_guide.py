@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.lab.engines import NAMESPACE
+from testbed.lab.choose_engine import NAMESPACE
 
 from .conftest import LIMIT, ROOT, command
 

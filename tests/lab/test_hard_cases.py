@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from testbed.lab.namespace import machine, plan
-from testbed.lab.namespace.engine import Namespaces
+from testbed.lab.namespace import lab_orders, machine
+from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.model import Crossing, Host, Outcome
-from testbed.run import Finished, run
+from testbed.run.live_lab import Finished, run
 from testbed.scenario.load import load
 
 from .coverage import uncovered_bytes, unexplained_packets
@@ -41,7 +41,7 @@ def run_here(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
     ours = {"programs": machine.Ours(made={"/opt/programs": str(programs)})}
     with pytest.MonkeyPatch.context() as patch:
-        for module in (machine, plan):
+        for module in (machine, lab_orders):
             patch.setattr(module, "IMAGES", {**machine.IMAGES, **ours})
         yield call
 

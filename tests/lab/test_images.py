@@ -18,8 +18,8 @@ import docker.errors
 import docker.types
 import pytest
 
-from testbed.errors import ImageError
-from testbed.lab import base_image, debian_packages, images, tools_volume
+from testbed.lab.docker import base_image, debian_packages, images, tools_volume
+from testbed.model.errors import ImageError
 
 pytestmark = pytest.mark.lab
 

@@ -15,7 +15,7 @@ from typing import Any
 import docker
 import pytest
 
-from testbed.lab.engines import DOCKER, NAMESPACE
+from testbed.lab.choose_engine import DOCKER, NAMESPACE
 from testbed.lab.identity import ROLE_LABEL, RUN_LABEL
 
 from .conftest import ROOT, Invoke, Invoked, command, docker_slow
@@ -350,7 +350,7 @@ def _link_of(engine: docker.DockerClient, running: subprocess.Popen[str], runs: 
 def test_what_the_kernel_lacks_is_unsupported(tmp_path: Path) -> None:
     """Without NFQUEUE the run ends with exit 4 and names it, before any program starts."""
     script = (
-        "import sys, testbed.lab.link as link\n"
+        "import sys, testbed.lab.link_host as link\n"
         "link.FILTERS = {4: ('false',), 6: ('false',)}\n"
         "from invoke import Program, Collection\nimport tasks\n"
         "Program(namespace=Collection.from_module(tasks)).run(['invoke', 'run', 'nagle', '--runs', sys.argv[1]])\n"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from testbed.lab.namespace import machine, plan
-from testbed.lab.namespace.engine import Namespaces
+from testbed.lab.namespace import lab_orders, machine
+from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.model import Outcome
-from testbed.run import Finished, run
+from testbed.run.live_lab import Finished, run
 from testbed.scenario.load import load
 
 from .conftest import ROOT, Invoke, docker_slow
@@ -64,7 +64,7 @@ def run_go(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Callab
         path = root / "go.yaml"
         path.write_text(f"{GO}observe: {observe}\n")
         with pytest.MonkeyPatch.context() as patch:
-            for module in (machine, plan):
+            for module in (machine, lab_orders):
                 patch.setattr(module, "IMAGES", {**machine.IMAGES, **ours})
             return run(load(path), root=root, make_engine=Namespaces(), progress=lambda _: None)
 

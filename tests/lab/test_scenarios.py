@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from junitparser import JUnitXml
 
-from testbed.lab.engines import DOCKER, NAMESPACE
+from testbed.lab.choose_engine import DOCKER, NAMESPACE
 
 from .conftest import LIMIT, ROOT, Invoke, Invoked, both_engines, command, docker_slow
 from .coverage import uncovered_bytes, unexplained_packets, untold

@@ -11,11 +11,11 @@ from pathlib import Path
 import docker
 import pytest
 
-from testbed.lab import images
-from testbed.lab.engines import choose
-from testbed.lab.namespace import machine, plan
+from testbed.lab.choose_engine import choose
+from testbed.lab.docker import images
+from testbed.lab.namespace import lab_orders, machine
 from testbed.model import Outcome
-from testbed.run import Finished, run
+from testbed.run.live_lab import Finished, run
 from testbed.scenario.load import load
 
 from .conftest import ROOT
@@ -63,7 +63,7 @@ def on_namespace(namespaces: None, tmp_path_factory: pytest.TempPathFactory, mon
     subprocess.run(["cc", "-o", client, ROOT / "compose/own-program/client.c"], check=True)
     client.chmod(0o4755)
     ours = {"setuid": machine.Ours(made={str(Path(CLIENT).parent): str(made)})}
-    for module in (machine, plan):
+    for module in (machine, lab_orders):
         monkeypatch.setattr(module, "IMAGES", {**machine.IMAGES, **ours})
     return "setuid"
 

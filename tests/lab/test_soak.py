@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.campaign import soak
-from testbed.campaign.options import Options
-from testbed.lab.engines import NAMESPACE
+from dev import soak_catalogue
+from testbed.campaign.campaign_options import Options
+from testbed.lab.choose_engine import NAMESPACE
 
 from .conftest import ROOT
 
@@ -23,7 +23,7 @@ def test_soak_tells_only_what_did_not_pass(tmp_path: Path, capsys: pytest.Captur
     (folder / "right.yaml").write_text(right)
     (folder / "wrong.yaml").write_text(right.replace("segments: {client: [c, c, string]}", "segments: {client: [x]}"))
     options = Options(repeat=3, jobs=2)
-    assert soak.main(catalogue=tmp_path, runs=tmp_path, engine=NAMESPACE, options=options) == 1
+    assert soak_catalogue.main(catalogue=tmp_path, runs=tmp_path, engine=NAMESPACE, options=options) == 1
     told = capsys.readouterr().out
     assert "wrong: 3 runs: 3 fail" in told
     assert "right:" not in told

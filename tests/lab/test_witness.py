@@ -11,15 +11,15 @@ from typing import Any
 import docker
 import pytest
 
-from testbed.errors import Unsupported
-from testbed.lab import docker_engine
+from testbed.lab.choose_engine import DOCKER, NAMESPACE
+from testbed.lab.docker import docker_engine
 from testbed.lab.engine import Progress
-from testbed.lab.engines import DOCKER, NAMESPACE
 from testbed.lab.identity import owner
-from testbed.lab.witness import PREFIX, instance_name
-from testbed.lab.witness_instances import on_this_machine
+from testbed.lab.kernel_trace import PREFIX, instance_name
+from testbed.lab.trace_instances import on_this_machine
 from testbed.model import Outcome
-from testbed.run import Finished, run
+from testbed.model.errors import Unsupported
+from testbed.run.live_lab import Finished, run
 from testbed.scenario.load import load
 
 from .conftest import ROOT, Invoke, both_engines, docker_slow

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Protocol, Self
 
-from testbed.observe.actor import ActorEvent, parse_event
+from testbed.observe.actor_events import ActorEvent, parse_event
 
 MASK = 2**64 - 1
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.observe.actor import explain, parse_event
+from testbed.observe.actor_events import explain, parse_event
 
 from .acting import Start, connected, free_port, of_step, port_of, take
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import LabError
 from testbed.lab.agent import Agent, AgentRefused
+from testbed.model.errors import LabError
 
 WAIT = 20.0
 

@@ -10,8 +10,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from testbed.scenario.load import load
-from testbed.scenario.script import actor_script
-from testbed.scenario.steps import STEPS, AnyStep
+from testbed.scenario.steps.actor_script import actor_script
+from testbed.scenario.steps.steps import STEPS, AnyStep
 
 ROOT = Path(__file__).parents[2]
 

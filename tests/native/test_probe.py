@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import xxhash
 
-from testbed.observe.probe import ProbeResult, decode
+from testbed.observe.probe.probe_log import ProbeResult, decode
 
 if TYPE_CHECKING:
     from testbed.model import Call, SocketInfo

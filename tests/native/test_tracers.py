@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import Unsupported
-from testbed.lab import tracers
 from testbed.lab.agent import Agent, Process
 from testbed.lab.engine import Debugger
-from testbed.lab.tracers import StraceObserver
+from testbed.lab.observers import tracers
+from testbed.lab.observers.tracers import StraceObserver
+from testbed.model.errors import Unsupported
 
 from .test_agent import PipeChannel
 

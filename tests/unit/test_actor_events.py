@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.errors import LabError
-from testbed.observe.actor import ActorEvent, describe_error, explain, parse_event
+from testbed.model.errors import LabError
+from testbed.observe.actor_events import ActorEvent, describe_error, explain, parse_event
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.errors import CaptureError
 from testbed.model import Call, Endpoint, SocketInfo
-from testbed.observe.calls import from_json, read_jsonl, to_json, write_jsonl
+from testbed.model.errors import CaptureError
+from testbed.observe.calls_jsonl import from_json, read_jsonl, to_json, write_jsonl
 
 counts = st.integers(0, 2**63 - 1)
 endpoints = st.builds(Endpoint, st.ip_addresses().map(str), st.integers(0, 65535))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from testbed.docs_images import PICTURES, SUMMARIES
+from dev.docs_images import PICTURES, SUMMARIES
 
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "docs/images"

@@ -10,7 +10,7 @@ import pytest
 import xxhash
 
 from testbed.model import Endpoint
-from testbed.observe.held import decode, describe, name_of
+from testbed.observe.gdb.gdb_calls import decode, describe, name_of
 
 RECORDED = (Path(__file__).parent / "held" / "client.jsonl").read_text().splitlines()
 

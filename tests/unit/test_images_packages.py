@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import ImageError
-from testbed.lab import debian_packages
-from testbed.lab.debian_packages import Source
+from testbed.lab.docker import debian_packages
+from testbed.lab.docker.debian_packages import Source
+from testbed.model.errors import ImageError
 
 
 def test_only_package_lists_of_debian_itself_are_sources() -> None:

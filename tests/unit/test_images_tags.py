@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from testbed.lab import base_image, image_build, images
+from testbed.lab.docker import base_image, image_build, images
 
 
 def test_every_folder_with_a_dockerfile_is_in_the_table_and_the_other_way_round() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from testbed.model import Endpoint, Host
-from testbed.observe.kernel_drops import LONGEST, WaysIn
-from testbed.observe.kernel_recording import decode
+from testbed.observe.kernel.trace_drops import LONGEST, WaysIn
+from testbed.observe.kernel.trace_recording import decode
 
 from .test_kernel_recording import HEADER, event, frame, page
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import CaptureError
-from testbed.lab.witness import instance_name, is_owner_alive, run_of
-from testbed.observe.kernel_log import read_jsonl, write_jsonl
-from testbed.observe.kernel_recording import decode
-from testbed.observe.trace_format import PageHeader, parse_format
+from testbed.lab.kernel_trace import instance_name, is_owner_alive, run_of
+from testbed.model.errors import CaptureError
+from testbed.observe.kernel.kernel_jsonl import read_jsonl, write_jsonl
+from testbed.observe.kernel.trace_format import PageHeader, parse_format
+from testbed.observe.kernel.trace_recording import decode
 
 HEADER = """\
 \tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;

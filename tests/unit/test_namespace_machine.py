@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import EngineError, Unsupported
 from testbed.lab.namespace import machine
 from testbed.lab.namespace.refusal import explain
+from testbed.model.errors import EngineError, Unsupported
 
 
 def test_missing_programs_give_one_command() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from testbed.model import Endpoint
-from testbed.observe.probe import decode
-from testbed.observe.probe_format import DIGEST, ENTERED, HEADER_SIZE, IN, OUT, RECORD_SIZE, RETURNED
+from testbed.observe.probe.probe_format import DIGEST, ENTERED, HEADER_SIZE, IN, OUT, RECORD_SIZE, RETURNED
+from testbed.observe.probe.probe_log import decode
 
 NS = 10**9
 

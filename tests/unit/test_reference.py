@@ -8,26 +8,30 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
-from testbed.reference import page
-from testbed.reference.values import kinds, said
-from testbed.scenario import expect, link, model, names, packets, steps
+from testbed.reference import reference_page
+from testbed.reference.type_words import kinds, said
+from testbed.scenario import scenario
+from testbed.scenario.expect import expectations, packet_patterns
+from testbed.scenario.language import kernel_names
+from testbed.scenario.language.yaml_source import read
+from testbed.scenario.link import link_model
 from testbed.scenario.schema import field_docs
-from testbed.scenario.source import read
+from testbed.scenario.steps import steps
 
-TEXT = page.PAGE.read_text(encoding="utf-8")
+TEXT = reference_page.PAGE.read_text(encoding="utf-8")
 MODELS: dict[str, type[BaseModel]] = {
     each.__name__: each
     for each in (
-        *(model.ScenarioFile, model.Server, model.Observe),
-        *(link.Link, link.Impairments, link.Mtu, link.Reorder, link.Down),
+        *(scenario.ScenarioFile, scenario.Server, scenario.Observe),
+        *(link_model.Link, link_model.Impairments, link_model.Mtu, link_model.Reorder, link_model.Down),
     )
 }
-EXPECTATION: TypeAdapter[Any] = TypeAdapter(expect.AnyExpectation)
+EXPECTATION: TypeAdapter[Any] = TypeAdapter(expectations.AnyExpectation)
 ITEMS: dict[str, TypeAdapter[Any]] = {
     **dict.fromkeys(steps.STEPS, TypeAdapter(steps.AnyStep)),
-    **dict.fromkeys((key for key in expect.EXPECTATIONS if key != "exit"), EXPECTATION),
+    **dict.fromkeys((key for key in expectations.EXPECTATIONS if key != "exit"), EXPECTATION),
     "exit-expectation": EXPECTATION,
-    **dict.fromkeys(link.FAULT_ITEMS, TypeAdapter(link.AnyFault)),
+    **dict.fromkeys(link_model.FAULT_ITEMS, TypeAdapter(link_model.AnyFault)),
 }
 
 
@@ -40,7 +44,7 @@ def plain(text: str) -> Any:
 
 def test_the_committed_page_is_the_generated_one() -> None:
     """If not: python -m testbed.reference."""
-    assert page.text() == TEXT
+    assert reference_page.text() == TEXT
 
 
 @pytest.mark.parametrize("name", said()["examples"])
@@ -49,7 +53,7 @@ def test_every_example_is_read(name: str) -> None:
     text = said()["examples"][name]
     if name == "Pattern":
         for line in text.splitlines():
-            packets.Pattern.model_validate(plain(line))
+            packet_patterns.Pattern.model_validate(plain(line))
     elif name in MODELS:
         MODELS[name].model_validate(plain(text))
     else:
@@ -88,10 +92,16 @@ def reachable(of: type[BaseModel], found: set[type[BaseModel]] | None = None) ->
 
 def test_every_key_and_every_name_is_on_the_page() -> None:
     """Each model that a scenario can hold is there with all its keys and what they mean."""
-    found = reachable(model.ScenarioFile)
-    assert {steps.Send, expect.Timing, link.ForgeIt, packets.Moment, expect.LedgerFigures} <= found
+    found = reachable(scenario.ScenarioFile)
+    assert {
+        steps.Send,
+        expectations.Timing,
+        link_model.ForgeIt,
+        packet_patterns.Moment,
+        expectations.LedgerFigures,
+    } <= found
     for each in found:
-        if issubclass(each, link.FaultItem):
+        if issubclass(each, link_model.FaultItem):
             assert f"#### `{next(iter(each.model_fields))}`" in TEXT
             continue
         docs = field_docs(each)
@@ -99,17 +109,24 @@ def test_every_key_and_every_name_is_on_the_page() -> None:
             rows = [line for line in TEXT.splitlines() if line.startswith(f"| `{info.alias or name}` |")]
             start = re.sub(r"[{\[`].*", "", docs[name])[:30]
             assert any(start in line for line in rows) or name in ("on", "error"), f"{each.__name__}.{name}"
-    for name in (*names.CALLS, *names.ERRNOS, *names.OPTIONS, *names.CAUSES, *names.LABELS, *names.SIGNALS):
+    for name in (
+        *kernel_names.CALLS,
+        *kernel_names.ERRNOS,
+        *kernel_names.OPTIONS,
+        *kernel_names.CAUSES,
+        *kernel_names.LABELS,
+        *kernel_names.SIGNALS,
+    ):
         assert f"`{name}`" in TEXT
 
 
 def test_links_within_the_page_lead_somewhere() -> None:
     """Each `#anchor` is that of one heading."""
     prose = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
-    headings = [page.anchor(line.lstrip("#")) for line in prose.splitlines() if line.startswith("#")]
+    headings = [reference_page.anchor(line.lstrip("#")) for line in prose.splitlines() if line.startswith("#")]
     links = set(re.findall(r"\]\(#([^)]+)\)", TEXT))
     assert links
-    assert [link for link in sorted(links) if headings.count(link) != 1] == []
+    assert [link_model for link_model in sorted(links) if headings.count(link_model) != 1] == []
 
 
 def test_tables_have_the_same_number_of_cells_in_each_row() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import BothendsError, UsageError
-from testbed.rundir import RunDirectory, find
+from testbed.model.errors import BothendsError, UsageError
+from testbed.rundir.layout import RunDirectory, find
 
 
 def _made(root: Path, run_id: str) -> RunDirectory:

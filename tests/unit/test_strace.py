@@ -8,9 +8,9 @@ import pytest
 import xxhash
 
 from testbed.model import Call, Endpoint, Host
-from testbed.observe.strace import decode
-from testbed.observe.strace_lines import Lines
-from testbed.observe.strace_values import Descriptor, Function, Text, UnreadableError, arguments
+from testbed.observe.strace.strace_lines import Lines
+from testbed.observe.strace.strace_log import decode
+from testbed.observe.strace.strace_values import Descriptor, Function, Text, UnreadableError, arguments
 
 RECORDED = Path(__file__).parent / "strace"
 BEGIN = '7  1000.000000001 execve("\\x2f\\x78", ["\\x78"], 0x7f /* 1 var */) = 0 <0.000000001>\n'

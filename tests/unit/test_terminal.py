@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from testbed.terminal import never_fail
+from testbed.cli.encoding import never_fail
 
 ROOT = Path(__file__).parents[2]
 KEPT = next((ROOT / "tests/data/run-v1/server-reads-once").iterdir())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from testbed.analysis.calls import (
+from testbed.analysis.absent.unsent_bytes import unsent_calls
+from testbed.analysis.calls.call_effects import (
     STARTED,
     is_accept,
     moves_bytes,
@@ -13,11 +14,10 @@ from testbed.analysis.calls import (
     starts_connection,
     succeeded,
 )
-from testbed.analysis.causes_calls import names
-from testbed.analysis.causes_side import came_at
-from testbed.analysis.sockets import Socket
-from testbed.analysis.streams import Streams
-from testbed.analysis.unsent import unsent_calls
+from testbed.analysis.calls.endpoint_calls import names
+from testbed.analysis.calls.sockets import Socket
+from testbed.analysis.calls.streams import Streams
+from testbed.analysis.causes.endpoint import came_at
 from testbed.model import HOSTS, Call, Cause, Crossing, Host, Joined, peer_of
 
 _REPEATED = {

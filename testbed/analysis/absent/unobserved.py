@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from testbed.analysis.streams import Streams
+from testbed.analysis.calls.streams import Streams
 from testbed.model import Cause, CauseKind, Crossing, Host
 
 MOST = 3

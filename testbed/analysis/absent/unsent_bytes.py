@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from testbed.analysis.calls import has_flag, option_set, switched_on
-from testbed.analysis.causes_calls import names
-from testbed.analysis.causes_held import OPTIONS_MOST
-from testbed.analysis.sockets import Socket
-from testbed.analysis.streams import Share, Streams
+from testbed.analysis.calls.call_effects import has_flag, option_set, switched_on
+from testbed.analysis.calls.endpoint_calls import names
+from testbed.analysis.calls.sockets import Socket
+from testbed.analysis.calls.streams import Share, Streams
+from testbed.analysis.causes.release import OPTIONS_MOST
 from testbed.model import HOSTS, Call, Crossing, Host, peer_of
 
 

@@ -1,6 +1,6 @@
 """What one logged call means for its socket: the only reader of ``Call.args`` in the analysis.
 
-The arguments looked at (as ``observe/probe.py`` names them): ``flags`` (``"MSG_PEEK|MSG_OOB"``), ``how``
+The arguments looked at (as ``observe/probe/probe_log.py`` names them): ``flags`` (``"MSG_PEEK|MSG_OOB"``), ``how``
 (``"SHUT_WR"``), ``name`` and ``value`` of an option, ``address`` (``198.18.0.3:10011``), ``accepted`` (the new socket).
 """
 

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
-from testbed.analysis.calls import (
+from testbed.analysis.calls.call_effects import (
     has_flag,
     is_close,
     moves_bytes,
@@ -15,8 +15,8 @@ from testbed.analysis.calls import (
     starts_connection,
     switched_on,
 )
-from testbed.analysis.sockets import Hold
-from testbed.analysis.streams import Share, Streams
+from testbed.analysis.calls.sockets import Hold
+from testbed.analysis.calls.streams import Share, Streams
 from testbed.model import Call, Crossing, Host
 
 

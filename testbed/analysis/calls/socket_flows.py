@@ -6,9 +6,16 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Iterable
 
-from testbed.analysis.calls import STARTED, endpoint_argument, is_accept, is_wildcard, plain, starts_connection
-from testbed.analysis.sockets import Socket
-from testbed.analysis.wire import payload_at
+from testbed.analysis.calls.call_effects import (
+    STARTED,
+    endpoint_argument,
+    is_accept,
+    is_wildcard,
+    plain,
+    starts_connection,
+)
+from testbed.analysis.calls.sockets import Socket
+from testbed.analysis.calls.wire_stream import payload_at
 from testbed.model import DATA_PREFIX, HOSTS, Call, Endpoint, Host, Joined, peer_of
 
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from testbed.analysis.calls import (
+from testbed.analysis.calls.call_effects import (
     STARTED,
     accepted_socket,
     duplicate_of,

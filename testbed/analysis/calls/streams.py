@@ -15,16 +15,11 @@ from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from typing import Literal
 
-from testbed.analysis.calls import (
-    has_flag,
-    moves_bytes,
-    succeeded,
-    switched_on,
-)
-from testbed.analysis.order import Fit, Seek, in_stream_order
-from testbed.analysis.socket_flows import TcpFlows, UdpFlows
-from testbed.analysis.sockets import Hold, Socket, group_sockets
-from testbed.analysis.wire import Point, Wire, digest_of, payload_at
+from testbed.analysis.calls.call_effects import has_flag, moves_bytes, succeeded, switched_on
+from testbed.analysis.calls.socket_flows import TcpFlows, UdpFlows
+from testbed.analysis.calls.sockets import Hold, Socket, group_sockets
+from testbed.analysis.calls.stream_order import Fit, Seek, in_stream_order
+from testbed.analysis.calls.wire_stream import Point, Wire, digest_of, payload_at
 from testbed.model import DATA_PREFIX, HOSTS, Call, Crossing, Flow, Host, Joined, peer_of
 
 Direction = Literal["out", "in"]

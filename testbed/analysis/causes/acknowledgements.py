@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from testbed.analysis.causes_calls import duration, names
-from testbed.analysis.causes_side import Side, Why, came_at, numbers, sack_blocks, sequence_length
+from testbed.analysis.calls.endpoint_calls import duration, names
+from testbed.analysis.causes.endpoint import Side, Why, came_at, numbers, sack_blocks, sequence_length
 from testbed.model import Call, Crossing
 
 _DELAYED = 30_000_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from testbed.analysis.causes_calls import names
-from testbed.analysis.causes_side import Why
-from testbed.analysis.streams import Streams
+from testbed.analysis.calls.endpoint_calls import names
+from testbed.analysis.calls.streams import Streams
+from testbed.analysis.causes.endpoint import Why
 from testbed.model import Call, Crossing, Host, Joined
 
 ICMP = frozenset({"icmp", "icmpv6"})

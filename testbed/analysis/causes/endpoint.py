@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from testbed.analysis.causes_calls import OwnCalls
+from testbed.analysis.calls.endpoint_calls import OwnCalls
 from testbed.model import Cause, Crossing, peer_of
 
 

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
 
-from testbed.analysis import causes_ack as ack
-from testbed.analysis import causes_other as other
-from testbed.analysis import causes_repeat as repeat
-from testbed.analysis import causes_reset as reset
-from testbed.analysis import causes_send as send
-from testbed.analysis.causes_other import Others
-from testbed.analysis.causes_side import Side, Why
-from testbed.analysis.silent import silent_calls
-from testbed.analysis.streams import Streams
+from testbed.analysis.absent.no_packet import silent_calls
+from testbed.analysis.calls.streams import Streams
+from testbed.analysis.causes import acknowledgements as ack
+from testbed.analysis.causes import datagrams as other
+from testbed.analysis.causes import resets as reset
+from testbed.analysis.causes import retransmissions as repeat
+from testbed.analysis.causes import transmissions as send
+from testbed.analysis.causes.datagrams import Others
+from testbed.analysis.causes.endpoint import Side, Why
 from testbed.model import HOSTS, Cause, CauseKind, Crossing, Host, Joined, peer_of
 
 State = TypeVar("State")
@@ -155,7 +155,7 @@ def find_causes(
 ) -> tuple[Cause, ...]:
     """Return the cause of every crossing, aligned with ``joined.crossings``.
 
-    ``streams`` holds the calls; :func:`testbed.analysis.streams.build_streams` makes it. ``sysctls`` as in
+    ``streams`` holds the calls; :func:`testbed.analysis.calls.streams.build_streams` makes it. ``sysctls`` as in
     :class:`testbed.model.Inputs`.
     """
     sides = {

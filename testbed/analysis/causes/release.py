@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from testbed.analysis.calls import has_flag
-from testbed.analysis.causes_calls import duration, names
-from testbed.analysis.causes_side import Side, came_at
+from testbed.analysis.calls.call_effects import has_flag
+from testbed.analysis.calls.endpoint_calls import duration, names
+from testbed.analysis.causes.endpoint import Side, came_at
 from testbed.model import Call, Crossing
 
 OPTIONS_MOST = 40

@@ -7,9 +7,9 @@ Linux sends two kinds. ``tcp_send_active_reset`` (a call, an exit, a timer) sets
 
 from __future__ import annotations
 
-from testbed.analysis.calls import is_accept, is_close, option_value, resets_on_close, switched_on
-from testbed.analysis.causes_calls import duration, names
-from testbed.analysis.causes_side import Side, Why, came_at, sequence_length
+from testbed.analysis.calls.call_effects import is_accept, is_close, option_value, resets_on_close, switched_on
+from testbed.analysis.calls.endpoint_calls import duration, names
+from testbed.analysis.causes.endpoint import Side, Why, came_at, sequence_length
 from testbed.model import Call, Crossing
 
 

@@ -8,8 +8,8 @@ unacknowledged segment.
 
 from __future__ import annotations
 
-from testbed.analysis.causes_calls import duration, names
-from testbed.analysis.causes_side import Side, Why, bytes_of, came_at, numbers, sack_blocks, sequence_length
+from testbed.analysis.calls.endpoint_calls import duration, names
+from testbed.analysis.causes.endpoint import Side, Why, bytes_of, came_at, numbers, sack_blocks, sequence_length
 from testbed.model import Crossing
 
 _RTO_MIN = 200_000_000  # TCP_RTO_MIN: a retransmission that long after the last ACK is not known to be that ACK's doing

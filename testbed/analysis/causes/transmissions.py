@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from testbed.analysis.calls import switched_on
-from testbed.analysis.causes_calls import duration, names
-from testbed.analysis.causes_held import held
-from testbed.analysis.causes_side import Side, Why, bytes_of
+from testbed.analysis.calls.call_effects import switched_on
+from testbed.analysis.calls.endpoint_calls import duration, names
+from testbed.analysis.causes.endpoint import Side, Why, bytes_of
+from testbed.analysis.causes.release import held
 from testbed.model import Call, Crossing
 
 

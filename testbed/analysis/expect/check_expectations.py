@@ -1,6 +1,7 @@
 """Check what a scenario expects against what a run showed.
 
-The models stand in :mod:`testbed.scenario.expect`. A check that the observation cannot support is neither true nor
+The models stand in :mod:`testbed.scenario.expect.expectations`. A check that the observation cannot support is
+neither true nor
 false (``ok`` None): one on packets or bytes when the observation is incomplete, one on a value that no observer saw.
 """
 
@@ -8,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from testbed.analysis.expect_calls import check_call
-from testbed.analysis.expect_packets import (
+from testbed.analysis.expect.expected_calls import check_call
+from testbed.analysis.expect.expected_packets import (
     check_causes,
     check_labels,
     check_never,
@@ -17,9 +18,9 @@ from testbed.analysis.expect_packets import (
     check_packets,
     check_timer,
 )
-from testbed.analysis.findings import Findings, Result, every, listed
+from testbed.analysis.expect.run_facts import Findings, Result, every, listed
 from testbed.model import Check, Crossing, Host, LedgerRow, Program
-from testbed.scenario.expect import (
+from testbed.scenario.expect.expectations import (
     CallExpectation,
     CausesExpectation,
     CrossingsExpectation,
@@ -34,7 +35,7 @@ from testbed.scenario.expect import (
     Segments,
     TimerExpectation,
 )
-from testbed.scenario.payload import SHOWN, Payload, bytes_shown
+from testbed.scenario.language.payload import SHOWN, Payload, bytes_shown
 
 
 def check(expectations: Iterable[Expectation], findings: Findings) -> tuple[Check, ...]:

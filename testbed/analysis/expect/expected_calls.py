@@ -1,6 +1,7 @@
 """Expectations about a call: what it returned, and the packets that it caused.
 
-The packets of a call (:func:`testbed.analysis.findings.packets_of`) are compared in order, as follows: a pure ACK that
+The packets of a call (:func:`testbed.analysis.expect.run_facts.packets_of`) are compared in order, as follows: a pure
+ACK that
 is there but not listed is passed over. One that is listed but not there is forgiven when a later packet of that host
 acknowledged the same (it was delayed, or rode on data), except in a handshake.
 """
@@ -10,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from testbed.analysis.expect_packets import fits, packet_text
-from testbed.analysis.findings import Findings, Result, every, packets_of
+from testbed.analysis.expect.expected_packets import fits, packet_text
+from testbed.analysis.expect.run_facts import Findings, Result, every, packets_of
 from testbed.model import Call, Crossing, Host
-from testbed.scenario.expect import OF_A_CALL, CallExpectation
-from testbed.scenario.packets import Pattern
-from testbed.scenario.payload import bytes_shown
+from testbed.scenario.expect.expectations import OF_A_CALL, CallExpectation
+from testbed.scenario.expect.packet_patterns import Pattern
+from testbed.scenario.language.payload import bytes_shown
 
 
 def check_call(expectation: CallExpectation, findings: Findings) -> Result:

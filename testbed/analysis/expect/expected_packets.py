@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from testbed.analysis.findings import Findings, Result, every, listed, time_at
+from testbed.analysis.expect.run_facts import Findings, Result, every, listed, time_at
 from testbed.model import HOSTS, CauseKind, Crossing, Host, peer_of
-from testbed.scenario.expect import (
+from testbed.scenario.expect.expectations import (
     CausesExpectation,
     LabelsExpectation,
     NeverExpectation,
@@ -19,8 +19,8 @@ from testbed.scenario.expect import (
     PacketsExpectation,
     TimerExpectation,
 )
-from testbed.scenario.limits import NONE, Limits
-from testbed.scenario.packets import Event, Moment, Pattern, TcpOptions
+from testbed.scenario.expect.packet_patterns import Event, Moment, Pattern, TcpOptions
+from testbed.scenario.language.limits import NONE, Limits
 
 _STAMPS = {"timestamps": "tsval"}
 

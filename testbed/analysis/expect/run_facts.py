@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from testbed.analysis.mislabelled import labels_of
-from testbed.analysis.streams import Streams
+from testbed.analysis.calls.streams import Streams
+from testbed.analysis.label_check import labels_of
 from testbed.model import HOSTS, Call, Cause, CauseKind, Crossing, Host, Inputs, LedgerRow, peer_of
 
 _REPEATS = frozenset(

@@ -1,6 +1,6 @@
 """Join the captures of the two hosts of a run: one crossing for each packet, seen at both ends or at one.
 
-This is the comparison of any two captures (:mod:`testbed.analysis.compare`) with what a run knows besides: the hosts'
+This is the comparison of any two captures (:mod:`testbed.pairing`) with what a run knows besides: the hosts'
 addresses, so who sent a packet; that one clock stamped both; that nothing is missing in either.
 """
 
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testbed.analysis.compare.alike import likeliest
-from testbed.analysis.compare.packets import Crossed, Side, cross
-from testbed.analysis.compare.table import Known, make_table
-from testbed.analysis.compare.track import Builder
-from testbed.analysis.crossings import End, crossings, explained
-from testbed.analysis.flows import Tap, find_flows
-from testbed.analysis.selection import sentinels
+from testbed.analysis.join.flows import Tap, find_flows
+from testbed.analysis.join.lab_frames import sentinels
+from testbed.crossings.crossings import End, crossings, explained
 from testbed.model import HOSTS, Host, Joined
+from testbed.pairing.crossing_table import Known, make_table
+from testbed.pairing.duplicates import likeliest
+from testbed.pairing.match_packets import Crossed, Side, cross
+from testbed.pairing.packet_table import Builder
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
@@ -33,7 +33,7 @@ _MOST = 250_000  # identical packets at one end times those at the other; of mor
 def join(client: Capture, server: Capture, addresses: Mapping[Host, Collection[str]]) -> Joined:
     """Join two captures of the same time on one clock; ``addresses`` are those of each host, as text.
 
-    Packets are matched within a flow and direction by what they hold (see :mod:`testbed.analysis.compare.packets`).
+    Packets are matched within a flow and direction by what they hold (see :mod:`testbed.pairing.match_packets`).
     A segment that was split or merged on its way is one crossing for each of the finer pieces, with a ``note``; so are
     identical packets of which one end has more. ``packets`` counts, for each tap, the packets between the two hosts,
     one for all fragments of a packet; the lab's sentinels are in neither ``packets`` nor ``other``.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.model import HOSTS, Host
+from testbed.model.ip import ICMPV6, UDP
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
-TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+
 SENTINEL = b"BOTHENDS-SENTINEL"
 SENTINEL_PORT = 9  # the discard service
 _MLD = (130, 131, 132, 143)  # ICMPv6 types that never leave a link: RFC 2710, RFC 3810

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from testbed.analysis.witness.ends import End
-from testbed.kernel import KernelEvent, KernelLog, StateChange, Word
+from testbed.analysis.kernel.kernel_endpoints import End
 from testbed.model import Cause, Crossing, Host
+from testbed.model.kernel_log import KernelEvent, KernelLog, StateChange, Word
 
 NOT_COVERED = Word("not covered")
 

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from testbed.analysis.causes_side import sequence_length
-from testbed.kernel import KernelEvent, KernelLog
+from testbed.analysis.causes.endpoint import sequence_length
 from testbed.model import HOSTS, Crossing, Endpoint, Flow, Host, Joined, peer_of
+from testbed.model.kernel_log import KernelEvent, KernelLog
 
 SLACK = 1000
 """ns by which an event may lie before the packet that it follows, besides the clocks' error."""

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from testbed.analysis.causes_calls import OwnCalls
-from testbed.analysis.streams import Streams
-from testbed.analysis.witness import match
-from testbed.analysis.witness.agree import Evidence, word
-from testbed.analysis.witness.ends import SLACK, End, gather
-from testbed.analysis.witness.states import changes
-from testbed.kernel import Agreement, KernelEvent, KernelLog, Matched, SendState, StateChange, Testimony
+from testbed.analysis.calls.endpoint_calls import OwnCalls
+from testbed.analysis.calls.streams import Streams
+from testbed.analysis.kernel import match_events
+from testbed.analysis.kernel.agreement import Evidence, word
+from testbed.analysis.kernel.kernel_endpoints import SLACK, End, gather
+from testbed.analysis.kernel.state_changes import changes
 from testbed.model import Cause, Crossing, Host, Joined
+from testbed.model.kernel_log import Agreement, KernelEvent, KernelLog, Matched, SendState, StateChange, Testimony
 
 MOST_TOLD = 8
 
@@ -26,17 +26,17 @@ def testify(
     ends = gather(joined, log)
     again: list[Matched] = []
     resets: list[Matched] = []
-    drops = list(match.arrived_drops(joined.crossings, log))
+    drops = list(match_events.arrived_drops(joined.crossings, log))
     taken = {number for each in drops for number in each.packets}
     changed: list[StateChange] = []
     states: dict[int, SendState] = {}
     for end in ends.of.values():
-        again += match.retransmissions(end, slack)
-        resets += match.resets(end, slack)
-        drops += match.drops(end, slack, taken)
+        again += match_events.retransmissions(end, slack)
+        resets += match_events.resets(end, slack)
+        drops += match_events.drops(end, slack, taken)
         own = OwnCalls(end.flow.index, end.host, streams)
         changed += changes(end, own, slack, ends_early=observed.get(end.host) == "strace")
-        states.update(match.send_states(end))
+        states.update(match_events.send_states(end))
     evidence = _evidence(log, list(ends.of.values()), again, resets, drops, changed)
     evidence.listeners = frozenset(
         (flow, host) for flow, host in ends.of if not streams.observed[host] or streams.listens(flow, host)
@@ -114,7 +114,7 @@ def _unmatched(
     return [_sentence(event) for event in sorted(told, key=lambda event: event.time)]
 
 
-_MATTERS = frozenset({*match.RETRANSMISSIONS, "tcp_send_reset", "inet_sock_set_state"})
+_MATTERS = frozenset({*match_events.RETRANSMISSIONS, "tcp_send_reset", "inet_sock_set_state"})
 
 
 def _within_a_host(event: KernelEvent) -> bool:

@@ -6,10 +6,10 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from testbed.analysis.causes_side import sequence_length
-from testbed.analysis.witness.ends import SLACK, End
-from testbed.kernel import KernelEvent, KernelLog, Matched, SendState
+from testbed.analysis.causes.endpoint import sequence_length
+from testbed.analysis.kernel.kernel_endpoints import SLACK, End
 from testbed.model import Crossing, Host, peer_of
+from testbed.model.kernel_log import KernelEvent, KernelLog, Matched, SendState
 
 RETRANSMISSIONS = ("tcp_retransmit_skb", "tcp_retransmit_synack")
 _NO_THRESHOLD = 0x7FFFFFFF  # TCP_INFINITE_SSTHRESH

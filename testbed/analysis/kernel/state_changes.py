@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from testbed.analysis.calls import is_close, shuts_writing, starts_connection
-from testbed.analysis.causes_calls import OwnCalls, names
-from testbed.analysis.witness.ends import End
-from testbed.kernel import KernelEvent, StateChange
+from testbed.analysis.calls.call_effects import is_close, shuts_writing, starts_connection
+from testbed.analysis.calls.endpoint_calls import OwnCalls, names
+from testbed.analysis.kernel.kernel_endpoints import End
 from testbed.model import Call, Crossing
+from testbed.model.kernel_log import KernelEvent, StateChange
 
 Accepts = Callable[[Crossing], bool]
 CALL, SYN, SYN_ACK, ACK, FIN, RST, TIMER = "call", "SYN", "SYN+ACK", "ACK", "FIN", "RST", "timer"

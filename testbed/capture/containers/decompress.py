@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from testbed.capture.gather import Bytes
-from testbed.errors import CaptureError
+from testbed.model.errors import CaptureError
 
 GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from testbed.capture.columns import Interface, Records
+from testbed.capture.containers.record_chain import WINDOW, Next, Plausible, find_runs
 from testbed.capture.gather import Bytes, Int64, gather, spread
-from testbed.capture.runs import WINDOW, Next, Plausible, find_runs
-from testbed.errors import CaptureError
+from testbed.model.errors import CaptureError
 
 # magic as bytes in the file -> byte order, ticks per second
 _MAGIC = {

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from testbed.capture.columns import Interface, Records
+from testbed.capture.containers.record_chain import WINDOW, Next, Plausible, Runs, find_runs
 from testbed.capture.gather import Bool, Bytes, Int64, gather, spread
-from testbed.capture.runs import WINDOW, Next, Plausible, Runs, find_runs
-from testbed.errors import CaptureError
+from testbed.model.errors import CaptureError
 
 _SECTION = 0x0A0D0D0A  # reads the same in both byte orders
 _INTERFACE = 1

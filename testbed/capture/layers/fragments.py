@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.capture import kinds
+from testbed.capture import frame_kinds
 from testbed.capture.columns import Capture
 from testbed.capture.gather import Int64
-from testbed.capture.network import Transports, skip_extensions
-from testbed.capture.transport import decode_transport
+from testbed.capture.layers.ip import Transports, skip_extensions
+from testbed.capture.layers.transport import decode_transport
 
 _LIFETIME_NS = 30 * 10**9  # Linux net.ipv4.ipfrag_time
 _LARGEST = 65535
@@ -75,7 +75,7 @@ def reassemble(capture: Capture, fragments: Transports) -> None:
     whole: list[tuple[int, int, bytes, int]] = []
     for k, row in enumerate(fragments.rows.tolist()):
         version = int(capture.version[row])
-        capture.what[row] = kinds.IPV4_FRAGMENT if version == 4 else kinds.IPV6_FRAGMENT
+        capture.what[row] = frame_kinds.IPV4_FRAGMENT if version == 4 else frame_kinds.IPV6_FRAGMENT
         ends = (capture.src_hi[row], capture.src_lo[row], capture.dst_hi[row], capture.dst_lo[row])
         proto = int(fragments.proto[k])
         key = (version, *map(int, ends), int(capture.ip_id[row]), proto if version == 4 else 0)

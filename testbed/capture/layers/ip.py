@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.capture import kinds
+from testbed.capture import frame_kinds
 from testbed.capture.columns import U8, Bool, Columns
 from testbed.capture.gather import Bytes, Int64, gather
 
@@ -75,8 +75,8 @@ def decode_ipv4(buffer: Bytes, columns: Columns, rows: Int64, position: Int64, e
     length = np.where(length == 0, columns.wire[rows] - (position - columns.offset[rows]), length)
     cut = end - position < 20
     malformed = (head["version"] >> 4 != 4) | (size < 20) | (length < size)
-    columns.what[rows[malformed]] = kinds.IPV4_MALFORMED
-    columns.what[rows[cut]] = kinds.IPV4_CUT
+    columns.what[rows[malformed]] = frame_kinds.IPV4_MALFORMED
+    columns.what[rows[cut]] = frame_kinds.IPV4_CUT
     good = ~(malformed | cut)
     rows, position, end, head = rows[good], position[good], end[good], head[good]
     size, length = size[good], length[good]
@@ -103,8 +103,8 @@ def decode_ipv6(buffer: Bytes, columns: Columns, rows: Int64, position: Int64, e
     head = gather(buffer, position, _V6)
     cut = end - position < 40
     malformed = head["word"] >> 28 != 6
-    columns.what[rows[malformed]] = kinds.IPV6_MALFORMED
-    columns.what[rows[cut]] = kinds.IPV6_CUT
+    columns.what[rows[malformed]] = frame_kinds.IPV6_MALFORMED
+    columns.what[rows[cut]] = frame_kinds.IPV6_CUT
     good = ~(malformed | cut)
     rows, position, end, head = rows[good], position[good], end[good], head[good]
     length = _payload_length(buffer, columns, rows, position, end, head)
@@ -168,5 +168,7 @@ def skip_extensions(buffer: Bytes, columns: Columns, packets: Transports) -> Tra
     broken |= packets.length < 0
     columns.proto[packets.rows] = proto
     lost = packets.rows[broken]
-    columns.what[lost] = np.where(columns.captured[lost] < columns.wire[lost], kinds.IPV6_CUT, kinds.IPV6_MALFORMED)
+    columns.what[lost] = np.where(
+        columns.captured[lost] < columns.wire[lost], frame_kinds.IPV6_CUT, frame_kinds.IPV6_MALFORMED
+    )
     return packets.only(~broken)

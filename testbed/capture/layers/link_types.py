@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.capture import kinds
+from testbed.capture import frame_kinds
 from testbed.capture.columns import I32
 from testbed.capture.gather import Bool, Bytes, Int64, gather
 
@@ -19,8 +19,8 @@ _SNAP = np.frombuffer(b"\xaa\xaa\x03\x00\x00\x00", np.uint8)
 class Frames:
     """Some frames of one link type: ``position`` moves from the frame's first byte to the network header.
 
-    ``end`` is where the captured bytes end. ``what`` is a code of :mod:`testbed.capture.kinds`: IPV4 and IPV6 where
-    ``position`` is of an IP header, else the frame's name.
+    ``end`` is where the captured bytes end. ``what`` is a code of :mod:`testbed.capture.frame_kinds`: IPV4 and IPV6
+    where ``position`` is of an IP header, else the frame's name.
     """
 
     buffer: Bytes
@@ -45,7 +45,7 @@ class Frames:
     def has(self, size: int) -> Bool:
         """Tell which frames have so many captured bytes from ``position`` on; the others are named cut."""
         whole: Bool = self.end - self.position >= size
-        self.what[~whole & (self.what == 0)] = kinds.LINK_CUT
+        self.what[~whole & (self.what == 0)] = frame_kinds.LINK_CUT
         return whole
 
 
@@ -71,20 +71,20 @@ def _ethertyped(type_at: int, header: int) -> Callable[[Frames], None]:
 
 def _vlan_tags(frames: Frames, whole: Bool) -> None:
     """Step over 802.1Q and 802.1ad tags, however many."""
-    tagged = whole & np.isin(frames.what, kinds.VLAN_TAGS)
+    tagged = whole & np.isin(frames.what, frame_kinds.VLAN_TAGS)
     for depth in range(_DEEPEST):
         if not tagged.any():
             return
         enough = frames.end - frames.position >= 4
-        frames.what[tagged & ~enough] = kinds.LINK_CUT
+        frames.what[tagged & ~enough] = frame_kinds.LINK_CUT
         tagged &= enough
         if not depth:
             frames.vlan[tagged] = frames.word(tagged, 0) & 0x0FFF
         frames.vlan_tags[tagged] += 1
         frames.what[tagged] = frames.word(tagged, 2)
         frames.position[tagged] += 4
-        tagged &= np.isin(frames.what, kinds.VLAN_TAGS)
-    frames.what[tagged] = kinds.VLAN_DEEP
+        tagged &= np.isin(frames.what, frame_kinds.VLAN_TAGS)
+    frames.what[tagged] = frame_kinds.VLAN_DEEP
 
 
 def _llc(frames: Frames, whole: Bool) -> None:
@@ -92,7 +92,7 @@ def _llc(frames: Frames, whole: Bool) -> None:
     plain = whole & (frames.what < 0x600)
     if not plain.any():
         return
-    frames.what[plain] = kinds.IEEE_8023
+    frames.what[plain] = frame_kinds.IEEE_8023
     long_enough = plain & (frames.end - frames.position >= 8)
     head = gather(frames.buffer, frames.position[long_enough], "V6").view(np.uint8).reshape(-1, 6)
     snap = np.zeros_like(plain)
@@ -103,7 +103,7 @@ def _llc(frames: Frames, whole: Bool) -> None:
 
 def _mpls(frames: Frames) -> None:
     """Step over MPLS labels (RFC 3032); IP behind them is known by its version alone."""
-    labelled = np.isin(frames.what, kinds.MPLS)
+    labelled = np.isin(frames.what, frame_kinds.MPLS)
     for _ in range(_DEEPEST):
         labelled &= frames.end - frames.position >= 5
         if not labelled.any():
@@ -117,12 +117,12 @@ def _mpls(frames: Frames) -> None:
 
 def _ip_version(frames: Frames, rows: Bool) -> None:
     version = frames.word(rows, 0, "u1") >> 4
-    frames.what[rows] = np.select([version == 4, version == 6], [kinds.IPV4, kinds.IPV6], frames.what[rows])
+    frames.what[rows] = np.select([version == 4, version == 6], [frame_kinds.IPV4, frame_kinds.IPV6], frames.what[rows])
 
 
 def _pppoe(frames: Frames) -> None:
     """Step over a PPPoE session header (RFC 2516) and the PPP protocol behind it."""
-    session = (frames.what == kinds.PPPOE) & (frames.end - frames.position >= 8)
+    session = (frames.what == frame_kinds.PPPOE) & (frames.end - frames.position >= 8)
     if session.any():
         frames.what[session] = _ppp_kind(frames.word(session, 6))
         frames.position[session] += 8
@@ -130,7 +130,7 @@ def _pppoe(frames: Frames) -> None:
 
 def _raw(frames: Frames) -> None:
     whole = frames.has(1)
-    frames.what[whole] = kinds.NOT_IP
+    frames.what[whole] = frame_kinds.NOT_IP
     _ip_version(frames, whole)
 
 
@@ -147,7 +147,7 @@ def _loopback(frames: Frames) -> None:
     big, little = frames.word(whole, 2), frames.word(whole, 0, "<u2")
     family = np.where(big > 0, big, little)
     v6 = np.isin(family, (10, 24, 28, 30))  # Linux, NetBSD, FreeBSD, macOS
-    frames.what[whole] = np.select([family == 2, v6], [kinds.IPV4, kinds.IPV6], kinds.NOT_IP)
+    frames.what[whole] = np.select([family == 2, v6], [frame_kinds.IPV4, frame_kinds.IPV6], frame_kinds.NOT_IP)
     frames.position[whole] += 4
 
 
@@ -163,7 +163,9 @@ def _ppp(frames: Frames) -> None:
 
 
 def _ppp_kind(protocol: I32) -> I32:
-    kind = np.select([protocol == 0x21, protocol == 0x57], [kinds.IPV4, kinds.IPV6], protocol + kinds.PPP_PROTOCOL)
+    kind = np.select(
+        [protocol == 0x21, protocol == 0x57], [frame_kinds.IPV4, frame_kinds.IPV6], protocol + frame_kinds.PPP_PROTOCOL
+    )
     return kind.astype(np.int32)
 
 
@@ -177,8 +179,8 @@ _DECODERS: dict[int, Callable[[Frames], None]] = {
     104: _ethertyped(2, 4),  # Cisco HDLC
     108: _loopback,
     113: _ethertyped(14, 16),  # Linux cooked, of `-i any`
-    228: _only(kinds.IPV4),
-    229: _only(kinds.IPV6),
+    228: _only(frame_kinds.IPV4),
+    229: _only(frame_kinds.IPV6),
     276: _ethertyped(0, 20),  # Linux cooked, version 2
 }
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from testbed.capture import kinds
+from testbed.capture import frame_kinds
 from testbed.capture.columns import Capture
 from testbed.capture.gather import Bool, Bytes, Int64, gather
-from testbed.capture.network import Transports
-from testbed.capture.tcp_options import decode_options
+from testbed.capture.layers.ip import Transports
+from testbed.capture.layers.tcp_options import decode_options
 
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
 
@@ -51,20 +51,20 @@ def decode_transport(buffer: Bytes, base: int, capture: Capture, packets: Transp
         known |= chosen
         if chosen.any():
             decode(buffer, base, capture, _whole(capture, packets.only(chosen), size))
-    capture.what[packets.rows[~known]] = kinds.IP_PROTOCOL + proto[~known].astype(np.int32)
+    capture.what[packets.rows[~known]] = frame_kinds.IP_PROTOCOL + proto[~known].astype(np.int32)
 
 
 def _whole(capture: Capture, packets: Transports, size: int) -> Transports:
     """Return those whose header of ``size`` bytes is captured; name the others."""
     short = packets.length < size
     cut = packets.end - packets.start < size
-    capture.what[packets.rows[cut]] = kinds.TRANSPORT_CUT
-    capture.what[packets.rows[short]] = kinds.TRANSPORT_MALFORMED
+    capture.what[packets.rows[cut]] = frame_kinds.TRANSPORT_CUT
+    capture.what[packets.rows[short]] = frame_kinds.TRANSPORT_MALFORMED
     return packets.only(~(short | cut))
 
 
 def _malformed(capture: Capture, packets: Transports, bad: Bool) -> Transports:
-    capture.what[packets.rows[bad]] = kinds.TRANSPORT_MALFORMED
+    capture.what[packets.rows[bad]] = frame_kinds.TRANSPORT_MALFORMED
     return packets.only(~bad) if bad.any() else packets
 
 
@@ -74,7 +74,7 @@ def _payload(capture: Capture, packets: Transports, base: int, header: Int64, le
     capture.payload_length[packets.rows] = length
     capture.payload_captured[packets.rows] = np.clip(packets.end - start, 0, length)
     capture.transport[packets.rows] = packets.proto
-    capture.what[packets.rows] = kinds.DECODED
+    capture.what[packets.rows] = frame_kinds.DECODED
 
 
 def _tcp(buffer: Bytes, base: int, capture: Capture, packets: Transports) -> None:

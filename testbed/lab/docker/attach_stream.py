@@ -10,7 +10,7 @@ from typing import Any
 
 import docker
 
-from testbed.lab.docker_errors import translate
+from testbed.lab.docker.docker_errors import translate
 
 _FRAME = struct.Struct(">BxxxI")  # Docker's multiplexed stream: 1 standard output, 2 standard error
 _KEEP = 4096

@@ -17,10 +17,10 @@ from typing import IO
 
 import docker
 
-from testbed.errors import ImageError
-from testbed.lab import debian_packages
-from testbed.lab.docker_errors import translate
-from testbed.lab.image_build import Progress, find, pull
+from testbed.lab.docker import debian_packages
+from testbed.lab.docker.docker_errors import translate
+from testbed.lab.docker.image_build import Progress, find, pull
+from testbed.model.errors import ImageError
 
 REPOSITORY = "bothends/base"
 VERSION = "1"

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.errors import ImageError
+from testbed.model.errors import ImageError
 
 KEPT_LINES = 20
 _TARGET_FORMAT = "$(IDENTIFIER)|$(ORIGIN)|$(CODENAME)|$(SITE)|$(RELEASE)|$(COMPONENT)"

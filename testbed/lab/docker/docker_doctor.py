@@ -9,19 +9,19 @@ from functools import partial
 
 import docker
 
-from testbed.errors import BothendsError, LabError
-from testbed.lab import images
 from testbed.lab.agent import Agent
-from testbed.lab.docker_channel import DockerChannel
-from testbed.lab.docker_engine import AGENT_COMMAND, TAP_CAPABILITIES, common_settings, connect
-from testbed.lab.docker_errors import translate
+from testbed.lab.choose_engine import DOCKER
+from testbed.lab.docker import images
+from testbed.lab.docker.attach_stream import DockerChannel
+from testbed.lab.docker.docker_engine import AGENT_COMMAND, TAP_CAPABILITIES, common_settings, connect
+from testbed.lab.docker.docker_errors import translate
 from testbed.lab.engine import INTERFACE
-from testbed.lab.engines import DOCKER
-from testbed.lab.finding import Finding
+from testbed.lab.fact import Finding
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, new_run_id, owner
-from testbed.lab.link import FILTERS, PROGRAM
+from testbed.lab.link_host import FILTERS, PROGRAM
 from testbed.lab.sysctls import PINNED
-from testbed.lab.witness_instances import on_docker, try_it
+from testbed.lab.trace_instances import on_docker, try_it
+from testbed.model.errors import BothendsError, LabError
 
 MINIMUM_API = (1, 41)
 EMPTY_PLAN = "link seed=1\nend from=client address=198.18.0.4\nend from=server address=198.18.0.20\nstart\nstop\n"

@@ -12,12 +12,12 @@ import docker
 import docker.errors
 import docker.types
 
-from testbed.errors import EngineError
-from testbed.lab import images, sysctls
+from testbed.lab import sysctls
 from testbed.lab.agent import Agent, Channel
-from testbed.lab.docker_channel import DockerChannel
-from testbed.lab.docker_errors import translate
-from testbed.lab.docker_network import Networks, make_networks, remove_network
+from testbed.lab.docker import images
+from testbed.lab.docker.attach_stream import DockerChannel
+from testbed.lab.docker.docker_errors import translate
+from testbed.lab.docker.docker_networks import Networks, make_networks, remove_network
 from testbed.lab.engine import (
     DEBUGGER_DIRECTORY,
     LOG_DIRECTORY,
@@ -31,6 +31,7 @@ from testbed.lab.engine import (
 )
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner
 from testbed.model import HOSTS, Host
+from testbed.model.errors import EngineError
 
 TAP_CAPABILITIES = ("NET_ADMIN", "NET_RAW")
 SECURITY = ("no-new-privileges",)

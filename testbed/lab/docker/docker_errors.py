@@ -11,8 +11,8 @@ import docker.errors
 import requests.exceptions
 import urllib3.exceptions
 
-from testbed.errors import BothendsError, EngineError
 from testbed.lab.sysctls import BadSysctlError
+from testbed.model.errors import BothendsError, EngineError
 
 NO_ENGINE_HINT = "start the Docker Engine, or set DOCKER_HOST to one that runs; `invoke doctor` tells more"
 

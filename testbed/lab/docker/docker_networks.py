@@ -11,11 +11,11 @@ import docker
 import docker.errors
 import docker.types
 
-from testbed.errors import EngineError
 from testbed.lab.addresses import RANGE4, Subnet, random_subnet
-from testbed.lab.docker_errors import translate
+from testbed.lab.docker.docker_errors import translate
 from testbed.lab.engine import INTERFACE, LabSpec
 from testbed.model import HOSTS, Host, peer_of
+from testbed.model.errors import EngineError
 
 SUBNET_TRIES = 16
 NETWORK_OPTIONS = {

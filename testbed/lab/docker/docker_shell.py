@@ -16,7 +16,7 @@ from typing import Any
 
 import docker
 
-from testbed.lab.docker_errors import translate
+from testbed.lab.docker.docker_errors import translate
 from testbed.lab.identity import ROLE_LABEL, RUN_LABEL
 from testbed.model import Host
 

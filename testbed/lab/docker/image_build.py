@@ -15,9 +15,9 @@ import docker
 import docker.errors
 import requests.exceptions
 
-from testbed.errors import EngineError, ImageError
-from testbed.lab import debian_packages
-from testbed.lab.docker_errors import translate
+from testbed.lab.docker import debian_packages
+from testbed.lab.docker.docker_errors import translate
+from testbed.model.errors import EngineError, ImageError
 
 Progress = Callable[[str], None]
 

@@ -18,11 +18,11 @@ from typing import Any
 import docker
 import docker.errors
 
-from testbed.errors import ImageError
-from testbed.lab import base_image, tools_volume
-from testbed.lab.docker_errors import translate
-from testbed.lab.image_build import Progress, build, find, pull
-from testbed.lab.tools_volume import ensure_tools_volume
+from testbed.lab.docker import base_image, tools_volume
+from testbed.lab.docker.docker_errors import translate
+from testbed.lab.docker.image_build import Progress, build, find, pull
+from testbed.lab.docker.tools_volume import ensure_tools_volume
+from testbed.model.errors import ImageError
 
 __all__ = [
     "DEFINITIONS",
@@ -39,7 +39,7 @@ __all__ = [
     "tmpfs",
 ]
 
-FOLDERS = Path(__file__).parents[2] / "compose"
+FOLDERS = Path(__file__).parents[3] / "compose"
 IMAGE_LABEL = "bothends.image"
 BUILD_STAGE = "compiler"
 """The label's value on first stages: images without a tag that speed up the next build."""

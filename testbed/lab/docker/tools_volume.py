@@ -18,9 +18,9 @@ import docker
 import docker.errors
 import docker.types
 
-from testbed.lab.docker_errors import translate
+from testbed.lab.docker.docker_errors import translate
+from testbed.lab.docker.image_build import Progress
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, owner
-from testbed.lab.image_build import Progress
 
 TOOLS_LABEL = "bothends.tools"
 FILLED_LABEL = "bothends.tools.filled"

@@ -6,13 +6,13 @@ import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from testbed.errors import Unsupported
 from testbed.lab import sysctls
 from testbed.lab.addresses import Subnet
 from testbed.lab.engine import DEBUGGER_DIRECTORY, INTERFACE, LOG_DIRECTORY, TOOLS_DIRECTORY, LabSpec
 from testbed.lab.namespace.machine import IMAGES
 from testbed.lab.namespace.toolchain import Toolchain
 from testbed.model import HOSTS, Host, peer_of
+from testbed.model.errors import Unsupported
 
 Role = tuple[str, str]
 """A namespace and what its agent is for: ``host`` (no capability), ``tap`` or ``link`` (NET_ADMIN and NET_RAW)."""

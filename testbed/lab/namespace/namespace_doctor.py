@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from testbed.errors import BothendsError
+from testbed.lab.choose_engine import NAMESPACE
 from testbed.lab.engine import HostSpec, LabSpec
-from testbed.lab.engines import NAMESPACE
-from testbed.lab.finding import Finding
+from testbed.lab.fact import Finding
 from testbed.lab.identity import new_run_id
 from testbed.lab.namespace import machine
-from testbed.lab.namespace.engine import Namespaces
+from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
-from testbed.lab.witness_instances import on_this_machine, try_it
+from testbed.lab.trace_instances import on_this_machine, try_it
 from testbed.model import HOSTS
+from testbed.model.errors import BothendsError
 
 _Finding = partial(Finding, engine=NAMESPACE)
 

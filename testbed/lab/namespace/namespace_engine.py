@@ -12,13 +12,13 @@ import threading
 from types import TracebackType
 from typing import IO, Self
 
-from testbed.errors import EngineError
 from testbed.lab.addresses import random_subnet
 from testbed.lab.agent import Agent
 from testbed.lab.engine import LabSpec, LinkHost, LiveLab, Progress
-from testbed.lab.namespace import machine, plan, toolchain
+from testbed.lab.namespace import lab_orders, machine, toolchain
 from testbed.lab.namespace.refusal import explain
 from testbed.model import HOSTS, Host
+from testbed.model.errors import EngineError
 
 DOWN_TIMEOUT = 20.0
 _CHUNK = 1 << 18
@@ -64,17 +64,17 @@ class Namespaces:
 
     def __init__(self) -> None:
         self._toolchain: toolchain.Toolchain | None = None
-        self._seen: plan.Seen | None = None
+        self._seen: lab_orders.Seen | None = None
 
     def __call__(self, progress: Progress) -> NamespaceEngine:
         """Return an engine for one lab."""
         return NamespaceEngine(self, progress)
 
-    def provide(self, progress: Progress) -> tuple[toolchain.Toolchain, plan.Seen]:
+    def provide(self, progress: Progress) -> tuple[toolchain.Toolchain, lab_orders.Seen]:
         """Return what a lab is made of, compiling it the first time."""
         if self._toolchain is None or self._seen is None:
             self._toolchain = toolchain.provide(progress)
-            self._seen = plan.Seen(*machine.visible())
+            self._seen = lab_orders.Seen(*machine.visible())
         return self._toolchain, self._seen
 
 
@@ -104,7 +104,7 @@ class NamespaceEngine:
         debugger = any(host.debugger for host in spec.hosts.values())
         machine.check((host.image for host in spec.hosts.values()), routed=spec.routed, debugger=debugger)
         tools, seen = self._shared.provide(self._progress)
-        net = plan.topology(spec, lambda: random_subnet(random.SystemRandom()))
+        net = lab_orders.topology(spec, lambda: random_subnet(random.SystemRandom()))
         self._progress("making two hosts and two taps")
         agents, pids = self._start(spec, net, tools, seen)
         witness = self._start_witness(spec, tools) if spec.witness else None
@@ -115,7 +115,7 @@ class NamespaceEngine:
             taps={host: agents[host, "tap"] for host in HOSTS},
             addresses=net.addresses,
             routes={host: net.routes(host, spec.hosts[host].route) for host in HOSTS},
-            link=LinkHost(agents[plan.LINK, plan.LINK], net.link) if spec.routed else None,
+            link=LinkHost(agents[lab_orders.LINK, lab_orders.LINK], net.link) if spec.routed else None,
             witness=witness,
             manifest={
                 "engine": {
@@ -187,13 +187,13 @@ class NamespaceEngine:
         return channel
 
     def _start(
-        self, spec: LabSpec, net: plan.Topology, tools: toolchain.Toolchain, seen: plan.Seen
-    ) -> tuple[dict[plan.Role, Agent], dict[str, int]]:
+        self, spec: LabSpec, net: lab_orders.Topology, tools: toolchain.Toolchain, seen: lab_orders.Seen
+    ) -> tuple[dict[lab_orders.Role, Agent], dict[str, int]]:
         self._words = words = os.fdopen(os.memfd_create("bothends-stderr"), "r+b", buffering=0)
-        pairs = {role: socket.socketpair() for role in plan.roles(spec)}
+        pairs = {role: socket.socketpair() for role in lab_orders.roles(spec)}
         try:
             channels = {role: theirs.fileno() for role, (_, theirs) in pairs.items()}
-            orders = plan.orders(spec, net, tools, seen, channels)
+            orders = lab_orders.orders(spec, net, tools, seen, channels)
             self._launch = launch = subprocess.Popen(
                 [tools.launch],
                 stdin=subprocess.PIPE,
@@ -215,7 +215,7 @@ class NamespaceEngine:
         agents = {}
         for role, (ours, _) in pairs.items():
             channel = SocketChannel(ours, words)
-            agents[role] = Agent(channel, "link host" if role[0] == plan.LINK else " ".join(role))
+            agents[role] = Agent(channel, "link host" if role[0] == lab_orders.LINK else " ".join(role))
             self._agents.append((agents[role], channel))
         pids = _give_orders(launch, orders, words)
         return agents, {"-".join(role): pid for role, pid in zip(agents, pids, strict=True)}

@@ -6,8 +6,8 @@ import errno
 import os
 from pathlib import Path
 
-from testbed.errors import BothendsError, EngineError, Unsupported
 from testbed.lab.sysctls import BadSysctlError
+from testbed.model.errors import BothendsError, EngineError, Unsupported
 
 _SETTINGS = (
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "AppArmor forbids user namespaces to plain users"),

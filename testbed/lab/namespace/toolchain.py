@@ -20,9 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.errors import EngineError
 from testbed.lab.engine import Progress
 from testbed.lab.namespace.machine import COMPILER, XXHASH, lacks
+from testbed.model.errors import EngineError
 
 SOURCES = Path(__file__).parents[3] / "compose"
 _WARNINGS = ("-O2", "-Wall", "-Wextra")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from testbed.lab.agent import Agent, AgentRefused, Process
 from testbed.lab.engine import ACTOR, LOG_DIRECTORY, Debugger
-from testbed.lab.hold import Hold
+from testbed.lab.observers.hold_rules import Hold
 from testbed.model import Host
 from testbed.observe.observation import Observation
 
@@ -62,12 +62,12 @@ class ProbeObserver(NoObserver):
 
     def collect(self) -> Observation:
         """Read and decode the logs."""
-        from testbed.observe import probe
+        from testbed.observe.probe import probe_log
         from testbed.observe.visible import TRACERS
 
         names = self._agent.list_directory(LOG_DIRECTORY)
         logs = {name: self._agent.read_file(f"{LOG_DIRECTORY}/{name}") for name in names}
-        decoded = probe.decode(logs, self._host)
+        decoded = probe_log.decode(logs, self._host)
         problems = list(decoded.problems)
         if decoded.lost:
             problems.append(f"the call log was full; {decoded.lost} calls are not in it")
@@ -130,11 +130,11 @@ def make_observer(name: str, agent: Agent, host: Host, debugger: Debugger, hold:
     if name == "probe":
         return ProbeObserver(agent, host)
     if name == "strace":
-        from testbed.lab.tracers import StraceObserver
+        from testbed.lab.observers.tracers import StraceObserver
 
         return StraceObserver(agent, host, debugger)
     if name == "gdb":
-        from testbed.lab.tracers import GdbObserver
+        from testbed.lab.observers.tracers import GdbObserver
 
         return GdbObserver(agent, host, debugger, hold)
     return NoObserver()

@@ -16,13 +16,14 @@ import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from testbed.errors import LabError, LabTimeout, Unsupported
 from testbed.lab.agent import Agent, AgentRefused, Process
 from testbed.lab.engine import DEBUGGER_DIRECTORY, Debugger
-from testbed.lab.hold import Event, Hold
+from testbed.lab.observers.hold_rules import Event, Hold
 from testbed.model import Host
-from testbed.observe import held, strace
+from testbed.model.errors import LabError, LabTimeout, Unsupported
+from testbed.observe.gdb import gdb_calls
 from testbed.observe.observation import Observation
+from testbed.observe.strace import strace_log
 
 ATTACH_TIMEOUT = 20.0
 END_TIMEOUT = 10.0
@@ -90,7 +91,7 @@ class Tracer:
 
     def _other_observer(self) -> str:
         """Say what needs no ptrace and works for this program."""
-        from testbed.lab.observers import why_blind
+        from testbed.lab.observers.observers import why_blind
 
         reason = why_blind(self.agent, self._program)
         if not reason:
@@ -124,7 +125,7 @@ class StraceObserver(Tracer):
 
     def attach(self, process: Process) -> None:
         """Attach strace and let the program go."""
-        argv = [*self.debugger.strace, *strace.OPTIONS, "-o", "/dev/stdout", "-p", str(process.pid)]
+        argv = [*self.debugger.strace, *strace_log.OPTIONS, "-o", "/dev/stdout", "-p", str(process.pid)]
         self.start_tracer(process, argv)
 
     def take(self, data: bytes) -> None:
@@ -140,7 +141,7 @@ class StraceObserver(Tracer):
     def collect(self) -> Observation:
         """Read the trace."""
         problem = self.wait_ended()
-        seen = strace.decode(b"".join(self._trace).decode(errors="replace").split("\n"), self.host)
+        seen = strace_log.decode(b"".join(self._trace).decode(errors="replace").split("\n"), self.host)
         problems = [*([problem] if problem else []), *seen.problems]
         if seen.blind:
             problems.append("strace saw nothing of the program")
@@ -181,14 +182,14 @@ class GdbObserver(Tracer):
                 self._held.put(json.loads(text))
 
     def lines(self) -> list[str]:
-        """Return all events so far, as lines for :func:`testbed.observe.held.decode`."""
+        """Return all events so far, as lines for :func:`testbed.observe.gdb.gdb_calls.decode`."""
         return list(self._lines)
 
     def collect(self) -> Observation:
         """Read the events."""
         problem = self.wait_ended()
         self._held.put(None)
-        seen = held.decode(self.lines(), self.host)
+        seen = gdb_calls.decode(self.lines(), self.host)
         return Observation(seen.calls, (*([problem] if problem else []), *seen.problems), blind=seen.blind)
 
     def _answer(self) -> None:

@@ -19,7 +19,7 @@ import xxhash
 from testbed.model import DATA_PREFIX, Call, Endpoint, Host, SocketInfo
 from testbed.observe import linux_names as names
 from testbed.observe.observation import Observation
-from testbed.observe.probe_args import address_text, option_value
+from testbed.observe.probe.probe_arguments import address_text, option_value
 
 Event = dict[str, Any]
 

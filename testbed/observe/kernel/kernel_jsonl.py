@@ -1,7 +1,8 @@
 """``kernel.jsonl`` (``bothends-kernel/1``): what the witness saw of a run, in its directory.
 
-The first line holds ``format`` and the members of :class:`testbed.kernel.KernelLog` besides its events; each further
-line is one :class:`testbed.kernel.KernelEvent`, in time order. Endpoints are ``"192.0.2.1:80"`` or
+The first line holds ``format`` and the members of :class:`testbed.model.kernel_log.KernelLog` besides its events;
+each further
+line is one :class:`testbed.model.kernel_log.KernelEvent`, in time order. Endpoints are ``"192.0.2.1:80"`` or
 ``"[2001:db8::1]:80"``.
 """
 
@@ -11,9 +12,9 @@ import json
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from testbed.errors import CaptureError
-from testbed.kernel import KernelEvent, KernelLog
 from testbed.model import Endpoint
+from testbed.model.errors import CaptureError
+from testbed.model.kernel_log import KernelEvent, KernelLog
 
 FORMAT = "bothends-kernel/1"
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from testbed.capture.arrivals import Arrivals
-from testbed.errors import CaptureError
-from testbed.kernel import KernelEvent, KernelLog
 from testbed.model import HOSTS, Endpoint, Host
-from testbed.observe.kernel_drops import Came, WaysIn
-from testbed.observe.trace_format import Field, Format, PageHeader, parse_format
+from testbed.model.errors import CaptureError
+from testbed.model.kernel_log import KernelEvent, KernelLog
+from testbed.observe.kernel.trace_drops import Came, WaysIn
+from testbed.observe.kernel.trace_format import Field, Format, PageHeader, parse_format
 
 STATES = (
     *("", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT"),

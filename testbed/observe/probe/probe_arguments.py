@@ -9,7 +9,7 @@ from typing import Any
 
 from testbed.model import Endpoint
 from testbed.observe import linux_names as names
-from testbed.observe.probe_format import ENTERED, IN, Record
+from testbed.observe.probe.probe_format import ENTERED, IN, Record
 
 Args = dict[str, Any]
 

@@ -23,8 +23,8 @@ from typing import Any, Literal
 
 from testbed.model import Call, Endpoint, Host, SocketInfo
 from testbed.observe import linux_names as names
-from testbed.observe.probe_args import DECODERS, on_the_wire
-from testbed.observe.probe_format import (
+from testbed.observe.probe.probe_arguments import DECODERS, on_the_wire
+from testbed.observe.probe.probe_format import (
     DIGEST,
     ENTERED,
     IN,

@@ -19,8 +19,8 @@ import xxhash
 from testbed.model import DATA_PREFIX, Call, Endpoint, Host
 from testbed.observe.descriptors import Descriptors, Followed, with_sockets
 from testbed.observe.observation import Observation
-from testbed.observe.strace_lines import Lines, SystemCall
-from testbed.observe.strace_values import Descriptor, Function, Text, UnreadableError, Value, arguments
+from testbed.observe.strace.strace_lines import Lines, SystemCall
+from testbed.observe.strace.strace_values import Descriptor, Function, Text, UnreadableError, Value, arguments
 
 STRING_LIMIT = 65536
 TRACED = (

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 import testbed
-from testbed.capture.pcapng_write import Writer
+from testbed.capture.containers.pcapng_write import Writer
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, peer_of
 from testbed.report import kernel_words
-from testbed.report.ladder import show_call
-from testbed.report.plain import duration, escape
+from testbed.report.text.ladder import show_call
+from testbed.report.text.terminal_text import duration, escape
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
-    from testbed.kernel import Testimony
+    from testbed.model.kernel_log import Testimony
 
 NAME = "annotated.pcapng"
 

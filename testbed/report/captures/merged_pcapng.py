@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from testbed.analysis.compare.compare import Comparison
-from testbed.analysis.compare.describe import NAMES
-from testbed.analysis.compare.fates import Fate, change_names
-from testbed.analysis.compare.track import Int64
-from testbed.capture.files import load, pieces
-from testbed.errors import CaptureError, UsageError
+from testbed.capture.read_file import load, pieces
+from testbed.model.errors import CaptureError, UsageError
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.fates import Fate, change_names
+from testbed.pairing.flow_summary import NAMES
+from testbed.pairing.packet_table import Int64
 
 _NANOSECONDS = b"\x09"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from testbed.campaign.summary import ShareCheck, Summary, Variant
+from testbed.campaign.campaign_summary import ShareCheck, Summary, Variant
 from testbed.model import Outcome
-from testbed.report.campaign import variant_lines
-from testbed.report.ci import STATES, Case, State
+from testbed.report.ci.ci_cases import STATES, Case, State
+from testbed.report.text.campaign_text import variant_lines
 
 
 @dataclass(frozen=True, slots=True)

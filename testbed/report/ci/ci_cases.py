@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from testbed.errors import BothendsError
 from testbed.model import Analysis, Outcome
+from testbed.model.errors import BothendsError
 
 State = Literal["passed", "failed", "error", "skipped"]
 
@@ -96,7 +96,7 @@ class Record:
 
     def drawing(self, width: int, height: int) -> list[str]:
         """Return the ladder."""
-        from testbed.report.ladder import ladder
+        from testbed.report.text.ladder import ladder
 
         return [line.text for line in ladder(self.analysis, width, height)] if self.analysis is not None else []
 
@@ -128,15 +128,15 @@ class CiFiles:
 def write(records: Sequence[Reported], files: CiFiles) -> None:
     """Write the files that are asked for; BothendsError where one cannot be written."""
     if files.junit:
-        from testbed.report.junit import junit
+        from testbed.report.ci.junit import junit
 
         _write(files.junit, junit(records))
     if files.tap:
-        from testbed.report.tap import tap
+        from testbed.report.ci.test_anything import tap
 
         _write(files.tap, tap(records))
     if files.markdown:
-        from testbed.report.markdown import markdown
+        from testbed.report.ci.markdown_summary import markdown
 
         _write(files.markdown, markdown(records))
 

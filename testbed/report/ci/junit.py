@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from testbed.report.ci import Case, Reported
-from testbed.report.plain import escape
+from testbed.report.ci.ci_cases import Case, Reported
+from testbed.report.text.terminal_text import escape
 
 
 def junit(records: Sequence[Reported]) -> str:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from testbed.model import Outcome
-from testbed.report.ci import Reported
-from testbed.report.plain import counted, escape
+from testbed.report.ci.ci_cases import Reported
+from testbed.report.text.terminal_text import counted, escape
 
 _SIGNS = {Outcome.PASS: "✅", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "❓", Outcome.UNSUPPORTED: "⏭️"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&])")

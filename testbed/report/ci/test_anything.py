@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from testbed.report.ci import Case, Reported
-from testbed.report.plain import escape
+from testbed.report.ci.ci_cases import Case, Reported
+from testbed.report.text.terminal_text import escape
 
 
 def tap(records: Sequence[Reported]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from testbed.report.plain import escape
+from testbed.report.text.terminal_text import escape
 
 if TYPE_CHECKING:
     from jinja2 import Environment

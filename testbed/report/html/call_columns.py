@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from testbed.analysis.streams import build_streams
+from testbed.analysis.calls.streams import build_streams
 from testbed.model import HOSTS, Analysis, Call, Endpoint, Host
-from testbed.report.html import heard
+from testbed.report.html import kernel_columns
 from testbed.report.html.pack import Packer
 
 _DIRECTIONS = (None, "out", "in")
@@ -29,7 +29,7 @@ def put(packer: Packer, analysis: Analysis, base: int) -> None:
     packer.texts("call.silent", [analysis.silent.get((call.host, call.n), "") for call in calls])
     packer.blobs("call.data", [call.data for call in calls])
     if analysis.testimony is not None:
-        heard.put_calls(packer, analysis.testimony, calls)
+        kernel_columns.put_calls(packer, analysis.testimony, calls)
     _ranges(packer, analysis, calls)
 
 

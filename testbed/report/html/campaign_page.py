@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from testbed.campaign.plan import label
-from testbed.campaign.summary import Difference, Kind, ShareCheck, Summary, Variant
+from testbed.campaign.campaign_summary import Difference, Kind, ShareCheck, Summary, Variant
+from testbed.campaign.task_list import label
 from testbed.model import Outcome
-from testbed.report.html import pages
+from testbed.report.html import assemble
 from testbed.report.html.fit import LIMIT
-from testbed.report.plain import counted, escape
+from testbed.report.text.terminal_text import counted, escape
 
 MOST_KINDS = 24
 """Kinds of runs that are told of a variant; the others are counted."""
@@ -137,7 +137,7 @@ def render(summary: Summary, about: About, *, limit: int = LIMIT) -> str:
     most = min(max(_MOST_DETAILS // max(len(summary.variants), 1), 1), MOST_KINDS)
     while True:
         scenarios = tuple(_scenarios(summary, about, most))
-        page = pages.page(
+        page = assemble.page(
             "campaign.html.j2",
             scripts=("campaign",),
             styles=("base", "campaign"),

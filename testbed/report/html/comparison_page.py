@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from testbed.analysis.compare.compare import Comparison
-from testbed.analysis.compare.describe import NAMES
-from testbed.analysis.compare.fates import Fate
-from testbed.analysis.compare.track import Int64, Track
-from testbed.analysis.compare.verdict import CATEGORIES
-from testbed.analysis.compared import Compared
-from testbed.analysis.label_names import label_names
-from testbed.errors import UsageError
-from testbed.report import compare_json as plain
-from testbed.report.html import packets, pages
+from testbed.crossings.comparison_view import Compared
+from testbed.model.errors import UsageError
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.fates import Fate
+from testbed.pairing.flow_summary import NAMES
+from testbed.pairing.packet_table import Int64, Track
+from testbed.pairing.same import CATEGORIES
+from testbed.report.html import assemble, packet_columns
 from testbed.report.html.fit import LIMIT, fitting, kept
 from testbed.report.html.marks import Mark
 from testbed.report.html.pack import Packer
-from testbed.report.html.render import SCRIPTS, STYLES, Evidence
-from testbed.report.html.source import Wire
-from testbed.report.plain import counted, duration, rate
+from testbed.report.html.page_source import Wire
+from testbed.report.html.run_page import SCRIPTS, STYLES, Evidence
+from testbed.report.json import comparison_json as plain
+from testbed.report.text.terminal_text import counted, duration, rate
+from testbed.wireshark.label_names import label_names
 
 _FLOWS = 200  # rows of the table
 _SPAN = 1 << 52  # ns, 52 days: what a page can count exactly
@@ -102,7 +102,7 @@ def _ends(compared: Comparison, rows: Int64) -> dict[str, tuple[Int64, Int64]]:
     """Return header fields at both ends; what was not seen counts as 0."""
     items = compared.table.one[rows].astype(np.int64), compared.table.two[rows].astype(np.int64)
     both = [_fields(track, mine) for track, mine in zip(compared.tracks, items, strict=True)]
-    return {name: (both[0][name], both[1][name]) for name, _, _ in packets.ENDS if name in both[0]}
+    return {name: (both[0][name], both[1][name]) for name, _, _ in packet_columns.ENDS if name in both[0]}
 
 
 def _fields(track: Track, items: Int64) -> dict[str, Int64]:
@@ -134,9 +134,9 @@ def _page(
             "the captures span more than 52 days, which a page cannot show", hint="a damaged time stamp? see --json"
         )
     packer = Packer()
-    about = packets.put(packer, wire, base, payload_limit)
-    data = packer.pack(packets.head(wire, base, compared.clock) | {"packets": about, "rules": {}})
-    return pages.page(
+    about = packet_columns.put(packer, wire, base, payload_limit)
+    data = packer.pack(packet_columns.head(wire, base, compared.clock) | {"packets": about, "rules": {}})
+    return assemble.page(
         "compare.html.j2",
         scripts=SCRIPTS,
         styles=STYLES,

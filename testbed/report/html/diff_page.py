@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from testbed.report.difference import Row, Section, Told, align
-from testbed.report.html import pages
-from testbed.report.plain import counted
+from testbed.report.html import assemble
+from testbed.report.run_difference import Row, Section, Told, align
+from testbed.report.text.terminal_text import counted
 
 MOST_ROWS = 3000
 """Of a section's rows so many are in the page at most, those that differ first to be kept."""
@@ -52,7 +52,7 @@ def render(one: Told, other: Told, reports: tuple[str, str]) -> str:
     """Return the page; ``reports`` are the addresses of the runs' own pages, empty where there is none."""
     parts = [_part(k, section) for k, section in enumerate(align(one, other))]
     differing = sum(part.differing for part in parts)
-    return pages.page(
+    return assemble.page(
         "diff.html.j2",
         scripts=("diff",),
         styles=("base", "diff", "print"),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.model import Crossing
-from testbed.report.html.source import Wire
+from testbed.report.html.page_source import Wire
 
 LIMIT = 10_000_000
 """A page has at most so many bytes."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from testbed.analysis.witness.testify import contradictions, tally
-from testbed.kernel import KernelLog, StateChange, Testimony
+from testbed.analysis.kernel.kernel_evidence import contradictions, tally
 from testbed.model import HOSTS, Analysis, Call, Host
+from testbed.model.kernel_log import KernelLog, StateChange, Testimony
 from testbed.report import kernel_words
 from testbed.report.html.pack import Packer
-from testbed.report.html.source import Heard, Wire
-from testbed.report.html.words import Piece, pieces
-from testbed.report.plain import counted, duration
+from testbed.report.html.page_source import Heard, Wire
+from testbed.report.html.references import Piece, pieces
+from testbed.report.text.terminal_text import counted, duration
 
 ROWS = 200
 """Rows of a table; the others are in result.json."""

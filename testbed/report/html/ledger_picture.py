@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from testbed.model import Count, LedgerRow, peer_of
-from testbed.report.plain import counted
+from testbed.report.text.terminal_text import counted
 
 MOST = 6
 """How many rows are drawn; a table below has all."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntFlag
 
-from testbed.analysis.mislabelled import contradicted, labels_of
+from testbed.analysis.label_check import contradicted, labels_of
 from testbed.model import Cause, CauseKind, Crossing, Host, Labels
 
 
@@ -13,7 +13,7 @@ class Mark(IntFlag):
     """One bit for each preset; ``assets/filter.js`` knows the same numbers.
 
     Those from DUPLICATED to LABELS_DIFFER are of two captures from anywhere: see
-    :class:`testbed.analysis.compare.fates.Fate`.
+    :class:`testbed.pairing.fates.Fate`.
     """
 
     LOST = 1

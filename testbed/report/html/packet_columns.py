@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from testbed.analysis.compare.clock import Clock
 from testbed.model import HOSTS, Cause, Crossing
-from testbed.report.html import heard
+from testbed.pairing.clock import Clock
+from testbed.report.html import kernel_columns
 from testbed.report.html.pack import Packer
-from testbed.report.html.source import Wire
+from testbed.report.html.page_source import Wire
 
 ENDS = (
     ("wire", "frame length", ""),
@@ -50,7 +50,7 @@ def put(packer: Packer, wire: Wire, base: int, payload_limit: int) -> dict[str, 
     if wire.causes:
         _causes(packer, wire.causes)
     if wire.heard:
-        heard.put(packer, wire.heard)
+        kernel_columns.put(packer, wire.heard)
     for host, labels in wire.labels.items():
         packer.texts(f"packet.label.{host}", labels)
     _options(packer, crossings)

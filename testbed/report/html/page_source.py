@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from testbed.analysis.compare.clock import ONE_CLOCK, Clock
-from testbed.kernel import SendState, Word
 from testbed.model import Analysis, Cause, Crossing, Flow, Host, Labels
+from testbed.model.kernel_log import SendState, Word
+from testbed.pairing.clock import ONE_CLOCK, Clock
 
 if TYPE_CHECKING:
-    from testbed.analysis.compare.track import Int64
     from testbed.capture.columns import Capture
+    from testbed.pairing.packet_table import Int64
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """One run to be shown.
 
-    ``meta`` is what :func:`testbed.evaluate.meta` returns, what it lacks is left out. Without ``captures`` the header
+    ``meta`` is what :func:`testbed.run.evaluate.meta` returns, what it lacks is left out. Without ``captures`` the
+    header
     fields that only they hold are not shown. ``labels`` are optional data of others. ``clock`` says how the server's
     clock runs against the client's, on which crossings are told. ``printed`` holds what programs printed by the
     artefact's name (``client.out``). ``conditions`` are (name, value) pairs that say under which the run was made.
@@ -54,7 +55,8 @@ class Wire:
     ``marks`` are bits (:class:`testbed.report.html.marks.Mark`), ``counts`` says of how many of all packets each is
     true that the page offers. ``fates`` are the words for what became of a packet. ``ways`` says from which end of its
     flow a packet is (0: the client's). ``causes`` are empty where nothing is known about calls. ``labels`` are those
-    of each host's capture. ``ends`` holds header fields, by the names of :data:`testbed.report.html.packets.ENDS`, at
+    of each host's capture. ``ends`` holds header fields, by the names of
+    :data:`testbed.report.html.packet_columns.ENDS`, at
     the client and at the server; what an end did not see counts for nothing. ``heard`` is None without a witness.
     """
 

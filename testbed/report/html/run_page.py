@@ -6,18 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.analysis.causes import OTHER_RULES, TCP_RULES
-from testbed.analysis.witness.testify import tally
+from testbed.analysis.causes.find_causes import OTHER_RULES, TCP_RULES
+from testbed.analysis.kernel.kernel_evidence import tally
 from testbed.model import HOSTS, Analysis, Delay, Host, LedgerRow, Outcome, Program, peer_of
-from testbed.report.html import calls, heard, packets, pages
+from testbed.report.html import assemble, call_columns, kernel_columns, packet_columns
 from testbed.report.html.fit import LIMIT, fitting
 from testbed.report.html.ledger_picture import WIDTH, pictures
 from testbed.report.html.marks import Mark
 from testbed.report.html.pack import Packer
+from testbed.report.html.page_source import Source, Wire
+from testbed.report.html.references import Piece, pieces
 from testbed.report.html.run_wire import of_run
-from testbed.report.html.source import Source, Wire
-from testbed.report.html.words import Piece, pieces
-from testbed.report.plain import counted, duration
+from testbed.report.text.terminal_text import counted, duration
 
 _OUTPUT = 64_000  # characters of what a program printed
 _META = ("scenario", "summary", "run_id", "engine", "started")
@@ -37,18 +37,18 @@ def _page(source: Source, wire: Wire, payload_limit: int) -> str:
     every_call = [call for host in HOSTS for call in analysis.inputs.calls.get(host, ())]
     base = min([call.start for call in every_call] + [one.time for one in wire.crossings[:1]], default=0)
     packer = Packer()
-    about = packets.put(packer, wire, base, payload_limit)
-    calls.put(packer, analysis, base)
-    data = packer.pack(packets.head(wire, base, source.clock) | _head(analysis) | {"packets": about})
+    about = packet_columns.put(packer, wire, base, payload_limit)
+    call_columns.put(packer, analysis, base)
+    data = packer.pack(packet_columns.head(wire, base, source.clock) | _head(analysis) | {"packets": about})
     witness = () if analysis.testimony is None else (_WITNESS,)
     last = len(SCRIPTS) - 1  # app.js begins at once: what it uses stands before it
-    return pages.page(
+    return assemble.page(
         "run.html.j2",
         scripts=(*SCRIPTS[:last], *witness, *SCRIPTS[last:]),
         styles=(*STYLES, *witness),
         data=data,
         title=f"{source.meta.get('scenario', 'run')}: {analysis.outcome.value}",
-        **_words(source, wire, about, heard.card(analysis, wire, base)),
+        **_words(source, wire, about, kernel_columns.card(analysis, wire, base)),
     )
 
 
@@ -76,7 +76,7 @@ class Evidence:
     style: str = ""
 
 
-def _words(source: Source, wire: Wire, about: dict[str, Any], kernel: heard.Card | None) -> dict[str, Any]:
+def _words(source: Source, wire: Wire, about: dict[str, Any], kernel: kernel_columns.Card | None) -> dict[str, Any]:
     analysis = source.analysis
     joined = analysis.inputs.joined
     many = len(joined.flows) > 1

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.analysis.mislabelled import labels_of
+from testbed.analysis.label_check import labels_of
 from testbed.model import HOSTS, Crossing, Host
-from testbed.report.html import heard
+from testbed.report.html import kernel_columns
 from testbed.report.html.fit import kept
 from testbed.report.html.marks import Mark, marks
-from testbed.report.html.packets import ENDS
-from testbed.report.html.source import Source, Wire
+from testbed.report.html.packet_columns import ENDS
+from testbed.report.html.page_source import Source, Wire
 
 _OFFERED = (Mark.LOST, Mark.APPEARED, Mark.ALTERED, Mark.RETRANSMITTED, Mark.REORDERED, Mark.UNKNOWN)
 
@@ -43,7 +43,7 @@ def of_run(source: Source) -> Callable[[int], Wire]:
             causes=[causes[place] for place in places.tolist()],
             labels={host: _labels(source, crossings, host) for host in HOSTS},
             ends=_ends(source, crossings),
-            heard=None if testimony is None else heard.of_packets(testimony, places.tolist()),
+            heard=None if testimony is None else kernel_columns.of_packets(testimony, places.tolist()),
         )
 
     return at_most

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from testbed.analysis.compare.compare import Comparison
-from testbed.analysis.compare.describe import (
+from testbed.pairing.change_values import details
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.fates import CHANGE_NAMES, Fate
+from testbed.pairing.flow_summary import (
     NAMES,
     close_text,
     display_filter,
@@ -16,15 +18,13 @@ from testbed.analysis.compare.describe import (
     opener_end,
     protocol_name,
 )
-from testbed.analysis.compare.details import details
-from testbed.analysis.compare.early import early
-from testbed.analysis.compare.fates import CHANGE_NAMES, Fate
-from testbed.analysis.compare.origin import Origins
-from testbed.analysis.compare.repeats import Needed
-from testbed.analysis.compare.statistics import QUANTILES
-from testbed.analysis.compare.track import TCP, Int64
-from testbed.analysis.compare.verdict import count_differences
-from testbed.analysis.label_names import Label, label_names
+from testbed.pairing.needed_retransmissions import Needed
+from testbed.pairing.negative_delay import early
+from testbed.pairing.packet_table import TCP, Int64
+from testbed.pairing.same import count_differences
+from testbed.pairing.sender_guess import Origins
+from testbed.pairing.statistics import QUANTILES
+from testbed.wireshark.label_names import Label, label_names
 
 VERSION = 1
 _SHOWN = 100  # packets that differ, and frames whose labels do

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from testbed.analysis.witness.testify import tally
-from testbed.kernel import Matched, StateChange, Testimony
+from testbed.analysis.kernel.kernel_evidence import tally
+from testbed.model.kernel_log import Matched, StateChange, Testimony
 
 _Object = dict[str, Any]
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from testbed.analysis.mislabelled import labels_of
-from testbed.analysis.streams import build_streams
+from testbed.analysis.calls.streams import build_streams
+from testbed.analysis.label_check import labels_of
 from testbed.model import (
     DATA_PREFIX,
     HOSTS,
@@ -29,7 +29,7 @@ from testbed.model import (
     LedgerRow,
     Program,
 )
-from testbed.report import kernel_json
+from testbed.report.json import kernel_json
 
 FORMAT: Final = "bothends-result/1"
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from testbed.campaign.summary import Kind, Summary, Variant
-from testbed.report.plain import counted, escape
+from testbed.campaign.campaign_summary import Kind, Summary, Variant
+from testbed.report.text.terminal_text import counted, escape
 
 FORMAT: Final = "bothends-campaign/1"
 MOST_KINDS = 8

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from testbed.model import Outcome
-from testbed.report.ci import Record
-from testbed.report.plain import escape
+from testbed.report.ci.ci_cases import Record
+from testbed.report.text.terminal_text import escape
 
 _WORDS = {Outcome.PASS: "passed", Outcome.FAIL: "failed", Outcome.INCONCLUSIVE: "inconclusive"}
 

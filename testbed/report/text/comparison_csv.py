@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 from typing import TextIO
 
-from testbed.analysis.compare.compare import Comparison
-from testbed.analysis.compare.describe import NAMES
-from testbed.analysis.compare.details import details
-from testbed.analysis.compare.early import early
-from testbed.analysis.compare.fates import Fate, change_names
-from testbed.analysis.compare.origin import Origins
-from testbed.analysis.label_names import label_names
+from testbed.pairing.change_values import details
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.fates import Fate, change_names
+from testbed.pairing.flow_summary import NAMES
+from testbed.pairing.negative_delay import early
+from testbed.pairing.sender_guess import Origins
+from testbed.wireshark.label_names import label_names
 
 HEADER = (
     "flow", "sender", "fate", "client_frame", "server_frame", "client_time_ns", "server_time_ns", "delay_ns",

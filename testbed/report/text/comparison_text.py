@@ -11,16 +11,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from testbed.analysis.compare.compare import Comparison
-from testbed.analysis.compare.describe import NAMES, close_text, display_filter, mapping
-from testbed.analysis.compare.details import details
-from testbed.analysis.compare.early import early
-from testbed.analysis.compare.fates import Fate
-from testbed.analysis.compare.origin import Origins
-from testbed.analysis.compare.track import Int64
-from testbed.analysis.compare.verdict import USUAL, count_differences, rewritten
-from testbed.report import compare_json as plain
-from testbed.report.plain import rate
+from testbed.pairing.change_values import details
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.fates import Fate
+from testbed.pairing.flow_summary import NAMES, close_text, display_filter, mapping
+from testbed.pairing.negative_delay import early
+from testbed.pairing.packet_table import Int64
+from testbed.pairing.same import USUAL, count_differences, rewritten
+from testbed.pairing.sender_guess import Origins
+from testbed.report.json import comparison_json as plain
+from testbed.report.text.terminal_text import rate
 
 _FLOWS = 20  # shown; the JSON has all
 _EXAMPLES = 10

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from testbed.analysis.witness.testify import tally
-from testbed.kernel import Matched
+from testbed.analysis.kernel.kernel_evidence import tally
 from testbed.model import Analysis
-from testbed.report.plain import counted
+from testbed.model.kernel_log import Matched
+from testbed.report.text.terminal_text import counted
 
 _MOST = 3
 

@@ -10,7 +10,7 @@ Where there is room the packet has a lane for each capture: what was sent, and h
        0.310  send("c") = 1                  P. "c" ----------> +5.02 ms       recv() = 1 "c"
 
 A call that waits (accept, recv, poll) stands where it returned, any other where it began. Which rows there are
-:mod:`testbed.report.ladder_rows` says.
+:mod:`testbed.report.text.ladder_rows` says.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from testbed.analysis.calls import endpoint_argument, option_name, shutdown_how
+from testbed.analysis.calls.call_effects import endpoint_argument, option_name, shutdown_how
 from testbed.model import HOSTS, Analysis, Call, Crossing, Host
-from testbed.report.ladder_rows import ENDLESS, Gap, Row, choose
-from testbed.report.plain import clip, counted, duration, escape, quote
+from testbed.report.text.ladder_rows import ENDLESS, Gap, Row, choose
+from testbed.report.text.terminal_text import clip, counted, duration, escape, quote
 
 _TIME = 9
 _FOUR_LANES = 110  # columns from which each capture has a lane of its own

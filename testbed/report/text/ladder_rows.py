@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from testbed.model import HOSTS, Analysis, Call, Crossing, Host
-from testbed.report.plain import counted
+from testbed.report.text.terminal_text import counted
 
 WINDOW = 4000
 """How many events from the start and from the end are looked at; what lies between is only counted."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from testbed.model import HOSTS, Analysis, Crossing, Host
-from testbed.report.plain import counted, duration
+from testbed.report.text.terminal_text import counted, duration
 
 BARE = "none"
 """The observer that changes nothing: what the others are held against."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from testbed.model import HOSTS, Analysis, CauseKind, Check, Count, Delay, LedgerRow, Outcome, Program, peer_of
-from testbed.report.kernel_text import witnessed
-from testbed.report.ladder import Line, ladder
-from testbed.report.plain import clip, counted, duration, escape, paragraph, shortened
+from testbed.report.text.kernel_text import witnessed
+from testbed.report.text.ladder import Line, ladder
+from testbed.report.text.terminal_text import clip, counted, duration, escape, paragraph, shortened
 
 if TYPE_CHECKING:
     from rich.console import Console

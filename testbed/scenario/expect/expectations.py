@@ -1,4 +1,4 @@
-"""What a scenario expects of a run, as written. Evaluated by ``testbed/analysis/expectations.py``.
+"""What a scenario expects of a run, as written. Evaluated by ``testbed/analysis/expect/check_expectations.py``.
 
 One class for each kind; the key that names the kind is a field of the same name, so that a model mirrors its YAML.
 """
@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from testbed.model import Host
-from testbed.scenario.base import Frozen, Opt
-from testbed.scenario.limits import AT_LEAST_ONE, Amount, CountText, Ratio, Result, SpanLimits
-from testbed.scenario.packets import Event, Pattern
-from testbed.scenario.payload import Data, Payload
-from testbed.scenario.values import Call, CauseRule, Errno, ExitStatus, LabelName, Share, Text, Whole
+from testbed.scenario.expect.packet_patterns import Event, Pattern
+from testbed.scenario.language.base import Frozen, Opt
+from testbed.scenario.language.limits import AT_LEAST_ONE, Amount, CountText, Ratio, Result, SpanLimits
+from testbed.scenario.language.payload import Data, Payload
+from testbed.scenario.language.values import Call, CauseRule, Errno, ExitStatus, LabelName, Share, Text, Whole
 
 
 class Expectation(Frozen):

@@ -15,11 +15,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from testbed.model import HOSTS, Host
-from testbed.scenario.base import Frozen, Opt, Short, nearest, shown
-from testbed.scenario.limits import Amount, CountText, Presence
-from testbed.scenario.names import FLAG_LETTERS
-from testbed.scenario.payload import Data
-from testbed.scenario.values import Call, CauseRules, Flags, LabelName, Whole, flag_letters
+from testbed.scenario.language.base import Frozen, Opt, Short, nearest, shown
+from testbed.scenario.language.kernel_names import FLAG_LETTERS
+from testbed.scenario.language.limits import Amount, CountText, Presence
+from testbed.scenario.language.payload import Data
+from testbed.scenario.language.values import Call, CauseRules, Flags, LabelName, Whole, flag_letters
 
 _NUMBERS = ("seq", "ack", "length")
 _HINT = "the sending host and tcpdump's flag letters, then seq, ack or length: client S, or server S. seq 0 ack 1"

@@ -7,13 +7,13 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from testbed.scenario.base import nearest, shown
-from testbed.scenario.check import Finding
-from testbed.scenario.expect import EXPECTATIONS
-from testbed.scenario.link import FAULT_ITEMS
-from testbed.scenario.model import ScenarioFile
-from testbed.scenario.packets import EVENTS
-from testbed.scenario.steps import BESIDE, STEPS, Step
+from testbed.scenario.check_scenario import Finding
+from testbed.scenario.expect.expectations import EXPECTATIONS
+from testbed.scenario.expect.packet_patterns import EVENTS
+from testbed.scenario.language.base import nearest, shown
+from testbed.scenario.link.link_model import FAULT_ITEMS
+from testbed.scenario.scenario import ScenarioFile
+from testbed.scenario.steps.steps import BESIDE, STEPS, Step
 
 _TAGGED: dict[str, type[BaseModel]] = {
     f"<{key}>": model for key, model in (*STEPS.items(), *EXPECTATIONS.items(), *FAULT_ITEMS.items(), *EVENTS.items())

@@ -78,11 +78,11 @@ CAUSES = (
     *("challenge-ack", "not-taken", "datagram", "icmp-error", "echo-reply"),
     *("link-copy", "link-forged", "link-icmp", "appeared", "unknown"),
 )
-"""Rules that explain packets (``testbed/analysis/causes.py``), and what stands where none does."""
+"""Rules that explain packets (``testbed/analysis/causes/find_causes.py``), and what stands where none does."""
 
 LABELS = (
     *("zero_window_probe", "zero_window", "lost_segment", "keep_alive", "window_update", "window_full"),
     *("keep_alive_ack", "zero_window_probe_ack", "duplicate_ack", "ack_lost_segment", "spurious_retransmission"),
     *("fast_retransmission", "out_of_order", "retransmission", "reused_ports"),
 )
-"""Wireshark's labels, named as in ``testbed/analysis/label_names.py``."""
+"""Wireshark's labels, named as in ``testbed/wireshark/label_names.py``."""

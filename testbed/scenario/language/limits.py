@@ -8,8 +8,8 @@ from typing import Annotated, NamedTuple
 
 from pydantic import PlainSerializer
 
-from testbed.scenario.base import Parsed, shown
-from testbed.scenario.values import size_bytes
+from testbed.scenario.language.base import Parsed, shown
+from testbed.scenario.language.values import size_bytes
 
 NUMBER = "(?:0|[1-9][0-9]{0,17})"
 _SPANS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000}

@@ -6,8 +6,8 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from testbed.scenario.base import Opt, Short
-from testbed.scenario.values import Hex, Size, Text
+from testbed.scenario.language.base import Opt, Short
+from testbed.scenario.language.values import Hex, Size, Text
 
 
 class Data(Short):

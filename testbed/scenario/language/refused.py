@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from testbed.errors import ScenarioError
 from testbed.model import HOSTS
-from testbed.scenario.model import Scenario
-from testbed.scenario.source import Problem, Source, read
+from testbed.model.errors import ScenarioError
+from testbed.scenario.language.yaml_source import Problem, Source, read
+from testbed.scenario.scenario import Scenario
 
 
 def sysctl_refused(scenario: Scenario, name: str, what: str, hint: str) -> ScenarioError | None:

@@ -14,8 +14,8 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import StrictInt
 
 from testbed.model import HOSTS, Host
-from testbed.scenario.base import Parsed, nearest, shown
-from testbed.scenario.names import (
+from testbed.scenario.language.base import Parsed, nearest, shown
+from testbed.scenario.language.kernel_names import (
     CALLS,
     CAUSES,
     ERRNOS,

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from testbed.scenario.scalars import resolve
+from testbed.scenario.language.scalars import resolve
 
 MOST_BYTES = 1 << 20
 MOST_DEPTH = 32

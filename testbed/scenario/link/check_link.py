@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from testbed.model import Host
-from testbed.scenario import steps as s
-from testbed.scenario.base import nearest
-from testbed.scenario.link import Fault, ForgeIt, Link
-from testbed.scenario.model import HostSpec
+from testbed.scenario.language.base import nearest
+from testbed.scenario.link.link_model import Fault, ForgeIt, Link
+from testbed.scenario.scenario import HostSpec
+from testbed.scenario.steps import steps as s
 
 Problem = tuple[tuple[str | int, ...], str, str]
 """Where in the file's tree, what, and a hint."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from testbed.model import Host, peer_of
-from testbed.scenario.link import ForgeIt
+from testbed.scenario.link.link_model import ForgeIt
 
 TTL = 63
 """A host's 64, less the link itself: a forged packet looks as if it had been forwarded."""

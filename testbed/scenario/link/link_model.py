@@ -13,9 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Discriminator, Field, PrivateAttr, StrictBool, Tag, model_validator
 
 from testbed.model import HOSTS, Host
-from testbed.scenario.base import Frozen, Opt, Parsed, Short, shown
-from testbed.scenario.payload import Data
-from testbed.scenario.values import Flags, Name, Size, Whole
+from testbed.scenario.language.base import Frozen, Opt, Parsed, Short, shown
+from testbed.scenario.language.payload import Data
+from testbed.scenario.language.values import Flags, Name, Size, Whole
 
 _NUMBER = "(?:0|[1-9][0-9]{0,11})"
 _SPAN_NS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000}

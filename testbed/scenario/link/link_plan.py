@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.model import HOSTS, Host
-from testbed.scenario import steps as s
-from testbed.scenario.link import BothWays, CorruptIt, Fault, ForgeIt, HoldIt, Mtu, Reorder, TruncateIt
-from testbed.scenario.model import Scenario
+from testbed.scenario.link.link_model import BothWays, CorruptIt, Fault, ForgeIt, HoldIt, Mtu, Reorder, TruncateIt
+from testbed.scenario.scenario import Scenario
+from testbed.scenario.steps import steps as s
 
 Settings = dict[str, str]
 """Keys and values of a `set` line."""
@@ -117,7 +117,7 @@ def _fault(fault: Fault, ip: int, addresses: Mapping[Host, str], link: Mapping[H
         case CorruptIt():
             keys |= {"fix": int(fault.checksum == "fix")}
         case ForgeIt():
-            from testbed.scenario.forge import template
+            from testbed.scenario.link.forged_packets import template
 
             made = template(fault, ip, addresses, link)
             keys |= {"as": made.source, "raw": made.raw.hex(), "fill": made.fill, "offset": fault.seq}

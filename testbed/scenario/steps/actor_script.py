@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from testbed.model import Host
-from testbed.scenario import steps as s
-from testbed.scenario.options import option_value
-from testbed.scenario.payload import Data
-from testbed.scenario.sockets import Use, follow
-from testbed.scenario.values import Endpoint
+from testbed.scenario.language.payload import Data
+from testbed.scenario.language.values import Endpoint
+from testbed.scenario.steps import steps as s
+from testbed.scenario.steps.socket_options import option_value
+from testbed.scenario.steps.step_sockets import Use, follow
 
 CHANGE = "link."
 """What the name of a barrier begins with at which the runner changes the link; the step's index follows. No name that

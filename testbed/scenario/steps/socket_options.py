@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from testbed.scenario.base import shown
-from testbed.scenario.names import DURATION_OPTIONS, INT_OPTIONS, LINGER_OPTIONS, TEXT_OPTIONS
-from testbed.scenario.values import duration_ms
+from testbed.scenario.language.base import shown
+from testbed.scenario.language.kernel_names import DURATION_OPTIONS, INT_OPTIONS, LINGER_OPTIONS, TEXT_OPTIONS
+from testbed.scenario.language.values import duration_ms
 
 
 def option_value(option: str, value: int | str | tuple[int, int]) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from testbed.model import Host
-from testbed.scenario import steps as s
-from testbed.scenario.base import nearest
+from testbed.scenario.language.base import nearest
+from testbed.scenario.steps import steps as s
 
 State = Literal["new", "bound", "listening", "connected", "unknown"]
 

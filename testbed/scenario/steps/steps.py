@@ -10,10 +10,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, StrictBool, Tag, model_validator
 
-from testbed.scenario.base import Frozen, Opt, Short
-from testbed.scenario.link import Change
-from testbed.scenario.payload import Data, Payload
-from testbed.scenario.values import (
+from testbed.scenario.language.base import Frozen, Opt, Short
+from testbed.scenario.language.payload import Data, Payload
+from testbed.scenario.language.values import (
     Duration,
     ExpectedError,
     Local,
@@ -27,6 +26,7 @@ from testbed.scenario.values import (
     Size,
     Whole,
 )
+from testbed.scenario.link.link_model import Change
 
 CHUNK_MOST = 64 << 20
 """The largest buffer of one call in the actor."""

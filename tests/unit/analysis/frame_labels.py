@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from testbed.analysis.findings import time_at
-from testbed.analysis.label_names import Segments, label_names
-from testbed.analysis.labels import label
+from testbed.analysis.expect.run_facts import time_at
 from testbed.model import HOSTS, Crossing, Host, Joined, Labels
+from testbed.wireshark.label_names import Segments, label_names
+from testbed.wireshark.labels import label
 
 _BITS = {letter: 1 << bit for bit, letter in enumerate("FSRP.UEWe")}
 

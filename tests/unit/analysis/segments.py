@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from testbed.analysis.label_names import Segments
+from testbed.wireshark.label_names import Segments
 
 ACK, SYN, FIN, RST = 0x10, 0x02, 0x01, 0x04
 GAPS = (10, 1000, 100_000, 2_000_000, 4_000_000, 30_000_000)

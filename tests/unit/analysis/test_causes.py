@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from testbed.analysis.causes import OTHER_RULES, TCP_RULES
+from testbed.analysis.causes.find_causes import OTHER_RULES, TCP_RULES
 from testbed.model import CauseKind
 
 from .caused import calls, rules

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from testbed.analysis.label_names import Label
-from testbed.scenario.names import LABELS
-from testbed.scenario.packets import Pattern
+from testbed.scenario.expect.packet_patterns import Pattern
+from testbed.scenario.language.kernel_names import LABELS
+from testbed.wireshark.label_names import Label
 
 from .exchange import Exchange
 from .test_expectations import checked

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from testbed.model import Check, Outcome, Program
-from testbed.scenario.expect import AnyExpectation, Expectation
+from testbed.scenario.expect.expectations import AnyExpectation, Expectation
 
 from .exchange import START, Exchange
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from testbed.analysis.flows import Tap, find_flows
-from testbed.analysis.join import join, sentinels
+from testbed.analysis.join.flows import Tap, find_flows
+from testbed.analysis.join.join import join, sentinels
 from testbed.capture import Capture, read
 from testbed.model import Endpoint, Flow, Host
 from tests.unit.capture.frames import (

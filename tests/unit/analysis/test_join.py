@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.analysis.join import join
+from testbed.analysis.join.join import join
 from testbed.capture import read
 from testbed.model import Crossing, Joined
 from tests.unit.capture.frames import (

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.analysis.label_names import RULE_SETS, WIRESHARK_4_0, WIRESHARK_4_4, Label, RuleSet, Segments, label_names
-from testbed.analysis.label_order import streams
-from testbed.analysis.label_stream import label_stream
-from testbed.analysis.labels import label
-from testbed.capture.files import load
-from testbed.compare_read import read_one
-from testbed.errors import CaptureError
+from testbed.capture.read_file import load
+from testbed.model.errors import CaptureError
+from testbed.run.read_captures import read_one
+from testbed.wireshark.label_names import RULE_SETS, WIRESHARK_4_0, WIRESHARK_4_4, Label, RuleSet, Segments, label_names
+from testbed.wireshark.labels import label
+from testbed.wireshark.one_stream import label_stream
+from testbed.wireshark.segment_order import streams
 from tests.unit.compare.corpus import CORPUS, MANIFEST, needs_corpus
 
 from .segments import random_segments
@@ -90,7 +90,7 @@ def test_streams_of_many_gigabytes_are_labelled_alike(seed: int, megabytes: int,
 
 def test_a_download_of_ten_gigabytes_is_labelled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One by one takes a minute for a million segments; only what jumps is worth it."""
-    monkeypatch.setattr("testbed.analysis.labels.label_stream", None)
+    monkeypatch.setattr("testbed.wireshark.labels.label_stream", None)
     count, each = 40_000, 250_000
     first = 1 + each * np.arange(count // 2)
     seq, ack = np.ones(count, np.int64), np.ones(count, np.int64)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.analysis.analyse import analyse
-from testbed.analysis.link import meet
+from testbed.analysis.link_check import meet
 from testbed.model import (
     CauseKind,
     Crossing,

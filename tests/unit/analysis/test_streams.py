@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.analysis.streams import Share, Streams, build_streams
+from testbed.analysis.calls.streams import Share, Streams, build_streams
 from testbed.model import Endpoint, SocketInfo
 
 from .exchange import MS, US, Exchange

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from testbed.analysis.wire_labels import wire_labels
-from testbed.benchmarks.long_run import long_run
+from dev.bench.long_run import long_run
+from testbed.crossings.frame_labels import wire_labels
 from testbed.model import HOSTS
-from testbed.report import annotated
+from testbed.report.captures import annotated_pcapng
 
 AGAIN = " or ".join(f"tcp.analysis.{name}retransmission" for name in ("", "fast_", "spurious_"))
 
@@ -23,7 +23,7 @@ def test_tshark_labels_the_same_frames_as_sent_again(tmp_path: Path) -> None:
     for host in HOSTS:
         path = tmp_path / f"{host}.pcapng"
         with path.open("wb") as stream:
-            annotated.write(stream, analysis, {host: captures[host]})
+            annotated_pcapng.write(stream, analysis, {host: captures[host]})
         done = subprocess.run(
             ["tshark", "-r", str(path), "-Y", "tcp.analysis.retransmission", "-T", "fields", "-e", "frame.number"],
             capture_output=True,

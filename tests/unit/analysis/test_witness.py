@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from testbed.analysis import causes as rules
-from testbed.kernel import KernelEvent, KernelLog, Word
+from testbed.analysis.causes import find_causes as rules
 from testbed.model import Analysis, Endpoint, Host, peer_of
+from testbed.model.kernel_log import KernelEvent, KernelLog, Word
 
 from .exchange import ADDRESS, US, Exchange, Tcp
 
@@ -101,7 +101,7 @@ def test_a_wrong_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def replace_first(rule: Any) -> Any:
     """Return the rule, explaining every packet that a call wrote, sent before or not."""
-    from testbed.analysis.causes_side import Why
+    from testbed.analysis.causes.endpoint import Why
 
     return rule._replace(explain=lambda _, packet: Why("wrong") if packet.length else None)
 

@@ -6,7 +6,7 @@ import random
 import struct
 from dataclasses import dataclass, field, replace
 
-from testbed.analysis.join import join
+from testbed.analysis.join.join import join
 from testbed.capture import read
 from testbed.model import Host, Joined
 from tests.unit.capture.frames import (

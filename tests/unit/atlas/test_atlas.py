@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from dev.bench.long_run import long_run
 from testbed.atlas.atlas import differences, to_json
-from testbed.atlas.facts import compared, facts, rows
+from testbed.atlas.atlas_markdown import render as to_markdown
+from testbed.atlas.atlas_page import render as to_page
+from testbed.atlas.call_facts import compared, facts, rows
 from testbed.atlas.groups import GROUPS, group_of
-from testbed.atlas.markdown import render as to_markdown
-from testbed.atlas.page import render as to_page
 from testbed.atlas.picture import draw
-from testbed.benchmarks.long_run import long_run
-from testbed.errors import UsageError
+from testbed.model.errors import UsageError
 
 from ..report.sample import origin  # noqa: TID252 - tests are no package
 from .sample import atlas

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from testbed.capture import Capture, read
-from testbed.errors import CaptureError
+from testbed.model.errors import CaptureError
 
 CORPUS = Path(os.environ.get("BOTHENDS_CAPTURES", Path(__file__).parents[3].parent / "shared" / "captures"))
 MANIFEST = CORPUS / "MANIFEST.tsv"

@@ -16,9 +16,9 @@ import pytest
 import zstandard
 
 from testbed.capture import Capture, read
-from testbed.capture.files import load
-from testbed.compare_read import read_one
-from testbed.errors import CaptureError
+from testbed.capture.read_file import load
+from testbed.model.errors import CaptureError
+from testbed.run.read_captures import read_one
 from tests.unit.capture.frames import (
     CLIENT6,
     SERVER6,

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from testbed.capture import read
-from testbed.errors import CaptureError
+from testbed.model.errors import CaptureError
 from tests.unit.capture.frames import block, enhanced, ethernet, interface, option, section, tcp, udp
 
 FRAME = ethernet(tcp(b"abc"))

@@ -7,10 +7,10 @@ import random
 import numpy as np
 import pytest
 
-from testbed.capture import pcap, pcapng, runs
-from testbed.capture.files import load, pieces
+from testbed.capture.containers import pcap, pcapng, record_chain
 from testbed.capture.gather import Int64
-from testbed.errors import CaptureError
+from testbed.capture.read_file import load, pieces
+from testbed.model.errors import CaptureError
 from tests.unit.capture import frames
 
 Read = tuple[list[Int64], str | None, int] | str
@@ -50,11 +50,11 @@ def read_all(raw: bytes) -> Read:
 def test_many_walkers_find_what_one_finds(seed: int, ng: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = made(seed, ng=ng)
     alone = read_all(raw)  # smaller than what is worth several
-    for module in (runs, pcap, pcapng):
+    for module in (record_chain, pcap, pcapng):
         monkeypatch.setattr(module, "WINDOW", 1 << 18)
-    monkeypatch.setattr(runs, "_WORTH", 1 << 16)
-    monkeypatch.setattr(runs, "_LANE", 1 << 14)
-    monkeypatch.setattr(runs, "_FARTHER", 1 << 13)
+    monkeypatch.setattr(record_chain, "_WORTH", 1 << 16)
+    monkeypatch.setattr(record_chain, "_LANE", 1 << 14)
+    monkeypatch.setattr(record_chain, "_FARTHER", 1 << 13)
     together = read_all(raw)
     assert isinstance(alone, tuple)
     assert isinstance(together, tuple)

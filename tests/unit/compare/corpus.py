@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.analysis.compare.compare import Comparison, compare
-from testbed.capture.files import load
-from testbed.compare_read import read_one
+from testbed.capture.read_file import load
+from testbed.pairing.compare_captures import Comparison, compare
+from testbed.run.read_captures import read_one
 
 CORPUS = Path(os.environ.get("BOTHENDS_CAPTURES", Path(__file__).parents[3].parent / "shared" / "captures"))
 MANIFEST = CORPUS / "MANIFEST.tsv"

@@ -10,13 +10,13 @@ import struct
 import pytest
 from rich.console import Console
 
-from testbed.analysis.compare.compare import Comparison, compare
-from testbed.capture.files import load
-from testbed.compare_read import read_one
-from testbed.errors import CaptureError
-from testbed.report.compare_csv import write_csv
-from testbed.report.compare_json import to_json
-from testbed.report.compare_text import render
+from testbed.capture.read_file import load
+from testbed.model.errors import CaptureError
+from testbed.pairing.compare_captures import Comparison, compare
+from testbed.report.json.comparison_json import to_json
+from testbed.report.text.comparison_csv import write_csv
+from testbed.report.text.comparison_text import render
+from testbed.run.read_captures import read_one
 from tests.unit.capture.frames import enhanced, ethernet, interface, ip, option, pcap, section, tcp, udp
 from tests.unit.compare.traffic import file_of, transfer
 

@@ -14,7 +14,7 @@ import pytest
 from pcapng import FileScanner
 from pcapng.blocks import EnhancedPacket, InterfaceDescription
 
-from testbed.compare_command import compare
+from testbed.cli.compare_command import compare
 from tests.unit.compare.traffic import MS, Transfer, file_of, moved, rewritten, transfer
 
 ROOT = Path(__file__).parents[3]
@@ -164,12 +164,12 @@ def test_standard_input_is_read(tmp_path: Path) -> None:
 def test_large_files_are_read_by_two_processes_with_the_same_result(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from testbed import compare_read
+    from testbed.run import read_captures
 
     paths = written(tmp_path, transfer({3: "lost", 5: "late", 7: "payload"}))
     run(*paths, as_json=True)
     alone = json.loads(capsys.readouterr().out)
-    monkeypatch.setattr(compare_read, "_WORTH", 0)
+    monkeypatch.setattr(read_captures, "_WORTH", 0)
     run(*paths, as_json=True)
     assert json.loads(capsys.readouterr().out) == alone
     broken = tmp_path / "broken.pcap"

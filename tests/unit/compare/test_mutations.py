@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.analysis.compare.compare import Comparison
-from testbed.analysis.compare.fates import Change, Fate
-from testbed.analysis.compare.repeats import Needed
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.fates import Change, Fate
+from testbed.pairing.needed_retransmissions import Needed
 from tests.unit.compare.traffic import FAULTS, START, Transfer, moved, rewritten, transfer
 
 CHANGES = {

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from testbed.analysis.compare.compare import Comparison
-from testbed.analysis.compare.describe import close_text, display_filter, handshake_text, mapping
-from testbed.analysis.compare.fates import Fate
-from testbed.analysis.compare.verdict import USUAL, count_differences
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.fates import Fate
+from testbed.pairing.flow_summary import close_text, display_filter, handshake_text, mapping
+from testbed.pairing.same import USUAL, count_differences
 from tests.unit.capture.frames import SERVER, enhanced, ethernet, icmp, interface, option, pcap, section, tcp
 from tests.unit.compare.traffic import (
     DELAY,

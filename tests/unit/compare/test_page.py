@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from testbed.analysis.compared import Compared
-from testbed.compare_command import compare
-from testbed.report.html.compared import of_comparison, render
+from testbed.cli.compare_command import compare
+from testbed.crossings.comparison_view import Compared
+from testbed.report.html.comparison_page import of_comparison, render
 from testbed.report.html.marks import Mark
 from tests.unit.capture.frames import ethernet, pcap, udp
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from testbed.analysis.compare.compare import Comparison
-from testbed.analysis.compare.describe import mapping
-from testbed.analysis.compare.fates import Change, Fate, change_names
-from testbed.analysis.compare.verdict import count_differences
 from testbed.capture.columns import Capture
-from testbed.capture.files import read
+from testbed.capture.read_file import read
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.fates import Change, Fate, change_names
+from testbed.pairing.flow_summary import mapping
+from testbed.pairing.same import count_differences
 from tests.unit.compare.corpus import CORPUS, compare_files, needs_corpus
 
 pytestmark = needs_corpus

@@ -14,13 +14,13 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from testbed.analysis.compare.compare import Comparison
-from testbed.analysis.compare.describe import close_text
-from testbed.analysis.compare.early import early
-from testbed.report import compare_json
-from testbed.report.compare_csv import write_csv
-from testbed.report.compare_json import to_json
-from testbed.report.compare_text import render
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.flow_summary import close_text
+from testbed.pairing.negative_delay import early
+from testbed.report.json import comparison_json
+from testbed.report.json.comparison_json import to_json
+from testbed.report.text.comparison_csv import write_csv
+from testbed.report.text.comparison_text import render
 from tests.unit.capture.frames import ethernet, icmp, pcap, udp
 from tests.unit.compare.corpus import compare_files, needs_corpus
 from tests.unit.compare.traffic import (
@@ -36,7 +36,7 @@ from tests.unit.compare.traffic import (
     transfer,
 )
 
-SCHEMA = json.loads(Path(compare_json.__file__).with_name("compare.schema.json").read_text())
+SCHEMA = json.loads(Path(comparison_json.__file__).with_name("compare.schema.json").read_text())
 
 
 def plain(compared: Comparison, differs: tuple[str, ...] = ("lost",)) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from testbed.analysis.compare.compare import Comparison, compare
-from testbed.capture.files import load
-from testbed.compare_read import read_one
+from testbed.capture.read_file import load
+from testbed.pairing.compare_captures import Comparison, compare
+from testbed.run.read_captures import read_one
 from tests.unit.capture.frames import ACK, CLIENT, FIN, PSH, SERVER, SYN, ethernet, pcap, tcp, timestamps
 
 MS, US = 10**6, 10**3

@@ -9,9 +9,9 @@ import pytest
 import requests
 import urllib3.exceptions
 
-from testbed.errors import EngineError, ImageError
-from testbed.lab.docker_errors import translate
+from testbed.lab.docker.docker_errors import translate
 from testbed.lab.sysctls import BadSysctlError
+from testbed.model.errors import EngineError, ImageError
 
 
 def _wrapped(reason: OSError) -> requests.exceptions.ConnectionError:

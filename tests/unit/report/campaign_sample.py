@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from testbed.campaign.plan import Plan, Source, Task
-from testbed.campaign.summary import Summary, summarise
+from testbed.campaign.campaign_summary import Summary, summarise
+from testbed.campaign.task_list import Plan, Source, Task
 from testbed.campaign.work import Report
-from testbed.report.html.campaign import About
+from testbed.report.html.campaign_page import About
 
 HOSTILE = "<script>alert(1)</script>\x00\x1b[31m\u202eevil"
 SHOWN = "<script>alert(1)</script>\\x00\\x1b[31m\\u202eevil"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from testbed.analysis.compare.clock import ONE_CLOCK, Clock
-from testbed.kernel import KernelEvent, KernelLog, Matched, SendState, StateChange, Testimony, Word
 from testbed.model import Analysis, Cause, CauseKind, Change, Check, Count, Crossing, Host, Labels, LedgerRow, Outcome
-from testbed.report.html.source import Source
+from testbed.model.kernel_log import KernelEvent, KernelLog, Matched, SendState, StateChange, Testimony, Word
+from testbed.pairing.clock import ONE_CLOCK, Clock
+from testbed.report.html.page_source import Source
 
 from .sample import CLIENT, META, SERVER, at, make_call, make_crossing, origin, with_inputs, with_joined
 

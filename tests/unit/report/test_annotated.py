@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from testbed.benchmarks.long_run import long_run
+from dev.bench.long_run import long_run
 from testbed.capture import read
-from testbed.capture.pcapng_write import Writer
+from testbed.capture.containers.pcapng_write import Writer
 from testbed.model import HOSTS
-from testbed.report import annotated
-from testbed.report.artefacts import rebuild
-from testbed.rundir import RunDirectory
+from testbed.report.captures import annotated_pcapng
+from testbed.report.run_files import rebuild
+from testbed.rundir.layout import RunDirectory
 
 GDB_RUN = next((Path(__file__).parents[2] / "data/campaign-v1").glob("*/runs/gdb-three-segments/*"))
 WITNESSED = next((Path(__file__).parents[2] / "data/witness-v1/keepalive-lookalike").iterdir())
@@ -26,9 +26,9 @@ needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="there 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     analysis, captures = long_run(1_200)
-    path = tmp_path_factory.mktemp("annotated") / annotated.NAME
+    path = tmp_path_factory.mktemp("annotated") / annotated_pcapng.NAME
     with path.open("wb") as stream:
-        annotated.write(stream, analysis, captures)
+        annotated_pcapng.write(stream, analysis, captures)
     return path
 
 
@@ -75,7 +75,7 @@ def test_tshark_shows_where_in_the_program_a_real_runs_packets_come_from(tmp_pat
     directory = RunDirectory(tmp_path / GDB_RUN.name)
     shutil.copytree(GDB_RUN, directory.path)
     rebuild(directory)
-    command = ["tshark", "-r", str(directory.file(annotated.NAME)), "-T", "fields"]
+    command = ["tshark", "-r", str(directory.file(annotated_pcapng.NAME)), "-T", "fields"]
     done = subprocess.run(
         [*command, "-e", "tcp.payload", "-e", "frame.comment"], capture_output=True, text=True, check=True
     )
@@ -89,7 +89,7 @@ def test_tshark_shows_what_the_kernel_says_of_a_tail_loss_probe(tmp_path: Path) 
     directory = RunDirectory(tmp_path / WITNESSED.name)
     shutil.copytree(WITNESSED, directory.path)
     rebuild(directory)
-    command = ["tshark", "-r", str(directory.file(annotated.NAME)), "-T", "fields"]
+    command = ["tshark", "-r", str(directory.file(annotated_pcapng.NAME)), "-T", "fields"]
     command += ["-Y", 'frame.comment contains "tail-loss-probe"']
     done = subprocess.run(
         [*command, "-E", "aggregator=|", "-e", "frame.comment"], capture_output=True, text=True, check=True
@@ -108,7 +108,7 @@ def test_tshark_shows_what_the_kernel_says_of_a_tail_loss_probe(tmp_path: Path) 
 def test_a_run_without_a_witness_has_no_comment_of_the_kernels() -> None:
     analysis, captures = long_run(100)
     stream = io.BytesIO()
-    annotated.write(stream, analysis, captures)
+    annotated_pcapng.write(stream, analysis, captures)
     assert b"kernel: " not in stream.getvalue()
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import UsageError
-from testbed.evaluate import evaluate
 from testbed.model import Outcome
-from testbed.report.artefacts import MADE, rebuild
-from testbed.rundir import RunDirectory
+from testbed.model.errors import UsageError
+from testbed.report.run_files import MADE, rebuild
+from testbed.run.evaluate import evaluate
+from testbed.rundir.layout import RunDirectory
 
 KEPT = next((Path(__file__).parents[2] / "data/run-v1/server-reads-once").iterdir())
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from testbed.campaign.store import Store
-from testbed.commands_report import report
-from testbed.errors import UsageError
-from testbed.report.ci import CiFiles
-from testbed.report.html.campaign import MOST_KINDS, render
+from testbed.cli.report_commands import report
+from testbed.model.errors import UsageError
+from testbed.report.ci.ci_cases import CiFiles
+from testbed.report.html.campaign_page import MOST_KINDS, render
 
 from .campaign_sample import about, hostile, many, summary
 

@@ -13,12 +13,12 @@ import yaml
 from junitparser import JUnitXml
 from markdown_it import MarkdownIt
 
-from testbed.errors import BothendsError, LabError, Unsupported
 from testbed.model import Analysis, Outcome
-from testbed.report.ci import CiFiles, Record, write
-from testbed.report.junit import junit
-from testbed.report.markdown import markdown
-from testbed.report.tap import tap
+from testbed.model.errors import BothendsError, LabError, Unsupported
+from testbed.report.ci.ci_cases import CiFiles, Record, write
+from testbed.report.ci.junit import junit
+from testbed.report.ci.markdown_summary import markdown
+from testbed.report.ci.test_anything import tap
 
 from .eventful import HOSTILE, eventful, hostile_source
 from .sample import origin, with_inputs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.report.difference import Row, Told, align, compare
+from testbed.report.run_difference import Row, Told, align, compare
 
 
 def told(**changes: object) -> Told:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from testbed.kernel import Word
-from testbed.report.html import heard
-from testbed.report.html.render import render
+from testbed.model.kernel_log import Word
+from testbed.report.html import kernel_columns
+from testbed.report.html.page_source import Source
+from testbed.report.html.run_page import render
 from testbed.report.html.run_wire import of_run
-from testbed.report.html.source import Source
 
 from .eventful import change, eventful_source, witnessed, witnessed_source
 from .sample import META, at
 
 
-def card(source: Source, packets: int = 100) -> heard.Card:
-    found = heard.card(source.analysis, of_run(source)(packets), at(0))
+def card(source: Source, packets: int = 100) -> kernel_columns.Card:
+    found = kernel_columns.card(source.analysis, of_run(source)(packets), at(0))
     assert found is not None
     return found
 
 
-def plain(row: heard.Row) -> tuple[str, ...]:
+def plain(row: kernel_columns.Row) -> tuple[str, ...]:
     return (row.ms, row.host, " to ".join(row.what), "".join(piece.text for piece in row.why))
 
 
@@ -69,7 +69,7 @@ def test_a_table_has_at_most_so_many_rows_and_says_how_many_there_are() -> None:
     assert analysis.testimony is not None
     many = tuple(change("client", n, "CLOSE", "SYN_SENT", "call", "connect #0") for n in range(1234))
     page = render(Source(replace(analysis, testimony=replace(analysis.testimony, changes=many)), META))
-    assert page.count("CLOSE → SYN_SENT</td>") == heard.ROWS
+    assert page.count("CLOSE → SYN_SENT</td>") == kernel_columns.ROWS
     assert "1,234 state changes, the first 200; the others are in result.json" in page
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.analysis.mislabelled import contradicted
+from testbed.analysis.label_check import contradicted
 from testbed.model import Cause, CauseKind, Crossing, Labels
 from testbed.report.html.marks import Mark, marks
 

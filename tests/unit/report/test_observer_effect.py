@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.report.observer_effect import Effect, table
+from testbed.report.text.observer_effect import Effect, table
 
 BARE = Effect(9, {"client": (1, 7), "server": ()}, 0, 20_000_000, 0)
 

@@ -10,10 +10,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from testbed.benchmarks.long_run import long_run
+from dev.bench.long_run import long_run
 from testbed.model import Outcome
-from testbed.report.html.render import render
-from testbed.report.html.source import Source
+from testbed.report.html.page_source import Source
+from testbed.report.html.run_page import render
 
 from .eventful import eventful, eventful_source, hostile_source, witnessed_source
 from .sample import META, origin, with_joined

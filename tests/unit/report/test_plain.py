@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.model import Endpoint, SocketInfo
-from testbed.report.ladder import show_call
-from testbed.report.plain import clip, duration, escape, paragraph, quote, shortened
+from testbed.report.text.ladder import show_call
+from testbed.report.text.terminal_text import clip, duration, escape, paragraph, quote, shortened
 
 from .sample import make_call
 

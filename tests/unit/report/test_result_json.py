@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 
 from testbed.model import Analysis, CauseKind, Change, Count, Outcome
-from testbed.report import result_json
-from testbed.report.result_json import to_json
+from testbed.report.json import result_json
+from testbed.report.json.result_json import to_json
 
 from .sample import META, at, digest, make_call, make_crossing, origin, with_inputs, with_joined
 

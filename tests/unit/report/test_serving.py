@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.commands_report import make_server
-from testbed.errors import BothendsError
-from testbed.rundir import RunDirectory
+from testbed.cli.report_commands import make_server
+from testbed.model.errors import BothendsError
+from testbed.rundir.layout import RunDirectory
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from testbed.model import (
     Outcome,
     Program,
 )
-from testbed.report.summary import SCREEN, render, summary
+from testbed.report.text.run_summary import SCREEN, render, summary
 
 from .sample import (
     CLIENT,

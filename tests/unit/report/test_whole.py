@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from testbed.errors import BothendsError, Unsupported
 from testbed.model import Outcome
-from testbed.report.ci import Record
-from testbed.report.whole import closing, line
+from testbed.model.errors import BothendsError, Unsupported
+from testbed.report.ci.ci_cases import Record
+from testbed.report.text.catalogue_text import closing, line
 
 
 def test_a_line_tells_outcome_time_and_why() -> None:

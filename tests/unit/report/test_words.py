@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.report.html.words import pieces
+from testbed.report.html.references import pieces
 
 from .eventful import eventful
 

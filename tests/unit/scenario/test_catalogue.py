@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from testbed.errors import UsageError
+from testbed.model.errors import UsageError
 from testbed.scenario.catalogue import all_scenarios, find
 
 

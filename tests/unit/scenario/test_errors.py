@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import ScenarioError
+from testbed.model.errors import ScenarioError
 from testbed.scenario.load import parse
 
 FOLDER = Path(__file__).with_name("errors")

@@ -9,11 +9,11 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig, IPv6
 
-from testbed.analysis.causes import OTHER_RULES, TCP_RULES
+from testbed.analysis.causes.find_causes import OTHER_RULES, TCP_RULES
 from testbed.model import Host
-from testbed.scenario.link_plan import LinkPlan, link_plan
+from testbed.scenario.language.kernel_names import CAUSES
+from testbed.scenario.link.link_plan import LinkPlan, link_plan
 from testbed.scenario.load import parse
-from testbed.scenario.names import CAUSES
 
 HOSTS4: dict[Host, str] = {"client": "198.18.0.2", "server": "198.18.1.3"}
 LINK4: dict[Host, str] = {"client": "198.18.0.4", "server": "198.18.1.4"}

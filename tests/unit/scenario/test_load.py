@@ -9,14 +9,14 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from testbed.errors import ScenarioError, UsageError
-from testbed.run import egress_of
-from testbed.scenario import expect as e
-from testbed.scenario import steps as s
-from testbed.scenario.limits import NONE, Limits
+from testbed.model.errors import ScenarioError, UsageError
+from testbed.run.live_lab import egress_of
+from testbed.scenario.expect import expectations as e
+from testbed.scenario.language.limits import NONE, Limits
+from testbed.scenario.language.values import Endpoint, fill
 from testbed.scenario.load import load, parse
-from testbed.scenario.model import Scenario
-from testbed.scenario.values import Endpoint, fill
+from testbed.scenario.scenario import Scenario
+from testbed.scenario.steps import steps as s
 
 ROOT = Path(__file__).parents[3]
 

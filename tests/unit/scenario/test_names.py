@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from testbed.lab.sysctls import PINNED
-from testbed.scenario import names
+from testbed.scenario.language import kernel_names
 from testbed.scenario.sysctls import is_known
 
 ACTOR = (Path(__file__).parents[3] / "compose" / "tools" / "actor_names.h").read_text(encoding="utf-8")
@@ -16,17 +16,17 @@ def test_options_and_their_kinds() -> None:
     actors = {name: kind for name, kind in re.findall(r"\b(?:SOL|TCP)\((\w+), ([A-Z]+)\)", ACTOR) if name != "name"}
     actors |= {name: "INT" for name in re.findall(r"\bIP[46]\((\w+)\)", ACTOR) if name != "name"}
     ours = {
-        **dict.fromkeys(names.INT_OPTIONS, "INT"),
-        **dict.fromkeys(names.DURATION_OPTIONS, "MILLISECONDS"),
-        **dict.fromkeys(names.TEXT_OPTIONS, "TEXT"),
-        **dict.fromkeys(names.LINGER_OPTIONS, "LINGER"),
-        **dict.fromkeys(names.READ_ONLY_OPTIONS, "BYTES"),
+        **dict.fromkeys(kernel_names.INT_OPTIONS, "INT"),
+        **dict.fromkeys(kernel_names.DURATION_OPTIONS, "MILLISECONDS"),
+        **dict.fromkeys(kernel_names.TEXT_OPTIONS, "TEXT"),
+        **dict.fromkeys(kernel_names.LINGER_OPTIONS, "LINGER"),
+        **dict.fromkeys(kernel_names.READ_ONLY_OPTIONS, "BYTES"),
     }
     assert ours == actors
 
 
 def test_flags() -> None:
-    assert {*names.SEND_FLAGS, *names.RECV_FLAGS} == set(re.findall(r"WORD\((MSG_\w+)\)", ACTOR))
+    assert {*kernel_names.SEND_FLAGS, *kernel_names.RECV_FLAGS} == set(re.findall(r"WORD\((MSG_\w+)\)", ACTOR))
 
 
 def test_pinned_settings_may_be_set() -> None:

@@ -10,8 +10,8 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
 from testbed.scenario import schema
-from testbed.scenario.base import Frozen
-from testbed.scenario.source import read
+from testbed.scenario.language.base import Frozen
+from testbed.scenario.language.yaml_source import read
 
 ROOT = Path(__file__).parents[3]
 ERRORS = Path(__file__).with_name("errors")

@@ -11,10 +11,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.errors import ScenarioError
+from testbed.model.errors import ScenarioError
+from testbed.scenario.language.scalars import resolve
+from testbed.scenario.language.yaml_source import Mark, Source, decode, read
 from testbed.scenario.load import parse
-from testbed.scenario.scalars import resolve
-from testbed.scenario.source import Mark, Source, decode, read
 
 GOOD = b"summary: x\nserver: {command: a}\nclient: {steps: [{connect: 'server:1'}, {send: c}, {close: }]}\n"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from testbed.errors import ScenarioError
+from testbed.model.errors import ScenarioError
 from testbed.scenario.load import parse
-from testbed.scenario.model import Scenario
+from testbed.scenario.scenario import Scenario
 from testbed.scenario.variants import apply, combinations, split
 
 TEXT = """

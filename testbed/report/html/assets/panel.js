@@ -45,7 +45,7 @@ class Panel {
     return `${this.model.head.hosts[this.model.call.host[c]]} #${this.model.call.n[c]} ${callText(this.model, c, 40)}`;
   }
 
-  // A sentence with its references (`close #7`, `#9`) as links; the twin of report/html/words.py.
+  // A sentence with its references (`close #7`, `#9`) as links; the twin of report/html/references.py.
   linked(text, host) {
     const { model } = this;
     const parts = [];

@@ -1,4 +1,4 @@
-// Foreign text, numbers and times as plain words; the twin of report/plain.py.
+// Foreign text, numbers and times as plain words; the twin of report/text/terminal_text.py.
 
 const SHORT = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 const HIDDEN = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from testbed.analysis.selection import ICMP, ICMPV6, TCP, UDP
+from testbed.model.ip import ICMP, ICMPV6, TCP, UDP
 
 # tcpdump's order (tcp_flag_values of print-tcp.c)
 _LETTERS = "FSRP.UEWe"

@@ -1,0 +1,1 @@
+"""For developers of the project: tasks, benchmarks, pictures, checks of a restructuring. Not part of the package."""

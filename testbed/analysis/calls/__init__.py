@@ -1,0 +1,1 @@
+"""Logged calls: what each does to its socket, which flow a socket is, which bytes a call moved. Pure."""

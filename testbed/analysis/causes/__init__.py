@@ -1,0 +1,1 @@
+"""Why each packet exists: the rules. Pure."""

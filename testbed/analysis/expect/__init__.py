@@ -1,0 +1,1 @@
+"""Expectations checked against a run. Pure."""

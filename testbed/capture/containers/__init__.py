@@ -1,0 +1,1 @@
+"""Containers of captures: pcap, pcapng, and what compresses them."""

@@ -1,0 +1,1 @@
+"""Protocol layers decoded for many packets at once."""

@@ -1,0 +1,1 @@
+"""Observers at work in a lab: probe, gdb, strace."""

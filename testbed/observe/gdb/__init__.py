@@ -1,0 +1,1 @@
+"""What gdb reported of the calls that it held, as calls."""

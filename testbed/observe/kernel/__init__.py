@@ -1,0 +1,1 @@
+"""The kernel's tracepoints as events: recordings, formats, ``kernel.jsonl``."""

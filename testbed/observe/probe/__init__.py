@@ -1,0 +1,1 @@
+"""The preloaded probe's log as calls."""

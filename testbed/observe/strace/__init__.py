@@ -1,0 +1,1 @@
+"""A trace of strace as calls."""

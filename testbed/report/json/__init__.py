@@ -1,0 +1,1 @@
+"""Reports for programs, as JSON with a schema."""

@@ -1,0 +1,1 @@
+"""The steps of a host: as written, checked, and compiled into the actor's script."""

@@ -1,0 +1,1 @@
+"""Labels of TCP segments as Wireshark gives them, from one capture alone. Pure."""
