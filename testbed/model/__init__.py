@@ -1,31 +1,17 @@
-"""The words of the house as values (see docs/architecture.md): pure data, no I/O, no clock. Imports nothing of ours."""
+"""The words of the house as values (see docs/architecture.md): pure data, no I/O, no clock. Imports nothing of ours.
 
-from testbed.model.run import (
-    DATA_PREFIX,
-    HOSTS,
-    Analysis,
-    Call,
-    Cause,
-    CauseKind,
-    Change,
-    Check,
-    Count,
-    Crossing,
-    Delay,
-    Endpoint,
-    Flow,
-    Host,
-    Inputs,
-    Joined,
-    Labels,
-    LedgerRow,
-    LinkJournal,
-    LinkRecord,
-    Outcome,
-    Program,
-    SocketInfo,
-    peer_of,
-)
+Times are integers, nanoseconds since the Unix epoch, on the captures' clock. Stream offsets count payload bytes of one
+direction of one connection from 0; relative sequence numbers count as Wireshark's do (SYN = 0, first data byte = 1).
+"""
+
+from testbed.model.analyses import Analysis, Check, Inputs, Outcome
+from testbed.model.calls import DATA_PREFIX, Call, SocketInfo
+from testbed.model.causes import Cause, CauseKind
+from testbed.model.crossings import Change, Crossing, Delay, Flow, Joined, Labels
+from testbed.model.hosts import HOSTS, Endpoint, Host, peer_of
+from testbed.model.ledgers import Count, LedgerRow
+from testbed.model.link_journals import LinkJournal, LinkRecord
+from testbed.model.programs import Program
 
 __all__ = [
     "DATA_PREFIX",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from testbed.model import Endpoint, Host
+from testbed.model.hosts import Endpoint, Host
 
 
 @dataclass(frozen=True, slots=True)

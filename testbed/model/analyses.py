@@ -1,0 +1,92 @@
+"""What the analysis is given, and what it returns. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from testbed.model.calls import Call
+from testbed.model.causes import Cause
+from testbed.model.crossings import Delay, Joined, Labels
+from testbed.model.hosts import Host
+from testbed.model.kernel_log import KernelLog, Testimony
+from testbed.model.ledgers import LedgerRow
+from testbed.model.link_journals import LinkJournal
+from testbed.model.programs import Program
+
+
+class Outcome(StrEnum):
+    """How a run ended. ``exit_code`` is what `invoke run` returns for it."""
+
+    PASS = "pass"  # noqa: S105 - not a password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    UNSUPPORTED = "unsupported"
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 1 fail, 3 inconclusive, 4 unsupported (2 is bad use)."""
+        return {"pass": 0, "fail": 1, "inconclusive": 3, "unsupported": 4}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One expectation after the run: ``ok`` None means that the observation cannot support an answer.
+
+    ``share`` is in how many of the repeats it must hold, up to 1; None: in each, and so in this run.
+    """
+
+    text: str
+    ok: bool | None
+    expected: str = ""
+    actual: str = ""
+    where: str = ""
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that the analysis may know about a run.
+
+    ``incomplete`` lists reasons why the observation is not complete (a tap without its sentinel, packets dropped by
+    the tap, a call log that overflowed, a host without an observer is NOT one). ``observed`` says for each host
+    which observer made its calls (``probe``, ``none``). ``link`` is None without a link host. ``cut_short`` says why
+    the lab could not carry the run through; what failed after that says nothing about the programs. ``labels`` are
+    Wireshark's of both captures, ``sysctls`` the ``net.*`` settings of each host's network namespace; both empty where
+    they are not known. ``kernel`` is what the witness recorded, None without one.
+    """
+
+    joined: Joined
+    calls: dict[Host, tuple[Call, ...]]
+    observed: dict[Host, str]
+    programs: tuple[Program, ...]
+    output: dict[Host, str]
+    incomplete: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+    link: LinkJournal | None = None
+    cut_short: str = ""
+    labels: Labels = field(default_factory=dict)
+    sysctls: Mapping[Host, Mapping[str, str]] = field(default_factory=dict)
+    kernel: KernelLog | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What a run means. ``causes`` is aligned with ``joined.crossings``.
+
+    ``silent`` maps a call that caused no packet to the reason, and one of whose bytes only some left to how many did
+    not, and why. ``verdict`` is one or more plain sentences;
+    ``reasons`` say why ``outcome`` is not ``pass``. ``testimony`` is what the kernel says, None without a witness.
+    """
+
+    inputs: Inputs
+    causes: tuple[Cause, ...]
+    silent: dict[tuple[Host, int], str]
+    delays: dict[Host, Delay]
+    ledger: tuple[LedgerRow, ...]
+    checks: tuple[Check, ...]
+    verdict: tuple[str, ...]
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    testimony: Testimony | None = None

@@ -1,0 +1,125 @@
+"""Packets between the hosts, joined from both captures. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from testbed.model.hosts import Endpoint, Host
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One header field (or ``payload``) that differs between the two ends of a crossing."""
+
+    what: str
+    at_sender: str
+    at_receiver: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """One packet between the two hosts, joined from both captures.
+
+    ``n`` numbers crossings in time order from 0. ``flow`` indexes :attr:`Joined.flows`, None for packets of no flow
+    (ICMP). ``sender`` is the host whose address is the source. ``sent`` is its time in the sender's capture and
+    ``arrived`` in the receiver's (ns); None where it was not seen. ``at_client``/``at_server`` are frame numbers (from
+    1, as Wireshark counts) or None. ``flags`` are tcpdump's letters (``S``, ``S.``, ``.``, ``P.``, ``F.``, ``R``),
+    empty for UDP. ``seq`` and ``ack`` are relative (``ack`` None without the ACK flag); ``raw_seq`` is as on the wire.
+    ``start`` is the stream offset of the first payload byte (TCP) or the datagram's number within its direction
+    (UDP). ``payload`` is what the sender's capture shows (the receiver's if it was seen only there). ``link`` says what
+    the link did to it, from its journal; ``made`` that the link itself made it, and what it is.
+    """
+
+    n: int
+    flow: int | None
+    sender: Host
+    protocol: str
+    flags: str
+    seq: int
+    ack: int | None
+    raw_seq: int
+    window: int
+    start: int
+    length: int
+    payload: bytes
+    sent: int | None
+    arrived: int | None
+    at_client: int | None
+    at_server: int | None
+    ttl: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+    note: str = ""
+    link: tuple[str, ...] = ()
+    made: Literal["", "copy", "forged", "icmp"] = ""
+
+    @property
+    def end(self) -> int:
+        """Stream offset after the last payload byte."""
+        return self.start + self.length
+
+    @property
+    def fate(self) -> Literal["crossed", "lost", "appeared"]:
+        """``lost``: seen only where it was sent; ``appeared``: seen only where it arrived."""
+        if self.sent is None:
+            return "appeared"
+        return "lost" if self.arrived is None else "crossed"
+
+    @property
+    def time(self) -> int:
+        """The earliest time at which a capture saw it."""
+        if self.sent is None:
+            assert self.arrived is not None  # noqa: S101 - seen at one end at least
+            return self.arrived
+        return self.sent
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One TCP connection or UDP conversation, named from the client host's side.
+
+    A reused four-tuple (a new SYN with another initial sequence number) is another flow. ``client_isn`` and
+    ``server_isn`` are raw initial sequence numbers, None where no SYN was seen (then offsets count from the first
+    byte seen).
+    """
+
+    index: int
+    protocol: str
+    client: Endpoint
+    server: Endpoint
+    client_isn: int | None = None
+    server_isn: int | None = None
+
+    def endpoint(self, host: Host) -> Endpoint:
+        """Return the flow's endpoint on one host."""
+        return self.client if host == "client" else self.server
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Both captures as one: crossings in time order and what else was in the files.
+
+    ``other`` counts frames that are not between the two hosts or not IP, by a short name (``ARP``), for each host's
+    capture.
+    """
+
+    flows: tuple[Flow, ...]
+    crossings: tuple[Crossing, ...]
+    packets: dict[Host, int]
+    other: dict[Host, dict[str, int]]
+
+
+Labels = Mapping[Host, Mapping[int, tuple[str, ...]]]
+"""For each host's capture: frame number (from 1) -> the labels that Wireshark gives that frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """One-way delays of the crossings that one host sent, ns; all None when nothing crossed."""
+
+    count: int
+    minimum: int | None
+    median: int | None
+    maximum: int | None
