@@ -11,8 +11,8 @@ from testbed.lab.agent import Agent
 from testbed.lab.engine import INTERFACE, Engine, HostSpec, LabSpec, LiveLab
 from testbed.lab.host_sockets import is_bound
 from testbed.lab.identity import new_run_id
+from testbed.lab.pinned_sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
 from testbed.lab.running_program import Ready
-from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
 from testbed.model import HOSTS
 from testbed.model.errors import LabError, LabTimeout
 

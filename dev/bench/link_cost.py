@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from testbed.lab import sysctls
+from testbed.lab import pinned_sysctls
 from testbed.lab.docker.docker_engine import DockerEngine, connect
 from testbed.lab.engine import TOOLS_DIRECTORY, HostSpec, LabSpec, LiveLab
 from testbed.lab.identity import new_run_id
@@ -92,7 +92,7 @@ def _one_way_delays(directory: Path) -> list[float]:
 
 def _throughputs(directory: Path, repeat: int) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {"kernel": [], **{name: [] for name in LIMITS}}
-    host = HostSpec("host", sysctls.for_host({}), sysctls.congestion_control({}))
+    host = HostSpec("host", pinned_sysctls.for_host({}), pinned_sysctls.congestion_control({}))
     spec = LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), ip=4, routed=True)
     with DockerEngine(connect(), _tell) as engine:
         live = engine.bring_up(spec)

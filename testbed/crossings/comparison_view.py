@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from testbed.crossings.crossings import End, crossings, explained
+from testbed.crossings.build_crossings import End, crossings, explained
 from testbed.crossings.relative_seq import Numbers, Raw, number
 from testbed.model import HOSTS, Crossing, Endpoint, Flow
 from testbed.pairing.compare_captures import Comparison

@@ -21,8 +21,8 @@ from testbed.lab.kernel_trace import Witness, unsupported
 from testbed.lab.link_host import Link, LinkDied
 from testbed.lab.observers.hold_rules import Hold, UntilQuiet
 from testbed.lab.observers.observers import HostObserver, ProbeObserver, make_observer
+from testbed.lab.pinned_sysctls import parse_listing
 from testbed.lab.running_program import Event, ProgramSpec, Ready, RunningProgram
-from testbed.lab.sysctls import parse_listing
 from testbed.lab.tcpdump import SENTINEL_PREFIX, Tap, parse_features
 from testbed.model import HOSTS, Host, peer_of
 from testbed.model.errors import LabError, UsageError

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from testbed.lab import kernel_trace, sysctls
+from testbed.lab import kernel_trace, pinned_sysctls
 from testbed.lab.choose_engine import EngineFactory
 from testbed.lab.collected import Collected
 from testbed.lab.engine import ACTOR, INTERFACE, PROBE_ENVIRONMENT, Engine, HostSpec, LabSpec, LiveLab, Progress
@@ -91,8 +91,8 @@ def lab_spec(scenario: Scenario) -> LabSpec:
         hosts={
             host: HostSpec(
                 described.image,
-                sysctls.for_host(described.sysctl),
-                sysctls.congestion_control(described.sysctl),
+                pinned_sysctls.for_host(described.sysctl),
+                pinned_sysctls.congestion_control(described.sysctl),
                 debugger=getattr(scenario.observe, host) in TRACERS,
                 route_options=described.route.words,
             )
@@ -196,7 +196,7 @@ def _through_lab(
 def _bring_up(engine: Engine, spec: LabSpec, scenario: Scenario) -> LiveLab:
     try:
         return engine.bring_up(spec)
-    except sysctls.BadSysctlError as bad:
+    except pinned_sysctls.BadSysctlError as bad:
         from testbed.scenario.language.refused import sysctl_refused
 
         raise sysctl_refused(scenario, bad.name, bad.what, bad.hint) or bad from bad

@@ -20,7 +20,7 @@ from testbed.lab.docker.docker_engine import connect
 from testbed.lab.engine import HostSpec, LabSpec
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, is_alive, new_run_id, owner
 from testbed.lab.namespace.namespace_engine import Namespaces
-from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL
+from testbed.lab.pinned_sysctls import DEFAULT_CONGESTION_CONTROL
 from testbed.model import HOSTS
 from testbed.model.errors import BothendsError, Unsupported
 

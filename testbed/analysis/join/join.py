@@ -13,7 +13,7 @@ import numpy as np
 
 from testbed.analysis.join.flows import Tap, find_flows
 from testbed.analysis.join.lab_frames import sentinels
-from testbed.crossings.crossings import End, crossings, explained
+from testbed.crossings.build_crossings import End, crossings, explained
 from testbed.model import HOSTS, Host, Joined
 from testbed.pairing.crossing_table import Known, make_table
 from testbed.pairing.duplicates import likeliest

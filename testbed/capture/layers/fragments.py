@@ -9,7 +9,7 @@ import numpy as np
 from testbed.capture import frame_kinds
 from testbed.capture.columns import Capture
 from testbed.capture.gather import Int64
-from testbed.capture.layers.ip import Transports, skip_extensions
+from testbed.capture.layers.ip_headers import Transports, skip_extensions
 from testbed.capture.layers.transport import decode_transport
 
 _LIFETIME_NS = 30 * 10**9  # Linux net.ipv4.ipfrag_time

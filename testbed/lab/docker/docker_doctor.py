@@ -19,7 +19,7 @@ from testbed.lab.engine import INTERFACE
 from testbed.lab.fact import Finding
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, new_run_id, owner
 from testbed.lab.link_host import FILTERS, PROGRAM
-from testbed.lab.sysctls import PINNED
+from testbed.lab.pinned_sysctls import PINNED
 from testbed.lab.trace_instances import on_docker, try_it
 from testbed.model.errors import BothendsError, LabError
 

@@ -12,7 +12,7 @@ import docker
 import docker.errors
 import docker.types
 
-from testbed.lab import sysctls
+from testbed.lab import pinned_sysctls
 from testbed.lab.agent import Agent, Channel
 from testbed.lab.docker import images
 from testbed.lab.docker.attach_stream import DockerChannel
@@ -102,7 +102,7 @@ def link_settings(tools_volume: str, network: str, ip: int) -> dict[str, Any]:
         "read_only": True,
         "tmpfs": {"/run": "mode=0755"},  # xtables' lock
         "cap_add": list(TAP_CAPABILITIES),
-        "sysctls": sysctls.for_link(ip),
+        "sysctls": pinned_sysctls.for_link(ip),
         "dns": ["127.0.0.1"],
     }
 

@@ -11,7 +11,7 @@ import docker.errors
 import requests.exceptions
 import urllib3.exceptions
 
-from testbed.lab.sysctls import BadSysctlError
+from testbed.lab.pinned_sysctls import BadSysctlError
 from testbed.model.errors import BothendsError, EngineError
 
 NO_ENGINE_HINT = "start the Docker Engine, or set DOCKER_HOST to one that runs; `invoke doctor` tells more"
@@ -24,7 +24,7 @@ _BAD_SYSCTL = re.compile(r"write /proc/sys/(?P<path>\S+): (?P<said>invalid argum
 def translate(action: str) -> Iterator[None]:
     """Turn foreign errors raised inside into :class:`EngineError` that says ``action`` failed, and why.
 
-    A value that the kernel does not take for a sysctl is :class:`~testbed.lab.sysctls.BadSysctlError`.
+    A value that the kernel does not take for a sysctl is :class:`~testbed.lab.pinned_sysctls.BadSysctlError`.
 
     ``action`` completes "cannot ...", for instance ``"start the client host"``. Our own errors pass unchanged.
     """

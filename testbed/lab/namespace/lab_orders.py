@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from testbed.lab import sysctls
+from testbed.lab import pinned_sysctls
 from testbed.lab.addresses import Subnet
 from testbed.lab.engine import DEBUGGER_DIRECTORY, INTERFACE, LOG_DIRECTORY, TOOLS_DIRECTORY, LabSpec
 from testbed.lab.namespace.machine import IMAGES
@@ -135,7 +135,7 @@ def _namespaces(spec: LabSpec, channels: Mapping[Role, int]) -> Iterator[str]:
     always = {**_ALWAYS, **(_IPV6 if spec.ip == 6 else _NO_IPV6)}
     settings: dict[str, Mapping[str, str]] = {host: {**always, **spec.hosts[host].sysctls} for host in HOSTS}
     if spec.routed:
-        settings[LINK] = {**always, **sysctls.for_link(spec.ip)}
+        settings[LINK] = {**always, **pinned_sysctls.for_link(spec.ip)}
     for name, values in settings.items():
         yield _order("namespace", name)
         for sysctl, value in values.items():

@@ -11,7 +11,7 @@ from testbed.lab.fact import Finding
 from testbed.lab.identity import new_run_id
 from testbed.lab.namespace import machine
 from testbed.lab.namespace.namespace_engine import Namespaces
-from testbed.lab.sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
+from testbed.lab.pinned_sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
 from testbed.lab.trace_instances import on_this_machine, try_it
 from testbed.model import HOSTS
 from testbed.model.errors import BothendsError

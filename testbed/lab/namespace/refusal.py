@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from testbed.lab.sysctls import BadSysctlError
+from testbed.lab.pinned_sysctls import BadSysctlError
 from testbed.model.errors import BothendsError, EngineError, Unsupported
 
 _SETTINGS = (

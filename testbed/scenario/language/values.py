@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import StrictInt
 
 from testbed.model import HOSTS, Host
+from testbed.scenario.allowed_sysctls import SYSCTLS, is_known
 from testbed.scenario.language.base import Parsed, nearest, shown
 from testbed.scenario.language.kernel_names import (
     CALLS,
@@ -26,7 +27,6 @@ from testbed.scenario.language.kernel_names import (
     SEND_FLAGS,
     SIGNALS,
 )
-from testbed.scenario.sysctls import SYSCTLS, is_known
 
 
 def _text(value: object) -> str:

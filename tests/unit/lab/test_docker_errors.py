@@ -10,7 +10,7 @@ import requests
 import urllib3.exceptions
 
 from testbed.lab.docker.docker_errors import translate
-from testbed.lab.sysctls import BadSysctlError
+from testbed.lab.pinned_sysctls import BadSysctlError
 from testbed.model.errors import EngineError, ImageError
 
 

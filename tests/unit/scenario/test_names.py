@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from testbed.lab.sysctls import PINNED
+from testbed.lab.pinned_sysctls import PINNED
+from testbed.scenario.allowed_sysctls import is_known
 from testbed.scenario.language import kernel_names
-from testbed.scenario.sysctls import is_known
 
 ACTOR = (Path(__file__).parents[3] / "compose" / "tools" / "actor_names.h").read_text(encoding="utf-8")
 
