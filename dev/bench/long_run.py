@@ -13,7 +13,15 @@ from testbed.analysis.join.join import join
 from testbed.capture import read
 from testbed.capture.columns import Capture
 from testbed.model import HOSTS, Analysis, Call, Endpoint, Host, Inputs, SocketInfo
-from testbed.model.kernel_log import KernelEvent, KernelLog, Matched, SendState, Testimony, Word
+from testbed.model.kernel_log import (
+    Agreement,
+    Assessment,
+    KernelEvent,
+    KernelEvidence,
+    KernelLog,
+    Matched,
+    SendState,
+)
 
 CLIENT, SERVER = Endpoint("198.18.0.2", 40000), Endpoint("198.18.0.3", 10011)
 START = 1_700_000_000_000_000_000
@@ -23,7 +31,6 @@ _STEP = 20_000  # ns between segments
 _DELAY = 5_000_000
 _LATER = 15_000_000  # a lost segment is sent again so much later
 _LOSS = 0.01
-_AGAIN = frozenset({"recovery", "timeout"})
 _PER_CALL = 40  # segments that one send fills
 
 
@@ -81,12 +88,12 @@ def long_run(packets: int) -> tuple[Analysis, dict[Host, Capture]]:
 
 
 def witnessed(analysis: Analysis) -> Analysis:
-    """Return a long run with a made-up word of the kernel about each packet; losses halve its window."""
+    """Return a long run with a made-up kernel trace; losses halve its window."""
     chance = random.Random(len(analysis.causes))
     cwnd, threshold, srtt = 10, None, 10_000
-    words, states, again = [], {}, []
+    assessments, states, again = [], {}, []
     for packet, cause in zip(analysis.inputs.joined.crossings, analysis.causes, strict=True):
-        repeated = cause.rule in _AGAIN
+        repeated = bool(cause.traits.sent_again)
         if repeated:
             event = KernelEvent(packet.time, "tcp_retransmit_skb", 0, True, packet.sender, CLIENT, SERVER, 1)
             again.append(Matched(event, packet.flow, (packet.n,)))
@@ -95,8 +102,13 @@ def witnessed(analysis: Analysis) -> Analysis:
             cwnd += 1
         srtt += chance.randrange(-200, 201)
         states[packet.n] = SendState(cwnd, threshold, abs(srtt), 64_240)
-        words.append(Word("confirmed", "tcp_retransmit_skb in the Open state") if repeated else Word("not covered"))
-    return replace(analysis, testimony=Testimony(KernelLog((), ()), tuple(words), tuple(again), states=states))
+        assessments.append(
+            Assessment(Agreement.CONFIRMED, ("tcp_retransmit_skb in the Open state",))
+            if repeated
+            else Assessment(Agreement.NOT_COVERED)
+        )
+    kernel = KernelEvidence(KernelLog((), ()), tuple(assessments), tuple(again), send_states=states)
+    return replace(analysis, kernel=kernel)
 
 
 def _send(n: int, time: int) -> Call:

@@ -6,14 +6,14 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import replace
 
-from testbed.analysis.absent.no_packet import silent_calls
-from testbed.analysis.absent.unobserved import unseen
+from testbed.analysis.absent.no_packet import calls_without_packet
+from testbed.analysis.absent.unobserved import unobserved_connections
 from testbed.analysis.calls.streams import build_streams
 from testbed.analysis.causes.find_causes import find_causes
 from testbed.analysis.expect.check_expectations import check
 from testbed.analysis.expect.run_facts import Findings
-from testbed.analysis.kernel.kernel_evidence import contradictions, testify
-from testbed.analysis.label_check import disagreements
+from testbed.analysis.kernel.kernel_evidence import kernel_evidence
+from testbed.analysis.label_check import label_conflicts
 from testbed.analysis.ledger import make_ledger
 from testbed.analysis.link_check import meet
 from testbed.analysis.verdict import verdict
@@ -29,29 +29,27 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
     joined = inputs.joined
     streams = build_streams(joined, inputs.calls, inputs.observed)
     causes = find_causes(joined, streams, inputs.sysctls)
-    blind = tuple(unseen(joined.crossings, causes, streams, inputs.observed))
+    blind = tuple(unobserved_connections(joined.crossings, causes, streams, inputs.observed))
     if blind:
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))
     ledger = make_ledger(joined, streams, causes)
-    silent = silent_calls(joined, streams, causes)
-    checks = check(expectations, Findings(inputs, streams, causes, ledger, silent))
-    testimony = None if inputs.kernel is None else testify(joined, streams, causes, inputs.kernel, inputs.observed)
+    no_packet = calls_without_packet(joined, streams, causes)
+    checks = check(expectations, Findings(inputs, streams, causes, ledger, no_packet))
     outcome, reasons = _outcome(inputs, checks)
     return Analysis(
         inputs=inputs,
         causes=causes,
-        silent=silent,
+        no_packet=no_packet,
         delays={host: _delay(joined, host) for host in HOSTS},
         ledger=ledger,
         checks=checks,
-        verdict=(
-            *verdict(joined, ledger, causes),
-            *disagreements(joined.crossings, causes, inputs.labels, inputs.calls),
-            *(contradictions(joined.crossings, causes, testimony) if testimony is not None else ()),
-        ),
+        verdict=verdict(joined, ledger, causes),
         outcome=outcome,
         reasons=reasons,
-        testimony=testimony,
+        label_conflicts=label_conflicts(joined.crossings, causes, inputs.labels),
+        kernel=(
+            None if inputs.kernel is None else kernel_evidence(joined, streams, causes, inputs.kernel, inputs.observed)
+        ),
     )
 
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from testbed.analysis.calls.streams import Direction, Share, Stream, Streams
 from testbed.analysis.calls.wire_stream import Wire, digest_of, first_difference, payload_at
-from testbed.model import HOSTS, Call, Cause, Count, Crossing, Flow, Host, Joined, LedgerRow, peer_of
+from testbed.model import HOSTS, Call, Cause, Count, Crossing, Evidence, Flow, Host, Joined, LedgerRow, peer_of
+from testbed.model.evidence import concatenated
 
 _NOTHING = Count(None)
-_RESETS_SAID = frozenset({"reset-linger", "reset-unread", "reset-listener", "reset-exit", "keep-alive-timeout"})
 
 
 class Difference(NamedTuple):
@@ -75,8 +75,10 @@ def _tcp_row(
         unread=None if read.bytes is None else max(came.total - read.bytes, 0),
         difference=_difference(out, left, came, taken, sender),
         lost_at=_lost_at(points),
-        close=_close(flow, crossings, causes, sender, streams)
-        + (f"; {unlogged:,} of the bytes sent were written by no logged call" if unlogged else ""),
+        close=(
+            *_close(flow, crossings, causes, sender, streams),
+            *((f"; {unlogged:,} of the bytes sent were written by no logged call",) if unlogged else ()),
+        ),
     )
 
 
@@ -179,12 +181,12 @@ def _never_sent(left: Wire, came: Wire) -> Difference | None:
     return None
 
 
-def _close(flow: Flow, crossings: list[Crossing], causes: Sequence[Cause], sender: Host, streams: Streams) -> str:
-    """Say in a phrase how one direction of a connection ended."""
+def _close(flow: Flow, crossings: list[Crossing], causes: Sequence[Cause], sender: Host, streams: Streams) -> Evidence:
+    """Return how one direction of a connection ended."""
     fins = [crossing for crossing in crossings if crossing.sender == sender and "F" in crossing.flags]
     resets = [crossing for crossing in crossings if "R" in crossing.flags]
     opened = any(crossing.ack is not None and not set("SR") & set(crossing.flags) for crossing in crossings)
-    parts = []
+    parts: list[Evidence] = []
     if fins:
         after = fins[0].seq + fins[0].length + 1
         covered = any(
@@ -194,24 +196,24 @@ def _close(flow: Flow, crossings: list[Crossing], causes: Sequence[Cause], sende
             and crossing.arrived is not None
             for crossing in crossings
         )
-        parts.append("FIN acknowledged" if covered else "FIN not acknowledged")
-    if resets and (not fins or parts == ["FIN not acknowledged"] or resets[0].sender == sender):
+        parts.append(("FIN acknowledged" if covered else "FIN not acknowledged",))
+    if resets and (not fins or parts == [("FIN not acknowledged",)] or resets[0].sender == sender):
         first = resets[0]
         cause = causes[first.n]
-        why = f": {cause.evidence}" if cause.rule in _RESETS_SAID or cause.rule == "closed-port" else ""
+        why: Evidence = (": ", *cause.evidence) if cause.traits.in_ledger else ()
         lost = ", lost on the way" if first.fate == "lost" else ""
         by = f"by {first.sender}"
         if first.sent is None:
             by = f"in the {first.sender}'s name that {'the link made' if first.made else 'it never sent'}"
-        parts.append(f"RST {by}{lost}{why}")
+        parts.append((f"RST {by}{lost}", *why))
     if not parts:
-        parts.append("still open" if opened else "never opened")
+        parts.append(("still open" if opened else "never opened",))
     if not streams.observed[sender]:
-        parts.append(f"no observer on {sender}")
+        parts.append((f"no observer on {sender}",))
     elif opened and not streams.knows(flow.index, sender):
         never = "nobody accepted it" if streams.listens(flow.index, sender) else None
-        parts.append(never or f"the observer on {sender} saw no socket of it")
-    return "; ".join(parts)
+        parts.append((never or f"the observer on {sender} saw no socket of it",))
+    return concatenated(parts, "; ")
 
 
 def _udp_row(flow: Flow, sender: Host, streams: Streams) -> LedgerRow:
@@ -235,7 +237,7 @@ def _udp_row(flow: Flow, sender: Host, streams: Streams) -> LedgerRow:
         unread=None if read.bytes is None else max((at_arrived.bytes or 0) - read.bytes, 0),
         difference=_datagram_difference(streams, flow.index, sender, crossings),
         lost_at=_lost_at([(name, Count(count.datagrams)) for name, count in points]) or _lost_at(points),
-        close="" if crossings else "no datagram",
+        close=() if crossings else ("no datagram",),
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from testbed.model import Cause, Crossing, Flow, Host, Joined, LedgerRow, peer_of
+from testbed.model import Cause, CauseName, Crossing, Flow, Host, Joined, LedgerRow, peer_of
+from testbed.model.causes import Refusal
 
+_TAKEN_BY_NOBODY = (Refusal.NOT_ACCEPTED, Refusal.CONNECTION_ENDED)
 MOST_FLOWS = 3
 """With more flows than this the verdict gives totals and the worst flows only."""
 
@@ -60,12 +62,12 @@ def _of_flow(
 def _unopened(flow: Flow, packets: list[Crossing], causes: Sequence[Cause]) -> str | None:
     """Return why a connection never opened, None if it did (or if its opening was not captured)."""
     for packet in packets:
-        if causes[packet.n].rule == "closed-port":
+        if causes[packet.n].rule is CauseName.CLOSED_PORT:
             if packet.fate == "lost":
                 break
             refuser = packet.sender
             own = flow.endpoint(refuser)
-            listening = "nothing listened on" if "nothing" in causes[packet.n].evidence else "nobody took it on"
+            listening = "nobody took it on" if causes[packet.n].refusal in _TAKEN_BY_NOBODY else "nothing listened on"
             return f"the {refuser} refused the connection: {listening} {own} (RST)"
     if "S" not in packets[0].flags:
         return None
@@ -184,7 +186,9 @@ def _listed(words: list[str]) -> str:
 
 def _refused(row: LedgerRow, packets: list[Crossing], causes: Sequence[Cause]) -> int:
     """Return how many of the last bytes came when no socket was there: a RST answered them, and no ACK covers them."""
-    answered = {n for packet in packets if causes[packet.n].rule == "reset-answer" for n in causes[packet.n].packets}
+    answered = {
+        n for packet in packets if causes[packet.n].rule is CauseName.RESET_ANSWER for n in causes[packet.n].packets
+    }
     late = [
         packet.start for packet in packets if packet.n in answered and packet.sender == row.sender and packet.length
     ]
@@ -194,9 +198,9 @@ def _refused(row: LedgerRow, packets: list[Crossing], causes: Sequence[Cause]) -
 
 def _closed_unread(packets: list[Crossing], causes: Sequence[Cause], receiver: Host) -> str:
     rules = {causes[packet.n].rule for packet in packets if packet.sender == receiver}
-    if "reset-unread" in rules:
+    if CauseName.RESET_UNREAD in rules:
         return "closed with"
-    return "ended with" if "reset-exit" in rules else "left"
+    return "ended with" if CauseName.RESET_EXIT in rules else "left"
 
 
 def _moved(row: LedgerRow) -> bool:
@@ -210,7 +214,7 @@ def _trouble(rows: list[LedgerRow], packets: list[Crossing], causes: Sequence[Ca
     missing = sum(max((row.written.bytes or row.sent.bytes or 0) - (row.arrived.bytes or 0), 0) for row in rows)
     unread = sum(row.unread or 0 for row in rows)
     differs = any(row.difference for row in rows)
-    refused = any(causes[packet.n].rule == "closed-port" for packet in packets)
+    refused = any(causes[packet.n].rule is CauseName.CLOSED_PORT for packet in packets)
     return (differs << 62) + (missing << 1) + unread + refused
 
 
@@ -222,7 +226,7 @@ def _totals(
         f"{number} {'connections' if protocol == 'tcp' else 'UDP conversations'}" for protocol, number in kinds.items()
     )
     refused = sum(
-        any(causes[packet.n].rule == "closed-port" for packet in packets[flow.index]) for flow in joined.flows
+        any(causes[packet.n].rule is CauseName.CLOSED_PORT for packet in packets[flow.index]) for flow in joined.flows
     )
     sentences = [counted + (f", {refused} of them refused" if refused else "")]
     for sender in ("client", "server"):

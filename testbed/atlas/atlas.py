@@ -10,6 +10,7 @@ from testbed.atlas.call_facts import Row, compared, facts, rows, timers
 from testbed.atlas.groups import group_of
 from testbed.model import Analysis
 from testbed.model.errors import UsageError
+from testbed.report.evidence_text import sentence
 
 FORMAT: Final = "bothends-atlas/1"
 
@@ -63,7 +64,13 @@ class Atlas:
 def kind_of(analysis: Analysis, runs: int, *, exact: bool = True) -> Kind:
     """Return what one run shows, in ``runs`` of the runs; ``exact`` as in :func:`compared`."""
     found = [
-        {"host": fact.host, "call": fact.name, "text": fact.text, "packets": list(fact.packets), "nothing": fact.silent}
+        {
+            "host": fact.host,
+            "call": fact.name,
+            "text": fact.text,
+            "packets": list(fact.packets),
+            "nothing": sentence(fact.why),
+        }
         for fact in facts(analysis)
     ]
     later = [

@@ -15,7 +15,10 @@ from typing import Any
 from testbed.analysis.calls.streams import build_streams
 from testbed.analysis.expect.run_facts import Findings, packets_of
 from testbed.campaign.signature import MANY, facets
-from testbed.model import HOSTS, Analysis, Call, CauseKind, Crossing, Host, LedgerRow
+from testbed.model import HOSTS, Analysis, Call, CauseKind, Crossing, Evidence, Host, LedgerRow
+from testbed.model.absences import NoPacket, NoPacketReason
+from testbed.report.evidence_text import without_numbers
+from testbed.report.no_packet_text import no_packet
 from testbed.report.text.ladder import show_call
 from testbed.report.text.terminal_text import quote
 
@@ -39,16 +42,21 @@ class Fact:
     text: str
     packets: tuple[str, ...]
     wire: tuple[str, ...]
-    silent: str
+    absence: NoPacket | None
     first: int | None
     time: int
+
+    @property
+    def why(self) -> Evidence:
+        """Why there was no packet, empty where there was one."""
+        return () if self.absence is None else no_packet(self.absence)
 
 
 def facts(analysis: Analysis) -> list[Fact]:
     """Return the facts of both hosts' calls in time order."""
     inputs = analysis.inputs
     streams = build_streams(inputs.joined, inputs.calls, inputs.observed)
-    findings = Findings(inputs, streams, analysis.causes, analysis.ledger, analysis.silent)
+    findings = Findings(inputs, streams, analysis.causes, analysis.ledger, analysis.no_packet)
     names = {flow.endpoint(host).address: host for flow in inputs.joined.flows for host in HOSTS}
     found = [
         _fact(call, findings, names)
@@ -63,8 +71,8 @@ def _matters(call: Call, findings: Findings) -> bool:
     if findings.caused.get((call.host, call.n)):
         return True
     if call.name in ASKED:
-        silent = findings.silent.get((call.host, call.n), "")
-        return bool(silent) and "listening" not in silent
+        absence = findings.no_packet.get((call.host, call.n))
+        return absence is not None and absence.reason is not NoPacketReason.STOPS_LISTENING
     return bool(call.errno) and call.errno not in ("EAGAIN", "EINPROGRESS") and call.direction == "in"
 
 
@@ -78,7 +86,7 @@ def _fact(call: Call, findings: Findings, names: dict[str, Host]) -> Fact:
         show_call(call, _ROOM, dict(names)),
         _cut([packet_text(packet) + _shared(packet, call, findings) for packet in chain]),
         tuple(_plain(packet) for packet in chain if not _is_bare_ack(packet)),
-        findings.silent.get((call.host, call.n), ""),
+        findings.no_packet.get((call.host, call.n)),
         own[0] if own else None,
         call.end if waited and call.end is not None else call.start,
     )
@@ -145,7 +153,6 @@ def compared(analysis: Analysis, *, exact: bool) -> dict[str, list[str]]:
 
 
 _ADDRESS = re.compile(r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b|\b[0-9a-f]{1,4}:[0-9a-f:]*:[0-9a-f]{1,4}\b")
-_MAY_BE = frozenset({"tail-loss-probe", "delayed-ack"})
 
 
 def _packets(analysis: Analysis) -> Iterator[str]:
@@ -164,7 +171,7 @@ def _causes(analysis: Analysis) -> Iterator[str]:
         found = {
             cause.rule
             for packet, cause in zip(analysis.inputs.joined.crossings, analysis.causes, strict=True)
-            if packet.sender == host and not _is_bare_ack(packet) and cause.rule not in _MAY_BE
+            if packet.sender == host and not _is_bare_ack(packet) and not cause.traits.timing
         }
         yield from [f"{host}: {', '.join(sorted(found))}"] if found else []
 
@@ -194,8 +201,8 @@ def _lines(found: Sequence[Fact]) -> Iterator[str]:
             else:
                 # the time of a window update, and so which read makes it, is the scheduler's
                 text = fact.text if fact.name in ASKED or not fact.wire else f"{fact.name}()"
-                ending = ", ".join(fact.wire) or f"nothing: {re.sub(r'[0-9][0-9,.]*', 'N', fact.silent)}"
-                if fact.name not in ASKED and not fact.wire and not fact.silent:
+                ending = ", ".join(fact.wire) or f"nothing: {without_numbers(fact.why)}"
+                if fact.name not in ASKED and not fact.wire and fact.absence is None:
                     ending = "nothing"
                 if fact.name not in ASKED and fact.packets and not fact.wire:
                     continue
@@ -241,7 +248,7 @@ def rows(analysis: Analysis) -> list[Row]:
             found.append(Row(client, server, event, analysis.causes[event.n].kind.value, gap))
         else:
             client, server = (event.text if event.host == host else "" for host in HOSTS)
-            found.append(Row(client, server, None, "silent" if event.silent else "", gap))
+            found.append(Row(client, server, None, "silent" if event.absence is not None else "", gap))
     if len(found) <= _MOST:
         return found
     head, tail = _MOST * 2 // 3, _MOST // 3 - 1

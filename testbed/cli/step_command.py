@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from testbed.lab.observers.hold_rules import wait_quiet
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, Inputs, peer_of
 from testbed.model.errors import CaptureError
+from testbed.report.evidence_text import sentence
+from testbed.report.no_packet_text import no_packet
 from testbed.report.text.terminal_text import duration, escape, quote
 
 if TYPE_CHECKING:
@@ -114,8 +116,9 @@ class Stepper:
             self._shown.add((crossing.at_client, crossing.at_server))
             self._say(self._packet(crossing, cause))
         if analysis and call is not None and not fresh:
-            reason = analysis.silent.get((self._host, call.n), "")
-            self._say(f"  no packet{': ' + escape(reason) if reason else ''}")
+            absence = analysis.no_packet.get((self._host, call.n))
+            reason = f": {escape(sentence(no_packet(absence)))}" if absence else ""
+            self._say(f"  no packet{reason}")
 
     def _packet(self, crossing: Crossing, cause: Cause) -> str:
         if self._started is None:
@@ -126,7 +129,7 @@ class Stepper:
         if crossing.sent is not None and crossing.arrived is not None:
             fate = f"at the {peer_of(crossing.sender)} after {duration(crossing.arrived - crossing.sent)}"
         at = (crossing.time - self._started) / 1e6
-        return f"  {at:10.3f} ms  {way:<28} {fate:<30} {cause.kind.value}: {escape(cause.evidence)}"
+        return f"  {at:10.3f} ms  {way:<28} {fate:<30} {cause.kind.value}: {escape(sentence(cause.evidence))}"
 
     def _analyse(self, calls: tuple[Call, ...]) -> Analysis | None:
         """Analyse what there is so far; None while a capture has not begun."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from testbed.crossings.relative_seq import ACK, URG, Int64, Numbers
-from testbed.model import HOSTS, Change, Crossing, Host
+from testbed.model import HOSTS, Change, Crossing, Evidence, Host, PacketRef
 from testbed.model.header_fields import PROTOCOLS, flag_letters, icmp_options, tcp_options
 from testbed.pairing.change_values import details, options_of
 from testbed.pairing.crossing_table import Table
@@ -51,7 +51,7 @@ def crossings(
     ends: tuple[End, End],
     table: Table,
     *,
-    notes: Mapping[int, str],
+    notes: Mapping[int, Evidence],
     copies: Mapping[int, int],
     rows: Sequence[int] | None = None,
 ) -> tuple[Crossing, ...]:
@@ -88,13 +88,18 @@ def crossings(
                 arrived=there.time[one.far] if one.far >= 0 else None,
                 frames=frames[::-1] if one.sender else frames,
                 changes=details(ends[0].side.track, ends[1].side.track, table, one.row),
-                note=part or (notes.get(one.row, "") if original is None else f"copy of #{original}"),
+                note=(part,) if part else notes.get(one.row, ()) if original is None else copy_of(original),
             )
         )
     return tuple(result)
 
 
-def explained(crossed: Crossed, sides: tuple[Side, Side], table: Table) -> tuple[dict[int, str], dict[int, int]]:
+def copy_of(original: int) -> Evidence:
+    """Return the note of a packet that is one more copy of another, by that one's number."""
+    return ("copy of ", PacketRef(original))
+
+
+def explained(crossed: Crossed, sides: tuple[Side, Side], table: Table) -> tuple[dict[int, Evidence], dict[int, int]]:
     """Return what :func:`crossings` wants of ``notes`` and ``copies``."""
     row_of = [_rows(table.one, len(sides[0].track)), _rows(table.two, len(sides[1].track))]
     copies = {}
@@ -102,7 +107,7 @@ def explained(crossed: Crossed, sides: tuple[Side, Side], table: Table) -> tuple
         copy = int(row_of[side][sides[side].item[position]])
         if table.fate[copy] == Fate.DUPLICATED:
             copies[copy] = int(row_of[0][sides[0].item[crossed.one[pair]]])
-    notes = {}
+    notes: dict[int, Evidence] = {}
     for groups, text in (
         (crossed.told, "told apart by their delay"),
         (crossed.unclear, "paired by the likeliest delay"),
@@ -111,7 +116,7 @@ def explained(crossed: Crossed, sides: tuple[Side, Side], table: Table) -> tuple
             sender = 0 if crossed.from_one[sides[0].place[group[0][0]]] else 1
             if len(group[sender]) > 1:
                 rows = row_of[sender][sides[sender].item[group[sender]]].tolist()
-                notes.update(dict.fromkeys(rows, f"one of {len(rows)} identical packets, {text}"))
+                notes.update(dict.fromkeys(rows, (f"one of {len(rows)} identical packets, {text}",)))
     return notes, copies
 
 
@@ -218,7 +223,7 @@ class _Maker:
         arrived: int | None,
         frames: tuple[int | None, int | None],
         changes: tuple[Change, ...],
-        note: str,
+        note: Evidence,
     ) -> Crossing:
         """Return the crossing of a packet, or of ``span`` (first byte, length) of it, as this end shows its header."""
         protocol, flow = self.protocol[position], self.flow[position]

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from testbed.crossings.build_crossings import End, crossings, explained
+from testbed.crossings.build_crossings import End, copy_of, crossings, explained
 from testbed.crossings.relative_seq import Numbers, Raw, number
-from testbed.model import HOSTS, Crossing, Endpoint, Flow
+from testbed.model import HOSTS, Crossing, Endpoint, Evidence, Flow
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.flow_summary import protocol_name
 from testbed.pairing.match_packets import Side, sides
@@ -99,13 +99,13 @@ class Compared:
         tcp = (track.protocol[items] == TCP) & track.decoded[items]
         return Raw(tcp, track.flags[items], side.seq, side.ack, self._ways(side.place), side.place >> 1)
 
-    def _explained(self) -> dict[int, str]:
+    def _explained(self) -> dict[int, Evidence]:
         """Return the note of each row that has one."""
         table = self._compared.table
         notes, copies = explained(self._compared.crossed, self._sides, table)
         number_of = np.empty(len(table), np.int64)
         number_of[self.rows] = np.arange(len(table))
-        return notes | {copy: f"copy of #{number_of[row]}" for copy, row in copies.items()}
+        return notes | {copy: copy_of(int(number_of[row])) for copy, row in copies.items()}
 
     def _end(self, which: int, items: Int64) -> End:
         """Return what one capture shows of those packets, and nothing of the others."""

@@ -6,26 +6,32 @@ direction of one connection from 0; relative sequence numbers count as Wireshark
 
 from testbed.model.analyses import Analysis, Check, Inputs, Outcome
 from testbed.model.calls import DATA_PREFIX, Call, SocketInfo
-from testbed.model.causes import Cause, CauseKind
+from testbed.model.causes import CAUSES, Cause, CauseKind, CauseName
 from testbed.model.crossings import Change, Crossing, Delay, Flow, Joined, Labels
+from testbed.model.evidence import Evidence
 from testbed.model.hosts import HOSTS, Endpoint, Host, peer_of
 from testbed.model.ledgers import Count, LedgerRow
 from testbed.model.link_journals import LinkJournal, LinkRecord
 from testbed.model.programs import Program
+from testbed.model.references import CallRef, PacketRef, call_ref, call_refs, packet_refs
 
 __all__ = [
+    "CAUSES",
     "DATA_PREFIX",
     "HOSTS",
     "Analysis",
     "Call",
+    "CallRef",
     "Cause",
     "CauseKind",
+    "CauseName",
     "Change",
     "Check",
     "Count",
     "Crossing",
     "Delay",
     "Endpoint",
+    "Evidence",
     "Flow",
     "Host",
     "Inputs",
@@ -35,7 +41,11 @@ __all__ = [
     "LinkJournal",
     "LinkRecord",
     "Outcome",
+    "PacketRef",
     "Program",
     "SocketInfo",
+    "call_ref",
+    "call_refs",
+    "packet_refs",
     "peer_of",
 ]

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from testbed.model.absences import NoPacket
 from testbed.model.calls import Call
 from testbed.model.causes import Cause
 from testbed.model.crossings import Delay, Joined, Labels
+from testbed.model.evidence import Evidence
 from testbed.model.hosts import Host
-from testbed.model.kernel_log import KernelLog, Testimony
+from testbed.model.kernel_log import KernelEvidence, KernelLog
+from testbed.model.label_conflicts import LabelConflict
 from testbed.model.ledgers import LedgerRow
 from testbed.model.link_journals import LinkJournal
 from testbed.model.programs import Program
@@ -40,7 +43,7 @@ class Check:
     text: str
     ok: bool | None
     expected: str = ""
-    actual: str = ""
+    actual: Evidence = ()
     where: str = ""
     share: float | None = None
 
@@ -54,7 +57,7 @@ class Inputs:
     which observer made its calls (``probe``, ``none``). ``link`` is None without a link host. ``cut_short`` says why
     the lab could not carry the run through; what failed after that says nothing about the programs. ``labels`` are
     Wireshark's of both captures, ``sysctls`` the ``net.*`` settings of each host's network namespace; both empty where
-    they are not known. ``kernel`` is what the witness recorded, None without one.
+    they are not known. ``kernel`` is the kernel's trace, None without one.
     """
 
     joined: Joined
@@ -75,18 +78,20 @@ class Inputs:
 class Analysis:
     """What a run means. ``causes`` is aligned with ``joined.crossings``.
 
-    ``silent`` maps a call that caused no packet to the reason, and one of whose bytes only some left to how many did
-    not, and why. ``verdict`` is one or more plain sentences;
-    ``reasons`` say why ``outcome`` is not ``pass``. ``testimony`` is what the kernel says, None without a witness.
+    ``no_packet`` maps a call that caused no packet to the reason, and one of whose bytes only some left to how many did
+    not, and why. ``verdict`` is one or more plain sentences; ``label_conflicts`` and ``kernel`` (None without a kernel
+    trace) stand beside it, and ``report/verdict_text.py`` says all of them. ``reasons`` say why ``outcome`` is not
+    ``pass``.
     """
 
     inputs: Inputs
     causes: tuple[Cause, ...]
-    silent: dict[tuple[Host, int], str]
+    no_packet: dict[tuple[Host, int], NoPacket]
     delays: dict[Host, Delay]
     ledger: tuple[LedgerRow, ...]
     checks: tuple[Check, ...]
     verdict: tuple[str, ...]
     outcome: Outcome
     reasons: tuple[str, ...]
-    testimony: Testimony | None = None
+    label_conflicts: tuple[LabelConflict, ...] = ()
+    kernel: KernelEvidence | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from testbed.model.evidence import Evidence
 from testbed.model.hosts import Endpoint, Host
 
 
@@ -51,7 +52,7 @@ class Crossing:
     ttl: int = 0
     options: dict[str, Any] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
-    note: str = ""
+    note: Evidence = ()
     link: tuple[str, ...] = ()
     made: Literal["", "copy", "forged", "icmp"] = ""
 

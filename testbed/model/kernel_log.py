@@ -1,4 +1,4 @@
-"""What the kernel said of itself during a run, as values. Pure data, like ``model.py``.
+"""A kernel's trace of a run, and what it says of the causes of packets. Pure data.
 
 Times are ns since the epoch on the captures' clock. Sockets and packets in the kernel's memory (``sk``, ``skb``) are
 numbered from 1 in the order in which they were met, 0 where an event names none; the kernel uses their memory again, so
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
+from testbed.model.evidence import Evidence
 from testbed.model.hosts import Endpoint, Host
 
 
@@ -57,15 +59,23 @@ class KernelLog:
         return not self.problems
 
 
-Agreement = Literal["confirmed", "not covered", "contradicted"]
+class Agreement(StrEnum):
+    """Whether a kernel's trace agrees with a packet's cause."""
+
+    CONFIRMED = "confirmed"
+    """An event of the kernel's shows it."""
+    NOT_COVERED = "not covered"
+    """No tracepoint reports it."""
+    CONTRADICTED = "contradicted"
+    """An event shows something else, or the one that must be there is missing although all were recorded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """What the witness says of one packet's cause: whether it agrees, and with what."""
+class Assessment:
+    """What a kernel's trace says of one packet's cause, and on what evidence."""
 
     agreement: Agreement
-    text: str = ""
+    evidence: Evidence = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +89,10 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """A change of one end of a connection, with what made it change.
+    """A change of state of one endpoint of a connection, with what caused it.
 
     ``kind`` is ``call`` (``calls``: numbers of the host's calls, none where they were not observed), ``packet``
-    (``packets``: what arrived), ``timer``, or ``unknown``; ``why`` says it in words.
+    (``packets``: what arrived), ``timer``, or ``unknown``.
     """
 
     event: KernelEvent
@@ -90,7 +100,7 @@ class StateChange:
     old: str
     new: str
     kind: Literal["call", "packet", "timer", "unknown"]
-    why: str
+    evidence: Evidence
     calls: tuple[int, ...] = ()
     packets: tuple[int, ...] = ()
 
@@ -109,17 +119,22 @@ class SendState:
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
-    """What the witness says of a run. ``words`` are aligned with the crossings; ``states`` are by crossing.
+class KernelEvidence:
+    """A kernel's trace beside captures, calls and causes.
 
-    ``unmatched`` are sentences about events that neither packets nor calls explain.
+    ``assessments`` are aligned with the crossings, ``send_states`` are by crossing. ``unmatched`` are events that
+    neither packets nor calls explain, in time order.
     """
 
     log: KernelLog
-    words: tuple[Word, ...]
+    assessments: tuple[Assessment, ...]
     retransmissions: tuple[Matched, ...] = ()
     resets: tuple[Matched, ...] = ()
     drops: tuple[Matched, ...] = ()
-    changes: tuple[StateChange, ...] = ()
-    states: Mapping[int, SendState] = field(default_factory=dict)
-    unmatched: tuple[str, ...] = ()
+    state_changes: tuple[StateChange, ...] = ()
+    send_states: Mapping[int, SendState] = field(default_factory=dict)
+    unmatched: tuple[KernelEvent, ...] = ()
+
+    def count(self, agreement: Agreement) -> int:
+        """Return of how many causes this holds."""
+        return sum(each.agreement is agreement for each in self.assessments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from testbed.model.evidence import Evidence
 from testbed.model.hosts import Host
 
 
@@ -38,4 +39,4 @@ class LedgerRow:
     unread: int | None = None
     difference: str | None = None
     lost_at: str | None = None
-    close: str = ""
+    close: Evidence = ()

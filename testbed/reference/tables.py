@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel
 
-from testbed.analysis.causes.find_causes import OTHER_RULES, TCP_RULES
+from testbed.model import CAUSES, CallRef, PacketRef
+from testbed.model.absences import NoPacket, NoPacketReason, Reset
 from testbed.reference.type_words import MODELS, cell, default_in_words, said, type_in_words
+from testbed.report.evidence_text import sentence
+from testbed.report.no_packet_text import no_packet
 from testbed.scenario import scenario
 from testbed.scenario.expect import expectations, packet_patterns
-from testbed.scenario.language import kernel_names
 from testbed.scenario.language.base import Short
 from testbed.scenario.link import link_model
 from testbed.scenario.schema import field_docs
@@ -39,13 +41,6 @@ SECTIONS: dict[type, str] = {
     packet_patterns.Moment: "moments",
 }
 """Models with a section of their own, and groups of models, and its anchor."""
-_MADE_BY_LINK = {
-    "link-copy": "a copy that the link made",
-    "link-forged": "a packet that the link made up",
-    "link-icmp": "an ICMP error of the link",
-    "appeared": "never seen to leave its host",
-    "unknown": "what no rule explains",
-}
 
 
 def keys(of: type[BaseModel], *, leave_out: Iterable[str] = ()) -> str:
@@ -148,17 +143,17 @@ def listed(words: Iterable[str]) -> str:
 
 
 def causes() -> str:
-    """Return the table of the rules that explain packets."""
+    """Return the table of causes."""
     rows = ["| cause | kind | the packet | source |", "|---|---|---|---|"]
-    told: dict[str, tuple[str, str, str]] = {}
-    for rules in (TCP_RULES, OTHER_RULES):
-        for name, family, what, source, _ in rules:
-            told.setdefault(name, (family.value, what, source))
-    for name in kernel_names.CAUSES:
-        kind, what, source = told.get(name) or (
-            "link" if name.startswith("link") else "unknown",
-            _MADE_BY_LINK[name],
-            "",
-        )
-        rows.append(f"| `{name}` | {kind} | {what} | {source} |")
+    rows += [f"| `{name}` | {row.kind} | {row.meaning} | {row.source} |" for name, row in CAUSES.items()]
+    return "\n".join(rows)
+
+
+def no_packet_reasons() -> str:
+    """Return the table of reasons for which a call caused no packet, each with an example of its sentence."""
+    rows = ["| reason | as a run says it |", "|---|---|"]
+    for reason in NoPacketReason:
+        reset = Reset(PacketRef(7), "server") if reason is NoPacketReason.RESET_BEFORE else None
+        example = NoPacket(reason, CallRef("client", 2, "send"), PacketRef(3), "ECONNREFUSED", reset)
+        rows.append(f"| `{reason}` | {cell(sentence(no_packet(example)))} |")
     return "\n".join(rows)

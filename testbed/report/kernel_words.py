@@ -1,4 +1,4 @@
-"""What the kernel says of single packets and calls, in words that the page and ``annotated.pcapng`` share.
+"""Kernel events of single packets and calls, in words that the page and ``annotated.pcapng`` share.
 
 Texts of the kernel's own (reasons, places, states) are as they came; whoever shows them escapes them.
 """
@@ -9,30 +9,30 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from testbed.model import Host
-from testbed.model.kernel_log import Matched, SendState, StateChange, Testimony
+from testbed.model.kernel_log import KernelEvidence, Matched, SendState, StateChange
 
 
-def of_packets(testimony: Testimony) -> Mapping[int, Sequence[str]]:
+def of_packets(kernel: KernelEvidence) -> Mapping[int, Sequence[str]]:
     """Return the kernel's own events about each packet, by its number: sent again, a RST, dropped, a state changed."""
-    told: dict[int, list[str]] = defaultdict(list)
-    for matched, words in ((testimony.retransmissions, again), (testimony.resets, reset), (testimony.drops, dropped)):
+    found: dict[int, list[str]] = defaultdict(list)
+    for matched, words in ((kernel.retransmissions, again), (kernel.resets, reset), (kernel.drops, dropped)):
         for each in matched:
             for number in each.packets:
-                told[number].append(f"{each.event.host} {words(each)}")
-    for change in testimony.changes:
+                found[number].append(f"{each.event.host} {words(each)}")
+    for change in kernel.state_changes:
         for number in change.packets:
-            told[number].append(moved(change))
-    return dict(told)
+            found[number].append(moved(change))
+    return dict(found)
 
 
-def of_calls(testimony: Testimony) -> Mapping[tuple[Host, int], Sequence[str]]:
+def of_calls(kernel: KernelEvidence) -> Mapping[tuple[Host, int], Sequence[str]]:
     """Return the state changes that each call made, by its host and number."""
-    told: dict[tuple[Host, int], list[str]] = defaultdict(list)
-    for change in testimony.changes:
+    found: dict[tuple[Host, int], list[str]] = defaultdict(list)
+    for change in kernel.state_changes:
         for number in change.calls:
             if change.event.host is not None:
-                told[change.event.host, number].append(moved(change))
-    return dict(told)
+                found[change.event.host, number].append(moved(change))
+    return dict(found)
 
 
 def again(each: Matched) -> str:

@@ -78,7 +78,7 @@ def _with_recorded_checks(directory: RunDirectory, analysis: Analysis) -> Analys
     note = "this version cannot read the run's scenario.yaml; expectations and outcome are as they were recorded"
     return replace(
         analysis,
-        checks=tuple(Check(**check) for check in result["checks"]),
+        checks=tuple(Check(**{**check, "actual": (check["actual"],)}) for check in result["checks"]),
         outcome=Outcome(result["outcome"]),
         reasons=(*(reason for reason in result["reasons"] if reason != note), note),
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from testbed.model import CauseName
 from testbed.scenario.expect.expectations import OF_A_CALL
 from testbed.scenario.language import kernel_names
 from testbed.scenario.language.base import Frozen, Short
@@ -22,7 +23,7 @@ _LISTS = {
     "ErrorName": ("any", "EOF", "TIMEOUT", *kernel_names.ERRNOS),
     "Errno": kernel_names.ERRNOS,
     "CallName": kernel_names.CALLS,
-    "CauseName": kernel_names.CAUSES,
+    "CauseName": tuple(CauseName),
     "LabelName": kernel_names.LABELS,
     "OptionName": kernel_names.OPTIONS,
     "SignalName": kernel_names.SIGNALS,

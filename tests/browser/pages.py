@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dev.bench.long_run import START, long_run
-from testbed.model import Cause, CauseKind, Flow
+from testbed.model import Cause, CauseName, Flow
 from testbed.pairing.clock import Clock, Piece
 from testbed.report.html import comparison_page
 from testbed.report.html.fit import LIMIT
@@ -46,7 +46,7 @@ def _linked() -> Source:
     crossings[7] = replace(crossings[7], link=("delayed 1.000 ms", "changed: payload"))
     words = "forged by the link behind #10 (forge: rst)"
     crossings[11] = replace(crossings[11], link=(words,), made="forged")
-    causes[11] = Cause(CauseKind.LINK, "link-forged", words)
+    causes[11] = Cause(CauseName.LINK_FORGED, (words,))
     for n in (12, 13):
         crossings[n] = replace(crossings[n], flow=1)
     flows = (

@@ -15,6 +15,8 @@ import pytest
 from testbed.lab.namespace import lab_orders, machine
 from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.model import Crossing, Host, Outcome
+from testbed.model.absences import NoPacketReason
+from testbed.report.evidence_text import sentence
 from testbed.run.live_lab import Finished, run
 from testbed.scenario.load import load
 
@@ -142,8 +144,10 @@ def test_native_threads_and_copies(observer: str, run_here: Run) -> None:
     calls = finished.analysis.inputs.calls["client"]
     (copy,) = (call for call in calls if call.name == "dup")
     closed = next(call for call in calls if call.name == "close" and call.fd == copy.result)
-    reason = finished.analysis.silent["client", closed.n]
-    assert reason.startswith("another descriptor of the socket was open until close #")
+    reason = finished.analysis.no_packet["client", closed.n]
+    assert reason.reason is NoPacketReason.OPEN_UNTIL
+    assert reason.call is not None
+    assert reason.call.name == "close"
 
 
 @pytest.mark.parametrize("observer", ["probe", "strace"])
@@ -158,7 +162,7 @@ def test_what_io_uring_sends_is_given_to_no_call(observer: str, run_here: Run) -
     names = {call.n: call.data for call in analysis.inputs.calls["client"]}
     assert [names[n] for n in first.calls + last.calls] == [sent[0].payload, sent[2].payload]
     assert unseen.calls == ()
-    assert "io_uring may have" in unseen.evidence
+    assert "io_uring may have" in sentence(unseen.evidence)
     (row,) = (row for row in analysis.ledger if row.sender == "client")
     assert row.written.bytes is None
     assert f"{sent[1].length} of the bytes sent were written by no logged call" in row.close

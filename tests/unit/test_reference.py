@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
+from testbed.model import CauseName
 from testbed.reference import reference_page
 from testbed.reference.type_words import kinds, said
 from testbed.scenario import scenario
@@ -113,7 +114,7 @@ def test_every_key_and_every_name_is_on_the_page() -> None:
         *kernel_names.CALLS,
         *kernel_names.ERRNOS,
         *kernel_names.OPTIONS,
-        *kernel_names.CAUSES,
+        *CauseName,
         *kernel_names.LABELS,
         *kernel_names.SIGNALS,
     ):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from testbed.analysis.calls.call_effects import has_flag, option_set, switched_on
-from testbed.analysis.calls.endpoint_calls import names
 from testbed.analysis.calls.sockets import Socket
 from testbed.analysis.calls.streams import Share, Streams
 from testbed.analysis.causes.release import OPTIONS_MOST
-from testbed.model import HOSTS, Call, Crossing, Host, peer_of
+from testbed.model import HOSTS, Call, Host, PacketRef, call_ref, peer_of
+from testbed.model.absences import NoPacket, NoPacketReason, Reset
 
 
-def unsent_calls(streams: Streams, resets: Mapping[tuple[int, Host], Crossing]) -> dict[tuple[Host, int], str]:
+def unsent_calls(streams: Streams, resets: Mapping[tuple[int, Host], Reset]) -> dict[tuple[Host, int], NoPacket]:
     """Return, for each call of whose bytes no segment carries some or all, how many and why.
 
     ``resets`` holds, for each flow and host, the first RST that the host sent or got.
@@ -24,30 +25,24 @@ def unsent_calls(streams: Streams, resets: Mapping[tuple[int, Host], Crossing]) 
                 continue
             sent = streams.wire(socket.flow, host, "sent")
             for share in streams.stream(socket.flow, host, "out").shares:
-                missing = share.end - share.start - sent.covered(share.start, share.end)
-                if missing:
+                written = share.end - share.start
+                unsent = written - sent.covered(share.start, share.end)
+                if unsent:
                     why = _why(streams, socket, share, resets.get((socket.flow, host)))
-                    of = "" if missing == share.end - share.start else f" of its {share.end - share.start:,}"
-                    each = "bytes" if missing != 1 else "byte"
-                    found[host, share.call.n] = (
-                        f"its {missing:,} {each} never left the host: {why}"
-                        if not of
-                        else f"{missing:,}{of} bytes never left the host: {why}"
-                    )
+                    found[host, share.call.n] = replace(why, unsent=unsent, written=written)
     return found
 
 
-def _why(streams: Streams, socket: Socket, share: Share, reset: Crossing | None) -> str:
+def _why(streams: Streams, socket: Socket, share: Share, reset: Reset | None) -> NoPacket:
     assert socket.flow is not None  # noqa: S101 - the caller has looked
     held = _held(streams, socket.flow, socket, share)
-    if reset is not None:
-        until = f", until RST #{reset.n} of the {reset.sender} broke the connection off"
-        return f"{held}{until}" if held else f"RST #{reset.n} of the {reset.sender} had broken the connection off"
-    return held or "still queued at the end"
+    if held is not None:
+        return replace(held, reset=reset)
+    return NoPacket(NoPacketReason.STILL_QUEUED if reset is None else NoPacketReason.RESET_BEFORE, reset=reset)
 
 
-def _held(streams: Streams, flow: int, socket: Socket, share: Share) -> str:
-    """Say what held bytes back that nothing had let go by the end; empty if that cannot be told."""
+def _held(streams: Streams, flow: int, socket: Socket, share: Share) -> NoPacket | None:
+    """Return what held bytes that nothing had released by the end; None if that cannot be told."""
     ours = [each for each in streams.by_sender.get((flow, socket.host), ()) if each.length]
     theirs = streams.by_sender.get((flow, peer_of(socket.host)), ())
     came = [each for each in theirs if each.arrived is not None and each.ack is not None and "R" not in each.flags]
@@ -55,18 +50,18 @@ def _held(streams: Streams, flow: int, socket: Socket, share: Share) -> str:
     waits = next((each for each in reversed(ours) if each.end <= share.end and each.seq + each.length > acked), None)
     last = came[-1] if came else None
     if last is not None and "S" not in last.flags and last.window == 0:
-        return f"the peer's window was full (#{last.n} offers 0)"
+        return NoPacket(NoPacketReason.PEER_WINDOW_FULL, packet=PacketRef(last.n))
     cork = _last(socket, "TCP_CORK")
     if cork is not None and switched_on(cork, "TCP_CORK"):
-        return f"held by TCP_CORK ({names([cork])})"
+        return NoPacket(NoPacketReason.HELD_BY_CORK, call_ref(cork))
     if has_flag(share.call, "MSG_MORE"):
-        return f"held by MSG_MORE of {names([share.call])}"
+        return NoPacket(NoPacketReason.HELD_BY_MORE, call_ref(share.call))
     nodelay = _last(socket, "TCP_NODELAY")
     full = next((each.options.get("mss", 0) for each in theirs if "S" in each.flags), 0)
     small = share.end - max(share.start, streams.wire(flow, socket.host, "sent").high) < full - OPTIONS_MOST
     if waits is not None and small and not (nodelay is not None and switched_on(nodelay, "TCP_NODELAY")):
-        return f"held by Nagle's algorithm, as #{waits.n} was not acknowledged"
-    return ""
+        return NoPacket(NoPacketReason.HELD_BY_NAGLE, packet=PacketRef(waits.n))
+    return None
 
 
 def _last(socket: Socket, option: str) -> Call | None:

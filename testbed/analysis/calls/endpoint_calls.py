@@ -1,4 +1,4 @@
-"""What the calls of one end of a connection say: who wrote, who read, and what gave the socket up."""
+"""The calls of one endpoint of a connection: which wrote, which read, and what gave the socket up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from testbed.analysis.calls.call_effects import (
 )
 from testbed.analysis.calls.sockets import Hold
 from testbed.analysis.calls.streams import Share, Streams
-from testbed.model import Call, Crossing, Host
+from testbed.model import Call, Crossing, Evidence, Host, call_ref
+from testbed.model.evidence import Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,28 +26,12 @@ class Ender:
     """What gave the socket up: a call (``exit`` with ``by_exit``), or a process that ended unlogged (None)."""
 
     call: Call | None
-    text: str
+    evidence: Evidence
     by_exit: bool = False
 
 
-def names(calls: tuple[Call, ...] | list[Call]) -> str:
-    """Return calls as a reader finds them in the call list: ``send #3, send #4``; long lists are cut."""
-    shown = [f"{call.name} #{call.n}" for call in calls[:4]]
-    if len(calls) > 4:
-        shown[2:] = ["...", f"{calls[-1].name} #{calls[-1].n}"]
-    return ", ".join(shown)
-
-
-def duration(nanoseconds: int) -> str:
-    """Return a time span in a unit that suits it: ``0.4 ms``, ``12 ms``, ``1.02 s``."""
-    if nanoseconds >= 1_000_000_000:
-        return f"{nanoseconds / 1e9:.2f} s"
-    milliseconds = nanoseconds / 1e6
-    return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.2g} ms"
-
-
 @dataclass
-class OwnCalls:
+class EndpointCalls:
     """The calls of one host on one connection's socket."""
 
     flow: int
@@ -64,7 +49,7 @@ class OwnCalls:
         return self.streams.knows(self.flow, self.host)
 
     @property
-    def unseen(self) -> str:
+    def unknown_because(self) -> str:
         """Why there are no calls to point at."""
         if not self.observed:
             return f"no observer on {self.host}"
@@ -160,7 +145,7 @@ class OwnCalls:
         """Return what had ended the sending direction by ``time``; None if nothing can have."""
         for call in self.shutdowns:
             if call.start <= time:
-                return Ender(call, f"{names([call])} ended the sending direction")
+                return Ender(call, (call_ref(call), " ended the sending direction"))
         return self.ender(time)
 
     def ender(self, time: int) -> Ender | None:
@@ -173,17 +158,18 @@ class OwnCalls:
         ended.sort(key=lambda call: (call.start, call.n))
         for call in ended:
             if call.name != "exit" and call.end is not None and call.end >= time:
-                return Ender(call, f"{names([call])} gave up the last descriptor")
+                return Ender(call, (call_ref(call), " gave up the last descriptor"))
         kept = sorted(
             {hold.pid for hold in self.holds if hold.used and (hold.ended is None or hold.ended not in ended)}
         )
         if kept or (not ended and self.known):
             pids = ", ".join(map(str, kept)) or "of the socket"
-            return Ender(None, f"no logged call closed the socket: process {pids} ended with it open", by_exit=True)
+            return Ender(None, (f"no logged call closed the socket: process {pids} ended with it open",), by_exit=True)
         if not ended:
             return None
         last = ended[-1]
         if last.name == "exit":
-            return Ender(last, f"process {last.pid} ended with the socket open ({names([last])})", by_exit=True)
-        late = f", {duration(time - last.end)} before" if last.end is not None else ""
-        return Ender(last, f"{names([last])} gave up the last descriptor{late}")
+            open_at_end = (f"process {last.pid} ended with the socket open (", call_ref(last), ")")
+            return Ender(last, open_at_end, by_exit=True)
+        late: Evidence = (", ", Duration(time - last.end), " before") if last.end is not None else ()
+        return Ender(last, (call_ref(last), " gave up the last descriptor", *late))

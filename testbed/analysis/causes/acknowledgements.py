@@ -2,91 +2,103 @@
 
 from __future__ import annotations
 
-from testbed.analysis.calls.endpoint_calls import duration, names
-from testbed.analysis.causes.endpoint import Side, Why, came_at, numbers, sack_blocks, sequence_length
-from testbed.model import Call, Crossing
+from testbed.analysis.causes.endpoint import (
+    Effect,
+    Explanation,
+    TcpEndpoint,
+    arrival_time,
+    sack_blocks,
+    sequence_length,
+)
+from testbed.model import Call, Crossing, Evidence, PacketRef, call_ref, packet_refs
+from testbed.model.evidence import Duration
 
 _DELAYED = 30_000_000
 """Least time (ns) after which only the timer of delayed ACKs sends one: TCP_DELACK_MIN is 40 ms, counted in ticks of
 up to 10 ms. What answers an arrival leaves within the same interrupt."""
 
 
-def delayed(side: Side, packet: Crossing) -> Why | None:
-    """Explain a pure ACK that the timer of delayed ACKs let go (RFC 9293 section 3.8.6.3, tcp_delack_timer).
+def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
+    """Explain a pure ACK that the timer of delayed ACKs sent (RFC 9293 section 3.8.6.3, tcp_delack_timer).
 
-    A program's read may let an ACK go as well, so only where its calls are known.
+    A program's read may release an ACK as well, so only where its calls are known.
     """
-    covered, newest = _covered(side, packet)
-    if newest is None or not side.known or _waited(newest, packet) < _DELAYED or _reader_since(side, newest, packet):
+    covered, newest = _covered(endpoint, packet)
+    if newest is None or not endpoint.known or _waited(newest, packet) < _DELAYED:
         return None
-    waited = duration(_waited(newest, packet))
-    return Why(f"acknowledges {numbers(covered)}, {waited} after it came: the timer of delayed ACKs", packets=covered)
+    if _reader_since(endpoint, newest, packet):
+        return None
+    waited = Duration(_waited(newest, packet))
+    evidence = ("acknowledges ", packet_refs(covered), ", ", waited, " after it came: the timer of delayed ACKs")
+    return Explanation(evidence, packets=covered)
 
 
-def acknowledgement(side: Side, packet: Crossing) -> Why | None:
+def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a pure ACK by what it covers first (RFC 9293 section 3.10.7.4, RFC 5681 section 4.2)."""
-    covered, newest = _covered(side, packet)
+    covered, newest = _covered(endpoint, packet)
     if not covered:
         return None
     if newest is None:  # part of a segment: a receiver that took only what fitted
-        return Why(f"acknowledges a part of {numbers(covered)}", packets=covered)
-    last = side.last_arrival
-    filled = " and what was kept behind it" if last is not None and last.n == covered[-1] and side.odd else ""
+        return Explanation(("acknowledges a part of ", packet_refs(covered)), packets=covered)
+    last = endpoint.last_arrival
+    fills = last is not None and last.n == covered[-1] and bool(endpoint.unexpected)
+    what: Evidence = ("acknowledges ", packet_refs(covered), *((" and what was kept behind it",) if fills else ()))
     if packet.sent is None or newest.arrived is None:
-        return Why(f"acknowledges {numbers(covered)}{filled}", packets=covered)
-    waited = duration(_waited(newest, packet))
-    reader = _reader_since(side, newest, packet)
+        return Explanation(what, packets=covered)
+    waited = Duration(_waited(newest, packet))
+    reader = _reader_since(endpoint, newest, packet)
+    how: Evidence
     if reader is not None:
-        how = f", while {names([reader])} took bytes, {waited} after it came"
+        how = (", while ", call_ref(reader), " took bytes, ", waited, " after it came")
     elif _waited(newest, packet) >= _DELAYED:
-        how = f", delayed: {waited} after it came"
-    elif side.known and side.reading(packet.time) is None:
-        how = f" at once, {waited} after it came"
+        how = (", delayed: ", waited, " after it came")
+    elif endpoint.known and endpoint.reading(packet.time) is None:
+        how = (" at once, ", waited, " after it came")
     else:
-        how = f", {waited} after it came"
-    return Why(f"acknowledges {numbers(covered)}{filled}{how}", packets=covered)
+        how = (", ", waited, " after it came")
+    return Explanation((*what, *how), packets=covered)
 
 
-def _covered(side: Side, packet: Crossing) -> tuple[tuple[int, ...], Crossing | None]:
+def _covered(endpoint: TcpEndpoint, packet: Crossing) -> tuple[tuple[int, ...], Crossing | None]:
     """Return the arrivals that a pure ACK covers first, and the newest that it covers whole."""
-    if not _is_bare(packet) or (side.last_ack is not None and _ack(packet) <= side.last_ack):
+    if not _is_bare(packet) or (endpoint.last_ack is not None and _ack(packet) <= endpoint.last_ack):
         return (), None
-    whole = [each for each in side.pending if each.seq + sequence_length(each) <= _ack(packet)]
+    whole = [each for each in endpoint.pending if each.seq + sequence_length(each) <= _ack(packet)]
     if whole:
         return tuple(each.n for each in whole), whole[-1]
-    return tuple(each.n for each in list(side.pending)[:1] if each.seq < _ack(packet)), None
+    return tuple(each.n for each in list(endpoint.pending)[:1] if each.seq < _ack(packet)), None
 
 
 def _waited(newest: Crossing, packet: Crossing) -> int:
-    return packet.time - came_at(newest)
+    return packet.time - arrival_time(newest)
 
 
-def _reader_since(side: Side, newest: Crossing, packet: Crossing) -> Call | None:
+def _reader_since(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> Call | None:
     """Return the read during which an ACK left, if it began after what is acknowledged had come (tcp_cleanup_rbuf)."""
-    reader = side.reading(packet.time)
-    return reader if reader is not None and reader.start > came_at(newest) else None
+    reader = endpoint.reading(packet.time)
+    return reader if reader is not None and reader.start > arrival_time(newest) else None
 
 
-def probe_answer(side: Side, packet: Crossing) -> Why | None:
+def probe_answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK that answers a keep-alive or window probe (RFC 9293 section 3.8.4)."""
-    if not _is_bare(packet) or not side.probes:
+    if not _is_bare(packet) or not endpoint.probes:
         return None
-    probe = side.probes[0]
-    if _is_update(side, packet, probe):
+    probe = endpoint.probes[0]
+    if _is_update(endpoint, packet, probe):
         return None
-    window = "; the window is still 0" if packet.window == 0 else ""
-    return Why(f"answers the probe #{probe.n}{window}", packets=(probe.n,))
+    window = ("; the window is still 0",) if packet.window == 0 else ()
+    return Explanation(("answers the probe ", PacketRef(probe.n), *window), packets=(probe.n,))
 
 
-def d_sack(side: Side, packet: Crossing) -> Why | None:
+def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain an ACK that reports bytes received twice (RFC 2883: the first block is old).
 
     One that also covers new bytes was sent at once for the repeat only if that came last.
     """
-    if not _is_bare(packet) or not side.odd:
+    if not _is_bare(packet) or not endpoint.unexpected:
         return None
-    covered, _ = _covered(side, packet)
-    if covered and side.last_arrival is not side.odd[-1]:
+    covered, _ = _covered(endpoint, packet)
+    if covered and endpoint.last_arrival is not endpoint.unexpected[-1]:
         return None
     blocks = sack_blocks(packet)
     if not blocks:
@@ -95,73 +107,79 @@ def d_sack(side: Side, packet: Crossing) -> Why | None:
     inside = len(blocks) > 1 and blocks[1][0] <= left and right <= blocks[1][1]
     if right > _ack(packet) and not inside:
         return None
-    culprits = [each for each in side.odd if each.seq < right and each.seq + sequence_length(each) > left]
+    culprits = [each for each in endpoint.unexpected if each.seq < right and each.seq + sequence_length(each) > left]
     if not culprits:
         return None
-    also = f", and acknowledges {numbers(covered)}" if covered else ""
-    told = f"says by D-SACK that #{culprits[0].n} brought bytes it had already{also}"
-    return Why(told, packets=(*covered, culprits[0].n))
+    also: Evidence = (", and acknowledges ", packet_refs(covered)) if covered else ()
+    evidence = ("reports by D-SACK that ", PacketRef(culprits[0].n), " brought bytes it had already", *also)
+    return Explanation(evidence, packets=(*covered, culprits[0].n), effects=(Effect.ANSWERS_UNEXPECTED,))
 
 
-def duplicate_ack(side: Side, packet: Crossing) -> Why | None:
+def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK: old or out-of-order data came (RFC 5681 section 4.2, tcp_send_dupack)."""
     if not _is_bare(packet):
         return None
-    segments = [each for each in side.odd if sequence_length(each) and "S" not in each.flags]
+    segments = [each for each in endpoint.unexpected if sequence_length(each) and "S" not in each.flags]
     if not segments:
         return None
     culprit = segments[0]
     for left, right in sack_blocks(packet)[:1]:  # RFC 2018 section 4: the first holds the newest
         inside = [each for each in segments if left <= each.seq and each.seq + sequence_length(each) <= right]
         culprit = inside[-1] if inside else culprit
-    old = side.rcv_nxt is not None and culprit.seq < _ack(packet)
-    reason = "brought bytes it had already" if old else "came out of order"
-    return Why(f"repeats its ACK: #{culprit.n} {reason}", packets=(culprit.n,))
+    old = endpoint.rcv_nxt is not None and culprit.seq < _ack(packet)
+    reason = " brought bytes it had already" if old else " came out of order"
+    evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
+    return Explanation(evidence, packets=(culprit.n,), effects=(Effect.ANSWERS_UNEXPECTED,))
 
 
-def challenge_ack(side: Side, packet: Crossing) -> Why | None:
-    """Explain a repeated ACK that answers a segment which cannot be (RFC 5961, RFC 9293 section 3.10.7.4)."""
-    if not _is_bare(packet) or not side.odd:
+def challenge_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
+    """Explain a repeated ACK that answers an unacceptable segment (RFC 5961, RFC 9293 section 3.10.7.4)."""
+    if not _is_bare(packet) or not endpoint.unexpected:
         return None
-    culprit = side.odd[-1]
-    what = "a SYN on an open connection" if "S" in culprit.flags else "a segment outside the window"
+    culprit = endpoint.unexpected[-1]
+    what = ": a SYN on an open connection" if "S" in culprit.flags else ": a segment outside the window"
     if "R" in culprit.flags:
-        what = "a RST that fits the window, but is not the next"
-    return Why(f"repeats its ACK to #{culprit.n}: {what}", packets=(culprit.n,))
+        what = ": a RST that fits the window, but is not the next"
+    evidence = ("repeats its ACK to ", PacketRef(culprit.n), what)
+    return Explanation(evidence, packets=(culprit.n,), effects=(Effect.ANSWERS_UNEXPECTED,))
 
 
-def window_update(side: Side, packet: Crossing) -> Why | None:
+def window_update(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK with a larger window by the read that freed the space (tcp_cleanup_rbuf)."""
-    if not _is_bare(packet) or side.last_window is None or side.window(packet) <= side.last_window:
+    window = endpoint.window(packet)
+    if not _is_bare(packet) or endpoint.last_window is None or window <= endpoint.last_window:
         return None
-    if side.odd and "R" in side.odd[-1].flags and side.reading(packet.time) is None:
-        return None  # a challenge, which happens to be the first segment with a scaled window
-    grown = f"the window grows from {side.last_window} to {side.window(packet)}"
-    if not side.known:
-        return Why(f"{grown}; {side.unseen}")
-    reader = side.reader(packet.time)
+    challenged = endpoint.unexpected and "R" in endpoint.unexpected[-1].flags
+    if challenged and endpoint.reading(packet.time) is None:
+        return None  # a challenge ACK, which happens to be the first segment with a scaled window
+    grown = f"the window grows from {endpoint.last_window} to {window}"
+    if not endpoint.known:
+        return Explanation((f"{grown}; {endpoint.unknown_because}",), effects=(Effect.ANSWERS_PROBES,))
+    reader = endpoint.reader(packet.time)
     if reader is None:
         return None
-    return Why(f"{grown}: {names([reader])} freed the space", (reader.n,))
+    evidence = (f"{grown}: ", call_ref(reader), " freed the space")
+    return Explanation(evidence, (reader.n,), effects=(Effect.ANSWERS_PROBES,))
 
 
-def unaccepted_data(side: Side, packet: Crossing) -> Why | None:
+def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK while data that came in order is not covered: the kernel did not take it."""
-    if not _is_bare(packet) or not side.pending or side.last_ack is None:
+    if not _is_bare(packet) or not endpoint.pending or endpoint.last_ack is None:
         return None
-    refused = side.pending[-1]
-    return Why(f"repeats its ACK although #{refused.n} came in order: it was not taken", packets=(refused.n,))
+    refused = endpoint.pending[-1]
+    evidence = ("repeats its ACK although ", PacketRef(refused.n), " came in order: it was not taken")
+    return Explanation(evidence, packets=(refused.n,))
 
 
-def _is_update(side: Side, packet: Crossing, probe: Crossing) -> bool:
+def _is_update(endpoint: TcpEndpoint, packet: Crossing, probe: Crossing) -> bool:
     """Say whether the window grew by a read that began after a probe had come.
 
     Linux answers a probe at once, or not at all within half a second of the last answer (tcp_oow_rate_limited).
     """
-    if side.last_window is None or side.window(packet) <= side.last_window:
+    if endpoint.last_window is None or endpoint.window(packet) <= endpoint.last_window:
         return False
-    reader = side.reader(packet.time)
-    return reader is not None and reader.start > (probe.time if probe.arrived is None else probe.arrived)
+    reader = endpoint.reader(packet.time)
+    return reader is not None and reader.start > arrival_time(probe)
 
 
 def _is_bare(packet: Crossing) -> bool:

@@ -1,13 +1,13 @@
-"""Rules for packets of no TCP connection: UDP datagrams and ICMP messages."""
+"""Rules for packets that are not of a TCP connection: UDP datagrams and ICMP messages."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from testbed.analysis.calls.endpoint_calls import names
 from testbed.analysis.calls.streams import Streams
-from testbed.analysis.causes.endpoint import Why
-from testbed.model import Call, Crossing, Host, Joined
+from testbed.analysis.causes.endpoint import Explanation
+from testbed.model import Call, Crossing, Host, Joined, PacketRef, call_ref
+from testbed.model.evidence import Quantity
 
 ICMP = frozenset({"icmp", "icmpv6"})
 _ECHO_REQUEST = {8, 128}  # ICMP (RFC 792), ICMPv6 (RFC 4443)
@@ -15,8 +15,12 @@ _ECHO_REPLY = {0, 129}
 
 
 @dataclass(slots=True)
-class Others:
-    """What the rules for UDP and ICMP look at: the datagrams' calls, and what arrived where."""
+class DatagramState:
+    """What the rules for UDP and ICMP look at: the datagrams' calls, and what arrived where.
+
+    ``callers`` are by crossing; ``arrivals`` by receiver, protocol, the sender's and the receiver's port; ``echoes``
+    are echo requests by receiver and payload.
+    """
 
     joined: Joined
     streams: Streams
@@ -25,7 +29,7 @@ class Others:
     echoes: dict[tuple[Host, bytes], Crossing] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, joined: Joined, streams: Streams) -> Others:
+    def of(cls, joined: Joined, streams: Streams) -> DatagramState:
         """Index the run."""
         made = cls(joined, streams)
         for (_, _, direction), datagrams in streams.datagrams.items():
@@ -55,40 +59,42 @@ def is_too_big(packet: Crossing) -> bool:
     return kind == ("icmpv6", 2) or (kind == ("icmp", 3) and packet.options.get("code") == 4)
 
 
-def datagram(others: Others, packet: Crossing) -> Why | None:
+def datagram(state: DatagramState, packet: Crossing) -> Explanation | None:
     """Explain a UDP datagram by the call that sent it: one call, one datagram (udp_sendmsg)."""
     if packet.protocol != "udp":
         return None
-    call = others.callers.get(packet.n)
+    call = state.callers.get(packet.n)
     if call is not None:
-        return Why(f"{names([call])} sent {packet.length} bytes", (call.n,))
-    if not others.streams.observed[packet.sender]:
-        return Why(f"{packet.length} bytes; no observer on {packet.sender}")
+        return Explanation((call_ref(call), " sent ", Quantity(packet.length, "byte")), (call.n,))
+    if not state.streams.observed[packet.sender]:
+        return Explanation((Quantity(packet.length, "byte"), f"; no observer on {packet.sender}"))
     return None
 
 
-def icmp_error(others: Others, packet: Crossing) -> Why | None:
+def icmp_error(state: DatagramState, packet: Crossing) -> Explanation | None:
     """Explain an ICMP error by the packet that it quotes (RFC 792, RFC 1122 section 3.2.2, RFC 4443)."""
     about = packet.options.get("about") or {}
     key = (packet.sender, about.get("protocol"), about.get("sport"), about.get("dport"))
     found = None
-    for each in others.arrivals.get(key, ()):
+    for each in state.arrivals.get(key, ()):
         if each.protocol != "tcp" or each.raw_seq == about.get("raw_seq"):
             found = each
     if found is None:
         return None
-    return Why(f"reports that #{found.n} could not be delivered", packets=(found.n,))
+    return Explanation(("reports that ", PacketRef(found.n), " could not be delivered"), packets=(found.n,))
 
 
-def echo_reply(others: Others, packet: Crossing) -> Why | None:
+def echo_reply(state: DatagramState, packet: Crossing) -> Explanation | None:
     """Explain an echo reply by its request."""
-    request = others.echoes.get((packet.sender, packet.payload)) if icmp_type(packet) in _ECHO_REPLY else None
-    return Why(f"answers the echo request #{request.n}", packets=(request.n,)) if request is not None else None
+    request = state.echoes.get((packet.sender, packet.payload)) if icmp_type(packet) in _ECHO_REPLY else None
+    if request is None:
+        return None
+    return Explanation(("answers the echo request ", PacketRef(request.n)), packets=(request.n,))
 
 
-def unlogged_datagram(others: Others, packet: Crossing) -> Why | None:
+def unlogged_datagram(state: DatagramState, packet: Crossing) -> Explanation | None:
     """Say that no logged call sent a datagram."""
-    del others
+    del state
     if packet.protocol != "udp":
         return None
-    return Why(f"no logged call sent these {packet.length} bytes")
+    return Explanation(("no logged call sent these ", Quantity(packet.length, "byte")))

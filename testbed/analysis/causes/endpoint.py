@@ -1,8 +1,9 @@
-"""One end of a TCP connection, replayed from its own capture: what the rules in ``causes.py`` look at.
+"""One endpoint of a TCP connection, replayed from its own host's capture: what the rules look at.
 
-A side is told every segment that left it and every one that reached it, in the order of its own capture. It keeps what
-the kernel keeps (RFC 9293 section 3.3.1): SND.UNA, SND.NXT, RCV.NXT, windows, and which arrivals are not answered yet.
-Sequence numbers are relative, SYN and FIN count one.
+An endpoint is given every segment that left it and every one that reached it, in the order of its own capture. It keeps
+what the kernel keeps (RFC 9293 section 3.3.1): SND.UNA, SND.NXT, RCV.NXT, windows, and which arrivals are not answered
+yet. Sequence numbers are relative, SYN and FIN count one. Rules read it; only :meth:`TcpEndpoint.note_sent` and
+:meth:`TcpEndpoint.note_arrived` change it.
 """
 
 from __future__ import annotations
@@ -11,19 +12,38 @@ from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import cached_property
 from typing import NamedTuple
 
-from testbed.analysis.calls.endpoint_calls import OwnCalls
-from testbed.model import Cause, Crossing, peer_of
+from testbed.analysis.calls.endpoint_calls import EndpointCalls
+from testbed.model import CauseName, Crossing, Evidence, peer_of
+from testbed.model.causes import Refusal
+from testbed.model.evidence import ByteRange, Part
 
 
-class Why(NamedTuple):
-    """A rule's finding; the rule itself adds its name and kind."""
+class Effect(Enum):
+    """What a packet changes at the endpoint that sent it, beyond what its header shows."""
 
-    evidence: str
+    BEGINS_REPAIR = auto()
+    """A loss was found: what is out now may be sent again as ACKs move on (RFC 6582, "recover")."""
+    ANSWERS_UNEXPECTED = auto()
+    """It answers the segments up to the one that it names that were not the next in order."""
+    ANSWERS_PROBES = auto()
+    """It answers every probe."""
+
+
+class Explanation(NamedTuple):
+    """What a rule found; the registry adds the rest.
+
+    ``calls`` and ``packets`` as in :class:`testbed.model.Cause`; ``effects`` are for the endpoint to apply.
+    """
+
+    evidence: Evidence
     calls: tuple[int, ...] = ()
     packets: tuple[int, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    refusal: Refusal | None = None
 
 
 def sack_blocks(packet: Crossing) -> list[tuple[int, int]]:
@@ -31,8 +51,8 @@ def sack_blocks(packet: Crossing) -> list[tuple[int, int]]:
     return [(left, right) for left, right in packet.options.get("sack", ())]
 
 
-def came_at(packet: Crossing) -> int:
-    """Return when a packet reached its receiver."""
+def arrival_time(packet: Crossing) -> int:
+    """Return when a packet reached its receiver; when it was sent if its arrival was not captured."""
     return packet.time if packet.arrived is None else packet.arrived
 
 
@@ -41,26 +61,16 @@ def sequence_length(packet: Crossing) -> int:
     return packet.length + ("S" in packet.flags) + ("F" in packet.flags)
 
 
-def bytes_of(packet: Crossing) -> str:
-    """Say what a segment carries: ``byte 0``, ``bytes 3-8``, ``the SYN``, ``the FIN``, ``nothing``."""
-    if packet.length == 1:
-        return f"byte {packet.start}"
+def carried(packet: Crossing) -> Part:
+    """Return what a segment carries: bytes of the stream, ``the SYN``, ``the FIN`` or ``nothing``."""
     if packet.length:
-        return f"bytes {packet.start}-{packet.end - 1}"
+        return ByteRange(packet.start, packet.end)
     return "the SYN" if "S" in packet.flags else "the FIN" if "F" in packet.flags else "nothing"
 
 
-def numbers(packets: tuple[int, ...] | list[int]) -> str:
-    """Return packet numbers as text: ``#3, #4``; long lists are cut."""
-    shown = [f"#{n}" for n in packets[:4]]
-    if len(packets) > 4:
-        shown[2:] = ["...", f"#{packets[-1]}"]
-    return ", ".join(shown)
-
-
 @dataclass
-class Side(OwnCalls):
-    """One host's end of one connection.
+class TcpEndpoint(EndpointCalls):
+    """One host's endpoint of one connection.
 
     ``sysctls`` are those of its network namespace, empty where they are not known.
     """
@@ -82,7 +92,7 @@ class Side(OwnCalls):
     last_data_sent: Crossing | None = None  # the newest bytes, not one sent again
     sack: tuple[bool | None, bool | None] = (None, None)  # whether its own SYN and the peer's took SACK
     mss: int | None = None  # what the peer's SYN allows
-    last_rule: str = ""
+    last_cause: CauseName | None = None  # of the last packet sent
     fin_at: int | None = None  # sequence number after the peer's FIN
     last_arrival: Crossing | None = None
     last_data: Crossing | None = None
@@ -92,10 +102,10 @@ class Side(OwnCalls):
     sacks: deque[Crossing] = field(default_factory=lambda: deque(maxlen=_KEPT))
     by_ack: dict[int, Crossing] = field(default_factory=dict)
     pending: deque[Crossing] = field(default_factory=deque)  # in order, not acknowledged yet
-    odd: deque[Crossing] = field(default_factory=lambda: deque(maxlen=4 * _KEPT))  # not in order, not answered yet
-    old: dict[int, bool] = field(
-        default_factory=dict
-    )  # those of ``odd`` that were old; True once an ACK passed them by
+    # not the next in order (old, out of order, outside the window), not answered yet
+    unexpected: deque[Crossing] = field(default_factory=lambda: deque(maxlen=4 * _KEPT))
+    # those that were old; True once an ACK passed them by
+    old: dict[int, bool] = field(default_factory=dict)
     probes: list[Crossing] = field(default_factory=list)
     unanswered_syn: Crossing | None = None
     too_big: list[Crossing] = field(default_factory=list)  # ICMP errors: a segment that left does not fit the path
@@ -121,7 +131,7 @@ class Side(OwnCalls):
         return max(self.rcv_nxt - 1 - (self.fin_at is not None and self.rcv_nxt >= self.fin_at), 0)
 
     def window(self, packet: Crossing) -> int:
-        """Return the window that this side offers, in bytes: scaled if both SYNs allowed it (RFC 7323)."""
+        """Return the window that this endpoint offers, in bytes: scaled if both SYNs allowed it (RFC 7323)."""
         own, theirs = self.scales
         if own is None or theirs is None or "S" in packet.flags:
             return packet.window
@@ -139,8 +149,10 @@ class Side(OwnCalls):
         at = bisect_right(self.original_seqs, packet.seq) - 1
         return self.originals[at] if at >= 0 else None
 
-    def note_sent(self, packet: Crossing, cause: Cause) -> None:
-        """Record a segment that left, after its cause was found."""
+    def note_sent(self, packet: Crossing, rule: CauseName, explained: Explanation) -> None:
+        """Record a segment that left, after its cause was found, with the effects of that."""
+        if Effect.BEGINS_REPAIR in explained.effects:
+            self.repair_until = max(self.repair_until, self.snd_max or 0)
         length = sequence_length(packet)
         end = packet.seq + length
         if length or self.snd_max is None:
@@ -161,26 +173,29 @@ class Side(OwnCalls):
                 self.rcv_nxt = packet.ack  # data on the SYN was not taken (RFC 7413 section 4.2)
                 self.pending.clear()
         if packet.ack is not None:
-            self._note_answered(packet, cause)
+            self._note_answered(packet, explained)
             self.last_ack = packet.ack if self.last_ack is None else max(self.last_ack, packet.ack)
             if "R" not in packet.flags:
                 self.last_window = self.window(packet)
-        self.last_sent, self.last_rule = packet, cause.rule
+        self.last_sent, self.last_cause = packet, rule
 
-    def _note_answered(self, packet: Crossing, cause: Cause) -> None:
+    def _note_answered(self, packet: Crossing, explained: Explanation) -> None:
         assert packet.ack is not None  # noqa: S101 - the caller has looked
         while self.pending and self.pending[0].seq + sequence_length(self.pending[0]) <= packet.ack:
             self.pending.popleft()
-        if self.odd:
-            answered = max(cause.packets, default=-1) if cause.rule in _ANSWERS_ODD else -1
+        if self.unexpected:
+            named = explained.packets if Effect.ANSWERS_UNEXPECTED in explained.effects else ()
+            answered = max(named, default=-1)
             grown = self.last_ack is not None and packet.ack > self.last_ack
             if answered >= 0 or grown:
-                left = [each for each in self.odd if each.n > answered and not (grown and self._passed(each, packet))]
-                self.odd = deque(left, self.odd.maxlen)
-        if cause.rule == "window-update":
+                left = (each for each in self.unexpected if each.n > answered)
+                left = (each for each in left if not (grown and self._passed(each, packet)))
+                self.unexpected = deque(left, self.unexpected.maxlen)
+        if Effect.ANSWERS_PROBES in explained.effects:
             self.probes.clear()
-        if self.probes and (not cause.packets or cause.packets[-1] >= self.probes[0].n):
-            self.probes = [probe for probe in self.probes if probe.n not in cause.packets]
+        packets = explained.packets
+        if self.probes and (not packets or packets[-1] >= self.probes[0].n):
+            self.probes = [probe for probe in self.probes if probe.n not in packets]
 
     def _passed(self, culprit: Crossing, packet: Crossing) -> bool:
         """Say whether an ACK that covers more leaves nothing to answer.
@@ -202,7 +217,7 @@ class Side(OwnCalls):
         if "R" in packet.flags:
             # RFC 5961 section 3.2: one that fits the window, but not exactly, is challenged; others are not answered
             if self.rcv_nxt is not None and 0 < packet.seq - self.rcv_nxt < (self.last_window or 0):
-                self.odd.append(packet)
+                self.unexpected.append(packet)
             return
         self.peer_window = packet.window
         length = sequence_length(packet)
@@ -217,7 +232,7 @@ class Side(OwnCalls):
             if packet.seq == self.rcv_nxt - 1 == self.last_ack - 1:
                 self.probes.append(packet)
             elif packet.seq < self.last_ack or packet.seq > self.rcv_nxt:  # RFC 9293 3.10.7.4, first check
-                self.odd.append(packet)
+                self.unexpected.append(packet)
 
     def note_too_big(self, packet: Crossing) -> None:
         """Record an ICMP error that reached this host, if it quotes a segment of this connection."""
@@ -249,11 +264,11 @@ class Side(OwnCalls):
         if self.rcv_nxt is None:
             self.rcv_nxt = packet.seq
         if end <= self.rcv_nxt:
-            self.odd.append(packet)
+            self.unexpected.append(packet)
             self.old[packet.n] = False
             return
         if packet.seq > self.rcv_nxt:
-            self.odd.append(packet)
+            self.unexpected.append(packet)
             insort(self.gaps, (packet.seq, end))
             return
         self.rcv_nxt = end
@@ -263,4 +278,3 @@ class Side(OwnCalls):
 
 
 _KEPT = 32
-_ANSWERS_ODD = frozenset({"duplicate-ack", "d-sack", "challenge-ack"})

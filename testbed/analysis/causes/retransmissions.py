@@ -8,164 +8,165 @@ unacknowledged segment.
 
 from __future__ import annotations
 
-from testbed.analysis.calls.endpoint_calls import duration, names
-from testbed.analysis.causes.endpoint import Side, Why, bytes_of, came_at, numbers, sack_blocks, sequence_length
-from testbed.model import Crossing
+from testbed.analysis.causes.endpoint import (
+    Effect,
+    Explanation,
+    TcpEndpoint,
+    arrival_time,
+    carried,
+    sack_blocks,
+    sequence_length,
+)
+from testbed.model import Crossing, Evidence, PacketRef, call_refs, packet_refs
+from testbed.model.evidence import Duration
 
 _RTO_MIN = 200_000_000  # TCP_RTO_MIN: a retransmission that long after the last ACK is not known to be that ACK's doing
 
 
-def fast_open_fallback(side: Side, packet: Crossing) -> Why | None:
+def fast_open_fallback(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain the bytes of a SYN sent again since its SYN+ACK did not take them (RFC 7413 section 4.2.2).
 
     The kernel does so at once (tcp_rcv_fastopen_synack); the SYN that was answered may also have been a repeat without
     the bytes.
     """
-    before, answer = _repeated(side, packet), side.una_moved
+    before, answer = _repeated(endpoint, packet), endpoint.una_moved
     if before is None or answer is None or "S" in packet.flags or "S" not in before.flags or "S" not in answer.flags:
         return None
-    return Why(
-        f"{bytes_of(packet)} again, as usual data: #{answer.n} acknowledges the SYN, not what #{before.n} carried"
-        f"{_by(side, packet)}",
-        _callers(side, packet),
-        (answer.n,),
+    evidence: Evidence = (
+        *(carried(packet), " again, as usual data: ", PacketRef(answer.n), " acknowledges the SYN, not what "),
+        *(PacketRef(before.n), " carried", *_by(endpoint, packet)),
     )
+    return Explanation(evidence, _callers(endpoint, packet), (answer.n,))
 
 
-def fast_retransmission(side: Side, packet: Crossing) -> Why | None:
+def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain bytes sent again because ACKs since then show that later ones arrived (RFC 5681, 6675, 8985)."""
-    before = _repeated(side, packet)
+    before = _repeated(endpoint, packet)
     if before is None:
         return None
     end = packet.seq + sequence_length(packet)
     hints = [
-        ack for ack in side.sacks if came_at(ack) > before.time and any(right > end for _, right in sack_blocks(ack))
+        ack
+        for ack in endpoint.sacks
+        if arrival_time(ack) > before.time and any(right > end for _, right in sack_blocks(ack))
     ]
-    if not hints and packet.seq == side.una:
-        repeated = [ack for ack in side.duplicates if came_at(ack) > before.time]
+    if not hints and packet.seq == endpoint.una:
+        repeated = [ack for ack in endpoint.duplicates if arrival_time(ack) > before.time]
         hints = repeated if len(repeated) >= 3 else []
-    if not hints or packet.time - came_at(hints[-1]) >= _RTO_MIN:
+    if not hints or packet.time - arrival_time(hints[-1]) >= _RTO_MIN:
         return None
-    side.repair_until = max(side.repair_until, side.snd_max or 0)
     packets = tuple(ack.n for ack in hints)
-    return Why(
-        f"{bytes_of(packet)} again ({_since(before, packet)} after #{before.n}): {numbers(packets)} show that later "
-        f"bytes arrived{_by(side, packet)}",
-        _callers(side, packet),
-        packets,
-    )
+    evidence = (*_again(before, packet), packet_refs(packets), " show that later bytes arrived", *_by(endpoint, packet))
+    return Explanation(evidence, _callers(endpoint, packet), packets, (Effect.BEGINS_REPAIR,))
 
 
-def path_mtu(side: Side, packet: Crossing) -> Why | None:
-    """Explain bytes cut anew since ICMP said that a segment was too big (RFC 1191, 8201; tcp_simple_retransmit)."""
-    before = _repeated(side, packet)
+def path_mtu(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
+    """Explain bytes cut anew since ICMP reported a segment as too big (RFC 1191, 8201; tcp_simple_retransmit).
+
+    The kernel enters the Loss state then, and repairs what is out.
+    """
+    before = _repeated(endpoint, packet)
     if before is None or packet.length >= before.length:
         return None
-    told = next((icmp for icmp in reversed(side.too_big) if came_at(icmp) > before.time), None)
-    if told is None:
+    reported = next((icmp for icmp in reversed(endpoint.too_big) if arrival_time(icmp) > before.time), None)
+    if reported is None:
         return None
-    side.repair_until = max(side.repair_until, side.snd_max or 0)  # tcp_simple_retransmit enters the Loss state
-    return Why(
-        f"{bytes_of(packet)} again in a smaller segment than #{before.n}: #{told.n} says that the path takes no such "
-        f"size{_by(side, packet)}",
-        _callers(side, packet),
-        (told.n,),
+    evidence: Evidence = (
+        *(carried(packet), " again in a smaller segment than ", PacketRef(before.n), ": ", PacketRef(reported.n)),
+        *(" says that the path takes no such size", *_by(endpoint, packet)),
     )
+    return Explanation(evidence, _callers(endpoint, packet), (reported.n,), (Effect.BEGINS_REPAIR,))
 
 
-def recovery(side: Side, packet: Crossing) -> Why | None:
+def recovery(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain bytes that were out when a loss was found, sent again when an ACK moved on (RFC 6582, 5681 3.1)."""
-    before = _repeated(side, packet)
-    ack = side.una_moved
-    if before is None or ack is None or packet.seq >= side.repair_until or came_at(ack) <= before.time:
+    before = _repeated(endpoint, packet)
+    ack = endpoint.una_moved
+    if before is None or ack is None or packet.seq >= endpoint.repair_until or arrival_time(ack) <= before.time:
         return None
-    if packet.time - came_at(ack) >= _RTO_MIN:
+    if packet.time - arrival_time(ack) >= _RTO_MIN:
         return None
-    return Why(
-        f"{bytes_of(packet)} again ({_since(before, packet)} after #{before.n}): #{ack.n} acknowledged the "
-        f"bytes before, these were out when the loss was found{_by(side, packet)}",
-        _callers(side, packet),
-        (ack.n,),
-    )
+    found = " acknowledged the bytes before, these were out when the loss was found"
+    evidence = (*_again(before, packet), PacketRef(ack.n), found, *_by(endpoint, packet))
+    return Explanation(evidence, _callers(endpoint, packet), (ack.n,))
 
 
-def tail_loss_probe(side: Side, packet: Crossing) -> Why | None:
+def tail_loss_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain the last segment sent again: earlier ones are out as well, or it is the first timer of a kernel's two."""
-    before = _repeated(side, packet)
-    if before is None or packet.seq + sequence_length(packet) != side.snd_max:
+    before = _repeated(endpoint, packet)
+    if before is None or packet.seq + sequence_length(packet) != endpoint.snd_max:
         return None
-    if packet.seq > side.una:
-        reason = "the last ones, although earlier ones are unacknowledged"
-    elif _probes_first(side):
-        reason = "not acknowledged, and the first time: the kernel probes before its timeout"
+    if packet.seq > endpoint.una:
+        reason = ": the last ones, although earlier ones are unacknowledged"
+    elif _probes_first(endpoint):
+        reason = ": not acknowledged, and the first time: the kernel probes before its timeout"
     else:
         return None
-    return Why(
-        f"{bytes_of(packet)} again, {_since(before, packet)} after #{before.n}: {reason}{_by(side, packet)}",
-        _callers(side, packet),
-        (before.n,),
-    )
+    evidence = (carried(packet), " again, ", *_since(before, packet), reason, *_by(endpoint, packet))
+    return Explanation(evidence, _callers(endpoint, packet), (before.n,))
 
 
-def timeout(side: Side, packet: Crossing) -> Why | None:
+def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain the first unacknowledged bytes sent again, where a tail-loss probe is excluded."""
-    before = _repeated(side, packet)
-    if before is None or packet.seq > side.una:
+    before = _repeated(endpoint, packet)
+    if before is None or packet.seq > endpoint.una:
         return None
-    times = side.repeats.get(packet.seq, 0)
-    tail = packet.seq + sequence_length(packet) == side.snd_max
-    if tail and not times and side.probes_tail is None:
+    times = endpoint.repeats.get(packet.seq, 0)
+    tail = packet.seq + sequence_length(packet) == endpoint.snd_max
+    if tail and not times and endpoint.probes_tail is None:
         return None  # one segment is out, sent again once: a probe and a timeout look the same
-    side.repair_until = max(side.repair_until, side.snd_max or 0)
-    return Why(
-        f"{bytes_of(packet)} again (repeat {times + 1}), {_since(before, packet)} after #{before.n}: not acknowledged"
-        f"{_by(side, packet)}",
-        _callers(side, packet),
-        (before.n,),
+    evidence: Evidence = (
+        *(carried(packet), f" again (repeat {times + 1}), ", *_since(before, packet)),
+        *(": not acknowledged", *_by(endpoint, packet)),
     )
+    return Explanation(evidence, _callers(endpoint, packet), (before.n,), (Effect.BEGINS_REPAIR,))
 
 
-def retransmission(side: Side, packet: Crossing) -> Why | None:
+def retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain any other bytes that were sent before."""
-    before = _repeated(side, packet)
+    before = _repeated(endpoint, packet)
     if before is None:
         return None
-    return Why(
-        f"{bytes_of(packet)} again, {_since(before, packet)} after #{before.n}, no ACK between: a tail-loss probe or "
-        f"a timeout{_by(side, packet)}",
-        _callers(side, packet),
-        (before.n,),
+    evidence: Evidence = (
+        *(carried(packet), " again, ", *_since(before, packet)),
+        *(", no ACK between: a tail-loss probe or a timeout", *_by(endpoint, packet)),
     )
+    return Explanation(evidence, _callers(endpoint, packet), (before.n,))
 
 
-def _repeated(side: Side, packet: Crossing) -> Crossing | None:
+def _repeated(endpoint: TcpEndpoint, packet: Crossing) -> Crossing | None:
     """Return the earlier transmission if all that the segment carries was sent before."""
     length = sequence_length(packet)
-    if not length or side.snd_max is None or packet.seq + length > side.snd_max:
+    if not length or endpoint.snd_max is None or packet.seq + length > endpoint.snd_max:
         return None
-    return side.previous(packet)
+    return endpoint.previous(packet)
 
 
-def _probes_first(side: Side) -> bool:
+def _probes_first(endpoint: TcpEndpoint) -> bool:
     """Say whether the kernel's first timer for the last segment is a tail-loss probe: no loss is being repaired."""
-    again = any(seq >= side.una for seq in side.repeats)  # a probe is sent once for what is out (tlp_high_seq)
-    repairs = side.una < side.repair_until or bool(side.sacks) or again
-    return side.probes_tail is True and not repairs
+    again = any(seq >= endpoint.una for seq in endpoint.repeats)  # a probe is sent once for what is out (tlp_high_seq)
+    repairs = endpoint.una < endpoint.repair_until or bool(endpoint.sacks) or again
+    return endpoint.probes_tail is True and not repairs
 
 
-def _callers(side: Side, packet: Crossing) -> tuple[int, ...]:
-    calls = [share.call.n for share in side.writers(packet)] if packet.length else []
+def _callers(endpoint: TcpEndpoint, packet: Crossing) -> tuple[int, ...]:
+    calls = [share.call.n for share in endpoint.writers(packet)] if packet.length else []
     if "F" in packet.flags:
-        ender = side.fin_ender(packet.time)
+        ender = endpoint.fin_ender(packet.time)
         if ender is not None and ender.call is not None:
             calls.append(ender.call.n)
     return tuple(dict.fromkeys(calls))
 
 
-def _by(side: Side, packet: Crossing) -> str:
-    calls = [share.call for share in side.writers(packet)] if packet.length else []
-    return f"; written by {names(calls)}" if calls else ""
+def _again(before: Crossing, packet: Crossing) -> Evidence:
+    """Return ``bytes 1-6 again (11 ms after #3): ``."""
+    return (carried(packet), " again (", *_since(before, packet), "): ")
 
 
-def _since(before: Crossing, packet: Crossing) -> str:
-    return duration(packet.time - before.time)
+def _since(before: Crossing, packet: Crossing) -> Evidence:
+    return (Duration(packet.time - before.time), " after ", PacketRef(before.n))
+
+
+def _by(endpoint: TcpEndpoint, packet: Crossing) -> Evidence:
+    calls = [share.call for share in endpoint.writers(packet)] if packet.length else []
+    return ("; written by ", call_refs(calls)) if calls else ()

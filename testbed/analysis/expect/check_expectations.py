@@ -43,9 +43,8 @@ def check(expectations: Iterable[Expectation], findings: Findings) -> tuple[Chec
     checks = []
     for expectation in expectations:
         result = _evaluate(expectation, findings)
-        checks.append(
-            Check(expectation.text, result.ok, result.expected, result.actual, expectation.where, expectation.share)
-        )
+        actual = (result.actual,) if isinstance(result.actual, str) else result.actual
+        checks.append(Check(expectation.text, result.ok, result.expected, actual, expectation.where, expectation.share))
     return tuple(checks)
 
 

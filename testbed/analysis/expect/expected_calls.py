@@ -13,7 +13,8 @@ from typing import Any
 
 from testbed.analysis.expect.expected_packets import fits, packet_text
 from testbed.analysis.expect.run_facts import Findings, Result, every, packets_of
-from testbed.model import Call, Crossing, Host
+from testbed.model import Call, Crossing, Evidence, Host, packet_refs
+from testbed.model.evidence import concatenated
 from testbed.scenario.expect.expectations import OF_A_CALL, CallExpectation
 from testbed.scenario.expect.packet_patterns import Pattern
 from testbed.scenario.language.payload import bytes_shown
@@ -29,22 +30,22 @@ def check_call(expectation: CallExpectation, findings: Findings) -> Result:
     calls = findings.calls(expectation.call, host)
     of_the_call = [name for name in asked if name != "count"]
     results: list[bool | None] = []
-    actual = []
+    actual: list[Evidence] = []
     if expectation.count is not None:
         results.append(expectation.count.holds(len(calls)) if findings.complete else None)
-        actual.append(f"count: {len(calls)}")
+        actual.append((f"count: {len(calls)}",))
     if of_the_call and len(calls) < expectation.nth:
         results.append(False if findings.complete else None)
-        actual.append(f"{len(calls)} calls of {expectation.call} by {host}")
+        actual.append((f"{len(calls)} calls of {expectation.call} by {host}",))
     elif of_the_call:
         call = calls[expectation.nth - 1]
         for name in of_the_call:
-            ok, text = _CHECKS[name](expectation, call, findings)
+            ok, found = _CHECKS[name](expectation, call, findings)
             results.append(ok)
-            actual.append(f"{name}: {text}")
+            actual.append((f"{name}: ", *((found,) if isinstance(found, str) else found)))
         if call.errno is not None and "errno" not in asked and False in results:
-            actual.append(f"errno: {call.errno}")
-    return Result(every(results), wanted, "; ".join(actual))
+            actual.append((f"errno: {call.errno}",))
+    return Result(every(results), wanted, concatenated(actual, "; "))
 
 
 def _wanted(expectation: CallExpectation, name: str) -> str:
@@ -53,6 +54,8 @@ def _wanted(expectation: CallExpectation, name: str) -> str:
         return ", ".join(pattern.text for pattern in value) or "none"
     if name == "args":
         return ", ".join(f"{key} {each}" for key, each in value.items())
+    if name == "why":
+        return " or ".join(value)
     return str(value.shown) if name == "data" else str(value)
 
 
@@ -64,12 +67,16 @@ def _packets(expectation: CallExpectation, call: Call, findings: Findings) -> tu
     return (same if findings.complete else None), ", ".join(texts) or "none"
 
 
-def _why(expectation: CallExpectation, call: Call, findings: Findings) -> tuple[bool | None, str]:
-    reason = findings.silent.get((call.host, call.n))
+def _why(expectation: CallExpectation, call: Call, findings: Findings) -> tuple[bool | None, Evidence]:
+    absence = findings.no_packet.get((call.host, call.n))
     packets = findings.caused.get((call.host, call.n))
-    text = reason or ("it caused " + ", ".join(f"#{n}" for n in packets) if packets else "no reason is known")
-    ok = reason is not None and (expectation.why or "") in reason
-    return (ok if findings.complete else None), text
+    found: Evidence = ("no reason is known",)
+    if absence is not None:
+        found = (f"{absence.reason} (", absence, ")")
+    elif packets:
+        found = ("it caused ", packet_refs(packets))
+    ok = absence is not None and expectation.why is not None and absence.reason in expectation.why
+    return (ok if findings.complete else None), found
 
 
 def _result(expectation: CallExpectation, call: Call, _: Findings) -> tuple[bool, str]:

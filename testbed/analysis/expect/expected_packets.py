@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 from testbed.analysis.expect.run_facts import Findings, Result, every, listed, time_at
-from testbed.model import HOSTS, CauseKind, Crossing, Host, peer_of
+from testbed.model import HOSTS, CauseKind, CauseName, Crossing, Host, PacketRef, peer_of
+from testbed.model.evidence import Part
 from testbed.scenario.expect.expectations import (
     CausesExpectation,
     LabelsExpectation,
@@ -22,6 +23,7 @@ from testbed.scenario.expect.expectations import (
 from testbed.scenario.expect.packet_patterns import Event, Moment, Pattern, TcpOptions
 from testbed.scenario.language.limits import NONE, Limits
 
+_UNKNOWN_SHOWN = 8
 _STAMPS = {"timestamps": "tsval"}
 
 
@@ -44,7 +46,9 @@ def _flags(pattern: Pattern, packet: Crossing, _: Findings) -> bool:
 
 def _cause(pattern: Pattern, packet: Crossing, findings: Findings) -> bool:
     cause = findings.causes[packet.n]
-    return cause.rule in (pattern.cause or ()) or ("unknown" in (pattern.cause or ()) and _is_unknown(cause.kind))
+    return cause.rule in (pattern.cause or ()) or (
+        CauseName.UNKNOWN in (pattern.cause or ()) and _is_unknown(cause.kind)
+    )
 
 
 def _is_unknown(kind: CauseKind) -> bool:
@@ -144,21 +148,36 @@ def _number(pattern: Pattern, wanted: Limits, findings: Findings) -> Result:
 def check_causes(expectation: CausesExpectation, findings: Findings) -> Result:
     """Check how many packets each rule explains."""
     found = {
-        rule: sum(_is_unknown(cause.kind) if rule == "unknown" else cause.rule == rule for cause in findings.causes)
+        rule: sum(
+            _is_unknown(cause.kind) if rule is CauseName.UNKNOWN else cause.rule is rule for cause in findings.causes
+        )
         for rule in expectation.causes
     }
     ok = all(limits.holds(found[rule]) for rule, limits in expectation.causes.items())
-    unknown = [
-        f"#{packet.n} {packet_text(packet)}: {cause.evidence}"
-        for packet, cause in zip(findings.crossings, findings.causes, strict=True)
-        if _is_unknown(cause.kind)
-    ]
-    shown = f" ({listed(unknown)})" if "unknown" in found and unknown else ""
     return Result(
         ok if findings.complete else None,
         ", ".join(f"{rule} {limits}" for rule, limits in expectation.causes.items()),
-        ", ".join(f"{rule} {number}" for rule, number in found.items()) + shown,
+        (
+            ", ".join(f"{rule} {number}" for rule, number in found.items()),
+            *(_unknown_packets(findings) if CauseName.UNKNOWN in found else ()),
+        ),
     )
+
+
+def _unknown_packets(findings: Findings) -> Iterator[Part]:
+    """Yield the first packets of unknown cause with their evidence, in brackets; nothing without any."""
+    unknown = [
+        (packet, cause)
+        for packet, cause in zip(findings.crossings, findings.causes, strict=True)
+        if _is_unknown(cause.kind)
+    ]
+    for at, (packet, cause) in enumerate(unknown[:_UNKNOWN_SHOWN]):
+        yield ", " if at else " ("
+        yield from (PacketRef(packet.n), f" {packet_text(packet)}: ", *cause.evidence)
+    if len(unknown) > _UNKNOWN_SHOWN:
+        yield f", ... {len(unknown) - _UNKNOWN_SHOWN} more"
+    if unknown:
+        yield ")"
 
 
 def check_labels(expectation: LabelsExpectation, findings: Findings) -> Result:

@@ -9,31 +9,28 @@ from functools import cached_property
 
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.label_check import labels_of
-from testbed.model import HOSTS, Call, Cause, CauseKind, Crossing, Host, Inputs, LedgerRow, peer_of
-
-_REPEATS = frozenset(
-    {"path-mtu", "fast-retransmission", "recovery", "d-sack", "duplicate-ack", "probe-answer", "not-taken"}
-)
+from testbed.model import HOSTS, Call, Cause, CauseKind, Crossing, Evidence, Host, Inputs, LedgerRow, peer_of
+from testbed.model.absences import NoPacket
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one expectation ended: ``ok`` None where the observation cannot say."""
+    """How one expectation ended: ``ok`` None where the observation cannot say; ``actual`` what the run showed."""
 
     ok: bool | None
     expected: str
-    actual: str
+    actual: str | Evidence
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What the checks look at; ``causes`` are aligned with the crossings, ``silent`` as :class:`Analysis` has it."""
+    """What the checks look at; ``causes`` are aligned with the crossings, ``no_packet`` as in :class:`Analysis`."""
 
     inputs: Inputs
     streams: Streams
     causes: Sequence[Cause]
     ledger: Sequence[LedgerRow]
-    silent: dict[tuple[Host, int], str]
+    no_packet: dict[tuple[Host, int], NoPacket]
 
     @property
     def complete(self) -> bool:
@@ -50,7 +47,7 @@ class Findings:
         """Crossings that answer a crossing: ``{answered: [answers]}``."""
         found: dict[int, list[int]] = defaultdict(list)
         for crossing, cause in zip(self.crossings, self.causes, strict=True):
-            if (cause.kind is CauseKind.ANSWER and cause.rule not in _REPEATS) or cause.rule == "delayed-ack":
+            if cause.traits.in_exchange:
                 for n in cause.packets:
                     found[n].append(crossing.n)
         return found
@@ -77,16 +74,16 @@ class Findings:
 
     @cached_property
     def scales(self) -> dict[tuple[int, Host], int]:
-        """The shift of the windows that a host tells on a flow, where both SYNs allow one (RFC 7323 section 2.2)."""
-        told = {
+        """The shift of a host's windows on a flow, where both SYNs allow one (RFC 7323 section 2.2)."""
+        offered = {
             (each.flow, each.sender): each.options.get("wscale")
             for each in self.crossings
             if "S" in each.flags and each.flow is not None
         }
         return {
             (flow, host): shift
-            for (flow, host), shift in told.items()
-            if shift is not None and told.get((flow, peer_of(host))) is not None
+            for (flow, host), shift in offered.items()
+            if shift is not None and offered.get((flow, peer_of(host))) is not None
         }
 
     @cached_property

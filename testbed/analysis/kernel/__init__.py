@@ -1,1 +1,1 @@
-"""The kernel as a witness: its events matched with packets and calls, and what it says of each cause."""
+"""A kernel's trace: its events matched with packets and calls, and whether they agree with each cause. Pure."""

@@ -1,4 +1,4 @@
-"""Each end of each connection: its kernel events and its packets, on one clock."""
+"""Each endpoint of each connection: its kernel events and its packets, on one clock."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SLACK = 1000
 
 
 @dataclass
-class End:
-    """One host's end of one connection.
+class KernelEndpoint:
+    """One host's endpoint of one connection.
 
     ``events`` are in time order; ``sent`` are its own packets by the time they left, ``arrived`` the peer's (and the
     link's in its name) by the time they came.
@@ -42,7 +42,7 @@ class End:
         """Return what had come by ``time``, the newest first."""
         return self.arrived[: bisect_right(self.arrived, time, key=_arrival)][::-1]
 
-    def again(self) -> frozenset[int]:
+    def repeats(self) -> frozenset[int]:
         """Return the numbers of packets all of whose sequence space had been sent before."""
         found, highest = set(), None
         for packet in self.sent:
@@ -65,28 +65,33 @@ def _departure(packet: Crossing) -> int:
 
 
 @dataclass
-class Ends:
-    """All ends of a run, and the events that belong to none of its connections."""
+class Gathered:
+    """All endpoints of a run by flow and host, and the events that belong to none of its connections."""
 
-    of: dict[tuple[int, Host], End]
+    endpoints: dict[tuple[int, Host], KernelEndpoint]
     strays: list[KernelEvent]
 
 
-def gather(joined: Joined, log: KernelLog) -> Ends:
-    """Put events and packets to the ends of connections that they belong to."""
-    ends = {(flow.index, host): End(flow, host) for flow in joined.flows if flow.protocol == "tcp" for host in HOSTS}
+def gather(joined: Joined, log: KernelLog) -> Gathered:
+    """Assign events and packets to the endpoints of connections that they belong to."""
+    endpoints = {
+        (flow.index, host): KernelEndpoint(flow, host)
+        for flow in joined.flows
+        if flow.protocol == "tcp"
+        for host in HOSTS
+    }
     first: dict[int, int] = {}
     for packet in joined.crossings:
         if packet.flow is None or packet.protocol != "tcp":
             continue
         first.setdefault(packet.flow, packet.time)
         if packet.sent is not None:
-            ends[packet.flow, packet.sender].sent.append(packet)
+            endpoints[packet.flow, packet.sender].sent.append(packet)
         if packet.arrived is not None:
-            ends[packet.flow, peer_of(packet.sender)].arrived.append(packet)
-    for end in ends.values():
-        end.sent.sort(key=_departure)
-        end.arrived.sort(key=_arrival)
+            endpoints[packet.flow, peer_of(packet.sender)].arrived.append(packet)
+    for endpoint in endpoints.values():
+        endpoint.sent.sort(key=_departure)
+        endpoint.arrived.sort(key=_arrival)
     choose = _Flows(joined.flows, first)
     strays = []
     for event in log.events:
@@ -94,28 +99,28 @@ def gather(joined: Joined, log: KernelLog) -> Ends:
         if index is None or event.host is None:
             strays.append(event)
         else:
-            ends[index, event.host].events.append(event)
-    return Ends(ends, strays)
+            endpoints[index, event.host].events.append(event)
+    return Gathered(endpoints, strays)
 
 
 class _Flows:
     """Which flow an event is of: by its endpoints; of several that used them one after the other, by time."""
 
     def __init__(self, flows: Iterable[Flow], first: dict[int, int]) -> None:
-        self._by_ends: dict[tuple[Host, Endpoint, Endpoint], list[tuple[int, int]]] = defaultdict(list)
+        self._by_endpoints: dict[tuple[Host, Endpoint, Endpoint], list[tuple[int, int]]] = defaultdict(list)
         for flow in flows:
             if flow.protocol != "tcp" or flow.index not in first:
                 continue
             for host in HOSTS:
                 key = host, flow.endpoint(host), flow.endpoint(peer_of(host))
-                self._by_ends[key].append((first[flow.index], flow.index))
-        for found in self._by_ends.values():
+                self._by_endpoints[key].append((first[flow.index], flow.index))
+        for found in self._by_endpoints.values():
             found.sort()
 
     def of(self, event: KernelEvent) -> int | None:
         if event.host is None or event.local is None or event.peer is None:
             return None
-        found = self._by_ends.get((event.host, event.local, event.peer), [])
+        found = self._by_endpoints.get((event.host, event.local, event.peer), [])
         if not found:
             return None
         at = bisect_right(found, (event.time + SLACK, len(found) + found[-1][1]))

@@ -1,4 +1,4 @@
-"""Events matched with packets: what was sent again, RSTs, drops, and the congestion control of each sender."""
+"""Events matched with packets: retransmissions, RSTs, drops, and the congestion control of each sender."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from testbed.analysis.causes.endpoint import sequence_length
-from testbed.analysis.kernel.kernel_endpoints import SLACK, End
+from testbed.analysis.kernel.kernel_endpoints import KernelEndpoint
 from testbed.model import Crossing, Host, peer_of
 from testbed.model.kernel_log import KernelEvent, KernelLog, Matched, SendState
 
@@ -18,16 +18,16 @@ _OF_SYN = frozenset({"TCP_INVALID_SYN"})
 _OF_RST = frozenset({"TCP_RESET"})
 
 
-def retransmissions(end: End, slack: int) -> Iterator[Matched]:
+def retransmissions(endpoint: KernelEndpoint, slack: int) -> Iterator[Matched]:
     """Match each retransmission of the kernel with its packets.
 
-    ``__tcp_retransmit_skb`` tells of it after it was sent, once for a buffer that may have been cut into several
+    ``__tcp_retransmit_skb`` reports it after it was sent, once for a buffer that may have been cut into several
     segments.
     """
-    again = end.again()
-    carrying = [packet for packet in end.sent if sequence_length(packet)]
+    repeats = endpoint.repeats()
+    carrying = [packet for packet in endpoint.sent if sequence_length(packet)]
     at = 0
-    for event in end.named(*RETRANSMISSIONS):
+    for event in endpoint.named(*RETRANSMISSIONS):
         if event.fields.get("err", 0) != 0:
             continue  # it could not be sent
         start = at
@@ -36,24 +36,24 @@ def retransmissions(end: End, slack: int) -> Iterator[Matched]:
         found: list[int] = []
         for packet in reversed(carrying[start:at]):
             follows = not found or packet.seq + sequence_length(packet) == _seq(carrying, found[-1])
-            if packet.n not in again or not follows:
+            if packet.n not in repeats or not follows:
                 break
             found.append(packet.n)
-        yield Matched(event, end.flow.index, tuple(reversed(found)))
+        yield Matched(event, endpoint.flow.index, tuple(reversed(found)))
 
 
 def _seq(packets: list[Crossing], number: int) -> int:
     return next(packet.seq for packet in packets if packet.n == number)
 
 
-def resets(end: End, slack: int) -> Iterator[Matched]:
-    """Match each RST that the kernel says it sends with its packet.
+def resets(endpoint: KernelEndpoint, slack: int) -> Iterator[Matched]:
+    """Match each RST that the kernel reports with its packet.
 
-    ``tcp_v4_send_reset`` tells of it before, with the packet that it answers; ``tcp_send_active_reset`` after it was
+    ``tcp_v4_send_reset`` reports it before, with the packet that it answers; ``tcp_send_active_reset`` after it was
     sent, with none, and what it sends has an ACK. RSTs that a listener sent for the connection have no event here.
     """
-    left = [packet for packet in end.sent if "R" in packet.flags]
-    for event in end.named("tcp_send_reset"):
+    left = [packet for packet in endpoint.sent if "R" in packet.flags]
+    for event in endpoint.named("tcp_send_reset"):
         answers = event.skb != 0
         if answers:
             found = next((packet for packet in left if (packet.sent or 0) + slack >= event.time), None)
@@ -62,7 +62,7 @@ def resets(end: End, slack: int) -> Iterator[Matched]:
             found = next((packet for packet in before if packet.ack is not None), None)
         if found is not None:
             left.remove(found)
-        yield Matched(event, end.flow.index, (found.n,) if found is not None else ())
+        yield Matched(event, endpoint.flow.index, (found.n,) if found is not None else ())
 
 
 def arrived_drops(crossings: Iterable[Crossing], log: KernelLog) -> Iterator[Matched]:
@@ -78,19 +78,19 @@ def arrived_drops(crossings: Iterable[Crossing], log: KernelLog) -> Iterator[Mat
             yield Matched(event, found[0].flow, tuple(packet.n for packet in found))
 
 
-def drops(end: End, slack: int, taken: set[int]) -> Iterator[Matched]:
+def drops(endpoint: KernelEndpoint, slack: int, taken: set[int]) -> Iterator[Matched]:
     """Match each other drop on arrival with the packet that had come last and can have been it.
 
     ``taken`` are the packets that are known to be dropped; those found are added.
     """
-    for event in end.named("kfree_skb"):
+    for event in endpoint.named("kfree_skb"):
         if "arrived" in event.fields:
             continue
-        candidates = (packet for packet in end.arrived_until(event.time + slack) if packet.n not in taken)
+        candidates = (packet for packet in endpoint.arrived_until(event.time + slack) if packet.n not in taken)
         found = next((packet for packet in candidates if _can_be(packet, str(event.fields.get("reason", "")))), None)
         if found is not None:
             taken.add(found.n)
-        yield Matched(event, end.flow.index, (found.n,) if found is not None else ())
+        yield Matched(event, endpoint.flow.index, (found.n,) if found is not None else ())
 
 
 def _can_be(packet: Crossing, reason: str) -> bool:
@@ -101,16 +101,16 @@ def _can_be(packet: Crossing, reason: str) -> bool:
     return reason not in _OF_RST or "R" in packet.flags
 
 
-def send_states(end: End) -> Iterator[tuple[int, SendState]]:
-    """Say with which congestion window each packet left.
+def send_states(endpoint: KernelEndpoint) -> Iterator[tuple[int, SendState]]:
+    """Yield the congestion control with which each packet left, by its number.
 
     ``tcp_probe`` shows it at each arrival, before that is looked at: the next one after a packet shows what held when
     it left, unless the congestion state changed between; then the last one before it does.
     """
-    probes = end.named("tcp_probe")
-    turns = [event.time for event in end.named("tcp_cong_state_set")]
+    probes = endpoint.named("tcp_probe")
+    turns = [event.time for event in endpoint.named("tcp_cong_state_set")]
     times = [probe.time for probe in probes]
-    for packet in end.sent:
+    for packet in endpoint.sent:
         assert packet.sent is not None  # noqa: S101 - it is in what left
         at = bisect_right(times, packet.sent)
         if at < len(probes) and bisect_right(turns, packet.sent) == bisect_right(turns, times[at]):
@@ -125,6 +125,3 @@ def _state(probe: KernelEvent) -> SendState:
     return SendState(
         values["snd_cwnd"], None if threshold >= _NO_THRESHOLD else threshold, values["srtt"], values["snd_wnd"]
     )
-
-
-__all__ = ["RETRANSMISSIONS", "SLACK", "arrived_drops", "drops", "resets", "retransmissions", "send_states"]

@@ -1,4 +1,4 @@
-"""What made each state of a connection change: a call, a packet or a timer (RFC 9293 section 3.3.2).
+"""What caused each change of a connection's state: a call, a packet or a timer (RFC 9293 section 3.3.2).
 
 One table says what can cause a transition, in the order in which it is looked for; the kernel says in which context it
 happened. A packet is processed in a system call as well, when the socket was in use as it came (release_sock).
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from testbed.analysis.calls.call_effects import is_close, shuts_writing, starts_connection
-from testbed.analysis.calls.endpoint_calls import OwnCalls, names
-from testbed.analysis.kernel.kernel_endpoints import End
-from testbed.model import Call, Crossing
+from testbed.analysis.calls.endpoint_calls import EndpointCalls
+from testbed.analysis.kernel.kernel_endpoints import KernelEndpoint
+from testbed.model import Call, Crossing, Evidence, PacketRef, call_ref
 from testbed.model.kernel_log import KernelEvent, StateChange
 
 Accepts = Callable[[Crossing], bool]
@@ -45,66 +45,72 @@ TRANSITIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
 _TO_CLOSE = (RST, CALL, TIMER)
 
 
-def changes(end: End, calls: OwnCalls, slack: int, *, ends_early: bool) -> Iterator[StateChange]:
-    """Yield every state change of one end with its cause.
+def state_changes(
+    endpoint: KernelEndpoint, calls: EndpointCalls, slack: int, *, ends_early: bool
+) -> Iterator[StateChange]:
+    """Yield every state change of one endpoint with its cause.
 
-    ``ends_early``: the observer says that calls ended earlier than they did, as strace does by the time that it takes
-    to print their arguments.
+    ``ends_early``: the observer records that calls ended earlier than they did, as strace does by the time it takes to
+    print their arguments.
     """
-    for at, event in enumerate(end.events):
+    for at, event in enumerate(endpoint.events):
         if event.name == "inet_sock_set_state" and event.fields["oldstate"] != event.fields["newstate"]:
-            yield _change(end, calls, at, event, slack, ends_early=ends_early)
+            yield _change(endpoint, calls, at, event, slack, ends_early=ends_early)
 
 
-def _change(end: End, calls: OwnCalls, at: int, event: KernelEvent, slack: int, *, ends_early: bool) -> StateChange:
+def _change(
+    endpoint: KernelEndpoint, calls: EndpointCalls, at: int, event: KernelEvent, slack: int, *, ends_early: bool
+) -> StateChange:
     old, new = str(event.fields["oldstate"]), str(event.fields["newstate"])
-    about = (event, end.flow.index, old, new)
+    about = (event, endpoint.flow.index, old, new)
     causes = TRANSITIONS.get((old, new)) or (_TO_CLOSE if new == "CLOSE" else ())
     for cause in causes:
         if cause == CALL:
             found = _call(calls, event, slack, ends_early=ends_early)
             if found is not None:
-                why, numbers = found
-                return StateChange(*about, "call", why, calls=numbers)
+                evidence, numbers = found
+                return StateChange(*about, "call", evidence, calls=numbers)
         elif cause == TIMER:
             if event.interrupt:
-                return StateChange(*about, "timer", _timer(end, at))
-        elif cause != RST or _reset_said(end, at):
-            packet = _packet(end, event, _PACKETS[cause], slack)
+                return StateChange(*about, "timer", _timer(endpoint, at))
+        elif cause != RST or _reset_reported(endpoint, at):
+            packet = _packet(endpoint, event, _PACKETS[cause], slack)
             if packet is not None:
-                return StateChange(*about, "packet", f"{cause} #{packet.n}", packets=(packet.n,))
-    return StateChange(*about, "unknown", "no call, packet or timer explains it")
+                return StateChange(*about, "packet", (f"{cause} ", PacketRef(packet.n)), packets=(packet.n,))
+    return StateChange(*about, "unknown", ("no call, packet or timer explains it",))
 
 
-def _packet(end: End, event: KernelEvent, accepts: Accepts, slack: int) -> Crossing | None:
-    return next((packet for packet in end.arrived_until(event.time + slack) if accepts(packet)), None)
+def _packet(endpoint: KernelEndpoint, event: KernelEvent, accepts: Accepts, slack: int) -> Crossing | None:
+    return next((packet for packet in endpoint.arrived_until(event.time + slack) if accepts(packet)), None)
 
 
-def _reset_said(end: End, at: int) -> bool:
-    """Say whether the kernel told of a RST that it took right before the change (tcp_reset)."""
-    return any(event.name == "tcp_receive_reset" for event in end.events[max(at - 2, 0) : at])
+def _reset_reported(endpoint: KernelEndpoint, at: int) -> bool:
+    """Say whether the kernel reported a RST that it took right before the change (tcp_reset)."""
+    return any(event.name == "tcp_receive_reset" for event in endpoint.events[max(at - 2, 0) : at])
 
 
-def _call(calls: OwnCalls, event: KernelEvent, slack: int, *, ends_early: bool) -> tuple[str, tuple[int, ...]] | None:
+def _call(
+    calls: EndpointCalls, event: KernelEvent, slack: int, *, ends_early: bool
+) -> tuple[Evidence, tuple[int, ...]] | None:
     """Return what call the change was made in; without an observer, that it was made in one."""
     if event.interrupt:
         return None
     if not calls.observed:
-        return f"a call or the end of the program; {calls.unseen}", ()
+        return (f"a call or the end of the program; {calls.unknown_because}",), ()
     wanted = starts_connection if event.fields["newstate"] == "SYN_SENT" else _ends_sending
     begun = [call for call in calls.calls if call.start <= event.time + slack]
     inside = [call for call in begun if wanted(call) and _goes_on(call, event.time, slack)]
     if ends_early and begun and wanted(begun[-1]):
         inside = begun[-1:]
     if inside:
-        return names(inside[-1:]), (inside[-1].n,)
+        return (call_ref(inside[-1]),), (inside[-1].n,)
     if event.fields["newstate"] == "SYN_SENT":
         return None
     ender = calls.ender(event.time + slack)
     if ender is not None and ender.by_exit:
-        return ender.text, (ender.call.n,) if ender.call is not None else ()
+        return ender.evidence, (ender.call.n,) if ender.call is not None else ()
     if not calls.known:
-        return "nobody had accepted it, and the listener was closed", ()
+        return ("nobody had accepted it, and the listener was closed",), ()
     return None
 
 
@@ -116,8 +122,8 @@ def _goes_on(call: Call, time: int, slack: int) -> bool:
     return call.end is None or time <= call.end + slack
 
 
-def _timer(end: End, at: int) -> str:
-    told = next((event for event in reversed(end.events[:at]) if event.name == "tcp_send_reset"), None)
-    if told is not None:
-        return f"a timer: {told.fields.get('reason')}"
-    return "a timer: the kernel gave up"
+def _timer(endpoint: KernelEndpoint, at: int) -> Evidence:
+    reset = next((event for event in reversed(endpoint.events[:at]) if event.name == "tcp_send_reset"), None)
+    if reset is not None:
+        return (f"a timer: {reset.fields.get('reason')}",)
+    return ("a timer: the kernel gave up",)

@@ -2,7 +2,7 @@
 
 The interfaces are named ``client`` and ``server``. A packet seen at both ends stands there twice, once for each.
 Every packet between the two hosts carries its comments: the cause with its evidence, the calls with their place in the
-program, its fate where it did not cross, what changed on the way, and, where there was a witness, the kernel's word.
+program, its fate where it did not cross, what changed on the way, and, with a kernel trace, what that says of it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ import testbed
 from testbed.capture.containers.pcapng_write import Writer
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, peer_of
 from testbed.report import kernel_words
+from testbed.report.evidence_text import sentence
 from testbed.report.text.ladder import show_call
 from testbed.report.text.terminal_text import duration, escape
+from testbed.report.verdict_text import verdict_sentences
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
-    from testbed.model.kernel_log import Testimony
+    from testbed.model.kernel_log import KernelEvidence
 
 NAME = "annotated.pcapng"
 
@@ -31,7 +33,7 @@ _MOST_CALLS = 8
 
 def write(stream: BinaryIO, analysis: Analysis, captures: Mapping[Host, Capture]) -> None:
     """Write the captures that there are, merged by time."""
-    comment = "; ".join(escape(sentence) for sentence in analysis.verdict)
+    comment = "; ".join(escape(text) for text in verdict_sentences(analysis))
     writer = Writer(stream, application=f"bothends {testbed.__version__}", comment=comment)
     numbers: dict[tuple[Host, int], int] = {}
     for host in (host for host in HOSTS if host in captures):
@@ -67,10 +69,10 @@ def _notes(analysis: Analysis) -> dict[Host, dict[int, list[str]]]:
     calls = {host: {call.n: call for call in analysis.inputs.calls.get(host, ())} for host in HOSTS}
     joined = analysis.inputs.joined
     names = {flow.endpoint(host).address: host for flow in joined.flows for host in HOSTS}
-    said = _kernel(analysis.testimony)
+    by_kernel = _kernel(analysis.kernel)
     for crossing, cause in zip(joined.crossings, analysis.causes, strict=True):
         comments = list(_comments(crossing, cause, calls[crossing.sender], names))
-        comments += said.get(crossing.n, ())
+        comments += by_kernel.get(crossing.n, ())
         places: tuple[tuple[Host, int | None], ...] = (("client", crossing.at_client), ("server", crossing.at_server))
         for host, frame in places:
             if frame is not None:
@@ -79,23 +81,24 @@ def _notes(analysis: Analysis) -> dict[Host, dict[int, list[str]]]:
     return notes
 
 
-def _kernel(testimony: Testimony | None) -> dict[int, list[str]]:
-    """Return what the kernel says of each packet, by its number; nothing without a witness."""
-    if testimony is None:
+def _kernel(kernel: KernelEvidence | None) -> dict[int, list[str]]:
+    """Return what the kernel trace says of each packet, by its number; nothing without one."""
+    if kernel is None:
         return {}
-    events = kernel_words.of_packets(testimony)
-    told: dict[int, list[str]] = {}
-    for number, word in enumerate(testimony.words):
-        told[number] = [f"kernel: cause {word.agreement}" + (f": {escape(word.text)}" if word.text else "")]
-        told[number] += [f"kernel: {escape(event)}" for event in events.get(number, ())]
-        if number in testimony.states:
-            told[number].append(f"kernel: sent with {kernel_words.sent_with(testimony.states[number])}")
-    return told
+    events = kernel_words.of_packets(kernel)
+    found: dict[int, list[str]] = {}
+    for number, each in enumerate(kernel.assessments):
+        evidence = f": {escape(sentence(each.evidence))}" if each.evidence else ""
+        found[number] = [f"kernel: cause {each.agreement}{evidence}"]
+        found[number] += [f"kernel: {escape(event)}" for event in events.get(number, ())]
+        if number in kernel.send_states:
+            found[number].append(f"kernel: sent with {kernel_words.sent_with(kernel.send_states[number])}")
+    return found
 
 
 def _comments(crossing: Crossing, cause: Cause, calls: Mapping[int, Call], names: Mapping[str, str]) -> Iterator[str]:
     sender = crossing.sender
-    yield f"#{crossing.n} cause: {cause.kind.value}, {cause.rule}: {escape(cause.evidence)}"
+    yield f"#{crossing.n} cause: {cause.kind.value}, {cause.rule}: {escape(sentence(cause.evidence))}"
     for n in cause.calls[:_MOST_CALLS]:
         if n in calls:
             place = calls[n].source or calls[n].caller
@@ -116,4 +119,4 @@ def _comments(crossing: Crossing, cause: Cause, calls: Mapping[int, Call], names
     for change in crossing.changes:
         yield f"altered: {change.what}: {escape(change.at_sender)} -> {escape(change.at_receiver)}"
     if crossing.note:
-        yield f"note: {escape(crossing.note)}"
+        yield f"note: {escape(sentence(crossing.note))}"

@@ -14,6 +14,8 @@ from typing import Literal, Protocol
 
 from testbed.model import Analysis, Outcome
 from testbed.model.errors import BothendsError
+from testbed.report.evidence_text import sentence
+from testbed.report.verdict_text import verdict_sentences
 
 State = Literal["passed", "failed", "error", "skipped"]
 
@@ -91,7 +93,7 @@ class Record:
     def verdict(self) -> str:
         """Return the verdict's first sentence, or what went wrong."""
         if self.analysis is not None:
-            return self.analysis.verdict[0] if self.analysis.verdict else ""
+            return next(iter(verdict_sentences(self.analysis)), "")
         return self.error.what.splitlines()[0] if self.error else ""
 
     def drawing(self, width: int, height: int) -> list[str]:
@@ -155,7 +157,7 @@ def _whole(record: Record) -> Case:
         message = record.error.what if record.error else "it did not run"
         return Case("run", STATES[record.outcome], message, str(record.error or ""))
     inputs = record.analysis.inputs
-    detail = "\n".join(record.analysis.verdict)
+    detail = "\n".join(verdict_sentences(record.analysis))
     if inputs.failures:
         return Case("run", "failed", "; ".join(inputs.failures), detail)
     if inputs.incomplete:
@@ -167,10 +169,11 @@ def _whole(record: Record) -> Case:
 
 def _expectations(analysis: Analysis | None) -> Iterator[Case]:
     for check in analysis.checks if analysis else ():
-        detail = f"expected: {check.expected}\nactual:   {check.actual}\nat:       {check.where}"
+        actual = sentence(check.actual)
+        detail = f"expected: {check.expected}\nactual:   {actual}\nat:       {check.where}"
         if check.ok:
             yield Case(check.text, "passed")
         elif check.ok is None:
             yield Case(check.text, "error", "the observation cannot say", detail)
         else:
-            yield Case(check.text, "failed", f"expected {check.expected}, actual {check.actual}", detail)
+            yield Case(check.text, "failed", f"expected {check.expected}, actual {actual}", detail)

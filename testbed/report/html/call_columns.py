@@ -7,7 +7,9 @@ import json
 from testbed.analysis.calls.streams import build_streams
 from testbed.model import HOSTS, Analysis, Call, Endpoint, Host
 from testbed.report.html import kernel_columns
+from testbed.report.html.links import put_sentences
 from testbed.report.html.pack import Packer
+from testbed.report.no_packet_text import no_packet
 
 _DIRECTIONS = (None, "out", "in")
 
@@ -26,10 +28,11 @@ def put(packer: Packer, analysis: Analysis, base: int) -> None:
         packer.texts(f"call.{name}", [getattr(call, name) or "" for call in calls])
     packer.texts("call.args", [json.dumps(call.args, default=_shown, ensure_ascii=True) for call in calls])
     packer.texts("call.socket", [_socket(call) for call in calls])
-    packer.texts("call.silent", [analysis.silent.get((call.host, call.n), "") for call in calls])
+    absences = [analysis.no_packet.get((call.host, call.n)) for call in calls]
+    put_sentences(packer, "call.no_packet", [no_packet(absence) if absence else () for absence in absences])
     packer.blobs("call.data", [call.data for call in calls])
-    if analysis.testimony is not None:
-        kernel_columns.put_calls(packer, analysis.testimony, calls)
+    if analysis.kernel is not None:
+        kernel_columns.put_calls(packer, analysis.kernel, calls)
     _ranges(packer, analysis, calls)
 
 

@@ -20,7 +20,7 @@ from testbed.report.html.fit import LIMIT, fitting, kept
 from testbed.report.html.marks import Mark
 from testbed.report.html.pack import Packer
 from testbed.report.html.page_source import Wire
-from testbed.report.html.run_page import SCRIPTS, STYLES, Evidence
+from testbed.report.html.run_page import SCRIPTS, STYLES, Chip
 from testbed.report.json import comparison_json as plain
 from testbed.report.text.terminal_text import counted, duration, rate
 from testbed.wireshark.label_names import label_names
@@ -203,12 +203,12 @@ def _count(name: str, count: int) -> str:
     return f"{counted(count, 'packet')} {name.replace('-', ' ')}"
 
 
-def _evidence(told: dict[str, Any], differs: tuple[str, ...], wire: Wire) -> Iterator[Evidence]:
+def _evidence(told: dict[str, Any], differs: tuple[str, ...], wire: Wire) -> Iterator[Chip]:
     """Lead from each kind of difference to its packets, or flows."""
-    yield Evidence("clocks", "#clocks")
+    yield Chip("clocks", "#clocks")
     for name in CATEGORIES:
         if count := told["counts"][name]:
             target = f"preset={_PRESETS[name]}" if name in _PRESETS else "#flows"
-            yield Evidence(_count(name, count), target, "bad" if name in differs else "")
+            yield Chip(_count(name, count), target, "bad" if name in differs else "")
     if labels := wire.counts.get(int(Mark.LABELS_DIFFER)):
-        yield Evidence(f"labels of {counted(labels, 'packet')} differ", "preset=labels", "doubtful")
+        yield Chip(f"labels of {counted(labels, 'packet')} differ", "preset=labels", "doubtful")

@@ -1,51 +1,51 @@
-"""What the kernel says of a run, as columns of its page and as the card that stands there without a script."""
+"""What a kernel trace says of a run, as columns of its page and as the card that needs no script."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from testbed.analysis.kernel.kernel_evidence import contradictions, tally
-from testbed.model import HOSTS, Analysis, Call, Host
-from testbed.model.kernel_log import KernelLog, StateChange, Testimony
+from testbed.model import Analysis, Call, CallRef, Host, PacketRef, packet_refs
+from testbed.model.kernel_log import Agreement, KernelEvidence, KernelLog, Matched, StateChange
 from testbed.report import kernel_words
+from testbed.report.html.links import LinkedPiece, Links, put_sentences
 from testbed.report.html.pack import Packer
-from testbed.report.html.page_source import Heard, Wire
-from testbed.report.html.references import Piece, pieces
+from testbed.report.html.page_source import KernelOfPackets, Wire
 from testbed.report.text.terminal_text import counted, duration
+from testbed.report.verdict_text import kernel_contradictions
 
 ROWS = 200
 """Rows of a table; the others are in result.json."""
 
-_ENDS = 4  # ends of connections whose states are told in a line each
+_ENDPOINTS = 4  # endpoints of connections whose states have a line each
 
 # ------------------------------------------------------------------ columns
 
 
-def of_packets(testimony: Testimony, numbers: Sequence[int]) -> Heard:
-    """Return what the kernel says of some packets, by their numbers."""
-    events = kernel_words.of_packets(testimony)
-    return Heard(
-        [testimony.words[number] for number in numbers],
-        [testimony.states.get(number) for number in numbers],
+def of_packets(kernel: KernelEvidence, numbers: Sequence[int]) -> KernelOfPackets:
+    """Return what a kernel trace says of some packets, by their numbers."""
+    events = kernel_words.of_packets(kernel)
+    return KernelOfPackets(
+        [kernel.assessments[number] for number in numbers],
+        [kernel.send_states.get(number) for number in numbers],
         [events.get(number, ()) for number in numbers],
     )
 
 
-def put(packer: Packer, heard: Heard) -> None:
+def put(packer: Packer, kernel: KernelOfPackets) -> None:
     """Add the columns of a page's packets: -1 where a number is not known, or there is no threshold yet."""
-    packer.texts("packet.kernel.word", [word.agreement for word in heard.words])
-    packer.texts("packet.kernel.said", [word.text for word in heard.words])
-    packer.texts("packet.kernel.events", ["\n".join(events) for events in heard.events])
+    packer.texts("packet.kernel.agreement", [each.agreement.value for each in kernel.assessments])
+    put_sentences(packer, "packet.kernel.evidence", [each.evidence for each in kernel.assessments])
+    packer.texts("packet.kernel.events", ["\n".join(events) for events in kernel.events])
     for name in ("cwnd", "srtt", "wnd"):
-        packer.numbers(f"packet.kernel.{name}", [getattr(state, name) if state else -1 for state in heard.states])
-    thresholds = [state.ssthresh if state else None for state in heard.states]
+        packer.numbers(f"packet.kernel.{name}", [getattr(state, name) if state else -1 for state in kernel.states])
+    thresholds = [state.ssthresh if state else None for state in kernel.states]
     packer.numbers("packet.kernel.ssthresh", [-1 if each is None else each for each in thresholds])
 
 
-def put_calls(packer: Packer, testimony: Testimony, calls: Sequence[Call]) -> None:
+def put_calls(packer: Packer, kernel: KernelEvidence, calls: Sequence[Call]) -> None:
     """Add what states each call changed."""
-    events = kernel_words.of_calls(testimony)
+    events = kernel_words.of_calls(kernel)
     packer.texts("call.kernel.events", ["\n".join(events.get((call.host, call.n), ())) for call in calls])
 
 
@@ -60,20 +60,20 @@ class Row:
     host: str
     flow: str
     what: tuple[str, ...]
-    why: list[Piece]
+    why: list[LinkedPiece]
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
     """All that the page says of the kernel besides single packets.
 
-    ``ends`` are (host, connection or empty, states with what each leads to); ``more`` is how many ends are not there.
+    ``endpoints`` are (host, connection or empty, states with what each leads to); ``more`` is how many are left out.
     """
 
-    told: str
-    contradictions: list[list[Piece]]
+    counts: str
+    contradictions: list[list[LinkedPiece]]
     problems: tuple[str, ...]
-    ends: list[tuple[str, str, list[Piece]]]
+    endpoints: list[tuple[str, str, list[LinkedPiece]]]
     more: int
     changes: list[Row]
     changes_total: int
@@ -84,66 +84,48 @@ class Card:
 
 
 def card(analysis: Analysis, wire: Wire, base: int) -> Card | None:
-    """Return the card, None without a witness. ``base`` is the page's time 0 (ns since the epoch)."""
-    testimony = analysis.testimony
-    if testimony is None:
+    """Return the card, None without a kernel trace. ``base`` is the page's time 0 (ns since the epoch)."""
+    kernel = analysis.kernel
+    if kernel is None:
         return None
-    links = _Links(analysis, wire)
-    joined, many = analysis.inputs.joined, len(wire.flows) > 1
-    against = contradictions(joined.crossings, analysis.causes, testimony)
-    ends = _ends(testimony.changes)
-    events = sorted(_events(testimony, links, base, many=many), key=lambda each: each[0])
+    links, many = Links(one.n for one in wire.crossings), len(wire.flows) > 1
+    endpoints = _endpoints(kernel.state_changes)
+    events = sorted(_events(kernel, links, base, many=many), key=lambda each: each[0])
     return Card(
-        told=_told(testimony),
-        contradictions=[links.cut(text, None) for text in against] if testimony.log.complete else [],
-        problems=testimony.log.problems,
-        ends=[
+        counts=_counts(kernel),
+        contradictions=[links.linked(each) for each in kernel_contradictions(analysis)] if kernel.log.complete else [],
+        problems=kernel.log.problems,
+        endpoints=[
             (host or "?", f"connection {flow}" if many else "", list(_states(made, links)))
-            for (flow, host), made in list(ends.items())[:_ENDS]
+            for (flow, host), made in list(endpoints.items())[:_ENDPOINTS]
         ],
-        more=max(len(ends) - _ENDS, 0),
-        changes=[_change(change, links, base, many=many) for change in testimony.changes[:ROWS]],
-        changes_total=len(testimony.changes),
+        more=max(len(endpoints) - _ENDPOINTS, 0),
+        changes=[_change(change, links, base, many=many) for change in kernel.state_changes[:ROWS]],
+        changes_total=len(kernel.state_changes),
         events=[row for _, row in events[:ROWS]],
         events_total=len(events),
-        log=testimony.log,
-        clock_error=duration(testimony.log.clock_error).replace("us", "µs"),
+        log=kernel.log,
+        clock_error=duration(kernel.log.clock_error).replace("us", "µs"),
     )
 
 
-def _told(testimony: Testimony) -> str:
-    counts = tally(testimony)
+def _counts(kernel: KernelEvidence) -> str:
+    confirmed, not_covered, contradicted = (kernel.count(agreement) for agreement in Agreement)
     return (
-        f"Of {counted(len(testimony.words), 'cause')} it confirms {counts['confirmed']:,} and contradicts "
-        f"{counts['contradicted']:,}; {counts['not covered']:,} it says nothing of."
+        f"Of {counted(len(kernel.assessments), 'cause')} it confirms {confirmed:,} and contradicts "
+        f"{contradicted:,}; {not_covered:,} it says nothing of."
     )
 
 
-class _Links:
-    """Sentences with their references as links, of packets only to those that the page holds."""
-
-    def __init__(self, analysis: Analysis, wire: Wire) -> None:
-        self._calls: Mapping[Host, Sequence[Call]] = analysis.inputs.calls
-        self._total = wire.total
-        self._held = {f"p{one.n}" for one in wire.crossings}
-
-    def cut(self, text: str, host: Host | None) -> list[Piece]:
-        calls = self._calls.get(host, ()) if host else ()
-        found = pieces(text, host or HOSTS[0], calls, self._total)
-        return [Piece(each.text) if each.target.startswith("p") and each.target not in self._held else each
-                for each in found]  # fmt: skip
-
-    def to(self, change: StateChange) -> str:
-        """Return where the cause of a state change is, empty if nowhere in the page."""
-        host = change.event.host
-        if change.calls and host is not None and change.calls[0] < len(self._calls.get(host, ())):
-            return f"{host}:{change.calls[0]}"
-        target = f"p{change.packets[0]}" if change.packets else ""
-        return target if target in self._held else ""
+def _target(change: StateChange, links: Links) -> str:
+    """Return where the cause of a state change is, empty if nowhere in the page."""
+    if change.calls and change.event.host is not None:
+        return links.target(CallRef(change.event.host, change.calls[0], ""))
+    return links.target(PacketRef(change.packets[0])) if change.packets else ""
 
 
-def _ends(changes: Sequence[StateChange]) -> dict[tuple[int, Host | None], list[StateChange]]:
-    """Return the changes of each connection's ends, by connection and host."""
+def _endpoints(changes: Sequence[StateChange]) -> dict[tuple[int, Host | None], list[StateChange]]:
+    """Return the changes of each endpoint, by connection and host."""
     found: dict[tuple[int, Host | None], list[StateChange]] = {}
     for change in changes:
         if change.flow is not None:
@@ -151,37 +133,35 @@ def _ends(changes: Sequence[StateChange]) -> dict[tuple[int, Host | None], list[
     return {key: found[key] for key in sorted(found, key=lambda key: (key[0], str(key[1])))}
 
 
-def _states(changes: Sequence[StateChange], links: _Links) -> Iterator[Piece]:
-    """Yield the states that an end went through, each with what led to it."""
+def _states(changes: Sequence[StateChange], links: Links) -> Iterator[LinkedPiece]:
+    """Yield the states that an endpoint went through, each with what led to it."""
     before = ""
     for change in changes:
         if change.old != before:
-            yield Piece(change.old)
-        yield Piece(change.new, links.to(change))
+            yield LinkedPiece(change.old)
+        yield LinkedPiece(change.new, _target(change, links))
         before = change.new
 
 
-def _change(change: StateChange, links: _Links, base: int, *, many: bool) -> Row:
+def _change(change: StateChange, links: Links, base: int, *, many: bool) -> Row:
     flow = str(change.flow) if many and change.flow is not None else ""
-    host = change.event.host
-    return Row(_ms(change.event.time, base), host or "?", flow, (change.old, change.new), links.cut(change.why, host))
+    because = links.linked(change.evidence)
+    return Row(_ms(change.event.time, base), change.event.host or "?", flow, (change.old, change.new), because)
 
 
-def _events(testimony: Testimony, links: _Links, base: int, *, many: bool) -> Iterator[tuple[int, Row]]:
-    """Yield what was sent again, RSTs and drops, each with its time (ns since the epoch)."""
-    of_all = (
-        (testimony.retransmissions, kernel_words.again),
-        (testimony.resets, kernel_words.reset),
-        (testimony.drops, kernel_words.dropped),
+def _events(kernel: KernelEvidence, links: Links, base: int, *, many: bool) -> Iterator[tuple[int, Row]]:
+    """Yield retransmissions, RSTs and drops, each with its time (ns since the epoch)."""
+    of_all: tuple[tuple[tuple[Matched, ...], Callable[[Matched], str]], ...] = (
+        (kernel.retransmissions, kernel_words.again),
+        (kernel.resets, kernel_words.reset),
+        (kernel.drops, kernel_words.dropped),
     )
     for matched, words in of_all:
         for each in matched:
             flow = str(each.flow) if many and each.flow is not None else ""
-            packets = " ".join(f"#{number}" for number in each.packets) or "no packet"
-            told = Row(
-                _ms(each.event.time, base), each.event.host or "?", flow, (words(each),), links.cut(packets, None)
-            )
-            yield each.event.time, told
+            about = links.linked((packet_refs(each.packets),) if each.packets else ("no packet",))
+            row = Row(_ms(each.event.time, base), each.event.host or "?", flow, (words(each),), about)
+            yield each.event.time, row
 
 
 def _ms(time: int, base: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from testbed.model import Count, LedgerRow, peer_of
+from testbed.report.evidence_text import sentence
 from testbed.report.text.terminal_text import counted
 
 MOST = 6
@@ -95,7 +96,7 @@ def _draw(row: LedgerRow, *, named: bool) -> Picture:
         losses=tuple(losses),
         height=_HEIGHT + (_LOSSES if losses else 0),
         content=_content(row, losses),
-        close=row.close,
+        close=sentence(row.close),
         wrong=_wrong(row),
         summary=f"{title}: {unit}s {told}",
         row=row,

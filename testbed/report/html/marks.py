@@ -31,10 +31,6 @@ class Mark(IntFlag):
     CONTRADICTED = 4096
 
 
-PROBES = frozenset({"keep-alive-probe", "window-probe", "probe"})
-"""Rules of segments that name an old sequence number without sending bytes again."""
-
-
 def marks(crossings: Sequence[Crossing], causes: Sequence[Cause], labels: Labels) -> list[int]:
     """Return the bits of every crossing."""
     found = [_of_one(crossing, cause) for crossing, cause in zip(crossings, causes, strict=True)]
@@ -63,7 +59,7 @@ def _sent_again(crossings: Sequence[Crossing], causes: Sequence[Cause]) -> list[
     highest: dict[tuple[int | None, Host], int] = {}
     again = []
     for n, (crossing, cause) in enumerate(zip(crossings, causes, strict=True)):
-        if crossing.protocol != "tcp" or crossing.sent is None or cause.rule in PROBES:
+        if crossing.protocol != "tcp" or crossing.sent is None or cause.traits.probe:
             continue
         size = crossing.length + ("S" in crossing.flags) + ("F" in crossing.flags)
         if not size:

@@ -8,6 +8,7 @@ from typing import Any
 from testbed.model import HOSTS, Cause, Crossing
 from testbed.pairing.clock import Clock
 from testbed.report.html import kernel_columns
+from testbed.report.html.links import put_sentences
 from testbed.report.html.pack import Packer
 from testbed.report.html.page_source import Wire
 
@@ -44,13 +45,14 @@ def put(packer: Packer, wire: Wire, base: int, payload_limit: int) -> dict[str, 
     packer.numbers("packet.marks", wire.marks)
     packer.numbers("packet.way", wire.ways)
     packer.texts("packet.what", wire.fates)
-    for name in ("protocol", "flags", "note", "made"):
+    for name in ("protocol", "flags", "made"):
         packer.texts(f"packet.{name}", [getattr(one, name) for one in crossings])
+    put_sentences(packer, "packet.note", [one.note for one in crossings])
     packer.texts("packet.link", ["; ".join(one.link) for one in crossings])
     if wire.causes:
         _causes(packer, wire.causes)
-    if wire.heard:
-        kernel_columns.put(packer, wire.heard)
+    if wire.kernel:
+        kernel_columns.put(packer, wire.kernel)
     for host, labels in wire.labels.items():
         packer.texts(f"packet.label.{host}", labels)
     _options(packer, crossings)
@@ -114,8 +116,8 @@ def _numbers(packer: Packer, crossings: Sequence[Crossing], base: int) -> None:
 
 def _causes(packer: Packer, causes: Sequence[Cause]) -> None:
     packer.texts("packet.kind", [cause.kind.value for cause in causes])
-    packer.texts("packet.rule", [cause.rule for cause in causes])
-    packer.texts("packet.evidence", [cause.evidence for cause in causes])
+    packer.texts("packet.rule", [cause.rule.value for cause in causes])
+    put_sentences(packer, "packet.evidence", [cause.evidence for cause in causes])
     packer.lists("packet.calls", [cause.calls for cause in causes])
     packer.lists("packet.answers", [cause.packets for cause in causes])
 

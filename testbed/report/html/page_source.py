@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from testbed.model import Analysis, Cause, Crossing, Flow, Host, Labels
-from testbed.model.kernel_log import SendState, Word
+from testbed.model.kernel_log import Assessment, SendState
 from testbed.pairing.clock import ONE_CLOCK, Clock
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What the kernel says of packets, aligned with them.
+class KernelOfPackets:
+    """What a kernel trace says of packets, aligned with them.
 
-    ``words`` of their causes, ``states`` as each left (None where it is not known), ``events`` of its own as words.
+    ``assessments`` of their causes, ``states`` as each left (None where it is not known), ``events`` in words.
     """
 
-    words: Sequence[Word]
+    assessments: Sequence[Assessment]
     states: Sequence[SendState | None]
     events: Sequence[Sequence[str]]
 
@@ -57,7 +57,7 @@ class Wire:
     flow a packet is (0: the client's). ``causes`` are empty where nothing is known about calls. ``labels`` are those
     of each host's capture. ``ends`` holds header fields, by the names of
     :data:`testbed.report.html.packet_columns.ENDS`, at
-    the client and at the server; what an end did not see counts for nothing. ``heard`` is None without a witness.
+    the client and at the server; what an end did not see counts for nothing. ``kernel`` is None without a kernel trace.
     """
 
     flows: Sequence[Flow]
@@ -70,7 +70,7 @@ class Wire:
     causes: Sequence[Cause] = ()
     labels: Mapping[Host, Sequence[str]] = field(default_factory=dict)
     ends: Mapping[str, tuple[Int64, Int64]] = field(default_factory=dict)
-    heard: Heard | None = None
+    kernel: KernelOfPackets | None = None
 
     @property
     def cut(self) -> int:

@@ -6,18 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.analysis.causes.find_causes import OTHER_RULES, TCP_RULES
-from testbed.analysis.kernel.kernel_evidence import tally
-from testbed.model import HOSTS, Analysis, Delay, Host, LedgerRow, Outcome, Program, peer_of
+from testbed.model import CAUSES, HOSTS, Analysis, Delay, Evidence, Host, Outcome, Program, peer_of
+from testbed.model.kernel_log import Agreement
+from testbed.report.evidence_text import sentence
 from testbed.report.html import assemble, call_columns, kernel_columns, packet_columns
 from testbed.report.html.fit import LIMIT, fitting
 from testbed.report.html.ledger_picture import WIDTH, pictures
+from testbed.report.html.links import LinkedPiece, Links
 from testbed.report.html.marks import Mark
 from testbed.report.html.pack import Packer
 from testbed.report.html.page_source import Source, Wire
-from testbed.report.html.references import Piece, pieces
 from testbed.report.html.run_wire import of_run
 from testbed.report.text.terminal_text import counted, duration
+from testbed.report.verdict_text import verdict_sentences
 
 _OUTPUT = 64_000  # characters of what a program printed
 _META = ("scenario", "summary", "run_id", "engine", "started")
@@ -40,7 +41,7 @@ def _page(source: Source, wire: Wire, payload_limit: int) -> str:
     about = packet_columns.put(packer, wire, base, payload_limit)
     call_columns.put(packer, analysis, base)
     data = packer.pack(packet_columns.head(wire, base, source.clock) | _head(analysis) | {"packets": about})
-    witness = () if analysis.testimony is None else (_WITNESS,)
+    witness = () if analysis.kernel is None else (_WITNESS,)
     last = len(SCRIPTS) - 1  # app.js begins at once: what it uses stands before it
     return assemble.page(
         "run.html.j2",
@@ -55,12 +56,10 @@ def _page(source: Source, wire: Wire, payload_limit: int) -> str:
 def _head(analysis: Analysis) -> dict[str, Any]:
     inputs = analysis.inputs
     used = {cause.rule for cause in analysis.causes}
-    rules = {rule.name: [rule.what, rule.source] for rule in TCP_RULES}
-    rules |= {rule.name: [rule.what, rule.source] for rule in OTHER_RULES}
     return {
         "observed": [inputs.observed.get(host, "none") for host in HOSTS],
         "names": {flow.endpoint(host).address: host for flow in inputs.joined.flows for host in HOSTS},
-        "rules": {name: about for name, about in rules.items() if name in used},
+        "rules": {rule.value: [CAUSES[rule].meaning, CAUSES[rule].source] for rule in CAUSES if rule in used},
     }
 
 
@@ -68,7 +67,7 @@ def _head(analysis: Analysis) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Chip:
     """A chip under the verdict: words, the place or selection that it leads to, how grave it is."""
 
     text: str
@@ -83,6 +82,8 @@ def _words(source: Source, wire: Wire, about: dict[str, Any], kernel: kernel_col
     return {
         "meta": dict.fromkeys(_META, "") | dict(source.meta),
         "analysis": analysis,
+        "verdict": verdict_sentences(analysis),
+        "actual": lambda check: sentence(check.actual),
         "outcome": analysis.outcome.value,
         "pass_": analysis.outcome is Outcome.PASS,
         "evidence": list(_evidence(analysis, wire.counts)),
@@ -108,57 +109,55 @@ def _words(source: Source, wire: Wire, about: dict[str, Any], kernel: kernel_col
     }
 
 
-def _evidence(analysis: Analysis, counts: Mapping[int, int]) -> Iterator[Evidence]:
+def _evidence(analysis: Analysis, counts: Mapping[int, int]) -> Iterator[Chip]:
     """Where the verdict can be checked: the ledger, the packets that differ, what ended the connection."""
-    yield Evidence("ledger", "#ledger")
+    yield Chip("ledger", "#ledger")
     for bit, preset in ((Mark.LOST, "lost"), (Mark.ALTERED, "altered"), (Mark.APPEARED, "appeared")):
         if counts.get(bit):
-            yield Evidence(f"{counted(counts[bit], 'packet')} {preset}", f"preset={preset}", "bad")
+            yield Chip(f"{counted(counts[bit], 'packet')} {preset}", f"preset={preset}", "bad")
     if counts.get(Mark.UNKNOWN):
-        yield Evidence(f"{counted(counts[Mark.UNKNOWN], 'packet')} of unknown cause", "preset=unknown", "doubtful")
+        yield Chip(f"{counted(counts[Mark.UNKNOWN], 'packet')} of unknown cause", "preset=unknown", "doubtful")
     seen: set[str] = set()
-    for host, parts in _closing(analysis):
+    for parts in _closing(analysis):
         for part in parts:
             if part.target and part.target not in seen and len(seen) < 4:
                 seen.add(part.target)
-                yield Evidence(f"{host} {part.text}" if ":" in part.target else part.text, f"sel={part.target}")
+                host, colon, _ = part.target.partition(":")
+                yield Chip(f"{host} {part.text}" if colon else part.text, f"sel={part.target}")
     yield from _kernel(analysis)
     failed = sum(1 for check in analysis.checks if check.ok is False)
     if failed:
-        yield Evidence(f"{counted(failed, 'expectation')} failed", "#expectations", "bad")
+        yield Chip(f"{counted(failed, 'expectation')} failed", "#expectations", "bad")
     elif analysis.checks:
         held = sum(1 for check in analysis.checks if check.ok)
-        yield Evidence(f"{held} of {counted(len(analysis.checks), 'expectation')} held", "#expectations")
+        yield Chip(f"{held} of {counted(len(analysis.checks), 'expectation')} held", "#expectations")
 
 
-def _kernel(analysis: Analysis) -> Iterator[Evidence]:
+def _kernel(analysis: Analysis) -> Iterator[Chip]:
     """Lead to what the kernel says, and to the packets whose cause it contradicts."""
-    if analysis.testimony is None:
+    kernel = analysis.kernel
+    if kernel is None:
         return
-    counts = tally(analysis.testimony)
-    if counts["contradicted"]:
-        text = f"the kernel contradicts {counted(counts['contradicted'], 'cause')}"
-        yield Evidence(text, "preset=kernel", "bad")
-    text = f"the kernel confirms {counted(counts['confirmed'], 'cause')}"
-    if analysis.testimony.log.complete:
-        yield Evidence(text, "#kernel", "bad" if analysis.testimony.unmatched else "")
+    contradicted = kernel.count(Agreement.CONTRADICTED)
+    if contradicted:
+        text = f"the kernel contradicts {counted(contradicted, 'cause')}"
+        yield Chip(text, "preset=kernel", "bad")
+    text = f"the kernel confirms {counted(kernel.count(Agreement.CONFIRMED), 'cause')}"
+    if kernel.log.complete:
+        yield Chip(text, "#kernel", "bad" if kernel.unmatched else "")
     else:
-        yield Evidence(f"{text}, its log is not complete", "#kernel", "doubtful")
+        yield Chip(f"{text}, its log is not complete", "#kernel", "doubtful")
 
 
-def _closing(analysis: Analysis) -> list[tuple[Host, list[Piece]]]:
-    """How each connection ended, once for each sentence, with the host that the sentence is about."""
-    found: dict[str, tuple[Host, list[Piece]]] = {}
-    for row in analysis.ledger:
-        if row.sent.datagrams is None and row.close and row.close not in found and len(found) < 4:
-            host = _subject(row)
-            parts = pieces(row.close, host, analysis.inputs.calls.get(host, ()), len(analysis.inputs.joined.crossings))
-            found[row.close] = (host, parts)
+def _closing(analysis: Analysis) -> list[list[LinkedPiece]]:
+    """How each connection ended, each way once."""
+    links = Links(one.n for one in analysis.inputs.joined.crossings)
+    rows = (row for row in analysis.ledger if row.sent.datagrams is None and row.close)
+    found: dict[Evidence, list[LinkedPiece]] = {}
+    for row in rows:
+        if len(found) < 4:
+            found.setdefault(row.close, links.linked(row.close))
     return list(found.values())
-
-
-def _subject(row: LedgerRow) -> Host:
-    return next((host for host in HOSTS if f"by {host}" in row.close), row.sender)
 
 
 def _reasons(source: Source) -> list[str]:

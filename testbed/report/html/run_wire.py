@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from testbed.analysis.label_check import labels_of
 from testbed.model import HOSTS, Crossing, Host
+from testbed.model.kernel_log import Agreement
 from testbed.report.html import kernel_columns
 from testbed.report.html.fit import kept
 from testbed.report.html.marks import Mark, marks
@@ -24,10 +25,10 @@ def of_run(source: Source) -> Callable[[int], Wire]:
     every = np.array(marks(joined.crossings, causes, source.labels), np.int64)
     remarkable = np.array([one.fate != "crossed" or bool(one.changes) for one in joined.crossings], np.bool_)
     offered = (*_OFFERED, Mark.MISLABELLED) if any(source.labels.values()) else _OFFERED
-    testimony = source.analysis.testimony
-    if testimony is not None:
+    kernel = source.analysis.kernel
+    if kernel is not None:
         offered = (*offered, Mark.CONTRADICTED)
-        every[[word.agreement == "contradicted" for word in testimony.words]] |= Mark.CONTRADICTED
+        every[[each.agreement is Agreement.CONTRADICTED for each in kernel.assessments]] |= Mark.CONTRADICTED
 
     def at_most(most: int) -> Wire:
         places = kept(remarkable, most)
@@ -43,7 +44,7 @@ def of_run(source: Source) -> Callable[[int], Wire]:
             causes=[causes[place] for place in places.tolist()],
             labels={host: _labels(source, crossings, host) for host in HOSTS},
             ends=_ends(source, crossings),
-            heard=None if testimony is None else kernel_columns.of_packets(testimony, places.tolist()),
+            kernel=None if kernel is None else kernel_columns.of_packets(kernel, places.tolist()),
         )
 
     return at_most

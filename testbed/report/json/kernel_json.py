@@ -1,20 +1,21 @@
-"""What the witness says, as ``result.json`` holds it: of a run, and of each crossing."""
+"""What a kernel trace says, as ``result.json`` holds it: of a run, and of each crossing."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from testbed.analysis.kernel.kernel_evidence import tally
-from testbed.model.kernel_log import Matched, StateChange, Testimony
+from testbed.model.kernel_log import Agreement, KernelEvidence, Matched, StateChange
+from testbed.report.evidence_text import sentence
+from testbed.report.verdict_text import event_text
 
 _Object = dict[str, Any]
 
 
-def run_to_json(testimony: Testimony | None) -> _Object | None:
-    """Return what the kernel said of a run; None without a witness."""
-    if testimony is None:
+def run_to_json(kernel: KernelEvidence | None) -> _Object | None:
+    """Return what the kernel trace says of a run; None without one."""
+    if kernel is None:
         return None
-    log = testimony.log
+    log = kernel.log
     return {
         "complete": log.complete,
         "problems": list(log.problems),
@@ -22,23 +23,23 @@ def run_to_json(testimony: Testimony | None) -> _Object | None:
         "missing": list(log.missing),
         "lost_events": log.lost,
         "clock_error_ns": log.clock_error,
-        "agreement": tally(testimony),
-        "unmatched": list(testimony.unmatched),
-        "retransmissions": [_matched(each) for each in testimony.retransmissions],
-        "resets": [_matched(each) for each in testimony.resets],
-        "drops": [_matched(each) for each in testimony.drops],
-        "state_changes": [_change(each) for each in testimony.changes],
+        "agreement": {agreement.value: kernel.count(agreement) for agreement in Agreement},
+        "unmatched": [event_text(event) for event in kernel.unmatched],
+        "retransmissions": [_matched(each) for each in kernel.retransmissions],
+        "resets": [_matched(each) for each in kernel.resets],
+        "drops": [_matched(each) for each in kernel.drops],
+        "state_changes": [_change(each) for each in kernel.state_changes],
     }
 
 
-def crossing_to_json(testimony: Testimony | None, number: int) -> _Object | None:
-    """Return what the kernel said of one crossing; None without a witness."""
-    if testimony is None:
+def crossing_to_json(kernel: KernelEvidence | None, number: int) -> _Object | None:
+    """Return what the kernel trace says of one crossing; None without one."""
+    if kernel is None:
         return None
-    said, state = testimony.words[number], testimony.states.get(number)
+    found, state = kernel.assessments[number], kernel.send_states.get(number)
     return {
-        "agreement": said.agreement,
-        "said": said.text,
+        "agreement": found.agreement.value,
+        "said": sentence(found.evidence),
         "cwnd": state.cwnd if state else None,
         "ssthresh": state.ssthresh if state else None,
         "srtt_us": state.srtt if state else None,
@@ -67,7 +68,7 @@ def _change(change: StateChange) -> _Object:
         "old": change.old,
         "new": change.new,
         "kind": change.kind,
-        "why": change.why,
+        "why": sentence(change.evidence),
         "calls": list(change.calls),
         "packets": list(change.packets),
     }

@@ -29,7 +29,10 @@ from testbed.model import (
     LedgerRow,
     Program,
 )
+from testbed.report.evidence_text import sentence
 from testbed.report.json import kernel_json
+from testbed.report.no_packet_text import no_packet
+from testbed.report.verdict_text import verdict_sentences
 
 FORMAT: Final = "bothends-result/1"
 
@@ -50,7 +53,7 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
         "outcome": analysis.outcome.value,
         "exit_code": analysis.outcome.exit_code,
         "reasons": list(analysis.reasons),
-        "verdict": list(analysis.verdict),
+        "verdict": list(verdict_sentences(analysis)),
         "incomplete": list(inputs.incomplete),
         "failures": list(inputs.failures),
         "notes": list(meta.get("notes", ())),
@@ -69,13 +72,13 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
         "crossings": [
             {
                 **_crossing(crossing, cause, labels_of(crossing, inputs.labels)),
-                "kernel": kernel_json.crossing_to_json(analysis.testimony, number),
+                "kernel": kernel_json.crossing_to_json(analysis.kernel, number),
             }
             for number, (crossing, cause) in enumerate(zip(inputs.joined.crossings, analysis.causes, strict=True))
         ],
-        "kernel": kernel_json.run_to_json(analysis.testimony),
+        "kernel": kernel_json.run_to_json(analysis.kernel),
         "ledger": [_ledger(row) for row in analysis.ledger],
-        "checks": [asdict(check) for check in analysis.checks],
+        "checks": [{**asdict(check), "actual": sentence(check.actual)} for check in analysis.checks],
     }
 
 
@@ -102,9 +105,10 @@ def _calls(analysis: Analysis) -> dict[Host, list[_Object]]:
                 **_call(call),
                 "stream": ranges.get((host, call.n)),
                 "packets": packets.get((host, call.n), []),
-                "silent": analysis.silent.get((host, call.n)),
+                "silent": None if absence is None else sentence(no_packet(absence)),
             }
             for call in inputs.calls.get(host, ())
+            for absence in (analysis.no_packet.get((host, call.n)),)
         ]
         for host in HOSTS
     }
@@ -171,14 +175,14 @@ def _crossing(crossing: Crossing, cause: Cause, labels: Mapping[Host, tuple[str,
             }
             for change in crossing.changes
         ],
-        "note": crossing.note,
+        "note": sentence(crossing.note),
         "link": list(crossing.link),
         "made": crossing.made,
         "labels": {host: list(labels.get(host, ())) for host in HOSTS},
         "cause": {
             "kind": cause.kind.value,
             "rule": cause.rule,
-            "evidence": cause.evidence,
+            "evidence": sentence(cause.evidence),
             "calls": list(cause.calls),
             "packets": list(cause.packets),
         },
@@ -212,7 +216,7 @@ def _ledger(row: LedgerRow) -> _Object:
         "unread": row.unread,
         "difference": row.difference,
         "lost_at": row.lost_at,
-        "close": row.close,
+        "close": sentence(row.close),
     }
 
 

@@ -1,35 +1,30 @@
-"""What the witness says, as lines of the summary."""
+"""What a kernel trace says, as lines of the summary."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from testbed.analysis.kernel.kernel_evidence import tally
-from testbed.model import Analysis
-from testbed.model.kernel_log import Matched
+from testbed.model.kernel_log import Agreement, KernelEvidence, Matched
 from testbed.report.text.terminal_text import counted
 
 _MOST = 3
 
 
-def witnessed(analysis: Analysis) -> Iterator[tuple[str, str]]:
-    """Yield lines and their style: the agreement, what was sent again, RSTs and drops with their reasons."""
-    testimony = analysis.testimony
-    assert testimony is not None  # noqa: S101 - the caller has looked
-    counts = tally(testimony)
-    told = f"{counts['confirmed']:,} causes confirmed, {counts['contradicted']:,} contradicted"
-    told += f", {counts['not covered']:,} not covered; {counted(len(testimony.changes), 'state change')}"
-    if not testimony.log.complete:
-        told += "; INCOMPLETE"
-    wrong = counts["contradicted"] or testimony.unmatched or not testimony.log.complete
-    yield f"kernel    {told}", "failed" if wrong else ""
-    yield from _told("RST", testimony.resets)
-    yield from _told("dropped", testimony.drops)
-    if testimony.log.missing:
-        yield f"kernel    has no {', '.join(testimony.log.missing)}", "folded"
+def kernel_lines(kernel: KernelEvidence) -> Iterator[tuple[str, str]]:
+    """Yield lines and their style: how many causes are confirmed, RSTs and drops with their reasons."""
+    confirmed, not_covered, contradicted = (kernel.count(agreement) for agreement in Agreement)
+    causes = f"{confirmed:,} causes confirmed, {contradicted:,} contradicted, {not_covered:,} not covered"
+    changes = counted(len(kernel.state_changes), "state change")
+    incomplete = "" if kernel.log.complete else "; INCOMPLETE"
+    wrong = contradicted or kernel.unmatched or incomplete
+    yield f"kernel    {causes}; {changes}{incomplete}", "failed" if wrong else ""
+    yield from _events("RST", kernel.resets)
+    yield from _events("dropped", kernel.drops)
+    if kernel.log.missing:
+        yield f"kernel    has no {', '.join(kernel.log.missing)}", "folded"
 
 
-def _told(what: str, matched: tuple[Matched, ...]) -> Iterator[tuple[str, str]]:
+def _events(what: str, matched: tuple[Matched, ...]) -> Iterator[tuple[str, str]]:
     for each in matched[:_MOST]:
         packets = " ".join(f"#{number}" for number in each.packets) or "a packet"
         place = f" in {each.event.fields['place']}" if each.event.fields.get("place") else ""

@@ -20,6 +20,9 @@ from dataclasses import dataclass
 
 from testbed.analysis.calls.call_effects import endpoint_argument, option_name, shutdown_how
 from testbed.model import HOSTS, Analysis, Call, Crossing, Host
+from testbed.model.absences import NoPacket
+from testbed.report.evidence_text import sentence
+from testbed.report.no_packet_text import no_packet
 from testbed.report.text.ladder_rows import ENDLESS, Gap, Row, choose
 from testbed.report.text.terminal_text import clip, counted, duration, escape, quote
 
@@ -60,7 +63,7 @@ class _Layout:
     capture: int
     """Columns of one capture's lane; 0 where the two captures have none of their own."""
     many_flows: bool
-    silent: dict[tuple[Host, int], str]
+    no_packet: dict[tuple[Host, int], NoPacket]
     names: dict[str, str]
     """Addresses of the two hosts to their names, which are shorter and say more."""
 
@@ -71,7 +74,7 @@ class _Layout:
         call = max((width - _TIME - 4 - arrow) // 2, 12)
         flows = analysis.inputs.joined.flows
         names = {flow.endpoint(host).address: host for flow in flows for host in HOSTS}
-        return cls(call, arrow, capture, len(flows) > 1, analysis.silent, dict(names))
+        return cls(call, arrow, capture, len(flows) > 1, analysis.no_packet, dict(names))
 
     def head(self) -> str:
         """Return the line of headings."""
@@ -103,9 +106,9 @@ class _Layout:
     def _reason(self, calls: Sequence[Call]) -> str:
         """Why a call that might have sent something sent nothing; that socket() or bind() did not is no news."""
         for call in calls:
-            reason = self.silent.get((call.host, call.n))
-            if reason and (call.direction == "out" or call.name in ("connect", "shutdown", "close")):
-                return clip(f"(none: {escape(reason)})", self.arrow)
+            absence = self.no_packet.get((call.host, call.n))
+            if absence and (call.direction == "out" or call.name in ("connect", "shutdown", "close")):
+                return clip(f"(none: {escape(sentence(no_packet(absence)))})", self.arrow)
         return ""
 
     def _arrow(self, crossing: Crossing) -> str:

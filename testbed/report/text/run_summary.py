@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from testbed.model import HOSTS, Analysis, CauseKind, Check, Count, Delay, LedgerRow, Outcome, Program, peer_of
-from testbed.report.text.kernel_text import witnessed
+from testbed.report.evidence_text import sentence
+from testbed.report.text.kernel_text import kernel_lines
 from testbed.report.text.ladder import Line, ladder
 from testbed.report.text.terminal_text import clip, counted, duration, escape, paragraph, shortened
+from testbed.report.verdict_text import verdict_sentences
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,8 +124,8 @@ def _wire(analysis: Analysis, width: int) -> Iterator[Line]:
         if delay is not None and delay.count:
             yield Line(f"delay     {host} to {peer_of(host)}: {_delay(delay)}")
     yield from (Line(clip(text, width)) for text in shortened(list(_link(analysis)), _LINK_LINES, "impaired packet"))
-    if analysis.testimony is not None:
-        yield from (Line(clip(text, width), style) for text, style in witnessed(analysis))
+    if analysis.kernel is not None:
+        yield from (Line(clip(text, width), style) for text, style in kernel_lines(analysis.kernel))
     unknown = sum(1 for cause in analysis.causes if cause.kind is CauseKind.UNKNOWN)
     if unknown:
         yield Line(f"causes    {counted(unknown, 'packet')} without a known cause", "failed")
@@ -211,7 +213,7 @@ def _content(row: LedgerRow) -> str:
         digest = next((count.digest for count in reversed(_counts(row)) if count.digest), None)
         parts.append("nothing" if _is_idle(row) else f"equal ({digest})" if digest else "equal")
     if row.close:
-        parts.append(escape(row.close))
+        parts.append(escape(sentence(row.close)))
     return "; ".join(parts)
 
 
@@ -219,7 +221,7 @@ def _content(row: LedgerRow) -> str:
 
 
 def _verdict(analysis: Analysis, meta: Mapping[str, Any], width: int, room: _Room) -> Iterator[Line]:
-    sentences = [text for sentence in analysis.verdict for text in paragraph(sentence, width)]
+    sentences = [text for verdict in verdict_sentences(analysis) for text in paragraph(verdict, width)]
     yield from (Line(text, "head") for text in shortened(sentences, room.verdict, "line"))
     label = "note" if analysis.outcome is Outcome.PASS else "why"
     reasons = [f"{label}: {reason}" for reason in analysis.reasons]
@@ -268,7 +270,8 @@ def _checks(checks: Sequence[Check], width: int, room: _Room) -> Iterator[Line]:
         word = "cannot tell" if check.ok is None else "FAILED"
         yield from (Line(text, "failed") for text in paragraph(f"{word} {where}{check.text}", width, lines=2))
         yield from (Line(text) for text in paragraph(f"expected: {check.expected}", width, indent="  ", lines=2))
-        yield from (Line(text) for text in paragraph(f"actual:   {check.actual}", width, indent="  ", lines=2))
+        actual = f"actual:   {sentence(check.actual)}"
+        yield from (Line(text) for text in paragraph(actual, width, indent="  ", lines=2))
     if len(others) > room.checks:
         yield Line(
             f"  ... {counted(len(others) - room.checks, 'more expectation')} failed or undecided, see result.json ..."

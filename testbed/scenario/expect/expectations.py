@@ -15,7 +15,17 @@ from testbed.scenario.expect.packet_patterns import Event, Pattern
 from testbed.scenario.language.base import Frozen, Opt
 from testbed.scenario.language.limits import AT_LEAST_ONE, Amount, CountText, Ratio, Result, SpanLimits
 from testbed.scenario.language.payload import Data, Payload
-from testbed.scenario.language.values import Call, CauseRule, Errno, ExitStatus, LabelName, Share, Text, Whole
+from testbed.scenario.language.values import (
+    Call,
+    CauseRule,
+    Errno,
+    ExitStatus,
+    LabelName,
+    Share,
+    Text,
+    Whole,
+    WhyNoPacket,
+)
 
 
 class Expectation(Frozen):
@@ -77,8 +87,8 @@ class CallExpectation(Expectation):
     """Which of the host's calls of this name, from 1."""
     packets: Opt[tuple[Pattern, ...]] = None
     """These packets in order. An ACK that is not listed is passed over; one that came with later data is forgiven."""
-    why: Opt[Text] = None
-    """A part of the reason for which the call caused no packet, as a run's ladder says it."""
+    why: Opt[WhyNoPacket] = None
+    """The reason for which the call caused no packet."""
     result: Opt[Result] = None
     """What the call returned: a number, a limit or a range."""
     errno: Opt[Errno] = None

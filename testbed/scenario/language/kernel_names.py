@@ -69,17 +69,6 @@ FLAG_LETTERS = "FSRP.UEWe"
 """TCP flags as tcpdump prints them and in its order (print-tcp.c, ``tcp_flag_values``): FIN SYN RST PSH ACK URG ECE
 CWR AE."""
 
-CAUSES = (
-    *("closed-port", "reset-answer", "reset-linger", "reset-unread", "reset-listener", "keep-alive-timeout"),
-    *("reset-exit", "reset-unseen", "connect", "syn-ack", "syn-retransmission", "window-probe", "keep-alive-probe"),
-    *("probe", "fast-open-fallback", "path-mtu", "fast-retransmission", "recovery", "tail-loss-probe", "timeout"),
-    *("retransmission", "cork-timeout", "more-timeout", "data", "delayed-ack", "user-timeout"),
-    *("unlogged-data", "fin", "exit", "ack", "probe-answer", "d-sack", "duplicate-ack", "window-update"),
-    *("challenge-ack", "not-taken", "datagram", "icmp-error", "echo-reply"),
-    *("link-copy", "link-forged", "link-icmp", "appeared", "unknown"),
-)
-"""Rules that explain packets (``testbed/analysis/causes/find_causes.py``), and what stands where none does."""
-
 LABELS = (
     *("zero_window_probe", "zero_window", "lost_segment", "keep_alive", "window_update", "window_full"),
     *("keep_alive_ack", "zero_window_probe_ack", "duplicate_ack", "ack_lost_segment", "spurious_retransmission"),

@@ -13,12 +13,13 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import StrictInt
 
-from testbed.model import HOSTS, Host
+from testbed.model import HOSTS, CauseName, Host
+from testbed.model.absences import NoPacketReason
 from testbed.scenario.allowed_sysctls import SYSCTLS, is_known
+from testbed.scenario.language.absence_phrases import reasons_named
 from testbed.scenario.language.base import Parsed, nearest, shown
 from testbed.scenario.language.kernel_names import (
     CALLS,
-    CAUSES,
     ERRNOS,
     FLAG_LETTERS,
     LABELS,
@@ -282,17 +283,31 @@ Words = Annotated[
     Parsed(_words, {"anyOf": [{"type": "string"}, {"type": "array", "items": _WORD_SCHEMA, "minItems": 1}]}),
 ]
 Errno = Annotated[str, _one_of(ERRNOS, "errno")]
-_CAUSE = _one_of(CAUSES, "cause")
-CauseRule = Annotated[str, _CAUSE]
+_CAUSE = _one_of(tuple(CauseName), "cause")
+
+
+def _cause(value: object) -> CauseName:
+    return CauseName(str(_CAUSE.parse(value)))
+
+
+CauseRule = Annotated[CauseName, Parsed(_cause, _CAUSE.schema)]
 CauseRules = Annotated[
-    tuple[str, ...],
+    tuple[CauseName, ...],
     Parsed(
-        lambda value: tuple(map(_CAUSE.parse, value)) if isinstance(value, list) and value else (_CAUSE.parse(value),),
+        lambda value: tuple(map(_cause, value)) if isinstance(value, list) and value else (_cause(value),),
         {"anyOf": [_CAUSE.schema, {"type": "array", "items": _CAUSE.schema, "minItems": 1}]},
     ),
 ]
 """One rule, or several of which one explains a packet."""
 LabelName = Annotated[str, _one_of(LABELS, "label of Wireshark")]
+WhyNoPacket = Annotated[
+    tuple[NoPacketReason, ...],
+    Parsed(
+        lambda value: reasons_named(_text(value)),
+        {"anyOf": [{"type": "string", "enum": list(NoPacketReason)}, {"type": "string"}]},
+    ),
+]
+"""A reason for which a call caused no packet, by its name; the reasons that a phrase of old scenarios meant."""
 ExpectedError = Annotated[str, _one_of(ERRNOS, "error", "any", "EOF", "TIMEOUT")]
 Call = Annotated[str, _one_of(CALLS, "socket call")]
 SendFlag = Annotated[str, _one_of(SEND_FLAGS, "flag of send")]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from testbed.model import SocketInfo
+from testbed.model.absences import NoPacketReason
 
-from .caused import calls, rules
+from .caused import calls, evidence, rules
 from .exchange import ADDRESS, Exchange, Tcp
 
 COOKIE = {"mss": 1460, "sack_permitted": True, "fast_open": 8}
@@ -21,7 +22,7 @@ def test_data_on_the_syn_is_of_the_send_that_made_it() -> None:
     found = run.analysis()
     assert rules(found) == ["connect", "syn-ack"]
     assert calls(found, 0) == ["sendto"]
-    assert found.causes[0].evidence == "sendto #0 opens the connection, with 5 bytes"
+    assert evidence(found, 0) == "sendto #0 opens the connection, with 5 bytes"
 
 
 def test_with_fastopen_connect_the_first_write_lets_the_syn_go() -> None:
@@ -35,8 +36,8 @@ def test_with_fastopen_connect_the_first_write_lets_the_syn_go() -> None:
     tcp("server S.")
     found = run.analysis()
     assert calls(found, 0) == ["connect", "send"]
-    assert found.causes[0].evidence == "connect #1 opens the connection, with 5 bytes of send #2"
-    assert found.silent == {}
+    assert evidence(found, 0) == "connect #1 opens the connection, with 5 bytes of send #2"
+    assert found.no_packet == {}
 
 
 def refused(**given: object) -> tuple[Exchange, Tcp]:
@@ -98,7 +99,7 @@ def test_simultaneous_open() -> None:
     found = run.analysis()
     assert rules(found) == ["connect", "connect", "syn-ack", "syn-ack", "d-sack", "d-sack"]
     assert [found.causes[n].packets for n in (2, 3)] == [(0,), (1,)]
-    assert found.silent == {}
+    assert found.no_packet == {}
 
 
 def test_self_connect() -> None:
@@ -110,9 +111,8 @@ def test_self_connect() -> None:
     run.call("client", "send", b"x", socket=info)
     run.call("client", "recv", b"x", socket=info)
     run.call("client", "close", socket=info)
-    silent = run.analysis().silent
-    assert set(silent) == {("client", 0), ("client", 1), ("client", 3)}
-    assert all(reason.endswith("both of its ends are on this host") for reason in silent.values())
+    found = {key: absence.reason for key, absence in run.analysis().no_packet.items()}
+    assert found == dict.fromkeys([("client", 0), ("client", 1), ("client", 3)], NoPacketReason.SAME_HOST)
 
 
 def test_a_syn_that_comes_when_the_connection_is_over() -> None:
@@ -129,7 +129,7 @@ def test_a_syn_that_comes_when_the_connection_is_over() -> None:
     found = run.analysis()
     assert rules(found)[-2:] == ["syn-retransmission", "closed-port"]
     assert found.causes[-1].packets == (6,)
-    assert found.causes[-1].evidence == "refuses the SYN #6: the connection had ended"
+    assert evidence(found, -1) == "refuses the SYN #6: the connection had ended"
 
 
 def test_the_challenge_of_a_reset_is_no_window_update() -> None:

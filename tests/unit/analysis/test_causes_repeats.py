@@ -8,7 +8,7 @@ import pytest
 
 from testbed.model import CauseKind, SocketInfo
 
-from .caused import rules
+from .caused import evidence, rules
 from .exchange import Exchange
 
 
@@ -55,7 +55,7 @@ def test_the_look_alike_is_a_retransmission() -> None:
     assert rules(found)[4:] == ["retransmission", "d-sack"]
     assert found.causes[4].calls == (send.n,)
     assert found.causes[4].packets == (3,)
-    assert "11 ms after #3" in found.causes[4].evidence
+    assert "11 ms after #3" in evidence(found, 4)
 
 
 def test_bytes_received_twice_are_answered_by_a_d_sack() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from testbed.model import CauseKind
+import pytest
 
-from .caused import calls, rules
+from testbed.model import CauseKind
+from testbed.model.causes import Refusal
+from testbed.report.evidence_text import sentence
+
+from .caused import calls, evidence, rules
 from .exchange import Exchange
 
 LINGER = {"name": "SO_LINGER", "value": {"onoff": 1, "linger": 0}}
@@ -18,7 +22,30 @@ def test_closed_port() -> None:
         tcp("server R.", seq=0, ack=1, raw_seq=0)
     cause = run.analysis().causes[1]
     assert (cause.kind, cause.rule, cause.packets) == (CauseKind.ANSWER, "closed-port", (0,))
-    assert "nothing listens on 198.18.0.3:10011" in cause.evidence
+    assert cause.refusal is Refusal.NOTHING_LISTENS
+    assert "nothing listens on 198.18.0.3:10011" in sentence(cause.evidence)
+
+
+@pytest.mark.parametrize(
+    ("observer", "listens", "refusal", "said"),
+    [
+        ("probe", False, Refusal.NOTHING_LISTENS, "nothing listened on"),
+        ("none", False, Refusal.NOT_OBSERVED, "nothing listened on"),
+        ("probe", True, Refusal.NOT_ACCEPTED, "nobody took it on"),
+    ],
+)
+def test_why_a_connection_was_refused(observer: str, listens: bool, refusal: Refusal, said: str) -> None:
+    """The verdict goes by the reason, whatever the names of calls and hosts are."""
+    run = Exchange(server=observer)
+    tcp = run.tcp()
+    if listens:
+        tcp.server("listen")
+    with tcp.client("connect", errno="ECONNREFUSED"):
+        tcp("client S")
+        tcp("server R.", seq=0, ack=1, raw_seq=0)
+    found = run.analysis()
+    assert found.causes[1].refusal is refusal
+    assert found.verdict == (f"the server refused the connection: {said} 198.18.0.3:10011 (RST)",)
 
 
 def test_close_with_unread_data_resets() -> None:
@@ -31,7 +58,7 @@ def test_close_with_unread_data_resets() -> None:
         tcp("server R.")
     cause = run.analysis().causes[4]
     assert (cause.rule, cause.calls) == ("reset-unread", (close.n,))
-    assert cause.evidence == f"close #{close.n} with 6 unread bytes"
+    assert sentence(cause.evidence) == f"close #{close.n} with 6 unread bytes"
 
 
 def test_one_unread_byte_is_enough() -> None:
@@ -41,7 +68,7 @@ def test_one_unread_byte_is_enough() -> None:
     tcp("client P.", b"c")
     with tcp.server("close") as close:
         tcp("server R.")
-    assert run.analysis().causes[4].evidence == f"close #{close.n} with 1 unread byte"
+    assert evidence(run.analysis(), 4) == f"close #{close.n} with 1 unread byte"
 
 
 def test_lingering_for_a_while_is_no_reason_for_a_reset() -> None:

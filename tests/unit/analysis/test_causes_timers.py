@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from testbed.model import CauseKind
+from testbed.report.evidence_text import sentence
 
-from .caused import rules
+from .caused import evidence, rules
 from .exchange import Exchange, Tcp
 
 PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
@@ -39,7 +40,7 @@ def test_one_segment_sent_again_is_a_probe_only_if_the_kernel_probes(
     tcp("client P.", b"c", seq=1)
     found = run.analysis(sysctls=sysctls)
     assert rules(found)[3:] == ["data", first, "timeout"]
-    assert "210 ms after #3" in found.causes[4].evidence
+    assert "210 ms after #3" in evidence(found, 4)
 
 
 def test_what_is_out_is_probed_once() -> None:
@@ -85,7 +86,7 @@ def test_held_bytes_go_by_a_timer(option: str, flags: str, rule: str) -> None:
     cause = run.analysis().causes[3]
     assert (cause.kind, cause.rule) == (CauseKind.TIMER, rule)
     assert send.n in cause.calls
-    assert "the timer let it go 200 ms after" in cause.evidence
+    assert "the timer released it 200 ms after" in sentence(cause.evidence)
 
 
 def test_bytes_held_by_msg_more_that_an_ack_lets_go_are_no_timers() -> None:
@@ -108,7 +109,7 @@ def test_what_nagle_holds_may_leave_as_a_tail_loss_probe() -> None:
     tcp("client P.", b"b")
     cause = run.analysis(sysctls=PROBING).causes[4]
     assert cause.rule == "data"
-    assert "as #3 was not acknowledged; a tail-loss probe let it go after 30 ms" in cause.evidence
+    assert "as #3 was not acknowledged; a tail-loss probe released it after 30 ms" in sentence(cause.evidence)
 
 
 @pytest.mark.parametrize(("waited", "rule", "how"), [(40, "delayed-ack", "40 ms after it came"), (0, "ack", "at once")])
@@ -120,7 +121,7 @@ def test_an_ack_is_delayed_or_at_once(waited: int, rule: str, how: str) -> None:
     tcp("server .")
     cause = run.analysis().causes[4]
     assert (cause.rule, cause.packets) == (rule, (3,))
-    assert how in cause.evidence
+    assert how in sentence(cause.evidence)
 
 
 def test_an_ack_that_a_read_lets_go_is_not_the_timers() -> None:
@@ -133,7 +134,7 @@ def test_an_ack_that_a_read_lets_go_is_not_the_timers() -> None:
         tcp("server .")
     cause = run.analysis().causes[4]
     assert (cause.kind, cause.rule) == (CauseKind.ANSWER, "ack")
-    assert f"while recv #{recv.n} took bytes" in cause.evidence
+    assert f"while recv #{recv.n} took bytes" in sentence(cause.evidence)
 
 
 def test_without_calls_a_late_ack_is_not_given_to_the_timer() -> None:
@@ -145,7 +146,7 @@ def test_without_calls_a_late_ack_is_not_given_to_the_timer() -> None:
     tcp("server .")
     cause = run.analysis().causes[4]
     assert cause.rule == "ack"
-    assert "delayed" in cause.evidence
+    assert "delayed" in sentence(cause.evidence)
 
 
 @pytest.mark.parametrize(("limit", "rule"), [(500, "user-timeout"), (0, "keep-alive-timeout")])
@@ -159,8 +160,10 @@ def test_who_gives_up_an_unanswered_connection(limit: int, rule: str) -> None:
     tcp("client .", seq=0, lost=True)
     run.pause(1000)
     tcp("client R.", lost=True)
-    cause = run.analysis().causes[4]
+    found = run.analysis()
+    cause = found.causes[4]
     assert (cause.kind, cause.rule) == (CauseKind.TIMER, rule)
+    assert sentence(found.ledger[0].close).startswith("RST by client, lost on the way: gives up: no")
     if limit:
-        assert "had set TCP_USER_TIMEOUT to 500 ms" in cause.evidence
-        assert "nothing came for 2.00 s" in cause.evidence
+        assert "had set TCP_USER_TIMEOUT to 500 ms" in sentence(cause.evidence)
+        assert "nothing came for 2.00 s" in sentence(cause.evidence)

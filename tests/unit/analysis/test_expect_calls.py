@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from testbed.report.evidence_text import sentence
+
 from .exchange import Exchange
 from .test_expectations import checked, origin
 
@@ -63,15 +65,15 @@ def test_met(expectation: dict[str, Any]) -> None:
 def test_not_met(expectation: dict[str, Any]) -> None:
     found = checked(half_closed(), expectation)
     assert found.ok is False, found
-    assert found.expected != found.actual
+    assert found.expected != sentence(found.actual)
 
 
 def test_expected_and_actual_read_alike() -> None:
     found = checked(half_closed(), {"call": "shutdown", "nth": 2, "why": "SHUT_RD"})
-    assert (found.expected, found.actual) == ("why: SHUT_RD", "why: it caused #3")
+    assert (found.expected, sentence(found.actual)) == ("why: ends-reading-only", "why: it caused #3")
     found = checked(half_closed(), {"call": "connect", "packets": ["client S seq 5"], "result": 1})
     assert found.expected == "packets: client S seq 5; result: 1"
-    assert found.actual == "packets: client S seq 0, server S., client .; result: 0"
+    assert sentence(found.actual) == "packets: client S seq 0, server S., client .; result: 0"
 
 
 def test_numbers_of_an_ack_that_was_delayed_are_forgiven_with_it() -> None:
@@ -100,4 +102,4 @@ def test_a_call_that_never_returned_took_no_time_and_gave_no_result() -> None:
     tcp.client("recv", end=None)
     assert checked(run, {"call": "recv", "took": ">=1us"}).ok is False
     found = checked(run, {"call": "recv", "result": 0})
-    assert (found.ok, found.actual) == (False, "result: never returned")
+    assert (found.ok, sentence(found.actual)) == (False, "result: never returned")

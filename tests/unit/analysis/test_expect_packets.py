@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from testbed.report.evidence_text import sentence
 from testbed.scenario.expect.packet_patterns import Pattern
 from testbed.scenario.language.kernel_names import LABELS
 from testbed.wireshark.label_names import Label
@@ -122,7 +123,7 @@ def test_met(expectation: dict[str, Any]) -> None:
 def test_not_met(expectation: dict[str, Any]) -> None:
     found = checked(busy(), expectation)
     assert found.ok is False, found
-    assert found.expected != found.actual
+    assert found.expected != sentence(found.actual)
 
 
 @pytest.mark.parametrize("expectation", [*MET, *NOT_MET], ids=str)
@@ -146,7 +147,7 @@ def test_what_no_rule_explains_counts_as_unknown_and_is_named() -> None:
     tcp("client P.", b"?")
     found = checked(run, {"causes": {"unknown": 0}})
     assert (found.ok, found.expected) == (False, "unknown 0")
-    assert "#4 client P.: no logged call wrote byte 0" in found.actual
+    assert "#4 client P.: no logged call wrote byte 0" in sentence(found.actual)
     assert checked(run, {"packets": {"cause": "unknown", "has": "P", "count": 1}}).ok is True
 
 
@@ -180,14 +181,14 @@ def test_without_an_observer_a_moment_is_open() -> None:
 
 def test_expected_and_actual_read_alike() -> None:
     found = checked(busy(), {"order": ["client S", "server R"]})
-    assert (found.expected, found.actual) == ("client S -> server R", "client S #0, then no server R")
+    assert (found.expected, sentence(found.actual)) == ("client S -> server R", "client S #0, then no server R")
     found = checked(busy(), {"never": {"from": "client", "flags": "F."}})
-    assert (found.expected, found.actual) == ("0 client F.", "1 client F.: #9")
+    assert (found.expected, sentence(found.actual)) == ("0 client F.", "1 client F.: #9")
     found = checked(busy(), {"timer": {"packets": {"from": "client", "data": "hello"}, "ratio": ">=3"}})
     assert found.expected == ">=1 intervals of client packet (data hello), ratio >=3"
-    assert found.actual == "2 intervals: 200 ms, 400 ms; ratios: 2.00"
+    assert sentence(found.actual) == "2 intervals: 200 ms, 400 ms; ratios: 2.00"
     found = checked(busy(), {"labels": {"client": {"retransmission": 1}}})
-    assert (found.expected, found.actual) == ("client: retransmission 1", "client: retransmission 2")
+    assert (found.expected, sentence(found.actual)) == ("client: retransmission 1", "client: retransmission 2")
 
 
 def test_the_names_of_labels_are_those_of_the_analysis() -> None:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from testbed.model import Check, Outcome, Program
+from testbed.report.evidence_text import sentence
 from testbed.scenario.expect.expectations import AnyExpectation, Expectation
 
 from .exchange import START, Exchange
@@ -93,7 +94,7 @@ def test_not_met(expectation: dict[str, Any]) -> None:
     """Each kind can fail, and shows expected and actual as different texts."""
     found = checked(origin(), expectation, output={"client": "", "server": "got ccstring\n"})
     assert found.ok is False, found
-    assert found.expected != found.actual
+    assert found.expected != sentence(found.actual)
 
 
 @pytest.mark.parametrize("run", [origin(delayed_ack=True), origin(probe=True)], ids=["delayed ack", "tail-loss probe"])
@@ -147,15 +148,15 @@ def test_crossings() -> None:
     tcp("server .", appeared=True)
     assert checked(run, {"crossings": {"lost": 1, "altered": 1, "appeared": 1}}).ok is True
     found = checked(run, {"crossings": {"lost": 0, "altered": 1}})
-    assert (found.ok, found.expected, found.actual) == (False, "lost 0, altered 1", "lost 1, altered 1")
+    assert (found.ok, found.expected, sentence(found.actual)) == (False, "lost 0, altered 1", "lost 1, altered 1")
 
 
 def test_expected_and_actual_read_alike() -> None:
     found = checked(origin(), {"segments": {"client": ["c", "c", "string"]}})
-    assert (found.expected, found.actual) == ("client: [c, c, string]", "client: [c, cstring]")
+    assert (found.expected, sentence(found.actual)) == ("client: [c, c, string]", "client: [c, cstring]")
     found = checked(origin(), {"call": "connect", "packets": ["client S", "server R."], "errno": "ECONNREFUSED"})
     assert found.expected == "packets: client S, server R.; errno: ECONNREFUSED"
-    assert found.actual == "packets: client S, server S., client .; errno: none"
+    assert sentence(found.actual) == "packets: client S, server S., client .; errno: none"
 
 
 @pytest.mark.parametrize("expectation", [*MET, *NOT_MET], ids=str)
@@ -188,7 +189,7 @@ def test_without_an_observer_its_calls_and_figures_are_open() -> None:
 def test_a_program_that_was_stopped_or_did_not_run() -> None:
     stopped = Program("client", ("x",), "base", None, "SIGTERM", START, START, stopped_by_us="timeout")
     found = checked(origin(), {"exit": {"client": 0}}, programs=(stopped,))
-    assert (found.ok, found.actual) == (False, "client: SIGTERM (stopped: timeout)")
+    assert (found.ok, sentence(found.actual)) == (False, "client: SIGTERM (stopped: timeout)")
     assert checked(origin(), {"exit": {"client": 0}}, programs=()).ok is None
 
 

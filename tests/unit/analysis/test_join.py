@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from testbed.analysis.join.join import join
 from testbed.capture import read
 from testbed.model import Crossing, Joined
+from testbed.report.evidence_text import sentence
 from tests.unit.capture.frames import (
     ACK,
     CLIENT,
@@ -95,7 +96,7 @@ def test_the_join_names_exactly_what_was_done(data: st.DataObject) -> None:
         assert named == ([changes[n]] if n in changes and not routed(changes, n, packets, fates) else []), (n, crossing)
     appeared = [c for c in joined.crossings if c.fate == "appeared"]
     assert len(appeared) == fates.count("duplicated")
-    assert all(c.note.startswith("copy of #") for c in appeared)
+    assert all(sentence(c.note).startswith("copy of #") for c in appeared)
 
 
 def routed(changes: dict[int, str], n: int, packets: list[Packet], fates: list[str]) -> bool:
@@ -143,7 +144,7 @@ def test_among_identical_datagrams_the_lost_one_is_found_by_delay(lost: int) -> 
         wire.cross(Packet(time=(k + 1) * 1000 * MS, kind="udp", payload=b"again"), lost=k == lost)
     crossings = wire.join().crossings
     assert [c.fate for c in crossings[1:]] == ["lost" if k == lost else "crossed" for k in range(3)]
-    assert {c.note for c in crossings[1:]} == {"one of 3 identical packets, told apart by their delay"}
+    assert {sentence(c.note) for c in crossings[1:]} == {"one of 3 identical packets, told apart by their delay"}
     assert [c.start for c in crossings] == [0, 1, 2, 3]
 
 
@@ -151,7 +152,9 @@ def test_identical_packets_that_all_cross_are_paired_in_order() -> None:
     wire = Wire()
     for k in range(5):
         wire.cross(Packet(time=k * 100, seq=1, ack=1), delay=DELAY + k)
-    assert [(c.at_client, c.at_server, c.note) for c in wire.join().crossings] == [(k, k, "") for k in range(1, 6)]
+    assert [(c.at_client, c.at_server, sentence(c.note)) for c in wire.join().crossings] == [
+        (k, k, "") for k in range(1, 6)
+    ]
 
 
 def test_a_lost_segment_is_not_taken_for_its_retransmission() -> None:
@@ -168,7 +171,7 @@ def test_a_copy_of_a_segment_is_not_taken_for_its_lost_retransmission() -> None:
     wire.cross(first)
     wire.appear(first, DELAY + 300 * MS)
     wire.cross(replace(first, time=200 * MS, ident=11), lost=True)
-    assert [(c.fate, c.note) for c in wire.join().crossings] == [
+    assert [(c.fate, sentence(c.note)) for c in wire.join().crossings] == [
         ("crossed", ""),
         ("lost", ""),
         ("appeared", "copy of #0"),
@@ -180,7 +183,7 @@ def test_a_forged_packet_appeared() -> None:
     wire.appear(Packet(time=0, to_server=False, seq=77, flags=0x04))
     crossing = only(wire.join())
     assert (crossing.fate, crossing.sender, crossing.sent, crossing.arrived) == ("appeared", "server", None, DELAY)
-    assert (crossing.at_client, crossing.at_server, crossing.flags, crossing.note) == (1, None, "R", "")
+    assert (crossing.at_client, crossing.at_server, crossing.flags, sentence(crossing.note)) == (1, None, "R", "")
 
 
 def test_a_checksum_filled_in_by_the_network_card_is_no_change() -> None:
@@ -278,7 +281,7 @@ def test_a_segment_split_or_merged_on_its_way_is_the_same_bytes(split: bool) -> 
     assert [(c.fate, c.changes, c.payload) for c in crossings] == [("crossed", (), p.payload) for p in PIECES]
     assert [(c.start, c.length) for c in crossings] == [(0, 100), (100, 100), (200, 50)]
     end = "client" if split else "server"
-    assert [c.note for c in crossings] == [f"part {k} of 3 of frame 1 at the {end}" for k in (1, 2, 3)]
+    assert [sentence(c.note) for c in crossings] == [f"part {k} of 3 of frame 1 at the {end}" for k in (1, 2, 3)]
     ones = [1, 1, 1]
     frames = [[c.at_client for c in crossings], [c.at_server for c in crossings]]
     assert frames == ([ones, [1, 2, 3]] if split else [[1, 2, 3], ones])
@@ -292,7 +295,7 @@ def test_of_a_split_segment_the_piece_with_other_bytes_is_altered_and_the_missin
     assert [[change.what for change in c.changes] for c in crossings] == [["payload"], [], []]
     assert [(c.start, c.length, c.at_server) for c in crossings] == [(0, 100, 1), (100, 100, None), (200, 50, 2)]
     assert [c.payload for c in crossings] == [p.payload for p in PIECES]
-    assert crossings[1].note == "part 2 of 3 of frame 1 at the client"
+    assert sentence(crossings[1].note) == "part 2 of 3 of frame 1 at the client"
 
 
 def test_a_forged_piece_does_not_take_the_place_of_the_one_that_was_sent() -> None:

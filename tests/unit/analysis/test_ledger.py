@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.model import LedgerRow
+from testbed.report.evidence_text import sentence
 
 from .exchange import Exchange, Tcp
 
@@ -42,10 +43,10 @@ def test_all_bytes_at_all_points() -> None:
     digest = xxhash.xxh3_64_hexdigest(b"cstring")
     points = (found.written, found.sent, found.arrived, found.acknowledged, found.read)
     assert {count.digest for count in points} == {digest}
-    assert (found.unread, found.difference, found.lost_at, found.close) == (0, None, None, "FIN acknowledged")
+    assert (found.unread, found.difference, found.lost_at, found.close) == (0, None, None, ("FIN acknowledged",))
     back = row(run, "server")
     assert numbers(back) == [0] * 5
-    assert back.close == "still open"
+    assert sentence(back.close) == "still open"
 
 
 def test_unread_bytes_and_the_reset_that_they_cause() -> None:
@@ -58,7 +59,7 @@ def test_unread_bytes_and_the_reset_that_they_cause() -> None:
         tcp("server R.")
     found = row(run)
     assert (found.unread, found.lost_at) == (6, "read")
-    assert found.close == f"RST by server: close #{close.n} with 6 unread bytes"
+    assert sentence(found.close) == f"RST by server: close #{close.n} with 6 unread bytes"
 
 
 def test_a_reset_that_its_sender_never_sent_is_not_said_to_be_by_it() -> None:
@@ -66,7 +67,7 @@ def test_a_reset_that_its_sender_never_sent_is_not_said_to_be_by_it() -> None:
     tcp = transfer(run, b"c")
     tcp("client P.", b"c")
     tcp("client R", appeared=True)
-    assert row(run).close == "RST in the client's name that it never sent"
+    assert sentence(row(run).close) == "RST in the client's name that it never sent"
 
 
 def test_bytes_that_never_left_are_lost_at_sent() -> None:
@@ -90,7 +91,7 @@ def test_more_bytes_on_the_wire_than_calls_wrote_make_written_unknown() -> None:
     found = row(run)
     assert numbers(found) == [None, 8, 8, 8, 8]
     assert found.difference is None
-    assert found.close == "still open; 5 of the bytes sent were written by no logged call"
+    assert sentence(found.close) == "still open; 5 of the bytes sent were written by no logged call"
     assert "written" not in run.analysis().verdict[0]
 
 
@@ -256,4 +257,4 @@ def test_a_connection_that_nobody_accepted_read_nothing() -> None:
     tcp.client("send", b"abc")
     tcp("client P.", b"abc")
     assert row(run).read.bytes == 0
-    assert row(run, "server").close == "still open; nobody accepted it"
+    assert sentence(row(run, "server").close) == "still open; nobody accepted it"

@@ -10,6 +10,7 @@ import pytest
 
 from testbed.cli.compare_command import compare
 from testbed.crossings.comparison_view import Compared
+from testbed.report.evidence_text import sentence
 from testbed.report.html.comparison_page import of_comparison, render
 from testbed.report.html.marks import Mark
 from tests.unit.capture.frames import ethernet, pcap, udp
@@ -26,9 +27,12 @@ def test_crossings_say_what_was_done_to_each_packet_in_time_order() -> None:
     assert [one.n for one in found] == list(range(len(found)))
     assert [one.time for one in found] == sorted(one.time for one in found)
     assert [one.start for one in found if one.fate == "lost"] == [300]
-    (copy,) = [one for one in found if one.note.startswith("copy of")]
-    assert found[int(copy.note.removeprefix("copy of #"))].start == copy.start == 500
-    assert [(one.start, one.length) for one in found if one.note.startswith("part")] == [(1000, 50), (1050, 50)]
+    (copy,) = [one for one in found if sentence(one.note).startswith("copy of")]
+    assert found[int(sentence(copy.note).removeprefix("copy of #"))].start == copy.start == 500
+    assert [(one.start, one.length) for one in found if sentence(one.note).startswith("part")] == [
+        (1000, 50),
+        (1050, 50),
+    ]
     assert next(one.changes[0].at_receiver for one in found if one.changes) == "77"
     assert all((one.arrived or 0) - (one.sent or 0) >= DELAY for one in found if one.fate == "crossed")
 

@@ -5,8 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from testbed.model import Analysis, Cause, CauseKind, Change, Check, Count, Crossing, Host, Labels, LedgerRow, Outcome
-from testbed.model.kernel_log import KernelEvent, KernelLog, Matched, SendState, StateChange, Testimony, Word
+from testbed.model import (
+    Analysis,
+    CallRef,
+    Cause,
+    CauseName,
+    Change,
+    Check,
+    Count,
+    Crossing,
+    Evidence,
+    Host,
+    Labels,
+    LedgerRow,
+    Outcome,
+    PacketRef,
+)
+from testbed.model.absences import NoPacket, NoPacketReason
+from testbed.model.kernel_log import (
+    Agreement,
+    Assessment,
+    KernelEvent,
+    KernelEvidence,
+    KernelLog,
+    Matched,
+    SendState,
+    StateChange,
+)
 from testbed.pairing.clock import ONE_CLOCK, Clock
 from testbed.report.html.page_source import Source
 
@@ -23,36 +48,51 @@ def eventful() -> Analysis:
     """Lost and sent again, a look-alike of a keep-alive, altered, reordered, forged: 14 packets, 5 calls."""
     packets: list[tuple[Crossing, Cause]] = []
 
-    def add(sender: Any, flags: str, sent: float, kind: CauseKind, rule: str, evidence: str, **more: Any) -> None:
+    def add(sender: Host, flags: str, sent: float, rule: CauseName, evidence: Evidence, **more: Any) -> None:
         cause = {name: more.pop(name) for name in ("calls", "packets") if name in more}
         forged = more.pop("forged", False)
         crossing = make_crossing(len(packets), sender, flags, sent, **more)
         crossing = replace(crossing, sent=None) if forged else crossing
-        packets.append((crossing, Cause(kind, rule, evidence, **cause)))
+        packets.append((crossing, Cause(rule, evidence, **cause)))
 
-    call, answer, timer, unknown = CauseKind.CALL, CauseKind.ANSWER, CauseKind.TIMER, CauseKind.UNKNOWN
     add(
         "client",
         "S",
         1,
-        call,
-        "connect",
-        "connect #0 opens the connection",
+        CauseName.CONNECT,
+        (CallRef("client", 0, "connect"), " opens the connection"),
         ack=None,
         options={"mss": 1460, "wscale": 7},
         calls=(0,),
     )
-    add("server", "S.", 6.1, answer, "syn-ack", "accepts the SYN #0", options={"wscale": 7}, packets=(0,))
-    add("client", ".", 11.2, answer, "ack", "acknowledges #1", packets=(1,))
-    add("client", "P.", 12, call, "data", "byte 0 of send #1", payload=b"c", seq=1, calls=(1,))
-    add("client", "P.", 25, timer, "tail-loss-probe", "byte 0 again, 13 ms after #3", payload=b"c", seq=1, packets=(3,))
+    add("server", "S.", 6.1, CauseName.SYN_ACK, ("accepts the SYN ", PacketRef(0)), options={"wscale": 7}, packets=(0,))
+    add("client", ".", 11.2, CauseName.ACK, ("acknowledges ", PacketRef(1)), packets=(1,))
+    add(
+        "client",
+        "P.",
+        12,
+        CauseName.DATA,
+        ("byte 0 of ", CallRef("client", 1, "send")),
+        payload=b"c",
+        seq=1,
+        calls=(1,),
+    )
+    add(
+        "client",
+        "P.",
+        25,
+        CauseName.TAIL_LOSS_PROBE,
+        ("byte 0 again, 13 ms after ", PacketRef(3)),
+        payload=b"c",
+        seq=1,
+        packets=(3,),
+    )
     add(
         "client",
         "P.",
         30,
-        call,
-        "data",
-        "bytes 1-6 of send #2",
+        CauseName.DATA,
+        ("bytes 1-6 of ", CallRef("client", 2, "send")),
         payload=b"lost!\n",
         seq=2,
         start=1,
@@ -64,9 +104,8 @@ def eventful() -> Analysis:
         "client",
         "P.",
         31,
-        call,
-        "data",
-        "bytes 7-12 of send #3",
+        CauseName.DATA,
+        ("bytes 7-12 of ", CallRef("client", 3, "send")),
         payload=b"late?\n",
         seq=8,
         start=7,
@@ -77,9 +116,8 @@ def eventful() -> Analysis:
         "client",
         "P.",
         32,
-        call,
-        "data",
-        "bytes 13-18 of send #3",
+        CauseName.DATA,
+        ("bytes 13-18 of ", CallRef("client", 3, "send")),
         payload=b"soon.\n",
         seq=14,
         start=13,
@@ -90,9 +128,8 @@ def eventful() -> Analysis:
         "server",
         ".",
         39,
-        answer,
-        "duplicate-ack",
-        "repeats the ACK, #7 is out of order",
+        CauseName.DUPLICATE_ACK,
+        ("repeats the ACK, ", PacketRef(7), " is out of order"),
         ack=2,
         options={"sack": [[14, 20]]},
         packets=(7,),
@@ -101,9 +138,8 @@ def eventful() -> Analysis:
         "client",
         "P.",
         45,
-        timer,
-        "timeout",
-        "bytes 1-6 again, as #5 was not acknowledged",
+        CauseName.TIMEOUT,
+        ("bytes 1-6 again, as ", PacketRef(5), " was not acknowledged"),
         payload=b"lost!\n",
         seq=2,
         start=1,
@@ -113,9 +149,8 @@ def eventful() -> Analysis:
         "server",
         ".",
         51,
-        answer,
-        "ack",
-        "acknowledges #9",
+        CauseName.ACK,
+        ("acknowledges ", PacketRef(9)),
         ack=20,
         changes=(Change("ttl", "64", "61"), Change("window", "64240", "1000")),
         packets=(9,),
@@ -124,16 +159,24 @@ def eventful() -> Analysis:
         "server",
         "R",
         52,
-        unknown,
-        "unknown",
-        "nothing explains it",
+        CauseName.UNKNOWN,
+        ("nothing explains it",),
         forged=True,
         at_server=None,
         arrived=at(60),
         raw_seq=77,
     )
-    add("client", "F.", 70, call, "fin", "close #4 gave up the last descriptor", seq=20, start=19, calls=(4,))
-    add("server", "F.", 76, unknown, "unknown", "no call of the server is known", seq=1, ack=21)
+    add(
+        "client",
+        "F.",
+        70,
+        CauseName.FIN,
+        (CallRef("client", 4, "close"), " gave up the last descriptor"),
+        seq=20,
+        start=19,
+        calls=(4,),
+    )
+    add("server", "F.", 76, CauseName.UNKNOWN, ("no call of the server is known",), seq=1, ack=21)
     base = with_joined(origin(), tuple(crossing for crossing, _ in packets))
     base = replace(base, causes=tuple(cause for _, cause in packets))
     send = {"direction": "out", "args": {"flags": "0"}}
@@ -150,16 +193,16 @@ def eventful() -> Analysis:
     nineteen, one = Count(19, "a" * 16), Count(7, "b" * 16)
     return replace(
         with_inputs(base, calls={"client": calls, "server": ()}, observed={"client": "probe", "server": "none"}),
-        silent={},
+        no_packet={},
         ledger=(
-            LedgerRow(0, "client", nineteen, nineteen, nineteen, nineteen, one, 12, None, "read", "RST by server"),
+            LedgerRow(0, "client", nineteen, nineteen, nineteen, nineteen, one, 12, None, "read", ("RST by server",)),
         ),
         verdict=("19 bytes reached the server's socket; the server program read 7", "one packet was forged"),
         outcome=Outcome.FAIL,
         checks=(
-            Check("{crossings: {lost: 0}}", False, "lost 0", "lost 1", "scenarios/x.yaml:9"),
-            Check("{segments: {client: [c]}}", True, "c", "c", "scenarios/x.yaml:10"),
-            Check("{call: recv, host: server}", None, "", "no observer", "scenarios/x.yaml:11"),
+            Check("{crossings: {lost: 0}}", False, "lost 0", ("lost 1",), "scenarios/x.yaml:9"),
+            Check("{segments: {client: [c]}}", True, "c", ("c",), "scenarios/x.yaml:10"),
+            Check("{call: recv, host: server}", None, "", ("no observer",), "scenarios/x.yaml:11"),
         ),
         reasons=("not as expected: {crossings: {lost: 0}}",),
     )
@@ -176,42 +219,43 @@ def kernel_event(host: Host | None, name: str, ms: float, **fields: int | str) -
     return KernelEvent(at(ms), name, 0, False, host, *ends, 1, 0, fields)
 
 
-def change(host: Host, ms: float, old: str, new: str, kind: Any, why: str, **more: Any) -> StateChange:
+def change(host: Host, ms: float, old: str, new: str, kind: Any, why: Evidence, **more: Any) -> StateChange:
     """Return a state change of the sample's connection."""
     return StateChange(kernel_event(host, "inet_sock_set_state", ms), 0, old, new, kind, why, **more)
 
 
 def witnessed() -> Analysis:
-    """Return the eventful run with a kernel's word: one cause confirmed by each kind of event, one contradicted."""
+    """Return the eventful run with a kernel trace: one cause confirmed by each kind of event, one contradicted."""
     analysis = eventful()
-    said = {
-        0: Word("confirmed", "CLOSE to SYN_SENT: connect #0"),
-        4: Word("confirmed", "tcp_retransmit_skb in the Open state"),
-        9: Word("contradicted", "tcp_retransmit_skb in the Recovery state"),
-        12: Word("confirmed", "ESTABLISHED to FIN_WAIT1: close #4"),
+    connect, close = CallRef("client", 0, "connect"), CallRef("client", 4, "close")
+    assessed = {
+        0: Assessment(Agreement.CONFIRMED, ("CLOSE to SYN_SENT: ", connect)),
+        4: Assessment(Agreement.CONFIRMED, ("tcp_retransmit_skb in the Open state",)),
+        9: Assessment(Agreement.CONTRADICTED, ("tcp_retransmit_skb in the Recovery state",)),
+        12: Assessment(Agreement.CONFIRMED, ("ESTABLISHED to FIN_WAIT1: ", close)),
     }
     again = tuple(
         Matched(kernel_event("client", "tcp_retransmit_skb", ms), 0, (packet,)) for packet, ms in ((4, 25.1), (9, 45.1))
     )
     reset = kernel_event("server", "tcp_send_reset", 76.5, reason="TCP_ABORT_ON_CLOSE")
     drop = kernel_event("server", "kfree_skb", 30.2, reason="TCP_OLD_DATA", place="tcp_rcv_established")
-    testimony = Testimony(
+    kernel = KernelEvidence(
         KernelLog((), ("tcp/tcp_probe", "skb/kfree_skb"), ("tcp/tcp_bad_csum",), 0, 25),
-        tuple(said.get(n, Word("not covered")) for n in range(len(analysis.causes))),
+        tuple(assessed.get(n, Assessment(Agreement.NOT_COVERED)) for n in range(len(analysis.causes))),
         again,
         (Matched(reset, 0, ()),),
         (Matched(drop, 0, (4,)),),
         (
-            change("client", 1, "CLOSE", "SYN_SENT", "call", "connect #0", calls=(0,)),
-            change("client", 11.1, "SYN_SENT", "ESTABLISHED", "packet", "SYN+ACK #1", packets=(1,)),
-            change("server", 16.2, "LISTEN", "SYN_RECV", "packet", "ACK #2", packets=(2,)),
-            change("client", 70, "ESTABLISHED", "FIN_WAIT1", "call", "close #4", calls=(4,)),
-            change("server", 90, "CLOSE_WAIT", "CLOSE", "timer", "a timer: TCP_KEEPALIVE_TIMEOUT"),
+            change("client", 1, "CLOSE", "SYN_SENT", "call", (connect,), calls=(0,)),
+            change("client", 11.1, "SYN_SENT", "ESTABLISHED", "packet", ("SYN+ACK ", PacketRef(1)), packets=(1,)),
+            change("server", 16.2, "LISTEN", "SYN_RECV", "packet", ("ACK ", PacketRef(2)), packets=(2,)),
+            change("client", 70, "ESTABLISHED", "FIN_WAIT1", "call", (close,), calls=(4,)),
+            change("server", 90, "CLOSE_WAIT", "CLOSE", "timer", ("a timer: TCP_KEEPALIVE_TIMEOUT",)),
         ),
         {3: SendState(10, None, 5100, 64_240), 12: SendState(1, 5, 0, 64_240)},
-        ("server: tcp_send_reset TCP_ABORT_ON_CLOSE on 198.18.0.3:10011 - 198.18.0.2:40000",),
+        (reset,),
     )
-    return replace(analysis, testimony=testimony)
+    return replace(analysis, kernel=kernel)
 
 
 def witnessed_source() -> Source:
@@ -219,18 +263,18 @@ def witnessed_source() -> Source:
     return Source(witnessed(), META)
 
 
-def hostile_testimony(packets: int) -> Testimony:
-    """Return a kernel's word with hostile text wherever it has any, about each packet and the client's first call."""
+def hostile_kernel(packets: int) -> KernelEvidence:
+    """Return a kernel trace with hostile text wherever it has any, about each packet and the client's first call."""
     event = KernelEvent(at(1), HOSTILE, 0, False, "client", CLIENT, SERVER, 1, 0, {"reason": HOSTILE, "place": HOSTILE})
     matched = tuple(Matched(event, 0, (n,)) for n in range(packets))
-    changed = StateChange(event, 0, HOSTILE, HOSTILE, "unknown", HOSTILE, (0,), (0,))
-    return Testimony(
+    changed = StateChange(event, 0, HOSTILE, HOSTILE, "unknown", (HOSTILE,), (0,), (0,))
+    return KernelEvidence(
         KernelLog((), (HOSTILE,), (HOSTILE,), 1, 1, (HOSTILE,)),
-        (Word("contradicted", HOSTILE),) * packets,
+        (Assessment(Agreement.CONTRADICTED, (HOSTILE,)),) * packets,
         *(matched, matched, matched),
         (changed, changed),
         {},
-        (HOSTILE,),
+        (event,),
     )
 
 
@@ -241,7 +285,11 @@ def hostile_source() -> Source:
     payload = HOSTILE.encode(errors="surrogateescape")
     crossings = tuple(
         replace(
-            crossing, payload=payload, length=len(payload), note=HOSTILE, changes=(Change(HOSTILE, HOSTILE, HOSTILE),)
+            crossing,
+            payload=payload,
+            length=len(payload),
+            note=(HOSTILE,),
+            changes=(Change(HOSTILE, HOSTILE, HOSTILE),),
         )
         for crossing in joined.crossings
     )
@@ -268,12 +316,12 @@ def hostile_source() -> Source:
     )
     dirty = replace(
         dirty,
-        causes=tuple(replace(cause, evidence=HOSTILE, rule=HOSTILE) for cause in analysis.causes),
-        silent={("client", 0): HOSTILE},
-        ledger=tuple(replace(row, difference=HOSTILE, close=HOSTILE) for row in analysis.ledger),
-        checks=tuple(Check(HOSTILE, ok, HOSTILE, HOSTILE, HOSTILE) for ok in (True, False, None)),
+        causes=tuple(replace(cause, evidence=(HOSTILE, CallRef("client", 0, HOSTILE))) for cause in analysis.causes),
+        no_packet={("client", 0): NoPacket(NoPacketReason.FAILED, errno=HOSTILE)},
+        ledger=tuple(replace(row, difference=HOSTILE, close=(HOSTILE,)) for row in analysis.ledger),
+        checks=tuple(Check(HOSTILE, ok, HOSTILE, (HOSTILE,), HOSTILE) for ok in (True, False, None)),
         verdict=(HOSTILE, HOSTILE),
-        testimony=hostile_testimony(len(crossings)),
+        kernel=hostile_kernel(len(crossings)),
         reasons=(HOSTILE,),
     )
     meta = {**META, "scenario": HOSTILE, "summary": HOSTILE, "notes": [HOSTILE], "engine": HOSTILE, "run_id": HOSTILE}

@@ -12,7 +12,7 @@ from testbed.model import (
     Analysis,
     Call,
     Cause,
-    CauseKind,
+    CauseName,
     Check,
     Count,
     Crossing,
@@ -24,9 +24,11 @@ from testbed.model import (
     Joined,
     LedgerRow,
     Outcome,
+    PacketRef,
     Program,
     SocketInfo,
 )
+from testbed.model.absences import NoPacket, NoPacketReason
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -121,13 +123,13 @@ def origin(**changes: Any) -> Analysis:
         make_crossing(6, "server", "R.", 30.05, ack=9),
     )
     kinds = (
-        Cause(CauseKind.CALL, "connect", "connect sends the SYN", (1,)),
-        Cause(CauseKind.ANSWER, "syn-ack", "answers the SYN", packets=(0,)),
-        Cause(CauseKind.ANSWER, "ack", "answers the SYN+ACK", packets=(1,)),
-        Cause(CauseKind.CALL, "data", "bytes 0 to 1", (2,)),
-        Cause(CauseKind.ANSWER, "ack", "answers byte 1", packets=(3,)),
-        Cause(CauseKind.CALL, "data", "bytes 1 to 8, held until the ACK", (3, 4, 5), (4,)),
-        Cause(CauseKind.CALL, "close", "close with 7 unread bytes", (3,)),
+        Cause(CauseName.CONNECT, ("connect sends the SYN",), (1,)),
+        Cause(CauseName.SYN_ACK, ("answers the SYN",), packets=(0,)),
+        Cause(CauseName.ACK, ("answers the SYN+ACK",), packets=(1,)),
+        Cause(CauseName.DATA, ("bytes 0 to 1",), (2,)),
+        Cause(CauseName.ACK, ("answers byte 1",), packets=(3,)),
+        Cause(CauseName.DATA, ("bytes 1 to 8, held until the ACK",), (3, 4, 5), (4,)),
+        Cause(CauseName.RESET_UNREAD, ("close with 7 unread bytes",), (3,)),
     )
     eight, nothing = Count(8, digest(b"ccstring")), Count(0, digest(b""))
     analysis = Analysis(
@@ -150,17 +152,20 @@ def origin(**changes: Any) -> Analysis:
             output={"client": "", "server": "c\n"},
         ),
         causes=kinds,
-        silent={("client", 0): "makes a socket", ("client", 3): "held by Nagle"},
+        no_packet={
+            ("client", 0): NoPacket(NoPacketReason.NOTES_PEER),
+            ("client", 3): NoPacket(NoPacketReason.HELD_BY_NAGLE, packet=PacketRef(3), unsent=1, written=1),
+        },
         delays={"client": Delay(4, 5 * MS, 5 * MS, 5 * MS + 21_300), "server": Delay(3, 5 * MS, 5 * MS, 5 * MS)},
         ledger=(
             LedgerRow(
-                0, "client", eight, eight, eight, eight, Count(1, digest(b"c")), 7, None, "read", "RST by server"
+                0, "client", eight, eight, eight, eight, Count(1, digest(b"c")), 7, None, "read", ("RST by server",)
             ),
             LedgerRow(0, "server", nothing, nothing, nothing, nothing, nothing, 0),
         ),
         checks=(
-            Check("segments client", True, "c, cstring", "c, cstring", "scenarios/connect-send-close.yaml:9"),
-            Check("ledger client read", False, "8", "1", "scenarios/connect-send-close.yaml:10"),
+            Check("segments client", True, "c, cstring", ("c, cstring",), "scenarios/connect-send-close.yaml:9"),
+            Check("ledger client read", False, "8", ("1",), "scenarios/connect-send-close.yaml:10"),
         ),
         verdict=("all 8 bytes reached the server's socket; the server program read 1 and closed with 7 unread",),
         outcome=Outcome.FAIL,
@@ -181,5 +186,5 @@ def with_joined(analysis: Analysis, crossings: tuple[Crossing, ...], flows: tupl
         flows=analysis.inputs.joined.flows if flows is None else flows,
         packets={"client": len(crossings), "server": len(crossings)},
     )
-    unknown = Cause(CauseKind.UNKNOWN, "unknown", "nothing explains it")
+    unknown = Cause(CauseName.UNKNOWN, ("nothing explains it",))
     return replace(with_inputs(analysis, joined=joined), causes=(unknown,) * len(crossings))

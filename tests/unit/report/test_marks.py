@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from testbed.analysis.label_check import contradicted
-from testbed.model import Cause, CauseKind, Crossing, Labels
+from testbed.model import Cause, CauseName, Crossing, Labels
 from testbed.report.html.marks import Mark, marks
 
 from .eventful import LABELS, eventful
 from .sample import at, make_crossing
 
-KNOWN = Cause(CauseKind.CALL, "data", "")
+KNOWN = Cause(CauseName.DATA, ())
 
 
 def of(*crossings: Crossing, cause: Cause = KNOWN, labels: Labels | None = None) -> list[int]:
@@ -34,7 +34,7 @@ def test_each_packet_of_the_eventful_run_has_its_marks_and_no_other() -> None:
 def test_a_keep_alive_probe_is_no_retransmission_though_its_number_is_old() -> None:
     first = make_crossing(0, "client", "P.", 1, seq=1, payload=b"abc")
     probe = make_crossing(1, "client", ".", 2, seq=3, payload=b"c", start=2)
-    assert of(first, probe, cause=Cause(CauseKind.TIMER, "keep-alive-probe", ""))[1] == 0
+    assert of(first, probe, cause=Cause(CauseName.KEEP_ALIVE_PROBE, ()))[1] == 0
     assert of(first, probe)[1] == Mark.RETRANSMITTED
 
 
@@ -50,8 +50,8 @@ def test_the_overtaken_packet_is_the_late_one_and_each_direction_counts_alone() 
 
 
 def test_a_label_contradicts_only_a_known_cause_of_another_family() -> None:
-    timer = Cause(CauseKind.TIMER, "keep-alive-probe", "")
+    timer = Cause(CauseName.KEEP_ALIVE_PROBE, ())
     assert not contradicted({"client": ("keep_alive",)}, timer)
     assert contradicted({"server": ("keep_alive",)}, KNOWN)
     assert not contradicted({"client": ("lost_segment",)}, KNOWN)
-    assert not contradicted({"client": ("keep_alive",)}, Cause(CauseKind.UNKNOWN, "unknown", ""))
+    assert not contradicted({"client": ("keep_alive",)}, Cause(CauseName.UNKNOWN, ()))

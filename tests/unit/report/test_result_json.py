@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from testbed.model import Analysis, CauseKind, Change, Count, Outcome
+from testbed.model import Analysis, CauseKind, CauseName, Change, Count, Outcome
 from testbed.report.json import result_json
 from testbed.report.json.result_json import to_json
 
@@ -72,7 +72,7 @@ def test_each_call_names_its_bytes_its_packets_and_why_none() -> None:
         None,
     ]
     assert [call["packets"] for call in calls] == [[], [0], [3], [5], [5], [5]]
-    assert calls[0]["silent"] == "makes a socket"
+    assert calls[0]["silent"] == "on a datagram socket it only notes the peer"
     server = written(origin())["hosts"]["server"]["calls"]
     assert server[2]["stream"] == {"flow": 0, "start": 0, "end": 1, "ambiguous": False}
 
@@ -80,7 +80,7 @@ def test_each_call_names_its_bytes_its_packets_and_why_none() -> None:
 def test_a_cause_that_is_no_call_gives_a_call_no_packet() -> None:
     """A retransmission of a send's bytes is the timer's packet, though its evidence names the call."""
     analysis = origin()
-    causes = [replace(cause, kind=CauseKind.TIMER) for cause in analysis.causes]
+    causes = [replace(cause, rule=CauseName.TIMEOUT) for cause in analysis.causes]
     calls = written(replace(analysis, causes=tuple(causes)))["hosts"]["client"]["calls"]
     assert all(call["packets"] == [] for call in calls)
 
@@ -91,7 +91,7 @@ def test_long_payloads_are_cut_and_their_length_kept() -> None:
     change = Change("payload", body.hex(), body[::-1].hex())
     crossing = make_crossing(0, "client", "P.", 1, payload=body, changes=(change,), raw_seq=2**32 - 1)
     call = make_call("client", 0, "send", 0, None, data=body, direction="out")
-    analysis = with_inputs(with_joined(origin(silent={}), (crossing,)), calls={"client": (call,), "server": ()})
+    analysis = with_inputs(with_joined(origin(no_packet={}), (crossing,)), calls={"client": (call,), "server": ()})
     result = written(analysis)
     (packet,), (sent,) = result["crossings"], result["hosts"]["client"]["calls"]
     assert (packet["payload"], packet["length"]) == (body[:64].hex(), len(body))
@@ -124,7 +124,7 @@ def test_arguments_of_any_kind_become_json() -> None:
         "g": "\udcff\x1b[31m",
     }
     call = make_call("client", 0, "ioctl", 0, 1, args=args, socket=None)
-    analysis = with_inputs(origin(silent={}), calls={"client": (call,), "server": ()})
+    analysis = with_inputs(origin(no_packet={}), calls={"client": (call,), "server": ()})
     shown = written(analysis)["hosts"]["client"]["calls"][0]
     assert shown["args"] == {
         "a": "ff",
@@ -140,7 +140,7 @@ def test_arguments_of_any_kind_become_json() -> None:
 def test_a_run_of_which_nothing_is_known_is_valid() -> None:
     """No packet, no call, no delay, no name: an interrupted run still has a result."""
     empty = with_inputs(with_joined(origin(), (), ()), calls={}, observed={}, programs=(), output={})
-    empty = replace(empty, silent={}, delays={}, ledger=(), checks=(), verdict=(), outcome=Outcome.INCONCLUSIVE)
+    empty = replace(empty, no_packet={}, delays={}, ledger=(), checks=(), verdict=(), outcome=Outcome.INCONCLUSIVE)
     result = written(empty, {})
     assert (result["exit_code"], result["crossings"], result["flows"]) == (3, [], [])
     assert result["hosts"]["server"]["observer"] == "none"

@@ -13,7 +13,7 @@ from rich.console import Console
 from testbed.model import (
     Analysis,
     Cause,
-    CauseKind,
+    CauseName,
     Change,
     Check,
     Count,
@@ -25,6 +25,7 @@ from testbed.model import (
     Outcome,
     Program,
 )
+from testbed.model.absences import NoPacket, NoPacketReason
 from testbed.report.text.run_summary import SCREEN, render, summary
 
 from .sample import (
@@ -76,7 +77,7 @@ def test_the_ladder_is_the_origins_experiment() -> None:
         "6.000 <S.",
         "11.000 .>",
         '11.100 send("c") = 1 P. "c">',
-        '11.300 send("c") = 1 (none: held by Nagle)',
+        '11.300 send("c") = 1 (none: its 1 byte never l...',
         '11.500 send("string") = 6',
         "11.700 close()",
         "16.100 <. accept() = 4",
@@ -172,7 +173,7 @@ def test_a_failed_expectation_shows_expected_above_actual_with_its_place() -> No
 
 
 def test_an_undecided_expectation_comes_after_the_failed_ones() -> None:
-    checks = (Check("first", None, "8", "not observed"), Check("second", False, "1", "2"))
+    checks = (Check("first", None, "8", ("not observed",)), Check("second", False, "1", ("2",)))
     shown = lines(origin(checks=checks))
     assert shown.index("FAILED second") < shown.index("cannot tell first")
 
@@ -223,12 +224,12 @@ def hostile() -> Analysis:
         incomplete=(EVIL,),
         failures=(EVIL + "2",),
     )
-    row = replace(origin().ledger[0], difference=EVIL, close=EVIL)
+    row = replace(origin().ledger[0], difference=EVIL, close=(EVIL,))
     return replace(
         analysis,
-        silent={("client", 0): EVIL},
+        no_packet={("client", 0): NoPacket(NoPacketReason.FAILED, errno=EVIL)},
         ledger=(row,),
-        checks=(Check(EVIL, False, EVIL, EVIL, EVIL),),
+        checks=(Check(EVIL, False, EVIL, (EVIL,), EVIL),),
         verdict=(EVIL,),
         reasons=(EVIL,),
     )
@@ -278,7 +279,7 @@ def bulk(count: int) -> Analysis:
         make_call("client", 1, "send", 0.95, 2.0 + count, data=b"x" * (1448 * count), direction="out"),
         make_call("client", 2, "close", 3.0 + count, 4.0 + count),
     )
-    return with_inputs(with_joined(origin(silent={}), tuple(crossings)), calls={"client": calls, "server": ()})
+    return with_inputs(with_joined(origin(no_packet={}), tuple(crossings)), calls={"client": calls, "server": ()})
 
 
 @pytest.mark.parametrize("count", [100, 5795, 30_000])
@@ -308,7 +309,7 @@ def many(connections: int) -> Analysis:
         ]
         lost = "arrived" if n == connections // 2 else None
         rows.append(LedgerRow(n, "client", count, count, Count(0) if lost else count, count, count, 0, None, lost))
-    analysis = with_joined(origin(silent={}, ledger=tuple(rows)), tuple(crossings), tuple(flows))
+    analysis = with_joined(origin(no_packet={}, ledger=tuple(rows)), tuple(crossings), tuple(flows))
     return with_inputs(analysis, calls={"client": tuple(calls), "server": ()})
 
 
@@ -336,8 +337,8 @@ def test_everything_at_once_still_fits() -> None:
         many(100),
         verdict=tuple(f"{n} {words}" for n in range(20)),
         reasons=tuple(f"{n} {words}" for n in range(20)),
-        checks=tuple(Check(words, False, words, words, f"s.yaml:{n}") for n in range(30)),
-        causes=(Cause(CauseKind.UNKNOWN, "unknown", ""),) * 200,
+        checks=tuple(Check(words, False, words, (words,), f"s.yaml:{n}") for n in range(30)),
+        causes=(Cause(CauseName.UNKNOWN, ()),) * 200,
         delays={"client": Delay(9, 1, 2, 3), "server": Delay(9, -1, 2 * 10**9, 10**12)},
     )
     programs = tuple(Program("client", ("x",), "x", 1, None, at(0), at(1)) for _ in range(9))
@@ -351,7 +352,7 @@ def test_everything_at_once_still_fits() -> None:
 
 def test_an_empty_run_has_a_summary() -> None:
     empty = with_inputs(with_joined(origin(), (), ()), calls={}, observed={}, programs=(), output={})
-    empty = replace(empty, silent={}, delays={}, ledger=(), checks=(), verdict=(), reasons=("no capture",))
+    empty = replace(empty, no_packet={}, delays={}, ledger=(), checks=(), verdict=(), reasons=("no capture",))
     shown = lines(empty)
     assert "why: no capture" in shown
     assert one(shown, "packets").startswith("packets   0 at client, 0 at server: 0 joined")

@@ -9,9 +9,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig, IPv6
 
-from testbed.analysis.causes.find_causes import OTHER_RULES, TCP_RULES
 from testbed.model import Host
-from testbed.scenario.language.kernel_names import CAUSES
 from testbed.scenario.link.link_plan import LinkPlan, link_plan
 from testbed.scenario.load import parse
 
@@ -121,9 +119,3 @@ def test_patience_covers_delays_holds_and_a_slow_line() -> None:
     assert plan("{delay: 100ms}").patience >= 0.4
     assert plan("{faults: [{hold: {from: client, for: 3s}}]}").patience >= 3
     assert plan("{rate: 1Mbit, queue: 100}").patience >= 1
-
-
-def test_scenarios_know_every_cause() -> None:
-    """The names that `cause:` takes are those of the rules, and what stands where no rule explains."""
-    rules = {rule.name for rule in TCP_RULES} | {rule.name for rule in OTHER_RULES}
-    assert set(CAUSES) == rules | {"link-copy", "link-forged", "link-icmp", "appeared", "unknown"}

@@ -83,10 +83,10 @@ function sentence(model, item) {
   const { tables, head } = model;
   if (!model.isPacket(item)) {
     const c = item - model.packets;
-    const silent = tables.text("call.silent", c);
+    const reason = tables.text("call.no_packet", c);
     const host = head.hosts[model.call.host[c]];
-    const none = silent && !model.packetsOf(c).caused.length ? "no packet: " : "";
-    return `${host} call ${model.call.n[c]}: ${callText(model, c, 80)}${silent ? `; ${none}${visible(silent)}` : ""}`;
+    const none = reason && !model.packetsOf(c).caused.length ? "no packet: " : "";
+    return `${host} call ${model.call.n[c]}: ${callText(model, c, 80)}${reason ? `; ${none}${visible(reason)}` : ""}`;
   }
   const sender = head.hosts[model.sender[item]];
   const seen = model.fate[item] === CROSSED ? "" : `, seen only where it ${model.fate[item] === LOST ? "was sent" : "arrived"}`;

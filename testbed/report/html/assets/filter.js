@@ -84,7 +84,7 @@ class Filter {
     if (key === "flags") return packet((p) => tables.text("packet.flags", p).toLowerCase() === value);
     if (key === "rule") return packet((p) => model.said("rule", p) === value);
     if (key === "cause") return packet((p) => model.said("kind", p) === value);
-    if (key === "kernel") return packet((p) => model.said("kernel.word", p) === value);
+    if (key === "kernel") return packet((p) => model.said("kernel.agreement", p) === value);
     if (key === "fate") return packet((p) => tables.text("packet.what", p) === value);
     if (key === "call") return (item) => !model.isPacket(item) && tables.text("call.name", item - model.packets) === value;
     if (key === "flow") return (item) => this.flowOf(item) === Number(value);
@@ -108,14 +108,14 @@ class Filter {
     const { tables } = model;
     if (model.isPacket(item)) {
       const payload = String.fromCharCode(...tables.blob("packet.payload", item).subarray(0, 4096));
-      const words = ["protocol", "flags", "what", "rule", "kind", "evidence", "note", "link", "made", "options", "kernel.said", "kernel.events"].map((name) =>
+      const words = ["protocol", "flags", "what", "rule", "kind", "evidence", "note", "link", "made", "options", "kernel.evidence", "kernel.events"].map((name) =>
         model.said(name, item),
       );
       return [`#${model.n[item]}`, ...words, ...labelsOf(model, item), payload].join(" ");
     }
     const c = item - model.packets;
     const data = String.fromCharCode(...tables.blob("call.data", c));
-    const words = ["name", "errno", "program", "source", "caller", "args", "silent"].map((name) =>
+    const words = ["name", "errno", "program", "source", "caller", "args", "no_packet"].map((name) =>
       tables.text(`call.${name}`, c),
     );
     return [`#${model.call.n[c]}`, ...words, data].join(" ");

@@ -1,4 +1,4 @@
-// What a kernel that was a witness says: of packets and calls in the panel, of its window in the plot.
+// What a kernel trace says: of packets and calls in the panel, of the congestion window in the plot.
 
 const AGREEMENT = {
   confirmed: ["✓ confirmed", "its own event shows the cause"],
@@ -10,15 +10,14 @@ Object.assign(WITNESS, {
   packet(panel, p) {
     const { model } = panel;
     const { tables } = model;
-    const word = model.said("kernel.word", p);
-    const [text, meaning] = AGREEMENT[word] || [word, ""];
-    const said = model.said("kernel.said", p);
+    const agreement = model.said("kernel.agreement", p);
+    const [text, meaning] = AGREEMENT[agreement] || [agreement, ""];
     const state = sendState(tables, p);
     return el(
       "section",
       { class: "kernel" },
-      el("h3", {}, "The kernel: ", el("span", { class: `word-${word}` }, text), el("span", { class: "muted" }, ` (${meaning})`)),
-      said ? el("p", {}, ...panel.linked(said, model.sender[p])) : null,
+      el("h3", {}, "The kernel: ", el("span", { class: `word-${agreement}` }, text), el("span", { class: "muted" }, ` (${meaning})`)),
+      model.said("kernel.evidence", p) ? el("p", {}, ...panel.linked("packet.kernel.evidence", p)) : null,
       events(model.said("kernel.events", p)),
       state ? pairs(state) : null,
     );

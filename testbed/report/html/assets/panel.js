@@ -45,21 +45,19 @@ class Panel {
     return `${this.model.head.hosts[this.model.call.host[c]]} #${this.model.call.n[c]} ${callText(this.model, c, 40)}`;
   }
 
-  // A sentence with its references (`close #7`, `#9`) as links; the twin of report/html/references.py.
-  linked(text, host) {
+  // A sentence of a column with its links, three numbers each: see report/html/links.py.
+  linked(column, row) {
     const { model } = this;
+    const text = model.tables.text(column, row);
+    const links = model.tables.list(`${column}.links`, row);
     const parts = [];
     let at = 0;
-    for (const match of text.matchAll(/(\w+ )?#(\d+)/g)) {
-      const name = (match[1] || "").trim();
-      const call = model.callItem(host, Number(match[2]));
-      const isCall = name && call >= 0 && model.tables.text("call.name", call - model.packets) === name;
-      const item = isCall ? call : model.packetItem(Number(match[2]));
+    for (let i = 0; i < links.length; i += 3) {
+      const [start, size, place] = links.subarray(i, i + 3);
+      const item = place < 0 ? model.callItem((-1 - place) % 2, (-1 - place) >> 1) : model.packetItem(place);
       if (item < 0) continue;
-      const start = isCall ? match.index : match.index + (match[1] || "").length;
-      const end = match.index + match[0].length;
-      parts.push(visible(text.slice(at, start)), this.link(item, visible(text.slice(start, end))));
-      at = end;
+      parts.push(visible(text.slice(at, start)), this.link(item, visible(text.slice(start, start + size))));
+      at = start + size;
     }
     return [...parts, visible(text.slice(at))];
   }
@@ -74,7 +72,7 @@ class Panel {
     return [
       this.heading(`Packet ${model.n[p]} `, el("small", {}, `${sender} to ${receiver}, ${packetText(model, p, 24)}`)),
       fate === "crossed" ? null : el("p", { class: "bad" }, `${model.fate[p] === CROSSED ? "" : "✕ "}${visible(fate)}: ${FATE_TEXTS[fate] || ""}`),
-      note ? el("p", {}, ...this.linked(note, host)) : null,
+      note ? el("p", {}, ...this.linked("packet.note", p)) : null,
       ...this.byLink(p),
       this.cause(p),
       WITNESS.packet(this, p),
@@ -98,7 +96,7 @@ class Panel {
       "section",
       { class: `cause cause-${kind}` },
       el("h3", {}, signs, ` ${visible(rule)}`, el("span", { class: "muted" }, ` ${kind}${what ? `: ${what}` : ""}`)),
-      el("p", {}, ...this.linked(model.said("evidence", p), model.sender[p])),
+      el("p", {}, ...this.linked("packet.evidence", p)),
       origin ? el("p", { class: "muted small" }, `rule from ${origin}`) : null,
     );
   }
@@ -266,12 +264,12 @@ class Panel {
     }
     const data = tables.blob("call.data", c);
     const missing = number("length") - data.length;
-    const silent = tables.text("call.silent", c);
+    const reason = tables.text("call.no_packet", c) ? this.linked("call.no_packet", c) : null;
     return [
       this.heading(`${head.hosts[host]} call ${call.n[c]} `, el("small", {}, callText(model, c, 40))),
       this.packetList("Packets that it caused", caused) ||
-        el("p", { class: "muted" }, silent ? "No packet: " : "No packet.", ...(silent ? this.linked(silent, host) : [])),
-      caused.length && silent ? el("p", { class: "muted" }, ...this.linked(silent, host)) : null,
+        el("p", { class: "muted" }, ...(reason ? ["No packet: ", ...reason] : ["No packet."])),
+      caused.length && reason ? el("p", { class: "muted" }, ...reason) : null,
       this.packetList("Packets whose bytes it read", carried),
       WITNESS.call(this, c),
       el("section", {}, el("h3", {}, "Call"), pairs(rows.filter(([, value]) => value !== ""))),

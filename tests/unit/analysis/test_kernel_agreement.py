@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from testbed.analysis.causes import find_causes as rules
-from testbed.model import Analysis, Endpoint, Host, peer_of
-from testbed.model.kernel_log import KernelEvent, KernelLog, Word
+from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint
+from testbed.model import Analysis, CallRef, CauseName, Crossing, Endpoint, Host, peer_of
+from testbed.model.kernel_log import Agreement, Assessment, KernelEvent, KernelLog
+from testbed.report.verdict_text import verdict_sentences
 
 from .exchange import ADDRESS, US, Exchange, Tcp
 
@@ -50,9 +52,9 @@ def begun() -> tuple[Exchange, Tcp, Kernel]:
     return run, tcp, kernel
 
 
-def words(analysis: Analysis) -> tuple[Word, ...]:
-    assert analysis.testimony is not None
-    return analysis.testimony.words
+def assessments(analysis: Analysis) -> tuple[Assessment, ...]:
+    assert analysis.kernel is not None
+    return analysis.kernel.assessments
 
 
 def lost_data(*, loss: bool) -> tuple[Exchange, Kernel]:
@@ -83,37 +85,34 @@ def test_the_loss_state_tells_a_timeout_from_a_probe(
 ) -> None:
     run, kernel = lost_data(loss=loss)
     found = run.analysis(sysctls=sysctls, kernel=kernel.log())
-    assert (found.causes[4].rule, words(found)[4].agreement) == (rule, agreement)
-    assert any("the kernel contradicts the cause" in text for text in found.verdict) == (agreement == "contradicted")
+    assert (found.causes[4].rule, assessments(found)[4].agreement) == (rule, agreement)
+    contradictions = [text for text in verdict_sentences(found) if "the kernel contradicts the cause" in text]
+    assert bool(contradictions) == (agreement == "contradicted")
 
 
 def test_a_wrong_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were new bytes what was sent before, the kernel would say that it sent them again."""
-    data = next(rule for rule in rules.TCP_RULES if rule.name == "data")
-    kept = tuple(rule for rule in rules.TCP_RULES if rule.source != "RFC 6298; tcp_retransmit_timer")
-    monkeypatch.setattr(rules, "TCP_RULES", (replace_first(data), *kept))
+    monkeypatch.setattr(rules, "TCP_STAGES", ({CauseName.DATA: any_bytes}, *rules.TCP_STAGES))
     run, kernel = lost_data(loss=True)
     found = run.analysis(kernel=kernel.log())
     assert found.causes[4].rule == "data"
-    assert words(found)[4].agreement == "contradicted"
-    assert "the kernel contradicts the cause `data` of #4 (client)" in found.verdict[-1]
+    assert assessments(found)[4].agreement == "contradicted"
+    assert "the kernel contradicts the cause `data` of #4 (client)" in verdict_sentences(found)[-1]
 
 
-def replace_first(rule: Any) -> Any:
-    """Return the rule, explaining every packet that a call wrote, sent before or not."""
-    from testbed.analysis.causes.endpoint import Why
-
-    return rule._replace(explain=lambda _, packet: Why("wrong") if packet.length else None)
+def any_bytes(_: TcpEndpoint, packet: Crossing) -> Explanation | None:
+    """Explain every packet with bytes, sent before or not."""
+    return Explanation(("wrong",)) if packet.length else None
 
 
 def test_an_event_that_is_missing_contradicts_only_if_all_were_recorded() -> None:
     run, kernel = lost_data(loss=True)
     silent = replace(kernel.log(), events=())
-    assert words(run.analysis(kernel=silent))[4].agreement == "contradicted"
+    assert assessments(run.analysis(kernel=silent))[4].agreement == "contradicted"
     lossy = replace(silent, problems=("the kernel's buffer was too small: 3 events were lost",), lost=3)
-    assert words(run.analysis(kernel=lossy))[4].agreement == "not covered"
+    assert assessments(run.analysis(kernel=lossy))[4].agreement == "not covered"
     old = replace(silent, recorded=("tcp/tcp_probe",), missing=("tcp/tcp_retransmit_skb",))
-    assert words(run.analysis(kernel=old))[4].agreement == "not covered"
+    assert assessments(run.analysis(kernel=old))[4].agreement == "not covered"
 
 
 @pytest.mark.parametrize(
@@ -132,9 +131,9 @@ def test_a_reset_has_the_kernels_reason(reason: str, agreement: str) -> None:
         tcp("client R.")
         kernel("client", "tcp_send_reset", interrupt=False, state="CLOSE", reason=reason)
     found = run.analysis(kernel=kernel.log())
-    assert found.testimony is not None
-    assert [matched.packets for matched in found.testimony.resets] == [(3,)]
-    assert (found.causes[3].rule, words(found)[3].agreement) == ("reset-linger", agreement)
+    assert found.kernel is not None
+    assert [matched.packets for matched in found.kernel.resets] == [(3,)]
+    assert (found.causes[3].rule, assessments(found)[3].agreement) == ("reset-linger", agreement)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +156,7 @@ def test_a_d_sack_answers_what_was_dropped_as_old_in_order_or_beyond_a_gap(reaso
     kernel("server", "kfree_skb", late=60 * US, reason=reason, place="tcp_data_queue")
     tcp("server .", ack=1, options={"sack": [[2, 4], [2, 4]]})
     found = run.analysis(kernel=kernel.log())
-    assert (found.causes[7].rule, words(found)[7].agreement) == ("d-sack", agreement)
+    assert (found.causes[7].rule, assessments(found)[7].agreement) == ("d-sack", agreement)
 
 
 def test_a_reset_is_not_taken_for_the_one_after_it() -> None:
@@ -172,9 +171,9 @@ def test_a_reset_is_not_taken_for_the_one_after_it() -> None:
         tcp("server R", seq=1)
         kernel("server", "tcp_send_reset", interrupt=False, state="CLOSE", reason="TCP_ABORT_ON_CLOSE")
     found = run.analysis(kernel=kernel.log())
-    assert found.testimony is not None
+    assert found.kernel is not None
     first = next(packet.n for packet in found.inputs.joined.crossings if packet.flags == "R.")
-    assert [matched.packets for matched in found.testimony.resets] == [(first,)]
+    assert [matched.packets for matched in found.kernel.resets] == [(first,)]
 
 
 def test_what_a_record_with_lost_events_says() -> None:
@@ -183,10 +182,10 @@ def test_what_a_record_with_lost_events_says() -> None:
     kernel.state("client", "FIN_WAIT2", "CLOSE", interrupt=False)  # by no call: the RST's event was lost
     lossy = kernel.log(problems=("3 events were lost",), lost=3)
     found = run.analysis(sysctls=PROBING, kernel=lossy)
-    assert (found.causes[4].rule, words(found)[4].agreement) == ("tail-loss-probe", "not covered")
-    assert {word.agreement for word in words(found)} == {"not covered"}
-    assert found.verdict[-1].startswith("the kernel's record is not complete (3 events were lost)")
-    assert not [text for text in found.verdict if "nothing explains" in text or "contradicts" in text]
+    assert (found.causes[4].rule, assessments(found)[4].agreement) == ("tail-loss-probe", "not covered")
+    assert {each.agreement for each in assessments(found)} == {"not covered"}
+    assert verdict_sentences(found)[-1].startswith("the kernel's record is not complete (3 events were lost)")
+    assert not [text for text in verdict_sentences(found) if "nothing explains" in text or "contradicts" in text]
 
 
 def test_states_change_by_calls_packets_and_timers() -> None:
@@ -198,16 +197,20 @@ def test_states_change_by_calls_packets_and_timers() -> None:
     kernel.state("server", "ESTABLISHED", "CLOSE_WAIT", late=60 * US)
     kernel.state("client", "FIN_WAIT1", "CLOSE", late=70 * US)
     found = run.analysis(kernel=kernel.log())
-    assert found.testimony is not None
-    assert [(change.kind, change.calls, change.packets) for change in found.testimony.changes[1:]] == [
+    assert found.kernel is not None
+    assert [(change.kind, change.calls, change.packets) for change in found.kernel.state_changes[1:]] == [
         ("call", (1,), ()),
         ("packet", (), (3,)),
         ("timer", (), ()),
     ]
-    assert words(found)[3] == Word("confirmed", "ESTABLISHED to FIN_WAIT1: close #1")
+    assert assessments(found)[3] == Assessment(
+        Agreement.CONFIRMED, ("ESTABLISHED to FIN_WAIT1: ", CallRef("client", 1, "close"))
+    )
     kernel.state("server", "CLOSE_WAIT", "LAST_ACK", late=80 * US)
     found = run.analysis(kernel=kernel.log())
-    assert found.verdict[-1].startswith("nothing explains what the kernel says: server: inet_sock_set_state CLOSE_WAIT")
+    assert verdict_sentences(found)[-1].startswith(
+        "nothing explains an event of the kernel: server: inet_sock_set_state CLOSE_WAIT"
+    )
 
 
 def test_one_retransmission_may_be_several_segments() -> None:
@@ -221,9 +224,9 @@ def test_one_retransmission_may_be_several_segments() -> None:
     tcp("client P.", b"x" * 1000, seq=1001)
     kernel("client", "tcp_retransmit_skb", state="ESTABLISHED", err=0)
     found = run.analysis(kernel=kernel.log())
-    assert found.testimony is not None
-    assert [matched.packets for matched in found.testimony.retransmissions] == [(4, 5)]
-    assert found.testimony.unmatched == ()
+    assert found.kernel is not None
+    assert [matched.packets for matched in found.kernel.retransmissions] == [(4, 5)]
+    assert found.kernel.unmatched == ()
 
 
 def test_the_congestion_window_of_each_packet() -> None:
@@ -244,5 +247,5 @@ def test_the_congestion_window_of_each_packet() -> None:
     tcp("server .")
     kernel("client", "tcp_probe", late=60 * US, **probe(1))
     found = run.analysis(kernel=kernel.log())
-    assert found.testimony is not None
-    assert {n: state.cwnd for n, state in found.testimony.states.items() if n in (3, 5, 6)} == {3: 10, 5: 10, 6: 1}
+    assert found.kernel is not None
+    assert {n: state.cwnd for n, state in found.kernel.send_states.items() if n in (3, 5, 6)} == {3: 10, 5: 10, 6: 1}

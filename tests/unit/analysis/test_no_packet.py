@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from testbed.model import Endpoint, SocketInfo
 
+from .caused import no_packet
 from .exchange import Exchange, OpenCall, Tcp
 
 
 def reason(run: Exchange, call: OpenCall) -> str | None:
-    return run.analysis().silent.get((call.fields["host"], call.n))
+    return no_packet(run.analysis(), call.fields["host"], call.n)
 
 
 def opened() -> tuple[Exchange, Tcp]:
@@ -25,8 +26,8 @@ def test_calls_with_packets_and_local_calls_are_not_listed() -> None:
     tcp("client P.", b"ab")
     tcp.server("poll", result=1)
     tcp.server("recv", b"ab")
-    assert list(run.analysis().silent) == [("server", 1)]
-    assert run.analysis().silent["server", 1] == "takes a connection that the kernel had opened already"
+    assert list(run.analysis().no_packet) == [("server", 1)]
+    assert no_packet(run.analysis(), "server", 1) == "takes a connection that the kernel had opened already"
 
 
 def test_shutdown_of_reading() -> None:
@@ -40,7 +41,7 @@ def test_a_second_shutdown() -> None:
     with tcp.client("shutdown", args={"how": "SHUT_WR"}) as first:
         tcp("client F.")
     second = tcp.client("shutdown", args={"how": "SHUT_RDWR"})
-    assert reason(run, second) == f"shutdown #{first.n} had ended the direction already"
+    assert reason(run, second) == f"shutdown #{first.n} had ended the sending direction"
 
 
 def test_a_write_after_shutdown() -> None:
@@ -127,7 +128,7 @@ def test_udp_has_no_connection() -> None:
     lost = udp.client("send", b"x")
     close = udp.client("close")
     assert reason(run, connect) == "on a datagram socket it only notes the peer"
-    assert reason(run, lost) == "its datagram never reached the wire"
+    assert reason(run, lost) == "its datagram was not captured"
     assert reason(run, close) == "a datagram socket has no connection to end"
 
 
@@ -185,5 +186,4 @@ def test_a_socket_connected_to_itself() -> None:
     itself = SocketInfo(7, "tcp", Endpoint("198.18.0.2", 5000), Endpoint("198.18.0.2", 5000))
     connect = run.call("client", "connect", args={"address": "198.18.0.2:5000"}, socket=itself)
     send = run.call("client", "send", b"me", socket=itself)
-    assert reason(run, connect) == "no SYN of it was captured: both of its ends are on this host"
-    assert reason(run, send) == "no packet of its connection was captured: both of its ends are on this host"
+    assert reason(run, connect) == reason(run, send) == "nothing of it was captured: both of its ends are on this host"

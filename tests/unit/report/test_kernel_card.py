@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from testbed.model.kernel_log import Word
+from testbed.model import CallRef
+from testbed.model.kernel_log import Agreement, Assessment
 from testbed.report.html import kernel_columns
 from testbed.report.html.page_source import Source
 from testbed.report.html.run_page import render
@@ -49,7 +50,7 @@ def test_what_was_sent_again_reset_and_dropped_is_in_time_order() -> None:
 
 
 def test_the_states_of_an_end_are_one_line_and_a_state_that_nothing_led_to_is_told() -> None:
-    lines = [(host, [piece.text for piece in states]) for host, _, states in card(witnessed_source()).ends]
+    lines = [(host, [piece.text for piece in states]) for host, _, states in card(witnessed_source()).endpoints]
     assert lines == [
         ("client", ["CLOSE", "SYN_SENT", "ESTABLISHED", "FIN_WAIT1"]),
         ("server", ["LISTEN", "SYN_RECV", "CLOSE_WAIT", "CLOSE"]),
@@ -66,9 +67,11 @@ def test_a_packet_that_the_page_does_not_hold_is_no_link() -> None:
 
 def test_a_table_has_at_most_so_many_rows_and_says_how_many_there_are() -> None:
     analysis = witnessed()
-    assert analysis.testimony is not None
-    many = tuple(change("client", n, "CLOSE", "SYN_SENT", "call", "connect #0") for n in range(1234))
-    page = render(Source(replace(analysis, testimony=replace(analysis.testimony, changes=many)), META))
+    assert analysis.kernel is not None
+    many = tuple(
+        change("client", n, "CLOSE", "SYN_SENT", "call", (CallRef("client", 0, "connect"),)) for n in range(1234)
+    )
+    page = render(Source(replace(analysis, kernel=replace(analysis.kernel, state_changes=many)), META))
     assert page.count("CLOSE → SYN_SENT</td>") == kernel_columns.ROWS
     assert "1,234 state changes, the first 200; the others are in result.json" in page
 
@@ -77,22 +80,22 @@ def test_contradictions_and_what_the_kernel_lacks_stand_in_the_page() -> None:
     page = render(witnessed_source())
     assert "Of 14 causes it confirms 3 and contradicts 1; 10 it says nothing of." in page
     assert "the kernel contradicts the cause `timeout` of <a" in page
-    assert "nothing explains what the kernel says: server: tcp_send_reset TCP_ABORT_ON_CLOSE" in page
+    assert "nothing explains an event of the kernel: server: tcp_send_reset TCP_ABORT_ON_CLOSE" in page
     assert "<dt>this kernel lacks</dt><dd>tcp/tcp_bad_csum</dd>" in page
     assert "within 25 ns of the captures&#39; clock" in page or "within 25 ns of the captures' clock" in page
 
 
 def test_a_log_that_is_not_complete_is_told_with_its_reason_and_contradicts_nothing() -> None:
     analysis = witnessed()
-    assert analysis.testimony is not None
-    log = replace(analysis.testimony.log, lost=42, problems=("42 events were lost",))
-    words = (Word("not covered"),) * len(analysis.testimony.words)
-    testimony = replace(analysis.testimony, log=log, words=words)
-    page = render(Source(replace(analysis, testimony=testimony), META))
+    assert analysis.kernel is not None
+    log = replace(analysis.kernel.log, lost=42, problems=("42 events were lost",))
+    assessments = (Assessment(Agreement.NOT_COVERED),) * len(analysis.kernel.assessments)
+    kernel = replace(analysis.kernel, log=log, assessments=assessments)
+    page = render(Source(replace(analysis, kernel=kernel), META))
     assert "may have happened: 42 events were lost" in page
     assert "<dt>lost events</dt><dd>42</dd>" in page
     assert "its log is not complete" in page
-    assert "nothing explains what the kernel says" not in page
+    assert "nothing explains an event of the kernel" not in page
 
 
 def test_a_page_without_a_witness_has_nothing_of_it() -> None:
@@ -106,4 +109,4 @@ def test_a_page_without_a_witness_has_nothing_of_it() -> None:
     ):
         assert trace not in page
         assert trace in with_it
-    assert of_run(eventful_source())(100).heard is None
+    assert of_run(eventful_source())(100).kernel is None

@@ -1,0 +1,47 @@
+"""References to calls and packets. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from testbed.model.calls import Call
+from testbed.model.hosts import Host
+
+
+@dataclass(frozen=True, slots=True)
+class CallRef:
+    """A call of a host: ``n`` is its ``Call.n``, ``name`` what it is called."""
+
+    host: Host
+    n: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PacketRef:
+    """A packet, by its crossing's number."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Several calls or packets in order, at least one; whoever shows them may leave some out."""
+
+    items: tuple[CallRef | PacketRef, ...]
+
+
+def call_ref(call: Call) -> CallRef:
+    """Return the reference to a call."""
+    return CallRef(call.host, call.n, call.name)
+
+
+def call_refs(calls: Iterable[Call]) -> References:
+    """Return the references to several calls."""
+    return References(tuple(map(call_ref, calls)))
+
+
+def packet_refs(numbers: Iterable[int]) -> References:
+    """Return the references to several packets by their numbers."""
+    return References(tuple(map(PacketRef, numbers)))
