@@ -12,7 +12,7 @@ from typing import Any
 from invoke import Context, task
 
 from dev.developer_tasks import bench, docs_images, lint, soak, test
-from testbed.cli.invoke_parser import told
+from testbed.cli.report_errors import told
 from testbed.model.errors import UsageError
 
 __all__ = ["bench", "docs_images", "lint", "soak", "test"]
@@ -83,13 +83,16 @@ def run(
     """
     from testbed.campaign.campaign_options import Options
     from testbed.cli import run_command
+    from testbed.cli.outputs import Outputs
 
     if compare_observers:
-        return run_command.compare_observers(
+        from testbed.cli import observers_command
+
+        return observers_command.compare_observers(
             scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine
         )
     options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume, on=on, witness=witness)
-    outputs = run_command.Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
+    outputs = Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
     if all:
         if scenarios:
             raise UsageError("--all runs every scenario", hint="name none")
@@ -114,9 +117,9 @@ def step(_: Context, scenario: str, host: str = "client", runs: str = ".", engin
     Examples: invoke step connect-send-close
               printf '\n\nskip to close\n' | invoke step own-program
     """
-    from testbed.cli import run_command
+    from testbed.cli import step_command
 
-    return run_command.step(scenario, host=host, catalogue=ROOT, runs=Path(runs), engine=engine)
+    return step_command.step(scenario, host=host, catalogue=ROOT, runs=Path(runs), engine=engine)
 
 
 @task(name="list", help={"json": "print JSON"})
@@ -374,6 +377,6 @@ def atlas(
 
 def _ci_files(junit: str, tap: str, markdown: str) -> Any:  # noqa: ANN401 - imported in the task
     """Return where reports for a CI system go."""
-    from testbed.report.ci.ci_cases import CiFiles
+    from testbed.report.ci.ci_files import CiFiles
 
     return CiFiles(*(Path(name) if name else None for name in (junit, tap, markdown)))

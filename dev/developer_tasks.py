@@ -8,7 +8,7 @@ from pathlib import Path
 
 from invoke import Context, task
 
-from testbed.cli.invoke_parser import told
+from testbed.cli.report_errors import told
 
 ROOT = Path(__file__).parents[1]
 
@@ -107,8 +107,9 @@ def docs_images(_: Context) -> int:
     from dev import docs_images
     from testbed.campaign.campaign_options import Options
     from testbed.cli import run_command
+    from testbed.cli.outputs import Outputs
 
-    quiet = run_command.Outputs(quiet=True)
+    quiet = Outputs(quiet=True)
     for witness in (False, True):
         names = [name for name in docs_images.SCENARIOS if (name in docs_images.WITNESSED) == witness]
         options = Options(witness=witness)

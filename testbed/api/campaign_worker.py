@@ -1,32 +1,31 @@
-"""A worker process of a campaign: ``python -m testbed.campaign.worker_process``.
-
-One JSON object a line: on standard input the plan and the campaign's directory, then tasks; on standard output a
-report for each. It ends with its input. It has a session of its own, so that Ctrl-C at the caller's terminal does not
-reach it.
-"""
+"""A worker of a campaign: as a process (``python -m testbed.api.campaign_worker``), or called on a cluster."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from pathlib import Path
+import pickle
+from typing import TYPE_CHECKING
 
-from testbed.campaign.task_list import Task
-from testbed.campaign.work import Worker, encode, plan_from_json
+from testbed.api.finish_run import FINISH
+
+if TYPE_CHECKING:  # only on a cluster
+    from testbed.campaign.remote import Parcel
+
+MODULE = "testbed.api.campaign_worker"
+"""This module's name, for those that start workers."""
+
+
+def carry_out_order(order: bytes) -> Parcel:
+    """Run a task on a worker of a cluster; ``order`` is a pickled :class:`testbed.campaign.remote.Order`."""
+    from testbed.campaign.remote import carry_out_here
+
+    return carry_out_here(pickle.loads(order), FINISH)  # noqa: S301 - a cluster is of machines that trust each other
 
 
 def main() -> None:
-    """Serve tasks until there are no more."""
-    # Reports go out on a descriptor of their own: nothing that prints can get between them.
-    reports = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    begin = json.loads(sys.stdin.readline())
-    worker = Worker(plan_from_json(begin["plan"]), Path(begin["root"]))
-    for line in sys.stdin:
-        order = json.loads(line)
-        reports.write(encode(worker.run(Task(**order["task"]), order["known"]).to_json()))
-        reports.flush()
+    """Serve the process that started this one."""
+    from testbed.campaign.serve import serve_tasks
+
+    serve_tasks(FINISH)
 
 
 if __name__ == "__main__":

@@ -49,15 +49,20 @@ def plan(scenarios: Sequence[Scenario], options: Options, engine: str) -> Plan:
     return Plan(sources, found, options.repeat, engine, options.keep)
 
 
-def run(work: Plan, store: Store, options: Options, cluster: Cluster | None, *, quiet: bool) -> tuple[Summary, bool]:
-    """Conduct a plan here or on a cluster; return what was found, and whether it was stopped before its end."""
+def run(
+    work: Plan, store: Store, options: Options, cluster: Cluster | None, *, quiet: bool, worker: str
+) -> tuple[Summary, bool]:
+    """Conduct a plan here or on a cluster; return what was found, and whether it was stopped before its end.
+
+    ``worker`` is the module that makes the runs: see :class:`ProcessPool` and :class:`ClusterPool`.
+    """
     pool: Pool
     if cluster is not None:
         from testbed.campaign.cluster import ClusterPool
 
-        pool = ClusterPool(cluster, work, store.path, options.jobs)
+        pool = ClusterPool(cluster, work, store.path, options.jobs, worker=worker)
     else:
-        pool = ProcessPool(work, store.path, options.jobs or default_jobs())
+        pool = ProcessPool(work, store.path, options.jobs or default_jobs(), worker=worker)
     done = len(store.reports())
     with stoppable() as stop, _progress(len(work), done, quiet=quiet) as told:
         try:

@@ -20,6 +20,7 @@ from testbed.campaign.work import Report, carry_out, failed, load
 from testbed.lab.choose_engine import Choice, choose
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, UsageError
+from testbed.run.live_lab import Finish
 from testbed.rundir.layout import RUNS, RunDirectory
 
 _CODE = Path(__file__).parents[1]
@@ -65,7 +66,7 @@ def _engine(name: str) -> Choice:
     return choose(name)
 
 
-def carry_out_here(order: Order) -> Parcel:
+def carry_out_here(order: Order, finish: Finish) -> Parcel:
     """Run a task in a directory of this worker's own and return all of it; nothing stays here.
 
     Raises UsageError where this worker's program is not the caller's.
@@ -78,16 +79,16 @@ def carry_out_here(order: Order) -> Parcel:
             hint="start workers from the same state of the repository",
         )
     with tempfile.TemporaryDirectory(dir=get_worker().local_directory, prefix="bothends-") as name:
-        return _carry_out(order, Path(name))
+        return _carry_out(order, Path(name), finish)
 
 
-def _carry_out(order: Order, root: Path) -> Parcel:
+def _carry_out(order: Order, root: Path, finish: Finish) -> Parcel:
     try:
         engine = _engine(order.engine)
         scenario = load(order.source, order.settings)
     except BothendsError as error:
         return Parcel(failed(order.task, error.what, Outcome.INCONCLUSIVE, 0.0), b"")
-    report = carry_out(order.task, scenario, root=root, make_engine=engine.make, known=order.known)
+    report = carry_out(order.task, scenario, root=root, make_engine=engine.make, known=order.known, finish=finish)
     return Parcel(report, _packed(root / RUNS / report.directory) if report.directory else b"")
 
 

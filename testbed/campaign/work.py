@@ -15,6 +15,7 @@ from testbed.campaign.task_list import Plan, Source, Task
 from testbed.lab.choose_engine import EngineFactory, choose
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, Unsupported
+from testbed.run.live_lab import Finish, run
 from testbed.rundir.layout import RUNS
 from testbed.scenario.load import parse
 from testbed.scenario.scenario import Scenario
@@ -61,25 +62,23 @@ def load(source: Source, settings: Mapping[str, Any]) -> Scenario:
 
 
 def carry_out(
-    task: Task, scenario: Scenario, *, root: Path, make_engine: EngineFactory, known: Collection[str]
+    task: Task, scenario: Scenario, *, root: Path, make_engine: EngineFactory, known: Collection[str], finish: Finish
 ) -> Report:
-    """Run one task below ``root``; what goes wrong with it is in its report.
+    """Run one task below ``root``; what goes wrong with it is in its report. ``finish`` is what is done with each run.
 
     ``known`` are the signatures of which a run is kept already: one more that has such a signature keeps no directory.
     """
     begin = time.perf_counter()
-    report = _run(task, scenario, root, make_engine)
+    report = _run(task, scenario, root, make_engine, finish)
     if report.signature in known and report.directory:
         shutil.rmtree(root / RUNS / report.directory, ignore_errors=True)  # what stays the campaign sweeps away
         report = replace(report, directory="")
     return replace(report, seconds=time.perf_counter() - begin)
 
 
-def _run(task: Task, scenario: Scenario, root: Path, make_engine: EngineFactory) -> Report:
-    from testbed.run.live_lab import run
-
+def _run(task: Task, scenario: Scenario, root: Path, make_engine: EngineFactory, finish: Finish) -> Report:
     try:
-        finished = run(scenario, root=root, make_engine=make_engine, progress=lambda _: None)
+        finished = run(scenario, root=root, make_engine=make_engine, progress=lambda _: None, finish=finish)
     except BothendsError as error:
         outcome = Outcome.UNSUPPORTED if isinstance(error, Unsupported) else Outcome.INCONCLUSIVE
         directory = str(Path(error.kept).resolve().relative_to(root.resolve() / RUNS)) if error.kept else ""
@@ -102,11 +101,15 @@ def _run(task: Task, scenario: Scenario, root: Path, make_engine: EngineFactory)
 
 
 class Worker:
-    """Carries tasks out one after the other, keeping what does not change between them. ``root`` is the campaign's."""
+    """Carries tasks out one after the other, keeping what does not change between them.
 
-    def __init__(self, plan: Plan, root: Path) -> None:
+    ``root`` is the campaign's directory, ``finish`` what is done with each run.
+    """
+
+    def __init__(self, plan: Plan, root: Path, finish: Finish) -> None:
         self._plan = plan
         self._root = root
+        self._finish = finish
         self._sources = {source.name: source for source in plan.sources}
         self._scenarios: dict[tuple[str, int], Scenario] = {}
         self._make_engine: EngineFactory | None = None
@@ -118,7 +121,14 @@ class Worker:
                 self._make_engine = choose(self._plan.engine).make
             except BothendsError as error:
                 return failed(task, error.what, Outcome.INCONCLUSIVE, 0.0, told=str(error))
-        return carry_out(task, self._scenario(task), root=self._root, make_engine=self._make_engine, known=known)
+        return carry_out(
+            task,
+            self._scenario(task),
+            root=self._root,
+            make_engine=self._make_engine,
+            known=known,
+            finish=self._finish,
+        )
 
     def _scenario(self, task: Task) -> Scenario:
         at = (task.scenario, task.variant)

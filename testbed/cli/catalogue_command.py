@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from testbed.api.campaign_worker import MODULE as WORKER
 from testbed.campaign.campaign import plan as make_plan
 from testbed.campaign.campaign_options import KEEP_ALL, Options
 from testbed.campaign.conduct import conduct, default_jobs, stoppable
@@ -14,6 +14,7 @@ from testbed.campaign.pool import ProcessPool
 from testbed.campaign.store import Unstored
 from testbed.campaign.task_list import Plan, label
 from testbed.campaign.work import Report
+from testbed.cli.progress import tell
 from testbed.lab.choose_engine import Choice
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, Unsupported
@@ -29,10 +30,10 @@ def run_all(
 
     Returns them in the order of the scenarios, and how many were not begun because somebody wanted an end.
     """
-    choice.prepare(_tell)
+    choice.prepare(tell)
     work = make_plan(scenarios, replace(options, keep=KEEP_ALL), choice.name)
     root = runs.resolve()
-    pool = ProcessPool(work, root, options.jobs or default_jobs())
+    pool = ProcessPool(work, root, options.jobs or default_jobs(), worker=WORKER)
     with stoppable() as stop:
         try:
             reports = conduct(work, Unstored(), pool, stop, lambda report: told(_record(work, report, root)))
@@ -53,10 +54,6 @@ def analysed(records: Sequence[Record]) -> Iterator[Record]:
             yield replace(record, analysis=evaluate(RunDirectory(Path(record.directory))))
         else:
             yield record
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 def _record(plan: Plan, report: Report, root: Path) -> Record:

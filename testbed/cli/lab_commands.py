@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from testbed.cli.progress import print_json, show_progress, show_run
+from testbed.cli.progress import print_json, say_why, show_progress, show_run
 from testbed.model import HOSTS, Host
 from testbed.model.errors import EngineError, UsageError
 
@@ -52,6 +52,7 @@ def images(*, as_json: bool, check: bool) -> int:
 
 def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     """Bring a lab up and say how to use it."""
+    from testbed.api.keeper_process import MODULE as KEEPER
     from testbed.lab.choose_engine import choose
     from testbed.run import lab_keeper
     from testbed.scenario.catalogue import find
@@ -60,9 +61,8 @@ def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     path = find(name, catalogue)
     load(path)  # a broken scenario is told here, not by the keeper
     choice = choose(engine)
-    if choice.why:
-        sys.stderr.write(f"{choice.why}\n")
-    lab = lab_keeper.up(path.resolve(), runs.resolve(), choice.name)
+    say_why(choice)
+    lab = lab_keeper.up(path.resolve(), runs.resolve(), choice.name, keeper=KEEPER)
     hosts = ", ".join(f"{host} {lab.addresses[host]}" for host in HOSTS)
     sys.stdout.write(
         f"lab {lab.run_id} is up: {hosts}\n"
@@ -88,20 +88,18 @@ def shell(host: str, *, lab: str, command: str, runs: Path) -> int:
 
 def down(*, lab: str, runs: Path, as_json: bool) -> int:
     """End a lab that is up and show its summary."""
-    from testbed.report.json.result_json import to_json
+    from testbed.api.runs import analyse_again
     from testbed.run import lab_keeper
-    from testbed.run.evaluate import evaluate, meta
 
-    directory = lab_keeper.down(lab_keeper.only(runs, lab or None))
-    analysis = evaluate(directory)
-    show_run(directory, analysis, to_json(analysis, meta(directory)), as_json=as_json)
-    return analysis.outcome.exit_code
+    result = analyse_again(lab_keeper.down(lab_keeper.only(runs, lab or None)))
+    show_run(result, as_json=as_json)
+    return result.outcome.exit_code
 
 
 def clean(*, stale_images: bool, foreign: bool) -> int:
     """Remove what is left; 3 if something could not be removed. Where Docker does not answer, the rest is cleaned."""
-    from testbed.lab.clean import Remains
-    from testbed.lab.clean import clean as clean_engine
+    from testbed.lab.docker.docker_clean import Remains
+    from testbed.lab.docker.docker_clean import clean as clean_engine
     from testbed.lab.docker.docker_engine import connect
     from testbed.lab.trace_instances import clean_instances, on_docker, on_this_machine
 

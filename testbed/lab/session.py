@@ -20,7 +20,8 @@ from testbed.lab.engine import INTERFACE, LiveLab, Progress
 from testbed.lab.kernel_trace import Witness, unsupported
 from testbed.lab.link_host import Link, LinkDied
 from testbed.lab.observers.hold_rules import Hold, UntilQuiet
-from testbed.lab.observers.observers import HostObserver, ProbeObserver, make_observer
+from testbed.lab.observers.make_observer import make_observer
+from testbed.lab.observers.probe_observer import HostObserver, ProbeObserver
 from testbed.lab.pinned_sysctls import parse_listing
 from testbed.lab.running_program import Event, ProgramSpec, Ready, RunningProgram
 from testbed.lab.tcpdump import SENTINEL_PREFIX, Tap, parse_features

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 import docker
 
-from testbed.lab.clean import Remains
 from testbed.lab.docker import images
+from testbed.lab.docker.docker_clean import Remains
 from testbed.lab.docker.docker_engine import WITNESS, witness_settings
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.image_build import find

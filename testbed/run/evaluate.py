@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.model import HOSTS, Analysis, Check, Host, Inputs, Joined, Labels, LinkJournal, Outcome, peer_of
 from testbed.model.errors import CaptureError, ScenarioError
-from testbed.run import manifest as manifests
-from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, RunDirectory
+from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, SCENARIO_COPY, RunDirectory
+from testbed.rundir.manifest import programs, understood
 
 if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenario is given
     from testbed.model.kernel_log import KernelLog
     from testbed.scenario.scenario import Scenario
 
 OUTPUT_SHOWN = 1 << 20
-SCENARIO_COPY = "scenario.yaml"
 
 
 def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analysis:
@@ -26,7 +25,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
     from testbed.analysis.analyse import analyse
     from testbed.observe.calls_jsonl import read_jsonl
 
-    manifest = manifests.understood(directory.read_json(MANIFEST), directory.file(MANIFEST))
+    manifest = understood(directory.read_json(MANIFEST), directory.file(MANIFEST))
     as_recorded = False
     if scenario is None:
         from testbed.scenario.load import load
@@ -57,7 +56,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
             joined=joined,
             calls=calls,
             observed={host: manifest["hosts"][host]["observer"] for host in HOSTS},
-            programs=manifests.programs(manifest),
+            programs=programs(manifest),
             output={host: _output(directory, host) for host in HOSTS},
             incomplete=tuple(incomplete),
             failures=tuple(manifest["failures"]),
@@ -82,29 +81,6 @@ def _with_recorded_checks(directory: RunDirectory, analysis: Analysis) -> Analys
         outcome=Outcome(result["outcome"]),
         reasons=(*(reason for reason in result["reasons"] if reason != note), note),
     )
-
-
-def write_result(directory: RunDirectory, analysis: Analysis) -> dict[str, Any]:
-    """Write ``result.json`` and return what it holds."""
-    from testbed.report.json.result_json import to_json
-
-    result = to_json(analysis, meta(directory))
-    directory.write_json(RESULT, result)
-    return result
-
-
-def meta(directory: RunDirectory) -> dict[str, Any]:
-    """Return what reports say of a run besides its analysis."""
-    manifest = directory.read_json(MANIFEST)
-    return {
-        "scenario": manifest["scenario"]["name"],
-        "summary": manifest["scenario"]["summary"],
-        "run_id": manifest["run"],
-        "engine": manifest["engine"].get("name", ""),
-        "directory": str(directory),
-        "started": manifest["started"],
-        "notes": manifest["notes"],
-    }
 
 
 def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[str]) -> tuple[Joined, Labels]:

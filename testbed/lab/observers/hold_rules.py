@@ -26,6 +26,13 @@ class Hold(Protocol):
         """Wait before the program goes on after it."""
 
 
+class Stepper(Hold, Protocol):
+    """A hold that lets calls go one by one, as a person or a script wants."""
+
+    def finish(self) -> None:
+        """Do what is left once the programs have ended and the connections are settled."""
+
+
 class ForTime:
     """Holds each call for a given time, before it and after it."""
 

@@ -18,6 +18,7 @@ from types import MappingProxyType
 
 from testbed.lab.agent import Agent, AgentRefused, Process
 from testbed.lab.engine import DEBUGGER_DIRECTORY, Debugger
+from testbed.lab.observers.executables import why_blind
 from testbed.lab.observers.hold_rules import Event, Hold
 from testbed.model import Host
 from testbed.model.errors import LabError, LabTimeout, Unsupported
@@ -91,8 +92,6 @@ class Tracer:
 
     def _other_observer(self) -> str:
         """Say what needs no ptrace and works for this program."""
-        from testbed.lab.observers.observers import why_blind
-
         reason = why_blind(self.agent, self._program)
         if not reason:
             return f"`observe: {{{self.host}: probe}}` needs no ptrace"

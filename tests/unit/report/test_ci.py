@@ -15,7 +15,8 @@ from markdown_it import MarkdownIt
 
 from testbed.model import Analysis, Outcome
 from testbed.model.errors import BothendsError, LabError, Unsupported
-from testbed.report.ci.ci_cases import CiFiles, Record, write
+from testbed.report.ci.ci_cases import Record
+from testbed.report.ci.ci_files import CiFiles, write_ci_files
 from testbed.report.ci.junit import junit
 from testbed.report.ci.markdown_summary import markdown
 from testbed.report.ci.test_anything import tap
@@ -138,11 +139,11 @@ def test_markdown_of_hostile_text_is_text() -> None:
 
 def test_the_files_that_are_asked_for_are_written(tmp_path: Path) -> None:
     files = CiFiles(tmp_path / "new/j.xml", tmp_path / "t.tap", tmp_path / "s.md")
-    write([RECORDS["passed"]], files)
+    write_ci_files([RECORDS["passed"]], files)
     assert all(path and path.stat().st_size > 50 for path in (files.junit, files.tap, files.markdown))
 
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BothendsError, match="cannot write"):
-        write([RECORDS["passed"]], CiFiles(junit=tmp_path / "file/j.xml"))
+        write_ci_files([RECORDS["passed"]], CiFiles(junit=tmp_path / "file/j.xml"))

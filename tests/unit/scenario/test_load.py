@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from testbed.model.errors import ScenarioError, UsageError
-from testbed.run.live_lab import egress_of
+from testbed.run.scenario_to_lab import egress_of
 from testbed.scenario.expect import expectations as e
 from testbed.scenario.language.limits import NONE, Limits
 from testbed.scenario.language.values import Endpoint, fill
