@@ -17,7 +17,7 @@ from testbed.rundir.layout import RunDirectory, find
 from testbed.rundir.manifest import meta
 
 if TYPE_CHECKING:  # pydantic is slow to import, and a run is read without it
-    from testbed.lab.choose_engine import Choice
+    from testbed.lab.engine_kind import Choice
     from testbed.run.through_lab import MakeStepper
     from testbed.scenario.scenario import Scenario
 

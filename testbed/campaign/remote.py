@@ -17,7 +17,8 @@ from typing import Any
 
 from testbed.campaign.task_list import Source, Task
 from testbed.campaign.work import Report, carry_out, failed, load
-from testbed.lab.choose_engine import Choice, choose
+from testbed.lab.choose_engine import choose
+from testbed.lab.engine_kind import Choice
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, UsageError
 from testbed.run.live_lab import Finish

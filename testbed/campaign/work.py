@@ -12,7 +12,8 @@ from typing import Any
 
 from testbed.campaign.signature import facets, key
 from testbed.campaign.task_list import Plan, Source, Task
-from testbed.lab.choose_engine import EngineFactory, choose
+from testbed.lab.choose_engine import choose
+from testbed.lab.engine_kind import EngineFactory
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, Unsupported
 from testbed.run.live_lab import Finish, run

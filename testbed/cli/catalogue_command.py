@@ -15,7 +15,7 @@ from testbed.campaign.store import Unstored
 from testbed.campaign.task_list import Plan, label
 from testbed.campaign.work import Report
 from testbed.cli.progress import tell
-from testbed.lab.choose_engine import Choice
+from testbed.lab.engine_kind import Choice
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, Unsupported
 from testbed.report.ci.ci_cases import Record

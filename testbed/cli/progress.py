@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:  # each task imports what it needs
     from testbed.api.runs import RunResult
-    from testbed.lab.choose_engine import Choice
+    from testbed.lab.engine_kind import Choice
 
 
 def show_run(run: RunResult, *, as_json: bool) -> None:

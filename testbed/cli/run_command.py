@@ -16,7 +16,7 @@ from testbed.rundir.layout import RESULT, RunDirectory
 
 if TYPE_CHECKING:  # each task imports what it needs
     from testbed.campaign.campaign_options import Options
-    from testbed.lab.choose_engine import Choice
+    from testbed.lab.engine_kind import Choice
     from testbed.report.ci.ci_cases import Record
     from testbed.scenario.scenario import Scenario
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from testbed.cli.host_argument import host_named
 from testbed.cli.progress import say_why, show_progress, show_run, terminable
 from testbed.lab.observers.hold_rules import wait_quiet
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, Inputs, peer_of
-from testbed.model.errors import CaptureError, UsageError
+from testbed.model.errors import CaptureError
 from testbed.report.text.terminal_text import duration, escape, quote
 from testbed.rundir.layout import RunDirectory
 
@@ -56,15 +56,6 @@ def step(name: str, *, host: str, catalogue: Path, runs: Path, engine: str) -> i
         return 0
     show_run(result, as_json=False)
     return result.outcome.exit_code
-
-
-def host_named(name: str, hosts: Iterable[Host]) -> Host:
-    """Return the host with this name. Raises UsageError where a lab has none."""
-    known = tuple(hosts)
-    for host in known:
-        if host == name:
-            return host
-    raise UsageError(f"there is no host `{name}`", hint=" or ".join(known))
 
 
 def stepped(scenario: Scenario, host: Host) -> Scenario:

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from testbed.lab.choose_engine import choose
 from testbed.lab.identity import is_alive, owner
@@ -37,7 +38,7 @@ DOWN_TIMEOUT = 60.0
 class KeptLab:
     """A lab that is up: its keeper as :func:`testbed.lab.identity.owner` names it, and its run directory.
 
-    ``processes`` are the agents' process ids by role, where the engine is this machine's kernel.
+    ``manifest`` is what the engine tells of the lab (:attr:`testbed.lab.engine.LiveLab.manifest`).
     """
 
     run_id: str
@@ -47,7 +48,7 @@ class KeptLab:
     pid: int
     addresses: dict[Host, str]
     engine: str
-    processes: dict[str, int]
+    manifest: dict[str, Any]
 
 
 def up(scenario: Path, root: Path, engine: str, *, keeper: str) -> KeptLab:
@@ -138,7 +139,7 @@ def keep(scenario_path: Path, root: Path, engine_name: str, finish: Finish) -> N
             pid=os.getpid(),
             addresses={**live.addresses},
             engine=engine.name,
-            processes=live.manifest.get("processes", {}),
+            manifest=live.manifest,
         )
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps(asdict(lab)), encoding="utf-8")

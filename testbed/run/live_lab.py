@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.lab.choose_engine import EngineFactory
 from testbed.lab.engine import Progress
+from testbed.lab.engine_kind import EngineFactory
 from testbed.model import Analysis
 from testbed.run.build_manifest import package_versions
 from testbed.run.evaluate import evaluate

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.lab.choose_engine import EngineFactory
 from testbed.lab.engine import Engine, LabSpec, LiveLab, Progress
+from testbed.lab.engine_kind import EngineFactory
 from testbed.lab.observers.hold_rules import Stepper
 from testbed.lab.pinned_sysctls import BadSysctlError
 from testbed.lab.session import Session

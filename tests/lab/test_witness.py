@@ -16,7 +16,7 @@ from testbed.lab.docker import docker_engine
 from testbed.lab.engine import Progress
 from testbed.lab.identity import owner
 from testbed.lab.kernel_trace import PREFIX, instance_name
-from testbed.lab.trace_instances import on_this_machine
+from testbed.lab.namespace.namespace_trace import on_this_machine
 from testbed.model import Outcome
 from testbed.model.errors import Unsupported
 from testbed.report.json.result_file import result_of

@@ -10,23 +10,23 @@ from functools import partial
 import docker
 
 from testbed.lab.agent import Agent
-from testbed.lab.choose_engine import DOCKER
 from testbed.lab.docker import images
 from testbed.lab.docker.attach_stream import DockerChannel
-from testbed.lab.docker.docker_engine import AGENT_COMMAND, TAP_CAPABILITIES, common_settings, connect
+from testbed.lab.docker.docker_engine import AGENT_COMMAND, TAP_CAPABILITIES, DockerEngine, common_settings, connect
 from testbed.lab.docker.docker_errors import translate
+from testbed.lab.docker.docker_trace import on_docker
 from testbed.lab.engine import INTERFACE
 from testbed.lab.fact import Finding
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, new_run_id, owner
 from testbed.lab.link_host import FILTERS, PROGRAM
 from testbed.lab.pinned_sysctls import PINNED
-from testbed.lab.trace_instances import on_docker, try_it
+from testbed.lab.trace_instances import try_recorder
 from testbed.model.errors import BothendsError, LabError
 
 MINIMUM_API = (1, 41)
 EMPTY_PLAN = "link seed=1\nend from=client address=198.18.0.4\nend from=server address=198.18.0.20\nstart\nstop\n"
 
-_Finding = partial(Finding, engine=DOCKER)
+_Finding = partial(Finding, engine=DockerEngine.name)
 
 
 def examine() -> Iterator[Finding]:
@@ -65,7 +65,7 @@ def _witness(client: docker.DockerClient) -> Finding:
     witness = on_docker(client)
     if witness is None:
         return _Finding("witness", None, "not examined: the image witness is not made yet", "`invoke images`")
-    works, detail = try_it(witness)
+    works, detail = try_recorder(witness)
     return _Finding("witness", works or None, detail, "" if works else "an engine that may mount tracefs")
 
 
