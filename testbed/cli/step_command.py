@@ -165,21 +165,24 @@ class PromptStepper:
         from testbed.analysis.join.join import join
         from testbed.capture import read
 
-        link = self._live.link.addresses if self._live.link is not None else None
+        link = self._live.link.addresses if self._live.link is not None else {}
         try:
-            captures = {host: read((self._directory / f"{host}.pcap").read_bytes()) for host in HOSTS}
+            captures = {host: read((self._directory / f"{host}.pcap").read_bytes()) for host in self._live.hosts}
         except CaptureError:
             return None
         places = {
-            host: [self._live.addresses[host], *([link[peer_of(host)]] if link is not None else [])] for host in HOSTS
+            host: [own, *(address for other, address in link.items() if other != host)]
+            for host, own in self._live.addresses.items()
         }
-        joined = join(captures["client"], captures["server"], places)
-        observed = {self._host: "gdb", peer_of(self._host): "none"}
-        by_host: dict[Host, tuple[Call, ...]] = {self._host: calls, peer_of(self._host): ()}
-        return analyse(Inputs(joined, by_host, observed, (), dict.fromkeys(HOSTS, "")))
+        one_end, other_end = (captures[end] for end in HOSTS)  # packets are joined between two captures
+        joined = join(one_end, other_end, places)
+        hosts = self._live.hosts
+        observed = {host: "gdb" if host == self._host else "none" for host in hosts}
+        by_host = {host: calls if host == self._host else () for host in hosts}
+        return analyse(Inputs(joined, by_host, observed, (), dict.fromkeys(hosts, "")))
 
     def _captured(self) -> int:
-        return sum((self._directory / f"{host}.pcap").stat().st_size for host in HOSTS)
+        return sum((self._directory / f"{host}.pcap").stat().st_size for host in self._live.hosts)
 
     def _say(self, text: str) -> None:
         self._out.write(text + "\n")

@@ -49,20 +49,29 @@ class ProgramSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """What a program did: an actor's event, or its end (``actor`` None). ``link_died``: it was not a host's program."""
+class ProgramEvent:
+    """What a program did: an actor's event, or its end (``actor`` None). ``problem``: what it wrote is no event."""
 
     host: Host
     actor: ActorEvent | None = None
     problem: str = ""
-    link_died: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDeath:
+    """The link program ended by itself."""
 
 
 class RunningProgram:
     """A started program; ``argv`` is what its observer wants to be started instead of ``spec.argv``."""
 
     def __init__(
-        self, spec: ProgramSpec, argv: Sequence[str], agent: Agent, directory: Path, events: queue.Queue[Event]
+        self,
+        spec: ProgramSpec,
+        argv: Sequence[str],
+        agent: Agent,
+        directory: Path,
+        events: queue.Queue[ProgramEvent | LinkDeath],
     ) -> None:
         self.spec = spec
         self.failed_step: ActorEvent | None = None
@@ -153,7 +162,7 @@ class RunningProgram:
         return [f"{self.spec.host}: output lost: {kept.error}" for kept in (self._out, self._err) if kept.error]
 
     def _note_end(self) -> None:
-        self._events.put(Event(self.spec.host))
+        self._events.put(ProgramEvent(self.spec.host))
 
     def _take_out(self, data: bytes) -> None:
         self._out.write(data)
@@ -164,11 +173,11 @@ class RunningProgram:
             try:
                 event = parse_event(line)
             except LabError as error:
-                self._events.put(Event(self.spec.host, problem=str(error)))
+                self._events.put(ProgramEvent(self.spec.host, problem=str(error)))
                 continue
             if event.failed:
                 self.failed_step = event
-            self._events.put(Event(self.spec.host, event))
+            self._events.put(ProgramEvent(self.spec.host, event))
 
 
 class _Output:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from testbed.model import HOSTS, Analysis, Check, Host, Inputs, Joined, Labels, LinkJournal, Outcome, peer_of
+from testbed.model import HOSTS, Analysis, Check, Host, Inputs, Joined, Labels, LinkJournal, Outcome
 from testbed.model.errors import CaptureError, ScenarioError
 from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, SCENARIO_COPY, RunDirectory
 from testbed.rundir.manifest import programs, understood
@@ -42,8 +42,9 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
     journal = _link_journal(directory, manifest, scenario, incomplete)
     if manifest["error"]:
         incomplete.append(f"the run was cut short: {manifest['error'].splitlines()[0]}")
+    hosts: tuple[Host, ...] = tuple(manifest["hosts"])
     calls = {}
-    for host in HOSTS:
+    for host in hosts:
         path = directory.file(f"{host}.calls.jsonl")
         if path.exists():
             with path.open(encoding="utf-8") as lines:
@@ -55,15 +56,15 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
         Inputs(
             joined=joined,
             calls=calls,
-            observed={host: manifest["hosts"][host]["observer"] for host in HOSTS},
+            observed={host: manifest["hosts"][host]["observer"] for host in hosts},
             programs=programs(manifest),
-            output={host: _output(directory, host) for host in HOSTS},
+            output={host: _output(directory, host) for host in hosts},
             incomplete=tuple(incomplete),
             failures=tuple(manifest["failures"]),
             link=journal,
             cut_short=manifest["cut_short"],
             labels=labels,
-            sysctls={host: manifest["hosts"][host]["sysctls"] for host in HOSTS},
+            sysctls={host: manifest["hosts"][host]["sysctls"] for host in hosts},
             kernel=_kernel(directory),
         ),
         () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expect,
@@ -88,14 +89,18 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
     from testbed.capture import read
     from testbed.crossings.frame_labels import wire_labels
 
-    addresses = {host: manifest["hosts"][host]["address"] for host in HOSTS}
-    # What the link itself sends to a host comes, for that host, from where its peer is.
-    link = manifest["link"]["addresses"]
-    beyond = {host: [link[peer_of(host)]] if link else [] for host in HOSTS}
+    addresses: dict[Host, str | None] = {host: about["address"] for host, about in manifest["hosts"].items()}
+    # What the link itself sends to a host comes, for that host, from where the other hosts are.
+    link = manifest["link"]["addresses"] or {}
+    places = {
+        host: [own, *(address for other, address in link.items() if other != host)]
+        for host, own in addresses.items()
+        if own is not None
+    }
     captures = {}
-    for host in HOSTS:
+    for host in addresses:
         path = directory.file(f"{host}.pcap")
-        if addresses[host] is None or not path.exists() or path.stat().st_size == 0:
+        if host not in places or not path.exists() or path.stat().st_size == 0:
             incomplete.append(f"{host}: there is no capture")
             continue
         try:
@@ -105,9 +110,10 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
             continue
         if captures[host].partial:
             incomplete.append(f"{host}: {captures[host].partial}")
-    if len(captures) < len(HOSTS):
-        return Joined((), (), dict.fromkeys(HOSTS, 0), {host: {} for host in HOSTS}), {}
-    joined = join(captures["client"], captures["server"], {host: [addresses[host], *beyond[host]] for host in HOSTS})
+    if len(captures) < len(addresses):
+        return Joined((), (), dict.fromkeys(addresses, 0), {host: {} for host in addresses}), {}
+    one_end, other_end = (captures[end] for end in HOSTS)  # packets are joined between two captures
+    joined = join(one_end, other_end, places)
     return joined, {host: wire_labels(capture) for host, capture in captures.items()}
 
 

@@ -18,6 +18,7 @@ from testbed.lab.docker import images
 from testbed.lab.docker.docker_engine import DockerEngine
 from testbed.lab.engine import TOOLS_DIRECTORY, HostSpec, LabSpec
 from testbed.lab.identity import new_run_id
+from testbed.model import HOSTS
 
 pytestmark = pytest.mark.lab
 
@@ -54,7 +55,7 @@ def by_hand(client: docker.DockerClient) -> Iterator[dict[str, Any]]:
         **os.environ,
         "BOTHENDS_BASE": images.reference("base"),
         **{f"BOTHENDS_{name.upper()}": images.reference(name) for name in ids},
-        "BOTHENDS_SUBNET": random_subnet(secrets.SystemRandom()).network4,
+        "BOTHENDS_SUBNET": random_subnet(secrets.SystemRandom(), HOSTS).network4,
     }
 
     def compose(*arguments: str) -> str:

@@ -25,9 +25,10 @@ def examine() -> Iterator[Finding]:
     try:
         with Namespaces()(lambda _: None) as engine:
             live = engine.bring_up(LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), 4))
+            tap = next(iter(live.taps.values()))
             user = live.manifest["engine"]["user"]
-            version = live.taps["client"].run(["tcpdump", "--version"]).splitlines()[0]
-            live.taps["client"].run(["ethtool", "--version"])
+            version = tap.run(["tcpdump", "--version"]).splitlines()[0]
+            tap.run(["ethtool", "--version"])
     except BothendsError as error:
         said = f"{error.what} ({error.state})" if error.state else error.what
         yield _Finding("namespace engine", False, said, error.hint, needed=True)
