@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from invoke import Context, task
+from invoke.main import program
 
 from dev.developer_tasks import bench, docs_images, lint, soak, test
-from testbed.cli.report_errors import told
+from testbed.cli.invoke_words import adapt
+from testbed.cli.report_errors import report_errors
 from testbed.model.errors import UsageError
 
 __all__ = ["bench", "docs_images", "lint", "soak", "test"]
@@ -21,6 +23,8 @@ ROOT = Path(__file__).parent
 
 # Modules make objects that stay: looking for garbage after every 700 of them takes a tenth of a short run.
 gc.set_threshold(100_000)
+
+adapt(program)
 
 
 @task(
@@ -47,7 +51,7 @@ gc.set_threshold(100_000)
         "compare-observers": "run under none, probe, strace and gdb, and say what that changed on the wire",
     },
 )
-@told
+@report_errors
 def run(
     _: Context,
     scenarios: list[str],
@@ -108,7 +112,7 @@ def run(
         "engine": "docker or namespace, as for `run`",
     }
 )
-@told
+@report_errors
 def step(_: Context, scenario: str, host: str = "client", runs: str = ".", engine: str = "") -> int:
     r"""Step through the calls of one host: each is shown, made on Enter, and its packets are printed from both ends.
 
@@ -123,7 +127,7 @@ def step(_: Context, scenario: str, host: str = "client", runs: str = ".", engin
 
 
 @task(name="list", help={"json": "print JSON"})
-@told
+@report_errors
 def list_(_: Context, json: bool = False) -> int:
     """List the scenarios: name, summary, tags."""
     from testbed.cli import list_show_diff
@@ -138,7 +142,7 @@ def list_(_: Context, json: bool = False) -> int:
         "json": "print JSON",
     }
 )
-@told
+@report_errors
 def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
     """Show a scenario, or the summary of a run worked out again from its directory.
 
@@ -159,7 +163,7 @@ def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
         "html": "write a page with both runs side by side to this file",
     }
 )
-@told
+@report_errors
 def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False, html: str = "") -> int:
     """Show where two runs differ: calls, packets, causes, ledger, and the conditions (which sysctl or version).
 
@@ -181,7 +185,7 @@ def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False, 
         "markdown": "also write a Markdown summary to this file",
     }
 )
-@told
+@report_errors
 def report(_: Context, run: str, runs: str = ".", junit: str = "", tap: str = "", markdown: str = "") -> int:
     """Make report.html, annotated.pcapng and result.json of a run from its directory alone; or the page of a campaign.
 
@@ -202,7 +206,7 @@ def report(_: Context, run: str, runs: str = ".", junit: str = "", tap: str = ""
         "port": "serve on this port (default: a free one)",
     },
 )
-@told
+@report_errors
 def open_(_: Context, run: str, runs: str = ".", serve: bool = False, port: int = 0) -> int:
     """Show the page of a run or a campaign in a browser, or serve it where there is none."""
     from testbed.cli import report_commands
@@ -223,7 +227,7 @@ def open_(_: Context, run: str, runs: str = ".", serve: bool = False, port: int 
         "one-clock": "both captures were made with one clock: delays are exact",
     }
 )
-@told
+@report_errors
 def compare(
     _: Context,
     client: str,
@@ -253,7 +257,7 @@ def compare(
 
 
 @task(help={"json": "print JSON"})
-@told
+@report_errors
 def doctor(_: Context, json: bool = False) -> int:
     """Say what works here, what is missing, and what to do."""
     from testbed.cli import lab_commands
@@ -262,7 +266,7 @@ def doctor(_: Context, json: bool = False) -> int:
 
 
 @task(help={"json": "print JSON", "check": "only say what is there; make nothing"})
-@told
+@report_errors
 def images(_: Context, json: bool = False, check: bool = False) -> int:
     """Make all images that are missing, and say what is there."""
     from testbed.cli import lab_commands
@@ -277,7 +281,7 @@ def images(_: Context, json: bool = False, check: bool = False) -> int:
         "engine": "docker or namespace, as for `run`",
     }
 )
-@told
+@report_errors
 def up(_: Context, scenario: str, runs: str = ".", engine: str = "") -> int:
     """Bring a scenario's lab up to play in by hand, both taps running; `shell` goes in, `down` ends it.
 
@@ -299,7 +303,7 @@ def up(_: Context, scenario: str, runs: str = ".", engine: str = "") -> int:
         "runs": "directory that holds runs/",
     }
 )
-@told
+@report_errors
 def shell(_: Context, host: str, lab: str = "", command: str = "", runs: str = ".") -> int:
     """Open a shell in a host of the lab that is up. What you start there is observed.
 
@@ -312,7 +316,7 @@ def shell(_: Context, host: str, lab: str = "", command: str = "", runs: str = "
 
 
 @task(help={"lab": "the lab's id, if several are up", "runs": "directory that holds runs/", "json": "print JSON"})
-@told
+@report_errors
 def down(_: Context, lab: str = "", runs: str = ".", json: bool = False) -> int:
     """End the lab that is up and show what both ends saw."""
     from testbed.cli import lab_commands
@@ -326,7 +330,7 @@ def down(_: Context, lab: str = "", runs: str = ".", json: bool = False) -> int:
         "foreign": "also remove what belongs to runs of other machines on the same engine",
     }
 )
-@told
+@report_errors
 def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
     """Remove everything of ours that runs have left behind, and nothing else.
 
@@ -350,7 +354,7 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
         "runs": "directory in which runs/ is made (default: here)",
     }
 )
-@told
+@report_errors
 def atlas(
     _: Context,
     repeat: int = 3,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from invoke import Context, task
 
-from testbed.cli.report_errors import told
+from testbed.cli.report_errors import report_errors
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
         "slow": "also every scenario on Docker and both engines compared, more seeds, 100,000 broken captures",
     }
 )
-@told
+@report_errors
 def test(context: Context, unit: bool = False, select: str = "", jobs: int = 2, slow: bool = False) -> int:
     """Run the tests: unit and native, then on the real engine."""
     command = [sys.executable, "-m", "pytest"]
@@ -37,7 +37,7 @@ def test(context: Context, unit: bool = False, select: str = "", jobs: int = 2, 
 
 
 @task(help={"fix": "also mend what can be mended"})
-@told
+@report_errors
 def lint(context: Context, fix: bool = False) -> int:
     """Check style, formatting and types; that generated files are current is a test."""
     python = [sys.executable, "-m"]
@@ -61,7 +61,7 @@ def lint(context: Context, fix: bool = False) -> int:
         "json": "print JSON",
     },
 )
-@told
+@report_errors
 def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> int:
     """Measure against a floor that is measured in the same run; fails beyond the limits that it prints."""
     from dev import bench
@@ -78,7 +78,7 @@ def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> 
         "leaks": "instead: so many runs in one process on both engines, and whether the machine is left as it was",
     }
 )
-@told
+@report_errors
 def soak(
     _: Context, repeat: int = 200, engine: str = "namespace", jobs: int = 0, runs: str = ".", leaks: int = 0
 ) -> int:
@@ -101,7 +101,7 @@ def soak(
 
 
 @task(name="docs-images")
-@told
+@report_errors
 def docs_images(_: Context) -> int:
     """Make the pictures in docs/images from real runs and a real campaign, in Chromium."""
     from dev import docs_images

@@ -1,4 +1,4 @@
-"""How tasks are called: several words for one argument, exit codes, errors as people read them."""
+"""How a task ends: its exit code, and errors as people read them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from invoke import Exit, ParseError, Program
-from invoke.parser.parser import ParseMachine
+from invoke import Exit
 
 from testbed.cli.encoding import never_fail
 from testbed.model.errors import BothendsError
@@ -20,39 +19,7 @@ OWN = ("testbed", "tasks", "tests")
 SET_UP = "to do: `.venv/bin/pip install --require-hashes -r requirements.txt` (to develop: requirements-dev.txt)"
 
 
-def _take_words(machine: ParseMachine, token: str) -> None:
-    """Let a positional list argument take every word that is no flag, flag's value or task: `invoke run A B C`.
-
-    Invoke's parser (up to 3.0) knows only positional arguments of one word and refuses the second. The first word is
-    taken even if a task has that name: `invoke bench report`.
-    """
-    context = machine.context
-    words = next((argument for argument in context.positional_args if argument.kind is list), None) if context else None
-    other_task = words is not None and words.got_value and token in machine.contexts
-    if words is None or token.startswith("-") or machine.waiting_for_flag_value or other_task:
-        _invokes_own_handle(machine, token)
-    else:
-        words.value = token
-
-
-_invokes_own_handle = ParseMachine.handle
-ParseMachine.handle = _take_words  # type: ignore[method-assign, assignment]
-
-
-def _parse_or_bad_use(program: Program) -> None:
-    """End with exit code 2, bad use, where invoke's own would be 1: to us a 1 says that a scenario failed."""
-    try:
-        _invokes_own_parse(program)
-    except ParseError as error:
-        to_do = "to do: `invoke --list` shows the tasks, `invoke --help TASK` a task's options"
-        raise Exit(f"{error}\n{to_do}", code=2) from error
-
-
-_invokes_own_parse = Program.parse_tasks
-Program.parse_tasks = _parse_or_bad_use  # type: ignore[method-assign, assignment]
-
-
-def told(function: Callable[..., int]) -> Callable[..., None]:
+def report_errors(function: Callable[..., int]) -> Callable[..., None]:
     """Print our errors as people read them, and end with the right exit code."""
 
     @wraps(function)
