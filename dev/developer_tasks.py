@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
     help={
         "unit": "only the tests that need no Docker Engine",
         "select": "pytest's -k expression",
-        "jobs": "files of tests at the same time (default 2)",
+        "jobs": "how many test files to run at the same time (default 2)",
         "slow": "also every scenario on Docker and both engines compared, more seeds, 100,000 broken captures",
     }
 )
@@ -36,7 +36,7 @@ def test(context: Context, unit: bool = False, select: str = "", jobs: int = 2, 
     )
 
 
-@task(help={"fix": "also mend what can be mended"})
+@task(help={"fix": "also fix what can be fixed"})
 @report_errors
 def lint(context: Context, fix: bool = False) -> int:
     """Check style, formatting and types; that generated files are current is a test."""
@@ -57,7 +57,7 @@ def lint(context: Context, fix: bool = False) -> int:
         "probe: what a call costs under the probe and under strace, and iperf3's throughput; "
         "compare: two captures of a million packets; "
         "witness: what recording the kernel's tracepoints costs",
-        "repeat": "how often each side is measured (default 7)",
+        "repeat": "how often each of the two is measured (default 7)",
         "json": "print JSON",
     },
 )
@@ -73,9 +73,9 @@ def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> 
     help={
         "repeat": "how often each variant of each scenario is run",
         "engine": "docker or namespace (default)",
-        "jobs": "runs at the same time (default: one for each processor)",
+        "jobs": "how many runs to make at the same time (default: one per processor)",
         "runs": "directory in which runs/ is made (default: here)",
-        "leaks": "instead: so many runs in one process on both engines, and whether the machine is left as it was",
+        "leaks": "instead: make this many runs in one process on both engines, and check that nothing is left behind",
     }
 )
 @report_errors
@@ -84,7 +84,8 @@ def soak(
 ) -> int:
     """Run every scenario many times: none may fail. One run directory of each kind of result is kept.
 
-    What did not pass is told at the end with its directory; `invoke run --resume latest` goes on after a stop.
+    Runs that did not pass are listed at the end with their directories; `invoke run --resume latest` continues after
+    a stop.
 
     Examples: invoke soak --repeat 200
               invoke soak --leaks 2000
