@@ -32,12 +32,12 @@ adapt(program)
     iterable=["scenarios", "set"],
     help={
         "scenarios": "names from scenarios/ (`invoke list`), or paths of YAML files; several are run in turn",
-        "all": "run the whole catalogue, several runs at a time: one line a run, then the full report of what did not pass",
+        "all": "run the whole catalogue, several runs at a time: one line a run, then in full what did not pass",
         "runs": "directory in which runs/ is made (default: here)",
         "json": "print one JSON object per run (result.json) instead of the summary",
         "quiet": "print no progress on standard error",
         "engine": "docker or namespace (default: docker if a Docker Engine answers, else namespace)",
-        "set": "run one variant for each of these values of a setting: --set observe.client=probe,none (may be repeated)",
+        "set": "run one variant for each value of a setting: --set observe.client=probe,none (may be repeated)",
         "repeat": "run each variant this many times and show the distribution of results",
         "jobs": "how many runs to make at the same time (default: one per processor)",
         "keep": "which run directories to keep: differing (default), one for each distinct result, or all",
@@ -48,7 +48,7 @@ adapt(program)
         "junit": "write JUnit XML of all runs to this file",
         "tap": "write a Test Anything Protocol (TAP) report of all runs to this file",
         "markdown": "write a Markdown summary of all runs to this file",
-        "compare-observers": "run each scenario under none, probe, strace and gdb, and show what observing changed on the wire",
+        "compare-observers": "run each scenario under none, probe, strace and gdb; show what that changed on the wire",
     },
 )
 @report_errors
@@ -222,7 +222,7 @@ def open_(_: Context, run: str, runs: str = ".", serve: bool = False, port: int 
         "csv": "write one row per packet to this file",
         "merged": "write both captures to this pcapng file, as interfaces `client` and `server`, on one clock",
         "html": "write a page with both captures as a ladder to this file",
-        "fail-on": "which differences give exit code 1: lost,appeared,altered,... (default: all but those of offloads and taps)",
+        "fail-on": "differences that give exit code 1: lost,appeared,altered,... (default: all but offloads and taps)",
         "filter": "compare only these flows: `host 10.0.0.5 and port 80`",
         "one-clock": "both captures were made with one clock: delays are exact",
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testbed.model import Analysis
-from testbed.run.live_lab import Finish
+from testbed.run.finish import Finish
 from testbed.rundir.layout import RunDirectory
 
 

@@ -21,7 +21,7 @@ from testbed.lab.choose_engine import choose
 from testbed.lab.engine_kind import Choice
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, UsageError
-from testbed.run.live_lab import Finish
+from testbed.run.finish import Finish
 from testbed.rundir.layout import RUNS, RunDirectory
 
 _CODE = Path(__file__).parents[1]

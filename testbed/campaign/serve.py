@@ -14,7 +14,7 @@ from pathlib import Path
 
 from testbed.campaign.task_list import Task
 from testbed.campaign.work import Worker, encode, plan_from_json
-from testbed.run.live_lab import Finish
+from testbed.run.finish import Finish
 
 
 def serve_tasks(finish: Finish) -> None:

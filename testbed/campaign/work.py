@@ -16,7 +16,8 @@ from testbed.lab.choose_engine import choose
 from testbed.lab.engine_kind import EngineFactory
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, Unsupported
-from testbed.run.live_lab import Finish, run
+from testbed.run.finish import Finish
+from testbed.run.live_lab import run
 from testbed.rundir.layout import RUNS
 from testbed.scenario.load import parse
 from testbed.scenario.scenario import Scenario

@@ -26,7 +26,7 @@ from testbed.model import Host
 from testbed.model.errors import LabError, LabTimeout, UsageError
 from testbed.run.artefacts import write_artefacts
 from testbed.run.evaluate import evaluate
-from testbed.run.live_lab import Finish
+from testbed.run.finish import Finish
 from testbed.run.scenario_to_lab import egress_of, lab_spec, plan_of
 from testbed.rundir.layout import RUNS, SCENARIO_COPY, RunDirectory
 from testbed.scenario.load import load

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from testbed.lab.engine_kind import EngineFactory
 from testbed.model import Analysis
 from testbed.run.build_manifest import package_versions
 from testbed.run.evaluate import evaluate
+from testbed.run.finish import NOTHING_MORE, Finish
 from testbed.run.scenario_to_lab import lab_spec
 from testbed.run.through_lab import MakeStepper, through_lab
 from testbed.rundir.layout import RunDirectory
@@ -39,21 +40,6 @@ class Finished:
 
     directory: RunDirectory
     analysis: Analysis
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """What is done with a run's analysis before ``latest`` points to the run: reports are written, for instance.
-
-    ``write`` is called while the lab goes down; ``modules`` are those that it needs, imported while the lab comes up.
-    """
-
-    write: Callable[[RunDirectory, Analysis], None]
-    modules: Sequence[str] = ()
-
-
-NOTHING_MORE = Finish(lambda _directory, _analysis: None)
-"""For runs of which the artefacts and the analysis are enough."""
 
 
 def run(
