@@ -14,7 +14,7 @@ from testbed.campaign.campaign_summary import Summary, summarise
 from testbed.campaign.conduct import conduct, default_jobs, stoppable
 from testbed.campaign.pool import Pool, ProcessPool
 from testbed.campaign.store import Store
-from testbed.campaign.task_list import Plan, Source, parse_settings, variants
+from testbed.campaign.task_list import Plan, ScenarioSource, parse_settings, variants
 from testbed.campaign.work import Report, load
 from testbed.model.errors import UsageError
 from testbed.scenario.load import shown
@@ -34,7 +34,8 @@ def plan(scenarios: Sequence[Scenario], options: Options, engine: str) -> Plan:
     """
     settings = parse_settings(options.settings)
     sources = tuple(
-        Source(scenario.name, str(scenario.path), shown(scenario.path), scenario.source) for scenario in scenarios
+        ScenarioSource(scenario.name, str(scenario.path), shown(scenario.path), scenario.source)
+        for scenario in scenarios
     )
     if len({source.name for source in sources}) < len(sources):
         raise UsageError("a scenario is named twice")

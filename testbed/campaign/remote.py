@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from testbed.campaign.task_list import Source, Task
+from testbed.campaign.task_list import ScenarioSource, Task
 from testbed.campaign.work import Report, carry_out, failed, load
 from testbed.lab.choose_engine import choose
 from testbed.lab.engine_kind import Choice
@@ -29,14 +29,14 @@ _SUFFIXES = frozenset({".py", ".c", ".h", ".json"})
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunOrder:
     """A task with all that a worker must know of it. ``engine`` is empty where the worker shall choose its own.
 
     ``known`` as for :func:`testbed.campaign.work.carry_out`; ``version`` is the caller's.
     """
 
     task: Task
-    source: Source
+    source: ScenarioSource
     settings: Mapping[str, Any]
     engine: str
     known: tuple[str, ...]
@@ -67,7 +67,7 @@ def _engine(name: str) -> Choice:
     return choose(name)
 
 
-def carry_out_here(order: Order, finish: Finish) -> Parcel:
+def carry_out_here(order: RunOrder, finish: Finish) -> Parcel:
     """Run a task in a directory of this worker's own and return all of it; nothing stays here.
 
     Raises UsageError where this worker's program is not the caller's.
@@ -83,7 +83,7 @@ def carry_out_here(order: Order, finish: Finish) -> Parcel:
         return _carry_out(order, Path(name), finish)
 
 
-def _carry_out(order: Order, root: Path, finish: Finish) -> Parcel:
+def _carry_out(order: RunOrder, root: Path, finish: Finish) -> Parcel:
     try:
         engine = _engine(order.engine)
         scenario = load(order.source, order.settings)
@@ -120,6 +120,8 @@ def unpack(parcel: Parcel, root: Path) -> None:
         ) from error
 
 
-def order_for(task: Task, source: Source, settings: Mapping[str, Any], engine: str, known: Collection[str]) -> Order:
+def order_for(
+    task: Task, source: ScenarioSource, settings: Mapping[str, Any], engine: str, known: Collection[str]
+) -> RunOrder:
     """Return the order for a task."""
-    return Order(task, source, settings, engine, tuple(sorted(known)), version())
+    return RunOrder(task, source, settings, engine, tuple(sorted(known)), version())

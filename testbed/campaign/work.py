@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.campaign.signature import facets, key
-from testbed.campaign.task_list import Plan, Source, Task
+from testbed.campaign.task_list import Plan, ScenarioSource, Task
 from testbed.lab.choose_engine import choose
 from testbed.lab.engine_kind import EngineFactory
 from testbed.model import Outcome
@@ -58,7 +58,7 @@ def failed(task: Task, error: str, outcome: Outcome, seconds: float, *, told: st
     return Report(task, outcome.value, key(what), what, directory, seconds, error=told or error)
 
 
-def load(source: Source, settings: Mapping[str, Any]) -> Scenario:
+def load(source: ScenarioSource, settings: Mapping[str, Any]) -> Scenario:
     """Return a variant of a scenario. Raises ScenarioError."""
     return parse(source.text.encode(), name=source.name, path=Path(source.path), shown=source.shown, settings=settings)
 
@@ -158,7 +158,7 @@ def plan_from_json(value: Mapping[str, Any]) -> Plan:
     if made != PLAN_FORMAT:
         raise ValueError(f"its format is {made}, and this version reads {PLAN_FORMAT}")
     return Plan(
-        sources=tuple(Source(**source) for source in value["sources"]),
+        sources=tuple(ScenarioSource(**source) for source in value["sources"]),
         variants={name: tuple(found) for name, found in value["variants"].items()},
         repeat=value["repeat"],
         engine=value["engine"],

@@ -28,7 +28,7 @@ def run_campaign(scenarios: Sequence[Scenario], *, runs: Path, engine: str, opti
 
     from testbed.report import campaign_files
     from testbed.report.ci.campaign_cases import records
-    from testbed.report.ci.ci_cases import Record
+    from testbed.report.ci.ci_cases import RunRecord
     from testbed.report.ci.ci_files import write_ci_files
 
     def make() -> Plan:
@@ -36,7 +36,7 @@ def run_campaign(scenarios: Sequence[Scenario], *, runs: Path, engine: str, opti
             return campaign.plan(scenarios, options, _engine(engine, options))
         except EngineError as error:
             if outputs.ci is not None:
-                write_ci_files([Record(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
+                write_ci_files([RunRecord(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
             raise
 
     cluster = _cluster(options)  # before anything is written

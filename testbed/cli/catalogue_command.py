@@ -18,14 +18,14 @@ from testbed.cli.progress import tell
 from testbed.lab.engine_kind import Choice
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, Unsupported
-from testbed.report.ci.ci_cases import Record
+from testbed.report.ci.ci_cases import RunRecord
 from testbed.rundir.layout import RUNS, RunDirectory
 from testbed.scenario.scenario import Scenario
 
 
 def run_all(
-    scenarios: Sequence[Scenario], options: Options, choice: Choice, runs: Path, told: Callable[[Record], None]
-) -> tuple[list[Record], int]:
+    scenarios: Sequence[Scenario], options: Options, choice: Choice, runs: Path, told: Callable[[RunRecord], None]
+) -> tuple[list[RunRecord], int]:
     """Run every variant of the scenarios once; ``told`` gets each run as it ends, without its analysis.
 
     Returns them in the order of the scenarios, and how many were not begun because somebody wanted an end.
@@ -45,7 +45,7 @@ def run_all(
     return [_record(work, report, root) for report in done], len(work) - len(done)
 
 
-def analysed(records: Sequence[Record]) -> Iterator[Record]:
+def analysed(records: Sequence[RunRecord]) -> Iterator[RunRecord]:
     """Yield the runs with what they mean, worked out again from their directories."""
     from testbed.run.evaluate import evaluate
 
@@ -56,11 +56,11 @@ def analysed(records: Sequence[Record]) -> Iterator[Record]:
             yield record
 
 
-def _record(plan: Plan, report: Report, root: Path) -> Record:
+def _record(plan: Plan, report: Report, root: Path) -> RunRecord:
     variant = label(plan.variants[report.task.scenario][report.task.variant])
     name = f"{report.task.scenario} [{variant}]" if variant else report.task.scenario
     if report.directory and not report.error:
         ended = Outcome(report.outcome)
-        return Record(name, report.seconds, str(root / RUNS / report.directory), ended=ended)
+        return RunRecord(name, report.seconds, str(root / RUNS / report.directory), ended=ended)
     kind = Unsupported if report.outcome == Outcome.UNSUPPORTED.value else BothendsError
-    return Record(name, report.seconds, error=kind(report.error))
+    return RunRecord(name, report.seconds, error=kind(report.error))

@@ -23,7 +23,7 @@ _LOCAL = "127.0.0.1"
 def report(what: str, *, runs: Path, ci: CiFiles) -> int:
     """Make all reports of a run or a campaign again from its directory alone, and say where they are."""
     from testbed.api.runs import analyse_again
-    from testbed.report.ci.ci_cases import Record
+    from testbed.report.ci.ci_cases import RunRecord
     from testbed.report.ci.ci_files import write_ci_files
 
     directory = find(what, runs)
@@ -31,7 +31,7 @@ def report(what: str, *, runs: Path, ci: CiFiles) -> int:
         return _report_campaign(_campaign(what, runs), ci)
     result = analyse_again(directory)
     made = result.write_reports()
-    write_ci_files([Record(directory.scenario, 0.0, str(directory), result.analysis)], ci)
+    write_ci_files([RunRecord(directory.scenario, 0.0, str(directory), result.analysis)], ci)
     for path in made:
         sys.stdout.write(f"{directory}/{path.name}\n")
     return 0

@@ -17,7 +17,7 @@ from testbed.rundir.layout import RESULT, RunDirectory
 if TYPE_CHECKING:  # each task imports what it needs
     from testbed.campaign.campaign_options import Options
     from testbed.lab.engine_kind import Choice
-    from testbed.report.ci.ci_cases import Record
+    from testbed.report.ci.ci_cases import RunRecord
     from testbed.scenario.scenario import Scenario
 
 
@@ -27,7 +27,7 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
     With a matrix, repeats or jobs it is a campaign.
     """
     from testbed.lab.choose_engine import choose
-    from testbed.report.ci.ci_cases import Record
+    from testbed.report.ci.ci_cases import RunRecord
     from testbed.report.ci.ci_files import write_ci_files
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
@@ -46,10 +46,10 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
         choice = choose(engine)
     except EngineError as error:
         if outputs.ci is not None:
-            write_ci_files([Record(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
+            write_ci_files([RunRecord(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
         raise
     say_why(choice)
-    records: list[Record] = []
+    records: list[RunRecord] = []
     try:
         for scenario in scenarios:
             with show_progress(quiet=outputs.quiet) as progress, terminable():
@@ -96,7 +96,7 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
     begin = time.monotonic()
     lines = sys.stderr if outputs.as_json else sys.stdout
 
-    def told(record: Record) -> None:
+    def told(record: RunRecord) -> None:
         lines.write(f"{catalogue_text.line(record)}\n")
         lines.flush()
 
@@ -116,7 +116,7 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
     return next((code for code in (1, 3) if code in codes), 0)
 
 
-def _show_record(record: Record, outputs: Outputs) -> None:
+def _show_record(record: RunRecord, outputs: Outputs) -> None:
     """Print one run of many: all of them as JSON, for people those that did not pass."""
     if record.analysis is None:
         if record.outcome is not Outcome.UNSUPPORTED:
@@ -138,15 +138,15 @@ def _show_record(record: Record, outputs: Outputs) -> None:
 
 def _run_one(
     scenario: Scenario, runs: Path, choice: Choice, progress: Callable[[str], None], outputs: Outputs
-) -> Record:
+) -> RunRecord:
     from testbed.api.runs import run_scenario
-    from testbed.report.ci.ci_cases import Record
+    from testbed.report.ci.ci_cases import RunRecord
 
     begin = time.monotonic()
     try:
         result = run_scenario(scenario, engine=choice, runs=runs, progress=progress)
     except BothendsError as error:
-        return Record(scenario.name, time.monotonic() - begin, error=error)
+        return RunRecord(scenario.name, time.monotonic() - begin, error=error)
     seconds = time.monotonic() - begin
     show_run(result, as_json=outputs.as_json)
     directory = RunDirectory(result.directory)
@@ -155,4 +155,4 @@ def _run_one(
 
         run_files.write(directory, result.analysis)
         sys.stderr.write(f"{directory.file(run_files.PAGE)}\n")
-    return Record(scenario.name, seconds, str(directory), result.analysis)
+    return RunRecord(scenario.name, seconds, str(directory), result.analysis)

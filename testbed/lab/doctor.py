@@ -6,11 +6,11 @@ import platform
 from collections.abc import Iterator
 
 from testbed.lab.choose_engine import engine_kinds
-from testbed.lab.fact import Finding
+from testbed.lab.fact import DoctorFinding
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[DoctorFinding]:
     """Yield findings on all engines as they are made; never raises for something that is merely missing."""
-    yield Finding("Python", True, platform.python_version(), needed=True)
+    yield DoctorFinding("Python", True, platform.python_version(), needed=True)
     for kind in engine_kinds():
         yield from kind.examine()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from testbed.lab.engine import Engine, Progress
-from testbed.lab.fact import Finding
+from testbed.lab.fact import DoctorFinding
 from testbed.lab.remains import Remains
 from testbed.model import Host
 
@@ -65,7 +65,7 @@ class EngineKind(ABC):
         """Return how to make labs. Raises EngineError where the engine cannot be reached."""
 
     @abstractmethod
-    def examine(self) -> Iterator[Finding]:
+    def examine(self) -> Iterator[DoctorFinding]:
         """Yield findings for ``invoke doctor`` as they are made; never raises for something that is merely missing."""
 
     @abstractmethod

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from testbed.lab.agent import Agent, Process
+from testbed.lab.agent import Agent, AgentProcess
 from testbed.lab.engine import LinkHost
 from testbed.model import Host
 from testbed.model.errors import LabError, LabTimeout, Unsupported
@@ -32,7 +32,7 @@ class LinkDied(LabError):  # noqa: N818 - it is what happened
     """The link program ended by itself: from then on no packet passed."""
 
 
-class Link:
+class RunningLink:
     """The link of one routed lab, between the two hosts that are its ends.
 
     ``on_death`` is called from another thread if its program ends by itself.
@@ -46,7 +46,7 @@ class Link:
         self._plan_path = directory / PLAN
         self._on_death = on_death
         self._settings: dict[Host, Settings] = {end: {} for end in host.addresses}
-        self._process: Process | None = None
+        self._process: AgentProcess | None = None
         self._file: BinaryIO | None = None
         self._write_error: OSError | None = None
         self._line = b""

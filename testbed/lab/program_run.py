@@ -14,11 +14,11 @@ from testbed.lab import host_sockets
 from testbed.lab.agent import Agent, AgentRefused
 from testbed.lab.collected import Collected
 from testbed.lab.engine import LiveLab, Progress
-from testbed.lab.link_host import Link, LinkDied
-from testbed.lab.observers.hold_rules import Hold
+from testbed.lab.link_host import LinkDied, RunningLink
+from testbed.lab.observers.hold_rules import CallHold
 from testbed.lab.observers.make_observer import make_observer
 from testbed.lab.observers.probe_observer import HostObserver
-from testbed.lab.running_program import LinkDeath, ProgramEvent, ProgramSpec, Ready, RunningProgram
+from testbed.lab.running_program import LinkDeath, ProgramEvent, ProgramSpec, Readiness, RunningProgram
 from testbed.model import Host
 from testbed.model.errors import UsageError
 from testbed.observe.actor_events import explain
@@ -46,9 +46,9 @@ class ProgramRun:
         collected: Collected,
         observers: dict[Host, HostObserver],
         events: queue.Queue[ProgramEvent | LinkDeath],
-        link: Link | None,
+        link: RunningLink | None,
         plan: LinkPlan | None,
-        hold: Hold,
+        hold: CallHold,
     ) -> None:
         self._live = live
         self._directory = directory
@@ -106,7 +106,7 @@ class ProgramRun:
             self._collected.failures.append(f"{spec.host}: was not ready in time (awaited: {wanted})")
         return False
 
-    def _wait_ready(self, program: RunningProgram, ready: Ready, agent: Agent, deadline: float) -> bool:
+    def _wait_ready(self, program: RunningProgram, ready: Readiness, agent: Agent, deadline: float) -> bool:
         kept: list[ProgramEvent | LinkDeath] = []
         found = False
         while not found and time.monotonic() < deadline:

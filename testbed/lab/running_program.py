@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from testbed import model
-from testbed.lab.agent import Agent, Exit, Process
+from testbed.lab.agent import Agent, AgentProcess, ProgramExit
 from testbed.model import Host
 from testbed.model.errors import LabError
 from testbed.observe.actor_events import ActorEvent, parse_event
@@ -23,7 +23,7 @@ TERM_GRACE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class Readiness:
     """When a program counts as ready: a socket of ``kind`` is bound to ``port``, or (``event``) the actor says so."""
 
     kind: Literal["tcp", "udp", "event"]
@@ -42,7 +42,7 @@ class ProgramSpec:
     image: str
     env: Mapping[str, str] = field(default_factory=dict)
     script: str | None = None
-    ready: Ready | None = None
+    ready: Readiness | None = None
     stop_with_client: bool = False
     expected_exit: int | str | None = 0
     observer: str = "none"
@@ -81,7 +81,7 @@ class RunningProgram:
         self._out = _Output(directory / f"{spec.host}.out")
         self._err = _Output(directory / f"{spec.host}.err")
         try:
-            self.process: Process = agent.start(
+            self.process: AgentProcess = agent.start(
                 argv,
                 env=spec.env,
                 out=self._take_out,
@@ -124,7 +124,7 @@ class RunningProgram:
 
     def result(self) -> model.Program:
         """Say how it went; for a program that has ended."""
-        ended: Exit | None = self.process.exit
+        ended: ProgramExit | None = self.process.exit
         return model.Program(
             host=self.spec.host,
             argv=self.spec.argv,

@@ -17,13 +17,13 @@ from testbed.lab import host_sockets, tcp_table
 from testbed.lab.collected import Collected
 from testbed.lab.engine import INTERFACE, LiveLab, Progress
 from testbed.lab.kernel_trace import Witness, unsupported
-from testbed.lab.link_host import Link, LinkDied
-from testbed.lab.observers.hold_rules import Hold, UntilQuiet
+from testbed.lab.link_host import LinkDied, RunningLink
+from testbed.lab.observers.hold_rules import CallHold, UntilQuiet
 from testbed.lab.observers.probe_observer import HostObserver, ProbeObserver
 from testbed.lab.pinned_sysctls import parse_listing
 from testbed.lab.program_run import ProgramRun
 from testbed.lab.running_program import LinkDeath, ProgramEvent, ProgramSpec
-from testbed.lab.tcpdump import SENTINEL_PREFIX, Tap, parse_features
+from testbed.lab.tcpdump import SENTINEL_PREFIX, TcpdumpTap, parse_features
 from testbed.model import Host
 from testbed.model.errors import LabError
 from testbed.rundir.layout import RECORDING
@@ -51,7 +51,7 @@ class Session:
         progress: Progress,
         *,
         plan: LinkPlan | None = None,
-        hold: Hold | None = None,
+        hold: CallHold | None = None,
         needs_witness: bool = False,
     ) -> None:
         self.live = live
@@ -64,11 +64,11 @@ class Session:
             host: ProbeObserver(agent, host) for host, agent in live.hosts.items()
         }
         self._sentinel_captured: dict[Host, bool] = {}
-        self._taps = {host: Tap(host, agent, directory / f"{host}.pcap") for host, agent in live.taps.items()}
+        self._taps = {host: TcpdumpTap(host, agent, directory / f"{host}.pcap") for host, agent in live.taps.items()}
         self._plan = plan
-        self._link: Link | None = None
+        self._link: RunningLink | None = None
         if live.link is not None and plan is not None:
-            self._link = Link(live.link, plan.ip, directory, lambda: self._events.put(LinkDeath()))
+            self._link = RunningLink(live.link, plan.ip, directory, lambda: self._events.put(LinkDeath()))
         self._needs_witness = needs_witness
         self._witness = Witness(live.witness, directory / RECORDING) if live.witness is not None else None
 
@@ -104,7 +104,7 @@ class Session:
             self._link.prepare()
             self._link.start(self._plan)
 
-    def _start_tap(self, tap: Tap, *, offloads: bool, rate: int | None) -> None:
+    def _start_tap(self, tap: TcpdumpTap, *, offloads: bool, rate: int | None) -> None:
         routed = tap.begin_routes(self.live.routes[tap.host])
         if not offloads:
             tap.turn_off_offloads()

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from testbed.lab import kernel_trace, pinned_sysctls
-from testbed.lab.engine import ACTOR, PROBE_ENVIRONMENT, HostSpec, LabSpec, LiveLab
+from testbed.lab.engine import ACTOR, PROBE_ENVIRONMENT, LabHost, LabSpec, LiveLab
 from testbed.lab.identity import new_run_id
-from testbed.lab.observers.hold_rules import ForTime, Hold
-from testbed.lab.running_program import ProgramSpec, Ready
+from testbed.lab.observers.hold_rules import CallHold, ForTime
+from testbed.lab.running_program import ProgramSpec, Readiness
 from testbed.model import Host
 
 if TYPE_CHECKING:  # pydantic and scapy are slow to import: whoever has a scenario has imported what it needs
@@ -25,7 +25,7 @@ def lab_spec(scenario: Scenario) -> LabSpec:
     return LabSpec(
         run_id=run_id,
         hosts={
-            host: HostSpec(
+            host: LabHost(
                 described.image,
                 pinned_sysctls.for_host(described.sysctl),
                 pinned_sysctls.congestion_control(described.sysctl),
@@ -53,7 +53,7 @@ def egress_of(scenario: Scenario) -> dict[Host, int]:
     return {host: described.egress for host, described in scenario.hosts.items() if described.egress is not None}
 
 
-def hold_of(scenario: Scenario) -> Hold | None:
+def hold_of(scenario: Scenario) -> CallHold | None:
     """Return how long gdb holds each call; None where the scenario does not say."""
     return ForTime(scenario.observe.hold / 1000) if scenario.observe.hold is not None else None
 
@@ -79,13 +79,15 @@ def program_specs(scenario: Scenario, addresses: Mapping[Host, str]) -> dict[Hos
     return {host: _program_spec(scenario, host, addresses) for host in reversed(tuple(scenario.hosts))}
 
 
-def _server_ready(scenario: Scenario) -> Ready | None:
+def _server_ready(scenario: Scenario) -> Readiness | None:
     server = scenario.server
     if server.steps is not None:
-        return Ready("event") if server.announces else None
+        return Readiness("event") if server.announces else None
     if server.ready is None:
         return None
-    return Ready("udp", server.ready.udp) if server.ready.udp is not None else Ready("tcp", server.ready.port or 0)
+    return (
+        Readiness("udp", server.ready.udp) if server.ready.udp is not None else Readiness("tcp", server.ready.port or 0)
+    )
 
 
 def _program_spec(scenario: Scenario, host: Host, addresses: Mapping[Host, str]) -> ProgramSpec:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from testbed.lab.engine import Engine, LabSpec, LiveLab, Progress
 from testbed.lab.engine_kind import EngineFactory
-from testbed.lab.observers.hold_rules import Stepper
+from testbed.lab.observers.hold_rules import CallStepper
 from testbed.lab.pinned_sysctls import BadSysctlError
 from testbed.lab.session import Session
 from testbed.model.errors import BothendsError, EngineError
@@ -21,7 +21,7 @@ from testbed.rundir.layout import SCENARIO_COPY, RunDirectory
 if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has imported what it needs
     from testbed.scenario.scenario import Scenario
 
-MakeStepper = Callable[[LiveLab, Path], Stepper]
+MakeStepper = Callable[[LiveLab, Path], CallStepper]
 """Makes what gdb asks before and after each call, of a lab that is up and the run directory."""
 
 

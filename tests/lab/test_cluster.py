@@ -19,7 +19,7 @@ import pytest
 
 from testbed.campaign.cluster import Cluster as ClusterConnection
 from testbed.campaign.cluster import ClusterPool
-from testbed.campaign.task_list import Plan, Source
+from testbed.campaign.task_list import Plan, ScenarioSource
 from testbed.model.errors import EngineError
 
 from .conftest import LIMIT, ROOT, Invoke, command
@@ -177,7 +177,7 @@ def test_the_scheduler_is_lost(cluster: Cluster, tmp_path: Path) -> None:
 def _fail_on(cluster: Cluster, worker: str, tmp_path: Path) -> None:
     """Give one task to the cluster, whose workers call ``worker``, and raise what comes of it."""
     connected = ClusterConnection(cluster.address)
-    plan = Plan((Source("echo", "echo.yaml", "echo.yaml", ""),), {"echo": ({},)}, 1, "namespace", "all")
+    plan = Plan((ScenarioSource("echo", "echo.yaml", "echo.yaml", ""),), {"echo": ({},)}, 1, "namespace", "all")
     pool = ClusterPool(connected, plan, tmp_path, 1, worker=worker)
     try:
         pool.submit(next(iter(plan.tasks())), ())

@@ -23,7 +23,7 @@ from testbed.lab.engine import (
     LOG_DIRECTORY,
     TOOLS_DIRECTORY,
     Debugger,
-    HostSpec,
+    LabHost,
     LabSpec,
     LinkHost,
     LiveLab,
@@ -64,7 +64,7 @@ def common_settings(tools_volume: str) -> dict[str, Any]:
     }
 
 
-def host_settings(tools_volume: str, network: str, spec: HostSpec, addresses: Mapping[Host, str]) -> dict[str, Any]:
+def host_settings(tools_volume: str, network: str, spec: LabHost, addresses: Mapping[Host, str]) -> dict[str, Any]:
     """Return a host's settings: no capability at all, no name server, a read-only root if the image is ours."""
     return {
         **common_settings(tools_volume),

@@ -11,7 +11,7 @@ from testbed.lab.docker import images
 from testbed.lab.docker.docker_engine import DockerEngine, connect
 from testbed.lab.engine import Progress
 from testbed.lab.engine_kind import Choice, EngineKind, ImageStatus
-from testbed.lab.fact import Finding
+from testbed.lab.fact import DoctorFinding
 from testbed.lab.remains import Remains
 from testbed.model import Host
 
@@ -52,7 +52,7 @@ class DockerKind(EngineKind):
 
         return Choice(self.name, lambda progress: DockerEngine(client, progress), prepare)
 
-    def examine(self) -> Iterator[Finding]:
+    def examine(self) -> Iterator[DoctorFinding]:
         """Try what a lab needs in a container."""
         from testbed.lab.docker import docker_doctor
 

@@ -64,7 +64,7 @@ class Networks:
         return ", ".join(subnet.network4 if self.ip == 4 else subnet.network6 for subnet in subnets)
 
     def routes(self, host: Host, options: str) -> dict[int, list[str]]:
-        """Return the routes that a host shall have; ``options`` as :attr:`HostSpec.route` gives them.
+        """Return the routes that a host shall have; ``options`` as :attr:`LabHost.route` gives them.
 
         With IPv6 the bridge has an address, which is shut off.
         """

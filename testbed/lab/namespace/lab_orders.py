@@ -44,7 +44,7 @@ class Topology:
         return ", ".join(dict.fromkeys(networks))
 
     def routes(self, host: Host, options: str) -> dict[int, list[str]]:
-        """Return the routes for :attr:`LiveLab.routes`; ``options`` as :attr:`HostSpec.route` gives them."""
+        """Return the routes for :attr:`LiveLab.routes`; ``options`` as :attr:`LabHost.route` gives them."""
         subnet = self.subnets[host]
         if self.routed:
             others = [address for other, address in self.addresses.items() if other != host]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from testbed.lab.engine import HostSpec, LabSpec
-from testbed.lab.fact import Finding
+from testbed.lab.engine import LabHost, LabSpec
+from testbed.lab.fact import DoctorFinding
 from testbed.lab.identity import new_run_id
 from testbed.lab.namespace import machine
 from testbed.lab.namespace.namespace_engine import NamespaceEngine, Namespaces
@@ -16,12 +16,12 @@ from testbed.lab.trace_instances import try_recorder
 from testbed.model import HOSTS
 from testbed.model.errors import BothendsError
 
-_Finding = partial(Finding, engine=NamespaceEngine.name)
+_Finding = partial(DoctorFinding, engine=NamespaceEngine.name)
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[DoctorFinding]:
     """Make a lab with the pinned sysctls, and look for the programs that some scenarios want."""
-    host = HostSpec("host", PINNED, DEFAULT_CONGESTION_CONTROL)
+    host = LabHost("host", PINNED, DEFAULT_CONGESTION_CONTROL)
     try:
         with Namespaces()(lambda _: None) as engine:
             live = engine.bring_up(LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), 4))

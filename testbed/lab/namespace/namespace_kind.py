@@ -8,7 +8,7 @@ from typing import Any
 
 from testbed.lab.engine import Progress
 from testbed.lab.engine_kind import Choice, EngineKind
-from testbed.lab.fact import Finding
+from testbed.lab.fact import DoctorFinding
 from testbed.lab.namespace import toolchain
 from testbed.lab.namespace.namespace_engine import NamespaceEngine, Namespaces
 from testbed.lab.remains import Remains
@@ -29,7 +29,7 @@ class NamespaceKind(EngineKind):
 
         return Choice(self.name, Namespaces(), prepare)
 
-    def examine(self) -> Iterator[Finding]:
+    def examine(self) -> Iterator[DoctorFinding]:
         """Make a lab."""
         from testbed.lab.namespace import namespace_doctor
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from testbed.lab.agent import Agent
 from testbed.lab.engine import Debugger
-from testbed.lab.observers.hold_rules import Hold
+from testbed.lab.observers.hold_rules import CallHold
 from testbed.lab.observers.probe_observer import HostObserver, NoObserver, ProbeObserver
 from testbed.model import Host
 
 
-def make_observer(name: str, agent: Agent, host: Host, debugger: Debugger, hold: Hold) -> HostObserver:
+def make_observer(name: str, agent: Agent, host: Host, debugger: Debugger, hold: CallHold) -> HostObserver:
     """Make the observer that a scenario names; ``hold`` is how long gdb holds a call."""
     if name == "probe":
         return ProbeObserver(agent, host)

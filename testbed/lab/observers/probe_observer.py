@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from testbed.lab.agent import Agent, Process
+from testbed.lab.agent import Agent, AgentProcess
 from testbed.lab.engine import ACTOR, LOG_DIRECTORY
 from testbed.lab.observers.executables import source_lines, why_blind
 from testbed.model import Host
@@ -18,7 +18,7 @@ class HostObserver(Protocol):
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return what to start so that the program is observed."""
 
-    def attach(self, process: Process) -> None:
+    def attach(self, process: AgentProcess) -> None:
         """Observe the process that :meth:`command` was started as; it begins to run as the program."""
 
     def collect(self) -> Observation:
@@ -32,7 +32,7 @@ class NoObserver:
         """Return the program itself."""
         return tuple(argv)
 
-    def attach(self, process: Process) -> None:
+    def attach(self, process: AgentProcess) -> None:
         """Do nothing."""
 
     def collect(self) -> Observation:

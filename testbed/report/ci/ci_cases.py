@@ -54,7 +54,7 @@ class Reported(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RunRecord:
     """A scenario that was run: its analysis, or the error that ended it. ``seconds`` is wall time.
 
     ``ended`` is the outcome where the analysis has not been worked out (again).
@@ -109,7 +109,7 @@ class Case:
     detail: str = ""
 
 
-def _whole(record: Record) -> Case:
+def _whole(record: RunRecord) -> Case:
     """Say whether the run could be carried through, its programs ended well and everything was observed."""
     if record.analysis is None:
         message = record.error.what if record.error else "it did not run"

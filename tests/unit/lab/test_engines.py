@@ -17,7 +17,7 @@ from testbed.lab import choose_engine, doctor, host_shell
 from testbed.lab.choose_engine import DOCKER, NAMESPACE, EngineRow, choose
 from testbed.lab.engine import Progress
 from testbed.lab.engine_kind import Choice, EngineKind
-from testbed.lab.fact import Finding
+from testbed.lab.fact import DoctorFinding
 from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.lab.remains import Remains
 from testbed.model import Host
@@ -42,8 +42,8 @@ class OtherKind(EngineKind):
 
         return Choice(self.name, Namespaces(), prepare)
 
-    def examine(self) -> Iterator[Finding]:
-        yield Finding("other engine", self.answers, "found", engine=self.name)
+    def examine(self) -> Iterator[DoctorFinding]:
+        yield DoctorFinding("other engine", self.answers, "found", engine=self.name)
 
     def clean(self, remains: Remains, *, foreign_too: bool) -> None:
         del foreign_too

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from testbed.model import Analysis, Outcome
 from testbed.model.errors import BothendsError, LabError, Unsupported
-from testbed.report.ci.ci_cases import Record
+from testbed.report.ci.ci_cases import RunRecord
 from testbed.report.ci.ci_files import CiFiles, write_ci_files
 from testbed.report.ci.junit import junit
 from testbed.report.ci.markdown_summary import markdown
@@ -30,23 +30,23 @@ def passed() -> Analysis:
 
 
 RECORDS = {
-    "passed": Record("passed", 1.5, "runs/passed/1", passed()),
-    "failed": Record("failed", 2.0, "runs/failed/1", eventful()),
-    "inconclusive": Record(
+    "passed": RunRecord("passed", 1.5, "runs/passed/1", passed()),
+    "failed": RunRecord("failed", 2.0, "runs/failed/1", eventful()),
+    "inconclusive": RunRecord(
         "inconclusive",
         1.0,
         "runs/i/1",
         replace(with_inputs(passed(), incomplete=("the tap dropped 3",)), outcome=Outcome.INCONCLUSIVE),
     ),
-    "program": Record(
+    "program": RunRecord(
         "program",
         1.0,
         "runs/p/1",
         replace(with_inputs(passed(), failures=("client: SIGSEGV",)), outcome=Outcome.FAIL),
     ),
-    "broken": Record("broken", 0.5, error=LabError("the tap did not start", last_output="no such device")),
-    "unsupported": Record("unsupported", 0.1, error=Unsupported("there is no netem")),
-    "hostile": Record(HOSTILE, 1.0, HOSTILE, hostile_source().analysis),
+    "broken": RunRecord("broken", 0.5, error=LabError("the tap did not start", last_output="no such device")),
+    "unsupported": RunRecord("unsupported", 0.1, error=Unsupported("there is no netem")),
+    "hostile": RunRecord(HOSTILE, 1.0, HOSTILE, hostile_source().analysis),
 }
 
 
@@ -116,7 +116,7 @@ def test_prove_reads_tap_and_agrees_with_the_outcome(tmp_path: Path, name: str, 
 
 
 def test_no_description_can_become_a_directive() -> None:
-    record = Record("x # SKIP really \\", 0.1, error=LabError("x # TODO"))
+    record = RunRecord("x # SKIP really \\", 0.1, error=LabError("x # TODO"))
     assert tap([record]).splitlines()[2] == "not ok 1 - x \\# SKIP really \\\\: run"
 
 
