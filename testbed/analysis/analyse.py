@@ -18,7 +18,7 @@ from testbed.analysis.ledger import make_ledger
 from testbed.analysis.link_check import meet
 from testbed.analysis.verdict import verdict
 from testbed.model import HOSTS, Analysis, Check, Delay, Host, Inputs, Joined, Outcome
-from testbed.scenario.expect.expectations import Expectation
+from testbed.model.expect import Expectation
 
 
 def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysis:

@@ -67,7 +67,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
             sysctls={host: manifest["hosts"][host]["sysctls"] for host in hosts},
             kernel=_kernel(directory),
         ),
-        () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expect,
+        () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expectations,
     )
     return _with_recorded_checks(directory, analysis) if as_recorded else analysis
 
