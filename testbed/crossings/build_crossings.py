@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from testbed.crossings.relative_seq import ACK, URG, Int64, Numbers
+from testbed.crossings.relative_seq import ACK, URG, Numbers
 from testbed.model import HOSTS, Change, Crossing, Host
+from testbed.model.arrays import Int32, Int64
 from testbed.model.header_fields import PROTOCOLS, flag_letters, icmp_options, tcp_options
 from testbed.pairing.change_values import details, options_of
 from testbed.pairing.crossing_table import Table
 from testbed.pairing.fates import Fate
 from testbed.pairing.match_packets import Crossed, Side
-from testbed.pairing.packet_table import I32, TCP, UDP
+from testbed.pairing.packet_table import TCP, UDP
 
 _ICMP, _ICMPV6 = 1, 58
 
@@ -115,7 +116,7 @@ def explained(crossed: Crossed, sides: tuple[Side, Side], table: Table) -> tuple
     return notes, copies
 
 
-def _rows(items: I32, count: int) -> Int64:
+def _rows(items: Int32, count: int) -> Int64:
     """Return the row of each item."""
     result = np.full(count, -1, np.int64)
     seen = np.flatnonzero(items >= 0)

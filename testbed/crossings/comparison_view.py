@@ -12,10 +12,11 @@ import numpy as np
 from testbed.crossings.build_crossings import End, crossings, explained
 from testbed.crossings.relative_seq import Numbers, Raw, number
 from testbed.model import HOSTS, Crossing, Endpoint, Flow
+from testbed.model.arrays import Int64
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.flow_summary import protocol_name
 from testbed.pairing.match_packets import Side, sides
-from testbed.pairing.packet_table import TCP, Int64
+from testbed.pairing.packet_table import TCP
 
 
 class Compared:

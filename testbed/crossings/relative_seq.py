@@ -6,12 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from testbed.model import HOSTS, Flow, Host
-
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
+from testbed.model.arrays import Bool, Int64, UInt16
 
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 _FAR = 2**30  # bytes; farther from its base, a sequence number may have wrapped and is followed step by step
@@ -25,7 +22,7 @@ class Raw:
     """
 
     tcp: Bool
-    flags: NDArray[np.uint16]
+    flags: UInt16
     seq: Int64
     ack: Int64
     sender: Int64

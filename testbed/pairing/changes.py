@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from testbed.model.arrays import Bool, Int64, UInt32
 from testbed.pairing.checksum import checksums_are_wrong
 from testbed.pairing.fates import Change
 from testbed.pairing.match_packets import Side
-from testbed.pairing.packet_table import TCP, U32, Bool, Int64, Track
+from testbed.pairing.packet_table import TCP, Track
 
 _ACK = 0x10
 _NONE = 1 << 20  # more than any TTL
@@ -38,7 +39,7 @@ class Usual:
 
 def find_changes(
     one: Side, x: Int64, two: Side, y: Int64, from_one: Bool, *, one_route: bool = False
-) -> tuple[U32, Usual]:
+) -> tuple[UInt32, Usual]:
     """Return the changes of each pair of packets, and what is usual in each place.
 
     ``from_one`` tells for each place whether its packets are sent at the first end. With ``one_route`` all places of
@@ -111,7 +112,7 @@ def _other_payload(ours: Track, a: Int64, theirs: Track, b: Int64) -> Bool:
     return np.asarray(other)
 
 
-def _checksums(found: U32, ours: Track, a: Int64, theirs: Track, b: Int64, at_one: Bool) -> None:
+def _checksums(found: UInt32, ours: Track, a: Int64, theirs: Track, b: Int64, at_one: Bool) -> None:
     """Note checksums that differ and are wrong where they arrived.
 
     That a network card fills them in after the tap, and that they follow from rewritten addresses, is no alteration.

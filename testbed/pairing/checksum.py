@@ -6,7 +6,8 @@ import ipaddress
 
 import numpy as np
 
-from testbed.pairing.packet_table import UDP, Bool, Bytes, Int64, Track
+from testbed.model.arrays import Bool, Bytes, Int64
+from testbed.pairing.packet_table import UDP, Track
 
 ICMP = 1
 _AT_ONCE = 1 << 24  # bytes

@@ -11,11 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from testbed.pairing.packet_table import Bool, Int64
-
-Float = NDArray[np.float64]
+from testbed.model.arrays import Bool, Float64, Int64
 
 _BINS = 2048  # times at which the least and the greatest difference are looked at
 _STEEPEST = 1e-3  # 1000 ppm: a clock that drifts more is broken, or stepped
@@ -147,7 +144,7 @@ def _fit(time: Int64, apart: Int64, from_one: Bool) -> _Line:
     return _Line(base + round((below + above) / 2), slope, max(round(left / 2), 0), spread, left)
 
 
-def _noise(lower: tuple[Float, Float], upper: tuple[Float, Float], slope: float) -> float:
+def _noise(lower: tuple[Float64, Float64], upper: tuple[Float64, Float64], slope: float) -> float:
     """Return how much the smallest delays vary over time: they are what the line is fitted to."""
     spread = [
         float(np.median(np.abs(y - slope * x - (y - slope * x).min()))) for x, y in (lower, (upper[0], -upper[1]))
@@ -155,7 +152,7 @@ def _noise(lower: tuple[Float, Float], upper: tuple[Float, Float], slope: float)
     return min(max(spread), 1e6) * 0.5 + 100.0
 
 
-def _extremes(x: Float, y: Float) -> tuple[Float, Float]:
+def _extremes(x: Float64, y: Float64) -> tuple[Float64, Float64]:
     """Return of each of many stretches the point with the least value."""
     each = len(x) // _BINS
     if each < 2:
@@ -167,7 +164,7 @@ def _extremes(x: Float, y: Float) -> tuple[Float, Float]:
     return x[places], y[places]
 
 
-def _hull(x: Float, y: Float) -> tuple[Float, Float]:
+def _hull(x: Float64, y: Float64) -> tuple[Float64, Float64]:
     """Return the corners of the lower convex hull (Andrew's monotone chain)."""
     order = np.lexsort((y, x))
     corners: list[tuple[float, float]] = []
@@ -183,7 +180,7 @@ def _turns_right(a: tuple[float, float], b: tuple[float, float], c: tuple[float,
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) <= 0
 
 
-def _slopes(x: Float, y: Float) -> Float:
+def _slopes(x: Float64, y: Float64) -> Float64:
     wide = np.diff(x) > 0
     return (np.diff(y)[wide] / np.diff(x)[wide]) if len(x) > 1 else np.zeros(0)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from testbed.model.arrays import Int64
 from testbed.pairing.changes import Usual
 from testbed.pairing.clock import Clock
 from testbed.pairing.common_clock import Timeline
@@ -15,7 +16,7 @@ from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs, match_flows
 from testbed.pairing.match_packets import Crossed, cross, sides
 from testbed.pairing.nothing_in_common import why_filtered, why_nothing
-from testbed.pairing.packet_table import Ends, Int64, Track
+from testbed.pairing.packet_table import Ends, Track
 from testbed.pairing.statistics import Statistics, measure
 
 Wanted = Callable[[Ends], bool]

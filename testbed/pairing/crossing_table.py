@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt32
 from testbed.pairing.changes import Usual, find_changes
 from testbed.pairing.common_clock import Timeline
 from testbed.pairing.fates import Change, Fate
 from testbed.pairing.match_packets import Crossed, Side
 from testbed.pairing.not_captured import Seen
-from testbed.pairing.packet_table import I32, U8, U32, Bool, Int64
 from testbed.pairing.resegmentation import positions_of, uncovered
 
 _LEAST_SLACK = 1_000_000  # ns
@@ -32,15 +31,15 @@ class Table:
     Rows are in the order of the first capture, then those that only the second has.
     """
 
-    one: I32
-    two: I32
+    one: Int32
+    two: Int32
     place: Int64
-    fate: U8
-    changes: U32
+    fate: UInt8
+    changes: UInt32
     reordered: Bool
-    skip: I32
-    skip_there: I32
-    length: I32
+    skip: Int32
+    skip_there: Int32
+    length: Int32
     timed: Bool
     delay: Int64
     error: Int64
@@ -57,8 +56,8 @@ class _Rows:
     one: list[Int64]
     two: list[Int64]
     place: list[Int64]
-    fate: list[NDArray[np.uint8]]
-    changes: list[U32]
+    fate: list[UInt8]
+    changes: list[UInt32]
     skip: list[Int64]
     skip_there: list[Int64]
     length: list[Int64]
@@ -68,7 +67,7 @@ class _Rows:
         return cls([], [], [], [], [], [], [], [])
 
     def add(
-        self, one: Int64, two: Int64, place: Int64, fate: NDArray[np.uint8], changes: U32, skip: Int64,
+        self, one: Int64, two: Int64, place: Int64, fate: UInt8, changes: UInt32, skip: Int64,
         skip_there: Int64, length: Int64,
     ) -> None:  # fmt: skip
         parts = (one, two, place, fate, changes, skip, skip_there, length)
@@ -264,9 +263,9 @@ def _usual_delays(one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, ti
 
 
 def _outside(
-    fate: NDArray[np.uint8], one: Side, two: Side, left: Int64, sent: Bool, timeline: Timeline,
+    fate: UInt8, one: Side, two: Side, left: Int64, sent: Bool, timeline: Timeline,
     delays: tuple[int, int], *, at_one: bool,
-) -> NDArray[np.uint8]:  # fmt: skip
+) -> UInt8:  # fmt: skip
     """Tell what the other capture cannot have seen: it began later or ended before."""
     side, other = (one, two) if at_one else (two, one)
     items = side.item[left]

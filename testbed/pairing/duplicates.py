@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.pairing.packet_table import U64, Bool, Int64
+from testbed.model.arrays import Bool, Int64, UInt64
 
 _MOST = 64  # packets of one kind that are looked at each with each
 _SLACK = 4  # delays may be so many times as widely spread as those of most packets
@@ -103,7 +103,7 @@ def settled(uneven: Uneven, x: Int64) -> Bool:
     return np.asarray(~gone[x])
 
 
-def find_uneven(a: U64, b: U64, x: Int64, y: Int64) -> Uneven:
+def find_uneven(a: UInt64, b: UInt64, x: Int64, y: Int64) -> Uneven:
     """Return the positions on both sides of each key that both have, but not equally often."""
     spare_a, spare_b = np.ones(len(a), np.bool_), np.ones(len(b), np.bool_)
     spare_a[x] = False
@@ -120,7 +120,7 @@ def find_uneven(a: U64, b: U64, x: Int64, y: Int64) -> Uneven:
     return [(some_a[low_a[k] : high_a[k]], some_b[low_b[k] : high_b[k]]) for k in range(len(keys))]
 
 
-def is_among(many: U64, few: U64) -> Bool:
+def is_among(many: UInt64, few: UInt64) -> Bool:
     """Tell which of many keys are among few sorted ones."""
     marked = np.zeros(_BUCKETS, np.bool_)
     marked[few & np.uint64(_BUCKETS - 1)] = True
@@ -131,7 +131,7 @@ def is_among(many: U64, few: U64) -> Bool:
     return result
 
 
-def _among(many: U64, few: U64) -> U64:
+def _among(many: UInt64, few: UInt64) -> UInt64:
     """Return those of many keys that are among few."""
     return many[is_among(many, np.sort(few))] if len(few) else few
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from testbed.pairing.packet_table import TCP, UDP, Bool, Int64, Track
+from testbed.model.arrays import Bool, Int64, UInt16
+from testbed.pairing.packet_table import TCP, UDP, Track
 from testbed.wireshark.label_names import WIRESHARK_4_4
 from testbed.wireshark.labels import label
 from testbed.wireshark.segment_order import streams
@@ -33,7 +33,7 @@ class Flows:
     first: Int64
     last: Int64
     count: Int64
-    labels: NDArray[np.uint16]
+    labels: UInt16
 
     def __len__(self) -> int:
         return len(self.conversation)

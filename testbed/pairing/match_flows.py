@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from testbed.model.arrays import Bool, Int64, UInt64
 from testbed.pairing.flow_table import Flows, chosen
-from testbed.pairing.packet_table import TCP, U64, Bool, Int64, Track
+from testbed.pairing.packet_table import TCP, Track
 from testbed.pairing.row_hash import mixed
 
 _SYN = 0x02
@@ -55,7 +56,7 @@ class FlowPairs:
 class _Tokens:
     """What packets show: a hash, the flow, its side, the sequence number and the weight."""
 
-    token: U64
+    token: UInt64
     flow: Int64
     side: Int64
     seq: Int64
@@ -130,7 +131,7 @@ def _tokens(track: Track, flows: Flows, wanted: Bool) -> _Tokens:
     """Return what the packets of some flows show, each once for a flow and side."""
     items = chosen(flows.of, wanted)
     tcp = (track.protocol[items] == TCP) & track.decoded[items]
-    parts: list[tuple[U64, Int64, int]] = []
+    parts: list[tuple[UInt64, Int64, int]] = []
 
     def add(kind: int, rows: Int64, columns: list[np.typing.NDArray[np.generic]], weight: int) -> None:
         protocol = track.protocol[rows].astype(np.uint64) << np.uint64(8) | np.uint64(kind)

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from testbed.model.arrays import Bool, Int64, UInt64
 from testbed.pairing.duplicates import Range, Uneven, Usual, find_uneven, resolve, settled
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs
-from testbed.pairing.packet_table import TCP, U64, Bool, Int64, Track
+from testbed.pairing.packet_table import TCP, Track
 from testbed.pairing.resegmentation import Piece, find_pieces, positions_of
 from testbed.pairing.row_hash import mixed
 
@@ -250,17 +251,17 @@ def _given(side: Side, items: Int64, names: tuple[str, ...]) -> Int64:
     return items
 
 
-def _keys(side: Side, items: Int64, names: tuple[str, ...]) -> U64:
+def _keys(side: Side, items: Int64, names: tuple[str, ...]) -> UInt64:
     columns = [side.column(name.strip("!"), items) for name in names if name != "1"]
     return mixed([side.place if len(items) == len(side) else side.place[items], *columns])
 
 
-def _single(keys: U64) -> Bool:
+def _single(keys: UInt64) -> Bool:
     _, place, counts = np.unique(keys, return_inverse=True, return_counts=True)
     return np.asarray(counts[place] == 1)
 
 
-def in_order(a: U64, b: U64) -> tuple[Int64, Int64]:
+def in_order(a: UInt64, b: UInt64) -> tuple[Int64, Int64]:
     """Pair equal keys, the first with the first, the second with the second, and so on; ascending in the first."""
     bits = max(len(a), len(b), 1).bit_length()
     low = np.uint64((1 << bits) - 1)
@@ -284,7 +285,7 @@ def in_order(a: U64, b: U64) -> tuple[Int64, Int64]:
     return (x, y) if same.all() else (x[same], y[same])
 
 
-def _packed(keys: U64, low: np.uint64) -> U64:
+def _packed(keys: UInt64, low: np.uint64) -> UInt64:
     packed = keys & ~low
     packed |= np.arange(len(keys), dtype=np.uint64)
     packed.sort()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt16
 from testbed.pairing.crossing_table import Table
 from testbed.pairing.duplicates import is_among
 from testbed.pairing.fates import Fate
-from testbed.pairing.packet_table import TCP, Int64, Track
+from testbed.pairing.packet_table import TCP, Track
 from testbed.pairing.row_hash import mixed
 from testbed.wireshark.label_names import Label
 
@@ -26,7 +26,7 @@ class Needed(IntEnum):
     UNKNOWN = 2  # what it repeats is not in the captures
 
 
-def needed(one: Track, two: Track, table: Table, labels: NDArray[np.uint16]) -> tuple[Int64, NDArray[np.uint8]]:
+def needed(one: Track, two: Track, table: Table, labels: UInt16) -> tuple[Int64, UInt8]:
     """Return the rows that are retransmissions as their sender's capture shows them, and whether they were needed.
 
     ``labels`` are those of each row at its sender's end.
@@ -52,9 +52,7 @@ def needed(one: Track, two: Track, table: Table, labels: NDArray[np.uint16]) -> 
     return sent[chosen], verdict
 
 
-def _by_equal(
-    place: Int64, seq: Int64, length: Int64, item: Int64, arrived: NDArray[np.bool_], marked: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
+def _by_equal(place: Int64, seq: Int64, length: Int64, item: Int64, arrived: Bool, marked: Bool) -> UInt8:
     """Judge by earlier segments with the same bytes."""
     key = mixed([place, seq, length])
     wanted = np.unique(key[marked])
@@ -72,7 +70,7 @@ def _by_equal(
     return result[marked]
 
 
-def _by_overlap(place: Int64, seq: Int64, length: NDArray[np.int32], arrived: NDArray[np.bool_], row: int) -> Needed:
+def _by_overlap(place: Int64, seq: Int64, length: Int32, arrived: Bool, row: int) -> Needed:
     """Judge by earlier segments that share bytes with it."""
     near = slice(max(row - _NEAR, 0), row)
     mine = np.flatnonzero(place[near] == place[row]) + near.start

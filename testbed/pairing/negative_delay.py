@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from testbed.model.arrays import Int64
 from testbed.pairing.common_clock import Timeline
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.packet_table import Int64
 
 _MICROSECOND = 1000
 _FEW = 20  # one of so many packets of a direction, or fewer, is the exception: another clock moves all of them

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from testbed.model.arrays import Bool, Int64
 from testbed.pairing.match_packets import Side
-from testbed.pairing.packet_table import TCP, Bool, Int64
+from testbed.pairing.packet_table import TCP
 
 _ACK = 0x10
 _WIDE = 1 << 33  # apart from numbers of another place

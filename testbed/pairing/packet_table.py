@@ -15,21 +15,13 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from testbed.model.arrays import Bool, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64
 from testbed.pairing.row_hash import mixed
 from testbed.wireshark.label_names import Segments
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
 
-Int64 = NDArray[np.int64]
-I32 = NDArray[np.int32]
-I16 = NDArray[np.int16]
-U64 = NDArray[np.uint64]
-U32 = NDArray[np.uint32]
-U16 = NDArray[np.uint16]
-U8 = NDArray[np.uint8]
-Bool = NDArray[np.bool_]
-Bytes = U8
 
 TCP, UDP = 6, 17
 _ICMP, _ICMP6 = 1, 58
@@ -56,41 +48,41 @@ class Track:
     ``names`` are hashes of the ``ends``, ascending, the same in every track.
     """
 
-    frame: I32 = _column(np.int32)
+    frame: Int32 = _column(np.int32)
     time: Int64 = _column(np.int64)
-    conversation: I32 = _column(np.int32)
-    side: U8 = _column(np.uint8)
-    protocol: U8 = _column(np.uint8)
+    conversation: Int32 = _column(np.int32)
+    side: UInt8 = _column(np.uint8)
+    protocol: UInt8 = _column(np.uint8)
     decoded: Bool = _column(np.bool_)
-    seq: U32 = _column(np.uint32)
-    ack: U32 = _column(np.uint32)
-    flags: U16 = _column(np.uint16)
-    window: U16 = _column(np.uint16)
-    urgent: U16 = _column(np.uint16)
-    checksum: U16 = _column(np.uint16)
-    ttl: U8 = _column(np.uint8)
-    tos: U8 = _column(np.uint8)
-    ip_id: U32 = _column(np.uint32)
+    seq: UInt32 = _column(np.uint32)
+    ack: UInt32 = _column(np.uint32)
+    flags: UInt16 = _column(np.uint16)
+    window: UInt16 = _column(np.uint16)
+    urgent: UInt16 = _column(np.uint16)
+    checksum: UInt16 = _column(np.uint16)
+    ttl: UInt8 = _column(np.uint8)
+    tos: UInt8 = _column(np.uint8)
+    ip_id: UInt32 = _column(np.uint32)
     dont_fragment: Bool = _column(np.bool_)
-    length: I32 = _column(np.int32)
-    framed: I32 = _column(np.int32)
-    captured: I32 = _column(np.int32)
+    length: Int32 = _column(np.int32)
+    framed: Int32 = _column(np.int32)
+    captured: Int32 = _column(np.int32)
     payload_at: Int64 = _column(np.int64)
-    header: U8 = _column(np.uint8)
-    payload: U64 = _column(np.uint64)
-    options: U32 = _column(np.uint32)
-    word: U64 = _column(np.uint64)
-    tsval: U32 = _column(np.uint32)
-    tsecr: U32 = _column(np.uint32)
-    wscale: I16 = _column(np.int16)
-    vlan: I16 = _column(np.int16)
-    data: U8
-    joined: U8
+    header: UInt8 = _column(np.uint8)
+    payload: UInt64 = _column(np.uint64)
+    options: UInt32 = _column(np.uint32)
+    word: UInt64 = _column(np.uint64)
+    tsval: UInt32 = _column(np.uint32)
+    tsecr: UInt32 = _column(np.uint32)
+    wscale: Int16 = _column(np.int16)
+    vlan: Int16 = _column(np.int16)
+    data: UInt8
+    joined: UInt8
     ends: list[Ends]
-    names: U64
+    names: UInt64
     sack_at: Int64
-    sack_count: U8
-    sack: U32
+    sack_count: UInt8
+    sack: UInt32
     other: dict[str, int]
     frames: int
     partial: str | None
@@ -199,7 +191,7 @@ class Builder:
         self._columns = {name: _Growing(dtype) for name, dtype in (*kinds, ("key", np.dtype(np.uint64)))}
         self._share = 0.0  # of the file that was gone through
         self._ends: dict[int, Ends] = {}
-        self._sacks: list[tuple[Int64, U8, U32]] = []
+        self._sacks: list[tuple[Int64, UInt8, UInt32]] = []
         self._other: Counter[str] = Counter()
         self._frames = 0
         self._links: dict[str, None] = {}
@@ -231,7 +223,7 @@ class Builder:
             blocks = capture.sack_count[capture.sack_rows]
             self._sacks.append((rows[capture.sack_rows], blocks, capture.sack_edges))
 
-    def finish(self, data: U8 | None = None, partial: str | None = None) -> Track:
+    def finish(self, data: UInt8 | None = None, partial: str | None = None) -> Track:
         """Return the track; ``data`` is the file, where no packet was added."""
         columns = {name: column.values() for name, column in self._columns.items()}
         known = np.array(sorted(self._ends), np.uint64)
@@ -257,7 +249,7 @@ class Builder:
             links=tuple(self._links),
         )
 
-    def _conversations(self, capture: Capture, chosen: Int64) -> U64:
+    def _conversations(self, capture: Capture, chosen: Int64) -> UInt64:
         """Return a key for each packet's protocol and ends, the same in both directions."""
         one, two = _sides(capture, chosen)
         low, high = np.minimum(one, two), np.maximum(one, two)
@@ -271,7 +263,7 @@ class Builder:
         return keys
 
 
-def _sides(capture: Capture, chosen: Int64) -> tuple[U64, U64]:
+def _sides(capture: Capture, chosen: Int64) -> tuple[UInt64, UInt64]:
     """Return numbers for source and destination of each packet, address and port."""
     ports = capture.transport[chosen] != 1
     return (
@@ -290,7 +282,7 @@ def _ends(capture: Capture, row: int, *, reverse: bool) -> Ends:
     return Ends(int(capture.proto[row]), int(capture.version[row]), addresses, ports, echo - 1 if echo else None)
 
 
-def _echoes(capture: Capture, chosen: Int64) -> U64:
+def _echoes(capture: Capture, chosen: Int64) -> UInt64:
     """Return the identifiers of ICMP echos, requests and replies, plus 1; 0 for all else."""
     result = np.zeros(len(chosen), np.uint64)
     transport = capture.transport[chosen]
@@ -339,7 +331,7 @@ def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[
     return made
 
 
-def digests(capture: Capture, offsets: Int64, lengths: Int64) -> U64:
+def digests(capture: Capture, offsets: Int64, lengths: Int64) -> UInt64:
     """Return XXH3-64 of ranges of captured bytes, 0 of empty ones."""
     result = np.zeros(len(offsets), np.uint64)
     some = np.flatnonzero(lengths > 0)
@@ -353,7 +345,7 @@ def digests(capture: Capture, offsets: Int64, lengths: Int64) -> U64:
     return result
 
 
-def _option_digests(capture: Capture, chosen: Int64) -> U32:
+def _option_digests(capture: Capture, chosen: Int64) -> UInt32:
     """Return a 32-bit digest of each segment's options, 0 without."""
     lengths = capture.options_length[chosen].astype(np.int64)
     result = np.zeros(len(chosen), np.uint64)

@@ -14,8 +14,9 @@ from itertools import chain
 
 import numpy as np
 
+from testbed.model.arrays import Bool, Int64
 from testbed.pairing.duplicates import Usual
-from testbed.pairing.packet_table import TCP, Bool, Int64, Track
+from testbed.pairing.packet_table import TCP, Track
 
 _TRIES = 64  # overlapping segments looked at for one byte
 _LONGEST = 1 << 20  # BIG TCP stays below it

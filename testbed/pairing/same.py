@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from testbed.model.arrays import Bool
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate
-from testbed.pairing.packet_table import Bool
 
 _OF_FATES = {
     "lost": (Fate.LOST,),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from testbed.model.arrays import Int64, UInt8
 from testbed.pairing.crossing_table import Table
 from testbed.pairing.fates import Fate
-from testbed.pairing.packet_table import Int64, Track
+from testbed.pairing.packet_table import Track
 
 UNKNOWN, DEVICE, OTHER = "unknown", "a device on the way", "another sender"
 _STARTS = (64, 128, 255)  # TTLs that systems send with
@@ -71,7 +72,7 @@ class Origins:
         return Origin(OTHER, ", ".join(evidence))
 
 
-def _most(values: np.typing.NDArray[np.uint8]) -> int:
+def _most(values: UInt8) -> int:
     kinds, counts = np.unique(values, return_counts=True)
     return int(kinds[counts.argmax()])
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from testbed.model.arrays import AnyInt, Bool, Int32, Int64, UInt8, UInt16
 from testbed.pairing.common_clock import Timeline
 from testbed.pairing.crossing_table import Table
 from testbed.pairing.fates import Fate
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs
 from testbed.pairing.needed_retransmissions import Needed, needed
-from testbed.pairing.packet_table import Bool, Int64, Track
+from testbed.pairing.packet_table import Track
 from testbed.wireshark.label_names import Label
 
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
@@ -47,8 +47,8 @@ class Statistics:
     rst: Int64
     handshake: Int64
     repeats: Int64
-    repeated: tuple[Int64, NDArray[np.uint8]]
-    labels: tuple[NDArray[np.uint16], NDArray[np.uint16]]
+    repeated: tuple[Int64, UInt8]
+    labels: tuple[UInt16, UInt16]
     differ: Int64
     sent_at_one: Bool
 
@@ -109,7 +109,7 @@ def measure(
     )
 
 
-def _labels(items: NDArray[np.int32], labels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+def _labels(items: Int32, labels: UInt16) -> UInt16:
     if not len(labels):
         return np.zeros(len(items), np.uint16)
     result = labels[items]
@@ -172,7 +172,7 @@ def _by_clock(times: Int64, table: Table, timeline: Timeline, rows: Int64, at_on
     return result
 
 
-def _handshakes(one: Track, two: Track, table: Table, flags: NDArray[np.integer], places: int) -> Int64:
+def _handshakes(one: Track, two: Track, table: Table, flags: AnyInt, places: int) -> Int64:
     """Return for each pair the time from the last SYN before it to the first SYN+ACK, at the opener's end."""
     result = np.full(places // 2, -1, np.int64)
     syns = np.flatnonzero((flags & _SYN) != 0)

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from enum import IntFlag
 
 import numpy as np
-from numpy.typing import NDArray
 
-Int64 = NDArray[np.int64]
-U32 = NDArray[np.uint32]
+from testbed.model.arrays import AnyInt, Int16, Int64, UInt8, UInt16, UInt32
 
 
 class Label(IntFlag):
@@ -76,17 +74,17 @@ class Segments:
     """
 
     time: Int64
-    conversation: NDArray[np.integer]
-    side: NDArray[np.uint8]
-    seq: U32
-    ack: U32
-    flags: NDArray[np.uint16]
-    window: NDArray[np.uint16]
-    length: NDArray[np.integer]
-    wscale: NDArray[np.int16]
+    conversation: AnyInt
+    side: UInt8
+    seq: UInt32
+    ack: UInt32
+    flags: UInt16
+    window: UInt16
+    length: AnyInt
+    wscale: Int16
     sack_at: Int64
-    sack_count: NDArray[np.uint8]
-    sack: U32
+    sack_count: UInt8
+    sack: UInt32
 
     def __len__(self) -> int:
         return len(self.time)

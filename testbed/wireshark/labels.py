@@ -9,16 +9,15 @@ after the other by :mod:`testbed.wireshark.one_stream`, whose labels are the sam
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from testbed.wireshark.label_names import WIRESHARK_4_4, Int64, Label, RuleSet, Segments
+from testbed.model.arrays import Bool, Int32, Int64, UInt16, UInt32
+from testbed.wireshark.label_names import WIRESHARK_4_4, Label, RuleSet, Segments
 from testbed.wireshark.one_stream import UNKNOWN_SCALE, UNSCALED, label_stream
-from testbed.wireshark.segment_order import Bool, Order, in_order, members_of, streams
+from testbed.wireshark.segment_order import Order, in_order, members_of, streams
 
 __all__ = ["label"]
 
-U16 = NDArray[np.uint16]
-Number = NDArray[np.int32] | NDArray[np.int64]
+Number = Int32 | Int64
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _FAR = 2**30  # bytes: of numbers farther apart it may not be clear which is ahead
 _APART = 2**40  # more than any distance within a direction
@@ -28,7 +27,7 @@ _FAST = 20_000_000
 _RTT_UNKNOWN = 3_000_000
 
 
-def label(segments: Segments, rules: RuleSet = WIRESHARK_4_4, known: tuple[Int64, Bool] | None = None) -> U16:
+def label(segments: Segments, rules: RuleSet = WIRESHARK_4_4, known: tuple[Int64, Bool] | None = None) -> UInt16:
     """Return the labels (:class:`Label` bits) of each segment.
 
     ``known`` is what :func:`streams` gives for the same rules, where it was already called.
@@ -54,7 +53,7 @@ def _far(distance: Number) -> Bool:
     return np.asarray((distance >= _FAR) | (distance <= -_FAR))
 
 
-def _signed(difference: NDArray[np.uint32]) -> NDArray[np.int32]:
+def _signed(difference: UInt32) -> Int32:
     return difference.view(np.int32)
 
 
@@ -166,10 +165,10 @@ class _State:
             edge[gap:until] = self.nextseq[gap]
         return edge
 
-    def _key(self, index: NDArray[np.int32], seq: Number) -> Int64:
+    def _key(self, index: Int32, seq: Number) -> Int64:
         return index.astype(np.int64) * self.apart + seq
 
-    def labels(self, rules: RuleSet) -> U16:
+    def labels(self, rules: RuleSet) -> UInt16:
         """Return the labels in the order of places; those of rare streams mean nothing."""
         result = np.zeros(len(self.seq), np.uint16)
         found = _Found(result)
@@ -209,7 +208,7 @@ class _State:
         before = np.where(head > 0, acked[head - 1], 0)
         return np.asarray(((self.flags[head] & _SYN) != 0) & (acked[places] == before))
 
-    def _scales(self) -> NDArray[np.int64]:
+    def _scales(self) -> Int64:
         """Return the window scale of each direction; SYNs stand first in streams that are not rare."""
         heads = self.heads
         wscale = self.segments.wscale[self.order.position[heads]].astype(np.int64)
@@ -293,7 +292,7 @@ class _State:
         rtt[told] = np.where(times > 0, times, np.where(times == 0, _RTT_UNKNOWN, 0))
         return rtt
 
-    def _length_at(self, places: Int64) -> NDArray[np.int32]:
+    def _length_at(self, places: Int64) -> Int32:
         """Return the length of the segment that last moved the highest number (``lastacklen``)."""
         moves = (self.end > self.nextseq + self.marked) | self.order.first
         newest = np.maximum.accumulate(np.where(moves, np.arange(len(moves)), 0))
@@ -330,7 +329,7 @@ class _State:
 class _Found:
     """Labels being set."""
 
-    def __init__(self, result: U16) -> None:
+    def __init__(self, result: UInt16) -> None:
         self.result = result
 
     def add(self, one: Label, where: Bool) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from testbed.wireshark.label_names import Int64, RuleSet, Segments
+from testbed.model.arrays import AnyInt, Bool, Int32, Int64, UInt8
+from testbed.wireshark.label_names import RuleSet, Segments
 
-Bool = NDArray[np.bool_]
-I32 = NDArray[np.int32]
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 
 
@@ -89,13 +87,13 @@ class Order:
     of each, ``before`` is the place of the last segment of the other direction that came earlier, -1 without one.
     """
 
-    position: I32
-    group: I32
+    position: Int32
+    group: Int32
     first: Bool
-    before: I32
+    before: Int32
 
 
-def in_order(stream: Int64, side: NDArray[np.uint8]) -> Order:
+def in_order(stream: Int64, side: UInt8) -> Order:
     """Sort segments. ``stream`` counts from 0, below 2**30."""
     count = len(stream)
     places = np.arange(count, dtype=np.int32)
@@ -116,7 +114,7 @@ def in_order(stream: Int64, side: NDArray[np.uint8]) -> Order:
     return Order(position, group, first, other)
 
 
-def _sorted(key: NDArray[np.integer], places: I32) -> I32:
+def _sorted(key: AnyInt, places: Int32) -> Int32:
     """Return the places in the order of a key, those of one key in their own."""
     packed = key.astype(np.int64)
     packed <<= 32

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testbed.analysis.join.lab_frames import Int64, Selection, select
+from testbed.analysis.join.lab_frames import Selection, select
 from testbed.analysis.join.port_reuse import Generation, find_generations
 from testbed.crossings.relative_seq import Raw, number
 from testbed.model import HOSTS, Endpoint, Flow, Host
+from testbed.model.arrays import Int64
 from testbed.model.ip import TCP, UDP
 
 if TYPE_CHECKING:

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from testbed.model import HOSTS, Host
+from testbed.model.arrays import Bool, Int64
 from testbed.model.ip import ICMPV6, UDP
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
-
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 
 SENTINEL = b"BOTHENDS-SENTINEL"

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testbed.analysis.join.lab_frames import Int64, Selection
+from testbed.analysis.join.lab_frames import Selection
 from testbed.model import HOSTS, Host
+from testbed.model.arrays import Int64
 from testbed.model.ip import TCP
 
 if TYPE_CHECKING:

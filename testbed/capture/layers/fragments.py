@@ -8,9 +8,9 @@ import numpy as np
 
 from testbed.capture import frame_kinds
 from testbed.capture.columns import Capture
-from testbed.capture.gather import Int64
 from testbed.capture.layers.ip_headers import Transports, skip_extensions
 from testbed.capture.layers.transport import decode_transport
+from testbed.model.arrays import Int64
 
 _LIFETIME_NS = 30 * 10**9  # Linux net.ipv4.ipfrag_time
 _LARGEST = 65535

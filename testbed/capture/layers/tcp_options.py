@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from testbed.capture.columns import Capture
-from testbed.capture.gather import Bytes, Int64, gather, gather_bytes
+from testbed.capture.gather import gather, gather_bytes
+from testbed.model.arrays import Bytes, Int64, UInt8
 
 _LONGEST = 40
 _END, _NOP = 0, 1
@@ -33,7 +34,7 @@ def decode_options(buffer: Bytes, capture: Capture, rows: Int64, start: Int64, l
         _decode_each(capture, rows[rest], gather_bytes(buffer, start[rest], _LONGEST), length[rest], usual[rest] * 12)
 
 
-def _decode_each(capture: Capture, rows: Int64, octets: np.typing.NDArray[np.uint8], length: Int64, at: Int64) -> None:
+def _decode_each(capture: Capture, rows: Int64, octets: UInt8, length: Int64, at: Int64) -> None:
     """Step through all options, one option of every packet at a time."""
     todo = np.arange(len(rows))
     at = at.astype(np.int64)
@@ -60,9 +61,9 @@ def _decode_each(capture: Capture, rows: Int64, octets: np.typing.NDArray[np.uin
 def _note(
     capture: Capture,
     rows: Int64,
-    octets: np.typing.NDArray[np.uint8],
+    octets: UInt8,
     at: Int64,
-    kind: np.typing.NDArray[np.uint8],
+    kind: UInt8,
     size: Int64,
 ) -> None:
     """Put one option of each packet into its columns."""

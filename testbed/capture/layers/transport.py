@@ -6,9 +6,10 @@ import numpy as np
 
 from testbed.capture import frame_kinds
 from testbed.capture.columns import Capture
-from testbed.capture.gather import Bool, Bytes, Int64, gather
+from testbed.capture.gather import gather
 from testbed.capture.layers.ip_headers import Transports
 from testbed.capture.layers.tcp_options import decode_options
+from testbed.model.arrays import Bool, Bytes, Int64
 
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from testbed.capture.read_file import load, pieces
+from testbed.model.arrays import Int64
 from testbed.model.errors import CaptureError, UsageError
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate, change_names
 from testbed.pairing.flow_summary import NAMES
-from testbed.pairing.packet_table import Int64
 
 _NANOSECONDS = b"\x09"
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from testbed.crossings.comparison_view import Compared
+from testbed.model.arrays import Int64
 from testbed.model.errors import UsageError
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate
 from testbed.pairing.flow_summary import NAMES
-from testbed.pairing.packet_table import Int64, Track
+from testbed.pairing.packet_table import Track
 from testbed.pairing.same import CATEGORIES
 from testbed.report.html import assemble, packet_columns
 from testbed.report.html.fit import LIMIT, fitting, kept

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from testbed.model.arrays import Int64
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import CHANGE_NAMES, Fate
@@ -20,7 +21,7 @@ from testbed.pairing.flow_summary import (
 )
 from testbed.pairing.needed_retransmissions import Needed
 from testbed.pairing.negative_delay import early
-from testbed.pairing.packet_table import TCP, Int64
+from testbed.pairing.packet_table import TCP
 from testbed.pairing.same import count_differences
 from testbed.pairing.sender_guess import Origins
 from testbed.pairing.statistics import QUANTILES
@@ -126,7 +127,7 @@ def _throughput(payload: int, took: int) -> float | None:
     return round(payload * 8 * 10**9 / took, 3) if took else None
 
 
-def _fates(counts: np.typing.NDArray[np.int64]) -> dict[str, int]:
+def _fates(counts: Int64) -> dict[str, int]:
     return {fate.text: int(counts[fate]) for fate in Fate if counts[fate]}
 
 
@@ -134,7 +135,7 @@ def _delays(values: list[int]) -> dict[str, int]:
     return dict(zip(("minimum", "median", "p95", "p99", "maximum"), values, strict=True))
 
 
-def _repeats(counts: np.typing.NDArray[np.int64]) -> dict[str, int]:
+def _repeats(counts: Int64) -> dict[str, int]:
     return {
         "needed": int(counts[Needed.YES]),
         "not_needed": int(counts[Needed.NO]),

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from testbed.model.arrays import Int64
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate
 from testbed.pairing.flow_summary import NAMES, close_text, display_filter, mapping
 from testbed.pairing.negative_delay import early
-from testbed.pairing.packet_table import Int64
 from testbed.pairing.same import USUAL, count_differences, rewritten
 from testbed.pairing.sender_guess import Origins
 from testbed.report.json import comparison_json as plain

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.capture.read_file import load
+from testbed.model.arrays import UInt16
 from testbed.model.errors import CaptureError
 from testbed.run.read_captures import read_one
 from testbed.wireshark.label_names import RULE_SETS, WIRESHARK_4_0, WIRESHARK_4_4, Label, RuleSet, Segments, label_names
@@ -64,7 +65,7 @@ def test_every_frame_of_every_file_has_the_labels_that_tshark_gives(name: str) -
     assert ours == theirs
 
 
-def one_by_one(segments: Segments, rules: RuleSet) -> np.typing.NDArray[np.uint16]:
+def one_by_one(segments: Segments, rules: RuleSet) -> UInt16:
     stream, reused = streams(segments, rules)
     result = np.zeros(len(segments), np.uint16)
     for number in np.unique(stream):
