@@ -6,7 +6,6 @@ Nothing here does I/O; :func:`testbed.capture.read` makes it. Row ``i`` is frame
 # ruff: noqa: RUF009 - _column() makes a dataclass field, evaluated once as intended
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ import numpy as np
 
 from testbed.capture import frame_kinds
 from testbed.model.arrays import Bool, Bytes, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64
+from testbed.model.ip import ICMP, ICMPV6, TCP, UDP, address_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class Capture(Columns):
 
     def kind(self, row: int) -> str:
         """Return the name of what a frame is: TCP, UDP, ICMP, ICMPv6, ARP, LLDP, 802.3, GRE, ..."""
-        decoded = {6: "TCP", 17: "UDP", 1: "ICMP", 58: "ICMPv6"}.get(int(self.transport[row]))
+        decoded = {TCP: "TCP", UDP: "UDP", ICMP: "ICMP", ICMPV6: "ICMPv6"}.get(int(self.transport[row]))
         return decoded or frame_kinds.name(int(self.what[row]))
 
     def source(self, row: int) -> str:
@@ -223,10 +223,3 @@ class Capture(Columns):
     def destination(self, row: int) -> str:
         """Return the destination address as canonical text, empty when not IP."""
         return address_text(int(self.version[row]), int(self.dst_hi[row]), int(self.dst_lo[row]))
-
-
-def address_text(version: int, high: int, low: int) -> str:
-    """Return the text of an address held in two 64-bit words, empty when ``version`` is 0."""
-    if version == 4:
-        return str(ipaddress.IPv4Address(low & 0xFFFFFFFF))
-    return str(ipaddress.IPv6Address(high << 64 | low)) if version == 6 else ""

@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from testbed.crossings.relative_seq import ACK, URG, Numbers
+from testbed.crossings.relative_seq import Numbers
 from testbed.model import HOSTS, Change, Crossing, Host
 from testbed.model.arrays import Int32, Int64
-from testbed.model.header_fields import PROTOCOLS, flag_letters, icmp_options, tcp_options
+from testbed.model.header_fields import icmp_options, tcp_options
+from testbed.model.ip import DECODED_PROTOCOLS, ICMP, ICMPV6, TCP, UDP
+from testbed.model.tcp import ACK, URG, flag_letters, seq_add
 from testbed.pairing.change_values import details, options_of
 from testbed.pairing.crossing_table import Table
 from testbed.pairing.fates import Fate
 from testbed.pairing.match_packets import Crossed, Side
-from testbed.pairing.packet_table import TCP, UDP
-
-_ICMP, _ICMPV6 = 1, 58
 
 
 @dataclass(slots=True)
@@ -230,11 +229,11 @@ class _Maker:
             n=n,
             flow=flow if flow >= 0 else None,
             sender=sender,
-            protocol=PROTOCOLS.get(protocol) or self.kind(self.item[position]),
+            protocol=DECODED_PROTOCOLS.get(protocol) or self.kind(self.item[position]),
             flags=flag_letters(flags) if tcp else "",
             seq=self.seq[position] + first,
             ack=self.ack[position] if flags & ACK else None,
-            raw_seq=(self.raw_seq[position] + first) % 2**32,
+            raw_seq=seq_add(self.raw_seq[position], first),
             window=self.window[position],
             start=self.start[position] + first if tcp else ordinal if protocol == UDP else 0,
             length=length,
@@ -257,7 +256,7 @@ class _Maker:
             if self.flags[position] & URG:
                 options["urgent"] = int(self.track.urgent[item])
             return options
-        if protocol in (_ICMP, _ICMPV6):
+        if protocol in (ICMP, ICMPV6):
             word, payload = self.word[position], self.track.bytes_at(item)
-            return icmp_options(word >> 40, word >> 32 & 0xFF, payload, v6=protocol == _ICMPV6)
+            return icmp_options(word >> 40, word >> 32 & 0xFF, payload, v6=protocol == ICMPV6)
         return {}

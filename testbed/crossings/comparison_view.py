@@ -13,10 +13,11 @@ from testbed.crossings.build_crossings import End, crossings, explained
 from testbed.crossings.relative_seq import Numbers, Raw, number
 from testbed.model import HOSTS, Crossing, Endpoint, Flow
 from testbed.model.arrays import Int64
+from testbed.model.ip import TCP
+from testbed.model.tcp import seq_add
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.flow_summary import protocol_name
 from testbed.pairing.match_packets import Side, sides
-from testbed.pairing.packet_table import TCP
 
 
 class Compared:
@@ -73,7 +74,7 @@ class Compared:
         initial: list[int | None] = []
         for side in (client, 1 - client):
             here, there = int(first.isn[a, side]), int(second.isn[b, side ^ int(pairs.flip[pair])])
-            there = (there - int(pairs.shift[pair, side])) % 2**32 if there >= 0 else -1
+            there = seq_add(there, -int(pairs.shift[pair, side])) if there >= 0 else -1
             known = here if here >= 0 else there
             initial.append(known if known >= 0 else None)
         points = [Endpoint(ends.addresses[side], ends.ports[side]) for side in (client, 1 - client)]

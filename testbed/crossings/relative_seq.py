@@ -9,8 +9,8 @@ import numpy as np
 
 from testbed.model import HOSTS, Flow, Host
 from testbed.model.arrays import Bool, Int64, UInt16
+from testbed.model.tcp import ACK, RST, SYN, seq_add, seq_diff
 
-FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 _FAR = 2**30  # bytes; farther from its base, a sequence number may have wrapped and is followed step by step
 
 
@@ -63,7 +63,7 @@ def _bases(flows: Sequence[Flow], captures: Mapping[Host, Raw]) -> Int64:
         for side, isn in enumerate((flow.client_isn, flow.server_isn)):
             if isn is None and flow.protocol == "tcp":
                 mine = {host: members[host][place] for host in HOSTS}
-                base[place, side] = (_lowest(side, mine, captures) - 1) % 2**32
+                base[place, side] = seq_add(_lowest(side, mine, captures), -1)
     return base
 
 
@@ -86,20 +86,15 @@ def _lowest(side: int, members: dict[Host, Int64], captures: Mapping[Host, Raw])
     for parts in (seen, acknowledged, resets):
         numbers = np.concatenate(parts)
         if len(numbers):
-            near = _signed(numbers - numbers[0])
+            near = seq_diff(numbers, int(numbers[0]))
             return int(numbers[0] + near[np.abs(near) < _FAR].min())
     return 0
-
-
-def _signed(difference: Int64) -> Int64:
-    """Return differences of sequence numbers as the nearest way round (RFC 1982)."""
-    return (difference + 2**31) % 2**32 - 2**31
 
 
 def _relative(raw: Raw, numbers: Int64, base: Int64, chosen: Bool, side: Int64) -> Int64:
     """Return numbers relative to their flow's base, unwrapped where a stream is longer than 2**32."""
     flow, side = raw.flow[chosen], side[chosen]
-    relative = _signed(numbers[chosen] - base[flow, side])
+    relative = seq_diff(numbers[chosen], base[flow, side])
     far = np.abs(relative) >= _FAR
     if not far.any():
         return relative
@@ -115,7 +110,7 @@ def _unwrap(relative: Int64) -> Int64:
     place = 0
     result = np.empty_like(relative)
     for k, number in enumerate(relative.tolist()):
-        step = (number - place + 2**31) % 2**32 - 2**31
+        step = seq_diff(number, place)
         result[k] = place + step
         if abs(step) < _FAR:
             place += step

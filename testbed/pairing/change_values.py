@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from testbed.model import Change as Altered
-from testbed.model.header_fields import flag_letters, options_text
+from testbed.model.header_fields import options_text
+from testbed.model.tcp import flag_letters
 from testbed.pairing.crossing_table import Table
 from testbed.pairing.fates import CHANGE_NAMES, Change
 from testbed.pairing.packet_table import Track

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.model.arrays import Bool, Int64, UInt32
+from testbed.model.ip import TCP
+from testbed.model.tcp import ACK
 from testbed.pairing.checksum import checksums_are_wrong
 from testbed.pairing.fates import Change
 from testbed.pairing.match_packets import Side
-from testbed.pairing.packet_table import TCP, Track
+from testbed.pairing.packet_table import Track
 
-_ACK = 0x10
 _NONE = 1 << 20  # more than any TTL
 _PLAIN = (
     (Change.FLAGS, "flags"),
@@ -58,7 +59,7 @@ def find_changes(
         note(change, getattr(ours, name)[a] != getattr(theirs, name)[b])
     tcp = (ours.protocol[a] == TCP) & ours.decoded[a]
     note(Change.SEQUENCE, tcp & (one.seq[x] != two.seq[y]))
-    acks = tcp & ((ours.flags[a] & theirs.flags[b] & _ACK) != 0)
+    acks = tcp & ((ours.flags[a] & theirs.flags[b] & ACK) != 0)
     note(Change.ACKNOWLEDGMENT, acks & (one.ack[x] != two.ack[y]))
     tos = ours.tos[a] ^ theirs.tos[b]
     note(Change.DSCP, tos >= 4)

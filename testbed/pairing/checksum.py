@@ -7,9 +7,9 @@ import ipaddress
 import numpy as np
 
 from testbed.model.arrays import Bool, Bytes, Int64
-from testbed.pairing.packet_table import UDP, Track
+from testbed.model.ip import ICMP, UDP
+from testbed.pairing.packet_table import Track
 
-ICMP = 1
 _AT_ONCE = 1 << 24  # bytes
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt32
+from testbed.model.tcp import PSH
 from testbed.pairing.changes import Usual, find_changes
 from testbed.pairing.common_clock import Timeline
 from testbed.pairing.fates import Change, Fate
@@ -152,7 +153,7 @@ def _whole_after_all(one: Side, two: Side, crossed: Crossed) -> None:
     for piece in crossed.pieces:
         a, b = int(one.item[piece.one]), int(two.item[piece.two])
         alone = piece.one not in more_one and piece.two not in more_two and not (piece.skip_one or piece.skip_two)
-        flags = one.track.flags[a] == two.track.flags[b] and bool(one.track.flags[a] & 0x08)
+        flags = one.track.flags[a] == two.track.flags[b] and bool(one.track.flags[a] & PSH)
         small = max(int(one.track.length[a]), int(two.track.length[b])) + 40 <= _MTU
         if alone and (small or flags):
             moved.append((piece.one, piece.two))

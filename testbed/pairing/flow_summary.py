@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from testbed.model.ip import PROTOCOL_NAMES, TCP, UDP
+from testbed.model.tcp import seq_diff
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate
-from testbed.pairing.packet_table import TCP, UDP, Ends
+from testbed.pairing.packet_table import Ends
 
 NAMES = ("client", "server")
-_PROTOCOLS = {1: "icmp", 2: "igmp", TCP: "tcp", UDP: "udp", 47: "gre", 50: "esp", 58: "icmpv6", 89: "ospf", 132: "sctp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def _vlan(tag: int) -> str:
 
 def protocol_name(number: int) -> str:
     """Return ``tcp``, ``udp``, ... or ``ip protocol N``."""
-    return _PROTOCOLS.get(number, f"ip protocol {number}")
+    return PROTOCOL_NAMES.get(number, f"ip protocol {number}")
 
 
 def mapping(compared: Comparison, pair: int) -> Mapping:
@@ -62,7 +63,7 @@ def mapping(compared: Comparison, pair: int) -> Mapping:
     there = opener ^ int(pairs.flip[pair])
     ours, theirs = one.ends[int(first.conversation[a])], two.ends[int(second.conversation[b])]
     ends = (ours.end(opener), ours.end(1 - opener)), (theirs.end(there), theirs.end(1 - there))
-    shift = tuple((int(pairs.shift[pair, side]) + 2**31) % 2**32 - 2**31 for side in (opener, 1 - opener))
+    shift = tuple(seq_diff(int(pairs.shift[pair, side]), 0) for side in (opener, 1 - opener))
     ttl: list[int | None] = []
     for direction in (0, 1):
         place = 2 * pair + direction

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.model.arrays import Bool, Int64, UInt16
-from testbed.pairing.packet_table import TCP, UDP, Track
+from testbed.model.ip import TCP, UDP
+from testbed.model.tcp import ACK, SYN, seq_add
+from testbed.pairing.packet_table import Track
 from testbed.wireshark.label_names import WIRESHARK_4_4
 from testbed.wireshark.labels import label
 from testbed.wireshark.segment_order import streams
 
-_SYN, _ACK = 0x02, 0x10
 _EPHEMERAL = 32768  # the first port that Linux gives to a client
 
 
@@ -83,11 +84,11 @@ def _numbered(key: Int64) -> tuple[Int64, Int64]:
 
 def _initial_numbers(track: Track, of: Int64, count: int) -> Int64:
     isn = np.full((count, 2), -1, np.int64)
-    syns = np.flatnonzero(((track.flags & _SYN) != 0) & (track.protocol == TCP) & track.decoded)[::-1]
+    syns = np.flatnonzero(((track.flags & SYN) != 0) & (track.protocol == TCP) & track.decoded)[::-1]
     isn[of[syns], track.side[syns]] = track.seq[syns]  # the first one of each wins
-    answers = syns[(track.flags[syns] & _ACK) != 0]
+    answers = syns[(track.flags[syns] & ACK) != 0]
     missing = answers[isn[of[answers], 1 - track.side[answers]] < 0]
-    isn[of[missing], 1 - track.side[missing]] = (track.ack[missing].astype(np.int64) - 1) % 2**32
+    isn[of[missing], 1 - track.side[missing]] = seq_add(track.ack[missing].astype(np.int64), -1)
     return isn
 
 
@@ -99,8 +100,8 @@ def _openers(track: Track, of: Int64, first: Int64) -> Int64:
     service = ((ports < 1024) & (ports[:, ::-1] >= 1024)) | ((ports < _EPHEMERAL) & (ports[:, ::-1] >= _EPHEMERAL))
     for side in (0, 1):
         opener[known & service[:, side]] = 1 - side
-    syns = np.flatnonzero(((track.flags & _SYN) != 0) & (track.protocol == TCP) & track.decoded)[::-1]
-    answer = (track.flags[syns] & _ACK) != 0
+    syns = np.flatnonzero(((track.flags & SYN) != 0) & (track.protocol == TCP) & track.decoded)[::-1]
+    answer = (track.flags[syns] & ACK) != 0
     opener[of[syns[answer]]] = 1 - track.side[syns[answer]]
     opener[of[syns[~answer]]] = track.side[syns[~answer]]
     return opener

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from testbed.model.arrays import Bool, Int64, UInt64
+from testbed.model.ip import TCP
+from testbed.model.tcp import SYN, seq_offset
 from testbed.pairing.flow_table import Flows, chosen
-from testbed.pairing.packet_table import TCP, Track
+from testbed.pairing.packet_table import Track
 from testbed.pairing.row_hash import mixed
 
-_SYN = 0x02
 _OWNERS = 8  # a token that more flows of one capture have says little
 _LEAST = 4  # bytes of payload that tell flows apart
 _MOST = 1 << 19  # tokens; of more, a sample is taken
@@ -137,7 +138,7 @@ def _tokens(track: Track, flows: Flows, wanted: Bool) -> _Tokens:
         protocol = track.protocol[rows].astype(np.uint64) << np.uint64(8) | np.uint64(kind)
         parts.append((mixed([protocol, *columns]), rows, weight))
 
-    syn = items[tcp & ((track.flags[items] & _SYN) != 0)]
+    syn = items[tcp & ((track.flags[items] & SYN) != 0)]
     add(1, syn, [track.seq[syn]], _ISN)
     data = items[track.captured[items] >= _LEAST]
     add(2, data, [track.payload[data], track.length[data]], _PAYLOAD)
@@ -270,7 +271,7 @@ def _shift(ours: _Tokens, theirs: _Tokens, x: Int64, y: Int64) -> list[int]:
     result = []
     for side in (0, 1):
         mine = ours.side[x] == side
-        differences = (theirs.seq[y[mine]] - ours.seq[x[mine]]) % 2**32
+        differences = seq_offset(theirs.seq[y[mine]], ours.seq[x[mine]])
         values, counts = np.unique(differences, return_counts=True)
         result.append(int(values[counts.argmax()]) if len(values) else 0)
     return result

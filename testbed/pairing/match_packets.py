@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from testbed.model.arrays import Bool, Int64, UInt64
+from testbed.model.ip import TCP
+from testbed.model.tcp import ACK, seq_add
 from testbed.pairing.duplicates import Range, Uneven, Usual, find_uneven, resolve, settled
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs
-from testbed.pairing.packet_table import TCP, Track
+from testbed.pairing.packet_table import Track
 from testbed.pairing.resegmentation import Piece, find_pieces, positions_of
 from testbed.pairing.row_hash import mixed
 
-_ACK = 0x10
 _SAMPLE = 20_000  # packets that show what delays are usual
 _SAME = 100  # ns; both captures may be of one place
 
@@ -128,12 +129,12 @@ def sides(one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs)
     of_a, of_b = of_a[items_a], of_b[items_b]
     opener = first.opener[pairs.a]
     side_b = two.side[items_b] ^ pairs.flip[of_b]
-    acks = (two.flags[items_b] & _ACK) != 0
+    acks = (two.flags[items_b] & ACK) != 0
     plain = not pairs.shift.any()
     seq, ack = two.seq[items_b].astype(np.int64), two.ack[items_b].astype(np.int64)
     if not plain:
-        seq = (seq - pairs.shift[of_b, side_b]) % 2**32
-        ack = np.where(acks, (ack - pairs.shift[of_b, 1 - side_b]) % 2**32, ack)
+        seq = seq_add(seq, -pairs.shift[of_b, side_b])
+        ack = np.where(acks, seq_add(ack, -pairs.shift[of_b, 1 - side_b]), ack)
     return (
         Side(
             one,

@@ -7,10 +7,12 @@ from enum import IntEnum
 import numpy as np
 
 from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt16
+from testbed.model.ip import TCP
+from testbed.model.tcp import seq_add, seq_diff
 from testbed.pairing.crossing_table import Table
 from testbed.pairing.duplicates import is_among
 from testbed.pairing.fates import Fate
-from testbed.pairing.packet_table import TCP, Track
+from testbed.pairing.packet_table import Track
 from testbed.pairing.row_hash import mixed
 from testbed.wireshark.label_names import Label
 
@@ -43,7 +45,7 @@ def needed(one: Track, two: Track, table: Table, labels: UInt16) -> tuple[Int64,
     if not marked.any():
         return np.zeros(0, np.int64), np.zeros(0, np.uint8)
     seq = np.where(from_one, one.seq[item % max(len(one), 1)], two.seq[item % max(len(two), 1)]).astype(np.int64)
-    seq = (seq + table.skip[sent]) % 2**32
+    seq = seq_add(seq, table.skip[sent].astype(np.int64))
     arrived = table.fate[sent] <= Fate.MERGED
     verdict = _by_equal(table.place[sent], seq, table.length[sent].astype(np.int64), item, arrived, marked)
     chosen = np.flatnonzero(marked)
@@ -74,7 +76,7 @@ def _by_overlap(place: Int64, seq: Int64, length: Int32, arrived: Bool, row: int
     """Judge by earlier segments that share bytes with it."""
     near = slice(max(row - _NEAR, 0), row)
     mine = np.flatnonzero(place[near] == place[row]) + near.start
-    first = (seq[mine] - seq[row] + 2**31) % 2**32 - 2**31
+    first = seq_diff(seq[mine], int(seq[row]))
     end = first + length[mine]
     size = int(length[row])
     shares = (first < size) & (end > 0)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from testbed.model.arrays import Bool, Int64
+from testbed.model.ip import TCP
+from testbed.model.tcp import ACK, seq_diff
 from testbed.pairing.match_packets import Side
-from testbed.pairing.packet_table import TCP
 
-_ACK = 0x10
 _WIDE = 1 << 33  # apart from numbers of another place
 
 
@@ -28,7 +28,7 @@ class Seen:
             self._base[side.place[rows]] = side.seq[rows]
 
     def _relative(self, seq: Int64, place: Int64) -> Int64:
-        return (seq - self._base[place] + 2**31) % 2**32 - 2**31
+        return seq_diff(seq, self._base[place])
 
     def missed(self, left: Int64, sent: Bool, *, at_one: bool) -> Bool:
         """Tell which of the packets that only one capture has the other end's tap must have missed.
@@ -83,7 +83,7 @@ class Seen:
         rows = side.item
         mine = np.flatnonzero(wanted[side.place] & (side.track.protocol[rows] == TCP))
         if acks:
-            mine = mine[(side.track.flags[rows[mine]] & _ACK) != 0]
+            mine = mine[(side.track.flags[rows[mine]] & ACK) != 0]
             numbers = self._relative(side.ack[mine], side.place[mine] ^ 1)
         else:
             numbers = self._relative(side.seq[mine], side.place[mine])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from testbed.model.ip import AH, ESP, GRE, TCP, UDP
 from testbed.pairing.match_flows import FlowPairs
-from testbed.pairing.packet_table import UDP, Track
+from testbed.pairing.packet_table import Track
 
-_ESP, _AH, _GRE = 50, 51, 47
 _TUNNEL_PORTS = (51820, 4500, 500, 1194)  # WireGuard, IPsec NAT traversal, IKE, OpenVPN
 _MINUTE = 60 * 10**9
 
@@ -26,7 +26,7 @@ def why_nothing(one: Track, two: Track, pairs: FlowPairs) -> tuple[str, ...]:
     if any(tunnels) and tunnels[0] != tunnels[1]:
         where = "first" if tunnels[0] else "second"
         reasons.append(f"encrypted: the {where} capture holds a tunnel ({tunnels[0] or tunnels[1]})")
-    same = {ends for ends in one.ends if ends.protocol in (6, 17)} & set(two.ends)
+    same = {ends for ends in one.ends if ends.protocol in (TCP, UDP)} & set(two.ends)
     if same:
         example = min(same, key=str)
         reasons.append(
@@ -61,8 +61,8 @@ def why_filtered(chosen: tuple[int, int], common: int) -> tuple[str, ...]:
 
 def _tunnel(track: Track) -> str:
     for ends in track.ends:
-        if ends.protocol in (_ESP, _AH, _GRE):
-            return {_ESP: "ESP", _AH: "AH", _GRE: "GRE"}[ends.protocol]
+        if ends.protocol in (ESP, AH, GRE):
+            return {ESP: "ESP", AH: "AH", GRE: "GRE"}[ends.protocol]
         if ends.protocol == UDP and set(ends.ports) & set(_TUNNEL_PORTS):
             return f"UDP port {next(port for port in ends.ports if port in _TUNNEL_PORTS)}"
     return ""

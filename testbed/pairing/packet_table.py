@@ -16,6 +16,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from testbed.model.arrays import Bool, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64
+from testbed.model.ip import ICMP, ICMPV6, TCP, UDP
 from testbed.pairing.row_hash import mixed
 from testbed.wireshark.label_names import Segments
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from testbed.capture.columns import Capture
 
 
-TCP, UDP = 6, 17
-_ICMP, _ICMP6 = 1, 58
 _FARTHEST = 2**62 - 1  # ns, from 1823 to 2116: what lies beyond is damaged, and differences shall fit
 _FRAGMENT = np.uint64(1 << 48)  # above what an ICMP header has in ``word``
 
@@ -265,7 +264,7 @@ class Builder:
 
 def _sides(capture: Capture, chosen: Int64) -> tuple[UInt64, UInt64]:
     """Return numbers for source and destination of each packet, address and port."""
-    ports = capture.transport[chosen] != 1
+    ports = capture.transport[chosen] != ICMP
     return (
         mixed([capture.src_hi[chosen], capture.src_lo[chosen], capture.sport[chosen] * ports]),
         mixed([capture.dst_hi[chosen], capture.dst_lo[chosen], capture.dport[chosen] * ports]),
@@ -277,7 +276,7 @@ def _ends(capture: Capture, row: int, *, reverse: bool) -> Ends:
     ports = int(capture.sport[row]), int(capture.dport[row])
     if reverse:
         addresses, ports = addresses[::-1], ports[::-1]
-    icmp = capture.transport[row] in (_ICMP, _ICMP6)
+    icmp = capture.transport[row] in (ICMP, ICMPV6)
     echo = int(_echoes(capture, np.array([row]))[0]) if icmp else 0
     return Ends(int(capture.proto[row]), int(capture.version[row]), addresses, ports, echo - 1 if echo else None)
 
@@ -286,8 +285,8 @@ def _echoes(capture: Capture, chosen: Int64) -> UInt64:
     """Return the identifiers of ICMP echos, requests and replies, plus 1; 0 for all else."""
     result = np.zeros(len(chosen), np.uint64)
     transport = capture.transport[chosen]
-    echo = np.flatnonzero((transport == _ICMP) | (transport == _ICMP6))
-    kind, six = capture.icmp_type[chosen[echo]], transport[echo] == _ICMP6
+    echo = np.flatnonzero((transport == ICMP) | (transport == ICMPV6))
+    kind, six = capture.icmp_type[chosen[echo]], transport[echo] == ICMPV6
     echo = echo[np.where(six, kind >> 1 == 64, (kind == 0) | (kind == 8))]
     result[echo] = (capture.icmp_rest[chosen[echo]] >> 16) + 1
     return result
@@ -300,7 +299,7 @@ def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[
     room = capture.wire[chosen] - (capture.payload_offset[chosen] - capture.offset[chosen])
     room[capture.fragment[chosen]] = length[capture.fragment[chosen]]
     rest = np.zeros(len(chosen), np.uint64)
-    icmp = (capture.transport[chosen] == 1) | (capture.transport[chosen] == 58)
+    icmp = (capture.transport[chosen] == ICMP) | (capture.transport[chosen] == ICMPV6)
     rest[icmp] = (
         capture.icmp_type[chosen[icmp]].astype(np.uint64) << np.uint64(40)
         | capture.icmp_code[chosen[icmp]].astype(np.uint64) << np.uint64(32)

@@ -15,8 +15,10 @@ from itertools import chain
 import numpy as np
 
 from testbed.model.arrays import Bool, Int64
+from testbed.model.ip import TCP
+from testbed.model.tcp import seq_diff
 from testbed.pairing.duplicates import Usual
-from testbed.pairing.packet_table import TCP, Track
+from testbed.pairing.packet_table import Track
 
 _TRIES = 64  # overlapping segments looked at for one byte
 _LONGEST = 1 << 20  # BIG TCP stays below it
@@ -88,7 +90,7 @@ def _segments(
     result = []
     for position in positions:
         item = items[position]
-        first = (int(seq[position]) - start + 2**31) % 2**32 - 2**31
+        first = seq_diff(int(seq[position]), start)
         end = first + int(track.length[item])
         result.append(_Segment(position, first, end, int(track.time[item]), [(first, end)]))
     return result

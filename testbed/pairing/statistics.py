@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.model.arrays import AnyInt, Bool, Int32, Int64, UInt8, UInt16
+from testbed.model.tcp import ACK, FIN, RST, SYN
 from testbed.pairing.common_clock import Timeline
 from testbed.pairing.crossing_table import Table
 from testbed.pairing.fates import Fate
@@ -16,7 +17,6 @@ from testbed.pairing.needed_retransmissions import Needed, needed
 from testbed.pairing.packet_table import Track
 from testbed.wireshark.label_names import Label
 
-_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 QUANTILES = (0.0, 0.5, 0.95, 0.99, 1.0)
 _BITS = 42  # of a delay in ns: over an hour
 
@@ -83,8 +83,8 @@ def measure(
     odd = np.flatnonzero(at_one != table.sent_at_one)  # seen where it arrived only
     times[odd] = _by_clock(times, table, timeline, odd, at_one[odd], table.sent_at_one[odd])
     flags = np.where(at_one, one.flags[table.one], two.flags[table.two]) if len(table) else np.zeros(0, np.int64)
-    syn = _first(place, times, (flags & (_SYN | _RST)) == _SYN, places)
-    closing = np.flatnonzero((flags & (_FIN | _RST)) != 0)
+    syn = _first(place, times, (flags & (SYN | RST)) == SYN, places)
+    closing = np.flatnonzero((flags & (FIN | RST)) != 0)
     by_first = _by_clock(times, table, timeline, closing, table.sent_at_one[closing], np.ones(len(closing), np.bool_))
     closes = place[closing], by_first
     begin, end = _spans(place, times, places)
@@ -98,8 +98,8 @@ def measure(
         begin=begin,
         end=end,
         syn=syn,
-        fin=_first(*closes, (flags[closing] & _FIN) != 0, places),
-        rst=_first(*closes, (flags[closing] & _RST) != 0, places),
+        fin=_first(*closes, (flags[closing] & FIN) != 0, places),
+        rst=_first(*closes, (flags[closing] & RST) != 0, places),
         handshake=_handshakes(one, two, table, flags, places),
         repeats=repeats.reshape(places, len(Needed)),
         repeated=(rows, verdicts),
@@ -175,10 +175,10 @@ def _by_clock(times: Int64, table: Table, timeline: Timeline, rows: Int64, at_on
 def _handshakes(one: Track, two: Track, table: Table, flags: AnyInt, places: int) -> Int64:
     """Return for each pair the time from the last SYN before it to the first SYN+ACK, at the opener's end."""
     result = np.full(places // 2, -1, np.int64)
-    syns = np.flatnonzero((flags & _SYN) != 0)
+    syns = np.flatnonzero((flags & SYN) != 0)
     sent: dict[int, int] = {}
     for row in syns.tolist():
-        pair, answer = int(table.place[row]) >> 1, bool(flags[row] & _ACK)
+        pair, answer = int(table.place[row]) >> 1, bool(flags[row] & ACK)
         opener_at_one = bool(table.sent_at_one[row]) != bool(table.place[row] & 1)
         track, items = (one, table.one) if opener_at_one else (two, table.two)
         if items[row] < 0:

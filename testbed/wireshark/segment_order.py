@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.model.arrays import AnyInt, Bool, Int32, Int64, UInt8
+from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add
 from testbed.wireshark.label_names import RuleSet, Segments
-
-_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 
 
 def streams(segments: Segments, rules: RuleSet) -> tuple[Int64, Bool]:
@@ -20,7 +19,7 @@ def streams(segments: Segments, rules: RuleSet) -> tuple[Int64, Bool]:
     """
     stream = segments.conversation.astype(np.int64)
     reused = np.zeros(len(segments), np.bool_)
-    syns = np.flatnonzero(segments.flags & _SYN)
+    syns = np.flatnonzero(segments.flags & SYN)
     if not len(syns):
         return stream, reused
     # of one side and number: a repeat; nearly every conversation has one kind of SYN on each side
@@ -64,17 +63,17 @@ def _split(segments: Segments, members: Int64, rules: RuleSet) -> tuple[Int64, l
     columns = (segments.side[members], segments.seq[members], segments.ack[members], segments.flags[members])
     for k, (side, seq, ack, flags) in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
         own = base[side]
-        if flags & _SYN and own is not None and (seq != own or (rules.closed and closed)):
+        if flags & SYN and own is not None and (seq != own or (rules.closed and closed)):
             opened.append(k)
-            if not flags & _ACK or rules.closed:
+            if not flags & ACK or rules.closed:
                 number += 1
                 base, closed = [None, None], False
             base[side] = seq
         if base[side] is None:
-            base[side] = seq if flags & _SYN else (seq - 1) % 2**32
-        if base[1 - side] is None and flags & _ACK:
-            base[1 - side] = (ack - 1) % 2**32
-        closed |= bool(flags & (_FIN | _RST))
+            base[side] = seq if flags & SYN else seq_add(seq, -1)
+        if base[1 - side] is None and flags & ACK:
+            base[1 - side] = seq_add(ack, -1)
+        closed |= bool(flags & (FIN | RST))
         numbers[k] = number
     return numbers, opened
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from testbed.model import Analysis, Cause, Crossing, Flow, Host, Labels
-from testbed.model.arrays import Int64
 from testbed.model.kernel_log import SendState, Word
 from testbed.pairing.clock import ONE_CLOCK, Clock
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
+    from testbed.model.arrays import Int64
 
 
 @dataclass(frozen=True, slots=True)

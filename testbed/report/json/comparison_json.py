@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from testbed.model.arrays import Int64
+from testbed.model.ip import TCP
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import CHANGE_NAMES, Fate
@@ -21,7 +22,6 @@ from testbed.pairing.flow_summary import (
 )
 from testbed.pairing.needed_retransmissions import Needed
 from testbed.pairing.negative_delay import early
-from testbed.pairing.packet_table import TCP
 from testbed.pairing.same import count_differences
 from testbed.pairing.sender_guess import Origins
 from testbed.pairing.statistics import QUANTILES

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from testbed.model.arrays import Int64
+from testbed.model.ip import TCP
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate
@@ -191,7 +192,7 @@ def _flows(compared: Comparison, shown: list[int]) -> Table:
             f"{lost:,}" if lost else "",
             f"{int(wrong[places].sum()) - lost:,}" if int(wrong[places].sum()) - lost else "",
             f"{delays} ms",
-            close_text(compared, pair) if compared.flows[0].protocol[compared.pairs.a[pair]] == 6 else "",
+            close_text(compared, pair) if compared.flows[0].protocol[compared.pairs.a[pair]] == TCP else "",
         )
     return table
 
