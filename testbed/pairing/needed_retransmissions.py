@@ -7,6 +7,7 @@ from enum import IntEnum
 import numpy as np
 
 from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt16
+from testbed.model.intervals import IntervalSet
 from testbed.model.ip import TCP
 from testbed.model.tcp import seq_add, seq_diff
 from testbed.pairing.crossing_table import Table
@@ -82,12 +83,6 @@ def _by_overlap(place: Int64, seq: Int64, length: Int32, arrived: Bool, row: int
     shares = (first < size) & (end > 0)
     if not shares.any():
         return Needed.UNKNOWN
-    reached = 0
-    mine, first, end = mine[shares], first[shares], end[shares]
-    order = np.argsort(first, kind="stable")
-    for begin, until, came in zip(
-        first[order].tolist(), end[order].tolist(), arrived[mine[order]].tolist(), strict=True
-    ):
-        if came and begin <= reached:
-            reached = max(reached, until)
-    return Needed.NO if reached >= size else Needed.YES
+    came = shares & arrived[mine]
+    known = IntervalSet(zip(first[came].tolist(), end[came].tolist(), strict=True))
+    return Needed.YES if known.gaps(0, size) else Needed.NO

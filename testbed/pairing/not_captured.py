@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from testbed.model.arrays import Bool, Int64
+from testbed.model.interval_arrays import covers, union
 from testbed.model.ip import TCP
 from testbed.model.tcp import ACK, seq_diff
 from testbed.pairing.match_packets import Side
@@ -65,15 +66,8 @@ class Seen:
         mine = np.flatnonzero(wanted[side.place] & (side.track.length[rows] > 0) & (side.track.protocol[rows] == TCP))
         places = side.place[mine]
         low = self._relative(side.seq[mine], places) + places * _WIDE
-        order = np.argsort(low, kind="stable")
-        low = low[order]
-        high = np.maximum.accumulate(low + side.track.length[rows[mine[order]]])
-        begins = np.flatnonzero(np.append(True, low[1:] > high[:-1])) if len(low) else np.zeros(0, np.int64)
-        if not len(begins):
-            return np.zeros(len(place), np.bool_)
-        starts, ends = low[begins], np.append(high[begins[1:] - 1], high[-1])
-        which = np.searchsorted(starts, first + place * _WIDE, side="right") - 1
-        return np.asarray((which >= 0) & (ends[np.maximum(which, 0)] >= end + place * _WIDE))
+        known = union(low, low + side.track.length[rows[mine]])
+        return covers(*known, first + place * _WIDE, end + place * _WIDE)
 
     def _reach(self, side: Side, place: Int64, *, acks: bool) -> Int64:
         """Return for each place the highest number acknowledged, or begun, that a capture shows."""

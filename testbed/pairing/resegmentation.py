@@ -15,6 +15,7 @@ from itertools import chain
 import numpy as np
 
 from testbed.model.arrays import Bool, Int64
+from testbed.model.intervals import Interval, IntervalSet
 from testbed.model.ip import TCP
 from testbed.model.tcp import seq_diff
 from testbed.pairing.duplicates import Usual
@@ -46,7 +47,7 @@ class _Segment:
     first: int
     end: int
     time: int
-    open: list[tuple[int, int]]  # byte ranges not yet given away
+    free: IntervalSet  # bytes not yet given away
 
 
 def find_pieces(
@@ -92,7 +93,7 @@ def _segments(
         item = items[position]
         first = seq_diff(int(seq[position]), start)
         end = first + int(track.length[item])
-        result.append(_Segment(position, first, end, int(track.time[item]), [(first, end)]))
+        result.append(_Segment(position, first, end, int(track.time[item]), IntervalSet([(first, end)])))
     return result
 
 
@@ -121,9 +122,9 @@ def _follow(
                 at_byte = _next(firsts, at_byte, segment.end)
                 continue
             taker, end = first.taker, first.end
-            _take(taker, at_byte, end)
-            if taker.open:
-                at[taker.open[0][0]].append(taker)
+            taker.free.remove(at_byte, end)
+            if taker.free:
+                at[taker.free.first].append(taker)
             skip_near, skip_far = at_byte - segment.first, at_byte - taker.first
             if turned:
                 pieces.append(Piece(taker.position, segment.position, skip_far, skip_near, end - at_byte, first.same))
@@ -145,7 +146,7 @@ class _Take:
 def _look(
     near: Track, near_items: Int64, sent: _Segment, far: Track, far_items: Int64, taker: _Segment, byte: int
 ) -> _Take:
-    end = min(sent.end, next(until for start, until in taker.open if start <= byte < until))
+    end = min(sent.end, taker.free.end_after(byte))
     ours = near.bytes_at(int(near_items[sent.position]), byte - sent.first, end - byte)
     theirs = far.bytes_at(int(far_items[taker.position]), byte - taker.first, end - byte)
     common = min(len(ours), len(theirs))
@@ -164,20 +165,8 @@ def _holders(
     place = bisect_right(firsts, byte) - 1
     others = (by_first[k] for k in range(place, max(place - _TRIES, -1), -1) if firsts[k] >= byte - _LONGEST)
     for segment in chain(at.get(byte, ()), others):
-        if _free(segment, byte) and (earliest is None or segment.time - time >= earliest):
+        if byte in segment.free and (earliest is None or segment.time - time >= earliest):
             yield segment
-
-
-def _free(segment: _Segment, byte: int) -> bool:
-    return any(first <= byte < end for first, end in segment.open)
-
-
-def _take(segment: _Segment, first: int, end: int) -> None:
-    """Take the bytes from ``first`` to ``end``, which are free."""
-    for k, (low, high) in enumerate(segment.open):
-        if low <= first < high:
-            segment.open[k : k + 1] = [each for each in ((low, first), (end, high)) if each[0] < each[1]]
-            return
 
 
 def _next(firsts: list[int], byte: int, end: int) -> int:
@@ -186,24 +175,14 @@ def _next(firsts: list[int], byte: int, end: int) -> int:
     return min(firsts[place], end) if place < len(firsts) else end
 
 
-def uncovered(pieces: list[Piece], length_of: dict[int, int], *, at_one: bool) -> dict[int, list[tuple[int, int]]]:
+def uncovered(pieces: list[Piece], length_of: dict[int, int], *, at_one: bool) -> dict[int, list[Interval]]:
     """Return for each position in pieces the ranges of its payload that are in none."""
-    covered: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    covered: dict[int, IntervalSet] = defaultdict(IntervalSet)
     for piece in pieces:
         position, skip = (piece.one, piece.skip_one) if at_one else (piece.two, piece.skip_two)
-        covered[position].append((skip, skip + piece.length))
-    result = {}
-    for position, ranges in covered.items():
-        gaps, edge = [], 0
-        for first, end in sorted(ranges):
-            if first > edge:
-                gaps.append((edge, first))
-            edge = max(edge, end)
-        if edge < length_of[position]:
-            gaps.append((edge, length_of[position]))
-        if gaps:
-            result[position] = gaps
-    return result
+        covered[position].add(skip, skip + piece.length)
+    missing = {position: parts.gaps(0, length_of[position]) for position, parts in covered.items()}
+    return {position: gaps for position, gaps in missing.items() if gaps}
 
 
 def positions_of(pieces: list[Piece], *, at_one: bool) -> Int64:
