@@ -15,9 +15,8 @@ from testbed.pairing.duplicates import is_among
 from testbed.pairing.fates import Fate
 from testbed.pairing.packet_table import Track
 from testbed.pairing.row_hash import mixed
-from testbed.wireshark.label_names import Label
+from testbed.wireshark.label_names import RETRANSMISSION_LABELS, Label
 
-_FAMILY = Label.RETRANSMISSION | Label.FAST_RETRANSMISSION | Label.SPURIOUS_RETRANSMISSION | Label.OUT_OF_ORDER
 _NEAR = 4096  # rows before a retransmission in which what it repeats is looked for
 
 
@@ -40,7 +39,7 @@ def needed(one: Track, two: Track, table: Table, labels: UInt16) -> tuple[Int64,
     item = sender[sent]
     tcp = np.where(from_one, one.protocol[item % max(len(one), 1)], two.protocol[item % max(len(two), 1)]) == TCP
     sent, from_one, item = sent[tcp], from_one[tcp], item[tcp]
-    marked = (labels[sent] & int(_FAMILY)) != 0
+    marked = (labels[sent] & int(RETRANSMISSION_LABELS)) != 0
     # a window probe or a repeated byte: Wireshark calls both keep-alive
     marked |= ((labels[sent] & int(Label.KEEP_ALIVE)) != 0) & (table.length[sent] == 1)
     if not marked.any():

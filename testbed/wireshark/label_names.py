@@ -34,6 +34,12 @@ class Label(IntFlag):
     REUSED_PORTS = 1 << 14
 
 
+RETRANSMISSION_LABELS = (
+    Label.RETRANSMISSION | Label.FAST_RETRANSMISSION | Label.SPURIOUS_RETRANSMISSION | Label.OUT_OF_ORDER
+)
+"""Labels of which a segment of old bytes has at most one: how one capture alone tells a retransmission."""
+
+
 def label_names(value: int) -> tuple[str, ...]:
     """Return the names of a segment's labels: ``("lost_segment", "window_full")``."""
     return tuple(one.name.lower() for one in Label if value & one and one.name)
