@@ -15,7 +15,7 @@ _FAR = 2**30  # bytes; farther from its base, a sequence number may have wrapped
 
 
 @dataclass(slots=True)
-class Raw:
+class RawNumbers:
     """Packets of one capture, one item each: whether TCP, flags, numbers as on the wire.
 
     ``sender`` is 0 (client) or 1 (server); ``flow`` indexes the flows, -1 for a packet of none.
@@ -32,7 +32,7 @@ class Raw:
 Numbers = tuple[Int64, Int64, Int64]
 
 
-def number(flows: Sequence[Flow], captures: Mapping[Host, Raw]) -> dict[Host, Numbers]:
+def relative_numbers(flows: Sequence[Flow], captures: Mapping[Host, RawNumbers]) -> dict[Host, Numbers]:
     """Return for each capture's packets relative sequence and ACK numbers, and stream offsets of the first byte.
 
     They are unwrapped, and 0 for what is not TCP; the ACK number also without the flag.
@@ -51,7 +51,7 @@ def number(flows: Sequence[Flow], captures: Mapping[Host, Raw]) -> dict[Host, Nu
     return result
 
 
-def _bases(flows: Sequence[Flow], captures: Mapping[Host, Raw]) -> Int64:
+def _bases(flows: Sequence[Flow], captures: Mapping[Host, RawNumbers]) -> Int64:
     """Return for each flow and sender the number that counts as 0.
 
     It is the initial sequence number; where no SYN was seen, one less than the lowest number near the first segment
@@ -74,7 +74,7 @@ def _by_flow(flow: Int64, count: int) -> list[Int64]:
     return [order[edges[k] : edges[k + 1]] for k in range(count)]
 
 
-def _lowest(side: int, members: dict[Host, Int64], captures: Mapping[Host, Raw]) -> int:
+def _lowest(side: int, members: dict[Host, Int64], captures: Mapping[Host, RawNumbers]) -> int:
     seen, acknowledged, resets = [], [], []
     for host in (HOSTS[side], HOSTS[1 - side]):
         raw, items = captures[host], members[host]
@@ -91,7 +91,7 @@ def _lowest(side: int, members: dict[Host, Int64], captures: Mapping[Host, Raw])
     return 0
 
 
-def _relative(raw: Raw, numbers: Int64, base: Int64, chosen: Bool, side: Int64) -> Int64:
+def _relative(raw: RawNumbers, numbers: Int64, base: Int64, chosen: Bool, side: Int64) -> Int64:
     """Return numbers relative to their flow's base, unwrapped where a stream is longer than 2**32."""
     flow, side = raw.flow[chosen], side[chosen]
     relative = seq_diff(numbers[chosen], base[flow, side])

@@ -21,7 +21,7 @@ _LEAST_STEP = 200_000  # ns; smaller ones are not told from delays that change
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ClockPiece:
     """The clock between two steps.
 
     ``first`` and ``last`` are positions among the pairs, ``start`` a time of the first capture (ns) at which its
@@ -42,7 +42,7 @@ class Piece:
 class Clock:
     """The pieces in order, and where in the pairs each ends. Without any pair there are none."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[ClockPiece, ...]
     exact: bool = False
 
     def offsets(self, order: Int64, time: Int64) -> tuple[Int64, Int64]:
@@ -76,7 +76,7 @@ class Clock:
         return Clock(tuple(replace(piece, first=first, last=last) for piece, first, last in pieces), self.exact)
 
 
-ONE_CLOCK = Clock((Piece(0, 0, 0, 0, 0.0, 0, 0.0),), exact=True)
+ONE_CLOCK = Clock((ClockPiece(0, 0, 0, 0, 0.0, 0, 0.0),), exact=True)
 """Both captures were made with one clock."""
 
 
@@ -85,7 +85,7 @@ def fit_clock(time: Int64, apart: Int64, from_one: Bool) -> Clock:
 
     ``time`` is the first capture's (ns), ``apart`` the second's less the first's.
     """
-    pieces: list[Piece] = []
+    pieces: list[ClockPiece] = []
     first = 0
     while first < len(time):
         last = _until_step(time[first:], apart[first:], from_one[first:]) + first
@@ -94,10 +94,10 @@ def fit_clock(time: Int64, apart: Int64, from_one: Bool) -> Clock:
     return Clock(tuple(pieces))
 
 
-def _piece(time: Int64, apart: Int64, from_one: Bool, first: int, last: int) -> Piece:
+def _piece(time: Int64, apart: Int64, from_one: Bool, first: int, last: int) -> ClockPiece:
     some = slice(first, last)
     line = _fit(time[some], apart[some], from_one[some])
-    return Piece(first, last, int(time[first]), line.offset, line.slope, line.error, line.slope_error)
+    return ClockPiece(first, last, int(time[first]), line.offset, line.slope, line.error, line.slope_error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from testbed.model.errors import UsageError
 from testbed.model.ip import ICMP, ICMPV6, TCP, UDP
-from testbed.pairing.packet_table import Ends
+from testbed.pairing.packet_table import ConversationEnds
 
-Wanted = Callable[[Ends], bool]
+Wanted = Callable[[ConversationEnds], bool]
 
 _PROTOCOLS = {"tcp": (TCP,), "udp": (UDP,), "icmp": (ICMP, ICMPV6)}
 _WORD = re.compile(r"\s*(\(|\)|[^\s()]+)")

@@ -10,11 +10,11 @@ from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt16
 from testbed.model.intervals import IntervalSet
 from testbed.model.ip import TCP
 from testbed.model.tcp import seq_add, seq_diff
-from testbed.pairing.crossing_table import Table
+from testbed.pairing.crossing_table import CrossingTable
 from testbed.pairing.duplicates import is_among
 from testbed.pairing.fates import Fate
-from testbed.pairing.packet_table import Track
-from testbed.pairing.row_hash import mixed
+from testbed.pairing.packet_table import PacketTable
+from testbed.pairing.row_hash import hash_rows
 from testbed.wireshark.label_names import RETRANSMISSION_LABELS, Label
 
 _NEAR = 4096  # rows before a retransmission in which what it repeats is looked for
@@ -28,7 +28,9 @@ class Needed(IntEnum):
     UNKNOWN = 2  # what it repeats is not in the captures
 
 
-def needed(one: Track, two: Track, table: Table, labels: UInt16) -> tuple[Int64, UInt8]:
+def judge_retransmissions(
+    one: PacketTable, two: PacketTable, table: CrossingTable, labels: UInt16
+) -> tuple[Int64, UInt8]:
     """Return the rows that are retransmissions as their sender's capture shows them, and whether they were needed.
 
     ``labels`` are those of each row at its sender's end.
@@ -56,7 +58,7 @@ def needed(one: Track, two: Track, table: Table, labels: UInt16) -> tuple[Int64,
 
 def _by_equal(place: Int64, seq: Int64, length: Int64, item: Int64, arrived: Bool, marked: Bool) -> UInt8:
     """Judge by earlier segments with the same bytes."""
-    key = mixed([place, seq, length])
+    key = hash_rows([place, seq, length])
     wanted = np.unique(key[marked])
     rows = np.flatnonzero(is_among(key, wanted))
     group = np.searchsorted(wanted, key[rows])

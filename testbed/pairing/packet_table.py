@@ -1,7 +1,7 @@
 """What a comparison keeps of one capture: some 80 bytes for each packet, one array for each field.
 
-A :class:`Track` is made from captures of some of the file's packets (:class:`Builder`), so that the whole file never
-needs to be in memory.
+A :class:`PacketTable` is made from captures of parts of the file (:class:`PacketTableBuilder`), so that the whole file
+never needs to be in memory.
 """
 
 # ruff: noqa: RUF009 - _column() makes a dataclass field, evaluated once as intended
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from testbed.model.arrays import Bool, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64
 from testbed.model.ip import ICMP, ICMPV6, TCP, UDP
-from testbed.pairing.row_hash import mixed
-from testbed.wireshark.label_names import Segments
+from testbed.pairing.row_hash import hash_rows
+from testbed.wireshark.label_names import TcpSegments
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
@@ -33,7 +33,7 @@ def _column(dtype: type[np.generic]) -> Any:  # noqa: ANN401 - as dataclasses.fi
 
 
 @dataclass(slots=True, kw_only=True)
-class Track:
+class PacketTable:
     """The IP packets of one capture in file order.
 
     ``frame`` counts from 0. ``conversation`` indexes ``ends``; ``side`` is 0 for packets from the first of its two
@@ -77,7 +77,7 @@ class Track:
     vlan: Int16 = _column(np.int16)
     data: UInt8
     joined: UInt8
-    ends: list[Ends]
+    ends: list[ConversationEnds]
     names: UInt64
     sack_at: Int64
     sack_count: UInt8
@@ -107,11 +107,11 @@ class Track:
             return self.joined[start : start + length].tobytes()
         return self.data[start : start + length].tobytes()
 
-    def segments(self) -> tuple[Int64, Segments]:
+    def segments(self) -> tuple[Int64, TcpSegments]:
         """Return the items that are TCP segments with room for their header, and those as labels are made from."""
         items = np.flatnonzero((self.protocol == TCP) & self.decoded & (self.framed >= 0))
         some = slice(None) if len(items) == len(self) else items
-        return items, Segments(
+        return items, TcpSegments(
             time=self.time[some],
             conversation=self.conversation[some],
             side=self.side[some],
@@ -128,12 +128,14 @@ class Track:
 
 
 COLUMNS: tuple[tuple[str, np.dtype[Any]], ...] = tuple(
-    (name, spec.metadata["dtype"]) for name, spec in Track.__dataclass_fields__.items() if "dtype" in spec.metadata
+    (name, spec.metadata["dtype"])
+    for name, spec in PacketTable.__dataclass_fields__.items()
+    if "dtype" in spec.metadata
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class ConversationEnds:
     """The two ends of a conversation: addresses as text, ports (0 for protocols without).
 
     ``echo`` is the identifier of ICMP echos, None for all else: each ping is a conversation of its own.
@@ -178,7 +180,7 @@ class _Growing:
         return self._room[: self._count]
 
 
-class Builder:
+class PacketTableBuilder:
     """Gathers a track from captures of parts of a file.
 
     With ``fragments``, those that make up no whole packet are packets too, their place in it in ``word``.
@@ -189,7 +191,7 @@ class Builder:
         kinds = [(name, dtype) for name, dtype in COLUMNS if name != "conversation"]
         self._columns = {name: _Growing(dtype) for name, dtype in (*kinds, ("key", np.dtype(np.uint64)))}
         self._share = 0.0  # of the file that was gone through
-        self._ends: dict[int, Ends] = {}
+        self._ends: dict[int, ConversationEnds] = {}
         self._sacks: list[tuple[Int64, UInt8, UInt32]] = []
         self._other: Counter[str] = Counter()
         self._frames = 0
@@ -222,7 +224,7 @@ class Builder:
             blocks = capture.sack_count[capture.sack_rows]
             self._sacks.append((rows[capture.sack_rows], blocks, capture.sack_edges))
 
-    def finish(self, data: UInt8 | None = None, partial: str | None = None) -> Track:
+    def finish(self, data: UInt8 | None = None, partial: str | None = None) -> PacketTable:
         """Return the track; ``data`` is the file, where no packet was added."""
         columns = {name: column.values() for name, column in self._columns.items()}
         known = np.array(sorted(self._ends), np.uint64)
@@ -233,7 +235,7 @@ class Builder:
         frames = np.concatenate([*(rows for rows, _, _ in self._sacks), np.zeros(0, np.int64)])
         order = np.argsort(frames, kind="stable")
         empty = np.zeros((0, 4, 2), np.uint32)
-        return Track(
+        return PacketTable(
             **columns,
             data=self._data if data is None else data,
             joined=self._joined,
@@ -254,7 +256,7 @@ class Builder:
         low, high = np.minimum(one, two), np.maximum(one, two)
         kinds = capture.proto[chosen].astype(np.uint64)
         kinds |= _echoes(capture, chosen) << np.uint64(8)
-        keys = mixed([low, high, kinds])
+        keys = hash_rows([low, high, kinds])
         unique, first = np.unique(keys, return_index=True)
         for key, k in zip(unique.tolist(), first.tolist(), strict=True):
             if key not in self._ends:
@@ -266,19 +268,21 @@ def _sides(capture: Capture, chosen: Int64) -> tuple[UInt64, UInt64]:
     """Return numbers for source and destination of each packet, address and port."""
     ports = capture.transport[chosen] != ICMP
     return (
-        mixed([capture.src_hi[chosen], capture.src_lo[chosen], capture.sport[chosen] * ports]),
-        mixed([capture.dst_hi[chosen], capture.dst_lo[chosen], capture.dport[chosen] * ports]),
+        hash_rows([capture.src_hi[chosen], capture.src_lo[chosen], capture.sport[chosen] * ports]),
+        hash_rows([capture.dst_hi[chosen], capture.dst_lo[chosen], capture.dport[chosen] * ports]),
     )
 
 
-def _ends(capture: Capture, row: int, *, reverse: bool) -> Ends:
+def _ends(capture: Capture, row: int, *, reverse: bool) -> ConversationEnds:
     addresses = capture.source(row), capture.destination(row)
     ports = int(capture.sport[row]), int(capture.dport[row])
     if reverse:
         addresses, ports = addresses[::-1], ports[::-1]
     icmp = capture.transport[row] in (ICMP, ICMPV6)
     echo = int(_echoes(capture, np.array([row]))[0]) if icmp else 0
-    return Ends(int(capture.proto[row]), int(capture.version[row]), addresses, ports, echo - 1 if echo else None)
+    return ConversationEnds(
+        int(capture.proto[row]), int(capture.version[row]), addresses, ports, echo - 1 if echo else None
+    )
 
 
 def _echoes(capture: Capture, chosen: Int64) -> UInt64:
@@ -350,7 +354,7 @@ def _option_digests(capture: Capture, chosen: Int64) -> UInt32:
     result = np.zeros(len(chosen), np.uint64)
     usual = (lengths == 12) & capture.has_timestamps[chosen]
     stamps = capture.tsval[chosen[usual]].astype(np.uint64) << np.uint64(32) | capture.tsecr[chosen[usual]]
-    result[usual] = mixed([stamps, np.full(len(stamps), 12, np.uint64)])
+    result[usual] = hash_rows([stamps, np.full(len(stamps), 12, np.uint64)])
     rest = np.flatnonzero((lengths > 0) & ~usual)
     result[rest] = digests(capture, capture.transport_offset[chosen[rest]] + 20, lengths[rest])
     return (result >> np.uint64(32)).astype(np.uint32)

@@ -18,8 +18,8 @@ from testbed.model.arrays import Bool, Int64
 from testbed.model.intervals import Interval, IntervalSet
 from testbed.model.ip import TCP
 from testbed.model.tcp import seq_diff
-from testbed.pairing.duplicates import Usual
-from testbed.pairing.packet_table import Track
+from testbed.pairing.duplicates import UsualDelays
+from testbed.pairing.packet_table import PacketTable
 
 _TRIES = 64  # overlapping segments looked at for one byte
 _LONGEST = 1 << 20  # BIG TCP stays below it
@@ -27,7 +27,7 @@ _SLACK = 1_000_000  # ns by which a piece may seem early
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SharedRange:
     """Bytes that crossed as part of a segment: positions in both sides, where they start in each, how many.
 
     ``same`` tells whether they are equal as far as both captures have them.
@@ -51,15 +51,15 @@ class _Segment:
 
 
 def find_pieces(
-    one: tuple[Track, Int64, Int64, Int64], two: tuple[Track, Int64, Int64, Int64],
-    ours: Int64, theirs: Int64, from_one: Bool, usual: Usual,
-) -> list[Piece]:  # fmt: skip
+    one: tuple[PacketTable, Int64, Int64, Int64], two: tuple[PacketTable, Int64, Int64, Int64],
+    ours: Int64, theirs: Int64, from_one: Bool, usual: UsualDelays,
+) -> list[SharedRange]:  # fmt: skip
     """Return the byte ranges that the segments ``ours`` and ``theirs`` have in common.
 
     Each capture is given as track, items, places and sequence numbers of its side (see ``packets.Side``).
     """
     left, right = _by_place(one, ours), _by_place(two, theirs)
-    found: list[Piece] = []
+    found: list[SharedRange] = []
     for place in left.keys() & right.keys():
         mine, others = _segments(one, left[place], left[place][0]), _segments(two, right[place], left[place][0], one)
         if from_one[place]:
@@ -71,36 +71,36 @@ def find_pieces(
     return found
 
 
-def _by_place(side: tuple[Track, Int64, Int64, Int64], positions: Int64) -> dict[int, list[int]]:
-    track, items, places, _ = side
+def _by_place(side: tuple[PacketTable, Int64, Int64, Int64], positions: Int64) -> dict[int, list[int]]:
+    packets, items, places, _ = side
     rows = items[positions]
     result: dict[int, list[int]] = defaultdict(list)
-    data = (track.protocol[rows] == TCP) & track.decoded[rows] & (track.length[rows] > 0)
+    data = (packets.protocol[rows] == TCP) & packets.decoded[rows] & (packets.length[rows] > 0)
     for position, place in zip(positions[data].tolist(), places[positions[data]].tolist(), strict=True):
         result[place].append(position)
     return result
 
 
 def _segments(
-    side: tuple[Track, Int64, Int64, Int64], positions: list[int], base: int,
-    of: tuple[Track, Int64, Int64, Int64] | None = None,
+    side: tuple[PacketTable, Int64, Int64, Int64], positions: list[int], base: int,
+    of: tuple[PacketTable, Int64, Int64, Int64] | None = None,
 ) -> list[_Segment]:  # fmt: skip
     """Return segments with numbers relative to that of the position ``base`` (of this side, or of another)."""
-    track, items, _, seq = side
+    packets, items, _, seq = side
     start = int((of or side)[3][base])
     result = []
     for position in positions:
         item = items[position]
         first = seq_diff(int(seq[position]), start)
-        end = first + int(track.length[item])
-        result.append(_Segment(position, first, end, int(track.time[item]), IntervalSet([(first, end)])))
+        end = first + int(packets.length[item])
+        result.append(_Segment(position, first, end, int(packets.time[item]), IntervalSet([(first, end)])))
     return result
 
 
 def _follow(
-    near: Track, far: Track, near_items: Int64, far_items: Int64, sent: list[_Segment], arrived: list[_Segment],
-    earliest: int | None, *, turned: bool,
-) -> list[Piece]:  # fmt: skip
+    near: PacketTable, far: PacketTable, near_items: Int64, far_items: Int64, sent: list[_Segment],
+    arrived: list[_Segment], earliest: int | None, *, turned: bool,
+) -> list[SharedRange]:  # fmt: skip
     """Give each byte sent to a segment that arrived."""
     by_first = sorted(arrived, key=lambda segment: segment.first)
     firsts = [segment.first for segment in by_first]
@@ -126,10 +126,10 @@ def _follow(
             if taker.free:
                 at[taker.free.first].append(taker)
             skip_near, skip_far = at_byte - segment.first, at_byte - taker.first
+            positions, skips = (segment.position, taker.position), (skip_near, skip_far)
             if turned:
-                pieces.append(Piece(taker.position, segment.position, skip_far, skip_near, end - at_byte, first.same))
-            else:
-                pieces.append(Piece(segment.position, taker.position, skip_near, skip_far, end - at_byte, first.same))
+                positions, skips = positions[::-1], skips[::-1]
+            pieces.append(SharedRange(*positions, *skips, end - at_byte, first.same))
             at_byte = end
     return pieces
 
@@ -144,7 +144,7 @@ class _Take:
 
 
 def _look(
-    near: Track, near_items: Int64, sent: _Segment, far: Track, far_items: Int64, taker: _Segment, byte: int
+    near: PacketTable, near_items: Int64, sent: _Segment, far: PacketTable, far_items: Int64, taker: _Segment, byte: int
 ) -> _Take:
     end = min(sent.end, taker.free.end_after(byte))
     ours = near.bytes_at(int(near_items[sent.position]), byte - sent.first, end - byte)
@@ -175,7 +175,7 @@ def _next(firsts: list[int], byte: int, end: int) -> int:
     return min(firsts[place], end) if place < len(firsts) else end
 
 
-def uncovered(pieces: list[Piece], length_of: dict[int, int], *, at_one: bool) -> dict[int, list[Interval]]:
+def uncovered(pieces: list[SharedRange], length_of: dict[int, int], *, at_one: bool) -> dict[int, list[Interval]]:
     """Return for each position in pieces the ranges of its payload that are in none."""
     covered: dict[int, IntervalSet] = defaultdict(IntervalSet)
     for piece in pieces:
@@ -185,6 +185,6 @@ def uncovered(pieces: list[Piece], length_of: dict[int, int], *, at_one: bool) -
     return {position: gaps for position, gaps in missing.items() if gaps}
 
 
-def positions_of(pieces: list[Piece], *, at_one: bool) -> Int64:
+def positions_of(pieces: list[SharedRange], *, at_one: bool) -> Int64:
     """Return the positions of one side that pieces speak of, each once."""
     return np.unique(np.array([piece.one if at_one else piece.two for piece in pieces], np.int64))

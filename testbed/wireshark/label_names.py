@@ -69,7 +69,7 @@ RULE_SETS = {rules.name: rules for rules in (WIRESHARK_4_0, WIRESHARK_4_4)}
 
 
 @dataclass(slots=True)
-class Segments:
+class TcpSegments:
     """TCP segments of one capture in file order, one item each.
 
     ``conversation`` numbers addresses and ports, from 0 and below 2**30 (both directions have one number), ``side``

@@ -12,9 +12,9 @@ import numpy as np
 
 from testbed.model.arrays import Bool, Int32, Int64, UInt16
 from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add, seq_diff_uint32
-from testbed.wireshark.label_names import WIRESHARK_4_4, Label, RuleSet, Segments
+from testbed.wireshark.label_names import WIRESHARK_4_4, Label, RuleSet, TcpSegments
 from testbed.wireshark.one_stream import UNKNOWN_SCALE, UNSCALED, label_stream
-from testbed.wireshark.segment_order import Order, in_order, members_of, streams
+from testbed.wireshark.segment_order import SegmentOrder, members_of, order_segments, streams
 
 __all__ = ["label"]
 
@@ -27,7 +27,7 @@ _FAST = 20_000_000
 _RTT_UNKNOWN = 3_000_000
 
 
-def label(segments: Segments, rules: RuleSet = WIRESHARK_4_4, known: tuple[Int64, Bool] | None = None) -> UInt16:
+def label(segments: TcpSegments, rules: RuleSet = WIRESHARK_4_4, known: tuple[Int64, Bool] | None = None) -> UInt16:
     """Return the labels (:class:`Label` bits) of each segment.
 
     ``known`` is what :func:`streams` gives for the same rules, where it was already called.
@@ -39,7 +39,7 @@ def label(segments: Segments, rules: RuleSet = WIRESHARK_4_4, known: tuple[Int64
     if int(stream.max()) >= 2**31:
         _, stream = np.unique(stream, return_inverse=True)
         stream = stream.astype(np.int64)
-    order = in_order(stream, segments.side)
+    order = order_segments(stream, segments.side)
     state = _State(segments, order)
     rare = state.rare()
     result[order.position] = state.labels(rules)
@@ -54,12 +54,12 @@ def _far(distance: Number) -> Bool:
 
 
 class _State:
-    """What is known before each segment, in the places of an :class:`Order`.
+    """What is known before each segment, in the places of an :class:`SegmentOrder`.
 
     Numbers are relative to the first of their direction and go on rising where those on the wire wrap.
     """
 
-    def __init__(self, segments: Segments, order: Order) -> None:
+    def __init__(self, segments: TcpSegments, order: SegmentOrder) -> None:
         position = order.position
         self.segments, self.order = segments, order
         self.time = segments.time[position]

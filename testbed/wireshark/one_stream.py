@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add, seq_after
-from testbed.wireshark.label_names import Label, RuleSet, Segments
+from testbed.wireshark.label_names import Label, RuleSet, TcpSegments
 
 _NEVER = 0xFFFFFFFF  # a window before any was seen
 _FAST = 20_000_000  # ns since the ACK that a fast retransmission answers
@@ -39,7 +39,7 @@ class Direction:
     unacked: list[list[int]] = field(default_factory=list)  # [first, end), the newest last
 
 
-def label_stream(segments: Segments, positions: Sequence[int], rules: RuleSet) -> list[int]:
+def label_stream(segments: TcpSegments, positions: Sequence[int], rules: RuleSet) -> list[int]:
     """Return the labels of the segments at ``positions``, all those of one stream in file order."""
     directions = Direction(), Direction()
     syn_time = rtt = 0

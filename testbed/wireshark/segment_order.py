@@ -8,10 +8,10 @@ import numpy as np
 
 from testbed.model.arrays import AnyInt, Bool, Int32, Int64, UInt8
 from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add
-from testbed.wireshark.label_names import RuleSet, Segments
+from testbed.wireshark.label_names import RuleSet, TcpSegments
 
 
-def streams(segments: Segments, rules: RuleSet) -> tuple[Int64, Bool]:
+def streams(segments: TcpSegments, rules: RuleSet) -> tuple[Int64, Bool]:
     """Return each segment's stream and which segments open one on used ports.
 
     A SYN with another number than the stream's base opens a new stream. The first stream of a conversation has its
@@ -53,7 +53,7 @@ def _not_first(stream: Int64, syns: Int64) -> Int64:
     return result
 
 
-def _split(segments: Segments, members: Int64, rules: RuleSet) -> tuple[Int64, list[int]]:
+def _split(segments: TcpSegments, members: Int64, rules: RuleSet) -> tuple[Int64, list[int]]:
     """Return numbers for the streams of one conversation, and the positions at which another one began."""
     base: list[int | None] = [None, None]
     number = 0
@@ -79,7 +79,7 @@ def _split(segments: Segments, members: Int64, rules: RuleSet) -> tuple[Int64, l
 
 
 @dataclass(slots=True)
-class Order:
+class SegmentOrder:
     """Segments sorted by stream, direction and time ("places"); ``position`` is where each is in the file.
 
     ``group`` numbers the directions of streams (stream * 2 + side, streams counted from 0), ``first`` tells the first
@@ -92,7 +92,7 @@ class Order:
     before: Int32
 
 
-def in_order(stream: Int64, side: UInt8) -> Order:
+def order_segments(stream: Int64, side: UInt8) -> SegmentOrder:
     """Sort segments. ``stream`` counts from 0, below 2**30."""
     count = len(stream)
     places = np.arange(count, dtype=np.int32)
@@ -110,7 +110,7 @@ def in_order(stream: Int64, side: UInt8) -> Order:
     first = np.ones(count, np.bool_)
     first[1:] = group[1:] != group[:-1]
     other[(other >= 0) & (group[other] != group ^ 1)] = -1
-    return Order(position, group, first, other)
+    return SegmentOrder(position, group, first, other)
 
 
 def _sorted(key: AnyInt, places: Int32) -> Int32:

@@ -32,7 +32,7 @@ Token = tuple[int, int]  # host (0 client, 1 server) and its initial sequence nu
 
 
 @dataclass(slots=True)
-class Generation:
+class Connection:
     """One connection of a conversation: initial sequence numbers of client and server, None where not seen."""
 
     isn: list[int | None] = field(default_factory=lambda: [None, None])
@@ -41,23 +41,23 @@ class Generation:
 
 
 @dataclass(slots=True)
-class Generations:
+class Connections:
     """For each host's packets the generation within their conversation, and what is known of each.
 
     ``known`` goes by conversation and number; ``by_token`` gives the number by conversation and token.
     """
 
     of: dict[Host, Int64]
-    known: dict[tuple[int, int], Generation] = field(default_factory=dict)
+    known: dict[tuple[int, int], Connection] = field(default_factory=dict)
     by_token: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
 
-def find_generations(
+def split_connections(
     captures: Mapping[Host, Capture], selections: Mapping[Host, Selection], conversations: Mapping[Host, Int64]
-) -> Generations:
+) -> Connections:
     """Count the connections of each conversation from 0, the same in both captures."""
     of = {host: np.zeros(len(selections[host].rows), np.int64) for host in HOSTS}
-    found = Generations(of)
+    found = Connections(of)
     syns: dict[Host, Int64] = {}
     for host in HOSTS:
         capture, rows = captures[host], selections[host].rows
@@ -69,7 +69,7 @@ def find_generations(
         groups = _groups(seen)
         older[conversation] = len(groups)
         for number, group in enumerate(groups):
-            generation = found.known[conversation, number] = Generation()
+            generation = found.known[conversation, number] = Connection()
             for side, isn in group:
                 generation.isn[side] = isn
                 found.by_token[conversation, side, isn] = number
@@ -144,7 +144,7 @@ def _assign(
     chosen: Selection,
     conversations: Int64,
     items: Int64,
-    found: Generations,
+    found: Connections,
     of: Int64,
     older: Mapping[int, int],
 ) -> None:
@@ -160,7 +160,7 @@ def _assign(
         else:
             number = _nearest(capture, row, sender, conversation, found, opened[conversation], older[conversation])
         of[item] = number
-        generation = found.known.setdefault((conversation, number), Generation())
+        generation = found.known.setdefault((conversation, number), Connection())
         isn, sequence = generation.isn[sender], int(capture.seq[row])
         if isn is not None:
             end = seq_offset(sequence, isn) + int(capture.payload_length[row])
@@ -169,7 +169,7 @@ def _assign(
 
 
 def _nearest(
-    capture: Capture, row: int, sender: int, conversation: int, found: Generations, opened: list[int], older: int
+    capture: Capture, row: int, sender: int, conversation: int, found: Connections, opened: list[int], older: int
 ) -> int:
     """Return the connection whose numbers the packet continues, the newest of those that fit.
 
@@ -191,7 +191,7 @@ def _nearest(
     return best
 
 
-def _distance(capture: Capture, row: int, sender: int, generation: Generation) -> int:
+def _distance(capture: Capture, row: int, sender: int, generation: Connection) -> int:
     """Return how far a packet's number lies outside what a connection has reached, 0 when it fits."""
     number, side = int(capture.seq[row]), sender
     if not number and int(capture.flags[row]) & (RST | ACK) == RST | ACK:

@@ -65,13 +65,13 @@ def _packets(compared: Comparison, which: int, path: str) -> Iterator[Packet]:
 
 def _offsets(compared: Comparison, frames: Int64, times: Int64) -> Int64:
     """Return the clock's offset at packets of the second capture, IP or not."""
-    items = np.searchsorted(compared.tracks[1].frame, frames)
+    items = np.searchsorted(compared.packets[1].frame, frames)
     offset, _ = compared.timeline.at_two(items, times)
     return offset
 
 
 def _comments(compared: Comparison, which: int) -> dict[int, str]:
-    table, track = compared.table, compared.tracks[which]
+    table, packets = compared.table, compared.packets[which]
     items = table.two if which else table.one
     odd = np.flatnonzero((items >= 0) & ((table.fate > Fate.CROSSED) | (table.changes > 0) | table.reordered))
     result: dict[int, str] = {}
@@ -79,6 +79,6 @@ def _comments(compared: Comparison, which: int) -> dict[int, str]:
         told = [Fate(int(table.fate[row])).text] if table.fate[row] else []
         told += ["reordered"] if table.reordered[row] else []
         told += [f"altered: {', '.join(change_names(int(table.changes[row])))}"] if table.changes[row] else []
-        frame = int(track.frame[items[row]])
+        frame = int(packets.frame[items[row]])
         result[frame] = "; ".join(filter(None, (result.get(frame), ", ".join(told))))
     return result
