@@ -55,7 +55,7 @@ def commands(path: Path) -> list[str]:
 
 
 @cache
-def tasks() -> Collection:
+def collection() -> Collection:
     sys.path.insert(0, str(ROOT))
     try:
         import tasks
@@ -64,9 +64,8 @@ def tasks() -> Collection:
     return Collection.from_module(tasks)
 
 
-@cache
 def parser() -> Parser:
-    return Parser(contexts=tasks().to_contexts())
+    return Parser(contexts=collection().to_contexts(), ignore_unknown=False)
 
 
 def task_names() -> set[str]:
@@ -79,7 +78,7 @@ def refused(command: str) -> str:
     if len(words) == 1:
         return "" if words[0] in task_names() else f"no task {words[0]}"
     try:
-        parser().parse_argv(spell_out(words, tasks()))
+        parser().parse_argv(spell_out(words, collection()))
     except ParseError as error:
         return str(error)
     return ""
