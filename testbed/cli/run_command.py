@@ -36,7 +36,9 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
     if not names and not options.resume:
         raise UsageError("no scenario is named", hint="`invoke list` shows them")
     if names and options.resume:
-        raise UsageError("--resume goes on with a campaign's own scenarios", hint="name none")
+        raise UsageError(
+            "--resume continues a campaign with its own scenarios", hint="leave the names of scenarios out"
+        )
     scenarios = [load(find(name, catalogue)) for name in names]
     if options.any or any(scenario.matrix for scenario in scenarios):
         from testbed.cli.campaign_command import run_campaign
@@ -111,7 +113,7 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
         write_ci_files(records, outputs.ci)
     lines.write(f"{catalogue_text.closing(records, seconds, choice.name)}\n")
     if missing:
-        sys.stderr.write(f"interrupted: {missing} were not run\n")
+        sys.stderr.write(f"interrupted: {missing} runs were not made\n")
     codes = [record.exit_code for record in records] + [3] * (missing > 0)
     return next((code for code in (1, 3) if code in codes), 0)
 

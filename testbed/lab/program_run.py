@@ -102,8 +102,10 @@ class ProgramRun:
             return True
         if not program.ended:
             program.stop("not ready in time")
-            wanted = f"{spec.ready.kind} port {spec.ready.port}" if spec.ready.port else "its socket to be bound"
-            self._collected.failures.append(f"{spec.host}: was not ready in time (awaited: {wanted})")
+            wanted = (
+                f"a socket on {spec.ready.kind} port {spec.ready.port}" if spec.ready.port else "its listening socket"
+            )
+            self._collected.failures.append(f"{spec.host}: was not ready in time: {wanted} was awaited")
         return False
 
     def _wait_ready(self, program: RunningProgram, ready: Readiness, agent: Agent, deadline: float) -> bool:

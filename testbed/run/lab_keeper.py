@@ -94,7 +94,10 @@ def only(root: Path, run_id: str | None) -> KeptLab:
     if len(labs) == 1:
         return labs[0]
     names = ", ".join(f"{lab.run_id} ({lab.scenario})" for lab in kept(root)) or "none"
-    raise UsageError(f"{'several labs are' if labs else 'no such lab is'} up: {names}", hint="`invoke up SCENARIO`")
+    raise UsageError(
+        f"{'several labs are' if labs else 'no such lab is'} up: {names}",
+        hint="name one with --lab" if labs else "`invoke up SCENARIO`",
+    )
 
 
 def down(lab: KeptLab) -> RunDirectory:

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sys
+from copy import deepcopy
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 import yaml
 from invoke import Collection
 from invoke.parser import Parser
+
+from testbed.cli.invoke_words import spell_out
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/ci.md").read_text(encoding="utf-8")
@@ -66,10 +69,13 @@ def test_every_command_in_the_text_can_be_parsed_and_names_scenarios_that_exist(
     sys.modules.pop("tasks", None)
     import tasks
 
-    parser = Parser(contexts=Collection.from_module(tasks).to_contexts())
+    collection = Collection.from_module(tasks)
+    parser = Parser(contexts=deepcopy(collection).to_contexts())
     assert len(commands()) >= 5
     for command in commands():
-        (parsed,) = [context for context in parser.parse_argv(shlex.split(command)[1:]) if context.name]
+        (parsed,) = [
+            context for context in parser.parse_argv(spell_out(shlex.split(command)[1:], collection)) if context.name
+        ]
         for scenario in parsed.args["scenarios"].value if "scenarios" in parsed.args else ():
             assert (ROOT / f"scenarios/{scenario}.yaml").exists()
 

@@ -24,7 +24,7 @@ def on_docker(client: docker.DockerClient) -> RunRecorder | None:
     def run(words: Sequence[str]) -> str:
         settings = {name: value for name, value in witness_settings().items() if name != "log_config"}
         labels = {RUN_LABEL: new_run_id(), OWNER_LABEL: owner()}
-        with translate("run the witness"):
+        with translate("run the recorder of the kernel trace"):
             container = client.containers.create(
                 image["Id"], [WITNESS, *words], entrypoint=[], labels=labels, **settings
             )
@@ -36,7 +36,7 @@ def on_docker(client: docker.DockerClient) -> RunRecorder | None:
                 container.remove(v=True, force=True)  # with its volume
         text = said.decode(errors="replace").strip()
         if status:
-            raise EngineError(text or f"the witness ended with {status}")
+            raise EngineError(text or f"the recorder ended with {status}")
         return text
 
     return run

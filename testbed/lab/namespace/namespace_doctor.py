@@ -37,7 +37,9 @@ def examine() -> Iterator[DoctorFinding]:
     yield _Finding("namespace engine", True, f"{how}; {version}", needed=True)
     witness = on_this_machine()
     works, detail = try_recorder(witness) if witness is not None else (False, "only root may read the kernel's trace")
-    yield _Finding("namespace: witness", works or None, detail, "" if works else "run as root; a kernel with tracefs")
+    yield _Finding(
+        "namespace: kernel trace", works or None, detail, "" if works else "run as root; a kernel with tracefs"
+    )
     lacking = machine.missing(machine.TRACERS)
     if lacking:
         detail = f"no {' and no '.join(lacking)} for hosts that are to be traced"

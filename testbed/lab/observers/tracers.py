@@ -110,7 +110,9 @@ class Tracer:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.002)
-        raise LabError(f"the {self.host}'s program could not be held for {self.name}")
+        raise LabError(
+            f"the {self.host}'s program could not be stopped before its start, so that {self.name} could attach"
+        )
 
 
 class StraceObserver(Tracer):
@@ -143,7 +145,7 @@ class StraceObserver(Tracer):
         seen = strace_log.decode(b"".join(self._trace).decode(errors="replace").split("\n"), self.host)
         problems = [*([problem] if problem else []), *seen.problems]
         if seen.blind:
-            problems.append("strace saw nothing of the program")
+            problems.append("strace recorded no call of the program")
         return Observation(seen.calls, tuple(problems), blind=seen.blind)
 
 

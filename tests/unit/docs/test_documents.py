@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from invoke import Collection
 from invoke.exceptions import ParseError
 from invoke.parser import Parser
 
+from testbed.cli.invoke_words import spell_out
 from testbed.reference.catalogue_page import CATALOGUE_PAGE, catalogue_text
 from testbed.reference.reference_page import anchor
 from testbed.scenario.catalogue import all_scenarios
@@ -54,13 +56,18 @@ def commands(path: Path) -> list[str]:
 
 
 @cache
-def parser() -> Parser:
+def collection() -> Collection:
     sys.path.insert(0, str(ROOT))
     try:
         import tasks
     finally:
         sys.path.remove(str(ROOT))
-    return Parser(contexts=Collection.from_module(tasks).to_contexts(), ignore_unknown=False)
+    return Collection.from_module(tasks)
+
+
+@cache
+def parser() -> Parser:
+    return Parser(contexts=deepcopy(collection()).to_contexts(), ignore_unknown=False)
 
 
 def task_names() -> set[str]:
@@ -73,7 +80,7 @@ def refused(command: str) -> str:
     if len(words) == 1:
         return "" if words[0] in task_names() else f"no task {words[0]}"
     try:
-        parser().parse_argv(words)
+        parser().parse_argv(spell_out(words, collection()))
     except ParseError as error:
         return str(error)
     return ""
