@@ -110,9 +110,7 @@ class Tracer:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.002)
-        raise LabError(
-            f"the {self.host}'s program could not be stopped before its start, so that {self.name} could attach"
-        )
+        raise LabError(f"the {self.host}'s program could not be held at its start for {self.name} to attach")
 
 
 class StraceObserver(Tracer):
