@@ -62,7 +62,7 @@ def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     from testbed.scenario.load import load
 
     path = find(name, catalogue)
-    load(path)  # a broken scenario is told here, not by the keeper
+    load(path)  # a broken scenario is reported here, not by the keeper
     choice = choose(engine)
     say_why(choice)
     lab = lab_keeper.up(path.resolve(), runs.resolve(), choice.name, keeper=KEEPER)

@@ -77,7 +77,7 @@ def _witnessed(scenario: Scenario, options: Options) -> Scenario:
 def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outputs: Outputs) -> int:
     """Run the whole catalogue side by side: a line for each run, then in full what did not pass.
 
-    Exit code: the first of 1 and 3 that occurred; what this machine cannot run is told and does not count.
+    Exit code: the first of 1 and 3 that occurred; what this machine cannot run is listed and does not count.
     """
     from testbed.cli.catalogue_command import analysed
     from testbed.cli.catalogue_command import run_all as run_side_by_side
@@ -98,11 +98,11 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
     begin = time.monotonic()
     lines = sys.stderr if outputs.as_json else sys.stdout
 
-    def told(record: RunRecord) -> None:
+    def show_line(record: RunRecord) -> None:
         lines.write(f"{catalogue_text.line(record)}\n")
         lines.flush()
 
-    records, missing = run_side_by_side(scenarios, options, choice, runs, told)
+    records, missing = run_side_by_side(scenarios, options, choice, runs, show_line)
     seconds = time.monotonic() - begin
     in_full = outputs.as_json or outputs.pages or (outputs.ci is not None and outputs.ci.any)
     if in_full:

@@ -35,7 +35,7 @@ EVENTS = (
 """Tracepoints, with a filter where there is one. The others of ``tcp:*`` say nothing of packets or of state."""
 ARRIVALS = (f'net/netif_rx=name=="{INTERFACE}"', "net/netif_receive_skb")
 """Those that tell which packet was dropped (:mod:`testbed.observe.kernel.trace_drops`): two for each that comes."""
-# A host's congestion window changes with the ACKs that it gets. An event for each full segment that it receives told
+# A host's congestion window changes with the ACKs that it gets. An event for each full segment that it receives showed
 # nothing new of it, and took a tenth of the speed of a bulk transfer.
 _WITHOUT_BULK = {"tcp/tcp_probe": "tcp/tcp_probe=data_len<1024"}
 

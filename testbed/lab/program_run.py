@@ -214,7 +214,7 @@ class ProgramRun:
         return True
 
     def _link_died(self) -> None:
-        assert self._link is not None  # noqa: S101 - it told us
+        assert self._link is not None  # noqa: S101 - it has died
         self._collected.cut_short = str(self._link.death())
         for program in self._programs.values():
             program.ask_to_stop("the link died")

@@ -1,4 +1,4 @@
-"""A lab to play in by hand: a process of its own holds it, with both taps running, until it is told to end.
+"""A lab to use by hand: a process of its own holds it, with its taps running, until it gets SIGTERM.
 
 ``invoke up`` starts it, ``invoke down`` ends it (SIGTERM) and shows what was captured: a by-hand lab leaves a run
 directory like any run. Where the keepers are is in ``runs/.labs/<run id>.json``.

@@ -31,10 +31,10 @@ def on_docker(client: docker.DockerClient) -> RunRecorder | None:
             try:
                 container.start()
                 status = int(container.wait(timeout=TIMEOUT)["StatusCode"])
-                said: bytes = container.logs(stdout=not status, stderr=bool(status))
+                printed: bytes = container.logs(stdout=not status, stderr=bool(status))
             finally:
                 container.remove(v=True, force=True)  # with its volume
-        text = said.decode(errors="replace").strip()
+        text = printed.decode(errors="replace").strip()
         if status:
             raise EngineError(text or f"the recorder ended with {status}")
         return text

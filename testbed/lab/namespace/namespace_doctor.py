@@ -30,8 +30,8 @@ def examine() -> Iterator[DoctorFinding]:
             version = tap.run(["tcpdump", "--version"]).splitlines()[0]
             tap.run(["ethtool", "--version"])
     except BothendsError as error:
-        said = f"{error.what} ({error.state})" if error.state else error.what
-        yield _Finding("namespace engine", False, said, error.hint, needed=True)
+        refusal = f"{error.what} ({error.state})" if error.state else error.what
+        yield _Finding("namespace engine", False, refusal, error.hint, needed=True)
         return
     how = "as root" if user == "root" else "as a plain user, in a user namespace"
     yield _Finding("namespace engine", True, f"{how}; {version}", needed=True)
