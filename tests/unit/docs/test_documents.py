@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -65,9 +64,8 @@ def collection() -> Collection:
     return Collection.from_module(tasks)
 
 
-@cache
 def parser() -> Parser:
-    return Parser(contexts=deepcopy(collection()).to_contexts(), ignore_unknown=False)
+    return Parser(contexts=collection().to_contexts(), ignore_unknown=False)
 
 
 def task_names() -> set[str]:
