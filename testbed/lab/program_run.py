@@ -102,8 +102,10 @@ class ProgramRun:
             return True
         if not program.ended:
             program.stop("not ready in time")
-            wanted = f"{spec.ready.kind} port {spec.ready.port}" if spec.ready.port else "its socket to be bound"
-            self._collected.failures.append(f"{spec.host}: was not ready in time (awaited: {wanted})")
+            wanted = (
+                f"a socket on {spec.ready.kind} port {spec.ready.port}" if spec.ready.port else "its listening socket"
+            )
+            self._collected.failures.append(f"{spec.host}: was not ready in time: {wanted} was awaited")
         return False
 
     def _wait_ready(self, program: RunningProgram, ready: Readiness, agent: Agent, deadline: float) -> bool:
@@ -212,7 +214,7 @@ class ProgramRun:
         return True
 
     def _link_died(self) -> None:
-        assert self._link is not None  # noqa: S101 - it told us
+        assert self._link is not None  # noqa: S101 - it has died
         self._collected.cut_short = str(self._link.death())
         for program in self._programs.values():
             program.ask_to_stop("the link died")

@@ -206,6 +206,6 @@ class _Output:
 
     def close(self) -> None:
         if self._file is not None:
-            with contextlib.suppress(OSError):  # what could not be flushed is told by ``error`` already
+            with contextlib.suppress(OSError):  # ``error`` already says what could not be flushed
                 self._file.close()
             self._file = None

@@ -101,7 +101,7 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
     for host in addresses:
         path = directory.file(f"{host}.pcap")
         if host not in places or not path.exists() or path.stat().st_size == 0:
-            incomplete.append(f"{host}: there is no capture")
+            incomplete.append(f"{host}: the capture is missing")
             continue
         try:
             captures[host] = read(path)
@@ -126,7 +126,7 @@ def _link_journal(
         return None
     path = directory.file(JOURNAL)
     if not path.exists():
-        incomplete.append("there is no journal of the link")
+        incomplete.append("the journal of the link is missing")
         return None
     try:
         with path.open(encoding="utf-8") as lines:

@@ -65,4 +65,4 @@ def test_a_run_without_a_capture_still_has_a_page(run: RunDirectory) -> None:
     run.file("server.pcap").unlink()
     analysis = rebuild(run)
     assert analysis.outcome is not Outcome.PASS
-    assert "there is no capture" in run.file("report.html").read_text(encoding="utf-8")
+    assert "the capture is missing" in run.file("report.html").read_text(encoding="utf-8")
