@@ -17,7 +17,7 @@ from testbed.analysis.label_check import disagreements
 from testbed.analysis.ledger import make_ledger
 from testbed.analysis.link_check import meet
 from testbed.analysis.verdict import verdict
-from testbed.model import HOSTS, Analysis, Check, Delay, Host, Inputs, Joined, Outcome
+from testbed.model import HOSTS, Analysis, Check, Delay, Fate, Host, Inputs, Joined, Outcome
 from testbed.scenario.expect.expectations import Expectation
 
 
@@ -82,7 +82,7 @@ def _overtaken(joined: Joined) -> int:
     """
     count = 0
     for host in HOSTS:
-        crossed = [each for each in joined.crossings if each.sender == host and each.fate == "crossed"]
+        crossed = [each for each in joined.crossings if each.sender == host and each.fate is Fate.CROSSED]
         earliest = float("inf")
         for _, arrived in sorted(((each.sent or 0, each.arrived or 0) for each in crossed), reverse=True):
             count += arrived > earliest

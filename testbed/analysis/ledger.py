@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from testbed.analysis.calls.streams import Direction, Share, Stream, Streams
 from testbed.analysis.calls.wire_stream import Wire, digest_of, first_difference, payload_at
-from testbed.model import HOSTS, Call, Cause, Count, Crossing, Flow, Host, Joined, LedgerRow, peer_of
+from testbed.model import HOSTS, Call, Cause, Count, Crossing, Fate, Flow, Host, Joined, LedgerRow, peer_of
 
 _NOTHING = Count(None)
 _RESETS_SAID = frozenset({"reset-linger", "reset-unread", "reset-listener", "reset-exit", "keep-alive-timeout"})
@@ -153,7 +153,7 @@ def _difference(out: Stream, left: Wire, came: Wire, taken: Stream, sender: Host
 
 
 def _against_calls(stream: Stream, wire: Wire, moved: str, shown: str) -> Difference | None:
-    for share in stream.shares if wire.exact else ():
+    for share in stream.shares:
         call = share.call
         prefix = wire.slice(share.start, share.start + len(call.data))
         index = first_difference(call.data, prefix) if prefix is not None else None
@@ -199,7 +199,7 @@ def _close(flow: Flow, crossings: list[Crossing], causes: Sequence[Cause], sende
         first = resets[0]
         cause = causes[first.n]
         why = f": {cause.evidence}" if cause.rule in _RESETS_SAID or cause.rule == "closed-port" else ""
-        lost = ", lost on the way" if first.fate == "lost" else ""
+        lost = ", lost on the way" if first.fate is Fate.LOST else ""
         by = f"by {first.sender}"
         if first.sent is None:
             by = f"in the {first.sender}'s name that {'the link made' if first.made else 'it never sent'}"
@@ -222,7 +222,7 @@ def _udp_row(flow: Flow, sender: Host, streams: Streams) -> LedgerRow:
     arrived = [payload_at(crossing, "arrived") for crossing in landed]
     written = _datagram_calls(streams, flow.index, sender, "out", data=bool(crossings))
     read = _datagram_calls(streams, flow.index, receiver, "in", data=bool(crossings))
-    at_sent, at_arrived = _datagrams([(payload, True) for payload in sent]), _datagrams(arrived)
+    at_sent, at_arrived = _datagrams(sent), _datagrams(arrived)
     points = (("written", written), ("sent", at_sent), ("arrived", at_arrived), ("read", read))
     return LedgerRow(
         flow.index,
@@ -239,10 +239,9 @@ def _udp_row(flow: Flow, sender: Host, streams: Streams) -> LedgerRow:
     )
 
 
-def _datagrams(payloads: list[tuple[bytes, bool]]) -> Count:
-    exact = all(known for _, known in payloads)
-    digest = digest_of(b"".join(payload for payload, _ in payloads)) if exact else None
-    return Count(sum(len(payload) for payload, _ in payloads), digest, len(payloads))
+def _datagrams(payloads: list[bytes]) -> Count:
+    whole = b"".join(payloads)
+    return Count(len(whole), digest_of(whole), len(payloads))
 
 
 def _datagram_calls(streams: Streams, flow: int, host: Host, direction: Direction, *, data: bool) -> Count:
@@ -275,16 +274,15 @@ def _datagram_difference(streams: Streams, flow: int, sender: Host, crossings: l
             if text:
                 return text
     for crossing in crossings:
-        there, _ = payload_at(crossing, "arrived")
-        if crossing.fate == "crossed" and there != crossing.payload:
+        there = payload_at(crossing, "arrived")
+        if crossing.fate is Fate.CROSSED and there != crossing.payload:
             at = first_difference(crossing.payload, there)
             where = f", from byte {at}" if at is not None else ""
             return f"datagram {crossing.start} (#{crossing.n}): what arrived is not what was sent{where}"
     for pair in streams.datagrams.get((flow, peer_of(sender), "in"), ()):
         if pair.crossing is not None:
             crossing = by_number[pair.crossing]
-            payload, known = payload_at(crossing, "arrived")
-            text = _one_datagram(pair.call, crossing, payload, "read", "arrived") if known else None
+            text = _one_datagram(pair.call, crossing, payload_at(crossing, "arrived"), "read", "arrived")
             if text:
                 return text
     return None

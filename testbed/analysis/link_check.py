@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from testbed.model import HOSTS, Crossing, Host, Joined, LinkJournal, LinkRecord, peer_of
+from testbed.model import HOSTS, Crossing, Fate, Host, Joined, LinkJournal, LinkRecord, peer_of
 
 _Key = tuple[Host, str, int, int, str, int, int]
 _DROPPED = {
@@ -121,12 +121,13 @@ def _paired(
 ) -> Iterable[tuple[Crossing, LinkRecord]]:
     """Pair what a host sent with what the link saw; of identical packets the lost ones with the dropped ones."""
     if len(crossings) == len(records) and all(
-        (crossing.fate == "lost") == (record.left is None) for crossing, record in zip(crossings, records, strict=True)
+        (crossing.fate is Fate.LOST) == (record.left is None)
+        for crossing, record in zip(crossings, records, strict=True)
     ):
         yield from zip(crossings, records, strict=True)
         return
-    lost = [crossing for crossing in crossings if crossing.fate == "lost"]
-    came = [crossing for crossing in crossings if crossing.fate != "lost"]
+    lost = [crossing for crossing in crossings if crossing.fate is Fate.LOST]
+    came = [crossing for crossing in crossings if crossing.fate is not Fate.LOST]
     dropped = [record for record in records if record.left is None]
     passed = [record for record in records if record.left is not None]
     yield from zip(lost, dropped, strict=False)

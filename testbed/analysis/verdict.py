@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from testbed.model import Cause, Crossing, Flow, Host, Joined, LedgerRow, peer_of
+from testbed.model import Cause, Crossing, Fate, Flow, Host, Joined, LedgerRow, peer_of
 
 MOST_FLOWS = 3
 """With more flows than this the verdict gives totals and the worst flows only."""
@@ -61,7 +61,7 @@ def _unopened(flow: Flow, packets: list[Crossing], causes: Sequence[Cause]) -> s
     """Return why a connection never opened, None if it did (or if its opening was not captured)."""
     for packet in packets:
         if causes[packet.n].rule == "closed-port":
-            if packet.fate == "lost":
+            if packet.fate is Fate.LOST:
                 break
             refuser = packet.sender
             own = flow.endpoint(refuser)
@@ -74,14 +74,14 @@ def _unopened(flow: Flow, packets: list[Crossing], causes: Sequence[Cause]) -> s
         return None
     peer = peer_of(opener)
     answers = [packet for packet in packets if packet.sender == peer]
-    if any(packet.fate != "lost" for packet in answers):
+    if any(packet.fate is not Fate.LOST for packet in answers):
         if any("S" in packet.flags for packet in answers) and any("R" in packet.flags for packet in packets):
             return f"the connection never opened: the {opener} had given it up before the {peer}'s answer came (RST)"
         return None
     if answers:
         return f"the connection never opened: the {peer}'s {_some(len(answers), 'answer')} did not arrive"
     syns = [packet for packet in packets if "S" in packet.flags]
-    lost = sum(packet.fate == "lost" for packet in syns)
+    lost = sum(packet.fate is Fate.LOST for packet in syns)
     fate = "none of them arrived" if lost == len(syns) else "it did not answer"
     return f"the connection never opened: {_some(len(syns), 'SYN')} to the {peer}, {fate}"
 

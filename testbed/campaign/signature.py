@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from testbed.analysis.expect.check_expectations import first_transmissions
-from testbed.model import HOSTS, Analysis, Cause, Crossing, Host, LedgerRow
+from testbed.model import HOSTS, Analysis, Cause, Crossing, Fate, Host, LedgerRow
 
 MANY = 12
 """Segments one way above which only their sum is part of a signature."""
@@ -88,7 +88,7 @@ def _times(what: str, count: int) -> str:
 
 
 def _fates(crossings: tuple[Crossing, ...]) -> list[str]:
-    found = Counter(packet.fate for packet in crossings if packet.fate != "crossed" and not _is_bare_ack(packet))
+    found = Counter(packet.fate for packet in crossings if packet.fate is not Fate.CROSSED and not _is_bare_ack(packet))
     altered = sum(bool(packet.changes) for packet in crossings)
     return [f"{count} {fate}" for fate, count in sorted(found.items())] + ([f"{altered} altered"] if altered else [])
 

@@ -7,7 +7,19 @@ direction of one connection from 0; relative sequence numbers count as Wireshark
 from testbed.model.analyses import Analysis, Check, Inputs, Outcome
 from testbed.model.calls import DATA_PREFIX, Call, SocketInfo
 from testbed.model.causes import Cause, CauseKind
-from testbed.model.crossings import Change, Crossing, Delay, Flow, Joined, Labels
+from testbed.model.crossings import (
+    Change,
+    Crossing,
+    Delay,
+    Fate,
+    FieldChange,
+    Flow,
+    HeaderField,
+    Joined,
+    Labels,
+    OptionBytes,
+    PayloadChange,
+)
 from testbed.model.hosts import HOSTS, Endpoint, Host, peer_of
 from testbed.model.ledgers import Count, LedgerRow
 from testbed.model.link_journals import LinkJournal, LinkRecord
@@ -26,7 +38,10 @@ __all__ = [
     "Crossing",
     "Delay",
     "Endpoint",
+    "Fate",
+    "FieldChange",
     "Flow",
+    "HeaderField",
     "Host",
     "Inputs",
     "Joined",
@@ -34,7 +49,9 @@ __all__ = [
     "LedgerRow",
     "LinkJournal",
     "LinkRecord",
+    "OptionBytes",
     "Outcome",
+    "PayloadChange",
     "Program",
     "SocketInfo",
     "peer_of",

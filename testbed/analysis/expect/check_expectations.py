@@ -19,7 +19,7 @@ from testbed.analysis.expect.expected_packets import (
     check_timer,
 )
 from testbed.analysis.expect.run_facts import Findings, Result, every, listed
-from testbed.model import Check, Crossing, Host, LedgerRow, Program
+from testbed.model import Check, Crossing, Fate, Host, LedgerRow, Program
 from testbed.scenario.expect.expectations import (
     CallExpectation,
     CausesExpectation,
@@ -145,9 +145,9 @@ def _sum(rows: list[LedgerRow], name: str) -> int | None:
 def _crossings(expectation: CrossingsExpectation, findings: Findings) -> Result:
     figures = expectation.crossings
     numbers = {
-        "lost": sum(packet.fate == "lost" for packet in findings.crossings),
+        "lost": sum(packet.fate is Fate.LOST for packet in findings.crossings),
         "altered": sum(bool(packet.changes) for packet in findings.crossings),
-        "appeared": sum(packet.fate == "appeared" for packet in findings.crossings),
+        "appeared": sum(packet.fate is Fate.APPEARED for packet in findings.crossings),
     }
     asked = [name for name in numbers if name in figures.model_fields_set]
     same = all(getattr(figures, name).holds(numbers[name]) for name in asked)

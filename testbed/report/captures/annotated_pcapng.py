@@ -14,8 +14,9 @@ import numpy as np
 
 import testbed
 from testbed.capture.containers.pcapng_write import Writer
-from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, peer_of
+from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Fate, Host, peer_of
 from testbed.report import kernel_words
+from testbed.report.text.change_text import change_text
 from testbed.report.text.ladder import show_call
 from testbed.report.text.terminal_text import duration, escape
 
@@ -103,9 +104,9 @@ def _comments(crossing: Crossing, cause: Cause, calls: Mapping[int, Call], names
             yield f"call: {sender} #{n} {show_call(calls[n], _ROOM, names)}{where}"
     if len(cause.calls) > _MOST_CALLS:
         yield f"call: and {len(cause.calls) - _MOST_CALLS:,} more of the {sender}'s calls"
-    if crossing.fate == "lost":
+    if crossing.fate is Fate.LOST:
         yield f"lost: never seen at the {peer_of(sender)}"
-    elif crossing.fate == "appeared":
+    elif crossing.fate is Fate.APPEARED:
         yield f"appeared: the {sender}'s capture has no such packet"
     elif crossing.sent is not None and crossing.arrived is not None:
         yield f"one way: {duration(crossing.arrived - crossing.sent)}"
@@ -114,6 +115,7 @@ def _comments(crossing: Crossing, cause: Cause, calls: Mapping[int, Call], names
     if crossing.link:
         yield f"link: {'; '.join(escape(text) for text in crossing.link)}"
     for change in crossing.changes:
-        yield f"altered: {change.what}: {escape(change.at_sender)} -> {escape(change.at_receiver)}"
+        what, sent, arrived = change_text(change)
+        yield f"altered: {what}: {escape(sent)} -> {escape(arrived)}"
     if crossing.note:
         yield f"note: {escape(crossing.note)}"

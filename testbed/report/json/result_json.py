@@ -1,9 +1,10 @@
 """``result.json``: all that was found out about a run, for programs. Its JSON Schema is ``result.schema.json``.
 
 Times are integers, ns since the Unix epoch (they need 64 bits: a double is not exact); delays are ns. Bytes are
-hex; payloads and call data are cut to their first 64 bytes, with the true length beside them. Crossings, calls and
-flows are referred to by their ``n`` and ``index``. A member that is not known is null, never absent. A reader
-must check ``format``; members may be added within one version, none is removed or changes its meaning.
+hex; payloads and call data are cut to their first 64 bytes, with the true length beside them; what was changed of a
+payload is whole. Crossings, calls and flows are referred to by their ``n`` and ``index``. A member that is not known is
+null, never absent. A reader must check ``format``; members may be added within one version, none is removed or changes
+its meaning.
 """
 
 from __future__ import annotations
@@ -21,15 +22,20 @@ from testbed.model import (
     Call,
     Cause,
     CauseKind,
+    Change,
     Crossing,
     Delay,
     Endpoint,
     Flow,
     Host,
     LedgerRow,
+    OptionBytes,
+    PayloadChange,
     Program,
 )
+from testbed.model.crossings import FieldValue
 from testbed.report.json import kernel_json
+from testbed.report.text.change_text import change_text
 
 FORMAT: Final = "bothends-result/1"
 
@@ -146,7 +152,7 @@ def _crossing(crossing: Crossing, cause: Cause, labels: Mapping[Host, tuple[str,
         "n": crossing.n,
         "flow": crossing.flow,
         "sender": crossing.sender,
-        "fate": crossing.fate,
+        "fate": crossing.fate.value,
         "protocol": crossing.protocol,
         "flags": crossing.flags,
         "seq": crossing.seq,
@@ -162,15 +168,7 @@ def _crossing(crossing: Crossing, cause: Cause, labels: Mapping[Host, tuple[str,
         "at_server": crossing.at_server,
         "ttl": crossing.ttl,
         "options": _value(crossing.options),
-        "changes": [
-            {
-                "what": change.what,
-                # A changed payload is told in hex, whole: two digits a byte.
-                "at_sender": change.at_sender[: 2 * DATA_PREFIX],
-                "at_receiver": change.at_receiver[: 2 * DATA_PREFIX],
-            }
-            for change in crossing.changes
-        ],
+        "changes": [_change(change) for change in crossing.changes],
         "note": crossing.note,
         "link": list(crossing.link),
         "made": crossing.made,
@@ -183,6 +181,27 @@ def _crossing(crossing: Crossing, cause: Cause, labels: Mapping[Host, tuple[str,
             "packets": list(cause.packets),
         },
     }
+
+
+def _change(change: Change) -> _Object:
+    """All of a change: of a payload every byte from the first that differs to the last."""
+    what, sent, arrived = change_text(change)
+    payload = change if isinstance(change, PayloadChange) else None
+    return {
+        "what": what,
+        "at_sender": sent,
+        "at_receiver": arrived,
+        "before": _changed(change.before),
+        "after": _changed(change.after),
+        "offset": payload.offset if payload else None,
+        "count": payload.count if payload else None,
+    }
+
+
+def _changed(value: FieldValue | bytes) -> int | str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.raw.hex() if isinstance(value, OptionBytes) else value
 
 
 def _flow(flow: Flow) -> _Object:

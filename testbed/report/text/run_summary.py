@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from testbed.model import HOSTS, Analysis, CauseKind, Check, Count, Delay, LedgerRow, Outcome, Program, peer_of
+from testbed.model import HOSTS, Analysis, CauseKind, Check, Count, Delay, Fate, LedgerRow, Outcome, Program, peer_of
 from testbed.report.text.kernel_text import witnessed
 from testbed.report.text.ladder import Line, ladder
 from testbed.report.text.terminal_text import clip, counted, duration, escape, paragraph, shortened
@@ -113,8 +113,8 @@ def _wire(analysis: Analysis, width: int) -> Iterator[Line]:
     fates = [crossing.fate for crossing in joined.crossings]
     altered = sum(1 for crossing in joined.crossings if crossing.changes)
     seen = ", ".join(f"{joined.packets.get(host, 0):,} at {host}" for host in HOSTS)
-    lost, appeared = fates.count("lost"), fates.count("appeared")
-    joined_text = f"{fates.count('crossed'):,} joined, {lost:,} lost, {altered:,} altered, {appeared:,} appeared"
+    lost, appeared = fates.count(Fate.LOST), fates.count(Fate.APPEARED)
+    joined_text = f"{fates.count(Fate.CROSSED):,} joined, {lost:,} lost, {altered:,} altered, {appeared:,} appeared"
     style = "lost" if lost or altered or appeared else ""
     yield from (Line(text, style) for text in paragraph(f"packets   {seen}: {joined_text}", width, lines=2))
     for host in HOSTS:

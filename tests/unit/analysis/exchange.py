@@ -26,7 +26,6 @@ from testbed.model import (
     HOSTS,
     Analysis,
     Call,
-    Change,
     Crossing,
     Endpoint,
     Flow,
@@ -37,6 +36,7 @@ from testbed.model import (
     SocketInfo,
     peer_of,
 )
+from testbed.pairing.change_values import payload_change
 
 from .frame_labels import frame_labels
 
@@ -207,12 +207,7 @@ class Tcp:
         if not lost and seq <= self.edge[sender]:
             self.edge[sender] = max(self.edge[sender], end)
         ack = given.pop("ack", self.edge[peer]) if "." in flags else None
-        changes: tuple[Change, ...] = ()
-        if altered is not None:
-            at = next(i for i, (a, b) in enumerate(zip(data, altered, strict=True)) if a != b)
-            more = sum(a != b for a, b in zip(data, altered, strict=True)) - 1
-            there = f"0x{altered[at]:02x}" + (f" and {more} more" if more else "")
-            changes = (Change("payload", f"byte {at} is 0x{data[at]:02x}", there),)
+        changes = () if altered is None else (payload_change(data, altered),)
         packet: dict[str, Any] = {
             "flow": self.index,
             "sender": sender,
@@ -288,10 +283,7 @@ class Udp:
         """Let a datagram go."""
         run = self.run
         run.now += 100 * US
-        changes: tuple[Change, ...] = ()
-        if altered is not None:
-            at = next(i for i, (a, b) in enumerate(zip(data, altered, strict=True)) if a != b)
-            changes = (Change("payload", f"byte {at} is 0x{data[at]:02x}", f"0x{altered[at]:02x}"),)
+        changes = () if altered is None else (payload_change(data, altered),)
         run.packets.append(
             {
                 "flow": self.index,

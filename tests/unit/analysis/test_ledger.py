@@ -127,13 +127,29 @@ def test_a_byte_changed_on_the_way_is_found_exactly() -> None:
     assert row(run).arrived.digest == xxhash.xxh3_64_hexdigest(b"abcdXf")
 
 
-def test_where_more_than_the_first_changed_byte_is_unknown_no_digest_is_claimed() -> None:
+def test_every_byte_that_was_changed_on_the_way_is_known() -> None:
+    """Several changed bytes of one segment, and all of another: what arrived is what the program read."""
     run = Exchange()
-    tcp = transfer(run, b"abcd")
-    tcp("client P.", b"abcd", altered=b"aXcX")
-    tcp.server("recv", b"aXcX")
-    assert row(run).arrived.digest is None
+    tcp = transfer(run, b"abcdefgh")
+    tcp("client .", b"abcd", altered=b"aXcX")
+    tcp("client P.", b"efgh", altered=b"EFGH")
+    tcp.server("recv", b"aXcXEFGH")
+    found = row(run)
+    assert found.sent.digest == xxhash.xxh3_64_hexdigest(b"abcdefgh")
+    assert found.arrived.digest == found.read.digest == xxhash.xxh3_64_hexdigest(b"aXcXEFGH")
     assert row(run).difference == "byte 1: 62 sent, 58 arrived"
+
+
+def test_a_payload_cut_on_the_way_brings_only_what_is_left_of_it() -> None:
+    run = Exchange()
+    udp = run.udp()
+    udp.client("send", b"abcdef")
+    udp("client", b"abcdef", altered=b"abc")
+    udp.server("recv", b"abc")
+    found = row(run)
+    assert (found.sent.bytes, found.arrived.bytes, found.read.bytes, found.unread) == (6, 3, 3, 0)
+    assert found.arrived.digest == found.read.digest == xxhash.xxh3_64_hexdigest(b"abc")
+    assert found.lost_at == "arrived"
 
 
 def test_a_wrong_byte_within_a_calls_prefix_is_found_exactly() -> None:

@@ -5,7 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from testbed.model import Analysis, Cause, CauseKind, Change, Check, Count, Crossing, Host, Labels, LedgerRow, Outcome
+from testbed.model import (
+    Analysis,
+    Cause,
+    CauseKind,
+    Check,
+    Count,
+    Crossing,
+    FieldChange,
+    HeaderField,
+    Host,
+    Labels,
+    LedgerRow,
+    OptionBytes,
+    Outcome,
+)
 from testbed.model.kernel_log import KernelEvent, KernelLog, Matched, SendState, StateChange, Testimony, Word
 from testbed.pairing.clock import ONE_CLOCK, Clock
 from testbed.report.html.page_source import Source
@@ -117,7 +131,7 @@ def eventful() -> Analysis:
         "ack",
         "acknowledges #9",
         ack=20,
-        changes=(Change("ttl", "64", "61"), Change("window", "64240", "1000")),
+        changes=(FieldChange(HeaderField.TTL, 64, 61), FieldChange(HeaderField.WINDOW, 64240, 1000)),
         packets=(9,),
     )
     add(
@@ -241,7 +255,11 @@ def hostile_source() -> Source:
     payload = HOSTILE.encode(errors="surrogateescape")
     crossings = tuple(
         replace(
-            crossing, payload=payload, length=len(payload), note=HOSTILE, changes=(Change(HOSTILE, HOSTILE, HOSTILE),)
+            crossing,
+            payload=payload,
+            length=len(payload),
+            note=HOSTILE,
+            changes=(FieldChange(HeaderField.OPTIONS, OptionBytes(payload, 0), OptionBytes(b"", 0)),),
         )
         for crossing in joined.crossings
     )

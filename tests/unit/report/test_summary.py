@@ -14,13 +14,14 @@ from testbed.model import (
     Analysis,
     Cause,
     CauseKind,
-    Change,
     Check,
     Count,
     Crossing,
     Delay,
     Endpoint,
+    FieldChange,
     Flow,
+    HeaderField,
     LedgerRow,
     Outcome,
     Program,
@@ -125,7 +126,7 @@ def test_lost_appeared_and_altered_packets_show() -> None:
         make_crossing(1, "server", "S.", 2, arrived=None),
         replace(make_crossing(2, "client", "R", 3), sent=None, arrived=at(3)),
         replace(make_crossing(3, "server", "R", 4), sent=None, arrived=at(4)),
-        make_crossing(4, "client", "P.", 5, payload=b"c", changes=(Change("ttl", "64", "63"),)),
+        make_crossing(4, "client", "P.", 5, payload=b"c", changes=(FieldChange(HeaderField.TTL, 64, 63),)),
     )
     shown = lines(with_joined(origin(), crossings))
     arrows = [line.split("  ")[-1].strip() for line in shown if "---" in line]
