@@ -13,7 +13,7 @@ from testbed.model import HOSTS, Change, Crossing, Host
 from testbed.model.header_fields import PROTOCOLS, flag_letters, icmp_options, tcp_options
 from testbed.pairing.change_values import details, options_of
 from testbed.pairing.crossing_table import Table
-from testbed.pairing.fates import RowFate
+from testbed.pairing.fates import Fate
 from testbed.pairing.match_packets import Crossed, Side
 from testbed.pairing.packet_table import I32, TCP, UDP
 
@@ -100,7 +100,7 @@ def explained(crossed: Crossed, sides: tuple[Side, Side], table: Table) -> tuple
     copies = {}
     for side, position, pair in crossed.copies:
         copy = int(row_of[side][sides[side].item[position]])
-        if table.fate[copy] == RowFate.DUPLICATED:
+        if table.fate[copy] == Fate.DUPLICATED:
             copies[copy] = int(row_of[0][sides[0].item[crossed.one[pair]]])
     notes = {}
     for groups, text in (
@@ -144,9 +144,9 @@ def _in_time_order(ends: tuple[End, End], table: Table, rows: Sequence[int]) -> 
 def _parts(ends: tuple[End, End], table: Table) -> dict[int, str]:
     """Return for each row of part of a segment which part it is, and of what."""
     rows_of: dict[tuple[int, int], list[tuple[int, int]]] = {}  # end and item of the whole: first byte, row
-    pieces = np.flatnonzero((table.fate == RowFate.SPLIT) | (table.fate == RowFate.MERGED)).tolist()
+    pieces = np.flatnonzero((table.fate == Fate.SPLIT) | (table.fate == Fate.MERGED)).tolist()
     for row in pieces:
-        split = table.fate[row] == RowFate.SPLIT
+        split = table.fate[row] == Fate.SPLIT
         end = 0 if bool(table.sent_at_one[row]) == split else 1
         item = int((table.one, table.two)[end][row])
         rows_of.setdefault((end, item), []).append((int((table.skip if split else table.skip_there)[row]), row))

@@ -8,23 +8,23 @@ import numpy as np
 
 from testbed.model.crossings import Change, FieldChange, HeaderField, OptionBytes, PayloadChange
 from testbed.pairing.crossing_table import Table
-from testbed.pairing.fates import CHANGE_NAMES, Changed, RowFate
+from testbed.pairing.fates import CHANGE_NAMES, ChangedField, Fate
 from testbed.pairing.packet_table import Track
 
-_COLUMNS: dict[Changed, tuple[str, Callable[[int], int]]] = {
-    Changed.TTL: ("ttl", int),
-    Changed.DSCP: ("tos", lambda value: value >> 2),
-    Changed.ECN: ("tos", lambda value: value & 3),
-    Changed.IP_ID: ("ip_id", int),
-    Changed.DONT_FRAGMENT: ("dont_fragment", bool),
-    Changed.SEQUENCE: ("seq", int),
-    Changed.ACKNOWLEDGMENT: ("ack", int),
-    Changed.FLAGS: ("flags", int),
-    Changed.WINDOW: ("window", int),
-    Changed.URGENT: ("urgent", int),
-    Changed.LENGTH: ("length", int),
-    Changed.CHECKSUM: ("checksum", int),
-    Changed.FRAME_LENGTH: ("framed", int),
+_COLUMNS: dict[ChangedFieldField, tuple[str, Callable[[int], int]]] = {
+    ChangedField.TTL: ("ttl", int),
+    ChangedField.DSCP: ("tos", lambda value: value >> 2),
+    ChangedField.ECN: ("tos", lambda value: value & 3),
+    ChangedField.IP_ID: ("ip_id", int),
+    ChangedField.DONT_FRAGMENT: ("dont_fragment", bool),
+    ChangedField.SEQUENCE: ("seq", int),
+    ChangedField.ACKNOWLEDGMENT: ("ack", int),
+    ChangedField.FLAGS: ("flags", int),
+    ChangedField.WINDOW: ("window", int),
+    ChangedField.URGENT: ("urgent", int),
+    ChangedField.LENGTH: ("length", int),
+    ChangedField.CHECKSUM: ("checksum", int),
+    ChangedField.FRAME_LENGTH: ("framed", int),
 }
 _ICMP = (
     (HeaderField.ICMP_TYPE, 40, 0xFF),
@@ -44,11 +44,11 @@ def details(one: Track, two: Track, table: Table, row: int) -> tuple[Change, ...
     for change, name in CHANGE_NAMES.items():
         if not value & change:
             continue
-        if change == Changed.ICMP:
+        if change == ChangedField.ICMP:
             found.extend(_icmp(int(ours.word[k]), int(theirs.word[m])))
-        elif change == Changed.PAYLOAD:
+        elif change == ChangedField.PAYLOAD:
             found.append(_payload(ours, k, theirs, m, table, row))
-        elif change == Changed.OPTIONS:
+        elif change == ChangedField.OPTIONS:
             found.append(FieldChange(HeaderField(name), _options(ours, k), _options(theirs, m)))
         else:
             column, of = _COLUMNS[change]
@@ -90,7 +90,7 @@ def _payload(ours: Track, k: int, theirs: Track, m: int, table: Table, row: int)
     """Compare what both captures have of a row's payload: to the end of a whole packet that neither capture cut."""
     skip, skip_there, length = int(table.skip[row]), int(table.skip_there[row]), int(table.length[row])
     before = ours.bytes_at(k, skip, length)
-    if table.fate[row] == RowFate.CROSSED:
+    if table.fate[row] == Fate.CROSSED:
         after = theirs.bytes_at(m, skip_there)
         cut = ours.captured[k] < ours.length[k] or theirs.captured[m] < theirs.length[m]
     else:

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.pairing.checksum import checksums_are_wrong
-from testbed.pairing.fates import Changed
+from testbed.pairing.fates import ChangedField
 from testbed.pairing.match_packets import Side
 from testbed.pairing.packet_table import TCP, U32, Bool, Int64, Track
 
 _ACK = 0x10
 _NONE = 1 << 20  # more than any TTL
 _PLAIN = (
-    (Changed.FLAGS, "flags"),
-    (Changed.WINDOW, "window"),
-    (Changed.URGENT, "urgent"),
-    (Changed.OPTIONS, "options"),
-    (Changed.LENGTH, "length"),
-    (Changed.DONT_FRAGMENT, "dont_fragment"),
-    (Changed.ICMP, "word"),
+    (ChangedField.FLAGS, "flags"),
+    (ChangedField.WINDOW, "window"),
+    (ChangedField.URGENT, "urgent"),
+    (ChangedField.OPTIONS, "options"),
+    (ChangedField.LENGTH, "length"),
+    (ChangedField.DONT_FRAGMENT, "dont_fragment"),
+    (ChangedField.ICMP, "word"),
 )
 
 
@@ -50,28 +50,28 @@ def find_changes(
     place = one.place[x]
     found = np.zeros(len(x), np.uint32)
 
-    def note(change: Changed, where: Bool) -> None:
+    def note(change: ChangedField, where: Bool) -> None:
         found[where] |= np.uint32(change)
 
     for change, name in _PLAIN:
         note(change, getattr(ours, name)[a] != getattr(theirs, name)[b])
     tcp = (ours.protocol[a] == TCP) & ours.decoded[a]
-    note(Changed.SEQUENCE, tcp & (one.seq[x] != two.seq[y]))
+    note(ChangedField.SEQUENCE, tcp & (one.seq[x] != two.seq[y]))
     acks = tcp & ((ours.flags[a] & theirs.flags[b] & _ACK) != 0)
-    note(Changed.ACKNOWLEDGMENT, acks & (one.ack[x] != two.ack[y]))
+    note(ChangedField.ACKNOWLEDGMENT, acks & (one.ack[x] != two.ack[y]))
     tos = ours.tos[a] ^ theirs.tos[b]
-    note(Changed.DSCP, tos >= 4)
-    note(Changed.ECN, (tos & 3) != 0)
+    note(ChangedField.DSCP, tos >= 4)
+    note(ChangedField.ECN, (tos & 3) != 0)
     whole = (ours.captured[a] == ours.framed[a]) & (theirs.captured[b] == theirs.framed[b])
-    note(Changed.FRAME_LENGTH, whole & (ours.framed[a] != theirs.framed[b]) & (ours.length[a] == theirs.length[b]))
+    note(ChangedField.FRAME_LENGTH, whole & (ours.framed[a] != theirs.framed[b]) & (ours.length[a] == theirs.length[b]))
     dropped = ours.ttl[a].astype(np.int64) - theirs.ttl[b]
     ttl = _routing(dropped, place, from_one) if one_route else _most(dropped, place, places)
-    note(Changed.TTL, dropped != ttl[place])
+    note(ChangedField.TTL, dropped != ttl[place])
     other = ours.ip_id[a] != theirs.ip_id[b]
     count = np.bincount(place, minlength=places)
     new_ids = (np.bincount(place[other], minlength=places) * 2 > count) & (not one_route)
-    note(Changed.IP_ID, other & ~new_ids[place])
-    note(Changed.PAYLOAD, _other_payload(ours, a, theirs, b))
+    note(ChangedField.IP_ID, other & ~new_ids[place])
+    note(ChangedField.PAYLOAD, _other_payload(ours, a, theirs, b))
     _checksums(found, ours, a, theirs, b, from_one[place])
     return found, Usual(ttl, new_ids)
 
@@ -118,4 +118,4 @@ def _checksums(found: U32, ours: Track, a: Int64, theirs: Track, b: Int64, at_on
     """
     differ = np.flatnonzero(ours.checksum[a] != theirs.checksum[b])
     for track, items, mine in ((theirs, b, differ[at_one[differ]]), (ours, a, differ[~at_one[differ]])):
-        found[mine[checksums_are_wrong(track, items[mine])]] |= np.uint32(Changed.CHECKSUM)
+        found[mine[checksums_are_wrong(track, items[mine])]] |= np.uint32(ChangedField.CHECKSUM)

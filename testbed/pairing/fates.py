@@ -7,7 +7,7 @@ from enum import IntEnum, IntFlag
 from testbed.model.crossings import PAYLOAD, HeaderField
 
 
-class RowFate(IntEnum):
+class Fate(IntEnum):
     """What became of a packet, or of a byte range of one, as finely as two captures show it.
 
     A crossing has the coarser :class:`testbed.model.Fate`: up to ``MERGED`` it is ``crossed``; any other row was seen
@@ -31,7 +31,7 @@ class RowFate(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
-class Changed(IntFlag):
+class ChangedField(IntFlag):
     """Set of the fields of a packet that differ between both ends, where the flow's mapping does not explain it."""
 
     TTL = 1 << 0
@@ -52,23 +52,23 @@ class Changed(IntFlag):
     FRAME_LENGTH = 1 << 15  # bytes on the wire, other than the IP header says
 
 
-CHANGE_NAMES: dict[Changed, str] = {
-    Changed.TTL: HeaderField.TTL,
-    Changed.DSCP: HeaderField.DSCP,
-    Changed.ECN: HeaderField.ECN,
-    Changed.IP_ID: HeaderField.IP_ID,
-    Changed.DONT_FRAGMENT: HeaderField.DONT_FRAGMENT,
-    Changed.SEQUENCE: HeaderField.SEQUENCE,
-    Changed.ACKNOWLEDGMENT: HeaderField.ACKNOWLEDGMENT,
-    Changed.FLAGS: HeaderField.FLAGS,
-    Changed.WINDOW: HeaderField.WINDOW,
-    Changed.URGENT: HeaderField.URGENT,
-    Changed.OPTIONS: HeaderField.OPTIONS,
-    Changed.LENGTH: HeaderField.LENGTH,
-    Changed.PAYLOAD: PAYLOAD,
-    Changed.CHECKSUM: HeaderField.CHECKSUM,
-    Changed.ICMP: HeaderField.ICMP,
-    Changed.FRAME_LENGTH: HeaderField.FRAME_LENGTH,
+CHANGE_NAMES: dict[ChangedFieldField, str] = {
+    ChangedField.TTL: HeaderField.TTL,
+    ChangedField.DSCP: HeaderField.DSCP,
+    ChangedField.ECN: HeaderField.ECN,
+    ChangedField.IP_ID: HeaderField.IP_ID,
+    ChangedField.DONT_FRAGMENT: HeaderField.DONT_FRAGMENT,
+    ChangedField.SEQUENCE: HeaderField.SEQUENCE,
+    ChangedField.ACKNOWLEDGMENT: HeaderField.ACKNOWLEDGMENT,
+    ChangedField.FLAGS: HeaderField.FLAGS,
+    ChangedField.WINDOW: HeaderField.WINDOW,
+    ChangedField.URGENT: HeaderField.URGENT,
+    ChangedField.OPTIONS: HeaderField.OPTIONS,
+    ChangedField.LENGTH: HeaderField.LENGTH,
+    ChangedField.PAYLOAD: PAYLOAD,
+    ChangedField.CHECKSUM: HeaderField.CHECKSUM,
+    ChangedField.ICMP: HeaderField.ICMP,
+    ChangedField.FRAME_LENGTH: HeaderField.FRAME_LENGTH,
 }
 """The name of each; a row's changes are made in this order."""
 

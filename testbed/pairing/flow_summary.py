@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import RowFate
+from testbed.pairing.fates import Fate
 from testbed.pairing.packet_table import TCP, UDP, Ends
 
 NAMES = ("client", "server")
@@ -66,7 +66,7 @@ def mapping(compared: Comparison, pair: int) -> Mapping:
     ttl: list[int | None] = []
     for direction in (0, 1):
         place = 2 * pair + direction
-        crossed = int(compared.statistics.fates[place, RowFate.CROSSED]) > 0
+        crossed = int(compared.statistics.fates[place, Fate.CROSSED]) > 0
         sent_at_one = _sent_at_one(compared, place)
         drop = int(compared.usual.ttl[place])
         ttl.append((-drop if sent_at_one else drop) if crossed else None)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from testbed.pairing.crossing_table import Table
 from testbed.pairing.duplicates import is_among
-from testbed.pairing.fates import RowFate
+from testbed.pairing.fates import Fate
 from testbed.pairing.packet_table import TCP, Int64, Track
 from testbed.pairing.row_hash import mixed
 from testbed.wireshark.label_names import Label
@@ -44,7 +44,7 @@ def needed(one: Track, two: Track, table: Table, labels: NDArray[np.uint16]) -> 
         return np.zeros(0, np.int64), np.zeros(0, np.uint8)
     seq = np.where(from_one, one.seq[item % max(len(one), 1)], two.seq[item % max(len(two), 1)]).astype(np.int64)
     seq = (seq + table.skip[sent]) % 2**32
-    arrived = table.fate[sent] <= RowFate.MERGED
+    arrived = table.fate[sent] <= Fate.MERGED
     verdict = _by_equal(table.place[sent], seq, table.length[sent].astype(np.int64), item, arrived, marked)
     chosen = np.flatnonzero(marked)
     for k in np.flatnonzero(verdict == Needed.UNKNOWN).tolist():

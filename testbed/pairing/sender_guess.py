@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.pairing.crossing_table import Table
-from testbed.pairing.fates import RowFate
+from testbed.pairing.fates import Fate
 from testbed.pairing.packet_table import Int64, Track
 
 UNKNOWN, DEVICE, OTHER = "unknown", "a device on the way", "another sender"
@@ -35,14 +35,14 @@ class Origins:
     def __init__(self, one: Track, two: Track, table: Table) -> None:
         self._tracks = one, two
         self._table = table
-        crossed = np.flatnonzero(table.fate <= RowFate.MERGED)
+        crossed = np.flatnonzero(table.fate <= Fate.MERGED)
         self._rows = crossed[np.argsort(table.place[crossed], kind="stable")]
         self._places = table.place[self._rows]
 
     def of(self, row: int) -> Origin | None:
         """Return who sent the packet of a row, None if it did not appear."""
         table = self._table
-        if table.fate[row] != RowFate.APPEARED:
+        if table.fate[row] != Fate.APPEARED:
             return None
         at_one = not table.sent_at_one[row]
         track, other = self._tracks if at_one else self._tracks[::-1]

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import RowFate
+from testbed.pairing.fates import Fate
 from testbed.pairing.flow_summary import NAMES, close_text, display_filter, mapping
 from testbed.pairing.negative_delay import early
 from testbed.pairing.packet_table import Int64
@@ -122,9 +122,9 @@ def _flows_line(compared: Comparison) -> str:
 
 def _totals(ways: list[dict[str, Any]]) -> Table:
     table = Table("", "client to server", "server to client", box=None, pad_edge=False)
-    for fate in RowFate:
+    for fate in Fate:
         counts = [way["fates"].get(fate.text, 0) for way in ways]
-        if any(counts) or fate == RowFate.CROSSED:
+        if any(counts) or fate == Fate.CROSSED:
             table.add_row(fate.text, *(f"{count:,}" for count in counts))
     for name in ("altered", "reordered"):
         if any(way[name] for way in ways):
@@ -145,7 +145,7 @@ def _totals(ways: list[dict[str, Any]]) -> Table:
 def _wrong(compared: Comparison) -> Int64:
     """Return how many packets of each place did not simply cross."""
     statistics = compared.statistics
-    result: Int64 = statistics.fates[:, RowFate.LOST :].sum(axis=1) + statistics.altered + statistics.reordered
+    result: Int64 = statistics.fates[:, Fate.LOST :].sum(axis=1) + statistics.altered + statistics.reordered
     return result
 
 
@@ -179,10 +179,10 @@ def _flows(compared: Comparison, shown: list[int]) -> Table:
     for n, pair in enumerate(shown, 1):
         places = [2 * pair, 2 * pair + 1]
         packets = statistics.packets[places].sum(axis=0)
-        lost = int(statistics.fates[places, RowFate.LOST].sum())
+        lost = int(statistics.fates[places, Fate.LOST].sum())
         medians = [statistics.delay[place, 1] / 1e6 for place in places]
         delays = " / ".join(
-            f"{median:.3f}" if statistics.fates[place, : RowFate.MERGED + 1].sum() else "-"
+            f"{median:.3f}" if statistics.fates[place, : Fate.MERGED + 1].sum() else "-"
             for place, median in zip(places, medians, strict=True)
         )
         table.add_row(
@@ -228,7 +228,7 @@ def row_text(compared: Comparison, row: int) -> str:
         for name, track, items in zip(NAMES, compared.tracks, (table.one, table.two), strict=True)
         if items[row] >= 0
     ]
-    what = [] if table.fate[row] == RowFate.CROSSED else [RowFate(int(table.fate[row])).text]
+    what = [] if table.fate[row] == Fate.CROSSED else [Fate(int(table.fate[row])).text]
     what += ["reordered"] if table.reordered[row] else []
     changes = [
         f"{field} {sent} -> {arrived}"
@@ -236,6 +236,6 @@ def row_text(compared: Comparison, row: int) -> str:
     ]
     what += [f"altered ({', '.join(changes)})"] if changes else []
     told = f"{', '.join(what)}: {', '.join(frames)}, {int(table.length[row])} bytes"
-    if table.fate[row] == RowFate.APPEARED and (origin := Origins(*compared.tracks, table).of(row)):
+    if table.fate[row] == Fate.APPEARED and (origin := Origins(*compared.tracks, table).of(row)):
         told += f", from {origin.text}"
     return told
