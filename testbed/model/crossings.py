@@ -138,6 +138,11 @@ class Crossing:
         return self.start + self.length
 
     @property
+    def sequence_length(self) -> int:
+        """How much sequence space a TCP segment takes: its payload, and one each for SYN and FIN (SEG.LEN)."""
+        return self.length + ("S" in self.flags) + ("F" in self.flags)
+
+    @property
     def fate(self) -> Fate:
         """What became of it, from which captures have it."""
         if self.sent is None:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from testbed.model.crossings import Change, FieldChange, HeaderField, OptionBytes, PayloadChange
-from testbed.pairing.crossing_table import Table
-from testbed.pairing.fates import CHANGE_NAMES, ChangedField, Fate
-from testbed.pairing.packet_table import Track
+from testbed.pairing.crossing_table import CrossingTable
+from testbed.pairing.fates import CHANGE_NAMES, ChangedField, RowFate
+from testbed.pairing.packet_table import PacketTable
 
-_COLUMNS: dict[ChangedFieldField, tuple[str, Callable[[int], int]]] = {
+_COLUMNS: dict[ChangedField, tuple[str, Callable[[int], int]]] = {
     ChangedField.TTL: ("ttl", int),
     ChangedField.DSCP: ("tos", lambda value: value >> 2),
     ChangedField.ECN: ("tos", lambda value: value & 3),
@@ -33,7 +33,7 @@ _ICMP = (
 )
 
 
-def details(one: Track, two: Track, table: Table, row: int) -> tuple[Change, ...]:
+def details(one: PacketTable, two: PacketTable, table: CrossingTable, row: int) -> tuple[Change, ...]:
     """Return the changes of one row with the values at both ends; empty for a row without any."""
     value = int(table.changes[row])
     if not value:
@@ -52,15 +52,15 @@ def details(one: Track, two: Track, table: Table, row: int) -> tuple[Change, ...
             found.append(FieldChange(HeaderField(name), _options(ours, k), _options(theirs, m)))
         else:
             column, of = _COLUMNS[change]
-            before, after = (of(int(getattr(track, column)[item])) for track, item in ((ours, k), (theirs, m)))
+            before, after = (of(int(getattr(packets, column)[item])) for packets, item in ((ours, k), (theirs, m)))
             found.append(FieldChange(HeaderField(name), before, after))
     return tuple(found)
 
 
-def options_of(track: Track, item: int) -> bytes:
+def options_of(packets: PacketTable, item: int) -> bytes:
     """Return a segment's options as captured."""
-    header = int(track.header[item])
-    return track.bytes_at(item, 20 - header, header - 20)
+    header = int(packets.header[item])
+    return packets.bytes_at(item, 20 - header, header - 20)
 
 
 def payload_change(before: bytes, after: bytes, *, skip: int = 0) -> PayloadChange:
@@ -75,8 +75,8 @@ def payload_change(before: bytes, after: bytes, *, skip: int = 0) -> PayloadChan
     return PayloadChange(first, before[first:], after[first:], len(different), skip)
 
 
-def _options(track: Track, item: int) -> OptionBytes:
-    return OptionBytes(options_of(track, item), int(track.ack[item]))
+def _options(packets: PacketTable, item: int) -> OptionBytes:
+    return OptionBytes(options_of(packets, item), int(packets.ack[item]))
 
 
 def _icmp(before: int, after: int) -> Iterator[FieldChange]:
@@ -86,11 +86,11 @@ def _icmp(before: int, after: int) -> Iterator[FieldChange]:
             yield FieldChange(name, was, became)
 
 
-def _payload(ours: Track, k: int, theirs: Track, m: int, table: Table, row: int) -> PayloadChange:
+def _payload(ours: PacketTable, k: int, theirs: PacketTable, m: int, table: CrossingTable, row: int) -> PayloadChange:
     """Compare what both captures have of a row's payload: to the end of a whole packet that neither capture cut."""
     skip, skip_there, length = int(table.skip[row]), int(table.skip_there[row]), int(table.length[row])
     before = ours.bytes_at(k, skip, length)
-    if table.fate[row] == Fate.CROSSED:
+    if table.fate[row] == RowFate.CROSSED:
         after = theirs.bytes_at(m, skip_there)
         cut = ours.captured[k] < ours.length[k] or theirs.captured[m] < theirs.length[m]
     else:

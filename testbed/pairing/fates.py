@@ -7,7 +7,7 @@ from enum import IntEnum, IntFlag
 from testbed.model.crossings import PAYLOAD, HeaderField
 
 
-class Fate(IntEnum):
+class RowFate(IntEnum):
     """What became of a packet, or of a byte range of one, as finely as two captures show it.
 
     A crossing has the coarser :class:`testbed.model.Fate`: up to ``MERGED`` it is ``crossed``; any other row was seen
@@ -52,7 +52,7 @@ class ChangedField(IntFlag):
     FRAME_LENGTH = 1 << 15  # bytes on the wire, other than the IP header says
 
 
-CHANGE_NAMES: dict[ChangedFieldField, str] = {
+CHANGE_NAMES: dict[ChangedField, str] = {
     ChangedField.TTL: HeaderField.TTL,
     ChangedField.DSCP: HeaderField.DSCP,
     ChangedField.ECN: HeaderField.ECN,

@@ -12,7 +12,7 @@ from testbed.pairing.clock import ONE_CLOCK, Clock
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
-    from testbed.pairing.packet_table import Int64
+    from testbed.model.arrays import Int64
 
 
 @dataclass(frozen=True, slots=True)

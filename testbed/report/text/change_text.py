@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from testbed.model.crossings import PAYLOAD, Change, FieldChange, FieldValue, HeaderField, OptionBytes
-from testbed.model.header_fields import flag_letters, options_text
+from testbed.model.header_fields import options_text
+from testbed.model.tcp import flag_letters
 
 
 def change_text(change: Change) -> tuple[str, str, str]:
