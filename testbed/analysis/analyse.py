@@ -33,7 +33,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
     blind = tuple(unseen(joined.crossings, causes, streams, inputs.observed))
     if blind:
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))
-    ledger = make_ledger(joined, streams, causes)
+    ledger = make_ledger(joined, streams)
     silent = silent_calls(joined, streams, causes)
     checks = check(expectations, Findings(inputs, streams, causes, ledger, silent))
     testimony = None if inputs.kernel is None else testify(joined, streams, causes, inputs.kernel, inputs.observed)

@@ -20,8 +20,9 @@ from testbed.model.crossings import (
     OptionBytes,
     PayloadChange,
 )
+from testbed.model.evidence import CallRef, Evidence, PacketRef
 from testbed.model.hosts import HOSTS, Endpoint, Host, peer_of
-from testbed.model.ledgers import Count, LedgerRow
+from testbed.model.ledgers import ConnectionEnd, ContentDifference, Count, LedgerPoint, LedgerRow
 from testbed.model.link_journals import LinkJournal, LinkRecord
 from testbed.model.programs import Program
 
@@ -30,14 +31,18 @@ __all__ = [
     "HOSTS",
     "Analysis",
     "Call",
+    "CallRef",
     "Cause",
     "CauseKind",
     "Change",
     "Check",
+    "ConnectionEnd",
+    "ContentDifference",
     "Count",
     "Crossing",
     "Delay",
     "Endpoint",
+    "Evidence",
     "Fate",
     "FieldChange",
     "Flow",
@@ -46,11 +51,13 @@ __all__ = [
     "Inputs",
     "Joined",
     "Labels",
+    "LedgerPoint",
     "LedgerRow",
     "LinkJournal",
     "LinkRecord",
     "OptionBytes",
     "Outcome",
+    "PacketRef",
     "PayloadChange",
     "Program",
     "SocketInfo",
