@@ -45,8 +45,8 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         delays={host: _delay(joined, host) for host in HOSTS},
         ledger=ledger,
         checks=checks,
-        verdict=(
-            *verdict(joined, ledger, causes),
+        verdict=verdict(joined, ledger, causes),
+        contradictions=(
             *disagreements(joined.crossings, causes, inputs.labels, inputs.calls),
             *(contradictions(joined.crossings, causes, testimony) if testimony is not None else ()),
         ),

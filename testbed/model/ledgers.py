@@ -106,8 +106,8 @@ class ConnectionEnd:
     """How one direction of a TCP connection ended.
 
     ``fin_acknowledged`` is None without a FIN. Without a FIN and without a ``reset`` the direction is still open, or
-    the connection was never ``opened``. ``unobserved`` is about the calls of the direction's sender; ``unlogged`` counts
-    the bytes that it sent but that no logged call wrote.
+    the connection was never ``opened``. ``unobserved`` is about the calls of the direction's sender; ``unlogged``
+    counts the bytes that it sent but that no logged call wrote.
     """
 
     opened: bool

@@ -116,11 +116,15 @@ def _ledger(expectation: LedgerExpectation, findings: Findings) -> Result:
 
 
 def _content(rows: list[LedgerRow]) -> str:
-    return next((row.difference for row in rows if row.difference is not None), "equal")
+    found = next((row.difference for row in rows if row.difference is not None), None)
+    if found is None:
+        return "equal"
+    where = f"datagram {found.datagram}, byte" if found.datagram is not None else "byte"
+    return f"differs ({found.first} and {found.second}, {where} {found.offset})"
 
 
 def _lost_at(rows: list[LedgerRow]) -> str:
-    return next((row.lost_at for row in rows if row.lost_at is not None), "nowhere")
+    return next((row.lost_at.value for row in rows if row.lost_at is not None), "nowhere")
 
 
 _WORDS = {"content": _content, "lost_at": _lost_at}

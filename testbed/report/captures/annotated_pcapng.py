@@ -19,6 +19,7 @@ from testbed.report import kernel_words
 from testbed.report.text.change_text import change_text
 from testbed.report.text.ladder import show_call
 from testbed.report.text.terminal_text import duration, escape
+from testbed.report.text.verdict_text import verdict_text
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
@@ -32,7 +33,7 @@ _MOST_CALLS = 8
 
 def write(stream: BinaryIO, analysis: Analysis, captures: Mapping[Host, Capture]) -> None:
     """Write the captures that there are, merged by time."""
-    comment = "; ".join(escape(sentence) for sentence in analysis.verdict)
+    comment = "; ".join(escape(sentence) for sentence in verdict_text(analysis))
     writer = Writer(stream, application=f"bothends {testbed.__version__}", comment=comment)
     numbers: dict[tuple[Host, int], int] = {}
     for host in (host for host in HOSTS if host in captures):

@@ -9,7 +9,7 @@ its meaning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -34,8 +34,21 @@ from testbed.model import (
     Program,
 )
 from testbed.model.crossings import FieldValue
+from testbed.model.verdicts import (
+    ConnectionRefused,
+    FlowTotals,
+    NeverOpened,
+    NoData,
+    NoFlows,
+    NoPackets,
+    SenderTotals,
+    Transfer,
+    VerdictFact,
+)
 from testbed.report.json import kernel_json
 from testbed.report.text.change_text import change_text
+from testbed.report.text.ledger_text import close_text, difference_text
+from testbed.report.text.verdict_text import verdict_text
 
 FORMAT: Final = "bothends-result/1"
 
@@ -56,7 +69,8 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
         "outcome": analysis.outcome.value,
         "exit_code": analysis.outcome.exit_code,
         "reasons": list(analysis.reasons),
-        "verdict": list(analysis.verdict),
+        "verdict": list(verdict_text(analysis)),
+        "verdict_facts": [_fact(fact) for fact in analysis.verdict],
         "incomplete": list(inputs.incomplete),
         "failures": list(inputs.failures),
         "notes": list(meta.get("notes", ())),
@@ -80,7 +94,7 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
             for number, (crossing, cause) in enumerate(zip(inputs.joined.crossings, analysis.causes, strict=True))
         ],
         "kernel": kernel_json.run_to_json(analysis.testimony),
-        "ledger": [_ledger(row) for row in analysis.ledger],
+        "ledger": [_ledger(row, analysis.causes) for row in analysis.ledger],
         "checks": [asdict(check) for check in analysis.checks],
     }
 
@@ -219,7 +233,31 @@ def _endpoint(endpoint: Endpoint | None) -> _Object | None:
     return None if endpoint is None else {"address": endpoint.address, "port": endpoint.port}
 
 
-def _ledger(row: LedgerRow) -> _Object:
+def _fact(fact: VerdictFact) -> _Object:
+    """Return a fact of the verdict with its name; a row of the ledger is referred to by flow and sender."""
+    if isinstance(fact, Transfer):
+        return {
+            "fact": "transfer",
+            "flow": fact.row.flow,
+            "sender": fact.row.sender,
+            "refused": fact.refused,
+            "unread_end": fact.unread_end.value,
+        }
+    return {"fact": _FACTS[type(fact)], **_value(asdict(fact))}
+
+
+_FACTS: Final[Mapping[type[VerdictFact], str]] = {
+    NoPackets: "no-packets",
+    NoFlows: "no-flows",
+    ConnectionRefused: "connection-refused",
+    NeverOpened: "never-opened",
+    NoData: "no-data",
+    FlowTotals: "flow-totals",
+    SenderTotals: "sender-totals",
+}
+
+
+def _ledger(row: LedgerRow, causes: Sequence[Cause]) -> _Object:
     return {
         "flow": row.flow,
         "sender": row.sender,
@@ -229,9 +267,11 @@ def _ledger(row: LedgerRow) -> _Object:
         "acknowledged": asdict(row.acknowledged),
         "read": asdict(row.read),
         "unread": row.unread,
-        "difference": row.difference,
+        "difference": difference_text(row) or None,
         "lost_at": row.lost_at,
-        "close": row.close,
+        "close": close_text(row, causes),
+        "content_difference": None if row.difference is None else _value(asdict(row.difference)),
+        "connection_end": None if row.close is None else _value(asdict(row.close)),
     }
 
 

@@ -76,7 +76,7 @@ def _was(shown: str) -> str:
 
 
 def close_text(row: LedgerRow, causes: Sequence[Cause]) -> str:
-    """Return how a row's direction ended; empty for UDP that moved datagrams."""
+    """Return how a row's direction of a connection ended; empty for UDP, unless no datagram was seen."""
     return sentence(close_evidence(row, causes))
 
 
@@ -84,7 +84,7 @@ def close_evidence(row: LedgerRow, causes: Sequence[Cause]) -> Evidence:
     """Return ``RST by server: close #7 with 6 unread bytes`` in parts. ``causes`` are aligned with the crossings."""
     end = row.close
     if end is None:
-        return () if row.sent.datagrams or row.arrived.datagrams else ("no datagram",)
+        return ("no datagram",) if (row.sent.datagrams, row.arrived.datagrams) == (0, 0) else ()
     parts: list[Evidence] = []
     if end.fin_acknowledged is not None:
         parts.append(("FIN acknowledged" if end.fin_acknowledged else "FIN not acknowledged",))

@@ -10,10 +10,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from testbed.model import HOSTS, Analysis, CauseKind, Check, Count, Delay, Fate, LedgerRow, Outcome, Program, peer_of
+from testbed.model import (
+    HOSTS,
+    Analysis,
+    Cause,
+    CauseKind,
+    Check,
+    Count,
+    Delay,
+    Fate,
+    LedgerRow,
+    Outcome,
+    Program,
+    peer_of,
+)
 from testbed.report.text.kernel_text import witnessed
 from testbed.report.text.ladder import Line, ladder
+from testbed.report.text.ledger_text import close_text, difference_text
 from testbed.report.text.terminal_text import clip, counted, duration, escape, paragraph, shortened
+from testbed.report.text.verdict_text import verdict_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,7 +89,7 @@ def summary(analysis: Analysis, meta: Mapping[str, Any], width: int) -> list[Lin
             line
             for section in (
                 _wire(analysis, width),
-                _ledger(analysis.ledger, room),
+                _ledger(analysis.ledger, analysis.causes, room),
                 _verdict(analysis, meta, width, room),
                 _programs(analysis, width, room),
                 _checks(analysis.checks, width, room),
@@ -153,7 +168,7 @@ def _delay(delay: Delay) -> str:
 _POINTS = ("written", "sent", "arrived", "acknowledged", "read")
 
 
-def _ledger(rows: Sequence[LedgerRow], room: _Room) -> Iterator[Line]:
+def _ledger(rows: Sequence[LedgerRow], causes: Sequence[Cause], room: _Room) -> Iterator[Line]:
     if not rows:
         return
     # Rows with something to tell come first; an idle direction comes last.
@@ -162,7 +177,8 @@ def _ledger(rows: Sequence[LedgerRow], room: _Room) -> Iterator[Line]:
     rest = ordered[len(shown) :]
     table = [["bytes", *("acked" if point == "acknowledged" else point for point in _POINTS), "content"]]
     table += [
-        [f"#{row.flow} from {row.sender}", *(_count(count) for count in _counts(row)), _content(row)] for row in shown
+        [f"#{row.flow} from {row.sender}", *(_count(count) for count in _counts(row)), _content(row, causes)]
+        for row in shown
     ]
     styles = ["head", *("failed" if _is_wrong(row) else "" for row in shown)]
     if rest:
@@ -199,10 +215,10 @@ def _total(rows: Sequence[LedgerRow], point: int) -> str:
     return f"{sum(known):,}" if known else "?"
 
 
-def _content(row: LedgerRow) -> str:
+def _content(row: LedgerRow, causes: Sequence[Cause]) -> str:
     parts = []
     if row.difference is not None:
-        parts.append(f"differs: {escape(row.difference)}")
+        parts.append(f"differs: {escape(difference_text(row))}")
     if row.unread:
         parts.append(f"{row.unread:,} unread")
     elif row.lost_at is not None:
@@ -210,8 +226,8 @@ def _content(row: LedgerRow) -> str:
     if not parts:
         digest = next((count.digest for count in reversed(_counts(row)) if count.digest), None)
         parts.append("nothing" if _is_idle(row) else f"equal ({digest})" if digest else "equal")
-    if row.close:
-        parts.append(escape(row.close))
+    if closed := close_text(row, causes):
+        parts.append(escape(closed))
     return "; ".join(parts)
 
 
@@ -219,7 +235,7 @@ def _content(row: LedgerRow) -> str:
 
 
 def _verdict(analysis: Analysis, meta: Mapping[str, Any], width: int, room: _Room) -> Iterator[Line]:
-    sentences = [text for sentence in analysis.verdict for text in paragraph(sentence, width)]
+    sentences = [text for sentence in verdict_text(analysis) for text in paragraph(sentence, width)]
     yield from (Line(text, "head") for text in shortened(sentences, room.verdict, "line"))
     label = "note" if analysis.outcome is Outcome.PASS else "why"
     reasons = [f"{label}: {reason}" for reason in analysis.reasons]

@@ -55,6 +55,15 @@ def test_a_run_is_told_whole() -> None:
     assert [c["flags"] for c in result["crossings"]] == ["S", "S.", ".", "P.", ".", "FP.", "R."]
     assert result["crossings"][5]["cause"]["calls"] == [3, 4, 5]
     assert result["crossings"][5]["payload"] == b"cstring".hex()
+    assert result["verdict_facts"] == [
+        {"fact": "transfer", "flow": 0, "sender": "client", "refused": 0, "unread_end": "closed"}
+    ]
+    assert result["ledger"][0]["connection_end"]["reset"] == {
+        "packet": 6,
+        "host": "server",
+        "origin": "host",
+        "lost": False,
+    }
     assert result["ledger"][0]["read"] == {"bytes": 1, "digest": digest(b"c"), "datagrams": None}
     assert [check["ok"] for check in result["checks"]] == [True, False]
     assert result["programs"][0]["argv"] == ["actor"]

@@ -12,9 +12,11 @@ from rich.console import Console
 
 from testbed.model import (
     Analysis,
+    CallRef,
     Cause,
     CauseKind,
     Check,
+    ContentDifference,
     Count,
     Crossing,
     Delay,
@@ -22,10 +24,12 @@ from testbed.model import (
     FieldChange,
     Flow,
     HeaderField,
+    LedgerPoint,
     LedgerRow,
     Outcome,
     Program,
 )
+from testbed.model.ledgers import DifferenceKind
 from testbed.report.text.run_summary import SCREEN, render, summary
 
 from .sample import (
@@ -147,19 +151,22 @@ def test_the_ledger_follows_the_bytes() -> None:
     assert one(shown, "#0 from server").split()[3:] == ["0", "0", "0", "0", "0", "nothing"]
 
 
+OTHER_BYTE = ContentDifference(LedgerPoint.SENT, LedgerPoint.ARRIVED, DifferenceKind.BYTE, 3, 4, 0x61, 0x62)
+
+
 def test_ledger_content_in_words() -> None:
     """Equal with the digest, the first difference, the point of loss, what cannot be known, datagrams."""
     count = Count(5, "00112233aabbccdd")
     rows = (
         LedgerRow(0, "client", count, count, count, count, count, 0),
-        LedgerRow(1, "client", count, count, count, count, count, 0, "arrived, offset 3: 'a' for 'b'"),
-        LedgerRow(2, "client", count, count, Count(3), Count(3), Count(3), 0, None, "arrived"),
+        LedgerRow(1, "client", count, count, count, count, count, 0, OTHER_BYTE),
+        LedgerRow(2, "client", count, count, Count(3), Count(3), Count(3), 0, None, LedgerPoint.ARRIVED),
         LedgerRow(3, "client", Count(None), Count(5), Count(5), Count(5), Count(None)),
         LedgerRow(4, "client", Count(9, None, 2), Count(9, None, 2), Count(9, None, 2), Count(None), Count(9, None, 2)),
     )
     shown = lines(origin(ledger=rows))
     assert one(shown, "#0 from").endswith("equal (00112233aabbccdd)")
-    assert one(shown, "#1 from").endswith("differs: arrived, offset 3: 'a' for 'b'")
+    assert one(shown, "#1 from").endswith("differs: byte 3: 61 sent, 62 arrived")
     assert one(shown, "#2 from").endswith("missing from 'arrived' on")
     assert one(shown, "#3 from").split()[3:] == ["?", "5", "5", "5", "?", "equal"]
     assert one(shown, "#4 from").split()[3:] == ["9", "in", "2"] * 3 + ["?", "9", "in", "2", "equal"]
@@ -224,13 +231,14 @@ def hostile() -> Analysis:
         incomplete=(EVIL,),
         failures=(EVIL + "2",),
     )
-    row = replace(origin().ledger[0], difference=EVIL, close=EVIL)
+    differs = replace(OTHER_BYTE, call=CallRef("client", 0, EVIL))
+    row = replace(analysis.ledger[0], difference=differs)
     return replace(
         analysis,
         silent={("client", 0): EVIL},
         ledger=(row,),
         checks=(Check(EVIL, False, EVIL, EVIL, EVIL),),
-        verdict=(EVIL,),
+        contradictions=(EVIL,),
         reasons=(EVIL,),
     )
 
@@ -307,7 +315,7 @@ def many(connections: int) -> Analysis:
             make_crossing(2 * n, "client", "S", 10 * n + 0.5, flow=n),
             make_crossing(2 * n + 1, "client", "P.", 10 * n + 2.5, flow=n, payload=b"0123456789"),
         ]
-        lost = "arrived" if n == connections // 2 else None
+        lost = LedgerPoint.ARRIVED if n == connections // 2 else None
         rows.append(LedgerRow(n, "client", count, count, Count(0) if lost else count, count, count, 0, None, lost))
     analysis = with_joined(origin(silent={}, ledger=tuple(rows)), tuple(crossings), tuple(flows))
     return with_inputs(analysis, calls={"client": tuple(calls), "server": ()})
@@ -335,7 +343,7 @@ def test_everything_at_once_still_fits() -> None:
     words = "a sentence that goes on and on " * 20
     analysis = replace(
         many(100),
-        verdict=tuple(f"{n} {words}" for n in range(20)),
+        contradictions=tuple(f"{n} {words}" for n in range(20)),
         reasons=tuple(f"{n} {words}" for n in range(20)),
         checks=tuple(Check(words, False, words, words, f"s.yaml:{n}") for n in range(30)),
         causes=(Cause(CauseKind.UNKNOWN, "unknown", ""),) * 200,
