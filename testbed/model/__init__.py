@@ -23,7 +23,7 @@ from testbed.model.crossings import (
 from testbed.model.evidence import CallRef, Evidence, PacketRef
 from testbed.model.hosts import HOSTS, Endpoint, Host, peer_of
 from testbed.model.ledgers import ConnectionEnd, ContentDifference, Count, LedgerPoint, LedgerRow
-from testbed.model.link_journals import LinkJournal, LinkRecord
+from testbed.model.link_journals import LinkAction, LinkEffect, LinkFault, LinkJournal, LinkOrigin, LinkRecord
 from testbed.model.programs import Program
 
 __all__ = [
@@ -53,7 +53,11 @@ __all__ = [
     "Labels",
     "LedgerPoint",
     "LedgerRow",
+    "LinkAction",
+    "LinkEffect",
+    "LinkFault",
     "LinkJournal",
+    "LinkOrigin",
     "LinkRecord",
     "OptionBytes",
     "Outcome",

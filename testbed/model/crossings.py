@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from testbed.model.hosts import Endpoint, Host
+from testbed.model.link_journals import LinkEffect, LinkOrigin
 
 
 class Fate(StrEnum):
@@ -105,8 +106,8 @@ class Crossing:
     1, as Wireshark counts) or None. ``flags`` are tcpdump's letters (``S``, ``S.``, ``.``, ``P.``, ``F.``, ``R``),
     empty for UDP. ``seq`` and ``ack`` are relative (``ack`` None without the ACK flag); ``raw_seq`` is as on the wire.
     ``start`` is the stream offset of the first payload byte (TCP) or the datagram's number within its direction
-    (UDP). ``payload`` is what the sender's capture shows (the receiver's if it was seen only there). ``link`` says what
-    the link did to it, from its journal; ``made`` that the link itself made it, and what it is.
+    (UDP). ``payload`` is what the sender's capture shows (the receiver's if it was seen only there). ``link`` is what
+    the link did to it, from its journal; ``made`` says that the link itself made it, and what it is.
     """
 
     n: int
@@ -129,7 +130,7 @@ class Crossing:
     options: dict[str, Any] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
     note: str = ""
-    link: tuple[str, ...] = ()
+    link: tuple[LinkEffect | LinkOrigin, ...] = ()
     made: Literal["", "copy", "forged", "icmp"] = ""
 
     @property

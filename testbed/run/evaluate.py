@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from testbed.model import HOSTS, Analysis, Check, Host, Inputs, Joined, Labels, LinkJournal, Outcome, peer_of
+from testbed.model import (
+    HOSTS,
+    Analysis,
+    Check,
+    Host,
+    Inputs,
+    Joined,
+    Labels,
+    LinkAction,
+    LinkFault,
+    LinkJournal,
+    Outcome,
+    peer_of,
+)
 from testbed.model.errors import CaptureError, ScenarioError
 from testbed.run import manifest as manifests
 from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, RunDirectory
@@ -146,9 +159,11 @@ def _link_journal(
     if not path.exists():
         incomplete.append("there is no journal of the link")
         return None
+    items = scenario.link.faults if scenario else ()
+    faults = tuple(LinkFault(n, LinkAction(item.fault.key), item.text) for n, item in enumerate(items))
     try:
         with path.open(encoding="utf-8") as lines:
-            return read_journal(lines, tuple(fault.text for fault in scenario.link.faults) if scenario else ())
+            return read_journal(lines, faults)
     except CaptureError as error:
         incomplete.append(error.what)
         return None

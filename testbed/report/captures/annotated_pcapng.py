@@ -18,6 +18,7 @@ from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Fate, Host, pe
 from testbed.report import kernel_words
 from testbed.report.text.change_text import change_text
 from testbed.report.text.ladder import show_call
+from testbed.report.text.link_text import link_texts
 from testbed.report.text.terminal_text import duration, escape
 from testbed.report.text.verdict_text import verdict_text
 
@@ -113,8 +114,8 @@ def _comments(crossing: Crossing, cause: Cause, calls: Mapping[int, Call], names
         yield f"one way: {duration(crossing.arrived - crossing.sent)}"
     if crossing.made:
         yield f"link: made by the link: {crossing.made}"
-    if crossing.link:
-        yield f"link: {'; '.join(escape(text) for text in crossing.link)}"
+    if done := link_texts(crossing.link):
+        yield f"link: {'; '.join(map(escape, done))}"
     for change in crossing.changes:
         what, sent, arrived = change_text(change)
         yield f"altered: {what}: {escape(sent)} -> {escape(arrived)}"

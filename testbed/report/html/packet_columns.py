@@ -11,6 +11,7 @@ from testbed.report.html import kernel_columns
 from testbed.report.html.pack import Packer
 from testbed.report.html.page_source import Wire
 from testbed.report.text.change_text import change_text
+from testbed.report.text.link_text import link_texts
 
 ENDS = (
     ("wire", "frame length", ""),
@@ -48,7 +49,7 @@ def put(packer: Packer, wire: Wire, base: int, payload_limit: int) -> dict[str, 
     packer.texts("packet.what", wire.fates)
     for name in ("protocol", "flags", "note", "made"):
         packer.texts(f"packet.{name}", [getattr(one, name) for one in crossings])
-    packer.texts("packet.link", ["; ".join(one.link) for one in crossings])
+    packer.texts("packet.link", ["; ".join(link_texts(one.link)) for one in crossings])
     if wire.causes:
         _causes(packer, wire.causes)
     if wire.heard:

@@ -29,6 +29,8 @@ from testbed.model import (
     Flow,
     Host,
     LedgerRow,
+    LinkEffect,
+    LinkOrigin,
     OptionBytes,
     PayloadChange,
     Program,
@@ -48,6 +50,7 @@ from testbed.model.verdicts import (
 from testbed.report.json import kernel_json
 from testbed.report.text.change_text import change_text
 from testbed.report.text.ledger_text import close_text, difference_text
+from testbed.report.text.link_text import link_texts
 from testbed.report.text.verdict_text import verdict_text
 
 FORMAT: Final = "bothends-result/1"
@@ -184,7 +187,8 @@ def _crossing(crossing: Crossing, cause: Cause, labels: Mapping[Host, tuple[str,
         "options": _value(crossing.options),
         "changes": [_change(change) for change in crossing.changes],
         "note": crossing.note,
-        "link": list(crossing.link),
+        "link": list(link_texts(crossing.link)),
+        "link_effects": [_link_effect(effect) for effect in crossing.link],
         "made": crossing.made,
         "labels": {host: list(labels.get(host, ())) for host in HOSTS},
         "cause": {
@@ -195,6 +199,13 @@ def _crossing(crossing: Crossing, cause: Cause, labels: Mapping[Host, tuple[str,
             "packets": list(cause.packets),
         },
     }
+
+
+def _link_effect(effect: LinkEffect | LinkOrigin) -> _Object:
+    faults = [fault.index for fault in effect.faults]
+    if isinstance(effect, LinkOrigin):
+        return {"action": None, "delay_ns": None, "of": effect.of, "faults": faults}
+    return {"action": effect.action.value, "delay_ns": effect.delay, "of": None, "faults": faults}
 
 
 def _change(change: Change) -> _Object:

@@ -20,6 +20,8 @@ from testbed.model import (
     Delay,
     Fate,
     LedgerRow,
+    LinkAction,
+    LinkOrigin,
     Outcome,
     Program,
     peer_of,
@@ -27,6 +29,7 @@ from testbed.model import (
 from testbed.report.text.kernel_text import witnessed
 from testbed.report.text.ladder import Line, ladder
 from testbed.report.text.ledger_text import close_text, difference_text
+from testbed.report.text.link_text import link_texts
 from testbed.report.text.terminal_text import clip, counted, duration, escape, paragraph, shortened
 from testbed.report.text.verdict_text import verdict_text
 
@@ -152,7 +155,9 @@ def _wire(analysis: Analysis, width: int) -> Iterator[Line]:
 def _link(analysis: Analysis) -> Iterator[str]:
     """Each packet that met more than a delay, and what it met."""
     for crossing in analysis.inputs.joined.crossings:
-        met = [text for text in crossing.link if not text.startswith("delayed")]
+        met = link_texts(
+            each for each in crossing.link if isinstance(each, LinkOrigin) or each.action is not LinkAction.DELAY
+        )
         if met:
             about = escape(f"{crossing.sender} {crossing.flags or crossing.protocol}")
             yield f"link      #{crossing.n} {about}: {escape('; '.join(met))}"
