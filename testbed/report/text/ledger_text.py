@@ -33,7 +33,7 @@ def difference_evidence(row: LedgerRow) -> Evidence:
     moved, shown = (_at(point, row.sender) for point in _call_first(found))
     if found.kind is DifferenceKind.RANGE:
         place = f"bytes {found.offset}-{found.end - 1} ("
-        return (place, found.call, f"): what was {moved} is not what {_was(shown)}")
+        return (place, found.call, f"): what was {moved} is not what {_verb(found)}{shown}")
     ours, theirs = _values(found)
     return (f"byte {found.offset} (", found.call, f"): {ours:02x} {moved}, {theirs:02x} {shown}")
 
@@ -71,8 +71,9 @@ def _at(point: LedgerPoint, sender: Host) -> str:
     return f"{point.value} {'at' if point is LedgerPoint.ARRIVED else 'by'} the {host}"
 
 
-def _was(shown: str) -> str:
-    return shown if shown.startswith(LedgerPoint.ARRIVED.value) else f"was {shown}"
+def _verb(found: ContentDifference) -> str:
+    """Return the verb before the wire's point: bytes are sent, and they arrive."""
+    return "" if found.first is LedgerPoint.ARRIVED else "was "
 
 
 def close_text(row: LedgerRow, causes: Sequence[Cause]) -> str:

@@ -132,7 +132,7 @@ def _wire(analysis: Analysis, width: int) -> Iterator[Line]:
     altered = sum(1 for crossing in joined.crossings if crossing.changes)
     seen = ", ".join(f"{joined.packets.get(host, 0):,} at {host}" for host in HOSTS)
     lost, appeared = fates.count(Fate.LOST), fates.count(Fate.APPEARED)
-    joined_text = f"{fates.count(Fate.CROSSED):,} joined, {lost:,} lost, {altered:,} altered, {appeared:,} appeared"
+    joined_text = f"{fates.count(Fate.CROSSED):,} matched, {lost:,} lost, {altered:,} altered, {appeared:,} appeared"
     style = "lost" if lost or altered or appeared else ""
     yield from (Line(text, style) for text in paragraph(f"packets   {seen}: {joined_text}", width, lines=2))
     for host in HOSTS:
@@ -286,7 +286,7 @@ def _checks(checks: Sequence[Check], width: int, room: _Room) -> Iterator[Line]:
     others = sorted((check for check in checks if not check.ok), key=lambda check: check.ok is None)
     for check in others[: room.checks]:
         where = f"{check.where}: " if check.where else ""
-        word = "cannot tell" if check.ok is None else "FAILED"
+        word = "undecided" if check.ok is None else "FAILED"
         yield from (Line(text, "failed") for text in paragraph(f"{word} {where}{check.text}", width, lines=2))
         yield from (Line(text) for text in paragraph(f"expected: {check.expected}", width, indent="  ", lines=2))
         yield from (Line(text) for text in paragraph(f"actual:   {check.actual}", width, indent="  ", lines=2))
