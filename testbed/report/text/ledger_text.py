@@ -50,7 +50,7 @@ def _of_datagram(found: ContentDifference, number: int) -> Evidence:
     if found.call is None:
         return (*name, f"): what arrived is not what was sent, from byte {found.offset}")
     if found.kind is DifferenceKind.RANGE:
-        return (*name, f"), after byte {found.offset}: what was {moved} is not what {_was(shown)}")
+        return (*name, f"), after byte {found.offset}: what was {moved} is not what {_verb(found)}{shown}")
     ours, theirs = _values(found)
     return (*name, f"), byte {found.offset}: {ours:02x} {moved}, {theirs:02x} {shown}")
 
