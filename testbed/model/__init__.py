@@ -24,7 +24,7 @@ from testbed.model.evidence import CallRef, Evidence, PacketRef
 from testbed.model.hosts import HOSTS, Endpoint, Host, peer_of
 from testbed.model.ledgers import ConnectionEnd, ContentDifference, Count, LedgerPoint, LedgerRow
 from testbed.model.link_journals import LinkAction, LinkEffect, LinkFault, LinkJournal, LinkOrigin, LinkRecord
-from testbed.model.programs import Program
+from testbed.model.programs import Program, ProgramEnd, StopReason
 
 __all__ = [
     "DATA_PREFIX",
@@ -64,6 +64,8 @@ __all__ = [
     "PacketRef",
     "PayloadChange",
     "Program",
+    "ProgramEnd",
     "SocketInfo",
+    "StopReason",
     "peer_of",
 ]

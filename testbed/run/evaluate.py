@@ -92,7 +92,7 @@ def _with_recorded_checks(directory: RunDirectory, analysis: Analysis) -> Analys
         analysis,
         checks=tuple(Check(**check) for check in result["checks"]),
         outcome=Outcome(result["outcome"]),
-        reasons=(*(reason for reason in result["reasons"] if reason != note), note),
+        reasons=tuple(dict.fromkeys((*result["reasons"], note))),
     )
 
 

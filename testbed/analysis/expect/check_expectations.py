@@ -18,7 +18,7 @@ from testbed.analysis.expect.expected_packets import (
     check_packets,
 )
 from testbed.analysis.expect.run_facts import Findings, Result, every, listed
-from testbed.model import Check, Crossing, Fate, Host, LedgerRow, Program
+from testbed.model import Check, Crossing, Fate, Host, LedgerRow
 from testbed.model.expect import (
     SHOWN_BYTES,
     Expectation,
@@ -166,15 +166,10 @@ def _exit(expected: ExpectedExit, findings: Findings) -> Result:
             actual.append(f"{host}: not run")
             results.append(None)
             continue
-        value = program.exit_status if isinstance(target, int) else program.signal
+        value = program.end.status if isinstance(target, int) else program.end.signal
         results.append(value == target)
-        actual.append(f"{host}: {_ending(program)}")
+        actual.append(f"{host}: {program.end}")
     return Result(every(results), "; ".join(wanted), "; ".join(actual))
-
-
-def _ending(program: Program) -> str:
-    ending = program.signal if program.signal is not None else str(program.exit_status)
-    return f"{ending} (stopped: {program.stopped_by_us})" if program.stopped_by_us else ending
 
 
 def _output(expected: ExpectedOutput, findings: Findings) -> Result:

@@ -8,7 +8,7 @@ from typing import Any
 
 from testbed.analysis.causes.find_causes import OTHER_RULES, TCP_RULES
 from testbed.analysis.kernel.kernel_evidence import tally
-from testbed.model import HOSTS, Analysis, Delay, Host, Outcome, Program, peer_of
+from testbed.model import HOSTS, Analysis, Delay, Host, Outcome, peer_of
 from testbed.model.ledgers import ResetOrigin
 from testbed.report.html import assemble, call_columns, kernel_columns, packet_columns
 from testbed.report.html.fit import LIMIT, fitting
@@ -98,7 +98,7 @@ def _words(source: Source, wire: Wire, about: dict[str, Any], kernel: kernel_col
         "closing": _closing(analysis),
         "many_flows": many,
         "delays": [(host, peer_of(host), analysis.delays[host]) for host in HOSTS if _measured(analysis, host)],
-        "programs": [(program, _ending(program)) for program in analysis.inputs.programs],
+        "programs": [(program, str(program.end)) for program in analysis.inputs.programs],
         "printed": [(name, text[:_OUTPUT], len(text)) for name, text in source.printed.items() if text],
         "conditions": source.conditions,
         "kernel": kernel,
@@ -173,9 +173,3 @@ def _reasons(source: Source) -> list[str]:
 def _measured(analysis: Analysis, host: Host) -> bool:
     delay: Delay | None = analysis.delays.get(host)
     return delay is not None and delay.count > 0
-
-
-def _ending(program: Program) -> str:
-    if program.stopped_by_us:
-        return f"stopped: {program.stopped_by_us}"
-    return f"ended by {program.signal}" if program.signal else f"exit status {program.exit_status}"

@@ -52,6 +52,7 @@ from testbed.report.text.change_text import change_text
 from testbed.report.text.ledger_text import close_text, difference_text
 from testbed.report.text.link_text import link_texts
 from testbed.report.text.verdict_text import verdict_text
+from testbed.rundir.manifest import program_members
 
 FORMAT: Final = "bothends-result/1"
 
@@ -297,15 +298,9 @@ def _delay(delay: Delay | None) -> _Object:
 
 def _program(program: Program) -> _Object:
     return {
-        "host": program.host,
-        "argv": list(program.argv),
-        "image": program.image,
-        "exit_status": program.exit_status,
-        "signal": program.signal,
+        **program_members(program),
         "started_ns": program.started,
         "ended_ns": program.ended,
-        "stopped_by_us": program.stopped_by_us,
-        "output_truncated": program.output_truncated,
     }
 
 

@@ -23,7 +23,6 @@ from testbed.model import (
     LinkAction,
     LinkOrigin,
     Outcome,
-    Program,
     peer_of,
 )
 from testbed.report.text.kernel_text import witnessed
@@ -257,23 +256,13 @@ def _programs(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
     """Programs that ended badly, with the end of what they printed."""
     lines = []
     for program in analysis.inputs.programs:
-        ending = _ending(program)
-        if not ending:
+        if program.end.usual:
             continue
         name = escape(program.argv[0]) if program.argv else "program"
-        lines.append(clip(f"{program.host}: {name} {ending}", width))
+        lines.append(clip(f"{program.host}: {name}: {program.end}", width))
         printed = [line for line in analysis.inputs.output.get(program.host, "").splitlines() if line.strip()]
         lines += [clip(f"  | {escape(line)}", width) for line in printed[-_OUTPUT_LINES:]]
     yield from (Line(text, "failed") for text in shortened(lines, room.programs, "line"))
-
-
-def _ending(program: Program) -> str:
-    if program.stopped_by_us:
-        # That a server was stopped once the client had ended is how a normal run ends.
-        return "" if program.stopped_by_us == "client ended" else f"was stopped: {escape(program.stopped_by_us)}"
-    if program.signal:
-        return f"was ended by {escape(program.signal)}"
-    return f"ended with status {program.exit_status}" if program.exit_status else ""
 
 
 def _checks(checks: Sequence[Check], width: int, room: _Room) -> Iterator[Line]:

@@ -33,6 +33,7 @@ from testbed.model import (
     Inputs,
     Joined,
     Program,
+    ProgramEnd,
     SocketInfo,
     peer_of,
 )
@@ -154,7 +155,7 @@ class Exchange:
 
     def inputs(self, **given: Any) -> Inputs:
         """Return all that an analysis gets."""
-        programs = tuple(Program(host, ("actor",), "base", 0, None, START, self.now) for host in HOSTS)
+        programs = tuple(Program(host, ("actor",), "base", ProgramEnd(0), START, self.now) for host in HOSTS)
         fields: dict[str, Any] = {"programs": programs, "output": {"client": "", "server": ""}, **given}
         joined = self.joined()
         fields.setdefault("labels", frame_labels(joined))

@@ -27,6 +27,7 @@ from testbed.model import (
     LedgerRow,
     Outcome,
     Program,
+    ProgramEnd,
     SocketInfo,
 )
 from testbed.model.ledgers import ConnectionReset, ResetOrigin
@@ -156,8 +157,8 @@ def origin(**changes: Any) -> Analysis:
             calls=calls,
             observed={"client": "probe", "server": "probe"},
             programs=(
-                Program("client", ("actor",), "bothends/host", 0, None, at(0), at(12)),
-                Program("server", ("actor",), "bothends/host", 0, None, at(0), at(31)),
+                Program("client", ("actor",), "bothends/host", ProgramEnd(0), at(0), at(12)),
+                Program("server", ("actor",), "bothends/host", ProgramEnd(0), at(0), at(31)),
             ),
             output={"client": "", "server": "c\n"},
         ),

@@ -28,6 +28,8 @@ from testbed.model import (
     LedgerRow,
     Outcome,
     Program,
+    ProgramEnd,
+    StopReason,
 )
 from testbed.model.ledgers import DifferenceKind
 from testbed.report.text.run_summary import SCREEN, render, summary
@@ -199,20 +201,21 @@ def test_verdict_reasons_and_notes_are_told_once() -> None:
 
 def test_a_program_that_ended_badly_is_named_with_its_last_words() -> None:
     programs = (
-        Program("client", ("curl", "-v"), "curl", 7, None, at(0), at(1)),
-        Program("server", ("nginx",), "nginx", None, "SIGSEGV", at(0), at(1)),
+        Program("client", ("curl", "-v"), "curl", ProgramEnd(7), at(0), at(1)),
+        Program("server", ("nginx",), "nginx", ProgramEnd(None, "SIGSEGV"), at(0), at(1)),
     )
     analysis = with_inputs(origin(), programs=programs, output={"client": "a\nb\nrefused\n\n", "server": ""})
     shown = lines(analysis)
-    place = shown.index("client: curl ended with status 7")
-    assert shown[place + 1 : place + 4] == ["  | b", "  | refused", "server: nginx was ended by SIGSEGV"]
+    place = shown.index("client: curl: exit status 7")
+    assert shown[place + 1 : place + 4] == ["  | b", "  | refused", "server: nginx: killed by SIGSEGV"]
 
 
 def test_a_server_that_we_stopped_is_no_news() -> None:
-    stopped = Program("server", ("nginx",), "nginx", None, "SIGTERM", at(0), at(1), stopped_by_us="client ended")
+    end = ProgramEnd(None, "SIGTERM", StopReason.CLIENT_ENDED)
+    stopped = Program("server", ("nginx",), "nginx", end, at(0), at(1))
     assert "nginx" not in "\n".join(lines(with_inputs(origin(), programs=(stopped,))))
-    late = replace(stopped, stopped_by_us="timeout")
-    assert "server: nginx was stopped: timeout" in lines(with_inputs(origin(), programs=(late,)))
+    late = replace(stopped, end=replace(end, stopped=StopReason.TIMEOUT))
+    assert "server: nginx: killed by SIGTERM, stopped: timeout" in lines(with_inputs(origin(), programs=(late,)))
 
 
 def hostile() -> Analysis:
@@ -225,7 +228,7 @@ def hostile() -> Analysis:
     analysis = with_inputs(
         with_joined(origin(), (crossing, icmp)),
         calls={"client": (call,), "server": (odd, option)},
-        programs=(Program("client", (EVIL,), EVIL, 1, None, at(0), at(1)),),
+        programs=(Program("client", (EVIL,), EVIL, ProgramEnd(1), at(0), at(1)),),
         output={"client": EVIL, "server": EVIL},
         observed={"client": EVIL, "server": "probe"},
         incomplete=(EVIL,),
@@ -349,7 +352,7 @@ def test_everything_at_once_still_fits() -> None:
         causes=(Cause(CauseKind.UNKNOWN, "unknown", ""),) * 200,
         delays={"client": Delay(9, 1, 2, 3), "server": Delay(9, -1, 2 * 10**9, 10**12)},
     )
-    programs = tuple(Program("client", ("x",), "x", 1, None, at(0), at(1)) for _ in range(9))
+    programs = tuple(Program("client", ("x",), "x", ProgramEnd(1), at(0), at(1)) for _ in range(9))
     analysis = with_inputs(analysis, programs=programs, output={"client": f"{words}\n" * 9, "server": ""})
     for width in (60, 80, 100, 200):
         shown = lines(analysis, width) if width < 200 else [line.text for line in summary(analysis, META, width)]
