@@ -1,0 +1,1 @@
+"""What developers run beside the package: not installed, not imported by it."""
