@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,22 @@ _HEADER, _RECORD = 24, 16  # bytes of a pcap file's header, and of a record's
 class Item:
     """One question to both trees: ``kind`` is run, pair or diff, ``paths`` are relative to the copy.
 
-    ``name`` is what people call it. ``texts``: ask for the page for people too.
+    ``name`` is what people call it. ``texts``: ask for the page for people too. ``options`` are of `invoke compare`.
     """
 
     kind: str
     name: str
     paths: tuple[str, ...]
     texts: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON."""
         return asdict(self)
+
+
+OTHERWISE: tuple[Mapping[str, Any], ...] = ({"one_clock": True}, {"filter": "tcp and not (port 80 or udp)"})
+"""With which options captures of both ends are compared besides."""
 
 
 def runs_below(place: Path) -> list[Path]:
@@ -79,14 +84,19 @@ def gather(copy: Path, runs: Sequence[Path], captures: Path | None, *, damaged: 
         for one, other in captures_below(copy / "captures"):
             files = str(one.relative_to(copy)), str(other.relative_to(copy))
             items.append(Item("pair", " ".join(files), files))
+            if "pairs" in one.parts:
+                items += [Item("pair", f"{' '.join(files)} {options}", files, False, options) for options in OTHERWISE]
     return items
 
 
-def _asked(copy: Path, path: Path, name: str, *, texts: bool = True) -> Iterator[Item]:
-    yield Item("run", name, (str(path),), texts)
+def _asked(copy: Path, path: Path, name: str) -> Iterator[Item]:
+    """Yield what is asked of a run; of a damaged one without the pages, and with one clock for both captures."""
+    whole = path.parts[0] == "runs"
+    yield Item("run", name, (str(path),), whole)
     ends = path / "client.pcap", path / "server.pcap"
     if all((copy / end).exists() for end in ends):
-        yield Item("pair", f"captures of {name}", (str(ends[0]), str(ends[1])), texts)
+        options = {} if whole else OTHERWISE[0]
+        yield Item("pair", f"captures of {name} {options or ''}", (str(ends[0]), str(ends[1])), whole, options)
 
 
 def _damaged(copy: Path, path: Path, name: str, number: int) -> Iterator[Item]:
@@ -97,7 +107,7 @@ def _damaged(copy: Path, path: Path, name: str, number: int) -> Iterator[Item]:
     turned = ways[number % len(ways) :] + ways[: number % len(ways)]
     for what, damage in turned:
         if damage(copy / broken):
-            yield from _asked(copy, broken, f"{name} ({what})", texts=False)
+            yield from _asked(copy, broken, f"{name} ({what})")
             return
 
 

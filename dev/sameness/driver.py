@@ -36,12 +36,12 @@ class Said:
 class Tree:
     """The three questions, each as a function that prints as `invoke` does and returns the exit code.
 
-    ``show(run, as_json)``; ``compare(one, other, as_json, csv)``, ``csv`` being a file's name or empty; and
+    ``show(run, as_json)``; ``compare(one, other, options)``, options being those of `invoke compare`; and
     ``diff(one, other)``, always as JSON.
     """
 
     show: Callable[[str, bool], int]
-    compare: Callable[[str, str, bool, str], int]
+    compare: Callable[[str, str, Document], int]
     diff: Callable[[str, str], int]
 
 
@@ -58,7 +58,7 @@ def by_tasks() -> Tree:
 
     return Tree(
         show=lambda run, as_json: code(tasks.show, run, json=as_json),
-        compare=lambda one, other, as_json, table: code(tasks.compare, one, other, json=as_json, csv=table),
+        compare=lambda one, other, options: code(tasks.compare, one, other, **options),
         diff=lambda one, other: code(tasks.diff, one, other, json=True),
     )
 
@@ -67,12 +67,16 @@ def by_commands() -> Tree:
     """Through the functions below the tasks, where ace3401 has them."""
     runs, captures = import_module("testbed.commands_runs"), import_module("testbed.compare_command")
     here = Path()
-    none_of = {"merged": "", "html": "", "fail_on": "", "choose": "", "one_clock": False}
+    usual = {"json": False, "csv": "", "merged": "", "html": "", "fail_on": "", "filter": "", "one_clock": False}
+    names = {"json": "as_json", "filter": "choose"}
+
+    def compare(one: str, other: str, options: Document) -> int:
+        words = {names.get(name, name): value for name, value in {**usual, **options}.items()}
+        return int(captures.compare(one, other, **words))
+
     return Tree(
         show=lambda run, as_json: int(runs.show(run, catalogue=here, runs=here, as_json=as_json)),
-        compare=lambda one, other, as_json, table: int(
-            captures.compare(one, other, as_json=as_json, csv=table, **none_of)
-        ),
+        compare=compare,
         diff=lambda one, other: int(runs.diff(one, other, runs=here, as_json=True)),
     )
 
@@ -107,32 +111,33 @@ def answered(said: Said, name: str) -> Document:
     return {"code": said.code, "errors": said.err.splitlines(), name: json.loads(said.out) if said.out else None}
 
 
-def run(tree: Tree, paths: list[str], *, texts: bool) -> Document:
+def run(tree: Tree, item: Document) -> Document:
     """Evaluate a run directory."""
-    document = answered(ask(lambda: tree.show(paths[0], True)), "result")
-    if texts:
-        document["summary"] = ask(lambda: tree.show(paths[0], False)).out.splitlines()
+    path = item["paths"][0]
+    document = answered(ask(lambda: tree.show(path, True)), "result")
+    if item["texts"]:
+        document["summary"] = ask(lambda: tree.show(path, False)).out.splitlines()
     return document
 
 
-def pair(tree: Tree, paths: list[str], *, texts: bool) -> Document:
+def pair(tree: Tree, item: Document) -> Document:
     """Compare two captures."""
-    one, other = paths
+    one, other = item["paths"]
     with tempfile.TemporaryDirectory() as place:
         table = Path(place) / "crossings.csv"
-        document = answered(ask(lambda: tree.compare(one, other, True, str(table))), "compared")
+        options = {**item["options"], "json": True, "csv": str(table)}
+        document = answered(ask(lambda: tree.compare(one, other, options)), "compared")
         if table.exists():
             with table.open(encoding="utf-8", newline="") as lines:
                 document["packets"] = list(csv.DictReader(lines))
-    if texts:
-        document["summary"] = ask(lambda: tree.compare(one, other, False, "")).out.splitlines()
+    if item["texts"]:
+        document["summary"] = ask(lambda: tree.compare(one, other, item["options"])).out.splitlines()
     return document
 
 
-def diff(tree: Tree, paths: list[str], *, texts: bool) -> Document:
+def diff(tree: Tree, item: Document) -> Document:
     """Compare two runs."""
-    del texts
-    return answered(ask(lambda: tree.diff(paths[0], paths[1])), "sections")
+    return answered(ask(lambda: tree.diff(*item["paths"])), "sections")
 
 
 KINDS = {"run": run, "pair": pair, "diff": diff}
@@ -141,7 +146,7 @@ KINDS = {"run": run, "pair": pair, "diff": diff}
 def document_of(tree: Tree, item: Document) -> Document:
     """Return what a tree says of an item; of one that crashes it, the error's name and text."""
     try:
-        return KINDS[item["kind"]](tree, item["paths"], texts=item["texts"])
+        return KINDS[item["kind"]](tree, item)
     except Exception as crash:  # noqa: BLE001 - a crash is a result here: the other tree may not have it
         return {"crash": type(crash).__name__, "errors": [str(crash)]}
 

@@ -11,6 +11,8 @@ from pathlib import Path
 _NAMESPACE = "--engine namespace"
 _ALL = f"--all --keep all {_NAMESPACE}"
 _OBSERVED = "--compare-observers --engine"
+_OWN = "many-connections port-reuse threads"  # what the catalogue has not, in scenarios/ beside this file
+_SCENARIOS = Path(__file__).parent / "scenarios"
 WAYS = {
     "namespace": _ALL,
     "namespace-witness": f"{_ALL} --witness",
@@ -24,6 +26,9 @@ WAYS = {
     "docker-witness": "keepalive-lookalike lost-syn path-mtu udp-fragments tfo zero-window reordered-pair linger-zero "
     "closed-port curl-nginx redis-cli half-close self-connect both-families-loss --engine docker --witness --jobs 2 "
     "--keep all",
+    "namespace-own": f"{_OWN} {_NAMESPACE} --witness --keep all --set observe.client=probe,strace,gdb "
+    "--set observe.server=probe,none",
+    "docker-own": f"{_OWN} --engine docker",
 }
 """Folder -> what `invoke run` is given. Where expectations fail under another observer, that is wanted."""
 
@@ -33,7 +38,8 @@ def make(tree: Path, place: Path, say: Callable[[str], None]) -> None:
     env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     for folder, words in WAYS.items():
         say(f"{folder}: invoke run {words}")
-        command = [sys.executable, "-m", "invoke", "run", *words.split(), "--quiet", "--runs", str(place / folder)]
+        arguments = [str(_SCENARIOS / f"{word}.yaml") if word in _OWN.split() else word for word in words.split()]
+        command = [sys.executable, "-m", "invoke", "run", *arguments, "--quiet", "--runs", str(place / folder)]
         done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, check=False)
         last = (done.stdout + done.stderr).strip().splitlines()[-1:]
-        say(f"{folder}: exit code {done.returncode}, {len(list(place.glob(f'{folder}/runs/*/2*')))} runs; {last}")
+        say(f"{folder}: exit code {done.returncode}, {len(list((place / folder).rglob('manifest.json')))} runs; {last}")
