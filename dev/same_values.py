@@ -3,8 +3,9 @@
     python dev/same_values.py --old ace3401 --runs /tmp/w/corpus/runs
 
 Calls, packets, causes, ledgers, expectations, the kernel's word, and all that a comparison of two captures finds, are
-values: they must be the same. Sentences are listed apart, old and new beside each other, and fail with --texts only;
-those whose figures differ come first. What is meant to differ has a row in dev/sameness/tables.py with its reason.
+values: they must be the same. Sentences are listed apart, old and new beside each other, and fail with --texts only
+(--figures: those in which other figures stand); so a change that only moves code is checked with --texts. What is
+meant to differ has a row in dev/sameness/tables.py with its reason.
 
 Exit code: 0 the same, 1 values differ, 2 bad use, a tree that cannot be evaluated, or nothing to compare.
 """
@@ -141,7 +142,9 @@ def check(options: argparse.Namespace) -> int:
     sys.stdout.write(json.dumps(report, indent=1, ensure_ascii=False) + "\n" if options.json else text(report))
     if not findings.values:
         raise BadUse("nothing was compared: no input gave a value")
-    return 1 if findings.differences or touched or (options.texts and findings.texts) else 0
+    told = options.texts and findings.texts
+    other_figures = options.figures and any(figures for figures, *_ in findings.texts)
+    return 1 if findings.differences or touched or told or other_figures else 0
 
 
 def _say(line: str) -> None:
@@ -174,6 +177,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take only every Nth input")
     parser.add_argument("--whole", action="store_true", help="no damaged copies of the runs")
     parser.add_argument("--texts", action="store_true", help="fail where sentences differ, too")
+    parser.add_argument("--figures", action="store_true", help="fail where the figures in sentences differ, too")
     parser.add_argument("--entry", default="", help="ask both trees by this row of driver.ENTRIES")
     parser.add_argument(
         "--hash-seeds",

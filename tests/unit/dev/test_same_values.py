@@ -189,8 +189,16 @@ def test_a_text_that_another_tree_gives_a_kept_run_fails_only_if_asked_for(
     reworded = told(capsys)["reworded"]
     assert [each["path"] for each in reworded] == ["run.result.crossings[].cause.evidence"]
     assert reworded[0]["examples"][0]["new"].startswith("answers the SYN")
+    assert run("--new", tree, "--figures") == 0
+    capsys.readouterr()
     assert run("--new", tree, "--texts") == 1
     assert "old: accepts the SYN" in capsys.readouterr().out
+
+
+def test_a_figure_in_a_text_fails_if_asked_for(other_tree: Callable[..., str]) -> None:
+    tree = other_tree("accepts the SYN #0", "accepts the SYN #1")
+    assert run("--new", tree) == 0
+    assert run("--new", tree, "--figures") == 1
 
 
 def test_a_tree_that_writes_into_its_input_fails(
