@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from testbed import model
-from testbed.lab.agent import Agent, Exit, Process
-from testbed.model import Host
+from testbed.lab.agent import Agent, AgentProcess, ProgramExit
+from testbed.model import Host, StopReason
 from testbed.model.errors import LabError
 from testbed.observe.actor_events import ActorEvent, parse_event
 
@@ -23,7 +23,7 @@ TERM_GRACE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class Readiness:
     """When a program counts as ready: a socket of ``kind`` is bound to ``port``, or (``event``) the actor says so."""
 
     kind: Literal["tcp", "udp", "event"]
@@ -42,37 +42,46 @@ class ProgramSpec:
     image: str
     env: Mapping[str, str] = field(default_factory=dict)
     script: str | None = None
-    ready: Ready | None = None
+    ready: Readiness | None = None
     stop_with_client: bool = False
     expected_exit: int | str | None = 0
     observer: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """What a program did: an actor's event, or its end (``actor`` None). ``link_died``: it was not a host's program."""
+class ProgramEvent:
+    """What a program did: an actor's event, or its end (``actor`` None). ``problem``: what it wrote is no event."""
 
     host: Host
     actor: ActorEvent | None = None
     problem: str = ""
-    link_died: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDeath:
+    """The link program ended by itself."""
 
 
 class RunningProgram:
     """A started program; ``argv`` is what its observer wants to be started instead of ``spec.argv``."""
 
     def __init__(
-        self, spec: ProgramSpec, argv: Sequence[str], agent: Agent, directory: Path, events: queue.Queue[Event]
+        self,
+        spec: ProgramSpec,
+        argv: Sequence[str],
+        agent: Agent,
+        directory: Path,
+        events: queue.Queue[ProgramEvent | LinkDeath],
     ) -> None:
         self.spec = spec
         self.failed_step: ActorEvent | None = None
-        self.stopped_by_us = ""
+        self.stopped: StopReason | None = None
         self._events = events
         self._line = b""
         self._out = _Output(directory / f"{spec.host}.out")
         self._err = _Output(directory / f"{spec.host}.err")
         try:
-            self.process: Process = agent.start(
+            self.process: AgentProcess = agent.start(
                 argv,
                 env=spec.env,
                 out=self._take_out,
@@ -95,13 +104,13 @@ class RunningProgram:
         """Let the actor go on after a barrier."""
         self.process.write(f"go {barrier}\n".encode())
 
-    def ask_to_stop(self, why: str) -> None:
+    def ask_to_stop(self, why: StopReason) -> None:
         """Send SIGTERM, if it still runs."""
         if not self.ended:
-            self.stopped_by_us = why
+            self.stopped = why
             self.process.signal(signal.SIGTERM)
 
-    def stop(self, why: str) -> None:
+    def stop(self, why: StopReason) -> None:
         """End it: SIGTERM, then SIGKILL after a grace."""
         self.ask_to_stop(why)
         if self.process.wait(TERM_GRACE) is None:
@@ -115,16 +124,14 @@ class RunningProgram:
 
     def result(self) -> model.Program:
         """Say how it went; for a program that has ended."""
-        ended: Exit | None = self.process.exit
+        ended: ProgramExit | None = self.process.exit
         return model.Program(
             host=self.spec.host,
             argv=self.spec.argv,
             image=self.spec.image,
-            exit_status=ended.status if ended else None,
-            signal=ended.signal if ended else None,
+            end=model.ProgramEnd(ended.status if ended else None, ended.signal if ended else None, self.stopped),
             started=self.process.started,
             ended=ended.time if ended else 0,
-            stopped_by_us=self.stopped_by_us,
             output_truncated=self._out.truncated or self._err.truncated,
         )
 
@@ -132,7 +139,7 @@ class RunningProgram:
     def ended_otherwise(self) -> bool:
         """Whether it ended by itself in another way than the scenario says."""
         ended, expected = self.process.exit, self.spec.expected_exit
-        if self.stopped_by_us or ended is None or expected is None:
+        if self.stopped is not None or ended is None or expected is None:
             return False
         return (ended.signal or ended.status) != expected
 
@@ -153,7 +160,7 @@ class RunningProgram:
         return [f"{self.spec.host}: output lost: {kept.error}" for kept in (self._out, self._err) if kept.error]
 
     def _note_end(self) -> None:
-        self._events.put(Event(self.spec.host))
+        self._events.put(ProgramEvent(self.spec.host))
 
     def _take_out(self, data: bytes) -> None:
         self._out.write(data)
@@ -164,11 +171,11 @@ class RunningProgram:
             try:
                 event = parse_event(line)
             except LabError as error:
-                self._events.put(Event(self.spec.host, problem=str(error)))
+                self._events.put(ProgramEvent(self.spec.host, problem=str(error)))
                 continue
             if event.failed:
                 self.failed_step = event
-            self._events.put(Event(self.spec.host, event))
+            self._events.put(ProgramEvent(self.spec.host, event))
 
 
 class _Output:
@@ -197,6 +204,6 @@ class _Output:
 
     def close(self) -> None:
         if self._file is not None:
-            with contextlib.suppress(OSError):  # what could not be flushed is told by ``error`` already
+            with contextlib.suppress(OSError):  # ``error`` already says what could not be flushed
                 self._file.close()
             self._file = None

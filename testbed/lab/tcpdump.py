@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from testbed.lab.agent import Agent, Process
+from testbed.lab.agent import Agent, AgentProcess
 from testbed.lab.engine import INTERFACE
 from testbed.model import Host
 from testbed.model.errors import LabError, LabTimeout, Unsupported
@@ -31,7 +31,7 @@ _STATISTIC = re.compile(
 )
 
 
-class Tap:
+class TcpdumpTap:
     """One tap, from its preparation to the end of its capture; ``path`` is written as packets arrive."""
 
     def __init__(self, host: Host, agent: Agent, path: Path) -> None:
@@ -40,9 +40,9 @@ class Tap:
         self.path = path
         self.statistics: dict[str, int] = {}
         self._file: BinaryIO | None = None
-        self._process: Process | None = None
+        self._process: AgentProcess | None = None
         self._stderr = b""
-        self._told_to_end = False
+        self._asked_to_end = False
         self._started_or_ended = threading.Event()
         self._tail = b""
         self._awaited: set[bytes] = set()
@@ -112,7 +112,7 @@ class Tap:
         """End tcpdump, close the file and read the statistics that it prints."""
         try:
             if self._process is not None and not self._process.ended.is_set():
-                self._told_to_end = True
+                self._asked_to_end = True
                 self._process.signal(signal.SIGINT)
                 if self._process.wait(STOP_TIMEOUT) is None:
                     raise LabTimeout(f"tcpdump on the {self.host} did not end in {STOP_TIMEOUT:g} s after SIGINT")
@@ -143,7 +143,7 @@ class Tap:
 
     def died(self) -> LabError | None:
         """Return an error if tcpdump ended by itself."""
-        if self._process is not None and self._process.ended.is_set() and not self._told_to_end:
+        if self._process is not None and self._process.ended.is_set() and not self._asked_to_end:
             return self._died("during the run")
         return None
 

@@ -17,6 +17,7 @@ from testbed.model.label_conflicts import LabelConflict
 from testbed.model.ledgers import LedgerRow
 from testbed.model.link_journals import LinkJournal
 from testbed.model.programs import Program
+from testbed.model.verdicts import VerdictFact
 
 
 class Outcome(StrEnum):
@@ -57,7 +58,7 @@ class Inputs:
     which observer made its calls (``probe``, ``none``). ``link`` is None without a link host. ``cut_short`` says why
     the lab could not carry the run through; what failed after that says nothing about the programs. ``labels`` are
     Wireshark's of both captures, ``sysctls`` the ``net.*`` settings of each host's network namespace; both empty where
-    they are not known. ``kernel`` is the kernel's trace, None without one.
+    they are not known. ``kernel`` is the kernel trace, None without one.
     """
 
     joined: Joined
@@ -79,9 +80,9 @@ class Analysis:
     """What a run means. ``causes`` is aligned with ``joined.crossings``.
 
     ``no_packet`` maps a call that caused no packet to the reason, and one of whose bytes only some left to how many did
-    not, and why. ``verdict`` is one or more plain sentences; ``label_conflicts`` and ``kernel`` (None without a kernel
-    trace) stand beside it, and ``report/verdict_text.py`` says all of them. ``reasons`` say why ``outcome`` is not
-    ``pass``.
+    not, and why. ``verdict`` is one or more facts about the data; ``label_conflicts`` are Wireshark's labels that
+    contradict causes, ``kernel`` is what the kernel trace says of them, None without one. ``reasons`` say why
+    ``outcome`` is not ``pass``.
     """
 
     inputs: Inputs
@@ -90,7 +91,7 @@ class Analysis:
     delays: dict[Host, Delay]
     ledger: tuple[LedgerRow, ...]
     checks: tuple[Check, ...]
-    verdict: tuple[str, ...]
+    verdict: tuple[VerdictFact, ...]
     outcome: Outcome
     reasons: tuple[str, ...]
     label_conflicts: tuple[LabelConflict, ...] = ()

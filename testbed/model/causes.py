@@ -85,7 +85,7 @@ class CauseName(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Origin(Enum):
+class CauseOrigin(Enum):
     """What names a cause: a rule, or what is known of the packet without one."""
 
     RULE = auto()
@@ -121,7 +121,7 @@ class CauseTraits:
     timing: bool = False
     in_ledger: bool = False
     probe: bool = False
-    origin: Origin = Origin.RULE
+    origin: CauseOrigin = CauseOrigin.RULE
 
     @property
     def agreeing_labels(self) -> frozenset[str]:
@@ -314,11 +314,11 @@ CAUSES: Mapping[CauseName, CauseTraits] = {
     ),
     C.ECHO_REPLY: R(ANSWER, "an ICMP echo reply", "RFC 792; RFC 4443", Untraced(), in_exchange=True),
     # without a rule
-    C.LINK_COPY: R(LINK, "a copy that the link made", "", Untraced(), origin=Origin.LINK),
-    C.LINK_FORGED: R(LINK, "a packet that the link made up", "", Untraced(), origin=Origin.LINK),
-    C.LINK_ICMP: R(LINK, "an ICMP error of the link", "", Untraced(), origin=Origin.LINK),
-    C.APPEARED: R(UNKNOWN, "a packet that its sender's capture lacks", "", Untraced(), origin=Origin.CAPTURES),
-    C.UNKNOWN: R(UNKNOWN, "what no rule explains", "", NotRetransmitted(), origin=Origin.NO_RULE),
+    C.LINK_COPY: R(LINK, "a copy that the link made", "", Untraced(), origin=CauseOrigin.LINK),
+    C.LINK_FORGED: R(LINK, "a packet that the link made up", "", Untraced(), origin=CauseOrigin.LINK),
+    C.LINK_ICMP: R(LINK, "an ICMP error of the link", "", Untraced(), origin=CauseOrigin.LINK),
+    C.APPEARED: R(UNKNOWN, "a packet that its sender's capture lacks", "", Untraced(), origin=CauseOrigin.CAPTURES),
+    C.UNKNOWN: R(UNKNOWN, "what no rule explains", "", NotRetransmitted(), origin=CauseOrigin.NO_RULE),
 }
 """Every cause. Rows are in the order in which their rules are tried (``analysis/causes/find_causes.py``)."""
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from testbed.model.arrays import Bool
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Fate
-from testbed.pairing.packet_table import Bool
+from testbed.pairing.fates import RowFate
 
 _OF_FATES = {
-    "lost": (Fate.LOST,),
-    "appeared": (Fate.APPEARED,),
-    "duplicated": (Fate.DUPLICATED,),
-    "ambiguous": (Fate.AMBIGUOUS,),
-    "split": (Fate.SPLIT,),
-    "merged": (Fate.MERGED,),
-    "not-captured": (Fate.BEFORE_START, Fate.AFTER_END, Fate.NOT_CAPTURED),
+    "lost": (RowFate.LOST,),
+    "appeared": (RowFate.APPEARED,),
+    "duplicated": (RowFate.DUPLICATED,),
+    "ambiguous": (RowFate.AMBIGUOUS,),
+    "split": (RowFate.SPLIT,),
+    "merged": (RowFate.MERGED,),
+    "not-captured": (RowFate.BEFORE_START, RowFate.AFTER_END, RowFate.NOT_CAPTURED),
 }
 CATEGORIES = (*_OF_FATES, "altered", "reordered", "rewritten", "alone")
 """``rewritten`` counts flows whose addresses, ports, sequence numbers or the like are others; ``alone`` those that
@@ -28,7 +28,7 @@ USUAL = ("lost", "appeared", "duplicated", "ambiguous", "altered", "reordered", 
 def count_differences(compared: Comparison) -> dict[str, int]:
     """Return how much there is of each category."""
     statistics = compared.statistics
-    fates = statistics.fates.sum(axis=0) if len(statistics.fates) else np.zeros(len(Fate), np.int64)
+    fates = statistics.fates.sum(axis=0) if len(statistics.fates) else np.zeros(len(RowFate), np.int64)
     result = {name: int(sum(fates[fate] for fate in chosen)) for name, chosen in _OF_FATES.items()}
     result["altered"] = int(statistics.altered.sum())
     result["reordered"] = int(statistics.reordered.sum())
@@ -40,7 +40,7 @@ def count_differences(compared: Comparison) -> dict[str, int]:
 
 def rewritten(compared: Comparison) -> Bool:
     """Tell which pairs of flows look different at both ends, beyond a TTL that fell on the way."""
-    pairs, (one, two), (first, second) = compared.pairs, compared.tracks, compared.flows
+    pairs, (one, two), (first, second) = compared.pairs, compared.packets, compared.flows
     other = np.asarray(one.names[first.conversation[pairs.a]] != two.names[second.conversation[pairs.b]])
     other |= (pairs.flip != 0) | pairs.shift.any(axis=1)
     if not len(pairs):

@@ -20,7 +20,7 @@ _SHOWN = 4
 """References of a list that are shown before it is cut in the middle."""
 
 
-class Piece(NamedTuple):
+class SentencePiece(NamedTuple):
     """A piece of a sentence, and what it refers to; None for plain words."""
 
     text: str
@@ -37,22 +37,22 @@ def without_numbers(evidence: Evidence) -> str:
     return "".join(_unnumbered(part) for part in evidence)
 
 
-def pieces(evidence: Evidence) -> list[Piece]:
+def pieces(evidence: Evidence) -> list[SentencePiece]:
     """Return a sentence in pieces: each reference is one, and so are the words between two of them."""
-    found: list[Piece] = []
+    found: list[SentencePiece] = []
     words = ""
     for piece in _each(evidence):
         if piece.reference is None:
             words += piece.text
             continue
         if words:
-            found.append(Piece(words))
+            found.append(SentencePiece(words))
             words = ""
         found.append(piece)
-    return [*found, Piece(words)] if words else found
+    return [*found, SentencePiece(words)] if words else found
 
 
-def _each(evidence: Evidence) -> Iterator[Piece]:
+def _each(evidence: Evidence) -> Iterator[SentencePiece]:
     for part in evidence:
         if isinstance(part, References):
             yield from _several(part)
@@ -62,24 +62,24 @@ def _each(evidence: Evidence) -> Iterator[Piece]:
             yield _one(part)
 
 
-def _one(part: _SinglePart) -> Piece:
+def _one(part: _SinglePart) -> SentencePiece:
     match part:
         case str():
-            return Piece(part)
+            return SentencePiece(part)
         case CallRef():
-            return Piece(f"{part.name} #{part.n}", part)
+            return SentencePiece(f"{part.name} #{part.n}", part)
         case PacketRef():
-            return Piece(f"#{part.n}", part)
+            return SentencePiece(f"#{part.n}", part)
         case Duration():
-            return Piece(span(part.ns))
+            return SentencePiece(span(part.ns))
         case ByteRange():
             single = part.end - part.start == 1
-            return Piece(f"byte {part.start}" if single else f"bytes {part.start}-{part.end - 1}")
+            return SentencePiece(f"byte {part.start}" if single else f"bytes {part.start}-{part.end - 1}")
         case Quantity():
             unit = f" {part.unit}{'' if part.number == 1 else 's'}" if part.unit else ""
-            return Piece(f"{part.number:,}{unit}")
+            return SentencePiece(f"{part.number:,}{unit}")
         case Endpoint():
-            return Piece(str(part))
+            return SentencePiece(str(part))
 
 
 def _unnumbered(part: Part) -> str:
@@ -99,14 +99,14 @@ def _unnumbered(part: Part) -> str:
     return "N"
 
 
-def _several(part: References) -> Iterator[Piece]:
+def _several(part: References) -> Iterator[SentencePiece]:
     items = part.items
-    shown: list[Piece] = [_one(item) for item in items[:_SHOWN]]
+    shown: list[SentencePiece] = [_one(item) for item in items[:_SHOWN]]
     if len(items) > _SHOWN:
-        shown[2:] = [Piece("..."), _one(items[-1])]
+        shown[2:] = [SentencePiece("..."), _one(items[-1])]
     for place, piece in enumerate(shown):
         if place:
-            yield Piece(", ")
+            yield SentencePiece(", ")
         yield piece
 
 

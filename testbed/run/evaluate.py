@@ -5,17 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from testbed.model import HOSTS, Analysis, Check, Host, Inputs, Joined, Labels, LinkJournal, Outcome, peer_of
+from testbed.model import (
+    HOSTS,
+    Analysis,
+    Check,
+    Host,
+    Inputs,
+    Joined,
+    Labels,
+    LinkAction,
+    LinkFault,
+    LinkJournal,
+    Outcome,
+)
 from testbed.model.errors import CaptureError, ScenarioError
-from testbed.run import manifest as manifests
-from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, RunDirectory
+from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, SCENARIO_COPY, RunDirectory
+from testbed.rundir.manifest import programs, understood
 
 if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenario is given
     from testbed.model.kernel_log import KernelLog
     from testbed.scenario.scenario import Scenario
 
 OUTPUT_SHOWN = 1 << 20
-SCENARIO_COPY = "scenario.yaml"
 
 
 def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analysis:
@@ -26,7 +37,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
     from testbed.analysis.analyse import analyse
     from testbed.observe.calls_jsonl import read_jsonl
 
-    manifest = manifests.understood(directory.read_json(MANIFEST), directory.file(MANIFEST))
+    manifest = understood(directory.read_json(MANIFEST), directory.file(MANIFEST))
     as_recorded = False
     if scenario is None:
         from testbed.scenario.load import load
@@ -43,8 +54,9 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
     journal = _link_journal(directory, manifest, scenario, incomplete)
     if manifest["error"]:
         incomplete.append(f"the run was cut short: {manifest['error'].splitlines()[0]}")
+    hosts: tuple[Host, ...] = tuple(manifest["hosts"])
     calls = {}
-    for host in HOSTS:
+    for host in hosts:
         path = directory.file(f"{host}.calls.jsonl")
         if path.exists():
             with path.open(encoding="utf-8") as lines:
@@ -56,18 +68,18 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
         Inputs(
             joined=joined,
             calls=calls,
-            observed={host: manifest["hosts"][host]["observer"] for host in HOSTS},
-            programs=manifests.programs(manifest),
-            output={host: _output(directory, host) for host in HOSTS},
+            observed={host: manifest["hosts"][host]["observer"] for host in hosts},
+            programs=programs(manifest),
+            output={host: _output(directory, host) for host in hosts},
             incomplete=tuple(incomplete),
             failures=tuple(manifest["failures"]),
             link=journal,
             cut_short=manifest["cut_short"],
             labels=labels,
-            sysctls={host: manifest["hosts"][host]["sysctls"] for host in HOSTS},
+            sysctls={host: manifest["hosts"][host]["sysctls"] for host in hosts},
             kernel=_kernel(directory),
         ),
-        () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expect,
+        () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expectations,
     )
     return _with_recorded_checks(directory, analysis) if as_recorded else analysis
 
@@ -80,31 +92,8 @@ def _with_recorded_checks(directory: RunDirectory, analysis: Analysis) -> Analys
         analysis,
         checks=tuple(Check(**{**check, "actual": (check["actual"],)}) for check in result["checks"]),
         outcome=Outcome(result["outcome"]),
-        reasons=(*(reason for reason in result["reasons"] if reason != note), note),
+        reasons=tuple(dict.fromkeys((*result["reasons"], note))),
     )
-
-
-def write_result(directory: RunDirectory, analysis: Analysis) -> dict[str, Any]:
-    """Write ``result.json`` and return what it holds."""
-    from testbed.report.json.result_json import to_json
-
-    result = to_json(analysis, meta(directory))
-    directory.write_json(RESULT, result)
-    return result
-
-
-def meta(directory: RunDirectory) -> dict[str, Any]:
-    """Return what reports say of a run besides its analysis."""
-    manifest = directory.read_json(MANIFEST)
-    return {
-        "scenario": manifest["scenario"]["name"],
-        "summary": manifest["scenario"]["summary"],
-        "run_id": manifest["run"],
-        "engine": manifest["engine"].get("name", ""),
-        "directory": str(directory),
-        "started": manifest["started"],
-        "notes": manifest["notes"],
-    }
 
 
 def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[str]) -> tuple[Joined, Labels]:
@@ -112,15 +101,19 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
     from testbed.capture import read
     from testbed.crossings.frame_labels import wire_labels
 
-    addresses = {host: manifest["hosts"][host]["address"] for host in HOSTS}
-    # What the link itself sends to a host comes, for that host, from where its peer is.
-    link = manifest["link"]["addresses"]
-    beyond = {host: [link[peer_of(host)]] if link else [] for host in HOSTS}
+    addresses: dict[Host, str | None] = {host: about["address"] for host, about in manifest["hosts"].items()}
+    # What the link itself sends to a host comes, for that host, from where the other hosts are.
+    link = manifest["link"]["addresses"] or {}
+    places = {
+        host: [own, *(address for other, address in link.items() if other != host)]
+        for host, own in addresses.items()
+        if own is not None
+    }
     captures = {}
-    for host in HOSTS:
+    for host in addresses:
         path = directory.file(f"{host}.pcap")
-        if addresses[host] is None or not path.exists() or path.stat().st_size == 0:
-            incomplete.append(f"{host}: there is no capture")
+        if host not in places or not path.exists() or path.stat().st_size == 0:
+            incomplete.append(f"{host}: the capture is missing")
             continue
         try:
             captures[host] = read(path)
@@ -129,9 +122,10 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
             continue
         if captures[host].partial:
             incomplete.append(f"{host}: {captures[host].partial}")
-    if len(captures) < len(HOSTS):
-        return Joined((), (), dict.fromkeys(HOSTS, 0), {host: {} for host in HOSTS}), {}
-    joined = join(captures["client"], captures["server"], {host: [addresses[host], *beyond[host]] for host in HOSTS})
+    if len(captures) < len(addresses):
+        return Joined((), (), dict.fromkeys(addresses, 0), {host: {} for host in addresses}), {}
+    one_end, other_end = (captures[end] for end in HOSTS)  # packets are joined between two captures
+    joined = join(one_end, other_end, places)
     return joined, {host: wire_labels(capture) for host, capture in captures.items()}
 
 
@@ -144,11 +138,13 @@ def _link_journal(
         return None
     path = directory.file(JOURNAL)
     if not path.exists():
-        incomplete.append("there is no journal of the link")
+        incomplete.append("the journal of the link is missing")
         return None
+    items = scenario.link.faults if scenario else ()
+    faults = tuple(LinkFault(n, LinkAction(item.fault.key), item.text) for n, item in enumerate(items))
     try:
         with path.open(encoding="utf-8") as lines:
-            return read_journal(lines, tuple(fault.text for fault in scenario.link.faults) if scenario else ())
+            return read_journal(lines, faults)
     except CaptureError as error:
         incomplete.append(error.what)
         return None

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from dev.bench.long_run import START, long_run
-from testbed.model import Cause, CauseName, Flow
-from testbed.pairing.clock import Clock, Piece
+from testbed.analysis.link_check import origin_evidence
+from testbed.model import Cause, CauseName, Flow, LinkAction, LinkEffect, LinkFault, LinkOrigin
+from testbed.pairing.clock import Clock, ClockPiece
 from testbed.report.html import comparison_page
 from testbed.report.html.fit import LIMIT
 from testbed.report.html.page_source import Source
@@ -42,11 +43,13 @@ def _linked() -> Source:
     made = eventful_source()
     crossings = list(made.analysis.inputs.joined.crossings)
     causes = list(made.analysis.causes)
-    crossings[5] = replace(crossings[5], link=("dropped (drop: client data 2)",))
-    crossings[7] = replace(crossings[7], link=("delayed 1.000 ms", "changed: payload"))
-    words = "forged by the link behind #10 (forge: rst)"
-    crossings[11] = replace(crossings[11], link=(words,), made="forged")
-    causes[11] = Cause(CauseName.LINK_FORGED, (words,))
+    drop, forge = LinkFault(0, LinkAction.DROP, "drop: client data 2"), LinkFault(1, LinkAction.FORGE, "forge: rst")
+    crossings[5] = replace(crossings[5], link=(LinkEffect(LinkAction.DROP, faults=(drop,)),))
+    late = LinkEffect(LinkAction.DELAY, 1_000_000)
+    crossings[7] = replace(crossings[7], link=(late, LinkEffect(LinkAction.CORRUPT)))
+    forged = LinkOrigin("forged", of=10, faults=(forge,))
+    crossings[11] = replace(crossings[11], link=(forged,), made="forged")
+    causes[11] = Cause(CauseName.LINK_FORGED, origin_evidence(forged))
     for n in (12, 13):
         crossings[n] = replace(crossings[n], flow=1)
     flows = (
@@ -64,7 +67,7 @@ SOURCES: dict[str, Callable[[], Source]] = {
     "eventful": eventful_source,
     "labelled": lambda: eventful_source(labels=True),
     "linked": _linked,
-    "clocks": lambda: eventful_source(clock=Clock((Piece(0, 0, START, OFFSET, 0.0, 50_000, None),))),
+    "clocks": lambda: eventful_source(clock=Clock((ClockPiece(0, 0, START, OFFSET, 0.0, 50_000, None),))),
     "hostile": hostile_source,
     "long": _long,
     "cut": _long,

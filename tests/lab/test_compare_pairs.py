@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Fate
-from testbed.pairing.flow_summary import mapping
+from testbed.pairing.fates import RowFate
+from testbed.pairing.flow_summary import flow_mapping
 from testbed.pairing.same import USUAL, count_differences
 from tests.unit.capture.frames import enhanced, interface, option, pcap, section
 from tests.unit.compare.traffic import compare_bytes
@@ -95,7 +95,7 @@ def rewritten(frames: Frames, change: Callable[[Any], None]) -> Frames:
 def assert_same(result: Comparison) -> None:
     counts = count_differences(result)
     assert not {name: counts[name] for name in USUAL if counts[name]}
-    assert (result.table.fate == Fate.CROSSED).all()
+    assert (result.table.fate == RowFate.CROSSED).all()
     assert len(result.pairs) == 1
 
 
@@ -123,8 +123,8 @@ def test_a_nat_with_other_sequence_numbers_is_a_mapping(captured: dict[str, Fram
     result = compared(captured["client"], rewritten(captured["server"], translate))
     counts = count_differences(result)
     assert {name: counts[name] for name in USUAL if counts[name]} == {"rewritten": 1}
-    assert (result.table.fate == Fate.CROSSED).all()
-    told = mapping(result, 0)
+    assert (result.table.fate == RowFate.CROSSED).all()
+    told = flow_mapping(result, 0)
     assert told.ends[0][0] != told.ends[1][0] == "203.0.113.9:60012"
     assert told.ends[0][1] == told.ends[1][1]
     assert told.ttl == (-17, -1)  # 16 by the translator and 1 by the link host of the run
@@ -143,7 +143,7 @@ def test_a_ttl_of_one_packet_is_an_alteration(captured: dict[str, Frames]) -> No
     result = compared(captured["client"], changed)
     assert count_differences(result)["altered"] == 1
     (row,) = np.flatnonzero(result.table.changes).tolist()
-    assert result.tracks[1].frame[result.table.two[row]] == k
+    assert result.packets[1].frame[result.table.two[row]] == k
 
 
 def test_an_offset_of_421_ms_is_found_within_its_error(captured: dict[str, Frames]) -> None:
@@ -174,7 +174,7 @@ def test_a_drift_of_50_ppm_is_measured(captured: dict[str, Frames]) -> None:
     server = moved(repeated(captured["server"]), lambda time: time + round((time - base) * 50e-6))
     result = compared(repeated(captured["client"]), server)
     assert len(result.pairs) == 20
-    assert (result.table.fate == Fate.CROSSED).all()
+    assert (result.table.fate == RowFate.CROSSED).all()
     first, last = result.clock.pieces[0], result.clock.pieces[-1]  # of a busy machine's delays there may be several
     assert first.error is not None
     assert last.error is not None
@@ -236,8 +236,8 @@ def test_a_snap_length_of_96_alters_nothing(captured: dict[str, Frames]) -> None
 def test_a_file_cut_in_a_packet_is_partial_and_lost_nothing(captured: dict[str, Frames]) -> None:
     whole = pcap(captured["server"])
     result = compare_bytes(pcap(captured["client"]), whole[: len(whole) // 2 + 11])
-    assert "cut at byte" in (result.tracks[1].partial or "")
-    assert set(result.table.fate.tolist()) == {Fate.CROSSED, Fate.AFTER_END}
+    assert "cut at byte" in (result.packets[1].partial or "")
+    assert set(result.table.fate.tolist()) == {RowFate.CROSSED, RowFate.AFTER_END}
 
 
 def test_one_direction_has_delays_without_an_error_bound(captured: dict[str, Frames]) -> None:
@@ -253,7 +253,7 @@ def test_one_direction_has_delays_without_an_error_bound(captured: dict[str, Fra
 def test_a_capture_that_began_late_lost_nothing(captured: dict[str, Frames]) -> None:
     frames = captured["server"]
     result = compared(captured["client"], moved(frames[len(frames) // 3 :], lambda time: time + 3 * SECOND))
-    assert {Fate(fate) for fate in result.table.fate.tolist()} == {Fate.CROSSED, Fate.BEFORE_START}
+    assert {RowFate(fate) for fate in result.table.fate.tolist()} == {RowFate.CROSSED, RowFate.BEFORE_START}
 
 
 def test_a_vlan_on_one_side_alters_nothing(captured: dict[str, Frames]) -> None:

@@ -8,7 +8,6 @@ from testbed.analysis.causes.endpoint import (
     TcpEndpoint,
     arrival_time,
     sack_blocks,
-    sequence_length,
 )
 from testbed.model import Call, Crossing, Evidence, PacketRef, call_ref, packet_refs
 from testbed.model.evidence import Duration
@@ -63,7 +62,7 @@ def _covered(endpoint: TcpEndpoint, packet: Crossing) -> tuple[tuple[int, ...], 
     """Return the arrivals that a pure ACK covers first, and the newest that it covers whole."""
     if not _is_bare(packet) or (endpoint.last_ack is not None and _ack(packet) <= endpoint.last_ack):
         return (), None
-    whole = [each for each in endpoint.pending if each.seq + sequence_length(each) <= _ack(packet)]
+    whole = [each for each in endpoint.pending if each.seq + each.sequence_length <= _ack(packet)]
     if whole:
         return tuple(each.n for each in whole), whole[-1]
     return tuple(each.n for each in list(endpoint.pending)[:1] if each.seq < _ack(packet)), None
@@ -107,7 +106,7 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     inside = len(blocks) > 1 and blocks[1][0] <= left and right <= blocks[1][1]
     if right > _ack(packet) and not inside:
         return None
-    culprits = [each for each in endpoint.unexpected if each.seq < right and each.seq + sequence_length(each) > left]
+    culprits = [each for each in endpoint.unexpected if each.seq < right and each.seq + each.sequence_length > left]
     if not culprits:
         return None
     also: Evidence = (", and acknowledges ", packet_refs(covered)) if covered else ()
@@ -119,12 +118,12 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     """Explain a repeated ACK: old or out-of-order data came (RFC 5681 section 4.2, tcp_send_dupack)."""
     if not _is_bare(packet):
         return None
-    segments = [each for each in endpoint.unexpected if sequence_length(each) and "S" not in each.flags]
+    segments = [each for each in endpoint.unexpected if each.sequence_length and "S" not in each.flags]
     if not segments:
         return None
     culprit = segments[0]
     for left, right in sack_blocks(packet)[:1]:  # RFC 2018 section 4: the first holds the newest
-        inside = [each for each in segments if left <= each.seq and each.seq + sequence_length(each) <= right]
+        inside = [each for each in segments if left <= each.seq and each.seq + each.sequence_length <= right]
         culprit = inside[-1] if inside else culprit
     old = endpoint.rcv_nxt is not None and culprit.seq < _ack(packet)
     reason = " brought bytes it had already" if old else " came out of order"
@@ -183,7 +182,7 @@ def _is_update(endpoint: TcpEndpoint, packet: Crossing, probe: Crossing) -> bool
 
 
 def _is_bare(packet: Crossing) -> bool:
-    return packet.ack is not None and not sequence_length(packet) and "R" not in packet.flags
+    return packet.ack is not None and not packet.sequence_length and "R" not in packet.flags
 
 
 def _ack(packet: Crossing) -> int:

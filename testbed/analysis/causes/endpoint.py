@@ -20,6 +20,7 @@ from testbed.analysis.calls.endpoint_calls import EndpointCalls
 from testbed.model import CauseName, Crossing, Evidence, peer_of
 from testbed.model.causes import Refusal
 from testbed.model.evidence import ByteRange, Part
+from testbed.model.tcp import seq_offset
 
 
 class Effect(Enum):
@@ -54,11 +55,6 @@ def sack_blocks(packet: Crossing) -> list[tuple[int, int]]:
 def arrival_time(packet: Crossing) -> int:
     """Return when a packet reached its receiver; when it was sent if its arrival was not captured."""
     return packet.time if packet.arrived is None else packet.arrived
-
-
-def sequence_length(packet: Crossing) -> int:
-    """Return how much sequence space a segment takes (RFC 9293: SEG.LEN)."""
-    return packet.length + ("S" in packet.flags) + ("F" in packet.flags)
 
 
 def carried(packet: Crossing) -> Part:
@@ -153,7 +149,7 @@ class TcpEndpoint(EndpointCalls):
         """Record a segment that left, after its cause was found, with the effects of that."""
         if Effect.BEGINS_REPAIR in explained.effects:
             self.repair_until = max(self.repair_until, self.snd_max or 0)
-        length = sequence_length(packet)
+        length = packet.sequence_length
         end = packet.seq + length
         if length or self.snd_max is None:
             if self.snd_max is None or end > self.snd_max:
@@ -181,7 +177,7 @@ class TcpEndpoint(EndpointCalls):
 
     def _note_answered(self, packet: Crossing, explained: Explanation) -> None:
         assert packet.ack is not None  # noqa: S101 - the caller has looked
-        while self.pending and self.pending[0].seq + sequence_length(self.pending[0]) <= packet.ack:
+        while self.pending and self.pending[0].seq + self.pending[0].sequence_length <= packet.ack:
             self.pending.popleft()
         if self.unexpected:
             named = explained.packets if Effect.ANSWERS_UNEXPECTED in explained.effects else ()
@@ -220,7 +216,7 @@ class TcpEndpoint(EndpointCalls):
                 self.unexpected.append(packet)
             return
         self.peer_window = packet.window
-        length = sequence_length(packet)
+        length = packet.sequence_length
         if "S" in packet.flags:
             self.unanswered_syn = packet
             self.scales = (self.scales[0], packet.options.get("wscale"))
@@ -241,7 +237,7 @@ class TcpEndpoint(EndpointCalls):
         ports = (flow.endpoint(self.host).port, flow.endpoint(peer).port)
         if last is None or about.get("protocol") != "tcp" or (about["sport"], about["dport"]) != ports:
             return
-        if (about["raw_seq"] - last.raw_seq + last.seq) % 2**32 in self.sent_last:
+        if seq_offset(about["raw_seq"], last.raw_seq - last.seq) in self.sent_last:
             self.too_big.append(packet)
 
     def _note_ack(self, packet: Crossing, ack: int) -> None:
@@ -249,7 +245,7 @@ class TcpEndpoint(EndpointCalls):
         if ack > self.una:
             self.una, self.una_moved = ack, packet
             self.duplicates.clear()
-        elif ack == self.una and not sequence_length(packet):
+        elif ack == self.una and not packet.sequence_length:
             self.duplicates.append(packet)
         if self.snd_max is not None and ack >= self.snd_max:
             self.sacks.clear()

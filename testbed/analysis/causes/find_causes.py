@@ -20,7 +20,9 @@ from testbed.analysis.causes import retransmissions as repeat
 from testbed.analysis.causes import transmissions as send
 from testbed.analysis.causes.datagrams import DatagramState
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint
-from testbed.model import HOSTS, Cause, CauseName, Crossing, Evidence, Host, Joined, PacketRef, peer_of
+from testbed.analysis.link_check import origin_evidence
+from testbed.model import HOSTS, Cause, CauseName, Crossing, Evidence, Host, Joined, LinkOrigin, PacketRef, peer_of
+from testbed.model.evidence import concatenated
 
 C = CauseName
 State = TypeVar("State")
@@ -143,7 +145,8 @@ _MADE: Mapping[str, CauseName] = {"copy": C.LINK_COPY, "forged": C.LINK_FORGED, 
 
 def _appeared(packet: Crossing, original: int | None) -> Cause:
     if packet.made:
-        return Cause(_MADE[packet.made], (packet.link[0],))
+        origins = (origin_evidence(origin) for origin in packet.link if isinstance(origin, LinkOrigin))
+        return Cause(_MADE[packet.made], concatenated(origins, "; "))
     if original is not None:
         evidence = (f"never left {packet.sender}: a copy of ", PacketRef(original), " made on the way")
         return Cause(C.APPEARED, evidence, packets=(original,))

@@ -8,7 +8,7 @@ Linux sends two kinds. ``tcp_send_active_reset`` (a call, an exit, a timer) sets
 from __future__ import annotations
 
 from testbed.analysis.calls.call_effects import is_accept, is_close, option_value, resets_on_close, switched_on
-from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint, arrival_time, sequence_length
+from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint, arrival_time
 from testbed.model import CAUSES, Call, CauseKind, Crossing, Evidence, PacketRef, call_ref
 from testbed.model.causes import Refusal
 from testbed.model.evidence import Duration, Quantity
@@ -21,7 +21,7 @@ def closed_port(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return None
     refuses = ("refuses the SYN ", PacketRef(syn.n))
     if endpoint.snd_max is not None:
-        if packet.raw_seq != 0 or packet.ack != syn.seq + sequence_length(syn):
+        if packet.raw_seq != 0 or packet.ack != syn.seq + syn.sequence_length:
             return None
         evidence: Evidence = (*refuses, ": the connection had ended")
         return Explanation(evidence, packets=(syn.n,), refusal=Refusal.CONNECTION_ENDED)

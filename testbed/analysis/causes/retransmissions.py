@@ -15,7 +15,6 @@ from testbed.analysis.causes.endpoint import (
     arrival_time,
     carried,
     sack_blocks,
-    sequence_length,
 )
 from testbed.model import Crossing, Evidence, PacketRef, call_refs, packet_refs
 from testbed.model.evidence import Duration
@@ -44,7 +43,7 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     before = _repeated(endpoint, packet)
     if before is None:
         return None
-    end = packet.seq + sequence_length(packet)
+    end = packet.seq + packet.sequence_length
     hints = [
         ack
         for ack in endpoint.sacks
@@ -94,7 +93,7 @@ def recovery(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
 def tail_loss_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain the last segment sent again: earlier ones are out as well, or it is the first timer of a kernel's two."""
     before = _repeated(endpoint, packet)
-    if before is None or packet.seq + sequence_length(packet) != endpoint.snd_max:
+    if before is None or packet.seq + packet.sequence_length != endpoint.snd_max:
         return None
     if packet.seq > endpoint.una:
         reason = ": the last ones, although earlier ones are unacknowledged"
@@ -112,7 +111,7 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if before is None or packet.seq > endpoint.una:
         return None
     times = endpoint.repeats.get(packet.seq, 0)
-    tail = packet.seq + sequence_length(packet) == endpoint.snd_max
+    tail = packet.seq + packet.sequence_length == endpoint.snd_max
     if tail and not times and endpoint.probes_tail is None:
         return None  # one segment is out, sent again once: a probe and a timeout look the same
     evidence: Evidence = (
@@ -136,7 +135,7 @@ def retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
 
 def _repeated(endpoint: TcpEndpoint, packet: Crossing) -> Crossing | None:
     """Return the earlier transmission if all that the segment carries was sent before."""
-    length = sequence_length(packet)
+    length = packet.sequence_length
     if not length or endpoint.snd_max is None or packet.seq + length > endpoint.snd_max:
         return None
     return endpoint.previous(packet)

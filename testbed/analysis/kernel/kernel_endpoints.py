@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from testbed.analysis.causes.endpoint import sequence_length
 from testbed.model import HOSTS, Crossing, Endpoint, Flow, Host, Joined, peer_of
 from testbed.model.kernel_log import KernelEvent, KernelLog
 
@@ -46,7 +45,7 @@ class KernelEndpoint:
         """Return the numbers of packets all of whose sequence space had been sent before."""
         found, highest = set(), None
         for packet in self.sent:
-            length = sequence_length(packet)
+            length = packet.sequence_length
             if not length:
                 continue
             end = packet.seq + length

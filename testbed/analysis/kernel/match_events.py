@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from testbed.analysis.causes.endpoint import sequence_length
 from testbed.analysis.kernel.kernel_endpoints import KernelEndpoint
 from testbed.model import Crossing, Host, peer_of
 from testbed.model.kernel_log import KernelEvent, KernelLog, Matched, SendState
@@ -25,7 +24,7 @@ def retransmissions(endpoint: KernelEndpoint, slack: int) -> Iterator[Matched]:
     segments.
     """
     repeats = endpoint.repeats()
-    carrying = [packet for packet in endpoint.sent if sequence_length(packet)]
+    carrying = [packet for packet in endpoint.sent if packet.sequence_length]
     at = 0
     for event in endpoint.named(*RETRANSMISSIONS):
         if event.fields.get("err", 0) != 0:
@@ -35,7 +34,7 @@ def retransmissions(endpoint: KernelEndpoint, slack: int) -> Iterator[Matched]:
             at += 1
         found: list[int] = []
         for packet in reversed(carrying[start:at]):
-            follows = not found or packet.seq + sequence_length(packet) == _seq(carrying, found[-1])
+            follows = not found or packet.seq + packet.sequence_length == _seq(carrying, found[-1])
             if packet.n not in repeats or not follows:
                 break
             found.append(packet.n)
@@ -95,7 +94,7 @@ def drops(endpoint: KernelEndpoint, slack: int, taken: set[int]) -> Iterator[Mat
 
 def _can_be(packet: Crossing, reason: str) -> bool:
     if reason in _WITH_DATA:
-        return sequence_length(packet) > 0
+        return packet.sequence_length > 0
     if reason in _OF_SYN:
         return "S" in packet.flags
     return reason not in _OF_RST or "R" in packet.flags

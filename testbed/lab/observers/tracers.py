@@ -16,9 +16,10 @@ import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from testbed.lab.agent import Agent, AgentRefused, Process
+from testbed.lab.agent import Agent, AgentProcess, AgentRefused
 from testbed.lab.engine import DEBUGGER_DIRECTORY, Debugger
-from testbed.lab.observers.hold_rules import Event, Hold
+from testbed.lab.observers.executables import why_blind
+from testbed.lab.observers.hold_rules import CallHold, Event
 from testbed.model import Host
 from testbed.model.errors import LabError, LabTimeout, Unsupported
 from testbed.observe.gdb import gdb_calls
@@ -40,7 +41,7 @@ class Tracer:
         self.debugger = debugger
         self.attached = threading.Event()
         self.errors = b""
-        self.process: Process | None = None
+        self.process: AgentProcess | None = None
         self._program = ""
 
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
@@ -50,7 +51,7 @@ class Tracer:
 
     def start_tracer(
         self,
-        process: Process,
+        process: AgentProcess,
         argv: Sequence[str],
         *,
         stdin: bool = False,
@@ -91,14 +92,12 @@ class Tracer:
 
     def _other_observer(self) -> str:
         """Say what needs no ptrace and works for this program."""
-        from testbed.lab.observers.observers import why_blind
-
         reason = why_blind(self.agent, self._program)
         if not reason:
             return f"`observe: {{{self.host}: probe}}` needs no ptrace"
         return f"`observe: {{{self.host}: none}}`: causes from the packets alone (the probe would be blind: {reason})"
 
-    def _wait_held(self, process: Process) -> None:
+    def _wait_held(self, process: AgentProcess) -> None:
         """Wait until SIGUSR1 would be waited for and not kill."""
         deadline = time.monotonic() + ATTACH_TIMEOUT
         while not process.ended.is_set():
@@ -111,7 +110,7 @@ class Tracer:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.002)
-        raise LabError(f"the {self.host}'s program could not be held for {self.name}")
+        raise LabError(f"the {self.host}'s program could not be held at its start for {self.name} to attach")
 
 
 class StraceObserver(Tracer):
@@ -123,7 +122,7 @@ class StraceObserver(Tracer):
         super().__init__(agent, host, debugger)
         self._trace: list[bytes] = []
 
-    def attach(self, process: Process) -> None:
+    def attach(self, process: AgentProcess) -> None:
         """Attach strace and let the program go."""
         argv = [*self.debugger.strace, *strace_log.OPTIONS, "-o", "/dev/stdout", "-p", str(process.pid)]
         self.start_tracer(process, argv)
@@ -133,7 +132,7 @@ class StraceObserver(Tracer):
         self._trace.append(data)
 
     def take_error(self, data: bytes) -> None:
-        """Look for the word that it has attached."""
+        """Look for the line that says it has attached."""
         super().take_error(data)
         if b" attached" in self.errors:
             self.attached.set()
@@ -141,11 +140,11 @@ class StraceObserver(Tracer):
     def collect(self) -> Observation:
         """Read the trace."""
         problem = self.wait_ended()
-        seen = strace_log.decode(b"".join(self._trace).decode(errors="replace").split("\n"), self.host)
-        problems = [*([problem] if problem else []), *seen.problems]
-        if seen.blind:
-            problems.append("strace saw nothing of the program")
-        return Observation(seen.calls, tuple(problems), blind=seen.blind)
+        recorded = strace_log.decode(b"".join(self._trace).decode(errors="replace").split("\n"), self.host)
+        problems = [*([problem] if problem else []), *recorded.problems]
+        if recorded.blind:
+            problems.append("strace recorded no call of the program")
+        return Observation(recorded.calls, tuple(problems), blind=recorded.blind)
 
 
 class GdbObserver(Tracer):
@@ -153,14 +152,14 @@ class GdbObserver(Tracer):
 
     name = "gdb"
 
-    def __init__(self, agent: Agent, host: Host, debugger: Debugger, hold: Hold) -> None:
+    def __init__(self, agent: Agent, host: Host, debugger: Debugger, hold: CallHold) -> None:
         super().__init__(agent, host, debugger)
         self._hold = hold
         self._lines: list[str] = []
         self._rest = b""
         self._held: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
 
-    def attach(self, process: Process) -> None:
+    def attach(self, process: AgentProcess) -> None:
         """Attach gdb and let the program go; from now on a thread answers each stop."""
         argv = [*self.debugger.gdb, "-nx", "-q", "-batch", "-p", str(process.pid)]
         argv += ["-x", f"{DEBUGGER_DIRECTORY}/held.py"]
@@ -189,8 +188,8 @@ class GdbObserver(Tracer):
         """Read the events."""
         problem = self.wait_ended()
         self._held.put(None)
-        seen = gdb_calls.decode(self.lines(), self.host)
-        return Observation(seen.calls, (*([problem] if problem else []), *seen.problems), blind=seen.blind)
+        recorded = gdb_calls.decode(self.lines(), self.host)
+        return Observation(recorded.calls, (*([problem] if problem else []), *recorded.problems), blind=recorded.blind)
 
     def _answer(self) -> None:
         while (event := self._held.get()) is not None:

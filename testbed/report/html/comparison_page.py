@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from testbed.crossings.comparison_view import Compared
+from testbed.crossings.comparison_view import ComparisonView
+from testbed.model.arrays import Int64
 from testbed.model.errors import UsageError
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Fate
+from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_summary import NAMES
-from testbed.pairing.packet_table import Int64, Track
+from testbed.pairing.packet_table import PacketTable
 from testbed.pairing.same import CATEGORIES
 from testbed.report.html import assemble, packet_columns
 from testbed.report.html.fit import LIMIT, fitting, kept
@@ -28,15 +29,15 @@ from testbed.wireshark.label_names import label_names
 _FLOWS = 200  # rows of the table
 _SPAN = 1 << 52  # ns, 52 days: what a page can count exactly
 _MARKS = {
-    Fate.LOST: Mark.LOST,
-    Fate.APPEARED: Mark.APPEARED,
-    Fate.DUPLICATED: Mark.DUPLICATED,
-    Fate.AMBIGUOUS: Mark.AMBIGUOUS,
-    Fate.SPLIT: Mark.RESIZED,
-    Fate.MERGED: Mark.RESIZED,
-    Fate.BEFORE_START: Mark.NOT_CAPTURED,
-    Fate.AFTER_END: Mark.NOT_CAPTURED,
-    Fate.NOT_CAPTURED: Mark.NOT_CAPTURED,
+    RowFate.LOST: Mark.LOST,
+    RowFate.APPEARED: Mark.APPEARED,
+    RowFate.DUPLICATED: Mark.DUPLICATED,
+    RowFate.AMBIGUOUS: Mark.AMBIGUOUS,
+    RowFate.SPLIT: Mark.RESIZED,
+    RowFate.MERGED: Mark.RESIZED,
+    RowFate.BEFORE_START: Mark.NOT_CAPTURED,
+    RowFate.AFTER_END: Mark.NOT_CAPTURED,
+    RowFate.NOT_CAPTURED: Mark.NOT_CAPTURED,
 }
 _NOT_OFFERED = Mark.CONTRADICTED | Mark.UNKNOWN | Mark.MISLABELLED  # all are about causes
 _PRESETS = {
@@ -58,12 +59,12 @@ def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...
 
 def of_comparison(compared: Comparison) -> Callable[[int], Wire]:
     """Return a function that gives at most so many packets of a comparison."""
-    rows = Compared(compared)
+    rows = ComparisonView(compared)
     table, statistics = compared.table, compared.statistics
     every = _marks(compared)[rows.rows]
-    remarkable = ((table.fate > Fate.MERGED) | (table.changes > 0) | table.reordered)[rows.rows]
+    remarkable = ((table.fate > RowFate.MERGED) | (table.changes > 0) | table.reordered)[rows.rows]
     counts = {int(mark): int(np.count_nonzero(every & mark)) for mark in Mark if not mark & _NOT_OFFERED}
-    words = [fate.text for fate in Fate]
+    words = [fate.text for fate in RowFate]
 
     def at_most(most: int) -> Wire:
         numbers = kept(remarkable, most)
@@ -89,7 +90,7 @@ def of_comparison(compared: Comparison) -> Callable[[int], Wire]:
 def _marks(compared: Comparison) -> Int64:
     """Return the bits of each row of the table."""
     table, statistics = compared.table, compared.statistics
-    of_fate = np.array([int(_MARKS.get(fate, 0)) for fate in Fate], np.int64)
+    of_fate = np.array([int(_MARKS.get(fate, 0)) for fate in RowFate], np.int64)
     marks = of_fate[table.fate]
     marks[table.changes > 0] |= Mark.ALTERED
     marks[table.reordered] |= Mark.REORDERED
@@ -101,11 +102,11 @@ def _marks(compared: Comparison) -> Int64:
 def _ends(compared: Comparison, rows: Int64) -> dict[str, tuple[Int64, Int64]]:
     """Return header fields at both ends; what was not seen counts as 0."""
     items = compared.table.one[rows].astype(np.int64), compared.table.two[rows].astype(np.int64)
-    both = [_fields(track, mine) for track, mine in zip(compared.tracks, items, strict=True)]
+    both = [_fields(packets, mine) for packets, mine in zip(compared.packets, items, strict=True)]
     return {name: (both[0][name], both[1][name]) for name, _, _ in packet_columns.ENDS if name in both[0]}
 
 
-def _fields(track: Track, items: Int64) -> dict[str, Int64]:
+def _fields(packets: PacketTable, items: Int64) -> dict[str, Int64]:
     seen = items >= 0
 
     def column(values: np.typing.NDArray[Any]) -> Int64:
@@ -114,11 +115,11 @@ def _fields(track: Track, items: Int64) -> dict[str, Int64]:
         return result
 
     names = ("ttl", "ip_id", "dont_fragment", "seq", "ack", "flags", "window", "urgent", "checksum")
-    tos, word = column(track.tos), column(track.word)
-    return {name: column(getattr(track, name)) for name in names} | {
+    tos, word = column(packets.tos), column(packets.word)
+    return {name: column(getattr(packets, name)) for name in names} | {
         "dscp": tos >> 2,
         "ecn": tos & 3,
-        "payload_length": column(track.length),
+        "payload_length": column(packets.length),
         "icmp_type": word >> 40 & 0xFF,
         "icmp_code": word >> 32 & 0xFF,
     }
@@ -151,7 +152,8 @@ def _words(
 ) -> dict[str, Any]:
     told = plain.to_json(compared, paths, differs)
     ways = list(told["directions"].items())
-    fates = [fate.text for fate in Fate if any(fate.text in way["fates"] for _, way in ways) or fate is Fate.CROSSED]
+    met = {name for _, way in ways for name in way["fates"]}
+    fates = [fate.text for fate in RowFate if fate.text in met or fate is RowFate.CROSSED]
     wrong = sorted(range(len(told["flows"])), key=lambda pair: -_wrong(told["flows"][pair]))
     return {
         "paths": paths,
@@ -177,7 +179,7 @@ def _words(
 
 def _wrong(flow: dict[str, Any]) -> int:
     """Return how much of a flow did not simply cross."""
-    usual = (Fate.CROSSED.text, Fate.SPLIT.text, Fate.MERGED.text)
+    usual = (RowFate.CROSSED.text, RowFate.SPLIT.text, RowFate.MERGED.text)
     ways = flow["from_opener"], flow["to_opener"]
     return sum(
         sum(count for fate, count in way["fates"].items() if fate not in usual) + way["altered"] + way["reordered"]

@@ -11,8 +11,8 @@ from testbed.report import kernel_words
 from testbed.report.html.links import LinkedPiece, Links, put_sentences
 from testbed.report.html.pack import Packer
 from testbed.report.html.page_source import KernelOfPackets, Wire
+from testbed.report.text.contradiction_text import kernel_contradictions
 from testbed.report.text.terminal_text import counted, duration
-from testbed.report.verdict_text import kernel_contradictions
 
 ROWS = 200
 """Rows of a table; the others are in result.json."""
@@ -53,7 +53,7 @@ def put_calls(packer: Packer, kernel: KernelEvidence, calls: Sequence[Call]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class KernelRow:
     """A row of a table: time (ms since the page's time 0), host, connection, what happened, and because of what."""
 
     ms: str
@@ -75,9 +75,9 @@ class Card:
     problems: tuple[str, ...]
     endpoints: list[tuple[str, str, list[LinkedPiece]]]
     more: int
-    changes: list[Row]
+    changes: list[KernelRow]
     changes_total: int
-    events: list[Row]
+    events: list[KernelRow]
     events_total: int
     log: KernelLog
     clock_error: str
@@ -112,8 +112,8 @@ def card(analysis: Analysis, wire: Wire, base: int) -> Card | None:
 def _counts(kernel: KernelEvidence) -> str:
     confirmed, not_covered, contradicted = (kernel.count(agreement) for agreement in Agreement)
     return (
-        f"Of {counted(len(kernel.assessments), 'cause')} it confirms {confirmed:,} and contradicts "
-        f"{contradicted:,}; {not_covered:,} it says nothing of."
+        f"Of {counted(len(kernel.assessments), 'cause')} the kernel confirms {confirmed:,} and contradicts "
+        f"{contradicted:,}; {not_covered:,} are not covered."
     )
 
 
@@ -143,13 +143,13 @@ def _states(changes: Sequence[StateChange], links: Links) -> Iterator[LinkedPiec
         before = change.new
 
 
-def _change(change: StateChange, links: Links, base: int, *, many: bool) -> Row:
+def _change(change: StateChange, links: Links, base: int, *, many: bool) -> KernelRow:
     flow = str(change.flow) if many and change.flow is not None else ""
     because = links.linked(change.evidence)
-    return Row(_ms(change.event.time, base), change.event.host or "?", flow, (change.old, change.new), because)
+    return KernelRow(_ms(change.event.time, base), change.event.host or "?", flow, (change.old, change.new), because)
 
 
-def _events(kernel: KernelEvidence, links: Links, base: int, *, many: bool) -> Iterator[tuple[int, Row]]:
+def _events(kernel: KernelEvidence, links: Links, base: int, *, many: bool) -> Iterator[tuple[int, KernelRow]]:
     """Yield retransmissions, RSTs and drops, each with its time (ns since the epoch)."""
     of_all: tuple[tuple[tuple[Matched, ...], Callable[[Matched], str]], ...] = (
         (kernel.retransmissions, kernel_words.again),
@@ -160,7 +160,7 @@ def _events(kernel: KernelEvidence, links: Links, base: int, *, many: bool) -> I
         for each in matched:
             flow = str(each.flow) if many and each.flow is not None else ""
             about = links.linked((packet_refs(each.packets),) if each.packets else ("no packet",))
-            row = Row(_ms(each.event.time, base), each.event.host or "?", flow, (words(each),), about)
+            row = KernelRow(_ms(each.event.time, base), each.event.host or "?", flow, (words(each),), about)
             yield each.event.time, row
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.model import CAUSES, HOSTS, Analysis, Delay, Evidence, Host, Outcome, Program, peer_of
+from testbed.model import CAUSES, HOSTS, Analysis, Delay, Evidence, Host, Outcome, peer_of
 from testbed.model.kernel_log import Agreement
 from testbed.report.evidence_text import sentence
 from testbed.report.html import assemble, call_columns, kernel_columns, packet_columns
@@ -17,8 +17,9 @@ from testbed.report.html.marks import Mark
 from testbed.report.html.pack import Packer
 from testbed.report.html.page_source import Source, Wire
 from testbed.report.html.run_wire import of_run
+from testbed.report.text.ledger_text import close_evidence, difference_text
 from testbed.report.text.terminal_text import counted, duration
-from testbed.report.verdict_text import verdict_sentences
+from testbed.report.text.verdict_text import verdict_text
 
 _OUTPUT = 64_000  # characters of what a program printed
 _META = ("scenario", "summary", "run_id", "engine", "started")
@@ -82,20 +83,20 @@ def _words(source: Source, wire: Wire, about: dict[str, Any], kernel: kernel_col
     return {
         "meta": dict.fromkeys(_META, "") | dict(source.meta),
         "analysis": analysis,
-        "verdict": verdict_sentences(analysis),
         "actual": lambda check: sentence(check.actual),
         "outcome": analysis.outcome.value,
         "pass_": analysis.outcome is Outcome.PASS,
         "evidence": list(_evidence(analysis, wire.counts)),
         "reasons": _reasons(source),
-        "pictures": pictures(analysis.ledger, many_flows=many),
+        "pictures": pictures(analysis.ledger, analysis.causes, many_flows=many),
         "picture_width": WIDTH,
-        "ledger": analysis.ledger[:_ROWS],
+        "verdict": verdict_text(analysis),
+        "ledger": [(row, difference_text(row)) for row in analysis.ledger[:_ROWS]],
         "ledger_more": max(len(analysis.ledger) - _ROWS, 0),
         "closing": _closing(analysis),
         "many_flows": many,
         "delays": [(host, peer_of(host), analysis.delays[host]) for host in HOSTS if _measured(analysis, host)],
-        "programs": [(program, _ending(program)) for program in analysis.inputs.programs],
+        "programs": [(program, str(program.end)) for program in analysis.inputs.programs],
         "printed": [(name, text[:_OUTPUT], len(text)) for name, text in source.printed.items() if text],
         "conditions": source.conditions,
         "kernel": kernel,
@@ -152,11 +153,11 @@ def _kernel(analysis: Analysis) -> Iterator[Chip]:
 def _closing(analysis: Analysis) -> list[list[LinkedPiece]]:
     """How each connection ended, each way once."""
     links = Links(one.n for one in analysis.inputs.joined.crossings)
-    rows = (row for row in analysis.ledger if row.sent.datagrams is None and row.close)
     found: dict[Evidence, list[LinkedPiece]] = {}
-    for row in rows:
-        if len(found) < 4:
-            found.setdefault(row.close, links.linked(row.close))
+    for row in analysis.ledger:
+        if row.close is not None and len(found) < 4:
+            evidence = close_evidence(row, analysis.causes)
+            found.setdefault(evidence, links.linked(evidence))
     return list(found.values())
 
 
@@ -170,9 +171,3 @@ def _reasons(source: Source) -> list[str]:
 def _measured(analysis: Analysis, host: Host) -> bool:
     delay: Delay | None = analysis.delays.get(host)
     return delay is not None and delay.count > 0
-
-
-def _ending(program: Program) -> str:
-    if program.stopped_by_us:
-        return f"stopped: {program.stopped_by_us}"
-    return f"ended by {program.signal}" if program.signal else f"exit status {program.exit_status}"

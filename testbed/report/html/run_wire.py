@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from testbed.analysis.label_check import labels_of
-from testbed.model import HOSTS, Crossing, Host
+from testbed.model import HOSTS, Crossing, Fate, Host
+from testbed.model.arrays import Int64
 from testbed.model.kernel_log import Agreement
 from testbed.report.html import kernel_columns
 from testbed.report.html.fit import kept
@@ -23,7 +23,7 @@ def of_run(source: Source) -> Callable[[int], Wire]:
     """Return a function that gives at most so many packets of a run."""
     joined, causes = source.analysis.inputs.joined, source.analysis.causes
     every = np.array(marks(joined.crossings, causes, source.labels), np.int64)
-    remarkable = np.array([one.fate != "crossed" or bool(one.changes) for one in joined.crossings], np.bool_)
+    remarkable = np.array([one.fate is not Fate.CROSSED or bool(one.changes) for one in joined.crossings], np.bool_)
     offered = (*_OFFERED, Mark.MISLABELLED) if any(source.labels.values()) else _OFFERED
     kernel = source.analysis.kernel
     if kernel is not None:
@@ -39,7 +39,7 @@ def of_run(source: Source) -> Callable[[int], Wire]:
             total=len(joined.crossings),
             marks=every[places].tolist(),
             counts={int(mark): int(np.count_nonzero(every & mark)) for mark in offered},
-            fates=[one.fate for one in crossings],
+            fates=[one.fate.value for one in crossings],
             ways=[HOSTS.index(one.sender) for one in crossings],
             causes=[causes[place] for place in places.tolist()],
             labels={host: _labels(source, crossings, host) for host in HOSTS},
@@ -54,7 +54,7 @@ def _labels(source: Source, crossings: list[Crossing], host: Host) -> list[str]:
     return [", ".join(labels_of(one, source.labels).get(host, ())) for one in crossings]
 
 
-def _ends(source: Source, crossings: list[Crossing]) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _ends(source: Source, crossings: list[Crossing]) -> dict[str, tuple[Int64, Int64]]:
     """Return header fields from the captures; what was not seen counts as 0."""
     if not source.captures:
         return {}
@@ -63,7 +63,7 @@ def _ends(source: Source, crossings: list[Crossing]) -> dict[str, tuple[NDArray[
         "server": np.array([(one.at_server or 0) - 1 for one in crossings], np.int64),
     }
 
-    def column(host: Host, name: str) -> NDArray[np.int64]:
+    def column(host: Host, name: str) -> Int64:
         rows = seen[host]
         values = getattr(source.captures[host], name).astype(np.int64)
         return np.where(rows >= 0, values[rows], 0) if len(values) else np.zeros(len(rows), np.int64)

@@ -6,7 +6,7 @@ from typing import Any
 
 from testbed.model.kernel_log import Agreement, KernelEvidence, Matched, StateChange
 from testbed.report.evidence_text import sentence
-from testbed.report.verdict_text import event_text
+from testbed.report.text.contradiction_text import event_text
 
 _Object = dict[str, Any]
 

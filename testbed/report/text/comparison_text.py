@@ -11,15 +11,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from testbed.model.arrays import Int64
+from testbed.model.ip import TCP
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Fate
-from testbed.pairing.flow_summary import NAMES, close_text, display_filter, mapping
-from testbed.pairing.negative_delay import early
-from testbed.pairing.packet_table import Int64
+from testbed.pairing.fates import RowFate
+from testbed.pairing.flow_summary import NAMES, close_text, display_filter, flow_mapping
+from testbed.pairing.negative_delay import negative_delays
 from testbed.pairing.same import USUAL, count_differences, rewritten
 from testbed.pairing.sender_guess import Origins
 from testbed.report.json import comparison_json as plain
+from testbed.report.text.change_text import change_text
 from testbed.report.text.terminal_text import rate
 
 _FLOWS = 20  # shown; the JSON has all
@@ -32,7 +34,7 @@ def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...
         console.print(_capture_line(compared, which, name, path), highlight=False, soft_wrap=True)
     for line in _clock_lines(compared):
         console.print(line, highlight=False, soft_wrap=True)
-    if (before := early(compared)) is not None:
+    if (before := negative_delays(compared)) is not None:
         told = f"[yellow]negative[/] delays of {before.packets:,} packets, down to {before.least / 1e6:.6f} ms"
         console.print(f"{told}: {before.why}", highlight=False, soft_wrap=True)
     console.print(_flows_line(compared), highlight=False, soft_wrap=True)
@@ -57,23 +59,25 @@ def _verdict(compared: Comparison, differs: tuple[str, ...]) -> str:
     if differs:
         return f"[red]differs[/]: {', '.join(differs)}"
     uncounted = [name for name, count in count_differences(compared).items() if count and name in USUAL]
-    rest = f" in what --fail-on names; there is also: {', '.join(uncounted)}" if uncounted else ""
+    rest = f" in everything that --fail-on names; also found: {', '.join(uncounted)}" if uncounted else ""
     return f"[green]same[/]{rest}"
 
 
 def _capture_line(compared: Comparison, which: int, name: str, path: str) -> str:
-    track = compared.tracks[which]
-    first, last = track.span
-    line = f"[bold]{name}[/] {escape(path)}: {track.frames:,} frames"
-    line += f" of {' and '.join(track.links)}" if track.links else ""
-    line += f", {len(track):,} of IP"
-    if len(track):
+    packets = compared.packets[which]
+    first, last = packets.span
+    line = f"[bold]{name}[/] {escape(path)}: {packets.frames:,} frames"
+    line += f" of {' and '.join(packets.links)}" if packets.links else ""
+    line += f", {len(packets):,} of IP"
+    if len(packets):
         line += f", {_clock_time(first)} to {_clock_time(last)} UTC"
-    if track.other:
-        others = ", ".join(f"{count} {kind}" for kind, count in sorted(track.other.items(), key=lambda each: -each[1]))
+    if packets.other:
+        others = ", ".join(
+            f"{count} {kind}" for kind, count in sorted(packets.other.items(), key=lambda each: -each[1])
+        )
         line += f"; also {escape(others)}"
-    if track.partial:
-        line += f"\n  [yellow]partial[/]: {escape(track.partial)}"
+    if packets.partial:
+        line += f"\n  [yellow]partial[/]: {escape(packets.partial)}"
     return line
 
 
@@ -115,15 +119,15 @@ def _flows_line(compared: Comparison) -> str:
     ]
     unclear = [len(each) for each in compared.pairs.ambiguous]
     if any(unclear):
-        parts.append(f"{unclear[0]} and {unclear[1]} that fit several")
+        parts.append(f"{unclear[0]} and {unclear[1]} with several possible matches")
     return f"[bold]flows[/] {', '.join(parts)}"
 
 
 def _totals(ways: list[dict[str, Any]]) -> Table:
     table = Table("", "client to server", "server to client", box=None, pad_edge=False)
-    for fate in Fate:
+    for fate in RowFate:
         counts = [way["fates"].get(fate.text, 0) for way in ways]
-        if any(counts) or fate == Fate.CROSSED:
+        if any(counts) or fate == RowFate.CROSSED:
             table.add_row(fate.text, *(f"{count:,}" for count in counts))
     for name in ("altered", "reordered"):
         if any(way[name] for way in ways):
@@ -135,8 +139,8 @@ def _totals(ways: list[dict[str, Any]]) -> Table:
     repeats = [way["retransmissions"] for way in ways]
     if any(any(each.values()) for each in repeats):
         table.add_row(
-            "sent again",
-            *(f"{each['needed']} needed, {each['not_needed']} not, {each['unknown']} unknown" for each in repeats),
+            "retransmitted",
+            *(f"{each['needed']} needed, {each['not_needed']} spurious, {each['unknown']} unknown" for each in repeats),
         )
     return table
 
@@ -144,7 +148,7 @@ def _totals(ways: list[dict[str, Any]]) -> Table:
 def _wrong(compared: Comparison) -> Int64:
     """Return how many packets of each place did not simply cross."""
     statistics = compared.statistics
-    result: Int64 = statistics.fates[:, Fate.LOST :].sum(axis=1) + statistics.altered + statistics.reordered
+    result: Int64 = statistics.fates[:, RowFate.LOST :].sum(axis=1) + statistics.altered + statistics.reordered
     return result
 
 
@@ -178,20 +182,20 @@ def _flows(compared: Comparison, shown: list[int]) -> Table:
     for n, pair in enumerate(shown, 1):
         places = [2 * pair, 2 * pair + 1]
         packets = statistics.packets[places].sum(axis=0)
-        lost = int(statistics.fates[places, Fate.LOST].sum())
+        lost = int(statistics.fates[places, RowFate.LOST].sum())
         medians = [statistics.delay[place, 1] / 1e6 for place in places]
         delays = " / ".join(
-            f"{median:.3f}" if statistics.fates[place, : Fate.MERGED + 1].sum() else "-"
+            f"{median:.3f}" if statistics.fates[place, : RowFate.MERGED + 1].sum() else "-"
             for place, median in zip(places, medians, strict=True)
         )
         table.add_row(
             str(n),
-            escape(mapping(compared, pair).text),
+            escape(flow_mapping(compared, pair).text),
             f"{packets[0]:,} / {packets[1]:,}" if packets[0] != packets[1] else f"{packets[0]:,}",
             f"{lost:,}" if lost else "",
             f"{int(wrong[places].sum()) - lost:,}" if int(wrong[places].sum()) - lost else "",
             f"{delays} ms",
-            close_text(compared, pair) if compared.flows[0].protocol[compared.pairs.a[pair]] == 6 else "",
+            close_text(compared, pair) if compared.flows[0].protocol[compared.pairs.a[pair]] == TCP else "",
         )
     return table
 
@@ -216,22 +220,25 @@ def _examples(compared: Comparison) -> Iterator[str]:
     for row in odd[:_EXAMPLES].tolist():
         yield f"  {escape(row_text(compared, row))}"
     if len(odd) > _EXAMPLES:
-        yield f"  and {len(odd) - _EXAMPLES:,} more: --csv has all"
+        yield f"  and {len(odd) - _EXAMPLES:,} more: --csv writes all"
 
 
 def row_text(compared: Comparison, row: int) -> str:
     """Say on one line what became of a packet."""
     table = compared.table
     frames = [
-        f"frame {int(track.frame[items[row]]) + 1} at the {name}"
-        for name, track, items in zip(NAMES, compared.tracks, (table.one, table.two), strict=True)
+        f"frame {int(packets.frame[items[row]]) + 1} at the {name}"
+        for name, packets, items in zip(NAMES, compared.packets, (table.one, table.two), strict=True)
         if items[row] >= 0
     ]
-    what = [] if table.fate[row] == Fate.CROSSED else [Fate(int(table.fate[row])).text]
+    what = [] if table.fate[row] == RowFate.CROSSED else [RowFate(int(table.fate[row])).text]
     what += ["reordered"] if table.reordered[row] else []
-    changes = [f"{each.what} {each.at_sender} -> {each.at_receiver}" for each in details(*compared.tracks, table, row)]
+    changes = [
+        f"{field} {sent} -> {arrived}"
+        for field, sent, arrived in map(change_text, details(*compared.packets, table, row))
+    ]
     what += [f"altered ({', '.join(changes)})"] if changes else []
     told = f"{', '.join(what)}: {', '.join(frames)}, {int(table.length[row])} bytes"
-    if table.fate[row] == Fate.APPEARED and (origin := Origins(*compared.tracks, table).of(row)):
+    if table.fate[row] == RowFate.APPEARED and (origin := Origins(*compared.packets, table).of(row)):
         told += f", from {origin.text}"
     return told

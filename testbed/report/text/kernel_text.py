@@ -21,7 +21,7 @@ def kernel_lines(kernel: KernelEvidence) -> Iterator[tuple[str, str]]:
     yield from _events("RST", kernel.resets)
     yield from _events("dropped", kernel.drops)
     if kernel.log.missing:
-        yield f"kernel    has no {', '.join(kernel.log.missing)}", "folded"
+        yield f"kernel    lacks {', '.join(kernel.log.missing)}", "folded"
 
 
 def _events(what: str, matched: tuple[Matched, ...]) -> Iterator[tuple[str, str]]:

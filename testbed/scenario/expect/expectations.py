@@ -1,6 +1,7 @@
-"""What a scenario expects of a run, as written. Evaluated by ``testbed/analysis/expect/check_expectations.py``.
+"""What a scenario expects of a run, as written, and compiled into the plain values that the analysis checks.
 
 One class for each kind; the key that names the kind is a field of the same name, so that a model mirrors its YAML.
+Each compiles itself into one value of :mod:`testbed.model.expect`.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from testbed.model import Host
+from testbed.model import Host, expect
+from testbed.model.expect import AT_LEAST_ONE, Limits
 from testbed.scenario.expect.packet_patterns import Event, Pattern
 from testbed.scenario.language.base import Frozen, Opt
-from testbed.scenario.language.limits import AT_LEAST_ONE, Amount, CountText, Ratio, Result, SpanLimits
+from testbed.scenario.language.limits import Amount, CountText, Ratio, Result, SpanLimits
 from testbed.scenario.language.payload import Data, Payload
 from testbed.scenario.language.values import (
     Call,
@@ -28,56 +30,43 @@ from testbed.scenario.language.values import (
 )
 
 
-class Expectation(Frozen):
+class WrittenExpectation(Frozen):
     """One expectation of any kind."""
 
     when: Opt[dict[Text, Any]] = None
-    """Only in the variants in which these settings of the matrix have these values: {observe.client: probe}."""
+    """Only for the variants in which these settings of the matrix have these values: {observe.client: probe}."""
     share: Opt[Share] = Field(default=None, alias="in")
-    """In how many of a scenario's repeats it must hold: 99%. In a single run it is shown and not judged."""
-
-    _where: str = PrivateAttr(default="")
-    _source: Any = PrivateAttr(default=None)
-
-    def located(self, where: str, source: object) -> Self:
-        """Remember where it stands (``scenarios/x.yaml:12``) and what stands there; returns itself."""
-        self._where, self._source = where, source
-        return self
+    """In how many of a scenario's repeats it must hold: 99%. In a single run the result is shown but does not count."""
 
     def applies(self, settings: Mapping[str, Any]) -> bool:
         """Whether it is about the variant with these settings."""
         return all(path in settings and settings[path] == value for path, value in (self.when or {}).items())
 
-    @property
-    def where(self) -> str:
-        """File and line, empty when it was not read from a file."""
-        return self._where
+    def compiled(self, text: str = "", where: str = "") -> expect.Expectation:
+        """Return the expectation as the analysis checks it; ``text`` and ``where`` are what its check shows."""
+        return expect.Expectation(self._wanted(), text, where, self.share)
 
-    @property
-    def text(self) -> str:
-        """The expectation in one line of YAML."""
-        import yaml
-
-        source = self._source
-        if source is None:
-            source = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        flow = yaml.safe_dump(source, default_flow_style=True, width=1 << 20, sort_keys=False, allow_unicode=True)
-        return flow.strip()
+    def _wanted(self) -> expect.Wanted:
+        raise NotImplementedError
 
 
-class Segments(Expectation):
+class SegmentsExpectation(WrittenExpectation):
     """The payloads of the segments that a host sent, in order, first transmissions only."""
 
     segments: dict[Host, tuple[Payload, ...]] = Field(min_length=1)
     """For each host, the payloads in order: text, {bytes: "00ff"} or {size: 1448}."""
+
+    def _wanted(self) -> expect.Wanted:
+        payloads = {host: tuple(each.compiled() for each in listed) for host, listed in self.segments.items()}
+        return expect.ExpectedSegments(payloads)
 
 
 OF_A_CALL = ("packets", "why", "result", "errno", "args", "data", "took", "count")
 """What can be expected of a call."""
 
 
-class CallExpectation(Expectation):
-    """How one socket call ended, and which packets it caused with all answers that these had."""
+class CallExpectation(WrittenExpectation):
+    """How one socket call ended, and which packets it caused, with the answers to them."""
 
     call: Call
     """The call's name, as the program used it."""
@@ -86,20 +75,20 @@ class CallExpectation(Expectation):
     nth: Whole = Field(default=1, ge=1)
     """Which of the host's calls of this name, from 1."""
     packets: Opt[tuple[Pattern, ...]] = None
-    """These packets in order. An ACK that is not listed is passed over; one that came with later data is forgiven."""
+    """These packets in order. An ACK that is not listed is ignored; a listed ACK may also be carried by later data."""
     why: Opt[WhyNoPacket] = None
     """The reason for which the call caused no packet."""
     result: Opt[Result] = None
     """What the call returned: a number, a limit or a range."""
     errno: Opt[Errno] = None
-    """The error that the call gave."""
+    """The error with which the call failed."""
     args: Opt[dict[Text, Any]] = Field(default=None, min_length=1)
-    """Arguments as they were recorded, results that come back through them included: {name: SO_ERROR, value:
+    """Arguments as recorded, including values that the call returned in them: {name: SO_ERROR, value:
     ECONNREFUSED}, {revents: POLLIN|POLLHUP}."""
     data: Opt[Data] = None
     """The bytes that the call moved."""
     took: Opt[SpanLimits] = None
-    """How long it lasted: only where the kernel fixes a time."""
+    """How long it lasted; only for times that the kernel sets."""
     count: Opt[CountText] = None
     """How often the host made this call."""
 
@@ -114,6 +103,21 @@ class CallExpectation(Expectation):
             raise ValueError("`why` is the reason for no packet", "`packets: []`, or leave `packets` out")
         return self
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedCall(
+            host=self.host,
+            call=self.call,
+            nth=self.nth,
+            packets=None if self.packets is None else tuple(each.compiled() for each in self.packets),
+            why=self.why,
+            result=self.result,
+            errno=self.errno,
+            args=self.args,
+            data=None if self.data is None else self.data.compiled(),
+            took=self.took,
+            count=self.count,
+        )
+
 
 class LedgerFigures(Frozen):
     """How far the bytes that one host sent got. A figure that is left out is not checked."""
@@ -121,17 +125,17 @@ class LedgerFigures(Frozen):
     written: Opt[Amount] = None
     """Accepted by the sender's socket calls."""
     sent: Opt[Amount] = None
-    """Distinct bytes on the sender's wire."""
+    """Distinct bytes in the sender's capture."""
     arrived: Opt[Amount] = None
-    """Distinct bytes on the receiver's wire."""
+    """Distinct bytes in the receiver's capture."""
     acknowledged: Opt[Amount] = None
-    """Covered by the receiver's ACKs, as seen at the sender (TCP)."""
+    """Covered by the receiver's ACKs in the sender's capture (TCP)."""
     read: Opt[Amount] = None
     """Returned to the receiver's program."""
     unread: Opt[Amount] = None
     """Arrived, but never read."""
     content: Opt[Literal["equal"]] = None
-    """equal: the same bytes at every point, as far as they got."""
+    """equal: the same bytes at every step, as far as they got."""
     datagrams: Opt[Amount] = None
     """How many datagrams were sent (UDP)."""
     lost_at: Opt[Literal["nowhere", "sent", "arrived", "acknowledged", "read"]] = None
@@ -143,25 +147,34 @@ class LedgerFigures(Frozen):
             raise ValueError("no figure is expected", "for instance {sent: 8, read: 8}")
         return self
 
+    @property
+    def given(self) -> dict[str, Limits | str]:
+        """The figures that are named."""
+        return {name: getattr(self, name) for name in LedgerFigures.model_fields if name in self.model_fields_set}
 
-class LedgerExpectation(Expectation):
+
+class LedgerExpectation(WrittenExpectation):
     """How far the bytes got, for each sending host."""
 
     ledger: dict[Host, LedgerFigures] = Field(min_length=1)
     """For each sending host, the figures of the ledger."""
     connection: Opt[Whole] = Field(default=None, ge=1)
-    """Only this connection, from 1 in the order of their first packets; the sum of all when left out."""
+    """Only this connection, from 1 in the order of their first packets; default: the sum of all."""
+
+    def _wanted(self) -> expect.Wanted:
+        figures = {host: each.given for host, each in self.ledger.items()}
+        return expect.ExpectedLedger(figures, self.connection)
 
 
 class CrossingFigures(Frozen):
     """How many packets did not cross as they were sent. A figure that is left out is not checked."""
 
     lost: Opt[CountText] = None
-    """Seen only where they were sent."""
+    """Captured at the sender only."""
     altered: Opt[CountText] = None
-    """Seen at both ends, but not the same."""
+    """Captured at both ends, with differences."""
     appeared: Opt[CountText] = None
-    """Seen only where they arrived."""
+    """Captured at the receiver only."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -169,12 +182,20 @@ class CrossingFigures(Frozen):
             raise ValueError("no figure is expected", "for instance {lost: 0}")
         return self
 
+    @property
+    def given(self) -> dict[str, Limits]:
+        """The figures that are named."""
+        return {name: getattr(self, name) for name in CrossingFigures.model_fields if name in self.model_fields_set}
 
-class CrossingsExpectation(Expectation):
+
+class CrossingsExpectation(WrittenExpectation):
     """How many packets were lost or changed between the two hosts."""
 
     crossings: CrossingFigures
     """The number of packets of each fate."""
+
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedCrossings(self.crossings.given)
 
 
 class PacketFigures(Pattern):
@@ -184,24 +205,30 @@ class PacketFigures(Pattern):
     """How many: 2, ">=1", "<=2" or 1-4; 0 for never."""
 
 
-class PacketsExpectation(Expectation):
-    """How many packets of a kind there were."""
+class PacketsExpectation(WrittenExpectation):
+    """How many packets match a pattern."""
 
     packets: PacketFigures
     """Which packets, and how many."""
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedPackets(self.packets.compiled(), self.packets.count)
 
-class NeverExpectation(Expectation):
-    """Packets that there must not be."""
+
+class NeverExpectation(WrittenExpectation):
+    """Packets that must not occur."""
 
     never: Pattern
     """Which packets."""
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedPackets(self.never.compiled(), expect.NONE)
 
-class OrderExpectation(Expectation):
-    """Packets and calls in this order, others between them.
 
-    A packet's time is that of its sender's capture, with `at` that of the host named.
+class OrderExpectation(WrittenExpectation):
+    """Packets and calls in this order; others may come between them.
+
+    The time of a packet is that of its sender's capture, or with `at` that of the named host's capture.
     """
 
     order: tuple[Event, ...]
@@ -213,12 +240,15 @@ class OrderExpectation(Expectation):
             raise ValueError("an order has two packets or calls at least")
         return self
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedOrder(tuple(event.compiled() for event in self.order))
+
 
 class Timing(Frozen):
     """Intervals between packets. A kernel's timer is never early and may be late: lower limits are safe."""
 
     packets: Pattern
-    """The packets whose intervals are meant."""
+    """The packets whose intervals are measured."""
     after: Opt[Event] = None
     """The first interval begins with this packet or call."""
     until: Opt[Event] = None
@@ -239,44 +269,68 @@ class Timing(Frozen):
         return self
 
 
-class TimerExpectation(Expectation):
-    """How a timer of the kernel shows on the wire."""
+class TimerExpectation(WrittenExpectation):
+    """The intervals of packets that a timer of the kernel sends."""
 
     timer: Timing
-    """Which packets, and how their intervals are."""
+    """The packets and the limits of their intervals."""
+
+    def _wanted(self) -> expect.Wanted:
+        timing = self.timer
+        return expect.ExpectedIntervals(
+            packets=timing.packets.compiled(),
+            count=timing.count,
+            after=None if timing.after is None else timing.after.compiled(),
+            until=None if timing.until is None else timing.until.compiled(),
+            first=timing.first,
+            each=timing.each,
+            ratio=timing.ratio,
+        )
 
 
-class CausesExpectation(Expectation):
-    """How many packets each rule explains, of both hosts."""
+class CausesExpectation(WrittenExpectation):
+    """How many packets of both hosts each rule explains."""
 
     causes: dict[CauseRule, CountText] = Field(min_length=1)
-    """For each rule a number. unknown counts all packets of which no cause is known, whatever they look like."""
+    """For each rule a number. unknown counts all packets without a known cause."""
+
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedCauses(self.causes)
 
 
-class LabelsExpectation(Expectation):
+class LabelsExpectation(WrittenExpectation):
     """Which labels Wireshark gives in the capture of a host, and how often."""
 
     labels: dict[Host, Annotated[dict[LabelName, CountText], Field(min_length=1)]] = Field(min_length=1)
     """For each host's capture the labels and their number: {client: {keep_alive: 1}}."""
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedLabels(self.labels)
 
-class ExitExpectation(Expectation):
+
+class ExitExpectation(WrittenExpectation):
     """How the program of a host ended."""
 
     exit: dict[Host, ExitStatus] = Field(min_length=1)
     """For each host an exit status, or the name of the signal that ended it."""
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedExit(self.exit)
 
-class OutputExpectation(Expectation):
+
+class OutputExpectation(WrittenExpectation):
     """What the program of a host wrote to its standard output."""
 
     output: dict[Host, Text] = Field(min_length=1)
     """For each host, text that its output contains."""
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedOutput(self.output)
 
-EXPECTATIONS: dict[str, type[Expectation]] = {
+
+EXPECTATIONS: dict[str, type[WrittenExpectation]] = {
     "call": CallExpectation,
-    "segments": Segments,
+    "segments": SegmentsExpectation,
     "ledger": LedgerExpectation,
     "crossings": CrossingsExpectation,
     "packets": PacketsExpectation,
@@ -293,7 +347,7 @@ EXPECTATIONS: dict[str, type[Expectation]] = {
 
 def kind_of(value: object) -> str | None:
     """Return the tag of the expectation that a plain value holds, None when it names none."""
-    if isinstance(value, Expectation):
+    if isinstance(value, WrittenExpectation):
         return next(f"<{key}>" for key, model in EXPECTATIONS.items() if isinstance(value, model))
     if not isinstance(value, dict):
         return None
@@ -302,7 +356,7 @@ def kind_of(value: object) -> str | None:
 
 AnyExpectation = Annotated[
     Annotated[CallExpectation, Tag("<call>")]
-    | Annotated[Segments, Tag("<segments>")]
+    | Annotated[SegmentsExpectation, Tag("<segments>")]
     | Annotated[LedgerExpectation, Tag("<ledger>")]
     | Annotated[CrossingsExpectation, Tag("<crossings>")]
     | Annotated[PacketsExpectation, Tag("<packets>")]

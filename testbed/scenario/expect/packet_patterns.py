@@ -9,12 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from testbed.model import HOSTS, Host
+from testbed.model.expect import CallMoment, Limits, PacketPattern
 from testbed.scenario.language.base import Frozen, Opt, Short, nearest, shown
 from testbed.scenario.language.kernel_names import FLAG_LETTERS
 from testbed.scenario.language.limits import Amount, CountText, Presence
@@ -49,7 +49,7 @@ class TcpOptions(Frozen):
     """TCP options of a segment: true (there), false (not there), or the value of one."""
 
     mss: Opt[Presence] = None
-    """The maximum segment size that a SYN tells."""
+    """The maximum segment size that a SYN announces."""
     wscale: Opt[Presence] = None
     """The shift of the window scale."""
     sack_permitted: Opt[Presence] = None
@@ -57,7 +57,7 @@ class TcpOptions(Frozen):
     timestamps: Opt[Presence] = None
     """The timestamps."""
     fast_open: Opt[Presence] = None
-    """TCP Fast Open: the bytes of the cookie; 0 asks for one."""
+    """TCP Fast Open: the length of the cookie in bytes; 0 requests one."""
     sack: Opt[Presence] = None
     """How many blocks are acknowledged selectively."""
 
@@ -66,6 +66,11 @@ class TcpOptions(Frozen):
         if not self.model_fields_set:
             raise ValueError("no option is named", "for instance {mss: 1460, sack_permitted: true}")
         return self
+
+    @property
+    def given(self) -> dict[str, Limits | bool]:
+        """The options that are named."""
+        return {name: getattr(self, name) for name in TcpOptions.model_fields if name in self.model_fields_set}
 
 
 class Pattern(Short):
@@ -77,11 +82,11 @@ class Pattern(Short):
     }
 
     sender: Opt[Host] = Field(default=None, alias="from")
-    """The host that sent them; either when left out."""
+    """The host that sent them; default: either."""
     protocol: Opt[Literal["tcp", "udp", "icmp", "icmpv6"]] = None
     """Their protocol above IP."""
     flags: Opt[Flags] = None
-    """Exactly these TCP flags, in tcpdump's letters. A FIN may have a P more: data may ride on it."""
+    """Exactly these TCP flags, in tcpdump's letters. A FIN may also have P, because it may carry data."""
     has: Opt[Flags] = None
     """These TCP flags and any others."""
     seq: Opt[CountText] = None
@@ -95,18 +100,18 @@ class Pattern(Short):
     window: Opt[Amount] = None
     """The receive window in bytes, scaled where both hosts agreed to."""
     urgent: Opt[CountText] = None
-    """The urgent pointer: how many bytes behind the sequence number urgent data ends."""
+    """The urgent pointer: how many bytes after the sequence number the urgent data ends."""
     options: Opt[TcpOptions] = None
-    """TCP options that are there or not."""
+    """TCP options that must be present or absent."""
     cause: Opt[CauseRules] = None
-    """The rule that explains them, or one of several: [tail-loss-probe, timeout]. With link-copy, link-forged or
-    link-icmp those that the link made, which no host sent. unknown: what nothing explains."""
+    """The rule that explains them, or one of several: [tail-loss-probe, timeout]. link-copy, link-forged and
+    link-icmp are packets that the link made and no host sent. unknown: no rule explains them."""
     label: Opt[LabelName] = None
     """With this label of Wireshark in the capture of `at`."""
     fate: Opt[Literal["crossed", "lost", "appeared"]] = None
     """Only those that crossed, were lost, or appeared on the way."""
     at: Opt[Host] = None
-    """Only those that this host's capture shows, with its times and labels (default: the sender's)."""
+    """Only those in this host's capture, with its times and labels (default: the sender's)."""
     connection: Opt[Whole] = Field(default=None, ge=1)
     """Only those of this connection or conversation, from 1 in the order of their first packets."""
 
@@ -123,9 +128,15 @@ class Pattern(Short):
             raise ValueError("no packet is named", "for instance {from: client, flags: S}")
         return self
 
-    @property
-    def text(self) -> str:
-        """The pattern in short words: ``client S seq 0``, ``server packets (cause ack)``."""
+    def compiled(self) -> PacketPattern:
+        """Return the pattern as the analysis matches packets with it."""
+        given = {name: getattr(self, name) for name in Pattern.model_fields}
+        given["data"] = None if self.data is None else self.data.content
+        given["options"] = None if self.options is None else self.options.given
+        return PacketPattern(self._text(), **given)
+
+    def _text(self) -> str:
+        """Return the pattern in short words: ``client S seq 0``, ``server packets (cause ack)``."""
         given = {name: getattr(self, name) for name in Pattern.model_fields if name in self.model_fields_set}
         head = [given.pop("sender", "")]
         flags = given.pop("flags", None)
@@ -135,19 +146,16 @@ class Pattern(Short):
         if "protocol" in given:
             head.append(given.pop("protocol"))
         head += [f"{name} {given.pop(name)}" for name in _NUMBERS if name in given]
-        more = [f"{name} {_said(value)}" for name, value in given.items()]
+        more = [f"{name} {_value_text(value)}" for name, value in given.items()]
         text = " ".join(filter(None, head))
         return f"{text} ({', '.join(more)})" if more else text
 
 
-def _said(value: object) -> str:
+def _value_text(value: object) -> str:
     if isinstance(value, Data):
-        return value.shown
+        return value.compiled().text
     if isinstance(value, TcpOptions):
-        named = {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
-        return " ".join(f"{name}={_said(each)}" for name, each in named.items())
-    if isinstance(value, Mapping):
-        return str(dict(value))
+        return " ".join(f"{name}={_value_text(each)}" for name, each in value.given.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "/".join(map(str, value)) if type(value) is tuple else str(value)
@@ -165,10 +173,9 @@ class Moment(Frozen):
     moment: Literal["begins", "returns"] = "returns"
     """begins or returns."""
 
-    @property
-    def text(self) -> str:
-        """The moment in short words: ``client close #1 returns``."""
-        return f"{self.host} {self.call} {self.nth} {self.moment}"
+    def compiled(self) -> CallMoment:
+        """Return the moment as the analysis finds it."""
+        return CallMoment(self.host, self.call, self.nth, self.moment)
 
 
 def event_kind(value: object) -> str:

@@ -15,9 +15,9 @@ from testbed.analysis.causes import find_causes as rules
 from testbed.analysis.kernel.agreement import TraceIndex, assess
 from testbed.analysis.label_check import LABELS_OF_CAUSES
 from testbed.model import CAUSES, Cause, CauseKind, CauseName
-from testbed.model.causes import Origin
+from testbed.model.causes import CauseOrigin
 from testbed.model.kernel_log import Agreement, KernelLog
-from testbed.report.verdict_text import SHOWN_BY_WIRESHARK
+from testbed.report.text.contradiction_text import SHOWN_BY_WIRESHARK
 from testbed.scenario.language.kernel_names import LABELS
 
 from .exchange import Exchange
@@ -39,14 +39,14 @@ def test_every_cause_has_a_row_and_says_what_it_is() -> None:
 
 def test_every_row_has_a_rule_or_another_origin() -> None:
     """``unlogged-data`` is bound twice, for segments and for datagrams."""
-    assert set(BOUND) == {name for name, row in CAUSES.items() if row.origin is Origin.RULE}
+    assert set(BOUND) == {name for name, row in CAUSES.items() if row.origin is CauseOrigin.RULE}
     assert len(BOUND) == len(set(BOUND)) + 1
-    others = {name: row.origin for name, row in CAUSES.items() if row.origin is not Origin.RULE}
-    assert {name for name, origin in others.items() if origin is Origin.LINK} == {
+    others = {name: row.origin for name, row in CAUSES.items() if row.origin is not CauseOrigin.RULE}
+    assert {name for name, origin in others.items() if origin is CauseOrigin.LINK} == {
         name for name in others if name.startswith("link-")
     }
-    assert others[CauseName.APPEARED] is Origin.CAPTURES
-    assert others[CauseName.UNKNOWN] is Origin.NO_RULE
+    assert others[CauseName.APPEARED] is CauseOrigin.CAPTURES
+    assert others[CauseName.UNKNOWN] is CauseOrigin.NO_RULE
 
 
 def test_the_rows_are_in_the_order_in_which_rules_are_tried() -> None:

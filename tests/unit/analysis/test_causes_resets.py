@@ -7,6 +7,7 @@ import pytest
 from testbed.model import CauseKind
 from testbed.model.causes import Refusal
 from testbed.report.evidence_text import sentence
+from testbed.report.text.verdict_text import verdict_text
 
 from .caused import calls, evidence, rules
 from .exchange import Exchange
@@ -45,7 +46,7 @@ def test_why_a_connection_was_refused(observer: str, listens: bool, refusal: Ref
         tcp("server R.", seq=0, ack=1, raw_seq=0)
     found = run.analysis()
     assert found.causes[1].refusal is refusal
-    assert found.verdict == (f"the server refused the connection: {said} 198.18.0.3:10011 (RST)",)
+    assert verdict_text(found) == (f"the server refused the connection: {said} 198.18.0.3:10011 (RST)",)
 
 
 def test_close_with_unread_data_resets() -> None:

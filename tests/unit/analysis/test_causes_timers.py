@@ -6,6 +6,7 @@ import pytest
 
 from testbed.model import CauseKind
 from testbed.report.evidence_text import sentence
+from testbed.report.text.ledger_text import close_text
 
 from .caused import evidence, rules
 from .exchange import Exchange, Tcp
@@ -163,7 +164,7 @@ def test_who_gives_up_an_unanswered_connection(limit: int, rule: str) -> None:
     found = run.analysis()
     cause = found.causes[4]
     assert (cause.kind, cause.rule) == (CauseKind.TIMER, rule)
-    assert sentence(found.ledger[0].close).startswith("RST by client, lost on the way: gives up: no")
+    assert close_text(found.ledger[0], found.causes).startswith("RST by client, lost on the way: gives up: no")
     if limit:
         assert "had set TCP_USER_TIMEOUT to 500 ms" in sentence(cause.evidence)
         assert "nothing came for 2.00 s" in sentence(cause.evidence)

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from testbed.model import Check, Outcome, Program
+from testbed.model import Check, Outcome, Program, ProgramEnd, StopReason
 from testbed.report.evidence_text import sentence
-from testbed.scenario.expect.expectations import AnyExpectation, Expectation
+from testbed.scenario.expect.expectations import AnyExpectation, WrittenExpectation
 
 from .exchange import START, Exchange
 
-ADAPTER: TypeAdapter[Expectation] = TypeAdapter(AnyExpectation)
+ADAPTER: TypeAdapter[WrittenExpectation] = TypeAdapter(AnyExpectation)
 
 
 def origin(*, delayed_ack: bool = False, probe: bool = False) -> Exchange:
@@ -40,8 +40,7 @@ def origin(*, delayed_ack: bool = False, probe: bool = False) -> Exchange:
 
 
 def checked(run: Exchange, expectation: dict[str, Any], **given: Any) -> Check:
-    model = ADAPTER.validate_python(expectation).located("", expectation)
-    return run.analysis([model], **given).checks[0]
+    return run.analysis([ADAPTER.validate_python(expectation).compiled()], **given).checks[0]
 
 
 MET: list[dict[str, Any]] = [
@@ -187,21 +186,20 @@ def test_without_an_observer_its_calls_and_figures_are_open() -> None:
 
 
 def test_a_program_that_was_stopped_or_did_not_run() -> None:
-    stopped = Program("client", ("x",), "base", None, "SIGTERM", START, START, stopped_by_us="timeout")
+    stopped = Program("client", ("x",), "base", ProgramEnd(None, "SIGTERM", StopReason.TIMEOUT), START, START)
     found = checked(origin(), {"exit": {"client": 0}}, programs=(stopped,))
-    assert (found.ok, sentence(found.actual)) == (False, "client: SIGTERM (stopped: timeout)")
+    assert (found.ok, sentence(found.actual)) == (False, "client: killed by SIGTERM, stopped: timeout")
     assert checked(origin(), {"exit": {"client": 0}}, programs=()).ok is None
 
 
 def test_output_that_was_cut_may_have_held_the_text() -> None:
-    cut = Program("client", ("x",), "base", 0, None, START, START, output_truncated=True)
+    cut = Program("client", ("x",), "base", ProgramEnd(0), START, START, output_truncated=True)
     assert checked(origin(), {"output": {"client": "late"}}, programs=(cut,)).ok is None
 
 
 def test_a_check_tells_where_it_stands_and_decides_the_outcome() -> None:
-    expectation = ADAPTER.validate_python({"exit": {"client": 7}}).located(
-        "scenarios/x.yaml:12", {"exit": {"client": 7}}
-    )
+    written = ADAPTER.validate_python({"exit": {"client": 7}})
+    expectation = written.compiled("{exit: {client: 7}}", "scenarios/x.yaml:12")
     found = origin().analysis([expectation])
     assert found.checks[0].where == "scenarios/x.yaml:12"
     assert found.outcome is Outcome.FAIL

@@ -12,7 +12,7 @@ from testbed.analysis.causes import find_causes as rules
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint
 from testbed.model import Analysis, CallRef, CauseName, Crossing, Endpoint, Host, peer_of
 from testbed.model.kernel_log import Agreement, Assessment, KernelEvent, KernelLog
-from testbed.report.verdict_text import verdict_sentences
+from testbed.report.text.verdict_text import verdict_text
 
 from .exchange import ADDRESS, US, Exchange, Tcp
 
@@ -86,7 +86,7 @@ def test_the_loss_state_tells_a_timeout_from_a_probe(
     run, kernel = lost_data(loss=loss)
     found = run.analysis(sysctls=sysctls, kernel=kernel.log())
     assert (found.causes[4].rule, assessments(found)[4].agreement) == (rule, agreement)
-    contradictions = [text for text in verdict_sentences(found) if "the kernel contradicts the cause" in text]
+    contradictions = [text for text in verdict_text(found) if "the kernel contradicts the cause" in text]
     assert bool(contradictions) == (agreement == "contradicted")
 
 
@@ -97,7 +97,7 @@ def test_a_wrong_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     found = run.analysis(kernel=kernel.log())
     assert found.causes[4].rule == "data"
     assert assessments(found)[4].agreement == "contradicted"
-    assert "the kernel contradicts the cause `data` of #4 (client)" in verdict_sentences(found)[-1]
+    assert "the kernel contradicts the cause `data` of #4 (client)" in verdict_text(found)[-1]
 
 
 def any_bytes(_: TcpEndpoint, packet: Crossing) -> Explanation | None:
@@ -184,8 +184,8 @@ def test_what_a_record_with_lost_events_says() -> None:
     found = run.analysis(sysctls=PROBING, kernel=lossy)
     assert (found.causes[4].rule, assessments(found)[4].agreement) == ("tail-loss-probe", "not covered")
     assert {each.agreement for each in assessments(found)} == {"not covered"}
-    assert verdict_sentences(found)[-1].startswith("the kernel's record is not complete (3 events were lost)")
-    assert not [text for text in verdict_sentences(found) if "nothing explains" in text or "contradicts" in text]
+    assert verdict_text(found)[-1].startswith("the kernel's record is not complete (3 events were lost)")
+    assert not [text for text in verdict_text(found) if "nothing explains" in text or "contradicts" in text]
 
 
 def test_states_change_by_calls_packets_and_timers() -> None:
@@ -208,7 +208,7 @@ def test_states_change_by_calls_packets_and_timers() -> None:
     )
     kernel.state("server", "CLOSE_WAIT", "LAST_ACK", late=80 * US)
     found = run.analysis(kernel=kernel.log())
-    assert verdict_sentences(found)[-1].startswith(
+    assert verdict_text(found)[-1].startswith(
         "nothing explains an event of the kernel: server: inet_sock_set_state CLOSE_WAIT"
     )
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from testbed.campaign.campaign_summary import summarise
-from testbed.campaign.task_list import Plan, Source, Task, label, parse_settings, variants
+from testbed.campaign.task_list import Plan, ScenarioSource, Task, label, parse_settings, variants
 from testbed.campaign.work import Report, plan_from_json, plan_to_json
 from testbed.model import Outcome
 from testbed.model.errors import UsageError
 from testbed.report.text.campaign_text import lines
 
-SOURCE = Source("echo", "/x/echo.yaml", "echo.yaml", "text")
+SOURCE = ScenarioSource("echo", "/x/echo.yaml", "echo.yaml", "text")
 PLAN = Plan((SOURCE,), {"echo": ({"ip": 4}, {"ip": 6})}, 3, "namespace", "differing")
 
 
@@ -52,7 +52,7 @@ def test_settings_of_the_command_line() -> None:
     )
     assert label({"ip": 4, "offloads": True}) == "ip=4 offloads=true"
     for wrong in ("ip", "=4", "ip=", "ip=[4"):
-        with pytest.raises(UsageError, match="no setting"):
+        with pytest.raises(UsageError, match=r"is not a setting and its values|cannot be read"):
             parse_settings([wrong])
 
 

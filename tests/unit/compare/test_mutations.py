@@ -9,33 +9,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Change, Fate
+from testbed.pairing.fates import ChangedField, RowFate
 from testbed.pairing.needed_retransmissions import Needed
 from tests.unit.compare.traffic import FAULTS, START, Transfer, moved, rewritten, transfer
 
 CHANGES = {
-    "window": Change.WINDOW,
-    "ttl": Change.TTL,
-    "dscp": Change.DSCP,
-    "payload": Change.PAYLOAD,
-    "urgent": Change.URGENT,
+    "window": ChangedField.WINDOW,
+    "ttl": ChangedField.TTL,
+    "dscp": ChangedField.DSCP,
+    "payload": ChangedField.PAYLOAD,
+    "urgent": ChangedField.URGENT,
 }
 SEGMENTS = 20
 
 
 def told(compared: Comparison) -> dict[int, str]:
     """Return what the comparison says of each data segment, by the client's frame (one frame may have several rows)."""
-    table, track = compared.table, compared.tracks[0]
+    table, packets = compared.table, compared.packets[0]
     result: dict[int, str] = {}
     for row in range(len(table)):
         words = []
-        if table.fate[row] != Fate.CROSSED:
-            words.append(Fate(int(table.fate[row])).text)
+        if table.fate[row] != RowFate.CROSSED:
+            words.append(RowFate(int(table.fate[row])).text)
         if table.reordered[row]:
             words.append("reordered")
-        words += [change.name or "" for change in Change if table.changes[row] & change]
+        words += [change.name or "" for change in ChangedField if table.changes[row] & change]
         if words:
-            frame = int(track.frame[table.one[row]]) if table.one[row] >= 0 else -1 - row
+            frame = int(packets.frame[table.one[row]]) if table.one[row] >= 0 else -1 - row
             result[frame] = " ".join(words)
     return result
 
@@ -76,7 +76,7 @@ def reordered_numbers(made: Transfer) -> set[int]:
 def check(compared: Comparison, made: Transfer, faults: dict[int, str]) -> None:
     assert Counter(told(compared).values()) == expected(made, faults)
     pieces = sum(2 for fault in faults.values() if fault == "split")
-    assert int((compared.table.fate == Fate.SPLIT).sum()) == pieces
+    assert int((compared.table.fate == RowFate.SPLIT).sum()) == pieces
     assert (compared.table.delay[compared.table.timed] >= 0).all()
     needed = compared.statistics.repeats.sum(axis=0)
     assert needed[Needed.YES] == sum(fault == "lost" for fault in faults.values())
@@ -131,4 +131,4 @@ def test_nothing_done_is_nothing_said() -> None:
     assert not told(compared)
     assert not len(compared.statistics.differ)
     assert np.array_equal(compared.table.one, compared.table.two) or len(compared.table) > 2 * SEGMENTS
-    assert compared.tracks[0].span[0] == START
+    assert compared.packets[0].span[0] == START

@@ -10,14 +10,19 @@ from testbed.model import (
     CallRef,
     Cause,
     CauseName,
-    Change,
     Check,
+    ConnectionEnd,
+    ContentDifference,
     Count,
     Crossing,
     Evidence,
+    FieldChange,
+    HeaderField,
     Host,
     Labels,
+    LedgerPoint,
     LedgerRow,
+    OptionBytes,
     Outcome,
     PacketRef,
 )
@@ -32,6 +37,8 @@ from testbed.model.kernel_log import (
     SendState,
     StateChange,
 )
+from testbed.model.ledgers import ConnectionReset, DifferenceKind, ResetOrigin
+from testbed.model.verdicts import Transfer
 from testbed.pairing.clock import ONE_CLOCK, Clock
 from testbed.report.html.page_source import Source
 
@@ -152,7 +159,7 @@ def eventful() -> Analysis:
         CauseName.ACK,
         ("acknowledges ", PacketRef(9)),
         ack=20,
-        changes=(Change("ttl", "64", "61"), Change("window", "64240", "1000")),
+        changes=(FieldChange(HeaderField.TTL, 64, 61), FieldChange(HeaderField.WINDOW, 64240, 1000)),
         packets=(9,),
     )
     add(
@@ -191,13 +198,20 @@ def eventful() -> Analysis:
         make_call("client", 4, "close", 69.9, 70.1, source="client.c:15"),
     )
     nineteen, one = Count(19, "a" * 16), Count(7, "b" * 16)
+    reset = ConnectionReset(10, "server", ResetOrigin.HOST, lost=False)
+    row = LedgerRow(
+        0,
+        "client",
+        *(nineteen, nineteen, nineteen, nineteen, one),
+        unread=12,
+        lost_at=LedgerPoint.READ,
+        close=ConnectionEnd(opened=True, reset=reset),
+    )
     return replace(
         with_inputs(base, calls={"client": calls, "server": ()}, observed={"client": "probe", "server": "none"}),
         no_packet={},
-        ledger=(
-            LedgerRow(0, "client", nineteen, nineteen, nineteen, nineteen, one, 12, None, "read", ("RST by server",)),
-        ),
-        verdict=("19 bytes reached the server's socket; the server program read 7", "one packet was forged"),
+        ledger=(row,),
+        verdict=(Transfer(row),),
         outcome=Outcome.FAIL,
         checks=(
             Check("{crossings: {lost: 0}}", False, "lost 0", ("lost 1",), "scenarios/x.yaml:9"),
@@ -278,6 +292,12 @@ def hostile_kernel(packets: int) -> KernelEvidence:
     )
 
 
+def hostile_difference() -> ContentDifference:
+    """Return a difference at a call whose name is hostile."""
+    points = LedgerPoint.WRITTEN, LedgerPoint.SENT
+    return ContentDifference(*points, DifferenceKind.BYTE, 3, 4, 0x61, 0x62, call=CallRef("client", 0, HOSTILE))
+
+
 def hostile_source() -> Source:
     """Return a run in which every foreign text is hostile."""
     analysis = origin()
@@ -289,7 +309,7 @@ def hostile_source() -> Source:
             payload=payload,
             length=len(payload),
             note=(HOSTILE,),
-            changes=(Change(HOSTILE, HOSTILE, HOSTILE),),
+            changes=(FieldChange(HeaderField.OPTIONS, OptionBytes(payload, 0), OptionBytes(b"", 0)),),
         )
         for crossing in joined.crossings
     )
@@ -318,9 +338,8 @@ def hostile_source() -> Source:
         dirty,
         causes=tuple(replace(cause, evidence=(HOSTILE, CallRef("client", 0, HOSTILE))) for cause in analysis.causes),
         no_packet={("client", 0): NoPacket(NoPacketReason.FAILED, errno=HOSTILE)},
-        ledger=tuple(replace(row, difference=HOSTILE, close=(HOSTILE,)) for row in analysis.ledger),
+        ledger=tuple(replace(row, difference=hostile_difference()) for row in analysis.ledger),
         checks=tuple(Check(HOSTILE, ok, HOSTILE, (HOSTILE,), HOSTILE) for ok in (True, False, None)),
-        verdict=(HOSTILE, HOSTILE),
         kernel=hostile_kernel(len(crossings)),
         reasons=(HOSTILE,),
     )

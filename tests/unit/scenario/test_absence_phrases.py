@@ -42,8 +42,6 @@ def test_a_phrase_means_every_reason_whose_sentence_had_it(phrase: str, reasons:
 
 
 def test_what_no_sentence_had_is_no_reason() -> None:
-    with pytest.raises(
-        ValueError, match="`fin-sent` is no reason known here; did you mean `fin-sent-before`?"
-    ) as caught:
+    with pytest.raises(ValueError, match=r"`fin-sent` is no reason .*; did you mean `fin-sent-before`") as caught:
         reasons_named("fin-sent")
     assert "held-by-nagle" in caught.value.args[1]

@@ -1,13 +1,12 @@
-"""What a run came to, in sentences: what became of the data, and where labels or the kernel contradict a cause."""
+"""Where Wireshark's labels or the kernel contradict a cause, as evidence with its references."""
 
 from __future__ import annotations
 
 from testbed.analysis.causes.endpoint import carried
-from testbed.model import CAUSES, Analysis, CauseKind, Evidence, call_refs
+from testbed.model import CAUSES, Analysis, CauseKind, Evidence, Fate, call_refs
 from testbed.model.kernel_log import Agreement, KernelEvent
 from testbed.model.label_conflicts import LabelConflict
 from testbed.model.references import PacketRef
-from testbed.report.evidence_text import sentence
 
 MOST_CONTRADICTIONS = 8
 """Sentences about what the kernel contradicts."""
@@ -26,15 +25,14 @@ SHOWN_BY_WIRESHARK = {
 """A label as Wireshark's packet list writes it (epan/dissectors/packet-tcp.c)."""
 
 
-def verdict_sentences(analysis: Analysis) -> tuple[str, ...]:
-    """Return the verdict, one or more sentences; none where nothing could be analysed."""
-    conflicts = (sentence(_conflict(analysis, each)) for each in analysis.label_conflicts)
-    return (*analysis.verdict, *conflicts, *map(sentence, kernel_contradictions(analysis)))
+def label_contradictions(analysis: Analysis) -> list[Evidence]:
+    """Return each kind of conflict of a label and a cause."""
+    return [_conflict(analysis, each) for each in analysis.label_conflicts]
 
 
 def _conflict(analysis: Analysis, conflict: LabelConflict) -> Evidence:
     crossing = analysis.inputs.joined.crossings[conflict.packet]
-    crossed = crossing.fate == "crossed"
+    crossed = crossing.fate is Fate.CROSSED
     where = f" in the {conflict.captures[0]}'s capture" if len(conflict.captures) == 1 and crossed else ""
     more = (f" ({conflict.more} more like it)",) if conflict.more else ()
     label = SHOWN_BY_WIRESHARK[conflict.label]
