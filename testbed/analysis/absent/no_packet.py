@@ -14,7 +14,7 @@ from testbed.analysis.calls.call_effects import (
     starts_connection,
     succeeded,
 )
-from testbed.analysis.calls.sockets import Socket
+from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes.endpoint import arrival_time
 from testbed.model import HOSTS, Call, Cause, Crossing, Host, Joined, PacketRef, call_ref, peer_of
@@ -67,7 +67,7 @@ def _first_reset(resets: dict[tuple[int, Host], Crossing], flow: int | None, cal
 
 
 def _reason(
-    socket: Socket, call: Call, caused: set[tuple[Host, int]], reset: Reset | None, streams: Streams
+    socket: ObservedSocket, call: Call, caused: set[tuple[Host, int]], reset: Reset | None, streams: Streams
 ) -> NoPacket | None:
     if is_accept(call):
         return _accept(call)
@@ -94,7 +94,7 @@ def _failed(call: Call, reset: Reset | None = None) -> NoPacket:
     return NoPacket(R.FAILED, errno=call.errno or "", reset=reset)
 
 
-def _connect(socket: Socket, call: Call, caused: set[tuple[Host, int]]) -> NoPacket:
+def _connect(socket: ObservedSocket, call: Call, caused: set[tuple[Host, int]]) -> NoPacket:
     if socket.protocol == "udp":
         return NoPacket(R.NOTES_PEER)
     if call.errno in _REPEATED:
@@ -107,7 +107,7 @@ def _connect(socket: Socket, call: Call, caused: set[tuple[Host, int]]) -> NoPac
     return NoPacket(R.SAME_HOST if _on_one_host(socket) else R.SYN_NOT_CAPTURED)
 
 
-def _shutdown(socket: Socket, call: Call, reset: Reset | None) -> NoPacket:
+def _shutdown(socket: ObservedSocket, call: Call, reset: Reset | None) -> NoPacket:
     if call.errno == "ENOTCONN":
         return NoPacket(R.NOT_CONNECTED if reset is None else R.CONNECTION_ENDED, reset=reset)
     if call.errno is not None:
@@ -125,7 +125,7 @@ def _shutdown(socket: Socket, call: Call, reset: Reset | None) -> NoPacket:
 
 
 def _close(
-    socket: Socket, call: Call, caused: set[tuple[Host, int]], reset: Reset | None, streams: Streams
+    socket: ObservedSocket, call: Call, caused: set[tuple[Host, int]], reset: Reset | None, streams: Streams
 ) -> NoPacket:
     if call.errno is not None:
         return _failed(call)
@@ -140,16 +140,16 @@ def _close(
         return NoPacket(R.FIN_SENT_BEFORE, call_ref(earlier[0]))
     if reset is not None:
         return NoPacket(R.RESET_BEFORE, reset=reset)
-    later = [hold for hold in socket.holds if hold.ended is None or hold.ended.start > call.start]
-    closers = [hold.ended for hold in later if hold.ended is not None]
+    later = [each for each in socket.descriptors if each.ended is None or each.ended.start > call.start]
+    closers = [each.ended for each in later if each.ended is not None]
     if closers:
         return NoPacket(R.OPEN_UNTIL, call_ref(max(closers, key=lambda each: (each.start, each.n))))
-    if any(hold.used for hold in later):
+    if any(each.used for each in later):
         return NoPacket(R.STILL_OPEN)
     return _never_open(socket, call, streams)
 
 
-def _never_open(socket: Socket, call: Call, streams: Streams) -> NoPacket:
+def _never_open(socket: ObservedSocket, call: Call, streams: Streams) -> NoPacket:
     """Return why the last close of a socket sent no FIN: its connection was not open, or was gone."""
     failed = [each for each in socket.calls if each.name == "connect" and each.errno is not None]
     if failed and failed[-1].errno in STARTED and not _answered(socket, call, streams):
@@ -162,13 +162,13 @@ def _never_open(socket: Socket, call: Call, streams: Streams) -> NoPacket:
     return NoPacket(R.SAME_HOST if _on_one_host(socket) else R.FIN_NOT_CAPTURED)
 
 
-def _answered(socket: Socket, call: Call, streams: Streams) -> bool:
+def _answered(socket: ObservedSocket, call: Call, streams: Streams) -> bool:
     """Say whether any packet of the peer's had come before the call returned."""
     theirs = streams.by_sender.get((socket.flow, peer_of(socket.host)), ()) if socket.flow is not None else ()
     return any(each.arrived is not None and (call.end is None or each.arrived < call.end) for each in theirs)
 
 
-def _send(socket: Socket, call: Call, reset: Reset | None, streams: Streams) -> NoPacket:
+def _send(socket: ObservedSocket, call: Call, reset: Reset | None, streams: Streams) -> NoPacket:
     if call.errno == "EPIPE":
         ended = [each for each in socket.calls if shuts_writing(each) and each.start < call.start]
         if ended:
@@ -189,6 +189,6 @@ def _send(socket: Socket, call: Call, reset: Reset | None, streams: Streams) -> 
     return NoPacket(R.UNATTRIBUTED)
 
 
-def _on_one_host(socket: Socket) -> bool:
+def _on_one_host(socket: ObservedSocket) -> bool:
     """Say whether both ends of a connection are on one host: what is sent to an own address goes over the loopback."""
     return socket.local is not None and socket.peer is not None and socket.local.address == socket.peer.address

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from testbed.analysis.calls.call_effects import has_flag, option_set, switched_on
-from testbed.analysis.calls.sockets import Socket
+from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.streams import Share, Streams
 from testbed.analysis.causes.release import OPTIONS_MOST
 from testbed.model import HOSTS, Call, Host, PacketRef, call_ref, peer_of
@@ -33,7 +33,7 @@ def unsent_calls(streams: Streams, resets: Mapping[tuple[int, Host], Reset]) -> 
     return found
 
 
-def _why(streams: Streams, socket: Socket, share: Share, reset: Reset | None) -> NoPacket:
+def _why(streams: Streams, socket: ObservedSocket, share: Share, reset: Reset | None) -> NoPacket:
     assert socket.flow is not None  # noqa: S101 - the caller has looked
     held = _held(streams, socket.flow, socket, share)
     if held is not None:
@@ -41,7 +41,7 @@ def _why(streams: Streams, socket: Socket, share: Share, reset: Reset | None) ->
     return NoPacket(NoPacketReason.STILL_QUEUED if reset is None else NoPacketReason.RESET_BEFORE, reset=reset)
 
 
-def _held(streams: Streams, flow: int, socket: Socket, share: Share) -> NoPacket | None:
+def _held(streams: Streams, flow: int, socket: ObservedSocket, share: Share) -> NoPacket | None:
     """Return what held bytes that nothing had released by the end; None if that cannot be told."""
     ours = [each for each in streams.by_sender.get((flow, socket.host), ()) if each.length]
     theirs = streams.by_sender.get((flow, peer_of(socket.host)), ())
@@ -64,5 +64,5 @@ def _held(streams: Streams, flow: int, socket: Socket, share: Share) -> NoPacket
     return None
 
 
-def _last(socket: Socket, option: str) -> Call | None:
+def _last(socket: ObservedSocket, option: str) -> Call | None:
     return next((call for call in reversed(socket.calls) if option_set(call, option)), None)

@@ -1,4 +1,4 @@
-"""The calls of one endpoint of a connection: which wrote, which read, and what gave the socket up."""
+"""The calls of one endpoint of a connection: which wrote, which read, and what closed the socket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from testbed.analysis.calls.call_effects import (
     starts_connection,
     switched_on,
 )
-from testbed.analysis.calls.sockets import Hold
+from testbed.analysis.calls.sockets import OpenDescriptor
 from testbed.analysis.calls.streams import Share, Streams
 from testbed.model import Call, Crossing, Evidence, Host, call_ref
 from testbed.model.evidence import Duration
@@ -23,7 +23,7 @@ from testbed.model.evidence import Duration
 
 @dataclass(frozen=True, slots=True)
 class Ender:
-    """What gave the socket up: a call (``exit`` with ``by_exit``), or a process that ended unlogged (None)."""
+    """What closed the socket: a call (``exit`` with ``by_exit``), or a process whose end was not logged (None)."""
 
     call: Call | None
     evidence: Evidence
@@ -67,7 +67,7 @@ class EndpointCalls:
 
     @cached_property
     def closes(self) -> list[Call]:
-        """Calls that gave a descriptor of the socket up."""
+        """Calls that closed a descriptor of the socket."""
         return [call for call in self.calls if is_close(call)]
 
     @cached_property
@@ -76,17 +76,17 @@ class EndpointCalls:
         return [call for call in self.calls if shuts_writing(call)]
 
     @cached_property
-    def holds(self) -> list[Hold]:
+    def descriptors(self) -> list[OpenDescriptor]:
         """All descriptors of the socket, in every process."""
-        return self.streams.holds.get((self.flow, self.host), [])
+        return self.streams.descriptors.get((self.flow, self.host), [])
 
     @cached_property
     def reads(self) -> list[Call]:
-        """Calls that took bytes."""
+        """Calls that read bytes."""
         return [call for call in self.calls if moves_bytes(call, "in")]
 
     def reader(self, time: int) -> Call | None:
-        """Return the call that was taking bytes at ``time``, else the last that had."""
+        """Return the call that was reading bytes at ``time``, else the last that had read."""
         at = bisect_right(self.reads, time, key=lambda call: call.start)
         before = self.reads[max(at - 8, 0) : at]
         inside = [call for call in before if call.end is None or call.end >= time]
@@ -94,13 +94,13 @@ class EndpointCalls:
         return found[-1] if found else None
 
     def reading(self, time: int) -> Call | None:
-        """Return the call that was taking bytes at ``time``."""
+        """Return the call that was reading bytes at ``time``."""
         found = self.reader(time)
         return found if found is not None and (found.end is None or found.end >= time) else None
 
     @cached_property
     def flushes(self) -> list[Call]:
-        """Calls that let held bytes go: TCP_NODELAY on, TCP_CORK off (tcp_push_pending_frames)."""
+        """Calls that release held bytes: TCP_NODELAY on, TCP_CORK off (tcp_push_pending_frames)."""
         return [
             call
             for call in self.calls
@@ -149,18 +149,19 @@ class EndpointCalls:
         return self.ender(time)
 
     def ender(self, time: int) -> Ender | None:
-        """Return what had given up the socket's last descriptor by ``time``, None if nothing can have.
+        """Return what had closed the socket's last descriptor by ``time``, None if nothing can have.
 
         A close during which the segment left is certain. Else the last of the closes and exits counts, if every
-        descriptor that was used is given up; if one is not, its process must have ended without a log entry.
+        descriptor that was used is closed; if one is not, its process must have ended without a log entry.
         """
-        ended = [hold.ended for hold in self.holds if hold.ended is not None and hold.ended.start <= time]
+        descriptors = self.descriptors
+        ended = [each.ended for each in descriptors if each.ended is not None and each.ended.start <= time]
         ended.sort(key=lambda call: (call.start, call.n))
         for call in ended:
             if call.name != "exit" and call.end is not None and call.end >= time:
-                return Ender(call, (call_ref(call), " gave up the last descriptor"))
+                return Ender(call, (call_ref(call), " closed the last descriptor"))
         kept = sorted(
-            {hold.pid for hold in self.holds if hold.used and (hold.ended is None or hold.ended not in ended)}
+            {each.pid for each in descriptors if each.used and (each.ended is None or each.ended not in ended)}
         )
         if kept or (not ended and self.known):
             pids = ", ".join(map(str, kept)) or "of the socket"
@@ -172,4 +173,4 @@ class EndpointCalls:
             open_at_end = (f"process {last.pid} ended with the socket open (", call_ref(last), ")")
             return Ender(last, open_at_end, by_exit=True)
         late: Evidence = (", ", Duration(time - last.end), " before") if last.end is not None else ()
-        return Ender(last, (call_ref(last), " gave up the last descriptor", *late))
+        return Ender(last, (call_ref(last), " closed the last descriptor", *late))

@@ -1,4 +1,8 @@
-"""Which flow a socket, or a call on a datagram socket, belongs to: by endpoints (see ``sockets.py``)."""
+"""Which flow a socket, or a call on a datagram socket, belongs to: by its two endpoints.
+
+Where a four-tuple was used more than once, sockets and flows are matched in their order; only if their numbers
+differ, the SYN that follows the connect (or precedes the accept's return) decides.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from testbed.analysis.calls.call_effects import (
     plain,
     starts_connection,
 )
-from testbed.analysis.calls.sockets import Socket
+from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.wire_stream import payload_at
 from testbed.model import DATA_PREFIX, HOSTS, Call, Endpoint, Host, Joined, peer_of
 
@@ -39,15 +43,15 @@ class TcpFlows:
                 self.peers[host, peer].append(flow.index)
                 self.local[host][flow.index] = own
 
-    def assign(self, sockets: Iterable[Socket]) -> None:
+    def assign(self, sockets: Iterable[ObservedSocket]) -> None:
         """Set ``flow`` of each connected socket."""
-        exact: dict[tuple[Host, Endpoint, Endpoint], list[Socket]] = defaultdict(list)
-        vague: list[tuple[Socket, Endpoint]] = []
+        exact: dict[tuple[Host, Endpoint, Endpoint], list[ObservedSocket]] = defaultdict(list)
+        unbound: list[tuple[ObservedSocket, Endpoint]] = []
         for socket in sockets:
             if socket.peer is None:
                 continue
             if socket.local is None or is_wildcard(socket.local):
-                vague.append((socket, socket.peer))
+                unbound.append((socket, socket.peer))
             else:
                 exact[socket.host, socket.local, socket.peer].append(socket)
         taken: set[tuple[Host, int]] = set()
@@ -60,7 +64,7 @@ class TcpFlows:
                 for socket in claimants:
                     socket.flow = self._by_syn(socket, flows)
             taken.update((key[0], index) for index in flows)
-        for socket, peer in vague:
+        for socket, peer in unbound:
             port = socket.local.port if socket.local is not None else None
             flows = [
                 index
@@ -71,7 +75,7 @@ class TcpFlows:
             if socket.flow is not None:
                 taken.add((socket.host, socket.flow))
 
-    def _by_syn(self, socket: Socket, flows: list[int]) -> int | None:
+    def _by_syn(self, socket: ObservedSocket, flows: list[int]) -> int | None:
         if not flows:
             return None
         if len(flows) == 1 and socket.local is not None:
@@ -111,7 +115,7 @@ class UdpFlows:
             port = ports[crossing.flow].endpoint(receiver).port
             self._waiting[port, receiver, len(payload), payload[:DATA_PREFIX]].append(crossing.flow)
 
-    def of(self, socket: Socket, call: Call) -> int | None:
+    def of(self, socket: ObservedSocket, call: Call) -> int | None:
         """Return the flow of one call on a UDP socket; ask for the calls of a socket in their order."""
         info = call.socket
         if info is None:

@@ -1,9 +1,7 @@
-"""From calls to sockets, who held them, and which flow each is.
+"""Group calls by socket, and follow the descriptors of each socket.
 
-A socket is known by its cookie; without one by process, descriptor and how often that descriptor was given out
-before. Which flow it is follows from its two addresses. Where a four-tuple was used more than once, sockets and flows
-are taken in their order; only when their numbers differ, the SYN that follows the connect (or precedes the
-accept's return) decides.
+A socket is identified by its cookie; without one by process, descriptor and how often that descriptor was opened
+before.
 """
 
 from __future__ import annotations
@@ -30,10 +28,10 @@ Key = tuple[object, ...]
 
 
 @dataclass(slots=True)
-class Hold:
+class OpenDescriptor:
     """One descriptor of a socket in one process. ``ended`` is the close or exit that gave it up, None if unknown.
 
-    ``used`` says whether the process made a call on it; a forked child may hold what it never uses.
+    ``used`` says whether the process made a call on it; a forked child may inherit what it never uses.
     """
 
     pid: int
@@ -43,7 +41,7 @@ class Hold:
 
 
 @dataclass(slots=True)
-class Socket:
+class ObservedSocket:
     """One socket of one host with all calls made on it, in order of their start.
 
     ``flow`` is None for listening and unconnected sockets, and where no packet of the connection was captured.
@@ -52,7 +50,7 @@ class Socket:
     host: Host
     protocol: str
     calls: list[Call] = field(default_factory=list)
-    holds: list[Hold] = field(default_factory=list)
+    descriptors: list[OpenDescriptor] = field(default_factory=list)
     local: Endpoint | None = None
     peer: Endpoint | None = None
     listening: bool = False
@@ -64,7 +62,7 @@ class Socket:
         return next((call for call in self.calls if starts_connection(call) or is_accept(call)), self.calls[0])
 
 
-def group_sockets(calls: Iterable[Call]) -> list[Socket]:
+def group_sockets(calls: Iterable[Call]) -> list[ObservedSocket]:
     """Group one host's calls (in order of their start) by socket, and follow the descriptors."""
     grouping = _Grouping()
     for call in calls:
@@ -76,8 +74,9 @@ def group_sockets(calls: Iterable[Call]) -> list[Socket]:
 
 class _Grouping:
     def __init__(self) -> None:
-        self.sockets: dict[Key, Socket] = {}
-        self.open: dict[int, dict[int, tuple[Socket, Hold]]] = defaultdict(dict)  # by process, descriptor
+        self.sockets: dict[Key, ObservedSocket] = {}
+        # by process and descriptor
+        self.open: dict[int, dict[int, tuple[ObservedSocket, OpenDescriptor]]] = defaultdict(dict)
         self._generation: dict[tuple[int, int], int] = defaultdict(int)
         self._attempt: dict[Key, int] = defaultdict(int)
         self._accepted: dict[tuple[int, int], Call] = {}
@@ -86,13 +85,13 @@ class _Grouping:
         """Add one call."""
         if call.name == "exit":
             for fd in list(self.open[call.pid]):
-                self._give_up(call.pid, fd, call)
+                self._close(call.pid, fd, call)
         elif call.name == "fork":
             self._inherit(call.pid, call.result)
         elif call.name in ("close_range", "closefrom") and succeeded(call):
             first, last = int(call.args.get("first", 0)), int(call.args.get("last", 1 << 31))
             for fd in [fd for fd in self.open[call.pid] if first <= fd <= last]:
-                self._give_up(call.pid, fd, call, note=True)
+                self._close(call.pid, fd, call, own=True)
         elif call.socket is not None and call.socket.protocol in ("tcp", "udp"):
             self._on_socket(call)
         elif is_close(call) and call.name in ("close", "fclose"):
@@ -120,26 +119,26 @@ class _Grouping:
                 socket.calls.append(maker)
         _add(socket, call)
         if call.name != "socket" and not is_accept(call):
-            self._hold(call.pid, call.fd, socket).used = True
+            self._descriptor(call.pid, call.fd, socket).used = True
         elif made and fd == call.result:
-            self._hold(call.pid, fd, socket)
+            self._descriptor(call.pid, fd, socket)
         copy = duplicate_of(call)
         if copy is not None:
-            self._give_up(call.pid, copy, call, note=True)
-            self._hold(call.pid, copy, socket)
+            self._close(call.pid, copy, call, own=True)
+            self._descriptor(call.pid, copy, socket)
         elif is_close(call):
-            self._give_up(call.pid, call.fd, call)
+            self._close(call.pid, call.fd, call)
             self._generation[call.pid, call.fd] += 1
 
-    def _socket(self, key: Key, call: Call) -> Socket:
+    def _socket(self, key: Key, call: Call) -> ObservedSocket:
         socket = self.sockets.get(key)
         if socket is None:
             assert call.socket is not None  # noqa: S101 - calls without one are not grouped
-            socket = self.sockets[key] = Socket(call.host, call.socket.protocol)
+            socket = self.sockets[key] = ObservedSocket(call.host, call.socket.protocol)
         return socket
 
     def _accept(self, call: Call) -> None:
-        """Hand an accept that names its listener to the socket it made, now or at that descriptor's first use."""
+        """Assign an accept that names its listener to the socket it made, now or at that descriptor's first use."""
         cookie, local, peer = accepted_socket(call)
         if not cookie:
             self._accepted[call.pid, call.result] = call
@@ -147,33 +146,34 @@ class _Grouping:
         socket = self._socket(("cookie", cookie, 0), call)
         socket.calls.append(call)
         socket.local, socket.peer = local or socket.local, peer or socket.peer
-        self._hold(call.pid, call.result, socket)
+        self._descriptor(call.pid, call.result, socket)
 
-    def _hold(self, pid: int, fd: int, socket: Socket) -> Hold:
-        held = self.open[pid].get(fd)
-        if held is not None and held[0] is socket:
-            return held[1]
-        hold = Hold(pid, fd)
-        socket.holds.append(hold)
-        self.open[pid][fd] = (socket, hold)
-        return hold
+    def _descriptor(self, pid: int, fd: int, socket: ObservedSocket) -> OpenDescriptor:
+        entry = self.open[pid].get(fd)
+        if entry is not None and entry[0] is socket:
+            return entry[1]
+        descriptor = OpenDescriptor(pid, fd)
+        socket.descriptors.append(descriptor)
+        self.open[pid][fd] = (socket, descriptor)
+        return descriptor
 
     def _inherit(self, parent: int, child: int) -> None:
         if child > 0:
             for fd, (socket, _) in list(self.open[parent].items()):
-                self._hold(child, fd, socket)
+                self._descriptor(child, fd, socket)
 
-    def _give_up(self, pid: int, fd: int, call: Call, *, note: bool = False) -> None:
-        held = self.open[pid].pop(fd, None)
-        if held is None:
+    def _close(self, pid: int, fd: int, call: Call, *, own: bool = False) -> None:
+        """Record that a call closed a descriptor; ``own``: it is a call of the socket that was not given it as one."""
+        entry = self.open[pid].pop(fd, None)
+        if entry is None:
             return
-        socket, hold = held
-        hold.ended = call
-        if note:
+        socket, descriptor = entry
+        descriptor.ended = call
+        if own:
             socket.calls.append(call)
 
 
-def _is_new_attempt(socket: Socket, call: Call) -> bool:
+def _is_new_attempt(socket: ObservedSocket, call: Call) -> bool:
     """Say whether a connect begins another connection on a socket whose last attempt failed."""
     before = [each for each in socket.calls if each.name == "connect"]
     if not before or before[-1].errno is None:
@@ -181,7 +181,7 @@ def _is_new_attempt(socket: Socket, call: Call) -> bool:
     return before[-1].errno not in STARTED or endpoint_argument(before[-1]) != endpoint_argument(call)
 
 
-def _add(socket: Socket, call: Call) -> None:
+def _add(socket: ObservedSocket, call: Call) -> None:
     socket.calls.append(call)
     info = call.socket
     assert info is not None  # noqa: S101 - calls without one are not grouped

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from testbed.model import Call
 
 Fit = Callable[[Call, int], bool]
-"""Says whether a call's bytes can stand at a stream offset."""
+"""Says whether a call's bytes can be at a stream offset."""
 
 Seek = Callable[[Call, int], Sequence[int]]
-"""Returns the first stream offsets behind a given one, two at most, at which a call's bytes can stand."""
+"""Returns the first stream offsets after a given one, two at most, at which a call's bytes can be."""
 
 Placed = tuple[Call, int, bool]
 """A call, the stream offset of its first byte, and whether another order fits as well."""
@@ -31,14 +31,14 @@ def in_stream_order(
     """Yield ``calls`` (sorted by start, each moved bytes) in stream order from offset 0.
 
     ``holes`` are sorted offsets that no call here covers (a byte that was read out of band). ``seek`` is given where
-    the stream holds bytes that no call here moved: a call that does not fit behind the last one stands behind them.
+    the stream holds bytes that no call here moved: a call that does not fit after the last one comes after them.
     """
     offset = 0
     for group in _overlapping(calls):
         if len({(call.pid, call.tid) for call in group}) == 1:
             placed = _in_sequence(group, offset, holes, ambiguous=False)
             if seek is not None:
-                placed = _behind_unseen(group, offset, fits, holes, seek)
+                placed = _after_unlogged(group, offset, fits, holes, seek)
         else:
             placed = _by_content(group, offset, fits, holes) or _in_sequence(group, offset, holes, ambiguous=True)
         yield from placed
@@ -77,8 +77,8 @@ def _in_sequence(group: list[Call], offset: int, holes: Sequence[int], *, ambigu
     return placed
 
 
-def _behind_unseen(group: list[Call], offset: int, fits: Fit, holes: Sequence[int], seek: Seek) -> list[Placed]:
-    """Place one thread's calls; those that the wire contradicts stand at the next offset where their bytes are."""
+def _after_unlogged(group: list[Call], offset: int, fits: Fit, holes: Sequence[int], seek: Seek) -> list[Placed]:
+    """Place one thread's calls; those that the wire contradicts at the next offset where their bytes are."""
     placed = []
     for call in group:
         offset = _past(offset, holes)

@@ -17,7 +17,7 @@ from typing import Literal
 
 from testbed.analysis.calls.call_effects import has_flag, moves_bytes, succeeded, switched_on
 from testbed.analysis.calls.socket_flows import TcpFlows, UdpFlows
-from testbed.analysis.calls.sockets import Hold, Socket, group_sockets
+from testbed.analysis.calls.sockets import ObservedSocket, OpenDescriptor, group_sockets
 from testbed.analysis.calls.stream_order import Fit, Seek, in_stream_order
 from testbed.analysis.calls.wire_stream import Point, Wire, digest_of, payload_at
 from testbed.model import DATA_PREFIX, HOSTS, Call, Crossing, Flow, Host, Joined, peer_of
@@ -68,8 +68,8 @@ class Datagram:
 class Streams:
     """What the calls moved, by flow.
 
-    ``wires`` holds TCP bytes by (flow, sender, point); ``streams`` by (flow, host, direction); ``datagrams`` the same
-    for UDP in call order; ``calls`` all calls on a flow's socket by (flow, host), ``holds`` its descriptors;
+    ``wires`` are TCP bytes by (flow, sender, point); ``streams`` by (flow, host, direction); ``datagrams`` the same
+    for UDP in call order; ``calls`` all calls on a flow's socket by (flow, host), ``descriptors`` its descriptors;
     ``flow_of`` the flow of a call.
     ``by_sender`` lists the crossings of a flow and sender in time order. ``observed`` says whether a host had an
     observer.
@@ -77,12 +77,12 @@ class Streams:
 
     flows: dict[int, Flow]
     observed: dict[Host, bool]
-    sockets: dict[Host, list[Socket]]
+    sockets: dict[Host, list[ObservedSocket]]
     wires: dict[tuple[int, Host, Point], Wire] = field(default_factory=dict)
     streams: dict[tuple[int, Host, Direction], Stream] = field(default_factory=dict)
     datagrams: dict[tuple[int, Host, Direction], tuple[Datagram, ...]] = field(default_factory=dict)
     calls: dict[tuple[int, Host], tuple[Call, ...]] = field(default_factory=dict)
-    holds: dict[tuple[int, Host], list[Hold]] = field(default_factory=dict)
+    descriptors: dict[tuple[int, Host], list[OpenDescriptor]] = field(default_factory=dict)
     flow_of: dict[tuple[Host, int], int] = field(default_factory=dict)
     by_sender: dict[tuple[int, Host], list[Crossing]] = field(default_factory=dict)
 
@@ -161,7 +161,7 @@ def _assign_calls(joined: Joined, streams: Streams) -> None:
                         members[index, host].append(call)
             elif socket.flow is not None:
                 members[socket.flow, host].extend(socket.calls)
-                streams.holds.setdefault((socket.flow, host), []).extend(socket.holds)
+                streams.descriptors.setdefault((socket.flow, host), []).extend(socket.descriptors)
     for (index, host), owned in members.items():
         owned.sort(key=lambda call: (call.start, call.n))
         streams.calls[index, host] = tuple(owned)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testbed.analysis.causes.endpoint import (
-    Effect,
+    EndpointEffect,
     Explanation,
     TcpEndpoint,
     arrival_time,
@@ -111,7 +111,7 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return None
     also: Evidence = (", and acknowledges ", packet_refs(covered)) if covered else ()
     evidence = ("reports by D-SACK that ", PacketRef(culprits[0].n), " brought bytes it had already", *also)
-    return Explanation(evidence, packets=(*covered, culprits[0].n), effects=(Effect.ANSWERS_UNEXPECTED,))
+    return Explanation(evidence, packets=(*covered, culprits[0].n), effects=(EndpointEffect.ANSWERS_UNEXPECTED,))
 
 
 def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
@@ -128,7 +128,7 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     old = endpoint.rcv_nxt is not None and culprit.seq < _ack(packet)
     reason = " brought bytes it had already" if old else " came out of order"
     evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
-    return Explanation(evidence, packets=(culprit.n,), effects=(Effect.ANSWERS_UNEXPECTED,))
+    return Explanation(evidence, packets=(culprit.n,), effects=(EndpointEffect.ANSWERS_UNEXPECTED,))
 
 
 def challenge_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
@@ -140,7 +140,7 @@ def challenge_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     if "R" in culprit.flags:
         what = ": a RST that fits the window, but is not the next"
     evidence = ("repeats its ACK to ", PacketRef(culprit.n), what)
-    return Explanation(evidence, packets=(culprit.n,), effects=(Effect.ANSWERS_UNEXPECTED,))
+    return Explanation(evidence, packets=(culprit.n,), effects=(EndpointEffect.ANSWERS_UNEXPECTED,))
 
 
 def window_update(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
@@ -153,12 +153,12 @@ def window_update(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
         return None  # a challenge ACK, which happens to be the first segment with a scaled window
     grown = f"the window grows from {endpoint.last_window} to {window}"
     if not endpoint.known:
-        return Explanation((f"{grown}; {endpoint.unknown_because}",), effects=(Effect.ANSWERS_PROBES,))
+        return Explanation((f"{grown}; {endpoint.unknown_because}",), effects=(EndpointEffect.ANSWERS_PROBES,))
     reader = endpoint.reader(packet.time)
     if reader is None:
         return None
     evidence = (f"{grown}: ", call_ref(reader), " freed the space")
-    return Explanation(evidence, (reader.n,), effects=(Effect.ANSWERS_PROBES,))
+    return Explanation(evidence, (reader.n,), effects=(EndpointEffect.ANSWERS_PROBES,))
 
 
 def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:

@@ -23,7 +23,7 @@ from testbed.model.evidence import ByteRange, Part
 from testbed.model.tcp import seq_offset
 
 
-class Effect(Enum):
+class EndpointEffect(Enum):
     """What a packet changes at the endpoint that sent it, beyond what its header shows."""
 
     BEGINS_REPAIR = auto()
@@ -43,7 +43,7 @@ class Explanation(NamedTuple):
     evidence: Evidence
     calls: tuple[int, ...] = ()
     packets: tuple[int, ...] = ()
-    effects: tuple[Effect, ...] = ()
+    effects: tuple[EndpointEffect, ...] = ()
     refusal: Refusal | None = None
 
 
@@ -147,7 +147,7 @@ class TcpEndpoint(EndpointCalls):
 
     def note_sent(self, packet: Crossing, rule: CauseName, explained: Explanation) -> None:
         """Record a segment that left, after its cause was found, with the effects of that."""
-        if Effect.BEGINS_REPAIR in explained.effects:
+        if EndpointEffect.BEGINS_REPAIR in explained.effects:
             self.repair_until = max(self.repair_until, self.snd_max or 0)
         length = packet.sequence_length
         end = packet.seq + length
@@ -180,14 +180,14 @@ class TcpEndpoint(EndpointCalls):
         while self.pending and self.pending[0].seq + self.pending[0].sequence_length <= packet.ack:
             self.pending.popleft()
         if self.unexpected:
-            named = explained.packets if Effect.ANSWERS_UNEXPECTED in explained.effects else ()
+            named = explained.packets if EndpointEffect.ANSWERS_UNEXPECTED in explained.effects else ()
             answered = max(named, default=-1)
             grown = self.last_ack is not None and packet.ack > self.last_ack
             if answered >= 0 or grown:
                 left = (each for each in self.unexpected if each.n > answered)
                 left = (each for each in left if not (grown and self._passed(each, packet)))
                 self.unexpected = deque(left, self.unexpected.maxlen)
-        if Effect.ANSWERS_PROBES in explained.effects:
+        if EndpointEffect.ANSWERS_PROBES in explained.effects:
             self.probes.clear()
         packets = explained.packets
         if self.probes and (not packets or packets[-1] >= self.probes[0].n):

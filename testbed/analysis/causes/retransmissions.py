@@ -9,7 +9,7 @@ unacknowledged segment.
 from __future__ import annotations
 
 from testbed.analysis.causes.endpoint import (
-    Effect,
+    EndpointEffect,
     Explanation,
     TcpEndpoint,
     arrival_time,
@@ -56,7 +56,7 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
         return None
     packets = tuple(ack.n for ack in hints)
     evidence = (*_again(before, packet), packet_refs(packets), " show that later bytes arrived", *_by(endpoint, packet))
-    return Explanation(evidence, _callers(endpoint, packet), packets, (Effect.BEGINS_REPAIR,))
+    return Explanation(evidence, _callers(endpoint, packet), packets, (EndpointEffect.BEGINS_REPAIR,))
 
 
 def path_mtu(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
@@ -74,7 +74,7 @@ def path_mtu(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         *(carried(packet), " again in a smaller segment than ", PacketRef(before.n), ": ", PacketRef(reported.n)),
         *(" says that the path takes no such size", *_by(endpoint, packet)),
     )
-    return Explanation(evidence, _callers(endpoint, packet), (reported.n,), (Effect.BEGINS_REPAIR,))
+    return Explanation(evidence, _callers(endpoint, packet), (reported.n,), (EndpointEffect.BEGINS_REPAIR,))
 
 
 def recovery(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
@@ -118,7 +118,7 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         *(carried(packet), f" again (repeat {times + 1}), ", *_since(before, packet)),
         *(": not acknowledged", *_by(endpoint, packet)),
     )
-    return Explanation(evidence, _callers(endpoint, packet), (before.n,), (Effect.BEGINS_REPAIR,))
+    return Explanation(evidence, _callers(endpoint, packet), (before.n,), (EndpointEffect.BEGINS_REPAIR,))
 
 
 def retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:

@@ -21,7 +21,7 @@ def card(source: Source, packets: int = 100) -> kernel_columns.Card:
     return found
 
 
-def plain(row: kernel_columns.Row) -> tuple[str, ...]:
+def plain(row: kernel_columns.KernelRow) -> tuple[str, ...]:
     return (row.ms, row.host, " to ".join(row.what), "".join(piece.text for piece in row.why))
 
 

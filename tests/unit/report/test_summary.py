@@ -162,7 +162,7 @@ def test_the_ledger_follows_the_bytes() -> None:
         "RST",
         "by",
         "server:",
-        *"close with 7 unread bytes".split(),
+        *["close", "with", "7", "unread", "bytes"],
     ]
     assert one(shown, "#0 from server").split()[3:] == ["0", "0", "0", "0", "0", "nothing"]
 
