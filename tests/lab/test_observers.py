@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -138,3 +139,13 @@ def test_stepping_can_be_left(invoke: Invoke) -> None:
     assert done.code == 0, done.out + done.err
     assert "what was captured is in" in done.out
     assert "send(" not in done.out
+
+
+def test_the_effect_of_each_observer_is_compared(invoke: Invoke) -> None:
+    """A scenario with expectations runs under all four observers, and each is set against none."""
+    done = invoke("run", "nagle", "--compare-observers", "--json", "--quiet")
+    assert done.code == 0, done.err
+    observers = json.loads(done.out)["observers"]
+    assert list(observers) == ["none", "probe", "strace", "gdb"]
+    assert observers["none"]["calls"] == 0
+    assert all(observers[name]["calls"] > 0 for name in ("probe", "strace", "gdb"))
