@@ -58,7 +58,7 @@ def _lines(atlas: Atlas) -> Iterator[str]:
     yield "| | |\n|---|---|"
     yield from (f"| {name} | {value} |" for name, value in told.items())
     yield ""
-    yield "Kernel settings that both hosts of every run had in common (settings of a single scenario are listed with it):"
+    yield "Kernel settings common to both hosts of every run (settings of a single scenario are listed with it):"
     yield ""
     yield "```text"
     yield from (_plain(f"{name} = {value}") for name, value in atlas.sysctls.items())
