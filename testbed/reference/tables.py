@@ -14,7 +14,8 @@ from testbed.scenario.language import kernel_names
 from testbed.scenario.language.base import Short
 from testbed.scenario.link import link_model
 from testbed.scenario.schema import field_docs
-from testbed.scenario.steps import steps
+from testbed.scenario.steps.all_steps import FAMILIES, STEPS
+from testbed.scenario.steps.step import Step
 
 BESIDE_STEPS = ("error", "on")
 BESIDE_EXPECTATIONS = ("when", "share")
@@ -25,7 +26,7 @@ SECTIONS: dict[type, str] = {
     scenario.Ready: "ready",
     scenario.Route: "route",
     scenario.Observe: "observe",
-    steps.Step: "steps",
+    Step: "steps",
     expectations.WrittenExpectation: "expectations",
     link_model.FaultItem: "exact-faults",
     link_model.Link: "the-link",
@@ -79,15 +80,13 @@ def example(name: str) -> str:
 
 def step_groups() -> Iterator[tuple[str, list[str]]]:
     """Yield the steps in groups: title and names."""
-    groups: dict[str, list[str]] = said()["steps"]
-    yield from groups.items()
-    grouped = {name for listed in groups.values() for name in listed}
-    yield "Around the calls", [name for name in steps.STEPS if name not in grouped]
+    for title, module in FAMILIES.items():
+        yield title, [key for key, model in STEPS.items() if model.__module__ == module.__name__]
 
 
 def step(name: str) -> str:
     """Return a step's section without its heading."""
-    return _item(steps.STEPS[name], name, name, BESIDE_STEPS)
+    return _item(STEPS[name], name, name, BESIDE_STEPS)
 
 
 def expectation(name: str) -> str:
@@ -127,7 +126,7 @@ def _item(of: type[BaseModel], name: str, example_name: str, beside: tuple[str, 
 
 
 def _mapping_in(of: type[BaseModel], name: str) -> type[BaseModel] | None:
-    from testbed.scenario.language.explain import inner_model
+    from testbed.scenario.explain import inner_model
 
     return inner_model(of.model_fields[name].annotation)
 

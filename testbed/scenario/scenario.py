@@ -32,8 +32,8 @@ from testbed.scenario.language.values import (
 )
 from testbed.scenario.language.yaml_source import in_one_line
 from testbed.scenario.link.link_model import Link, Rate
-from testbed.scenario.steps.step_sockets import follow
-from testbed.scenario.steps.steps import AnyStep, Bind, Exit, Kill, LinkChange, Listen
+from testbed.scenario.steps.all_steps import AnyStep, follow
+from testbed.scenario.steps.control_steps import LinkStep
 
 Observer = Literal["probe", "gdb", "strace", "none"]
 OBSERVERS: tuple[Observer, ...] = ("none", "probe", "strace", "gdb")
@@ -92,18 +92,14 @@ class HostSpec(Frozen):
     @property
     def ends(self) -> int | str | None:
         """How its program must end: an exit status, a signal's name, or None for any."""
-        last = self.steps[-1] if self.steps else None
-        if isinstance(last, Exit):
-            return last.exit
-        if isinstance(last, Kill):
-            return last.kill
+        if self.steps:
+            return self.steps[-1].program_end
         return None if self.exit == "any" else self.exit
 
     @property
     def announces(self) -> bool:
         """Whether the steps listen, or bind a UDP socket: then the actor says when the host can be reached."""
-        uses = ((step, use) for _, step, use, _ in follow(self.steps or (), "client"))
-        return any(isinstance(step, Listen) or (isinstance(step, Bind) and use.type == "udp") for step, use in uses)
+        return any(step.announces(use) for _, step, use, _ in follow(self.steps or (), "client"))
 
 
 class Client(HostSpec):
@@ -178,9 +174,9 @@ class ScenarioFile(Frozen):
 
     @property
     def routed(self) -> bool:
-        """Whether a link host stands between the hosts: it impairs, or some step makes it do so later."""
+        """Whether a link host is between the hosts: it impairs, or some step makes it do so later."""
         steps = (step for host in self.hosts.values() for step in host.steps or ())
-        return self.link.routed or any(isinstance(step, LinkChange) for step in steps)
+        return self.link.routed or any(isinstance(step, LinkStep) for step in steps)
 
 
 class Scenario(ScenarioFile):

@@ -16,7 +16,8 @@ from testbed.scenario.language import kernel_names
 from testbed.scenario.language.yaml_source import read
 from testbed.scenario.link import link_model
 from testbed.scenario.schema import field_docs
-from testbed.scenario.steps import steps
+from testbed.scenario.steps.all_steps import STEPS, AnyStep
+from testbed.scenario.steps.sending_steps import SendStep
 
 TEXT = reference_page.PAGE.read_text(encoding="utf-8")
 MODELS: dict[str, type[BaseModel]] = {
@@ -28,7 +29,7 @@ MODELS: dict[str, type[BaseModel]] = {
 }
 EXPECTATION: TypeAdapter[Any] = TypeAdapter(expectations.AnyExpectation)
 ITEMS: dict[str, TypeAdapter[Any]] = {
-    **dict.fromkeys(steps.STEPS, TypeAdapter(steps.AnyStep)),
+    **dict.fromkeys(STEPS, TypeAdapter(AnyStep)),
     **dict.fromkeys((key for key in expectations.EXPECTATIONS if key != "exit"), EXPECTATION),
     "exit-expectation": EXPECTATION,
     **dict.fromkeys(link_model.FAULT_ITEMS, TypeAdapter(link_model.AnyFault)),
@@ -94,7 +95,7 @@ def test_every_key_and_every_name_is_on_the_page() -> None:
     """Each model that a scenario can hold is there with all its keys and what they mean."""
     found = reachable(scenario.ScenarioFile)
     assert {
-        steps.Send,
+        SendStep,
         expectations.Timing,
         link_model.ForgeIt,
         packet_patterns.Moment,

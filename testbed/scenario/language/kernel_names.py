@@ -78,7 +78,7 @@ CAUSES = (
     *("challenge-ack", "not-taken", "datagram", "icmp-error", "echo-reply"),
     *("link-copy", "link-forged", "link-icmp", "appeared", "unknown"),
 )
-"""Rules that explain packets (``testbed/analysis/causes/find_causes.py``), and what stands where none does."""
+"""Rules that explain packets (``testbed/analysis/causes/find_causes.py``), and words for what none explains."""
 
 LABELS = (
     *("zero_window_probe", "zero_window", "lost_segment", "keep_alive", "window_update", "window_full"),

@@ -165,7 +165,7 @@ def decode(data: bytes) -> tuple[str, Problem | None]:
         return text, Problem(_mark_at(before), message, "save the file in UTF-8")
     bad = re.search("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text)
     if bad:
-        message = f"the control character U+{ord(bad[0]):04X} cannot stand in YAML"
+        message = f"the control character U+{ord(bad[0]):04X} is not allowed in YAML"
         return text, Problem(_mark_at(text[: bad.start()]), message, 'in quotes, write it as an escape: "\\x00"')
     return text, None
 
@@ -207,7 +207,7 @@ def _syntax(text: str, error: yaml.YAMLError) -> _Stop:
     problem = (error.problem or "").replace("<stream end>", "the end of the file").replace("<", "").replace(">", "")
     hint = ""
     if "'\\t'" in problem or text[error.problem_mark.index : error.problem_mark.index + 1] == "\t":
-        return _Stop(mark, "a tab stands where YAML allows only spaces", "indent with spaces")
+        return _Stop(mark, "a tab where YAML allows only spaces", "indent with spaces")
     if "mapping values are not allowed" in problem:
         hint = "text that holds a colon and a blank needs quotes; or the indentation is wrong"
     elif "cannot start any token" in problem:
@@ -234,7 +234,7 @@ class _Reader:
         for event in events:
             mark = Mark(event.start_mark.line, event.start_mark.column)
             if isinstance(event, yaml.DocumentStartEvent) and root is not None:
-                self.problems.append(Problem(mark, "a second YAML document begins here", "one scenario to a file"))
+                self.problems.append(Problem(mark, "a second YAML document begins here", "one scenario per file"))
                 return root
             if isinstance(event, yaml.AliasEvent):
                 done = self._add(self._alias(event.anchor, mark))
@@ -284,7 +284,7 @@ class _Reader:
             raise _Stop(mark, "an alias cannot be a key", "a key is plain text")
         target = self.anchors.get(anchor or "")
         if target is None:
-            raise _Stop(mark, f"`*{anchor}` refers to nothing that is complete before it")
+            raise _Stop(mark, f"`*{anchor}` refers to no complete value before it")
         if len(self.open) + target.height > MOST_DEPTH:
             raise _Stop(mark, f"more than {MOST_DEPTH} levels of nesting")
         return Node(mark, target.value, target.size, target.height)
@@ -299,7 +299,7 @@ class _Reader:
         parent.size += node.size
         parent.height = max(parent.height, node.height + 1)
         if parent.size > MOST_NODES:
-            raise _Stop(node.mark, f"more than {MOST_NODES} values, aliases followed")
+            raise _Stop(node.mark, f"more than {MOST_NODES} values with aliases followed")
         if isinstance(parent.value, list):
             parent.value.append(node)
             return None
@@ -309,7 +309,7 @@ class _Reader:
         name, mark = key
         if name in parent.value:
             before = parent.value[name][0].line + 1
-            self.problems.append(Problem(mark, f"the key `{name}` is here a second time", f"first on line {before}"))
+            self.problems.append(Problem(mark, f"duplicate key `{name}`", f"first on line {before}"))
         else:
             parent.value[name] = (mark, node)
         return None

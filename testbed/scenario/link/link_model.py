@@ -28,7 +28,7 @@ def span_ns(value: object) -> int:
     """Return a span such as 200us, 5ms or 2s in nanoseconds. Raises ValueError (message, hint)."""
     match = re.fullmatch(f"({_NUMBER})(us|ms|s|m)", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"{shown(value)} is no duration", "a whole number with its unit: 200us, 5ms, 2s or 1m")
+        raise ValueError(f"{shown(value)} is not a duration", "a whole number with its unit: 200us, 5ms, 2s or 1m")
     length = int(match[1]) * _SPAN_NS[match[2]]
     if length > LONGEST_NS:
         raise ValueError(f"{shown(value)} is longer than an hour")
@@ -42,17 +42,17 @@ def _probability(value: object) -> float:
     else:
         match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)%", value) if isinstance(value, str) else None
         if match is None:
-            raise ValueError(f"{shown(value)} is no probability", hint)
+            raise ValueError(f"{shown(value)} is not a probability", hint)
         number = float(match[1]) / 100
     if not 0 <= number <= 1:
-        raise ValueError(f"{shown(value)} is no probability", hint)
+        raise ValueError(f"{shown(value)} is not a probability", hint)
     return number
 
 
 def _rate(value: object) -> int:
     match = re.fullmatch(f"({_NUMBER})(bit|kbit|Mbit|Gbit)", value) if isinstance(value, str) else None
     if match is None or not int(match[1]):
-        raise ValueError(f"{shown(value)} is no rate", "bits per second: 500kbit, 10Mbit or 1Gbit")
+        raise ValueError(f"{shown(value)} is not a rate", "bits per second: 500kbit, 10Mbit or 1Gbit")
     rate = int(match[1]) * _RATES[match[2]]
     if rate > 10**12:
         raise ValueError(f"{shown(value)} is more than 1000 Gbit")
@@ -62,7 +62,7 @@ def _rate(value: object) -> int:
 def _byte_range(value: object) -> tuple[int, int]:
     match = re.fullmatch(f"({_NUMBER})-({_NUMBER})", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"{shown(value)} is no range of bytes", "the first and the last, from 0: 0-99")
+        raise ValueError(f"{shown(value)} is not a range of bytes", "the first and the last, from 0: 0-99")
     first, last = int(match[1]), int(match[2])
     if last < first:
         raise ValueError(f"{shown(value)} ends before it begins")
@@ -73,7 +73,7 @@ def _many(value: object) -> int:
     if value == "all":
         return 0
     if type(value) is not int or value < 1:
-        raise ValueError(f"{shown(value)} is no number of packets", "1, 2, ... or all")
+        raise ValueError(f"{shown(value)} is not a number of packets", "1, 2, ... or all")
     return value
 
 
@@ -119,7 +119,7 @@ class Mtu(Short):
     size: PacketSize
     """The largest IP packet that passes, in bytes, its header included."""
     icmp: StrictBool = True
-    """Tell the sender by ICMP (fragmentation needed; packet too big). false: a black hole."""
+    """Notify the sender by ICMP (fragmentation needed; packet too big). false: a black hole."""
 
 
 class Down(Short):
@@ -278,7 +278,7 @@ class ForgeIt(Fault):
     code: Opt[Whole] = Field(default=None, ge=0, le=255)
     """The code of an unreachable (default: port unreachable)."""
     mtu: Opt[PacketSize] = None
-    """The MTU that a too-big tells (default 1280)."""
+    """The MTU that a too-big reports (default 1280)."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -300,7 +300,7 @@ class FaultItem(Frozen):
     _source: Any = PrivateAttr(default=None)
 
     def written_as(self, source: object) -> None:
-        """Remember what stands in the file."""
+        """Remember what the file holds."""
         self._source = source
 
     @property
@@ -432,7 +432,7 @@ class Change(BothWays):
     def _now(self) -> Self:
         downs = [self.down, *(way.down for way in (self.client, self.server) if way)]
         if any(down is not None and down.after is not None for down in downs):
-            raise ValueError("here `down` begins at once", "for instance down: 2s")
+            raise ValueError("`down` has no `after` here: it begins at once", "for instance down: 2s")
         if not self.model_fields_set:
-            raise ValueError("nothing changes here", "for instance {delay: 50ms}")
+            raise ValueError("no impairment is named", "for instance {delay: 50ms}")
         return self

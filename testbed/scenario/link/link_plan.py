@@ -9,7 +9,7 @@ from typing import Any
 from testbed.model import HOSTS, Host
 from testbed.scenario.link.link_model import BothWays, CorruptIt, Fault, ForgeIt, HoldIt, Mtu, Reorder, TruncateIt
 from testbed.scenario.scenario import Scenario
-from testbed.scenario.steps import steps as s
+from testbed.scenario.steps.control_steps import LinkStep
 
 Settings = dict[str, str]
 """Keys and values of a `set` line."""
@@ -48,7 +48,7 @@ def link_plan(scenario: Scenario, addresses: Mapping[Host, str], link: Mapping[H
         (host, index): _change(step.link)
         for host, described in scenario.hosts.items()
         for index, step in enumerate(described.steps or ())
-        if isinstance(step, s.LinkChange)
+        if isinstance(step, LinkStep)
     }
     named = [scenario.link, *_changes_of(scenario)]
     faults = scenario.link.exact
@@ -69,7 +69,7 @@ def _changes_of(scenario: Scenario) -> list[BothWays]:
         step.link
         for described in scenario.hosts.values()
         for step in described.steps or ()
-        if isinstance(step, s.LinkChange)
+        if isinstance(step, LinkStep)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a lab refused of a scenario, told at its place in the file."""
+"""What a lab refused of a scenario, reported at its place in the file."""
 
 from __future__ import annotations
 
