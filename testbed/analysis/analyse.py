@@ -17,6 +17,7 @@ from testbed.analysis.label_check import disagreements
 from testbed.analysis.ledger import make_ledger
 from testbed.analysis.link_check import meet
 from testbed.analysis.verdict import verdict
+from testbed.crossings.packet_order import overtaken
 from testbed.model import HOSTS, Analysis, Check, Delay, Host, Inputs, Joined, Outcome
 from testbed.model.expect import Expectation
 
@@ -62,9 +63,11 @@ def _outcome(inputs: Inputs, checks: tuple[Check, ...]) -> tuple[Outcome, tuple[
     judged = [each for each in checks if each.share is None]
     failed = [f"not as expected: {each.text}" for each in judged if each.ok is False]
     if inputs.failures or failed:
-        overtaken = 0 if inputs.link is not None else _overtaken(inputs.joined)
-        if overtaken:
-            packets = "a packet was" if overtaken == 1 else f"{overtaken} packets were"
+        # the kernel hands a packet from one virtual interface to the other by way of a queue of the processor that
+        # sends; with every processor busy, one that waits in this queue is overtaken by those in that queue
+        late = 0 if inputs.link is not None else overtaken(inputs.joined.crossings)
+        if late:
+            packets = "a packet was" if late == 1 else f"{late} packets were"
             said = f"{packets} overtaken between the hosts, where no link is: by a machine too busy; run it again"
             return Outcome.INCONCLUSIVE, (said, *inputs.failures, *failed)
         return Outcome.FAIL, (*inputs.failures, *failed)
@@ -72,22 +75,6 @@ def _outcome(inputs: Inputs, checks: tuple[Check, ...]) -> tuple[Outcome, tuple[
     if inputs.incomplete or unknown:
         return Outcome.INCONCLUSIVE, (*inputs.incomplete, *unknown)
     return Outcome.PASS, ()
-
-
-def _overtaken(joined: Joined) -> int:
-    """Count the packets that arrived after one that was sent later.
-
-    The kernel hands a packet from one virtual interface to the other by way of a queue of the processor that sends.
-    With every processor busy, one that waits in the queue of this is overtaken by those in the queue of that.
-    """
-    count = 0
-    for host in HOSTS:
-        crossed = [each for each in joined.crossings if each.sender == host and each.fate == "crossed"]
-        earliest = float("inf")
-        for _, arrived in sorted(((each.sent or 0, each.arrived or 0) for each in crossed), reverse=True):
-            count += arrived > earliest
-            earliest = min(earliest, arrived)
-    return count
 
 
 def _delay(joined: Joined, sender: Host) -> Delay:

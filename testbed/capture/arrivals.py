@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import numpy as np
 
 from testbed.capture.columns import Capture
 from testbed.model import Endpoint
-
-_TCP = 6
+from testbed.model.ip import TCP, address_words
 
 
 class Arrivals:
     """IP packets of a capture that were sent to one address."""
 
     def __init__(self, capture: Capture, address: str) -> None:
-        number = int(ipaddress.ip_address(address))
-        high, low = np.uint64(number >> 64), np.uint64(number & (1 << 64) - 1)
-        if ipaddress.ip_address(address).version == 4:
-            low |= np.uint64(0xFFFF << 32)  # as the columns have it: ::ffff:a.b.c.d
+        high, low = map(np.uint64, address_words(address))
         self._ours = (capture.version > 0) & (capture.dst_hi == high) & (capture.dst_lo == low)
         self._capture = capture
 
     def of(self, length: int, *, tcp: bool) -> list[tuple[int, int]]:
         """Return time (ns) and row of packets of one length (of IP): segments of TCP, or all others."""
         capture = self._capture
-        wanted = self._ours & (capture.ip_length == length) & ((capture.proto == _TCP) == tcp)
+        wanted = self._ours & (capture.ip_length == length) & ((capture.proto == TCP) == tcp)
         return [(int(capture.time_ns[row]), int(row)) for row in np.flatnonzero(wanted)]
 
     def ends(self, row: int) -> tuple[Endpoint, Endpoint]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from testbed.capture.columns import Capture, Records, joined
 from testbed.capture.decode import decode
-from testbed.capture.gather import Int64, release
+from testbed.capture.gather import release
+from testbed.model.arrays import Int64
 
 BATCH = 1 << 16
 

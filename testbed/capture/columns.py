@@ -6,25 +6,16 @@ Nothing here does I/O; :func:`testbed.capture.read` makes it. Row ``i`` is frame
 # ruff: noqa: RUF009 - _column() makes a dataclass field, evaluated once as intended
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from testbed.capture import frame_kinds
-from testbed.capture.gather import Bytes, Int64
-
-U8 = NDArray[np.uint8]
-U16 = NDArray[np.uint16]
-U32 = NDArray[np.uint32]
-U64 = NDArray[np.uint64]
-I32 = NDArray[np.int32]
-I16 = NDArray[np.int16]
-Bool = NDArray[np.bool_]
+from testbed.model.arrays import Bool, Bytes, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64
+from testbed.model.ip import ICMP, ICMPV6, TCP, UDP, address_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +43,7 @@ class Records:
     captured: Int64
     wire: Int64
     time_ns: Int64
-    interface: I32
+    interface: Int32
     interfaces: tuple[Interface, ...]
     comments: tuple[tuple[int, str], ...] = ()
     partial: str | None = None
@@ -95,57 +86,57 @@ class Columns:
     """
 
     time_ns: Int64 = _column(np.int64)  # since the Unix epoch
-    interface: I32 = _column(np.int32)  # index into Capture.interfaces
+    interface: Int32 = _column(np.int32)  # index into Capture.interfaces
     offset: Int64 = _column(np.int64)  # of the frame's first byte in the file (unpacked)
     captured: Int64 = _column(np.int64)  # bytes of the frame in the file
     wire: Int64 = _column(np.int64)  # bytes of the frame on the wire
-    what: I32 = _column(np.int32)
-    vlan: I16 = _column(np.int16, -1)  # outermost VLAN id, -1 without a tag
-    vlan_tags: U8 = _column(np.uint8)
-    version: U8 = _column(np.uint8)  # 4, 6, or 0 when not IP
+    what: Int32 = _column(np.int32)
+    vlan: Int16 = _column(np.int16, -1)  # outermost VLAN id, -1 without a tag
+    vlan_tags: UInt8 = _column(np.uint8)
+    version: UInt8 = _column(np.uint8)  # 4, 6, or 0 when not IP
     network: Int64 = _column(np.int64)  # file offset of the IP header
-    src_hi: U64 = _column(np.uint64)
-    src_lo: U64 = _column(np.uint64)
-    dst_hi: U64 = _column(np.uint64)
-    dst_lo: U64 = _column(np.uint64)
-    proto: U8 = _column(np.uint8)  # after IPv6 extension headers
-    ttl: U8 = _column(np.uint8)
-    dscp: U8 = _column(np.uint8)
-    ecn: U8 = _column(np.uint8)
-    ip_id: U32 = _column(np.uint32)  # IPv4 identification, or that of an IPv6 fragment header
+    src_hi: UInt64 = _column(np.uint64)
+    src_lo: UInt64 = _column(np.uint64)
+    dst_hi: UInt64 = _column(np.uint64)
+    dst_lo: UInt64 = _column(np.uint64)
+    proto: UInt8 = _column(np.uint8)  # after IPv6 extension headers
+    ttl: UInt8 = _column(np.uint8)
+    dscp: UInt8 = _column(np.uint8)
+    ecn: UInt8 = _column(np.uint8)
+    ip_id: UInt32 = _column(np.uint32)  # IPv4 identification, or that of an IPv6 fragment header
     dont_fragment: Bool = _column(np.bool_)
     ip_length: Int64 = _column(np.int64)  # IP header and payload, as the wire length shows it where the field is 0
     fragment: Bool = _column(np.bool_)  # a part of a larger packet (an IPv6 atomic fragment is none)
-    fragment_offset: I32 = _column(np.int32)
+    fragment_offset: Int32 = _column(np.int32)
     more_fragments: Bool = _column(np.bool_)
     reassembled_in: Int64 = _column(np.int64)  # row that holds the whole packet, -1
-    transport: U8 = _column(np.uint8)
-    sport: U16 = _column(np.uint16)
-    dport: U16 = _column(np.uint16)
-    seq: U32 = _column(np.uint32)
-    ack: U32 = _column(np.uint32)
-    flags: U16 = _column(np.uint16)  # 9 bits: AE CWR ECE URG ACK PSH RST SYN FIN
-    window: U16 = _column(np.uint16)  # as on the wire, not scaled
-    urgent: U16 = _column(np.uint16)
-    checksum: U16 = _column(np.uint16)  # of TCP, UDP or ICMP
+    transport: UInt8 = _column(np.uint8)
+    sport: UInt16 = _column(np.uint16)
+    dport: UInt16 = _column(np.uint16)
+    seq: UInt32 = _column(np.uint32)
+    ack: UInt32 = _column(np.uint32)
+    flags: UInt16 = _column(np.uint16)  # 9 bits: AE CWR ECE URG ACK PSH RST SYN FIN
+    window: UInt16 = _column(np.uint16)  # as on the wire, not scaled
+    urgent: UInt16 = _column(np.uint16)
+    checksum: UInt16 = _column(np.uint16)  # of TCP, UDP or ICMP
     transport_offset: Int64 = _column(np.int64)  # of the transport header: see Capture.bytes_at
     payload_offset: Int64 = _column(np.int64)
     payload_length: Int64 = _column(np.int64)  # on the wire, from the IP length: link padding is not payload
     payload_captured: Int64 = _column(np.int64)
-    options_length: U8 = _column(np.uint8)  # bytes of TCP options captured
+    options_length: UInt8 = _column(np.uint8)  # bytes of TCP options captured
     options_bad: Bool = _column(np.bool_)  # an option whose length cannot be
-    mss: I32 = _column(np.int32, -1)
-    wscale: I16 = _column(np.int16, -1)
+    mss: Int32 = _column(np.int32, -1)
+    wscale: Int16 = _column(np.int16, -1)
     sack_permitted: Bool = _column(np.bool_)
-    sack_count: U8 = _column(np.uint8)  # SACK blocks: see Capture.sack
+    sack_count: UInt8 = _column(np.uint8)  # SACK blocks: see Capture.sack
     has_timestamps: Bool = _column(np.bool_)
-    tsval: U32 = _column(np.uint32)
-    tsecr: U32 = _column(np.uint32)
-    fast_open: I16 = _column(np.int16, -1)  # length of the TFO cookie (RFC 7413), -1 without the option
-    udp_length: U16 = _column(np.uint16)  # as on the wire
-    icmp_type: U8 = _column(np.uint8)
-    icmp_code: U8 = _column(np.uint8)
-    icmp_rest: U32 = _column(np.uint32)  # the second word: id and sequence of an echo
+    tsval: UInt32 = _column(np.uint32)
+    tsecr: UInt32 = _column(np.uint32)
+    fast_open: Int16 = _column(np.int16, -1)  # length of the TFO cookie (RFC 7413), -1 without the option
+    udp_length: UInt16 = _column(np.uint16)  # as on the wire
+    icmp_type: UInt8 = _column(np.uint8)
+    icmp_code: UInt8 = _column(np.uint8)
+    icmp_rest: UInt32 = _column(np.uint32)  # the second word: id and sequence of an echo
     embedded_offset: Int64 = _column(np.int64, -1)  # the IP packet that an ICMP error is about, -1
 
     @classmethod
@@ -181,7 +172,7 @@ class Capture(Columns):
     partial: str | None
     others: Counter[str] = field(default_factory=Counter)
     sack_rows: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
-    sack_edges: U32 = field(default_factory=lambda: np.zeros((0, 4, 2), np.uint32))
+    sack_edges: UInt32 = field(default_factory=lambda: np.zeros((0, 4, 2), np.uint32))
 
     @property
     def link_types(self) -> tuple[int, ...]:
@@ -222,7 +213,7 @@ class Capture(Columns):
 
     def kind(self, row: int) -> str:
         """Return the name of what a frame is: TCP, UDP, ICMP, ICMPv6, ARP, LLDP, 802.3, GRE, ..."""
-        decoded = {6: "TCP", 17: "UDP", 1: "ICMP", 58: "ICMPv6"}.get(int(self.transport[row]))
+        decoded = {TCP: "TCP", UDP: "UDP", ICMP: "ICMP", ICMPV6: "ICMPv6"}.get(int(self.transport[row]))
         return decoded or frame_kinds.name(int(self.what[row]))
 
     def source(self, row: int) -> str:
@@ -232,10 +223,3 @@ class Capture(Columns):
     def destination(self, row: int) -> str:
         """Return the destination address as canonical text, empty when not IP."""
         return address_text(int(self.version[row]), int(self.dst_hi[row]), int(self.dst_lo[row]))
-
-
-def address_text(version: int, high: int, low: int) -> str:
-    """Return the text of an address held in two 64-bit words, empty when ``version`` is 0."""
-    if version == 4:
-        return str(ipaddress.IPv4Address(low & 0xFFFFFFFF))
-    return str(ipaddress.IPv6Address(high << 64 | low)) if version == 6 else ""

@@ -8,11 +8,11 @@ import numpy as np
 
 from testbed.capture import frame_kinds
 from testbed.capture.columns import Capture, Records
-from testbed.capture.gather import Int64
 from testbed.capture.layers.fragments import reassemble
 from testbed.capture.layers.ip_headers import Transports, decode_ipv4, decode_ipv6
 from testbed.capture.layers.link_types import LINK_TYPES, Frames, find_network
 from testbed.capture.layers.transport import decode_transport
+from testbed.model.arrays import Int64
 
 _CHUNK = 1 << 17
 
@@ -42,6 +42,8 @@ def decode(records: Records, *, together: bool = True) -> Capture:
     if fragments and together:
         reassemble(capture, _in_file_order(fragments))
     order = np.argsort(capture.sack_rows, kind="stable")
+    rows = capture.sack_rows[order]
+    order = order[np.append(rows[1:] != rows[:-1], True)[: len(rows)]]  # of two SACK options the last counts
     capture.sack_rows, capture.sack_edges = capture.sack_rows[order], capture.sack_edges[order]
     capture.others = _others(capture)
     return capture

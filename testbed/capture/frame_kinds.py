@@ -6,6 +6,8 @@ protocol n, 0x30000 + n is a link type this reader does not decode; the rest are
 
 from __future__ import annotations
 
+from testbed.model.ip import AH, ESP, GRE
+
 DECODED = 0
 """TCP, UDP or ICMP with its whole header captured."""
 
@@ -55,9 +57,9 @@ _NAMES = {
     IP_PROTOCOL + 2: "IGMP",
     IP_PROTOCOL + 4: "IP in IP",
     IP_PROTOCOL + 41: "IPv6 in IP",
-    IP_PROTOCOL + 47: "GRE",
-    IP_PROTOCOL + 50: "ESP",
-    IP_PROTOCOL + 51: "AH",
+    IP_PROTOCOL + GRE: "GRE",
+    IP_PROTOCOL + ESP: "ESP",
+    IP_PROTOCOL + AH: "AH",
     IP_PROTOCOL + 59: "IPv6 no next header",
     IP_PROTOCOL + 88: "EIGRP",
     IP_PROTOCOL + 89: "OSPF",

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
+from testbed.model.arrays import Bytes, Int64, UInt8
 
 
 def gather(buffer: Bytes, offsets: Int64, layout: np.dtype[np.generic] | str) -> NDArray[Any]:
@@ -38,7 +36,7 @@ def gather(buffer: Bytes, offsets: Int64, layout: np.dtype[np.generic] | str) ->
     return items.view(kind)
 
 
-def gather_bytes(buffer: Bytes, offsets: Int64, width: int) -> NDArray[np.uint8]:
+def gather_bytes(buffer: Bytes, offsets: Int64, width: int) -> UInt8:
     """Return the ``width`` bytes at each of ``offsets`` as an array of shape (len(offsets), width)."""
     return gather(buffer, offsets, f"V{width}").view(np.uint8).reshape(-1, width)
 

@@ -17,7 +17,7 @@ from testbed.capture.columns import Capture, Records, joined
 from testbed.capture.containers import pcap, pcapng
 from testbed.capture.containers.decompress import unpack
 from testbed.capture.decode import decode
-from testbed.capture.gather import Bytes
+from testbed.model.arrays import Bytes
 from testbed.model.errors import CaptureError
 
 Source = str | Path | bytes | BinaryIO

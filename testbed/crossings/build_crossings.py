@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from testbed.crossings.relative_seq import ACK, URG, Int64, Numbers
+from testbed.crossings.relative_seq import Numbers
 from testbed.model import HOSTS, Change, Crossing, Host
-from testbed.model.header_fields import PROTOCOLS, flag_letters, icmp_options, tcp_options
+from testbed.model.arrays import Int32, Int64
+from testbed.model.header_fields import icmp_options, tcp_options
+from testbed.model.ip import DECODED_PROTOCOLS, ICMP, ICMPV6, TCP, UDP
+from testbed.model.tcp import ACK, URG, flag_letters, seq_add
 from testbed.pairing.change_values import details, options_of
-from testbed.pairing.crossing_table import Table
+from testbed.pairing.crossing_table import CrossingTable
 from testbed.pairing.fates import Fate
-from testbed.pairing.match_packets import Crossed, Side
-from testbed.pairing.packet_table import I32, TCP, UDP
-
-_ICMP, _ICMPV6 = 1, 58
+from testbed.pairing.match_packets import FlowPackets, PacketPairs
 
 
 @dataclass(slots=True)
-class End:
+class HostView:
     """What one host's capture shows, aligned with ``side``: ``flow`` (-1: none) and relative numbers.
 
     ``time`` is of each packet on the clock on which crossings are told; ``kind`` names the protocol of an item of
@@ -29,7 +29,7 @@ class End:
     """
 
     host: Host
-    side: Side
+    side: FlowPackets
     flow: Int64
     numbers: Numbers
     time: Int64
@@ -47,9 +47,9 @@ class _Seen:
     far: int
 
 
-def crossings(
-    ends: tuple[End, End],
-    table: Table,
+def make_crossings(
+    ends: tuple[HostView, HostView],
+    table: CrossingTable,
     *,
     notes: Mapping[int, str],
     copies: Mapping[int, int],
@@ -87,16 +87,18 @@ def crossings(
                 sent=here.time[one.near] if one.near >= 0 else None,
                 arrived=there.time[one.far] if one.far >= 0 else None,
                 frames=frames[::-1] if one.sender else frames,
-                changes=details(ends[0].side.track, ends[1].side.track, table, one.row),
+                changes=details(ends[0].side.packets, ends[1].side.packets, table, one.row),
                 note=part or (notes.get(one.row, "") if original is None else f"copy of #{original}"),
             )
         )
     return tuple(result)
 
 
-def explained(crossed: Crossed, sides: tuple[Side, Side], table: Table) -> tuple[dict[int, str], dict[int, int]]:
-    """Return what :func:`crossings` wants of ``notes`` and ``copies``."""
-    row_of = [_rows(table.one, len(sides[0].track)), _rows(table.two, len(sides[1].track))]
+def notes_and_copies(
+    crossed: PacketPairs, sides: tuple[FlowPackets, FlowPackets], table: CrossingTable
+) -> tuple[dict[int, str], dict[int, int]]:
+    """Return what :func:`make_crossings` wants of ``notes`` and ``copies``."""
+    row_of = [_rows(table.one, len(sides[0].packets)), _rows(table.two, len(sides[1].packets))]
     copies = {}
     for side, position, pair in crossed.copies:
         copy = int(row_of[side][sides[side].item[position]])
@@ -115,7 +117,7 @@ def explained(crossed: Crossed, sides: tuple[Side, Side], table: Table) -> tuple
     return notes, copies
 
 
-def _rows(items: I32, count: int) -> Int64:
+def _rows(items: Int32, count: int) -> Int64:
     """Return the row of each item."""
     result = np.full(count, -1, np.int64)
     seen = np.flatnonzero(items >= 0)
@@ -123,7 +125,7 @@ def _rows(items: I32, count: int) -> Int64:
     return result
 
 
-def _in_time_order(ends: tuple[End, End], table: Table, rows: Sequence[int]) -> list[_Seen]:
+def _in_time_order(ends: tuple[HostView, HostView], table: CrossingTable, rows: Sequence[int]) -> list[_Seen]:
     """Return the rows by the time at which they were sent, else arrived."""
     chosen = np.array(rows, np.int64)
     positions = []
@@ -141,7 +143,7 @@ def _in_time_order(ends: tuple[End, End], table: Table, rows: Sequence[int]) -> 
     return [_Seen(*values) for values in zip(*columns, strict=True)]
 
 
-def _parts(ends: tuple[End, End], table: Table) -> dict[int, str]:
+def _parts(ends: tuple[HostView, HostView], table: CrossingTable) -> dict[int, str]:
     """Return for each row of part of a segment which part it is, and of what."""
     rows_of: dict[tuple[int, int], list[tuple[int, int]]] = {}  # end and item of the whole: first byte, row
     pieces = np.flatnonzero((table.fate == Fate.SPLIT) | (table.fate == Fate.MERGED)).tolist()
@@ -158,7 +160,7 @@ def _parts(ends: tuple[End, End], table: Table) -> dict[int, str]:
                 whole.append((int(table.skip[row]), row))
     result = {}
     for (end, item), rows in rows_of.items():
-        frame = int(ends[end].side.track.frame[item]) + 1
+        frame = int(ends[end].side.packets.frame[item]) + 1
         for k, (_, row) in enumerate(sorted(rows)):
             result[row] = f"part {k + 1} of {len(rows)} of frame {frame} at the {ends[end].host}"
     return result
@@ -182,20 +184,20 @@ def _ordinals(makers: tuple[_Maker, _Maker], seen: Sequence[_Seen], copies: Mapp
 class _Maker:
     """Makes crossings from one end's packets, with the columns as lists (NumPy scalars one by one are slow)."""
 
-    def __init__(self, end: End) -> None:
-        track, items = end.side.track, end.side.item
-        self.track, self.kind = track, end.kind
+    def __init__(self, end: HostView) -> None:
+        packets, items = end.side.packets, end.side.item
+        self.packets, self.kind = packets, end.kind
         self.item = items.tolist()
         self.time, self.flow = end.time.tolist(), end.flow.tolist()
         self.seq, self.ack, self.start = (column.tolist() for column in end.numbers)
-        self.frame = track.frame[items].tolist()
-        self.protocol = np.where(track.decoded[items], track.protocol[items], 0).tolist()
-        self.raw_seq, self.raw_ack = track.seq[items].tolist(), track.ack[items].tolist()
-        self.flags = track.flags[items].tolist()
-        self.window = track.window[items].tolist()
-        self.length = track.length[items].tolist()
-        self.ttl = track.ttl[items].tolist()
-        self.word = track.word[items].tolist()
+        self.frame = packets.frame[items].tolist()
+        self.protocol = np.where(packets.decoded[items], packets.protocol[items], 0).tolist()
+        self.raw_seq, self.raw_ack = packets.seq[items].tolist(), packets.ack[items].tolist()
+        self.flags = packets.flags[items].tolist()
+        self.window = packets.window[items].tolist()
+        self.length = packets.length[items].tolist()
+        self.ttl = packets.ttl[items].tolist()
+        self.word = packets.word[items].tolist()
 
     def frame_at(self, position: int) -> int | None:
         """Return the number of a frame, from 1 as Wireshark counts."""
@@ -203,7 +205,7 @@ class _Maker:
 
     def payload(self, position: int, first: int, length: int | None = None) -> bytes:
         """Return what was captured of a packet's payload from ``first`` on."""
-        return self.track.bytes_at(self.item[position], first, length)
+        return self.packets.bytes_at(self.item[position], first, length)
 
     def crossing(
         self,
@@ -229,11 +231,11 @@ class _Maker:
             n=n,
             flow=flow if flow >= 0 else None,
             sender=sender,
-            protocol=PROTOCOLS.get(protocol) or self.kind(self.item[position]),
+            protocol=DECODED_PROTOCOLS.get(protocol) or self.kind(self.item[position]),
             flags=flag_letters(flags) if tcp else "",
             seq=self.seq[position] + first,
             ack=self.ack[position] if flags & ACK else None,
-            raw_seq=(self.raw_seq[position] + first) % 2**32,
+            raw_seq=seq_add(self.raw_seq[position], first),
             window=self.window[position],
             start=self.start[position] + first if tcp else ordinal if protocol == UDP else 0,
             length=length,
@@ -252,11 +254,11 @@ class _Maker:
         protocol, item = self.protocol[position], self.item[position]
         if protocol == TCP:
             ack = self.ack[position] if self.flags[position] & ACK else 0
-            options = tcp_options(options_of(self.track, item), self.raw_ack[position], ack)
+            options = tcp_options(options_of(self.packets, item), self.raw_ack[position], ack)
             if self.flags[position] & URG:
-                options["urgent"] = int(self.track.urgent[item])
+                options["urgent"] = int(self.packets.urgent[item])
             return options
-        if protocol in (_ICMP, _ICMPV6):
-            word, payload = self.word[position], self.track.bytes_at(item)
-            return icmp_options(word >> 40, word >> 32 & 0xFF, payload, v6=protocol == _ICMPV6)
+        if protocol in (ICMP, ICMPV6):
+            word, payload = self.word[position], self.packets.bytes_at(item)
+            return icmp_options(word >> 40, word >> 32 & 0xFF, payload, v6=protocol == ICMPV6)
         return {}

@@ -9,16 +9,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from testbed.crossings.build_crossings import End, crossings, explained
-from testbed.crossings.relative_seq import Numbers, Raw, number
+from testbed.crossings.build_crossings import HostView, make_crossings, notes_and_copies
+from testbed.crossings.relative_seq import Numbers, RawNumbers, relative_numbers
 from testbed.model import HOSTS, Crossing, Endpoint, Flow
+from testbed.model.arrays import Int64
+from testbed.model.ip import TCP
+from testbed.model.tcp import seq_add
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.flow_summary import protocol_name
-from testbed.pairing.match_packets import Side, sides
-from testbed.pairing.packet_table import TCP, Int64
+from testbed.pairing.match_packets import FlowPackets, packets_of_pairs
 
 
-class Compared:
+class ComparisonView:
     """The rows of a comparison's table in time order; a row's number is its place among them, from 0.
 
     ``flows`` are the flows of both captures, as the first has them; a flow's client is the end at which the first
@@ -28,8 +30,8 @@ class Compared:
 
     def __init__(self, compared: Comparison) -> None:
         self._compared = compared
-        self._sides = sides(
-            compared.tracks[0], compared.flows[0], compared.tracks[1], compared.flows[1], compared.pairs
+        self._sides = packets_of_pairs(
+            compared.packets[0], compared.flows[0], compared.packets[1], compared.flows[1], compared.pairs
         )
         table = compared.table
         # where the opener is at the first end, packets of direction 0 are the client's
@@ -55,7 +57,7 @@ class Compared:
         table = self._compared.table
         rows = self.rows[numbers]
         ends = self._end(0, table.one[rows].astype(np.int64)), self._end(1, table.two[rows].astype(np.int64))
-        made = crossings(ends, table, notes=self._notes, copies={}, rows=rows.tolist())
+        made = make_crossings(ends, table, notes=self._notes, copies={}, rows=rows.tolist())
         if len(made) == len(self.rows):
             return made
         return tuple(replace(one, n=n) for one, n in zip(made, numbers.tolist(), strict=True))
@@ -64,15 +66,15 @@ class Compared:
         return np.asarray(place & 1 ^ self._turned[place >> 1])
 
     def _flow(self, pair: int) -> Flow:
-        pairs, track = self._compared.pairs, self._compared.tracks[0]
+        pairs, packets = self._compared.pairs, self._compared.packets[0]
         first, second = self._compared.flows
         a, b = int(pairs.a[pair]), int(pairs.b[pair])
         client = int(first.opener[a]) ^ int(self._turned[pair])
-        ends = track.ends[int(first.conversation[a])]
+        ends = packets.ends[int(first.conversation[a])]
         initial: list[int | None] = []
         for side in (client, 1 - client):
             here, there = int(first.isn[a, side]), int(second.isn[b, side ^ int(pairs.flip[pair])])
-            there = (there - int(pairs.shift[pair, side])) % 2**32 if there >= 0 else -1
+            there = seq_add(there, -int(pairs.shift[pair, side])) if there >= 0 else -1
             known = here if here >= 0 else there
             initial.append(known if known >= 0 else None)
         points = [Endpoint(ends.addresses[side], ends.ports[side]) for side in (client, 1 - client)]
@@ -80,7 +82,7 @@ class Compared:
 
     def _aligned(self) -> tuple[Int64, Int64]:
         """Return the times of both tracks' packets on the first capture's clock."""
-        one, two = (track.time for track in self._compared.tracks)
+        one, two = (packets.time for packets in self._compared.packets)
         items = self._sides[1].item
         if not len(items):
             return one, two
@@ -91,34 +93,34 @@ class Compared:
 
     def _relative(self) -> tuple[Numbers, Numbers]:
         raws = {host: self._raw(side) for host, side in zip(HOSTS, self._sides, strict=True)}
-        numbers = number(self.flows, raws)
+        numbers = relative_numbers(self.flows, raws)
         return numbers["client"], numbers["server"]
 
-    def _raw(self, side: Side) -> Raw:
-        track, items = side.track, side.item
-        tcp = (track.protocol[items] == TCP) & track.decoded[items]
-        return Raw(tcp, track.flags[items], side.seq, side.ack, self._ways(side.place), side.place >> 1)
+    def _raw(self, side: FlowPackets) -> RawNumbers:
+        packets, items = side.packets, side.item
+        tcp = (packets.protocol[items] == TCP) & packets.decoded[items]
+        return RawNumbers(tcp, packets.flags[items], side.seq, side.ack, self._ways(side.place), side.place >> 1)
 
     def _explained(self) -> dict[int, str]:
         """Return the note of each row that has one."""
         table = self._compared.table
-        notes, copies = explained(self._compared.crossed, self._sides, table)
+        notes, copies = notes_and_copies(self._compared.crossed, self._sides, table)
         number_of = np.empty(len(table), np.int64)
         number_of[self.rows] = np.arange(len(table))
         return notes | {copy: f"copy of #{number_of[row]}" for copy, row in copies.items()}
 
-    def _end(self, which: int, items: Int64) -> End:
+    def _end(self, which: int, items: Int64) -> HostView:
         """Return what one capture shows of those packets, and nothing of the others."""
         whole = self._sides[which]
         wanted = np.unique(items[items >= 0])
         at = np.searchsorted(whole.item, wanted)
-        side = Side(whole.track, wanted, whole.place[at], whole.seq[at], whole.ack[at], whole.places)
+        side = FlowPackets(whole.packets, wanted, whole.place[at], whole.seq[at], whole.ack[at], whole.places)
         seq, ack, start = (column[at] for column in self._numbers[which])
-        return End(
+        return HostView(
             host=HOSTS[which],
             side=side,
             flow=side.place >> 1,
             numbers=(seq, ack, start),
             time=self._times[which][wanted],
-            kind=lambda item: protocol_name(int(whole.track.protocol[item])),
+            kind=lambda item: protocol_name(int(whole.packets.protocol[item])),
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from testbed.pairing.flow_table import find_flows
-from testbed.pairing.packet_table import Builder
+from testbed.pairing.packet_table import PacketTableBuilder
 from testbed.wireshark.label_names import label_names
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def wire_labels(capture: Capture) -> dict[int, tuple[str, ...]]:
     """Return the labels of every frame that has any; frames count from 1, as Wireshark's do."""
-    builder = Builder()
+    builder = PacketTableBuilder()
     builder.add(np.arange(len(capture)), capture)
-    track = builder.finish()
-    labels = find_flows(track).labels
-    return {int(track.frame[item]) + 1: label_names(int(labels[item])) for item in np.flatnonzero(labels).tolist()}
+    packets = builder.finish()
+    labels = find_flows(packets).labels
+    return {int(packets.frame[item]) + 1: label_names(int(labels[item])) for item in np.flatnonzero(labels).tolist()}

@@ -6,26 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from testbed.model import HOSTS, Flow, Host
+from testbed.model.arrays import Bool, Int64, UInt16
+from testbed.model.tcp import ACK, RST, SYN, seq_add, seq_diff
 
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
-
-FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 _FAR = 2**30  # bytes; farther from its base, a sequence number may have wrapped and is followed step by step
 
 
 @dataclass(slots=True)
-class Raw:
+class RawNumbers:
     """Packets of one capture, one item each: whether TCP, flags, numbers as on the wire.
 
     ``sender`` is 0 (client) or 1 (server); ``flow`` indexes the flows, -1 for a packet of none.
     """
 
     tcp: Bool
-    flags: NDArray[np.uint16]
+    flags: UInt16
     seq: Int64
     ack: Int64
     sender: Int64
@@ -35,7 +32,7 @@ class Raw:
 Numbers = tuple[Int64, Int64, Int64]
 
 
-def number(flows: Sequence[Flow], captures: Mapping[Host, Raw]) -> dict[Host, Numbers]:
+def relative_numbers(flows: Sequence[Flow], captures: Mapping[Host, RawNumbers]) -> dict[Host, Numbers]:
     """Return for each capture's packets relative sequence and ACK numbers, and stream offsets of the first byte.
 
     They are unwrapped, and 0 for what is not TCP; the ACK number also without the flag.
@@ -54,7 +51,7 @@ def number(flows: Sequence[Flow], captures: Mapping[Host, Raw]) -> dict[Host, Nu
     return result
 
 
-def _bases(flows: Sequence[Flow], captures: Mapping[Host, Raw]) -> Int64:
+def _bases(flows: Sequence[Flow], captures: Mapping[Host, RawNumbers]) -> Int64:
     """Return for each flow and sender the number that counts as 0.
 
     It is the initial sequence number; where no SYN was seen, one less than the lowest number near the first segment
@@ -66,7 +63,7 @@ def _bases(flows: Sequence[Flow], captures: Mapping[Host, Raw]) -> Int64:
         for side, isn in enumerate((flow.client_isn, flow.server_isn)):
             if isn is None and flow.protocol == "tcp":
                 mine = {host: members[host][place] for host in HOSTS}
-                base[place, side] = (_lowest(side, mine, captures) - 1) % 2**32
+                base[place, side] = seq_add(_lowest(side, mine, captures), -1)
     return base
 
 
@@ -77,7 +74,7 @@ def _by_flow(flow: Int64, count: int) -> list[Int64]:
     return [order[edges[k] : edges[k + 1]] for k in range(count)]
 
 
-def _lowest(side: int, members: dict[Host, Int64], captures: Mapping[Host, Raw]) -> int:
+def _lowest(side: int, members: dict[Host, Int64], captures: Mapping[Host, RawNumbers]) -> int:
     seen, acknowledged, resets = [], [], []
     for host in (HOSTS[side], HOSTS[1 - side]):
         raw, items = captures[host], members[host]
@@ -89,20 +86,15 @@ def _lowest(side: int, members: dict[Host, Int64], captures: Mapping[Host, Raw])
     for parts in (seen, acknowledged, resets):
         numbers = np.concatenate(parts)
         if len(numbers):
-            near = _signed(numbers - numbers[0])
+            near = seq_diff(numbers, int(numbers[0]))
             return int(numbers[0] + near[np.abs(near) < _FAR].min())
     return 0
 
 
-def _signed(difference: Int64) -> Int64:
-    """Return differences of sequence numbers as the nearest way round (RFC 1982)."""
-    return (difference + 2**31) % 2**32 - 2**31
-
-
-def _relative(raw: Raw, numbers: Int64, base: Int64, chosen: Bool, side: Int64) -> Int64:
+def _relative(raw: RawNumbers, numbers: Int64, base: Int64, chosen: Bool, side: Int64) -> Int64:
     """Return numbers relative to their flow's base, unwrapped where a stream is longer than 2**32."""
     flow, side = raw.flow[chosen], side[chosen]
-    relative = _signed(numbers[chosen] - base[flow, side])
+    relative = seq_diff(numbers[chosen], base[flow, side])
     far = np.abs(relative) >= _FAR
     if not far.any():
         return relative
@@ -118,7 +110,7 @@ def _unwrap(relative: Int64) -> Int64:
     place = 0
     result = np.empty_like(relative)
     for k, number in enumerate(relative.tolist()):
-        step = (number - place + 2**31) % 2**32 - 2**31
+        step = seq_diff(number, place)
         result[k] = place + step
         if abs(step) < _FAR:
             place += step

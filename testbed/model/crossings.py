@@ -61,6 +61,11 @@ class Crossing:
         return self.start + self.length
 
     @property
+    def sequence_length(self) -> int:
+        """How much sequence space a TCP segment takes: its payload, and one each for SYN and FIN (SEG.LEN)."""
+        return self.length + ("S" in self.flags) + ("F" in self.flags)
+
+    @property
     def fate(self) -> Literal["crossed", "lost", "appeared"]:
         """``lost``: seen only where it was sent; ``appeared``: seen only where it arrived."""
         if self.sent is None:

@@ -1,27 +1,19 @@
-"""Header fields as people read them: tcpdump's flag letters, TCP options, what an ICMP error is about."""
+"""Header fields of one packet as values: TCP options, what an ICMP error is about."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from testbed.model.ip import ICMP, ICMPV6, TCP, UDP
-
-# tcpdump's order (tcp_flag_values of print-tcp.c)
-_LETTERS = "FSRP.UEWe"
-_FLAGS = tuple("".join(x for bit, x in enumerate(_LETTERS) if value >> bit & 1) or "none" for value in range(512))
-PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "icmpv6"}
-"""Names of the protocols whose headers are decoded."""
-
-
-def flag_letters(flags: int) -> str:
-    """Return tcpdump's letters for TCP flags: ``S``, ``S.``, ``P.``, ``none``."""
-    return _FLAGS[flags]
+from testbed.model.ip import DECODED_PROTOCOLS, ICMP_ERRORS, ICMPV6_ERRORS, TCP, UDP, quoted_transport
+from testbed.model.tcp import FAST_OPEN_MAGIC, OPTION_LENGTHS, OptionKind, seq_diff
 
 
 def tcp_options(raw: bytes, raw_ack: int, ack: int) -> dict[str, Any]:
     """Return a segment's options (RFC 9293 section 3.1), those that are whole.
 
     SACK edges are relative as ``ack`` is, the segment's relative ACK number (``raw_ack`` as on the wire).
+    :mod:`testbed.capture.layers.tcp_options` decodes the same options of many segments at once.
     """
     options: dict[str, Any] = {}
     at = 0
@@ -33,33 +25,37 @@ def tcp_options(raw: bytes, raw_ack: int, ack: int) -> dict[str, Any]:
         size = raw[at + 1] if at + 1 < len(raw) else 0
         if size < 2 or at + size > len(raw):
             break
-        _note_option(options, kind, raw[at + 2 : at + size], raw_ack, ack)
+        if kind in _READERS and OPTION_LENGTHS.get(kind, size) == size:
+            options |= _READERS[kind](raw[at + 2 : at + size])
         at += size
+    if "sack" in options:
+        options["sack"] = [[seq_diff(edge, raw_ack) + ack for edge in block] for block in options["sack"]]
     return options
 
 
-_END, _NOP = 0, 1
-_EXPERIMENT, _FAST_OPEN_MAGIC = 254, b"\xf9\x89"  # RFC 6994, RFC 7413
+_END, _NOP = int(OptionKind.END), int(OptionKind.NOP)
+_MAGIC = FAST_OPEN_MAGIC.to_bytes(2, "big")
 
 
-def _note_option(options: dict[str, Any], kind: int, value: bytes, raw_ack: int, ack: int) -> None:
-    size = len(value)
-    if kind == 2 and size == 2:
-        options["mss"] = int.from_bytes(value, "big")
-    elif kind == 3 and size == 1:
-        options["wscale"] = value[0]
-    elif kind == 4 and not size:
-        options["sack_permitted"] = True
-    elif kind == 5 and size and not size % 8:
-        edges = [int.from_bytes(value[k : k + 4], "big") for k in range(0, size, 4)]
-        near = [(edge - raw_ack + 2**31) % 2**32 - 2**31 + ack for edge in edges]
-        options["sack"] = [near[k : k + 2] for k in range(0, len(near), 2)]
-    elif kind == 8 and size == 8:
-        options["tsval"], options["tsecr"] = int.from_bytes(value[:4], "big"), int.from_bytes(value[4:], "big")
-    elif kind == 34:
-        options["fast_open"] = size
-    elif kind == _EXPERIMENT and value.startswith(_FAST_OPEN_MAGIC):
-        options["fast_open"] = size - 2
+def _sack(value: bytes) -> dict[str, Any]:
+    if not value or len(value) % 8:
+        return {}
+    edges = [int.from_bytes(value[k : k + 4], "big") for k in range(0, len(value), 4)]
+    return {"sack": [edges[k : k + 2] for k in range(0, len(edges), 2)]}
+
+
+_READERS: dict[int, Callable[[bytes], dict[str, Any]]] = {
+    OptionKind.MSS: lambda value: {"mss": int.from_bytes(value, "big")},
+    OptionKind.WINDOW_SCALE: lambda value: {"wscale": value[0]},
+    OptionKind.SACK_PERMITTED: lambda _: {"sack_permitted": True},
+    OptionKind.SACK: _sack,
+    OptionKind.TIMESTAMPS: lambda value: {
+        "tsval": int.from_bytes(value[:4], "big"),
+        "tsecr": int.from_bytes(value[4:], "big"),
+    },
+    OptionKind.FAST_OPEN: lambda value: {"fast_open": len(value)},
+    OptionKind.EXPERIMENT: lambda value: {"fast_open": len(value) - 2} if value.startswith(_MAGIC) else {},
+}
 
 
 def options_text(raw: bytes, raw_ack: int) -> str:
@@ -72,23 +68,17 @@ def options_text(raw: bytes, raw_ack: int) -> str:
 def icmp_options(kind: int, code: int, payload: bytes, *, v6: bool) -> dict[str, Any]:
     """Return type and code of an ICMP packet, and the head of the packet that an error quotes."""
     options: dict[str, Any] = {"type": kind, "code": code}
-    if kind in (_ICMPV6_ERRORS if v6 else _ICMP_ERRORS) and len(payload) >= 20:
+    if kind in (ICMPV6_ERRORS if v6 else ICMP_ERRORS) and len(payload) >= 20:
         options["about"] = _quoted(payload)
     return options
 
 
-# RFC 792, RFC 4443 section 2.1
-_ICMP_ERRORS = (3, 4, 5, 11, 12)
-_ICMPV6_ERRORS = (1, 2, 3, 4)
-
-
 def _quoted(packet: bytes) -> dict[str, Any]:
     """Decode the start of a quoted packet: protocol, ports and, for TCP, the raw sequence number."""
-    header, at = ((packet[0] & 15) * 4, 9) if packet[0] >> 4 == 4 else (40, 6)
+    number, header = quoted_transport(packet)
     if len(packet) < header + 8:
         return {}
-    number = packet[at]
-    about: dict[str, Any] = {"protocol": PROTOCOLS.get(number, str(number))}
+    about: dict[str, Any] = {"protocol": DECODED_PROTOCOLS.get(number, str(number))}
     if number in (TCP, UDP):
         about["sport"] = int.from_bytes(packet[header : header + 2], "big")
         about["dport"] = int.from_bytes(packet[header + 2 : header + 4], "big")

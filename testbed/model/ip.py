@@ -1,5 +1,41 @@
-"""Protocol numbers of IPv4 and IPv6 headers (IANA "Assigned Internet Protocol Numbers")."""
+"""IPv4 and IPv6 in numbers: protocols (IANA "Assigned Internet Protocol Numbers"), and what an ICMP error quotes."""
 
 from __future__ import annotations
 
+import ipaddress
+
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+GRE, ESP, AH = 47, 50, 51
+
+DECODED_PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "icmpv6"}
+"""Names of the protocols whose headers are decoded."""
+
+PROTOCOL_NAMES = {**DECODED_PROTOCOLS, 2: "igmp", GRE: "gre", ESP: "esp", 89: "ospf", 132: "sctp"}
+"""Names of protocols as a comparison shows them."""
+
+ICMP_ERRORS = (3, 4, 5, 11, 12)
+"""Types of ICMP messages that quote the packet they are about (RFC 792)."""
+ICMPV6_ERRORS = (1, 2, 3, 4)
+"""The same of ICMPv6 (RFC 4443 section 2.1)."""
+
+
+def quoted_transport(packet: bytes) -> tuple[int, int]:
+    """Return protocol and offset of the transport header of a packet that an ICMP error quotes (20 bytes or more).
+
+    IPv6 extension headers are not stepped over.
+    """
+    return (packet[9], (packet[0] & 15) * 4) if packet[0] >> 4 == 4 else (packet[6], 40)
+
+
+def address_words(text: str) -> tuple[int, int]:
+    """Return an address as columns hold it: two 64-bit words, IPv4 as ``::ffff:a.b.c.d``."""
+    address = ipaddress.ip_address(text)
+    number = int(address) | (0xFFFF << 32 if address.version == 4 else 0)
+    return number >> 64, number & (1 << 64) - 1
+
+
+def address_text(version: int, high: int, low: int) -> str:
+    """Return the canonical text of an address that columns hold, empty when ``version`` is 0."""
+    if version == 4:
+        return str(ipaddress.IPv4Address(low & 0xFFFFFFFF))
+    return str(ipaddress.IPv6Address(high << 64 | low)) if version == 6 else ""

@@ -6,26 +6,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from testbed.model.arrays import Bool, Int64, UInt32
+from testbed.model.ip import TCP
+from testbed.model.tcp import ACK
 from testbed.pairing.checksum import checksums_are_wrong
-from testbed.pairing.fates import Change
-from testbed.pairing.match_packets import Side
-from testbed.pairing.packet_table import TCP, U32, Bool, Int64, Track
+from testbed.pairing.fates import ChangedField
+from testbed.pairing.match_packets import FlowPackets
+from testbed.pairing.packet_table import PacketTable
 
-_ACK = 0x10
 _NONE = 1 << 20  # more than any TTL
 _PLAIN = (
-    (Change.FLAGS, "flags"),
-    (Change.WINDOW, "window"),
-    (Change.URGENT, "urgent"),
-    (Change.OPTIONS, "options"),
-    (Change.LENGTH, "length"),
-    (Change.DONT_FRAGMENT, "dont_fragment"),
-    (Change.ICMP, "word"),
+    (ChangedField.FLAGS, "flags"),
+    (ChangedField.WINDOW, "window"),
+    (ChangedField.URGENT, "urgent"),
+    (ChangedField.OPTIONS, "options"),
+    (ChangedField.LENGTH, "length"),
+    (ChangedField.DONT_FRAGMENT, "dont_fragment"),
+    (ChangedField.ICMP, "word"),
 )
 
 
 @dataclass(slots=True)
-class Usual:
+class FlowwideChanges:
     """What all packets of a place (a flow's direction) have in common: no alteration of one packet.
 
     ``ttl`` is by how much it is lower in the second capture than in the first; ``new_ids`` tells where the IP
@@ -37,43 +39,43 @@ class Usual:
 
 
 def find_changes(
-    one: Side, x: Int64, two: Side, y: Int64, from_one: Bool, *, one_route: bool = False
-) -> tuple[U32, Usual]:
+    one: FlowPackets, x: Int64, two: FlowPackets, y: Int64, from_one: Bool, *, one_route: bool = False
+) -> tuple[UInt32, FlowwideChanges]:
     """Return the changes of each pair of packets, and what is usual in each place.
 
     ``from_one`` tells for each place whether its packets are sent at the first end. With ``one_route`` all places of
     a direction go the same way, and no device on it rewrites IP identifications.
     """
     places = len(from_one)
-    ours, theirs = one.track, two.track
+    ours, theirs = one.packets, two.packets
     a, b = one.item[x], two.item[y]
     place = one.place[x]
     found = np.zeros(len(x), np.uint32)
 
-    def note(change: Change, where: Bool) -> None:
+    def note(change: ChangedField, where: Bool) -> None:
         found[where] |= np.uint32(change)
 
     for change, name in _PLAIN:
         note(change, getattr(ours, name)[a] != getattr(theirs, name)[b])
     tcp = (ours.protocol[a] == TCP) & ours.decoded[a]
-    note(Change.SEQUENCE, tcp & (one.seq[x] != two.seq[y]))
-    acks = tcp & ((ours.flags[a] & theirs.flags[b] & _ACK) != 0)
-    note(Change.ACKNOWLEDGMENT, acks & (one.ack[x] != two.ack[y]))
+    note(ChangedField.SEQUENCE, tcp & (one.seq[x] != two.seq[y]))
+    acks = tcp & ((ours.flags[a] & theirs.flags[b] & ACK) != 0)
+    note(ChangedField.ACKNOWLEDGMENT, acks & (one.ack[x] != two.ack[y]))
     tos = ours.tos[a] ^ theirs.tos[b]
-    note(Change.DSCP, tos >= 4)
-    note(Change.ECN, (tos & 3) != 0)
+    note(ChangedField.DSCP, tos >= 4)
+    note(ChangedField.ECN, (tos & 3) != 0)
     whole = (ours.captured[a] == ours.framed[a]) & (theirs.captured[b] == theirs.framed[b])
-    note(Change.FRAME_LENGTH, whole & (ours.framed[a] != theirs.framed[b]) & (ours.length[a] == theirs.length[b]))
+    note(ChangedField.FRAME_LENGTH, whole & (ours.framed[a] != theirs.framed[b]) & (ours.length[a] == theirs.length[b]))
     dropped = ours.ttl[a].astype(np.int64) - theirs.ttl[b]
     ttl = _routing(dropped, place, from_one) if one_route else _most(dropped, place, places)
-    note(Change.TTL, dropped != ttl[place])
+    note(ChangedField.TTL, dropped != ttl[place])
     other = ours.ip_id[a] != theirs.ip_id[b]
     count = np.bincount(place, minlength=places)
     new_ids = (np.bincount(place[other], minlength=places) * 2 > count) & (not one_route)
-    note(Change.IP_ID, other & ~new_ids[place])
-    note(Change.PAYLOAD, _other_payload(ours, a, theirs, b))
+    note(ChangedField.IP_ID, other & ~new_ids[place])
+    note(ChangedField.PAYLOAD, _other_payload(ours, a, theirs, b))
     _checksums(found, ours, a, theirs, b, from_one[place])
-    return found, Usual(ttl, new_ids)
+    return found, FlowwideChanges(ttl, new_ids)
 
 
 def _most(values: Int64, place: Int64, places: int) -> Int64:
@@ -99,7 +101,7 @@ def _routing(dropped: Int64, place: Int64, from_one: Bool) -> Int64:
     return result
 
 
-def _other_payload(ours: Track, a: Int64, theirs: Track, b: Int64) -> Bool:
+def _other_payload(ours: PacketTable, a: Int64, theirs: PacketTable, b: Int64) -> Bool:
     """Tell where what both captures have of the payload is not the same."""
     other = ours.payload[a] != theirs.payload[b]
     # of different lengths: captured shorter, or changed; only the bytes themselves tell
@@ -111,11 +113,11 @@ def _other_payload(ours: Track, a: Int64, theirs: Track, b: Int64) -> Bool:
     return np.asarray(other)
 
 
-def _checksums(found: U32, ours: Track, a: Int64, theirs: Track, b: Int64, at_one: Bool) -> None:
+def _checksums(found: UInt32, ours: PacketTable, a: Int64, theirs: PacketTable, b: Int64, at_one: Bool) -> None:
     """Note checksums that differ and are wrong where they arrived.
 
     That a network card fills them in after the tap, and that they follow from rewritten addresses, is no alteration.
     """
     differ = np.flatnonzero(ours.checksum[a] != theirs.checksum[b])
-    for track, items, mine in ((theirs, b, differ[at_one[differ]]), (ours, a, differ[~at_one[differ]])):
-        found[mine[checksums_are_wrong(track, items[mine])]] |= np.uint32(Change.CHECKSUM)
+    for packets, items, mine in ((theirs, b, differ[at_one[differ]]), (ours, a, differ[~at_one[differ]])):
+        found[mine[checksums_are_wrong(packets, items[mine])]] |= np.uint32(ChangedField.CHECKSUM)

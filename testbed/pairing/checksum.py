@@ -6,35 +6,36 @@ import ipaddress
 
 import numpy as np
 
-from testbed.pairing.packet_table import UDP, Bool, Bytes, Int64, Track
+from testbed.model.arrays import Bool, Bytes, Int64
+from testbed.model.ip import ICMP, UDP
+from testbed.pairing.packet_table import PacketTable
 
-ICMP = 1
 _AT_ONCE = 1 << 24  # bytes
 
 
-def checksums_are_wrong(track: Track, items: Int64) -> Bool:
+def checksums_are_wrong(packets: PacketTable, items: Int64) -> Bool:
     """Tell which packets, captured whole, have a checksum that is not that of their bytes.
 
     A sum of the pseudo-header alone is not wrong: the network card was still to fill the checksum in (Linux's
     CHECKSUM_PARTIAL). A UDP datagram without one (0) is wrong by this measure: nothing protects it.
     """
     result = np.zeros(len(items), np.bool_)
-    whole = track.decoded[items] & (track.captured[items] == track.length[items])
-    absent = whole & (track.protocol[items] == UDP) & (track.checksum[items] == 0)
+    whole = packets.decoded[items] & (packets.captured[items] == packets.length[items])
+    absent = whole & (packets.protocol[items] == UDP) & (packets.checksum[items] == 0)
     result[absent] = True
     chosen = np.flatnonzero(whole & ~absent)
-    in_file = track.payload_at[items[chosen]] - track.header[items[chosen]] < len(track.data)
+    in_file = packets.payload_at[items[chosen]] - packets.header[items[chosen]] < len(packets.data)
     for buffer, base, mine in (
-        (track.data, 0, chosen[in_file]),
-        (track.joined, len(track.data), chosen[~in_file]),
+        (packets.data, 0, chosen[in_file]),
+        (packets.joined, len(packets.data), chosen[~in_file]),
     ):
-        result[mine] = _wrong(track, items[mine], buffer, base)
+        result[mine] = _wrong(packets, items[mine], buffer, base)
     return result
 
 
-def _wrong(track: Track, items: Int64, buffer: Bytes, base: int) -> Bool:
+def _wrong(packets: PacketTable, items: Int64, buffer: Bytes, base: int) -> Bool:
     result = np.zeros(len(items), np.bool_)
-    size = track.header[items].astype(np.int64) + track.length[items]
+    size = packets.header[items].astype(np.int64) + packets.length[items]
     order = np.argsort(size, kind="stable")
     edges = np.flatnonzero(np.diff(size[order])) + 1
     for alike in np.split(order, edges) if len(order) else []:
@@ -43,9 +44,9 @@ def _wrong(track: Track, items: Int64, buffer: Bytes, base: int) -> Bool:
         for first in range(0, len(alike), step):
             some = alike[first : first + step]
             rows = items[some]
-            pseudo = _folded(_pseudo(track, rows, width))
-            total = _folded(pseudo + _sums(buffer, track.payload_at[rows] - track.header[rows] - base, width))
-            partial = (track.protocol[rows] != ICMP) & (track.checksum[rows] == pseudo)
+            pseudo = _folded(_pseudo(packets, rows, width))
+            total = _folded(pseudo + _sums(buffer, packets.payload_at[rows] - packets.header[rows] - base, width))
+            partial = (packets.protocol[rows] != ICMP) & (packets.checksum[rows] == pseudo)
             result[some] = (total != 0xFFFF) & ~partial
     return result
 
@@ -69,13 +70,13 @@ def _sums(buffer: Bytes, starts: Int64, width: int) -> Int64:
     return total
 
 
-def _pseudo(track: Track, rows: Int64, width: int) -> Int64:
+def _pseudo(packets: PacketTable, rows: Int64, width: int) -> Int64:
     """Return the sum of what counts besides the packet: RFC 9293 section 3.1, RFC 8200 section 8.1; none for ICMP."""
-    conversation = track.conversation[rows]
+    conversation = packets.conversation[rows]
     known, place = np.unique(conversation, return_inverse=True)
     sums = []
     for number in known.tolist():
-        packed = b"".join(ipaddress.ip_address(each).packed for each in track.ends[number].addresses)
+        packed = b"".join(ipaddress.ip_address(each).packed for each in packets.ends[number].addresses)
         sums.append(int(np.frombuffer(packed, ">u2").sum(dtype=np.int64)))
-    total = np.array(sums, np.int64)[place] + track.protocol[rows] + (width & 0xFFFF) + (width >> 16)
-    return np.where(track.protocol[rows] == ICMP, 0, total)
+    total = np.array(sums, np.int64)[place] + packets.protocol[rows] + (width & 0xFFFF) + (width >> 16)
+    return np.where(packets.protocol[rows] == ICMP, 0, total)

@@ -11,11 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from testbed.pairing.packet_table import Bool, Int64
-
-Float = NDArray[np.float64]
+from testbed.model.arrays import Bool, Float64, Int64
 
 _BINS = 2048  # times at which the least and the greatest difference are looked at
 _STEEPEST = 1e-3  # 1000 ppm: a clock that drifts more is broken, or stepped
@@ -24,7 +21,7 @@ _LEAST_STEP = 200_000  # ns; smaller ones are not told from delays that change
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ClockPiece:
     """The clock between two steps.
 
     ``first`` and ``last`` are positions among the pairs, ``start`` a time of the first capture (ns) at which its
@@ -45,7 +42,7 @@ class Piece:
 class Clock:
     """The pieces in order, and where in the pairs each ends. Without any pair there are none."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[ClockPiece, ...]
     exact: bool = False
 
     def offsets(self, order: Int64, time: Int64) -> tuple[Int64, Int64]:
@@ -79,7 +76,7 @@ class Clock:
         return Clock(tuple(replace(piece, first=first, last=last) for piece, first, last in pieces), self.exact)
 
 
-ONE_CLOCK = Clock((Piece(0, 0, 0, 0, 0.0, 0, 0.0),), exact=True)
+ONE_CLOCK = Clock((ClockPiece(0, 0, 0, 0, 0.0, 0, 0.0),), exact=True)
 """Both captures were made with one clock."""
 
 
@@ -88,7 +85,7 @@ def fit_clock(time: Int64, apart: Int64, from_one: Bool) -> Clock:
 
     ``time`` is the first capture's (ns), ``apart`` the second's less the first's.
     """
-    pieces: list[Piece] = []
+    pieces: list[ClockPiece] = []
     first = 0
     while first < len(time):
         last = _until_step(time[first:], apart[first:], from_one[first:]) + first
@@ -97,10 +94,10 @@ def fit_clock(time: Int64, apart: Int64, from_one: Bool) -> Clock:
     return Clock(tuple(pieces))
 
 
-def _piece(time: Int64, apart: Int64, from_one: Bool, first: int, last: int) -> Piece:
+def _piece(time: Int64, apart: Int64, from_one: Bool, first: int, last: int) -> ClockPiece:
     some = slice(first, last)
     line = _fit(time[some], apart[some], from_one[some])
-    return Piece(first, last, int(time[first]), line.offset, line.slope, line.error, line.slope_error)
+    return ClockPiece(first, last, int(time[first]), line.offset, line.slope, line.error, line.slope_error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +144,7 @@ def _fit(time: Int64, apart: Int64, from_one: Bool) -> _Line:
     return _Line(base + round((below + above) / 2), slope, max(round(left / 2), 0), spread, left)
 
 
-def _noise(lower: tuple[Float, Float], upper: tuple[Float, Float], slope: float) -> float:
+def _noise(lower: tuple[Float64, Float64], upper: tuple[Float64, Float64], slope: float) -> float:
     """Return how much the smallest delays vary over time: they are what the line is fitted to."""
     spread = [
         float(np.median(np.abs(y - slope * x - (y - slope * x).min()))) for x, y in (lower, (upper[0], -upper[1]))
@@ -155,7 +152,7 @@ def _noise(lower: tuple[Float, Float], upper: tuple[Float, Float], slope: float)
     return min(max(spread), 1e6) * 0.5 + 100.0
 
 
-def _extremes(x: Float, y: Float) -> tuple[Float, Float]:
+def _extremes(x: Float64, y: Float64) -> tuple[Float64, Float64]:
     """Return of each of many stretches the point with the least value."""
     each = len(x) // _BINS
     if each < 2:
@@ -167,7 +164,7 @@ def _extremes(x: Float, y: Float) -> tuple[Float, Float]:
     return x[places], y[places]
 
 
-def _hull(x: Float, y: Float) -> tuple[Float, Float]:
+def _hull(x: Float64, y: Float64) -> tuple[Float64, Float64]:
     """Return the corners of the lower convex hull (Andrew's monotone chain)."""
     order = np.lexsort((y, x))
     corners: list[tuple[float, float]] = []
@@ -183,7 +180,7 @@ def _turns_right(a: tuple[float, float], b: tuple[float, float], c: tuple[float,
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) <= 0
 
 
-def _slopes(x: Float, y: Float) -> Float:
+def _slopes(x: Float64, y: Float64) -> Float64:
     wide = np.diff(x) > 0
     return (np.diff(y)[wide] / np.diff(x)[wide]) if len(x) > 1 else np.zeros(0)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from testbed.model.arrays import Bool, Int64
 from testbed.pairing.clock import ONE_CLOCK, Clock, fit_clock
-from testbed.pairing.packet_table import Bool, Int64
 
 
 class Timeline:

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.pairing.changes import Usual
+from testbed.model.arrays import Int64
+from testbed.pairing.changes import FlowwideChanges
 from testbed.pairing.clock import Clock
 from testbed.pairing.common_clock import Timeline
-from testbed.pairing.crossing_table import Known, Table, make_table
+from testbed.pairing.crossing_table import Assumptions, CrossingTable, make_table
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs, match_flows
-from testbed.pairing.match_packets import Crossed, cross, sides
+from testbed.pairing.match_packets import PacketPairs, packets_of_pairs, pair_packets
 from testbed.pairing.nothing_in_common import why_filtered, why_nothing
-from testbed.pairing.packet_table import Ends, Int64, Track
+from testbed.pairing.packet_table import ConversationEnds, PacketTable
 from testbed.pairing.statistics import Statistics, measure
 
-Wanted = Callable[[Ends], bool]
+Wanted = Callable[[ConversationEnds], bool]
 
 
 @dataclass(slots=True)
@@ -30,14 +31,14 @@ class Comparison:
     ``reasons`` say why nothing is common, where nothing is.
     """
 
-    tracks: tuple[Track, Track]
+    packets: tuple[PacketTable, PacketTable]
     flows: tuple[Flows, Flows]
     pairs: FlowPairs
     alone: tuple[Int64, Int64]
-    crossed: Crossed
-    table: Table
+    crossed: PacketPairs
+    table: CrossingTable
     timeline: Timeline
-    usual: Usual
+    usual: FlowwideChanges
     statistics: Statistics
     reasons: tuple[str, ...] = ()
 
@@ -48,15 +49,21 @@ class Comparison:
 
 
 def compare(
-    one: Track, first: Flows, two: Track, second: Flows, *, one_clock: bool = False, wanted: Wanted | None = None
+    one: PacketTable,
+    first: Flows,
+    two: PacketTable,
+    second: Flows,
+    *,
+    one_clock: bool = False,
+    wanted: Wanted | None = None,
 ) -> Comparison:
     """Compare two captures. ``wanted`` chooses flows by their ends: those that it takes at either end."""
     pairs = match_flows(one, first, two, second)
     chosen = [np.ones(len(flows), np.bool_) for flows in (first, second)]
     common = len(pairs)
     if wanted:
-        for keep, track, flows in zip(chosen, (one, two), (first, second), strict=True):
-            told = np.array([wanted(ends) for ends in track.ends], np.bool_)
+        for keep, packets, flows in zip(chosen, (one, two), (first, second), strict=True):
+            told = np.array([wanted(ends) for ends in packets.ends], np.bool_)
             keep[:] = told[flows.conversation] if len(flows) else keep
         pairs.keep(chosen[0][pairs.a] | chosen[1][pairs.b])
     alone = []
@@ -71,11 +78,11 @@ def compare(
         reasons = why_filtered(fitting, common) if wanted else ()
         if not wanted or (any(fitting) and not common):
             reasons += why_nothing(one, two, pairs)
-    left, right = sides(one, first, two, second, pairs)
-    crossed = cross(left, right)
-    table, timeline, usual = make_table(left, right, crossed, Known(one_clock=one_clock))
+    left, right = packets_of_pairs(one, first, two, second, pairs)
+    crossed = pair_packets(left, right)
+    table, timeline, usual = make_table(left, right, crossed, Assumptions(one_clock=one_clock))
     return Comparison(
-        tracks=(one, two),
+        packets=(one, two),
         flows=(first, second),
         pairs=pairs,
         alone=(alone[0], alone[1]),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from testbed.pairing.changes import Usual, find_changes
+from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt32
+from testbed.model.tcp import PSH
+from testbed.pairing.changes import FlowwideChanges, find_changes
 from testbed.pairing.common_clock import Timeline
-from testbed.pairing.fates import Change, Fate
-from testbed.pairing.match_packets import Crossed, Side
-from testbed.pairing.not_captured import Seen
-from testbed.pairing.packet_table import I32, U8, U32, Bool, Int64
+from testbed.pairing.fates import ChangedField, Fate
+from testbed.pairing.match_packets import FlowPackets, PacketPairs
+from testbed.pairing.not_captured import CapturedBytes
 from testbed.pairing.resegmentation import positions_of, uncovered
 
 _LEAST_SLACK = 1_000_000  # ns
@@ -22,7 +22,7 @@ _SAMPLE = 50_000  # packets that show what delays are usual
 
 
 @dataclass(slots=True)
-class Table:
+class CrossingTable:
     """One row for each packet that crossed, for each byte range of a split or merged one, and for all others.
 
     ``one`` and ``two`` are items of the tracks, -1 where not seen there; ``place`` is pair of flows * 2 + direction
@@ -32,15 +32,15 @@ class Table:
     Rows are in the order of the first capture, then those that only the second has.
     """
 
-    one: I32
-    two: I32
+    one: Int32
+    two: Int32
     place: Int64
-    fate: U8
-    changes: U32
+    fate: UInt8
+    changes: UInt32
     reordered: Bool
-    skip: I32
-    skip_there: I32
-    length: I32
+    skip: Int32
+    skip_there: Int32
+    length: Int32
     timed: Bool
     delay: Int64
     error: Int64
@@ -57,8 +57,8 @@ class _Rows:
     one: list[Int64]
     two: list[Int64]
     place: list[Int64]
-    fate: list[NDArray[np.uint8]]
-    changes: list[U32]
+    fate: list[UInt8]
+    changes: list[UInt32]
     skip: list[Int64]
     skip_there: list[Int64]
     length: list[Int64]
@@ -68,7 +68,7 @@ class _Rows:
         return cls([], [], [], [], [], [], [], [])
 
     def add(
-        self, one: Int64, two: Int64, place: Int64, fate: NDArray[np.uint8], changes: U32, skip: Int64,
+        self, one: Int64, two: Int64, place: Int64, fate: UInt8, changes: UInt32, skip: Int64,
         skip_there: Int64, length: Int64,
     ) -> None:  # fmt: skip
         parts = (one, two, place, fate, changes, skip, skip_there, length)
@@ -78,7 +78,7 @@ class _Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Assumptions:
     """What is known of two captures beforehand.
 
     ``one_clock``: both were made with one clock. ``complete``: each has all that passed while the other ran.
@@ -90,16 +90,18 @@ class Known:
     one_route: bool = False
 
 
-def make_table(one: Side, two: Side, crossed: Crossed, known: Known) -> tuple[Table, Timeline, Usual]:
+def make_table(
+    one: FlowPackets, two: FlowPackets, crossed: PacketPairs, known: Assumptions
+) -> tuple[CrossingTable, Timeline, FlowwideChanges]:
     """Work out what became of every packet of the flows that both captures have."""
     _whole_after_all(one, two, crossed)
     x, y = _by_first(crossed.one, crossed.two, len(one))
-    time = one.track.time[one.item[x]]
-    apart = two.track.time[two.item[y]] - time
+    time = one.packets.time[one.item[x]]
+    apart = two.packets.time[two.item[y]] - time
     timeline = _timeline(one.item[x], two.item[y], time, apart, one.place[x], crossed, one_clock=known.one_clock)
     changes, usual = find_changes(one, x, two, y, crossed.from_one, one_route=known.one_route)
     rows = _Rows.none()
-    length = one.track.length[one.item[x]].astype(np.int64)
+    length = one.packets.length[one.item[x]].astype(np.int64)
     zero = np.zeros(len(x), np.int64)
     rows.add(one.item[x], two.item[y], one.place[x], np.zeros(len(x), np.uint8), changes, zero, zero, length)
     _add_pieces(rows, one, two, crossed)
@@ -111,7 +113,7 @@ def make_table(one: Side, two: Side, crossed: Crossed, known: Known) -> tuple[Ta
 
 
 def _timeline(
-    one: Int64, two: Int64, time: Int64, apart: Int64, place: Int64, crossed: Crossed, *, one_clock: bool
+    one: Int64, two: Int64, time: Int64, apart: Int64, place: Int64, crossed: PacketPairs, *, one_clock: bool
 ) -> Timeline:
     """Fit the clock to flows of which both directions crossed, where there are any.
 
@@ -143,7 +145,7 @@ def _by_first(x: Int64, y: Int64, count: int) -> tuple[Int64, Int64]:
     return x, match[x]
 
 
-def _whole_after_all(one: Side, two: Side, crossed: Crossed) -> None:
+def _whole_after_all(one: FlowPackets, two: FlowPackets, crossed: PacketPairs) -> None:
     """Take for one packet of another length what is in one piece only and was no offloaded segment."""
     ones = [piece.one for piece in crossed.pieces]
     twos = [piece.two for piece in crossed.pieces]
@@ -153,8 +155,8 @@ def _whole_after_all(one: Side, two: Side, crossed: Crossed) -> None:
     for piece in crossed.pieces:
         a, b = int(one.item[piece.one]), int(two.item[piece.two])
         alone = piece.one not in more_one and piece.two not in more_two and not (piece.skip_one or piece.skip_two)
-        flags = one.track.flags[a] == two.track.flags[b] and bool(one.track.flags[a] & 0x08)
-        small = max(int(one.track.length[a]), int(two.track.length[b])) + 40 <= _MTU
+        flags = one.packets.flags[a] == two.packets.flags[b] and bool(one.packets.flags[a] & PSH)
+        small = max(int(one.packets.length[a]), int(two.packets.length[b])) + 40 <= _MTU
         if alone and (small or flags):
             moved.append((piece.one, piece.two))
         else:
@@ -169,7 +171,7 @@ def _several(positions: list[int]) -> set[int]:
     return set(values[counts > 1].tolist())
 
 
-def _add_pieces(rows: _Rows, one: Side, two: Side, crossed: Crossed) -> None:
+def _add_pieces(rows: _Rows, one: FlowPackets, two: FlowPackets, crossed: PacketPairs) -> None:
     pieces = crossed.pieces
     if not pieces:
         return
@@ -177,19 +179,19 @@ def _add_pieces(rows: _Rows, one: Side, two: Side, crossed: Crossed) -> None:
     y = np.array([piece.two for piece in pieces], np.int64)
     place = one.place[x]
     from_one = crossed.from_one[place]
-    whole_x = one.track.length[one.item[x]].astype(np.int64)
-    whole_y = two.track.length[two.item[y]].astype(np.int64)
+    whole_x = one.packets.length[one.item[x]].astype(np.int64)
+    whole_y = two.packets.length[two.item[y]].astype(np.int64)
     length = np.array([piece.length for piece in pieces], np.int64)
     skips = np.array([(piece.skip_one, piece.skip_two) for piece in pieces], np.int64)
     skip = np.where(from_one, skips[:, 0], skips[:, 1])
     there = np.where(from_one, skips[:, 1], skips[:, 0])
     sender, receiver = np.where(from_one, whole_x, whole_y), np.where(from_one, whole_y, whole_x)
     fate = np.where(sender > length, Fate.SPLIT, np.where(receiver > length, Fate.MERGED, Fate.CROSSED))
-    changes = np.where([piece.same for piece in pieces], 0, Change.PAYLOAD).astype(np.uint32)
+    changes = np.where([piece.same for piece in pieces], 0, ChangedField.PAYLOAD).astype(np.uint32)
     rows.add(one.item[x], two.item[y], place, fate.astype(np.uint8), changes, skip, there, length)
     for side, at_one in ((one, True), (two, False)):
         positions = positions_of(pieces, at_one=at_one).tolist()
-        lengths = {position: int(side.track.length[side.item[position]]) for position in positions}
+        lengths = {position: int(side.packets.length[side.item[position]]) for position in positions}
         for position, gaps in uncovered(pieces, lengths, at_one=at_one).items():
             for first, end in gaps:
                 sent = bool(crossed.from_one[side.place[position]]) == at_one
@@ -197,7 +199,9 @@ def _add_pieces(rows: _Rows, one: Side, two: Side, crossed: Crossed) -> None:
                          length=end - first)  # fmt: skip
 
 
-def _add_one(rows: _Rows, side: Side, position: int, *, at_one: bool, fate: Fate, skip: int, length: int) -> None:
+def _add_one(
+    rows: _Rows, side: FlowPackets, position: int, *, at_one: bool, fate: Fate, skip: int, length: int
+) -> None:
     item, nothing = side.item[position : position + 1], np.array([-1], np.int64)
     rows.add(
         item if at_one else nothing,
@@ -212,11 +216,12 @@ def _add_one(rows: _Rows, side: Side, position: int, *, at_one: bool, fate: Fate
 
 
 def _add_single(
-    rows: _Rows, one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, timeline: Timeline, *, complete: bool
+    rows: _Rows, one: FlowPackets, two: FlowPackets, crossed: PacketPairs, x: Int64, y: Int64, timeline: Timeline, *,
+    complete: bool,
 ) -> None:  # fmt: skip
     """Add what is in one capture only, and say why."""
     delays = (0, 0) if complete else _usual_delays(one, two, crossed, x, y, timeline)
-    seen = None if complete else Seen(one, two, crossed.from_one)
+    seen = None if complete else CapturedBytes(one, two, crossed.from_one)
     for side, at_one in ((one, True), (two, False)):
         used = np.zeros(len(side), np.bool_)
         used[crossed.one if at_one else crossed.two] = True
@@ -236,7 +241,7 @@ def _add_single(
         fate[np.isin(left, crossed.doubtful(0 if at_one else 1))] = Fate.AMBIGUOUS
         nothing = np.full(len(left), -1, np.int64)
         items = side.item[left]
-        length = side.track.length[items].astype(np.int64)
+        length = side.packets.length[items].astype(np.int64)
         rows.add(
             items if at_one else nothing,
             nothing if at_one else items,
@@ -249,10 +254,12 @@ def _add_single(
         )
 
 
-def _usual_delays(one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, timeline: Timeline) -> tuple[int, int]:
+def _usual_delays(
+    one: FlowPackets, two: FlowPackets, crossed: PacketPairs, x: Int64, y: Int64, timeline: Timeline
+) -> tuple[int, int]:
     """Return the greatest delay to expect from the first end and to it (ns)."""
-    time = one.track.time[one.item[x]]
-    apart = two.track.time[two.item[y]] - time
+    time = one.packets.time[one.item[x]]
+    apart = two.packets.time[two.item[y]] - time
     offset, _ = timeline.at_one(one.item[x], time)
     sent = crossed.from_one[one.place[x]]
     result = []
@@ -264,13 +271,13 @@ def _usual_delays(one: Side, two: Side, crossed: Crossed, x: Int64, y: Int64, ti
 
 
 def _outside(
-    fate: NDArray[np.uint8], one: Side, two: Side, left: Int64, sent: Bool, timeline: Timeline,
+    fate: UInt8, one: FlowPackets, two: FlowPackets, left: Int64, sent: Bool, timeline: Timeline,
     delays: tuple[int, int], *, at_one: bool,
-) -> NDArray[np.uint8]:  # fmt: skip
+) -> UInt8:  # fmt: skip
     """Tell what the other capture cannot have seen: it began later or ended before."""
     side, other = (one, two) if at_one else (two, one)
     items = side.item[left]
-    time = side.track.time[items]
+    time = side.packets.time[items]
     if not timeline.clock.pieces:
         return fate
     offset, error = timeline.at_one(items, time) if at_one else timeline.at_two(items, time)
@@ -279,7 +286,7 @@ def _outside(
     # sent here, it arrives there later; arrived here, it was sent there before
     longest = delays[0] if at_one else delays[1]
     before = delays[1] if at_one else delays[0]
-    first, last = other.track.span
+    first, last = other.packets.span
     fate = fate.copy()
     known = fate != Fate.DUPLICATED
     fate[known & (np.where(sent, there, there - before) - margin < first)] = Fate.BEFORE_START
@@ -287,7 +294,7 @@ def _outside(
     return fate
 
 
-def _joined(rows: _Rows, crossed: Crossed) -> Table:
+def _joined(rows: _Rows, crossed: PacketPairs) -> CrossingTable:
     one = np.concatenate(rows.one)
     two = np.concatenate(rows.two)
     place = np.concatenate(rows.place)
@@ -296,7 +303,7 @@ def _joined(rows: _Rows, crossed: Crossed) -> Table:
     if len(rows.one) > 1:
         order = np.lexsort((two, np.where(one < 0, np.iinfo(np.int64).max, one)))
     place = place[order]
-    return Table(
+    return CrossingTable(
         one=one[order].astype(np.int32),
         two=two[order].astype(np.int32),
         place=place,
@@ -313,7 +320,7 @@ def _joined(rows: _Rows, crossed: Crossed) -> Table:
     )
 
 
-def _mark_reordered(table: Table) -> None:
+def _mark_reordered(table: CrossingTable) -> None:
     """Mark what arrived after something sent later in the same direction (RFC 4737's type-P-reordered)."""
     both = np.flatnonzero((table.one >= 0) & (table.two >= 0))
     for from_one in (True, False):
@@ -333,12 +340,12 @@ def _mark_reordered(table: Table) -> None:
         table.reordered[mine[order[late]]] = True
 
 
-def _measure(table: Table, one: Side, two: Side, timeline: Timeline) -> None:
+def _measure(table: CrossingTable, one: FlowPackets, two: FlowPackets, timeline: Timeline) -> None:
     """Fill in the one-way delays and their errors."""
     both = np.flatnonzero((table.one >= 0) & (table.two >= 0))
-    time = one.track.time[table.one[both]]
+    time = one.packets.time[table.one[both]]
     offset, error = timeline.at_one(table.one[both].astype(np.int64), time)
-    apart = two.track.time[table.two[both]] - time - offset
+    apart = two.packets.time[table.two[both]] - time - offset
     table.delay[both] = np.where(table.sent_at_one[both], apart, -apart)
     table.error[both] = error
     table.timed[both] = True

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.pairing.packet_table import U64, Bool, Int64
+from testbed.model.arrays import Bool, Int64, UInt64
 
 _MOST = 64  # packets of one kind that are looked at each with each
 _SLACK = 4  # delays may be so many times as widely spread as those of most packets
 _BUCKETS = 1 << 20  # by the lowest bits of keys, to look at few of them
 _JITTER = 50_000  # ns that any delay may differ
 
-Range = tuple[int, int]
-Usual = tuple[Range | None, Range | None]
-Uneven = list[tuple[Int64, Int64]]
+DelayRange = tuple[int, int]
+UsualDelays = tuple[DelayRange | None, DelayRange | None]
+UnevenGroups = list[tuple[Int64, Int64]]
 
 
 @dataclass(slots=True)
@@ -34,12 +34,12 @@ class Resolved:
     x: Int64
     y: Int64
     copies: list[tuple[int, int, int]] = field(default_factory=list)
-    told: Uneven = field(default_factory=list)
-    doubtful: Uneven = field(default_factory=list)
+    told: UnevenGroups = field(default_factory=list)
+    doubtful: UnevenGroups = field(default_factory=list)
 
 
 def resolve(
-    uneven: Uneven, x: Int64, y: Int64, times_a: Int64, times_b: Int64, from_one: Bool, usual: Usual
+    uneven: UnevenGroups, x: Int64, y: Int64, times_a: Int64, times_b: Int64, from_one: Bool, usual: UsualDelays
 ) -> Resolved:  # fmt: skip
     """Look again at pairs of equal keys (``x`` and ``y``, in order) where one side has more of a kind: ``uneven``.
 
@@ -95,7 +95,7 @@ def likeliest(apart: Int64) -> tuple[Int64, Int64]:
     return np.arange(rows), found
 
 
-def settled(uneven: Uneven, x: Int64) -> Bool:
+def settled(uneven: UnevenGroups, x: Int64) -> Bool:
     """Tell which pairs are of no uneven kind."""
     gone = np.zeros(int(x.max(initial=-1)) + 1, np.bool_)
     for ours, _ in uneven:
@@ -103,7 +103,7 @@ def settled(uneven: Uneven, x: Int64) -> Bool:
     return np.asarray(~gone[x])
 
 
-def find_uneven(a: U64, b: U64, x: Int64, y: Int64) -> Uneven:
+def find_uneven(a: UInt64, b: UInt64, x: Int64, y: Int64) -> UnevenGroups:
     """Return the positions on both sides of each key that both have, but not equally often."""
     spare_a, spare_b = np.ones(len(a), np.bool_), np.ones(len(b), np.bool_)
     spare_a[x] = False
@@ -120,7 +120,7 @@ def find_uneven(a: U64, b: U64, x: Int64, y: Int64) -> Uneven:
     return [(some_a[low_a[k] : high_a[k]], some_b[low_b[k] : high_b[k]]) for k in range(len(keys))]
 
 
-def is_among(many: U64, few: U64) -> Bool:
+def is_among(many: UInt64, few: UInt64) -> Bool:
     """Tell which of many keys are among few sorted ones."""
     marked = np.zeros(_BUCKETS, np.bool_)
     marked[few & np.uint64(_BUCKETS - 1)] = True
@@ -131,7 +131,7 @@ def is_among(many: U64, few: U64) -> Bool:
     return result
 
 
-def _among(many: U64, few: U64) -> U64:
+def _among(many: UInt64, few: UInt64) -> UInt64:
     """Return those of many keys that are among few."""
     return many[is_among(many, np.sort(few))] if len(few) else few
 
@@ -143,7 +143,7 @@ def _copies(side: int, positions: Int64, used: Int64, base: int) -> Iterator[tup
         yield side, int(positions[position]), base + which
 
 
-def _aligned(ours: Int64, theirs: Int64, usual: Range | None, *, more: bool) -> tuple[Int64, Int64] | None:
+def _aligned(ours: Int64, theirs: Int64, usual: DelayRange | None, *, more: bool) -> tuple[Int64, Int64] | None:
     """Return which of ours is which of theirs, all of the fewer.
 
     With ``more`` at the receiving end nothing was lost and it does not matter which of them are the copies: the

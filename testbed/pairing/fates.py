@@ -25,7 +25,7 @@ class Fate(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
-class Change(IntFlag):
+class ChangedField(IntFlag):
     """Fields of a packet that differ between both ends, where the flow's mapping does not explain it."""
 
     TTL = 1 << 0
@@ -47,22 +47,22 @@ class Change(IntFlag):
 
 
 CHANGE_NAMES = {
-    Change.TTL: "ttl",
-    Change.DSCP: "dscp",
-    Change.ECN: "ecn",
-    Change.IP_ID: "ip id",
-    Change.DONT_FRAGMENT: "don't fragment",
-    Change.SEQUENCE: "sequence number",
-    Change.ACKNOWLEDGMENT: "acknowledgment number",
-    Change.FLAGS: "flags",
-    Change.WINDOW: "window",
-    Change.URGENT: "urgent pointer",
-    Change.OPTIONS: "options",
-    Change.LENGTH: "length",
-    Change.PAYLOAD: "payload",
-    Change.CHECKSUM: "checksum",
-    Change.ICMP: "icmp header",
-    Change.FRAME_LENGTH: "frame length",
+    ChangedField.TTL: "ttl",
+    ChangedField.DSCP: "dscp",
+    ChangedField.ECN: "ecn",
+    ChangedField.IP_ID: "ip id",
+    ChangedField.DONT_FRAGMENT: "don't fragment",
+    ChangedField.SEQUENCE: "sequence number",
+    ChangedField.ACKNOWLEDGMENT: "acknowledgment number",
+    ChangedField.FLAGS: "flags",
+    ChangedField.WINDOW: "window",
+    ChangedField.URGENT: "urgent pointer",
+    ChangedField.OPTIONS: "options",
+    ChangedField.LENGTH: "length",
+    ChangedField.PAYLOAD: "payload",
+    ChangedField.CHECKSUM: "checksum",
+    ChangedField.ICMP: "icmp header",
+    ChangedField.FRAME_LENGTH: "frame length",
 }
 
 

@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable
 
 from testbed.model.errors import UsageError
-from testbed.pairing.packet_table import Ends
+from testbed.model.ip import ICMP, ICMPV6, TCP, UDP
+from testbed.pairing.packet_table import ConversationEnds
 
-Wanted = Callable[[Ends], bool]
+Wanted = Callable[[ConversationEnds], bool]
 
-_PROTOCOLS = {"tcp": (6,), "udp": (17,), "icmp": (1, 58)}
+_PROTOCOLS = {"tcp": (TCP,), "udp": (UDP,), "icmp": (ICMP, ICMPV6)}
 _WORD = re.compile(r"\s*(\(|\)|[^\s()]+)")
 
 

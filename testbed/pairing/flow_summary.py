@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from testbed.model.ip import PROTOCOL_NAMES, TCP, UDP
+from testbed.model.tcp import seq_diff
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate
-from testbed.pairing.packet_table import TCP, UDP, Ends
+from testbed.pairing.packet_table import ConversationEnds
 
 NAMES = ("client", "server")
-_PROTOCOLS = {1: "icmp", 2: "igmp", TCP: "tcp", UDP: "udp", 47: "gre", 50: "esp", 58: "icmpv6", 89: "ospf", 132: "sctp"}
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class FlowMapping:
     """How a flow looks at both ends; each entry of ``rewritten`` is one thing that was rewritten.
 
     ``ends`` are (opener, other end) in each capture. ``ttl`` is by how much the TTL changed on the way for packets
@@ -51,18 +52,18 @@ def _vlan(tag: int) -> str:
 
 def protocol_name(number: int) -> str:
     """Return ``tcp``, ``udp``, ... or ``ip protocol N``."""
-    return _PROTOCOLS.get(number, f"ip protocol {number}")
+    return PROTOCOL_NAMES.get(number, f"ip protocol {number}")
 
 
-def mapping(compared: Comparison, pair: int) -> Mapping:
+def flow_mapping(compared: Comparison, pair: int) -> FlowMapping:
     """Return how a flow's packets were rewritten as a whole."""
-    pairs, (one, two), (first, second) = compared.pairs, compared.tracks, compared.flows
+    pairs, (one, two), (first, second) = compared.pairs, compared.packets, compared.flows
     a, b = int(pairs.a[pair]), int(pairs.b[pair])
     opener = int(first.opener[a])
     there = opener ^ int(pairs.flip[pair])
     ours, theirs = one.ends[int(first.conversation[a])], two.ends[int(second.conversation[b])]
     ends = (ours.end(opener), ours.end(1 - opener)), (theirs.end(there), theirs.end(1 - there))
-    shift = tuple((int(pairs.shift[pair, side]) + 2**31) % 2**32 - 2**31 for side in (opener, 1 - opener))
+    shift = tuple(seq_diff(int(pairs.shift[pair, side]), 0) for side in (opener, 1 - opener))
     ttl: list[int | None] = []
     for direction in (0, 1):
         place = 2 * pair + direction
@@ -84,10 +85,12 @@ def mapping(compared: Comparison, pair: int) -> Mapping:
         rewritten.append("ip ids")
     if any(each is not None and each > 0 for each in ttl):
         rewritten.append("ttl")
-    return Mapping(ends, (ttl[0], ttl[1]), (shift[0], shift[1]), vlan, tuple(rewritten))
+    return FlowMapping(ends, (ttl[0], ttl[1]), (shift[0], shift[1]), vlan, tuple(rewritten))
 
 
-def _orders(ours: Ends, theirs: Ends, opener: int, there: int) -> list[tuple[Ends, tuple[int, int]]]:
+def _orders(
+    ours: ConversationEnds, theirs: ConversationEnds, opener: int, there: int
+) -> list[tuple[ConversationEnds, tuple[int, int]]]:
     return [(ours, (opener, 1 - opener)), (theirs, (there, 1 - there))]
 
 
@@ -128,9 +131,9 @@ def close_text(compared: Comparison, pair: int) -> str:
 
 def display_filter(compared: Comparison, which: int, flow: int) -> str:
     """Return a display filter for Wireshark that shows one flow of one capture (0: first, 1: second)."""
-    track, flows = compared.tracks[which], compared.flows[which]
+    packets, flows = compared.packets[which], compared.flows[which]
     conversation = int(flows.conversation[flow])
-    ends = track.ends[conversation]
+    ends = packets.ends[conversation]
     family = "ip" if ends.version == 4 else "ipv6"
     parts = [f"{family}.addr == {address}" for address in dict.fromkeys(ends.addresses)]
     if ends.protocol in (TCP, UDP):
@@ -141,6 +144,6 @@ def display_filter(compared: Comparison, which: int, flow: int) -> str:
     else:
         parts.append(f"{family}.{'proto' if ends.version == 4 else 'nxt'} == {ends.protocol}")
     if int(np.count_nonzero(flows.conversation == conversation)) > 1:
-        frames = track.frame[[int(flows.first[flow]), int(flows.last[flow])]] + 1
+        frames = packets.frame[[int(flows.first[flow]), int(flows.last[flow])]] + 1
         parts.append(f"frame.number >= {frames[0]} && frame.number <= {frames[1]}")
     return " && ".join(parts)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from testbed.pairing.packet_table import TCP, UDP, Bool, Int64, Track
+from testbed.model.arrays import Bool, Int64, UInt16
+from testbed.model.ip import TCP, UDP
+from testbed.model.tcp import ACK, SYN, seq_add
+from testbed.pairing.packet_table import PacketTable
 from testbed.wireshark.label_names import WIRESHARK_4_4
 from testbed.wireshark.labels import label
 from testbed.wireshark.segment_order import streams
 
-_SYN, _ACK = 0x02, 0x10
 _EPHEMERAL = 32768  # the first port that Linux gives to a client
 
 
@@ -33,30 +34,30 @@ class Flows:
     first: Int64
     last: Int64
     count: Int64
-    labels: NDArray[np.uint16]
+    labels: UInt16
 
     def __len__(self) -> int:
         return len(self.conversation)
 
 
-def find_flows(track: Track) -> Flows:
+def find_flows(packets: PacketTable) -> Flows:
     """Return the flows of a track in the order of their first packet, and label every TCP segment."""
-    items, segments = track.segments()
+    items, segments = packets.segments()
     known = streams(segments, WIRESHARK_4_4)
-    labels = np.zeros(len(track), np.uint16)
+    labels = np.zeros(len(packets), np.uint16)
     labels[items] = label(segments, WIRESHARK_4_4, known)
-    key = track.conversation.astype(np.int64)
+    key = packets.conversation.astype(np.int64)
     key[items] = known[0]
     of, first = _numbered(key)
     count = np.bincount(of, minlength=len(first))
     last = np.zeros(len(first), np.int64)
-    np.maximum.at(last, of, np.arange(len(track)))
+    np.maximum.at(last, of, np.arange(len(packets)))
     return Flows(
         of=of,
-        conversation=track.conversation[first].astype(np.int64),
-        protocol=track.protocol[first].astype(np.int64),
-        opener=_openers(track, of, first),
-        isn=_initial_numbers(track, of, len(first)),
+        conversation=packets.conversation[first].astype(np.int64),
+        protocol=packets.protocol[first].astype(np.int64),
+        opener=_openers(packets, of, first),
+        isn=_initial_numbers(packets, of, len(first)),
         first=first,
         last=last,
         count=count,
@@ -81,28 +82,28 @@ def _numbered(key: Int64) -> tuple[Int64, Int64]:
     return rank[place], first[order]
 
 
-def _initial_numbers(track: Track, of: Int64, count: int) -> Int64:
+def _initial_numbers(packets: PacketTable, of: Int64, count: int) -> Int64:
     isn = np.full((count, 2), -1, np.int64)
-    syns = np.flatnonzero(((track.flags & _SYN) != 0) & (track.protocol == TCP) & track.decoded)[::-1]
-    isn[of[syns], track.side[syns]] = track.seq[syns]  # the first one of each wins
-    answers = syns[(track.flags[syns] & _ACK) != 0]
-    missing = answers[isn[of[answers], 1 - track.side[answers]] < 0]
-    isn[of[missing], 1 - track.side[missing]] = (track.ack[missing].astype(np.int64) - 1) % 2**32
+    syns = np.flatnonzero(((packets.flags & SYN) != 0) & (packets.protocol == TCP) & packets.decoded)[::-1]
+    isn[of[syns], packets.side[syns]] = packets.seq[syns]  # the first one of each wins
+    answers = syns[(packets.flags[syns] & ACK) != 0]
+    missing = answers[isn[of[answers], 1 - packets.side[answers]] < 0]
+    isn[of[missing], 1 - packets.side[missing]] = seq_add(packets.ack[missing].astype(np.int64), -1)
     return isn
 
 
-def _openers(track: Track, of: Int64, first: Int64) -> Int64:
-    opener = track.side[first].astype(np.int64)
-    ends = [track.ends[conversation] for conversation in track.conversation[first].tolist()]
+def _openers(packets: PacketTable, of: Int64, first: Int64) -> Int64:
+    opener = packets.side[first].astype(np.int64)
+    ends = [packets.ends[conversation] for conversation in packets.conversation[first].tolist()]
     ports = np.array([end.ports for end in ends], np.int64).reshape(-1, 2)
-    known = np.isin(track.protocol[first], (TCP, UDP))
+    known = np.isin(packets.protocol[first], (TCP, UDP))
     service = ((ports < 1024) & (ports[:, ::-1] >= 1024)) | ((ports < _EPHEMERAL) & (ports[:, ::-1] >= _EPHEMERAL))
     for side in (0, 1):
         opener[known & service[:, side]] = 1 - side
-    syns = np.flatnonzero(((track.flags & _SYN) != 0) & (track.protocol == TCP) & track.decoded)[::-1]
-    answer = (track.flags[syns] & _ACK) != 0
-    opener[of[syns[answer]]] = 1 - track.side[syns[answer]]
-    opener[of[syns[~answer]]] = track.side[syns[~answer]]
+    syns = np.flatnonzero(((packets.flags & SYN) != 0) & (packets.protocol == TCP) & packets.decoded)[::-1]
+    answer = (packets.flags[syns] & ACK) != 0
+    opener[of[syns[answer]]] = 1 - packets.side[syns[answer]]
+    opener[of[syns[~answer]]] = packets.side[syns[~answer]]
     return opener
 
 

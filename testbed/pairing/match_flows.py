@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from testbed.model.arrays import Bool, Int64, UInt64
+from testbed.model.ip import TCP
+from testbed.model.tcp import SYN, seq_offset
 from testbed.pairing.flow_table import Flows, chosen
-from testbed.pairing.packet_table import TCP, U64, Bool, Int64, Track
-from testbed.pairing.row_hash import mixed
+from testbed.pairing.packet_table import PacketTable
+from testbed.pairing.row_hash import hash_rows
 
-_SYN = 0x02
 _OWNERS = 8  # a token that more flows of one capture have says little
 _LEAST = 4  # bytes of payload that tell flows apart
 _MOST = 1 << 19  # tokens; of more, a sample is taken
@@ -55,14 +57,14 @@ class FlowPairs:
 class _Tokens:
     """What packets show: a hash, the flow, its side, the sequence number and the weight."""
 
-    token: U64
+    token: UInt64
     flow: Int64
     side: Int64
     seq: Int64
     weight: Int64
 
 
-def match_flows(one: Track, first: Flows, two: Track, second: Flows) -> FlowPairs:
+def match_flows(one: PacketTable, first: Flows, two: PacketTable, second: Flows) -> FlowPairs:
     """Match the flows of two tracks."""
     a, b = _by_name(one, first, two, second)
     known = ((first.isn[a] == second.isn[b]) & (first.isn[a] >= 0)).any(axis=1)
@@ -86,7 +88,7 @@ def match_flows(one: Track, first: Flows, two: Track, second: Flows) -> FlowPair
     return pairs
 
 
-def _by_name(one: Track, first: Flows, two: Track, second: Flows) -> tuple[Int64, Int64]:
+def _by_name(one: PacketTable, first: Flows, two: PacketTable, second: Flows) -> tuple[Int64, Int64]:
     """Return pairs of flows with the same protocol, addresses and ports; of several, those with the same numbers."""
     if not len(first) or not len(second):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -126,36 +128,36 @@ def _of_several(first: Flows, left: Int64, there: Int64, second: Flows) -> tuple
     )
 
 
-def _tokens(track: Track, flows: Flows, wanted: Bool) -> _Tokens:
+def _tokens(packets: PacketTable, flows: Flows, wanted: Bool) -> _Tokens:
     """Return what the packets of some flows show, each once for a flow and side."""
     items = chosen(flows.of, wanted)
-    tcp = (track.protocol[items] == TCP) & track.decoded[items]
-    parts: list[tuple[U64, Int64, int]] = []
+    tcp = (packets.protocol[items] == TCP) & packets.decoded[items]
+    parts: list[tuple[UInt64, Int64, int]] = []
 
     def add(kind: int, rows: Int64, columns: list[np.typing.NDArray[np.generic]], weight: int) -> None:
-        protocol = track.protocol[rows].astype(np.uint64) << np.uint64(8) | np.uint64(kind)
-        parts.append((mixed([protocol, *columns]), rows, weight))
+        protocol = packets.protocol[rows].astype(np.uint64) << np.uint64(8) | np.uint64(kind)
+        parts.append((hash_rows([protocol, *columns]), rows, weight))
 
-    syn = items[tcp & ((track.flags[items] & _SYN) != 0)]
-    add(1, syn, [track.seq[syn]], _ISN)
-    data = items[track.captured[items] >= _LEAST]
-    add(2, data, [track.payload[data], track.length[data]], _PAYLOAD)
-    data = items[tcp & (track.length[items] > 0)]
-    add(3, data, [track.seq[data], track.ack[data], track.length[data], track.flags[data]], _SEGMENT)
-    stamped = items[tcp & (track.tsval[items] > 0)]
-    add(4, stamped, [track.tsval[stamped], track.tsecr[stamped], track.length[stamped]], _STAMPS)
-    marked = items[(track.ip_id[items] > 0) & ~tcp]
-    add(5, marked, [track.ip_id[marked], track.length[marked], track.word[marked]], _ID)
+    syn = items[tcp & ((packets.flags[items] & SYN) != 0)]
+    add(1, syn, [packets.seq[syn]], _ISN)
+    data = items[packets.captured[items] >= _LEAST]
+    add(2, data, [packets.payload[data], packets.length[data]], _PAYLOAD)
+    data = items[tcp & (packets.length[items] > 0)]
+    add(3, data, [packets.seq[data], packets.ack[data], packets.length[data], packets.flags[data]], _SEGMENT)
+    stamped = items[tcp & (packets.tsval[items] > 0)]
+    add(4, stamped, [packets.tsval[stamped], packets.tsecr[stamped], packets.length[stamped]], _STAMPS)
+    marked = items[(packets.ip_id[items] > 0) & ~tcp]
+    add(5, marked, [packets.ip_id[marked], packets.length[marked], packets.word[marked]], _ID)
     token = np.concatenate([part for part, _, _ in parts])
     rows = np.concatenate([part for _, part, _ in parts])
     weight = np.concatenate([np.full(len(part), each, np.int64) for part, _, each in parts])
     if len(token) > _MOST:  # the same sample in both captures, as it goes by what packets hold
         kept = (token % np.uint64(len(token) // _MOST + 1) == 0) | (weight == _ISN)
         token, rows, weight = token[kept], rows[kept], weight[kept]
-    flow, side = flows.of[rows], track.side[rows].astype(np.int64)
-    _, unique = np.unique(mixed([token, flow << 1 | side]), return_index=True)
+    flow, side = flows.of[rows], packets.side[rows].astype(np.int64)
+    _, unique = np.unique(hash_rows([token, flow << 1 | side]), return_index=True)
     rows = rows[unique]
-    return _Tokens(token[unique], flow[unique], side[unique], track.seq[rows].astype(np.int64), weight[unique])
+    return _Tokens(token[unique], flow[unique], side[unique], packets.seq[rows].astype(np.int64), weight[unique])
 
 
 def _common(ours: _Tokens, theirs: _Tokens) -> tuple[Int64, Int64]:
@@ -269,7 +271,7 @@ def _shift(ours: _Tokens, theirs: _Tokens, x: Int64, y: Int64) -> list[int]:
     result = []
     for side in (0, 1):
         mine = ours.side[x] == side
-        differences = (theirs.seq[y[mine]] - ours.seq[x[mine]]) % 2**32
+        differences = seq_offset(theirs.seq[y[mine]], ours.seq[x[mine]])
         values, counts = np.unique(differences, return_counts=True)
         result.append(int(values[counts.argmax()]) if len(values) else 0)
     return result

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.pairing.duplicates import Range, Uneven, Usual, find_uneven, resolve, settled
+from testbed.model.arrays import Bool, Int64, UInt64
+from testbed.model.ip import TCP
+from testbed.model.tcp import ACK, seq_add
+from testbed.pairing.duplicates import DelayRange, UnevenGroups, UsualDelays, find_uneven, resolve, settled
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs
-from testbed.pairing.packet_table import TCP, U64, Bool, Int64, Track
-from testbed.pairing.resegmentation import Piece, find_pieces, positions_of
-from testbed.pairing.row_hash import mixed
+from testbed.pairing.packet_table import PacketTable
+from testbed.pairing.resegmentation import SharedRange, find_pieces, positions_of
+from testbed.pairing.row_hash import hash_rows
 
-_ACK = 0x10
 _SAMPLE = 20_000  # packets that show what delays are usual
 _SAME = 100  # ns; both captures may be of one place
 
@@ -47,14 +49,14 @@ _TCP_ONLY = {"seq", "ack", "flags", "stamps"}
 
 
 @dataclass(slots=True)
-class Side:
+class FlowPackets:
     """The packets of one capture that belong to flows of both, with what they are compared by.
 
     ``item`` indexes the track; ``place`` is pair of flows * 2 + direction (0 from the end that opened the flow, 1
     to it), below ``places``. ``seq`` and ``ack`` are as the first capture has them.
     """
 
-    track: Track
+    packets: PacketTable
     item: Int64
     place: Int64
     seq: Int64
@@ -64,30 +66,30 @@ class Side:
     def __len__(self) -> int:
         return len(self.item)
 
-    def parts(self) -> tuple[Track, Int64, Int64, Int64]:
+    def parts(self) -> tuple[PacketTable, Int64, Int64, Int64]:
         """Return all of it, for those who must not know this class."""
-        return self.track, self.item, self.place, self.seq
+        return self.packets, self.item, self.place, self.seq
 
     def column(self, name: str, items: Int64) -> np.typing.NDArray[np.generic]:
         """Return what a key is made from, for some of the packets."""
         if name in ("seq", "ack"):
             own: Int64 = self.seq if name == "seq" else self.ack
             return own if len(items) == len(self) else own[items]
-        track = self.track
+        packets = self.packets
         rows: Int64 | slice = slice(None)
-        if len(items) < len(track):  # else it is all of them, in order
+        if len(items) < len(packets):  # else it is all of them, in order
             rows = self.item if len(items) == len(self) else self.item[items]
         if name == "stamps":
-            return track.tsval[rows].astype(np.uint64) << np.uint64(32) | track.tsecr[rows]
+            return packets.tsval[rows].astype(np.uint64) << np.uint64(32) | packets.tsecr[rows]
         if name == "id":
-            return track.ip_id[rows]
+            return packets.ip_id[rows]
         if name == "content":  # TCP's is not asked for: its sequence number says what it is
-            return np.where(track.protocol[rows] == TCP, np.uint64(0), track.payload[rows])
-        return np.asarray(getattr(track, name)[rows])
+            return np.where(packets.protocol[rows] == TCP, np.uint64(0), packets.payload[rows])
+        return np.asarray(getattr(packets, name)[rows])
 
 
 @dataclass(slots=True)
-class Crossed:
+class PacketPairs:
     """Which packet is which: positions in the two sides, aligned.
 
     ``copies`` are positions of more copies of a packet than the other side has (which side, position, pair);
@@ -103,18 +105,20 @@ class Crossed:
     from_one: Bool
     two_way: Bool
     same_place: Bool
-    usual: Usual = (None, None)
-    pieces: list[Piece] = field(default_factory=list)
+    usual: UsualDelays = (None, None)
+    pieces: list[SharedRange] = field(default_factory=list)
     copies: list[tuple[int, int, int]] = field(default_factory=list)
-    told: Uneven = field(default_factory=list)
-    unclear: Uneven = field(default_factory=list)
+    told: UnevenGroups = field(default_factory=list)
+    unclear: UnevenGroups = field(default_factory=list)
 
     def doubtful(self, side: int) -> Int64:
         """Return the positions in one side of all that is unclear."""
         return np.concatenate([np.zeros(0, np.int64), *(group[side] for group in self.unclear)])
 
 
-def sides(one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs) -> tuple[Side, Side]:
+def packets_of_pairs(
+    one: PacketTable, first: Flows, two: PacketTable, second: Flows, pairs: FlowPairs
+) -> tuple[FlowPackets, FlowPackets]:
     """Return the packets of the flows that are in both captures."""
     pair_a = np.full((len(first), 2), -1, np.int64)
     pair_b = np.full((len(second), 2), -1, np.int64)
@@ -127,14 +131,14 @@ def sides(one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs)
     of_a, of_b = of_a[items_a], of_b[items_b]
     opener = first.opener[pairs.a]
     side_b = two.side[items_b] ^ pairs.flip[of_b]
-    acks = (two.flags[items_b] & _ACK) != 0
+    acks = (two.flags[items_b] & ACK) != 0
     plain = not pairs.shift.any()
     seq, ack = two.seq[items_b].astype(np.int64), two.ack[items_b].astype(np.int64)
     if not plain:
-        seq = (seq - pairs.shift[of_b, side_b]) % 2**32
-        ack = np.where(acks, (ack - pairs.shift[of_b, 1 - side_b]) % 2**32, ack)
+        seq = seq_add(seq, -pairs.shift[of_b, side_b])
+        ack = np.where(acks, seq_add(ack, -pairs.shift[of_b, 1 - side_b]), ack)
     return (
-        Side(
+        FlowPackets(
             one,
             items_a,
             of_a << 1 | one.side[items_a] ^ opener[of_a],
@@ -142,22 +146,22 @@ def sides(one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs)
             one.ack[items_a].astype(np.int64),
             2 * len(pairs),
         ),
-        Side(two, items_b, of_b << 1 | side_b ^ opener[of_b], seq, ack, 2 * len(pairs)),
+        FlowPackets(two, items_b, of_b << 1 | side_b ^ opener[of_b], seq, ack, 2 * len(pairs)),
     )
 
 
-def cross(one: Side, two: Side, from_one: Bool | None = None) -> Crossed:
+def pair_packets(one: FlowPackets, two: FlowPackets, from_one: Bool | None = None) -> PacketPairs:
     """Pair the packets of two captures.
 
     ``from_one`` says for each place whether its packets are sent at the first end, where that is known beforehand.
     """
     left, right = np.arange(len(one)), np.arange(len(two))
     none = np.zeros(0, np.int64)
-    found = Crossed(none, none, np.arange(one.places) & 1 == 0, *np.zeros((2, one.places), np.bool_))
+    found = PacketPairs(none, none, np.arange(one.places) & 1 == 0, *np.zeros((2, one.places), np.bool_))
     if from_one is not None:
         found.from_one, found.two_way = from_one, np.ones(one.places, np.bool_)
     parts: tuple[list[Int64], list[Int64]] = ([], [])
-    usual: Usual = (None, None)
+    usual: UsualDelays = (None, None)
     for names in _LEVELS:
         if not len(left) or not len(right):
             break
@@ -178,7 +182,7 @@ def cross(one: Side, two: Side, from_one: Bool | None = None) -> Crossed:
         if usual == (None, None) and len(x):
             sure = settled(uneven, x)
             usual = _usual(one, ours[x[sure]], two, theirs[y[sure]], found.from_one)
-        times = one.track.time[one.item[ours]], two.track.time[two.item[theirs]]
+        times = one.packets.time[one.item[ours]], two.packets.time[two.item[theirs]]
         level = resolve(uneven, x, y, *times, found.from_one[one.place[ours]], usual)
         base = sum(map(len, parts[0]))
         parts[0].append(ours[level.x])
@@ -195,7 +199,7 @@ def cross(one: Side, two: Side, from_one: Bool | None = None) -> Crossed:
     return found
 
 
-def senders(one: Side, x: Int64, two: Side, y: Int64, places: int) -> tuple[Bool, Bool, Bool]:
+def senders(one: FlowPackets, x: Int64, two: FlowPackets, y: Int64, places: int) -> tuple[Bool, Bool, Bool]:
     """Tell for each place whether its packets are sent at the first end, whether that is sure, whether both are one.
 
     Whatever the clocks are set to, a packet is later at the end that it goes to: so the difference of the two
@@ -203,8 +207,8 @@ def senders(one: Side, x: Int64, two: Side, y: Int64, places: int) -> tuple[Bool
     only one direction is seen, the TTL falls on the way, or most other flows tell.
     """
     place = one.place[x]
-    apart = two.track.time[two.item[y]] - one.track.time[one.item[x]]
-    ttl = one.track.ttl[one.item[x]].astype(np.int64) - two.track.ttl[two.item[y]]
+    apart = two.packets.time[two.item[y]] - one.packets.time[one.item[x]]
+    ttl = one.packets.ttl[one.item[x]].astype(np.int64) - two.packets.ttl[two.item[y]]
     fallen = np.bincount(place, weights=ttl, minlength=places)
     if places > 2:
         by_flow = np.sort((place >> 1) << 32 | np.arange(len(x))) & 0xFFFFFFFF
@@ -240,27 +244,27 @@ def _without(positions: Int64, count: int, *used: Int64) -> Int64:
     return np.flatnonzero(keep)
 
 
-def _given(side: Side, items: Int64, names: tuple[str, ...]) -> Int64:
+def _given(side: FlowPackets, items: Int64, names: tuple[str, ...]) -> Int64:
     """Return the packets that have what a key asks for."""
     if _TCP_ONLY & {name.strip("!") for name in names} and "word" not in names:
-        items = items[side.track.protocol[side.item[items]] == TCP]
+        items = items[side.packets.protocol[side.item[items]] == TCP]
     for name in names:
         if name.startswith("!"):
             items = items[side.column(name[1:], items) != 0]
     return items
 
 
-def _keys(side: Side, items: Int64, names: tuple[str, ...]) -> U64:
+def _keys(side: FlowPackets, items: Int64, names: tuple[str, ...]) -> UInt64:
     columns = [side.column(name.strip("!"), items) for name in names if name != "1"]
-    return mixed([side.place if len(items) == len(side) else side.place[items], *columns])
+    return hash_rows([side.place if len(items) == len(side) else side.place[items], *columns])
 
 
-def _single(keys: U64) -> Bool:
+def _single(keys: UInt64) -> Bool:
     _, place, counts = np.unique(keys, return_inverse=True, return_counts=True)
     return np.asarray(counts[place] == 1)
 
 
-def in_order(a: U64, b: U64) -> tuple[Int64, Int64]:
+def in_order(a: UInt64, b: UInt64) -> tuple[Int64, Int64]:
     """Pair equal keys, the first with the first, the second with the second, and so on; ascending in the first."""
     bits = max(len(a), len(b), 1).bit_length()
     low = np.uint64((1 << bits) - 1)
@@ -284,18 +288,18 @@ def in_order(a: U64, b: U64) -> tuple[Int64, Int64]:
     return (x, y) if same.all() else (x[same], y[same])
 
 
-def _packed(keys: U64, low: np.uint64) -> U64:
+def _packed(keys: UInt64, low: np.uint64) -> UInt64:
     packed = keys & ~low
     packed |= np.arange(len(keys), dtype=np.uint64)
     packed.sort()
     return packed
 
 
-def _usual(one: Side, x: Int64, two: Side, y: Int64, from_one: Bool) -> Usual:
+def _usual(one: FlowPackets, x: Int64, two: FlowPackets, y: Int64, from_one: Bool) -> UsualDelays:
     """Return the range of differences in time that most packets have, for those from the first end and to it."""
-    apart = two.track.time[two.item[y]] - one.track.time[one.item[x]]
+    apart = two.packets.time[two.item[y]] - one.packets.time[one.item[x]]
     sent = from_one[one.place[x]]
-    result: list[Range | None] = []
+    result: list[DelayRange | None] = []
     for which in (True, False):
         mine = apart[sent == which]
         mine = np.sort(mine[:: len(mine) // _SAMPLE + 1])

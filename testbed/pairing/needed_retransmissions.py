@@ -5,16 +5,18 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
-from testbed.pairing.crossing_table import Table
+from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt16
+from testbed.model.intervals import IntervalSet
+from testbed.model.ip import TCP
+from testbed.model.tcp import seq_add, seq_diff
+from testbed.pairing.crossing_table import CrossingTable
 from testbed.pairing.duplicates import is_among
 from testbed.pairing.fates import Fate
-from testbed.pairing.packet_table import TCP, Int64, Track
-from testbed.pairing.row_hash import mixed
-from testbed.wireshark.label_names import Label
+from testbed.pairing.packet_table import PacketTable
+from testbed.pairing.row_hash import hash_rows
+from testbed.wireshark.label_names import RETRANSMISSION_LABELS, Label
 
-_FAMILY = Label.RETRANSMISSION | Label.FAST_RETRANSMISSION | Label.SPURIOUS_RETRANSMISSION | Label.OUT_OF_ORDER
 _NEAR = 4096  # rows before a retransmission in which what it repeats is looked for
 
 
@@ -26,7 +28,9 @@ class Needed(IntEnum):
     UNKNOWN = 2  # what it repeats is not in the captures
 
 
-def needed(one: Track, two: Track, table: Table, labels: NDArray[np.uint16]) -> tuple[Int64, NDArray[np.uint8]]:
+def judge_retransmissions(
+    one: PacketTable, two: PacketTable, table: CrossingTable, labels: UInt16
+) -> tuple[Int64, UInt8]:
     """Return the rows that are retransmissions as their sender's capture shows them, and whether they were needed.
 
     ``labels`` are those of each row at its sender's end.
@@ -37,13 +41,13 @@ def needed(one: Track, two: Track, table: Table, labels: NDArray[np.uint16]) -> 
     item = sender[sent]
     tcp = np.where(from_one, one.protocol[item % max(len(one), 1)], two.protocol[item % max(len(two), 1)]) == TCP
     sent, from_one, item = sent[tcp], from_one[tcp], item[tcp]
-    marked = (labels[sent] & int(_FAMILY)) != 0
+    marked = (labels[sent] & int(RETRANSMISSION_LABELS)) != 0
     # a window probe or a repeated byte: Wireshark calls both keep-alive
     marked |= ((labels[sent] & int(Label.KEEP_ALIVE)) != 0) & (table.length[sent] == 1)
     if not marked.any():
         return np.zeros(0, np.int64), np.zeros(0, np.uint8)
     seq = np.where(from_one, one.seq[item % max(len(one), 1)], two.seq[item % max(len(two), 1)]).astype(np.int64)
-    seq = (seq + table.skip[sent]) % 2**32
+    seq = seq_add(seq, table.skip[sent].astype(np.int64))
     arrived = table.fate[sent] <= Fate.MERGED
     verdict = _by_equal(table.place[sent], seq, table.length[sent].astype(np.int64), item, arrived, marked)
     chosen = np.flatnonzero(marked)
@@ -52,11 +56,9 @@ def needed(one: Track, two: Track, table: Table, labels: NDArray[np.uint16]) -> 
     return sent[chosen], verdict
 
 
-def _by_equal(
-    place: Int64, seq: Int64, length: Int64, item: Int64, arrived: NDArray[np.bool_], marked: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
+def _by_equal(place: Int64, seq: Int64, length: Int64, item: Int64, arrived: Bool, marked: Bool) -> UInt8:
     """Judge by earlier segments with the same bytes."""
-    key = mixed([place, seq, length])
+    key = hash_rows([place, seq, length])
     wanted = np.unique(key[marked])
     rows = np.flatnonzero(is_among(key, wanted))
     group = np.searchsorted(wanted, key[rows])
@@ -72,22 +74,16 @@ def _by_equal(
     return result[marked]
 
 
-def _by_overlap(place: Int64, seq: Int64, length: NDArray[np.int32], arrived: NDArray[np.bool_], row: int) -> Needed:
+def _by_overlap(place: Int64, seq: Int64, length: Int32, arrived: Bool, row: int) -> Needed:
     """Judge by earlier segments that share bytes with it."""
     near = slice(max(row - _NEAR, 0), row)
     mine = np.flatnonzero(place[near] == place[row]) + near.start
-    first = (seq[mine] - seq[row] + 2**31) % 2**32 - 2**31
+    first = seq_diff(seq[mine], int(seq[row]))
     end = first + length[mine]
     size = int(length[row])
     shares = (first < size) & (end > 0)
     if not shares.any():
         return Needed.UNKNOWN
-    reached = 0
-    mine, first, end = mine[shares], first[shares], end[shares]
-    order = np.argsort(first, kind="stable")
-    for begin, until, came in zip(
-        first[order].tolist(), end[order].tolist(), arrived[mine[order]].tolist(), strict=True
-    ):
-        if came and begin <= reached:
-            reached = max(reached, until)
-    return Needed.NO if reached >= size else Needed.YES
+    came = shares & arrived[mine]
+    known = IntervalSet(zip(first[came].tolist(), end[came].tolist(), strict=True))
+    return Needed.YES if known.gaps(0, size) else Needed.NO

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from testbed.model.arrays import Int64
 from testbed.pairing.common_clock import Timeline
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.packet_table import Int64
 
 _MICROSECOND = 1000
 _FEW = 20  # one of so many packets of a direction, or fewer, is the exception: another clock moves all of them
 
 
 @dataclass(frozen=True, slots=True)
-class Early:
+class NegativeDelays:
     """``packets`` have a negative delay, the least of them ``least`` (ns); ``why`` is a sentence without full stop."""
 
     packets: int
@@ -23,14 +23,14 @@ class Early:
     why: str
 
 
-def early(compared: Comparison) -> Early | None:
+def negative_delays(compared: Comparison) -> NegativeDelays | None:
     """Return what is negative of a comparison's delays; None if nothing is."""
     table = compared.table
     rows = np.flatnonzero(table.timed & (table.delay < 0))
     if not len(rows):
         return None
     least = int(table.delay[rows].min())
-    coarse = [bool((track.time % _MICROSECOND == 0).all()) for track in compared.tracks]
+    coarse = [bool((packets.time % _MICROSECOND == 0).all()) for packets in compared.packets]
     if least > -_MICROSECOND and any(coarse):
         why = "they lie within the microsecond that the time stamps are rounded to"
     elif compared.clock.exact:
@@ -39,12 +39,12 @@ def early(compared: Comparison) -> Early | None:
         why = "they lie within the error of the offset between the clocks"
     else:
         why = "no offset and drift fits all packets: a clock was set more often than can be told, or a tap stamps late"
-    return Early(len(rows), least, why)
+    return NegativeDelays(len(rows), least, why)
 
 
 def _other_clocks(compared: Comparison, rows: Int64, negative: Int64) -> str:
     """Say what speaks against one clock, or what else it may be."""
-    table, (one, two) = compared.table, compared.tracks
+    table, (one, two) = compared.table, compared.packets
     per_way = [np.bincount(table.sent_at_one[each], minlength=2) for each in (negative, rows)]
     few = bool((per_way[0] * _FEW <= per_way[1]).all())
     rows = rows[np.argsort(table.one[rows], kind="stable")]

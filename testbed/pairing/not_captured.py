@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from testbed.pairing.match_packets import Side
-from testbed.pairing.packet_table import TCP, Bool, Int64
+from testbed.model.arrays import Bool, Int64
+from testbed.model.interval_arrays import covers, union
+from testbed.model.ip import TCP
+from testbed.model.tcp import ACK, seq_diff
+from testbed.pairing.match_packets import FlowPackets
 
-_ACK = 0x10
 _WIDE = 1 << 33  # apart from numbers of another place
 
 
-class Seen:
+class CapturedBytes:
     """What both captures show of the bytes of each place."""
 
-    def __init__(self, one: Side, two: Side, from_one: Bool) -> None:
+    def __init__(self, one: FlowPackets, two: FlowPackets, from_one: Bool) -> None:
         self._sides = one, two
         self._from_one = from_one
         self._base = np.full(len(from_one), -1, np.int64)
         for side in (one, two):
-            rows = np.flatnonzero(side.track.protocol[side.item] == TCP)[::-1]
+            rows = np.flatnonzero(side.packets.protocol[side.item] == TCP)[::-1]
             self._base[side.place[rows]] = side.seq[rows]
 
     def _relative(self, seq: Int64, place: Int64) -> Int64:
-        return (seq - self._base[place] + 2**31) % 2**32 - 2**31
+        return seq_diff(seq, self._base[place])
 
     def missed(self, left: Int64, sent: Bool, *, at_one: bool) -> Bool:
         """Tell which of the packets that only one capture has the other end's tap must have missed.
@@ -35,54 +37,49 @@ class Seen:
         ``left`` are positions in the side of the capture that has them, ``sent`` whether that is where they were sent.
         """
         here, there = self._sides if at_one else self._sides[::-1]
-        track = here.track
+        packets = here.packets
         rows = here.item[left]
-        tcp = (track.protocol[rows] == TCP) & track.decoded[rows]
-        data = tcp & (track.length[rows] > 0)
+        tcp = (packets.protocol[rows] == TCP) & packets.decoded[rows]
+        data = tcp & (packets.length[rows] > 0)
         result = np.zeros(len(left), np.bool_)
         if data.any():
             some = np.flatnonzero(data)
             place = here.place[left[some]]
             first = self._relative(here.seq[left[some]], place)
-            end = first + track.length[rows[some]]
+            end = first + packets.length[rows[some]]
             covered = self._covered(there, place, first, end)
             acknowledged = self._reach(there, place ^ 1, acks=True)[place ^ 1] >= end
             continued = self._reach(there, place, acks=False)[place] >= end
             result[some] = ~covered & np.where(sent[some], acknowledged, continued)
-        numbered = np.flatnonzero(tcp & ~data & ~sent & (track.ip_id[rows] > 0))
+        numbered = np.flatnonzero(tcp & ~data & ~sent & (packets.ip_id[rows] > 0))
         if len(numbered):
             result[numbered] = self._in_gap(
-                there, here.place[left[numbered]], track.ip_id[rows[numbered]].astype(np.int64)
+                there, here.place[left[numbered]], packets.ip_id[rows[numbered]].astype(np.int64)
             )
         return result
 
-    def _covered(self, side: Side, place: Int64, first: Int64, end: Int64) -> Bool:
+    def _covered(self, side: FlowPackets, place: Int64, first: Int64, end: Int64) -> Bool:
         """Tell which byte ranges a capture shows in whatever segments."""
         wanted = np.zeros(len(self._from_one), np.bool_)
         wanted[place] = True
         rows = side.item
-        mine = np.flatnonzero(wanted[side.place] & (side.track.length[rows] > 0) & (side.track.protocol[rows] == TCP))
+        mine = np.flatnonzero(
+            wanted[side.place] & (side.packets.length[rows] > 0) & (side.packets.protocol[rows] == TCP)
+        )
         places = side.place[mine]
         low = self._relative(side.seq[mine], places) + places * _WIDE
-        order = np.argsort(low, kind="stable")
-        low = low[order]
-        high = np.maximum.accumulate(low + side.track.length[rows[mine[order]]])
-        begins = np.flatnonzero(np.append(True, low[1:] > high[:-1])) if len(low) else np.zeros(0, np.int64)
-        if not len(begins):
-            return np.zeros(len(place), np.bool_)
-        starts, ends = low[begins], np.append(high[begins[1:] - 1], high[-1])
-        which = np.searchsorted(starts, first + place * _WIDE, side="right") - 1
-        return np.asarray((which >= 0) & (ends[np.maximum(which, 0)] >= end + place * _WIDE))
+        known = union(low, low + side.packets.length[rows[mine]])
+        return covers(*known, first + place * _WIDE, end + place * _WIDE)
 
-    def _reach(self, side: Side, place: Int64, *, acks: bool) -> Int64:
+    def _reach(self, side: FlowPackets, place: Int64, *, acks: bool) -> Int64:
         """Return for each place the highest number acknowledged, or begun, that a capture shows."""
         reach = np.full(len(self._from_one), -(2**40), np.int64)
         wanted = np.zeros(len(self._from_one), np.bool_)
         wanted[place] = True
         rows = side.item
-        mine = np.flatnonzero(wanted[side.place] & (side.track.protocol[rows] == TCP))
+        mine = np.flatnonzero(wanted[side.place] & (side.packets.protocol[rows] == TCP))
         if acks:
-            mine = mine[(side.track.flags[rows[mine]] & _ACK) != 0]
+            mine = mine[(side.packets.flags[rows[mine]] & ACK) != 0]
             numbers = self._relative(side.ack[mine], side.place[mine] ^ 1)
         else:
             numbers = self._relative(side.seq[mine], side.place[mine])
@@ -90,8 +87,8 @@ class Seen:
         return reach
 
     @staticmethod
-    def _in_gap(side: Side, place: Int64, numbers: Int64) -> Bool:
+    def _in_gap(side: FlowPackets, place: Int64, numbers: Int64) -> Bool:
         """Tell which IP identifications a capture lacks between two that it has."""
-        have = np.unique(side.place << 32 | side.track.ip_id[side.item].astype(np.int64))
+        have = np.unique(side.place << 32 | side.packets.ip_id[side.item].astype(np.int64))
         wanted = place << 32 | numbers
         return np.isin(wanted - 1, have) & np.isin(wanted + 1, have) & ~np.isin(wanted, have)

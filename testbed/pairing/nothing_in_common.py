@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from testbed.model.ip import AH, ESP, GRE, TCP, UDP
 from testbed.pairing.match_flows import FlowPairs
-from testbed.pairing.packet_table import UDP, Track
+from testbed.pairing.packet_table import PacketTable
 
-_ESP, _AH, _GRE = 50, 51, 47
 _TUNNEL_PORTS = (51820, 4500, 500, 1194)  # WireGuard, IPsec NAT traversal, IKE, OpenVPN
 _MINUTE = 60 * 10**9
 
 
-def why_nothing(one: Track, two: Track, pairs: FlowPairs) -> tuple[str, ...]:
+def why_nothing(one: PacketTable, two: PacketTable, pairs: FlowPairs) -> tuple[str, ...]:
     """Return what the captures show of the reason, the most telling first."""
-    for track, name in ((one, "first"), (two, "second")):
-        if not len(track):
+    for packets, name in ((one, "first"), (two, "second")):
+        if not len(packets):
             return (f"the {name} capture has no IP packet",)
     reasons = []
     if pairs.ambiguous[0]:
@@ -22,11 +22,11 @@ def why_nothing(one: Track, two: Track, pairs: FlowPairs) -> tuple[str, ...]:
     apart = max(other_begin - end, begin - other_end)
     if apart > 0:
         reasons.append(f"other time: the captures are {_duration(apart)} apart (unless a clock is wrong by that much)")
-    tunnels = [_tunnel(track) for track in (one, two)]
+    tunnels = [_tunnel(packets) for packets in (one, two)]
     if any(tunnels) and tunnels[0] != tunnels[1]:
         where = "first" if tunnels[0] else "second"
         reasons.append(f"encrypted: the {where} capture holds a tunnel ({tunnels[0] or tunnels[1]})")
-    same = {ends for ends in one.ends if ends.protocol in (6, 17)} & set(two.ends)
+    same = {ends for ends in one.ends if ends.protocol in (TCP, UDP)} & set(two.ends)
     if same:
         example = min(same, key=str)
         reasons.append(
@@ -34,7 +34,7 @@ def why_nothing(one: Track, two: Track, pairs: FlowPairs) -> tuple[str, ...]:
             "initial sequence numbers nor payloads: another connection, or terminated by a proxy"
         )
     else:
-        addresses = [{address for ends in track.ends for address in ends.addresses} for track in (one, two)]
+        addresses = [{address for ends in packets.ends for address in ends.addresses} for packets in (one, two)]
         shared = addresses[0] & addresses[1]
         about = f"addresses in both: {', '.join(sorted(shared)[:4])}" if shared else "not one address is in both"
         reasons.append(
@@ -59,10 +59,10 @@ def why_filtered(chosen: tuple[int, int], common: int) -> tuple[str, ...]:
     return ()
 
 
-def _tunnel(track: Track) -> str:
-    for ends in track.ends:
-        if ends.protocol in (_ESP, _AH, _GRE):
-            return {_ESP: "ESP", _AH: "AH", _GRE: "GRE"}[ends.protocol]
+def _tunnel(packets: PacketTable) -> str:
+    for ends in packets.ends:
+        if ends.protocol in (ESP, AH, GRE):
+            return {ESP: "ESP", AH: "AH", GRE: "GRE"}[ends.protocol]
         if ends.protocol == UDP and set(ends.ports) & set(_TUNNEL_PORTS):
             return f"UDP port {next(port for port in ends.ports if port in _TUNNEL_PORTS)}"
     return ""

@@ -1,7 +1,7 @@
 """What a comparison keeps of one capture: some 80 bytes for each packet, one array for each field.
 
-A :class:`Track` is made from captures of some of the file's packets (:class:`Builder`), so that the whole file never
-needs to be in memory.
+A :class:`PacketTable` is made from captures of parts of the file (:class:`PacketTableBuilder`), so that the whole file
+never needs to be in memory.
 """
 
 # ruff: noqa: RUF009 - _column() makes a dataclass field, evaluated once as intended
@@ -15,24 +15,15 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from testbed.pairing.row_hash import mixed
-from testbed.wireshark.label_names import Segments
+from testbed.model.arrays import Bool, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64
+from testbed.model.ip import ICMP, ICMPV6, TCP, UDP
+from testbed.pairing.row_hash import hash_rows
+from testbed.wireshark.label_names import TcpSegments
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
 
-Int64 = NDArray[np.int64]
-I32 = NDArray[np.int32]
-I16 = NDArray[np.int16]
-U64 = NDArray[np.uint64]
-U32 = NDArray[np.uint32]
-U16 = NDArray[np.uint16]
-U8 = NDArray[np.uint8]
-Bool = NDArray[np.bool_]
-Bytes = U8
 
-TCP, UDP = 6, 17
-_ICMP, _ICMP6 = 1, 58
 _FARTHEST = 2**62 - 1  # ns, from 1823 to 2116: what lies beyond is damaged, and differences shall fit
 _FRAGMENT = np.uint64(1 << 48)  # above what an ICMP header has in ``word``
 
@@ -42,7 +33,7 @@ def _column(dtype: type[np.generic]) -> Any:  # noqa: ANN401 - as dataclasses.fi
 
 
 @dataclass(slots=True, kw_only=True)
-class Track:
+class PacketTable:
     """The IP packets of one capture in file order.
 
     ``frame`` counts from 0. ``conversation`` indexes ``ends``; ``side`` is 0 for packets from the first of its two
@@ -56,41 +47,41 @@ class Track:
     ``names`` are hashes of the ``ends``, ascending, the same in every track.
     """
 
-    frame: I32 = _column(np.int32)
+    frame: Int32 = _column(np.int32)
     time: Int64 = _column(np.int64)
-    conversation: I32 = _column(np.int32)
-    side: U8 = _column(np.uint8)
-    protocol: U8 = _column(np.uint8)
+    conversation: Int32 = _column(np.int32)
+    side: UInt8 = _column(np.uint8)
+    protocol: UInt8 = _column(np.uint8)
     decoded: Bool = _column(np.bool_)
-    seq: U32 = _column(np.uint32)
-    ack: U32 = _column(np.uint32)
-    flags: U16 = _column(np.uint16)
-    window: U16 = _column(np.uint16)
-    urgent: U16 = _column(np.uint16)
-    checksum: U16 = _column(np.uint16)
-    ttl: U8 = _column(np.uint8)
-    tos: U8 = _column(np.uint8)
-    ip_id: U32 = _column(np.uint32)
+    seq: UInt32 = _column(np.uint32)
+    ack: UInt32 = _column(np.uint32)
+    flags: UInt16 = _column(np.uint16)
+    window: UInt16 = _column(np.uint16)
+    urgent: UInt16 = _column(np.uint16)
+    checksum: UInt16 = _column(np.uint16)
+    ttl: UInt8 = _column(np.uint8)
+    tos: UInt8 = _column(np.uint8)
+    ip_id: UInt32 = _column(np.uint32)
     dont_fragment: Bool = _column(np.bool_)
-    length: I32 = _column(np.int32)
-    framed: I32 = _column(np.int32)
-    captured: I32 = _column(np.int32)
+    length: Int32 = _column(np.int32)
+    framed: Int32 = _column(np.int32)
+    captured: Int32 = _column(np.int32)
     payload_at: Int64 = _column(np.int64)
-    header: U8 = _column(np.uint8)
-    payload: U64 = _column(np.uint64)
-    options: U32 = _column(np.uint32)
-    word: U64 = _column(np.uint64)
-    tsval: U32 = _column(np.uint32)
-    tsecr: U32 = _column(np.uint32)
-    wscale: I16 = _column(np.int16)
-    vlan: I16 = _column(np.int16)
-    data: U8
-    joined: U8
-    ends: list[Ends]
-    names: U64
+    header: UInt8 = _column(np.uint8)
+    payload: UInt64 = _column(np.uint64)
+    options: UInt32 = _column(np.uint32)
+    word: UInt64 = _column(np.uint64)
+    tsval: UInt32 = _column(np.uint32)
+    tsecr: UInt32 = _column(np.uint32)
+    wscale: Int16 = _column(np.int16)
+    vlan: Int16 = _column(np.int16)
+    data: UInt8
+    joined: UInt8
+    ends: list[ConversationEnds]
+    names: UInt64
     sack_at: Int64
-    sack_count: U8
-    sack: U32
+    sack_count: UInt8
+    sack: UInt32
     other: dict[str, int]
     frames: int
     partial: str | None
@@ -116,11 +107,11 @@ class Track:
             return self.joined[start : start + length].tobytes()
         return self.data[start : start + length].tobytes()
 
-    def segments(self) -> tuple[Int64, Segments]:
+    def segments(self) -> tuple[Int64, TcpSegments]:
         """Return the items that are TCP segments with room for their header, and those as labels are made from."""
         items = np.flatnonzero((self.protocol == TCP) & self.decoded & (self.framed >= 0))
         some = slice(None) if len(items) == len(self) else items
-        return items, Segments(
+        return items, TcpSegments(
             time=self.time[some],
             conversation=self.conversation[some],
             side=self.side[some],
@@ -137,12 +128,14 @@ class Track:
 
 
 COLUMNS: tuple[tuple[str, np.dtype[Any]], ...] = tuple(
-    (name, spec.metadata["dtype"]) for name, spec in Track.__dataclass_fields__.items() if "dtype" in spec.metadata
+    (name, spec.metadata["dtype"])
+    for name, spec in PacketTable.__dataclass_fields__.items()
+    if "dtype" in spec.metadata
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class ConversationEnds:
     """The two ends of a conversation: addresses as text, ports (0 for protocols without).
 
     ``echo`` is the identifier of ICMP echos, None for all else: each ping is a conversation of its own.
@@ -187,7 +180,7 @@ class _Growing:
         return self._room[: self._count]
 
 
-class Builder:
+class PacketTableBuilder:
     """Gathers a track from captures of parts of a file.
 
     With ``fragments``, those that make up no whole packet are packets too, their place in it in ``word``.
@@ -198,8 +191,8 @@ class Builder:
         kinds = [(name, dtype) for name, dtype in COLUMNS if name != "conversation"]
         self._columns = {name: _Growing(dtype) for name, dtype in (*kinds, ("key", np.dtype(np.uint64)))}
         self._share = 0.0  # of the file that was gone through
-        self._ends: dict[int, Ends] = {}
-        self._sacks: list[tuple[Int64, U8, U32]] = []
+        self._ends: dict[int, ConversationEnds] = {}
+        self._sacks: list[tuple[Int64, UInt8, UInt32]] = []
         self._other: Counter[str] = Counter()
         self._frames = 0
         self._links: dict[str, None] = {}
@@ -231,7 +224,7 @@ class Builder:
             blocks = capture.sack_count[capture.sack_rows]
             self._sacks.append((rows[capture.sack_rows], blocks, capture.sack_edges))
 
-    def finish(self, data: U8 | None = None, partial: str | None = None) -> Track:
+    def finish(self, data: UInt8 | None = None, partial: str | None = None) -> PacketTable:
         """Return the track; ``data`` is the file, where no packet was added."""
         columns = {name: column.values() for name, column in self._columns.items()}
         known = np.array(sorted(self._ends), np.uint64)
@@ -242,7 +235,7 @@ class Builder:
         frames = np.concatenate([*(rows for rows, _, _ in self._sacks), np.zeros(0, np.int64)])
         order = np.argsort(frames, kind="stable")
         empty = np.zeros((0, 4, 2), np.uint32)
-        return Track(
+        return PacketTable(
             **columns,
             data=self._data if data is None else data,
             joined=self._joined,
@@ -257,13 +250,13 @@ class Builder:
             links=tuple(self._links),
         )
 
-    def _conversations(self, capture: Capture, chosen: Int64) -> U64:
+    def _conversations(self, capture: Capture, chosen: Int64) -> UInt64:
         """Return a key for each packet's protocol and ends, the same in both directions."""
         one, two = _sides(capture, chosen)
         low, high = np.minimum(one, two), np.maximum(one, two)
         kinds = capture.proto[chosen].astype(np.uint64)
         kinds |= _echoes(capture, chosen) << np.uint64(8)
-        keys = mixed([low, high, kinds])
+        keys = hash_rows([low, high, kinds])
         unique, first = np.unique(keys, return_index=True)
         for key, k in zip(unique.tolist(), first.tolist(), strict=True):
             if key not in self._ends:
@@ -271,31 +264,33 @@ class Builder:
         return keys
 
 
-def _sides(capture: Capture, chosen: Int64) -> tuple[U64, U64]:
+def _sides(capture: Capture, chosen: Int64) -> tuple[UInt64, UInt64]:
     """Return numbers for source and destination of each packet, address and port."""
-    ports = capture.transport[chosen] != 1
+    ports = capture.transport[chosen] != ICMP
     return (
-        mixed([capture.src_hi[chosen], capture.src_lo[chosen], capture.sport[chosen] * ports]),
-        mixed([capture.dst_hi[chosen], capture.dst_lo[chosen], capture.dport[chosen] * ports]),
+        hash_rows([capture.src_hi[chosen], capture.src_lo[chosen], capture.sport[chosen] * ports]),
+        hash_rows([capture.dst_hi[chosen], capture.dst_lo[chosen], capture.dport[chosen] * ports]),
     )
 
 
-def _ends(capture: Capture, row: int, *, reverse: bool) -> Ends:
+def _ends(capture: Capture, row: int, *, reverse: bool) -> ConversationEnds:
     addresses = capture.source(row), capture.destination(row)
     ports = int(capture.sport[row]), int(capture.dport[row])
     if reverse:
         addresses, ports = addresses[::-1], ports[::-1]
-    icmp = capture.transport[row] in (_ICMP, _ICMP6)
+    icmp = capture.transport[row] in (ICMP, ICMPV6)
     echo = int(_echoes(capture, np.array([row]))[0]) if icmp else 0
-    return Ends(int(capture.proto[row]), int(capture.version[row]), addresses, ports, echo - 1 if echo else None)
+    return ConversationEnds(
+        int(capture.proto[row]), int(capture.version[row]), addresses, ports, echo - 1 if echo else None
+    )
 
 
-def _echoes(capture: Capture, chosen: Int64) -> U64:
+def _echoes(capture: Capture, chosen: Int64) -> UInt64:
     """Return the identifiers of ICMP echos, requests and replies, plus 1; 0 for all else."""
     result = np.zeros(len(chosen), np.uint64)
     transport = capture.transport[chosen]
-    echo = np.flatnonzero((transport == _ICMP) | (transport == _ICMP6))
-    kind, six = capture.icmp_type[chosen[echo]], transport[echo] == _ICMP6
+    echo = np.flatnonzero((transport == ICMP) | (transport == ICMPV6))
+    kind, six = capture.icmp_type[chosen[echo]], transport[echo] == ICMPV6
     echo = echo[np.where(six, kind >> 1 == 64, (kind == 0) | (kind == 8))]
     result[echo] = (capture.icmp_rest[chosen[echo]] >> 16) + 1
     return result
@@ -308,7 +303,7 @@ def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[
     room = capture.wire[chosen] - (capture.payload_offset[chosen] - capture.offset[chosen])
     room[capture.fragment[chosen]] = length[capture.fragment[chosen]]
     rest = np.zeros(len(chosen), np.uint64)
-    icmp = (capture.transport[chosen] == 1) | (capture.transport[chosen] == 58)
+    icmp = (capture.transport[chosen] == ICMP) | (capture.transport[chosen] == ICMPV6)
     rest[icmp] = (
         capture.icmp_type[chosen[icmp]].astype(np.uint64) << np.uint64(40)
         | capture.icmp_code[chosen[icmp]].astype(np.uint64) << np.uint64(32)
@@ -339,7 +334,7 @@ def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[
     return made
 
 
-def digests(capture: Capture, offsets: Int64, lengths: Int64) -> U64:
+def digests(capture: Capture, offsets: Int64, lengths: Int64) -> UInt64:
     """Return XXH3-64 of ranges of captured bytes, 0 of empty ones."""
     result = np.zeros(len(offsets), np.uint64)
     some = np.flatnonzero(lengths > 0)
@@ -353,13 +348,13 @@ def digests(capture: Capture, offsets: Int64, lengths: Int64) -> U64:
     return result
 
 
-def _option_digests(capture: Capture, chosen: Int64) -> U32:
+def _option_digests(capture: Capture, chosen: Int64) -> UInt32:
     """Return a 32-bit digest of each segment's options, 0 without."""
     lengths = capture.options_length[chosen].astype(np.int64)
     result = np.zeros(len(chosen), np.uint64)
     usual = (lengths == 12) & capture.has_timestamps[chosen]
     stamps = capture.tsval[chosen[usual]].astype(np.uint64) << np.uint64(32) | capture.tsecr[chosen[usual]]
-    result[usual] = mixed([stamps, np.full(len(stamps), 12, np.uint64)])
+    result[usual] = hash_rows([stamps, np.full(len(stamps), 12, np.uint64)])
     rest = np.flatnonzero((lengths > 0) & ~usual)
     result[rest] = digests(capture, capture.transport_offset[chosen[rest]] + 20, lengths[rest])
     return (result >> np.uint64(32)).astype(np.uint32)

@@ -14,8 +14,12 @@ from itertools import chain
 
 import numpy as np
 
-from testbed.pairing.duplicates import Usual
-from testbed.pairing.packet_table import TCP, Bool, Int64, Track
+from testbed.model.arrays import Bool, Int64
+from testbed.model.intervals import Interval, IntervalSet
+from testbed.model.ip import TCP
+from testbed.model.tcp import seq_diff
+from testbed.pairing.duplicates import UsualDelays
+from testbed.pairing.packet_table import PacketTable
 
 _TRIES = 64  # overlapping segments looked at for one byte
 _LONGEST = 1 << 20  # BIG TCP stays below it
@@ -23,7 +27,7 @@ _SLACK = 1_000_000  # ns by which a piece may seem early
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SharedRange:
     """Bytes that crossed as part of a segment: positions in both sides, where they start in each, how many.
 
     ``same`` tells whether they are equal as far as both captures have them.
@@ -43,19 +47,19 @@ class _Segment:
     first: int
     end: int
     time: int
-    open: list[tuple[int, int]]  # byte ranges not yet given away
+    free: IntervalSet  # bytes not yet given away
 
 
 def find_pieces(
-    one: tuple[Track, Int64, Int64, Int64], two: tuple[Track, Int64, Int64, Int64],
-    ours: Int64, theirs: Int64, from_one: Bool, usual: Usual,
-) -> list[Piece]:  # fmt: skip
+    one: tuple[PacketTable, Int64, Int64, Int64], two: tuple[PacketTable, Int64, Int64, Int64],
+    ours: Int64, theirs: Int64, from_one: Bool, usual: UsualDelays,
+) -> list[SharedRange]:  # fmt: skip
     """Return the byte ranges that the segments ``ours`` and ``theirs`` have in common.
 
     Each capture is given as track, items, places and sequence numbers of its side (see ``packets.Side``).
     """
     left, right = _by_place(one, ours), _by_place(two, theirs)
-    found: list[Piece] = []
+    found: list[SharedRange] = []
     for place in left.keys() & right.keys():
         mine, others = _segments(one, left[place], left[place][0]), _segments(two, right[place], left[place][0], one)
         if from_one[place]:
@@ -67,36 +71,36 @@ def find_pieces(
     return found
 
 
-def _by_place(side: tuple[Track, Int64, Int64, Int64], positions: Int64) -> dict[int, list[int]]:
-    track, items, places, _ = side
+def _by_place(side: tuple[PacketTable, Int64, Int64, Int64], positions: Int64) -> dict[int, list[int]]:
+    packets, items, places, _ = side
     rows = items[positions]
     result: dict[int, list[int]] = defaultdict(list)
-    data = (track.protocol[rows] == TCP) & track.decoded[rows] & (track.length[rows] > 0)
+    data = (packets.protocol[rows] == TCP) & packets.decoded[rows] & (packets.length[rows] > 0)
     for position, place in zip(positions[data].tolist(), places[positions[data]].tolist(), strict=True):
         result[place].append(position)
     return result
 
 
 def _segments(
-    side: tuple[Track, Int64, Int64, Int64], positions: list[int], base: int,
-    of: tuple[Track, Int64, Int64, Int64] | None = None,
+    side: tuple[PacketTable, Int64, Int64, Int64], positions: list[int], base: int,
+    of: tuple[PacketTable, Int64, Int64, Int64] | None = None,
 ) -> list[_Segment]:  # fmt: skip
     """Return segments with numbers relative to that of the position ``base`` (of this side, or of another)."""
-    track, items, _, seq = side
+    packets, items, _, seq = side
     start = int((of or side)[3][base])
     result = []
     for position in positions:
         item = items[position]
-        first = (int(seq[position]) - start + 2**31) % 2**32 - 2**31
-        end = first + int(track.length[item])
-        result.append(_Segment(position, first, end, int(track.time[item]), [(first, end)]))
+        first = seq_diff(int(seq[position]), start)
+        end = first + int(packets.length[item])
+        result.append(_Segment(position, first, end, int(packets.time[item]), IntervalSet([(first, end)])))
     return result
 
 
 def _follow(
-    near: Track, far: Track, near_items: Int64, far_items: Int64, sent: list[_Segment], arrived: list[_Segment],
-    earliest: int | None, *, turned: bool,
-) -> list[Piece]:  # fmt: skip
+    near: PacketTable, far: PacketTable, near_items: Int64, far_items: Int64, sent: list[_Segment],
+    arrived: list[_Segment], earliest: int | None, *, turned: bool,
+) -> list[SharedRange]:  # fmt: skip
     """Give each byte sent to a segment that arrived."""
     by_first = sorted(arrived, key=lambda segment: segment.first)
     firsts = [segment.first for segment in by_first]
@@ -118,14 +122,14 @@ def _follow(
                 at_byte = _next(firsts, at_byte, segment.end)
                 continue
             taker, end = first.taker, first.end
-            _take(taker, at_byte, end)
-            if taker.open:
-                at[taker.open[0][0]].append(taker)
+            taker.free.remove(at_byte, end)
+            if taker.free:
+                at[taker.free.first].append(taker)
             skip_near, skip_far = at_byte - segment.first, at_byte - taker.first
+            positions, skips = (segment.position, taker.position), (skip_near, skip_far)
             if turned:
-                pieces.append(Piece(taker.position, segment.position, skip_far, skip_near, end - at_byte, first.same))
-            else:
-                pieces.append(Piece(segment.position, taker.position, skip_near, skip_far, end - at_byte, first.same))
+                positions, skips = positions[::-1], skips[::-1]
+            pieces.append(SharedRange(*positions, *skips, end - at_byte, first.same))
             at_byte = end
     return pieces
 
@@ -140,9 +144,9 @@ class _Take:
 
 
 def _look(
-    near: Track, near_items: Int64, sent: _Segment, far: Track, far_items: Int64, taker: _Segment, byte: int
+    near: PacketTable, near_items: Int64, sent: _Segment, far: PacketTable, far_items: Int64, taker: _Segment, byte: int
 ) -> _Take:
-    end = min(sent.end, next(until for start, until in taker.open if start <= byte < until))
+    end = min(sent.end, taker.free.end_after(byte))
     ours = near.bytes_at(int(near_items[sent.position]), byte - sent.first, end - byte)
     theirs = far.bytes_at(int(far_items[taker.position]), byte - taker.first, end - byte)
     common = min(len(ours), len(theirs))
@@ -161,20 +165,8 @@ def _holders(
     place = bisect_right(firsts, byte) - 1
     others = (by_first[k] for k in range(place, max(place - _TRIES, -1), -1) if firsts[k] >= byte - _LONGEST)
     for segment in chain(at.get(byte, ()), others):
-        if _free(segment, byte) and (earliest is None or segment.time - time >= earliest):
+        if byte in segment.free and (earliest is None or segment.time - time >= earliest):
             yield segment
-
-
-def _free(segment: _Segment, byte: int) -> bool:
-    return any(first <= byte < end for first, end in segment.open)
-
-
-def _take(segment: _Segment, first: int, end: int) -> None:
-    """Take the bytes from ``first`` to ``end``, which are free."""
-    for k, (low, high) in enumerate(segment.open):
-        if low <= first < high:
-            segment.open[k : k + 1] = [each for each in ((low, first), (end, high)) if each[0] < each[1]]
-            return
 
 
 def _next(firsts: list[int], byte: int, end: int) -> int:
@@ -183,26 +175,16 @@ def _next(firsts: list[int], byte: int, end: int) -> int:
     return min(firsts[place], end) if place < len(firsts) else end
 
 
-def uncovered(pieces: list[Piece], length_of: dict[int, int], *, at_one: bool) -> dict[int, list[tuple[int, int]]]:
+def uncovered(pieces: list[SharedRange], length_of: dict[int, int], *, at_one: bool) -> dict[int, list[Interval]]:
     """Return for each position in pieces the ranges of its payload that are in none."""
-    covered: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    covered: dict[int, IntervalSet] = defaultdict(IntervalSet)
     for piece in pieces:
         position, skip = (piece.one, piece.skip_one) if at_one else (piece.two, piece.skip_two)
-        covered[position].append((skip, skip + piece.length))
-    result = {}
-    for position, ranges in covered.items():
-        gaps, edge = [], 0
-        for first, end in sorted(ranges):
-            if first > edge:
-                gaps.append((edge, first))
-            edge = max(edge, end)
-        if edge < length_of[position]:
-            gaps.append((edge, length_of[position]))
-        if gaps:
-            result[position] = gaps
-    return result
+        covered[position].add(skip, skip + piece.length)
+    missing = {position: parts.gaps(0, length_of[position]) for position, parts in covered.items()}
+    return {position: gaps for position, gaps in missing.items() if gaps}
 
 
-def positions_of(pieces: list[Piece], *, at_one: bool) -> Int64:
+def positions_of(pieces: list[SharedRange], *, at_one: bool) -> Int64:
     """Return the positions of one side that pieces speak of, each once."""
     return np.unique(np.array([piece.one if at_one else piece.two for piece in pieces], np.int64))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-U64 = NDArray[np.uint64]
+from testbed.model.arrays import UInt64
 
 # odd constants without structure (fractional parts of square roots of primes)
 _FACTORS = (
@@ -18,7 +18,7 @@ _FACTORS = (
 )  # fmt: skip
 
 
-def mixed(columns: Sequence[NDArray[Any]]) -> U64:
+def hash_rows(columns: Sequence[NDArray[Any]]) -> UInt64:
     """Return a 64-bit hash of each row of up to 12 integer columns."""
     result = np.full(len(columns[0]), 0x9E3779B97F4A7C15, np.uint64)
     for column, factor in zip(columns, _FACTORS, strict=False):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from testbed.model.arrays import Bool
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate
-from testbed.pairing.packet_table import Bool
 
 _OF_FATES = {
     "lost": (Fate.LOST,),
@@ -40,7 +40,7 @@ def count_differences(compared: Comparison) -> dict[str, int]:
 
 def rewritten(compared: Comparison) -> Bool:
     """Tell which pairs of flows look different at both ends, beyond a TTL that fell on the way."""
-    pairs, (one, two), (first, second) = compared.pairs, compared.tracks, compared.flows
+    pairs, (one, two), (first, second) = compared.pairs, compared.packets, compared.flows
     other = np.asarray(one.names[first.conversation[pairs.a]] != two.names[second.conversation[pairs.b]])
     other |= (pairs.flip != 0) | pairs.shift.any(axis=1)
     if not len(pairs):

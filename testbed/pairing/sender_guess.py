@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.pairing.crossing_table import Table
+from testbed.model.arrays import Int64, UInt8
+from testbed.pairing.crossing_table import CrossingTable
 from testbed.pairing.fates import Fate
-from testbed.pairing.packet_table import Int64, Track
+from testbed.pairing.packet_table import PacketTable
 
 UNKNOWN, DEVICE, OTHER = "unknown", "a device on the way", "another sender"
 _STARTS = (64, 128, 255)  # TTLs that systems send with
@@ -32,7 +33,7 @@ class Origin:
 class Origins:
     """What the packets that crossed show of each place, to hold those that appeared against."""
 
-    def __init__(self, one: Track, two: Track, table: Table) -> None:
+    def __init__(self, one: PacketTable, two: PacketTable, table: CrossingTable) -> None:
         self._tracks = one, two
         self._table = table
         crossed = np.flatnonzero(table.fate <= Fate.MERGED)
@@ -45,7 +46,7 @@ class Origins:
         if table.fate[row] != Fate.APPEARED:
             return None
         at_one = not table.sent_at_one[row]
-        track, other = self._tracks if at_one else self._tracks[::-1]
+        packets, other = self._tracks if at_one else self._tracks[::-1]
         here, there = (table.one, table.two) if at_one else (table.two, table.one)
         item = int(here[row])
         low, high = np.searchsorted(self._places, table.place[row] + np.array([0, 1]))
@@ -55,15 +56,15 @@ class Origins:
             return Origin(DEVICE, "the rest of the segment was sent: these bytes were added to it")
         if not len(rows):
             return Origin(UNKNOWN, "no other packet of the flow crossed in this direction")
-        usual, sent = _most(track.ttl[mine]), _most(other.ttl[there[rows]])
-        ttl = int(track.ttl[item])
+        usual, sent = _most(packets.ttl[mine]), _most(other.ttl[there[rows]])
+        ttl = int(packets.ttl[item])
         evidence = []
-        if ttl not in track.ttl[mine]:
+        if ttl not in packets.ttl[mine]:
             evidence.append(f"TTL {ttl}, the flow's packets arrive with {usual}")
-        if (told := _odd_id(track, item, np.sort(mine))) is not None:
+        if (told := _odd_id(packets, item, np.sort(mine))) is not None:
             evidence.append(told)
         if not evidence:
-            number = f" and IP identification {int(track.ip_id[item])}" if track.ip_id[item] else ""
+            number = f" and IP identification {int(packets.ip_id[item])}" if packets.ip_id[item] else ""
             return Origin(UNKNOWN, f"TTL {ttl}{number} fit the flow")
         hops, all_hops = min(start - ttl for start in _STARTS if start >= ttl), sent - usual
         if ttl != usual and hops < all_hops <= _MOST:
@@ -71,20 +72,20 @@ class Origins:
         return Origin(OTHER, ", ".join(evidence))
 
 
-def _most(values: np.typing.NDArray[np.uint8]) -> int:
+def _most(values: UInt8) -> int:
     kinds, counts = np.unique(values, return_counts=True)
     return int(kinds[counts.argmax()])
 
 
-def _odd_id(track: Track, item: int, mine: Int64) -> str | None:
+def _odd_id(packets: PacketTable, item: int, mine: Int64) -> str | None:
     """Say how a packet's IP identification does not fit those of a host that counts them.
 
     0 tells nothing: Linux sends resets for sockets that it does not have with it.
     """
-    number = int(track.ip_id[item])
+    number = int(packets.ip_id[item])
     if not number:
         return None
-    numbers = track.ip_id[mine].astype(np.int64)
+    numbers = packets.ip_id[mine].astype(np.int64)
     if not numbers.any():
         return f"IP identification {number}, the flow's packets have none"
     steps = np.diff(numbers) % 65536

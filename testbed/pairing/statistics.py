@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from testbed.model.arrays import AnyInt, Bool, Int32, Int64, UInt8, UInt16
+from testbed.model.tcp import ACK, FIN, RST, SYN
 from testbed.pairing.common_clock import Timeline
-from testbed.pairing.crossing_table import Table
+from testbed.pairing.crossing_table import CrossingTable
 from testbed.pairing.fates import Fate
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs
-from testbed.pairing.needed_retransmissions import Needed, needed
-from testbed.pairing.packet_table import Bool, Int64, Track
+from testbed.pairing.needed_retransmissions import Needed, judge_retransmissions
+from testbed.pairing.packet_table import PacketTable
 from testbed.wireshark.label_names import Label
 
-_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 QUANTILES = (0.0, 0.5, 0.95, 0.99, 1.0)
 _BITS = 42  # of a delay in ns: over an hour
 
@@ -47,8 +47,8 @@ class Statistics:
     rst: Int64
     handshake: Int64
     repeats: Int64
-    repeated: tuple[Int64, NDArray[np.uint8]]
-    labels: tuple[NDArray[np.uint16], NDArray[np.uint16]]
+    repeated: tuple[Int64, UInt8]
+    labels: tuple[UInt16, UInt16]
     differ: Int64
     sent_at_one: Bool
 
@@ -64,8 +64,8 @@ class Statistics:
 
 
 def measure(
-    one: Track, first: Flows, two: Track, second: Flows, pairs: FlowPairs, table: Table, timeline: Timeline,
-    from_one: Bool,
+    one: PacketTable, first: Flows, two: PacketTable, second: Flows, pairs: FlowPairs, table: CrossingTable,
+    timeline: Timeline, from_one: Bool,
 ) -> Statistics:  # fmt: skip
     """Count and measure."""
     places = 2 * len(pairs)
@@ -77,14 +77,14 @@ def measure(
     both = (table.one >= 0) & (table.two >= 0)
     crossed = table.fate <= Fate.MERGED
     payload = np.bincount(place[crossed], weights=table.length[crossed], minlength=places).astype(np.int64)
-    rows, verdicts = needed(one, two, table, np.where(at_one, labels[0], labels[1]))
+    rows, verdicts = judge_retransmissions(one, two, table, np.where(at_one, labels[0], labels[1]))
     repeats = np.bincount(place[rows] * len(Needed) + verdicts, minlength=places * len(Needed))
     times = np.where(at_one, one.time[table.one], two.time[table.two]) if len(table) else np.zeros(0, np.int64)
     odd = np.flatnonzero(at_one != table.sent_at_one)  # seen where it arrived only
     times[odd] = _by_clock(times, table, timeline, odd, at_one[odd], table.sent_at_one[odd])
     flags = np.where(at_one, one.flags[table.one], two.flags[table.two]) if len(table) else np.zeros(0, np.int64)
-    syn = _first(place, times, (flags & (_SYN | _RST)) == _SYN, places)
-    closing = np.flatnonzero((flags & (_FIN | _RST)) != 0)
+    syn = _first(place, times, (flags & (SYN | RST)) == SYN, places)
+    closing = np.flatnonzero((flags & (FIN | RST)) != 0)
     by_first = _by_clock(times, table, timeline, closing, table.sent_at_one[closing], np.ones(len(closing), np.bool_))
     closes = place[closing], by_first
     begin, end = _spans(place, times, places)
@@ -98,8 +98,8 @@ def measure(
         begin=begin,
         end=end,
         syn=syn,
-        fin=_first(*closes, (flags[closing] & _FIN) != 0, places),
-        rst=_first(*closes, (flags[closing] & _RST) != 0, places),
+        fin=_first(*closes, (flags[closing] & FIN) != 0, places),
+        rst=_first(*closes, (flags[closing] & RST) != 0, places),
         handshake=_handshakes(one, two, table, flags, places),
         repeats=repeats.reshape(places, len(Needed)),
         repeated=(rows, verdicts),
@@ -109,7 +109,7 @@ def measure(
     )
 
 
-def _labels(items: NDArray[np.int32], labels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+def _labels(items: Int32, labels: UInt16) -> UInt16:
     if not len(labels):
         return np.zeros(len(items), np.uint16)
     result = labels[items]
@@ -117,7 +117,7 @@ def _labels(items: NDArray[np.int32], labels: NDArray[np.uint16]) -> NDArray[np.
     return result
 
 
-def _packets(table: Table, places: int) -> Int64:
+def _packets(table: CrossingTable, places: int) -> Int64:
     """Count the packets of each place that each capture has; a packet in several rows counts once."""
     result = np.zeros((places, 2), np.int64)
     for k, items in enumerate((table.one, table.two)):
@@ -163,7 +163,7 @@ def _spans(place: Int64, times: Int64, places: int) -> tuple[Int64, Int64]:
     return first, last
 
 
-def _by_clock(times: Int64, table: Table, timeline: Timeline, rows: Int64, at_one: Bool, to_one: Bool) -> Int64:
+def _by_clock(times: Int64, table: CrossingTable, timeline: Timeline, rows: Int64, at_one: Bool, to_one: Bool) -> Int64:
     """Return the times of some rows, stamped by the clock that ``at_one`` says, by the one that ``to_one`` says."""
     result = times[rows]
     back, forth = np.flatnonzero(~at_one & to_one), np.flatnonzero(at_one & ~to_one)
@@ -172,18 +172,18 @@ def _by_clock(times: Int64, table: Table, timeline: Timeline, rows: Int64, at_on
     return result
 
 
-def _handshakes(one: Track, two: Track, table: Table, flags: NDArray[np.integer], places: int) -> Int64:
+def _handshakes(one: PacketTable, two: PacketTable, table: CrossingTable, flags: AnyInt, places: int) -> Int64:
     """Return for each pair the time from the last SYN before it to the first SYN+ACK, at the opener's end."""
     result = np.full(places // 2, -1, np.int64)
-    syns = np.flatnonzero((flags & _SYN) != 0)
+    syns = np.flatnonzero((flags & SYN) != 0)
     sent: dict[int, int] = {}
     for row in syns.tolist():
-        pair, answer = int(table.place[row]) >> 1, bool(flags[row] & _ACK)
+        pair, answer = int(table.place[row]) >> 1, bool(flags[row] & ACK)
         opener_at_one = bool(table.sent_at_one[row]) != bool(table.place[row] & 1)
-        track, items = (one, table.one) if opener_at_one else (two, table.two)
+        packets, items = (one, table.one) if opener_at_one else (two, table.two)
         if items[row] < 0:
             continue
-        time = int(track.time[items[row]])
+        time = int(packets.time[items[row]])
         if not answer:
             if result[pair] < 0:
                 sent[pair] = time

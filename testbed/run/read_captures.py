@@ -21,9 +21,9 @@ from testbed.capture.batches import batches
 from testbed.capture.read_file import Loaded, load, pieces
 from testbed.model.errors import BothendsError, CaptureError, UsageError
 from testbed.pairing.flow_table import Flows, find_flows
-from testbed.pairing.packet_table import COLUMNS, Builder, Track
+from testbed.pairing.packet_table import COLUMNS, PacketTable, PacketTableBuilder
 
-Read = tuple[Track, Flows]
+Read = tuple[PacketTable, Flows]
 
 _WORTH = 16 << 20  # bytes; smaller files are read before a child has started
 _FLOW_COLUMNS = tuple(name for name in Flows.__dataclass_fields__)
@@ -42,13 +42,13 @@ def read_both(one: str, two: str) -> tuple[Read, Read]:
 
 def read_one(file: Loaded) -> Read:
     """Read one file: its packets as columns, its flows, its labels."""
-    builder = Builder()
+    builder = PacketTableBuilder()
     partial = None
     for rows, capture in batches(pieces(file)):
         builder.add(rows, capture)
         partial = capture.partial or partial
-    track = builder.finish(file.data, partial)
-    return track, find_flows(track)
+    packets = builder.finish(file.data, partial)
+    return packets, find_flows(packets)
 
 
 def _load(name: str) -> Loaded:
@@ -93,19 +93,19 @@ def _in_parallel(one: Loaded, two: Loaded) -> tuple[Read, Read]:
 def _child(file: Loaded, shared: int, answer: Connection) -> None:
     """Read a file and hand its columns over."""
     try:
-        track, flows = read_one(file)
+        packets, flows = read_one(file)
     except BothendsError as problem:
         answer.send(problem)
         return
     layout: list[tuple[str, str, str, tuple[int, ...]]] = []
     with os.fdopen(os.dup(shared), "wb") as out:
-        for owner, made, names in (("track", track, _array_names()), ("flows", flows, _FLOW_COLUMNS)):
+        for owner, made, names in (("track", packets, _array_names()), ("flows", flows, _FLOW_COLUMNS)):
             for name in names:
                 column = np.ascontiguousarray(getattr(made, name))
                 layout.append((owner, name, column.dtype.str, column.shape))
                 out.write(column.data if column.size else b"")
                 out.write(bytes(-column.nbytes % 64))
-    answer.send((layout, track.ends, track.other, track.frames, track.partial, track.links))
+    answer.send((layout, packets.ends, packets.other, packets.frames, packets.partial, packets.links))
 
 
 def _array_names() -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def _received(answer: Any, shared: int, file: Loaded) -> Read:  # noqa: ANN401 -
         column = np.frombuffer(memory, kind, count, at) if count else np.zeros(0, kind)
         columns[owner][name] = column.reshape(shape)
         at += column.nbytes + -column.nbytes % 64
-    track = Track(
+    packets = PacketTable(
         **columns["track"], data=file.data, ends=ends, other=other, frames=frames, partial=partial, links=links
     )
-    return track, Flows(**columns["flows"])
+    return packets, Flows(**columns["flows"])

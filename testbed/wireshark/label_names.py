@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from enum import IntFlag
 
 import numpy as np
-from numpy.typing import NDArray
 
-Int64 = NDArray[np.int64]
-U32 = NDArray[np.uint32]
+from testbed.model.arrays import AnyInt, Int16, Int64, UInt8, UInt16, UInt32
 
 
 class Label(IntFlag):
@@ -34,6 +32,12 @@ class Label(IntFlag):
     OUT_OF_ORDER = 1 << 12
     RETRANSMISSION = 1 << 13
     REUSED_PORTS = 1 << 14
+
+
+RETRANSMISSION_LABELS = (
+    Label.RETRANSMISSION | Label.FAST_RETRANSMISSION | Label.SPURIOUS_RETRANSMISSION | Label.OUT_OF_ORDER
+)
+"""Labels of which a segment of old bytes has at most one: how one capture alone tells a retransmission."""
 
 
 def label_names(value: int) -> tuple[str, ...]:
@@ -65,7 +69,7 @@ RULE_SETS = {rules.name: rules for rules in (WIRESHARK_4_0, WIRESHARK_4_4)}
 
 
 @dataclass(slots=True)
-class Segments:
+class TcpSegments:
     """TCP segments of one capture in file order, one item each.
 
     ``conversation`` numbers addresses and ports, from 0 and below 2**30 (both directions have one number), ``side``
@@ -76,17 +80,17 @@ class Segments:
     """
 
     time: Int64
-    conversation: NDArray[np.integer]
-    side: NDArray[np.uint8]
-    seq: U32
-    ack: U32
-    flags: NDArray[np.uint16]
-    window: NDArray[np.uint16]
-    length: NDArray[np.integer]
-    wscale: NDArray[np.int16]
+    conversation: AnyInt
+    side: UInt8
+    seq: UInt32
+    ack: UInt32
+    flags: UInt16
+    window: UInt16
+    length: AnyInt
+    wscale: Int16
     sack_at: Int64
-    sack_count: NDArray[np.uint8]
-    sack: U32
+    sack_count: UInt8
+    sack: UInt32
 
     def __len__(self) -> int:
         return len(self.time)

@@ -9,17 +9,16 @@ after the other by :mod:`testbed.wireshark.one_stream`, whose labels are the sam
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from testbed.wireshark.label_names import WIRESHARK_4_4, Int64, Label, RuleSet, Segments
+from testbed.model.arrays import Bool, Int32, Int64, UInt16
+from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add, seq_diff_uint32
+from testbed.wireshark.label_names import WIRESHARK_4_4, Label, RuleSet, TcpSegments
 from testbed.wireshark.one_stream import UNKNOWN_SCALE, UNSCALED, label_stream
-from testbed.wireshark.segment_order import Bool, Order, in_order, members_of, streams
+from testbed.wireshark.segment_order import SegmentOrder, members_of, order_segments, streams
 
 __all__ = ["label"]
 
-U16 = NDArray[np.uint16]
-Number = NDArray[np.int32] | NDArray[np.int64]
-_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
+Number = Int32 | Int64
 _FAR = 2**30  # bytes: of numbers farther apart it may not be clear which is ahead
 _APART = 2**40  # more than any distance within a direction
 _NARROW = 2**33  # the same while no direction has more than ``_FAR`` bytes
@@ -28,7 +27,7 @@ _FAST = 20_000_000
 _RTT_UNKNOWN = 3_000_000
 
 
-def label(segments: Segments, rules: RuleSet = WIRESHARK_4_4, known: tuple[Int64, Bool] | None = None) -> U16:
+def label(segments: TcpSegments, rules: RuleSet = WIRESHARK_4_4, known: tuple[Int64, Bool] | None = None) -> UInt16:
     """Return the labels (:class:`Label` bits) of each segment.
 
     ``known`` is what :func:`streams` gives for the same rules, where it was already called.
@@ -40,7 +39,7 @@ def label(segments: Segments, rules: RuleSet = WIRESHARK_4_4, known: tuple[Int64
     if int(stream.max()) >= 2**31:
         _, stream = np.unique(stream, return_inverse=True)
         stream = stream.astype(np.int64)
-    order = in_order(stream, segments.side)
+    order = order_segments(stream, segments.side)
     state = _State(segments, order)
     rare = state.rare()
     result[order.position] = state.labels(rules)
@@ -54,17 +53,13 @@ def _far(distance: Number) -> Bool:
     return np.asarray((distance >= _FAR) | (distance <= -_FAR))
 
 
-def _signed(difference: NDArray[np.uint32]) -> NDArray[np.int32]:
-    return difference.view(np.int32)
-
-
 class _State:
-    """What is known before each segment, in the places of an :class:`Order`.
+    """What is known before each segment, in the places of an :class:`SegmentOrder`.
 
     Numbers are relative to the first of their direction and go on rising where those on the wire wrap.
     """
 
-    def __init__(self, segments: Segments, order: Order) -> None:
+    def __init__(self, segments: TcpSegments, order: SegmentOrder) -> None:
         position = order.position
         self.segments, self.order = segments, order
         self.time = segments.time[position]
@@ -76,9 +71,9 @@ class _State:
         self.index = np.cumsum(order.first, dtype=np.int32) - 1  # which direction, counted from 0
         base = self.raw_seq[heads]
         self.base = base
-        self.seq: Number = _signed(self.raw_seq - base[self.index])
-        self.marked = ((self.flags & (_SYN | _FIN)) != 0).astype(np.int32)
-        self.plain = (self.flags & (_SYN | _FIN | _RST)) == 0
+        self.seq: Number = seq_diff_uint32(self.raw_seq, base[self.index])
+        self.marked = ((self.flags & (SYN | FIN)) != 0).astype(np.int32)
+        self.plain = (self.flags & (SYN | FIN | RST)) == 0
         self.end: Number = self.seq + self.length + self.marked
         self.apart = _NARROW
         if len(heads) < _MOST_WIDE and bool((_far(self.seq) | _far(self.end)).any()):
@@ -114,7 +109,7 @@ class _State:
     def _unwrapped(self) -> Int64:
         """Return the numbers of a direction as they go on where those on the wire begin at 0 again."""
         steps = np.zeros(len(self.raw_seq), np.int64)
-        steps[1:] = _signed(self.raw_seq[1:] - self.raw_seq[:-1])
+        steps[1:] = seq_diff_uint32(self.raw_seq[1:], self.raw_seq[:-1])
         walked = np.cumsum(steps)
         return walked - walked[self.heads][self.index]
 
@@ -129,7 +124,7 @@ class _State:
         odd[self.heads] |= (self.base == 0) | (self.base == 0xFFFFFFFF)
         odd |= self.met & (self.other_window == 0) & (self.length == 1) & (self.seq == self.nextseq)
         odd |= self._acks_unseen()
-        syn = (self.flags & _SYN) != 0
+        syn = (self.flags & SYN) != 0
         places = np.flatnonzero(syn & self.known)
         odd[places] = True  # again, or not the first
         return np.asarray(order.group[odd] >> 1)
@@ -137,10 +132,10 @@ class _State:
     def _acks_unseen(self) -> Bool:
         """Tell which segments acknowledge beyond what the other direction showed without a gap."""
         edge = self._edges()
-        acks = self.met & ((self.flags & _ACK) != 0)
+        acks = self.met & ((self.flags & ACK) != 0)
         raw_edge = self.base[self.index[self.back0]] + edge[self.back0].astype(np.uint32)
         # an edge that stays far behind would seem to be ahead
-        return np.asarray((acks & (_signed(self.raw_ack - raw_edge) > 0)) | (self.nextseq - edge >= _FAR))
+        return np.asarray((acks & (seq_diff_uint32(self.raw_ack, raw_edge) > 0)) | (self.nextseq - edge >= _FAR))
 
     def _edges(self) -> Number:
         """Return the contiguous edge after each segment, as long as no ACK moved it."""
@@ -166,16 +161,16 @@ class _State:
             edge[gap:until] = self.nextseq[gap]
         return edge
 
-    def _key(self, index: NDArray[np.int32], seq: Number) -> Int64:
+    def _key(self, index: Int32, seq: Number) -> Int64:
         return index.astype(np.int64) * self.apart + seq
 
-    def labels(self, rules: RuleSet) -> U16:
+    def labels(self, rules: RuleSet) -> UInt16:
         """Return the labels in the order of places; those of rare streams mean nothing."""
         result = np.zeros(len(self.seq), np.uint16)
         found = _Found(result)
         here = (self.seq == self.nextseq) & self.known
         found.add(Label.ZERO_WINDOW, self.plain & (self.window == 0))
-        found.add(Label.LOST_SEGMENT, self.known & (self.seq > self.nextseq) & ((self.flags & _RST) == 0))
+        found.add(Label.LOST_SEGMENT, self.known & (self.seq > self.nextseq) & ((self.flags & RST) == 0))
         alive = self.known & (self.length <= 1) & (self.seq == self.nextseq - 1) & self.plain
         found.add(Label.KEEP_ALIVE, alive)
         found.add(Label.WINDOW_FULL, self._window_full())
@@ -204,18 +199,18 @@ class _State:
 
     def _before_ack(self, places: Int64) -> Bool:
         """Tell whether a direction began with SYN and had sent no ACK (without SYN) up to a place."""
-        acked = np.cumsum((self.flags & (_SYN | _ACK)) == _ACK, dtype=np.int32)
+        acked = np.cumsum((self.flags & (SYN | ACK)) == ACK, dtype=np.int32)
         head = self.heads[self.index[places]]
         before = np.where(head > 0, acked[head - 1], 0)
-        return np.asarray(((self.flags[head] & _SYN) != 0) & (acked[places] == before))
+        return np.asarray(((self.flags[head] & SYN) != 0) & (acked[places] == before))
 
-    def _scales(self) -> NDArray[np.int64]:
+    def _scales(self) -> Int64:
         """Return the window scale of each direction; SYNs stand first in streams that are not rare."""
         heads = self.heads
         wscale = self.segments.wscale[self.order.position[heads]].astype(np.int64)
         flags = self.flags[heads]
-        syn = (flags & (_SYN | _ACK)) == _SYN
-        answer = (flags & (_SYN | _ACK)) == (_SYN | _ACK)
+        syn = (flags & (SYN | ACK)) == SYN
+        answer = (flags & (SYN | ACK)) == (SYN | ACK)
         scale = np.where(syn | answer, wscale, UNKNOWN_SCALE)
         group = self.order.group[heads]
         partner = np.minimum(np.searchsorted(group, group ^ 1), len(group) - 1)
@@ -231,7 +226,7 @@ class _State:
         carries = ((self.length > 0) | (self.marked > 0)) & ~alive
         acked = (self.length > 0) & self.met & (self.other_ack != 0)
         end = self.raw_seq + self.length.astype(np.uint32)
-        acked &= _signed(end - self.other_ack) <= 0
+        acked &= seq_diff_uint32(end, self.other_ack) <= 0
         some = np.flatnonzero(carries & (behind | acked))
         if not len(some):
             return
@@ -268,19 +263,19 @@ class _State:
         for k in np.flatnonzero(wanted).tolist():
             blocks = self.segments.sack_blocks(int(position[self.back0[places[k]]]))
             first = int(self.raw_seq[places[k]])
-            end = (first + int(self.length[places[k]])) % 2**32
+            end = seq_add(first, int(self.length[places[k]]))
             result[k] = bool(blocks) and not any(first >= left and end <= right for left, right in blocks)
         return result
 
     def _threshold(self, places: Int64) -> Int64:
         """Return the initial round-trip time as known at each place: from SYN to the first ACK of either end."""
         group = self.order.group
-        pure = (self.flags & (_SYN | _ACK)) == _ACK
+        pure = (self.flags & (SYN | ACK)) == ACK
         stream = group >> 1
         unknown = np.iinfo(np.int64).max
         count = int(stream[-1]) + 1
         opened = np.full(count, unknown)
-        heads = self.heads[(self.flags[self.heads] & (_SYN | _ACK)) == _SYN]
+        heads = self.heads[(self.flags[self.heads] & (SYN | ACK)) == SYN]
         np.minimum.at(opened, stream[heads], self.time[heads])
         first = np.full(count, np.iinfo(np.int64).max)
         # the first ACK in file order
@@ -293,7 +288,7 @@ class _State:
         rtt[told] = np.where(times > 0, times, np.where(times == 0, _RTT_UNKNOWN, 0))
         return rtt
 
-    def _length_at(self, places: Int64) -> NDArray[np.int32]:
+    def _length_at(self, places: Int64) -> Int32:
         """Return the length of the segment that last moved the highest number (``lastacklen``)."""
         moves = (self.end > self.nextseq + self.marked) | self.order.first
         newest = np.maximum.accumulate(np.where(moves, np.arange(len(moves)), 0))
@@ -324,13 +319,13 @@ class _State:
             return False
         oldest = int(self.back[seen]) + 1 if self.met[seen] else int(self.heads[self.index[newest]])
         acks = self.raw_ack[oldest : newest + 1]
-        return bool((_signed(acks - self.raw_seq[place]) > 0).any())
+        return bool((seq_diff_uint32(acks, self.raw_seq[place]) > 0).any())
 
 
 class _Found:
     """Labels being set."""
 
-    def __init__(self, result: U16) -> None:
+    def __init__(self, result: UInt16) -> None:
         self.result = result
 
     def add(self, one: Label, where: Bool) -> None:

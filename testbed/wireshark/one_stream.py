@@ -9,20 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from testbed.wireshark.label_names import Label, RuleSet, Segments
+from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add, seq_after
+from testbed.wireshark.label_names import Label, RuleSet, TcpSegments
 
-_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _NEVER = 0xFFFFFFFF  # a window before any was seen
 _FAST = 20_000_000  # ns since the ACK that a fast retransmission answers
 _RTT_UNKNOWN = 3_000_000  # ns
 _MOST_UNACKED = 10_000  # TCP_MAX_UNACKED_SEGMENTS
 UNSCALED = -2  # window scaling is not used
 UNKNOWN_SCALE = -1
-
-
-def after(a: int, b: int) -> bool:
-    """Tell whether sequence number ``a`` is beyond ``b`` (RFC 1982 arithmetic)."""
-    return 0 < (a - b) % 2**32 < 2**31
 
 
 @dataclass(slots=True)
@@ -44,7 +39,7 @@ class Direction:
     unacked: list[list[int]] = field(default_factory=list)  # [first, end), the newest last
 
 
-def label_stream(segments: Segments, positions: Sequence[int], rules: RuleSet) -> list[int]:
+def label_stream(segments: TcpSegments, positions: Sequence[int], rules: RuleSet) -> list[int]:
     """Return the labels of the segments at ``positions``, all those of one stream in file order."""
     directions = Direction(), Direction()
     syn_time = rtt = 0
@@ -61,28 +56,28 @@ def label_stream(segments: Segments, positions: Sequence[int], rules: RuleSet) -
     )
     for position, time, side, seq, ack, flags, window, length, wscale in zip(positions, *columns, strict=True):
         fwd, rev = directions[side], directions[1 - side]
-        if flags & (_SYN | _ACK) == _SYN and fwd.nextseq:
+        if flags & (SYN | ACK) == SYN and fwd.nextseq:
             fwd.nextseq = fwd.edge  # a RST may have moved it (Wireshark issue 17616)
         fwd.sack = ()
         labels = _forward(fwd, rev, seq, ack, flags, window, length, rules)
         # finished_fwd
         if ack != fwd.last_ack:
             fwd.duplicates = 0
-        if rev.edge and after(ack, rev.edge) and flags & _ACK:
+        if rev.edge and seq_after(ack, rev.edge) and flags & ACK:
             labels |= _ack_of_unseen(fwd, rev, seq, ack, rules)
-        if (length or flags & (_SYN | _FIN)) and not labels & Label.KEEP_ALIVE:
+        if (length or flags & (SYN | FIN)) and not labels & Label.KEEP_ALIVE:
             labels |= _repeated(fwd, rev, seq, flags, length, time, rtt or _RTT_UNKNOWN, rules)
         _remember(fwd, seq, ack, flags, window, length, time, labels)
         _acknowledge(rev, ack)
         fwd.sack = segments.sack_blocks(position)
         result.append(labels)
-        if flags & _SYN:
+        if flags & SYN:
             fwd.scale = wscale if wscale >= 0 else fwd.scale
-            _check_scaling(fwd, rev, answer=bool(flags & _ACK))
-            if not flags & _ACK:
+            _check_scaling(fwd, rev, answer=bool(flags & ACK))
+            if not flags & ACK:
                 syn_time = time
             fwd.first_ack = True
-        elif flags & _ACK:
+        elif flags & ACK:
             if syn_time and not rtt:
                 rtt = time - syn_time
             fwd.first_ack = False
@@ -96,12 +91,12 @@ def _forward(
     if length == 1 and seq == fwd.nextseq and rev.window == 0:
         return Label.ZERO_WINDOW_PROBE
     labels = 0
-    plain = not flags & (_SYN | _FIN | _RST)
+    plain = not flags & (SYN | FIN | RST)
     if window == 0 and plain:
         labels |= Label.ZERO_WINDOW
-    if fwd.nextseq and after(seq, fwd.nextseq) and not flags & _RST:
+    if fwd.nextseq and seq_after(seq, fwd.nextseq) and not flags & RST:
         labels |= Label.LOST_SEGMENT
-    if length <= 1 and seq == (fwd.nextseq - 1) % 2**32 and plain:
+    if length <= 1 and seq == seq_add(fwd.nextseq, -1) and plain:
         labels |= Label.KEEP_ALIVE
     here = length == 0 and seq == fwd.nextseq and plain
     repeats = here and ack == fwd.last_ack
@@ -109,14 +104,14 @@ def _forward(
         labels |= Label.WINDOW_UPDATE
     if length and plain and rev.scale != UNKNOWN_SCALE:
         scale = 0 if rev.first_ack else max(rev.scale, 0)
-        if (seq + length) % 2**32 == (rev.last_ack + (rev.window << scale)) % 2**32:
+        if seq_add(seq, length) == seq_add(rev.last_ack, rev.window << scale):
             labels |= Label.WINDOW_FULL
     if repeats and window and window == fwd.window:
         if rev.last_labels & Label.KEEP_ALIVE:
             return labels | Label.KEEP_ALIVE_ACK
         fwd.duplicates = max(fwd.duplicates, 0) + 1
         return labels | Label.DUPLICATE_ACK
-    consumed = rules.consumed and ack == (fwd.last_ack + 1) % 2**32
+    consumed = rules.consumed and ack == seq_add(fwd.last_ack, 1)
     probed = rev.last_labels & Label.ZERO_WINDOW_PROBE
     if here and window == 0 == fwd.window and probed and (ack == fwd.last_ack or consumed):
         labels |= Label.ZERO_WINDOW_PROBE_ACK
@@ -128,14 +123,14 @@ def _forward(
 def _ack_of_unseen(fwd: Direction, rev: Direction, seq: int, ack: int, rules: RuleSet) -> int:
     """Return the labels of an ACK beyond what was seen without a gap, and move that edge."""
     if not rules.unseen:
-        if after(rev.nextseq, rev.edge):
+        if seq_after(rev.nextseq, rev.edge):
             rev.edge = rev.nextseq
             return Label.ACK_LOST_SEGMENT
         unseen_yet = rev.duplicates == 0
         rev.duplicates = -1
         return Label.ACK_LOST_SEGMENT if unseen_yet else 0
     if (
-        ack == (fwd.last_ack + 1) % 2**32
+        ack == seq_add(fwd.last_ack, 1)
         and seq == fwd.nextseq
         and rev.last_labels & Label.ZERO_WINDOW_PROBE
     ):  # fmt: skip
@@ -145,12 +140,12 @@ def _ack_of_unseen(fwd: Direction, rev: Direction, seq: int, ack: int, rules: Ru
     for first, end in reversed(rev.unacked):
         if left == right:
             left, right = first, end
-        if not after(ack, first):
+        if not seq_after(ack, first):
             if end == left:
                 left = first
             else:
                 left, right = first, end
-    rev.edge = right if ack == left and after(right, ack) else ack
+    rev.edge = right if ack == left and seq_after(right, ack) else ack
     return Label.ACK_LOST_SEGMENT
 
 
@@ -158,11 +153,11 @@ def _repeated(
     fwd: Direction, rev: Direction, seq: int, flags: int, length: int, time: int, threshold: int, rules: RuleSet
 ) -> int:
     """Return the label of the retransmission family, 0 for a segment with new data."""
-    end = (seq + length) % 2**32
-    behind = bool(fwd.nextseq) and after(fwd.nextseq, seq)
-    if length > 1 and (fwd.nextseq - 1) % 2**32 == seq:
+    end = seq_add(seq, length)
+    behind = bool(fwd.nextseq) and seq_after(fwd.nextseq, seq)
+    if length > 1 and seq_add(fwd.nextseq, -1) == seq:
         behind = False
-    if length and rev.last_ack and not after(end, rev.last_ack):
+    if length and rev.last_ack and not seq_after(end, rev.last_ack):
         return Label.SPURIOUS_RETRANSMISSION
     if not behind:
         return 0
@@ -172,26 +167,26 @@ def _repeated(
         if rules.sack and rev.sack and not any(seq >= left and end <= right for left, right in rev.sack):
             return Label.FAST_RETRANSMISSION
     if 0 <= time - fwd.nextseq_time < threshold and not (rules.seen and _seen(fwd, seq, end)):
-        closes = fwd.nextseq == (end + bool(flags & (_SYN | _FIN))) % 2**32
+        closes = fwd.nextseq == seq_add(end, bool(flags & (SYN | FIN)))
         if not closes or (rules.seen and fwd.last_length == 0):
             return Label.OUT_OF_ORDER
     return Label.RETRANSMISSION
 
 
 def _seen(fwd: Direction, seq: int, end: int) -> bool:
-    return any(not after(first, seq) and not after(end, last) for first, last in fwd.unacked)
+    return any(not seq_after(first, seq) and not seq_after(end, last) for first, last in fwd.unacked)
 
 
 def _remember(fwd: Direction, seq: int, ack: int, flags: int, window: int, length: int, time: int, labels: int) -> None:
-    marked = bool(flags & (_SYN | _FIN))
-    end = (seq + length) % 2**32
+    marked = bool(flags & (SYN | FIN))
+    end = seq_add(seq, length)
     if (length or marked) and len(fwd.unacked) < _MOST_UNACKED:
-        end = (end + marked) % 2**32
+        end = seq_add(end, marked)
         fwd.unacked.append([seq, end])
-    if not fwd.nextseq or after(end, (fwd.nextseq + marked) % 2**32):
+    if not fwd.nextseq or seq_after(end, seq_add(fwd.nextseq, marked)):
         fwd.last_length = length
     if not labels & Label.ZERO_WINDOW_PROBE:
-        if not fwd.nextseq or after(end, fwd.nextseq):
+        if not fwd.nextseq or seq_after(end, fwd.nextseq):
             fwd.nextseq, fwd.nextseq_time = end, time
         if not fwd.edge or seq == fwd.edge:
             fwd.edge = fwd.nextseq
@@ -205,8 +200,8 @@ def _acknowledge(rev: Direction, ack: int) -> None:
         return
     kept = []
     for segment in rev.unacked:
-        if after(segment[1], ack):
-            if after(ack, segment[0]):
+        if seq_after(segment[1], ack):
+            if seq_after(ack, segment[0]):
                 segment[0] = ack
             kept.append(segment)
     rev.unacked = kept

@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from testbed.wireshark.label_names import Int64, RuleSet, Segments
-
-Bool = NDArray[np.bool_]
-I32 = NDArray[np.int32]
-_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
+from testbed.model.arrays import AnyInt, Bool, Int32, Int64, UInt8
+from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add
+from testbed.wireshark.label_names import RuleSet, TcpSegments
 
 
-def streams(segments: Segments, rules: RuleSet) -> tuple[Int64, Bool]:
+def streams(segments: TcpSegments, rules: RuleSet) -> tuple[Int64, Bool]:
     """Return each segment's stream and which segments open one on used ports.
 
     A SYN with another number than the stream's base opens a new stream. The first stream of a conversation has its
@@ -22,7 +19,7 @@ def streams(segments: Segments, rules: RuleSet) -> tuple[Int64, Bool]:
     """
     stream = segments.conversation.astype(np.int64)
     reused = np.zeros(len(segments), np.bool_)
-    syns = np.flatnonzero(segments.flags & _SYN)
+    syns = np.flatnonzero(segments.flags & SYN)
     if not len(syns):
         return stream, reused
     # of one side and number: a repeat; nearly every conversation has one kind of SYN on each side
@@ -56,7 +53,7 @@ def _not_first(stream: Int64, syns: Int64) -> Int64:
     return result
 
 
-def _split(segments: Segments, members: Int64, rules: RuleSet) -> tuple[Int64, list[int]]:
+def _split(segments: TcpSegments, members: Int64, rules: RuleSet) -> tuple[Int64, list[int]]:
     """Return numbers for the streams of one conversation, and the positions at which another one began."""
     base: list[int | None] = [None, None]
     number = 0
@@ -66,36 +63,36 @@ def _split(segments: Segments, members: Int64, rules: RuleSet) -> tuple[Int64, l
     columns = (segments.side[members], segments.seq[members], segments.ack[members], segments.flags[members])
     for k, (side, seq, ack, flags) in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
         own = base[side]
-        if flags & _SYN and own is not None and (seq != own or (rules.closed and closed)):
+        if flags & SYN and own is not None and (seq != own or (rules.closed and closed)):
             opened.append(k)
-            if not flags & _ACK or rules.closed:
+            if not flags & ACK or rules.closed:
                 number += 1
                 base, closed = [None, None], False
             base[side] = seq
         if base[side] is None:
-            base[side] = seq if flags & _SYN else (seq - 1) % 2**32
-        if base[1 - side] is None and flags & _ACK:
-            base[1 - side] = (ack - 1) % 2**32
-        closed |= bool(flags & (_FIN | _RST))
+            base[side] = seq if flags & SYN else seq_add(seq, -1)
+        if base[1 - side] is None and flags & ACK:
+            base[1 - side] = seq_add(ack, -1)
+        closed |= bool(flags & (FIN | RST))
         numbers[k] = number
     return numbers, opened
 
 
 @dataclass(slots=True)
-class Order:
+class SegmentOrder:
     """Segments sorted by stream, direction and time ("places"); ``position`` is where each is in the file.
 
     ``group`` numbers the directions of streams (stream * 2 + side, streams counted from 0), ``first`` tells the first
     of each, ``before`` is the place of the last segment of the other direction that came earlier, -1 without one.
     """
 
-    position: I32
-    group: I32
+    position: Int32
+    group: Int32
     first: Bool
-    before: I32
+    before: Int32
 
 
-def in_order(stream: Int64, side: NDArray[np.uint8]) -> Order:
+def order_segments(stream: Int64, side: UInt8) -> SegmentOrder:
     """Sort segments. ``stream`` counts from 0, below 2**30."""
     count = len(stream)
     places = np.arange(count, dtype=np.int32)
@@ -113,10 +110,10 @@ def in_order(stream: Int64, side: NDArray[np.uint8]) -> Order:
     first = np.ones(count, np.bool_)
     first[1:] = group[1:] != group[:-1]
     other[(other >= 0) & (group[other] != group ^ 1)] = -1
-    return Order(position, group, first, other)
+    return SegmentOrder(position, group, first, other)
 
 
-def _sorted(key: NDArray[np.integer], places: I32) -> I32:
+def _sorted(key: AnyInt, places: Int32) -> Int32:
     """Return the places in the order of a key, those of one key in their own."""
     packed = key.astype(np.int64)
     packed <<= 32

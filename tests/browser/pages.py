@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dev.bench.long_run import START, long_run
 from testbed.model import Cause, CauseKind, Flow
-from testbed.pairing.clock import Clock, Piece
+from testbed.pairing.clock import Clock, ClockPiece
 from testbed.report.html import comparison_page
 from testbed.report.html.fit import LIMIT
 from testbed.report.html.page_source import Source
@@ -64,7 +64,7 @@ SOURCES: dict[str, Callable[[], Source]] = {
     "eventful": eventful_source,
     "labelled": lambda: eventful_source(labels=True),
     "linked": _linked,
-    "clocks": lambda: eventful_source(clock=Clock((Piece(0, 0, START, OFFSET, 0.0, 50_000, None),))),
+    "clocks": lambda: eventful_source(clock=Clock((ClockPiece(0, 0, START, OFFSET, 0.0, 50_000, None),))),
     "hostile": hostile_source,
     "long": _long,
     "cut": _long,

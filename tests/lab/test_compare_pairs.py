@@ -14,7 +14,7 @@ import pytest
 
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate
-from testbed.pairing.flow_summary import mapping
+from testbed.pairing.flow_summary import flow_mapping
 from testbed.pairing.same import USUAL, count_differences
 from tests.unit.capture.frames import enhanced, interface, option, pcap, section
 from tests.unit.compare.traffic import compare_bytes
@@ -124,7 +124,7 @@ def test_a_nat_with_other_sequence_numbers_is_a_mapping(captured: dict[str, Fram
     counts = count_differences(result)
     assert {name: counts[name] for name in USUAL if counts[name]} == {"rewritten": 1}
     assert (result.table.fate == Fate.CROSSED).all()
-    told = mapping(result, 0)
+    told = flow_mapping(result, 0)
     assert told.ends[0][0] != told.ends[1][0] == "203.0.113.9:60012"
     assert told.ends[0][1] == told.ends[1][1]
     assert told.ttl == (-17, -1)  # 16 by the translator and 1 by the link host of the run
@@ -143,7 +143,7 @@ def test_a_ttl_of_one_packet_is_an_alteration(captured: dict[str, Frames]) -> No
     result = compared(captured["client"], changed)
     assert count_differences(result)["altered"] == 1
     (row,) = np.flatnonzero(result.table.changes).tolist()
-    assert result.tracks[1].frame[result.table.two[row]] == k
+    assert result.packets[1].frame[result.table.two[row]] == k
 
 
 def test_an_offset_of_421_ms_is_found_within_its_error(captured: dict[str, Frames]) -> None:
@@ -236,7 +236,7 @@ def test_a_snap_length_of_96_alters_nothing(captured: dict[str, Frames]) -> None
 def test_a_file_cut_in_a_packet_is_partial_and_lost_nothing(captured: dict[str, Frames]) -> None:
     whole = pcap(captured["server"])
     result = compare_bytes(pcap(captured["client"]), whole[: len(whole) // 2 + 11])
-    assert "cut at byte" in (result.tracks[1].partial or "")
+    assert "cut at byte" in (result.packets[1].partial or "")
     assert set(result.table.fate.tolist()) == {Fate.CROSSED, Fate.AFTER_END}
 
 

@@ -74,8 +74,9 @@ def reached() -> dict[str, ast.Module]:
         if path is None or name in found:
             continue
         found[name] = ast.parse(path.read_text(encoding="utf-8"))
-        parents = [name.rsplit(".", k)[0] for k in range(1, name.count(".") + 1)]
-        todo += [*parents, *(each for each in imported(found[name]) if each.startswith("testbed"))]
+        # The root package is none of theirs: it exports the API, each name imported when it is first used.
+        parents = [name.rsplit(".", k)[0] for k in range(1, name.count("."))]
+        todo += [*parents, *(each for each in imported(found[name]) if each.startswith("testbed."))]
     return found
 
 

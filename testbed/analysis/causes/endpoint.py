@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from testbed.analysis.calls.endpoint_calls import OwnCalls
 from testbed.model import Cause, Crossing, peer_of
+from testbed.model.tcp import seq_offset
 
 
 class Why(NamedTuple):
@@ -226,7 +227,7 @@ class Side(OwnCalls):
         ports = (flow.endpoint(self.host).port, flow.endpoint(peer).port)
         if last is None or about.get("protocol") != "tcp" or (about["sport"], about["dport"]) != ports:
             return
-        if (about["raw_seq"] - last.raw_seq + last.seq) % 2**32 in self.sent_last:
+        if seq_offset(about["raw_seq"], last.raw_seq - last.seq) in self.sent_last:
             self.too_big.append(packet)
 
     def _note_ack(self, packet: Crossing, ack: int) -> None:

@@ -146,6 +146,6 @@ def _acknowledged_otherwise(pattern: PacketPattern, before: list[Crossing], find
     if host is None or not asked or asked[-1].flow is None:
         return False
     last = asked[-1]
-    edge = last.seq + last.length + ("F" in last.flags)
+    edge = last.seq + last.sequence_length
     answers = findings.streams.by_sender.get((asked[-1].flow, host), ())
     return any(packet.n > last.n and packet.ack is not None and packet.ack >= edge for packet in answers)

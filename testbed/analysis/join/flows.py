@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testbed.analysis.join.lab_frames import Int64, Selection, select
-from testbed.analysis.join.port_reuse import Generation, find_generations
-from testbed.crossings.relative_seq import Raw, number
+from testbed.analysis.join.lab_frames import Selection, select
+from testbed.analysis.join.port_reuse import Connection, split_connections
+from testbed.crossings.relative_seq import RawNumbers, relative_numbers
 from testbed.model import HOSTS, Endpoint, Flow, Host
+from testbed.model.arrays import Int64
 from testbed.model.ip import TCP, UDP
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Tap:
+class HostPackets:
     """The packets between the hosts in one capture, one item for each, in file order.
 
     ``rows`` are rows of ``capture``; ``sender`` is 0 (client) or 1 (server); ``flow`` indexes the flows, -1 for a
@@ -45,13 +46,13 @@ class Tap:
 
 def find_flows(
     captures: Mapping[Host, Capture], addresses: Mapping[Host, Collection[str]]
-) -> tuple[tuple[Flow, ...], dict[Host, Tap]]:
+) -> tuple[tuple[Flow, ...], dict[Host, HostPackets]]:
     """Return the flows between the two hosts in the order of their first packet, and both captures' packets."""
     selections = {host: select(captures[host], addresses) for host in HOSTS}
     raw = {host: _conversations(captures[host], selections[host]) for host in HOSTS}
     known = np.unique(np.concatenate([raw[host] for host in HOSTS]))
     conversations = {host: np.where(raw[host] < 0, -1, np.searchsorted(known, raw[host])) for host in HOSTS}
-    generations = find_generations(captures, selections, conversations)
+    generations = split_connections(captures, selections, conversations)
     # one number for a conversation's generation; -1 stays what has no flow
     keys = {
         host: np.where(conversations[host] < 0, -1, conversations[host] << 32 | generations.of[host]) for host in HOSTS
@@ -69,16 +70,18 @@ def find_flows(
         some = keys[host] >= 0
         flow[some] = ranks[np.searchsorted(order[ranks], keys[host][some])]
         none = np.zeros(len(chosen.rows), np.int64)
-        taps[host] = Tap(captures[host], chosen.rows, chosen.sender, chosen.other, flow, none, none.copy(), none.copy())
-    numbers = number(flows, {host: _raw(tap) for host, tap in taps.items()})
+        taps[host] = HostPackets(
+            captures[host], chosen.rows, chosen.sender, chosen.other, flow, none, none.copy(), none.copy()
+        )
+    numbers = relative_numbers(flows, {host: _raw(tap) for host, tap in taps.items()})
     for host, tap in taps.items():
         tap.seq, tap.ack, tap.start = numbers[host]
     return flows, taps
 
 
-def _raw(tap: Tap) -> Raw:
+def _raw(tap: HostPackets) -> RawNumbers:
     capture, rows = tap.capture, tap.rows
-    return Raw(
+    return RawNumbers(
         tcp=capture.transport[rows] == TCP,
         flags=capture.flags[rows],
         seq=capture.seq[rows].astype(np.int64),
@@ -115,7 +118,7 @@ def _by_first_packet(
     return all_keys[order][first], places
 
 
-def _flow(index: int, capture: Capture, chosen: Selection, item: int, generation: Generation | None) -> Flow:
+def _flow(index: int, capture: Capture, chosen: Selection, item: int, generation: Connection | None) -> Flow:
     row = int(chosen.rows[item])
     ends = [
         Endpoint(capture.source(row), int(capture.sport[row])),

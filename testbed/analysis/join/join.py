@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testbed.analysis.join.flows import Tap, find_flows
+from testbed.analysis.join.flows import HostPackets, find_flows
 from testbed.analysis.join.lab_frames import sentinels
-from testbed.crossings.build_crossings import End, crossings, explained
+from testbed.crossings.build_crossings import HostView, make_crossings, notes_and_copies
 from testbed.model import HOSTS, Host, Joined
-from testbed.pairing.crossing_table import Known, make_table
+from testbed.pairing.crossing_table import Assumptions, make_table
 from testbed.pairing.duplicates import likeliest
-from testbed.pairing.match_packets import Crossed, Side, cross
-from testbed.pairing.packet_table import Builder
+from testbed.pairing.match_packets import FlowPackets, PacketPairs, pair_packets
+from testbed.pairing.packet_table import PacketTableBuilder
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
 
 __all__ = ["join", "sentinels"]
 
-_KNOWN = Known(one_clock=True, complete=True, one_route=True)
+_KNOWN = Assumptions(one_clock=True, complete=True, one_route=True)
 _PROTOCOLS = 256
 _MOST = 250_000  # identical packets at one end times those at the other; of more they are paired in order
 
@@ -41,47 +41,47 @@ def join(client: Capture, server: Capture, addresses: Mapping[Host, Collection[s
     flows, taps = find_flows({"client": client, "server": server}, addresses)
     places = 2 * (len(flows) + _PROTOCOLS)
     sides = _side(taps["client"], len(flows), places), _side(taps["server"], len(flows), places)
-    crossed = cross(*sides, from_one=np.arange(places) & 1 == 0)
+    crossed = pair_packets(*sides, from_one=np.arange(places) & 1 == 0)
     _settle(crossed, sides)
     table, _, _ = make_table(*sides, crossed, _KNOWN)
-    notes, copies = explained(crossed, sides, table)
+    notes, copies = notes_and_copies(crossed, sides, table)
     ends = _end("client", taps["client"], sides[0]), _end("server", taps["server"], sides[1])
     return Joined(
         flows=flows,
-        crossings=crossings(ends, table, notes=notes, copies=copies),
+        crossings=make_crossings(ends, table, notes=notes, copies=copies),
         packets={host: len(taps[host]) for host in HOSTS},
         other={host: taps[host].other for host in HOSTS},
     )
 
 
-def _side(tap: Tap, flows: int, places: int) -> Side:
+def _side(tap: HostPackets, flows: int, places: int) -> FlowPackets:
     """Return what packets are compared by; those of no flow go by their protocol."""
     capture = tap.capture
-    builder = Builder(fragments=True)
+    builder = PacketTableBuilder(fragments=True)
     builder.add(np.arange(len(capture)), capture)
-    track = builder.finish(capture.data)
-    item = np.searchsorted(track.frame, tap.rows)
-    flow = np.where(tap.flow < 0, flows + track.protocol[item].astype(np.int64), tap.flow)
-    seq, ack = track.seq[item].astype(np.int64), track.ack[item].astype(np.int64)
-    return Side(track, item, flow << 1 | tap.sender, seq, ack, places)
+    packets = builder.finish(capture.data)
+    item = np.searchsorted(packets.frame, tap.rows)
+    flow = np.where(tap.flow < 0, flows + packets.protocol[item].astype(np.int64), tap.flow)
+    seq, ack = packets.seq[item].astype(np.int64), packets.ack[item].astype(np.int64)
+    return FlowPackets(packets, item, flow << 1 | tap.sender, seq, ack, places)
 
 
-def _end(host: Host, tap: Tap, side: Side) -> End:
-    return End(
+def _end(host: Host, tap: HostPackets, side: FlowPackets) -> HostView:
+    return HostView(
         host=host,
         side=side,
         flow=tap.flow,
         numbers=(tap.seq, tap.ack, tap.start),
-        time=side.track.time[side.item],
-        kind=lambda item: tap.capture.kind(int(side.track.frame[item])).lower(),
+        time=side.packets.time[side.item],
+        kind=lambda item: tap.capture.kind(int(side.packets.frame[item])).lower(),
     )
 
 
-def _settle(crossed: Crossed, sides: tuple[Side, Side]) -> None:
+def _settle(crossed: PacketPairs, sides: tuple[FlowPackets, FlowPackets]) -> None:
     """Pair identical packets that time does not tell apart for sure, so that their delays are most like the others'."""
     pairs: tuple[list[int], list[int]] = ([], [])
     for group in crossed.unclear:
-        times = [side.track.time[side.item[mine]] for side, mine in zip(sides, group, strict=True)]
+        times = [side.packets.time[side.item[mine]] for side, mine in zip(sides, group, strict=True)]
         apart = times[1][None, :] - times[0][:, None]
         at_one = bool(crossed.from_one[sides[0].place[group[0][0]]])
         usual = crossed.usual[0 if at_one else 1]

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from testbed.model import HOSTS, Host
-from testbed.model.ip import ICMPV6, UDP
+from testbed.model.arrays import Bool, Int64
+from testbed.model.ip import ICMPV6, UDP, address_words, quoted_transport
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
-
-Int64 = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 
 SENTINEL = b"BOTHENDS-SENTINEL"
@@ -83,10 +79,10 @@ def _sentinel_rows(capture: Capture) -> Bool:
 
 
 def _quotes_sentinel(packet: bytes) -> bool:
-    header, at = ((packet[0] & 15) * 4, 9) if packet[0] >> 4 == 4 else (40, 6)
+    protocol, header = quoted_transport(packet)
     datagram = packet[header:]
     port = int.from_bytes(datagram[2:4], "big")
-    return packet[at] == UDP and port == SENTINEL_PORT and datagram[8:].startswith(SENTINEL)
+    return protocol == UDP and port == SENTINEL_PORT and datagram[8:].startswith(SENTINEL)
 
 
 def _owned(capture: Capture, side: str, addresses: Collection[str]) -> Int64:
@@ -94,10 +90,9 @@ def _owned(capture: Capture, side: str, addresses: Collection[str]) -> Int64:
     high, low = getattr(capture, side + "_hi"), getattr(capture, side + "_lo")
     owner = np.full(len(capture), -1, np.int64)
     for index, text in enumerate(addresses):
-        address = ipaddress.ip_address(text)
-        number = int(address) | (0xFFFF << 32 if address.version == 4 else 0)
-        same = (low == np.uint64(number & 2**64 - 1)) & (high == np.uint64(number >> 64))
-        owner[same & (capture.version == address.version)] = index
+        wanted_high, wanted_low = map(np.uint64, address_words(text))
+        version = 6 if ":" in text else 4
+        owner[(low == wanted_low) & (high == wanted_high) & (capture.version == version)] = index
     return owner
 
 

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testbed.analysis.join.lab_frames import Int64, Selection
+from testbed.analysis.join.lab_frames import Selection
 from testbed.model import HOSTS, Host
+from testbed.model.arrays import Int64
 from testbed.model.ip import TCP
+from testbed.model.tcp import ACK, RST, SYN, seq_add, seq_diff, seq_offset
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
 
-_SYN, _RST, _ACK = 0x02, 0x04, 0x10
 _SLACK = 2**20  # bytes beyond what was seen that a packet may well be: loss in the capture, a window
 _RECENT = 3  # a late packet belongs to one of so many connections
 _UNKNOWN = 2**33  # worse than any distance between two sequence numbers
@@ -31,7 +32,7 @@ Token = tuple[int, int]  # host (0 client, 1 server) and its initial sequence nu
 
 
 @dataclass(slots=True)
-class Generation:
+class Connection:
     """One connection of a conversation: initial sequence numbers of client and server, None where not seen."""
 
     isn: list[int | None] = field(default_factory=lambda: [None, None])
@@ -40,27 +41,27 @@ class Generation:
 
 
 @dataclass(slots=True)
-class Generations:
+class Connections:
     """For each host's packets the generation within their conversation, and what is known of each.
 
     ``known`` goes by conversation and number; ``by_token`` gives the number by conversation and token.
     """
 
     of: dict[Host, Int64]
-    known: dict[tuple[int, int], Generation] = field(default_factory=dict)
+    known: dict[tuple[int, int], Connection] = field(default_factory=dict)
     by_token: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
 
-def find_generations(
+def split_connections(
     captures: Mapping[Host, Capture], selections: Mapping[Host, Selection], conversations: Mapping[Host, Int64]
-) -> Generations:
+) -> Connections:
     """Count the connections of each conversation from 0, the same in both captures."""
     of = {host: np.zeros(len(selections[host].rows), np.int64) for host in HOSTS}
-    found = Generations(of)
+    found = Connections(of)
     syns: dict[Host, Int64] = {}
     for host in HOSTS:
         capture, rows = captures[host], selections[host].rows
-        syns[host] = np.flatnonzero((capture.transport[rows] == TCP) & ((capture.flags[rows] & _SYN) != 0))
+        syns[host] = np.flatnonzero((capture.transport[rows] == TCP) & ((capture.flags[rows] & SYN) != 0))
     tokens = _all_tokens(captures, selections, conversations, syns)
     reused = set()
     older = {}
@@ -68,7 +69,7 @@ def find_generations(
         groups = _groups(seen)
         older[conversation] = len(groups)
         for number, group in enumerate(groups):
-            generation = found.known[conversation, number] = Generation()
+            generation = found.known[conversation, number] = Connection()
             for side, isn in group:
                 generation.isn[side] = isn
                 found.by_token[conversation, side, isn] = number
@@ -101,7 +102,7 @@ def _all_tokens(
         for item in syns[host].tolist():
             row, sender = int(chosen.rows[item]), int(chosen.sender[item])
             conversation, isn = int(conversations[host][item]), int(capture.seq[row])
-            if int(capture.flags[row]) & _ACK:
+            if int(capture.flags[row]) & ACK:
                 answers.append((conversation, (sender, isn), int(capture.ack[row])))
                 continue
             if HOSTS[sender] == host:
@@ -109,10 +110,10 @@ def _all_tokens(
             else:
                 seen_by_target.append((conversation, (sender, isn)))
             for end in (1, 1 + int(capture.payload_length[row])):  # TCP Fast Open: data on the SYN (RFC 7413)
-                opened[conversation, sender, (isn + end) % 2**32] = isn
+                opened[conversation, sender, seq_add(isn, end)] = isn
     for conversation, own, acknowledged in answers:
         peer = 1 - own[0]
-        isn = opened.get((conversation, peer, acknowledged), (acknowledged - 1) % 2**32)
+        isn = opened.get((conversation, peer, acknowledged), seq_add(acknowledged, -1))
         tokens[conversation].append((own, (peer, isn)))
     for conversation, token in seen_by_target:
         if not tokens[conversation]:  # the other capture may have begun later
@@ -143,7 +144,7 @@ def _assign(
     chosen: Selection,
     conversations: Int64,
     items: Int64,
-    found: Generations,
+    found: Connections,
     of: Int64,
     older: Mapping[int, int],
 ) -> None:
@@ -152,23 +153,23 @@ def _assign(
         conversation = int(conversations[item])
         row, sender = int(chosen.rows[item]), int(chosen.sender[item])
         begun = found.by_token.get((conversation, sender, int(capture.seq[row])))
-        if int(capture.flags[row]) & _SYN and begun is not None:
+        if int(capture.flags[row]) & SYN and begun is not None:
             number = begun
             if number not in opened[conversation][-_RECENT:]:
                 opened[conversation].append(number)
         else:
             number = _nearest(capture, row, sender, conversation, found, opened[conversation], older[conversation])
         of[item] = number
-        generation = found.known.setdefault((conversation, number), Generation())
+        generation = found.known.setdefault((conversation, number), Connection())
         isn, sequence = generation.isn[sender], int(capture.seq[row])
         if isn is not None:
-            end = (sequence - isn) % 2**32 + int(capture.payload_length[row])
+            end = seq_offset(sequence, isn) + int(capture.payload_length[row])
             generation.reached[sender] = max(generation.reached[sender], end)
         generation.last[sender] = sequence
 
 
 def _nearest(
-    capture: Capture, row: int, sender: int, conversation: int, found: Generations, opened: list[int], older: int
+    capture: Capture, row: int, sender: int, conversation: int, found: Connections, opened: list[int], older: int
 ) -> int:
     """Return the connection whose numbers the packet continues, the newest of those that fit.
 
@@ -184,19 +185,19 @@ def _nearest(
         return older
     last = before.last[sender] if before else None
     if last is not None:
-        gap = (int(capture.seq[row]) - last + 2**31) % 2**32 - 2**31
+        gap = seq_diff(int(capture.seq[row]), last)
         if abs(gap) < min(scores[best], _SLACK):
             return older
     return best
 
 
-def _distance(capture: Capture, row: int, sender: int, generation: Generation) -> int:
+def _distance(capture: Capture, row: int, sender: int, generation: Connection) -> int:
     """Return how far a packet's number lies outside what a connection has reached, 0 when it fits."""
     number, side = int(capture.seq[row]), sender
-    if not number and int(capture.flags[row]) & (_RST | _ACK) == _RST | _ACK:
+    if not number and int(capture.flags[row]) & (RST | ACK) == RST | ACK:
         number, side = int(capture.ack[row]), 1 - sender  # RFC 9293 3.10.7.1: it answers by acknowledging
     isn = generation.isn[side]
     if isn is None:
         return _UNKNOWN
-    beyond = (number - isn) % 2**32 - generation.reached[side]
+    beyond = seq_offset(number, isn) - generation.reached[side]
     return 0 if beyond <= _SLACK else beyond

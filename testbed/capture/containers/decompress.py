@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from testbed.capture.gather import Bytes
+from testbed.model.arrays import Bytes
 from testbed.model.errors import CaptureError
 
 GZIP = b"\x1f\x8b"

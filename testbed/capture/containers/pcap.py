@@ -9,7 +9,8 @@ import numpy as np
 
 from testbed.capture.columns import Interface, Records
 from testbed.capture.containers.record_chain import WINDOW, Next, Plausible, find_runs
-from testbed.capture.gather import Bytes, Int64, gather, spread
+from testbed.capture.gather import gather, spread
+from testbed.model.arrays import Bytes, Int64
 from testbed.model.errors import CaptureError
 
 # magic as bytes in the file -> byte order, ticks per second

@@ -10,7 +10,8 @@ import numpy as np
 
 from testbed.capture.columns import Interface, Records
 from testbed.capture.containers.record_chain import WINDOW, Next, Plausible, Runs, find_runs
-from testbed.capture.gather import Bool, Bytes, Int64, gather, spread
+from testbed.capture.gather import gather, spread
+from testbed.model.arrays import Bool, Bytes, Int64, UInt64
 from testbed.model.errors import CaptureError
 
 _SECTION = 0x0A0D0D0A  # reads the same in both byte orders
@@ -272,7 +273,7 @@ def _packet_comments(file: _File, order: str, frames: int, start: Int64, end: In
                 file.comments.append((frames + int(row) + 1, value.decode(errors="replace")))
 
 
-def _nanoseconds(ticks: np.typing.NDArray[np.uint64], interface: Interface) -> Int64:
+def _nanoseconds(ticks: UInt64, interface: Interface) -> Int64:
     """Return time stamps in ns; what does not fit 64 bits wraps, as no real time does."""
     resolution = interface.resolution
     if 10**9 % resolution == 0:

@@ -32,8 +32,11 @@ class Writer:
         return self._interfaces - 1
 
     def packet(self, interface: int, time_ns: int, data: bytes, wire: int, comments: Sequence[str] = ()) -> None:
-        """Add a packet of which ``data`` was captured and ``wire`` bytes were on the wire."""
-        head = struct.pack("<IIIII", interface, time_ns >> 32, time_ns & 0xFFFFFFFF, len(data), wire)
+        """Add a packet of which ``data`` was captured and ``wire`` bytes were on the wire.
+
+        A time before the epoch, as damaged files have it, is written as the format can: modulo 2**64.
+        """
+        head = struct.pack("<IIIII", interface, time_ns >> 32 & 0xFFFFFFFF, time_ns & 0xFFFFFFFF, len(data), wire)
         options = [_option(_COMMENT, comment[: _LONGEST // 4].encode()) for comment in comments]
         self._block(_ENHANCED, head + _padded(data) + _closed(options))
 

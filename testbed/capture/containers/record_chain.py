@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.capture.gather import Bytes, Int64
+from testbed.model.arrays import Bytes, Int64
 
 WINDOW = 32 << 20
 """Bytes of a file that are walked, decoded and let go of before the next are looked at."""

@@ -8,16 +8,16 @@ import numpy as np
 
 from testbed.capture import frame_kinds
 from testbed.capture.columns import Capture
-from testbed.capture.gather import Int64
 from testbed.capture.layers.ip_headers import Transports, skip_extensions
 from testbed.capture.layers.transport import decode_transport
+from testbed.model.arrays import Int64
 
 _LIFETIME_NS = 30 * 10**9  # Linux net.ipv4.ipfrag_time
 _LARGEST = 65535
 
 
 @dataclass(slots=True)
-class _Part:
+class _Fragment:
     row: int
     offset: int
     length: int
@@ -30,12 +30,12 @@ class _Packet:
 
     started: int
     proto: int = 0
-    parts: dict[int, _Part] = field(default_factory=dict)
+    parts: dict[int, _Fragment] = field(default_factory=dict)
     have: int = 0
     total: int | None = None
     spoilt: bool = False
 
-    def add(self, part: _Part, *, more: bool) -> bool:
+    def add(self, part: _Fragment, *, more: bool) -> bool:
         """Add a fragment; return True when the packet is whole."""
         known = self.parts.get(part.offset)
         if known is not None:
@@ -90,7 +90,7 @@ def reassemble(capture: Capture, fragments: Transports) -> None:
         data = capture.data[start : max(int(fragments.end[k]), start)].tobytes()
         if offset + length > _LARGEST or not length:
             packet.spoilt = True
-        elif packet.add(_Part(row, offset, length, data), more=bool(capture.more_fragments[row])):
+        elif packet.add(_Fragment(row, offset, length, data), more=bool(capture.more_fragments[row])):
             del open_packets[key]
             whole.append((row, packet.proto, packet.captured(), packet.total or 0))
             capture.reassembled_in[[part.row for part in packet.parts.values()]] = row

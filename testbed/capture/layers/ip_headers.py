@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.capture import frame_kinds
-from testbed.capture.columns import U8, Bool, Columns
-from testbed.capture.gather import Bytes, Int64, gather
+from testbed.capture.columns import Columns
+from testbed.capture.gather import gather
+from testbed.model.arrays import Bool, Bytes, Int64, UInt8
 
 _V4 = np.dtype(
     [
@@ -54,7 +55,7 @@ class Transports:
     """
 
     rows: Int64
-    proto: U8
+    proto: UInt8
     start: Int64
     end: Int64
     length: Int64

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.capture import frame_kinds
-from testbed.capture.columns import I32
-from testbed.capture.gather import Bool, Bytes, Int64, gather
+from testbed.capture.gather import gather
+from testbed.model.arrays import Bool, Bytes, Int32, Int64
 
 _DEEPEST = 64  # VLAN tags; a real frame has three at most
 _SNAP = np.frombuffer(b"\xaa\xaa\x03\x00\x00\x00", np.uint8)
@@ -26,9 +26,9 @@ class Frames:
     buffer: Bytes
     position: Int64
     end: Int64
-    what: I32
-    vlan: I32
-    vlan_tags: I32
+    what: Int32
+    vlan: Int32
+    vlan_tags: Int32
 
     @classmethod
     def of(cls, buffer: Bytes, start: Int64, end: Int64) -> Frames:
@@ -37,7 +37,7 @@ class Frames:
         zero = np.zeros(count, np.int32)
         return cls(buffer, start.copy(), end, zero.copy(), np.full(count, -1, np.int32), zero)
 
-    def word(self, rows: Bool, at: int, layout: str = ">u2") -> I32:
+    def word(self, rows: Bool, at: int, layout: str = ">u2") -> Int32:
         """Return a header field at a distance from ``position``."""
         positions = np.minimum(self.position[rows] + at, len(self.buffer))
         return gather(self.buffer, positions, layout).astype(np.int32)
@@ -162,7 +162,7 @@ def _ppp(frames: Frames) -> None:
     frames.position[whole] += 2
 
 
-def _ppp_kind(protocol: I32) -> I32:
+def _ppp_kind(protocol: Int32) -> Int32:
     kind = np.select(
         [protocol == 0x21, protocol == 0x57], [frame_kinds.IPV4, frame_kinds.IPV6], protocol + frame_kinds.PPP_PROTOCOL
     )

@@ -5,18 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from testbed.capture.columns import Capture
-from testbed.capture.gather import Bytes, Int64, gather, gather_bytes
+from testbed.capture.gather import gather, gather_bytes
+from testbed.model.arrays import Bytes, Int64, UInt8
+from testbed.model.tcp import FAST_OPEN_MAGIC, LONGEST_OPTIONS, OPTION_LENGTHS, OptionKind
 
-_LONGEST = 40
-_END, _NOP = 0, 1
-_MSS = 2
-_WINDOW_SCALE = 3  # RFC 7323
-_SACK_PERMITTED = 4  # RFC 2018
-_SACK = 5
-_TIMESTAMPS = 8  # RFC 7323
-_FAST_OPEN = 34  # RFC 7413
-_EXPERIMENT = 254  # RFC 6994
-_FAST_OPEN_MAGIC = 0xF989
 _USUAL = 0x0101080A  # two NOPs, then timestamps: what nearly every segment of a modern host carries
 _STAMPS = np.dtype([("lead", ">u4"), ("tsval", ">u4"), ("tsecr", ">u4")])
 
@@ -30,28 +22,29 @@ def decode_options(buffer: Bytes, capture: Capture, rows: Int64, start: Int64, l
     capture.tsecr[rows[usual]] = stamps["tsecr"][usual]
     rest = np.flatnonzero(~usual | (length > 12))
     if len(rest):
-        _decode_each(capture, rows[rest], gather_bytes(buffer, start[rest], _LONGEST), length[rest], usual[rest] * 12)
+        octets = gather_bytes(buffer, start[rest], LONGEST_OPTIONS)
+        _decode_each(capture, rows[rest], octets, length[rest], usual[rest] * 12)
 
 
-def _decode_each(capture: Capture, rows: Int64, octets: np.typing.NDArray[np.uint8], length: Int64, at: Int64) -> None:
+def _decode_each(capture: Capture, rows: Int64, octets: UInt8, length: Int64, at: Int64) -> None:
     """Step through all options, one option of every packet at a time."""
     todo = np.arange(len(rows))
     at = at.astype(np.int64)
     while True:
         todo = todo[at[todo] < length[todo]]
         kind = octets[todo, at[todo]]
-        todo, kind = todo[kind != _END], kind[kind != _END]
+        todo, kind = todo[kind != OptionKind.END], kind[kind != OptionKind.END]
         if not len(todo):
             return
-        nop = kind == _NOP
+        nop = kind == OptionKind.NOP
         at[todo[nop]] += 1
         long = todo[~nop]
         kind = kind[~nop]
         room = length[long] - at[long]
-        size = np.where(room >= 2, octets[long, np.minimum(at[long] + 1, _LONGEST - 1)], 0).astype(np.int64)
+        size = np.where(room >= 2, octets[long, np.minimum(at[long] + 1, LONGEST_OPTIONS - 1)], 0).astype(np.int64)
         bad = (size < 2) | (size > room)
         capture.options_bad[rows[long[bad]]] = True
-        at[long[bad]] = _LONGEST
+        at[long[bad]] = LONGEST_OPTIONS
         good = long[~bad]
         _note(capture, rows[good], octets[good], at[good], kind[~bad], size[~bad])
         at[good] += size[~bad]
@@ -60,9 +53,9 @@ def _decode_each(capture: Capture, rows: Int64, octets: np.typing.NDArray[np.uin
 def _note(
     capture: Capture,
     rows: Int64,
-    octets: np.typing.NDArray[np.uint8],
+    octets: UInt8,
     at: Int64,
-    kind: np.typing.NDArray[np.uint8],
+    kind: UInt8,
     size: Int64,
 ) -> None:
     """Put one option of each packet into its columns."""
@@ -73,24 +66,24 @@ def _note(
             result = result << 8 | octets[chosen, at[chosen] + skip + k]
         return result
 
-    def those(wanted: int, length: int) -> Int64:
-        return np.flatnonzero((kind == wanted) & (size == length))
+    def those(wanted: OptionKind) -> Int64:
+        return np.flatnonzero((kind == wanted) & (size == OPTION_LENGTHS[wanted]))
 
-    found = those(_MSS, 4)
+    found = those(OptionKind.MSS)
     capture.mss[rows[found]] = value(found, 2, 2)
-    found = those(_WINDOW_SCALE, 3)
+    found = those(OptionKind.WINDOW_SCALE)
     capture.wscale[rows[found]] = value(found, 2, 1)
-    capture.sack_permitted[rows[those(_SACK_PERMITTED, 2)]] = True
-    found = those(_TIMESTAMPS, 10)
+    capture.sack_permitted[rows[those(OptionKind.SACK_PERMITTED)]] = True
+    found = those(OptionKind.TIMESTAMPS)
     capture.has_timestamps[rows[found]] = True
     capture.tsval[rows[found]] = value(found, 2, 4)
     capture.tsecr[rows[found]] = value(found, 6, 4)
-    found = np.flatnonzero(kind == _FAST_OPEN)
+    found = np.flatnonzero(kind == OptionKind.FAST_OPEN)
     capture.fast_open[rows[found]] = size[found] - 2
-    found = np.flatnonzero((kind == _EXPERIMENT) & (size >= 4))
-    found = found[value(found, 2, 2) == _FAST_OPEN_MAGIC]
+    found = np.flatnonzero((kind == OptionKind.EXPERIMENT) & (size >= 4))
+    found = found[value(found, 2, 2) == FAST_OPEN_MAGIC]
     capture.fast_open[rows[found]] = size[found] - 4
-    found = np.flatnonzero((kind == _SACK) & (size >= 10) & (size % 8 == 2))
+    found = np.flatnonzero((kind == OptionKind.SACK) & (size >= 10) & (size % 8 == 2))
     if len(found):
         edges = np.zeros((len(found), 4, 2), np.uint32)
         blocks = (size[found] - 2) // 8

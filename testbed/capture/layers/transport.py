@@ -6,13 +6,13 @@ import numpy as np
 
 from testbed.capture import frame_kinds
 from testbed.capture.columns import Capture
-from testbed.capture.gather import Bool, Bytes, Int64, gather
+from testbed.capture.gather import gather
 from testbed.capture.layers.ip_headers import Transports
 from testbed.capture.layers.tcp_options import decode_options
+from testbed.model.arrays import Bool, Bytes, Int64
+from testbed.model.ip import ICMP, ICMP_ERRORS, ICMPV6, ICMPV6_ERRORS, TCP, UDP
 
-TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
-
-_TCP = np.dtype(
+_TCP_HEADER = np.dtype(
     [
         ("sport", ">u2"),
         ("dport", ">u2"),
@@ -24,11 +24,8 @@ _TCP = np.dtype(
         ("urgent", ">u2"),
     ]
 )
-_UDP = np.dtype([("sport", ">u2"), ("dport", ">u2"), ("length", ">u2"), ("checksum", ">u2")])
-_ICMP = np.dtype([("type", "u1"), ("code", "u1"), ("checksum", ">u2"), ("rest", ">u4")])
-# errors that quote the packet they are about: RFC 792, RFC 4443 section 2.1
-_ICMP_ERRORS = (3, 4, 5, 11, 12)
-_ICMPV6_ERRORS = (1, 2, 3, 4)
+_UDP_HEADER = np.dtype([("sport", ">u2"), ("dport", ">u2"), ("length", ">u2"), ("checksum", ">u2")])
+_ICMP_HEADER = np.dtype([("type", "u1"), ("code", "u1"), ("checksum", ">u2"), ("rest", ">u4")])
 
 
 def decode_transport(buffer: Bytes, base: int, capture: Capture, packets: Transports) -> None:
@@ -81,7 +78,7 @@ def _tcp(buffer: Bytes, base: int, capture: Capture, packets: Transports) -> Non
     header = (gather(buffer, packets.start + 12, "u1") >> 4).astype(np.int64) * 4
     packets = _malformed(capture, packets, (header < 20) | (header > packets.length))
     rows = packets.rows
-    head = gather(buffer, packets.start, _TCP)
+    head = gather(buffer, packets.start, _TCP_HEADER)
     header = (head["flags"] >> 12).astype(np.int64) * 4
     for name in ("sport", "dport", "seq", "ack", "window", "urgent", "checksum"):
         getattr(capture, name)[rows] = head[name]
@@ -97,7 +94,7 @@ def _udp(buffer: Bytes, base: int, capture: Capture, packets: Transports) -> Non
     length = gather(buffer, packets.start + 4, ">u2")
     packets = _malformed(capture, packets, (length > 0) & (length < 8))
     rows = packets.rows
-    head = gather(buffer, packets.start, _UDP)
+    head = gather(buffer, packets.start, _UDP_HEADER)
     for name in ("sport", "dport", "checksum"):
         getattr(capture, name)[rows] = head[name]
     capture.udp_length[rows] = head["length"]
@@ -108,13 +105,13 @@ def _udp(buffer: Bytes, base: int, capture: Capture, packets: Transports) -> Non
 
 def _icmp(buffer: Bytes, base: int, capture: Capture, packets: Transports) -> None:
     rows = packets.rows
-    head = gather(buffer, packets.start, _ICMP)
+    head = gather(buffer, packets.start, _ICMP_HEADER)
     capture.icmp_type[rows] = head["type"]
     capture.icmp_code[rows] = head["code"]
     capture.checksum[rows] = head["checksum"]
     capture.icmp_rest[rows] = head["rest"]
     _payload(capture, packets, base, np.full(len(rows), 8), packets.length - 8)
     v4 = packets.proto == ICMP
-    error = np.where(v4, np.isin(head["type"], _ICMP_ERRORS), np.isin(head["type"], _ICMPV6_ERRORS))
+    error = np.where(v4, np.isin(head["type"], ICMP_ERRORS), np.isin(head["type"], ICMPV6_ERRORS))
     quoted = error & (capture.payload_captured[rows] >= 20)
     capture.embedded_offset[rows[quoted]] = packets.start[quoted] + base + 8

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-import testbed
 from testbed.capture.containers.pcapng_write import Writer
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, peer_of
+from testbed.model.version import VERSION
 from testbed.report import kernel_words
 from testbed.report.text.ladder import show_call
 from testbed.report.text.terminal_text import duration, escape
@@ -32,7 +32,7 @@ _MOST_CALLS = 8
 def write(stream: BinaryIO, analysis: Analysis, captures: Mapping[Host, Capture]) -> None:
     """Write the captures that there are, merged by time."""
     comment = "; ".join(escape(sentence) for sentence in analysis.verdict)
-    writer = Writer(stream, application=f"bothends {testbed.__version__}", comment=comment)
+    writer = Writer(stream, application=f"bothends {VERSION}", comment=comment)
     numbers: dict[tuple[Host, int], int] = {}
     for host in (host for host in HOSTS if host in captures):
         for index, interface in enumerate(captures[host].interfaces):

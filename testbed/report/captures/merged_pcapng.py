@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import merge
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from testbed.capture.containers.pcapng_write import Writer
 from testbed.capture.read_file import load, pieces
+from testbed.model.arrays import Int64
 from testbed.model.errors import CaptureError, UsageError
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate, change_names
 from testbed.pairing.flow_summary import NAMES
-from testbed.pairing.packet_table import Int64
-
-_NANOSECONDS = b"\x09"
 
 Packet = tuple[int, int, int, int, bytes, int, str]  # time, capture, frame, link type, bytes, length, comment
 
@@ -27,41 +25,17 @@ def write_merged(compared: Comparison, paths: tuple[str, str], target: Path) -> 
     Each packet that did not simply cross has a comment. Raises UsageError for standard input, which cannot be read
     again, CaptureError when the file cannot be written.
     """
-    from pcapng import FileWriter, blocks
-
     if "-" in paths:
         raise UsageError("standard input cannot be read a second time for the merged file")
-    section = blocks.SectionHeader(
-        endianness="<", options={"shb_userappl": "bothends", "opt_comment": _about(compared)}
-    )
-    interfaces: dict[tuple[int, int], int] = {}
     packets = merge(*(_packets(compared, which, path) for which, path in enumerate(paths)), key=lambda each: each[:3])
+    interfaces: dict[tuple[int, int], int] = {}
     try:
         with target.open("wb") as out:
-            writer: Any = None
+            writer = Writer(out, application="bothends", comment=_about(compared))
             for time, which, _, link, data, length, comment in packets:
                 if (which, link) not in interfaces:
-                    interfaces[which, link] = len(interfaces)
-                    interface = section.new_member(
-                        blocks.InterfaceDescription,
-                        link_type=link,
-                        snaplen=0,
-                        options={"if_name": NAMES[which], "if_tsresol": _NANOSECONDS},
-                    )
-                    if writer is None:
-                        writer = FileWriter(out, section)
-                    else:
-                        writer.write_block(interface)
-                block = section.new_member(
-                    blocks.EnhancedPacket, interface_id=interfaces[which, link],
-                    options={"opt_comment": comment} if comment else {},
-                )  # fmt: skip
-                block.timestamp_high, block.timestamp_low = time >> 32 & 0xFFFFFFFF, time & 0xFFFFFFFF
-                block.packet_data = data
-                block.packet_len = length
-                writer.write_block(block)
-            if writer is None:
-                FileWriter(out, section)
+                    interfaces[which, link] = writer.interface(NAMES[which], link)
+                writer.packet(interfaces[which, link], time, data, length, [comment] if comment else [])
     except OSError as problem:
         raise CaptureError(f"{target}: {problem.strerror or problem}") from problem
 
@@ -91,13 +65,13 @@ def _packets(compared: Comparison, which: int, path: str) -> Iterator[Packet]:
 
 def _offsets(compared: Comparison, frames: Int64, times: Int64) -> Int64:
     """Return the clock's offset at packets of the second capture, IP or not."""
-    items = np.searchsorted(compared.tracks[1].frame, frames)
+    items = np.searchsorted(compared.packets[1].frame, frames)
     offset, _ = compared.timeline.at_two(items, times)
     return offset
 
 
 def _comments(compared: Comparison, which: int) -> dict[int, str]:
-    table, track = compared.table, compared.tracks[which]
+    table, packets = compared.table, compared.packets[which]
     items = table.two if which else table.one
     odd = np.flatnonzero((items >= 0) & ((table.fate > Fate.CROSSED) | (table.changes > 0) | table.reordered))
     result: dict[int, str] = {}
@@ -105,6 +79,6 @@ def _comments(compared: Comparison, which: int) -> dict[int, str]:
         told = [Fate(int(table.fate[row])).text] if table.fate[row] else []
         told += ["reordered"] if table.reordered[row] else []
         told += [f"altered: {', '.join(change_names(int(table.changes[row])))}"] if table.changes[row] else []
-        frame = int(track.frame[items[row]])
+        frame = int(packets.frame[items[row]])
         result[frame] = "; ".join(filter(None, (result.get(frame), ", ".join(told))))
     return result

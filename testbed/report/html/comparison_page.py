@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from testbed.crossings.comparison_view import Compared
+from testbed.crossings.comparison_view import ComparisonView
+from testbed.model.arrays import Int64
 from testbed.model.errors import UsageError
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate
 from testbed.pairing.flow_summary import NAMES
-from testbed.pairing.packet_table import Int64, Track
+from testbed.pairing.packet_table import PacketTable
 from testbed.pairing.same import CATEGORIES
 from testbed.report.html import assemble, packet_columns
 from testbed.report.html.fit import LIMIT, fitting, kept
@@ -58,7 +59,7 @@ def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...
 
 def of_comparison(compared: Comparison) -> Callable[[int], Wire]:
     """Return a function that gives at most so many packets of a comparison."""
-    rows = Compared(compared)
+    rows = ComparisonView(compared)
     table, statistics = compared.table, compared.statistics
     every = _marks(compared)[rows.rows]
     remarkable = ((table.fate > Fate.MERGED) | (table.changes > 0) | table.reordered)[rows.rows]
@@ -101,11 +102,11 @@ def _marks(compared: Comparison) -> Int64:
 def _ends(compared: Comparison, rows: Int64) -> dict[str, tuple[Int64, Int64]]:
     """Return header fields at both ends; what was not seen counts as 0."""
     items = compared.table.one[rows].astype(np.int64), compared.table.two[rows].astype(np.int64)
-    both = [_fields(track, mine) for track, mine in zip(compared.tracks, items, strict=True)]
+    both = [_fields(packets, mine) for packets, mine in zip(compared.packets, items, strict=True)]
     return {name: (both[0][name], both[1][name]) for name, _, _ in packet_columns.ENDS if name in both[0]}
 
 
-def _fields(track: Track, items: Int64) -> dict[str, Int64]:
+def _fields(packets: PacketTable, items: Int64) -> dict[str, Int64]:
     seen = items >= 0
 
     def column(values: np.typing.NDArray[Any]) -> Int64:
@@ -114,11 +115,11 @@ def _fields(track: Track, items: Int64) -> dict[str, Int64]:
         return result
 
     names = ("ttl", "ip_id", "dont_fragment", "seq", "ack", "flags", "window", "urgent", "checksum")
-    tos, word = column(track.tos), column(track.word)
-    return {name: column(getattr(track, name)) for name in names} | {
+    tos, word = column(packets.tos), column(packets.word)
+    return {name: column(getattr(packets, name)) for name in names} | {
         "dscp": tos >> 2,
         "ecn": tos & 3,
-        "payload_length": column(track.length),
+        "payload_length": column(packets.length),
         "icmp_type": word >> 40 & 0xFF,
         "icmp_code": word >> 32 & 0xFF,
     }

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from testbed.model import Crossing
+from testbed.model.arrays import Bool, Int64
 from testbed.report.html.page_source import Wire
 
 LIMIT = 10_000_000
@@ -37,7 +37,7 @@ def fitting(wire_of: Callable[[int], Wire], page_of: Callable[[Wire, int], str],
         most = min(most, wire.total) // 2
 
 
-def kept(remarkable: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
+def kept(remarkable: Bool, most: int) -> Int64:
     """Return which packets a page holds, ascending: the first, the last, and what is remarkable between."""
     count = len(remarkable)
     if count <= most:

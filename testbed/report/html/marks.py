@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from enum import IntFlag
 
 from testbed.analysis.label_check import contradicted, labels_of
-from testbed.model import Cause, CauseKind, Crossing, Host, Labels
+from testbed.crossings.packet_order import reordered, retransmitted
+from testbed.model import Cause, CauseKind, Crossing, Labels
 
 
 class Mark(IntFlag):
@@ -38,9 +39,10 @@ PROBES = frozenset({"keep-alive-probe", "window-probe", "probe"})
 def marks(crossings: Sequence[Crossing], causes: Sequence[Cause], labels: Labels) -> list[int]:
     """Return the bits of every crossing."""
     found = [_of_one(crossing, cause) for crossing, cause in zip(crossings, causes, strict=True)]
-    for n in _sent_again(crossings, causes):
+    probes = {n for n, cause in enumerate(causes) if cause.rule in PROBES}
+    for n in retransmitted(crossings, probes):
         found[n] |= Mark.RETRANSMITTED
-    for n in _overtaken(crossings):
+    for n in reordered(crossings):
         found[n] |= Mark.REORDERED
     if labels:
         for n, (crossing, cause) in enumerate(zip(crossings, causes, strict=True)):
@@ -56,35 +58,3 @@ def _of_one(crossing: Crossing, cause: Cause) -> int:
     if cause.kind is CauseKind.UNKNOWN:
         bits |= Mark.UNKNOWN
     return int(bits)
-
-
-def _sent_again(crossings: Sequence[Crossing], causes: Sequence[Cause]) -> list[int]:
-    """TCP segments with sequence space below the highest that their sender had sent."""
-    highest: dict[tuple[int | None, Host], int] = {}
-    again = []
-    for n, (crossing, cause) in enumerate(zip(crossings, causes, strict=True)):
-        if crossing.protocol != "tcp" or crossing.sent is None or cause.rule in PROBES:
-            continue
-        size = crossing.length + ("S" in crossing.flags) + ("F" in crossing.flags)
-        if not size:
-            continue
-        key = (crossing.flow, crossing.sender)
-        if crossing.seq < highest.get(key, crossing.seq):
-            again.append(n)
-        highest[key] = max(highest.get(key, crossing.seq), crossing.seq + size)
-    return again
-
-
-def _overtaken(crossings: Sequence[Crossing]) -> list[int]:
-    """Packets that arrived after one of the same flow and sender that was sent later."""
-    first: dict[tuple[int | None, Host], int] = {}
-    late = []
-    for n in range(len(crossings) - 1, -1, -1):
-        crossing = crossings[n]
-        if crossing.sent is None or crossing.arrived is None:
-            continue
-        key = (crossing.flow, crossing.sender)
-        if crossing.arrived > first.get(key, crossing.arrived):
-            late.append(n)
-        first[key] = min(first.get(key, crossing.arrived), crossing.arrived)
-    return late

@@ -20,11 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from testbed.model.arrays import Int64
+
 FORMAT = "bothends-report/1"
 
 _LEVEL = 6
 _SAFE = 1 << 53  # a JavaScript number is exact up to here
-Numbers = NDArray[np.int64]
+Numbers = Int64
 
 
 class Packer:

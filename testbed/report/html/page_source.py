@@ -12,14 +12,14 @@ from testbed.pairing.clock import ONE_CLOCK, Clock
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
-    from testbed.pairing.packet_table import Int64
+    from testbed.model.arrays import Int64
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """One run to be shown.
 
-    ``meta`` is what :func:`testbed.run.evaluate.meta` returns, what it lacks is left out. Without ``captures`` the
+    ``meta`` is what :func:`testbed.rundir.manifest.meta` returns, what it lacks is left out. Without ``captures`` the
     header
     fields that only they hold are not shown. ``labels`` are optional data of others. ``clock`` says how the server's
     clock runs against the client's, on which crossings are told. ``printed`` holds what programs printed by the

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from testbed.analysis.label_check import labels_of
 from testbed.model import HOSTS, Crossing, Host
+from testbed.model.arrays import Int64
 from testbed.report.html import kernel_columns
 from testbed.report.html.fit import kept
 from testbed.report.html.marks import Mark, marks
@@ -53,7 +53,7 @@ def _labels(source: Source, crossings: list[Crossing], host: Host) -> list[str]:
     return [", ".join(labels_of(one, source.labels).get(host, ())) for one in crossings]
 
 
-def _ends(source: Source, crossings: list[Crossing]) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _ends(source: Source, crossings: list[Crossing]) -> dict[str, tuple[Int64, Int64]]:
     """Return header fields from the captures; what was not seen counts as 0."""
     if not source.captures:
         return {}
@@ -62,7 +62,7 @@ def _ends(source: Source, crossings: list[Crossing]) -> dict[str, tuple[NDArray[
         "server": np.array([(one.at_server or 0) - 1 for one in crossings], np.int64),
     }
 
-    def column(host: Host, name: str) -> NDArray[np.int64]:
+    def column(host: Host, name: str) -> Int64:
         rows = seen[host]
         values = getattr(source.captures[host], name).astype(np.int64)
         return np.where(rows >= 0, values[rows], 0) if len(values) else np.zeros(len(rows), np.int64)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from testbed.model.arrays import Int64
+from testbed.model.ip import TCP
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import CHANGE_NAMES, Fate
@@ -13,14 +15,13 @@ from testbed.pairing.flow_summary import (
     NAMES,
     close_text,
     display_filter,
+    flow_mapping,
     handshake_text,
-    mapping,
     opener_end,
     protocol_name,
 )
 from testbed.pairing.needed_retransmissions import Needed
-from testbed.pairing.negative_delay import early
-from testbed.pairing.packet_table import TCP, Int64
+from testbed.pairing.negative_delay import negative_delays
 from testbed.pairing.same import count_differences
 from testbed.pairing.sender_guess import Origins
 from testbed.pairing.statistics import QUANTILES
@@ -57,24 +58,24 @@ def to_json(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ..
 
 
 def _capture(compared: Comparison, which: int, path: str) -> dict[str, Any]:
-    track, flows = compared.tracks[which], compared.flows[which]
-    first, last = track.span
+    packets, flows = compared.packets[which], compared.flows[which]
+    first, last = packets.span
     return {
         "path": path,
-        "links": list(track.links),
-        "frames": track.frames,
-        "packets": len(track),
+        "links": list(packets.links),
+        "frames": packets.frames,
+        "packets": len(packets),
         "flows": len(flows),
         "first": first,
         "last": last,
-        "other": track.other,
-        "partial": track.partial,
+        "other": packets.other,
+        "partial": packets.partial,
     }
 
 
 def clock(compared: Comparison) -> dict[str, Any]:
     """Return how the server's clock differs from the client's; ``negative`` explains delays below 0."""
-    before = early(compared)
+    before = negative_delays(compared)
     return {
         "exact": compared.clock.exact,
         "pieces": [
@@ -126,7 +127,7 @@ def _throughput(payload: int, took: int) -> float | None:
     return round(payload * 8 * 10**9 / took, 3) if took else None
 
 
-def _fates(counts: np.typing.NDArray[np.int64]) -> dict[str, int]:
+def _fates(counts: Int64) -> dict[str, int]:
     return {fate.text: int(counts[fate]) for fate in Fate if counts[fate]}
 
 
@@ -134,7 +135,7 @@ def _delays(values: list[int]) -> dict[str, int]:
     return dict(zip(("minimum", "median", "p95", "p99", "maximum"), values, strict=True))
 
 
-def _repeats(counts: np.typing.NDArray[np.int64]) -> dict[str, int]:
+def _repeats(counts: Int64) -> dict[str, int]:
     return {
         "needed": int(counts[Needed.YES]),
         "not_needed": int(counts[Needed.NO]),
@@ -158,7 +159,7 @@ def odd_rows(compared: Comparison) -> Int64:
 def differences(compared: Comparison) -> dict[str, Any]:
     """Return how many packets, or byte ranges, did not simply cross, and the first of them."""
     rows = odd_rows(compared)
-    origins = Origins(*compared.tracks, compared.table)
+    origins = Origins(*compared.packets, compared.table)
     return {"count": len(rows), "examples": [row_plain(compared, origins, row) for row in rows[:_SHOWN].tolist()]}
 
 
@@ -171,15 +172,15 @@ def row_plain(compared: Comparison, origins: Origins, row: int) -> dict[str, Any
         "fate": Fate(int(table.fate[row])).text,
         "reordered": bool(table.reordered[row]),
         "frames": {
-            name: int(track.frame[items[row]]) + 1 if items[row] >= 0 else None
-            for name, track, items in zip(NAMES, compared.tracks, (table.one, table.two), strict=True)
+            name: int(packets.frame[items[row]]) + 1 if items[row] >= 0 else None
+            for name, packets, items in zip(NAMES, compared.packets, (table.one, table.two), strict=True)
         },
         "first_byte": int(table.skip[row]),
         "bytes": int(table.length[row]),
         "delay": int(table.delay[row]) if table.timed[row] else None,
         "altered": [
             {"field": each.what, "sent": each.at_sender, "arrived": each.at_receiver}
-            for each in details(*compared.tracks, table, row)
+            for each in details(*compared.packets, table, row)
         ],
     }
     if (origin := origins.of(row)) is not None:
@@ -196,7 +197,7 @@ def labels(compared: Comparison) -> dict[str, Any]:
     statistics, table = compared.statistics, compared.table
     examples = []
     for row in statistics.differ[:_SHOWN].tolist():
-        frames = [int(track.frame[items[row]]) + 1 for track, items in zip(compared.tracks, (table.one, table.two),
+        frames = [int(packets.frame[items[row]]) + 1 for packets, items in zip(compared.packets, (table.one, table.two),
                                                                           strict=True)]  # fmt: skip
         told = [list(label_names(int(each[row]))) for each in statistics.labels]
         examples.append({"frames": dict(zip(NAMES, frames, strict=True)), **dict(zip(NAMES, told, strict=True))})
@@ -207,7 +208,7 @@ def labels(compared: Comparison) -> dict[str, Any]:
 def flow(compared: Comparison, pair: int) -> dict[str, Any]:
     """Return what is known of a flow that both captures have."""
     pairs, statistics = compared.pairs, compared.statistics
-    mapped = mapping(compared, pair)
+    mapped = flow_mapping(compared, pair)
     protocol = int(compared.flows[0].protocol[pairs.a[pair]])
     ways = {}
     delays: list[dict[str, int] | None] = []
@@ -254,8 +255,8 @@ def _timed(compared: Comparison, place: int) -> bool:
 
 def alone(compared: Comparison, which: int, number: int) -> dict[str, Any]:
     """Return a flow that only one capture has, or of which it is not clear which one it is."""
-    track, flows = compared.tracks[which], compared.flows[which]
-    ends = track.ends[int(flows.conversation[number])]
+    packets, flows = compared.packets[which], compared.flows[which]
+    ends = packets.ends[int(flows.conversation[number])]
     opener = int(flows.opener[number])
     return {
         "protocol": protocol_name(ends.protocol),

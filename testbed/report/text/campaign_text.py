@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from testbed.campaign.campaign_summary import Kind, Summary, Variant
+from testbed.campaign.campaign_summary import RunKind, Summary, Variant
 from testbed.report.text.terminal_text import counted, escape
 
 FORMAT: Final = "bothends-campaign/1"
@@ -94,7 +94,7 @@ def _common(variant: Variant) -> tuple[str, ...]:
     return tuple(name for name in first if all(kind.facets.get(name) == first[name] for kind in variant.kinds))
 
 
-def _facets(kind: Kind, leave_out: tuple[str, ...]) -> list[str]:
+def _facets(kind: RunKind, leave_out: tuple[str, ...]) -> list[str]:
     found = []
     for name in _SAID:
         told = [] if name in leave_out else kind.facets.get(name, [])

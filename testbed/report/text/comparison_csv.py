@@ -9,7 +9,7 @@ from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate, change_names
 from testbed.pairing.flow_summary import NAMES
-from testbed.pairing.negative_delay import early
+from testbed.pairing.negative_delay import negative_delays
 from testbed.pairing.sender_guess import Origins
 from testbed.wireshark.label_names import label_names
 
@@ -31,17 +31,17 @@ def write_csv(compared: Comparison, out: TextIO) -> None:
     writer.writerow(HEADER)
     table = compared.table
     labels = compared.statistics.labels
-    origins = Origins(*compared.tracks, table)
-    before = early(compared)
+    origins = Origins(*compared.packets, table)
+    before = negative_delays(compared)
     because = before.why if before else ""
     names: dict[int, str] = {}
     changes: dict[int, str] = {}
     for start in range(0, len(table), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
         ends = []
-        for track, items in zip(compared.tracks, (table.one[some], table.two[some]), strict=True):
+        for packets, items in zip(compared.packets, (table.one[some], table.two[some]), strict=True):
             seen = (items >= 0).tolist()
-            frames, times = (track.frame[items] + 1).tolist(), track.time[items].tolist()
+            frames, times = (packets.frame[items] + 1).tolist(), packets.time[items].tolist()
             ends.append(
                 [(frame, time) if there else ("", "") for there, frame, time in zip(seen, frames, times, strict=True)]
             )
@@ -87,6 +87,6 @@ def write_csv(compared: Comparison, out: TextIO) -> None:
                 delay if timed else "", error if timed and error >= 0 else "", skip, length,
                 "yes" if late else "", changes[changed], names[first], names[second],
                 "; ".join(f"{each.what}: {each.at_sender} -> {each.at_receiver}"
-                          for each in details(*compared.tracks, table, row)) if changed else "",
+                          for each in details(*compared.packets, table, row)) if changed else "",
                 origin.text if (origin := origins.of(row)) else "", because if timed and delay < 0 else "",
             ))  # fmt: skip

@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from testbed.model.arrays import Int64
+from testbed.model.ip import TCP
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate
-from testbed.pairing.flow_summary import NAMES, close_text, display_filter, mapping
-from testbed.pairing.negative_delay import early
-from testbed.pairing.packet_table import Int64
+from testbed.pairing.flow_summary import NAMES, close_text, display_filter, flow_mapping
+from testbed.pairing.negative_delay import negative_delays
 from testbed.pairing.same import USUAL, count_differences, rewritten
 from testbed.pairing.sender_guess import Origins
 from testbed.report.json import comparison_json as plain
@@ -32,7 +33,7 @@ def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...
         console.print(_capture_line(compared, which, name, path), highlight=False, soft_wrap=True)
     for line in _clock_lines(compared):
         console.print(line, highlight=False, soft_wrap=True)
-    if (before := early(compared)) is not None:
+    if (before := negative_delays(compared)) is not None:
         told = f"[yellow]negative[/] delays of {before.packets:,} packets, down to {before.least / 1e6:.6f} ms"
         console.print(f"{told}: {before.why}", highlight=False, soft_wrap=True)
     console.print(_flows_line(compared), highlight=False, soft_wrap=True)
@@ -62,18 +63,20 @@ def _verdict(compared: Comparison, differs: tuple[str, ...]) -> str:
 
 
 def _capture_line(compared: Comparison, which: int, name: str, path: str) -> str:
-    track = compared.tracks[which]
-    first, last = track.span
-    line = f"[bold]{name}[/] {escape(path)}: {track.frames:,} frames"
-    line += f" of {' and '.join(track.links)}" if track.links else ""
-    line += f", {len(track):,} of IP"
-    if len(track):
+    packets = compared.packets[which]
+    first, last = packets.span
+    line = f"[bold]{name}[/] {escape(path)}: {packets.frames:,} frames"
+    line += f" of {' and '.join(packets.links)}" if packets.links else ""
+    line += f", {len(packets):,} of IP"
+    if len(packets):
         line += f", {_clock_time(first)} to {_clock_time(last)} UTC"
-    if track.other:
-        others = ", ".join(f"{count} {kind}" for kind, count in sorted(track.other.items(), key=lambda each: -each[1]))
+    if packets.other:
+        others = ", ".join(
+            f"{count} {kind}" for kind, count in sorted(packets.other.items(), key=lambda each: -each[1])
+        )
         line += f"; also {escape(others)}"
-    if track.partial:
-        line += f"\n  [yellow]partial[/]: {escape(track.partial)}"
+    if packets.partial:
+        line += f"\n  [yellow]partial[/]: {escape(packets.partial)}"
     return line
 
 
@@ -186,12 +189,12 @@ def _flows(compared: Comparison, shown: list[int]) -> Table:
         )
         table.add_row(
             str(n),
-            escape(mapping(compared, pair).text),
+            escape(flow_mapping(compared, pair).text),
             f"{packets[0]:,} / {packets[1]:,}" if packets[0] != packets[1] else f"{packets[0]:,}",
             f"{lost:,}" if lost else "",
             f"{int(wrong[places].sum()) - lost:,}" if int(wrong[places].sum()) - lost else "",
             f"{delays} ms",
-            close_text(compared, pair) if compared.flows[0].protocol[compared.pairs.a[pair]] == 6 else "",
+            close_text(compared, pair) if compared.flows[0].protocol[compared.pairs.a[pair]] == TCP else "",
         )
     return table
 
@@ -223,15 +226,15 @@ def row_text(compared: Comparison, row: int) -> str:
     """Say on one line what became of a packet."""
     table = compared.table
     frames = [
-        f"frame {int(track.frame[items[row]]) + 1} at the {name}"
-        for name, track, items in zip(NAMES, compared.tracks, (table.one, table.two), strict=True)
+        f"frame {int(packets.frame[items[row]]) + 1} at the {name}"
+        for name, packets, items in zip(NAMES, compared.packets, (table.one, table.two), strict=True)
         if items[row] >= 0
     ]
     what = [] if table.fate[row] == Fate.CROSSED else [Fate(int(table.fate[row])).text]
     what += ["reordered"] if table.reordered[row] else []
-    changes = [f"{each.what} {each.at_sender} -> {each.at_receiver}" for each in details(*compared.tracks, table, row)]
+    changes = [f"{each.what} {each.at_sender} -> {each.at_receiver}" for each in details(*compared.packets, table, row)]
     what += [f"altered ({', '.join(changes)})"] if changes else []
     told = f"{', '.join(what)}: {', '.join(frames)}, {int(table.length[row])} bytes"
-    if table.fate[row] == Fate.APPEARED and (origin := Origins(*compared.tracks, table).of(row)):
+    if table.fate[row] == Fate.APPEARED and (origin := Origins(*compared.packets, table).of(row)):
         told += f", from {origin.text}"
     return told

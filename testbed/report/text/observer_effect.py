@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from testbed.model import HOSTS, Analysis, Crossing, Host
+from testbed.crossings.packet_order import without_new_bytes
+from testbed.model import HOSTS, Analysis, Host
 from testbed.report.text.terminal_text import counted, duration
 
 BARE = "none"
@@ -30,32 +31,18 @@ def measure(analysis: Analysis) -> Effect:
     """Measure the wire of one run."""
     crossings = analysis.inputs.joined.crossings
     segments: dict[Host, list[int]] = {host: [] for host in HOSTS}
-    reached: dict[tuple[int | None, Host], int] = {}
-    repeated = 0
-    for crossing in crossings:
-        if not crossing.length:
-            continue
-        if _is_repeat(crossing, reached):
-            repeated += 1
-        else:
+    repeats = set(without_new_bytes(crossings))
+    for position, crossing in enumerate(crossings):
+        if crossing.length and position not in repeats:
             segments[crossing.sender].append(crossing.length)
     times = [crossing.time for crossing in crossings]
     return Effect(
         packets=len(crossings),
         segments={host: tuple(lengths) for host, lengths in segments.items()},
-        repeated=repeated,
+        repeated=len(repeats),
         span=max(times) - min(times) if times else 0,
         calls=sum(len(calls) for calls in analysis.inputs.calls.values()),
     )
-
-
-def _is_repeat(crossing: Crossing, reached: dict[tuple[int | None, Host], int]) -> bool:
-    if crossing.protocol != "tcp":
-        return False
-    key = (crossing.flow, crossing.sender)
-    before = reached.get(key, 0)
-    reached[key] = max(before, crossing.end)
-    return crossing.end <= before
 
 
 def table(effects: Mapping[str, Effect]) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from testbed.analysis.expect.run_facts import time_at
 from testbed.model import HOSTS, Crossing, Host, Joined, Labels
-from testbed.wireshark.label_names import Segments, label_names
+from testbed.wireshark.label_names import TcpSegments, label_names
 from testbed.wireshark.labels import label
 
 _BITS = {letter: 1 << bit for bit, letter in enumerate("FSRP.UEWe")}
@@ -34,7 +34,7 @@ def _labels(crossings: Iterable[Crossing], host: Host) -> dict[int, tuple[str, .
     for row, (_, flat) in enumerate(sacks):
         edges[row].reshape(-1)[: len(flat)] = np.array([_base(edge) for edge in flat], np.uint32)
     values = label(
-        Segments(
+        TcpSegments(
             time=np.array([time for time, _, _ in shown], np.int64),
             conversation=np.array([packet.flow for packet in packets], np.int64),
             side=np.array([packet.sender == "server" for packet in packets], np.uint8),

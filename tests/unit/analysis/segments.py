@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from testbed.wireshark.label_names import Segments
+from testbed.wireshark.label_names import TcpSegments
 
 ACK, SYN, FIN, RST = 0x10, 0x02, 0x01, 0x04
 GAPS = (10, 1000, 100_000, 2_000_000, 4_000_000, 30_000_000)
 
 
-def random_segments(seed: int, count: int, size: int = 100) -> Segments:
+def random_segments(seed: int, count: int, size: int = 100) -> TcpSegments:
     """Return segments of up to three streams: handshakes, loss, repeats, windows, probes, SACK, numbers that wrap.
 
     ``size`` is the length of the longer segments (bytes).
@@ -68,7 +68,7 @@ def random_segments(seed: int, count: int, size: int = 100) -> Segments:
     for k, (_, left, right) in enumerate(blocks):
         edges[k, 0] = left, right
     times, numbers, sides, seqs, acks, all_flags, windows, lengths, scales = zip(*rows, strict=True)
-    return Segments(
+    return TcpSegments(
         time=np.array(times, np.int64),
         conversation=np.array(numbers, np.int64),
         side=np.array(sides, np.uint8),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.analysis.join.flows import Tap, find_flows
+from testbed.analysis.join.flows import HostPackets, find_flows
 from testbed.analysis.join.join import join, sentinels
 from testbed.capture import Capture, read
 from testbed.model import Endpoint, Flow, Host
@@ -35,7 +35,7 @@ def down(payload: bytes = b"", **fields: int) -> bytes:
     return ethernet(tcp(payload, src=SERVER, dst=CLIENT, sport=10011, dport=4711, **fields))  # type: ignore[arg-type]
 
 
-def of(frames: list[bytes], others: list[bytes] | None = None) -> tuple[tuple[Flow, ...], dict[Host, Tap]]:
+def of(frames: list[bytes], others: list[bytes] | None = None) -> tuple[tuple[Flow, ...], dict[Host, HostPackets]]:
     captures: dict[Host, Capture] = {
         "client": read(pcap(frames)),
         "server": read(pcap(frames if others is None else others)),

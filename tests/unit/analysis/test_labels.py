@@ -12,9 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.capture.read_file import load
+from testbed.model.arrays import UInt16
 from testbed.model.errors import CaptureError
 from testbed.run.read_captures import read_one
-from testbed.wireshark.label_names import RULE_SETS, WIRESHARK_4_0, WIRESHARK_4_4, Label, RuleSet, Segments, label_names
+from testbed.wireshark.label_names import (
+    RULE_SETS,
+    WIRESHARK_4_0,
+    WIRESHARK_4_4,
+    Label,
+    RuleSet,
+    TcpSegments,
+    label_names,
+)
 from testbed.wireshark.labels import label
 from testbed.wireshark.one_stream import label_stream
 from testbed.wireshark.segment_order import streams
@@ -49,22 +58,22 @@ TSHARK = tshark_labels()
 @pytest.mark.parametrize("name", files())
 def test_every_frame_of_every_file_has_the_labels_that_tshark_gives(name: str) -> None:
     try:
-        track, _ = read_one(load(CORPUS / name))
+        packets, _ = read_one(load(CORPUS / name))
     except CaptureError:
         assert name not in TSHARK
         return
-    items, segments = track.segments()
+    items, segments = packets.segments()
     given_labels = label(segments, WIRESHARK_4_0)
     ours = {}
     for item, value in zip(items.tolist(), given_labels.tolist(), strict=True):
         if value:
             names = set(label_names(value))
-            ours[int(track.frame[item]) + 1] = names | {IMPLIED[each] for each in names if each in IMPLIED}
+            ours[int(packets.frame[item]) + 1] = names | {IMPLIED[each] for each in names if each in IMPLIED}
     theirs = TSHARK.get(name, {})
     assert ours == theirs
 
 
-def one_by_one(segments: Segments, rules: RuleSet) -> np.typing.NDArray[np.uint16]:
+def one_by_one(segments: TcpSegments, rules: RuleSet) -> UInt16:
     stream, reused = streams(segments, rules)
     result = np.zeros(len(segments), np.uint16)
     for number in np.unique(stream):
@@ -101,7 +110,7 @@ def test_a_download_of_ten_gigabytes_is_labelled_at_once(monkeypatch: pytest.Mon
     seq[again] = first[lost // 2]
     ack[lost + 1 : again : 2] = first[lost // 2]
     zeros = np.zeros(count, np.uint8)
-    segments = Segments(
+    segments = TcpSegments(
         time=np.arange(count, dtype=np.int64) * 10**6,
         conversation=zeros.astype(np.int64),
         side=(np.arange(count) & 1).astype(np.uint8),
@@ -134,7 +143,7 @@ def labelled(
     columns.setdefault("flags", [ACK] * len(rows))
     columns.setdefault("window", [1000] * len(rows))
     times, sides, seqs, acks, lengths = zip(*all_rows, strict=True)
-    segments = Segments(
+    segments = TcpSegments(
         time=(np.array(times) * MS).astype(np.int64),
         conversation=np.zeros(count, np.int64),
         side=np.array(sides, np.uint8),

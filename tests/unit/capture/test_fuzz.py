@@ -139,8 +139,8 @@ def outcome(data: bytes) -> str:
         assert re.fullmatch(r"[^\n]*byte \d+[^\n]*", told), told
         return "error"
     check(capture, len(data))
-    track, _ = read_one(load(data))
-    assert (track.frames, track.partial) == (len(capture), capture.partial)
+    packets, _ = read_one(load(data))
+    assert (packets.frames, packets.partial) == (len(capture), capture.partial)
     assert capture.partial is None or re.fullmatch(r"[^\n]*byte \d+[^\n]*", capture.partial), capture.partial
     return "partial" if capture.partial else "whole"
 

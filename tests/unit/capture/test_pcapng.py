@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import struct
 
 import pytest
 
 from testbed.capture import read
+from testbed.capture.containers.pcapng_write import Writer
 from testbed.model.errors import CaptureError
 from tests.unit.capture.frames import block, enhanced, ethernet, interface, option, section, tcp, udp
 
@@ -134,3 +136,11 @@ def test_a_packet_before_any_interface_is_damage() -> None:
 def test_without_a_usable_section_header_it_is_no_capture(data: bytes, message: str) -> None:
     with pytest.raises(CaptureError, match=message):
         read(data)
+
+
+def test_a_time_before_the_epoch_can_be_written() -> None:
+    stream = io.BytesIO()
+    writer = Writer(stream, application="test")
+    writer.packet(writer.interface("client", 1), -1, b"abcd", 4)
+    high, low = struct.unpack_from("<II", stream.getvalue()[-36:], 12)
+    assert (high, low) == (2**32 - 1, 2**32 - 1)

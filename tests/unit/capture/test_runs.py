@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from testbed.capture.containers import pcap, pcapng, record_chain
-from testbed.capture.gather import Int64
 from testbed.capture.read_file import load, pieces
+from testbed.model.arrays import Int64
 from testbed.model.errors import CaptureError
 from tests.unit.capture import frames
 

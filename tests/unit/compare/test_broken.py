@@ -46,7 +46,7 @@ def consistent(compared: Comparison) -> None:
     write_csv(compared, io.StringIO())
     render(compared, ("a", "b"), (), Console(file=io.StringIO()))
     assert bool(told["clock"]["negative"]) == bool((compared.table.timed & (compared.table.delay < 0)).any())
-    assert told["captures"]["client"]["packets"] == len(compared.tracks[0])
+    assert told["captures"]["client"]["packets"] == len(compared.packets[0])
     seen = compared.table.one[compared.table.one >= 0]
     assert len(seen) <= len(compared.table)
 
@@ -67,8 +67,8 @@ def test_time_stamps_at_both_ends_of_time() -> None:
         interface(options=option("<", 9, b"\0") + option("<", 14, struct.pack("<q", far))) for far in (-(2**33), 2**33)
     ]
     raw = section() + b"".join(ends) + b"".join(enhanced(each, 0, index=k & 1) for k, each in enumerate(frames))
-    track, _ = read_one(load(raw))
-    assert track.span == (-(2**62) + 1, 2**62 - 1)
+    packets, _ = read_one(load(raw))
+    assert packets.span == (-(2**62) + 1, 2**62 - 1)
     survive(raw, raw)
     survive(GOOD[0], raw)
 

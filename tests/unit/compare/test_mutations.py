@@ -9,23 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Change, Fate
+from testbed.pairing.fates import ChangedField, Fate
 from testbed.pairing.needed_retransmissions import Needed
 from tests.unit.compare.traffic import FAULTS, START, Transfer, moved, rewritten, transfer
 
 CHANGES = {
-    "window": Change.WINDOW,
-    "ttl": Change.TTL,
-    "dscp": Change.DSCP,
-    "payload": Change.PAYLOAD,
-    "urgent": Change.URGENT,
+    "window": ChangedField.WINDOW,
+    "ttl": ChangedField.TTL,
+    "dscp": ChangedField.DSCP,
+    "payload": ChangedField.PAYLOAD,
+    "urgent": ChangedField.URGENT,
 }
 SEGMENTS = 20
 
 
 def told(compared: Comparison) -> dict[int, str]:
     """Return what the comparison says of each data segment, by the client's frame (one frame may have several rows)."""
-    table, track = compared.table, compared.tracks[0]
+    table, packets = compared.table, compared.packets[0]
     result: dict[int, str] = {}
     for row in range(len(table)):
         words = []
@@ -33,9 +33,9 @@ def told(compared: Comparison) -> dict[int, str]:
             words.append(Fate(int(table.fate[row])).text)
         if table.reordered[row]:
             words.append("reordered")
-        words += [change.name or "" for change in Change if table.changes[row] & change]
+        words += [change.name or "" for change in ChangedField if table.changes[row] & change]
         if words:
-            frame = int(track.frame[table.one[row]]) if table.one[row] >= 0 else -1 - row
+            frame = int(packets.frame[table.one[row]]) if table.one[row] >= 0 else -1 - row
             result[frame] = " ".join(words)
     return result
 
@@ -131,4 +131,4 @@ def test_nothing_done_is_nothing_said() -> None:
     assert not told(compared)
     assert not len(compared.statistics.differ)
     assert np.array_equal(compared.table.one, compared.table.two) or len(compared.table) > 2 * SEGMENTS
-    assert compared.tracks[0].span[0] == START
+    assert compared.packets[0].span[0] == START

@@ -11,7 +11,7 @@ import pytest
 
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate
-from testbed.pairing.flow_summary import close_text, display_filter, handshake_text, mapping
+from testbed.pairing.flow_summary import close_text, display_filter, flow_mapping, handshake_text
 from testbed.pairing.same import USUAL, count_differences
 from tests.unit.capture.frames import SERVER, enhanced, ethernet, icmp, interface, option, pcap, section, tcp
 from tests.unit.compare.traffic import (
@@ -115,7 +115,7 @@ def test_a_nat_is_told_as_a_mapping_with_ttl_and_sequence() -> None:
         ttl=lambda each: 47 if each.from_client else 64,
     )
     compared = made.compare()
-    told = mapping(compared, 0)
+    told = flow_mapping(compared, 0)
     assert told.text == "198.18.0.2:4711 -> 203.0.113.9:60012, 198.18.0.3:10011, TTL -17 and -3, sequence +0"
     assert {"addresses", "ports"} <= set(told.rewritten)
     assert set(display_filter(compared, 1, 0).split(" && ")) == {
@@ -176,7 +176,7 @@ def test_a_file_cut_in_a_packet_says_so_and_the_rest_was_not_captured() -> None:
     made = transfer(segments=50)
     whole = file_of(made.server)
     compared = compare_bytes(file_of(made.client), whole[: len(whole) // 2 + 11])
-    partial = compared.tracks[1].partial
+    partial = compared.packets[1].partial
     assert partial is not None
     assert "cut at byte" in partial
     fates = set(compared.table.fate.tolist())
@@ -213,7 +213,7 @@ def test_a_vlan_on_one_side_is_no_alteration() -> None:
     ])  # fmt: skip
     compared = compare_bytes(file_of(made.client), tagged)
     assert_same(compared)
-    assert mapping(compared, 0).text.endswith("sequence +0, VLAN none -> 42")
+    assert flow_mapping(compared, 0).text.endswith("sequence +0, VLAN none -> 42")
 
 
 def test_pings_of_two_clients_behind_one_address_are_two_flows() -> None:
@@ -230,7 +230,7 @@ def test_pings_of_two_clients_behind_one_address_are_two_flows() -> None:
     compared = compare_bytes(pcap(inside), pcap(outside))
     assert set(compared.table.fate.tolist()) == {Fate.CROSSED}
     assert not compared.table.changes.any()
-    assert [mapping(compared, pair).ends[0][0] for pair in range(2)] == ["10.0.0.5", "10.0.0.6"]
+    assert [flow_mapping(compared, pair).ends[0][0] for pair in range(2)] == ["10.0.0.5", "10.0.0.6"]
     assert [display_filter(compared, 1, int(flow))[-16:] for flow in compared.pairs.b] == [
         "icmp.ident == 11", "icmp.ident == 12",
     ]  # fmt: skip
@@ -315,7 +315,7 @@ def test_identical_packets_far_apart_are_told_by_their_delay() -> None:
             made.client.append(replace(base, time=START + (45 + 20 * k) * MS, fields={**fields, "ttl": 61}))
     compared = made.compare()
     (row,) = np.flatnonzero(compared.table.fate == Fate.LOST).tolist()
-    assert compared.tracks[1].time[compared.table.two[row]] == START + 100 * MS
+    assert compared.packets[1].time[compared.table.two[row]] == START + 100 * MS
     assert not (compared.table.fate == Fate.AMBIGUOUS).any()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from testbed.cli.compare_command import compare
-from testbed.crossings.comparison_view import Compared
+from testbed.crossings.comparison_view import ComparisonView
 from testbed.report.html.comparison_page import of_comparison, render
 from testbed.report.html.marks import Mark
 from tests.unit.capture.frames import ethernet, pcap, udp
@@ -21,7 +21,7 @@ HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e.pcap"
 
 
 def test_crossings_say_what_was_done_to_each_packet_in_time_order() -> None:
-    compared = Compared(transfer(FAULTS).compare(one_clock=True))
+    compared = ComparisonView(transfer(FAULTS).compare(one_clock=True))
     found = compared.crossings(np.arange(len(compared)))
     assert [one.n for one in found] == list(range(len(found)))
     assert [one.time for one in found] == sorted(one.time for one in found)
@@ -34,7 +34,7 @@ def test_crossings_say_what_was_done_to_each_packet_in_time_order() -> None:
 
 
 def test_a_part_of_the_crossings_is_the_same_as_that_part_of_all() -> None:
-    compared = Compared(transfer(FAULTS).compare())
+    compared = ComparisonView(transfer(FAULTS).compare())
     some = np.array([0, 3, 4, 9, 10, 18, 19, 20])
     every = compared.crossings(np.arange(len(compared)))
     assert compared.crossings(some) == tuple(every[n] for n in some.tolist())
@@ -43,7 +43,7 @@ def test_a_part_of_the_crossings_is_the_same_as_that_part_of_all() -> None:
 def test_a_clock_that_is_decades_away_changes_no_time_on_the_first_ones_line() -> None:
     made = transfer(FAULTS)
     apart = Transfer(made.client, moved(made.server, offset=-START))
-    plain, moved_ = (Compared(each.compare()).crossings(np.arange(30)) for each in (made, apart))
+    plain, moved_ = (ComparisonView(each.compare()).crossings(np.arange(30)) for each in (made, apart))
     assert [one.sent for one in plain] == [one.sent for one in moved_]
     assert "differs" in render(apart.compare(), ("a", "b"), ("lost",))
 
@@ -55,7 +55,7 @@ def test_relative_numbers_are_one_line_although_the_other_end_has_rewritten_ones
         seq=lambda each: (each.fields["seq"] + (4000 if each.from_client else 0)) % 2**32,
         ack=lambda each: (each.fields["ack"] + (0 if each.from_client else 4000)) % 2**32,
     )
-    compared = Compared(Transfer(made.client, there).compare())
+    compared = ComparisonView(Transfer(made.client, there).compare())
     data = [one for one in compared.crossings(np.arange(len(compared))) if one.length]
     assert [one.seq for one in data] == [1 + 100 * k for k in range(20)]
 

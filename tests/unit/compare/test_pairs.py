@@ -8,8 +8,8 @@ import pytest
 from testbed.capture.columns import Capture
 from testbed.capture.read_file import read
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Change, Fate, change_names
-from testbed.pairing.flow_summary import mapping
+from testbed.pairing.fates import ChangedField, Fate, change_names
+from testbed.pairing.flow_summary import flow_mapping
 from testbed.pairing.same import count_differences
 from tests.unit.compare.corpus import CORPUS, compare_files, needs_corpus
 
@@ -71,14 +71,14 @@ def test_the_relay_carries_the_tunnel_but_none_of_its_tcp() -> None:
 def test_a_rewrite_of_whole_flows_loses_and_alters_nothing(name: str) -> None:
     compared = compare_files(f"{REWRITES}/original.pcap", f"{REWRITES}/rewrite_{name}.pcap")
     assert fates(compared) == {"crossed": IP}
-    assert changes(compared) <= {int(Change.CHECKSUM)}
+    assert changes(compared) <= {int(ChangedField.CHECKSUM)}
     assert not len(compared.alone[0])
     assert not len(compared.alone[1])
 
 
 def mapped(name: str) -> list[set[str]]:
     compared = compare_files(f"{REWRITES}/original.pcap", f"{REWRITES}/rewrite_{name}.pcap")
-    return [set(mapping(compared, pair).rewritten) for pair in range(len(compared.pairs))]
+    return [set(flow_mapping(compared, pair).rewritten) for pair in range(len(compared.pairs))]
 
 
 def test_each_rewrite_is_named() -> None:
@@ -88,13 +88,13 @@ def test_each_rewrite_is_named() -> None:
 
 def test_a_tag_that_was_inserted_is_named() -> None:
     compared = compare_files(f"{REWRITES}/original.pcap", f"{REWRITES}/rewrite_vlan802.1ad.pcap")
-    assert {mapping(compared, pair).vlan for pair in range(len(compared.pairs))} == {(-1, 42)}
+    assert {flow_mapping(compared, pair).vlan for pair in range(len(compared.pairs))} == {(-1, 42)}
 
 
 def test_truncated_packets_are_shorter_and_their_payload_is_cut() -> None:
     compared = compare_files(f"{REWRITES}/original.pcap", f"{REWRITES}/rewrite_mtutrunc.pcap")
     assert fates(compared) == {"crossed": IP}
-    assert changes(compared) == {int(Change.LENGTH | Change.PAYLOAD)}
+    assert changes(compared) == {int(ChangedField.LENGTH | ChangedField.PAYLOAD)}
     assert count_differences(compared)["altered"] == 49
 
 
@@ -105,7 +105,7 @@ Rewrite = tuple[str, int | None, tuple[str, ...]]
 def told(name: str) -> tuple[dict[int, Rewrite], Capture, Capture]:
     """Return what is said of each frame (counted from 0) of the original, and both files."""
     compared = compare_files(f"{REWRITES}/original.pcap", f"{REWRITES}/rewrite_{name}.pcap")
-    one, two = compared.tracks
+    one, two = compared.packets
     said: dict[int, Rewrite] = {}
     for row in range(len(compared.table)):
         k, m = int(compared.table.one[row]), int(compared.table.two[row])
@@ -173,6 +173,6 @@ def test_two_directions_rewritten_apart_are_still_one_flow() -> None:
         assert (fate, there) == ("crossed", frame)
         assert fields == () or (fields == ("checksum",) and broken == {True})
     # a request and its reply differ in nothing but their type, and are from the same source now: no one can tell
-    unclear = [{compared.tracks[k].ends[int(compared.flows[k].conversation[flow])].echo for flow in flows}
+    unclear = [{compared.packets[k].ends[int(compared.flows[k].conversation[flow])].echo for flow in flows}
                for k, flows in enumerate(compared.pairs.ambiguous)]  # fmt: skip
     assert unclear == [{5, 3942}, {5, 3942}]

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.flow_summary import close_text
-from testbed.pairing.negative_delay import early
+from testbed.pairing.negative_delay import negative_delays
 from testbed.report.json import comparison_json
 from testbed.report.json.comparison_json import to_json
 from testbed.report.text.comparison_csv import write_csv
@@ -244,7 +244,7 @@ def test_a_delay_below_a_microsecond_is_negative_for_the_stamps_are_rounded() ->
     ]
     client = [replace(each, time=each.time + 500) if each.from_client else each for each in made.client]
     compared = compare_bytes(file_of(client), file_of(made.server, nano=False), one_clock=True)
-    told = early(compared)
+    told = negative_delays(compared)
     assert told is not None
     assert told.least == -500
     assert "microsecond" in told.why
@@ -253,7 +253,7 @@ def test_a_delay_below_a_microsecond_is_negative_for_the_stamps_are_rounded() ->
 def test_a_tap_that_stamps_single_packets_late_is_no_other_clock() -> None:
     made = transfer(segments=30)
     made.client = [replace(each, time=each.time + 6 * MS) if each.number == 7 else each for each in made.client]
-    told = early(made.compare(one_clock=True))
+    told = negative_delays(made.compare(one_clock=True))
     assert told is not None
     assert told.packets == 1
     assert told.why.startswith("on the whole the captures agree on one clock")
@@ -265,7 +265,7 @@ def test_a_direction_of_few_packets_that_are_all_early_is_another_clock() -> Non
     for packets in (made.client, made.server):
         packets[:] = [each for each in packets if each.from_client or each.fields["flags"] != 16]
     made.server = moved(made.server, offset=421 * MS)
-    told = early(made.compare(one_clock=True))
+    told = negative_delays(made.compare(one_clock=True))
     assert told is not None
     assert told.packets == sum(not each.from_client for each in made.client) == 2
     assert told.why.startswith("the captures were not made with one clock: the server's is 420.99")

@@ -11,7 +11,7 @@ import pytest
 from testbed.campaign.store import Store
 from testbed.cli.report_commands import report
 from testbed.model.errors import UsageError
-from testbed.report.ci.ci_cases import CiFiles
+from testbed.report.ci.ci_files import CiFiles
 from testbed.report.html.campaign_page import MOST_KINDS, render
 
 from .campaign_sample import about, hostile, many, summary

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from testbed.model import expect
 from testbed.model.errors import ScenarioError, UsageError
 from testbed.model.expect import NONE, Limits
-from testbed.run.live_lab import egress_of
+from testbed.run.scenario_to_lab import egress_of
 from testbed.scenario.expect.expectations import PacketFigures
 from testbed.scenario.language.values import Endpoint, fill
 from testbed.scenario.load import load, parse
