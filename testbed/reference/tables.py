@@ -12,7 +12,7 @@ from testbed.scenario import scenario
 from testbed.scenario.expect import expectations, packet_patterns
 from testbed.scenario.language import kernel_names
 from testbed.scenario.language.base import Short
-from testbed.scenario.link import link_model
+from testbed.scenario.link import faults, impairments, link_model
 from testbed.scenario.schema import field_docs
 from testbed.scenario.steps.all_steps import FAMILIES, STEPS
 from testbed.scenario.steps.step import Step
@@ -28,13 +28,13 @@ SECTIONS: dict[type, str] = {
     scenario.Observe: "observe",
     Step: "steps",
     expectations.WrittenExpectation: "expectations",
-    link_model.FaultItem: "exact-faults",
-    link_model.Link: "the-link",
-    link_model.Impairments: "impairments",
-    link_model.Change: "impairments",
-    link_model.Reorder: "reorder",
-    link_model.Mtu: "mtu",
-    link_model.Down: "down",
+    faults.FaultItem: "exact-faults",
+    link_model.LinkSpec: "the-link",
+    impairments.Impairments: "impairments",
+    impairments.ImpairmentChange: "impairments",
+    impairments.Reorder: "reorder",
+    impairments.Mtu: "mtu",
+    impairments.Down: "down",
     packet_patterns.Pattern: "which-packets",
     packet_patterns.TcpOptions: "tcp-options",
     packet_patterns.Moment: "moments",
@@ -97,14 +97,14 @@ def expectation(name: str) -> str:
 
 def fault(name: str) -> str:
     """Return the section of an exact fault without its heading: what it has beyond what all have."""
-    of = link_model.FAULT_ITEMS[name]
+    of = faults.FAULT_ITEMS[name]
     own = of.model_fields[name].annotation
     assert isinstance(own, type)  # noqa: S101 - one model for each fault
     assert issubclass(own, BaseModel)  # noqa: S101
     table = (
         ""
-        if own.model_fields.keys() == link_model.Fault.model_fields.keys()
-        else keys(own, leave_out=link_model.Fault.model_fields)
+        if own.model_fields.keys() == faults.Fault.model_fields.keys()
+        else keys(own, leave_out=faults.Fault.model_fields)
     )
     return "\n\n".join(filter(None, (" ".join((own.__doc__ or "").split()), example(name), table)))
 

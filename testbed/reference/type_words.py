@@ -20,7 +20,7 @@ from testbed.scenario.expect.packet_patterns import Moment, Pattern
 from testbed.scenario.language import limits, values
 from testbed.scenario.language.base import Parsed, Short
 from testbed.scenario.language.payload import Data, Payload
-from testbed.scenario.link import link_model
+from testbed.scenario.link import link_values
 from testbed.scenario.steps import sending_steps
 
 NUMBERS: dict[type, str] = {int: "whole number", float: "number", bool: "`true` or `false`", str: "text"}
@@ -45,7 +45,7 @@ def said() -> dict[str, Any]:
 def kinds() -> Mapping[int, tuple[str, Parsed]]:
     """Return the small types of scenarios: the identity of how one is read, its name and how it is read."""
     found: dict[int, tuple[str, Parsed]] = {}
-    for module in (values, limits, link_model, sending_steps):
+    for module in (values, limits, link_values, sending_steps):
         for name, alias in vars(module).items():
             if get_origin(alias) is Annotated:
                 for each in alias.__metadata__:

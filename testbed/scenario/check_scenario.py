@@ -19,7 +19,7 @@ from testbed.scenario.expect.expectations import (
 from testbed.scenario.expect.packet_patterns import Event, Moment
 from testbed.scenario.language.base import nearest
 from testbed.scenario.link.check_link import check_link
-from testbed.scenario.link.link_model import Link
+from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.scenario import HostSpec, Observe, Server
 from testbed.scenario.steps.all_steps import STEPS, follow
 from testbed.scenario.steps.control_steps import BarrierStep, SleepStep
@@ -41,7 +41,7 @@ def check(
     observe: Observe | None,
     expect: Mapping[int, AnyExpectation],
     timeout: float,
-    link: Link | None,
+    link: LinkSpec | None,
 ) -> Iterator[Flaw]:
     """Yield all findings. A host, a link or an expectation that is not valid by itself is absent and not looked at."""
     for host, spec in hosts.items():

@@ -11,7 +11,7 @@ from testbed.scenario.check_scenario import Flaw
 from testbed.scenario.expect.expectations import EXPECTATIONS
 from testbed.scenario.expect.packet_patterns import EVENTS
 from testbed.scenario.language.base import nearest, shown
-from testbed.scenario.link.link_model import FAULT_ITEMS
+from testbed.scenario.link.faults import FAULT_ITEMS
 from testbed.scenario.scenario import ScenarioFile
 from testbed.scenario.steps.all_steps import STEPS
 from testbed.scenario.steps.step import BESIDE, Step

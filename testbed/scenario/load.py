@@ -16,7 +16,7 @@ from testbed.scenario.check_scenario import Flaw, check
 from testbed.scenario.expect.expectations import AnyExpectation
 from testbed.scenario.explain import explain
 from testbed.scenario.language.yaml_source import Mark, Node, Problem, Source, decode, read
-from testbed.scenario.link.link_model import Link
+from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.scenario import Client, HostSpec, Observe, Scenario, ScenarioFile, Server
 from testbed.scenario.variants import apply
 
@@ -133,7 +133,7 @@ def _check_valid_parts(plain: dict[str, Any], bad: set[str]) -> Iterator[Flaw]:
     if "expect" not in bad:
         expect = TypeAdapter(tuple[AnyExpectation, ...]).validate_python(plain.get("expect", []))
     timeout = ScenarioFile.model_fields["timeout"].default
-    link = None if "link" in bad else Link.model_validate(plain.get("link", {}))
+    link = None if "link" in bad else LinkSpec.model_validate(plain.get("link", {}))
     return check(hosts, observe, dict(enumerate(expect)), timeout, link)
 
 

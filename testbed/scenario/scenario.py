@@ -31,7 +31,8 @@ from testbed.scenario.language.values import (
     Words,
 )
 from testbed.scenario.language.yaml_source import in_one_line
-from testbed.scenario.link.link_model import Link, Rate
+from testbed.scenario.link.link_model import LinkSpec
+from testbed.scenario.link.link_values import Rate
 from testbed.scenario.steps.all_steps import AnyStep, follow
 from testbed.scenario.steps.control_steps import LinkStep
 
@@ -153,7 +154,7 @@ class ScenarioFile(Frozen):
     """What the patterns of `size` are made from, and which packets meet what chance has for them on the link."""
     offloads: StrictBool = False
     """Leave the interfaces' offloads (GSO, TSO, GRO) on; captures then show segments larger than the MTU."""
-    link: Link = Link.model_construct()
+    link: LinkSpec = LinkSpec.model_construct()
     """What joins the hosts: direct, routed, or what it does to packets: {delay: 5ms}."""
     server: Server
     """The host that is started first."""

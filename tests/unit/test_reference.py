@@ -14,7 +14,7 @@ from testbed.scenario import scenario
 from testbed.scenario.expect import expectations, packet_patterns
 from testbed.scenario.language import kernel_names
 from testbed.scenario.language.yaml_source import read
-from testbed.scenario.link import link_model
+from testbed.scenario.link import faults, impairments, link_model
 from testbed.scenario.schema import field_docs
 from testbed.scenario.steps.all_steps import STEPS, AnyStep
 from testbed.scenario.steps.sending_steps import SendStep
@@ -24,7 +24,7 @@ MODELS: dict[str, type[BaseModel]] = {
     each.__name__: each
     for each in (
         *(scenario.ScenarioFile, scenario.Server, scenario.Observe),
-        *(link_model.Link, link_model.Impairments, link_model.Mtu, link_model.Reorder, link_model.Down),
+        *(link_model.LinkSpec, impairments.Impairments, impairments.Mtu, impairments.Reorder, impairments.Down),
     )
 }
 EXPECTATION: TypeAdapter[Any] = TypeAdapter(expectations.AnyExpectation)
@@ -32,7 +32,7 @@ ITEMS: dict[str, TypeAdapter[Any]] = {
     **dict.fromkeys(STEPS, TypeAdapter(AnyStep)),
     **dict.fromkeys((key for key in expectations.EXPECTATIONS if key != "exit"), EXPECTATION),
     "exit-expectation": EXPECTATION,
-    **dict.fromkeys(link_model.FAULT_ITEMS, TypeAdapter(link_model.AnyFault)),
+    **dict.fromkeys(faults.FAULT_ITEMS, TypeAdapter(faults.AnyFault)),
 }
 
 
@@ -97,12 +97,12 @@ def test_every_key_and_every_name_is_on_the_page() -> None:
     assert {
         SendStep,
         expectations.Timing,
-        link_model.ForgeIt,
+        faults.ForgeFault,
         packet_patterns.Moment,
         expectations.LedgerFigures,
     } <= found
     for each in found:
-        if issubclass(each, link_model.FaultItem):
+        if issubclass(each, faults.FaultItem):
             assert f"#### `{next(iter(each.model_fields))}`" in TEXT
             continue
         docs = field_docs(each)
@@ -127,7 +127,7 @@ def test_links_within_the_page_lead_somewhere() -> None:
     headings = [reference_page.anchor(line.lstrip("#")) for line in prose.splitlines() if line.startswith("#")]
     links = set(re.findall(r"\]\(#([^)]+)\)", TEXT))
     assert links
-    assert [link_model for link_model in sorted(links) if headings.count(link_model) != 1] == []
+    assert [link for link in sorted(links) if headings.count(link) != 1] == []
 
 
 def test_tables_have_the_same_number_of_cells_in_each_row() -> None:

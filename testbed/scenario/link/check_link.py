@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from testbed.model import Host
 from testbed.scenario.language.base import nearest
-from testbed.scenario.link.link_model import Fault, ForgeIt, Link
+from testbed.scenario.link.faults import Fault, ForgeFault
+from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.scenario import HostSpec
 from testbed.scenario.steps.control_steps import BarrierStep, LinkStep
 
@@ -14,7 +15,7 @@ LinkProblem = tuple[tuple[str | int, ...], str, str]
 """Where in the file's tree, what, and a hint."""
 
 
-def check_link(link: Link, hosts: Mapping[Host, HostSpec]) -> Iterator[LinkProblem]:
+def check_link(link: LinkSpec, hosts: Mapping[Host, HostSpec]) -> Iterator[LinkProblem]:
     """Yield the problems; ``hosts`` are those that are valid by themselves."""
     yield from _conflicts(link.exact)
     if len(hosts) == 2:  # else a barrier may be missing only because its host has mistakes
@@ -30,7 +31,7 @@ def _conflicts(faults: tuple[Fault, ...]) -> Iterator[LinkProblem]:
     """Two faults that mean the same packet cannot both happen if one loses it, or if both do the same."""
     for later, fault in enumerate(faults):
         for earlier, other in enumerate(faults[:later]):
-            if isinstance(fault, ForgeIt) or isinstance(other, ForgeIt) or not _same_packets(fault, other):
+            if isinstance(fault, ForgeFault) or isinstance(other, ForgeFault) or not _same_packets(fault, other):
                 continue
             if fault.key == other.key or "drop" in (fault.key, other.key):
                 message = f"fault {earlier + 1} (`{other.key}`) selects the same packet"

@@ -9,7 +9,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from testbed.scenario.language.values import Duration, Name, Whole
-from testbed.scenario.link.link_model import Change
+from testbed.scenario.link.impairments import ImpairmentChange
 from testbed.scenario.steps.open_sockets import Use
 from testbed.scenario.steps.step import ScriptContext, Step
 
@@ -42,7 +42,7 @@ class LinkStep(Step):
     """Changes what the link does to packets, from here on."""
 
     key = "link"
-    link: Change
+    link: ImpairmentChange
     """Impairments; those that are not named stay."""
 
     @override
