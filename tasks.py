@@ -15,7 +15,6 @@ from invoke.main import program
 from dev.developer_tasks import bench, docs_images, lint, soak, test
 from testbed.cli.invoke_words import adapt
 from testbed.cli.report_errors import report_errors
-from testbed.model.errors import UsageError
 
 __all__ = ["bench", "docs_images", "lint", "soak", "test"]
 
@@ -99,6 +98,8 @@ def run(
     outputs = Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
     if all:
         if scenarios:
+            from testbed.model.errors import UsageError
+
             raise UsageError("--all runs every scenario", hint="name none")
         return run_command.run_all(catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
     return run_command.run(scenarios, catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)

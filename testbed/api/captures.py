@@ -14,7 +14,7 @@ from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.compare_captures import compare as compare_tracks
 from testbed.pairing.fates import Fate
 from testbed.pairing.flow_filter import parse_filter
-from testbed.pairing.flow_summary import mapping, protocol_name
+from testbed.pairing.flow_summary import flow_mapping, protocol_name
 from testbed.pairing.same import CATEGORIES, USUAL, count_differences
 from testbed.run.read_captures import read_both
 
@@ -76,7 +76,7 @@ class CaptureComparison:
     def _flow(self, pair: int) -> ComparedFlow:
         compared, statistics = self.comparison, self.comparison.statistics
         ways = slice(2 * pair, 2 * pair + 2)
-        ends = mapping(compared, pair).ends
+        ends = flow_mapping(compared, pair).ends
         return ComparedFlow(
             protocol=protocol_name(int(compared.flows[0].protocol[compared.pairs.a[pair]])),
             at_client=ends[0],

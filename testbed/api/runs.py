@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import testbed
 from testbed.api.finish_run import FINISH
 from testbed.model import Analysis, Call, Cause, Crossing, Host, LedgerRow, Outcome
 from testbed.model.errors import UsageError
@@ -21,7 +20,7 @@ if TYPE_CHECKING:  # pydantic is slow to import, and a run is read without it
     from testbed.run.through_lab import MakeStepper
     from testbed.scenario.scenario import Scenario
 
-CATALOGUE = Path(testbed.__file__).parents[1]
+CATALOGUE = Path(__file__).parents[2]
 """The directory that holds ``scenarios/``."""
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from invoke import Exit
 
 from testbed.cli.encoding import never_fail
-from testbed.model.errors import BothendsError
 
 OWN = ("testbed", "tasks", "tests")
 SET_UP = "to do: `.venv/bin/pip install --require-hashes -r requirements.txt` (to develop: requirements-dev.txt)"
@@ -24,6 +23,8 @@ def report_errors(function: Callable[..., int]) -> Callable[..., None]:
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - invoke passes whatever the task declares
+        from testbed.model.errors import BothendsError  # not for `invoke --list`, which calls nothing
+
         never_fail(sys.stdout, sys.stderr)
         try:
             code = function(*args, **kwargs)

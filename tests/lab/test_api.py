@@ -26,11 +26,14 @@ def test_the_example_of_the_page(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("engine", "namespaces")
 def test_a_run_on_each_engine(name: str, tmp_path: Path) -> None:
     told: list[str] = []
-    result = run_scenario("echo", engine=name, runs=tmp_path, settings={"observe.server": "none"}, progress=told.append)
+    result = run_scenario(
+        "echo", engine=name, runs=tmp_path, settings={"observe.server": "strace"}, progress=told.append
+    )
     assert result.outcome is Outcome.PASS
     assert result.to_json()["run"]["engine"] == name
+    assert result.analysis.inputs.observed == {"client": "probe", "server": "strace"}
     assert result.calls["client"]
-    assert not result.calls["server"]
+    assert result.calls["server"]
     assert told
     assert (result.directory.parent / "latest").resolve() == result.directory.resolve()
 

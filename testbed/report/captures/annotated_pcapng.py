@@ -104,9 +104,9 @@ def _comments(crossing: Crossing, cause: Cause, calls: Mapping[int, Call], names
     if len(cause.calls) > _MOST_CALLS:
         yield f"call: and {len(cause.calls) - _MOST_CALLS:,} more of the {sender}'s calls"
     if crossing.fate == "lost":
-        yield f"lost: never seen at the {peer_of(sender)}"
+        yield f"lost: not captured at the {peer_of(sender)}"
     elif crossing.fate == "appeared":
-        yield f"appeared: the {sender}'s capture has no such packet"
+        yield f"appeared: not captured at the {sender}"
     elif crossing.sent is not None and crossing.arrived is not None:
         yield f"one way: {duration(crossing.arrived - crossing.sent)}"
     if crossing.made:

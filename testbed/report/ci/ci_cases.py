@@ -131,6 +131,6 @@ def _expectations(analysis: Analysis | None) -> Iterator[Case]:
         if check.ok:
             yield Case(check.text, "passed")
         elif check.ok is None:
-            yield Case(check.text, "error", "the observation cannot say", detail)
+            yield Case(check.text, "error", "the observation cannot decide it", detail)
         else:
             yield Case(check.text, "failed", f"expected {check.expected}, actual {check.actual}", detail)

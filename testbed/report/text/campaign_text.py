@@ -80,7 +80,7 @@ def variant_lines(variant: Variant) -> list[str]:
         rest = sum(kind.count for kind in variant.kinds[MOST_KINDS:])
         found.append(f"  {rest:>7,} runs of {counted(len(variant.kinds) - MOST_KINDS, 'other kind')}")
     for check in variant.checks:
-        sign = {True: "holds", False: "FAILS", None: "unsure"}[check.ok]
+        sign = {True: "holds", False: "FAILS", None: "undecided"}[check.ok]
         found.append(f"  {sign}: {escape(check.text)}")
         found.append(f"         in {check.held:,} of {check.of:,} runs ({check.sure}); {escape(check.where)}")
     return found

@@ -24,5 +24,5 @@ def closing(records: Sequence[RunRecord], seconds: float, engine: str) -> str:
     found = Counter(record.outcome for record in records)
     counts = [f"{found[outcome]} {word}" for outcome, word in _WORDS.items() if found[outcome]]
     skipped = found[Outcome.UNSUPPORTED]
-    counts += [f"{skipped} not supported here"] if skipped else []
+    counts += [f"{skipped} unsupported here"] if skipped else []
     return f"{len(records)} runs on {engine} in {seconds:.0f} s: {', '.join(counts) or 'none'}"

@@ -114,7 +114,10 @@ def test_the_examples_of_the_page(heading: str, tmp_path: Path) -> None:
         ("from testbed import load_run", ("numpy", "docker", "pydantic", "rich", "yaml", "scapy", "invoke")),
         ("from testbed import run_scenario", ("numpy", "docker", "pydantic", "rich", "yaml", "scapy", "invoke")),
         ("from testbed import compare_captures", ("docker", "pydantic", "rich", "yaml", "scapy", "invoke")),
-        ("import tasks", ("numpy", "docker", "pydantic", "rich", "scapy", "testbed.api", "testbed.lab", "testbed.run")),
+        (
+            "import tasks",
+            ("numpy", "docker", "pydantic", "rich", "scapy", "testbed.api", "testbed.lab", "testbed.model"),
+        ),
     ],
 )
 def test_an_import_brings_only_what_it_needs(code: str, absent: Sequence[str]) -> None:

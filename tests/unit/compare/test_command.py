@@ -113,7 +113,7 @@ def test_a_filter_chooses_flows_at_either_end(tmp_path: Path, capsys: pytest.Cap
     assert run(*paths, choose="port 99", fail_on="lost") == 1
     capsys.readouterr()
     assert run(*paths, choose="port 88", fail_on="duplicated") == 0
-    assert "same in what --fail-on names; there is also: lost, rewritten" in capsys.readouterr().out
+    assert "same in everything that --fail-on names; also found: lost, rewritten" in capsys.readouterr().out
     assert run(*paths, choose="port 12") == 1
     assert "no flow of either capture fits the filter" in capsys.readouterr().out
     assert run(*paths, choose="src host 1.2.3.4") == 2

@@ -23,4 +23,4 @@ def test_the_closing_line_counts_outcomes() -> None:
         RunRecord("b", 1.0, "d", ended=Outcome.FAIL),
         RunRecord("c", 0.0, error=Unsupported("no gdb")),
     ]
-    assert closing(records, 3.4, "docker") == "3 runs on docker in 3 s: 1 passed, 1 failed, 1 not supported here"
+    assert closing(records, 3.4, "docker") == "3 runs on docker in 3 s: 1 passed, 1 failed, 1 unsupported here"
