@@ -10,51 +10,23 @@ from __future__ import annotations
 import ipaddress
 import json
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 import xxhash
 
 from testbed.model import DATA_PREFIX, Call, Endpoint, Host, SocketInfo
+from testbed.model.call_table import CALLS, FORKS, LIBRARY_NAMES, Parameter, going
 from testbed.observe import linux_names as names
 from testbed.observe.observation import Observation
 from testbed.observe.probe.probe_arguments import address_text, option_value
 
 Event = dict[str, Any]
 
-_OUT = frozenset({"sendto", "sendmsg", "write", "writev", "sendfile"})
-_IN = frozenset({"recvfrom", "recvmsg", "read", "readv"})
-_FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
-_RENAMED = {"sendto": "send", "recvfrom": "recv", "exit_group": "exit", **dict.fromkeys(_FORKS, "fork")}
-_FUNCTIONS = frozenset(
-    [
-        "socket",
-        "bind",
-        "listen",
-        "accept",
-        "accept4",
-        "connect",
-        "shutdown",
-        "close",
-        "setsockopt",
-        "send",
-        "sendto",
-        "recv",
-        "recvfrom",
-        "sendmsg",
-        "recvmsg",
-        "read",
-        "write",
-        "readv",
-        "writev",
-        "sendfile",
-        "dup",
-        "dup2",
-        "dup3",
-        "fclose",
-    ]
-)
+_OUT, _IN = going("out"), going("in")
+_FUNCTIONS = frozenset(name for name, call in CALLS.items() if call.gdb and name != "fcntl")
+"""Functions of the C library by which a backtrace names a call; fcntl() is too general."""
 _PEEKS = 0x2 | 0x2000  # MSG_PEEK, MSG_ERRQUEUE
 
 
@@ -108,13 +80,13 @@ def describe(event: Event) -> str:
 
 def name_of(event: Event) -> str:
     """Return the name that a call gets: the C library's function, where one is in the backtrace."""
+    system = str(event["name"])
+    name = LIBRARY_NAMES.get(system, system)
     for frame in event["frames"][:4]:
         function = _plain(frame["function"])
-        if function in _FUNCTIONS and _RENAMED.get(function, function) == _RENAMED.get(event["name"], event["name"]):
+        if function in _FUNCTIONS and LIBRARY_NAMES.get(function, function) == name:
             return function
-    if event["name"] in ("sendto", "recvfrom") and event["arguments"][4]:
-        return str(event["name"])
-    return str(_RENAMED.get(event["name"], event["name"]))
+    return system if system in ("sendto", "recvfrom") and event["arguments"][4] else name
 
 
 class _Maker:
@@ -134,7 +106,7 @@ class _Maker:
         peeked = system in ("recvfrom", "recvmsg") and event["arguments"][3 if system == "recvfrom" else 2] & _PEEKS
         length = result if direction and returned and result > 0 and not peeked else 0
         info = self._socket(event, returned, args)
-        on_socket = system not in _FORKS | {"exit_group"}
+        on_socket = system not in {*FORKS, "exit_group"}
         fd = (
             (result if returned else -1)
             if system == "socket"
@@ -201,37 +173,49 @@ def _args(event: Event) -> dict[str, Any]:
     given = event["arguments"]
     address = bytes.fromhex(event.get("address", ""))
     args: dict[str, Any] = {"address": address_text(address)} if len(address) >= 2 else {}
-    match event["name"]:
-        case "socket":
-            kind, rest = names.name(names.TYPE, given[1] & 0xF), given[1] & ~0xF
-            args["domain"] = names.name(names.FAMILY, given[0])
-            args["type"] = f"{kind}|{names.flags(names.TYPE_FLAGS, rest)}" if rest else kind
-            args["protocol"] = names.name(names.PROTOCOL, given[2])
-        case "listen":
-            args["backlog"] = given[1] & 0xFFFFFFFF
-        case "shutdown":
-            args["how"] = names.name(names.SHUTDOWN, given[1])
-        case "setsockopt":
-            value = bytes.fromhex(event["value"])
-            args["level"] = names.name(names.LEVEL, given[1])
-            args["name"] = names.name(names.OPTION.get(given[1], {}), given[2])
-            args["value"] = option_value(given[1], given[2], value, len(value))
-        case "sendto" | "recvfrom":
-            args |= {"size": given[2], "flags": names.flags(names.MSG_FLAGS, given[3] & 0xFFFFFFFF)}
-        case "sendmsg" | "recvmsg":
-            flags = names.flags(names.MSG_FLAGS, given[2] & 0xFFFFFFFF)
-            args |= {"size": event.get("size", 0), "flags": flags, "parts": event.get("parts", 0)}
-        case "readv" | "writev":
-            args |= {"size": event["size"], "parts": event["parts"]}
-        case "read" | "write":
-            args["size"] = given[2]
-        case "fcntl":
-            args |= {"command": names.name(names.FCNTL, given[1]), "value": given[2]}
-        case "dup2" | "dup3":
-            args["to"] = _descriptor(given[1])
-        case "exit_group":
-            args["status"] = given[0] & 0xFF
+    known = CALLS.get(LIBRARY_NAMES[event["name"]] if event["name"] == "exit_group" else event["name"])
+    for place, parameter in enumerate(known.parameters if known else ()):
+        if parameter in _READ:
+            args |= _READ[parameter](event, given[place])
     return args
+
+
+def _socket_type(_: Event, number: int) -> dict[str, Any]:
+    kind, rest = names.name(names.TYPE, number & 0xF), number & ~0xF
+    return {"type": f"{kind}|{names.flags(names.TYPE_FLAGS, rest)}" if rest else kind}
+
+
+def _option(event: Event, level: int) -> dict[str, Any]:
+    option, value = event["arguments"][2], bytes.fromhex(event["value"])
+    return {
+        "level": names.name(names.LEVEL, level),
+        "name": names.name(names.OPTION.get(level, {}), option),
+        "value": option_value(level, option, value, len(value)),
+    }
+
+
+def _size(event: Event, number: int) -> dict[str, Any]:
+    # The bytes of a sendfile are not the caller's: only its result says how many they are.
+    return {} if event["name"] == "sendfile" else {"size": number}
+
+
+_READ: dict[Parameter, Callable[[Event, int], dict[str, Any]]] = {
+    "backlog": lambda _, number: {"backlog": number & 0xFFFFFFFF},
+    "command": lambda _, number: {"command": names.name(names.FCNTL, number)},
+    "command_value": lambda _, number: {"value": number},
+    "domain": lambda _, number: {"domain": names.name(names.FAMILY, number)},
+    "flags": lambda _, number: {"flags": names.flags(names.MSG_FLAGS, number & 0xFFFFFFFF)},
+    "how": lambda _, number: {"how": names.name(names.SHUTDOWN, number)},
+    "message": lambda event, _: {"size": event.get("size", 0), "parts": event.get("parts", 0)},
+    "option": _option,
+    "protocol": lambda _, number: {"protocol": names.name(names.PROTOCOL, number)},
+    "size": _size,
+    "status": lambda _, number: {"status": number & 0xFF},
+    "to": lambda _, number: {"to": _descriptor(number)},
+    "type": _socket_type,
+    "vector": lambda event, _: {"size": event["size"], "parts": event["parts"]},
+}
+"""How a parameter's register is read (with what gdb read of memory for the event), named as the probe names it."""
 
 
 def _address(text: str) -> Endpoint | None:

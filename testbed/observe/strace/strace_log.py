@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
 import xxhash
 
 from testbed.model import DATA_PREFIX, Call, Endpoint, Host
+from testbed.model.call_table import CALLS, FORKS, LIBRARY_NAMES, Parameter, going
 from testbed.observe.descriptors import Descriptors, Followed, with_sockets
 from testbed.observe.observation import Observation
 from testbed.observe.strace.strace_lines import Lines, SystemCall
 from testbed.observe.strace.strace_values import Descriptor, Function, Text, UnreadableError, Value, arguments
 
 STRING_LIMIT = 65536
-TRACED = (
-    "%network,read,write,readv,writev,sendfile,splice,close,dup,dup2,dup3,fcntl,close_range,"
-    "clone,clone3,fork,vfork,execve,exit_group"
-)
+_ON_ANY = (name for name, call in CALLS.items() if call.strace and call.any_descriptor)
+TRACED = ",".join(("%network", *_ON_ANY, *FORKS, "execve", "exit_group"))
+"""System calls that are traced; %network are all those that work on sockets alone."""
 OPTIONS = (
     *("-f", "-yy", "-xx", "-s", str(STRING_LIMIT)),
     *("--timestamps=unix,ns", "--syscall-times=ns", "-e", f"trace={TRACED}", "-e", "signal=none"),
@@ -34,10 +34,7 @@ OPTIONS = (
 """What strace must be started with for this reader."""
 
 _FIRST = re.compile(r"(-?\d+)<((?:TCP|UDP)(?:v6)?):\[(.*?)\]>")
-_OUT = frozenset({"sendto", "sendmsg", "sendmmsg", "write", "writev", "sendfile"})
-_IN = frozenset({"recvfrom", "recvmsg", "recvmmsg", "read", "readv"})
-_FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
-_NAMES = {"recvfrom": "recv", "sendto": "send", "exit_group": "exit"}
+_OUT, _IN = going("out"), going("in")
 _LEVELS = {"SOL_TCP": "IPPROTO_TCP", "SOL_IP": "IPPROTO_IP", "SOL_IPV6": "IPPROTO_IPV6", "SOL_UDP": "IPPROTO_UDP"}
 _COMMANDS = ("F_DUPFD", "F_DUPFD_CLOEXEC", "F_SETFL")
 
@@ -74,7 +71,7 @@ class _Reader:
                 self.programs[pid] = (
                     path.data.decode(errors="replace").rpartition("/")[2] if isinstance(path, Text) else ""
                 )
-        elif call.name in _FORKS:
+        elif call.name in FORKS:
             self._fork(call, pid)
         elif call.name == "exit_group":
             self._add(call, pid, -1, {"status": int(call.arguments) & 0xFF}, None)
@@ -100,7 +97,7 @@ class _Reader:
             pid=pid,
             tid=call.tid,
             program=self.programs.get(pid, ""),
-            name=name or _NAMES.get(call.name, call.name),
+            name=name or LIBRARY_NAMES.get(call.name, call.name),
             fd=fd,
             args=dict(args),
             start=call.start,
@@ -169,47 +166,21 @@ class _Reader:
 
     def _args(self, call: SystemCall, values: list[Value], socket: Followed) -> dict[str, Any] | None:
         """Return the arguments as the probe names them; None for a call that the probe leaves out."""
+        known = CALLS.get(call.name)
+        if known is None or not known.strace or (call.name == "fcntl" and str(values[1]) not in _COMMANDS):
+            return None
         at = len(self.calls)
-        address = _endpoint(values[1]) if len(values) > 1 else None
-        match call.name:
-            case "bind" | "connect" | "getsockname" | "getpeername":
-                if call.name in ("bind", "getsockname"):
-                    socket.learn(at, address, None)
-                elif call.name == "connect" and call.errno in (None, "EINPROGRESS"):
-                    socket.learn(at, None, address)
-                return {"address": str(address)} if address else {}
-            case "accept" | "accept4":
-                return {"flags": str(values[3])} if len(values) > 3 else {}
-            case "setsockopt" | "getsockopt":
-                return _option(values)
-            case "shutdown":
-                return {"how": str(values[1])}
-            case "listen":
-                return {"backlog": int(str(values[1]))}
-            case "close" | "dup":
-                return {}
-            case "dup2" | "dup3":
-                to = values[1]
-                return {"to": to.number if isinstance(to, Descriptor) else int(str(to))}
-            case "fcntl":
-                command = str(values[1])
-                return {"command": command, "value": str(values[2])} if command in _COMMANDS else None
-            case "sendto" | "recvfrom":
-                args = {"size": int(str(values[2])), "flags": str(values[3])}
-                given = _endpoint(values[4])
-                return args | ({"address": str(given)} if given else {})
-            case "sendmsg" | "recvmsg":
-                return _message(values[1]) | {"flags": str(values[2])}
-            case "sendmmsg" | "recvmmsg":
-                return {"messages": int(str(values[2])), "flags": str(values[3])}
-            case "readv" | "writev":
-                return {"parts": int(str(values[2]))}
-            case "sendfile":
-                return {"size": int(str(values[3]))}
-            case "splice":
-                return {"size": int(str(values[4])), "flags": str(values[5])}
-            case _:
-                return {"size": int(str(values[2]))} if call.name in ("read", "write") else None
+        if call.name in ("bind", "getsockname"):
+            socket.learn(at, _endpoint(values[1]), None)
+        elif call.name == "connect" and call.errno in (None, "EINPROGRESS"):
+            socket.learn(at, None, _endpoint(values[1]))
+        args: dict[str, Any] = {}
+        for place, parameter in enumerate(known.parameters):
+            if parameter == "option":
+                args |= _option(values)
+            elif parameter in _READ:
+                args |= _READ[parameter](values[place])
+        return args
 
     def _data(self, call: SystemCall, values: list[Value], label: re.Match[str]) -> None:
         """Fill in what the last call moved; of several messages in one call make one call each."""
@@ -307,12 +278,34 @@ def _option(values: list[Value]) -> dict[str, Any]:
     return args
 
 
+def _address(value: Value) -> dict[str, Any]:
+    found = _endpoint(value)
+    return {"address": str(found)} if found else {}
+
+
 def _message(header: Value) -> dict[str, Any]:
     if not isinstance(header, dict):
         return {}
     args: dict[str, Any] = {"parts": int(str(header.get("msg_iovlen", 0)))}
     address = _endpoint(header.get("msg_name", ""))
     return args | ({"address": str(address)} if address else {})
+
+
+_READ: dict[Parameter, Callable[[Value], dict[str, Any]]] = {
+    "address": _address,
+    "backlog": lambda value: {"backlog": int(str(value))},
+    "command": lambda value: {"command": str(value)},
+    "command_value": lambda value: {"value": str(value)},
+    "flags": lambda value: {"flags": str(value)},
+    "how": lambda value: {"how": str(value)},
+    "message": _message,
+    "messages": lambda value: {"messages": int(str(value))},
+    "parts": lambda value: {"parts": int(str(value))},
+    "size": lambda value: {"size": int(str(value))},
+    "to": lambda value: {"to": value.number if isinstance(value, Descriptor) else int(str(value))},
+    "type_flags": lambda value: {"flags": str(value)},
+}
+"""How what strace writes for a parameter is read, named as the probe names it."""
 
 
 def _buffers(value: Value) -> Text | None:
