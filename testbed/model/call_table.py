@@ -69,7 +69,7 @@ Layout = Literal[
 call."""
 
 
-class Effect(Enum):
+class DescriptorEffect(Enum):
     """What a call does to descriptors."""
 
     ACCEPTS = "makes the socket of a connection that was accepted"
@@ -88,7 +88,7 @@ class SocketCall:
 
     name: str
     parameters: tuple[Parameter, ...] = ()
-    effects: tuple[Effect, ...] = ()
+    effects: tuple[DescriptorEffect, ...] = ()
     direction: Literal["out", "in"] | None = None
     any_descriptor: bool = False
     probe: Layout = ""
@@ -102,11 +102,15 @@ ROWS = (
     SocketCall("socketpair", ("domain", "type", "protocol"), probe="socket"),
     SocketCall("bind", ("fd", "address"), probe="address", strace=True, gdb=True),
     SocketCall("listen", ("fd", "backlog"), probe="backlog", strace=True, gdb=True),
-    SocketCall("accept", ("fd",), (Effect.ACCEPTS,), probe="nothing", strace=True, gdb=True),
-    SocketCall("accept4", ("fd", "", "", "type_flags"), (Effect.ACCEPTS,), probe="accept4", strace=True, gdb=True),
-    SocketCall("connect", ("fd", "address"), (Effect.CONNECTS,), probe="address", strace=True, gdb=True),
+    SocketCall("accept", ("fd",), (DescriptorEffect.ACCEPTS,), probe="nothing", strace=True, gdb=True),
+    SocketCall(
+        "accept4", ("fd", "", "", "type_flags"), (DescriptorEffect.ACCEPTS,), probe="accept4", strace=True, gdb=True
+    ),
+    SocketCall("connect", ("fd", "address"), (DescriptorEffect.CONNECTS,), probe="address", strace=True, gdb=True),
     SocketCall("shutdown", ("fd", "how"), probe="how", strace=True, gdb=True),
-    SocketCall("close", ("fd",), (Effect.CLOSES,), any_descriptor=True, probe="nothing", strace=True, gdb=True),
+    SocketCall(
+        "close", ("fd",), (DescriptorEffect.CLOSES,), any_descriptor=True, probe="nothing", strace=True, gdb=True
+    ),
     # Data. The C library makes send() and recv() by the system calls sendto and recvfrom.
     SocketCall("send", direction="out", probe="data", gdb=True),
     SocketCall(
@@ -142,11 +146,13 @@ ROWS = (
     SocketCall("getsockopt", ("fd", "option"), probe="option", strace=True),
     SocketCall("getsockname", ("fd", "address"), probe="address", strace=True),
     SocketCall("getpeername", ("fd", "address"), probe="address", strace=True),
-    SocketCall("dup", ("fd",), (Effect.DUPLICATES,), any_descriptor=True, probe="nothing", strace=True, gdb=True),
+    SocketCall(
+        "dup", ("fd",), (DescriptorEffect.DUPLICATES,), any_descriptor=True, probe="nothing", strace=True, gdb=True
+    ),
     SocketCall(
         "dup2",
         ("fd", "to"),
-        (Effect.DUPLICATES, Effect.CLOSES),
+        (DescriptorEffect.DUPLICATES, DescriptorEffect.CLOSES),
         any_descriptor=True,
         probe="dup2",
         strace=True,
@@ -155,7 +161,7 @@ ROWS = (
     SocketCall(
         "dup3",
         ("fd", "to"),
-        (Effect.DUPLICATES, Effect.CLOSES),
+        (DescriptorEffect.DUPLICATES, DescriptorEffect.CLOSES),
         any_descriptor=True,
         probe="dup2",
         strace=True,
@@ -176,17 +182,19 @@ ROWS = (
     SocketCall("epoll_pwait", any_descriptor=True, probe="epoll"),
     SocketCall("epoll_pwait2", any_descriptor=True, probe="epoll"),
     # What gives descriptors up besides, and what makes and ends processes.
-    SocketCall("fclose", effects=(Effect.CLOSES,), any_descriptor=True, probe="nothing", gdb=True, expectable=False),
+    SocketCall(
+        "fclose", effects=(DescriptorEffect.CLOSES,), any_descriptor=True, probe="nothing", gdb=True, expectable=False
+    ),
     SocketCall(
         "close_range",
         ("first", "last"),
-        (Effect.CLOSES,),
+        (DescriptorEffect.CLOSES,),
         any_descriptor=True,
         probe="range",
         strace=True,
         expectable=False,
     ),
-    SocketCall("closefrom", effects=(Effect.CLOSES,), any_descriptor=True, probe="first", expectable=False),
+    SocketCall("closefrom", effects=(DescriptorEffect.CLOSES,), any_descriptor=True, probe="first", expectable=False),
     SocketCall("fork", probe="nothing", expectable=False),
     SocketCall("exit", ("status",), probe="status", expectable=False),
 )
@@ -201,7 +209,7 @@ EXPECTABLE = tuple(row.name for row in ROWS if row.expectable)
 """Calls that a scenario can name."""
 
 
-def has_effect(name: str, effect: Effect) -> bool:
+def has_effect(name: str, effect: DescriptorEffect) -> bool:
     """Say whether a call of this name has an effect; a call that is not in the table has none."""
     return name in CALLS and effect in CALLS[name].effects
 

@@ -15,7 +15,7 @@ from testbed.model.errors import ScenarioError, UsageError
 from testbed.scenario.check_scenario import Flaw, check
 from testbed.scenario.expect.expectations import AnyExpectation
 from testbed.scenario.explain import explain
-from testbed.scenario.language.yaml_source import Mark, Node, Problem, Source, decode, read
+from testbed.scenario.language.yaml_source import Node, Position, Problem, SourceText, decode, read
 from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.scenario import Client, HostSpec, Observe, Scenario, ScenarioFile, Server
 from testbed.scenario.variants import apply
@@ -48,12 +48,12 @@ def parse(
 ) -> Scenario:
     """Return the scenario in a file's bytes; ``shown`` is the file's name in messages. Raises ScenarioError."""
     text, unreadable = decode(data)
-    source = Source(shown, text)
+    source = SourceText(shown, text)
     if unreadable:
         raise ScenarioError(source.report([unreadable]))
     root, problems = read(text)
     if root is None or root.value is None:
-        empty = Problem(Mark(0, 0), "the file is empty", "a scenario needs summary, server and client")
+        empty = Problem(Position(0, 0), "the file is empty", "a scenario needs summary, server and client")
         raise ScenarioError(source.report(problems or [empty]))
     if not isinstance(root.value, dict):
         kind = "a list" if isinstance(root.value, list) else "a single value"

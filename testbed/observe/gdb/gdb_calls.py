@@ -1,8 +1,9 @@
-"""What gdb said of the calls that it held (compose/debugger/held.py) as calls.
+"""Calls from what gdb reported of those that it held (compose/debugger/held.py).
 
 Beside the fields of :class:`~testbed.model.Call`: ``cookie`` is the socket's inode; ``start`` is when a call was given
 to the kernel, ``end`` when gdb had it again; ``args`` has the caller's ``backtrace``, innermost first. Names are the C
-library's where gdb knows the function, else as in ``strace.py``; as there, only Internet sockets are told of.
+library's where gdb knows the function, else as in ``strace_log.py``; as there, only calls on
+Internet sockets are recorded.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def decode(lines: Iterable[str], host: Host) -> Observation:
             event: Event = json.loads(line)
         except ValueError:
             if line.strip():
-                problems.append(f"gdb said what cannot be read: {line[:80]}")
+                problems.append(f"gdb reported what cannot be read: {line[:80]}")
             continue
         match event["event"]:
             case "attached":
@@ -53,7 +54,7 @@ def decode(lines: Iterable[str], host: Host) -> Observation:
                 entered[event["id"]]["returned"] = event
             case _:
                 problems.append(f"gdb: {event.get('what', line)}")
-    maker = _Maker(host)
+    maker = _CallMaker(host)
     # What was never given to the kernel was not called.
     begun = sorted((event for event in entered.values() if "start" in event), key=lambda event: int(event["start"]))
     made = [maker.call(event) for event in begun]
@@ -68,8 +69,8 @@ def decode(lines: Iterable[str], host: Host) -> Observation:
 
 
 def describe(event: Event) -> str:
-    """Say a call that is about to be made: ``client.c:23 send(3, "c", 1)``."""
-    call = _Maker("client").call({**event, "start": event["time"]})
+    """Describe a call that is about to be made: ``client.c:23 send(3, "c", 1)``."""
+    call = _CallMaker("client").call({**event, "start": event["time"]})
     values = [str(call.fd)] if call.fd >= 0 else []
     if event.get("data"):
         values.append(repr(bytes.fromhex(event["data"]))[1:])
@@ -89,7 +90,7 @@ def name_of(event: Event) -> str:
     return system if system in ("sendto", "recvfrom") and event["arguments"][4] else name
 
 
-class _Maker:
+class _CallMaker:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._sockets: dict[int, SocketInfo] = {}
@@ -194,11 +195,6 @@ def _option(event: Event, level: int) -> dict[str, Any]:
     }
 
 
-def _size(event: Event, number: int) -> dict[str, Any]:
-    # The bytes of a sendfile are not the caller's: only its result says how many they are.
-    return {} if event["name"] == "sendfile" else {"size": number}
-
-
 _READ: dict[Parameter, Callable[[Event, int], dict[str, Any]]] = {
     "backlog": lambda _, number: {"backlog": number & 0xFFFFFFFF},
     "command": lambda _, number: {"command": names.name(names.FCNTL, number)},
@@ -209,7 +205,7 @@ _READ: dict[Parameter, Callable[[Event, int], dict[str, Any]]] = {
     "message": lambda event, _: {"size": event.get("size", 0), "parts": event.get("parts", 0)},
     "option": _option,
     "protocol": lambda _, number: {"protocol": names.name(names.PROTOCOL, number)},
-    "size": _size,
+    "size": lambda _, number: {"size": number},
     "status": lambda _, number: {"status": number & 0xFF},
     "to": lambda _, number: {"to": _descriptor(number)},
     "type": _socket_type,

@@ -18,10 +18,10 @@ import xxhash
 
 from testbed.model import DATA_PREFIX, Call, Endpoint, Host
 from testbed.model.call_table import CALLS, FORKS, LIBRARY_NAMES, Parameter, going
-from testbed.observe.descriptors import Descriptors, Followed, with_sockets
+from testbed.observe.descriptors import Descriptors, TrackedSocket, with_sockets
 from testbed.observe.observation import Observation
 from testbed.observe.strace.strace_lines import Lines, SystemCall
-from testbed.observe.strace.strace_values import Descriptor, Function, Text, UnreadableError, Value, arguments
+from testbed.observe.strace.strace_values import Descriptor, Function, TracedBytes, UnreadableError, Value, arguments
 
 STRING_LIMIT = 65536
 _ON_ANY = (name for name, call in CALLS.items() if call.strace and call.any_descriptor)
@@ -41,7 +41,7 @@ _COMMANDS = ("F_DUPFD", "F_DUPFD_CLOEXEC", "F_SETFL")
 
 def decode(trace: Iterable[str], host: Host) -> Observation:
     """Turn the lines of a trace made with :data:`OPTIONS` into calls."""
-    reader = _Reader(host)
+    reader = _TraceReader(host)
     lines = Lines()
     for call in sorted(lines.read(trace), key=lambda call: call.start):
         try:
@@ -54,10 +54,10 @@ def decode(trace: Iterable[str], host: Host) -> Observation:
     return Observation(with_sockets(reader.calls), tuple(problems), blind=not reader.programs)
 
 
-class _Reader:
+class _TraceReader:
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.calls: list[tuple[Call, Followed | None]] = []
+        self.calls: list[tuple[Call, TrackedSocket | None]] = []
         self.programs: dict[int, str] = {}
         self._processes: dict[int, int] = {}
         self._sockets = Descriptors()
@@ -69,7 +69,7 @@ class _Reader:
             if call.end is not None and call.result == 0:
                 path = arguments(call.arguments)[0]
                 self.programs[pid] = (
-                    path.data.decode(errors="replace").rpartition("/")[2] if isinstance(path, Text) else ""
+                    path.data.decode(errors="replace").rpartition("/")[2] if isinstance(path, TracedBytes) else ""
                 )
         elif call.name in FORKS:
             self._fork(call, pid)
@@ -88,7 +88,7 @@ class _Reader:
         pid: int,
         fd: int,
         args: Mapping[str, Any],
-        socket: Followed | None,
+        socket: TrackedSocket | None,
         name: str = "",
     ) -> None:
         made = Call(
@@ -152,7 +152,7 @@ class _Reader:
             self._data(call, values, label)
         self._after(call, pid, fd, args, socket)
 
-    def _known(self, pid: int, fd: int, label: re.Match[str]) -> Followed:
+    def _known(self, pid: int, fd: int, label: re.Match[str]) -> TrackedSocket:
         """Return the socket that a labelled descriptor is; its label tells its addresses, once it has some."""
         local, peer = _addresses(label[3])
         socket = self._sockets.get(pid, fd)
@@ -164,7 +164,7 @@ class _Reader:
         socket.learn(len(self.calls), local, peer)
         return socket
 
-    def _args(self, call: SystemCall, values: list[Value], socket: Followed) -> dict[str, Any] | None:
+    def _args(self, call: SystemCall, values: list[Value], socket: TrackedSocket) -> dict[str, Any] | None:
         """Return the arguments as the probe names them; None for a call that the probe leaves out."""
         known = CALLS.get(call.name)
         if known is None or not known.strace or (call.name == "fcntl" and str(values[1]) not in _COMMANDS):
@@ -204,7 +204,7 @@ class _Reader:
         data = _buffers(values[1]) if length and call.name not in ("sendfile", "splice") else None
         self.calls.append((_moved(made, direction, length, data), socket))
 
-    def _after(self, call: SystemCall, pid: int, fd: int, args: dict[str, Any], socket: Followed) -> None:
+    def _after(self, call: SystemCall, pid: int, fd: int, args: dict[str, Any], socket: TrackedSocket) -> None:
         """Note what the call did to descriptors."""
         if call.end is None or call.errno is not None:
             return
@@ -259,7 +259,7 @@ def _endpoint(value: Value) -> Endpoint | None:
     address = value.get("sin_addr") or value.get("inet_pton")
     if not isinstance(port, Function) or not isinstance(address, Function):
         return None
-    text = next(argument for argument in address.arguments if isinstance(argument, Text))
+    text = next(argument for argument in address.arguments if isinstance(argument, TracedBytes))
     return _on_the_wire(text.data.decode(), int(str(port.arguments[0])))
 
 
@@ -271,7 +271,7 @@ def _option(values: list[Value]) -> dict[str, Any]:
         args["value"] = int(str(value[0]))
     elif isinstance(value, dict) and "l_onoff" in value:
         args["value"] = {"onoff": int(str(value["l_onoff"])), "linger": int(str(value["l_linger"]))}
-    elif isinstance(value, Text):
+    elif isinstance(value, TracedBytes):
         args["value"] = value.data.split(b"\0", 1)[0].decode(errors="replace")
     elif isinstance(value, list) and value:
         args["value"] = str(value[0])
@@ -308,19 +308,19 @@ _READ: dict[Parameter, Callable[[Value], dict[str, Any]]] = {
 """How what strace writes for a parameter is read, named as the probe names it."""
 
 
-def _buffers(value: Value) -> Text | None:
+def _buffers(value: Value) -> TracedBytes | None:
     """Return the bytes in a buffer, an iovec or a message; None where there is none to see."""
-    if isinstance(value, Text):
+    if isinstance(value, TracedBytes):
         return value
     if isinstance(value, dict):
         return _buffers(value.get("msg_iov", value.get("iov_base", "")))
     if isinstance(value, list):
         parts = [part for part in map(_buffers, value) if part is not None]
-        return Text(b"".join(part.data for part in parts), any(part.cut for part in parts))
+        return TracedBytes(b"".join(part.data for part in parts), any(part.cut for part in parts))
     return None
 
 
-def _moved(call: Call, direction: Literal["out", "in"], length: int, data: Text | None) -> Call:
+def _moved(call: Call, direction: Literal["out", "in"], length: int, data: TracedBytes | None) -> Call:
     """Give a call its bytes: what strace prints of a buffer may be more than was taken of it."""
     if not length or data is None:
         return replace(call, direction=direction, length=length)

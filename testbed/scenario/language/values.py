@@ -108,7 +108,7 @@ def _share(value: object) -> float:
     return float(match[1]) / 100
 
 
-class Endpoint(NamedTuple):
+class HostPort(NamedTuple):
     """A port of a host; ``host`` None means every address of the host itself."""
 
     host: Host | None
@@ -118,7 +118,7 @@ class Endpoint(NamedTuple):
         return f"{self.host or ''}:{self.port}"
 
 
-def _endpoint(value: object, *, needs_host: bool) -> Endpoint:
+def _endpoint(value: object, *, needs_host: bool) -> HostPort:
     hint = "a host and a port: server:10011" + ("" if needs_host else '; or a port alone, quoted: ":5000"')
     match = re.fullmatch(f"([^:]*):({_NUMBER})", value) if isinstance(value, str) else None
     if match is None:
@@ -128,14 +128,14 @@ def _endpoint(value: object, *, needs_host: bool) -> Endpoint:
         raise ValueError(f"`{host}` is not a host{nearest(host, HOSTS)}", hint)
     if port > 65535 or (needs_host and port == 0):
         raise ValueError(f"{port} is not a port", f"a number from {int(needs_host)} to 65535")
-    return Endpoint("client" if host == "client" else "server" if host == "server" else None, port)
+    return HostPort("client" if host == "client" else "server" if host == "server" else None, port)
 
 
-def _remote(value: object) -> Endpoint:
+def _remote(value: object) -> HostPort:
     return _endpoint(value, needs_host=True)
 
 
-def _local(value: object) -> Endpoint:
+def _local(value: object) -> HostPort:
     return _endpoint(value, needs_host=False)
 
 
@@ -245,9 +245,9 @@ Size = Annotated[
 """Bytes, written 8, 64KiB or 8MiB."""
 Share = Annotated[float, Parsed(_share, {"type": "string", "pattern": r"^(100|[1-9]?[0-9](\.[0-9]{1,3})?)\s*%$"})]
 """A share of the repeats, written 99%; a number up to 1 once loaded."""
-Remote = Annotated[Endpoint, Parsed(_remote, {"type": "string", "pattern": "^(client|server):[1-9][0-9]*$"})]
+Remote = Annotated[HostPort, Parsed(_remote, {"type": "string", "pattern": "^(client|server):[1-9][0-9]*$"})]
 """Where to connect or send to: server:10011."""
-Local = Annotated[Endpoint, Parsed(_local, {"type": "string", "pattern": f"^(client|server)?:{_NUMBER}$"})]
+Local = Annotated[HostPort, Parsed(_local, {"type": "string", "pattern": f"^(client|server)?:{_NUMBER}$"})]
 """Where to bind: ":5000" (every address) or server:5000; port 0 lets the kernel choose."""
 Port = Annotated[int, Parsed(_port, {"type": "integer", "minimum": 1, "maximum": 65535})]
 Hex = Annotated[str, Parsed(_hex, {"type": "string", "pattern": r"^(\s*[0-9a-fA-F]\s*[0-9a-fA-F])*\s*$"})]

@@ -9,7 +9,7 @@ from pydantic import Field, StrictBool
 from typing_extensions import override
 
 from testbed.scenario.language.base import Opt, Short
-from testbed.scenario.language.values import Endpoint, Local, Name, Option, OptionValue, Port, Remote, Whole
+from testbed.scenario.language.values import HostPort, Local, Name, Option, OptionValue, Port, Remote, Whole
 from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
 from testbed.scenario.steps.socket_options import option_value
 from testbed.scenario.steps.step import CallStep, NoValue, OnSocketStep, ScriptContext
@@ -187,7 +187,7 @@ class ListenStep(OnSocketStep):
             return
         yield context.new_socket(use.made, "tcp")
         yield f"setsockopt sock={use.made} name=SO_REUSEADDR value=1"
-        yield f"bind sock={use.made}{context.to(Endpoint(None, self.listen.port))}"
+        yield f"bind sock={use.made}{context.to(HostPort(None, self.listen.port))}"
         yield f"listen sock={use.made}{self.arguments(context)}"
 
     @override

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from testbed.model import Host
 from testbed.scenario.language.base import Frozen, Opt, Short
-from testbed.scenario.language.values import Endpoint, ExpectedError, Name
+from testbed.scenario.language.values import ExpectedError, HostPort, Name
 from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
 
 DEFINED: dict[str, type[Step]] = {}
@@ -38,7 +38,7 @@ class ScriptContext:
         """Return the line that makes a socket."""
         return f"socket as={name} family={self.family} type={'stream' if kind == 'tcp' else 'dgram'}"
 
-    def to(self, endpoint: Endpoint | None) -> str:
+    def to(self, endpoint: HostPort | None) -> str:
         """Return the arguments that name an endpoint, nothing for None."""
         if endpoint is None:
             return ""

@@ -14,7 +14,7 @@ from testbed.model.errors import ScenarioError, UsageError
 from testbed.model.expect import NONE, Limits
 from testbed.run.scenario_to_lab import egress_of
 from testbed.scenario.expect.expectations import PacketFigures
-from testbed.scenario.language.values import Endpoint, fill
+from testbed.scenario.language.values import HostPort, fill
 from testbed.scenario.load import load, parse
 from testbed.scenario.scenario import Scenario
 from testbed.scenario.steps.all_steps import STEPS
@@ -108,7 +108,7 @@ def test_endpoints() -> None:
     bind, connect = steps.client.steps[1:]
     assert isinstance(bind, BindStep)
     assert isinstance(connect, ConnectStep)
-    assert (bind.bind, connect.connect) == (Endpoint("client", 0), Endpoint("server", 5000))
+    assert (bind.bind, connect.connect) == (HostPort("client", 0), HostPort("server", 5000))
 
 
 def test_each_expectation_is_compiled_with_its_text_and_place() -> None:
