@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pydantic import BaseModel
 
 from testbed.analysis.causes.find_causes import OTHER_RULES, TCP_RULES
-from testbed.reference.type_words import MODELS, cell, default_in_words, said, type_in_words
+from testbed.reference.type_words import MODELS, cell, default_in_words, reference_words, type_in_words
 from testbed.scenario import scenario
 from testbed.scenario.expect import expectations, packet_patterns
 from testbed.scenario.language import kernel_names
@@ -74,7 +74,7 @@ def short_form(of: type[BaseModel]) -> str:
 
 def example(name: str) -> str:
     """Return an example as a block of code, empty where there is none."""
-    text = said()["examples"].get(name)
+    text = reference_words()["examples"].get(name)
     return f"```yaml\n{text}```" if text else ""
 
 
@@ -92,7 +92,7 @@ def step(name: str) -> str:
 def expectation(name: str) -> str:
     """Return the section of a kind of expectation without its heading."""
     own = f"{name}-expectation"
-    return _item(expectations.EXPECTATIONS[name], name, own if own in said()["examples"] else name, BESIDE_EXPECTATIONS)
+    return _item(expectations.EXPECTATIONS[name], name, own if own in reference_words()["examples"] else name, BESIDE_EXPECTATIONS)
 
 
 def fault(name: str) -> str:
@@ -134,10 +134,10 @@ def _mapping_in(of: type[BaseModel], name: str) -> type[BaseModel] | None:
 def kinds_of_values() -> str:
     """Return the table of the kinds of values."""
     rows = ["| kind | how it is written | for instance |", "|---|---|---|"]
-    for told in said()["kinds"].values():
-        if told["written"]:
-            examples = ", ".join(f"`{each}`" for each in told["examples"])
-            rows.append(f"| {told['word']} | {cell(told['written'])} | {examples} |")
+    for described in reference_words()["kinds"].values():
+        if described["written"]:
+            examples = ", ".join(f"`{each}`" for each in described["examples"])
+            rows.append(f"| {described['word']} | {cell(described['written'])} | {examples} |")
     return "\n".join(rows)
 
 
@@ -149,12 +149,12 @@ def listed(words: Iterable[str]) -> str:
 def causes() -> str:
     """Return the table of the rules that explain packets."""
     rows = ["| cause | kind | the packet | source |", "|---|---|---|---|"]
-    told: dict[str, tuple[str, str, str]] = {}
+    described: dict[str, tuple[str, str, str]] = {}
     for rules in (TCP_RULES, OTHER_RULES):
         for name, family, what, source, _ in rules:
-            told.setdefault(name, (family.value, what, source))
+            described.setdefault(name, (family.value, what, source))
     for name in kernel_names.CAUSES:
-        kind, what, source = told.get(name) or (
+        kind, what, source = described.get(name) or (
             "link" if name.startswith("link") else "unknown",
             _MADE_BY_LINK[name],
             "",

@@ -35,7 +35,7 @@ _BOUNDS = (("ge", "from {}"), ("le", "to {}"), ("lt", "below {}"))
 
 
 @cache
-def said() -> dict[str, Any]:
+def reference_words() -> dict[str, Any]:
     """Return what ``words.yaml`` holds."""
     loaded: dict[str, Any] = yaml.safe_load(resources.files("testbed.reference").joinpath("words.yaml").read_text())
     return loaded
@@ -69,7 +69,7 @@ def type_in_words(annotation: Any, metadata: tuple[Any, ...], sections: Mapping[
         annotation = get_args(annotation)[0]
     found = kind_of(metadata)
     if found:
-        word = said()["kinds"].get(found[0], {}).get("word", found[0])
+        word = reference_words()["kinds"].get(found[0], {}).get("word", found[0])
         return f"[{word}](#kinds-of-values){_bounds(metadata, as_size=found[0] == 'Size')}"
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin is Literal:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from testbed.reference import reference_page
-from testbed.reference.type_words import kinds, said
+from testbed.reference.type_words import kinds, reference_words
 from testbed.scenario import scenario
 from testbed.scenario.expect import expectations, packet_patterns
 from testbed.scenario.language import kernel_names
@@ -48,10 +48,10 @@ def test_the_committed_page_is_the_generated_one() -> None:
     assert reference_page.text() == TEXT
 
 
-@pytest.mark.parametrize("name", said()["examples"])
+@pytest.mark.parametrize("name", reference_words()["examples"])
 def test_every_example_is_read(name: str) -> None:
     """Lists hold what their section is about, whole mappings are that mapping, patterns are one a line."""
-    text = said()["examples"][name]
+    text = reference_words()["examples"][name]
     if name == "Pattern":
         for line in text.splitlines():
             packet_patterns.Pattern.model_validate(plain(line))
@@ -64,18 +64,18 @@ def test_every_example_is_read(name: str) -> None:
             ITEMS[name].validate_python(item)
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _ in kinds().values()} & set(said()["kinds"])))
+@pytest.mark.parametrize("name", sorted({name for name, _ in kinds().values()} & set(reference_words()["kinds"])))
 def test_examples_of_each_kind_of_value_are_read(name: str) -> None:
     """What the table of kinds shows is taken by what reads that kind."""
     parse = next(parsed.parse for known, parsed in kinds().values() if known == name)
-    for example in said()["kinds"][name]["examples"]:
+    for example in reference_words()["kinds"][name]["examples"]:
         parse(plain(f"x: {example}")["x"])
 
 
 def test_nothing_is_said_of_a_kind_that_is_not_there() -> None:
     """Words for types that were renamed or removed go with them."""
-    assert set(said()["kinds"]) <= {name for name, _ in kinds().values()} | {"Data", "Payload"}
-    assert set(said()["examples"]) <= {*MODELS, *ITEMS, "Pattern"}
+    assert set(reference_words()["kinds"]) <= {name for name, _ in kinds().values()} | {"Data", "Payload"}
+    assert set(reference_words()["examples"]) <= {*MODELS, *ITEMS, "Pattern"}
 
 
 def reachable(of: type[BaseModel], found: set[type[BaseModel]] | None = None) -> set[type[BaseModel]]:
