@@ -92,7 +92,12 @@ def step(name: str) -> str:
 def expectation(name: str) -> str:
     """Return the section of a kind of expectation without its heading."""
     own = f"{name}-expectation"
-    return _item(expectations.EXPECTATIONS[name], name, own if own in reference_words()["examples"] else name, BESIDE_EXPECTATIONS)
+    return _item(
+        expectations.EXPECTATIONS[name],
+        name,
+        own if own in reference_words()["examples"] else name,
+        BESIDE_EXPECTATIONS,
+    )
 
 
 def fault(name: str) -> str:

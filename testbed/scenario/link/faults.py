@@ -36,9 +36,9 @@ class Fault(Frozen):
     of: PacketKind = "any"
     """Of which kind: any, syn, synack, data, ack (alone), fin, rst, tcp, udp or icmp."""
     nth: Whole = Field(default=1, ge=1)
-    """Which of those that fit, from 1."""
+    """Which of the matching packets, from 1."""
     count: Many = 1
-    """How many from that one on; all for all of them."""
+    """How many, from that one on; all: every one."""
     flags: Opt[Flags] = None
     """With exactly these TCP flags, in tcpdump's letters."""
     payload: Opt[Data] = None
@@ -46,9 +46,9 @@ class Fault(Frozen):
     bytes: Opt[ByteRange] = None
     """With any of these bytes of its stream, from 0: 0-99."""
     after: Opt[Name] = None
-    """Only once both hosts have come to this barrier."""
+    """Only after both hosts have reached this barrier."""
     until: Opt[Name] = None
-    """Only until both hosts have come to this barrier."""
+    """Only until both hosts have reached this barrier."""
 
     def plan_keys(self, context: LinkContext) -> dict[str, object]:  # noqa: ARG002 - for those that override it
         """Return what its line of the plan has besides which packets it means; None leaves a key out."""
@@ -86,7 +86,7 @@ class FaultItem(Frozen):
 
 
 class DropFault(Fault):
-    """Loses the packet."""
+    """Drops the packet."""
 
     key = "drop"
 
@@ -99,13 +99,13 @@ class DropItem(FaultItem):
 
 
 class HoldFault(Fault):
-    """Holds the packet back, so that others pass."""
+    """Holds the packet back, so that others overtake it."""
 
     key = "hold"
     for_: Span = Field(default=50_000_000, alias="for")
-    """How long; with `behind` at most."""
+    """How long; with `behind`: at most."""
     behind: Opt[Whole] = Field(default=None, ge=1, le=1000)
-    """Until so many later packets of the same host have passed."""
+    """Until this many later packets of the same host have overtaken it."""
 
     @override
     def plan_keys(self, context: LinkContext) -> dict[str, object]:
@@ -134,12 +134,12 @@ class DuplicateItem(FaultItem):
 
 
 class TruncateFault(Fault):
-    """Cuts the payload off; lengths and checksums fit, so the peer takes what is left."""
+    """Truncates the payload; lengths and checksums are corrected, so the peer accepts what is left."""
 
     key = "truncate"
     reads_payload = True
     to: PayloadSize
-    """How many bytes of payload stay."""
+    """How many bytes of payload are left."""
 
     @override
     def plan_keys(self, context: LinkContext) -> dict[str, object]:
@@ -159,7 +159,7 @@ class CorruptFault(Fault):
     key = "corrupt"
     reads_payload = True
     checksum: Literal["keep", "fix"] = "keep"
-    """keep: the peer's kernel drops the packet. fix: the checksum fits again, and nobody notices."""
+    """keep: the peer's kernel drops the packet. fix: the checksum is corrected, and nobody notices."""
 
     @model_validator(mode="after")
     def _not_icmp(self) -> Self:
@@ -181,9 +181,9 @@ class CorruptItem(FaultItem):
 
 
 class MarkFault(Fault):
-    """Marks the packet as a router with a growing queue does: congestion experienced (RFC 3168).
+    """Marks the packet "congestion experienced" (RFC 3168), as a router with a growing queue does.
 
-    Only packets that may be marked are meant: those of a sender that uses ECN.
+    It applies only to packets of a sender that uses ECN.
     """
 
     key = "mark"
@@ -198,7 +198,7 @@ class MarkItem(FaultItem):
 
 
 class ForgeFault(Fault):
-    """Sends a packet that no host sent, right behind the one that fits."""
+    """Sends a packet that no host sent, right after the packet that matches."""
 
     key = "forge"
     packet: Literal["rst", "syn", "unreachable", "too-big"]
@@ -206,7 +206,7 @@ class ForgeFault(Fault):
     as_: Opt[Host] = Field(default=None, alias="as")
     """Whose address a rst or syn has as its source (default: the packet's sender)."""
     seq: Whole = Field(default=0, ge=-(1 << 31), lt=1 << 31)
-    """How far its sequence number is from the one that the peer expects next."""
+    """The distance of its sequence number from the one that the peer expects next."""
     code: Opt[Whole] = Field(default=None, ge=0, le=255)
     """The code of an unreachable (default: port unreachable)."""
     mtu: Opt[PacketSize] = None

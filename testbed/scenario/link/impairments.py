@@ -21,11 +21,11 @@ class Reorder(Short):
 
     short = "probability"
     probability: Probability
-    """How likely each packet is to be passed: 0.01 or 1%."""
+    """How likely each packet is to be overtaken: 0.01 or 1%."""
     behind: Whole = Field(default=1, ge=1, le=1000)
-    """How many later packets of the same host pass it."""
+    """How many later packets of the same host overtake it."""
     within: Span = 50_000_000
-    """It waits no longer than this, should nothing come."""
+    """The longest wait, if no later packet comes."""
 
 
 class Mtu(Short):
@@ -45,7 +45,7 @@ class Down(Short):
     for_: Span = Field(alias="for")
     """How long."""
     after: Opt[Span] = None
-    """When it goes down, counted from the first packet that came to the link."""
+    """When the link goes down, counted from the first packet that it received."""
 
 
 class Impairments(Frozen):
@@ -54,23 +54,23 @@ class Impairments(Frozen):
     delay: Opt[Span] = None
     """How long each packet is held."""
     jitter: Opt[Span] = None
-    """The delay varies evenly by up to this, either way. Order is kept."""
+    """The delay varies uniformly by up to this, in both directions. The order is kept."""
     loss: Opt[Probability] = None
     """How likely each packet is to be lost."""
     duplicate: Opt[Probability] = None
     """How likely each packet is to be sent twice."""
     reorder: Opt[Reorder] = None
-    """How likely each packet is to be passed by the next one, or a mapping."""
+    """How likely each packet is to be overtaken by the next one, or a mapping."""
     corrupt: Opt[Probability] = None
     """How likely one bit of a packet of TCP or UDP is to be flipped, the checksum left as it was."""
     rate: Opt[Rate] = None
-    """How many bits per second the line takes, IP headers included."""
+    """The rate of the link in bits per second, IP headers included."""
     queue: Opt[Whole] = Field(default=None, ge=1, le=100_000)
-    """How many packets may wait in the link; more are lost (default 10000)."""
+    """How many packets may wait in the link; further ones are dropped (default 10000)."""
     mtu: Opt[Mtu] = None
     """The largest packet that passes, or a mapping."""
     down: Opt[Down] = None
-    """How long nothing passes, or a mapping."""
+    """How long the link is down, or a mapping."""
 
     @property
     def given(self) -> dict[str, Any]:
@@ -82,9 +82,9 @@ class BothWays(Impairments):
     """Impairments of both directions, or of one."""
 
     client: Opt[Impairments] = None
-    """What happens to the packets that the client sends, over what is said for both."""
+    """Impairments of the packets that the client sends; they override those for both hosts."""
     server: Opt[Impairments] = None
-    """What happens to the packets that the server sends, over what is said for both."""
+    """Impairments of the packets that the server sends; they override those for both hosts."""
 
     def of(self, host: Host) -> dict[str, Any]:
         """Return the impairments that are named for the packets of one host, by key."""

@@ -16,9 +16,9 @@ class LinkSpec(Short, BothWays):
 
     short = "topology"
     topology: Opt[Literal["direct", "routed"]] = None
-    """direct or routed. Default: routed if anything else is said here, else direct."""
+    """direct or routed. Default: routed if any other key is given, else direct."""
     faults: tuple[AnyFault, ...] = Field(default=(), max_length=256)
-    """Exact faults, each for the packets that it names."""
+    """Faults for exact packets."""
 
     @property
     def routed(self) -> bool:

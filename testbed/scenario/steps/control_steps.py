@@ -27,7 +27,7 @@ class SleepStep(Step):
 
 
 class BarrierStep(Step):
-    """Waits until the other host's steps have come to the barrier of the same name."""
+    """Waits until the other host's steps have reached the barrier of the same name."""
 
     key = "barrier"
     barrier: Name
@@ -43,7 +43,7 @@ class LinkStep(Step):
 
     key = "link"
     link: ImpairmentChange
-    """Impairments; those that are not named stay."""
+    """Impairments; those that are not named stay as they are."""
 
     @override
     def lines(self, use: Use, context: ScriptContext) -> Iterator[str]:
@@ -51,7 +51,7 @@ class LinkStep(Step):
 
 
 class ExitStep(Step):
-    """Ends the program as it is, with its sockets open. Nothing comes after it."""
+    """Ends the program at once, with its sockets open. Must be the last step."""
 
     key = "exit"
     last = True
@@ -69,7 +69,7 @@ class ExitStep(Step):
 
 
 class KillStep(Step):
-    """Kills the program by a signal. Nothing comes after it."""
+    """Kills the program by a signal. Must be the last step."""
 
     key = "kill"
     last = True

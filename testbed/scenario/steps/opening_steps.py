@@ -22,11 +22,11 @@ class NewSocket(Short):
     type: Literal["tcp", "udp"]
     """tcp or udp."""
     nonblocking: StrictBool = False
-    """Make it with SOCK_NONBLOCK."""
+    """Create it with SOCK_NONBLOCK."""
 
 
 class SocketStep(CallStep):
-    """Makes a socket."""
+    """Creates a socket."""
 
     key = "socket"
     socket: NewSocket
@@ -78,7 +78,7 @@ class SetsockoptStep(OnSocketStep):
 
 
 class GetsockoptStep(OnSocketStep):
-    """Reads a socket option; its value is in the call's record."""
+    """Reads a socket option; its value is in the call log."""
 
     key = "getsockopt"
     getsockopt: Option
@@ -136,13 +136,13 @@ class Listening(Short):
     short = "port"
     empty = True
     port: Opt[Port] = None
-    """The port. Without it, listen(2) alone is called on a socket that was made and bound before."""
+    """The port. Without it, listen(2) alone is called, on a socket that was created and bound before."""
     backlog: Whole = Field(default=128, ge=0, le=65535)
     """How many connections may wait for accept."""
 
 
 class ListenStep(OnSocketStep):
-    """Listens on a port: makes a TCP socket, sets SO_REUSEADDR, binds and listens."""
+    """Listens on a port: creates a TCP socket, sets SO_REUSEADDR, binds and listens."""
 
     key = "listen"
     listen: Listening
@@ -196,11 +196,11 @@ class ListenStep(OnSocketStep):
 
 
 class AcceptStep(OnSocketStep):
-    """Waits for a connection. Without `on`, on the listening socket made last."""
+    """Waits for a connection. Default for `on`: the last listening socket."""
 
     key = "accept"
     accept: NoValue
-    """No value."""
+    """Takes no value."""
     as_: Name = Field(default="conn", alias="as")
     """The new socket's name."""
 
@@ -228,13 +228,13 @@ class AcceptStep(OnSocketStep):
 
 
 class ConnectStep(OnSocketStep):
-    """Connects the socket made last if it is open and neither connected nor listening; else a new TCP socket."""
+    """Connects the last socket created, if it is open and neither connected nor listening; else a new TCP socket."""
 
     key = "connect"
     connect: Remote
     """The host and port to connect to: server:10011."""
     as_: Opt[Name] = Field(default=None, alias="as")
-    """Make a new TCP socket of this name."""
+    """Create a new TCP socket with this name."""
 
     @override
     def act(self, sockets: OpenSockets) -> Use:

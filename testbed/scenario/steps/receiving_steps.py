@@ -117,7 +117,7 @@ class Reading(Short):
     """once: one wait, one recv. drain: recv until EAGAIN, then wait again, until the end of the stream. each: one recv
     after each wait, until the end of the stream."""
     by: Literal["poll", "epoll", "epoll-edge"] = "poll"
-    """What waits: poll, epoll (level-triggered), or epoll-edge (EPOLLET: reports once what arrives)."""
+    """The call that waits: poll, epoll (level-triggered), or epoll-edge (EPOLLET: new data is reported once)."""
     size: Chunk = 65536
     """The buffer of one recv."""
     timeout: Opt[Duration] = None
@@ -155,7 +155,7 @@ class Waiting(Short):
 
 
 class WaitStep(OnSocketStep):
-    """Waits for a socket with poll; what it found is in the call's record."""
+    """Waits for a socket with poll; its result is in the call log."""
 
     key = "wait"
     own_errors = ("TIMEOUT",)

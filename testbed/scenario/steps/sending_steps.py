@@ -167,7 +167,7 @@ class WritevStep(_StreamStep):
 
 
 class SendfileStep(_StreamStep):
-    """Sends a file in memory, of the pattern that the scenario's seed gives, in as many calls as it takes."""
+    """Sends a file in memory that holds the pattern of the scenario's seed, in as many calls as it takes."""
 
     key = "sendfile"
     sendfile: Annotated[Size, Field(ge=1, le=LARGEST_BUFFER)]

@@ -10,6 +10,7 @@ import pytest
 
 from testbed.cli.compare_command import compare
 from testbed.crossings.comparison_view import ComparisonView
+from testbed.model import FieldChange, HeaderField
 from testbed.report.html.comparison_page import of_comparison, render
 from testbed.report.html.marks import Mark
 from tests.unit.capture.frames import ethernet, pcap, udp
@@ -29,7 +30,7 @@ def test_crossings_say_what_was_done_to_each_packet_in_time_order() -> None:
     (copy,) = [one for one in found if one.note.startswith("copy of")]
     assert found[int(copy.note.removeprefix("copy of #"))].start == copy.start == 500
     assert [(one.start, one.length) for one in found if one.note.startswith("part")] == [(1000, 50), (1050, 50)]
-    assert next(one.changes[0].at_receiver for one in found if one.changes) == "77"
+    assert next(one.changes for one in found if one.changes) == (FieldChange(HeaderField.WINDOW, 502, 77),)
     assert all((one.arrived or 0) - (one.sent or 0) >= DELAY for one in found if one.fate == "crossed")
 
 
