@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from testbed.scenario.load import load
 from testbed.scenario.steps.actor_script import actor_script
-from testbed.scenario.steps.steps import STEPS, AnyStep
+from testbed.scenario.steps.all_steps import STEPS, AnyStep
 
 ROOT = Path(__file__).parents[2]
 

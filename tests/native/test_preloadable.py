@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.observe.visible import why_blind
+from testbed.observe.preloadable import why_not_preloadable
 
 MUSL = "-Wl,-dynamic-linker,/lib/ld-musl-x86_64.so.1"
 GO_SECTION = 'const char build[] __attribute__((section(".go.buildinfo"))) = "x"; int main(void) { return 0; }\n'
@@ -30,7 +30,7 @@ def test_each_kind_of_program(source: str, flags: tuple[str, ...], expected: str
     program = tmp_path / "program"
     subprocess.run(["cc", *flags, "-o", program, tmp_path / "program.c"], check=True)
     with program.open("rb", buffering=0) as stream:
-        said = why_blind(stream)
+        said = why_not_preloadable(stream)
     assert said.startswith(expected)
     assert bool(said) == bool(expected)
 
@@ -40,4 +40,4 @@ def test_a_script_is_not_judged(tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n")
     with script.open("rb", buffering=0) as stream:
-        assert why_blind(stream) == ""
+        assert why_not_preloadable(stream) == ""

@@ -7,13 +7,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from testbed.scenario.check_scenario import Finding
+from testbed.scenario.check_scenario import Flaw
 from testbed.scenario.expect.expectations import EXPECTATIONS
 from testbed.scenario.expect.packet_patterns import EVENTS
 from testbed.scenario.language.base import nearest, shown
-from testbed.scenario.link.link_model import FAULT_ITEMS
+from testbed.scenario.link.faults import FAULT_ITEMS
 from testbed.scenario.scenario import ScenarioFile
-from testbed.scenario.steps.steps import BESIDE, STEPS, Step
+from testbed.scenario.steps.all_steps import STEPS
+from testbed.scenario.steps.step import BESIDE, Step
 
 _TAGGED: dict[str, type[BaseModel]] = {
     f"<{key}>": model for key, model in (*STEPS.items(), *EXPECTATIONS.items(), *FAULT_ITEMS.items(), *EVENTS.items())
@@ -38,10 +39,10 @@ _EXAMPLES = {
 }
 
 
-def explain(error: ValidationError) -> list[Finding]:
+def explain(error: ValidationError) -> list[Flaw]:
     """Return a finding for each error of a scenario file's validation."""
-    findings: list[Finding] = []
-    missing: list[Finding] = []
+    findings: list[Flaw] = []
+    missing: list[Flaw] = []
     meant: set[tuple[str | int, ...]] = set()
     for details in error.errors(include_url=False):
         loc = details["loc"]
@@ -49,7 +50,7 @@ def explain(error: ValidationError) -> list[Finding]:
         if details["type"] == "too_short" and details["input"]:
             continue  # only because items of it have errors of their own
         if details["type"] == "missing":
-            missing.append(Finding(path, f"`{path[-1]}` is missing"))
+            missing.append(Flaw(path, f"`{path[-1]}` is missing"))
         elif details["type"] == "extra_forbidden":
             finding, guess = _unknown_key(path, _model_at(loc[:-1]))
             findings.append(finding)
@@ -61,68 +62,68 @@ def explain(error: ValidationError) -> list[Finding]:
     return findings + [finding for finding in missing if finding.path not in meant]
 
 
-def _unknown_key(path: tuple[str | int, ...], model: type[BaseModel]) -> tuple[Finding, str]:
+def _unknown_key(path: tuple[str | int, ...], model: type[BaseModel]) -> tuple[Flaw, str]:
     """Return the finding for an unknown key, and the key that was meant, empty where none is near."""
     name, known = str(path[-1]), known_keys(model)
     message = f"unknown key `{name}`"
     guess = nearest(name, known)
     if guess:
-        return Finding(path, message + guess, key=True), guess.split("`")[1]
-    hint = f"known here: {', '.join(known)}"
+        return Flaw(path, message + guess, key=True), guess.split("`")[1]
+    hint = f"known keys: {', '.join(known)}"
     if name in BESIDE:
-        hint = "it stands beside the step's own key"
+        hint = "it goes beside the step's own key"
     elif issubclass(model, Step):
         inner = inner_model(model.model_fields[model.key].annotation)
         if inner and name in known_keys(inner):
-            hint = f"it belongs within: {model.key}: {{{name}: ...}}"
-    return Finding(path, message, hint, key=True), ""
+            hint = f"it goes inside: {model.key}: {{{name}: ...}}"
+    return Flaw(path, message, hint, key=True), ""
 
 
-def _finding(details: ErrorDetails, path: tuple[str | int, ...], *, key: bool) -> Finding:
+def _finding(details: ErrorDetails, path: tuple[str | int, ...], *, key: bool) -> Flaw:
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     match kind:
         case "value_error":
             message, *hints = context["error"].args
             if not any(hints) and isinstance(value, dict) and not value.keys().isdisjoint(BESIDE):
-                hints = ["on, as and error stand beside the step's own key"]
-            return Finding(path, message, hints[0] if hints else "", key)
+                hints = ["on, as and error go beside the step's own key"]
+            return Flaw(path, message, hints[0] if hints else "", key)
         case "union_tag_not_found":
             return _untagged(path, value)
         case "literal_error":
             words = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
             hint = f"one of {', '.join(words)}" if len(words) > 1 else f"only {words[0]}"
-            return Finding(path, f"{shown(value)} does not fit here{nearest(str(value), tuple(words))}", hint, key=key)
+            return Flaw(path, f"{shown(value)} is not allowed here{nearest(str(value), tuple(words))}", hint, key=key)
         case "too_short":
-            return Finding(path, "at least one is needed here")
+            return Flaw(path, "at least one is needed here")
         case "too_long":
-            return Finding(path, f"{context['actual_length']} are too many: at most {context['max_length']}")
+            return Flaw(path, f"{context['actual_length']} are too many: at most {context['max_length']}")
         case "greater_than_equal":
-            return Finding(path, f"{shown(value)} is too small: at least {context['ge']}")
+            return Flaw(path, f"{shown(value)} is too small: at least {context['ge']}")
         case "less_than_equal":
-            return Finding(path, f"{shown(value)} is too large: at most {context['le']}")
+            return Flaw(path, f"{shown(value)} is too large: at most {context['le']}")
     needed = _NEEDED.get(kind)
     if value is None:
-        return Finding(path, "a value is missing here")
-    return Finding(path, f"{needed} is needed here, not {shown(value)}" if needed else details["msg"])
+        return Flaw(path, "a value is missing here")
+    return Flaw(path, f"expected {needed}, not {shown(value)}" if needed else details["msg"])
 
 
-def _untagged(path: tuple[str | int, ...], value: object) -> Finding:
+def _untagged(path: tuple[str | int, ...], value: object) -> Flaw:
     """Explain a step or an expectation that does not name exactly one kind."""
     section = next(part for part in reversed(path) if isinstance(part, str))
     known, what = _SECTIONS[section]
     if not isinstance(value, dict):
         word, article = str(value), "an" if what == "expectation" else "a"
         hint = f"{word}:" if word in known else _EXAMPLES[section]
-        return Finding(path, f"{article} {what} is a mapping, not {shown(value)}", f"write {hint}")
+        return Flaw(path, f"{article} {what} is a mapping, not {shown(value)}", f"write {hint}")
     named = [key for key in value if key in known]
     if len(named) > 1:
-        return Finding((*path, named[1]), f"`{named[0]}` and `{named[1]}` are two {what}s", "one to an item", key=True)
+        return Flaw((*path, named[1]), f"`{named[0]}` and `{named[1]}` are two {what}s", "one per item", key=True)
     other = next((key for key in value if key not in (*BESIDE, "when", "in")), None)
     if other is None:
-        return Finding(path, f"the {what} is not named", _EXAMPLES[section])
+        return Flaw(path, f"the {what} is not named", _EXAMPLES[section])
     guess = nearest(other, known)
-    hint = "" if guess else f"known: {', '.join(known)}"
-    return Finding((*path, other), f"unknown {what} `{other}`{guess}", hint, key=True)
+    hint = "" if guess else f"known {what}s: {', '.join(known)}"
+    return Flaw((*path, other), f"unknown {what} `{other}`{guess}", hint, key=True)
 
 
 def known_keys(model: type[BaseModel]) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
-"""What a lab refused of a scenario, told at its place in the file."""
+"""What a lab refused of a scenario, reported at its place in the file."""
 
 from __future__ import annotations
 
 from testbed.model import HOSTS
 from testbed.model.errors import ScenarioError
-from testbed.scenario.language.yaml_source import Problem, Source, read
+from testbed.scenario.language.yaml_source import Problem, SourceText, read
 from testbed.scenario.scenario import Scenario
 
 
@@ -15,4 +15,6 @@ def sysctl_refused(scenario: Scenario, name: str, what: str, hint: str) -> Scena
     if root is None or not hosts:
         return None
     places = [root.find((host, "sysctl", name)) for host in hosts]
-    return ScenarioError(Source(str(scenario.path), scenario.source).report(Problem(at, what, hint) for at in places))
+    return ScenarioError(
+        SourceText(str(scenario.path), scenario.source).report(Problem(at, what, hint) for at in places)
+    )

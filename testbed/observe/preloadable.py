@@ -1,4 +1,4 @@
-"""Which observer can see a program, told from its executable file."""
+"""Whether the probe can be preloaded into a program, from its executable file (ELF)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from elftools.elf.elffile import ELFFile
 TRACERS = "`strace` or `gdb`"
 
 
-def why_blind(stream: io.RawIOBase) -> str:
-    """Say why a preloaded library sees nothing of this program; empty if it should.
+def why_not_preloadable(stream: io.RawIOBase) -> str:
+    """Return why a preloaded library cannot record the program's calls, as the end of a sentence; empty if it can.
 
-    A set-user-id program needs no word: hosts run with no_new_privs, so that the bit gives nothing (execve(2)) and
-    the loader preloads as for any other program (ld.so(8): secure-execution mode is for those that gained something).
-    Nor does one with capabilities of its own (setcap(8)): a host has none to give, and does not execute it (EPERM) or
-    ignores them (nosuid).
+    Set-user-id programs can be preloaded into: hosts run with no_new_privs, so that the bit has no effect (execve(2))
+    and the loader treats them as any other program (ld.so(8), secure-execution mode). Programs with capabilities of
+    their own (setcap(8)) are not executed in a host (EPERM), or their capabilities are ignored (nosuid).
     """
     try:
         elf = ELFFile(cast(IO[bytes], stream))
