@@ -42,7 +42,7 @@ def details(one: PacketTable, two: PacketTable, table: CrossingTable, row: int) 
         if not value & change:
             continue
         if change == ChangedField.ICMP:
-            found.extend(_icmp(int(ours.word[k]), int(theirs.word[m])))
+            found.extend(_icmp(int(ours.icmp[k]), int(theirs.icmp[m])))
         elif change == ChangedField.OPTIONS:
             found.append(Altered(name, _options(ours, k), _options(theirs, m)))
         elif change == ChangedField.PAYLOAD:

@@ -115,7 +115,7 @@ def _fields(packets: PacketTable, items: Int64) -> dict[str, Int64]:
         return result
 
     names = ("ttl", "ip_id", "dont_fragment", "seq", "ack", "flags", "window", "urgent", "checksum")
-    tos, word = column(packets.tos), column(packets.word)
+    tos, word = column(packets.tos), column(packets.icmp)
     return {name: column(getattr(packets, name)) for name in names} | {
         "dscp": tos >> 2,
         "ecn": tos & 3,
