@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from invoke import Context, task
+from invoke.main import program
 
 from dev.developer_tasks import bench, docs_images, lint, soak, test
-from testbed.cli.invoke_parser import told
-from testbed.model.errors import UsageError
+from testbed.cli.invoke_words import adapt
+from testbed.cli.report_errors import report_errors
 
 __all__ = ["bench", "docs_images", "lint", "soak", "test"]
 
@@ -22,32 +23,34 @@ ROOT = Path(__file__).parent
 # Modules make objects that stay: looking for garbage after every 700 of them takes a tenth of a short run.
 gc.set_threshold(100_000)
 
+adapt(program)
+
 
 @task(
     positional=["scenarios"],
     iterable=["scenarios", "set"],
     help={
         "scenarios": "names from scenarios/ (`invoke list`), or paths of YAML files; several are run in turn",
-        "all": "run the whole catalogue side by side: a line for each run, then in full what did not pass",
+        "all": "run the whole catalogue, several runs at a time: one line a run, then in full what did not pass",
         "runs": "directory in which runs/ is made (default: here)",
-        "json": "print one JSON object a run (result.json) instead of the summary",
-        "quiet": "no progress on standard error",
+        "json": "print one JSON object per run (result.json) instead of the summary",
+        "quiet": "print no progress on standard error",
         "engine": "docker or namespace (default: docker if a Docker Engine answers, else namespace)",
-        "set": "try these values of a setting, each in a variant: --set observe.client=probe,none (may be repeated)",
-        "repeat": "run each variant so often and show the distribution",
-        "jobs": "runs at the same time (default: one for each processor)",
-        "keep": "differing (default): one run directory of each kind of run; all: every one",
-        "resume": "go on with a campaign that was stopped: its id, its directory, or latest",
-        "on": "make the runs on a Dask cluster: its scheduler's address, tcp://HOST:8786",
-        "report": "also write each run's report.html and annotated.pcapng; of a campaign its page",
-        "witness": "also record what the kernel's tracepoints say, where that can be",
+        "set": "run one variant for each value of a setting: --set observe.client=probe,none (may be repeated)",
+        "repeat": "run each variant this many times and show the distribution of results",
+        "jobs": "how many runs to make at the same time (default: one per processor)",
+        "keep": "which run directories to keep: differing (default), one for each distinct result, or all",
+        "resume": "continue a campaign that was stopped: its id, its directory, or latest",
+        "on": "make the runs on a Dask cluster, given its scheduler's address: tcp://HOST:8786",
+        "report": "also write report.html and annotated.pcapng for each run, or the page of the campaign",
+        "witness": "also record the kernel's tracepoints, where the machine allows it",
         "junit": "write JUnit XML of all runs to this file",
-        "tap": "write TAP of all runs to this file",
+        "tap": "write a Test Anything Protocol (TAP) report of all runs to this file",
         "markdown": "write a Markdown summary of all runs to this file",
-        "compare-observers": "run under none, probe, strace and gdb, and say what that changed on the wire",
+        "compare-observers": "run each scenario under none, probe, strace and gdb; show what that changed on the wire",
     },
 )
-@told
+@report_errors
 def run(
     _: Context,
     scenarios: list[str],
@@ -69,10 +72,10 @@ def run(
     markdown: str = "",
     compare_observers: bool = False,
 ) -> int:
-    """Run scenarios: lab up, programs, both captures joined, lab down, summary. Leaves runs/<scenario>/<time>-<id>/.
+    """Run scenarios, each in a lab of its own, and print what happened. Leaves runs/<scenario>/<time>-<id>/.
 
-    Exit code: 0 pass, 1 fail, 2 bad scenario, 3 inconclusive or infrastructure failure, 4 unsupported here; of several
-    scenarios the first of 1, 3, 4 that occurred.
+    Exit code: 0 pass, 1 fail, 2 bad scenario, 3 inconclusive or infrastructure failure, 4 unsupported here. For
+    several scenarios: the first of 1, 3, 4 that occurred.
 
     Examples: invoke run connect-send-close
               invoke run echo ./my/scenario.yaml --json
@@ -83,15 +86,20 @@ def run(
     """
     from testbed.campaign.campaign_options import Options
     from testbed.cli import run_command
+    from testbed.cli.outputs import Outputs
 
     if compare_observers:
-        return run_command.compare_observers(
+        from testbed.cli import observers_command
+
+        return observers_command.compare_observers(
             scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine
         )
     options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume, on=on, witness=witness)
-    outputs = run_command.Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
+    outputs = Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
     if all:
         if scenarios:
+            from testbed.model.errors import UsageError
+
             raise UsageError("--all runs every scenario", hint="name none")
         return run_command.run_all(catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
     return run_command.run(scenarios, catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
@@ -100,27 +108,27 @@ def run(
 @task(
     help={
         "scenario": "name or path",
-        "host": "whose calls are stepped through: client or server",
+        "host": "the host whose calls are stepped through: client or server",
         "runs": "directory in which runs/ is made (default: here)",
         "engine": "docker or namespace, as for `run`",
     }
 )
-@told
+@report_errors
 def step(_: Context, scenario: str, host: str = "client", runs: str = ".", engine: str = "") -> int:
-    r"""Step through the calls of one host: each is shown, made on Enter, and its packets are printed from both ends.
+    r"""Step through the socket calls of one host: Enter makes the call that is shown and prints the packets it caused.
 
     At the prompt: Enter, `continue`, `skip to NAME`, `quit`. Answers can also come from a file or a pipe.
 
     Examples: invoke step connect-send-close
               printf '\n\nskip to close\n' | invoke step own-program
     """
-    from testbed.cli import run_command
+    from testbed.cli import step_command
 
-    return run_command.step(scenario, host=host, catalogue=ROOT, runs=Path(runs), engine=engine)
+    return step_command.step(scenario, host=host, catalogue=ROOT, runs=Path(runs), engine=engine)
 
 
 @task(name="list", help={"json": "print JSON"})
-@told
+@report_errors
 def list_(_: Context, json: bool = False) -> int:
     """List the scenarios: name, summary, tags."""
     from testbed.cli import list_show_diff
@@ -135,9 +143,9 @@ def list_(_: Context, json: bool = False) -> int:
         "json": "print JSON",
     }
 )
-@told
+@report_errors
 def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
-    """Show a scenario, or the summary of a run worked out again from its directory.
+    """Show a scenario, or the summary of a run, analysed again from its directory.
 
     Examples: invoke show echo
               invoke show echo/latest
@@ -150,17 +158,17 @@ def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
 @task(
     help={
         "one": "a run: its directory, its id, or SCENARIO/latest",
-        "other": "another one, of this machine or copied from elsewhere",
+        "other": "another run, made here or copied from another machine",
         "runs": "directory that holds runs/ (default: here)",
         "json": "print JSON",
         "html": "write a page with both runs side by side to this file",
     }
 )
-@told
+@report_errors
 def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False, html: str = "") -> int:
-    """Show where two runs differ: calls, packets, causes, ledger, and the conditions (which sysctl or version).
+    """Show where two runs differ: calls, packets, causes, ledger, and conditions such as sysctls and versions.
 
-    Exit code: 0 if nothing but times, addresses and ids differs, else 1.
+    Exit code: 0 if only times, addresses and ids differ, else 1.
 
     Example: invoke diff echo/latest 3f9a01bc
     """
@@ -174,13 +182,13 @@ def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False, 
         "run": "its directory, its id, or SCENARIO/latest; or a campaign: its directory, its id, or latest",
         "runs": "directory that holds runs/ (default: here)",
         "junit": "also write JUnit XML to this file",
-        "tap": "also write TAP to this file",
+        "tap": "also write a Test Anything Protocol (TAP) report to this file",
         "markdown": "also write a Markdown summary to this file",
     }
 )
-@told
+@report_errors
 def report(_: Context, run: str, runs: str = ".", junit: str = "", tap: str = "", markdown: str = "") -> int:
-    """Make report.html, annotated.pcapng and result.json of a run from its directory alone; or the page of a campaign.
+    """Write report.html, annotated.pcapng and result.json of a run again from its directory, or a campaign's page.
 
     Examples: invoke report echo/latest
               invoke report latest
@@ -199,9 +207,9 @@ def report(_: Context, run: str, runs: str = ".", junit: str = "", tap: str = ""
         "port": "serve on this port (default: a free one)",
     },
 )
-@told
+@report_errors
 def open_(_: Context, run: str, runs: str = ".", serve: bool = False, port: int = 0) -> int:
-    """Show the page of a run or a campaign in a browser, or serve it where there is none."""
+    """Open the page of a run or a campaign in a browser; serve it where there is no browser."""
     from testbed.cli import report_commands
 
     return report_commands.open_page(run, runs=Path(runs), serve=serve, port=port)
@@ -212,15 +220,15 @@ def open_(_: Context, run: str, runs: str = ".", serve: bool = False, port: int 
         "client": "the capture made at the client's end (pcap or pcapng, also gz or zstd; `-`: standard input)",
         "server": "the capture made at the server's end",
         "json": "print JSON instead of the summary",
-        "csv": "write every packet's crossing to this file",
-        "merged": "write both captures to this pcapng file, interfaces `client` and `server`, on one clock",
+        "csv": "write one row per packet to this file",
+        "merged": "write both captures to this pcapng file, as interfaces `client` and `server`, on one clock",
         "html": "write a page with both captures as a ladder to this file",
-        "fail-on": "what makes the exit code 1: lost,appeared,altered,... (default: all that is no offload or tap)",
-        "filter": "only flows like `host 10.0.0.5 and port 80`",
+        "fail-on": "differences that give exit code 1: lost,appeared,altered,... (default: all but offloads and taps)",
+        "filter": "compare only these flows: `host 10.0.0.5 and port 80`",
         "one-clock": "both captures were made with one clock: delays are exact",
     }
 )
-@told
+@report_errors
 def compare(
     _: Context,
     client: str,
@@ -250,18 +258,18 @@ def compare(
 
 
 @task(help={"json": "print JSON"})
-@told
+@report_errors
 def doctor(_: Context, json: bool = False) -> int:
-    """Say what works here, what is missing, and what to do."""
+    """Check what works on this machine, what is missing, and what to do about it."""
     from testbed.cli import lab_commands
 
     return lab_commands.doctor(as_json=json)
 
 
-@task(help={"json": "print JSON", "check": "only say what is there; make nothing"})
-@told
+@task(help={"json": "print JSON", "check": "only list the images; build nothing"})
+@report_errors
 def images(_: Context, json: bool = False, check: bool = False) -> int:
-    """Make all images that are missing, and say what is there."""
+    """Build the images that are missing, and list all of them."""
     from testbed.cli import lab_commands
 
     return lab_commands.images(as_json=json, check=check)
@@ -274,14 +282,14 @@ def images(_: Context, json: bool = False, check: bool = False) -> int:
         "engine": "docker or namespace, as for `run`",
     }
 )
-@told
+@report_errors
 def up(_: Context, scenario: str, runs: str = ".", engine: str = "") -> int:
-    """Bring a scenario's lab up to play in by hand, both taps running; `shell` goes in, `down` ends it.
+    """Bring up a scenario's lab to use by hand, with both captures running; `shell` enters it, `down` ends it.
 
     Example: invoke up echo
              invoke shell server     # nc -l 5000
              invoke shell client     # echo hello | nc -N server 5000
-             invoke down             # what both ends saw
+             invoke down             # shows what both ends captured
     """
     from testbed.cli import lab_commands
 
@@ -296,7 +304,7 @@ def up(_: Context, scenario: str, runs: str = ".", engine: str = "") -> int:
         "runs": "directory that holds runs/",
     }
 )
-@told
+@report_errors
 def shell(_: Context, host: str, lab: str = "", command: str = "", runs: str = ".") -> int:
     """Open a shell in a host of the lab that is up. What you start there is observed.
 
@@ -309,9 +317,9 @@ def shell(_: Context, host: str, lab: str = "", command: str = "", runs: str = "
 
 
 @task(help={"lab": "the lab's id, if several are up", "runs": "directory that holds runs/", "json": "print JSON"})
-@told
+@report_errors
 def down(_: Context, lab: str = "", runs: str = ".", json: bool = False) -> int:
-    """End the lab that is up and show what both ends saw."""
+    """End the lab that is up and show what both ends captured."""
     from testbed.cli import lab_commands
 
     return lab_commands.down(lab=lab, runs=Path(runs), as_json=json)
@@ -319,16 +327,16 @@ def down(_: Context, lab: str = "", runs: str = ".", json: bool = False) -> int:
 
 @task(
     help={
-        "images": "also remove images of ours that are out of date",
-        "foreign": "also remove what belongs to runs of other machines on the same engine",
+        "images": "also remove our images that are out of date",
+        "foreign": "also remove what runs of other machines left on the same engine",
     }
 )
-@told
+@report_errors
 def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
-    """Remove everything of ours that runs have left behind, and nothing else.
+    """Remove what earlier runs have left behind, and nothing else.
 
-    Runs that are still going on are left alone, and so are those of other machines on the same engine. Where Docker
-    does not answer, that is said in a line, and what this machine has is cleaned.
+    Runs that are still going on are left alone, and so are those of other machines on the same engine. An engine that
+    does not answer is named; the others are cleaned.
 
     Exit code: 0, or 3 if something could not be removed; with --images also if Docker does not answer.
     """
@@ -339,15 +347,15 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
 
 @task(
     help={
-        "repeat": "how often each variant is run (default 3): what TCP may do in several ways is shown as such",
+        "repeat": "how often each variant is run (default 3): shows where TCP may behave in several ways",
         "against": "compare with an earlier atlas.json, of another kernel for instance",
         "out": "where atlas.md, atlas.html and atlas.json are written (default: atlas/)",
         "engine": "docker or namespace, as for `run`",
-        "jobs": "runs at the same time (default: one for each processor)",
+        "jobs": "how many runs to make at the same time (default: one per processor)",
         "runs": "directory in which runs/ is made (default: here)",
     }
 )
-@told
+@report_errors
 def atlas(
     _: Context,
     repeat: int = 3,
@@ -359,8 +367,7 @@ def atlas(
 ) -> int:
     """Run the catalogue and write what each socket call put on the wire, as Markdown, HTML and JSON.
 
-    Exit code: 0; 1 if a run failed, or if the Atlas differs from that of --against (in packets, causes, results; not
-    in times).
+    Exit code: 0; 1 if a run failed, or if packets, causes or results differ from the Atlas given with --against.
 
     Examples: invoke atlas --engine namespace
               invoke atlas --against docs/atlas.json
@@ -374,6 +381,6 @@ def atlas(
 
 def _ci_files(junit: str, tap: str, markdown: str) -> Any:  # noqa: ANN401 - imported in the task
     """Return where reports for a CI system go."""
-    from testbed.report.ci.ci_cases import CiFiles
+    from testbed.report.ci.ci_files import CiFiles
 
     return CiFiles(*(Path(name) if name else None for name in (junit, tap, markdown)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from invoke import Context, task
 
-from testbed.cli.invoke_parser import told
+from testbed.cli.report_errors import report_errors
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,11 +17,11 @@ ROOT = Path(__file__).parents[1]
     help={
         "unit": "only the tests that need no Docker Engine",
         "select": "pytest's -k expression",
-        "jobs": "files of tests at the same time (default 2)",
+        "jobs": "how many test files to run at the same time (default 2)",
         "slow": "also every scenario on Docker and both engines compared, more seeds, 100,000 broken captures",
     }
 )
-@told
+@report_errors
 def test(context: Context, unit: bool = False, select: str = "", jobs: int = 2, slow: bool = False) -> int:
     """Run the tests: unit and native, then on the real engine."""
     command = [sys.executable, "-m", "pytest"]
@@ -36,8 +36,8 @@ def test(context: Context, unit: bool = False, select: str = "", jobs: int = 2, 
     )
 
 
-@task(help={"fix": "also mend what can be mended"})
-@told
+@task(help={"fix": "also fix what can be fixed"})
+@report_errors
 def lint(context: Context, fix: bool = False) -> int:
     """Check style, formatting and types; that generated files are current is a test."""
     python = [sys.executable, "-m"]
@@ -57,11 +57,11 @@ def lint(context: Context, fix: bool = False) -> int:
         "probe: what a call costs under the probe and under strace, and iperf3's throughput; "
         "compare: two captures of a million packets; "
         "witness: what recording the kernel's tracepoints costs",
-        "repeat": "how often each side is measured (default 7)",
+        "repeat": "how often each of the two is measured (default 7)",
         "json": "print JSON",
     },
 )
-@told
+@report_errors
 def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> int:
     """Measure against a floor that is measured in the same run; fails beyond the limits that it prints."""
     from dev import bench
@@ -73,18 +73,19 @@ def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> 
     help={
         "repeat": "how often each variant of each scenario is run",
         "engine": "docker or namespace (default)",
-        "jobs": "runs at the same time (default: one for each processor)",
+        "jobs": "how many runs to make at the same time (default: one per processor)",
         "runs": "directory in which runs/ is made (default: here)",
-        "leaks": "instead: so many runs in one process on both engines, and whether the machine is left as it was",
+        "leaks": "instead: make this many runs in one process on both engines, and check that nothing is left behind",
     }
 )
-@told
+@report_errors
 def soak(
     _: Context, repeat: int = 200, engine: str = "namespace", jobs: int = 0, runs: str = ".", leaks: int = 0
 ) -> int:
     """Run every scenario many times: none may fail. One run directory of each kind of result is kept.
 
-    What did not pass is told at the end with its directory; `invoke run --resume latest` goes on after a stop.
+    Runs that did not pass are listed at the end with their directories; `invoke run --resume latest` continues after
+    a stop.
 
     Examples: invoke soak --repeat 200
               invoke soak --leaks 2000
@@ -101,14 +102,15 @@ def soak(
 
 
 @task(name="docs-images")
-@told
+@report_errors
 def docs_images(_: Context) -> int:
     """Make the pictures in docs/images from real runs and a real campaign, in Chromium."""
     from dev import docs_images
     from testbed.campaign.campaign_options import Options
     from testbed.cli import run_command
+    from testbed.cli.outputs import Outputs
 
-    quiet = run_command.Outputs(quiet=True)
+    quiet = Outputs(quiet=True)
     for witness in (False, True):
         names = [name for name in docs_images.SCENARIOS if (name in docs_images.WITNESSED) == witness]
         options = Options(witness=witness)

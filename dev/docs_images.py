@@ -18,8 +18,8 @@ from testbed.cli.list_show_diff import diff
 from testbed.model import HOSTS, Analysis
 from testbed.model.errors import Unsupported
 from testbed.report import campaign_files, run_files
-from testbed.run.evaluate import meta
 from testbed.rundir.layout import LATEST, RUNS, RunDirectory
+from testbed.rundir.manifest import meta
 
 CHROMIUM = Path("/usr/bin/chromium")
 CAMPAIGN = "campaign"

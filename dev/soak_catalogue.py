@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from testbed.api.campaign_worker import MODULE as WORKER
 from testbed.campaign import campaign
 from testbed.campaign.campaign_options import Options
 from testbed.lab.choose_engine import choose
@@ -22,7 +23,7 @@ def main(*, catalogue: Path, runs: Path, engine: str, options: Options) -> int:
     choice.prepare(_tell)
     scenarios = [load(path) for path in all_scenarios(catalogue)]
     plan, store = campaign.store_for(options, runs, lambda: campaign.plan(scenarios, options, choice.name))
-    summary, stopped = campaign.run(plan, store, options, None, quiet=False)
+    summary, stopped = campaign.run(plan, store, options, None, quiet=False, worker=WORKER)
     bad = [variant for variant in summary.variants if variant.outcome_of_runs is not Outcome.PASS]
     lines = [line for variant in bad for line in variant_lines(variant)]
     made = sum(variant.runs for variant in summary.variants)

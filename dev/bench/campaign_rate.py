@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dev.bench import bare_lab
+from testbed.api.campaign_worker import MODULE as WORKER
 from testbed.campaign.campaign import plan
 from testbed.campaign.campaign_options import Options
 from testbed.campaign.conduct import Stop, conduct
@@ -91,7 +92,7 @@ def _campaign(root: Path, engine: str, runs: int, jobs: int) -> tuple[list[float
     choice.prepare(lambda text: print(text, file=sys.stderr))
     work = plan([scenario], Options(repeat=runs, jobs=jobs), choice.name)
     store = Store.create(root, work)
-    pool = ProcessPool(work, store.path, jobs)
+    pool = ProcessPool(work, store.path, jobs, worker=WORKER)
     ended: list[float] = []
     sizes: list[int] = []
     begin = time.perf_counter()

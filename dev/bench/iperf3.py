@@ -8,24 +8,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from testbed.lab.agent import Agent
-from testbed.lab.engine import INTERFACE, Engine, HostSpec, LabSpec, LiveLab
+from testbed.lab.engine import INTERFACE, Engine, LabHost, LabSpec, LiveLab
 from testbed.lab.host_sockets import is_bound
 from testbed.lab.identity import new_run_id
 from testbed.lab.pinned_sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
-from testbed.lab.running_program import Ready
+from testbed.lab.running_program import Readiness
 from testbed.model import HOSTS
 from testbed.model.errors import LabError, LabTimeout
 
 PORT = 5201
 TIMEOUT = 60.0
 """Seconds that one transfer may take."""
-_LISTENS = Ready("tcp", PORT)
+_LISTENS = Readiness("tcp", PORT)
 _OFF = ("tx", "tso", "gso", "gro")
 
 
 def bring_up(engine: Engine, witness: Sequence[str] = (), run_id: str = "") -> LiveLab:
     """Make the lab."""
-    host = HostSpec("host", PINNED, DEFAULT_CONGESTION_CONTROL)
+    host = LabHost("host", PINNED, DEFAULT_CONGESTION_CONTROL)
     live = engine.bring_up(LabSpec(run_id or new_run_id(), dict.fromkeys(HOSTS, host), 4, witness=tuple(witness)))
     for tap in live.taps.values():
         tap.run(["ethtool", "-K", INTERFACE, *(word for name in _OFF for word in (name, "off"))])

@@ -17,7 +17,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from testbed.lab.choose_engine import DOCKER, NAMESPACE, Choice, choose
+from testbed.lab.choose_engine import DOCKER, NAMESPACE, choose
+from testbed.lab.engine_kind import Choice
 from testbed.lab.identity import RUN_LABEL
 from testbed.model.errors import BothendsError, EngineError
 from testbed.run.live_lab import run

@@ -18,10 +18,10 @@ from typing import Any
 
 from testbed.lab import pinned_sysctls
 from testbed.lab.docker.docker_engine import DockerEngine, connect
-from testbed.lab.engine import TOOLS_DIRECTORY, HostSpec, LabSpec, LiveLab
+from testbed.lab.engine import TOOLS_DIRECTORY, LabHost, LabSpec, LiveLab
 from testbed.lab.identity import new_run_id
-from testbed.lab.link_host import FILTERS, Link
-from testbed.lab.tcpdump import Tap
+from testbed.lab.link_host import FILTERS, RunningLink
+from testbed.lab.tcpdump import TcpdumpTap
 from testbed.model import HOSTS, Host
 from testbed.model.errors import BothendsError
 from testbed.run.live_lab import run
@@ -92,12 +92,12 @@ def _one_way_delays(directory: Path) -> list[float]:
 
 def _throughputs(directory: Path, repeat: int) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {"kernel": [], **{name: [] for name in LIMITS}}
-    host = HostSpec("host", pinned_sysctls.for_host({}), pinned_sysctls.congestion_control({}))
+    host = LabHost("host", pinned_sysctls.for_host({}), pinned_sysctls.congestion_control({}))
     spec = LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), ip=4, routed=True)
     with DockerEngine(connect(), _tell) as engine:
         live = engine.bring_up(spec)
         for side, agent in live.taps.items():
-            tap = Tap(side, agent, directory / f"{side}.pcap")
+            tap = TcpdumpTap(side, agent, directory / f"{side}.pcap")
             tap.begin_routes(live.routes[side])()
             tap.turn_off_offloads()
         for turn in range(repeat + 1):
@@ -122,7 +122,7 @@ def _linked(live: LiveLab, directory: Path, settings: dict[str, str] | None) -> 
 
     both: dict[Host, dict[str, str]] = dict.fromkeys(HOSTS, settings)
     plan = LinkPlan(seed=1, ip=4, payload=False, settings=both, faults=(), changes={}, patience=0)
-    link = Link(live.link, 4, directory, died)
+    link = RunningLink(live.link, 4, directory, died)
     link.prepare()
     try:
         link.start(plan)

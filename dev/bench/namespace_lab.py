@@ -20,7 +20,7 @@ from pathlib import Path
 from testbed.lab.choose_engine import NAMESPACE, choose
 from testbed.lab.session import Session
 from testbed.model.errors import BothendsError
-from testbed.run.live_lab import lab_spec, program_specs
+from testbed.run.scenario_to_lab import lab_spec, program_specs
 from testbed.scenario.load import load
 
 ROOT = Path(__file__).parents[2]

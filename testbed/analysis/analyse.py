@@ -19,7 +19,7 @@ from testbed.analysis.link_check import meet
 from testbed.analysis.verdict import verdict
 from testbed.crossings.packet_order import overtaken
 from testbed.model import HOSTS, Analysis, Check, Delay, Host, Inputs, Joined, Outcome
-from testbed.scenario.expect.expectations import Expectation
+from testbed.model.expect import Expectation
 
 
 def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysis:

@@ -1,4 +1,4 @@
-"""Under which heading of the Atlas a scenario stands: by its tags, the first heading that wants one of them. Pure."""
+"""Headings of the Atlas and the catalogue: a scenario's tags choose its heading. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Group(NamedTuple):
-    """A heading: its anchor, its title, what the reader finds there, the tags that lead to it, its calls."""
+    """A heading: its anchor, its title, what it holds, the tags that choose it, the calls that it lists."""
 
     anchor: str
     title: str
@@ -24,65 +24,71 @@ GROUPS = (
     Group(
         "connect",
         "connect(): opening",
-        "What opens a connection, and what happens when nobody answers.",
+        "How a connection is opened, and what happens when nobody answers.",
         frozenset({"open"}),
         frozenset({"connect", "sendto"}),
     ),
     Group(
         "send",
         "send(): writing",
-        "When bytes leave at once, when they wait, and how they are cut.",
+        "When bytes are sent at once, when they are held back, and how they are cut into segments.",
         frozenset({"send"}),
         _SEND,
     ),
     Group(
         "recv",
         "recv(): reading",
-        "What reading, or not reading, makes the kernel send: ACKs and windows.",
+        "Which ACKs and window updates the kernel sends when a program reads, and when it does not.",
         frozenset({"receive"}),
         _READ | _SEND,
     ),
     Group(
         "close",
         "close() and shutdown(): ending",
-        "FIN or RST, and whether all bytes arrived.",
+        "When close sends a FIN and when a RST, and how a program can know that all bytes arrived.",
         frozenset({"close"}),
         _END,
     ),
     Group(
         "idle",
         "An idle or silent peer",
-        "What the kernel sends when no program does.",
+        "What the kernel sends while no program calls anything.",
         frozenset({"keep-alive", "alive"}),
         _SEND | _READ | _END,
     ),
     Group(
         "path",
         "A path that loses, changes or forges",
-        "What is sent again, by whom, and when.",
+        "Lost, reordered, copied, corrupted, oversized and forged packets: what is retransmitted, and when.",
         frozenset({"loss", "reorder", "duplicate", "corrupt", "mtu", "forged", "fragments"}),
         _SEND | _END | {"connect"},
     ),
     Group(
         "udp",
         "Datagrams",
-        "UDP: a call, a datagram; and what comes back.",
+        "UDP: one call, one datagram, and the ICMP errors that come back.",
         frozenset({"udp"}),
         _SEND | _READ | {"connect"},
     ),
     Group(
         "programs",
         "Whole programs",
-        "The same calls as others' programs make them.",
+        "The same calls as unmodified programs make them.",
         frozenset({"program"}),
         _SEND | _END | {"connect"},
     ),
-    Group("others", "And", "What stands nowhere else.", frozenset(), _SEND | _READ | _END | {"connect"}),
+    Group(
+        "others",
+        "Others",
+        "Scenarios that fit under none of these headings.",
+        frozenset(),
+        _SEND | _READ | _END | {"connect"},
+    ),
 )
 """In the order of the page."""
 
 _FIRST = ("programs", "udp", "idle", "path", "connect", "send", "recv", "close")
-"""In the order in which they are asked: what is special comes before what most scenarios do as well."""
+"""The order in which headings are tried: special ones before those whose tags most scenarios carry."""
 
 
 def group_of(tags: Collection[str]) -> Group:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from testbed.api.campaign_worker import MODULE as WORKER
 from testbed.atlas.atlas import Atlas, Difference, Entry, Kind, differences, kind_of, picture_of, to_json
 from testbed.atlas.atlas_markdown import render as to_markdown
 from testbed.atlas.atlas_page import render as to_page
@@ -108,7 +109,7 @@ def measure(
     options.check()
     work = make_plan(scenarios, options, choice.name)
     root = runs.resolve()
-    pool = ProcessPool(work, root, options.jobs or default_jobs())
+    pool = ProcessPool(work, root, options.jobs or default_jobs(), worker=WORKER)
     failed: list[str] = []
     done = 0
 

@@ -14,7 +14,7 @@ from testbed.campaign.campaign_summary import Summary, summarise
 from testbed.campaign.conduct import conduct, default_jobs, stoppable
 from testbed.campaign.pool import Pool, ProcessPool
 from testbed.campaign.store import Store
-from testbed.campaign.task_list import Plan, Source, parse_settings, variants
+from testbed.campaign.task_list import Plan, ScenarioSource, parse_settings, variants
 from testbed.campaign.work import Report, load
 from testbed.model.errors import UsageError
 from testbed.scenario.load import shown
@@ -34,7 +34,8 @@ def plan(scenarios: Sequence[Scenario], options: Options, engine: str) -> Plan:
     """
     settings = parse_settings(options.settings)
     sources = tuple(
-        Source(scenario.name, str(scenario.path), shown(scenario.path), scenario.source) for scenario in scenarios
+        ScenarioSource(scenario.name, str(scenario.path), shown(scenario.path), scenario.source)
+        for scenario in scenarios
     )
     if len({source.name for source in sources}) < len(sources):
         raise UsageError("a scenario is named twice")
@@ -49,15 +50,20 @@ def plan(scenarios: Sequence[Scenario], options: Options, engine: str) -> Plan:
     return Plan(sources, found, options.repeat, engine, options.keep)
 
 
-def run(work: Plan, store: Store, options: Options, cluster: Cluster | None, *, quiet: bool) -> tuple[Summary, bool]:
-    """Conduct a plan here or on a cluster; return what was found, and whether it was stopped before its end."""
+def run(
+    work: Plan, store: Store, options: Options, cluster: Cluster | None, *, quiet: bool, worker: str
+) -> tuple[Summary, bool]:
+    """Conduct a plan here or on a cluster; return what was found, and whether it was stopped before its end.
+
+    ``worker`` is the module that makes the runs: see :class:`ProcessPool` and :class:`ClusterPool`.
+    """
     pool: Pool
     if cluster is not None:
         from testbed.campaign.cluster import ClusterPool
 
-        pool = ClusterPool(cluster, work, store.path, options.jobs)
+        pool = ClusterPool(cluster, work, store.path, options.jobs, worker=worker)
     else:
-        pool = ProcessPool(work, store.path, options.jobs or default_jobs())
+        pool = ProcessPool(work, store.path, options.jobs or default_jobs(), worker=worker)
     done = len(store.reports())
     with stoppable() as stop, _progress(len(work), done, quiet=quiet) as told:
         try:

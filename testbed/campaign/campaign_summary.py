@@ -21,7 +21,7 @@ def worst(outcomes: Collection[Outcome]) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class RunKind:
     """Runs that have everything in common. ``kept`` are the directories of those that were kept, below ``runs/``."""
 
     signature: str
@@ -73,7 +73,7 @@ class Variant:
     seconds: float
     runs: int
     wanted: int
-    kinds: tuple[Kind, ...]
+    kinds: tuple[RunKind, ...]
     checks: tuple[ShareCheck, ...]
 
     @property
@@ -115,7 +115,7 @@ class Summary:
 
     engine: str
     variants: tuple[Variant, ...]
-    differences: Mapping[str, tuple[Difference, ...]]
+    differences: Mapping[str, tuple[FacetDifference, ...]]
 
     @property
     def outcome(self) -> Outcome:
@@ -124,7 +124,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class FacetDifference:
     """A facet that is not the same in the most frequent runs of all variants: variant's label to lines."""
 
     facet: str
@@ -153,7 +153,7 @@ def _variant(scenario: str, settings: Mapping[str, Any], reports: list[Report], 
     for report in reports:
         groups[report.signature].append(report)
     kinds = [
-        Kind(
+        RunKind(
             signature=signature,
             count=len(group),
             outcome=group[0].outcome,
@@ -182,12 +182,12 @@ def _checks(reports: list[Report]) -> tuple[ShareCheck, ...]:
     )
 
 
-def _differences(variants: list[Variant]) -> tuple[Difference, ...]:
+def _differences(variants: list[Variant]) -> tuple[FacetDifference, ...]:
     usual = {variant.label: variant.kinds[0].facets for variant in variants if variant.kinds}
     names = dict.fromkeys(name for found in usual.values() for name in found)
     found = []
     for name in names:
         lines = {at: facets.get(name, []) for at, facets in usual.items()}
         if len({tuple(each) for each in lines.values()}) > 1:
-            found.append(Difference(name, lines))
+            found.append(FacetDifference(name, lines))
     return tuple(found)

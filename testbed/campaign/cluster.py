@@ -19,7 +19,7 @@ from testbed.campaign.remote import Parcel, order_for, unpack
 from testbed.campaign.task_list import Plan, Task
 from testbed.campaign.work import Report, failed
 from testbed.model import Outcome
-from testbed.model.errors import BothendsError, EngineError, Unsupported, UsageError
+from testbed.model.errors import EngineError, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -78,22 +78,19 @@ class Cluster:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn what Dask raises where the scheduler, or our program on a worker, is not there into an EngineError."""
-        from distributed import KilledWorker
+        """Turn what Dask's client raises where the scheduler is gone into an EngineError; anything else is a bug.
+
+        What a task raised on a worker must not get in here: its errors say nothing of the scheduler.
+        """
         from distributed.client import FutureCancelledError
 
         try:
             yield
-        except (BothendsError, KilledWorker):
-            raise
-        except (FutureCancelledError, OSError, TimeoutError) as error:
-            raise EngineError(f"the scheduler at {self.address} is gone", state=str(error)) from error
         except Exception as error:
-            raise EngineError(
-                f"a worker of {self.address} cannot carry out a run",
-                state=f"{type(error).__name__}: {error}",
-                hint="start workers from the same state of the repository, with all that requirements.txt names",
-            ) from error
+            lost = isinstance(error, FutureCancelledError | OSError | TimeoutError)
+            if not lost and self.client.status != "closed":  # which it is once it has given the scheduler up
+                raise
+            raise EngineError(f"the scheduler at {self.address} is gone", state=str(error)) from error
 
     @property
     def _hint(self) -> str:
@@ -101,14 +98,17 @@ class Cluster:
 
 
 class ClusterPool:
-    """Gives tasks to a cluster, as many at a time as its workers offer labs, at most ``jobs`` if that is not 0."""
+    """Gives tasks to a cluster, as many at a time as its workers offer labs, at most ``jobs`` if that is not 0.
 
-    def __init__(self, cluster: Cluster, plan: Plan, root: Path, jobs: int) -> None:
+    ``worker`` is the module whose ``carry_out_order`` a worker calls.
+    """
+
+    def __init__(self, cluster: Cluster, plan: Plan, root: Path, jobs: int, *, worker: str) -> None:
         self._cluster, self._plan, self._root, self._jobs = cluster, plan, root, jobs
         self._sources = {source.name: source for source in plan.sources}
         self._ended: queue.SimpleQueue[Future[Parcel]] = queue.SimpleQueue()
         self._running: dict[str, tuple[Task, Future[Parcel]]] = {}
-        self._carry_out = _by_value()
+        self._carry_out = _by_value(worker)
 
     def room(self) -> int:
         """Return how many labs are free."""
@@ -141,7 +141,7 @@ class ClusterPool:
         self._cluster.close()
 
     def kill(self) -> None:
-        """Take back what is not begun, and leave; what runs ends by itself and is forgotten."""
+        """Cancel queued runs and disconnect; running ones finish and are ignored."""
         for _, future in self._running.values():
             future.release()
         self.close()
@@ -152,28 +152,40 @@ class ClusterPool:
         task, _ = self._running.pop(str(future.key))
         try:
             with self._cluster.translated():
+                failure = future.exception()
+            if isinstance(failure, KilledWorker):
+                tries = failure.allowed_failures + 1
+                return task, failed(task, f"its worker died {tries} times", Outcome.INCONCLUSIVE, 0.0)
+            if isinstance(failure, ImportError):
+                raise EngineError(
+                    f"a worker of {self._cluster.address} cannot carry out a run",
+                    state=f"{type(failure).__name__}: {failure}",
+                    hint="start workers from the same state of the repository, with all that requirements.txt names",
+                ) from failure
+            if failure is not None:
+                future.result()  # raises it with the worker's traceback: one of our own errors, or a bug
+            with self._cluster.translated():
                 parcel = future.result()
-        except KilledWorker as error:
-            tries = error.allowed_failures + 1
-            return task, failed(task, f"its worker died {tries} times", Outcome.INCONCLUSIVE, 0.0)
         finally:
             future.release()
         unpack(parcel, self._root)
         return task, parcel.report
 
 
-def _by_value() -> Callable[[bytes], Parcel]:
-    """Return what a worker is given to call.
+def _by_value(worker: str) -> Callable[[bytes], Parcel]:
+    """Return what a worker is given to call. It raises ImportError where the worker's program is not the caller's.
 
     The scheduler reads it too, and need not have this program: so the function is no module's, and is sent itself.
     """
 
     def carry_out(order: bytes) -> Parcel:
-        import pickle
+        import importlib
 
-        from testbed.campaign.remote import carry_out_here
-
-        return carry_out_here(pickle.loads(order))  # noqa: S301 - a cluster is of machines that trust each other
+        module = importlib.import_module(worker)
+        if not hasattr(module, "carry_out_order"):
+            raise ImportError(f"{worker} has no function carry_out_order")
+        parcel: Parcel = module.carry_out_order(order)
+        return parcel
 
     return carry_out
 

@@ -39,10 +39,10 @@ class Pool(Protocol):
 
 
 class _Process:
-    def __init__(self, plan: Plan, root: Path) -> None:
+    def __init__(self, plan: Plan, root: Path, worker: str) -> None:
         self.task: Task | None = None
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "testbed.campaign.worker_process"],
+            [sys.executable, "-m", worker],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -79,10 +79,14 @@ class _Process:
 
 
 class ProcessPool:
-    """``jobs`` processes; one that dies is replaced, and its task reported as lost."""
+    """``jobs`` processes; one that dies is replaced, and its task reported as lost.
 
-    def __init__(self, plan: Plan, root: Path, jobs: int) -> None:
-        self._plan, self._root, self._jobs = plan, root, jobs
+    ``worker`` is the module that a process runs: it calls :func:`testbed.campaign.serve.serve_tasks` with what is to
+    be done with each run.
+    """
+
+    def __init__(self, plan: Plan, root: Path, jobs: int, *, worker: str) -> None:
+        self._plan, self._root, self._jobs, self._worker = plan, root, jobs, worker
         self._selector = selectors.DefaultSelector()
         self._workers: list[_Process] = []
 
@@ -94,7 +98,7 @@ class ProcessPool:
         """Give a task to an idle worker, starting one if there is none."""
         worker = next((worker for worker in self._workers if worker.task is None), None)
         if worker is None:
-            worker = _Process(self._plan, self._root)
+            worker = _Process(self._plan, self._root, self._worker)
             self._workers.append(worker)
             self._selector.register(worker.stdout, selectors.EVENT_READ, worker)
         worker.task = task

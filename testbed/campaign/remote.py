@@ -15,11 +15,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from testbed.campaign.task_list import Source, Task
+from testbed.campaign.task_list import ScenarioSource, Task
 from testbed.campaign.work import Report, carry_out, failed, load
-from testbed.lab.choose_engine import Choice, choose
+from testbed.lab.choose_engine import choose
+from testbed.lab.engine_kind import Choice
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, UsageError
+from testbed.run.finish import Finish
 from testbed.rundir.layout import RUNS, RunDirectory
 
 _CODE = Path(__file__).parents[1]
@@ -27,14 +29,14 @@ _SUFFIXES = frozenset({".py", ".c", ".h", ".json"})
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunOrder:
     """A task with all that a worker must know of it. ``engine`` is empty where the worker shall choose its own.
 
     ``known`` as for :func:`testbed.campaign.work.carry_out`; ``version`` is the caller's.
     """
 
     task: Task
-    source: Source
+    source: ScenarioSource
     settings: Mapping[str, Any]
     engine: str
     known: tuple[str, ...]
@@ -65,7 +67,7 @@ def _engine(name: str) -> Choice:
     return choose(name)
 
 
-def carry_out_here(order: Order) -> Parcel:
+def carry_out_here(order: RunOrder, finish: Finish) -> Parcel:
     """Run a task in a directory of this worker's own and return all of it; nothing stays here.
 
     Raises UsageError where this worker's program is not the caller's.
@@ -78,16 +80,16 @@ def carry_out_here(order: Order) -> Parcel:
             hint="start workers from the same state of the repository",
         )
     with tempfile.TemporaryDirectory(dir=get_worker().local_directory, prefix="bothends-") as name:
-        return _carry_out(order, Path(name))
+        return _carry_out(order, Path(name), finish)
 
 
-def _carry_out(order: Order, root: Path) -> Parcel:
+def _carry_out(order: RunOrder, root: Path, finish: Finish) -> Parcel:
     try:
         engine = _engine(order.engine)
         scenario = load(order.source, order.settings)
     except BothendsError as error:
         return Parcel(failed(order.task, error.what, Outcome.INCONCLUSIVE, 0.0), b"")
-    report = carry_out(order.task, scenario, root=root, make_engine=engine.make, known=order.known)
+    report = carry_out(order.task, scenario, root=root, make_engine=engine.make, known=order.known, finish=finish)
     return Parcel(report, _packed(root / RUNS / report.directory) if report.directory else b"")
 
 
@@ -118,6 +120,8 @@ def unpack(parcel: Parcel, root: Path) -> None:
         ) from error
 
 
-def order_for(task: Task, source: Source, settings: Mapping[str, Any], engine: str, known: Collection[str]) -> Order:
+def order_for(
+    task: Task, source: ScenarioSource, settings: Mapping[str, Any], engine: str, known: Collection[str]
+) -> RunOrder:
     """Return the order for a task."""
-    return Order(task, source, settings, engine, tuple(sorted(known)), version())
+    return RunOrder(task, source, settings, engine, tuple(sorted(known)), version())

@@ -12,7 +12,7 @@ from testbed.scenario.variants import combinations
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ScenarioSource:
     """A scenario as it was when the campaign began. ``shown`` is the file's name in messages."""
 
     name: str
@@ -39,7 +39,7 @@ class Task:
 class Plan:
     """A campaign: scenarios, the settings of their variants in order, and how often each is run."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[ScenarioSource, ...]
     variants: Mapping[str, tuple[Mapping[str, Any], ...]]
     repeat: int
     engine: str

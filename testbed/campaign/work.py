@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from testbed.campaign.signature import facets, key
-from testbed.campaign.task_list import Plan, Source, Task
-from testbed.lab.choose_engine import EngineFactory, choose
+from testbed.campaign.task_list import Plan, ScenarioSource, Task
+from testbed.lab.choose_engine import choose
+from testbed.lab.engine_kind import EngineFactory
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, Unsupported
+from testbed.run.finish import Finish
+from testbed.run.live_lab import run
 from testbed.rundir.layout import RUNS
 from testbed.scenario.load import parse
 from testbed.scenario.scenario import Scenario
@@ -55,31 +58,29 @@ def failed(task: Task, error: str, outcome: Outcome, seconds: float, *, told: st
     return Report(task, outcome.value, key(what), what, directory, seconds, error=told or error)
 
 
-def load(source: Source, settings: Mapping[str, Any]) -> Scenario:
+def load(source: ScenarioSource, settings: Mapping[str, Any]) -> Scenario:
     """Return a variant of a scenario. Raises ScenarioError."""
     return parse(source.text.encode(), name=source.name, path=Path(source.path), shown=source.shown, settings=settings)
 
 
 def carry_out(
-    task: Task, scenario: Scenario, *, root: Path, make_engine: EngineFactory, known: Collection[str]
+    task: Task, scenario: Scenario, *, root: Path, make_engine: EngineFactory, known: Collection[str], finish: Finish
 ) -> Report:
-    """Run one task below ``root``; what goes wrong with it is in its report.
+    """Run one task below ``root``; what goes wrong with it is in its report. ``finish`` is what is done with each run.
 
     ``known`` are the signatures of which a run is kept already: one more that has such a signature keeps no directory.
     """
     begin = time.perf_counter()
-    report = _run(task, scenario, root, make_engine)
+    report = _run(task, scenario, root, make_engine, finish)
     if report.signature in known and report.directory:
         shutil.rmtree(root / RUNS / report.directory, ignore_errors=True)  # what stays the campaign sweeps away
         report = replace(report, directory="")
     return replace(report, seconds=time.perf_counter() - begin)
 
 
-def _run(task: Task, scenario: Scenario, root: Path, make_engine: EngineFactory) -> Report:
-    from testbed.run.live_lab import run
-
+def _run(task: Task, scenario: Scenario, root: Path, make_engine: EngineFactory, finish: Finish) -> Report:
     try:
-        finished = run(scenario, root=root, make_engine=make_engine, progress=lambda _: None)
+        finished = run(scenario, root=root, make_engine=make_engine, progress=lambda _: None, finish=finish)
     except BothendsError as error:
         outcome = Outcome.UNSUPPORTED if isinstance(error, Unsupported) else Outcome.INCONCLUSIVE
         directory = str(Path(error.kept).resolve().relative_to(root.resolve() / RUNS)) if error.kept else ""
@@ -102,11 +103,15 @@ def _run(task: Task, scenario: Scenario, root: Path, make_engine: EngineFactory)
 
 
 class Worker:
-    """Carries tasks out one after the other, keeping what does not change between them. ``root`` is the campaign's."""
+    """Carries tasks out one after the other, keeping what does not change between them.
 
-    def __init__(self, plan: Plan, root: Path) -> None:
+    ``root`` is the campaign's directory, ``finish`` what is done with each run.
+    """
+
+    def __init__(self, plan: Plan, root: Path, finish: Finish) -> None:
         self._plan = plan
         self._root = root
+        self._finish = finish
         self._sources = {source.name: source for source in plan.sources}
         self._scenarios: dict[tuple[str, int], Scenario] = {}
         self._make_engine: EngineFactory | None = None
@@ -118,7 +123,14 @@ class Worker:
                 self._make_engine = choose(self._plan.engine).make
             except BothendsError as error:
                 return failed(task, error.what, Outcome.INCONCLUSIVE, 0.0, told=str(error))
-        return carry_out(task, self._scenario(task), root=self._root, make_engine=self._make_engine, known=known)
+        return carry_out(
+            task,
+            self._scenario(task),
+            root=self._root,
+            make_engine=self._make_engine,
+            known=known,
+            finish=self._finish,
+        )
 
     def _scenario(self, task: Task) -> Scenario:
         at = (task.scenario, task.variant)
@@ -146,7 +158,7 @@ def plan_from_json(value: Mapping[str, Any]) -> Plan:
     if made != PLAN_FORMAT:
         raise ValueError(f"its format is {made}, and this version reads {PLAN_FORMAT}")
     return Plan(
-        sources=tuple(Source(**source) for source in value["sources"]),
+        sources=tuple(ScenarioSource(**source) for source in value["sources"]),
         variants={name: tuple(found) for name, found in value["variants"].items()},
         repeat=value["repeat"],
         engine=value["engine"],

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.api.campaign_worker import MODULE as WORKER
 from testbed.campaign import campaign
 from testbed.campaign.campaign_options import Options
 from testbed.campaign.task_list import Plan
-from testbed.cli.run_command import Outputs
+from testbed.cli.outputs import Outputs
+from testbed.cli.progress import print_json, say_why, tell
 from testbed.lab.choose_engine import NAMES, choose
 from testbed.model.errors import BothendsError, EngineError, UsageError
 from testbed.report.text import campaign_text as report
@@ -27,21 +28,22 @@ def run_campaign(scenarios: Sequence[Scenario], *, runs: Path, engine: str, opti
 
     from testbed.report import campaign_files
     from testbed.report.ci.campaign_cases import records
-    from testbed.report.ci.ci_cases import Record, write
+    from testbed.report.ci.ci_cases import RunRecord
+    from testbed.report.ci.ci_files import write_ci_files
 
     def make() -> Plan:
         try:
             return campaign.plan(scenarios, options, _engine(engine, options))
         except EngineError as error:
             if outputs.ci is not None:
-                write([Record(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
+                write_ci_files([RunRecord(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
             raise
 
     cluster = _cluster(options)  # before anything is written
     plan, store = campaign.store_for(options, runs, make)
     again = f"`invoke run --resume {store.path.name.rpartition('-')[2]}`"
     try:
-        summary, stopped = campaign.run(plan, store, options, cluster, quiet=outputs.quiet)
+        summary, stopped = campaign.run(plan, store, options, cluster, quiet=outputs.quiet, worker=WORKER)
     except BothendsError as error:
         if store.reports():
             error.kept = str(store.path)
@@ -50,11 +52,11 @@ def run_campaign(scenarios: Sequence[Scenario], *, runs: Path, engine: str, opti
             store.remove()
         raise
     if outputs.as_json:
-        sys.stdout.write(json.dumps(report.to_json(summary, str(store.path)), indent=1, ensure_ascii=False) + "\n")
+        print_json(report.to_json(summary, str(store.path)))
     else:
         report.render(summary, str(store.path), Console())
     if outputs.ci is not None:
-        write(list(records(summary, str(store.path))), outputs.ci)
+        write_ci_files(list(records(summary, str(store.path))), outputs.ci)
     if outputs.pages:
         made = campaign_files.rebuild(store)
         sys.stderr.write("\n".join([*made.troubles, str(made.pages[0])]) + "\n")
@@ -80,11 +82,6 @@ def _engine(wanted: str, options: Options) -> str:
             raise UsageError(f"there is no engine `{wanted}`", hint=f"--engine {' or '.join(NAMES)}")
         return wanted
     choice = choose(wanted)
-    if choice.why:
-        sys.stderr.write(f"{choice.why}\n")
-    choice.prepare(_tell)
+    say_why(choice)
+    choice.prepare(tell)
     return choice.name
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

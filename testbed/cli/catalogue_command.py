@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from testbed.api.campaign_worker import MODULE as WORKER
 from testbed.campaign.campaign import plan as make_plan
 from testbed.campaign.campaign_options import KEEP_ALL, Options
 from testbed.campaign.conduct import conduct, default_jobs, stoppable
@@ -14,25 +14,26 @@ from testbed.campaign.pool import ProcessPool
 from testbed.campaign.store import Unstored
 from testbed.campaign.task_list import Plan, label
 from testbed.campaign.work import Report
-from testbed.lab.choose_engine import Choice
+from testbed.cli.progress import tell
+from testbed.lab.engine_kind import Choice
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, Unsupported
-from testbed.report.ci.ci_cases import Record
+from testbed.report.ci.ci_cases import RunRecord
 from testbed.rundir.layout import RUNS, RunDirectory
 from testbed.scenario.scenario import Scenario
 
 
 def run_all(
-    scenarios: Sequence[Scenario], options: Options, choice: Choice, runs: Path, told: Callable[[Record], None]
-) -> tuple[list[Record], int]:
+    scenarios: Sequence[Scenario], options: Options, choice: Choice, runs: Path, told: Callable[[RunRecord], None]
+) -> tuple[list[RunRecord], int]:
     """Run every variant of the scenarios once; ``told`` gets each run as it ends, without its analysis.
 
     Returns them in the order of the scenarios, and how many were not begun because somebody wanted an end.
     """
-    choice.prepare(_tell)
+    choice.prepare(tell)
     work = make_plan(scenarios, replace(options, keep=KEEP_ALL), choice.name)
     root = runs.resolve()
-    pool = ProcessPool(work, root, options.jobs or default_jobs())
+    pool = ProcessPool(work, root, options.jobs or default_jobs(), worker=WORKER)
     with stoppable() as stop:
         try:
             reports = conduct(work, Unstored(), pool, stop, lambda report: told(_record(work, report, root)))
@@ -44,7 +45,7 @@ def run_all(
     return [_record(work, report, root) for report in done], len(work) - len(done)
 
 
-def analysed(records: Sequence[Record]) -> Iterator[Record]:
+def analysed(records: Sequence[RunRecord]) -> Iterator[RunRecord]:
     """Yield the runs with what they mean, worked out again from their directories."""
     from testbed.run.evaluate import evaluate
 
@@ -55,15 +56,11 @@ def analysed(records: Sequence[Record]) -> Iterator[Record]:
             yield record
 
 
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-
-
-def _record(plan: Plan, report: Report, root: Path) -> Record:
+def _record(plan: Plan, report: Report, root: Path) -> RunRecord:
     variant = label(plan.variants[report.task.scenario][report.task.variant])
     name = f"{report.task.scenario} [{variant}]" if variant else report.task.scenario
     if report.directory and not report.error:
         ended = Outcome(report.outcome)
-        return Record(name, report.seconds, str(root / RUNS / report.directory), ended=ended)
+        return RunRecord(name, report.seconds, str(root / RUNS / report.directory), ended=ended)
     kind = Unsupported if report.outcome == Outcome.UNSUPPORTED.value else BothendsError
-    return Record(name, report.seconds, error=kind(report.error))
+    return RunRecord(name, report.seconds, error=kind(report.error))

@@ -1,12 +1,11 @@
-"""What ``invoke compare`` does: read two captures, compare them, print, write files, return the exit code."""
+"""What ``invoke compare`` does: compare two captures, print, write files, return the exit code."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
+from testbed.cli.progress import print_json
 from testbed.model.errors import BothendsError, UsageError
 
 _WIDE = 10_000  # columns
@@ -57,66 +56,30 @@ def _compare(
     choose: str,
     one_clock: bool,
 ) -> int:
+    from testbed.api.captures import compare_captures
     from testbed.capture.malloc_tuning import keep_freed_memory
-    from testbed.pairing.compare_captures import compare as compare_tracks
-    from testbed.pairing.flow_filter import parse_filter
-    from testbed.pairing.same import count_differences
-    from testbed.run.read_captures import read_both
+    from testbed.pairing.same import USUAL
 
     for option, target in (("--csv", csv), ("--merged", merged), ("--html", html)):
         if target == "-":
             raise UsageError(f"{option} -: name a file, standard output has the summary")
     keep_freed_memory()
-    counting = _categories(fail_on)
-    wanted = parse_filter(choose) if choose else None
-    (one, first), (two, second) = read_both(client, server)
-    compared = compare_tracks(one, first, two, second, one_clock=one_clock, wanted=wanted)
-    counts = count_differences(compared)
-    differs = tuple(name for name in counting if counts[name])
-    if not len(compared.pairs) and "alone" in counting and not differs:
-        differs = ("nothing in common",)
-    paths = (client, server)
+    counting = [name.strip() for name in fail_on.split(",") if name.strip()] if fail_on else USUAL
+    compared = compare_captures(client, server, one_clock=one_clock, flow_filter=choose, fail_on=counting)
     if csv:
-        from testbed.report.text.comparison_csv import write_csv
-
-        try:
-            with Path(csv).open("w", encoding="utf-8", newline="") as out:
-                write_csv(compared, out)
-        except OSError as problem:
-            raise UsageError(f"{csv}: {problem.strerror or problem}") from problem
+        compared.write_csv(Path(csv))
     if merged:
-        from testbed.report.captures.merged_pcapng import write_merged
-
-        write_merged(compared, paths, Path(merged))
+        compared.write_merged(Path(merged))
     if html:
-        from testbed.report.html.comparison_page import render as render_page
-
-        page = render_page(compared, paths, differs)
-        try:
-            Path(html).write_text(page, encoding="utf-8")
-        except OSError as problem:
-            raise UsageError(f"{html}: {problem.strerror or problem}") from problem
+        compared.write_page(Path(html))
     if as_json:
-        from testbed.report.json.comparison_json import to_json
-
-        sys.stdout.write(json.dumps(to_json(compared, paths, differs), indent=1) + "\n")
+        print_json(compared.to_json())
     else:
         from rich.console import Console
 
         from testbed.report.text.comparison_text import render
 
         # what reads a pipe needs no line cut to a terminal's width
-        render(compared, paths, differs, Console(width=None if sys.stdout.isatty() else _WIDE))
-    return 1 if differs else 0
-
-
-def _categories(text: str) -> Sequence[str]:
-    from testbed.pairing.same import CATEGORIES, USUAL
-
-    if not text:
-        return USUAL
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in CATEGORIES]
-    if unknown:
-        raise UsageError(f"--fail-on: {unknown[0]!r} is unknown", hint=f"known are {', '.join(CATEGORIES)}")
-    return names
+        console = Console(width=None if sys.stdout.isatty() else _WIDE)
+        render(compared.comparison, compared.paths, compared.differs, console)
+    return 0 if compared.same else 1

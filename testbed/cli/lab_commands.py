@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from testbed.cli.progress import print_json, show_progress, show_run
-from testbed.model import HOSTS, Host
-from testbed.model.errors import EngineError, UsageError
+from testbed.cli.host_argument import host_named
+from testbed.cli.progress import print_json, say_why, show_progress, show_run
+from testbed.model.errors import EngineError
+
+if TYPE_CHECKING:  # each task imports what it needs
+    from testbed.lab.engine_kind import ImageStatus
 
 
 def doctor(*, as_json: bool) -> int:
@@ -31,15 +35,14 @@ def doctor(*, as_json: bool) -> int:
 
 def images(*, as_json: bool, check: bool) -> int:
     """Make what is missing (unless ``check``) and print what is there; 4 if something is missing then."""
-    from testbed.lab.docker import images as lab_images
-    from testbed.lab.docker.docker_engine import connect
+    from testbed.lab.choose_engine import engine_kinds
 
-    client = connect()
-    if not check:
-        with show_progress(quiet=False) as progress:
-            ids = lab_images.ensure(client, lab_images.NAMES, progress)
-            lab_images.ensure_tools_volume(client, ids["tools"], progress)
-    found = lab_images.status(client)
+    found: list[ImageStatus] = []
+    for store in filter(None, (kind.images() for kind in engine_kinds())):
+        if not check:
+            with show_progress(quiet=False) as progress:
+                store.make(progress)
+        found += store.status()
     if as_json:
         print_json([asdict(image) for image in found])
     else:
@@ -52,6 +55,7 @@ def images(*, as_json: bool, check: bool) -> int:
 
 def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     """Bring a lab up and say how to use it."""
+    from testbed.api.keeper_process import MODULE as KEEPER
     from testbed.lab.choose_engine import choose
     from testbed.run import lab_keeper
     from testbed.scenario.catalogue import find
@@ -60,14 +64,14 @@ def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     path = find(name, catalogue)
     load(path)  # a broken scenario is told here, not by the keeper
     choice = choose(engine)
-    if choice.why:
-        sys.stderr.write(f"{choice.why}\n")
-    lab = lab_keeper.up(path.resolve(), runs.resolve(), choice.name)
-    hosts = ", ".join(f"{host} {lab.addresses[host]}" for host in HOSTS)
+    say_why(choice)
+    lab = lab_keeper.up(path.resolve(), runs.resolve(), choice.name, keeper=KEEPER)
+    hosts = ", ".join(f"{host} {address}" for host, address in lab.addresses.items())
+    shells = ", ".join(f"`invoke shell {host}`" for host in lab.addresses)
     sys.stdout.write(
         f"lab {lab.run_id} is up: {hosts}\n"
         f"captures grow in {lab.directory}\n"
-        "`invoke shell client`, `invoke shell server`; `invoke down` ends it and shows what both ends saw\n"
+        f"{shells}; `invoke down` ends it and shows what both ends saw\n"
     )
     return 0
 
@@ -77,53 +81,44 @@ def shell(host: str, *, lab: str, command: str, runs: Path) -> int:
     from testbed.lab import host_shell
     from testbed.run import lab_keeper
 
-    if host not in HOSTS:
-        raise UsageError(f"there is no host `{host}`", hint="client or server")
-    chosen: Host = "client" if host == "client" else "server"
     kept = lab_keeper.only(runs, lab or None)
+    chosen = host_named(host, kept.addresses)
     argv = ("sh", "-c", command) if command else host_shell.SHELL
-    host_shell.open_shell(kept.engine, kept.run_id, kept.processes, chosen, argv)
+    host_shell.open_shell(kept.engine, kept.run_id, kept.manifest, chosen, argv)
     return 0
 
 
 def down(*, lab: str, runs: Path, as_json: bool) -> int:
     """End a lab that is up and show its summary."""
-    from testbed.report.json.result_json import to_json
+    from testbed.api.runs import analyse_again
     from testbed.run import lab_keeper
-    from testbed.run.evaluate import evaluate, meta
 
-    directory = lab_keeper.down(lab_keeper.only(runs, lab or None))
-    analysis = evaluate(directory)
-    show_run(directory, analysis, to_json(analysis, meta(directory)), as_json=as_json)
-    return analysis.outcome.exit_code
+    result = analyse_again(lab_keeper.down(lab_keeper.only(runs, lab or None)))
+    show_run(result, as_json=as_json)
+    return result.outcome.exit_code
 
 
 def clean(*, stale_images: bool, foreign: bool) -> int:
-    """Remove what is left; 3 if something could not be removed. Where Docker does not answer, the rest is cleaned."""
-    from testbed.lab.clean import Remains
-    from testbed.lab.clean import clean as clean_engine
-    from testbed.lab.docker.docker_engine import connect
-    from testbed.lab.trace_instances import clean_instances, on_docker, on_this_machine
+    """Remove what is left; 3 if something could not be removed. What is not reached is named, the rest is cleaned.
 
-    client = None
-    try:
-        client = connect()
-    except EngineError as error:
-        if stale_images:
-            raise
-        sys.stderr.write(f"Docker was not reached, only this machine was cleaned: {error.state or error.what}\n")
-    remains = clean_engine(client, foreign_too=foreign) if client is not None else Remains()
-    for witness in (on_docker(client) if client is not None else None, on_this_machine()):
-        if witness is not None:
-            clean_instances(witness, remains, foreign_too=foreign)
+    Raises EngineError where the images to be removed are on an engine that is not reached.
+    """
+    from testbed.lab.choose_engine import engine_kinds
+    from testbed.lab.remains import Remains
+
+    stores = [store for kind in engine_kinds() if (store := kind.images()) is not None] if stale_images else []
+    remains = Remains()
+    for kind in engine_kinds():
+        try:
+            kind.clean(remains, foreign_too=foreign)
+        except EngineError as error:
+            sys.stderr.write(f"{kind.title} was not reached, nothing was cleaned there: {error.state or error.what}\n")
     for removed in remains.removed:
         sys.stdout.write(f"removed {removed}\n")
-    if stale_images and client is not None:
-        from testbed.lab.docker.images import remove_stale
-
+    for store in stores:
         with show_progress(quiet=False) as progress:
-            stale = remove_stale(client, progress)
-        for image in stale.removed:
+            stale = store.remove_stale(progress)
+        for image in stale:
             sys.stdout.write(f"removed {image}\n")
     if remains.alive:
         sys.stdout.write(f"left alone, still running: {', '.join(sorted(remains.alive))}\n")

@@ -41,17 +41,16 @@ def list_scenarios(catalogue: Path, *, as_json: bool) -> int:
 
 def show(what: str, *, catalogue: Path, runs: Path, as_json: bool) -> int:
     """Print a run's summary worked out again, or a scenario's source."""
-    from testbed.run.evaluate import evaluate, meta
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
     directory = find_run(what, runs)
     if directory is not None:
-        from testbed.report.json.result_json import to_json
+        from testbed.api.runs import analyse_again
 
-        analysis = evaluate(directory)
-        show_run(directory, analysis, to_json(analysis, meta(directory)), as_json=as_json)
-        return analysis.outcome.exit_code
+        result = analyse_again(directory)
+        show_run(result, as_json=as_json)
+        return result.outcome.exit_code
     scenario = load(find(what, catalogue))
     if as_json:
         print_json({"name": scenario.name, "path": str(scenario.path), "source": scenario.source})
@@ -70,12 +69,7 @@ def diff(one: str, other: str, *, runs: Path, as_json: bool, html: str = "") -> 
     """
     from testbed.report.run_difference import compare, lines
 
-    told = []
-    for name in (one, other):
-        directory = find_run(name, runs)
-        if directory is None:
-            raise UsageError(f"there is no run `{name}`", hint="its directory, its id, or SCENARIO/latest")
-        told.append(_told_again(directory))
+    told = [_told_again(name, runs) for name in (one, other)]
     sections = compare(*told)
     if html:
         _write_difference(Path(html), *told)
@@ -101,11 +95,11 @@ def _write_difference(target: Path, one: Told, other: Told) -> None:
         raise UsageError(f"{target}: {problem.strerror or problem}") from problem
 
 
-def _told_again(directory: RunDirectory) -> Told:
-    from testbed.report.json.result_json import to_json
+def _told_again(name: str, runs: Path) -> Told:
+    from testbed.api.runs import load_run
     from testbed.report.run_difference import Told
-    from testbed.run.evaluate import evaluate, meta
     from testbed.rundir.layout import MANIFEST
 
-    result = to_json(evaluate(directory), meta(directory))
-    return Told(str(directory), result, directory.read_json(MANIFEST))
+    result = load_run(name, runs=runs)
+    directory = RunDirectory(result.directory)
+    return Told(str(directory), result.to_json(), directory.read_json(MANIFEST))

@@ -8,23 +8,36 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from testbed.model import Analysis
-from testbed.rundir.layout import RunDirectory
+if TYPE_CHECKING:  # each task imports what it needs
+    from testbed.api.runs import RunResult
+    from testbed.lab.engine_kind import Choice
 
 
-def show_run(directory: RunDirectory, analysis: Analysis, result: dict[str, Any], *, as_json: bool) -> None:
-    """Print a run's summary, or ``result`` as JSON."""
+def show_run(run: RunResult, *, as_json: bool) -> None:
+    """Print a run's summary, or what ``result.json`` holds."""
     if as_json:
-        print_json(result)
+        print_json(run.to_json())
         return
     from rich.console import Console
 
     from testbed.report.text.run_summary import render
-    from testbed.run.evaluate import meta
+    from testbed.rundir.layout import RunDirectory
+    from testbed.rundir.manifest import meta
 
-    render(analysis, meta(directory), Console())
+    render(run.analysis, meta(RunDirectory(run.directory)), Console())
+
+
+def say_why(choice: Choice) -> None:
+    """Say on standard error why this engine was chosen, if nobody asked for it."""
+    if choice.why:
+        sys.stderr.write(f"{choice.why}\n")
+
+
+def tell(text: str) -> None:
+    """Print one line of progress on standard error."""
+    sys.stderr.write(f"{text}\n")
 
 
 @contextmanager

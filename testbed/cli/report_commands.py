@@ -15,33 +15,35 @@ from testbed.rundir.layout import RunDirectory, find
 
 if TYPE_CHECKING:
     from testbed.campaign.store import Store
-    from testbed.report.ci.ci_cases import CiFiles
+    from testbed.report.ci.ci_files import CiFiles
 
 _LOCAL = "127.0.0.1"
 
 
 def report(what: str, *, runs: Path, ci: CiFiles) -> int:
     """Make all reports of a run or a campaign again from its directory alone, and say where they are."""
-    from testbed.report import run_files
-    from testbed.report.ci.ci_cases import Record, write
+    from testbed.api.runs import analyse_again
+    from testbed.report.ci.ci_cases import RunRecord
+    from testbed.report.ci.ci_files import write_ci_files
 
     directory = find(what, runs)
     if directory is None:
         return _report_campaign(_campaign(what, runs), ci)
-    analysis = run_files.rebuild(directory)
-    write([Record(directory.scenario, 0.0, str(directory), analysis)], ci)
-    for name in run_files.MADE:
-        sys.stdout.write(f"{directory}/{name}\n")
+    result = analyse_again(directory)
+    made = result.write_reports()
+    write_ci_files([RunRecord(directory.scenario, 0.0, str(directory), result.analysis)], ci)
+    for path in made:
+        sys.stdout.write(f"{directory}/{path.name}\n")
     return 0
 
 
 def _report_campaign(store: Store, ci: CiFiles) -> int:
     from testbed.report import campaign_files
     from testbed.report.ci.campaign_cases import records
-    from testbed.report.ci.ci_cases import write
+    from testbed.report.ci.ci_files import write_ci_files
 
     made = campaign_files.rebuild(store)
-    write(list(records(made.summary, str(store.path))), ci)
+    write_ci_files(list(records(made.summary, str(store.path))), ci)
     for trouble in made.troubles:
         sys.stderr.write(f"{trouble}\n")
     for path in made.pages:

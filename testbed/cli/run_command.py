@@ -1,39 +1,24 @@
-"""What the tasks that run scenarios do: call the parts, print for people or as JSON, return its code."""
+"""``invoke run``: scenarios in turn, or the whole catalogue side by side; a campaign where one is asked for."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from testbed.cli.progress import print_json, show_progress, show_run, terminable
-from testbed.model import HOSTS, Host, Outcome
+from testbed.cli.outputs import Outputs
+from testbed.cli.progress import print_json, say_why, show_progress, show_run, terminable
+from testbed.model import Outcome
 from testbed.model.errors import BothendsError, EngineError, UsageError
 from testbed.rundir.layout import RESULT, RunDirectory
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # each task imports what it needs
     from testbed.campaign.campaign_options import Options
-    from testbed.lab.choose_engine import Choice
-    from testbed.report.ci.ci_cases import CiFiles, Record
-    from testbed.run.live_lab import Finished
+    from testbed.lab.engine_kind import Choice
+    from testbed.report.ci.ci_cases import RunRecord
     from testbed.scenario.scenario import Scenario
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """What `invoke run` shows and writes besides the run directory.
-
-    ``pages``: each run's page and annotated capture. ``ci``: reports for a CI system of what was run, even if it was
-    interrupted.
-    """
-
-    as_json: bool = False
-    quiet: bool = False
-    pages: bool = False
-    ci: CiFiles | None = None
 
 
 def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, options: Options, outputs: Outputs) -> int:
@@ -42,7 +27,8 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
     With a matrix, repeats or jobs it is a campaign.
     """
     from testbed.lab.choose_engine import choose
-    from testbed.report.ci.ci_cases import Record, write
+    from testbed.report.ci.ci_cases import RunRecord
+    from testbed.report.ci.ci_files import write_ci_files
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
@@ -60,11 +46,10 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
         choice = choose(engine)
     except EngineError as error:
         if outputs.ci is not None:
-            write([Record(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
+            write_ci_files([RunRecord(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
         raise
-    if choice.why:
-        sys.stderr.write(f"{choice.why}\n")
-    records: list[Record] = []
+    say_why(choice)
+    records: list[RunRecord] = []
     try:
         for scenario in scenarios:
             with show_progress(quiet=outputs.quiet) as progress, terminable():
@@ -73,7 +58,7 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
                 sys.stderr.write(f"{scenario.name}: {records[-1].error}\n")
     finally:
         if outputs.ci is not None:
-            write(records, outputs.ci)
+            write_ci_files(records, outputs.ci)
     if len(records) == 1 and records[0].error is not None:
         raise records[0].error
     codes = [record.exit_code for record in records]
@@ -95,7 +80,7 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
     from testbed.cli.catalogue_command import analysed
     from testbed.cli.catalogue_command import run_all as run_side_by_side
     from testbed.lab.choose_engine import choose
-    from testbed.report.ci.ci_cases import write
+    from testbed.report.ci.ci_files import write_ci_files
     from testbed.report.text import catalogue_text
     from testbed.scenario.catalogue import all_scenarios
     from testbed.scenario.load import load
@@ -107,12 +92,11 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
 
         return run_campaign(scenarios, runs=runs, engine=engine, options=options, outputs=outputs)
     choice = choose(engine)
-    if choice.why:
-        sys.stderr.write(f"{choice.why}\n")
+    say_why(choice)
     begin = time.monotonic()
     lines = sys.stderr if outputs.as_json else sys.stdout
 
-    def told(record: Record) -> None:
+    def told(record: RunRecord) -> None:
         lines.write(f"{catalogue_text.line(record)}\n")
         lines.flush()
 
@@ -124,7 +108,7 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
     for record in analysed([each for each in records if in_full or each.outcome is not Outcome.PASS]):
         _show_record(record, outputs)
     if outputs.ci is not None:
-        write(records, outputs.ci)
+        write_ci_files(records, outputs.ci)
     lines.write(f"{catalogue_text.closing(records, seconds, choice.name)}\n")
     if missing:
         sys.stderr.write(f"interrupted: {missing} were not run\n")
@@ -132,12 +116,14 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
     return next((code for code in (1, 3) if code in codes), 0)
 
 
-def _show_record(record: Record, outputs: Outputs) -> None:
+def _show_record(record: RunRecord, outputs: Outputs) -> None:
     """Print one run of many: all of them as JSON, for people those that did not pass."""
     if record.analysis is None:
         if record.outcome is not Outcome.UNSUPPORTED:
             sys.stderr.write(f"\n{record.scenario}: {record.error}\n")
         return
+    from testbed.api.runs import RunResult
+
     directory = RunDirectory(Path(record.directory))
     if outputs.pages:
         from testbed.report import run_files
@@ -147,94 +133,26 @@ def _show_record(record: Record, outputs: Outputs) -> None:
         print_json(directory.read_json(RESULT))
     elif record.outcome is not Outcome.PASS:
         sys.stdout.write("\n")
-        show_run(directory, record.analysis, {}, as_json=False)
+        show_run(RunResult(directory.path, record.analysis), as_json=False)
 
 
-def _run_one(scenario: Scenario, runs: Path, choice: Choice, progress: Any, outputs: Outputs) -> Record:  # noqa: ANN401
-    from testbed.report.ci.ci_cases import Record
-    from testbed.run.live_lab import run as run_scenario
+def _run_one(
+    scenario: Scenario, runs: Path, choice: Choice, progress: Callable[[str], None], outputs: Outputs
+) -> RunRecord:
+    from testbed.api.runs import run_scenario
+    from testbed.report.ci.ci_cases import RunRecord
 
     begin = time.monotonic()
     try:
-        finished: Finished = run_scenario(scenario, root=runs, make_engine=choice.make, progress=progress)
+        result = run_scenario(scenario, engine=choice, runs=runs, progress=progress)
     except BothendsError as error:
-        return Record(scenario.name, time.monotonic() - begin, error=error)
+        return RunRecord(scenario.name, time.monotonic() - begin, error=error)
     seconds = time.monotonic() - begin
-    show_run(finished.directory, finished.analysis, finished.result, as_json=outputs.as_json)
+    show_run(result, as_json=outputs.as_json)
+    directory = RunDirectory(result.directory)
     if outputs.pages:
         from testbed.report import run_files
 
-        run_files.write(finished.directory, finished.analysis)
-        sys.stderr.write(f"{finished.directory.file(run_files.PAGE)}\n")
-    return Record(scenario.name, seconds, str(finished.directory), finished.analysis)
-
-
-def compare_observers(
-    names: Sequence[str], *, catalogue: Path, runs: Path, as_json: bool, quiet: bool, engine: str
-) -> int:
-    """Run each scenario under every observer, without its expectations, and print what that changed on the wire."""
-    from testbed.lab.choose_engine import choose
-    from testbed.report.text.observer_effect import Effect, measure, table
-    from testbed.run.live_lab import run as run_scenario
-    from testbed.scenario.catalogue import find
-    from testbed.scenario.load import load
-    from testbed.scenario.scenario import OBSERVERS
-
-    if not names:
-        raise UsageError("no scenario is named", hint="`invoke list` shows them")
-    choice = choose(engine)
-    for scenario in [load(find(name, catalogue)) for name in names]:
-        effects: dict[str, Effect] = {}
-        for observer in OBSERVERS:
-            observe = scenario.observe.model_copy(update={"client": observer, "server": observer})
-            variant = scenario.model_copy(update={"observe": observe, "expect": ()})
-            with show_progress(quiet=quiet) as progress, terminable():
-                progress(f"{scenario.name} under {observer}")
-                finished = run_scenario(variant, root=runs, make_engine=choice.make, progress=progress)
-            if finished.analysis.inputs.failures or finished.analysis.inputs.incomplete:
-                reasons = "; ".join(finished.analysis.reasons)
-                sys.stderr.write(f"{scenario.name} under {observer}: {finished.analysis.outcome.value}: {reasons}\n")
-            effects[observer] = measure(finished.analysis)
-        if as_json:
-            print_json({"scenario": scenario.name, "observers": {name: asdict(e) for name, e in effects.items()}})
-        else:
-            sys.stdout.write(f"{scenario.name}\n" + "\n".join(table(effects)) + "\n")
-    return 0
-
-
-def step(name: str, *, host: str, catalogue: Path, runs: Path, engine: str) -> int:
-    """Run a scenario with one host's calls let go one by one; answers come from standard input."""
-    from testbed.cli.step_command import HELP, Stepper, stepped
-    from testbed.lab.choose_engine import choose
-    from testbed.lab.engine import LiveLab
-    from testbed.run.live_lab import run as run_scenario
-    from testbed.scenario.catalogue import find
-    from testbed.scenario.load import load
-
-    if host not in HOSTS:
-        raise UsageError(f"there is no host `{host}`", hint="client or server")
-    chosen: Host = "client" if host == "client" else "server"
-    scenario = stepped(load(find(name, catalogue)), chosen)
-    made: list[Stepper] = []
-
-    def make(live: LiveLab, directory: Path) -> Stepper:
-        made.append(Stepper(chosen, live, directory, sys.stdin, sys.stdout))
-        return made[0]
-
-    choice = choose(engine)
-    if choice.why:
-        sys.stderr.write(f"{choice.why}\n")
-    sys.stdout.write(f"{HELP}\n")
-    with show_progress(quiet=not sys.stderr.isatty()) as progress, terminable():
-        finished = run_scenario(
-            scenario,
-            root=runs,
-            make_engine=choice.make,
-            progress=progress,
-            make_stepper=make,
-        )
-    if made and made[0].quit:
-        sys.stdout.write(f"ended; what was captured is in {finished.directory}\n")
-        return 0
-    show_run(finished.directory, finished.analysis, finished.result, as_json=False)
-    return finished.analysis.outcome.exit_code
+        run_files.write(directory, result.analysis)
+        sys.stderr.write(f"{directory.file(run_files.PAGE)}\n")
+    return RunRecord(scenario.name, seconds, str(directory), result.analysis)

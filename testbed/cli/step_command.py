@@ -1,4 +1,4 @@
-"""Stepping: one host's program under gdb, one call at a time on a person's (or a script's) word.
+"""``invoke step``: one host's program under gdb, one call at a time, as a person or a script lets it go on.
 
 Before each call it is shown with its source line and arguments. Enter lets it run; then the packets that it caused
 are printed as both captures have them, each with its cause. The captures are read while they grow.
@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from testbed.cli.host_argument import host_named
+from testbed.cli.progress import say_why, show_progress, show_run, terminable
 from testbed.lab.observers.hold_rules import wait_quiet
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, Inputs, peer_of
 from testbed.model.errors import CaptureError
 from testbed.report.text.terminal_text import duration, escape, quote
+from testbed.rundir.layout import RunDirectory
 
 if TYPE_CHECKING:
     from testbed.lab.engine import LiveLab
@@ -27,6 +30,34 @@ HELP = "Enter: make this call; c(ontinue): all the rest; s(kip to) NAME: go on t
 _DAY = 86400.0
 
 
+def step(name: str, *, host: str, catalogue: Path, runs: Path, engine: str) -> int:
+    """Run a scenario with one host's calls let go one by one; answers come from standard input."""
+    from testbed.api.runs import run_scenario
+    from testbed.lab.choose_engine import choose
+    from testbed.scenario.catalogue import find
+    from testbed.scenario.load import load
+
+    loaded = load(find(name, catalogue))
+    chosen = host_named(host, loaded.hosts)
+    scenario = stepped(loaded, chosen)
+    made: list[PromptStepper] = []
+
+    def make(live: LiveLab, directory: Path) -> PromptStepper:
+        made.append(PromptStepper(chosen, live, directory, sys.stdin, sys.stdout))
+        return made[0]
+
+    choice = choose(engine)
+    say_why(choice)
+    sys.stdout.write(f"{HELP}\n")
+    with show_progress(quiet=not sys.stderr.isatty()) as progress, terminable():
+        result = run_scenario(scenario, engine=choice, runs=runs, progress=progress, make_stepper=make)
+    if made and made[0].quit:
+        sys.stdout.write(f"ended; what was captured is in {RunDirectory(result.directory)}\n")
+        return 0
+    show_run(result, as_json=False)
+    return result.outcome.exit_code
+
+
 def stepped(scenario: Scenario, host: Host) -> Scenario:
     """Return the scenario with this host under gdb, time to think, and nothing expected: stepping changes the wire."""
     observe = scenario.observe.model_copy(update={host: "gdb"})
@@ -34,8 +65,8 @@ def stepped(scenario: Scenario, host: Host) -> Scenario:
     return scenario.model_copy(update={"observe": observe, "expect": (), "timeout": _DAY, host: loose})
 
 
-class Stepper:
-    """The rule by which gdb holds calls while a person steps; ``quit`` when they had enough."""
+class PromptStepper:
+    """Holds each call until a person (or a script) lets it go; ``quit`` once they want the run to end."""
 
     def __init__(self, host: Host, live: LiveLab, directory: Path, answers: TextIO, out: TextIO) -> None:
         self.quit = False
@@ -51,7 +82,7 @@ class Stepper:
         self._started: int | None = None
 
     def before(self, event: Event) -> None:
-        """Show the call; wait for a word unless the program runs freely."""
+        """Show the call; wait for an answer unless the program runs freely."""
         from testbed.observe.gdb.gdb_calls import describe, name_of
 
         self._lines.append(json.dumps(event))
@@ -82,7 +113,7 @@ class Stepper:
         self._show_packets(decode(self._lines, self._host).calls, None)
 
     def _obey(self) -> bool:
-        """Read one word; False if it is none that is known."""
+        """Read one answer; False if it is none that is known."""
         self._out.write("> ")
         self._out.flush()
         line = self._answers.readline()
@@ -134,25 +165,25 @@ class Stepper:
         from testbed.analysis.join.join import join
         from testbed.capture import read
 
-        link = self._live.link.addresses if self._live.link is not None else None
+        link = self._live.link.addresses if self._live.link is not None else {}
         try:
-            captures = {host: read((self._directory / f"{host}.pcap").read_bytes()) for host in HOSTS}
+            captures = {host: read((self._directory / f"{host}.pcap").read_bytes()) for host in self._live.hosts}
         except CaptureError:
             return None
         places = {
-            host: [self._live.addresses[host], *([link[peer_of(host)]] if link is not None else [])] for host in HOSTS
+            host: [own, *(address for other, address in link.items() if other != host)]
+            for host, own in self._live.addresses.items()
         }
-        joined = join(captures["client"], captures["server"], places)
-        observed = {self._host: "gdb", peer_of(self._host): "none"}
-        by_host: dict[Host, tuple[Call, ...]] = {self._host: calls, peer_of(self._host): ()}
-        return analyse(Inputs(joined, by_host, observed, (), dict.fromkeys(HOSTS, "")))
+        one_end, other_end = (captures[end] for end in HOSTS)  # packets are joined between two captures
+        joined = join(one_end, other_end, places)
+        hosts = self._live.hosts
+        observed = {host: "gdb" if host == self._host else "none" for host in hosts}
+        by_host = {host: calls if host == self._host else () for host in hosts}
+        return analyse(Inputs(joined, by_host, observed, (), dict.fromkeys(hosts, "")))
 
     def _captured(self) -> int:
-        return sum((self._directory / f"{host}.pcap").stat().st_size for host in HOSTS)
+        return sum((self._directory / f"{host}.pcap").stat().st_size for host in self._live.hosts)
 
     def _say(self, text: str) -> None:
         self._out.write(text + "\n")
         self._out.flush()
-
-
-StepperMaker = Callable[["LiveLab", Path], Stepper]

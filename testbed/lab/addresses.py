@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from testbed.model import Host
@@ -33,8 +34,11 @@ class Subnet:
         return hash(self.network4)
 
 
-def random_subnet(source: random.Random) -> Subnet:
-    """Choose a subnet. The first address is the bridge's (unused by us), then client, server and link host."""
+def random_subnet(source: random.Random, hosts: Sequence[Host]) -> Subnet:
+    """Choose a subnet for up to 12 hosts. The first address is the bridge's (unused by us), the link host's the last.
+
+    Each host has an address in every subnet, whether it is on that network or not.
+    """
     slots = 1 << (PREFIX4 - RANGE4.prefixlen)
     base4 = int(RANGE4.network_address) + source.randrange(slots) * (1 << (32 - PREFIX4))
     network4 = ipaddress.IPv4Network((base4, PREFIX4))
@@ -44,8 +48,8 @@ def random_subnet(source: random.Random) -> Subnet:
         str(network6),
         str(network4[1]),
         str(network6[1]),
-        {"client": str(network4[2]), "server": str(network4[3])},
-        {"client": str(network6[2]), "server": str(network6[3])},
-        str(network4[4]),
-        str(network6[4]),
+        {host: str(network4[number]) for number, host in enumerate(hosts, start=2)},
+        {host: str(network6[number]) for number, host in enumerate(hosts, start=2)},
+        str(network4[2 + len(hosts)]),
+        str(network6[2 + len(hosts)]),
     )

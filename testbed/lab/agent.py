@@ -55,7 +55,7 @@ class AgentRefused(LabError):  # noqa: N818 - an answer, not a fault of the chan
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
+class ProgramExit:
     """How a program ended: ``status`` is the exit code or None, ``signal`` the signal's name or None, ``time`` ns."""
 
     status: int | None
@@ -66,7 +66,7 @@ class Exit:
         return f"killed by {self.signal}" if self.signal else f"exit status {self.status}"
 
 
-class Process:
+class AgentProcess:
     """A program that an agent runs. ``pid`` is in the host's PID namespace, ``started`` in ns."""
 
     def __init__(
@@ -80,10 +80,10 @@ class Process:
         self.err = err
         self.pid = 0
         self.started = 0
-        self.exit: Exit | None = None
+        self.exit: ProgramExit | None = None
         self.ended = threading.Event()
 
-    def wait(self, timeout: float) -> Exit | None:
+    def wait(self, timeout: float) -> ProgramExit | None:
         """Wait up to ``timeout`` seconds; None if it runs on. Raises LabError when the agent is gone."""
         if not self.ended.wait(timeout):
             return None
@@ -91,7 +91,7 @@ class Process:
             raise self._agent.gone_error()
         return self.exit
 
-    def note_end(self, ended: Exit | None) -> None:
+    def note_end(self, ended: ProgramExit | None) -> None:
         """Take notice of its end (None: the agent is gone); called by the agent's reader thread."""
         if not self.ended.is_set():
             self.exit = ended
@@ -122,7 +122,7 @@ class Agent:
         self._state = threading.Lock()
         self._answers: dict[int, Future[bytes]] = {}
         self._chunks: dict[int, list[bytes]] = {}
-        self._processes: dict[int, Process] = {}
+        self._processes: dict[int, AgentProcess] = {}
         self._closing = False
         self.gone = threading.Event()
         self._reader = threading.Thread(target=self._read, name=f"agent {name}", daemon=True)
@@ -147,14 +147,14 @@ class Agent:
         on_end: Callable[[], None] = lambda: None,
         env: Mapping[str, str] = MappingProxyType({}),
         stdin: bool = False,
-    ) -> Process:
+    ) -> AgentProcess:
         """Start a program; ``env`` is added to the container's environment.
 
         ``out`` and ``err`` are called with its output, ``on_end`` after it ended, from the agent's reader thread.
         Raises :class:`AgentRefused` when it cannot be executed (ENOENT, EACCES, ...).
         """
         number = next(self._ids)
-        process = Process(self, number, tuple(argv), out, err, on_end)
+        process = AgentProcess(self, number, tuple(argv), out, err, on_end)
         entries = [b"a" + os.fsencode(word) for word in argv]
         entries += [b"e" + os.fsencode(f"{key}={value}") for key, value in env.items()]
         if stdin:
@@ -318,12 +318,12 @@ class Agent:
             process.note_end(None)
 
 
-def _exit(status: int, time: int) -> Exit:
+def _exit(status: int, time: int) -> ProgramExit:
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         try:
             name = signal.Signals(number).name
         except ValueError:  # a real-time signal
             name = f"signal {number}"
-        return Exit(None, name, time)
-    return Exit(os.waitstatus_to_exitcode(status), None, time)
+        return ProgramExit(None, name, time)
+    return ProgramExit(os.waitstatus_to_exitcode(status), None, time)

@@ -1,73 +1,67 @@
-"""Which engine makes the labs: the one that is asked for, else Docker where it answers, else namespaces."""
+"""The engines there are, and which one makes the labs: the one that is asked for, else the first that answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import import_module
 
-from testbed.lab.engine import Engine, Progress
+from testbed.lab.engine_kind import Choice, EngineKind
 from testbed.model.errors import EngineError, UsageError
 
 DOCKER = "docker"
 NAMESPACE = "namespace"
-NAMES = (DOCKER, NAMESPACE)
-
-EngineFactory = Callable[[Progress], Engine]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """An engine by name, how to make one, and one line that says why it was chosen where nobody asked for it.
-
-    ``prepare`` makes what all labs share, so that many that begin at once need not.
-    """
+class EngineRow:
+    """One engine: its name, and the module that holds it as ``KIND``. The module is imported when it is asked for."""
 
     name: str
-    make: EngineFactory
-    prepare: Callable[[Progress], None]
-    why: str = ""
+    module: str
+
+
+ENGINES = (
+    EngineRow(DOCKER, "testbed.lab.docker.docker_kind"),
+    EngineRow(NAMESPACE, "testbed.lab.namespace.namespace_kind"),
+)
+"""In the order of preference: without ``--engine`` the first that answers is chosen."""
+NAMES = tuple(row.name for row in ENGINES)
+
+
+def engine_kind(name: str) -> EngineKind:
+    """Return an engine by its name. Raises UsageError for a name that is none."""
+    for row in ENGINES:
+        if row.name == name:
+            kind: EngineKind = import_module(row.module).KIND
+            return kind
+    raise UsageError(f"there is no engine `{name}`", hint=f"--engine {' or '.join(row.name for row in ENGINES)}")
+
+
+def engine_kinds() -> Iterator[EngineKind]:
+    """Yield all engines in the order of preference."""
+    for row in ENGINES:
+        yield engine_kind(row.name)
 
 
 def choose(wanted: str = "") -> Choice:
-    """Return the engine to use; ``wanted`` is a name, or empty for the one that suits this machine.
+    """Return the engine to use; ``wanted`` is a name, or empty for the first that answers.
 
-    Raises UsageError for a name that is none, EngineError when Docker is insisted on and does not answer.
+    Raises UsageError for a name that is none, EngineError when the one that is wanted (or none of them) answers.
     """
-    if wanted == NAMESPACE:
-        return _namespace()
-    if wanted not in ("", DOCKER):
-        raise UsageError(f"there is no engine `{wanted}`", hint=f"--engine {' or '.join(NAMES)}")
-    try:
-        return _docker()
-    except EngineError as error:
-        if wanted == DOCKER:
-            raise
-        return _namespace(f"engine: namespace, because {_reason(error)}")
+    if wanted:
+        return engine_kind(wanted).choose()
+    refusals: list[EngineError] = []
+    for kind in engine_kinds():
+        try:
+            choice = kind.choose()
+        except EngineError as error:
+            refusals.append(error)
+        else:
+            reasons = "; ".join(map(_reason, refusals))
+            return replace(choice, why=f"engine: {choice.name}, because {reasons}") if refusals else choice
+    raise refusals[-1]
 
 
 def _reason(error: EngineError) -> str:
     return f"{error.what} ({error.state})" if error.state else error.what
-
-
-def _docker() -> Choice:
-    from testbed.lab.docker.docker_engine import DockerEngine, connect
-
-    client = connect()
-
-    def prepare(progress: Progress) -> None:
-        from testbed.lab.docker import images
-
-        ids = images.ensure(client, ["tools", "tap", "host"], progress)
-        images.ensure_tools_volume(client, ids["tools"], progress)
-
-    return Choice(DOCKER, lambda progress: DockerEngine(client, progress), prepare)
-
-
-def _namespace(why: str = "") -> Choice:
-    from testbed.lab.namespace import toolchain
-    from testbed.lab.namespace.namespace_engine import Namespaces
-
-    def prepare(progress: Progress) -> None:
-        toolchain.provide(progress)
-
-    return Choice(NAMESPACE, Namespaces(), prepare, why)

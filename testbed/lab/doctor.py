@@ -1,18 +1,16 @@
-"""What works here, what is missing, and what to do: facts for ``invoke doctor``."""
+"""What works here, what is missing, and what to do: findings for ``invoke doctor``."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
 
-from testbed.lab.fact import Finding
+from testbed.lab.choose_engine import engine_kinds
+from testbed.lab.fact import DoctorFinding
 
 
-def examine() -> Iterator[Finding]:
-    """Yield findings on both engines as they are made; never raises for something that is merely missing."""
-    from testbed.lab.docker import docker_doctor
-    from testbed.lab.namespace import namespace_doctor
-
-    yield Finding("Python", True, platform.python_version(), needed=True)
-    yield from docker_doctor.examine()
-    yield from namespace_doctor.examine()
+def examine() -> Iterator[DoctorFinding]:
+    """Yield findings on all engines as they are made; never raises for something that is merely missing."""
+    yield DoctorFinding("Python", True, platform.python_version(), needed=True)
+    for kind in engine_kinds():
+        yield from kind.examine()

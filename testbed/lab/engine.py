@@ -28,7 +28,7 @@ INTERFACE = "eth0"
 
 
 @dataclass(frozen=True, slots=True)
-class HostSpec:
+class LabHost:
     """One host: ``image`` is a folder of compose/ or any image reference; ``sysctls`` are all ``net.*``.
 
     ``route_options`` are further words for `ip route`, for the route to the other host. ``debugger``: it needs gdb and
@@ -69,7 +69,7 @@ class LabSpec:
     """
 
     run_id: str
-    hosts: Mapping[Host, HostSpec]
+    hosts: Mapping[Host, LabHost]
     ip: int
     routed: bool = False
     witness: tuple[str, ...] = ()

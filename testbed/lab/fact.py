@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """One fact. ``works`` None: not needed now, or not known.
 
     ``needed``: nothing runs on ``engine`` without it, or nothing at all where that is empty.
@@ -21,7 +21,7 @@ class Finding:
     engine: str = ""
 
 
-def usable(findings: Iterable[Finding], engines: Iterable[str]) -> bool:
+def usable(findings: Iterable[DoctorFinding], engines: Iterable[str]) -> bool:
     """Say whether scenarios can be run here: on one of the engines at least."""
     broken = {finding.engine for finding in findings if finding.needed and finding.works is False}
     return "" not in broken and not broken.issuperset(engines)

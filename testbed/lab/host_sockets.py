@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testbed.lab import tcp_table
 from testbed.lab.agent import Agent, AgentRefused
-from testbed.lab.running_program import Ready
+from testbed.lab.running_program import Readiness
 
 
 def tcp_sockets(agent: Agent) -> list[tcp_table.TcpSocket]:
@@ -19,7 +19,7 @@ def _table(agent: Agent, path: str) -> list[tcp_table.TcpSocket]:
         return []
 
 
-def is_bound(agent: Agent, ready: Ready) -> bool:
+def is_bound(agent: Agent, ready: Readiness) -> bool:
     """Whether a program's socket is there: one that listens on the TCP port, one that is bound to the UDP port."""
     if ready.kind == "tcp":
         return tcp_table.listens(tcp_sockets(agent), ready.port)

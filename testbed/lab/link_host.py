@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from testbed.lab.agent import Agent, Process
+from testbed.lab.agent import Agent, AgentProcess
 from testbed.lab.engine import LinkHost
-from testbed.model import HOSTS, Host
+from testbed.model import Host
 from testbed.model.errors import LabError, LabTimeout, Unsupported
 from testbed.rundir.layout import JOURNAL, PLAN
 from testbed.scenario.link.link_plan import LinkChange, LinkPlan, Settings
@@ -32,8 +32,11 @@ class LinkDied(LabError):  # noqa: N818 - it is what happened
     """The link program ended by itself: from then on no packet passed."""
 
 
-class Link:
-    """The link of one routed lab. ``on_death`` is called from another thread if its program ends by itself."""
+class RunningLink:
+    """The link of one routed lab, between the two hosts that are its ends.
+
+    ``on_death`` is called from another thread if its program ends by itself.
+    """
 
     def __init__(self, host: LinkHost, ip: int, directory: Path, on_death: Callable[[], None]) -> None:
         self._host = host
@@ -42,8 +45,8 @@ class Link:
         self._path = directory / JOURNAL
         self._plan_path = directory / PLAN
         self._on_death = on_death
-        self._settings: dict[Host, Settings] = {host: {} for host in HOSTS}
-        self._process: Process | None = None
+        self._settings: dict[Host, Settings] = {end: {} for end in host.addresses}
+        self._process: AgentProcess | None = None
         self._file: BinaryIO | None = None
         self._write_error: OSError | None = None
         self._line = b""
@@ -60,7 +63,7 @@ class Link:
         for interface in interfaces.values():
             self._agent.run(["ethtool", "-K", interface, "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
         refusals = []
-        for number, host in enumerate(HOSTS):
+        for number, host in enumerate(self._host.addresses):
             rule = ["-A", "FORWARD", "-i", interfaces[host], "-j", "NFQUEUE", "--queue-num", str(number)]
             for tool in FILTERS[self._ip]:
                 try:
@@ -81,23 +84,23 @@ class Link:
         found = {}
         for line in self._agent.run(["ip", "-o", f"-{self._ip}", "address"]).splitlines():
             _, name, _, address, *_ = line.split()
-            for host in HOSTS:
-                if address.partition("/")[0] == self._host.addresses[host]:
+            for host, own in self._host.addresses.items():
+                if address.partition("/")[0] == own:
                     found[host] = name
-        if len(found) < len(HOSTS):
-            raise LabError("the link host is not on both networks", state=f"it has {found}")
+        if len(found) < len(self._host.addresses):
+            raise LabError("the link host is not on every host's network", state=f"it has {found}")
         return found
 
     def start(self, plan: LinkPlan) -> None:
         """Start the program and return when packets pass."""
         self._file = self._path.open("wb")
-        self._settings = {host: dict(plan.settings[host]) for host in HOSTS}
+        self._settings = {host: dict(plan.settings[host]) for host in self._host.addresses}
         self._process = self._agent.start(
             [PROGRAM], out=self._take, err=self._take_error, on_end=self._note_end, stdin=True
         )
         lines = [f"link seed={plan.seed} copy={'payload' if plan.payload else 'headers'}"]
-        lines += [f"end from={host} address={self._host.addresses[host]}" for host in HOSTS]
-        lines += [_set_line(host, self._settings[host]) for host in HOSTS]
+        lines += [f"end from={host} address={address}" for host, address in self._host.addresses.items()]
+        lines += [_set_line(host, settings) for host, settings in self._settings.items()]
         lines += [f"fault {fault}" for fault in plan.faults]
         self._tell([*lines, "start"])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from testbed import model
-from testbed.lab.agent import Agent, Exit, Process
+from testbed.lab.agent import Agent, AgentProcess, ProgramExit
 from testbed.model import Host
 from testbed.model.errors import LabError
 from testbed.observe.actor_events import ActorEvent, parse_event
@@ -23,7 +23,7 @@ TERM_GRACE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class Readiness:
     """When a program counts as ready: a socket of ``kind`` is bound to ``port``, or (``event``) the actor says so."""
 
     kind: Literal["tcp", "udp", "event"]
@@ -42,27 +42,36 @@ class ProgramSpec:
     image: str
     env: Mapping[str, str] = field(default_factory=dict)
     script: str | None = None
-    ready: Ready | None = None
+    ready: Readiness | None = None
     stop_with_client: bool = False
     expected_exit: int | str | None = 0
     observer: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """What a program did: an actor's event, or its end (``actor`` None). ``link_died``: it was not a host's program."""
+class ProgramEvent:
+    """What a program did: an actor's event, or its end (``actor`` None). ``problem``: what it wrote is no event."""
 
     host: Host
     actor: ActorEvent | None = None
     problem: str = ""
-    link_died: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDeath:
+    """The link program ended by itself."""
 
 
 class RunningProgram:
     """A started program; ``argv`` is what its observer wants to be started instead of ``spec.argv``."""
 
     def __init__(
-        self, spec: ProgramSpec, argv: Sequence[str], agent: Agent, directory: Path, events: queue.Queue[Event]
+        self,
+        spec: ProgramSpec,
+        argv: Sequence[str],
+        agent: Agent,
+        directory: Path,
+        events: queue.Queue[ProgramEvent | LinkDeath],
     ) -> None:
         self.spec = spec
         self.failed_step: ActorEvent | None = None
@@ -72,7 +81,7 @@ class RunningProgram:
         self._out = _Output(directory / f"{spec.host}.out")
         self._err = _Output(directory / f"{spec.host}.err")
         try:
-            self.process: Process = agent.start(
+            self.process: AgentProcess = agent.start(
                 argv,
                 env=spec.env,
                 out=self._take_out,
@@ -115,7 +124,7 @@ class RunningProgram:
 
     def result(self) -> model.Program:
         """Say how it went; for a program that has ended."""
-        ended: Exit | None = self.process.exit
+        ended: ProgramExit | None = self.process.exit
         return model.Program(
             host=self.spec.host,
             argv=self.spec.argv,
@@ -153,7 +162,7 @@ class RunningProgram:
         return [f"{self.spec.host}: output lost: {kept.error}" for kept in (self._out, self._err) if kept.error]
 
     def _note_end(self) -> None:
-        self._events.put(Event(self.spec.host))
+        self._events.put(ProgramEvent(self.spec.host))
 
     def _take_out(self, data: bytes) -> None:
         self._out.write(data)
@@ -164,11 +173,11 @@ class RunningProgram:
             try:
                 event = parse_event(line)
             except LabError as error:
-                self._events.put(Event(self.spec.host, problem=str(error)))
+                self._events.put(ProgramEvent(self.spec.host, problem=str(error)))
                 continue
             if event.failed:
                 self.failed_step = event
-            self._events.put(Event(self.spec.host, event))
+            self._events.put(ProgramEvent(self.spec.host, event))
 
 
 class _Output:

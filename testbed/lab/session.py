@@ -1,4 +1,4 @@
-"""The time between a lab's coming up and its going down: run both programs, settle, prove, collect.
+"""The time between a lab's coming up and its going down: record, run the programs, wait, prove, collect.
 
 The same on every engine: all goes through the agents.
 """
@@ -14,30 +14,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from testbed.lab import host_sockets, tcp_table
-from testbed.lab.agent import Agent, AgentRefused
 from testbed.lab.collected import Collected
 from testbed.lab.engine import INTERFACE, LiveLab, Progress
 from testbed.lab.kernel_trace import Witness, unsupported
-from testbed.lab.link_host import Link, LinkDied
-from testbed.lab.observers.hold_rules import Hold, UntilQuiet
-from testbed.lab.observers.observers import HostObserver, ProbeObserver, make_observer
+from testbed.lab.link_host import LinkDied, RunningLink
+from testbed.lab.observers.hold_rules import CallHold, UntilQuiet
+from testbed.lab.observers.probe_observer import HostObserver, ProbeObserver
 from testbed.lab.pinned_sysctls import parse_listing
-from testbed.lab.running_program import Event, ProgramSpec, Ready, RunningProgram
-from testbed.lab.tcpdump import SENTINEL_PREFIX, Tap, parse_features
-from testbed.model import HOSTS, Host, peer_of
-from testbed.model.errors import LabError, UsageError
-from testbed.observe.actor_events import explain
+from testbed.lab.program_run import ProgramRun
+from testbed.lab.running_program import LinkDeath, ProgramEvent, ProgramSpec
+from testbed.lab.tcpdump import SENTINEL_PREFIX, TcpdumpTap, parse_features
+from testbed.model import Host
+from testbed.model.errors import LabError
 from testbed.rundir.layout import RECORDING
 from testbed.scenario.link.link_plan import LinkPlan
-from testbed.scenario.steps.actor_script import CHANGE
 
-READY_POLL = 0.005
 SETTLE_POLL = 0.005
 SETTLE_LIMIT = 3.0
-"""Seconds to wait for the kernels to finish (FINs answered, data acknowledged) once both programs have ended."""
+"""Seconds to wait for the kernels to finish (FINs answered, data acknowledged) once all programs have ended."""
 SENTINEL_TIMEOUT = 5.0
-AFTER_FAILURE = 1.0
-"""Seconds that one program may go on after the other has failed."""
 
 
 class Session:
@@ -56,27 +51,24 @@ class Session:
         progress: Progress,
         *,
         plan: LinkPlan | None = None,
-        hold: Hold | None = None,
+        hold: CallHold | None = None,
         needs_witness: bool = False,
     ) -> None:
         self.live = live
         self.collected = Collected()
         self._directory = directory
         self._progress = progress
-        self._events: queue.Queue[Event] = queue.Queue()
-        self._programs: dict[Host, RunningProgram] = {}
+        self._events: queue.Queue[ProgramEvent | LinkDeath] = queue.Queue()
         self._hold = hold or UntilQuiet(self.captured)
         self._observers: dict[Host, HostObserver] = {
             host: ProbeObserver(agent, host) for host, agent in live.hosts.items()
         }
-        self._waiting: dict[str, set[Host]] = {}
-        self._seen: dict[Host, bool] = {}
-        self._taps = {host: Tap(host, agent, directory / f"{host}.pcap") for host, agent in live.taps.items()}
+        self._sentinel_captured: dict[Host, bool] = {}
+        self._taps = {host: TcpdumpTap(host, agent, directory / f"{host}.pcap") for host, agent in live.taps.items()}
         self._plan = plan
-        self._link: Link | None = None
+        self._link: RunningLink | None = None
         if live.link is not None and plan is not None:
-            self._link = Link(live.link, plan.ip, directory, lambda: self._events.put(Event("client", link_died=True)))
-
+            self._link = RunningLink(live.link, plan.ip, directory, lambda: self._events.put(LinkDeath()))
         self._needs_witness = needs_witness
         self._witness = Witness(live.witness, directory / RECORDING) if live.witness is not None else None
 
@@ -112,7 +104,7 @@ class Session:
             self._link.prepare()
             self._link.start(self._plan)
 
-    def _start_tap(self, tap: Tap, *, offloads: bool, rate: int | None) -> None:
+    def _start_tap(self, tap: TcpdumpTap, *, offloads: bool, rate: int | None) -> None:
         routed = tap.begin_routes(self.live.routes[tap.host])
         if not offloads:
             tap.turn_off_offloads()
@@ -122,175 +114,26 @@ class Session:
         routed()
 
     def captured(self) -> int:
-        """Return how many bytes both captures have so far."""
+        """Return how many bytes all captures have so far."""
         return sum(tap.path.stat().st_size for tap in self._taps.values() if tap.path.exists())
 
-    # Programs
-
     def run(self, specs: Mapping[Host, ProgramSpec], timeout: float) -> None:
-        """Run both programs to their end, the server first. What goes wrong with them is in ``collected.failures``."""
-        deadline = time.monotonic() + timeout
-        try:
-            if self._start(specs["server"], deadline):
-                self._start(specs["client"], deadline)
-                self._serve(deadline)
-        except LinkDied:
-            self._link_died()
-        finally:
-            for program in self._programs.values():
-                program.stop("the run ended")
-                program.close()
-                self.collected.incomplete += program.problems()
-            self.collected.programs = [program.result() for program in self._programs.values()]
-        for program in self._programs.values():
-            self._judge(program)
-
-    def _start(self, spec: ProgramSpec, deadline: float) -> bool:
-        self._progress(f"starting the {spec.host}'s program")
-        agent = self.live.hosts[spec.host]
-        observer = self._observers[spec.host] = make_observer(
-            spec.observer, agent, spec.host, self.live.debugger, self._hold
+        """Run the programs to their end, in this order: see :meth:`ProgramRun.run`."""
+        programs = ProgramRun(
+            self.live,
+            self._directory,
+            self._progress,
+            collected=self.collected,
+            observers=self._observers,
+            events=self._events,
+            link=self._link,
+            plan=self._plan,
+            hold=self._hold,
         )
-        try:
-            program = RunningProgram(spec, observer.command(spec.argv), agent, self._directory, self._events)
-        except AgentRefused as error:
-            raise UsageError(
-                f"{spec.host}: cannot execute `{spec.argv[0]}` in image `{spec.image}`: {error.what}",
-                hint=f"`invoke up` the scenario and `invoke shell {spec.host}` to look around in it",
-            ) from error
-        self._programs[spec.host] = program
-        observer.attach(program.process)
-        if spec.ready is None or self._wait_ready(program, spec.ready, agent, deadline):
-            return True
-        if not program.ended:
-            program.stop("not ready in time")
-            wanted = f"{spec.ready.kind} port {spec.ready.port}" if spec.ready.port else "its socket to be bound"
-            self.collected.failures.append(f"{spec.host}: was not ready in time (awaited: {wanted})")
-        return False
-
-    def _wait_ready(self, program: RunningProgram, ready: Ready, agent: Agent, deadline: float) -> bool:
-        kept: list[Event] = []
-        found = False
-        while not found and time.monotonic() < deadline:
-            if ready.kind == "event":
-                try:
-                    event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
-                except queue.Empty:
-                    break
-                if self._changes_link(event):
-                    continue
-                kept.append(event)
-                if event.link_died:
-                    break
-                found = event.actor is not None and event.actor.event == "listening"
-                if event.actor is None:
-                    break
-            else:
-                if program.ended:
-                    break
-                found = host_sockets.is_bound(agent, ready)
-                if not found:
-                    time.sleep(READY_POLL)
-        for event in kept:
-            self._events.put(event)
-        return found
-
-    def _serve(self, deadline: float) -> None:
-        """Handle events until both programs have ended or the time is over."""
-        client, server = self._programs["client"], self._programs["server"]
-        while not (client.ended and server.ended):
-            try:
-                event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                self._time_is_over()
-                return
-            if event.link_died:
-                self._link_died()
-                return
-            if event.problem:
-                self.collected.failures.append(f"{event.host}: {event.problem}")
-            elif event.actor is None:
-                deadline = self._after_end(self._programs[event.host], deadline)
-            elif self._changes_link(event):
-                continue
-            elif event.actor.event == "barrier":
-                self._meet(event.host, event.actor.name or "")
-            elif event.actor.failed:
-                deadline = min(deadline, time.monotonic() + AFTER_FAILURE)
-
-    def _time_is_over(self) -> None:
-        failed = any(program.failed_step is not None or program.ended_otherwise for program in self._programs.values())
-        running = [program for program in self._programs.values() if not program.ended]
-        for program in running:
-            program.ask_to_stop("the other program had failed" if failed else "timeout")
-            if not failed:
-                waiting = [name for name, hosts in self._waiting.items() if program.spec.host in hosts]
-                where = f" at barrier `{waiting[0]}`" if waiting else ""
-                self.collected.failures.append(f"{program.spec.host}: still running{where} when the time was over")
-        for program in running:
-            program.stop(program.stopped_by_us)
-
-    def _after_end(self, ended: RunningProgram, deadline: float) -> float:
-        """React to one program's end; return the new deadline."""
-        other = self._programs[peer_of(ended.spec.host)]
-        if ended.process.exit is None:
-            raise self.live.hosts[ended.spec.host].gone_error()
-        if other.ended:
-            return deadline
-        if other.spec.stop_with_client:
-            other.stop("the client ended")
-        elif ended.ended_otherwise:
-            return min(deadline, time.monotonic() + AFTER_FAILURE)
-        for name, hosts in self._waiting.items():
-            if other.spec.host in hosts:
-                self.collected.failures.append(
-                    f"{other.spec.host}: waits at barrier `{name}`, but the {ended.spec.host}'s program has ended"
-                )
-                other.stop("nobody comes to its barrier")
-        return deadline
-
-    def _meet(self, host: Host, name: str) -> None:
-        hosts = self._waiting.setdefault(name, set())
-        hosts.add(host)
-        if len(hosts) == len(HOSTS):
-            del self._waiting[name]
-            if self._link is not None:
-                self._link.pass_barrier(name)
-            for program in self._programs.values():
-                program.release(name)
-
-    def _changes_link(self, event: Event) -> bool:
-        """Carry out a step that changes the link, and let its host go on; False if the event is another."""
-        actor = event.actor
-        if actor is None or actor.event != "barrier" or not (actor.name or "").startswith(CHANGE):
-            return False
-        assert self._link is not None  # noqa: S101 - a scenario with such a step is routed
-        assert self._plan is not None  # noqa: S101 - as above
-        assert actor.step is not None  # noqa: S101 - every event of a step has its number
-        self._link.change(self._plan.changes[event.host, actor.step])
-        self._programs[event.host].release(actor.name or "")
-        return True
-
-    def _link_died(self) -> None:
-        assert self._link is not None  # noqa: S101 - it told us
-        self.collected.cut_short = str(self._link.death())
-        for program in self._programs.values():
-            program.ask_to_stop("the link died")
-        for program in self._programs.values():
-            program.stop("the link died")
-
-    def _judge(self, program: RunningProgram) -> None:
-        """Note a failure if a program ended otherwise than expected."""
-        spec = program.spec
-        if program.failed_step is not None:
-            self.collected.failures.append(explain(program.failed_step, host=spec.host))
-        elif program.ended_otherwise:
-            self.collected.failures.append(program.how_it_ended())
-
-    # After the programs
+        programs.run(specs, timeout)
 
     def settle(self) -> None:
-        """Wait until neither kernel has anything more to send by itself, up to SETTLE_LIMIT; note what is left."""
+        """Wait until no kernel has anything more to send by itself, up to SETTLE_LIMIT; note what is left."""
         self._progress("waiting for the connections to settle")
         limit = 0.0 if self.collected.cut_short else SETTLE_LIMIT + self._patience
         deadline = time.monotonic() + limit
@@ -318,24 +161,29 @@ class Session:
             return True
 
     def prove(self) -> None:
-        """Send a sentinel each way and wait until both taps have both."""
-        self._progress("proving that both captures are complete")
-        texts = {host: f"{SENTINEL_PREFIX} {host} {secrets.token_hex(8)}" for host in HOSTS}
-        for tap in self._taps.values():
-            tap.expect(list(texts.values()))
+        """Send a datagram, the sentinel, from each host to each other; wait until the taps of both have it.
+
+        A capture is a queue: once the sentinel is in it, all that was sent before is in it too.
+        """
+        self._progress("proving that the captures are complete")
+        ways = [(host, other) for host in self.live.hosts for other in self.live.hosts if other != host]
+        texts = {way: f"{SENTINEL_PREFIX} {way[0]} {secrets.token_hex(8)}" for way in ways}
+        for host, tap in self._taps.items():
+            tap.expect([text for way, text in texts.items() if host in way])
         try:
             for agent in self.live.hosts.values():
                 agent.open_sentinel()
-            for host, agent in self.live.hosts.items():
-                agent.send_sentinel(self.live.addresses[peer_of(host)], texts[host])
+            for (host, other), text in texts.items():
+                self.live.hosts[host].send_sentinel(self.live.addresses[other], text)
         except LabError as error:
             self.collected.incomplete.append(f"the sentinel could not be sent: {error.what}")
         deadline = time.monotonic() + (0.0 if self.collected.cut_short else SENTINEL_TIMEOUT + self._patience)
         for host, tap in self._taps.items():
-            self._seen[host] = tap.wait_seen(max(0.0, deadline - time.monotonic()))
+            self._sentinel_captured[host] = tap.wait_seen(max(0.0, deadline - time.monotonic()))
 
     @property
     def _patience(self) -> float:
+        """How long the link may hold a packet, in seconds."""
         return self._plan.patience if self._plan is not None else 0.0
 
     def _end_link(self) -> None:
@@ -368,17 +216,17 @@ class Session:
             if error is not None and not isinstance(error, LabError):
                 raise error
             self.collected.incomplete += [str(error)] if error else []
-            self.collected.incomplete += tap.problems(sentinel_seen=self._seen.get(host, False))
+            self.collected.incomplete += tap.problems(sentinel_seen=self._sentinel_captured.get(host, False))
             self.collected.tap_statistics[host] = tap.statistics
 
     def collect(self) -> None:
-        """End the taps, and fetch call logs and the namespaces' settings from both hosts."""
+        """End the taps, and fetch call logs and the namespaces' settings from all hosts."""
         self._progress("collecting")
         self._end_link()
         with ThreadPoolExecutor(5) as pool:
             witnessed = pool.submit(self._end_witness)
             endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
-            list(pool.map(self._collect_from, HOSTS))
+            list(pool.map(self._collect_from, self.live.hosts))
             witnessed.result()
         self._end_taps(endings)
 
@@ -401,7 +249,7 @@ class Session:
         self._end_witness()
         with ThreadPoolExecutor(2) as pool:
             endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
-        for host in HOSTS:
+        for host in self.live.hosts:
             with contextlib.suppress(LabError):
                 self._collect_from(host)
         self._end_taps(endings)

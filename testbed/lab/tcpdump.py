@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from testbed.lab.agent import Agent, Process
+from testbed.lab.agent import Agent, AgentProcess
 from testbed.lab.engine import INTERFACE
 from testbed.model import Host
 from testbed.model.errors import LabError, LabTimeout, Unsupported
@@ -31,7 +31,7 @@ _STATISTIC = re.compile(
 )
 
 
-class Tap:
+class TcpdumpTap:
     """One tap, from its preparation to the end of its capture; ``path`` is written as packets arrive."""
 
     def __init__(self, host: Host, agent: Agent, path: Path) -> None:
@@ -40,7 +40,7 @@ class Tap:
         self.path = path
         self.statistics: dict[str, int] = {}
         self._file: BinaryIO | None = None
-        self._process: Process | None = None
+        self._process: AgentProcess | None = None
         self._stderr = b""
         self._told_to_end = False
         self._started_or_ended = threading.Event()

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from testbed.model import HOSTS, Host, LinkJournal, LinkRecord
 from testbed.model.errors import CaptureError
 
-_HOSTS: dict[str, Host] = {host: host for host in HOSTS}
+_ENDS: dict[str, Host] = {host: host for host in HOSTS}
+"""A link has two ends, which its journal names."""
 
 
 def read_journal(lines: Iterable[str], faults: tuple[str, ...]) -> LinkJournal:
@@ -27,7 +28,7 @@ def read_journal(lines: Iterable[str], faults: tuple[str, ...]) -> LinkJournal:
             if "event" not in found:
                 records.append(_record(found))
             elif found["event"] == "overflow":
-                overflow[_HOSTS[found["from"]]] += found["count"]
+                overflow[_ENDS[found["from"]]] += found["count"]
             ended = ended or found.get("event") == "end"
         except (ValueError, KeyError, TypeError) as error:
             raise CaptureError(f"the link's journal cannot be read: line {number}: {error}") from error
@@ -37,7 +38,7 @@ def read_journal(lines: Iterable[str], faults: tuple[str, ...]) -> LinkJournal:
 def _record(found: dict[str, object]) -> LinkRecord:
     values = {
         "n": found["n"],
-        "sender": _HOSTS[str(found["from"])],
+        "sender": _ENDS[str(found["from"])],
         "time": found["time"],
         "left": found["left"],
         "protocol": found["protocol"],

@@ -26,7 +26,7 @@ SECTIONS: dict[type, str] = {
     scenario.Route: "route",
     scenario.Observe: "observe",
     steps.Step: "steps",
-    expectations.Expectation: "expectations",
+    expectations.WrittenExpectation: "expectations",
     link_model.FaultItem: "exact-faults",
     link_model.Link: "the-link",
     link_model.Impairments: "impairments",

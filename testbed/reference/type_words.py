@@ -15,10 +15,10 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from testbed.model.expect import Limits
 from testbed.scenario.expect.packet_patterns import Moment, Pattern
 from testbed.scenario.language import limits, values
 from testbed.scenario.language.base import Parsed, Short
-from testbed.scenario.language.limits import Limits
 from testbed.scenario.language.payload import Data, Payload
 from testbed.scenario.link import link_model
 from testbed.scenario.steps import steps
@@ -154,7 +154,7 @@ def default_in_words(info: FieldInfo) -> str:
         case int() if kind and kind[0] == "Span":
             return f"`{value // 1_000_000}ms`"
         case Limits():
-            return f"`{value.plain}`"
+            return f"`{limits.as_written(value)}`"
         case Enum():
             return f"`{value.value}`"
     return f"`{value}`"

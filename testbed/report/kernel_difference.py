@@ -17,14 +17,14 @@ def kernel_lines(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Lines
     """Return for two results what it is about and the lines of each; nothing unless both had a witness."""
     if one.get("kernel") is None or other.get("kernel") is None:
         return []
-    found: list[Lines] = [("the kernel: its record", _record(one), _record(other))]
-    for what, of in (("state changes", _states), ("sent again, reset, dropped", _events), ("at the end", _ends)):
-        found += [(f"{host}: the kernel: {what}", of(one, host), of(other, host)) for host in HOSTS]
+    found: list[Lines] = [("kernel trace: record", _record(one), _record(other))]
+    for what, of in (("state changes", _states), ("retransmitted, reset, dropped", _events), ("at the end", _ends)):
+        found += [(f"{host}: kernel trace: {what}", of(one, host), of(other, host)) for host in HOSTS]
     return found
 
 
 def _record(result: Mapping[str, Any]) -> list[str]:
-    return ["complete" if result["kernel"]["complete"] else "not complete: what differs may be what was lost"]
+    return ["complete" if result["kernel"]["complete"] else "not complete: differences may be lost events"]
 
 
 def _states(result: Mapping[str, Any], host: str) -> list[str]:

@@ -85,7 +85,7 @@ def align(one: Told, other: Told) -> list[Section]:
 def lines(sections: Sequence[Section], one: str, other: str) -> list[str]:
     """Return the differences as text in two columns."""
     if not sections:
-        return ["no difference but in times, addresses and ids"]
+        return ["no differences except in times, addresses and ids"]
     found = [f"{clip(escape(one), WIDTH):<{WIDTH}} | {escape(other)}"]
     for section in sections:
         found += ["", section.what]

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from testbed.model import HOSTS, Analysis, Host
 from testbed.model.errors import CaptureError
 from testbed.report.captures import annotated_pcapng
-from testbed.run.evaluate import evaluate, meta, write_result
+from testbed.report.json.result_file import write_result
+from testbed.run.evaluate import evaluate
 from testbed.rundir.layout import MANIFEST, RESULT, RunDirectory
+from testbed.rundir.manifest import meta
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from testbed.model import HOSTS, Analysis, Check, Host, Inputs, Joined, Labels, LinkJournal, Outcome, peer_of
+from testbed.model import HOSTS, Analysis, Check, Host, Inputs, Joined, Labels, LinkJournal, Outcome
 from testbed.model.errors import CaptureError, ScenarioError
-from testbed.run import manifest as manifests
-from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, RunDirectory
+from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, SCENARIO_COPY, RunDirectory
+from testbed.rundir.manifest import programs, understood
 
 if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenario is given
     from testbed.model.kernel_log import KernelLog
     from testbed.scenario.scenario import Scenario
 
 OUTPUT_SHOWN = 1 << 20
-SCENARIO_COPY = "scenario.yaml"
 
 
 def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analysis:
@@ -26,7 +25,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
     from testbed.analysis.analyse import analyse
     from testbed.observe.calls_jsonl import read_jsonl
 
-    manifest = manifests.understood(directory.read_json(MANIFEST), directory.file(MANIFEST))
+    manifest = understood(directory.read_json(MANIFEST), directory.file(MANIFEST))
     as_recorded = False
     if scenario is None:
         from testbed.scenario.load import load
@@ -43,8 +42,9 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
     journal = _link_journal(directory, manifest, scenario, incomplete)
     if manifest["error"]:
         incomplete.append(f"the run was cut short: {manifest['error'].splitlines()[0]}")
+    hosts: tuple[Host, ...] = tuple(manifest["hosts"])
     calls = {}
-    for host in HOSTS:
+    for host in hosts:
         path = directory.file(f"{host}.calls.jsonl")
         if path.exists():
             with path.open(encoding="utf-8") as lines:
@@ -56,18 +56,18 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
         Inputs(
             joined=joined,
             calls=calls,
-            observed={host: manifest["hosts"][host]["observer"] for host in HOSTS},
-            programs=manifests.programs(manifest),
-            output={host: _output(directory, host) for host in HOSTS},
+            observed={host: manifest["hosts"][host]["observer"] for host in hosts},
+            programs=programs(manifest),
+            output={host: _output(directory, host) for host in hosts},
             incomplete=tuple(incomplete),
             failures=tuple(manifest["failures"]),
             link=journal,
             cut_short=manifest["cut_short"],
             labels=labels,
-            sysctls={host: manifest["hosts"][host]["sysctls"] for host in HOSTS},
+            sysctls={host: manifest["hosts"][host]["sysctls"] for host in hosts},
             kernel=_kernel(directory),
         ),
-        () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expect,
+        () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expectations,
     )
     return _with_recorded_checks(directory, analysis) if as_recorded else analysis
 
@@ -84,42 +84,23 @@ def _with_recorded_checks(directory: RunDirectory, analysis: Analysis) -> Analys
     )
 
 
-def write_result(directory: RunDirectory, analysis: Analysis) -> dict[str, Any]:
-    """Write ``result.json`` and return what it holds."""
-    from testbed.report.json.result_json import to_json
-
-    result = to_json(analysis, meta(directory))
-    directory.write_json(RESULT, result)
-    return result
-
-
-def meta(directory: RunDirectory) -> dict[str, Any]:
-    """Return what reports say of a run besides its analysis."""
-    manifest = directory.read_json(MANIFEST)
-    return {
-        "scenario": manifest["scenario"]["name"],
-        "summary": manifest["scenario"]["summary"],
-        "run_id": manifest["run"],
-        "engine": manifest["engine"].get("name", ""),
-        "directory": str(directory),
-        "started": manifest["started"],
-        "notes": manifest["notes"],
-    }
-
-
 def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[str]) -> tuple[Joined, Labels]:
     from testbed.analysis.join.join import join
     from testbed.capture import read
     from testbed.crossings.frame_labels import wire_labels
 
-    addresses = {host: manifest["hosts"][host]["address"] for host in HOSTS}
-    # What the link itself sends to a host comes, for that host, from where its peer is.
-    link = manifest["link"]["addresses"]
-    beyond = {host: [link[peer_of(host)]] if link else [] for host in HOSTS}
+    addresses: dict[Host, str | None] = {host: about["address"] for host, about in manifest["hosts"].items()}
+    # What the link itself sends to a host comes, for that host, from where the other hosts are.
+    link = manifest["link"]["addresses"] or {}
+    places = {
+        host: [own, *(address for other, address in link.items() if other != host)]
+        for host, own in addresses.items()
+        if own is not None
+    }
     captures = {}
-    for host in HOSTS:
+    for host in addresses:
         path = directory.file(f"{host}.pcap")
-        if addresses[host] is None or not path.exists() or path.stat().st_size == 0:
+        if host not in places or not path.exists() or path.stat().st_size == 0:
             incomplete.append(f"{host}: there is no capture")
             continue
         try:
@@ -129,9 +110,10 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
             continue
         if captures[host].partial:
             incomplete.append(f"{host}: {captures[host].partial}")
-    if len(captures) < len(HOSTS):
-        return Joined((), (), dict.fromkeys(HOSTS, 0), {host: {} for host in HOSTS}), {}
-    joined = join(captures["client"], captures["server"], {host: [addresses[host], *beyond[host]] for host in HOSTS})
+    if len(captures) < len(addresses):
+        return Joined((), (), dict.fromkeys(addresses, 0), {host: {} for host in addresses}), {}
+    one_end, other_end = (captures[end] for end in HOSTS)  # packets are joined between two captures
+    joined = join(one_end, other_end, places)
     return joined, {host: wire_labels(capture) for host, capture in captures.items()}
 
 

@@ -17,15 +17,18 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from testbed.lab.choose_engine import choose
 from testbed.lab.identity import is_alive, owner
 from testbed.lab.session import Session
-from testbed.model import Analysis, Host
-from testbed.model.errors import BothendsError, LabError, LabTimeout, UsageError
-from testbed.run.evaluate import SCENARIO_COPY, evaluate, write_result
-from testbed.run.live_lab import egress_of, lab_spec, plan_of, write_artefacts
-from testbed.rundir.layout import RUNS, RunDirectory
+from testbed.model import Host
+from testbed.model.errors import LabError, LabTimeout, UsageError
+from testbed.run.artefacts import write_artefacts
+from testbed.run.evaluate import evaluate
+from testbed.run.finish import Finish
+from testbed.run.scenario_to_lab import egress_of, lab_spec, plan_of
+from testbed.rundir.layout import RUNS, SCENARIO_COPY, RunDirectory
 from testbed.scenario.load import load
 
 DOWN_TIMEOUT = 60.0
@@ -35,7 +38,7 @@ DOWN_TIMEOUT = 60.0
 class KeptLab:
     """A lab that is up: its keeper as :func:`testbed.lab.identity.owner` names it, and its run directory.
 
-    ``processes`` are the agents' process ids by role, where the engine is this machine's kernel.
+    ``manifest`` is what the engine tells of the lab (:attr:`testbed.lab.engine.LiveLab.manifest`).
     """
 
     run_id: str
@@ -45,25 +48,31 @@ class KeptLab:
     pid: int
     addresses: dict[Host, str]
     engine: str
-    processes: dict[str, int]
+    manifest: dict[str, Any]
 
 
-def up(scenario: Path, root: Path, engine: str) -> KeptLab:
-    """Start a keeper and wait until its lab is up. Its progress goes to standard error."""
+def up(scenario: Path, root: Path, engine: str, *, keeper: str) -> KeptLab:
+    """Start a keeper and wait until its lab is up. Its progress goes to standard error.
+
+    ``keeper`` is the module that the process runs: it calls :func:`keep` with what is to be done at the end.
+    """
     with subprocess.Popen(
-        [sys.executable, "-m", "testbed.run.lab_keeper", str(scenario), str(root), engine],
+        [sys.executable, "-m", keeper, str(scenario), str(root), engine],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         start_new_session=True,
         cwd=Path(__file__).parents[2],
         text=True,
-    ) as keeper:
-        assert keeper.stdout is not None  # noqa: S101 - a pipe was asked for
-        line = keeper.stdout.readline()
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        line = process.stdout.readline()
         if not line:
-            keeper.wait(DOWN_TIMEOUT)
-            raise LabError("the lab did not come up", state=f"its keeper ended with {keeper.returncode}")
-        keeper.returncode = 0  # it lives on; do not wait for it
+            process.wait(DOWN_TIMEOUT)
+            raise LabError(
+                "the lab did not come up",
+                state=f"the process that holds it ended with {process.returncode}",
+            )
+        process.returncode = 0  # it lives on; do not wait for it
         return KeptLab(**json.loads(line))
 
 
@@ -99,8 +108,8 @@ def down(lab: KeptLab) -> RunDirectory:
     return RunDirectory(Path(lab.directory))
 
 
-def _keep(scenario_path: Path, root: Path, engine_name: str) -> None:
-    """Be the keeper: lab up, say so on standard output, wait, and end like a run."""
+def keep(scenario_path: Path, root: Path, engine_name: str, finish: Finish) -> None:
+    """Be the keeper: lab up, say so on standard output, wait for SIGTERM, and end like a run."""
 
     def progress(text: str) -> None:
         sys.stderr.write(f"{text}\n")
@@ -130,7 +139,7 @@ def _keep(scenario_path: Path, root: Path, engine_name: str) -> None:
             pid=os.getpid(),
             addresses={**live.addresses},
             engine=engine.name,
-            processes=live.manifest.get("processes", {}),
+            manifest=live.manifest,
         )
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps(asdict(lab)), encoding="utf-8")
@@ -146,8 +155,7 @@ def _keep(scenario_path: Path, root: Path, engine_name: str) -> None:
         finally:
             write_artefacts(scenario, spec, directory, started, live, session.collected, "", by_hand=True)
             note.unlink(missing_ok=True)
-    analysis: Analysis = evaluate(directory, scenario)
-    write_result(directory, analysis)
+    finish.write(directory, evaluate(directory, scenario))
     directory.point_latest()
 
 
@@ -157,11 +165,3 @@ def _leave_terminal() -> None:
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
     os.close(nothing)
-
-
-if __name__ == "__main__":
-    try:
-        _keep(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
-    except BothendsError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_code)

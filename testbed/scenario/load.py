@@ -85,14 +85,14 @@ def parse(
     problems += _placed(root, findings)
     if problems or scenario is None:
         raise ScenarioError(source.report(problems))
-    for index, expectation in enumerate(scenario.expect):
-        expectation.located(source.where(root.find(("expect", index))), plain["expect"][index])
     for index, item in enumerate(scenario.link.faults):
         item.written_as(plain["link"]["faults"][index])
     values = {key: getattr(scenario, key) for key in ScenarioFile.model_fields}
-    values["expect"] = tuple(each for each in scenario.expect if each.applies(chosen))
+    applying = [(index, each) for index, each in enumerate(scenario.expect) if each.applies(chosen)]
+    values["expect"] = tuple(each for _, each in applying)
+    written = tuple((plain["expect"][index], source.where(root.find(("expect", index)))) for index, _ in applying)
     return Scenario.model_construct(
-        _fields_set=set(values), **values, name=name, path=path, source=text, settings=chosen
+        _fields_set=set(values), **values, name=name, path=path, source=text, settings=chosen, written=written
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StrictBool, model_validator
 
 from testbed.model import Host
+from testbed.model.expect import Expectation
 from testbed.scenario.expect.expectations import AnyExpectation
 from testbed.scenario.language.base import Frozen, Opt
 from testbed.scenario.language.values import (
@@ -28,6 +30,7 @@ from testbed.scenario.language.values import (
     Word,
     Words,
 )
+from testbed.scenario.language.yaml_source import in_one_line
 from testbed.scenario.link.link_model import Link, Rate
 from testbed.scenario.steps.step_sockets import follow
 from testbed.scenario.steps.steps import AnyStep, Bind, Exit, Kill, LinkChange, Listen
@@ -184,11 +187,18 @@ class Scenario(ScenarioFile):
     """A scenario that was read from a file.
 
     ``name`` is the file's stem, ``path`` where it was read from, ``source`` its text, ``settings`` the variant that it
-    is; ``expect`` holds what applies to this variant. Durations of steps are milliseconds, the timeout seconds, sizes
-    bytes.
+    is. ``expect`` holds what applies to this variant; ``written`` is the plain value and the place (``x.yaml:12``) of
+    each. Durations of steps are milliseconds, the timeout seconds, sizes bytes.
     """
 
     name: str
     path: Path
     source: str
     settings: dict[str, Any]
+    written: tuple[tuple[Any, str], ...]
+
+    @cached_property
+    def expectations(self) -> tuple[Expectation, ...]:
+        """What is expected of the run, compiled; in the order of ``expect``."""
+        both = zip(self.expect, self.written, strict=True)
+        return tuple(each.compiled(in_one_line(value), where) for each, (value, where) in both)

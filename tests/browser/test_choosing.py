@@ -42,7 +42,7 @@ def test_a_chosen_packet_shows_cause_call_source_line_times_bytes_and_fields(
     assert "byte 0 of send #1" in text
     assert 'client #1 send("c") = 1' in text
     assert "client.c:12" in text
-    assert "gdb held it at" in text
+    assert "Held by gdb at" in text
     assert page.locator(".panel .stop li").all_inner_texts() == ["talk client.c:12", "main client.c:30"]
     assert "one way" in text
     assert "5.00 ms" in text

@@ -13,8 +13,9 @@ from playwright.sync_api import Page, expect
 from testbed.report.html.diff_page import render
 from testbed.report.json.result_json import to_json
 from testbed.report.run_difference import Told
-from testbed.run.evaluate import evaluate, meta
+from testbed.run.evaluate import evaluate
 from testbed.rundir.layout import MANIFEST, RunDirectory
+from testbed.rundir.manifest import meta
 
 from .conftest import SIZES, Open
 from .pages import OLD_RUN

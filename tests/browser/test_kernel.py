@@ -36,7 +36,7 @@ def test_a_packet_shows_whether_the_kernel_agrees_what_it_did_and_how_it_sent(
     open_page: Open, page_file: File, width: int, scheme: str
 ) -> None:
     page = open_page(page_file("witnessed-run"), fragment="#sel=p4", width=width, scheme=scheme)
-    assert page.locator(".panel .kernel h3").inner_text().startswith("The kernel: ✓ confirmed")
+    assert page.locator(".panel .kernel h3").inner_text().startswith("Kernel trace: ✓ confirmed")
     assert page.locator(".panel .kernel li").all_inner_texts() == [
         "client sent it again (tcp_retransmit_skb)",
         "server dropped it: TCP_OLD_DATA in tcp_rcv_established",
@@ -51,7 +51,7 @@ def test_a_packet_shows_whether_the_kernel_agrees_what_it_did_and_how_it_sent(
 
 def test_what_the_kernel_says_nothing_of_is_told_without_numbers(open_page: Open, page_file: File) -> None:
     page = open_page(page_file("witnessed"), fragment="#sel=p13")
-    assert "The kernel: not covered" in panel(page)
+    assert "Kernel trace: not covered" in panel(page)
     assert numbers(page) == {}
 
 
@@ -74,7 +74,7 @@ def test_a_contradicted_cause_is_found_from_the_verdict_and_from_the_bar(
     page.click("[data-preset=kernel]")
     assert len(shown(page)) == 14
     page.click("#kernel .reasons a:has-text('#9')")
-    assert "The kernel: ✕ contradicted" in panel(page)
+    assert "Kernel trace: ✕ contradicted" in panel(page)
     assert "tcp_retransmit_skb in the Recovery state" in panel(page)
 
 
@@ -96,7 +96,7 @@ def test_a_row_of_a_table_selects_the_packet_or_the_call_of_it(
         page.click(".panel .close")
     page.click("#kernel tr:has-text('TCP_KEEPALIVE_TIMEOUT') td:first-child")
     assert "client call 4" in panel(page) or width == 400, "a timer is no packet and no call: nothing is chosen"
-    page.click("#kernel summary:has-text('sent again, reset or dropped')")
+    page.click("#kernel summary:has-text('retransmitted, reset or dropped')")
     page.click("#kernel tr:has-text('TCP_OLD_DATA') td:first-child")
     assert "Packet 4" in panel(page)
 

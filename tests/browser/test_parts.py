@@ -172,7 +172,7 @@ def test_two_captures_presets_of_what_is_not_clear(shared: Open, width: int, sch
     page = shared("compared-unclear", width, scheme)
     page.fill("#ctx", "0")
     for preset, count, told in (
-        ("appeared", 1, "appeared: its sender's capture has no such packet"),
+        ("appeared", 1, "appeared: not captured at the sender"),
         ("ambiguous", 11, "ambiguous: one of several identical packets of which some are missing; nothing tells which"),
         ("uncaptured", 3, "before start: the other capture had not begun"),
     ):

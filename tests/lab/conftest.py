@@ -17,7 +17,7 @@ import pytest
 
 from testbed.lab.choose_engine import DOCKER, NAMESPACE
 from testbed.lab.docker.docker_engine import connect
-from testbed.lab.engine import HostSpec, LabSpec
+from testbed.lab.engine import LabHost, LabSpec
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, is_alive, new_run_id, owner
 from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.lab.pinned_sysctls import DEFAULT_CONGESTION_CONTROL
@@ -51,7 +51,7 @@ def engine() -> Iterator[docker.DockerClient]:
 @pytest.fixture(scope="session")
 def namespaces() -> None:
     """That labs can be made of namespaces here; a machine that cannot skips these tests, but CI must."""
-    host = HostSpec("host", {}, DEFAULT_CONGESTION_CONTROL)
+    host = LabHost("host", {}, DEFAULT_CONGESTION_CONTROL)
     try:
         with Namespaces()(lambda _: None) as lab:
             lab.bring_up(LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), 4))

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from testbed.model import peer_of
+from testbed.model.expect import NONE, Limits
 from testbed.scenario.expect.expectations import (
-    Expectation,
     NeverExpectation,
     OrderExpectation,
     PacketFigures,
     PacketsExpectation,
+    WrittenExpectation,
 )
 from testbed.scenario.expect.packet_patterns import Pattern
-from testbed.scenario.language.limits import NONE, Limits
 
 _OTHER_WORDS = {"flags": "SRU", "has": "SRU", "errno": "EPROTO", "call": "socketpair", "protocol": "sctp"}
 _NOT_CHECKED = frozenset({"when", "share"})
@@ -31,10 +31,10 @@ class Mutant(NamedTuple):
     """What was changed (``packets.0.flags``), and the expectation with it."""
 
     place: str
-    expectation: Expectation
+    expectation: WrittenExpectation
 
 
-def mutants(expectation: Expectation) -> list[Mutant]:
+def mutants(expectation: WrittenExpectation) -> list[Mutant]:
     """Return all mutants of an expectation."""
     found = list(_changed_model(expectation))
     if isinstance(expectation, OrderExpectation):
@@ -54,12 +54,10 @@ def _some(pattern: Pattern) -> PacketsExpectation:
     """Return the contrary of `never`: where no packet crosses at all, no looser pattern finds one either."""
     given = {name: getattr(pattern, name) for name in pattern.model_fields_set}
     figures = PacketFigures.model_construct(_fields_set=set(given), **given)
-    made = PacketsExpectation.model_construct(_fields_set={"packets"}, packets=figures)
-    made._source = {"packets": "there is one"}  # its text: a pattern as `packets` holds it is not written this way
-    return made
+    return PacketsExpectation.model_construct(_fields_set={"packets"}, packets=figures)
 
 
-def _loosened(expectation: Expectation, key: str) -> Iterator[tuple[str, Any]]:
+def _loosened(expectation: WrittenExpectation, key: str) -> Iterator[tuple[str, Any]]:
     """Yield the expectation with one condition of its pattern left out: more packets must not be there."""
     pattern = getattr(expectation, key)
     for name in sorted(pattern.model_fields_set - {"count"}):

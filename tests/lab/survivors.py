@@ -19,9 +19,12 @@ def surviving(directory: Path) -> dict[str, tuple[list[str], list[str]]]:
     """
     described = json.loads((directory / "manifest.json").read_text())["scenario"]
     scenario = load(directory / "scenario.yaml", name=described["name"], settings=described.get("settings", {}))
-    tried = [(each, mutant) for each in scenario.expect for mutant in mutants(each)]
-    wrong = scenario.model_copy(update={"expect": tuple(mutant.expectation for _, mutant in tried)})
-    found: dict[str, tuple[list[str], list[str]]] = {f"{each.where} {each.text}": ([], []) for each in scenario.expect}
+    both = zip(scenario.expect, scenario.expectations, strict=True)
+    tried = [(compiled, mutant) for each, compiled in both for mutant in mutants(each)]
+    wrong = scenario.model_copy(update={"expectations": tuple(mutant.expectation.compiled() for _, mutant in tried)})
+    found: dict[str, tuple[list[str], list[str]]] = {
+        f"{each.where} {each.text}": ([], []) for each in scenario.expectations
+    }
     for (each, mutant), check in zip(tried, evaluate(RunDirectory(directory), wrong).checks, strict=True):
         found[f"{each.where} {each.text}"][check.ok is not False].append(mutant.place)
     return found

@@ -17,6 +17,11 @@ from typing import Any
 
 import pytest
 
+from testbed.campaign.cluster import Cluster as ClusterConnection
+from testbed.campaign.cluster import ClusterPool
+from testbed.campaign.task_list import Plan, ScenarioSource
+from testbed.model.errors import EngineError
+
 from .conftest import LIMIT, ROOT, Invoke, command
 from .hanging import wait_until
 
@@ -167,6 +172,40 @@ def test_the_scheduler_is_lost(cluster: Cluster, tmp_path: Path) -> None:
     assert "Traceback" not in err
     assert "--resume" in err
     assert _results(tmp_path)
+
+
+def _fail_on(cluster: Cluster, worker: str, tmp_path: Path) -> None:
+    """Give one task to the cluster, whose workers call ``worker``, and raise what comes of it."""
+    connected = ClusterConnection(cluster.address)
+    plan = Plan((ScenarioSource("echo", "echo.yaml", "echo.yaml", ""),), {"echo": ({},)}, 1, "namespace", "all")
+    pool = ClusterPool(connected, plan, tmp_path, 1, worker=worker)
+    try:
+        pool.submit(next(iter(plan.tasks())), ())
+        while not pool.wait(1.0):
+            pass
+    finally:
+        pool.close()
+
+
+def test_a_bug_on_a_worker_shows_its_traceback(cluster: Cluster, tmp_path: Path) -> None:
+    """A bug of ours is not taken for a worker that lacks our program."""
+    with pytest.raises(KeyError, match="a bug of ours") as caught:
+        _fail_on(cluster, "tests.lab.broken_worker", tmp_path)
+    assert any(entry.name == "carry_out_order" for entry in caught.traceback)
+
+
+@pytest.mark.parametrize(
+    ("worker", "state"),
+    [
+        ("testbed.no_such_module", "ModuleNotFoundError: No module named 'testbed.no_such_module'"),
+        ("json", "ImportError: json has no function carry_out_order"),
+    ],
+)
+def test_a_worker_without_our_program_is_named(cluster: Cluster, tmp_path: Path, worker: str, state: str) -> None:
+    with pytest.raises(EngineError, match="cannot carry out a run") as caught:
+        _fail_on(cluster, worker, tmp_path)
+    assert caught.value.state == state
+    assert "the same state of the repository" in caught.value.hint
 
 
 def _children(pid: int) -> set[int]:

@@ -16,8 +16,9 @@ import pytest
 from testbed.lab.addresses import RANGE4, random_subnet
 from testbed.lab.docker import images
 from testbed.lab.docker.docker_engine import DockerEngine
-from testbed.lab.engine import TOOLS_DIRECTORY, HostSpec, LabSpec
+from testbed.lab.engine import TOOLS_DIRECTORY, LabHost, LabSpec
 from testbed.lab.identity import new_run_id
+from testbed.model import HOSTS
 
 pytestmark = pytest.mark.lab
 
@@ -54,7 +55,7 @@ def by_hand(client: docker.DockerClient) -> Iterator[dict[str, Any]]:
         **os.environ,
         "BOTHENDS_BASE": images.reference("base"),
         **{f"BOTHENDS_{name.upper()}": images.reference(name) for name in ids},
-        "BOTHENDS_SUBNET": random_subnet(secrets.SystemRandom()).network4,
+        "BOTHENDS_SUBNET": random_subnet(secrets.SystemRandom(), HOSTS).network4,
     }
 
     def compose(*arguments: str) -> str:
@@ -81,7 +82,7 @@ def by_hand(client: docker.DockerClient) -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def by_engine(client: docker.DockerClient) -> Iterator[dict[str, Any]]:
     """The lab that a run gets, inspected in the same way."""
-    host = HostSpec("host", {}, congestion_control="cubic")
+    host = LabHost("host", {}, congestion_control="cubic")
     spec = LabSpec(new_run_id(), {"client": host, "server": host}, ip=4)
     with DockerEngine(client, print) as engine:
         containers = engine.bring_up(spec).manifest["containers"]

@@ -100,11 +100,11 @@ def test_image_that_cannot_be_built(scenario: Scenario, tmp_path: Path, engine: 
     path = scenario("summary: x\nserver: {image: broken, command: x}\nclient: {command: x}\n", "unbuildable")
     script = (
         "import sys\nfrom pathlib import Path\nfrom invoke import Collection, Program\nimport tasks\n"
-        "from testbed.lab import images\n"
+        "from testbed.lab.docker import images\n"
         "images.FOLDERS = Path(sys.argv[1])\n"
         "images.DEFINITIONS = {**images.DEFINITIONS, 'broken': images.Definition('broken')}\n"
         "words = ['invoke', 'run', sys.argv[2], '--engine', 'docker', '--runs', sys.argv[3]]\n"
-        "Program(namespace=Collection.from_module(tasks)).run(words)\n"
+        "program = Program(namespace=Collection.from_module(tasks))\ntasks.adapt(program)\nprogram.run(words)\n"
     )
     argv = [sys.executable, "-c", script, str(folders), path, str(tmp_path)]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=False)

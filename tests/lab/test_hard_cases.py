@@ -15,6 +15,7 @@ import pytest
 from testbed.lab.namespace import lab_orders, machine
 from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.model import Crossing, Host, Outcome
+from testbed.report.json.result_file import result_of
 from testbed.run.live_lab import Finished, run
 from testbed.scenario.load import load
 
@@ -114,8 +115,8 @@ def check_writers(finished: Finished, sender: Host = "client") -> set[str]:
             assert [each for each, _ in groupby(found)] == [each for each, _ in groupby(wanted)], (packet, cause)
             for call in calls:
                 assert not call.data or any(call.data.decode() in token.text for token in carried), (packet, call)
-    assert unexplained_packets(finished.result) == []
-    assert uncovered_bytes(finished.result) == []
+    assert unexplained_packets(result_of(finished.directory, finished.analysis)) == []
+    assert uncovered_bytes(result_of(finished.directory, finished.analysis)) == []
     assert finished.analysis.outcome is Outcome.PASS, finished.analysis.reasons
     return cases
 
@@ -176,8 +177,8 @@ def test_a_stream_whose_sequence_numbers_wrap(run_here: Run) -> None:
     assert min(raw) < 1 << 20
     pieces = re.findall(rb"at (\d+);", stream_of(data))
     assert list(map(int, pieces)) == list(range(0, len(pieces) << 16, 1 << 16))
-    assert unexplained_packets(finished.result) == []
-    assert uncovered_bytes(finished.result) == []
+    assert unexplained_packets(result_of(finished.directory, finished.analysis)) == []
+    assert uncovered_bytes(result_of(finished.directory, finished.analysis)) == []
     assert analysis.outcome is Outcome.PASS, analysis.reasons
     (row,) = (row for row in analysis.ledger if row.flow == long and row.sender == "client")
     assert row.sent.bytes == row.read.bytes == row.acknowledged.bytes == row.written.bytes

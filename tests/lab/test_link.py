@@ -353,7 +353,8 @@ def test_what_the_kernel_lacks_is_unsupported(tmp_path: Path) -> None:
         "import sys, testbed.lab.link_host as link\n"
         "link.FILTERS = {4: ('false',), 6: ('false',)}\n"
         "from invoke import Program, Collection\nimport tasks\n"
-        "Program(namespace=Collection.from_module(tasks)).run(['invoke', 'run', 'nagle', '--runs', sys.argv[1]])\n"
+        "program = Program(namespace=Collection.from_module(tasks))\ntasks.adapt(program)\n"
+        "program.run(['invoke', 'run', 'nagle', '--runs', sys.argv[1]])\n"
     )
     argv = [sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)

@@ -14,6 +14,7 @@ import pytest
 from testbed.lab.namespace import lab_orders, machine
 from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.model import Outcome
+from testbed.report.json.result_file import result_of
 from testbed.run.live_lab import Finished, run
 from testbed.scenario.load import load
 
@@ -75,7 +76,7 @@ def test_a_static_go_client_and_server_under_strace(run_go: Callable[[str], Fini
     """Go makes its system calls itself, from several threads: strace sees them, and nothing is unexplained."""
     finished = run_go("{client: strace, server: strace}")
     assert finished.analysis.outcome is Outcome.PASS, finished.analysis.reasons
-    _all_told(finished.result)
+    _all_told(result_of(finished.directory, finished.analysis))
     written = [call for call in finished.analysis.inputs.calls["client"] if call.direction == "out" and call.socket]
     assert [call.data for call in written] == [b"c", b"c", b"string"]
 

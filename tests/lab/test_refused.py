@@ -16,11 +16,12 @@ from .conftest import LIMIT, ROOT, Invoked
 # starts, and to containers.
 PROFILE = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["ptrace"], "action": "SCMP_ACT_ERRNO"}]}
 RUN = (
-    "from invoke import Collection, Program; import tasks; Program(namespace=Collection.from_module(tasks)).run(words)"
+    "from invoke import Collection, Program; import tasks; program = Program(namespace=Collection.from_module(tasks)); "
+    "tasks.adapt(program); program.run(words)"
 )
 IN_CONTAINERS = f"""
 import json, sys
-from testbed.lab import docker_engine
+from testbed.lab.docker import docker_engine
 profile, *words = sys.argv[1:]
 docker_engine.SECURITY = (*docker_engine.SECURITY, "seccomp=" + profile)
 {RUN}

@@ -263,7 +263,7 @@ def test_several_scenarios_in_one_command(invoke: Invoke, tmp_path: Path) -> Non
     first, second = done.out.split("large-transfer: PASS")
     for summary in (first, second):
         assert len(summary.splitlines()) <= 50
-        for word in ("written", "acknowledged", "joined", "lost", "median"):
+        for word in ("written", "acknowledged", "matched", "lost", "median"):
             assert word in summary
         assert "\x1b" not in summary
 

@@ -16,9 +16,10 @@ from testbed.lab.docker import docker_engine
 from testbed.lab.engine import Progress
 from testbed.lab.identity import owner
 from testbed.lab.kernel_trace import PREFIX, instance_name
-from testbed.lab.trace_instances import on_this_machine
+from testbed.lab.namespace.namespace_trace import on_this_machine
 from testbed.model import Outcome
 from testbed.model.errors import Unsupported
+from testbed.report.json.result_file import result_of
 from testbed.run.live_lab import Finished, run
 from testbed.scenario.load import load
 
@@ -173,8 +174,8 @@ def test_an_engine_that_refuses_tracefs(
         return
     finished = run_it()
     assert finished.analysis.outcome is Outcome.PASS
-    assert finished.result["kernel"] is None
-    (note,) = finished.result["notes"]
+    assert result_of(finished.directory, finished.analysis)["kernel"] is None
+    (note,) = result_of(finished.directory, finished.analysis)["notes"]
     assert note.startswith("no witness: the kernel's trace cannot be read here: ")
     assert "no such device" in note
 

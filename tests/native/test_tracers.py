@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.lab.agent import Agent, Process
+from testbed.lab.agent import Agent, AgentProcess
 from testbed.lab.engine import Debugger
 from testbed.lab.observers import tracers
 from testbed.lab.observers.tracers import StraceObserver
@@ -44,7 +44,7 @@ def agent(agent_program: Path) -> Iterator[Agent]:
     channel.release()
 
 
-def held(agent: Agent, observer: StraceObserver, argv: list[str], said: list[bytes]) -> Process:
+def held(agent: Agent, observer: StraceObserver, argv: list[str], said: list[bytes]) -> AgentProcess:
     return agent.start(observer.command(argv), out=said.append, err=said.append, stdin=True)
 
 

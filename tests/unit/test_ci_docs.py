@@ -16,6 +16,8 @@ import yaml
 from invoke import Collection
 from invoke.parser import Parser
 
+from testbed.cli.invoke_words import spell_out
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/ci.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
@@ -66,10 +68,12 @@ def test_every_command_in_the_text_can_be_parsed_and_names_scenarios_that_exist(
     sys.modules.pop("tasks", None)
     import tasks
 
-    parser = Parser(contexts=Collection.from_module(tasks).to_contexts())
+    collection = Collection.from_module(tasks)
+    parser = Parser(contexts=collection.to_contexts())
     assert len(commands()) >= 5
     for command in commands():
-        (parsed,) = [context for context in parser.parse_argv(shlex.split(command)[1:]) if context.name]
+        words = spell_out(shlex.split(command)[1:], collection)
+        (parsed,) = [context for context in parser.parse_argv(words) if context.name]
         for scenario in parsed.args["scenarios"].value if "scenarios" in parsed.args else ():
             assert (ROOT / f"scenarios/{scenario}.yaml").exists()
 

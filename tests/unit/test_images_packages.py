@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.lab.docker import debian_packages
-from testbed.lab.docker.debian_packages import Source
+from testbed.lab.docker.debian_packages import DebianArchive
 from testbed.model.errors import ImageError
 
 
@@ -18,7 +18,7 @@ def test_only_package_lists_of_debian_itself_are_sources() -> None:
         "Packages|Somebody|bookworm|http://other.invalid|bookworm|main\n"
     )
     assert debian_packages.parse_targets(listing) == [
-        Source("http://mirror.invalid/debian", "stable", "main", "bookworm")
+        DebianArchive("http://mirror.invalid/debian", "stable", "main", "bookworm")
     ]
 
 
@@ -34,15 +34,15 @@ def test_a_list_of_mirrors_is_followed_to_its_first_address(tmp_path: Path) -> N
 
 
 def test_a_password_in_a_mirrors_address_does_not_get_into_an_image() -> None:
-    source = Source("https://user:secret@mirror.invalid:8443/debian", "bookworm", "main", "bookworm")
+    source = DebianArchive("https://user:secret@mirror.invalid:8443/debian", "bookworm", "main", "bookworm")
     assert source.line() == "deb https://mirror.invalid:8443/debian bookworm main"
 
 
 def test_the_base_system_comes_from_the_machines_own_release(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debian_packages, "_os_release", lambda: {"VERSION_CODENAME": "bookworm"})
-    updates = Source("http://m.invalid", "bookworm-updates", "main", "bookworm-updates")
-    contrib = Source("http://m.invalid", "bookworm", "contrib", "bookworm")
-    main = Source("http://m.invalid", "stable", "main", "bookworm")
+    updates = DebianArchive("http://m.invalid", "bookworm-updates", "main", "bookworm-updates")
+    contrib = DebianArchive("http://m.invalid", "bookworm", "contrib", "bookworm")
+    main = DebianArchive("http://m.invalid", "stable", "main", "bookworm")
     assert debian_packages.main_archive([updates, contrib, main]) == main
     with pytest.raises(ImageError, match="no archive of Debian bookworm"):
         debian_packages.main_archive([updates])

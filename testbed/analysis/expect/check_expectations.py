@@ -1,8 +1,8 @@
 """Check what a scenario expects against what a run showed.
 
-The models stand in :mod:`testbed.scenario.expect.expectations`. A check that the observation cannot support is
-neither true nor
-false (``ok`` None): one on packets or bytes when the observation is incomplete, one on a value that no observer saw.
+The expectations are values of :mod:`testbed.model.expect`. A check that the observation cannot support is neither true
+nor false (``ok`` None): one on packets or bytes when the observation is incomplete, one on a value that was not
+observed.
 """
 
 from __future__ import annotations
@@ -12,59 +12,51 @@ from collections.abc import Callable, Iterable, Sequence
 from testbed.analysis.expect.expected_calls import check_call
 from testbed.analysis.expect.expected_packets import (
     check_causes,
+    check_intervals,
     check_labels,
-    check_never,
     check_order,
     check_packets,
-    check_timer,
 )
 from testbed.analysis.expect.run_facts import Findings, Result, every, listed
 from testbed.model import Check, Crossing, Host, LedgerRow, Program
-from testbed.scenario.expect.expectations import (
-    CallExpectation,
-    CausesExpectation,
-    CrossingsExpectation,
-    ExitExpectation,
+from testbed.model.expect import (
+    SHOWN_BYTES,
     Expectation,
-    LabelsExpectation,
-    LedgerExpectation,
-    NeverExpectation,
-    OrderExpectation,
-    OutputExpectation,
-    PacketsExpectation,
-    Segments,
-    TimerExpectation,
+    ExpectedBytes,
+    ExpectedCall,
+    ExpectedCauses,
+    ExpectedCrossings,
+    ExpectedExit,
+    ExpectedIntervals,
+    ExpectedLabels,
+    ExpectedLedger,
+    ExpectedOrder,
+    ExpectedOutput,
+    ExpectedPackets,
+    ExpectedSegments,
+    Limits,
+    bytes_text,
 )
-from testbed.scenario.language.payload import SHOWN, Payload, bytes_shown
 
 
 def check(expectations: Iterable[Expectation], findings: Findings) -> tuple[Check, ...]:
     """Return one check for each expectation, in order."""
     checks = []
-    for expectation in expectations:
-        result = _evaluate(expectation, findings)
-        checks.append(
-            Check(expectation.text, result.ok, result.expected, result.actual, expectation.where, expectation.share)
-        )
+    for each in expectations:
+        result = _CHECKS[type(each.wanted)](each.wanted, findings)
+        checks.append(Check(each.text, result.ok, result.expected, result.actual, each.where, each.share))
     return tuple(checks)
 
 
-def _evaluate(expectation: Expectation, findings: Findings) -> Result:
-    for model, evaluate in _CHECKS:
-        if isinstance(expectation, model):
-            return evaluate(expectation, findings)
-    raise TypeError(f"no check for {type(expectation).__name__}")
-
-
-def _segments(expectation: Segments, findings: Findings) -> Result:
+def _segments(expected: ExpectedSegments, findings: Findings) -> Result:
     wanted, actual, results = [], [], []
-    for host, payloads in expectation.segments.items():
+    for host, payloads in expected.payloads.items():
         found = first_transmissions(findings.crossings, host)
         same = len(found) == len(payloads) and all(map(_is_payload, payloads, found))
         results.append(same if findings.complete else None)
-        wanted.append(f"{host}: [{listed([payload.shown for payload in payloads], empty='')}]")
+        wanted.append(f"{host}: [{listed([payload.text for payload in payloads], empty='')}]")
         texts = [
-            f"{len(data)} bytes" if _sized(payloads, index) else bytes_shown(data) for index, data in enumerate(found)
+            f"{len(data)} bytes" if _sized(payloads, index) else bytes_text(data) for index, data in enumerate(found)
         ]
         actual.append(f"{host}: [{listed(texts, empty='')}]")
     return Result(every(results), "; ".join(wanted), "; ".join(actual))
@@ -85,33 +77,36 @@ def first_transmissions(crossings: Iterable[Crossing], host: Host) -> list[bytes
     return found
 
 
-def _is_payload(wanted: Payload, found: bytes) -> bool:
+def _is_payload(wanted: ExpectedBytes, found: bytes) -> bool:
     return found == wanted.content if wanted.content is not None else len(found) == wanted.length
 
 
-def _sized(payloads: Sequence[Payload], index: int) -> bool:
+def _sized(payloads: Sequence[ExpectedBytes], index: int) -> bool:
     return index < len(payloads) and payloads[index].content is None
 
 
-def _ledger(expectation: LedgerExpectation, findings: Findings) -> Result:
+def _ledger(expected: ExpectedLedger, findings: Findings) -> Result:
     wanted, actual = [], []
     results: list[bool | None] = []
-    for host, figures in expectation.ledger.items():
+    for host, figures in expected.figures.items():
         rows = [
             row
             for row in findings.ledger
-            if row.sender == host and expectation.connection in (None, findings.connections.get(row.flow))
+            if row.sender == host and expected.connection in (None, findings.connections.get(row.flow))
         ]
-        expected, shown = [], []
-        for name in sorted(figures.model_fields_set, key=list(type(figures).model_fields).index):
-            target = getattr(figures, name)
+        asked, found = [], []
+        for name, target in figures.items():
+            asked.append(f"{name} {target}")
             value = _WORDS[name](rows) if name in _WORDS else _sum(rows, name)
-            expected.append(f"{name} {target}")
-            shown.append(f"{name} {'not observed' if value is None else value}")
-            same = value == target if isinstance(target, str) else value is not None and target.holds(value)
-            results.append(None if value is None or not findings.complete else same)
-        wanted.append(f"{host}: {', '.join(expected)}")
-        actual.append(f"{host}: {', '.join(shown)}")
+            found.append(f"{name} {'not observed' if value is None else value}")
+            if value is None or not findings.complete:
+                results.append(None)
+            else:
+                results.append(
+                    target.holds(value) if isinstance(target, Limits) and isinstance(value, int) else value == target
+                )
+        wanted.append(f"{host}: {', '.join(asked)}")
+        actual.append(f"{host}: {', '.join(found)}")
     return Result(every(results), "; ".join(wanted), "; ".join(actual))
 
 
@@ -142,27 +137,25 @@ def _sum(rows: list[LedgerRow], name: str) -> int | None:
     return total
 
 
-def _crossings(expectation: CrossingsExpectation, findings: Findings) -> Result:
-    figures = expectation.crossings
+def _crossings(expected: ExpectedCrossings, findings: Findings) -> Result:
     numbers = {
         "lost": sum(packet.fate == "lost" for packet in findings.crossings),
         "altered": sum(bool(packet.changes) for packet in findings.crossings),
         "appeared": sum(packet.fate == "appeared" for packet in findings.crossings),
     }
-    asked = [name for name in numbers if name in figures.model_fields_set]
-    same = all(getattr(figures, name).holds(numbers[name]) for name in asked)
+    same = all(limits.holds(numbers[name]) for name, limits in expected.counts.items())
     return Result(
         same if findings.complete else None,
-        ", ".join(f"{name} {getattr(figures, name)}" for name in asked),
-        ", ".join(f"{name} {numbers[name]}" for name in asked),
+        ", ".join(f"{name} {limits}" for name, limits in expected.counts.items()),
+        ", ".join(f"{name} {numbers[name]}" for name in expected.counts),
     )
 
 
-def _exit(expectation: ExitExpectation, findings: Findings) -> Result:
+def _exit(expected: ExpectedExit, findings: Findings) -> Result:
     programs = {program.host: program for program in findings.inputs.programs}
     wanted, actual = [], []
     results: list[bool | None] = []
-    for host, target in expectation.exit.items():
+    for host, target in expected.endings.items():
         program = programs.get(host)
         wanted.append(f"{host}: {target}")
         if program is None:
@@ -180,11 +173,11 @@ def _ending(program: Program) -> str:
     return f"{ending} (stopped: {program.stopped_by_us})" if program.stopped_by_us else ending
 
 
-def _output(expectation: OutputExpectation, findings: Findings) -> Result:
+def _output(expected: ExpectedOutput, findings: Findings) -> Result:
     cut = {program.host for program in findings.inputs.programs if program.output_truncated}
     wanted, actual = [], []
     results: list[bool | None] = []
-    for host, text in expectation.output.items():
+    for host, text in expected.texts.items():
         written = findings.inputs.output.get(host)
         found = written is not None and text in written
         results.append(found or (None if written is None or host in cut else False))
@@ -195,20 +188,19 @@ def _output(expectation: OutputExpectation, findings: Findings) -> Result:
 
 def _excerpt(text: str) -> str:
     line = repr(text)
-    return line if len(line) <= 2 * SHOWN else f"{line[: 2 * SHOWN]}... ({len(text)} characters)"
+    return line if len(line) <= 2 * SHOWN_BYTES else f"{line[: 2 * SHOWN_BYTES]}... ({len(text)} characters)"
 
 
-_CHECKS: tuple[tuple[type[Expectation], Callable[..., Result]], ...] = (
-    (CallExpectation, check_call),
-    (Segments, _segments),
-    (LedgerExpectation, _ledger),
-    (CrossingsExpectation, _crossings),
-    (PacketsExpectation, check_packets),
-    (NeverExpectation, check_never),
-    (OrderExpectation, check_order),
-    (TimerExpectation, check_timer),
-    (CausesExpectation, check_causes),
-    (LabelsExpectation, check_labels),
-    (ExitExpectation, _exit),
-    (OutputExpectation, _output),
-)
+_CHECKS: dict[type, Callable[..., Result]] = {
+    ExpectedCall: check_call,
+    ExpectedSegments: _segments,
+    ExpectedLedger: _ledger,
+    ExpectedCrossings: _crossings,
+    ExpectedPackets: check_packets,
+    ExpectedOrder: check_order,
+    ExpectedIntervals: check_intervals,
+    ExpectedCauses: check_causes,
+    ExpectedLabels: check_labels,
+    ExpectedExit: _exit,
+    ExpectedOutput: _output,
+}

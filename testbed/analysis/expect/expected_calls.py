@@ -1,9 +1,8 @@
 """Expectations about a call: what it returned, and the packets that it caused.
 
-The packets of a call (:func:`testbed.analysis.expect.run_facts.packets_of`) are compared in order, as follows: a pure
-ACK that
-is there but not listed is passed over. One that is listed but not there is forgiven when a later packet of that host
-acknowledged the same (it was delayed, or rode on data), except in a handshake.
+The packets of a call (:func:`testbed.analysis.expect.run_facts.packets_of`) are compared in order. A pure ACK that is
+not expected is ignored. One that is expected and missing is forgiven when a later packet of that host acknowledged the
+same bytes (it was delayed, or piggybacked on data), except in a handshake.
 """
 
 from __future__ import annotations
@@ -14,15 +13,13 @@ from typing import Any
 from testbed.analysis.expect.expected_packets import fits, packet_text
 from testbed.analysis.expect.run_facts import Findings, Result, every, packets_of
 from testbed.model import Call, Crossing, Host
-from testbed.scenario.expect.expectations import OF_A_CALL, CallExpectation
-from testbed.scenario.expect.packet_patterns import Pattern
-from testbed.scenario.language.payload import bytes_shown
+from testbed.model.expect import ExpectedCall, PacketPattern, bytes_text
 
 
-def check_call(expectation: CallExpectation, findings: Findings) -> Result:
+def check_call(expectation: ExpectedCall, findings: Findings) -> Result:
     """Check one call of a host."""
     host = expectation.host
-    asked = [name for name in OF_A_CALL if name in expectation.model_fields_set]
+    asked = [name for name in (*_CHECKS, "count") if getattr(expectation, name) is not None]
     wanted = "; ".join(f"{name}: {_wanted(expectation, name)}" for name in asked)
     if not findings.streams.observed[host]:
         return Result(None, wanted, f"no observer on {host}")
@@ -47,16 +44,16 @@ def check_call(expectation: CallExpectation, findings: Findings) -> Result:
     return Result(every(results), wanted, "; ".join(actual))
 
 
-def _wanted(expectation: CallExpectation, name: str) -> str:
+def _wanted(expectation: ExpectedCall, name: str) -> str:
     value = getattr(expectation, name)
     if name == "packets":
         return ", ".join(pattern.text for pattern in value) or "none"
     if name == "args":
         return ", ".join(f"{key} {each}" for key, each in value.items())
-    return str(value.shown) if name == "data" else str(value)
+    return str(value.text) if name == "data" else str(value)
 
 
-def _packets(expectation: CallExpectation, call: Call, findings: Findings) -> tuple[bool | None, str]:
+def _packets(expectation: ExpectedCall, call: Call, findings: Findings) -> tuple[bool | None, str]:
     found = packets_of(call, findings)
     wanted = expectation.packets or ()
     same = _same_packets(wanted, found, findings)
@@ -64,7 +61,7 @@ def _packets(expectation: CallExpectation, call: Call, findings: Findings) -> tu
     return (same if findings.complete else None), ", ".join(texts) or "none"
 
 
-def _why(expectation: CallExpectation, call: Call, findings: Findings) -> tuple[bool | None, str]:
+def _why(expectation: ExpectedCall, call: Call, findings: Findings) -> tuple[bool | None, str]:
     reason = findings.silent.get((call.host, call.n))
     packets = findings.caused.get((call.host, call.n))
     text = reason or ("it caused " + ", ".join(f"#{n}" for n in packets) if packets else "no reason is known")
@@ -72,17 +69,17 @@ def _why(expectation: CallExpectation, call: Call, findings: Findings) -> tuple[
     return (ok if findings.complete else None), text
 
 
-def _result(expectation: CallExpectation, call: Call, _: Findings) -> tuple[bool, str]:
+def _result(expectation: ExpectedCall, call: Call, _: Findings) -> tuple[bool, str]:
     if call.end is None:
         return False, "never returned"
     return expectation.result is not None and expectation.result.holds(call.result), str(call.result)
 
 
-def _errno(expectation: CallExpectation, call: Call, _: Findings) -> tuple[bool, str]:
+def _errno(expectation: ExpectedCall, call: Call, _: Findings) -> tuple[bool, str]:
     return call.errno == expectation.errno, call.errno or "none"
 
 
-def _args(expectation: CallExpectation, call: Call, _: Findings) -> tuple[bool, str]:
+def _args(expectation: ExpectedCall, call: Call, _: Findings) -> tuple[bool, str]:
     wanted = expectation.args or {}
     found = {name: argument(call, name) for name in wanted}
     same = all(str(found[name]) == str(value) for name, value in wanted.items())
@@ -100,15 +97,15 @@ def argument(call: Call, name: str) -> Any:  # noqa: ANN401 - JSON value
     return None
 
 
-def _data(expectation: CallExpectation, call: Call, _: Findings) -> tuple[bool | None, str]:
+def _data(expectation: ExpectedCall, call: Call, _: Findings) -> tuple[bool | None, str]:
     wanted = expectation.data.content if expectation.data is not None else None
-    text = bytes_shown(call.data) if call.length <= len(call.data) else f"{call.length} bytes"
+    text = bytes_text(call.data) if call.length <= len(call.data) else f"{call.length} bytes"
     if wanted is None or call.length != len(wanted):
         return False, text
     return wanted[: len(call.data)] == call.data, text
 
 
-def _took(expectation: CallExpectation, call: Call, _: Findings) -> tuple[bool, str]:
+def _took(expectation: ExpectedCall, call: Call, _: Findings) -> tuple[bool, str]:
     if call.end is None:
         return False, "never returned"
     span = call.end - call.start
@@ -126,7 +123,7 @@ _CHECKS = {
 }
 
 
-def _same_packets(wanted: Sequence[Pattern], found: list[Crossing], findings: Findings) -> bool:
+def _same_packets(wanted: Sequence[PacketPattern], found: list[Crossing], findings: Findings) -> bool:
     at = 0
     for pattern in wanted:
         while at < len(found) and not fits(pattern, found[at], findings) and _is_pure_ack(found[at]):
@@ -142,7 +139,7 @@ def _is_pure_ack(packet: Crossing) -> bool:
     return packet.flags == "." and packet.length == 0
 
 
-def _acknowledged_otherwise(pattern: Pattern, before: list[Crossing], findings: Findings) -> bool:
+def _acknowledged_otherwise(pattern: PacketPattern, before: list[Crossing], findings: Findings) -> bool:
     """Say whether a host acknowledged the data or FIN that the other one had sent in ``before``, by any packet."""
     host: Host | None = pattern.sender
     asked = [packet for packet in before if packet.sender != host and (packet.length or "F" in packet.flags)]

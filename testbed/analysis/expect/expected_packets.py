@@ -11,38 +11,40 @@ from typing import Any
 
 from testbed.analysis.expect.run_facts import Findings, Result, every, listed, time_at
 from testbed.model import HOSTS, CauseKind, Crossing, Host, peer_of
-from testbed.scenario.expect.expectations import (
-    CausesExpectation,
-    LabelsExpectation,
-    NeverExpectation,
-    OrderExpectation,
-    PacketsExpectation,
-    TimerExpectation,
+from testbed.model.expect import (
+    CallMoment,
+    ExpectedCauses,
+    ExpectedIntervals,
+    ExpectedLabels,
+    ExpectedOrder,
+    ExpectedPackets,
+    Limits,
+    PacketPattern,
 )
-from testbed.scenario.expect.packet_patterns import Event, Moment, Pattern, TcpOptions
-from testbed.scenario.language.limits import NONE, Limits
 
-_STAMPS = {"timestamps": "tsval"}
+Event = PacketPattern | CallMoment
+_RECORDED_AS = {"timestamps": "tsval"}
+"""Options that :attr:`testbed.model.Crossing.options` has by another name."""
 
 
-def fits(pattern: Pattern, packet: Crossing, findings: Findings) -> bool:
+def fits(pattern: PacketPattern, packet: Crossing, findings: Findings) -> bool:
     """Say whether a packet is one that a pattern means.
 
     What appeared on the way, which its sender did not send, only if the pattern asks for a cause, a fate or an end.
     """
-    asked = {name for name in Pattern.model_fields if name in pattern.model_fields_set}
+    asked = {name for name in _MEETS if getattr(pattern, name) is not None}
     if packet.sent is None and asked.isdisjoint(("cause", "fate", "at")):
         return False
     return all(_MEETS[name](pattern, packet, findings) for name in asked)
 
 
-def _flags(pattern: Pattern, packet: Crossing, _: Findings) -> bool:
+def _flags(pattern: PacketPattern, packet: Crossing, _: Findings) -> bool:
     wanted, found = set(pattern.flags or ""), set(packet.flags)
     extra = found - wanted
     return packet.protocol == "tcp" and wanted <= found and (not extra or (extra == {"P"} and "F" in wanted))
 
 
-def _cause(pattern: Pattern, packet: Crossing, findings: Findings) -> bool:
+def _cause(pattern: PacketPattern, packet: Crossing, findings: Findings) -> bool:
     cause = findings.causes[packet.n]
     return cause.rule in (pattern.cause or ()) or ("unknown" in (pattern.cause or ()) and _is_unknown(cause.kind))
 
@@ -51,20 +53,19 @@ def _is_unknown(kind: CauseKind) -> bool:
     return kind is CauseKind.UNKNOWN
 
 
-def _options(pattern: Pattern, packet: Crossing, _: Findings) -> bool:
-    wanted = pattern.options or TcpOptions.model_construct()
-    return all(_option(packet, name, getattr(wanted, name)) for name in wanted.model_fields_set)
+def _options(pattern: PacketPattern, packet: Crossing, _: Findings) -> bool:
+    return all(_option(packet, name, wanted) for name, wanted in (pattern.options or {}).items())
 
 
 def _option(packet: Crossing, name: str, wanted: Limits | bool) -> bool:
-    value = packet.options.get(_STAMPS.get(name, name))
+    value = packet.options.get(_RECORDED_AS.get(name, name))
     if isinstance(wanted, bool):
         return wanted == (value is not None)
     number = len(value) if isinstance(value, (list, tuple)) else value
     return number is not None and wanted.holds(int(number))
 
 
-def _window(pattern: Pattern, packet: Crossing, findings: Findings) -> bool:
+def _window(pattern: PacketPattern, packet: Crossing, findings: Findings) -> bool:
     return packet.protocol == "tcp" and _holds(pattern.window, window_of(packet, findings))
 
 
@@ -78,11 +79,11 @@ def _holds(limits: Limits | None, number: int | None) -> bool:
     return limits is not None and number is not None and limits.holds(number)
 
 
-def _label(pattern: Pattern, packet: Crossing, findings: Findings) -> bool:
+def _label(pattern: PacketPattern, packet: Crossing, findings: Findings) -> bool:
     return pattern.label in findings.labels[_end(pattern, packet)].get(packet.n, ())
 
 
-def _end(pattern: Pattern, packet: Crossing) -> Host:
+def _end(pattern: PacketPattern, packet: Crossing) -> Host:
     """Return the end at which a pattern looks at a packet: the sender's, unless it appeared on the way."""
     if pattern.at is not None:
         return pattern.at
@@ -97,7 +98,7 @@ _MEETS: dict[str, Callable[[Any, Crossing, Findings], bool]] = {
     "seq": lambda pattern, packet, _: packet.protocol == "tcp" and _holds(pattern.seq, packet.seq),
     "ack": lambda pattern, packet, _: _holds(pattern.ack, packet.ack),
     "length": lambda pattern, packet, _: _holds(pattern.length, packet.length),
-    "data": lambda pattern, packet, _: packet.payload == pattern.data.content,
+    "data": lambda pattern, packet, _: packet.payload == pattern.data,
     "window": _window,
     "urgent": lambda pattern, packet, _: "U" in packet.flags and _holds(pattern.urgent, packet.options.get("urgent")),
     "options": _options,
@@ -110,30 +111,23 @@ _MEETS: dict[str, Callable[[Any, Crossing, Findings], bool]] = {
 """How each key of a pattern is met."""
 
 
-def matching(pattern: Pattern, findings: Findings) -> list[Crossing]:
+def matching(pattern: PacketPattern, findings: Findings) -> list[Crossing]:
     """Return the packets that a pattern means, in time order."""
     return [packet for packet in findings.crossings if fits(pattern, packet, findings)]
 
 
-def packet_text(packet: Crossing, wanted: Pattern | None = None) -> str:
+def packet_text(packet: Crossing, wanted: PacketPattern | None = None) -> str:
     """Return a packet in a pattern's words; with ``wanted`` also the numbers that this asks for."""
     text = f"{packet.sender} {packet.flags or packet.protocol}"
-    asked = wanted.model_fields_set if wanted is not None else set()
+    if wanted is None:
+        return text
     numbers = {"seq": packet.seq, "ack": packet.ack, "length": packet.length}
-    return text + "".join(f" {name} {number}" for name, number in numbers.items() if name in asked)
+    return text + "".join(f" {name} {number}" for name, number in numbers.items() if getattr(wanted, name) is not None)
 
 
-def check_packets(expectation: PacketsExpectation, findings: Findings) -> Result:
-    """Check how many packets of a kind there were."""
-    return _number(expectation.packets, expectation.packets.count, findings)
-
-
-def check_never(expectation: NeverExpectation, findings: Findings) -> Result:
-    """Check that there were none."""
-    return _number(expectation.never, NONE, findings)
-
-
-def _number(pattern: Pattern, wanted: Limits, findings: Findings) -> Result:
+def check_packets(expected: ExpectedPackets, findings: Findings) -> Result:
+    """Check how many packets fit a pattern."""
+    pattern, wanted = expected.pattern, expected.count
     found = matching(pattern, findings)
     ok = wanted.holds(len(found))
     where = f": {listed([f'#{packet.n}' for packet in found])}" if found and not ok else ""
@@ -141,13 +135,13 @@ def _number(pattern: Pattern, wanted: Limits, findings: Findings) -> Result:
     return Result(result, f"{wanted} {pattern.text}", f"{len(found)} {pattern.text}{where}")
 
 
-def check_causes(expectation: CausesExpectation, findings: Findings) -> Result:
+def check_causes(expected: ExpectedCauses, findings: Findings) -> Result:
     """Check how many packets each rule explains."""
     found = {
         rule: sum(_is_unknown(cause.kind) if rule == "unknown" else cause.rule == rule for cause in findings.causes)
-        for rule in expectation.causes
+        for rule in expected.counts
     }
-    ok = all(limits.holds(found[rule]) for rule, limits in expectation.causes.items())
+    ok = all(limits.holds(found[rule]) for rule, limits in expected.counts.items())
     unknown = [
         f"#{packet.n} {packet_text(packet)}: {cause.evidence}"
         for packet, cause in zip(findings.crossings, findings.causes, strict=True)
@@ -156,15 +150,15 @@ def check_causes(expectation: CausesExpectation, findings: Findings) -> Result:
     shown = f" ({listed(unknown)})" if "unknown" in found and unknown else ""
     return Result(
         ok if findings.complete else None,
-        ", ".join(f"{rule} {limits}" for rule, limits in expectation.causes.items()),
+        ", ".join(f"{rule} {limits}" for rule, limits in expected.counts.items()),
         ", ".join(f"{rule} {number}" for rule, number in found.items()) + shown,
     )
 
 
-def check_labels(expectation: LabelsExpectation, findings: Findings) -> Result:
+def check_labels(expected: ExpectedLabels, findings: Findings) -> Result:
     """Check which labels Wireshark gives in the hosts' captures."""
     wanted, actual, results = [], [], []
-    for host, labels in expectation.labels.items():
+    for host, labels in expected.counts.items():
         given = [name for names in findings.labels[host].values() for name in names]
         results += [limits.holds(given.count(name)) for name, limits in labels.items()]
         wanted.append(f"{host}: {', '.join(f'{name} {limits}' for name, limits in labels.items())}")
@@ -172,36 +166,36 @@ def check_labels(expectation: LabelsExpectation, findings: Findings) -> Result:
     return Result(all(results) if findings.complete else None, "; ".join(wanted), "; ".join(actual))
 
 
-def check_order(expectation: OrderExpectation, findings: Findings) -> Result:
+def check_order(expected: ExpectedOrder, findings: Findings) -> Result:
     """Check that packets and calls came in an order: each is the first that fits after the one before."""
-    wanted = " -> ".join(event.text for event in expectation.order)
-    blind = _blind(expectation.order, findings)
+    wanted = " -> ".join(event.text for event in expected.events)
+    blind = _blind(expected.events, findings)
     if blind:
         return Result(None, wanted, f"no observer on {blind}")
     now = -1
     met: list[str] = []
     used: set[int] = set()
-    for event in expectation.order:
+    for event in expected.events:
         found = next(((time, n) for time, n in moments(event, findings) if time >= now and n not in used), None)
         if found is None:
             ok = False if findings.complete else None
             then = f", then no {event.text}" if met else f"no {event.text}"
             return Result(ok, wanted, " -> ".join(met) + then)
         now = found[0]
-        if isinstance(event, Pattern):
+        if isinstance(event, PacketPattern):
             used.add(found[1])
-        met.append(event.text + (f" #{found[1]}" if isinstance(event, Pattern) else ""))
+        met.append(event.text + (f" #{found[1]}" if isinstance(event, PacketPattern) else ""))
     return Result(True if findings.complete else None, wanted, " -> ".join(met))
 
 
 def _blind(events: Sequence[Event | None], findings: Findings) -> str:
-    hosts = {event.host for event in events if isinstance(event, Moment)}
+    hosts = {event.host for event in events if isinstance(event, CallMoment)}
     return next((host for host in HOSTS if host in hosts and not findings.streams.observed[host]), "")
 
 
 def moments(event: Event, findings: Findings) -> Iterator[tuple[int, int]]:
     """Yield when an event happened, in time order, with the packet's number; -1 for a call."""
-    if isinstance(event, Moment):
+    if isinstance(event, CallMoment):
         calls = findings.calls(event.call, event.host)
         if len(calls) >= event.nth:
             call = calls[event.nth - 1]
@@ -213,9 +207,8 @@ def moments(event: Event, findings: Findings) -> Iterator[tuple[int, int]]:
     yield from sorted((time, n) for time, n in found if time is not None)
 
 
-def check_timer(expectation: TimerExpectation, findings: Findings) -> Result:
+def check_intervals(timing: ExpectedIntervals, findings: Findings) -> Result:
     """Check the intervals between packets."""
-    timing = expectation.timer
     wanted = [f"{timing.count} intervals of {timing.packets.text}"]
     wanted += [f"{name} {limits}" for name in ("first", "each", "ratio") if (limits := getattr(timing, name))]
     blind = _blind([timing.after, timing.until], findings)

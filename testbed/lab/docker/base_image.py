@@ -149,7 +149,7 @@ def _report_phases(output: IO[str], progress: Progress) -> deque[str]:
     return last_lines
 
 
-def _configure(root: Path, found: list[debian_packages.Source]) -> None:
+def _configure(root: Path, found: list[debian_packages.DebianArchive]) -> None:
     """Let apt-get work in builds on this image as it does on this machine, and leave manuals out of them."""
     lines = dict.fromkeys(source.line() for source in found)
     (root / "etc/apt/sources.list").write_text("".join(f"{line}\n" for line in lines))

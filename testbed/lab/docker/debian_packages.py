@@ -26,7 +26,7 @@ _MIRROR_LIST = "mirror+file:"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DebianArchive:
     """One Debian archive that apt is configured for: ``deb <uri> <suite> <component>``."""
 
     uri: str
@@ -41,7 +41,7 @@ class Source:
         return f"deb {urllib.parse.urlunsplit(public)} {self.suite} {self.component}"
 
 
-def sources() -> list[Source]:
+def sources() -> list[DebianArchive]:
     """Return the Debian archives of this machine's apt, fetching apt's lists first if there are none."""
     found = _sources()
     if not found:
@@ -50,18 +50,18 @@ def sources() -> list[Source]:
     return found
 
 
-def _sources() -> list[Source]:
+def _sources() -> list[DebianArchive]:
     listing = run(["apt-get", "indextargets", "--format", _TARGET_FORMAT], "ask apt for its sources")
     return parse_targets(listing)
 
 
-def parse_targets(listing: str) -> list[Source]:
+def parse_targets(listing: str) -> list[DebianArchive]:
     """Read what ``apt-get indextargets`` printed; only package lists of Debian itself count."""
     found = []
     for line in listing.splitlines():
         identifier, origin, codename, site, suite, component = line.split("|")
         if identifier == "Packages" and origin == "Debian":
-            found.append(Source(_first_mirror(site), suite, component, codename))
+            found.append(DebianArchive(_first_mirror(site), suite, component, codename))
     return found
 
 
@@ -76,7 +76,7 @@ def _first_mirror(site: str) -> str:
     raise ImageError(f"apt's list of mirrors is empty: {site.removeprefix(_MIRROR_LIST)}")
 
 
-def main_archive(found: Sequence[Source]) -> Source:
+def main_archive(found: Sequence[DebianArchive]) -> DebianArchive:
     """Choose the archive that holds the base system of this machine's own release."""
     release = _os_release().get("VERSION_CODENAME", "")
     for source in found:

@@ -10,26 +10,26 @@ from functools import partial
 import docker
 
 from testbed.lab.agent import Agent
-from testbed.lab.choose_engine import DOCKER
 from testbed.lab.docker import images
 from testbed.lab.docker.attach_stream import DockerChannel
-from testbed.lab.docker.docker_engine import AGENT_COMMAND, TAP_CAPABILITIES, common_settings, connect
+from testbed.lab.docker.docker_engine import AGENT_COMMAND, TAP_CAPABILITIES, DockerEngine, common_settings, connect
 from testbed.lab.docker.docker_errors import translate
+from testbed.lab.docker.docker_trace import on_docker
 from testbed.lab.engine import INTERFACE
-from testbed.lab.fact import Finding
+from testbed.lab.fact import DoctorFinding
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, new_run_id, owner
 from testbed.lab.link_host import FILTERS, PROGRAM
 from testbed.lab.pinned_sysctls import PINNED
-from testbed.lab.trace_instances import on_docker, try_it
+from testbed.lab.trace_instances import try_recorder
 from testbed.model.errors import BothendsError, LabError
 
 MINIMUM_API = (1, 41)
 EMPTY_PLAN = "link seed=1\nend from=client address=198.18.0.4\nend from=server address=198.18.0.20\nstart\nstop\n"
 
-_Finding = partial(Finding, engine=DOCKER)
+_Finding = partial(DoctorFinding, engine=DockerEngine.name)
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[DoctorFinding]:
     """Yield findings as they are made; the first that fails may be the last."""
     try:
         client = connect()
@@ -60,16 +60,16 @@ def examine() -> Iterator[Finding]:
         yield _Finding(tool, True if found else None, found or f"not installed ({purpose})")
 
 
-def _witness(client: docker.DockerClient) -> Finding:
+def _witness(client: docker.DockerClient) -> DoctorFinding:
     """Try whether a sidecar may read the kernel's tracepoints."""
     witness = on_docker(client)
     if witness is None:
         return _Finding("witness", None, "not examined: the image witness is not made yet", "`invoke images`")
-    works, detail = try_it(witness)
+    works, detail = try_recorder(witness)
     return _Finding("witness", works or None, detail, "" if works else "an engine that may mount tracefs")
 
 
-def _kernel(client: docker.DockerClient) -> Iterator[Finding]:
+def _kernel(client: docker.DockerClient) -> Iterator[DoctorFinding]:
     """Try in a container what a lab needs of the engine's kernel."""
     ids = images.ensure(client, ["tools", "tap"], lambda _: None)
     volume = images.ensure_tools_volume(client, ids["tools"], lambda _: None)
@@ -119,7 +119,7 @@ def _container(client: docker.DockerClient, image: str, volume: str) -> Iterator
             api.remove_container(container, force=True, v=True)
 
 
-def _try_features(agent: Agent) -> Iterator[Finding]:
+def _try_features(agent: Agent) -> Iterator[DoctorFinding]:
     status = agent.read_file("/proc/self/status").decode()
     capabilities = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
     # linux/capability.h: NET_ADMIN is bit 12, NET_RAW bit 13
@@ -138,7 +138,7 @@ def _try_features(agent: Agent) -> Iterator[Finding]:
     yield _Finding("kernel: congestion control", "cubic" in choices.split(), choices)
 
 
-def _try_queue(agent: Agent) -> Finding:
+def _try_queue(agent: Agent) -> DoctorFinding:
     """Try all that a routed link needs: a rule that queues, and the program that binds the queue and a raw socket."""
     name, to_do = "kernel: NFQUEUE", "scenarios with `link:` need it (CONFIG_NETFILTER_XT_TARGET_NFQUEUE)"
     rule = ["-A", "FORWARD", "-j", "NFQUEUE", "--queue-num", "0"]

@@ -23,14 +23,14 @@ from testbed.lab.engine import (
     LOG_DIRECTORY,
     TOOLS_DIRECTORY,
     Debugger,
-    HostSpec,
+    LabHost,
     LabSpec,
     LinkHost,
     LiveLab,
     Progress,
 )
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner
-from testbed.model import HOSTS, Host
+from testbed.model import Host
 from testbed.model.errors import EngineError
 
 TAP_CAPABILITIES = ("NET_ADMIN", "NET_RAW")
@@ -64,7 +64,7 @@ def common_settings(tools_volume: str) -> dict[str, Any]:
     }
 
 
-def host_settings(tools_volume: str, network: str, spec: HostSpec, addresses: Mapping[Host, str]) -> dict[str, Any]:
+def host_settings(tools_volume: str, network: str, spec: LabHost, addresses: Mapping[Host, str]) -> dict[str, Any]:
     """Return a host's settings: no capability at all, no name server, a read-only root if the image is ours."""
     return {
         **common_settings(tools_volume),
@@ -163,9 +163,10 @@ class DockerEngine:
                     self._client, image_ids["debugger"], self._progress, directory=DEBUGGER_DIRECTORY
                 )
             networks = pending.result()
-            self._progress("starting two hosts and two taps")
+            self._progress(f"starting {len(spec.hosts)} hosts with their taps")
             pairs = {
-                host: pool.submit(self._start_pair, host, spec, image_ids, volume, networks, pool) for host in HOSTS
+                host: pool.submit(self._start_pair, host, spec, image_ids, volume, networks, pool)
+                for host in spec.hosts
             }
             link = pool.submit(self._start_link, spec, image_ids["link"], volume, networks) if spec.routed else None
             witness = pool.submit(self._start_witness, spec, image_ids["witness"]) if spec.witness else None
@@ -176,7 +177,7 @@ class DockerEngine:
             hosts={host: pair[0] for host, pair in agents.items()},
             taps={host: pair[1] for host, pair in agents.items()},
             addresses=networks.addresses,
-            routes={host: networks.routes(host, spec.hosts[host].route) for host in HOSTS},
+            routes={host: networks.routes(host, described.route) for host, described in spec.hosts.items()},
             link=link.result() if link else None,
             debugger=DEBUGGER,
             witness=channel,
@@ -282,12 +283,11 @@ class DockerEngine:
         return host_agent, tap_agent
 
     def _start_link(self, spec: LabSpec, image: str, volume: str, networks: Networks) -> LinkHost:
-        """Start the link host on both networks. The engine takes one when it makes a container, and more before it."""
-        (first, ip4, ip6), (second, second4, second6) = (
-            (network, network.subnet.link4, network.subnet.link6 if spec.ip == 6 else None)
-            for network in (networks.of[host] for host in HOSTS)
+        """Start the link host on every network: the engine takes one of them when it makes the container."""
+        first, *others = networks.of.values()
+        endpoint = self._api.create_endpoint_config(
+            ipv4_address=first.subnet.link4, ipv6_address=first.subnet.link6 if spec.ip == 6 else None
         )
-        endpoint = self._api.create_endpoint_config(ipv4_address=ip4, ipv6_address=ip6)
         container = self._create(
             spec,
             "link",
@@ -296,8 +296,14 @@ class DockerEngine:
             networking_config={"EndpointsConfig": {first.name: endpoint}},
             hostname="link",
         )
-        with translate("join the link host to the server's network"):
-            self._api.connect_container_to_network(container, second.id, ipv4_address=second4, ipv6_address=second6)
+        for other in others:
+            with translate(f"join the link host to the network {other.name}"):
+                self._api.connect_container_to_network(
+                    container,
+                    other.id,
+                    ipv4_address=other.subnet.link4,
+                    ipv6_address=other.subnet.link6 if spec.ip == 6 else None,
+                )
         agent = self._start(container, "link host")
         agent.hello()
         return LinkHost(agent, networks.link)

@@ -14,7 +14,7 @@ import docker.types
 from testbed.lab.addresses import RANGE4, Subnet, random_subnet
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.engine import INTERFACE, LabSpec
-from testbed.model import HOSTS, Host, peer_of
+from testbed.model import Host
 from testbed.model.errors import EngineError
 
 SUBNET_TRIES = 16
@@ -36,7 +36,10 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The networks that each host is on: the same, or two. ``link`` are the link host's addresses, if there is one."""
+    """The network that each host is on: one for all, or one each.
+
+    ``link`` are the link host's addresses, if there is one.
+    """
 
     of: Mapping[Host, Network]
     ip: int
@@ -45,31 +48,32 @@ class Networks:
     @property
     def addresses(self) -> dict[Host, str]:
         """The hosts' addresses of the lab's IP version."""
-        subnets = {host: self.of[host].subnet for host in HOSTS}
+        subnets = {host: network.subnet for host, network in self.of.items()}
         return {host: (subnet.hosts4 if self.ip == 4 else subnet.hosts6)[host] for host, subnet in subnets.items()}
 
     @property
     def link(self) -> dict[Host, str]:
         """The link host's address on each host's network."""
-        subnets = {host: self.of[host].subnet for host in HOSTS}
+        subnets = {host: network.subnet for host, network in self.of.items()}
         return {host: subnet.link4 if self.ip == 4 else subnet.link6 for host, subnet in subnets.items()}
 
     @property
     def text(self) -> str:
         """The subnets, for the manifest."""
-        subnets = dict.fromkeys(self.of[host].subnet for host in HOSTS)
+        subnets = dict.fromkeys(network.subnet for network in self.of.values())
         return ", ".join(subnet.network4 if self.ip == 4 else subnet.network6 for subnet in subnets)
 
     def routes(self, host: Host, options: str) -> dict[int, list[str]]:
-        """Return the routes that a host shall have; ``options`` as :attr:`HostSpec.route` gives them.
+        """Return the routes that a host shall have; ``options`` as :attr:`LabHost.route` gives them.
 
         With IPv6 the bridge has an address, which is shut off.
         """
         subnet = self.of[host].subnet
         shut = [f"route replace unreachable {subnet.gateway6}"]
         if self.routed:
-            over = f"route replace {self.addresses[peer_of(host)]} via {self.link[host]} dev {INTERFACE} {options}"
-            return {4: [over]} if self.ip == 4 else {4: [], 6: [over, *shut]}
+            others = [address for other, address in self.addresses.items() if other != host]
+            over = [f"route replace {other} via {self.link[host]} dev {INTERFACE} {options}" for other in others]
+            return {4: over} if self.ip == 4 else {4: [], 6: [*over, *shut]}
         link4 = f"route replace {subnet.network4} dev {INTERFACE} proto kernel scope link src {subnet.hosts4[host]}"
         if self.ip == 4:
             return {4: [f"{link4} {options}"]}
@@ -81,10 +85,10 @@ def make_networks(api: docker.APIClient, spec: LabSpec, labels: Mapping[str, str
     """Make what the lab needs; the id of each network is added to ``made`` as soon as it is there."""
     if not spec.routed:
         network = _make(api, f"bothends-{spec.run_id}", spec, labels, made)
-        return Networks(dict.fromkeys(HOSTS, network), spec.ip, routed=False)
-    with ThreadPoolExecutor(2) as pool:
+        return Networks(dict.fromkeys(spec.hosts, network), spec.ip, routed=False)
+    with ThreadPoolExecutor(len(spec.hosts)) as pool:
         pending = {
-            host: pool.submit(_make, api, f"bothends-{spec.run_id}-{host}", spec, labels, made) for host in HOSTS
+            host: pool.submit(_make, api, f"bothends-{spec.run_id}-{host}", spec, labels, made) for host in spec.hosts
         }
     return Networks({host: one.result() for host, one in pending.items()}, spec.ip, routed=True)
 
@@ -93,7 +97,7 @@ def _make(api: docker.APIClient, name: str, spec: LabSpec, labels: Mapping[str, 
     source = random.SystemRandom()
     refusal = ""
     for _ in range(SUBNET_TRIES):
-        subnet = random_subnet(source)
+        subnet = random_subnet(source, tuple(spec.hosts))
         pools = [docker.types.IPAMPool(subnet=subnet.network4, gateway=subnet.gateway4)]
         if spec.ip == 6:
             pools.append(docker.types.IPAMPool(subnet=subnet.network6, gateway=subnet.gateway6))

@@ -22,6 +22,7 @@ from testbed.lab.docker import base_image, tools_volume
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.image_build import Progress, build, find, pull
 from testbed.lab.docker.tools_volume import ensure_tools_volume
+from testbed.lab.engine_kind import ImageStatus
 from testbed.model.errors import ImageError
 
 __all__ = [
@@ -209,19 +210,6 @@ def _one_at_a_time(progress: Progress) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
-
-
-@dataclass(frozen=True, slots=True)
-class ImageStatus:
-    """One image of ours. ``id``, ``size`` (bytes) and ``created`` (RFC 3339) are None if the engine has none."""
-
-    name: str
-    tag: str
-    id: str | None
-    size: int | None
-    created: str | None
-    stale: tuple[str, ...]
-    """Tags of earlier versions, which :func:`remove_stale` removes."""
 
 
 def status(client: docker.DockerClient) -> list[ImageStatus]:

@@ -11,7 +11,7 @@ from testbed.lab.addresses import Subnet
 from testbed.lab.engine import DEBUGGER_DIRECTORY, INTERFACE, LOG_DIRECTORY, TOOLS_DIRECTORY, LabSpec
 from testbed.lab.namespace.machine import IMAGES
 from testbed.lab.namespace.toolchain import Toolchain
-from testbed.model import HOSTS, Host, peer_of
+from testbed.model import Host
 from testbed.model.errors import Unsupported
 
 Role = tuple[str, str]
@@ -21,7 +21,7 @@ LINK = "link"
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Addresses: of the network that each host is on, the same or, with a link host between them, two."""
+    """Addresses: of the network that each host is on, one for all or, with a link host between them, one each."""
 
     subnets: Mapping[Host, Subnet]
     ip: int
@@ -44,11 +44,12 @@ class Topology:
         return ", ".join(dict.fromkeys(networks))
 
     def routes(self, host: Host, options: str) -> dict[int, list[str]]:
-        """Return the routes for :attr:`LiveLab.routes`; ``options`` as :attr:`HostSpec.route` gives them."""
+        """Return the routes for :attr:`LiveLab.routes`; ``options`` as :attr:`LabHost.route` gives them."""
         subnet = self.subnets[host]
         if self.routed:
-            peer = self.addresses[peer_of(host)]
-            return {self.ip: [f"route replace {peer} via {self.link[host]} dev {INTERFACE} {options}"]}
+            others = [address for other, address in self.addresses.items() if other != host]
+            over = [f"route replace {other} via {self.link[host]} dev {INTERFACE} {options}" for other in others]
+            return {self.ip: over}
         if self.ip == 4:
             link4 = f"route replace {subnet.network4} dev {INTERFACE} proto kernel scope link src {subnet.hosts4[host]}"
             return {4: [f"{link4} {options}"]}
@@ -57,16 +58,21 @@ class Topology:
 
 def topology(spec: LabSpec, choose: Callable[[], Subnet]) -> Topology:
     """Return the addresses of a lab; ``choose`` gives a subnet."""
-    first = choose()
-    second = choose() if spec.routed else first
-    while spec.routed and second.network4 == first.network4:
-        second = choose()
-    return Topology({"client": first, "server": second}, spec.ip, spec.routed)
+    if not spec.routed:
+        return Topology(dict.fromkeys(spec.hosts, choose()), spec.ip, routed=False)
+    subnets: dict[Host, Subnet] = {}
+    for host in spec.hosts:
+        subnet = choose()
+        while subnet.network4 in {other.network4 for other in subnets.values()}:
+            subnet = choose()
+        subnets[host] = subnet
+    return Topology(subnets, spec.ip, routed=True)
 
 
 def roles(spec: LabSpec) -> list[Role]:
     """Return the agents of a lab in the order in which they are made."""
-    return [*((host, kind) for host in HOSTS for kind in ("host", "tap")), *([(LINK, LINK)] if spec.routed else [])]
+    link = [(LINK, LINK)] if spec.routed else []
+    return [*((host, kind) for host in spec.hosts for kind in ("host", "tap")), *link]
 
 
 # As in a container: ports below 1024 are for everybody (the sentinel's, for one).
@@ -97,31 +103,33 @@ _FILES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What of the machine is seen inside: paths bound as they are, and links (path to target)."""
+class MachineFiles:
+    """The machine's files that a lab sees: paths bound as they are, and links (path to target)."""
 
     binds: Sequence[str]
     links: Mapping[str, str]
 
 
-def orders(spec: LabSpec, net: Topology, toolchain: Toolchain, seen: Seen, channels: Mapping[Role, int]) -> bytes:
+def orders(
+    spec: LabSpec, net: Topology, toolchain: Toolchain, files: MachineFiles, channels: Mapping[Role, int]
+) -> bytes:
     """Return the orders for a lab; ``channels`` are descriptors for the agents of :func:`roles`.
 
     Raises Unsupported where a path holds a blank, which an order cannot.
     """
-    return "".join([*_root(spec, net, toolchain, seen), *_namespaces(spec, channels), *_links(spec, net)]).encode()
+    return "".join([*_root(spec, net, toolchain, files), *_namespaces(spec, channels), *_links(spec, net)]).encode()
 
 
-def _root(spec: LabSpec, net: Topology, toolchain: Toolchain, seen: Seen) -> Iterator[str]:
-    images = [IMAGES[spec.hosts[host].image] for host in HOSTS]
-    binds = {path: path for path in (*seen.binds, *(path for image in images for path in image.machine))}
+def _root(spec: LabSpec, net: Topology, toolchain: Toolchain, files: MachineFiles) -> Iterator[str]:
+    images = [IMAGES[host.image] for host in spec.hosts.values()]
+    binds = {path: path for path in (*files.binds, *(path for image in images for path in image.machine))}
     binds |= {path: str(toolchain.directory / made) for image in images for path, made in image.made.items()}
     binds[TOOLS_DIRECTORY] = str(toolchain.tools)
     if any(host.debugger for host in spec.hosts.values()):
         binds[DEBUGGER_DIRECTORY] = str(toolchain.debugger)
     for path, source in binds.items():
         yield _order("bind", source, path)
-    for path, target in {**_LINKS, **seen.links}.items():
+    for path, target in {**_LINKS, **files.links}.items():
         yield _order("symlink", target, path)
     names = "".join(f"{address} {host}\n" for host, address in net.addresses.items())
     for path, text in {**_FILES, "/etc/hosts": f"127.0.0.1 localhost\n::1 localhost\n{names}"}.items():
@@ -133,7 +141,9 @@ def _root(spec: LabSpec, net: Topology, toolchain: Toolchain, seen: Seen) -> Ite
 
 def _namespaces(spec: LabSpec, channels: Mapping[Role, int]) -> Iterator[str]:
     always = {**_ALWAYS, **(_IPV6 if spec.ip == 6 else _NO_IPV6)}
-    settings: dict[str, Mapping[str, str]] = {host: {**always, **spec.hosts[host].sysctls} for host in HOSTS}
+    settings: dict[str, Mapping[str, str]] = {
+        host: {**always, **described.sysctls} for host, described in spec.hosts.items()
+    }
     if spec.routed:
         settings[LINK] = {**always, **pinned_sysctls.for_link(spec.ip)}
     for name, values in settings.items():
@@ -146,15 +156,15 @@ def _namespaces(spec: LabSpec, channels: Mapping[Role, int]) -> Iterator[str]:
 
 
 def _links(spec: LabSpec, net: Topology) -> Iterator[str]:
-    first, second = HOSTS
-    ends: list[tuple[str, str, Host]] = [(host, INTERFACE, host) for host in HOSTS]
+    interfaces: list[tuple[str, str, Host]] = [(host, INTERFACE, host) for host in spec.hosts]
     if spec.routed:
-        for number, host in enumerate(HOSTS):
+        for number, host in enumerate(spec.hosts):
             yield _order("veth", host, INTERFACE, LINK, f"eth{number}")
-            ends.append((LINK, f"eth{number}", host))
+            interfaces.append((LINK, f"eth{number}", host))
     else:
-        yield _order("veth", first, INTERFACE, second, INTERFACE)
-    for name, interface, host in ends:
+        one_end, other_end = spec.hosts  # a pair of interfaces joins two hosts, no more
+        yield _order("veth", one_end, INTERFACE, other_end, INTERFACE)
+    for name, interface, host in interfaces:
         subnet = net.subnets[host]
         own4, own6 = (subnet.link4, subnet.link6) if name == LINK else (subnet.hosts4[host], subnet.hosts6[host])
         yield _order("address", name, interface, _with_prefix(own4, subnet.network4))

@@ -17,7 +17,7 @@ from testbed.lab.agent import Agent
 from testbed.lab.engine import LabSpec, LinkHost, LiveLab, Progress
 from testbed.lab.namespace import lab_orders, machine, toolchain
 from testbed.lab.namespace.refusal import explain
-from testbed.model import HOSTS, Host
+from testbed.model import Host
 from testbed.model.errors import EngineError
 
 DOWN_TIMEOUT = 20.0
@@ -64,18 +64,18 @@ class Namespaces:
 
     def __init__(self) -> None:
         self._toolchain: toolchain.Toolchain | None = None
-        self._seen: lab_orders.Seen | None = None
+        self._files: lab_orders.MachineFiles | None = None
 
     def __call__(self, progress: Progress) -> NamespaceEngine:
         """Return an engine for one lab."""
         return NamespaceEngine(self, progress)
 
-    def provide(self, progress: Progress) -> tuple[toolchain.Toolchain, lab_orders.Seen]:
+    def provide(self, progress: Progress) -> tuple[toolchain.Toolchain, lab_orders.MachineFiles]:
         """Return what a lab is made of, compiling it the first time."""
-        if self._toolchain is None or self._seen is None:
+        if self._toolchain is None or self._files is None:
             self._toolchain = toolchain.provide(progress)
-            self._seen = lab_orders.Seen(*machine.visible())
-        return self._toolchain, self._seen
+            self._files = lab_orders.MachineFiles(*machine.visible())
+        return self._toolchain, self._files
 
 
 class NamespaceEngine:
@@ -103,18 +103,18 @@ class NamespaceEngine:
         """Make namespaces, joined directly or by a link host, and agents; Unsupported where this machine cannot."""
         debugger = any(host.debugger for host in spec.hosts.values())
         machine.check((host.image for host in spec.hosts.values()), routed=spec.routed, debugger=debugger)
-        tools, seen = self._shared.provide(self._progress)
-        net = lab_orders.topology(spec, lambda: random_subnet(random.SystemRandom()))
-        self._progress("making two hosts and two taps")
-        agents, pids = self._start(spec, net, tools, seen)
+        tools, files = self._shared.provide(self._progress)
+        net = lab_orders.topology(spec, lambda: random_subnet(random.SystemRandom(), tuple(spec.hosts)))
+        self._progress(f"making {len(spec.hosts)} hosts with their taps")
+        agents, pids = self._start(spec, net, tools, files)
         witness = self._start_witness(spec, tools) if spec.witness else None
         for agent in agents.values():
             agent.hello()
         return LiveLab(
-            hosts={host: agents[host, "host"] for host in HOSTS},
-            taps={host: agents[host, "tap"] for host in HOSTS},
+            hosts={host: agents[host, "host"] for host in spec.hosts},
+            taps={host: agents[host, "tap"] for host in spec.hosts},
             addresses=net.addresses,
-            routes={host: net.routes(host, spec.hosts[host].route) for host in HOSTS},
+            routes={host: net.routes(host, described.route) for host, described in spec.hosts.items()},
             link=LinkHost(agents[lab_orders.LINK, lab_orders.LINK], net.link) if spec.routed else None,
             witness=witness,
             manifest={
@@ -187,13 +187,13 @@ class NamespaceEngine:
         return channel
 
     def _start(
-        self, spec: LabSpec, net: lab_orders.Topology, tools: toolchain.Toolchain, seen: lab_orders.Seen
+        self, spec: LabSpec, net: lab_orders.Topology, tools: toolchain.Toolchain, files: lab_orders.MachineFiles
     ) -> tuple[dict[lab_orders.Role, Agent], dict[str, int]]:
         self._words = words = os.fdopen(os.memfd_create("bothends-stderr"), "r+b", buffering=0)
         pairs = {role: socket.socketpair() for role in lab_orders.roles(spec)}
         try:
             channels = {role: theirs.fileno() for role, (_, theirs) in pairs.items()}
-            orders = lab_orders.orders(spec, net, tools, seen, channels)
+            orders = lab_orders.orders(spec, net, tools, files, channels)
             self._launch = launch = subprocess.Popen(
                 [tools.launch],
                 stdin=subprocess.PIPE,

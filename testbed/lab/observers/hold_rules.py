@@ -16,7 +16,7 @@ LIMIT = 5.0
 _POLL = 0.005
 
 
-class Hold(Protocol):
+class CallHold(Protocol):
     """Waits while a call is held. Both are called from a thread of the observer's own."""
 
     def before(self, event: Event) -> None:
@@ -24,6 +24,13 @@ class Hold(Protocol):
 
     def after(self, event: Event) -> None:
         """Wait before the program goes on after it."""
+
+
+class CallStepper(CallHold, Protocol):
+    """A hold that lets calls go one by one, as a person or a script wants."""
+
+    def finish(self) -> None:
+        """Do what is left once the programs have ended and the connections are settled."""
 
 
 class ForTime:

@@ -16,9 +16,10 @@ import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from testbed.lab.agent import Agent, AgentRefused, Process
+from testbed.lab.agent import Agent, AgentProcess, AgentRefused
 from testbed.lab.engine import DEBUGGER_DIRECTORY, Debugger
-from testbed.lab.observers.hold_rules import Event, Hold
+from testbed.lab.observers.executables import why_blind
+from testbed.lab.observers.hold_rules import CallHold, Event
 from testbed.model import Host
 from testbed.model.errors import LabError, LabTimeout, Unsupported
 from testbed.observe.gdb import gdb_calls
@@ -40,7 +41,7 @@ class Tracer:
         self.debugger = debugger
         self.attached = threading.Event()
         self.errors = b""
-        self.process: Process | None = None
+        self.process: AgentProcess | None = None
         self._program = ""
 
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
@@ -50,7 +51,7 @@ class Tracer:
 
     def start_tracer(
         self,
-        process: Process,
+        process: AgentProcess,
         argv: Sequence[str],
         *,
         stdin: bool = False,
@@ -91,14 +92,12 @@ class Tracer:
 
     def _other_observer(self) -> str:
         """Say what needs no ptrace and works for this program."""
-        from testbed.lab.observers.observers import why_blind
-
         reason = why_blind(self.agent, self._program)
         if not reason:
             return f"`observe: {{{self.host}: probe}}` needs no ptrace"
         return f"`observe: {{{self.host}: none}}`: causes from the packets alone (the probe would be blind: {reason})"
 
-    def _wait_held(self, process: Process) -> None:
+    def _wait_held(self, process: AgentProcess) -> None:
         """Wait until SIGUSR1 would be waited for and not kill."""
         deadline = time.monotonic() + ATTACH_TIMEOUT
         while not process.ended.is_set():
@@ -123,7 +122,7 @@ class StraceObserver(Tracer):
         super().__init__(agent, host, debugger)
         self._trace: list[bytes] = []
 
-    def attach(self, process: Process) -> None:
+    def attach(self, process: AgentProcess) -> None:
         """Attach strace and let the program go."""
         argv = [*self.debugger.strace, *strace_log.OPTIONS, "-o", "/dev/stdout", "-p", str(process.pid)]
         self.start_tracer(process, argv)
@@ -153,14 +152,14 @@ class GdbObserver(Tracer):
 
     name = "gdb"
 
-    def __init__(self, agent: Agent, host: Host, debugger: Debugger, hold: Hold) -> None:
+    def __init__(self, agent: Agent, host: Host, debugger: Debugger, hold: CallHold) -> None:
         super().__init__(agent, host, debugger)
         self._hold = hold
         self._lines: list[str] = []
         self._rest = b""
         self._held: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
 
-    def attach(self, process: Process) -> None:
+    def attach(self, process: AgentProcess) -> None:
         """Attach gdb and let the program go; from now on a thread answers each stop."""
         argv = [*self.debugger.gdb, "-nx", "-q", "-batch", "-p", str(process.pid)]
         argv += ["-x", f"{DEBUGGER_DIRECTORY}/held.py"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from testbed.capture.arrivals import Arrivals
-from testbed.model import HOSTS, Endpoint, Host
+from testbed.model import Endpoint, Host
 from testbed.model.errors import CaptureError
 from testbed.model.kernel_log import KernelEvent, KernelLog
 from testbed.observe.kernel.trace_drops import Came, WaysIn
@@ -122,7 +122,7 @@ def decode(
 class _Decoder:
     def __init__(self, recording: _Recording, addresses: Mapping[Host, Iterable[str]], interface: str) -> None:
         self._recording = recording
-        self._hosts: dict[str, Host] = {address: host for host in HOSTS for address in addresses[host]}
+        self._hosts: dict[str, Host] = {address: host for host, own in addresses.items() for address in own}
         self._formats = {made.id: made for made in recording.formats.values() if made.name in {*KEPT, *WAYS_IN}}
         self._numbers: dict[int, int] = {}
         self._owners: dict[int, tuple[Host, Endpoint, Endpoint]] = {}

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-import testbed
 from testbed.capture.containers.pcapng_write import Writer
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, peer_of
+from testbed.model.version import VERSION
 from testbed.report import kernel_words
 from testbed.report.text.ladder import show_call
 from testbed.report.text.terminal_text import duration, escape
@@ -32,7 +32,7 @@ _MOST_CALLS = 8
 def write(stream: BinaryIO, analysis: Analysis, captures: Mapping[Host, Capture]) -> None:
     """Write the captures that there are, merged by time."""
     comment = "; ".join(escape(sentence) for sentence in analysis.verdict)
-    writer = Writer(stream, application=f"bothends {testbed.__version__}", comment=comment)
+    writer = Writer(stream, application=f"bothends {VERSION}", comment=comment)
     numbers: dict[tuple[Host, int], int] = {}
     for host in (host for host in HOSTS if host in captures):
         for index, interface in enumerate(captures[host].interfaces):
@@ -104,9 +104,9 @@ def _comments(crossing: Crossing, cause: Cause, calls: Mapping[int, Call], names
     if len(cause.calls) > _MOST_CALLS:
         yield f"call: and {len(cause.calls) - _MOST_CALLS:,} more of the {sender}'s calls"
     if crossing.fate == "lost":
-        yield f"lost: never seen at the {peer_of(sender)}"
+        yield f"lost: not captured at the {peer_of(sender)}"
     elif crossing.fate == "appeared":
-        yield f"appeared: the {sender}'s capture has no such packet"
+        yield f"appeared: not captured at the {sender}"
     elif crossing.sent is not None and crossing.arrived is not None:
         yield f"one way: {duration(crossing.arrived - crossing.sent)}"
     if crossing.made:

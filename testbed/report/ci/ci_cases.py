@@ -1,15 +1,13 @@
-"""What a run means to a CI system: one case for each expectation, one for the run as a whole.
+"""A run as a CI system sees it: one case for each expectation, one for the run as a whole.
 
-A variant of a campaign is told in the same way (``campaign_ci.py``).
-
-``junit.py``, ``tap.py`` and ``markdown.py`` write these cases in their formats.
+``campaign_cases.py`` does the same for a variant of a campaign; ``junit.py``, ``test_anything.py`` and
+``markdown_summary.py`` write the cases in their formats, ``ci_files.py`` all that are asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
 from testbed.model import Analysis, Outcome
@@ -27,7 +25,7 @@ _UNSUPPORTED = 4
 
 
 class Reported(Protocol):
-    """What the writers tell of: a run, or a variant of a campaign."""
+    """What the writers report: a run, or a variant of a campaign."""
 
     @property
     def scenario(self) -> str:
@@ -56,7 +54,7 @@ class Reported(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RunRecord:
     """A scenario that was run: its analysis, or the error that ended it. ``seconds`` is wall time.
 
     ``ended`` is the outcome where the analysis has not been worked out (again).
@@ -111,45 +109,7 @@ class Case:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CiFiles:
-    """Where reports are to be written; None: nowhere."""
-
-    junit: Path | None = None
-    tap: Path | None = None
-    markdown: Path | None = None
-
-    @property
-    def any(self) -> bool:
-        """Whether anything is to be written."""
-        return any((self.junit, self.tap, self.markdown))
-
-
-def write(records: Sequence[Reported], files: CiFiles) -> None:
-    """Write the files that are asked for; BothendsError where one cannot be written."""
-    if files.junit:
-        from testbed.report.ci.junit import junit
-
-        _write(files.junit, junit(records))
-    if files.tap:
-        from testbed.report.ci.test_anything import tap
-
-        _write(files.tap, tap(records))
-    if files.markdown:
-        from testbed.report.ci.markdown_summary import markdown
-
-        _write(files.markdown, markdown(records))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BothendsError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _whole(record: Record) -> Case:
+def _whole(record: RunRecord) -> Case:
     """Say whether the run could be carried through, its programs ended well and everything was observed."""
     if record.analysis is None:
         message = record.error.what if record.error else "it did not run"
@@ -171,6 +131,6 @@ def _expectations(analysis: Analysis | None) -> Iterator[Case]:
         if check.ok:
             yield Case(check.text, "passed")
         elif check.ok is None:
-            yield Case(check.text, "error", "the observation cannot say", detail)
+            yield Case(check.text, "error", "the observation cannot decide it", detail)
         else:
             yield Case(check.text, "failed", f"expected {check.expected}, actual {check.actual}", detail)

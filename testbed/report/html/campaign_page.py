@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from testbed.campaign.campaign_summary import Difference, Kind, ShareCheck, Summary, Variant
+from testbed.campaign.campaign_summary import FacetDifference, RunKind, ShareCheck, Summary, Variant
 from testbed.campaign.task_list import label
 from testbed.model import Outcome
 from testbed.report.html import assemble
@@ -116,7 +116,7 @@ class ScenarioView:
     name: str
     summary: str
     variants: tuple[VariantView, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[FacetDifference, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ def _shown(path: str, value: object) -> tuple[str, str]:
     return escape(path), escape(label({path: value}).removeprefix(f"{path}="))
 
 
-def _kind(kind: Kind, variant: Variant, place: int, linked: Collection[str]) -> KindView:
+def _kind(kind: RunKind, variant: Variant, place: int, linked: Collection[str]) -> KindView:
     usual = variant.kinds[0].facets
     return KindView(
         letter=_letter(place),

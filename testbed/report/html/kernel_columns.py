@@ -114,8 +114,8 @@ def card(analysis: Analysis, wire: Wire, base: int) -> Card | None:
 def _told(testimony: Testimony) -> str:
     counts = tally(testimony)
     return (
-        f"Of {counted(len(testimony.words), 'cause')} it confirms {counts['confirmed']:,} and contradicts "
-        f"{counts['contradicted']:,}; {counts['not covered']:,} it says nothing of."
+        f"Of {counted(len(testimony.words), 'cause')} the kernel confirms {counts['confirmed']:,} and contradicts "
+        f"{counts['contradicted']:,}; {counts['not covered']:,} are not covered."
     )
 
 

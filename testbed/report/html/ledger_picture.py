@@ -105,7 +105,7 @@ def _draw(row: LedgerRow, *, named: bool) -> Picture:
 def _content(row: LedgerRow, losses: Sequence[Loss]) -> str:
     if row.difference:
         return f"content differs: {row.difference}"
-    return "content equal as far as it got" if losses else "content equal at every point"
+    return "content equal up to the loss" if losses else "content equal at every point"
 
 
 def _band(sizes: Sequence[int | None], most: int, unit: str) -> tuple[list[Shape], list[Loss]]:

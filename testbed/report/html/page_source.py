@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Source:
     """One run to be shown.
 
-    ``meta`` is what :func:`testbed.run.evaluate.meta` returns, what it lacks is left out. Without ``captures`` the
+    ``meta`` is what :func:`testbed.rundir.manifest.meta` returns, what it lacks is left out. Without ``captures`` the
     header
     fields that only they hold are not shown. ``labels`` are optional data of others. ``clock`` says how the server's
     clock runs against the client's, on which crossings are told. ``printed`` holds what programs printed by the

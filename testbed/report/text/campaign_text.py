@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from testbed.campaign.campaign_summary import Kind, Summary, Variant
+from testbed.campaign.campaign_summary import RunKind, Summary, Variant
 from testbed.report.text.terminal_text import counted, escape
 
 FORMAT: Final = "bothends-campaign/1"
@@ -80,7 +80,7 @@ def variant_lines(variant: Variant) -> list[str]:
         rest = sum(kind.count for kind in variant.kinds[MOST_KINDS:])
         found.append(f"  {rest:>7,} runs of {counted(len(variant.kinds) - MOST_KINDS, 'other kind')}")
     for check in variant.checks:
-        sign = {True: "holds", False: "FAILS", None: "unsure"}[check.ok]
+        sign = {True: "holds", False: "FAILS", None: "undecided"}[check.ok]
         found.append(f"  {sign}: {escape(check.text)}")
         found.append(f"         in {check.held:,} of {check.of:,} runs ({check.sure}); {escape(check.where)}")
     return found
@@ -94,7 +94,7 @@ def _common(variant: Variant) -> tuple[str, ...]:
     return tuple(name for name in first if all(kind.facets.get(name) == first[name] for kind in variant.kinds))
 
 
-def _facets(kind: Kind, leave_out: tuple[str, ...]) -> list[str]:
+def _facets(kind: RunKind, leave_out: tuple[str, ...]) -> list[str]:
     found = []
     for name in _SAID:
         told = [] if name in leave_out else kind.facets.get(name, [])

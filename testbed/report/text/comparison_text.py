@@ -58,7 +58,7 @@ def _verdict(compared: Comparison, differs: tuple[str, ...]) -> str:
     if differs:
         return f"[red]differs[/]: {', '.join(differs)}"
     uncounted = [name for name, count in count_differences(compared).items() if count and name in USUAL]
-    rest = f" in what --fail-on names; there is also: {', '.join(uncounted)}" if uncounted else ""
+    rest = f" in everything that --fail-on names; also found: {', '.join(uncounted)}" if uncounted else ""
     return f"[green]same[/]{rest}"
 
 
@@ -118,7 +118,7 @@ def _flows_line(compared: Comparison) -> str:
     ]
     unclear = [len(each) for each in compared.pairs.ambiguous]
     if any(unclear):
-        parts.append(f"{unclear[0]} and {unclear[1]} that fit several")
+        parts.append(f"{unclear[0]} and {unclear[1]} with several possible matches")
     return f"[bold]flows[/] {', '.join(parts)}"
 
 
@@ -138,8 +138,8 @@ def _totals(ways: list[dict[str, Any]]) -> Table:
     repeats = [way["retransmissions"] for way in ways]
     if any(any(each.values()) for each in repeats):
         table.add_row(
-            "sent again",
-            *(f"{each['needed']} needed, {each['not_needed']} not, {each['unknown']} unknown" for each in repeats),
+            "retransmitted",
+            *(f"{each['needed']} needed, {each['not_needed']} spurious, {each['unknown']} unknown" for each in repeats),
         )
     return table
 
@@ -219,7 +219,7 @@ def _examples(compared: Comparison) -> Iterator[str]:
     for row in odd[:_EXAMPLES].tolist():
         yield f"  {escape(row_text(compared, row))}"
     if len(odd) > _EXAMPLES:
-        yield f"  and {len(odd) - _EXAMPLES:,} more: --csv has all"
+        yield f"  and {len(odd) - _EXAMPLES:,} more: --csv writes all"
 
 
 def row_text(compared: Comparison, row: int) -> str:

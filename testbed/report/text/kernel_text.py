@@ -26,7 +26,7 @@ def witnessed(analysis: Analysis) -> Iterator[tuple[str, str]]:
     yield from _told("RST", testimony.resets)
     yield from _told("dropped", testimony.drops)
     if testimony.log.missing:
-        yield f"kernel    has no {', '.join(testimony.log.missing)}", "folded"
+        yield f"kernel    lacks {', '.join(testimony.log.missing)}", "folded"
 
 
 def _told(what: str, matched: tuple[Matched, ...]) -> Iterator[tuple[str, str]]:

@@ -48,7 +48,9 @@ def ladder(analysis: Analysis, width: int, height: int) -> list[Line]:
     ]
     if hidden:
         lines.append(
-            Line(" " * (_TIME + 2) + f"(not shown: {counted(hidden, 'call')} without a byte or a peer)", "folded")
+            Line(
+                " " * (_TIME + 2) + f"(not shown: {counted(hidden, 'call')} without bytes and without a peer)", "folded"
+            )
         )
     return lines
 

@@ -81,7 +81,7 @@ def _changes(observer: str, effect: Effect, bare: Effect) -> str:
         if len(effect.segments[host]) != len(bare.segments[host])
     ]
     found += [
-        f"the {host}'s bytes cut: {_lengths(effect.segments[host])} instead of {_lengths(bare.segments[host])}"
+        f"the {host}'s segments: {_lengths(effect.segments[host])} instead of {_lengths(bare.segments[host])}"
         for host in HOSTS
         if len(effect.segments[host]) == len(bare.segments[host]) and effect.segments[host] != bare.segments[host]
     ]

@@ -114,7 +114,7 @@ def _wire(analysis: Analysis, width: int) -> Iterator[Line]:
     altered = sum(1 for crossing in joined.crossings if crossing.changes)
     seen = ", ".join(f"{joined.packets.get(host, 0):,} at {host}" for host in HOSTS)
     lost, appeared = fates.count("lost"), fates.count("appeared")
-    joined_text = f"{fates.count('crossed'):,} joined, {lost:,} lost, {altered:,} altered, {appeared:,} appeared"
+    joined_text = f"{fates.count('crossed'):,} matched, {lost:,} lost, {altered:,} altered, {appeared:,} appeared"
     style = "lost" if lost or altered or appeared else ""
     yield from (Line(text, style) for text in paragraph(f"packets   {seen}: {joined_text}", width, lines=2))
     for host in HOSTS:
@@ -265,7 +265,7 @@ def _checks(checks: Sequence[Check], width: int, room: _Room) -> Iterator[Line]:
     others = sorted((check for check in checks if not check.ok), key=lambda check: check.ok is None)
     for check in others[: room.checks]:
         where = f"{check.where}: " if check.where else ""
-        word = "cannot tell" if check.ok is None else "FAILED"
+        word = "undecided" if check.ok is None else "FAILED"
         yield from (Line(text, "failed") for text in paragraph(f"{word} {where}{check.text}", width, lines=2))
         yield from (Line(text) for text in paragraph(f"expected: {check.expected}", width, indent="  ", lines=2))
         yield from (Line(text) for text in paragraph(f"actual:   {check.actual}", width, indent="  ", lines=2))

@@ -1,6 +1,7 @@
-"""What a scenario expects of a run, as written. Evaluated by ``testbed/analysis/expect/check_expectations.py``.
+"""What a scenario expects of a run, as written, and compiled into the plain values that the analysis checks.
 
 One class for each kind; the key that names the kind is a field of the same name, so that a model mirrors its YAML.
+Each compiles itself into one value of :mod:`testbed.model.expect`.
 """
 
 from __future__ import annotations
@@ -8,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from testbed.model import Host
+from testbed.model import Host, expect
+from testbed.model.expect import AT_LEAST_ONE, Limits
 from testbed.scenario.expect.packet_patterns import Event, Pattern
 from testbed.scenario.language.base import Frozen, Opt
-from testbed.scenario.language.limits import AT_LEAST_ONE, Amount, CountText, Ratio, Result, SpanLimits
+from testbed.scenario.language.limits import Amount, CountText, Ratio, Result, SpanLimits
 from testbed.scenario.language.payload import Data, Payload
 from testbed.scenario.language.values import Call, CauseRule, Errno, ExitStatus, LabelName, Share, Text, Whole
 
 
-class Expectation(Frozen):
+class WrittenExpectation(Frozen):
     """One expectation of any kind."""
 
     when: Opt[dict[Text, Any]] = None
@@ -26,47 +28,34 @@ class Expectation(Frozen):
     share: Opt[Share] = Field(default=None, alias="in")
     """In how many of a scenario's repeats it must hold: 99%. In a single run it is shown and not judged."""
 
-    _where: str = PrivateAttr(default="")
-    _source: Any = PrivateAttr(default=None)
-
-    def located(self, where: str, source: object) -> Self:
-        """Remember where it stands (``scenarios/x.yaml:12``) and what stands there; returns itself."""
-        self._where, self._source = where, source
-        return self
-
     def applies(self, settings: Mapping[str, Any]) -> bool:
         """Whether it is about the variant with these settings."""
         return all(path in settings and settings[path] == value for path, value in (self.when or {}).items())
 
-    @property
-    def where(self) -> str:
-        """File and line, empty when it was not read from a file."""
-        return self._where
+    def compiled(self, text: str = "", where: str = "") -> expect.Expectation:
+        """Return the expectation as the analysis checks it; ``text`` and ``where`` are what its check shows."""
+        return expect.Expectation(self._wanted(), text, where, self.share)
 
-    @property
-    def text(self) -> str:
-        """The expectation in one line of YAML."""
-        import yaml
-
-        source = self._source
-        if source is None:
-            source = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        flow = yaml.safe_dump(source, default_flow_style=True, width=1 << 20, sort_keys=False, allow_unicode=True)
-        return flow.strip()
+    def _wanted(self) -> expect.Wanted:
+        raise NotImplementedError
 
 
-class Segments(Expectation):
+class SegmentsExpectation(WrittenExpectation):
     """The payloads of the segments that a host sent, in order, first transmissions only."""
 
     segments: dict[Host, tuple[Payload, ...]] = Field(min_length=1)
     """For each host, the payloads in order: text, {bytes: "00ff"} or {size: 1448}."""
+
+    def _wanted(self) -> expect.Wanted:
+        payloads = {host: tuple(each.compiled() for each in listed) for host, listed in self.segments.items()}
+        return expect.ExpectedSegments(payloads)
 
 
 OF_A_CALL = ("packets", "why", "result", "errno", "args", "data", "took", "count")
 """What can be expected of a call."""
 
 
-class CallExpectation(Expectation):
+class CallExpectation(WrittenExpectation):
     """How one socket call ended, and which packets it caused with all answers that these had."""
 
     call: Call
@@ -104,6 +93,21 @@ class CallExpectation(Expectation):
             raise ValueError("`why` is the reason for no packet", "`packets: []`, or leave `packets` out")
         return self
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedCall(
+            host=self.host,
+            call=self.call,
+            nth=self.nth,
+            packets=None if self.packets is None else tuple(each.compiled() for each in self.packets),
+            why=self.why,
+            result=self.result,
+            errno=self.errno,
+            args=self.args,
+            data=None if self.data is None else self.data.compiled(),
+            took=self.took,
+            count=self.count,
+        )
+
 
 class LedgerFigures(Frozen):
     """How far the bytes that one host sent got. A figure that is left out is not checked."""
@@ -133,14 +137,23 @@ class LedgerFigures(Frozen):
             raise ValueError("no figure is expected", "for instance {sent: 8, read: 8}")
         return self
 
+    @property
+    def given(self) -> dict[str, Limits | str]:
+        """The figures that are named."""
+        return {name: getattr(self, name) for name in LedgerFigures.model_fields if name in self.model_fields_set}
 
-class LedgerExpectation(Expectation):
+
+class LedgerExpectation(WrittenExpectation):
     """How far the bytes got, for each sending host."""
 
     ledger: dict[Host, LedgerFigures] = Field(min_length=1)
     """For each sending host, the figures of the ledger."""
     connection: Opt[Whole] = Field(default=None, ge=1)
     """Only this connection, from 1 in the order of their first packets; the sum of all when left out."""
+
+    def _wanted(self) -> expect.Wanted:
+        figures = {host: each.given for host, each in self.ledger.items()}
+        return expect.ExpectedLedger(figures, self.connection)
 
 
 class CrossingFigures(Frozen):
@@ -159,12 +172,20 @@ class CrossingFigures(Frozen):
             raise ValueError("no figure is expected", "for instance {lost: 0}")
         return self
 
+    @property
+    def given(self) -> dict[str, Limits]:
+        """The figures that are named."""
+        return {name: getattr(self, name) for name in CrossingFigures.model_fields if name in self.model_fields_set}
 
-class CrossingsExpectation(Expectation):
+
+class CrossingsExpectation(WrittenExpectation):
     """How many packets were lost or changed between the two hosts."""
 
     crossings: CrossingFigures
     """The number of packets of each fate."""
+
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedCrossings(self.crossings.given)
 
 
 class PacketFigures(Pattern):
@@ -174,21 +195,27 @@ class PacketFigures(Pattern):
     """How many: 2, ">=1", "<=2" or 1-4; 0 for never."""
 
 
-class PacketsExpectation(Expectation):
+class PacketsExpectation(WrittenExpectation):
     """How many packets of a kind there were."""
 
     packets: PacketFigures
     """Which packets, and how many."""
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedPackets(self.packets.compiled(), self.packets.count)
 
-class NeverExpectation(Expectation):
+
+class NeverExpectation(WrittenExpectation):
     """Packets that there must not be."""
 
     never: Pattern
     """Which packets."""
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedPackets(self.never.compiled(), expect.NONE)
 
-class OrderExpectation(Expectation):
+
+class OrderExpectation(WrittenExpectation):
     """Packets and calls in this order, others between them.
 
     A packet's time is that of its sender's capture, with `at` that of the host named.
@@ -202,6 +229,9 @@ class OrderExpectation(Expectation):
         if len(self.order) < 2:
             raise ValueError("an order has two packets or calls at least")
         return self
+
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedOrder(tuple(event.compiled() for event in self.order))
 
 
 class Timing(Frozen):
@@ -229,44 +259,68 @@ class Timing(Frozen):
         return self
 
 
-class TimerExpectation(Expectation):
+class TimerExpectation(WrittenExpectation):
     """How a timer of the kernel shows on the wire."""
 
     timer: Timing
     """Which packets, and how their intervals are."""
 
+    def _wanted(self) -> expect.Wanted:
+        timing = self.timer
+        return expect.ExpectedIntervals(
+            packets=timing.packets.compiled(),
+            count=timing.count,
+            after=None if timing.after is None else timing.after.compiled(),
+            until=None if timing.until is None else timing.until.compiled(),
+            first=timing.first,
+            each=timing.each,
+            ratio=timing.ratio,
+        )
 
-class CausesExpectation(Expectation):
+
+class CausesExpectation(WrittenExpectation):
     """How many packets each rule explains, of both hosts."""
 
     causes: dict[CauseRule, CountText] = Field(min_length=1)
     """For each rule a number. unknown counts all packets of which no cause is known, whatever they look like."""
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedCauses(self.causes)
 
-class LabelsExpectation(Expectation):
+
+class LabelsExpectation(WrittenExpectation):
     """Which labels Wireshark gives in the capture of a host, and how often."""
 
     labels: dict[Host, Annotated[dict[LabelName, CountText], Field(min_length=1)]] = Field(min_length=1)
     """For each host's capture the labels and their number: {client: {keep_alive: 1}}."""
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedLabels(self.labels)
 
-class ExitExpectation(Expectation):
+
+class ExitExpectation(WrittenExpectation):
     """How the program of a host ended."""
 
     exit: dict[Host, ExitStatus] = Field(min_length=1)
     """For each host an exit status, or the name of the signal that ended it."""
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedExit(self.exit)
 
-class OutputExpectation(Expectation):
+
+class OutputExpectation(WrittenExpectation):
     """What the program of a host wrote to its standard output."""
 
     output: dict[Host, Text] = Field(min_length=1)
     """For each host, text that its output contains."""
 
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedOutput(self.output)
 
-EXPECTATIONS: dict[str, type[Expectation]] = {
+
+EXPECTATIONS: dict[str, type[WrittenExpectation]] = {
     "call": CallExpectation,
-    "segments": Segments,
+    "segments": SegmentsExpectation,
     "ledger": LedgerExpectation,
     "crossings": CrossingsExpectation,
     "packets": PacketsExpectation,
@@ -283,7 +337,7 @@ EXPECTATIONS: dict[str, type[Expectation]] = {
 
 def kind_of(value: object) -> str | None:
     """Return the tag of the expectation that a plain value holds, None when it names none."""
-    if isinstance(value, Expectation):
+    if isinstance(value, WrittenExpectation):
         return next(f"<{key}>" for key, model in EXPECTATIONS.items() if isinstance(value, model))
     if not isinstance(value, dict):
         return None
@@ -292,7 +346,7 @@ def kind_of(value: object) -> str | None:
 
 AnyExpectation = Annotated[
     Annotated[CallExpectation, Tag("<call>")]
-    | Annotated[Segments, Tag("<segments>")]
+    | Annotated[SegmentsExpectation, Tag("<segments>")]
     | Annotated[LedgerExpectation, Tag("<ledger>")]
     | Annotated[CrossingsExpectation, Tag("<crossings>")]
     | Annotated[PacketsExpectation, Tag("<packets>")]

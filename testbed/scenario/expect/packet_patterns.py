@@ -9,12 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from testbed.model import HOSTS, Host
+from testbed.model.expect import CallMoment, Limits, PacketPattern
 from testbed.scenario.language.base import Frozen, Opt, Short, nearest, shown
 from testbed.scenario.language.kernel_names import FLAG_LETTERS
 from testbed.scenario.language.limits import Amount, CountText, Presence
@@ -66,6 +66,11 @@ class TcpOptions(Frozen):
         if not self.model_fields_set:
             raise ValueError("no option is named", "for instance {mss: 1460, sack_permitted: true}")
         return self
+
+    @property
+    def given(self) -> dict[str, Limits | bool]:
+        """The options that are named."""
+        return {name: getattr(self, name) for name in TcpOptions.model_fields if name in self.model_fields_set}
 
 
 class Pattern(Short):
@@ -123,9 +128,15 @@ class Pattern(Short):
             raise ValueError("no packet is named", "for instance {from: client, flags: S}")
         return self
 
-    @property
-    def text(self) -> str:
-        """The pattern in short words: ``client S seq 0``, ``server packets (cause ack)``."""
+    def compiled(self) -> PacketPattern:
+        """Return the pattern as the analysis matches packets with it."""
+        given = {name: getattr(self, name) for name in Pattern.model_fields}
+        given["data"] = None if self.data is None else self.data.content
+        given["options"] = None if self.options is None else self.options.given
+        return PacketPattern(self._text(), **given)
+
+    def _text(self) -> str:
+        """Return the pattern in short words: ``client S seq 0``, ``server packets (cause ack)``."""
         given = {name: getattr(self, name) for name in Pattern.model_fields if name in self.model_fields_set}
         head = [given.pop("sender", "")]
         flags = given.pop("flags", None)
@@ -135,19 +146,16 @@ class Pattern(Short):
         if "protocol" in given:
             head.append(given.pop("protocol"))
         head += [f"{name} {given.pop(name)}" for name in _NUMBERS if name in given]
-        more = [f"{name} {_said(value)}" for name, value in given.items()]
+        more = [f"{name} {_value_text(value)}" for name, value in given.items()]
         text = " ".join(filter(None, head))
         return f"{text} ({', '.join(more)})" if more else text
 
 
-def _said(value: object) -> str:
+def _value_text(value: object) -> str:
     if isinstance(value, Data):
-        return value.shown
+        return value.compiled().text
     if isinstance(value, TcpOptions):
-        named = {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
-        return " ".join(f"{name}={_said(each)}" for name, each in named.items())
-    if isinstance(value, Mapping):
-        return str(dict(value))
+        return " ".join(f"{name}={_value_text(each)}" for name, each in value.given.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "/".join(map(str, value)) if type(value) is tuple else str(value)
@@ -165,10 +173,9 @@ class Moment(Frozen):
     moment: Literal["begins", "returns"] = "returns"
     """begins or returns."""
 
-    @property
-    def text(self) -> str:
-        """The moment in short words: ``client close #1 returns``."""
-        return f"{self.host} {self.call} {self.nth} {self.moment}"
+    def compiled(self) -> CallMoment:
+        """Return the moment as the analysis finds it."""
+        return CallMoment(self.host, self.call, self.nth, self.moment)
 
 
 def event_kind(value: object) -> str:

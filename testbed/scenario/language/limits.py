@@ -4,39 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import PlainSerializer
 
+from testbed.model.expect import Limits
 from testbed.scenario.language.base import Parsed, shown
 from testbed.scenario.language.values import size_bytes
 
 NUMBER = "(?:0|[1-9][0-9]{0,17})"
 _SPANS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000}
-
-
-class Limits(NamedTuple):
-    """From ``least`` (None: no limit) to ``most`` (None: no limit), both included; ``text`` is how it was written."""
-
-    least: float | None
-    most: float | None
-    text: str
-
-    def holds(self, number: float) -> bool:
-        """Whether a number is within the limits."""
-        return (self.least is None or self.least <= number) and (self.most is None or number <= self.most)
-
-    def __str__(self) -> str:
-        return self.text
-
-    @property
-    def plain(self) -> int | str:
-        """The limits as a scenario writes them."""
-        return int(self.text) if re.fullmatch(f"-?{NUMBER}", self.text) else self.text
-
-
-AT_LEAST_ONE = Limits(1, None, ">=1")
-NONE = Limits(0, 0, "0")
 
 
 def _limits(value: object, one: Callable[[object], float], what: str, hint: str) -> Limits:
@@ -135,7 +112,14 @@ def _pattern(one: str) -> str:
     return rf"^((>=|<=)\s*{one}|{one}-{one})$"
 
 
-_WRITTEN = PlainSerializer(lambda value: value.plain if isinstance(value, Limits) else value)
+def as_written(value: object) -> object:
+    """Return limits as a scenario writes them, any other value as it is."""
+    if not isinstance(value, Limits):
+        return value
+    return int(value.text) if re.fullmatch(f"-?{NUMBER}", value.text) else value.text
+
+
+_WRITTEN = PlainSerializer(as_written)
 CountText = Annotated[
     Limits, Parsed(_count, {"anyOf": [_WHOLE_SCHEMA, {"type": "string", "pattern": _COUNT}]}), _WRITTEN
 ]

@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from testbed.model.expect import ExpectedBytes, bytes_text
 from testbed.scenario.language.base import Opt, Short
 from testbed.scenario.language.values import Hex, Size, Text
 
@@ -35,10 +36,10 @@ class Data(Short):
             return self.text.encode()
         return None if self.hex is None else bytes.fromhex(self.hex)
 
-    @property
-    def shown(self) -> str:
-        """The bytes for a message: as text where they are printable, else as hex digits."""
-        return bytes_shown(self.content or b"")
+    def compiled(self) -> ExpectedBytes:
+        """Return the bytes as the analysis compares them."""
+        content = self.content or b""
+        return ExpectedBytes(content, len(content), bytes_text(content))
 
 
 class Payload(Data):
@@ -58,19 +59,6 @@ class Payload(Data):
         assert self.size is not None  # noqa: S101 - one of them is there
         return self.size
 
-    @property
-    def shown(self) -> str:
-        """The bytes for a message, or how many."""
-        content = self.content
-        return f"{self.length} bytes" if content is None else bytes_shown(content)
-
-
-SHOWN = 40
-
-
-def bytes_shown(data: bytes) -> str:
-    """Return bytes for a message: as text, as hex digits where they are not printable, as a number where many."""
-    if len(data) > SHOWN:
-        return f"{len(data)} bytes"
-    text = data.decode("utf-8", "replace")
-    return text if text.isprintable() and text.strip() == text and text else f'"{data.hex()}"'
+    def compiled(self) -> ExpectedBytes:
+        """Return the bytes, or how many, as the analysis compares them."""
+        return ExpectedBytes(None, self.length, f"{self.length} bytes") if self.content is None else super().compiled()

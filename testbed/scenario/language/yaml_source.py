@@ -24,6 +24,7 @@ MOST_SHOWN = 50
 WIDTH = 100
 
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class Mark(NamedTuple):
@@ -78,6 +79,14 @@ class Node:
         for _, at_key, node in self.follow(path):
             mark = at_key if key or node.value is None else node.mark
         return mark
+
+
+def in_one_line(value: object) -> str:
+    """Return a plain value in one line of YAML, its keys in their order: ``{drop: {from: client, nth: 2}}``."""
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, width=1 << 20, sort_keys=False, allow_unicode=True
+    )
+    return text.strip()
 
 
 @dataclass

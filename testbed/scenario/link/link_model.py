@@ -16,6 +16,7 @@ from testbed.model import HOSTS, Host
 from testbed.scenario.language.base import Frozen, Opt, Parsed, Short, shown
 from testbed.scenario.language.payload import Data
 from testbed.scenario.language.values import Flags, Name, Size, Whole
+from testbed.scenario.language.yaml_source import in_one_line
 
 _NUMBER = "(?:0|[1-9][0-9]{0,11})"
 _SPAN_NS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000}
@@ -305,13 +306,10 @@ class FaultItem(Frozen):
     @property
     def text(self) -> str:
         """The fault in one line of YAML: ``drop: {from: client, nth: 2, of: data}``."""
-        import yaml
-
         source = self._source
         if source is None:
             source = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        flow = yaml.safe_dump(source, default_flow_style=True, width=1 << 20, sort_keys=False, allow_unicode=True)
-        return flow.strip()[1:-1]
+        return in_one_line(source)[1:-1]
 
     @property
     def fault(self) -> Fault:

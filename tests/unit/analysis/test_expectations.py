@@ -8,11 +8,11 @@ import pytest
 from pydantic import TypeAdapter
 
 from testbed.model import Check, Outcome, Program
-from testbed.scenario.expect.expectations import AnyExpectation, Expectation
+from testbed.scenario.expect.expectations import AnyExpectation, WrittenExpectation
 
 from .exchange import START, Exchange
 
-ADAPTER: TypeAdapter[Expectation] = TypeAdapter(AnyExpectation)
+ADAPTER: TypeAdapter[WrittenExpectation] = TypeAdapter(AnyExpectation)
 
 
 def origin(*, delayed_ack: bool = False, probe: bool = False) -> Exchange:
@@ -39,8 +39,7 @@ def origin(*, delayed_ack: bool = False, probe: bool = False) -> Exchange:
 
 
 def checked(run: Exchange, expectation: dict[str, Any], **given: Any) -> Check:
-    model = ADAPTER.validate_python(expectation).located("", expectation)
-    return run.analysis([model], **given).checks[0]
+    return run.analysis([ADAPTER.validate_python(expectation).compiled()], **given).checks[0]
 
 
 MET: list[dict[str, Any]] = [
@@ -198,9 +197,8 @@ def test_output_that_was_cut_may_have_held_the_text() -> None:
 
 
 def test_a_check_tells_where_it_stands_and_decides_the_outcome() -> None:
-    expectation = ADAPTER.validate_python({"exit": {"client": 7}}).located(
-        "scenarios/x.yaml:12", {"exit": {"client": 7}}
-    )
+    written = ADAPTER.validate_python({"exit": {"client": 7}})
+    expectation = written.compiled("{exit: {client: 7}}", "scenarios/x.yaml:12")
     found = origin().analysis([expectation])
     assert found.checks[0].where == "scenarios/x.yaml:12"
     assert found.outcome is Outcome.FAIL

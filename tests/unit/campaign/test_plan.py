@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from testbed.campaign.campaign_summary import summarise
-from testbed.campaign.task_list import Plan, Source, Task, label, parse_settings, variants
+from testbed.campaign.task_list import Plan, ScenarioSource, Task, label, parse_settings, variants
 from testbed.campaign.work import Report, plan_from_json, plan_to_json
 from testbed.model import Outcome
 from testbed.model.errors import UsageError
 from testbed.report.text.campaign_text import lines
 
-SOURCE = Source("echo", "/x/echo.yaml", "echo.yaml", "text")
+SOURCE = ScenarioSource("echo", "/x/echo.yaml", "echo.yaml", "text")
 PLAN = Plan((SOURCE,), {"echo": ({"ip": 4}, {"ip": 6})}, 3, "namespace", "differing")
 
 

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.lab.addresses import RANGE4, random_subnet
+from testbed.model import HOSTS
 
 
 @given(st.integers())
 def test_every_subnet_is_ours_and_its_addresses_fit(seed: int) -> None:
     """Inside 198.18.0.0/15 and fd00::/8; gateway and hosts are different addresses of the subnet."""
-    subnet = random_subnet(random.Random(seed))
+    subnet = random_subnet(random.Random(seed), HOSTS)
     four, six = ipaddress.ip_network(subnet.network4), ipaddress.ip_network(subnet.network6)
     assert four.subnet_of(RANGE4)  # type: ignore[arg-type]
     assert six.subnet_of(ipaddress.ip_network("fd00::/8"))  # type: ignore[arg-type]
@@ -28,4 +29,4 @@ def test_every_subnet_is_ours_and_its_addresses_fit(seed: int) -> None:
 def test_subnets_differ() -> None:
     """Chance spreads over the whole range: 200 draws give more than 190 subnets."""
     source = random.Random(1)
-    assert len({random_subnet(source).network4 for _ in range(200)}) > 190
+    assert len({random_subnet(source, HOSTS).network4 for _ in range(200)}) > 190

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testbed.campaign.campaign_summary import Summary, summarise
-from testbed.campaign.task_list import Plan, Source, Task
+from testbed.campaign.task_list import Plan, ScenarioSource, Task
 from testbed.campaign.work import Report
 from testbed.report.html.campaign_page import About
 
@@ -27,7 +27,9 @@ def report(scenario: str, variant: int, repeat: int, kind: str, *, outcome: str 
 
 def plan(scenarios: dict[str, list[dict[str, str]]], repeat: int) -> Plan:
     """Return a plan for scenarios and their variants' settings."""
-    sources = tuple(Source(name, f"/x/{name}.yaml", f"{name}.yaml", f"summary: About {name}\n") for name in scenarios)
+    sources = tuple(
+        ScenarioSource(name, f"/x/{name}.yaml", f"{name}.yaml", f"summary: About {name}\n") for name in scenarios
+    )
     return Plan(sources, {name: tuple(found) for name, found in scenarios.items()}, repeat, "namespace", "differing")
 
 

@@ -64,7 +64,7 @@ def test_tshark_shows_cause_call_and_fate_of_each_packet(made: Path) -> None:
         "#0 cause: call, connect: connect #0 opens the connection"
         "|call: client #0 connect(server:10011)|one way: 5.00 ms"
     )
-    lost = [line for line in lines if "lost: never seen at the server" in line[3]]
+    lost = [line for line in lines if "lost: not captured at the server" in line[3]]
     assert len(lost) == sum(crossing.fate == "lost" for crossing in joined.crossings) > 0
     assert all(line[1] == "client" for line in lost)
     assert all("cause: " in line[3] for line in lines)

@@ -11,7 +11,7 @@ import pytest
 from testbed.campaign.store import Store
 from testbed.cli.report_commands import report
 from testbed.model.errors import UsageError
-from testbed.report.ci.ci_cases import CiFiles
+from testbed.report.ci.ci_files import CiFiles
 from testbed.report.html.campaign_page import MOST_KINDS, render
 
 from .campaign_sample import about, hostile, many, summary
@@ -47,7 +47,7 @@ def test_a_cell_links_to_the_reports_of_its_kinds_and_only_to_those_that_are_the
 
 def test_of_many_kinds_the_rest_is_counted() -> None:
     page = render(many(), about(many()))
-    told = f"{60 - MOST_KINDS} runs of {60 - MOST_KINDS} other kinds are not told here; all are in results.jsonl"
+    told = f"{60 - MOST_KINDS} runs of {60 - MOST_KINDS} other kinds are not shown here; all are in results.jsonl"
     assert told in page
     assert len(page.encode()) < 200_000
     assert len(render(many(), about(many()), limit=60_000).encode()) <= 60_000

@@ -15,7 +15,8 @@ from markdown_it import MarkdownIt
 
 from testbed.model import Analysis, Outcome
 from testbed.model.errors import BothendsError, LabError, Unsupported
-from testbed.report.ci.ci_cases import CiFiles, Record, write
+from testbed.report.ci.ci_cases import RunRecord
+from testbed.report.ci.ci_files import CiFiles, write_ci_files
 from testbed.report.ci.junit import junit
 from testbed.report.ci.markdown_summary import markdown
 from testbed.report.ci.test_anything import tap
@@ -29,23 +30,23 @@ def passed() -> Analysis:
 
 
 RECORDS = {
-    "passed": Record("passed", 1.5, "runs/passed/1", passed()),
-    "failed": Record("failed", 2.0, "runs/failed/1", eventful()),
-    "inconclusive": Record(
+    "passed": RunRecord("passed", 1.5, "runs/passed/1", passed()),
+    "failed": RunRecord("failed", 2.0, "runs/failed/1", eventful()),
+    "inconclusive": RunRecord(
         "inconclusive",
         1.0,
         "runs/i/1",
         replace(with_inputs(passed(), incomplete=("the tap dropped 3",)), outcome=Outcome.INCONCLUSIVE),
     ),
-    "program": Record(
+    "program": RunRecord(
         "program",
         1.0,
         "runs/p/1",
         replace(with_inputs(passed(), failures=("client: SIGSEGV",)), outcome=Outcome.FAIL),
     ),
-    "broken": Record("broken", 0.5, error=LabError("the tap did not start", last_output="no such device")),
-    "unsupported": Record("unsupported", 0.1, error=Unsupported("there is no netem")),
-    "hostile": Record(HOSTILE, 1.0, HOSTILE, hostile_source().analysis),
+    "broken": RunRecord("broken", 0.5, error=LabError("the tap did not start", last_output="no such device")),
+    "unsupported": RunRecord("unsupported", 0.1, error=Unsupported("there is no netem")),
+    "hostile": RunRecord(HOSTILE, 1.0, HOSTILE, hostile_source().analysis),
 }
 
 
@@ -115,7 +116,7 @@ def test_prove_reads_tap_and_agrees_with_the_outcome(tmp_path: Path, name: str, 
 
 
 def test_no_description_can_become_a_directive() -> None:
-    record = Record("x # SKIP really \\", 0.1, error=LabError("x # TODO"))
+    record = RunRecord("x # SKIP really \\", 0.1, error=LabError("x # TODO"))
     assert tap([record]).splitlines()[2] == "not ok 1 - x \\# SKIP really \\\\: run"
 
 
@@ -138,11 +139,11 @@ def test_markdown_of_hostile_text_is_text() -> None:
 
 def test_the_files_that_are_asked_for_are_written(tmp_path: Path) -> None:
     files = CiFiles(tmp_path / "new/j.xml", tmp_path / "t.tap", tmp_path / "s.md")
-    write([RECORDS["passed"]], files)
+    write_ci_files([RECORDS["passed"]], files)
     assert all(path and path.stat().st_size > 50 for path in (files.junit, files.tap, files.markdown))
 
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BothendsError, match="cannot write"):
-        write([RECORDS["passed"]], CiFiles(junit=tmp_path / "file/j.xml"))
+        write_ci_files([RECORDS["passed"]], CiFiles(junit=tmp_path / "file/j.xml"))

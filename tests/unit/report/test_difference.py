@@ -66,14 +66,14 @@ def test_where_two_kernels_differ() -> None:
     one, other = witnessed(cwnd=10, reason="NO_SOCKET"), witnessed(cwnd=1, reason="TCP_RESET")
     assert [(section.what, section.rows) for section in compare(one, other)] == [
         (
-            "server: the kernel: sent again, reset, dropped",
+            "server: kernel trace: retransmitted, reset, dropped",
             (Row("dropped client R, 0 bytes: NO_SOCKET", "dropped client R, 0 bytes: TCP_RESET"),),
         ),
         (
-            "client: the kernel: at the end",
+            "client: kernel trace: at the end",
             (Row("#0: congestion window 10, threshold none", "#0: congestion window 1, threshold none"),),
         ),
     ]
-    same = next(section.rows for section in align(one, other) if section.what.startswith("client: the kernel: state"))
+    same = next(section.rows for section in align(one, other) if section.what.startswith("client: kernel trace: state"))
     assert same == (Row(*["#0 ESTABLISHED to FIN_WAIT1: close"] * 2),)
     assert not [section for section in align(one, told()) if "the kernel" in section.what]

@@ -75,7 +75,7 @@ def test_a_table_has_at_most_so_many_rows_and_says_how_many_there_are() -> None:
 
 def test_contradictions_and_what_the_kernel_lacks_stand_in_the_page() -> None:
     page = render(witnessed_source())
-    assert "Of 14 causes it confirms 3 and contradicts 1; 10 it says nothing of." in page
+    assert "Of 14 causes the kernel confirms 3 and contradicts 1; 10 are not covered." in page
     assert "the kernel contradicts the cause `timeout` of <a" in page
     assert "nothing explains what the kernel says: server: tcp_send_reset TCP_ABORT_ON_CLOSE" in page
     assert "<dt>this kernel lacks</dt><dd>tcp/tcp_bad_csum</dd>" in page
@@ -99,7 +99,7 @@ def test_a_page_without_a_witness_has_nothing_of_it() -> None:
     page, with_it = render(eventful_source()), render(witnessed_source())
     for trace in (
         'id="kernel"',
-        "What the kernel says",
+        "<h2>Kernel trace</h2>",
         "Object.assign(WITNESS",
         ".word-confirmed",
         "the kernel confirms",

@@ -20,7 +20,7 @@ def test_more_segments_are_said() -> None:
 def test_other_cuts_of_as_many_segments_are_said() -> None:
     """As many segments of other lengths are a change as well."""
     cut = Effect(9, {"client": (2, 6), "server": ()}, 0, 20_000_000, 7)
-    assert "the client's bytes cut: 2: 2+6 instead of 2: 1+7" in table({"none": BARE, "probe": cut})[-1]
+    assert "the client's segments: 2: 2+6 instead of 2: 1+7" in table({"none": BARE, "probe": cut})[-1]
 
 
 def test_no_change_is_only_a_time() -> None:

@@ -84,7 +84,7 @@ def test_the_verdict_comes_before_everything_else_that_is_known() -> None:
     body = page[page.index("<body>") :]
     places = [
         body.index(text)
-        for text in ("the server program read 7", "1 packet lost", "How far every byte", "Conditions", 'id="data"')
+        for text in ("the server program read 7", "1 packet lost", "how far each byte got", "Conditions", 'id="data"')
         if text in body
     ]
     assert len(places) >= 4

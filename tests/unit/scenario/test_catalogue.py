@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
 from testbed.model.errors import UsageError
 from testbed.scenario.catalogue import all_scenarios, find
@@ -43,13 +42,3 @@ def test_an_unknown_path_suggests_the_nearest_file_beside_it(root: Path) -> None
     with pytest.raises(UsageError) as caught:
         find(str(root / "scenarios" / "ecko.yml"), root)
     assert caught.value.hint == "did you mean echo.yml?"
-
-
-def test_the_readme_names_every_scenario_with_its_summary() -> None:
-    root = Path(__file__).parents[3]
-    readme = (root / "README.md").read_text(encoding="utf-8")
-    for path in all_scenarios(root):
-        row = (
-            f"| [{path.stem}](scenarios/{path.name}) | {yaml.safe_load(path.read_text(encoding='utf-8'))['summary']} |"
-        )
-        assert row in readme

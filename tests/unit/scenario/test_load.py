@@ -9,10 +9,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from testbed.model import expect
 from testbed.model.errors import ScenarioError, UsageError
-from testbed.run.live_lab import egress_of
-from testbed.scenario.expect import expectations as e
-from testbed.scenario.language.limits import NONE, Limits
+from testbed.model.expect import NONE, Limits
+from testbed.run.scenario_to_lab import egress_of
+from testbed.scenario.expect.expectations import PacketFigures
 from testbed.scenario.language.values import Endpoint, fill
 from testbed.scenario.load import load, parse
 from testbed.scenario.scenario import Scenario
@@ -107,51 +108,58 @@ def test_endpoints() -> None:
     assert (bind.bind, connect.connect) == (Endpoint("client", 0), Endpoint("server", 5000))
 
 
-def test_each_expectation_becomes_its_model_and_knows_its_place() -> None:
+def test_each_expectation_is_compiled_with_its_text_and_place() -> None:
     written: list[dict[str, Any]] = [
         {"segments": {"client": ["c", {"bytes": "00FF"}, {"size": "1KiB"}]}},
         {"call": "connect", "packets": ["client S", "server .S"], "result": -1, "errno": "ECONNREFUSED"},
         {"ledger": {"client": {"written": "8MiB", "content": "equal"}}},
         {"crossings": {"lost": 0}},
-        {"packets": {"from": "server", "flags": ".R", "count": ">=1"}},
+        {"packets": {"from": "server", "flags": ".R", "options": {"mss": 1460, "sack": False}, "count": ">=1"}},
+        {"never": {"from": "server", "has": "F", "data": "x"}},
+        {"order": ["client S", {"call": "close", "moment": "begins"}]},
         {"exit": {"client": 0, "server": "SIGSEGV"}},
         {"output": {"server": "text"}},
     ]
-    loaded = scenario(expect=written).expect
-    models = [e.Segments, e.CallExpectation, e.LedgerExpectation, e.CrossingsExpectation, e.PacketsExpectation]
-    assert [type(item) for item in loaded] == [*models, e.ExitExpectation, e.OutputExpectation]
-    segments, call, ledger, crossings, packets, ended, output = loaded
-    assert isinstance(segments, e.Segments)
-    assert [payload.content for payload in segments.segments["client"]] == [b"c", b"\x00\xff", None]
-    assert [payload.length for payload in segments.segments["client"]] == [1, 2, 1024]
-    assert isinstance(call, e.CallExpectation)
-    assert (call.host, call.nth, [each.text for each in call.packets or ()]) == ("client", 1, ["client S", "server S."])
-    assert isinstance(ledger, e.LedgerExpectation)
-    assert ledger.ledger["client"].written == Limits(8 << 20, 8 << 20, "8MiB")
-    assert isinstance(crossings, e.CrossingsExpectation)
-    assert (crossings.crossings.lost, crossings.crossings.altered) == (NONE, None)
-    assert isinstance(packets, e.PacketsExpectation)
-    assert packets.packets == e.PacketFigures.model_validate({"from": "server", "flags": "R.", "count": ">=1"})
-    assert isinstance(ended, e.ExitExpectation)
-    assert ended.exit == {"client": 0, "server": "SIGSEGV"}
-    assert isinstance(output, e.OutputExpectation)
-    assert output.output == {"server": "text"}
+    loaded = scenario(expect=written).expectations
+    payloads = (
+        expect.ExpectedBytes(b"c", 1, "c"),
+        expect.ExpectedBytes(b"\x00\xff", 2, '"00ff"'),
+        expect.ExpectedBytes(None, 1024, "1024 bytes"),
+    )
+    syn = expect.PacketPattern("client S", "client", flags="S")
+    options: dict[str, Limits | bool] = {"mss": Limits(1460, 1460, "1460"), "sack": False}
+    assert [item.wanted for item in loaded] == [
+        expect.ExpectedSegments({"client": payloads}),
+        expect.ExpectedCall(
+            host="client",
+            call="connect",
+            nth=1,
+            packets=(syn, expect.PacketPattern("server S.", "server", flags="S.")),
+            result=Limits(-1, -1, "-1"),
+            errno="ECONNREFUSED",
+        ),
+        expect.ExpectedLedger({"client": {"written": Limits(8 << 20, 8 << 20, "8MiB"), "content": "equal"}}),
+        expect.ExpectedCrossings({"lost": NONE}),
+        expect.ExpectedPackets(
+            expect.PacketPattern("server R. (options mss=1460 sack=no)", "server", flags="R.", options=options),
+            Limits(1, None, ">=1"),
+        ),
+        expect.ExpectedPackets(expect.PacketPattern("server F+ (data x)", "server", has="F", data=b"x"), NONE),
+        expect.ExpectedOrder((syn, expect.CallMoment("client", "close", 1, "begins"))),
+        expect.ExpectedExit({"client": 0, "server": "SIGSEGV"}),
+        expect.ExpectedOutput({"server": "text"}),
+    ]
     assert [yaml.safe_load(item.text) for item in loaded] == written
     lines = [int(item.where.removeprefix("x.yaml:")) for item in loaded]
     assert lines == sorted(set(lines))
     assert all("\n" not in item.text for item in loaded)
 
 
-def test_an_expectation_made_by_hand_has_a_text_and_no_place() -> None:
-    made = e.CallExpectation.model_validate({"call": "connect", "result": 0})
-    assert (made.text, made.where) == ("{call: connect, result: 0}", "")
-
-
 @pytest.mark.parametrize(
     ("text", "fits", "fits_not"), [(2, [2], [1, 3]), (0, [0], [1]), (">=1", [1, 9], [0]), ("<=2", [0, 2], [3])]
 )
 def test_counts(text: object, fits: list[int], fits_not: list[int]) -> None:
-    count = e.PacketFigures.model_validate({"from": "client", "count": text}).count
+    count = PacketFigures.model_validate({"from": "client", "count": text}).count
     assert isinstance(count, Limits)
     assert all(count.holds(number) for number in fits)
     assert not any(count.holds(number) for number in fits_not)

@@ -65,7 +65,7 @@ def test_expectations_are_for_their_variants() -> None:
     """`when` leaves an expectation out of the others, and so it is no mistake there."""
     scenario = load(observe__client="none")
     assert scenario.observe.client == "none"
-    assert [expectation.where for expectation in scenario.expect] == ["x.yaml:7"]
+    assert [expectation.where for expectation in scenario.expectations] == ["x.yaml:7"]
 
 
 @pytest.mark.parametrize(

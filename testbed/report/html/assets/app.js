@@ -67,8 +67,8 @@ class App {
     });
     this.search.addEventListener("input", () => this.set({ q: this.search.value }));
     this.hits = el("span", { class: "hits muted", "aria-live": "polite" });
-    this.mode = this.choice("mode", [["filter", "filter"], ["find", "find"]], "show only what matches, or go from one to the next");
-    this.context = el("label", { class: "field-ctx" }, "context ", el("input", { type: "number", min: 0, max: 50, id: "ctx", title: "so many events before and after each that matches", "aria-label": "rows of context" }));
+    this.mode = this.choice("mode", [["filter", "filter"], ["find", "find"]], "show only matching rows, or go from match to match");
+    this.context = el("label", { class: "field-ctx" }, "context ", el("input", { type: "number", min: 0, max: 50, id: "ctx", title: "rows before and after each match", "aria-label": "rows of context" }));
     this.context.lastChild.addEventListener("input", (event) => this.set({ ctx: Math.min(Math.max(Number(event.target.value) || 0, 0), 50) }));
     bar.append(el("div", { class: "group find" }, this.search, this.hits, this.mode, this.context));
     this.presets = el("div", { class: "group presets", role: "group", "aria-label": "presets" });
@@ -79,7 +79,7 @@ class App {
       chip.addEventListener("click", () => this.togglePreset(name));
       this.presets.append(chip);
     }
-    this.only = el("button", { type: "button", class: "preset", id: "only", title: "what is not the same at both ends" }, "only differences");
+    this.only = el("button", { type: "button", class: "preset", id: "only", title: "packets that differ between the ends" }, "only differences");
     this.only.addEventListener("click", () => this.set({ only: !state.only }));
     this.presets.append(this.only);
     bar.append(this.presets);
@@ -338,7 +338,7 @@ function failed(error) {
   const place = document.getElementById("loading") || document.getElementById("ladder").appendChild(el("p"));
   const old = typeof DecompressionStream === "undefined";
   const reason = old ? "this browser is too old (it lacks DecompressionStream)" : String(error);
-  const text = `The ladder cannot be shown: ${reason}. The commands that made this page tell the same as text.`;
+  const text = `The ladder cannot be shown: ${reason}. The command that wrote this page shows the same as text.`;
   place.textContent = text;
   place.className = "cut";
   if (!old) console.error(error);

@@ -89,7 +89,7 @@ function sentence(model, item) {
     return `${host} call ${model.call.n[c]}: ${callText(model, c, 80)}${silent ? `; ${none}${visible(silent)}` : ""}`;
   }
   const sender = head.hosts[model.sender[item]];
-  const seen = model.fate[item] === CROSSED ? "" : `, seen only where it ${model.fate[item] === LOST ? "was sent" : "arrived"}`;
+  const seen = model.fate[item] === CROSSED ? "" : `, captured only at the ${model.fate[item] === LOST ? "sender" : "receiver"}`;
   const what = tables.text("packet.what", item);
   const fate = what === "crossed" ? "" : `; ${what}${seen}`;
   const rule = model.said("rule", item);
@@ -155,7 +155,7 @@ class Times {
     const delay = this.model.delay[p];
     const piece = this.model.head.clock.one ? undefined : this.piece(this.model.time[p]);
     if (!piece) return duration(delay);
-    if (piece.error === null) return `${duration(delay)} more than the fastest packet; only one direction was seen`;
+    if (piece.error === null) return `${duration(delay)} more than the fastest packet; only one direction was captured`;
     return `${duration(delay)} ± ${duration(piece.error)} (${duration(delay - piece.error)} to ${duration(delay + piece.error)})`;
   }
 }

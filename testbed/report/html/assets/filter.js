@@ -1,12 +1,12 @@
 // Which items are shown: presets, words and `key:value` terms, a call's packets, one flow.
 
 const PRESETS = [
-  ["lost", 1, "sent, never seen at the other end"],
-  ["appeared", 2, "seen only where it arrived"],
-  ["duplicated", 128, "one more copy where it arrived"],
+  ["lost", 1, "sent, not captured at the receiver"],
+  ["appeared", 2, "captured only at the receiver"],
+  ["duplicated", 128, "one more copy at the receiver"],
   ["ambiguous", 256, "one of several identical packets of which some are missing"],
-  ["altered", 4, "arrived changed"],
-  ["retransmitted", 8, "sequence numbers sent again"],
+  ["altered", 4, "a field differs between the ends"],
+  ["retransmitted", 8, "bytes sent again"],
   ["reordered", 16, "overtaken on the way"],
   ["unknown", 32, "no rule explains it"],
   ["mislabelled", 64, "label differs from cause"],

@@ -1,9 +1,9 @@
 // What a kernel that was a witness says: of packets and calls in the panel, of its window in the plot.
 
 const AGREEMENT = {
-  confirmed: ["✓ confirmed", "its own event shows the cause"],
-  "not covered": ["not covered", "no tracepoint tells of such a cause"],
-  contradicted: ["✕ contradicted", "what it says does not fit the cause"],
+  confirmed: ["✓ confirmed", "a kernel event shows the cause"],
+  "not covered": ["not covered", "no tracepoint covers this kind of cause"],
+  contradicted: ["✕ contradicted", "the kernel's events do not fit the cause"],
 };
 
 Object.assign(WITNESS, {
@@ -17,7 +17,7 @@ Object.assign(WITNESS, {
     return el(
       "section",
       { class: "kernel" },
-      el("h3", {}, "The kernel: ", el("span", { class: `word-${word}` }, text), el("span", { class: "muted" }, ` (${meaning})`)),
+      el("h3", {}, "Kernel trace: ", el("span", { class: `word-${word}` }, text), el("span", { class: "muted" }, ` (${meaning})`)),
       said ? el("p", {}, ...panel.linked(said, model.sender[p])) : null,
       events(model.said("kernel.events", p)),
       state ? pairs(state) : null,
@@ -26,7 +26,7 @@ Object.assign(WITNESS, {
 
   call(panel, c) {
     const told = events(panel.model.tables.text("call.kernel.events", c));
-    return told && el("section", { class: "kernel" }, el("h3", {}, "The kernel's states"), told);
+    return told && el("section", { class: "kernel" }, el("h3", {}, "TCP states in the kernel trace"), told);
   },
 
   // How far its congestion window let a sender go: [time, edge], the highest ACK that had come and cwnd segments more.

@@ -1,13 +1,13 @@
 // The side panel: everything that is known about the selected packet or call.
 
 const FATE_TEXTS = {
-  lost: "the other end never saw it",
-  appeared: "its sender's capture has no such packet",
-  duplicated: "one more copy where it arrived",
+  lost: "not captured at the receiver",
+  appeared: "not captured at the sender",
+  duplicated: "one more copy at the receiver",
   ambiguous: "one of several identical packets of which some are missing; nothing tells which",
   split: "the same bytes came in several segments",
   merged: "the same bytes came in one segment with others",
-  "not captured": "it was there, the tap missed it",
+  "not captured": "not lost: the tap missed it",
   "before start": "the other capture had not begun",
   "after end": "the other capture had ended",
 };
@@ -147,7 +147,7 @@ class Panel {
   stop(backtrace) {
     const list = el("ol", { class: "plain stop" });
     for (const frame of [backtrace].flat()) list.append(el("li", {}, el("code", {}, String(frame))));
-    return el("section", {}, el("h3", {}, "gdb held it at"), list);
+    return el("section", {}, el("h3", {}, "Held by gdb at"), list);
   }
 
   packetTimes(p) {
@@ -194,7 +194,7 @@ class Panel {
     const options = this.options(p);
     if (options && !changed.has("options")) rows.push(["options", options, options]);
     const table = el("table", { class: "fields" });
-    table.append(el("thead", {}, el("tr", {}, el("th", {}, "field"), ...["client", "server"].map((name, host) => el("th", {}, seen[host] ? `at ${name}` : `at ${name}: not seen`)))));
+    table.append(el("thead", {}, el("tr", {}, el("th", {}, "field"), ...["client", "server"].map((name, host) => el("th", {}, seen[host] ? `at ${name}` : `at ${name}: not captured`)))));
     const body = el("tbody", {});
     for (const [name, client, server, isChange] of rows) {
       const differs = seen[0] && seen[1] && String(client) !== String(server);
@@ -213,7 +213,7 @@ class Panel {
       {},
       el("h3", {}, "Header, at both ends"),
       el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "header fields" }, table),
-      usual ? el("p", { class: "muted small" }, "What differs without ≠ is so for the whole flow (TTL on the way, its mapping), or follows from another segment size or a checksum that a card filled in.") : null,
+      usual ? el("p", { class: "muted small" }, "Differences without ≠ hold for the whole flow (TTL, address mapping), or follow from another segment size or a checksum that the network card filled in.") : null,
     );
   }
 
@@ -257,7 +257,7 @@ class Panel {
       ["program", `${text("program")} (pid ${number("pid")}, thread ${number("tid")})`],
       ["socket", `${number("fd")}${text("socket") ? `: ${text("socket")}` : ""}`],
       ["began", this.times.exact(call.start[c])],
-      ["took", call.took[c] ? duration(call.took[c] - 1) : "it was still waiting at the end"],
+      ["took", call.took[c] ? duration(call.took[c] - 1) : "still waiting at the end of the run"],
       ["stream", call.to[c] > call.from[c] ? `bytes ${call.from[c]} to ${call.to[c] - 1}` : ""],
     ];
     const { backtrace, ...args } = JSON.parse(tables.text("call.args", c));
@@ -304,17 +304,17 @@ class Panel {
     const keys = [["j k", "next, previous"], ...(observed ? [["Enter", "packets of the call"]] : []), ["/", "search"], ["n N", "next, previous found"], ["p", "sequence plot"], ["Esc", "show everything"]];
     return [
       el("div", { class: "head" }, el("h2", {}, "Legend")),
-      el("p", { class: "muted" }, observed ? "Choose a packet or a call to see all about it." : "Choose a packet to see all about it. These are two captures without logs of calls: what the programs did, and what caused a packet, is not known."),
+      el("p", { class: "muted" }, observed ? "Select a packet or a call to see its details." : "Select a packet to see its details. These are two captures without call logs: what the programs did, and what caused a packet, is not known."),
       observed ? el("h3", {}, "A packet's cause") : null,
       observed ? el("ul", { class: "legend" }, ...kinds.map(([kind, text]) => entry([sign(kind, 17, 8)], text))) : null,
-      el("h3", {}, "Its way"),
+      el("h3", {}, "Direction and fate"),
       el(
         "ul",
         { class: "legend" },
         entry([line("from0")], "from the client"),
         entry([line("from1")], "from the server"),
         entry([line("again from0")], "sent again"),
-        entry([svg("g", { class: "arrow missing from0" }, svg("line", { class: "shaft", x1: 2, y1: 8, x2: 20, y2: 8 }), cross(20, 8))], "seen at one end only"),
+        entry([svg("g", { class: "arrow missing from0" }, svg("line", { class: "shaft", x1: 2, y1: 8, x2: 20, y2: 8 }), cross(20, 8))], "captured at one end only"),
         entry([svg("text", { class: "sort", x: 17, y: 13 }, "≠")], "altered on the way"),
         observed ? entry([svg("rect", { class: "bar host0", x: 15, y: 1, width: 3, height: 14, rx: 1.5 })], "how long a call took") : null,
       ),

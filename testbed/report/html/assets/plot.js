@@ -37,7 +37,7 @@ class Plot {
   controls() {
     const { model } = this;
     const many = model.head.flows.length > 1;
-    this.unscaled = el("span", { class: "bad", hidden: true }, "no window: its scale is in SYNs that are not here");
+    this.unscaled = el("span", { class: "bad", hidden: true }, "no window: its scale is in SYNs that were not captured");
     const pick = el("select", { "aria-label": "direction", onchange: (event) => this.pick(Number(event.target.value)) });
     this.choices.forEach(({ flow, sender }, i) => {
       const [from, to] = [model.head.hosts[sender], model.head.hosts[1 - sender]];

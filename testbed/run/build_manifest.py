@@ -1,4 +1,7 @@
-"""``manifest.json``: under which conditions a run was made. Written once, when the lab is down or has failed."""
+"""Build ``manifest.json``: under which conditions a run was made. Written once, when the lab is down or has failed.
+
+Reading it is in :mod:`testbed.rundir.manifest`.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,14 @@ import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-import testbed
-from testbed import model
 from testbed.lab.collected import Collected
 from testbed.lab.engine import LabSpec, LiveLab
-from testbed.model import HOSTS, Host
-from testbed.model.errors import UsageError
+from testbed.model import Host
+from testbed.model.version import VERSION
+from testbed.rundir.manifest import FORMAT
 
-FORMAT = "bothends-manifest/1"
 PACKAGES = ("docker", "invoke", "numpy", "pydantic", "PyYAML", "rich", "scapy", "xxhash")
 
 
@@ -50,7 +50,7 @@ def build(
         "engine": live.manifest.get("engine", {}) if live else {},
         "images": live.manifest.get("images", {}) if live else {},
         "runner": {
-            "bothends": testbed.__version__,
+            "bothends": VERSION,
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.release()}",
             "packages": package_versions(),
@@ -74,7 +74,7 @@ def build(
                 "route": spec.hosts[host].route,
                 "offloads": result.offloads.get(host, {}),
             }
-            for host in HOSTS
+            for host in spec.hosts
         },
         "taps": {
             host: {"version": result.tcpdump.get(host, ""), "statistics": statistics}
@@ -85,28 +85,6 @@ def build(
         "incomplete": result.incomplete,
         "notes": result.notes,
     }
-
-
-ADDED: dict[str, Any] = {"cut_short": "", "witness": "none", "link": {"addresses": None}}
-"""Members that came to FORMAT after its first run was written, with what their absence means."""
-
-
-def understood(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return a manifest with all members of FORMAT; UsageError where it has a format unknown to this version."""
-    if manifest.get("format") != FORMAT:
-        raise UsageError(
-            f"{path} has the format {manifest.get('format')!r}, this version reads {FORMAT!r}",
-            hint="use the version of bothends that made the run, or a newer one than this",
-        )
-    whole = ADDED | manifest
-    return whole | {"link": ADDED["link"] | whole["link"]}
-
-
-def programs(manifest: dict[str, Any]) -> tuple[model.Program, ...]:
-    """Read the programs back."""
-    return tuple(
-        model.Program(**{**program, "argv": tuple(program["argv"])}) for program in manifest.get("programs", [])
-    )
 
 
 @functools.cache

@@ -1,9 +1,8 @@
-"""Remove what runs have left on an engine: only what carries our label, and only where its runner is gone."""
+"""Remove what runs have left on a Docker Engine: only what carries our label, and only where its runner is gone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import docker
@@ -11,26 +10,13 @@ import docker.errors
 
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, is_alive
+from testbed.lab.remains import Remains
 from testbed.model.errors import EngineError
 
 
-@dataclass(slots=True)
-class Remains:
-    """What was found. ``removed`` and ``failed`` are descriptions; ``alive`` and ``foreign`` are run ids left alone.
-
-    ``foreign`` runs belong to another machine that uses the same engine; whether they live cannot be seen here.
-    """
-
-    removed: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    alive: set[str] = field(default_factory=set)
-    foreign: set[str] = field(default_factory=set)
-
-
-def clean(client: docker.DockerClient, *, foreign_too: bool = False) -> Remains:
-    """Remove containers, networks and volumes of runs whose runner is gone."""
+def remove_abandoned(client: docker.DockerClient, remains: Remains, *, foreign_too: bool = False) -> None:
+    """Remove containers, networks and volumes of runs whose runner is gone. EngineError if they cannot be listed."""
     api: docker.APIClient = client.api
-    remains = Remains()
     only_ours = {"label": RUN_LABEL}
     with translate("list what runs have left"):
         containers = api.containers(all=True, filters=only_ours)
@@ -46,7 +32,6 @@ def clean(client: docker.DockerClient, *, foreign_too: bool = False) -> Remains:
     for volume in volumes:
         if _is_abandoned(volume["Labels"], remains, foreign_too=foreign_too):
             _remove(remains, f"volume {volume['Name']}", lambda v=volume: api.remove_volume(v["Name"]))
-    return remains
 
 
 def _is_abandoned(labels: Mapping[str, str], remains: Remains, *, foreign_too: bool) -> bool:

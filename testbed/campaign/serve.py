@@ -1,8 +1,8 @@
-"""A worker process of a campaign: ``python -m testbed.campaign.worker_process``.
+"""The protocol of a campaign's worker process.
 
 One JSON object a line: on standard input the plan and the campaign's directory, then tasks; on standard output a
-report for each. It ends with its input. It has a session of its own, so that Ctrl-C at the caller's terminal does not
-reach it.
+report for each. The process ends with its input. It has a session of its own, so that Ctrl-C at the caller's terminal
+does not reach it.
 """
 
 from __future__ import annotations
@@ -14,20 +14,17 @@ from pathlib import Path
 
 from testbed.campaign.task_list import Task
 from testbed.campaign.work import Worker, encode, plan_from_json
+from testbed.run.finish import Finish
 
 
-def main() -> None:
-    """Serve tasks until there are no more."""
+def serve_tasks(finish: Finish) -> None:
+    """Carry tasks out until there are no more; ``finish`` is what is done with each run."""
     # Reports go out on a descriptor of their own: nothing that prints can get between them.
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     begin = json.loads(sys.stdin.readline())
-    worker = Worker(plan_from_json(begin["plan"]), Path(begin["root"]))
+    worker = Worker(plan_from_json(begin["plan"]), Path(begin["root"]), finish)
     for line in sys.stdin:
         order = json.loads(line)
         reports.write(encode(worker.run(Task(**order["task"]), order["known"]).to_json()))
         reports.flush()
-
-
-if __name__ == "__main__":
-    main()

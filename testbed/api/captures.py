@@ -1,0 +1,158 @@
+"""Compare two captures of the same traffic: what `invoke compare` calls."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from testbed.model.errors import UsageError
+from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.compare_captures import compare as compare_tracks
+from testbed.pairing.fates import Fate
+from testbed.pairing.flow_filter import parse_filter
+from testbed.pairing.flow_summary import flow_mapping, protocol_name
+from testbed.pairing.same import CATEGORIES, USUAL, count_differences
+from testbed.run.read_captures import read_both
+
+_PIPE_WIDTH = 10_000
+"""Columns: what reads a pipe needs no line cut to a terminal's width."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedFlow:
+    """A flow that both captures have; counts are packets of both directions, or ranges of them.
+
+    ``at_client`` and ``at_server`` are its two ends (``address:port`` of the opener, then of the other end) as each
+    capture shows them: they differ where addresses were rewritten on the way.
+    """
+
+    protocol: str
+    at_client: tuple[str, str]
+    at_server: tuple[str, str]
+    lost: int
+    altered: int
+    reordered: int
+
+
+@dataclass(frozen=True)
+class CaptureComparison:
+    """What became of the packets between two captures; the first is called the client's, the second the server's."""
+
+    comparison: Comparison
+    """The comparison as columns: for those who work with NumPy."""
+    paths: tuple[str, str]
+    differs: tuple[str, ...]
+    """The categories that were asked for and in which the captures differ; empty if they are the same."""
+
+    @property
+    def same(self) -> bool:
+        """Whether the captures differ in nothing that was asked for."""
+        return not self.differs
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """How much there is of each category (:data:`testbed.pairing.same.CATEGORIES`): flows or packets."""
+        return count_differences(self.comparison)
+
+    @property
+    def lost(self) -> int:
+        """Packets that only the sender's capture has."""
+        return self.counts["lost"]
+
+    @property
+    def altered(self) -> int:
+        """Packets of which a header field or the payload changed on the way."""
+        return self.counts["altered"]
+
+    @cached_property
+    def flows(self) -> tuple[ComparedFlow, ...]:
+        """The flows that both captures have, in the order in which they began."""
+        return tuple(self._flow(pair) for pair in range(len(self.comparison.pairs)))
+
+    def _flow(self, pair: int) -> ComparedFlow:
+        compared, statistics = self.comparison, self.comparison.statistics
+        ways = slice(2 * pair, 2 * pair + 2)
+        ends = flow_mapping(compared, pair).ends
+        return ComparedFlow(
+            protocol=protocol_name(int(compared.flows[0].protocol[compared.pairs.a[pair]])),
+            at_client=ends[0],
+            at_server=ends[1],
+            lost=int(statistics.fates[ways, Fate.LOST].sum()),
+            altered=int(statistics.altered[ways].sum()),
+            reordered=int(statistics.reordered[ways].sum()),
+        )
+
+    def summary(self, width: int = _PIPE_WIDTH) -> str:
+        """Return the summary that `invoke compare` prints, without colours; tables are ``width`` columns at most."""
+        from rich.console import Console
+
+        from testbed.report.text.comparison_text import render
+
+        out = io.StringIO()
+        render(self.comparison, self.paths, self.differs, Console(file=out, width=width, color_system=None))
+        return out.getvalue()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `invoke compare --json` prints (docs/compare.md): all but the single packets."""
+        from testbed.report.json.comparison_json import to_json
+
+        return to_json(self.comparison, self.paths, self.differs)
+
+    def write_csv(self, path: Path) -> None:
+        """Write what became of every packet, a row each. Raises UsageError where the file cannot be written."""
+        from testbed.report.text.comparison_csv import write_csv
+
+        try:
+            with path.open("w", encoding="utf-8", newline="") as out:
+                write_csv(self.comparison, out)
+        except OSError as problem:
+            raise UsageError(f"{path}: {problem.strerror or problem}") from problem
+
+    def write_merged(self, path: Path) -> None:
+        """Write both captures to one pcapng file, on one clock. Raises UsageError where it cannot be written."""
+        from testbed.report.captures.merged_pcapng import write_merged
+
+        write_merged(self.comparison, self.paths, path)
+
+    def write_page(self, path: Path) -> None:
+        """Write a page with both captures as a ladder. Raises UsageError where the file cannot be written."""
+        from testbed.report.html.comparison_page import render
+
+        try:
+            path.write_text(render(self.comparison, self.paths, self.differs), encoding="utf-8")
+        except OSError as problem:
+            raise UsageError(f"{path}: {problem.strerror or problem}") from problem
+
+
+def compare_captures(
+    client: str | Path,
+    server: str | Path,
+    *,
+    one_clock: bool = False,
+    flow_filter: str = "",
+    fail_on: Sequence[str] = USUAL,
+) -> CaptureComparison:
+    """Compare two captures of the same traffic, made at different places.
+
+    ``client`` and ``server`` are pcap or pcapng files, also compressed with gzip or zstd; one may be ``-``, standard
+    input. ``one_clock``: both were made with one clock, so that delays are exact. ``flow_filter`` chooses flows:
+    ``host 10.0.0.5 and port 80``. ``fail_on`` are the categories that make the captures differ.
+
+    Raises CaptureError for a file that cannot be read, UsageError for a filter or a category that does not exist.
+    """
+    unknown = [name for name in fail_on if name not in CATEGORIES]
+    if unknown:
+        raise UsageError(f"`{unknown[0]}` is no category of differences", hint=f"known are {', '.join(CATEGORIES)}")
+    wanted = parse_filter(flow_filter) if flow_filter else None
+    paths = (str(client), str(server))
+    (one, first), (two, second) = read_both(*paths)
+    compared = compare_tracks(one, first, two, second, one_clock=one_clock, wanted=wanted)
+    counts = count_differences(compared)
+    differs = tuple(name for name in fail_on if counts[name])
+    if not len(compared.pairs) and "alone" in fail_on and not differs:
+        differs = ("nothing in common",)
+    return CaptureComparison(compared, paths, differs)

@@ -1,0 +1,60 @@
+"""Two things that invoke's own command line lacks: several words for one argument, and an exit code for bad use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+
+from invoke import Argument, Collection, Exit, ParseError, Program
+from invoke.parser import ParserContext
+
+_HINT = "to do: `invoke --list` shows the tasks, `invoke --help TASK` a task's options"
+_BAD_USE = 2
+
+
+def adapt(program: Program) -> None:
+    """Let one program take several words for a positional list argument, and end with exit code 2 on bad use.
+
+    Invoke's own exit code for that is 1, which says here that a scenario failed. tasks.py calls this as invoke loads
+    it, before the tasks' words are parsed. Only this program is changed, no class of invoke's.
+    """
+
+    def parse_tasks() -> None:
+        program.core.unparsed = spell_out(program.core.unparsed, program.collection)
+        try:
+            Program.parse_tasks(program)
+        except ParseError as error:
+            raise Exit(f"{error}\n{_HINT}", code=_BAD_USE) from error
+
+    program.parse_tasks = parse_tasks  # type: ignore[method-assign]
+
+
+def spell_out(words: Sequence[str], tasks: Collection) -> list[str]:
+    """Return ``run --scenarios A --scenarios B`` for ``run A B``: what invoke's parser (up to 3.0) understands.
+
+    It refuses a second positional word. So each word that is no option, no option's value and no task's name becomes
+    one of the positional list argument, if its task has one. The first such word is taken even if a task has its name:
+    ``bench report``.
+    """
+    names = {name for primary, aliases in tasks.task_names.items() for name in (primary, *aliases)}
+    spelled: list[str] = []
+    context = ParserContext()
+    taker: Argument | None = None
+    taken = is_value = False
+    for word in words:
+        if is_value:
+            is_value = False
+        elif word.startswith("-"):
+            # `--option=value` is none of them; they know their short names too
+            is_value = word in context.flags and context.flags[word].takes_value
+        elif word in names and (taker is None or taken):
+            task = copy(tasks[word])
+            task.help = dict(task.help)  # asking for the arguments takes their help out of it
+            context = ParserContext(args=task.get_arguments())
+            taker = next((argument for argument in context.positional_args if argument.kind is list), None)
+            taken = False
+        elif taker is not None:
+            spelled.append(f"--{taker.name}")
+            taken = True
+        spelled.append(word)
+    return spelled

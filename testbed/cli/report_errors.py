@@ -1,0 +1,51 @@
+"""How a task ends: its exit code, and errors as people read them."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from invoke import Exit
+
+from testbed.cli.encoding import never_fail
+
+OWN = ("testbed", "tasks", "tests")
+SET_UP = "to do: `.venv/bin/pip install --require-hashes -r requirements.txt` (to develop: requirements-dev.txt)"
+
+
+def report_errors(function: Callable[..., int]) -> Callable[..., None]:
+    """Print our errors as people read them, and end with the right exit code."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - invoke passes whatever the task declares
+        from testbed.model.errors import BothendsError  # not for `invoke --list`, which calls nothing
+
+        never_fail(sys.stdout, sys.stderr)
+        try:
+            code = function(*args, **kwargs)
+            sys.stdout.flush()
+        except BothendsError as error:
+            sys.stdout.flush()
+            sys.stderr.write(f"{error}\n")
+            code = error.exit_code
+        except ModuleNotFoundError as missing:
+            if (missing.name or "").partition(".")[0] in OWN:
+                raise
+            sys.stderr.write(f"the Python package that holds `{missing.name}` is not installed\n{SET_UP}\n")
+            code = 3
+        except BrokenPipeError:  # who read our output went away, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 128 + signal.SIGPIPE
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted\n")
+            code = 3
+        gc.freeze()  # the process ends here: the interpreter need not look through all that it has loaded once more
+        if code:
+            raise Exit(code=code)
+
+    return call

@@ -1,0 +1,91 @@
+"""A kind of engine, as the commands see it. Each is a folder of ``lab/`` and one row of ``choose_engine.py``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from testbed.lab.engine import Engine, Progress
+from testbed.lab.fact import DoctorFinding
+from testbed.lab.remains import Remains
+from testbed.model import Host
+
+EngineFactory = Callable[[Progress], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An engine that was chosen: its name, how to make one for each lab, and why it was chosen where nobody asked.
+
+    ``prepare`` makes what all labs share, so that many that begin at once need not.
+    """
+
+    name: str
+    make: EngineFactory
+    prepare: Callable[[Progress], None]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStatus:
+    """One image of ours. ``id``, ``size`` (bytes) and ``created`` (RFC 3339) are None if the engine has none."""
+
+    name: str
+    tag: str
+    id: str | None
+    size: int | None
+    created: str | None
+    stale: tuple[str, ...]
+    """Tags of earlier versions, which :meth:`ImageStore.remove_stale` removes."""
+
+
+class ImageStore(Protocol):
+    """The images that an engine's labs are made of. Every method raises EngineError where the engine is not reached."""
+
+    def make(self, progress: Progress) -> None:
+        """Make all that are missing. Raises ImageError."""
+
+    def status(self) -> Sequence[ImageStatus]:
+        """Return what there is."""
+
+    def remove_stale(self, progress: Progress) -> Sequence[str]:
+        """Remove those that are out of date; return what was removed, a description each."""
+
+
+class EngineKind(ABC):
+    """What can be asked of an engine besides a lab. ``title`` is its name in sentences."""
+
+    name: str
+    title: str
+
+    @abstractmethod
+    def choose(self) -> Choice:
+        """Return how to make labs. Raises EngineError where the engine cannot be reached."""
+
+    @abstractmethod
+    def examine(self) -> Iterator[DoctorFinding]:
+        """Yield findings for ``invoke doctor`` as they are made; never raises for something that is merely missing."""
+
+    @abstractmethod
+    def clean(self, remains: Remains, *, foreign_too: bool) -> None:
+        """Remove what runs whose runner is gone have left, and note it. Raises EngineError if it cannot be reached."""
+
+    @abstractmethod
+    def open_shell(
+        self,
+        run_id: str,
+        manifest: Mapping[str, Any],
+        host: Host,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+    ) -> int:
+        """Run a command in a host of a lab that is up, on our terminal if there is one; return its exit status.
+
+        ``manifest`` is :attr:`testbed.lab.engine.LiveLab.manifest` of the lab.
+        """
+
+    def images(self) -> ImageStore | None:
+        """Return the engine's images, None where it has none. Raises EngineError if it cannot be reached."""
+        return None

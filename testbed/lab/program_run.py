@@ -1,0 +1,228 @@
+"""The programs of one run, from the first one's start to the last one's end: readiness, barriers, timeouts.
+
+The same on every engine: all goes through the agents.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from testbed.lab import host_sockets
+from testbed.lab.agent import Agent, AgentRefused
+from testbed.lab.collected import Collected
+from testbed.lab.engine import LiveLab, Progress
+from testbed.lab.link_host import LinkDied, RunningLink
+from testbed.lab.observers.hold_rules import CallHold
+from testbed.lab.observers.make_observer import make_observer
+from testbed.lab.observers.probe_observer import HostObserver
+from testbed.lab.running_program import LinkDeath, ProgramEvent, ProgramSpec, Readiness, RunningProgram
+from testbed.model import Host
+from testbed.model.errors import UsageError
+from testbed.observe.actor_events import explain
+from testbed.scenario.link.link_plan import LinkPlan
+from testbed.scenario.steps.actor_script import CHANGE
+
+READY_POLL = 0.005
+AFTER_FAILURE = 1.0
+"""Seconds that the other programs may go on after one has failed."""
+
+
+class ProgramRun:
+    """The programs of a live lab. What comes of them is put into ``collected``, their output into ``directory``.
+
+    ``observers`` gets each host's observer as its program starts. ``link`` and ``plan`` are None where no link host is.
+    ``events`` is where ``link`` puts its death. ``hold`` is how long gdb, where it observes, holds each call.
+    """
+
+    def __init__(
+        self,
+        live: LiveLab,
+        directory: Path,
+        progress: Progress,
+        *,
+        collected: Collected,
+        observers: dict[Host, HostObserver],
+        events: queue.Queue[ProgramEvent | LinkDeath],
+        link: RunningLink | None,
+        plan: LinkPlan | None,
+        hold: CallHold,
+    ) -> None:
+        self._live = live
+        self._directory = directory
+        self._progress = progress
+        self._collected = collected
+        self._observers = observers
+        self._events = events
+        self._link = link
+        self._plan = plan
+        self._hold = hold
+        self._programs: dict[Host, RunningProgram] = {}
+        self._waiting: dict[str, set[Host]] = {}
+
+    def run(self, specs: Mapping[Host, ProgramSpec], timeout: float) -> None:
+        """Run the programs to their end, started in this order, each once the one before it is ready.
+
+        ``timeout`` is in seconds. What goes wrong with them is in ``collected.failures``. Raises UsageError for a
+        program that cannot be executed, LabError when a host is gone.
+        """
+        deadline = time.monotonic() + timeout
+        try:
+            if all(self._start(spec, deadline) for spec in specs.values()):
+                self._serve(deadline)
+        except LinkDied:
+            self._link_died()
+        finally:
+            for program in self._programs.values():
+                program.stop("the run ended")
+                program.close()
+                self._collected.incomplete += program.problems()
+            self._collected.programs = [program.result() for program in self._programs.values()]
+        for program in self._programs.values():
+            self._judge(program)
+
+    def _start(self, spec: ProgramSpec, deadline: float) -> bool:
+        self._progress(f"starting the {spec.host}'s program")
+        agent = self._live.hosts[spec.host]
+        observer = self._observers[spec.host] = make_observer(
+            spec.observer, agent, spec.host, self._live.debugger, self._hold
+        )
+        try:
+            program = RunningProgram(spec, observer.command(spec.argv), agent, self._directory, self._events)
+        except AgentRefused as error:
+            raise UsageError(
+                f"{spec.host}: cannot execute `{spec.argv[0]}` in image `{spec.image}`: {error.what}",
+                hint=f"`invoke up` the scenario and `invoke shell {spec.host}` to look around in it",
+            ) from error
+        self._programs[spec.host] = program
+        observer.attach(program.process)
+        if spec.ready is None or self._wait_ready(program, spec.ready, agent, deadline):
+            return True
+        if not program.ended:
+            program.stop("not ready in time")
+            wanted = f"{spec.ready.kind} port {spec.ready.port}" if spec.ready.port else "its socket to be bound"
+            self._collected.failures.append(f"{spec.host}: was not ready in time (awaited: {wanted})")
+        return False
+
+    def _wait_ready(self, program: RunningProgram, ready: Readiness, agent: Agent, deadline: float) -> bool:
+        kept: list[ProgramEvent | LinkDeath] = []
+        found = False
+        while not found and time.monotonic() < deadline:
+            if ready.kind == "event":
+                try:
+                    event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+                except queue.Empty:
+                    break
+                if isinstance(event, LinkDeath):
+                    kept.append(event)
+                    break
+                if self._changes_link(event):
+                    continue
+                kept.append(event)
+                if event.actor is None:
+                    break
+                found = event.actor.event == "listening"
+            else:
+                if program.ended:
+                    break
+                found = host_sockets.is_bound(agent, ready)
+                if not found:
+                    time.sleep(READY_POLL)
+        for event in kept:
+            self._events.put(event)
+        return found
+
+    def _serve(self, deadline: float) -> None:
+        """Handle events until all programs have ended or the time is over."""
+        while not all(program.ended for program in self._programs.values()):
+            try:
+                event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                self._time_is_over()
+                return
+            if isinstance(event, LinkDeath):
+                self._link_died()
+                return
+            if event.problem:
+                self._collected.failures.append(f"{event.host}: {event.problem}")
+            elif event.actor is None:
+                deadline = self._after_end(self._programs[event.host], deadline)
+            elif self._changes_link(event):
+                continue
+            elif event.actor.event == "barrier":
+                self._meet(event.host, event.actor.name or "")
+            elif event.actor.failed:
+                deadline = min(deadline, time.monotonic() + AFTER_FAILURE)
+
+    def _time_is_over(self) -> None:
+        failed = any(program.failed_step is not None or program.ended_otherwise for program in self._programs.values())
+        running = [program for program in self._programs.values() if not program.ended]
+        for program in running:
+            program.ask_to_stop("the other program had failed" if failed else "timeout")
+            if not failed:
+                waiting = [name for name, hosts in self._waiting.items() if program.spec.host in hosts]
+                where = f" at barrier `{waiting[0]}`" if waiting else ""
+                self._collected.failures.append(f"{program.spec.host}: still running{where} when the time was over")
+        for program in running:
+            program.stop(program.stopped_by_us)
+
+    def _after_end(self, ended: RunningProgram, deadline: float) -> float:
+        """React to one program's end; return the new deadline."""
+        if ended.process.exit is None:
+            raise self._live.hosts[ended.spec.host].gone_error()
+        for other in self._programs.values():
+            if other.ended:
+                continue
+            if other.spec.stop_with_client and ended.spec.host == "client":
+                other.stop("the client ended")
+            elif ended.ended_otherwise:
+                deadline = min(deadline, time.monotonic() + AFTER_FAILURE)
+                continue
+            for name, hosts in self._waiting.items():
+                if other.spec.host in hosts:
+                    self._collected.failures.append(
+                        f"{other.spec.host}: waits at barrier `{name}`, but the {ended.spec.host}'s program has ended"
+                    )
+                    other.stop("nobody comes to its barrier")
+        return deadline
+
+    def _meet(self, host: Host, name: str) -> None:
+        """Note that a host has come to a barrier; let all go on once the last one has."""
+        hosts = self._waiting.setdefault(name, set())
+        hosts.add(host)
+        if len(hosts) == len(self._live.hosts):
+            del self._waiting[name]
+            if self._link is not None:
+                self._link.pass_barrier(name)
+            for program in self._programs.values():
+                program.release(name)
+
+    def _changes_link(self, event: ProgramEvent) -> bool:
+        """Carry out a step that changes the link, and let its host go on; False if the event is another."""
+        actor = event.actor
+        if actor is None or actor.event != "barrier" or not (actor.name or "").startswith(CHANGE):
+            return False
+        assert self._link is not None  # noqa: S101 - a scenario with such a step is routed
+        assert self._plan is not None  # noqa: S101 - as above
+        assert actor.step is not None  # noqa: S101 - every event of a step has its number
+        self._link.change(self._plan.changes[event.host, actor.step])
+        self._programs[event.host].release(actor.name or "")
+        return True
+
+    def _link_died(self) -> None:
+        assert self._link is not None  # noqa: S101 - it told us
+        self._collected.cut_short = str(self._link.death())
+        for program in self._programs.values():
+            program.ask_to_stop("the link died")
+        for program in self._programs.values():
+            program.stop("the link died")
+
+    def _judge(self, program: RunningProgram) -> None:
+        """Note a failure if a program ended otherwise than the scenario says."""
+        spec = program.spec
+        if program.failed_step is not None:
+            self._collected.failures.append(explain(program.failed_step, host=spec.host))
+        elif program.ended_otherwise:
+            self._collected.failures.append(program.how_it_ended())

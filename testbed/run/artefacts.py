@@ -1,0 +1,112 @@
+"""Write what a run leaves besides captures and output: call logs, the kernel's trace, the manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from testbed.lab.collected import Collected
+from testbed.lab.engine import INTERFACE, LabSpec, LiveLab
+from testbed.model import Host
+from testbed.model.errors import CaptureError
+from testbed.run import build_manifest
+from testbed.run.scenario_to_lab import witness_wanted
+from testbed.rundir.layout import KERNEL, MANIFEST, RECORDING, RunDirectory
+
+if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has imported what it needs
+    from testbed.capture.arrivals import Arrivals
+    from testbed.scenario.scenario import Scenario
+
+
+def write_artefacts(
+    scenario: Scenario,
+    spec: LabSpec,
+    directory: RunDirectory,
+    started: datetime,
+    live: LiveLab | None,
+    collected: Collected | None,
+    error: str,
+    *,
+    by_hand: bool = False,
+) -> None:
+    """Write call logs and manifest, whatever there is; ``by_hand``: calls were made or let go by a person."""
+    if collected is not None:
+        _write_calls(directory, collected, spec.hosts)
+        if live is not None:
+            _write_kernel(directory, live, collected, needed=scenario.observe.kernel is True)
+    source = scenario.source.encode()
+    directory.write_json(
+        MANIFEST,
+        build_manifest.build(
+            scenario={
+                "name": scenario.name,
+                "summary": scenario.summary,
+                "path": str(scenario.path),
+                "sha256": hashlib.sha256(source).hexdigest(),
+                "settings": scenario.settings,
+                "seed": scenario.seed,
+                "timeout_s": scenario.timeout,
+                "offloads": scenario.offloads,
+                "by_hand": by_hand,
+            },
+            spec=spec,
+            started=started,
+            observed={host: getattr(scenario.observe, host) for host in spec.hosts},
+            live=live,
+            collected=collected,
+            error=error,
+            witness=witness_wanted(scenario),
+        ),
+    )
+
+
+def _write_calls(directory: RunDirectory, collected: Collected, hosts: Iterable[Host]) -> None:
+    from testbed.observe.calls_jsonl import write_jsonl
+
+    for host in hosts:
+        lines = io.StringIO()
+        write_jsonl(collected.calls.get(host, ()), lines)
+        directory.write_text(f"{host}.calls.jsonl", lines.getvalue())
+
+
+def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, *, needed: bool) -> None:
+    """Turn the witness's recording into ``kernel.jsonl``; what is wrong with it is noted."""
+    recording = directory.file(RECORDING)
+    if not recording.exists():
+        return
+    from testbed.observe.kernel.kernel_jsonl import write_jsonl
+    from testbed.observe.kernel.trace_recording import decode
+
+    try:
+        log = decode(
+            recording,
+            {host: [address] for host, address in live.addresses.items()},
+            INTERFACE,
+            lambda: _arrivals(directory, live.addresses),
+        )
+    except CaptureError as error:
+        problems: tuple[str, ...] = (error.what,)
+    else:
+        lines = io.StringIO()
+        write_jsonl(log, lines)
+        directory.write_text(KERNEL, lines.getvalue())
+        problems = log.problems
+    finally:
+        recording.unlink()
+    (collected.incomplete if needed else collected.notes).extend(problems)
+
+
+def _arrivals(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Host, Arrivals]:
+    """Read what came to each host that has a capture; what is wrong with one is told where it is evaluated."""
+    from testbed.capture import read
+    from testbed.capture.arrivals import Arrivals
+
+    found = {}
+    for host, address in addresses.items():
+        with contextlib.suppress(CaptureError):
+            found[host] = Arrivals(read(directory.file(f"{host}.pcap")), address)
+    return found

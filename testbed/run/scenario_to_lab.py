@@ -1,0 +1,116 @@
+"""From a scenario to what a lab is asked for: hosts, link, observers, programs with the lab's addresses filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+from testbed.lab import kernel_trace, pinned_sysctls
+from testbed.lab.engine import ACTOR, PROBE_ENVIRONMENT, LabHost, LabSpec, LiveLab
+from testbed.lab.identity import new_run_id
+from testbed.lab.observers.hold_rules import CallHold, ForTime
+from testbed.lab.running_program import ProgramSpec, Readiness
+from testbed.model import Host
+
+if TYPE_CHECKING:  # pydantic and scapy are slow to import: whoever has a scenario has imported what it needs
+    from testbed.scenario.link.link_plan import LinkPlan
+    from testbed.scenario.scenario import Scenario
+
+TRACERS = ("gdb", "strace")
+
+
+def lab_spec(scenario: Scenario) -> LabSpec:
+    """Say what lab a scenario needs; the run gets its id here."""
+    run_id = new_run_id()
+    return LabSpec(
+        run_id=run_id,
+        hosts={
+            host: LabHost(
+                described.image,
+                pinned_sysctls.for_host(described.sysctl),
+                pinned_sysctls.congestion_control(described.sysctl),
+                debugger=getattr(scenario.observe, host) in TRACERS,
+                route_options=described.route.words,
+            )
+            for host, described in scenario.hosts.items()
+        },
+        ip=scenario.ip,
+        routed=scenario.routed,
+        witness=_recorder(scenario, run_id) if scenario.observe.kernel else (),
+    )
+
+
+def _recorder(scenario: Scenario, run_id: str) -> tuple[str, ...]:
+    observe = scenario.observe
+    arrivals = observe.kernel_arrivals
+    if arrivals is None:
+        arrivals = all(host.steps is not None for host in scenario.hosts.values())
+    return kernel_trace.command(run_id, buffer=observe.kernel_buffer, arrivals=arrivals)
+
+
+def egress_of(scenario: Scenario) -> dict[Host, int]:
+    """Return the rate of each host whose interface is slowed down, in bits per second."""
+    return {host: described.egress for host, described in scenario.hosts.items() if described.egress is not None}
+
+
+def hold_of(scenario: Scenario) -> CallHold | None:
+    """Return how long gdb holds each call; None where the scenario does not say."""
+    return ForTime(scenario.observe.hold / 1000) if scenario.observe.hold is not None else None
+
+
+def plan_of(scenario: Scenario, live: LiveLab) -> LinkPlan | None:
+    """Return what the link host of a lab that is up shall do; None without one."""
+    if live.link is None:
+        return None
+    from testbed.scenario.link.link_plan import link_plan
+
+    return link_plan(scenario, live.addresses, live.link.addresses)
+
+
+def witness_wanted(scenario: Scenario) -> str:
+    """Say whether the kernel's trace is ``demanded``, ``offered`` or ``none``."""
+    wanted = scenario.observe.kernel
+    return "offered" if wanted == "offered" else "demanded" if wanted else "none"
+
+
+def program_specs(scenario: Scenario, addresses: Mapping[Host, str]) -> dict[Host, ProgramSpec]:
+    """Turn a scenario's programs into what the session starts, in that order, with the lab's addresses filled in."""
+    # In the order in which they start: from the far end towards the client, each once the one before it is ready.
+    return {host: _program_spec(scenario, host, addresses) for host in reversed(tuple(scenario.hosts))}
+
+
+def _server_ready(scenario: Scenario) -> Readiness | None:
+    server = scenario.server
+    if server.steps is not None:
+        return Readiness("event") if server.announces else None
+    if server.ready is None:
+        return None
+    return (
+        Readiness("udp", server.ready.udp) if server.ready.udp is not None else Readiness("tcp", server.ready.port or 0)
+    )
+
+
+def _program_spec(scenario: Scenario, host: Host, addresses: Mapping[Host, str]) -> ProgramSpec:
+    from testbed.scenario.language.values import fill
+    from testbed.scenario.steps.actor_script import actor_script
+
+    described = scenario.hosts[host]
+    observer = getattr(scenario.observe, host)
+    script = None
+    if described.steps is not None:
+        family: Literal["inet", "inet6"] = "inet" if scenario.ip == 4 else "inet6"
+        script = actor_script(described.steps, family=family, addresses=addresses, seed=scenario.seed)
+    return ProgramSpec(
+        host=host,
+        argv=tuple(fill(word, addresses) for word in described.command or ACTOR),
+        image=described.image,
+        env={
+            **(PROBE_ENVIRONMENT if observer == "probe" else {}),
+            **{name: fill(value, addresses) for name, value in described.env.items()},
+        },
+        script=script,
+        ready=_server_ready(scenario) if host == "server" else None,
+        stop_with_client=host == "server" and scenario.server.until == "client-ends",
+        expected_exit=described.ends,
+        observer=observer,
+    )

@@ -1,0 +1,110 @@
+"""Bring a lab up for a scenario, run its programs in it, write the artefacts, take the lab down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.lab.engine import Engine, LabSpec, LiveLab, Progress
+from testbed.lab.engine_kind import EngineFactory
+from testbed.lab.observers.hold_rules import CallStepper
+from testbed.lab.pinned_sysctls import BadSysctlError
+from testbed.lab.session import Session
+from testbed.model.errors import BothendsError, EngineError
+from testbed.run.artefacts import write_artefacts
+from testbed.run.scenario_to_lab import egress_of, hold_of, plan_of, program_specs
+from testbed.rundir.layout import SCENARIO_COPY, RunDirectory
+
+if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has imported what it needs
+    from testbed.scenario.scenario import Scenario
+
+MakeStepper = Callable[[LiveLab, Path], CallStepper]
+"""Makes what gdb asks before and after each call, of a lab that is up and the run directory."""
+
+
+def through_lab(
+    scenario: Scenario,
+    spec: LabSpec,
+    directory: RunDirectory,
+    make_engine: EngineFactory,
+    progress: Progress,
+    pool: ThreadPoolExecutor,
+    make_stepper: MakeStepper | None,
+) -> Callable[[], None]:
+    """Bring a lab up, run in it, write the artefacts; return a function that waits until the lab is down.
+
+    The lab goes down in ``pool``, after an error as well. Raises BothendsError as
+    :func:`testbed.run.live_lab.run` does.
+    """
+    started = datetime.now(UTC)
+    live: LiveLab | None = None
+    session: Session | None = None
+    error = ""
+    engine = make_engine(progress)
+    try:
+        directory.write_text(SCENARIO_COPY, scenario.source)
+        live = _bring_up(engine, spec, scenario)
+        stepper = make_stepper(live, directory.path) if make_stepper is not None else None
+        session = Session(
+            live,
+            directory.path,
+            progress,
+            plan=plan_of(scenario, live),
+            hold=stepper or hold_of(scenario),
+            needs_witness=scenario.observe.kernel is True,
+        )
+        session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario))
+        session.run(program_specs(scenario, live.addresses), scenario.timeout)
+        session.settle()
+        if stepper is not None:
+            stepper.finish()
+        session.prove()
+        session.collect()
+    except BaseException as caught:
+        error = str(caught) or type(caught).__name__
+        deaths = "; ".join(filter(None, (engine.describe_death(host) for host in live.hosts))) if live else ""
+        if isinstance(caught, BothendsError):
+            caught.state = "; ".join(filter(None, (caught.state, deaths)))
+            caught.kept = str(directory)
+        if session is not None:
+            progress("keeping what was captured")
+            session.salvage()
+        raise
+    finally:
+        # From here on the lab is only in the way: it goes down while we write and analyse.
+        down = pool.submit(engine.take_down)
+        write_artefacts(
+            scenario,
+            spec,
+            directory,
+            started,
+            live,
+            session.collected if session else None,
+            error,
+            by_hand=make_stepper is not None,
+        )
+        if error:
+            _wait_down(down.result, error, str(directory))
+    return down.result
+
+
+def _bring_up(engine: Engine, spec: LabSpec, scenario: Scenario) -> LiveLab:
+    try:
+        return engine.bring_up(spec)
+    except BadSysctlError as bad:
+        from testbed.scenario.language.refused import sysctl_refused
+
+        raise sysctl_refused(scenario, bad.name, bad.what, bad.hint) or bad from bad
+
+
+def _wait_down(wait: Callable[[], None], error: str, kept: str) -> None:
+    """Wait for the lab's removal after a failure; a second failure must not hide the first."""
+    try:
+        wait()
+    except EngineError as second:
+        both = EngineError(f"{error}\n{second.what}", hint=second.hint)
+        both.kept = kept
+        raise both from second

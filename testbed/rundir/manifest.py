@@ -1,0 +1,48 @@
+"""Read ``manifest.json``: under which conditions a run was made. :mod:`testbed.run.build_manifest` writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from testbed.model import Program
+from testbed.model.errors import UsageError
+from testbed.rundir.layout import MANIFEST, RunDirectory
+
+FORMAT = "bothends-manifest/1"
+
+ADDED: dict[str, Any] = {"cut_short": "", "witness": "none", "link": {"addresses": None}}
+"""Members that came to FORMAT after its first run was written, with what their absence means."""
+
+
+def understood(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a manifest with all members of FORMAT; UsageError where it has a format unknown to this version."""
+    if manifest.get("format") != FORMAT:
+        raise UsageError(
+            f"{path} has the format {manifest.get('format')!r}, this version reads {FORMAT!r}",
+            hint="use the version of bothends that made the run, or a newer one than this",
+        )
+    whole = ADDED | manifest
+    return whole | {"link": ADDED["link"] | whole["link"]}
+
+
+def programs(manifest: dict[str, Any]) -> tuple[Program, ...]:
+    """Read the programs back."""
+    return tuple(Program(**{**program, "argv": tuple(program["argv"])}) for program in manifest.get("programs", []))
+
+
+def meta(directory: RunDirectory) -> dict[str, Any]:
+    """Return what reports say of a run besides its analysis. Raises UsageError where it is no run directory.
+
+    ``scenario``, ``summary``, ``run_id``, ``engine``, ``directory``, ``started`` (ISO 8601) and ``notes`` (sentences).
+    """
+    manifest = directory.read_json(MANIFEST)
+    return {
+        "scenario": manifest["scenario"]["name"],
+        "summary": manifest["scenario"]["summary"],
+        "run_id": manifest["run"],
+        "engine": manifest["engine"].get("name", ""),
+        "directory": str(directory),
+        "started": manifest["started"],
+        "notes": manifest["notes"],
+    }
