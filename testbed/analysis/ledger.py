@@ -11,14 +11,14 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from testbed.analysis.calls.streams import Direction, Share, Stream, Streams
-from testbed.analysis.calls.wire_stream import Wire, digest_of, first_difference, payload_at
+from testbed.analysis.calls.wire_stream import WireBytes, digest_of, first_difference, payload_at
 from testbed.model import HOSTS, Call, Cause, Count, Crossing, Flow, Host, Joined, LedgerRow, peer_of
 
 _NOTHING = Count(None)
 _RESETS_SAID = frozenset({"reset-linger", "reset-unread", "reset-listener", "reset-exit", "keep-alive-timeout"})
 
 
-class Difference(NamedTuple):
+class ContentDifference(NamedTuple):
     """Where content first differs: a stream offset, and in words."""
 
     offset: int
@@ -80,7 +80,7 @@ def _tcp_row(
     )
 
 
-def _from_calls(streams: Streams, flow: int, host: Host, stream: Stream, wire: Wire, other: Wire) -> Count:
+def _from_calls(streams: Streams, flow: int, host: Host, stream: Stream, wire: WireBytes, other: WireBytes) -> Count:
     """Count what calls moved; None where no observer saw the socket although the wire shows data.
 
     A connection that the observer's listener never handed out moved nothing.
@@ -91,7 +91,7 @@ def _from_calls(streams: Streams, flow: int, host: Host, stream: Stream, wire: W
     return Count(stream.total, _stream_digest(stream, wire))
 
 
-def _stream_digest(stream: Stream, wire: Wire) -> str | None:
+def _stream_digest(stream: Stream, wire: WireBytes) -> str | None:
     """Return the digest of all that the calls moved, None where it cannot be known.
 
     Calls that fit into their kept prefix are known byte for byte; a longer one is known if its own digest is that of
@@ -106,7 +106,7 @@ def _stream_digest(stream: Stream, wire: Wire) -> str | None:
     return digest_of(b"".join(parts))
 
 
-def _content(share: Share, wire: Wire) -> bytes | None:
+def _content(share: Share, wire: WireBytes) -> bytes | None:
     call = share.call
     if len(call.data) == call.length:
         return call.data
@@ -136,7 +136,7 @@ def _lost_at(points: Sequence[tuple[str, Count]]) -> str | None:
     return None
 
 
-def _difference(out: Stream, left: Wire, came: Wire, taken: Stream, sender: Host) -> str | None:
+def _difference(out: Stream, left: WireBytes, came: WireBytes, taken: Stream, sender: Host) -> str | None:
     """Return the difference at the earliest point: written against sent, sent against arrived, arrived against read."""
     receiver = peer_of(sender)
     found = _against_calls(out, left, f"written by the {sender}", f"sent by the {sender}")
@@ -144,7 +144,7 @@ def _difference(out: Stream, left: Wire, came: Wire, taken: Stream, sender: Host
         wires = left.difference(came)
         if wires is not None:
             offset, here, there = wires
-            found = Difference(offset, f"byte {offset}: {here:02x} sent, {there:02x} arrived")
+            found = ContentDifference(offset, f"byte {offset}: {here:02x} sent, {there:02x} arrived")
     if found is None:
         found = _against_calls(taken, came, f"read by the {receiver}", f"arrived at the {receiver}")
     if found is None:
@@ -152,7 +152,7 @@ def _difference(out: Stream, left: Wire, came: Wire, taken: Stream, sender: Host
     return found.text if found is not None else None
 
 
-def _against_calls(stream: Stream, wire: Wire, moved: str, shown: str) -> Difference | None:
+def _against_calls(stream: Stream, wire: WireBytes, moved: str, shown: str) -> ContentDifference | None:
     for share in stream.shares if wire.exact else ():
         call = share.call
         prefix = wire.slice(share.start, share.start + len(call.data))
@@ -160,22 +160,24 @@ def _against_calls(stream: Stream, wire: Wire, moved: str, shown: str) -> Differ
         if index is not None and prefix is not None:
             offset = share.start + index
             text = f"byte {offset} ({call.name} #{call.n}): {call.data[index]:02x} {moved}, {prefix[index]:02x} {shown}"
-            return Difference(offset, text)
+            return ContentDifference(offset, text)
         if call.digest is None or len(call.data) == call.length:
             continue
         whole = wire.slice(share.start, share.end)
         if whole is not None and digest_of(whole) != call.digest:
             first = share.start + len(call.data)
             text = f"bytes {first}-{share.end - 1} ({call.name} #{call.n}): what was {moved} is not what {shown}"
-            return Difference(first, text)
+            return ContentDifference(first, text)
     return None
 
 
-def _never_sent(left: Wire, came: Wire) -> Difference | None:
+def _never_sent(left: WireBytes, came: WireBytes) -> ContentDifference | None:
     for run in came.runs:
         missing = len(run.data) - left.covered(run.start, run.end)
         if missing:
-            return Difference(run.start, f"{missing} of bytes {run.start}-{run.end - 1} arrived, but were never sent")
+            return ContentDifference(
+                run.start, f"{missing} of bytes {run.start}-{run.end - 1} arrived, but were never sent"
+            )
     return None
 
 

@@ -11,7 +11,7 @@ from testbed.model import Cause, CauseKind, Flow
 from testbed.pairing.clock import Clock, ClockPiece
 from testbed.report.html import comparison_page
 from testbed.report.html.fit import LIMIT
-from testbed.report.html.page_source import Source
+from testbed.report.html.page_source import PageSource
 from testbed.report.html.run_page import render
 from testbed.report.run_files import source
 from testbed.run.evaluate import evaluate
@@ -27,17 +27,17 @@ OFFSET = 421_000_000
 """ns by which the server's clock is ahead in the page `clocks`."""
 
 
-def _of(path: Path) -> Source:
+def _of(path: Path) -> PageSource:
     directory = RunDirectory(path)
     return source(directory, evaluate(directory))
 
 
-def _long() -> Source:
+def _long() -> PageSource:
     analysis, captures = long_run(10_000)
-    return Source(analysis, {"scenario": "long"}, captures)
+    return PageSource(analysis, {"scenario": "long"}, captures)
 
 
-def _linked() -> Source:
+def _linked() -> PageSource:
     """The eventful run with the link's journal, and its end on a connection of its own."""
     made = eventful_source()
     crossings = list(made.analysis.inputs.joined.crossings)
@@ -57,7 +57,7 @@ def _linked() -> Source:
     return replace(made, analysis=analysis)
 
 
-SOURCES: dict[str, Callable[[], Source]] = {
+SOURCES: dict[str, Callable[[], PageSource]] = {
     "run": lambda: _of(OLD_RUN),
     "witnessed": witnessed_source,
     "witnessed-run": lambda: _of(WITNESSED_RUN),

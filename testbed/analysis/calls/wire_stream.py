@@ -38,7 +38,7 @@ def first_difference(left: bytes, right: bytes) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ByteRun:
     """Bytes without a gap, from stream offset ``start``."""
 
     start: int
@@ -50,7 +50,7 @@ class Run:
         return self.start + len(self.data)
 
 
-class Wire:
+class WireBytes:
     """The distinct bytes of one direction of one flow at one capture."""
 
     def __init__(self, segments: Iterable[tuple[int, bytes]] = (), *, exact: bool = True) -> None:
@@ -101,7 +101,7 @@ class Wire:
             return None
         return digest_of(b"".join(run.data for run in self.runs))
 
-    def difference(self, other: Wire) -> tuple[int, int, int] | None:
+    def difference(self, other: WireBytes) -> tuple[int, int, int] | None:
         """Return the first offset that both saw with different bytes: ``(offset, here, there)``, or None."""
         for run in self.runs:
             at = max(bisect_right(other._starts, run.start) - 1, 0)
@@ -138,20 +138,20 @@ def _insert(starts: list[int], pieces: list[bytes], start: int, payload: bytes) 
         at += 1
 
 
-def _merge(starts: list[int], pieces: list[bytes]) -> tuple[Run, ...]:
-    runs: list[Run] = []
+def _merge(starts: list[int], pieces: list[bytes]) -> tuple[ByteRun, ...]:
+    runs: list[ByteRun] = []
     joined: list[bytes] = []
     first = expected = -1
     for start, piece in zip(starts, pieces, strict=True):
         if start != expected and joined:
-            runs.append(Run(first, b"".join(joined)))
+            runs.append(ByteRun(first, b"".join(joined)))
             joined = []
         if not joined:
             first = start
         joined.append(piece)
         expected = start + len(piece)
     if joined:
-        runs.append(Run(first, b"".join(joined)))
+        runs.append(ByteRun(first, b"".join(joined)))
     return tuple(runs)
 
 

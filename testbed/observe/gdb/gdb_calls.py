@@ -81,7 +81,7 @@ def decode(lines: Iterable[str], host: Host) -> Observation:
                 entered[event["id"]]["returned"] = event
             case _:
                 problems.append(f"gdb: {event.get('what', line)}")
-    maker = _Maker(host)
+    maker = _CallMaker(host)
     # What was never given to the kernel was not called.
     begun = sorted((event for event in entered.values() if "start" in event), key=lambda event: int(event["start"]))
     made = [maker.call(event) for event in begun]
@@ -97,7 +97,7 @@ def decode(lines: Iterable[str], host: Host) -> Observation:
 
 def describe(event: Event) -> str:
     """Say a call that is about to be made: ``client.c:23 send(3, "c", 1)``."""
-    call = _Maker("client").call({**event, "start": event["time"]})
+    call = _CallMaker("client").call({**event, "start": event["time"]})
     values = [str(call.fd)] if call.fd >= 0 else []
     if event.get("data"):
         values.append(repr(bytes.fromhex(event["data"]))[1:])
@@ -117,7 +117,7 @@ def name_of(event: Event) -> str:
     return str(_RENAMED.get(event["name"], event["name"]))
 
 
-class _Maker:
+class _CallMaker:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._sockets: dict[int, SocketInfo] = {}

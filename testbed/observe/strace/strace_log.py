@@ -44,7 +44,7 @@ _COMMANDS = ("F_DUPFD", "F_DUPFD_CLOEXEC", "F_SETFL")
 
 def decode(trace: Iterable[str], host: Host) -> Observation:
     """Turn the lines of a trace made with :data:`OPTIONS` into calls."""
-    reader = _Reader(host)
+    reader = _LogReader(host)
     lines = Lines()
     for call in sorted(lines.read(trace), key=lambda call: call.start):
         try:
@@ -57,7 +57,7 @@ def decode(trace: Iterable[str], host: Host) -> Observation:
     return Observation(with_sockets(reader.calls), tuple(problems), blind=not reader.programs)
 
 
-class _Reader:
+class _LogReader:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.calls: list[tuple[Call, Followed | None]] = []

@@ -59,14 +59,14 @@ class UnreadableError(ValueError):
 
 def arguments(text: str) -> list[Value]:
     """Read what stands between the parentheses of a call; UnreadableError where that cannot be done."""
-    reader = _Reader(text)
+    reader = _ValueReader(text)
     values = reader.sequence("")
     if reader.at != len(text):
         raise UnreadableError(f"after {reader.at} characters: {text[reader.at : reader.at + 40]!r}")
     return values
 
 
-class _Reader:
+class _ValueReader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0

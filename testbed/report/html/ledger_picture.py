@@ -50,7 +50,7 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class LedgerPicture:
     """One row of the ledger, drawn ``height`` high on WIDTH.
 
     ``wrong`` says that bytes are missing or differ; ``summary`` says all in words.
@@ -68,14 +68,14 @@ class Picture:
     row: LedgerRow
 
 
-def pictures(rows: Sequence[LedgerRow], *, many_flows: bool) -> list[Picture]:
+def pictures(rows: Sequence[LedgerRow], *, many_flows: bool) -> list[LedgerPicture]:
     """Draw the rows that moved something, those with losses first, at most MOST."""
     busy = [row for row in rows if any(count.bytes or count.datagrams for count in _counts(row))]
     ordered = sorted(busy, key=lambda row: not _wrong(row))
     return [_draw(row, named=many_flows) for row in ordered[:MOST]]
 
 
-def _draw(row: LedgerRow, *, named: bool) -> Picture:
+def _draw(row: LedgerRow, *, named: bool) -> LedgerPicture:
     counts = _counts(row)
     unit = "datagram" if row.sent.datagrams is not None else "byte"
     sizes = [count.datagrams if unit == "datagram" else count.bytes for count in counts]
@@ -88,7 +88,7 @@ def _draw(row: LedgerRow, *, named: bool) -> Picture:
     receiver = peer_of(row.sender)
     title = f"{row.sender} to {receiver}" + (f", connection {row.flow}" if named else "")
     told = ", ".join(f"{point.name} {point.text if point.known else 'not observed'}" for point in points)
-    return Picture(
+    return LedgerPicture(
         title=title,
         points=points,
         shapes=tuple(shapes),

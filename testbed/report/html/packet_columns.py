@@ -9,7 +9,7 @@ from testbed.model import HOSTS, Cause, Crossing
 from testbed.pairing.clock import Clock
 from testbed.report.html import kernel_columns
 from testbed.report.html.pack import Packer
-from testbed.report.html.page_source import Wire
+from testbed.report.html.page_source import ShownPackets
 
 ENDS = (
     ("wire", "frame length", ""),
@@ -34,7 +34,7 @@ ENDS = (
 FATES = ("crossed", "lost", "appeared")
 
 
-def put(packer: Packer, wire: Wire, base: int, payload_limit: int) -> dict[str, Any]:
+def put(packer: Packer, wire: ShownPackets, base: int, payload_limit: int) -> dict[str, Any]:
     """Add the columns of a page's packets, and return what belongs into the head.
 
     ``base`` is the time 0 (ns since the epoch); of each payload at most ``payload_limit`` bytes are stored.
@@ -69,7 +69,7 @@ def put(packer: Packer, wire: Wire, base: int, payload_limit: int) -> dict[str, 
     }
 
 
-def head(wire: Wire, base: int, clock: Clock) -> dict[str, Any]:
+def head(wire: ShownPackets, base: int, clock: Clock) -> dict[str, Any]:
     """Return what is in the head of the data whatever the packets are of."""
     return {
         "base": str(base),  # ns since the epoch: too large for a JavaScript number
@@ -141,7 +141,7 @@ def _other_options(options: dict[str, Any]) -> str:
     return ", ".join(name if value is True else f"{name} {value}" for name, value in others.items())
 
 
-def _ends(packer: Packer, wire: Wire) -> None:
+def _ends(packer: Packer, wire: ShownPackets) -> None:
     """Header fields at the client, and how those at the server differ."""
     for column, (client, server) in wire.ends.items():
         packer.numbers(f"end.{column}", client)

@@ -8,7 +8,7 @@ from typing import Any
 from testbed.model import Analysis, Cause, CauseKind, Change, Check, Count, Crossing, Host, Labels, LedgerRow, Outcome
 from testbed.model.kernel_log import KernelEvent, KernelLog, Matched, SendState, StateChange, Testimony, Word
 from testbed.pairing.clock import ONE_CLOCK, Clock
-from testbed.report.html.page_source import Source
+from testbed.report.html.page_source import PageSource
 
 from .sample import CLIENT, META, SERVER, at, make_call, make_crossing, origin, with_inputs, with_joined
 
@@ -165,9 +165,9 @@ def eventful() -> Analysis:
     )
 
 
-def eventful_source(*, labels: bool = False, clock: Clock | None = None) -> Source:
+def eventful_source(*, labels: bool = False, clock: Clock | None = None) -> PageSource:
     """Return the eventful run as a page shows it."""
-    return Source(eventful(), META, labels=LABELS if labels else {}, clock=clock or ONE_CLOCK)
+    return PageSource(eventful(), META, labels=LABELS if labels else {}, clock=clock or ONE_CLOCK)
 
 
 def kernel_event(host: Host | None, name: str, ms: float, **fields: int | str) -> KernelEvent:
@@ -214,9 +214,9 @@ def witnessed() -> Analysis:
     return replace(analysis, testimony=testimony)
 
 
-def witnessed_source() -> Source:
+def witnessed_source() -> PageSource:
     """Return the witnessed run as a page shows it."""
-    return Source(witnessed(), META)
+    return PageSource(witnessed(), META)
 
 
 def hostile_testimony(packets: int) -> Testimony:
@@ -234,7 +234,7 @@ def hostile_testimony(packets: int) -> Testimony:
     )
 
 
-def hostile_source() -> Source:
+def hostile_source() -> PageSource:
     """Return a run in which every foreign text is hostile."""
     analysis = origin()
     joined = analysis.inputs.joined
@@ -279,4 +279,4 @@ def hostile_source() -> Source:
     meta = {**META, "scenario": HOSTILE, "summary": HOSTILE, "notes": [HOSTILE], "engine": HOSTILE, "run_id": HOSTILE}
     printed = {"client.out": HOSTILE * 3, "server.out": "x" * 1_000_000}
     labels: Labels = {"client": dict.fromkeys(range(1, 8), (HOSTILE,)), "server": {}}
-    return Source(dirty, meta, labels=labels, printed=printed, conditions=((HOSTILE, HOSTILE),))
+    return PageSource(dirty, meta, labels=labels, printed=printed, conditions=((HOSTILE, HOSTILE),))
