@@ -16,10 +16,9 @@ from testbed.report.html.run_page import render
 from testbed.report.run_files import source
 from testbed.run.evaluate import evaluate
 from testbed.rundir.layout import RunDirectory
-
-from ..unit.compare.traffic import MS, Transfer, moved, transfer  # noqa: TID252 - tests are no package
-from ..unit.report.eventful import eventful_source, hostile_source, witnessed_source  # noqa: TID252 - tests are no package
-from ..unit.report.sample import CLIENT, SERVER, with_joined  # noqa: TID252 - tests are no package
+from tests.builders.eventful_run import eventful_source, hostile_source, witnessed_source
+from tests.builders.runs import CLIENT, SERVER, with_joined
+from tests.builders.transfers import MS, Transfer, moved, transfer
 
 OLD_RUN = next((Path(__file__).parents[1] / "data/run-v1/server-reads-once").iterdir())
 WITNESSED_RUN = next((Path(__file__).parents[1] / "data/witness-v1/keepalive-lookalike").iterdir())

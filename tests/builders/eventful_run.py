@@ -9,8 +9,7 @@ from testbed.model import Analysis, Cause, CauseKind, Change, Check, Count, Cros
 from testbed.model.kernel_log import KernelEvent, KernelLog, Matched, SendState, StateChange, Testimony, Word
 from testbed.pairing.clock import ONE_CLOCK, Clock
 from testbed.report.html.page_source import PageSource
-
-from .sample import CLIENT, META, SERVER, at, make_call, make_crossing, origin, with_inputs, with_joined
+from tests.builders.runs import CLIENT, META, SERVER, at, make_call, make_crossing, origin, with_inputs, with_joined
 
 HOSTILE = "<script>alert(1)</script>\"'&`${x}</pre><img src=x onerror=alert(2)>\x00\x1b[31m\u202eevil\u2028\udc80"
 """Markup, quotes, NUL, a terminal escape, a right-to-left override, a line separator, a lone surrogate."""

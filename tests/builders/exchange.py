@@ -37,8 +37,7 @@ from testbed.model import (
     SocketInfo,
     peer_of,
 )
-
-from .frame_labels import frame_labels
+from tests.builders.frame_labels import frame_labels
 
 US = 1_000
 MS = 1_000_000

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from testbed.analysis.join.join import join
 from testbed.capture import read
 from testbed.model import Host, Joined
-from tests.unit.capture.frames import (
+from tests.builders.frames import (
     ACK,
     CLIENT,
     CLIENT6,

@@ -1,6 +1,6 @@
 """Pairs as people have them, made of one real run: each is rewritten in one way, and the comparison names just that.
 
-What tests/unit/compare/test_own_pairs.py shows with packets of its own, shown with a kernel's.
+What tests/unit/pairing/test_own_pairs.py shows with packets of its own, shown with a kernel's.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate
 from testbed.pairing.flow_summary import flow_mapping
 from testbed.pairing.same import USUAL, count_differences
-from tests.unit.capture.frames import enhanced, interface, option, pcap, section
-from tests.unit.compare.traffic import compare_bytes
+from tests.builders.frames import enhanced, interface, option, pcap, section
+from tests.builders.transfers import compare_bytes
 
 from .conftest import LIMIT, ROOT, command
 

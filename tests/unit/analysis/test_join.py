@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from testbed.analysis.join.join import join
 from testbed.capture import read
 from testbed.model import Crossing, Joined
-from tests.unit.capture.frames import (
+from tests.builders.frames import (
     ACK,
     CLIENT,
     FIN,
@@ -30,8 +30,7 @@ from tests.unit.capture.frames import (
     tcp,
     udp,
 )
-
-from .wire import DELAY, HOSTS, MS, Packet, Wire, conversation
+from tests.builders.taps import DELAY, HOSTS, MS, Packet, Wire, conversation
 
 ALTERED = {
     "ttl": lambda p: replace(p, ttl=p.ttl - 3),

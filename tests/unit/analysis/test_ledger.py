@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.model import LedgerRow
-
-from .exchange import Exchange, Tcp
+from tests.builders.exchange import Exchange, Tcp
 
 
 def row(run: Exchange, sender: str = "client", flow: int = 0) -> LedgerRow:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from testbed.model import Labels
-
-from .exchange import Exchange
+from tests.builders.exchange import Exchange
 
 PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.model import Delay, Outcome
-
-from .exchange import US, Exchange
+from tests.builders.exchange import US, Exchange
 
 
 def test_all_arrived() -> None:

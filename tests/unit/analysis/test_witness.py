@@ -11,8 +11,7 @@ import pytest
 from testbed.analysis.causes import find_causes as rules
 from testbed.model import Analysis, Endpoint, Host, peer_of
 from testbed.model.kernel_log import KernelEvent, KernelLog, Word
-
-from .exchange import ADDRESS, US, Exchange, Tcp
+from tests.builders.exchange import ADDRESS, US, Exchange, Tcp
 
 PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
 RECORDED = (

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from testbed.capture import Capture, read
-from tests.unit.capture.frames import (
+from tests.builders.frames import (
     ACK,
     CLIENT,
     CLIENT6,

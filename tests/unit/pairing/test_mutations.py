@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import ChangedField, Fate
 from testbed.pairing.needed_retransmissions import Needed
-from tests.unit.compare.traffic import FAULTS, START, Transfer, moved, rewritten, transfer
+from tests.builders.transfers import FAULTS, START, Transfer, moved, rewritten, transfer
 
 CHANGES = {
     "window": ChangedField.WINDOW,

@@ -13,8 +13,8 @@ from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import Fate
 from testbed.pairing.flow_summary import close_text, display_filter, flow_mapping, handshake_text
 from testbed.pairing.same import USUAL, count_differences
-from tests.unit.capture.frames import SERVER, enhanced, ethernet, icmp, interface, option, pcap, section, tcp
-from tests.unit.compare.traffic import (
+from tests.builders.frames import SERVER, enhanced, ethernet, icmp, interface, option, pcap, section, tcp
+from tests.builders.transfers import (
     DELAY,
     MS,
     PACE,

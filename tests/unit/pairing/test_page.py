@@ -12,9 +12,8 @@ from testbed.cli.compare_command import compare
 from testbed.crossings.comparison_view import ComparisonView
 from testbed.report.html.comparison_page import of_comparison, render
 from testbed.report.html.marks import PacketMark
-from tests.unit.capture.frames import ethernet, pcap, udp
-
-from .traffic import DELAY, MS, START, Transfer, compare_bytes, file_of, moved, rewritten, transfer
+from tests.builders.frames import ethernet, pcap, udp
+from tests.builders.transfers import DELAY, MS, START, Transfer, compare_bytes, file_of, moved, rewritten, transfer
 
 FAULTS = {3: "lost", 5: "duplicated", 7: "late", 8: "window", 10: "split", 12: "payload"}
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e.pcap"

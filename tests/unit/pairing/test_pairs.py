@@ -11,7 +11,7 @@ from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import ChangedField, Fate, change_names
 from testbed.pairing.flow_summary import flow_mapping
 from testbed.pairing.same import count_differences
-from tests.unit.compare.corpus import CORPUS, compare_files, needs_corpus
+from tests.builders.shared_captures import CORPUS, compare_files, needs_corpus
 
 pytestmark = needs_corpus
 

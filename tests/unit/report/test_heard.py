@@ -9,9 +9,8 @@ from testbed.report.html import kernel_columns
 from testbed.report.html.page_source import PageSource
 from testbed.report.html.run_page import render
 from testbed.report.html.run_wire import of_run
-
-from .eventful import change, eventful_source, witnessed, witnessed_source
-from .sample import META, at
+from tests.builders.eventful_run import change, eventful_source, witnessed, witnessed_source
+from tests.builders.runs import META, at
 
 
 def card(source: PageSource, packets: int = 100) -> kernel_columns.Card:

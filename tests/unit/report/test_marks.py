@@ -5,9 +5,8 @@ from __future__ import annotations
 from testbed.analysis.label_check import contradicted
 from testbed.model import Cause, CauseKind, Crossing, Labels
 from testbed.report.html.marks import PacketMark, marks
-
-from .eventful import LABELS, eventful
-from .sample import at, make_crossing
+from tests.builders.eventful_run import LABELS, eventful
+from tests.builders.runs import at, make_crossing
 
 KNOWN = Cause(CauseKind.CALL, "data", "")
 

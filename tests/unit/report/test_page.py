@@ -14,9 +14,8 @@ from dev.bench.long_run import long_run
 from testbed.model import Outcome
 from testbed.report.html.page_source import PageSource
 from testbed.report.html.run_page import render
-
-from .eventful import eventful, eventful_source, hostile_source, witnessed_source
-from .sample import META, origin, with_joined
+from tests.builders.eventful_run import eventful, eventful_source, hostile_source, witnessed_source
+from tests.builders.runs import META, origin, with_joined
 
 
 class Elements(HTMLParser):

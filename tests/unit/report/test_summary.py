@@ -26,8 +26,7 @@ from testbed.model import (
     Program,
 )
 from testbed.report.text.run_summary import SCREEN, render, summary
-
-from .sample import (
+from tests.builders.runs import (
     CLIENT,
     META,
     SERVER,
