@@ -43,7 +43,9 @@ ALTERED = {
     "urgent pointer": lambda p: replace(p, urgent=3),
     "ip id": lambda p: replace(p, ident=p.ident + 3000),
     "payload": lambda p: replace(p, payload=bytes([p.payload[0] ^ 1]) + p.payload[1:]),
-    "checksum": lambda p: replace(p, checksum=0x0101),
+    "checksum": lambda p: next(
+        other for flip in (0x0101, 0x0202) if not (other := replace(p, checksum=flip)).checksum_is_partial
+    ),
 }
 FATES = st.sampled_from(["crossed"] * 6 + ["lost", "duplicated", "late", "altered"])
 
