@@ -100,7 +100,7 @@ def run(
         if scenarios:
             from testbed.model.errors import UsageError
 
-            raise UsageError("--all runs every scenario", hint="name none")
+            raise UsageError("--all runs every scenario", hint="leave the names of scenarios out")
         return run_command.run_all(catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
     return run_command.run(scenarios, catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
 

@@ -33,7 +33,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
     blind = tuple(unseen(joined.crossings, causes, streams, inputs.observed))
     if blind:
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))
-    ledger = make_ledger(joined, streams, causes)
+    ledger = make_ledger(joined, streams)
     silent = silent_calls(joined, streams, causes)
     checks = check(expectations, Findings(inputs, streams, causes, ledger, silent))
     testimony = None if inputs.kernel is None else testify(joined, streams, causes, inputs.kernel, inputs.observed)
@@ -45,8 +45,8 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         delays={host: _delay(joined, host) for host in HOSTS},
         ledger=ledger,
         checks=checks,
-        verdict=(
-            *verdict(joined, ledger, causes),
+        verdict=verdict(joined, ledger, causes),
+        contradictions=(
             *disagreements(joined.crossings, causes, inputs.labels, inputs.calls),
             *(contradictions(joined.crossings, causes, testimony) if testimony is not None else ()),
         ),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from testbed.analysis.calls.endpoint_calls import names
 from testbed.analysis.causes.endpoint import bytes_of
-from testbed.model import HOSTS, Call, Cause, CauseKind, Crossing, Host, Labels
+from testbed.model import HOSTS, Call, Cause, CauseKind, Crossing, Fate, Host, Labels
 
 _REPEATS: dict[str, str] = {
     "syn-retransmission": "sent again because nothing answered",
@@ -84,7 +84,7 @@ def disagreements(
         if key in first:
             more[key] = more.get(key, 0) + 1
             continue
-        where = "" if len(hosts) == 2 or crossing.fate != "crossed" else f" in the {hosts[0]}'s capture"
+        where = "" if len(hosts) == 2 or crossing.fate is not Fate.CROSSED else f" in the {hosts[0]}'s capture"
         made = [by_number[crossing.sender][n] for n in cause.calls if n in by_number[crossing.sender]]
         truth = _truth(crossing, cause, made)
         first[key] = f"Wireshark calls #{crossing.n}{where} a {SHOWN_BY_WIRESHARK[name]}; {truth}"

@@ -1,32 +1,25 @@
 """How far every byte got: one row for each flow and direction, from application to application.
 
-A point that cannot be observed is None. Content is compared from point to point: calls against the wire by digest and
-by their first bytes, the two wires byte by byte, datagrams one by one.
+A point that cannot be observed is None.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 from testbed.analysis.calls.streams import Direction, Share, Stream, Streams
-from testbed.analysis.calls.wire_stream import WireBytes, digest_of, first_difference, payload_at
-from testbed.model import HOSTS, Call, Cause, Count, Crossing, Flow, Host, Joined, LedgerRow, peer_of
+from testbed.analysis.calls.wire_stream import WireBytes, digest_of, payload_at
+from testbed.analysis.connection_end import connection_end
+from testbed.analysis.content_difference import datagram_difference, stream_difference
+from testbed.model import HOSTS, Count, Crossing, Flow, Host, Joined, LedgerRow, peer_of
+from testbed.model.ledgers import LedgerPoint
 
 _NOTHING = Count(None)
-_RESETS_SAID = frozenset({"reset-linger", "reset-unread", "reset-listener", "reset-exit", "keep-alive-timeout"})
 
 
-class ContentDifference(NamedTuple):
-    """Where content first differs: a stream offset, and in words."""
-
-    offset: int
-    text: str
-
-
-def make_ledger(joined: Joined, streams: Streams, causes: Sequence[Cause]) -> tuple[LedgerRow, ...]:
-    """Return two rows for each flow, the client's direction first. ``causes`` are aligned with the crossings."""
+def make_ledger(joined: Joined, streams: Streams) -> tuple[LedgerRow, ...]:
+    """Return two rows for each flow, the client's direction first."""
     by_flow: dict[int, list[Crossing]] = {flow.index: [] for flow in joined.flows}
     for crossing in joined.crossings:
         if crossing.flow is not None:
@@ -35,15 +28,13 @@ def make_ledger(joined: Joined, streams: Streams, causes: Sequence[Cause]) -> tu
     for flow in joined.flows:
         for sender in HOSTS:
             if flow.protocol == "tcp":
-                rows.append(_tcp_row(flow, sender, streams, by_flow[flow.index], causes))
+                rows.append(_tcp_row(flow, sender, streams, by_flow[flow.index]))
             else:
                 rows.append(_udp_row(flow, sender, streams))
     return tuple(rows)
 
 
-def _tcp_row(
-    flow: Flow, sender: Host, streams: Streams, crossings: list[Crossing], causes: Sequence[Cause]
-) -> LedgerRow:
+def _tcp_row(flow: Flow, sender: Host, streams: Streams, crossings: list[Crossing]) -> LedgerRow:
     receiver = peer_of(sender)
     left, came = streams.wire(flow.index, sender, "sent"), streams.wire(flow.index, sender, "arrived")
     out, taken = streams.stream(flow.index, sender, "out"), streams.stream(flow.index, receiver, "in")
@@ -57,13 +48,7 @@ def _tcp_row(
     reached = _acknowledged(crossings, sender, max(left.high, came.high))
     whole = left.slice(0, reached)
     acknowledged = Count(reached, digest_of(whole) if whole is not None else None)
-    points = (
-        ("written", written),
-        ("sent", sent),
-        ("arrived", arrived),
-        ("acknowledged", acknowledged),
-        ("read", read),
-    )
+    points = tuple(zip(LedgerPoint, (written, sent, arrived, acknowledged, read), strict=True))
     return LedgerRow(
         flow.index,
         sender,
@@ -73,10 +58,9 @@ def _tcp_row(
         acknowledged,
         read,
         unread=None if read.bytes is None else max(came.total - read.bytes, 0),
-        difference=_difference(out, left, came, taken, sender),
+        difference=stream_difference(out, left, came, taken),
         lost_at=_lost_at(points),
-        close=_close(flow, crossings, causes, sender, streams)
-        + (f"; {unlogged:,} of the bytes sent were written by no logged call" if unlogged else ""),
+        close=connection_end(flow, crossings, sender, streams, unlogged),
     )
 
 
@@ -124,96 +108,18 @@ def _acknowledged(crossings: list[Crossing], sender: Host, high: int) -> int:
     return min(max(max(acks, default=0) - 1, 0), high)
 
 
-def _lost_at(points: Sequence[tuple[str, Count]]) -> str | None:
+def _lost_at(points: Sequence[tuple[LedgerPoint, Count]]) -> LedgerPoint | None:
     """Return the first point at which bytes are missing.
 
     An ACK that is missing while the application has read everything lost nothing.
     """
-    known = [(name, count.bytes) for name, count in points if count.bytes is not None]
-    for (_, before), (name, now) in pairwise(known):
-        if now < before and not (name == "acknowledged" and known[-1][0] == "read" and known[-1][1] >= before):
-            return name
+    known = [(point, count.bytes) for point, count in points if count.bytes is not None]
+    last, most = known[-1] if known else (None, 0)
+    for (_, before), (point, now) in pairwise(known):
+        all_read = last is LedgerPoint.READ and most >= before
+        if now < before and not (point is LedgerPoint.ACKNOWLEDGED and all_read):
+            return point
     return None
-
-
-def _difference(out: Stream, left: WireBytes, came: WireBytes, taken: Stream, sender: Host) -> str | None:
-    """Return the difference at the earliest point: written against sent, sent against arrived, arrived against read."""
-    receiver = peer_of(sender)
-    found = _against_calls(out, left, f"written by the {sender}", f"sent by the {sender}")
-    if found is None:
-        wires = left.difference(came)
-        if wires is not None:
-            offset, here, there = wires
-            found = ContentDifference(offset, f"byte {offset}: {here:02x} sent, {there:02x} arrived")
-    if found is None:
-        found = _against_calls(taken, came, f"read by the {receiver}", f"arrived at the {receiver}")
-    if found is None:
-        found = _never_sent(left, came)
-    return found.text if found is not None else None
-
-
-def _against_calls(stream: Stream, wire: WireBytes, moved: str, shown: str) -> ContentDifference | None:
-    for share in stream.shares if wire.exact else ():
-        call = share.call
-        prefix = wire.slice(share.start, share.start + len(call.data))
-        index = first_difference(call.data, prefix) if prefix is not None else None
-        if index is not None and prefix is not None:
-            offset = share.start + index
-            text = f"byte {offset} ({call.name} #{call.n}): {call.data[index]:02x} {moved}, {prefix[index]:02x} {shown}"
-            return ContentDifference(offset, text)
-        if call.digest is None or len(call.data) == call.length:
-            continue
-        whole = wire.slice(share.start, share.end)
-        if whole is not None and digest_of(whole) != call.digest:
-            first = share.start + len(call.data)
-            text = f"bytes {first}-{share.end - 1} ({call.name} #{call.n}): what was {moved} is not what {shown}"
-            return ContentDifference(first, text)
-    return None
-
-
-def _never_sent(left: WireBytes, came: WireBytes) -> ContentDifference | None:
-    for run in came.runs:
-        missing = len(run.data) - left.covered(run.start, run.end)
-        if missing:
-            return ContentDifference(
-                run.start, f"{missing} of bytes {run.start}-{run.end - 1} arrived, but were never sent"
-            )
-    return None
-
-
-def _close(flow: Flow, crossings: list[Crossing], causes: Sequence[Cause], sender: Host, streams: Streams) -> str:
-    """Say in a phrase how one direction of a connection ended."""
-    fins = [crossing for crossing in crossings if crossing.sender == sender and "F" in crossing.flags]
-    resets = [crossing for crossing in crossings if "R" in crossing.flags]
-    opened = any(crossing.ack is not None and not set("SR") & set(crossing.flags) for crossing in crossings)
-    parts = []
-    if fins:
-        after = fins[0].seq + fins[0].length + 1
-        covered = any(
-            crossing.sender != sender
-            and crossing.ack is not None
-            and crossing.ack >= after
-            and crossing.arrived is not None
-            for crossing in crossings
-        )
-        parts.append("FIN acknowledged" if covered else "FIN not acknowledged")
-    if resets and (not fins or parts == ["FIN not acknowledged"] or resets[0].sender == sender):
-        first = resets[0]
-        cause = causes[first.n]
-        why = f": {cause.evidence}" if cause.rule in _RESETS_SAID or cause.rule == "closed-port" else ""
-        lost = ", lost on the way" if first.fate == "lost" else ""
-        by = f"by {first.sender}"
-        if first.sent is None:
-            by = f"in the {first.sender}'s name that {'the link made' if first.made else 'it never sent'}"
-        parts.append(f"RST {by}{lost}{why}")
-    if not parts:
-        parts.append("still open" if opened else "never opened")
-    if not streams.observed[sender]:
-        parts.append(f"no observer on {sender}")
-    elif opened and not streams.knows(flow.index, sender):
-        never = "nobody accepted it" if streams.listens(flow.index, sender) else None
-        parts.append(never or f"the observer on {sender} saw no socket of it")
-    return "; ".join(parts)
 
 
 def _udp_row(flow: Flow, sender: Host, streams: Streams) -> LedgerRow:
@@ -224,8 +130,13 @@ def _udp_row(flow: Flow, sender: Host, streams: Streams) -> LedgerRow:
     arrived = [payload_at(crossing, "arrived") for crossing in landed]
     written = _datagram_calls(streams, flow.index, sender, "out", data=bool(crossings))
     read = _datagram_calls(streams, flow.index, receiver, "in", data=bool(crossings))
-    at_sent, at_arrived = _datagrams([(payload, True) for payload in sent]), _datagrams(arrived)
-    points = (("written", written), ("sent", at_sent), ("arrived", at_arrived), ("read", read))
+    at_sent, at_arrived = _datagrams(sent), _datagrams(arrived)
+    points = (
+        (LedgerPoint.WRITTEN, written),
+        (LedgerPoint.SENT, at_sent),
+        (LedgerPoint.ARRIVED, at_arrived),
+        (LedgerPoint.READ, read),
+    )
     return LedgerRow(
         flow.index,
         sender,
@@ -235,16 +146,14 @@ def _udp_row(flow: Flow, sender: Host, streams: Streams) -> LedgerRow:
         _NOTHING,
         read,
         unread=None if read.bytes is None else max((at_arrived.bytes or 0) - read.bytes, 0),
-        difference=_datagram_difference(streams, flow.index, sender, crossings),
-        lost_at=_lost_at([(name, Count(count.datagrams)) for name, count in points]) or _lost_at(points),
-        close="" if crossings else "no datagram",
+        difference=datagram_difference(streams, flow.index, sender, crossings),
+        lost_at=_lost_at([(point, Count(count.datagrams)) for point, count in points]) or _lost_at(points),
     )
 
 
-def _datagrams(payloads: list[tuple[bytes, bool]]) -> Count:
-    exact = all(known for _, known in payloads)
-    digest = digest_of(b"".join(payload for payload, _ in payloads)) if exact else None
-    return Count(sum(len(payload) for payload, _ in payloads), digest, len(payloads))
+def _datagrams(payloads: list[bytes]) -> Count:
+    whole = b"".join(payloads)
+    return Count(len(whole), digest_of(whole), len(payloads))
 
 
 def _datagram_calls(streams: Streams, flow: int, host: Host, direction: Direction, *, data: bool) -> Count:
@@ -266,39 +175,3 @@ def _has_socket(streams: Streams, flow: int, host: Host) -> bool:
         socket.protocol == "udp" and socket.local is not None and socket.local.port == port
         for socket in streams.sockets[host]
     )
-
-
-def _datagram_difference(streams: Streams, flow: int, sender: Host, crossings: list[Crossing]) -> str | None:
-    by_number = {crossing.n: crossing for crossing in crossings}
-    for pair in streams.datagrams.get((flow, sender, "out"), ()):
-        if pair.crossing is not None:
-            crossing = by_number[pair.crossing]
-            text = _one_datagram(pair.call, crossing, crossing.payload, "written", "sent")
-            if text:
-                return text
-    for crossing in crossings:
-        there, _ = payload_at(crossing, "arrived")
-        if crossing.fate == "crossed" and there != crossing.payload:
-            at = first_difference(crossing.payload, there)
-            where = f", from byte {at}" if at is not None else ""
-            return f"datagram {crossing.start} (#{crossing.n}): what arrived is not what was sent{where}"
-    for pair in streams.datagrams.get((flow, peer_of(sender), "in"), ()):
-        if pair.crossing is not None:
-            crossing = by_number[pair.crossing]
-            payload, known = payload_at(crossing, "arrived")
-            text = _one_datagram(pair.call, crossing, payload, "read", "arrived") if known else None
-            if text:
-                return text
-    return None
-
-
-def _one_datagram(call: Call, crossing: Crossing, payload: bytes, moved: str, shown: str) -> str | None:
-    name = f"datagram {crossing.start} ({call.name} #{call.n})"
-    if call.length != len(payload):
-        return f"{name}: {call.length} bytes {moved}, {len(payload)} {shown}"
-    index = first_difference(call.data, payload[: len(call.data)])
-    if index is not None:
-        return f"{name}, byte {index}: {call.data[index]:02x} {moved}, {payload[index]:02x} {shown}"
-    if call.digest is not None and digest_of(payload) != call.digest:
-        return f"{name}, after byte {len(call.data)}: what was {moved} is not what {shown}"
-    return None

@@ -10,31 +10,29 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from testbed.model import HOSTS, Crossing, Host, Joined, LinkJournal, LinkRecord, peer_of
+from testbed.model import (
+    HOSTS,
+    Crossing,
+    Fate,
+    Host,
+    Joined,
+    LinkAction,
+    LinkEffect,
+    LinkFault,
+    LinkJournal,
+    LinkOrigin,
+    LinkRecord,
+    peer_of,
+)
 
 _Key = tuple[Host, str, int, int, str, int, int]
-_DROPPED = {
-    "drop": "dropped",
-    "loss": "lost by chance",
-    "down": "lost: the link was down",
-    "too big": "dropped: larger than the link's MTU",
-    "overflow": "dropped: the link's queue was full",
-}
-_DONE = {
-    "hold": "held back",
-    "reorder": "passed by others",
-    "corrupt": "corrupted",
-    "truncate": "truncated",
-    "mark": "marked: congestion experienced",
-    "duplicate": "sent twice",
-}
 _SHOWN = 5
 
 
 def meet(joined: Joined, journal: LinkJournal) -> tuple[Joined, tuple[str, ...]]:
     """Return the crossings with what the link did to them, and where captures and journal do not agree."""
     problems = _Problems()
-    told: dict[int, tuple[LinkRecord, tuple[str, ...]]] = {}
+    told: dict[int, tuple[LinkRecord, tuple[LinkEffect | LinkOrigin, ...]]] = {}
     by_key: dict[_Key, list[LinkRecord]] = defaultdict(list)
     made: dict[_Key, list[LinkRecord]] = defaultdict(list)
     for record in _whole(journal.records):
@@ -46,13 +44,13 @@ def meet(joined: Joined, journal: LinkJournal) -> tuple[Joined, tuple[str, ...]]
     overflow = dict(journal.overflow)
     for key in sent.keys() | by_key.keys():
         for crossing, record in _paired(sent[key], by_key[key], problems, overflow):
-            told[crossing.n] = record, _words(record, journal)
+            told[crossing.n] = record, _effects(record, journal)
     numbers = {
         (record.sender, record.n): n for n, (record, _) in sorted(told.items(), reverse=True) if record.n is not None
     }
     for key in appeared.keys() | made.keys():
         for crossing, record in _matched(appeared[key], made[key], problems):
-            told[crossing.n] = record, (_made_words(record, journal, numbers),)
+            told[crossing.n] = record, (_origin(record, journal, numbers),)
     crossings = tuple(
         replace(crossing, link=told[crossing.n][1], made=told[crossing.n][0].made) if crossing.n in told else crossing
         for crossing in joined.crossings
@@ -121,12 +119,13 @@ def _paired(
 ) -> Iterable[tuple[Crossing, LinkRecord]]:
     """Pair what a host sent with what the link saw; of identical packets the lost ones with the dropped ones."""
     if len(crossings) == len(records) and all(
-        (crossing.fate == "lost") == (record.left is None) for crossing, record in zip(crossings, records, strict=True)
+        (crossing.fate is Fate.LOST) == (record.left is None)
+        for crossing, record in zip(crossings, records, strict=True)
     ):
         yield from zip(crossings, records, strict=True)
         return
-    lost = [crossing for crossing in crossings if crossing.fate == "lost"]
-    came = [crossing for crossing in crossings if crossing.fate != "lost"]
+    lost = [crossing for crossing in crossings if crossing.fate is Fate.LOST]
+    came = [crossing for crossing in crossings if crossing.fate is not Fate.LOST]
     dropped = [record for record in records if record.left is None]
     passed = [record for record in records if record.left is not None]
     yield from zip(lost, dropped, strict=False)
@@ -157,30 +156,37 @@ def _matched(
         problems.note(f"the link made a packet ({record.made}) as from the {record.sender} that did not arrive")
 
 
-def _words(record: LinkRecord, journal: LinkJournal) -> tuple[str, ...]:
-    """Say what was done to a packet, one thing a text."""
-    faults = [journal.faults[index] for index in record.faults]
-    texts = []
-    for action in record.actions:
-        named = [text for text in faults if text.startswith(f"{action}:")]
-        by = f" ({'; '.join(named)})" if named else ""
-        if action in _DROPPED:
-            texts.append(_DROPPED[action] + by)
-        elif action in _DONE:
-            texts.append(_DONE[action] + by)
-    if record.left is not None and "delay" in record.actions:
-        texts.insert(0, f"delayed {(record.left - record.time) / 1e6:.3f} ms")
-    return tuple(texts)
+def _effects(record: LinkRecord, journal: LinkJournal) -> tuple[LinkEffect, ...]:
+    """Return what was done to a packet, a delay that it got over first."""
+    faults = _faults(record, journal)
+    effects = [
+        LinkEffect(action, faults=tuple(fault for fault in faults if fault.action is action))
+        for action in record.actions
+        if action is not LinkAction.DELAY
+    ]
+    if record.left is not None and LinkAction.DELAY in record.actions:
+        effects.insert(0, LinkEffect(LinkAction.DELAY, record.left - record.time))
+    return tuple(effects)
 
 
-def _made_words(record: LinkRecord, journal: LinkJournal, numbers: dict[tuple[Host, int], int]) -> str:
+def _origin(record: LinkRecord, journal: LinkJournal, numbers: dict[tuple[Host, int], int]) -> LinkOrigin:
+    assert record.made  # noqa: S101 - the caller has looked
     assert record.about is not None  # noqa: S101 - the journal names it for all that the link made
     assert record.of is not None  # noqa: S101 - as above
-    n = numbers.get((record.about, record.of))
-    about = f"#{n}" if n is not None else "a packet"
-    if record.made == "copy":
+    return LinkOrigin(record.made, numbers.get((record.about, record.of)), _faults(record, journal))
+
+
+def _faults(record: LinkRecord, journal: LinkJournal) -> tuple[LinkFault, ...]:
+    """Return the faults that met a packet; none where the plan is not known."""
+    return tuple(journal.faults[index] for index in record.faults if index < len(journal.faults))
+
+
+def origin_text(origin: LinkOrigin) -> str:
+    """Return why the link made a packet, the evidence of its cause."""
+    about = f"#{origin.of}" if origin.of is not None else "a packet"
+    if origin.made == "copy":
         return f"made by the link: a copy of {about}"
-    if record.made == "icmp":
+    if origin.made == "icmp":
         return f"sent by the link: {about} is larger than its MTU"
-    faults = "; ".join(journal.faults[index] for index in record.faults)
-    return f"forged by the link behind {about} ({faults})"
+    faults = "; ".join(fault.text for fault in origin.faults)
+    return f"forged by the link behind {about}" + (f" ({faults})" if faults else "")

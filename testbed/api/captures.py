@@ -12,7 +12,7 @@ from typing import Any
 from testbed.model.errors import UsageError
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.compare_captures import compare as compare_tracks
-from testbed.pairing.fates import Fate
+from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_filter import parse_filter
 from testbed.pairing.flow_summary import flow_mapping, protocol_name
 from testbed.pairing.same import CATEGORIES, USUAL, count_differences
@@ -81,7 +81,7 @@ class CaptureComparison:
             protocol=protocol_name(int(compared.flows[0].protocol[compared.pairs.a[pair]])),
             at_client=ends[0],
             at_server=ends[1],
-            lost=int(statistics.fates[ways, Fate.LOST].sum()),
+            lost=int(statistics.fates[ways, RowFate.LOST].sum()),
             altered=int(statistics.altered[ways].sum()),
             reordered=int(statistics.reordered[ways].sum()),
         )

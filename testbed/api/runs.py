@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from testbed.api.finish_run import FINISH
 from testbed.model import Analysis, Call, Cause, Crossing, Host, LedgerRow, Outcome
 from testbed.model.errors import UsageError
+from testbed.report.text.verdict_text import verdict_text
 from testbed.rundir.layout import RunDirectory, find
 from testbed.rundir.manifest import meta
 
@@ -45,7 +46,7 @@ class RunResult:
     @property
     def verdict(self) -> tuple[str, ...]:
         """What happened in plain sentences, the most important one first."""
-        return self.analysis.verdict
+        return verdict_text(self.analysis)
 
     @cached_property
     def ledger(self) -> Mapping[tuple[int, Host], LedgerRow]:

@@ -15,7 +15,7 @@ from typing import Any
 from testbed.analysis.calls.streams import build_streams
 from testbed.analysis.expect.run_facts import Findings, packets_of
 from testbed.campaign.signature import MANY, facets
-from testbed.model import HOSTS, Analysis, Call, CauseKind, Crossing, Host, LedgerRow
+from testbed.model import HOSTS, Analysis, Call, CauseKind, Crossing, Fate, Host, LedgerRow
 from testbed.report.text.ladder import show_call
 from testbed.report.text.terminal_text import quote
 
@@ -100,7 +100,7 @@ def packet_text(packet: Crossing) -> str:
     words = [packet.sender, packet.flags or ("" if packet.protocol == "udp" else packet.protocol.upper())]
     if packet.protocol == "udp" or (packet.length and packet.protocol == "tcp"):
         words.append(quote(packet.payload, _PAYLOAD, packet.length))
-    return " ".join(filter(None, words)) + ("" if packet.fate == "crossed" else f" ({packet.fate})")
+    return " ".join(filter(None, words)) + ("" if packet.fate is Fate.CROSSED else f" ({packet.fate})")
 
 
 def _is_bare_ack(packet: Crossing) -> bool:
@@ -138,7 +138,9 @@ def compared(analysis: Analysis, *, exact: bool) -> dict[str, list[str]]:
         "segments": facets(analysis)["segments"] if exact else [],
         "packets": list(_packets(analysis)),
         "causes": list(_causes(analysis)),
-        "fates": sorted({each.fate for each in crossings if each.fate != "crossed" and not _is_bare_ack(each)}),
+        "fates": sorted(
+            {each.fate.value for each in crossings if each.fate is not Fate.CROSSED and not _is_bare_ack(each)}
+        ),
         "ledger": [_row(row, exact=exact) for row in analysis.ledger],
     }
     return {name: [_ADDRESS.sub("ADDRESS", line) for line in lines] for name, lines in told.items() if lines}

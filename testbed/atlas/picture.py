@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from testbed.atlas.call_facts import PictureRow
+from testbed.model import Fate
 from testbed.report.text.terminal_text import clip, quote
 
 WIDTH = 520
@@ -89,10 +90,10 @@ def _arrow(row: PictureRow, y: int) -> Arrow:
     start, end = (LEFT, RIGHT) if packet.sender == "client" else (RIGHT, LEFT)
     towards = 1 if end > start else -1
     first, last = y + 3, y + 3 + _LEAN
-    if packet.fate == "lost":
+    if packet.fate is Fate.LOST:
         end = start + towards * (RIGHT - LEFT) * 6 // 10
         return Arrow(f"M{start} {first}L{end} {last - 3}", "", "lost", (end, last - 3))
-    if packet.fate == "appeared":
+    if packet.fate is Fate.APPEARED:
         start = end - towards * (RIGHT - LEFT) * 5 // 10
     head = f"M{end} {last}l{-towards * 7} -5l{towards * 1} 7z"
     return Arrow(f"M{start} {first}L{end} {last}", head, row.kind, None)

@@ -65,9 +65,9 @@ def run(
     else:
         pool = ProcessPool(work, store.path, options.jobs or default_jobs(), worker=worker)
     done = len(store.reports())
-    with stoppable() as stop, _progress(len(work), done, quiet=quiet) as told:
+    with stoppable() as stop, _progress(len(work), done, quiet=quiet) as show:
         try:
-            reports = conduct(work, store, pool, stop, told)
+            reports = conduct(work, store, pool, stop, show)
         except BaseException:
             pool.kill()
             raise
@@ -80,8 +80,8 @@ def _progress(total: int, done: int, *, quiet: bool) -> Iterator[Callable[[Repor
     if quiet:
         yield lambda _: None
     elif sys.stderr.isatty():
-        with _bar(total, done) as told:
-            yield told
+        with _bar(total, done) as show:
+            yield show
     else:
         yield _Lines(total, done)
 
@@ -123,14 +123,14 @@ def _bar(total: int, done: int) -> Iterator[Callable[[Report], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("", total=total, completed=done, rate=0.0, failed=0)
 
-        def told(report: Report) -> None:
+        def show(report: Report) -> None:
             nonlocal count, failed
             count += 1
             failed += report.outcome != "pass"
             rate = count / max(time.monotonic() - begin, 1e-9)
             progress.update(bar, advance=1, rate=rate, failed=failed)
 
-        yield told
+        yield show
 
 
 def store_for(options: Options, runs: Path, make: Callable[[], Plan]) -> tuple[Plan, Store]:

@@ -34,6 +34,6 @@ class Options:
     def check(self) -> None:
         """Raise UsageError for what is no option's value."""
         if self.repeat < 1 or self.jobs < 0:
-            raise UsageError("--repeat and --jobs are whole numbers from 1")
+            raise UsageError("--repeat and --jobs must be at least 1")
         if self.keep not in KEEPS:
-            raise UsageError(f"--keep is {' or '.join(KEEPS)}, not `{self.keep}`")
+            raise UsageError(f"--keep must be {' or '.join(KEEPS)}, not `{self.keep}`")

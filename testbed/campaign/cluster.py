@@ -197,7 +197,7 @@ def _connect(address: str) -> Client:
     except ImportError as error:
         raise Unsupported("--on needs Dask's `distributed`", hint="pip install distributed") from error
     for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is told once, by us
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is reported once, by us
     try:
         resolve_address(address)
         return Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)

@@ -53,11 +53,11 @@ def stoppable() -> Iterator[Stop]:
 
 
 def conduct(
-    plan: Plan, store: Store | Unstored, pool: Pool, stop: Stop, told: Callable[[Report], None]
+    plan: Plan, store: Store | Unstored, pool: Pool, stop: Stop, on_report: Callable[[Report], None]
 ) -> dict[str, Report]:
     """Carry out what is left of a plan; return all reports by task key, those of before included.
 
-    ``told`` is called with each new report. A task whose worker is lost is begun again, up to MOST_TRIES times.
+    ``on_report`` is called with each new report. A task whose worker is lost is begun again, up to MOST_TRIES times.
     """
     reports = store.reports()
     kept: dict[tuple[str, int], set[str]] = defaultdict(set)
@@ -84,7 +84,7 @@ def conduct(
             ended = _thinned(plan, store, kept[_variant(task)], ended)
             store.add(ended)
             reports[task.key] = ended
-            told(ended)
+            on_report(ended)
     store.sweep(reports.values())
     return reports
 

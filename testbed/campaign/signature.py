@@ -10,10 +10,10 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
 
 from testbed.analysis.expect.check_expectations import first_transmissions
-from testbed.model import HOSTS, Analysis, Cause, Crossing, Host, LedgerRow
+from testbed.model import HOSTS, Analysis, Cause, ContentDifference, Crossing, Fate, Host, LedgerRow
 
 MANY = 12
 """Segments one way above which only their sum is part of a signature."""
@@ -88,15 +88,21 @@ def _times(what: str, count: int) -> str:
 
 
 def _fates(crossings: tuple[Crossing, ...]) -> list[str]:
-    found = Counter(packet.fate for packet in crossings if packet.fate != "crossed" and not _is_bare_ack(packet))
+    found = Counter(packet.fate for packet in crossings if packet.fate is not Fate.CROSSED and not _is_bare_ack(packet))
     altered = sum(bool(packet.changes) for packet in crossings)
     return [f"{count} {fate}" for fate, count in sorted(found.items())] + ([f"{altered} altered"] if altered else [])
 
 
 def _row(row: LedgerRow) -> str:
-    points: dict[str, Any] = {
-        point: getattr(row, point).bytes for point in ("written", "sent", "arrived", "acknowledged", "read")
-    }
-    figures = ", ".join(f"{point} {'?' if value is None else value}" for point, value in points.items())
-    rest = [f"unread {row.unread}" if row.unread else "", row.difference or ""]
-    return f"#{row.flow} {row.sender}: " + ", ".join([figures, *filter(None, rest)])
+    figures = [f"{point} {'?' if count.bytes is None else count.bytes}" for point, count in row.points()]
+    unread = [f"unread {row.unread}"] if row.unread else []
+    differs = [] if row.difference is None else [_difference(row.difference)]
+    return f"#{row.flow} {row.sender}: " + ", ".join([*figures, *unread, *differs])
+
+
+def _difference(found: ContentDifference) -> str:
+    """Return all of a difference but the packet's number, which bare ACKs before it change."""
+    values = {name: value for name, value in asdict(found).items() if value is not None and name != "packet"}
+    if found.call is not None:
+        values["call"] = f"{found.call.name} {found.call.n}"
+    return "differs: " + ", ".join(f"{name} {value}" for name, value in values.items())

@@ -64,11 +64,11 @@ def parse_settings(words: Iterable[str]) -> dict[str, list[Any]]:
     for word in words:
         path, equals, values = word.partition("=")
         if not path or not equals or not values:
-            raise UsageError(f"`{word}` is no setting", hint="--set observe.client=probe,none")
+            raise UsageError(f"`{word}` is not a setting and its values", hint="--set observe.client=probe,none")
         try:
             found[path] = [yaml.safe_load(value) for value in values.split(",")]
         except yaml.YAMLError as error:
-            raise UsageError(f"`{word}` is no setting: {error}") from error
+            raise UsageError(f"the values of `{word}` cannot be read: {error}") from error
     return found
 
 

@@ -52,10 +52,10 @@ class Report:
         return cls(**{**value, "task": Task(**value["task"])})
 
 
-def failed(task: Task, error: str, outcome: Outcome, seconds: float, *, told: str = "", directory: str = "") -> Report:
-    """Return the report of a task that gave no result; ``told`` is the error with its state and hint."""
+def failed(task: Task, error: str, outcome: Outcome, seconds: float, *, full: str = "", directory: str = "") -> Report:
+    """Return the report of a task that gave no result; ``full`` is the error with its state and hint."""
     what = {"outcome": [outcome.value], "error": [error]}
-    return Report(task, outcome.value, key(what), what, directory, seconds, error=told or error)
+    return Report(task, outcome.value, key(what), what, directory, seconds, error=full or error)
 
 
 def load(source: ScenarioSource, settings: Mapping[str, Any]) -> Scenario:
@@ -84,7 +84,7 @@ def _run(task: Task, scenario: Scenario, root: Path, make_engine: EngineFactory,
     except BothendsError as error:
         outcome = Outcome.UNSUPPORTED if isinstance(error, Unsupported) else Outcome.INCONCLUSIVE
         directory = str(Path(error.kept).resolve().relative_to(root.resolve() / RUNS)) if error.kept else ""
-        return failed(task, error.what, outcome, 0.0, told=str(error), directory=directory)
+        return failed(task, error.what, outcome, 0.0, full=str(error), directory=directory)
     analysis = finished.analysis
     found = facets(analysis)
     return Report(
@@ -122,7 +122,7 @@ class Worker:
             try:
                 self._make_engine = choose(self._plan.engine).make
             except BothendsError as error:
-                return failed(task, error.what, Outcome.INCONCLUSIVE, 0.0, told=str(error))
+                return failed(task, error.what, Outcome.INCONCLUSIVE, 0.0, full=str(error))
         return carry_out(
             task,
             self._scenario(task),

@@ -47,7 +47,7 @@ def run_campaign(scenarios: Sequence[Scenario], *, runs: Path, engine: str, opti
     except BothendsError as error:
         if store.reports():
             error.kept = str(store.path)
-            error.hint = "; ".join(filter(None, (error.hint, f"{again} goes on")))
+            error.hint = "; ".join(filter(None, (error.hint, f"{again} continues it")))
         else:
             store.remove()
         raise
@@ -61,7 +61,7 @@ def run_campaign(scenarios: Sequence[Scenario], *, runs: Path, engine: str, opti
         made = campaign_files.rebuild(store)
         sys.stderr.write("\n".join([*made.troubles, str(made.pages[0])]) + "\n")
     if stopped:
-        sys.stderr.write(f"stopped; {again} goes on\n")
+        sys.stderr.write(f"stopped; {again} continues it\n")
     return summary.outcome.exit_code
 
 

@@ -24,9 +24,9 @@ from testbed.scenario.scenario import Scenario
 
 
 def run_all(
-    scenarios: Sequence[Scenario], options: Options, choice: Choice, runs: Path, told: Callable[[RunRecord], None]
+    scenarios: Sequence[Scenario], options: Options, choice: Choice, runs: Path, ended: Callable[[RunRecord], None]
 ) -> tuple[list[RunRecord], int]:
-    """Run every variant of the scenarios once; ``told`` gets each run as it ends, without its analysis.
+    """Run every variant of the scenarios once; ``ended`` gets each run as it ends, without its analysis.
 
     Returns them in the order of the scenarios, and how many were not begun because somebody wanted an end.
     """
@@ -36,7 +36,7 @@ def run_all(
     pool = ProcessPool(work, root, options.jobs or default_jobs(), worker=WORKER)
     with stoppable() as stop:
         try:
-            reports = conduct(work, Unstored(), pool, stop, lambda report: told(_record(work, report, root)))
+            reports = conduct(work, Unstored(), pool, stop, lambda report: ended(_record(work, report, root)))
         except BaseException:
             pool.kill()
             raise
@@ -60,7 +60,6 @@ def _record(plan: Plan, report: Report, root: Path) -> RunRecord:
     variant = label(plan.variants[report.task.scenario][report.task.variant])
     name = f"{report.task.scenario} [{variant}]" if variant else report.task.scenario
     if report.directory and not report.error:
-        ended = Outcome(report.outcome)
-        return RunRecord(name, report.seconds, str(root / RUNS / report.directory), ended=ended)
+        return RunRecord(name, report.seconds, str(root / RUNS / report.directory), ended=Outcome(report.outcome))
     kind = Unsupported if report.outcome == Outcome.UNSUPPORTED.value else BothendsError
     return RunRecord(name, report.seconds, error=kind(report.error))

@@ -62,7 +62,7 @@ def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     from testbed.scenario.load import load
 
     path = find(name, catalogue)
-    load(path)  # a broken scenario is told here, not by the keeper
+    load(path)  # a broken scenario is reported here, not by the keeper
     choice = choose(engine)
     say_why(choice)
     lab = lab_keeper.up(path.resolve(), runs.resolve(), choice.name, keeper=KEEPER)
@@ -71,7 +71,7 @@ def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     sys.stdout.write(
         f"lab {lab.run_id} is up: {hosts}\n"
         f"captures grow in {lab.directory}\n"
-        f"{shells}; `invoke down` ends it and shows what both ends saw\n"
+        f"{shells}; `invoke down` ends it and shows what both ends captured\n"
     )
     return 0
 
@@ -121,11 +121,13 @@ def clean(*, stale_images: bool, foreign: bool) -> int:
         for image in stale:
             sys.stdout.write(f"removed {image}\n")
     if remains.alive:
-        sys.stdout.write(f"left alone, still running: {', '.join(sorted(remains.alive))}\n")
+        sys.stdout.write(f"kept, as they still run: {', '.join(sorted(remains.alive))}\n")
     if remains.foreign:
-        sys.stdout.write(f"left alone, of another machine (--foreign removes): {', '.join(sorted(remains.foreign))}\n")
+        sys.stdout.write(
+            f"kept, as they belong to another machine (--foreign removes them): {', '.join(sorted(remains.foreign))}\n"
+        )
     for failure in remains.failed:
         sys.stderr.write(f"{failure}\n")
     if not remains.removed and not remains.failed:
-        sys.stdout.write("nothing of ours was left behind\n")
+        sys.stdout.write("nothing was left behind\n")
     return 3 if remains.failed else 0

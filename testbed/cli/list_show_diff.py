@@ -69,14 +69,14 @@ def diff(one: str, other: str, *, runs: Path, as_json: bool, html: str = "") -> 
     """
     from testbed.report.run_difference import compare, lines
 
-    told = [_told_again(name, runs) for name in (one, other)]
-    sections = compare(*told)
+    pair = [_analysed_again(name, runs) for name in (one, other)]
+    sections = compare(*pair)
     if html:
-        _write_difference(Path(html), *told)
+        _write_difference(Path(html), *pair)
     if as_json:
         print_json([asdict(section) for section in sections])
     else:
-        for line in lines(sections, *(each.name for each in told)):
+        for line in lines(sections, *(each.name for each in pair)):
             sys.stdout.write(f"{line}\n")
     return 1 if sections else 0
 
@@ -95,7 +95,7 @@ def _write_difference(target: Path, one: Told, other: Told) -> None:
         raise UsageError(f"{target}: {problem.strerror or problem}") from problem
 
 
-def _told_again(name: str, runs: Path) -> Told:
+def _analysed_again(name: str, runs: Path) -> Told:
     from testbed.api.runs import load_run
     from testbed.report.run_difference import Told
     from testbed.rundir.layout import MANIFEST

@@ -36,7 +36,9 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
     if not names and not options.resume:
         raise UsageError("no scenario is named", hint="`invoke list` shows them")
     if names and options.resume:
-        raise UsageError("--resume goes on with a campaign's own scenarios", hint="name none")
+        raise UsageError(
+            "--resume continues a campaign with its own scenarios", hint="leave the names of scenarios out"
+        )
     scenarios = [load(find(name, catalogue)) for name in names]
     if options.any or any(scenario.matrix for scenario in scenarios):
         from testbed.cli.campaign_command import run_campaign
@@ -75,7 +77,7 @@ def _witnessed(scenario: Scenario, options: Options) -> Scenario:
 def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outputs: Outputs) -> int:
     """Run the whole catalogue side by side: a line for each run, then in full what did not pass.
 
-    Exit code: the first of 1 and 3 that occurred; what this machine cannot run is told and does not count.
+    Exit code: the first of 1 and 3 that occurred; what this machine cannot run is listed and does not count.
     """
     from testbed.cli.catalogue_command import analysed
     from testbed.cli.catalogue_command import run_all as run_side_by_side
@@ -96,11 +98,11 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
     begin = time.monotonic()
     lines = sys.stderr if outputs.as_json else sys.stdout
 
-    def told(record: RunRecord) -> None:
+    def show_line(record: RunRecord) -> None:
         lines.write(f"{catalogue_text.line(record)}\n")
         lines.flush()
 
-    records, missing = run_side_by_side(scenarios, options, choice, runs, told)
+    records, missing = run_side_by_side(scenarios, options, choice, runs, show_line)
     seconds = time.monotonic() - begin
     in_full = outputs.as_json or outputs.pages or (outputs.ci is not None and outputs.ci.any)
     if in_full:
@@ -111,7 +113,7 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
         write_ci_files(records, outputs.ci)
     lines.write(f"{catalogue_text.closing(records, seconds, choice.name)}\n")
     if missing:
-        sys.stderr.write(f"interrupted: {missing} were not run\n")
+        sys.stderr.write(f"interrupted: {missing} runs were not made\n")
     codes = [record.exit_code for record in records] + [3] * (missing > 0)
     return next((code for code in (1, 3) if code in codes), 0)
 

@@ -117,16 +117,16 @@ class PromptStepper:
         self._out.write("> ")
         self._out.flush()
         line = self._answers.readline()
-        word, _, rest = line.strip().partition(" ")
-        if not line or word in ("c", "continue"):
+        answer, _, rest = line.strip().partition(" ")
+        if not line or answer in ("c", "continue"):
             self._free = True
-        elif word in ("q", "quit"):
+        elif answer in ("q", "quit"):
             self.quit = self._free = True
             for agent in self._live.hosts.values():  # the other program may wait for what never comes now
                 agent.signal_all(signal.SIGKILL)
-        elif word in ("s", "skip") and rest:
+        elif answer in ("s", "skip") and rest:
             self._until = rest.removeprefix("to ").strip()
-        elif word:
+        elif answer:
             return False
         return True
 

@@ -16,7 +16,7 @@ from testbed.model.ip import DECODED_PROTOCOLS, ICMP, ICMPV6, TCP, UDP
 from testbed.model.tcp import ACK, URG, flag_letters, seq_add
 from testbed.pairing.change_values import details, options_of
 from testbed.pairing.crossing_table import CrossingTable
-from testbed.pairing.fates import Fate
+from testbed.pairing.fates import RowFate
 from testbed.pairing.match_packets import FlowPackets, PacketPairs
 
 
@@ -102,7 +102,7 @@ def notes_and_copies(
     copies = {}
     for side, position, pair in crossed.copies:
         copy = int(row_of[side][sides[side].item[position]])
-        if table.fate[copy] == Fate.DUPLICATED:
+        if table.fate[copy] == RowFate.DUPLICATED:
             copies[copy] = int(row_of[0][sides[0].item[crossed.one[pair]]])
     notes = {}
     for groups, text in (
@@ -146,9 +146,9 @@ def _in_time_order(ends: tuple[HostView, HostView], table: CrossingTable, rows: 
 def _parts(ends: tuple[HostView, HostView], table: CrossingTable) -> dict[int, str]:
     """Return for each row of part of a segment which part it is, and of what."""
     rows_of: dict[tuple[int, int], list[tuple[int, int]]] = {}  # end and item of the whole: first byte, row
-    pieces = np.flatnonzero((table.fate == Fate.SPLIT) | (table.fate == Fate.MERGED)).tolist()
+    pieces = np.flatnonzero((table.fate == RowFate.SPLIT) | (table.fate == RowFate.MERGED)).tolist()
     for row in pieces:
-        split = table.fate[row] == Fate.SPLIT
+        split = table.fate[row] == RowFate.SPLIT
         end = 0 if bool(table.sent_at_one[row]) == split else 1
         item = int((table.one, table.two)[end][row])
         rows_of.setdefault((end, item), []).append((int((table.skip if split else table.skip_there)[row]), row))

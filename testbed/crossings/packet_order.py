@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 
-from testbed.model import Crossing, Host
+from testbed.model import Crossing, Fate, Host
 
 _Way = tuple[int | None, Host]  # a flow and the sender: one direction
 
@@ -64,7 +64,7 @@ def overtaken(crossings: Iterable[Crossing]) -> int:
 
     Between the hosts there is one path each way, so nothing may overtake where no link reorders.
     """
-    crossed = [each for each in crossings if each.fate == "crossed"]
+    crossed = [each for each in crossings if each.fate is Fate.CROSSED]
     # of those sent at one moment none is overtaken by the other
     crossed.sort(key=lambda each: (each.time, each.arrived or 0))
     return len(_passed(enumerate(crossed), lambda crossing: crossing.sender))

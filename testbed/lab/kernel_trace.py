@@ -35,7 +35,7 @@ EVENTS = (
 """Tracepoints, with a filter where there is one. The others of ``tcp:*`` say nothing of packets or of state."""
 ARRIVALS = (f'net/netif_rx=name=="{INTERFACE}"', "net/netif_receive_skb")
 """Those that tell which packet was dropped (:mod:`testbed.observe.kernel.trace_drops`): two for each that comes."""
-# A host's congestion window changes with the ACKs that it gets. An event for each full segment that it receives told
+# A host's congestion window changes with the ACKs that it gets. An event for each full segment that it receives showed
 # nothing new of it, and took a tenth of the speed of a bulk transfer.
 _WITHOUT_BULK = {"tcp/tcp_probe": "tcp/tcp_probe=data_len<1024"}
 
@@ -72,7 +72,7 @@ def command(run_id: str, *, buffer: int, arrivals: bool) -> tuple[str, ...]:
 
 def unsupported(why: str) -> Unsupported:
     """Return the error that says why there is no witness."""
-    return Unsupported(f"the kernel's trace cannot be read here: {why}", hint="`invoke doctor` says what it takes")
+    return Unsupported(f"the kernel trace cannot be recorded here: {why}", hint="`invoke doctor` says what it takes")
 
 
 class Witness:
@@ -96,7 +96,8 @@ class Witness:
         if not self._ready.wait(READY_TIMEOUT):
             self.close()
             raise LabTimeout(
-                f"the witness was not ready in {READY_TIMEOUT:g} s", last_output=self._channel.last_words()
+                f"the recorder of the kernel trace was not ready in {READY_TIMEOUT:g} s",
+                last_output=self._channel.last_words(),
             )
         if self._over.is_set() and not self._ended:
             self.close()
@@ -108,9 +109,14 @@ class Witness:
         try:
             self._channel.send(b"end\n")
         except OSError as error:
-            raise LabError("the witness went away", last_output=self._channel.last_words()) from error
+            raise LabError(
+                "the recorder of the kernel trace went away", last_output=self._channel.last_words()
+            ) from error
         if not self._over.wait(END_TIMEOUT):
-            raise LabTimeout(f"the witness did not end in {END_TIMEOUT:g} s", last_output=self._channel.last_words())
+            raise LabTimeout(
+                f"the recorder of the kernel trace did not end in {END_TIMEOUT:g} s",
+                last_output=self._channel.last_words(),
+            )
 
     def close(self) -> None:
         """Close the channel and the file; the recorder, if it still runs, removes its instance and ends. Idempotent."""
@@ -121,8 +127,8 @@ class Witness:
     def problems(self) -> list[str]:
         """Say why the recording does not go to its end; empty when it does."""
         if self._write_error is not None:
-            return [f"the witness's record could not be written: {self._write_error}"]
-        return [] if self._ended else ["the witness's record has no end"]
+            return [f"the kernel trace could not be written: {self._write_error}"]
+        return [] if self._ended else ["the kernel trace has no end"]
 
     def _read(self) -> None:
         while True:

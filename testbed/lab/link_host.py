@@ -2,7 +2,7 @@
 
 The program (compose/link) decides what becomes of each packet that the link host forwards. Its plan goes in at its
 standard input, its journal comes out at its standard output and is ``link.jsonl`` in the run directory. ``link.plan``
-keeps what it was told, line by line: a plan that gives the same packets the same fate again.
+keeps what it was given, line by line: a plan that gives the same packets the same fate again.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class RunningLink:
         self._line = b""
         self._stderr = b""
         self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._told_to_end = False
+        self._asked_to_end = False
         self._packets = -1
         self.totals: dict[str, Any] = {}
 
@@ -102,19 +102,19 @@ class RunningLink:
         lines += [f"end from={host} address={address}" for host, address in self._host.addresses.items()]
         lines += [_set_line(host, settings) for host, settings in self._settings.items()]
         lines += [f"fault {fault}" for fault in plan.faults]
-        self._tell([*lines, "start"])
+        self._give([*lines, "start"])
 
     def change(self, change: LinkChange) -> None:
         """Change what happens to packets; return when it holds."""
         for host, settings in change.settings.items():
             self._settings[host] |= settings
-            self._tell([_set_line(host, self._settings[host])])
+            self._give([_set_line(host, self._settings[host])])
         for host, length in change.down.items():
-            self._tell([f"down from={host} for={length}"])
+            self._give([f"down from={host} for={length}"])
 
     def pass_barrier(self, name: str) -> None:
         """Say that both hosts have come to a barrier and wait at it; return when the link knows."""
-        self._tell([f"barrier name={name}"])
+        self._give([f"barrier name={name}"])
 
     def is_quiet(self) -> bool:
         """Whether nothing waits in the link and nothing has come to it since this was last asked."""
@@ -126,7 +126,7 @@ class RunningLink:
         """Let everything go and end the program; the journal is then complete."""
         try:
             if self._process is not None and not self._process.ended.is_set():
-                self._told_to_end = True
+                self._asked_to_end = True
                 self.totals = self._ask(["stop"])
                 if self._process.wait(ANSWER_TIMEOUT) is None:
                     raise LabTimeout(f"the link program did not end in {ANSWER_TIMEOUT:g} s")
@@ -152,7 +152,7 @@ class RunningLink:
         state = str(ended) if ended else "its container is gone"
         return LinkDied("the link program died", state=state, last_output=self._last_words())
 
-    def _tell(self, lines: list[str]) -> None:
+    def _give(self, lines: list[str]) -> None:
         """Write lines of the plan that have one answer, and keep them."""
         try:
             with self._plan_path.open("a", encoding="utf-8") as plan:
@@ -183,7 +183,7 @@ class RunningLink:
 
     def _note_end(self) -> None:
         self._answers.put(None)
-        if not self._told_to_end:
+        if not self._asked_to_end:
             self._on_death()
 
     def _take(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The kernel's knobs that a lab pins, so that it behaves alike on every machine and can say so.
+"""The kernel's knobs that a lab pins, so that it behaves the same on every machine and can show it.
 
 Values are those of a plain Linux kernel (Documentation/networking/ip-sysctl.rst), not of the machine; a scenario may
 set any ``net.*`` name itself. Only names that have been per-namespace since Linux 5.10 are here.
@@ -51,10 +51,10 @@ PINNED: Mapping[str, str] = {
 
 
 class BadSysctlError(UsageError):
-    """The kernel refused the value of the setting ``name``; ``said`` is why."""
+    """The kernel refused the value of the setting ``name``; ``reason`` is why."""
 
-    def __init__(self, name: str, said: str) -> None:
-        super().__init__(f"the kernel takes no such value for `{name}`: {said}", hint="see its `ip-sysctl.rst`")
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the kernel takes no such value for `{name}`: {reason}", hint="see its `ip-sysctl.rst`")
         self.name = name
 
 

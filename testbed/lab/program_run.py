@@ -19,7 +19,7 @@ from testbed.lab.observers.hold_rules import CallHold
 from testbed.lab.observers.make_observer import make_observer
 from testbed.lab.observers.probe_observer import HostObserver
 from testbed.lab.running_program import LinkDeath, ProgramEvent, ProgramSpec, Readiness, RunningProgram
-from testbed.model import Host
+from testbed.model import Host, StopReason
 from testbed.model.errors import UsageError
 from testbed.observe.actor_events import explain
 from testbed.scenario.link.link_plan import LinkPlan
@@ -76,7 +76,7 @@ class ProgramRun:
             self._link_died()
         finally:
             for program in self._programs.values():
-                program.stop("the run ended")
+                program.stop(StopReason.RUN_ENDED)
                 program.close()
                 self._collected.incomplete += program.problems()
             self._collected.programs = [program.result() for program in self._programs.values()]
@@ -101,9 +101,11 @@ class ProgramRun:
         if spec.ready is None or self._wait_ready(program, spec.ready, agent, deadline):
             return True
         if not program.ended:
-            program.stop("not ready in time")
-            wanted = f"{spec.ready.kind} port {spec.ready.port}" if spec.ready.port else "its socket to be bound"
-            self._collected.failures.append(f"{spec.host}: was not ready in time (awaited: {wanted})")
+            program.stop(StopReason.NOT_READY)
+            wanted = (
+                f"a socket on {spec.ready.kind} port {spec.ready.port}" if spec.ready.port else "its listening socket"
+            )
+            self._collected.failures.append(f"{spec.host}: was not ready in time: {wanted} was awaited")
         return False
 
     def _wait_ready(self, program: RunningProgram, ready: Readiness, agent: Agent, deadline: float) -> bool:
@@ -159,14 +161,15 @@ class ProgramRun:
     def _time_is_over(self) -> None:
         failed = any(program.failed_step is not None or program.ended_otherwise for program in self._programs.values())
         running = [program for program in self._programs.values() if not program.ended]
+        why = StopReason.OTHER_FAILED if failed else StopReason.TIMEOUT
         for program in running:
-            program.ask_to_stop("the other program had failed" if failed else "timeout")
+            program.ask_to_stop(why)
             if not failed:
                 waiting = [name for name, hosts in self._waiting.items() if program.spec.host in hosts]
                 where = f" at barrier `{waiting[0]}`" if waiting else ""
                 self._collected.failures.append(f"{program.spec.host}: still running{where} when the time was over")
         for program in running:
-            program.stop(program.stopped_by_us)
+            program.stop(why)
 
     def _after_end(self, ended: RunningProgram, deadline: float) -> float:
         """React to one program's end; return the new deadline."""
@@ -176,7 +179,7 @@ class ProgramRun:
             if other.ended:
                 continue
             if other.spec.stop_with_client and ended.spec.host == "client":
-                other.stop("the client ended")
+                other.stop(StopReason.CLIENT_ENDED)
             elif ended.ended_otherwise:
                 deadline = min(deadline, time.monotonic() + AFTER_FAILURE)
                 continue
@@ -185,7 +188,7 @@ class ProgramRun:
                     self._collected.failures.append(
                         f"{other.spec.host}: waits at barrier `{name}`, but the {ended.spec.host}'s program has ended"
                     )
-                    other.stop("nobody comes to its barrier")
+                    other.stop(StopReason.ALONE_AT_BARRIER)
         return deadline
 
     def _meet(self, host: Host, name: str) -> None:
@@ -212,12 +215,12 @@ class ProgramRun:
         return True
 
     def _link_died(self) -> None:
-        assert self._link is not None  # noqa: S101 - it told us
+        assert self._link is not None  # noqa: S101 - it has died
         self._collected.cut_short = str(self._link.death())
         for program in self._programs.values():
-            program.ask_to_stop("the link died")
+            program.ask_to_stop(StopReason.LINK_DIED)
         for program in self._programs.values():
-            program.stop("the link died")
+            program.stop(StopReason.LINK_DIED)
 
     def _judge(self, program: RunningProgram) -> None:
         """Note a failure if a program ended otherwise than the scenario says."""

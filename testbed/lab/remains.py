@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 class Remains:
     """What was found. ``removed`` and ``failed`` are descriptions; ``alive`` and ``foreign`` are run ids left alone.
 
-    ``foreign`` runs belong to another machine that uses the same engine; whether they live cannot be seen here.
+    ``foreign`` runs belong to another machine that uses the same engine; whether they live cannot be found out here.
     """
 
     removed: list[str] = field(default_factory=list)

@@ -12,7 +12,7 @@ from typing import BinaryIO, Literal
 
 from testbed import model
 from testbed.lab.agent import Agent, AgentProcess, ProgramExit
-from testbed.model import Host
+from testbed.model import Host, StopReason
 from testbed.model.errors import LabError
 from testbed.observe.actor_events import ActorEvent, parse_event
 
@@ -75,7 +75,7 @@ class RunningProgram:
     ) -> None:
         self.spec = spec
         self.failed_step: ActorEvent | None = None
-        self.stopped_by_us = ""
+        self.stopped: StopReason | None = None
         self._events = events
         self._line = b""
         self._out = _Output(directory / f"{spec.host}.out")
@@ -104,13 +104,13 @@ class RunningProgram:
         """Let the actor go on after a barrier."""
         self.process.write(f"go {barrier}\n".encode())
 
-    def ask_to_stop(self, why: str) -> None:
+    def ask_to_stop(self, why: StopReason) -> None:
         """Send SIGTERM, if it still runs."""
         if not self.ended:
-            self.stopped_by_us = why
+            self.stopped = why
             self.process.signal(signal.SIGTERM)
 
-    def stop(self, why: str) -> None:
+    def stop(self, why: StopReason) -> None:
         """End it: SIGTERM, then SIGKILL after a grace."""
         self.ask_to_stop(why)
         if self.process.wait(TERM_GRACE) is None:
@@ -129,11 +129,9 @@ class RunningProgram:
             host=self.spec.host,
             argv=self.spec.argv,
             image=self.spec.image,
-            exit_status=ended.status if ended else None,
-            signal=ended.signal if ended else None,
+            end=model.ProgramEnd(ended.status if ended else None, ended.signal if ended else None, self.stopped),
             started=self.process.started,
             ended=ended.time if ended else 0,
-            stopped_by_us=self.stopped_by_us,
             output_truncated=self._out.truncated or self._err.truncated,
         )
 
@@ -141,7 +139,7 @@ class RunningProgram:
     def ended_otherwise(self) -> bool:
         """Whether it ended by itself in another way than the scenario says."""
         ended, expected = self.process.exit, self.spec.expected_exit
-        if self.stopped_by_us or ended is None or expected is None:
+        if self.stopped is not None or ended is None or expected is None:
             return False
         return (ended.signal or ended.status) != expected
 
@@ -206,6 +204,6 @@ class _Output:
 
     def close(self) -> None:
         if self._file is not None:
-            with contextlib.suppress(OSError):  # what could not be flushed is told by ``error`` already
+            with contextlib.suppress(OSError):  # ``error`` already says what could not be flushed
                 self._file.close()
             self._file = None

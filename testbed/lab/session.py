@@ -97,7 +97,7 @@ class Session:
         if self._needs_witness:
             raise refusal
         self._witness = None
-        self.collected.notes.append(f"no witness: {refusal.what}")
+        self.collected.notes.append(f"no kernel trace: {refusal.what}")
 
     def _start_link(self) -> None:
         if self._link is not None and self._plan is not None:
@@ -134,7 +134,7 @@ class Session:
 
     def settle(self) -> None:
         """Wait until no kernel has anything more to send by itself, up to SETTLE_LIMIT; note what is left."""
-        self._progress("waiting for the connections to settle")
+        self._progress("waiting until the kernels have nothing left to send")
         limit = 0.0 if self.collected.cut_short else SETTLE_LIMIT + self._patience
         deadline = time.monotonic() + limit
         while True:
@@ -148,7 +148,7 @@ class Session:
             time.sleep(SETTLE_POLL)
         for host, sockets in left.items():
             for socket in sockets:
-                self.collected.notes.append(f"{host}: not settled after {limit:g} s: {socket}")
+                self.collected.notes.append(f"{host}: still busy {limit:g} s after the programs ended: {socket}")
 
     def _is_quiet(self) -> bool:
         """Whether the link holds nothing that may yet be answered. One that dies here cuts the run short as well."""

@@ -42,7 +42,7 @@ class TcpdumpTap:
         self._file: BinaryIO | None = None
         self._process: AgentProcess | None = None
         self._stderr = b""
-        self._told_to_end = False
+        self._asked_to_end = False
         self._started_or_ended = threading.Event()
         self._tail = b""
         self._awaited: set[bytes] = set()
@@ -112,7 +112,7 @@ class TcpdumpTap:
         """End tcpdump, close the file and read the statistics that it prints."""
         try:
             if self._process is not None and not self._process.ended.is_set():
-                self._told_to_end = True
+                self._asked_to_end = True
                 self._process.signal(signal.SIGINT)
                 if self._process.wait(STOP_TIMEOUT) is None:
                     raise LabTimeout(f"tcpdump on the {self.host} did not end in {STOP_TIMEOUT:g} s after SIGINT")
@@ -143,7 +143,7 @@ class TcpdumpTap:
 
     def died(self) -> LabError | None:
         """Return an error if tcpdump ended by itself."""
-        if self._process is not None and self._process.ended.is_set() and not self._told_to_end:
+        if self._process is not None and self._process.ended.is_set() and not self._asked_to_end:
             return self._died("during the run")
         return None
 

@@ -7,35 +7,65 @@ direction of one connection from 0; relative sequence numbers count as Wireshark
 from testbed.model.analyses import Analysis, Check, Inputs, Outcome
 from testbed.model.calls import DATA_PREFIX, Call, SocketInfo
 from testbed.model.causes import Cause, CauseKind
-from testbed.model.crossings import Change, Crossing, Delay, Flow, Joined, Labels
+from testbed.model.crossings import (
+    Change,
+    Crossing,
+    Delay,
+    Fate,
+    FieldChange,
+    Flow,
+    HeaderField,
+    Joined,
+    Labels,
+    OptionBytes,
+    PayloadChange,
+)
+from testbed.model.evidence import CallRef, Evidence, PacketRef
 from testbed.model.hosts import HOSTS, Endpoint, Host, peer_of
-from testbed.model.ledgers import Count, LedgerRow
-from testbed.model.link_journals import LinkJournal, LinkRecord
-from testbed.model.programs import Program
+from testbed.model.ledgers import ConnectionEnd, ContentDifference, Count, LedgerPoint, LedgerRow
+from testbed.model.link_journals import LinkAction, LinkEffect, LinkFault, LinkJournal, LinkOrigin, LinkRecord
+from testbed.model.programs import Program, ProgramEnd, StopReason
 
 __all__ = [
     "DATA_PREFIX",
     "HOSTS",
     "Analysis",
     "Call",
+    "CallRef",
     "Cause",
     "CauseKind",
     "Change",
     "Check",
+    "ConnectionEnd",
+    "ContentDifference",
     "Count",
     "Crossing",
     "Delay",
     "Endpoint",
+    "Evidence",
+    "Fate",
+    "FieldChange",
     "Flow",
+    "HeaderField",
     "Host",
     "Inputs",
     "Joined",
     "Labels",
+    "LedgerPoint",
     "LedgerRow",
+    "LinkAction",
+    "LinkEffect",
+    "LinkFault",
     "LinkJournal",
+    "LinkOrigin",
     "LinkRecord",
+    "OptionBytes",
     "Outcome",
+    "PacketRef",
+    "PayloadChange",
     "Program",
+    "ProgramEnd",
     "SocketInfo",
+    "StopReason",
     "peer_of",
 ]

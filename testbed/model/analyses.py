@@ -14,6 +14,7 @@ from testbed.model.kernel_log import KernelLog, Testimony
 from testbed.model.ledgers import LedgerRow
 from testbed.model.link_journals import LinkJournal
 from testbed.model.programs import Program
+from testbed.model.verdicts import VerdictFact
 
 
 class Outcome(StrEnum):
@@ -76,8 +77,9 @@ class Analysis:
     """What a run means. ``causes`` is aligned with ``joined.crossings``.
 
     ``silent`` maps a call that caused no packet to the reason, and one of whose bytes only some left to how many did
-    not, and why. ``verdict`` is one or more plain sentences;
-    ``reasons`` say why ``outcome`` is not ``pass``. ``testimony`` is what the kernel says, None without a witness.
+    not, and why. ``verdict`` is one or more facts about the data; ``contradictions`` are sentences about causes that
+    Wireshark's labels or the kernel contradict. ``reasons`` say why ``outcome`` is not ``pass``. ``testimony`` is what
+    the kernel says, None without a witness.
     """
 
     inputs: Inputs
@@ -86,7 +88,8 @@ class Analysis:
     delays: dict[Host, Delay]
     ledger: tuple[LedgerRow, ...]
     checks: tuple[Check, ...]
-    verdict: tuple[str, ...]
+    verdict: tuple[VerdictFact, ...]
     outcome: Outcome
     reasons: tuple[str, ...]
+    contradictions: tuple[str, ...] = ()
     testimony: Testimony | None = None

@@ -4,18 +4,96 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal
 
 from testbed.model.hosts import Endpoint, Host
+from testbed.model.link_journals import LinkEffect, LinkOrigin
+
+
+class Fate(StrEnum):
+    """What became of a packet: captured at both ends, only where it was sent, or only where it arrived."""
+
+    CROSSED = "crossed"
+    LOST = "lost"
+    APPEARED = "appeared"
+
+
+class HeaderField(StrEnum):
+    """A header field that can differ between the two ends; the value is its name in reports and JSON."""
+
+    TTL = "ttl"
+    DSCP = "dscp"
+    ECN = "ecn"
+    IP_ID = "ip id"
+    DONT_FRAGMENT = "don't fragment"
+    SEQUENCE = "sequence number"
+    ACKNOWLEDGMENT = "acknowledgment number"
+    FLAGS = "flags"
+    WINDOW = "window"
+    URGENT = "urgent pointer"
+    OPTIONS = "options"
+    LENGTH = "length"
+    CHECKSUM = "checksum"
+    ICMP = "icmp header"
+    ICMP_TYPE = "icmp type"
+    ICMP_CODE = "icmp code"
+    FRAME_LENGTH = "frame length"
+
+
+PAYLOAD = "payload"
+"""What a :class:`PayloadChange` is about, where a :class:`HeaderField` names the field of the others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One header field (or ``payload``) that differs between the two ends of a crossing."""
+class OptionBytes:
+    """A segment's TCP options as captured; its ACK number as on the wire makes SACK edges relative."""
 
-    what: str
-    at_sender: str
-    at_receiver: str
+    raw: bytes
+    raw_ack: int
+
+
+FieldValue = int | bool | OptionBytes
+"""``bool`` for DON'T FRAGMENT, :class:`OptionBytes` for the options, a number for every other field.
+
+Sequence numbers, flags and the ICMP header's last four bytes (``icmp header``) are as on the wire.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One header field that differs between the two ends of a crossing: its value where sent and where it arrived.
+
+    A checksum is listed only if it is wrong where it arrived.
+    """
+
+    field: HeaderField
+    before: FieldValue
+    after: FieldValue
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadChange:
+    """The bytes of a payload that differ between the two ends of a crossing.
+
+    ``before`` and ``after`` are the span from the first byte that differs to the last, as sent and as it arrived, at
+    ``offset`` in the crossing's payload; where the lengths differ, it goes to the end of both. ``count`` is how many
+    bytes that both ends have differ; 0 where one is the beginning of the other. ``skip`` is where the crossing's
+    payload begins in the sender's packet (0 unless it is a part of one).
+    """
+
+    offset: int
+    before: bytes
+    after: bytes
+    count: int
+    skip: int = 0
+
+    def applied_to(self, payload: bytes) -> bytes:
+        """Return a crossing's payload as it arrived."""
+        return payload[: self.offset] + self.after + payload[self.offset + len(self.before) :]
+
+
+Change = FieldChange | PayloadChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +106,8 @@ class Crossing:
     1, as Wireshark counts) or None. ``flags`` are tcpdump's letters (``S``, ``S.``, ``.``, ``P.``, ``F.``, ``R``),
     empty for UDP. ``seq`` and ``ack`` are relative (``ack`` None without the ACK flag); ``raw_seq`` is as on the wire.
     ``start`` is the stream offset of the first payload byte (TCP) or the datagram's number within its direction
-    (UDP). ``payload`` is what the sender's capture shows (the receiver's if it was seen only there). ``link`` says what
-    the link did to it, from its journal; ``made`` that the link itself made it, and what it is.
+    (UDP). ``payload`` is what the sender's capture shows (the receiver's if it was seen only there). ``link`` is what
+    the link did to it, from its journal; ``made`` says that the link itself made it, and what it is.
     """
 
     n: int
@@ -52,7 +130,7 @@ class Crossing:
     options: dict[str, Any] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
     note: str = ""
-    link: tuple[str, ...] = ()
+    link: tuple[LinkEffect | LinkOrigin, ...] = ()
     made: Literal["", "copy", "forged", "icmp"] = ""
 
     @property
@@ -66,11 +144,11 @@ class Crossing:
         return self.length + ("S" in self.flags) + ("F" in self.flags)
 
     @property
-    def fate(self) -> Literal["crossed", "lost", "appeared"]:
-        """``lost``: seen only where it was sent; ``appeared``: seen only where it arrived."""
+    def fate(self) -> Fate:
+        """What became of it, from which captures have it."""
         if self.sent is None:
-            return "appeared"
-        return "lost" if self.arrived is None else "crossed"
+            return Fate.APPEARED
+        return Fate.LOST if self.arrived is None else Fate.CROSSED
 
     @property
     def time(self) -> int:

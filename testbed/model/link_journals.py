@@ -3,9 +3,62 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 from testbed.model.hosts import Host
+
+
+class LinkAction(StrEnum):
+    """Something that the link does to a packet, in the words of its journal; the last five drop it."""
+
+    DELAY = "delay"
+    HOLD = "hold"
+    REORDER = "reorder"
+    CORRUPT = "corrupt"
+    TRUNCATE = "truncate"
+    MARK = "mark"
+    DUPLICATE = "duplicate"
+    FORGE = "forge"
+    """A packet of the link's own follows it."""
+    DROP = "drop"
+    LOSS = "loss"
+    """Lost by chance."""
+    DOWN = "down"
+    TOO_BIG = "too big"
+    OVERFLOW = "overflow"
+    """The link's queue was full."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFault:
+    """An exact fault of the plan: its number, what it does, and itself as a scenario writes it."""
+
+    index: int
+    action: LinkAction
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEffect:
+    """One thing that the link did to a packet.
+
+    ``delay`` is how long the link kept it, ns, with ``LinkAction.DELAY`` only. ``faults`` are those of the plan that
+    asked for it, none where chance, a rate or a limit did.
+    """
+
+    action: LinkAction
+    delay: int | None = None
+    faults: tuple[LinkFault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOrigin:
+    """Why the link made a packet: ``of`` is the crossing of the packet that it followed, None if that is not known."""
+
+    made: Literal["copy", "forged", "icmp"]
+    of: int | None
+    faults: tuple[LinkFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +82,7 @@ class LinkRecord:
     seq: int
     length: int
     ip_id: int
-    actions: tuple[str, ...] = ()
+    actions: tuple[LinkAction, ...] = ()
     faults: tuple[int, ...] = ()
     made: Literal["", "copy", "forged", "icmp"] = ""
     about: Host | None = None
@@ -41,11 +94,11 @@ class LinkRecord:
 class LinkJournal:
     """All that the link did.
 
-    ``faults`` are the plan's exact faults as text; ``overflow`` counts, for each sender, packets that the kernel lost
-    before the link could see them; ``complete``: it goes to its end.
+    ``faults`` are the plan's exact faults, in its order, none where the plan is not known; ``overflow`` counts, for
+    each sender, packets that the kernel lost before the link could see them; ``complete``: it goes to its end.
     """
 
     records: tuple[LinkRecord, ...]
-    faults: tuple[str, ...]
+    faults: tuple[LinkFault, ...]
     overflow: dict[Host, int]
     complete: bool

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from testbed.model import HOSTS, Host, LinkJournal, LinkRecord
+from testbed.model import HOSTS, Host, LinkAction, LinkFault, LinkJournal, LinkRecord
 from testbed.model.errors import CaptureError
 
 _ENDS: dict[str, Host] = {host: host for host in HOSTS}
 """A link has two ends, which its journal names."""
 
 
-def read_journal(lines: Iterable[str], faults: tuple[str, ...]) -> LinkJournal:
-    """Return the journal; ``faults`` are the exact faults of the plan as a scenario writes them.
+def read_journal(lines: Iterable[str], faults: tuple[LinkFault, ...]) -> LinkJournal:
+    """Return the journal; ``faults`` are the exact faults of the plan, in its order.
 
     Raises CaptureError at a line that is not the journal's; a last line that was cut short is left out.
     """
@@ -48,7 +48,7 @@ def _record(found: dict[str, object]) -> LinkRecord:
         "seq": found.get("seq", 0),
         "length": found["length"],
         "ip_id": found["id"],
-        "actions": tuple(found["actions"]),  # type: ignore[arg-type]  # a list, or TypeError
+        "actions": tuple(map(LinkAction, found["actions"])),  # type: ignore[call-overload]  # a list, or TypeError
         "faults": tuple(found.get("faults", ())),  # type: ignore[arg-type]  # as above
         "made": found.get("made", ""),
         "about": found.get("about"),

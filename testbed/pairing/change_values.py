@@ -1,4 +1,4 @@
-"""How each altered field of a packet looked where it was sent and where it arrived."""
+"""Values of each field of a packet that differs between both captures: as it was sent and as it arrived."""
 
 from __future__ import annotations
 
@@ -6,53 +6,54 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from testbed.model import Change as Altered
-from testbed.model.header_fields import options_text
-from testbed.model.tcp import flag_letters
+from testbed.model.crossings import Change, FieldChange, HeaderField, OptionBytes, PayloadChange
 from testbed.pairing.crossing_table import CrossingTable
-from testbed.pairing.fates import CHANGE_NAMES, ChangedField
+from testbed.pairing.fates import CHANGE_NAMES, ChangedField, RowFate
 from testbed.pairing.packet_table import PacketTable
 
-_COLUMNS: dict[ChangedField, tuple[str, Callable[[int], str]]] = {
-    ChangedField.TTL: ("ttl", str),
-    ChangedField.DSCP: ("tos", lambda value: str(value >> 2)),
-    ChangedField.ECN: ("tos", lambda value: str(value & 3)),
-    ChangedField.IP_ID: ("ip_id", str),
-    ChangedField.DONT_FRAGMENT: ("dont_fragment", lambda value: str(bool(value)).lower()),
-    ChangedField.SEQUENCE: ("seq", str),
-    ChangedField.ACKNOWLEDGMENT: ("ack", str),
-    ChangedField.FLAGS: ("flags", flag_letters),
-    ChangedField.WINDOW: ("window", str),
-    ChangedField.URGENT: ("urgent", str),
-    ChangedField.LENGTH: ("length", str),
-    ChangedField.FRAME_LENGTH: ("framed", str),
+_COLUMNS: dict[ChangedField, tuple[str, Callable[[int], int]]] = {
+    ChangedField.TTL: ("ttl", int),
+    ChangedField.DSCP: ("tos", lambda value: value >> 2),
+    ChangedField.ECN: ("tos", lambda value: value & 3),
+    ChangedField.IP_ID: ("ip_id", int),
+    ChangedField.DONT_FRAGMENT: ("dont_fragment", bool),
+    ChangedField.SEQUENCE: ("seq", int),
+    ChangedField.ACKNOWLEDGMENT: ("ack", int),
+    ChangedField.FLAGS: ("flags", int),
+    ChangedField.WINDOW: ("window", int),
+    ChangedField.URGENT: ("urgent", int),
+    ChangedField.LENGTH: ("length", int),
+    ChangedField.CHECKSUM: ("checksum", int),
+    ChangedField.FRAME_LENGTH: ("framed", int),
 }
-_ICMP = (("icmp type", 40, 0xFF), ("icmp code", 32, 0xFF), ("icmp header", 0, 0xFFFFFFFF))
+_ICMP = (
+    (HeaderField.ICMP_TYPE, 40, 0xFF),
+    (HeaderField.ICMP_CODE, 32, 0xFF),
+    (HeaderField.ICMP, 0, 0xFFFFFFFF),
+)
 
 
-def details(one: PacketTable, two: PacketTable, table: CrossingTable, row: int) -> tuple[Altered, ...]:
-    """Return the changes of one row that has any: what each field was where it was sent, and where it arrived."""
+def details(one: PacketTable, two: PacketTable, table: CrossingTable, row: int) -> tuple[Change, ...]:
+    """Return the changes of one row with the values at both ends; empty for a row without any."""
     value = int(table.changes[row])
     if not value:
         return ()
     at_one, a, b = bool(table.sent_at_one[row]), int(table.one[row]), int(table.two[row])
     (ours, k), (theirs, m) = ((one, a), (two, b)) if at_one else ((two, b), (one, a))
-    found: list[Altered] = []
+    found: list[Change] = []
     for change, name in CHANGE_NAMES.items():
         if not value & change:
             continue
         if change == ChangedField.ICMP:
             found.extend(_icmp(int(ours.icmp[k]), int(theirs.icmp[m])))
-        elif change == ChangedField.OPTIONS:
-            found.append(Altered(name, _options(ours, k), _options(theirs, m)))
         elif change == ChangedField.PAYLOAD:
-            found.append(_payload(ours, k, theirs, m, *_range(table, row)))
-        elif change == ChangedField.CHECKSUM:
-            found.append(Altered(name, f"0x{ours.checksum[k]:04x}", f"0x{theirs.checksum[m]:04x} (wrong)"))
+            found.append(_payload(ours, k, theirs, m, table, row))
+        elif change == ChangedField.OPTIONS:
+            found.append(FieldChange(HeaderField(name), _options(ours, k), _options(theirs, m)))
         else:
-            column, text = _COLUMNS[change]
-            before, after = (int(getattr(packets, column)[item]) for packets, item in ((ours, k), (theirs, m)))
-            found.append(Altered(name, text(before), text(after)))
+            column, of = _COLUMNS[change]
+            before, after = (of(int(getattr(packets, column)[item])) for packets, item in ((ours, k), (theirs, m)))
+            found.append(FieldChange(HeaderField(name), before, after))
     return tuple(found)
 
 
@@ -62,31 +63,39 @@ def options_of(packets: PacketTable, item: int) -> bytes:
     return packets.bytes_at(item, 20 - header, header - 20)
 
 
-def _options(packets: PacketTable, item: int) -> str:
-    return options_text(options_of(packets, item), int(packets.ack[item]))
-
-
-def _icmp(before: int, after: int) -> Iterator[Altered]:
-    for name, shift, mask in _ICMP:
-        was, became = before >> shift & mask, after >> shift & mask
-        if was != became:
-            yield Altered(name, str(was), str(became))
-
-
-def _range(table: CrossingTable, row: int) -> tuple[int, int, int]:
-    return int(table.skip[row]), int(table.skip_there[row]), int(table.length[row])
-
-
-def _payload(
-    ours: PacketTable, k: int, theirs: PacketTable, m: int, skip: int, skip_there: int, length: int
-) -> Altered:
-    """Name the first byte that differs within what both captured, else the lengths."""
-    before, after = ours.bytes_at(k, skip, length), theirs.bytes_at(m, skip_there, length)
+def payload_change(before: bytes, after: bytes, *, skip: int = 0) -> PayloadChange:
+    """Return how two payloads differ; of different lengths, to the end of both. They must not be equal."""
     common = min(len(before), len(after))
     x, y = (np.frombuffer(data, np.uint8, common) if common else np.zeros(0, np.uint8) for data in (before, after))
     different = np.flatnonzero(x != y)
-    if len(different):
-        at = int(different[0])
-        more = f" and {len(different) - 1} more" if len(different) > 1 else ""
-        return Altered("payload", f"byte {skip + at} is 0x{before[at]:02x}", f"0x{after[at]:02x}{more}")
-    return Altered("payload", f"{ours.length[k]} bytes", f"{theirs.length[m]} bytes")
+    first = int(different[0]) if len(different) else common
+    if len(before) == len(after):
+        last = int(different[-1]) + 1 if len(different) else common
+        return PayloadChange(first, before[first:last], after[first:last], len(different), skip)
+    return PayloadChange(first, before[first:], after[first:], len(different), skip)
+
+
+def _options(packets: PacketTable, item: int) -> OptionBytes:
+    return OptionBytes(options_of(packets, item), int(packets.ack[item]))
+
+
+def _icmp(before: int, after: int) -> Iterator[FieldChange]:
+    for name, shift, mask in _ICMP:
+        was, became = before >> shift & mask, after >> shift & mask
+        if was != became:
+            yield FieldChange(name, was, became)
+
+
+def _payload(ours: PacketTable, k: int, theirs: PacketTable, m: int, table: CrossingTable, row: int) -> PayloadChange:
+    """Compare what both captures have of a row's payload: to the end of a whole packet that neither capture cut."""
+    skip, skip_there, length = int(table.skip[row]), int(table.skip_there[row]), int(table.length[row])
+    before = ours.bytes_at(k, skip, length)
+    if table.fate[row] == RowFate.CROSSED:
+        after = theirs.bytes_at(m, skip_there)
+        cut = ours.captured[k] < ours.length[k] or theirs.captured[m] < theirs.length[m]
+    else:
+        after, cut = theirs.bytes_at(m, skip_there, length), True
+    if cut:
+        common = min(len(before), len(after))
+        before, after = before[:common], after[:common]
+    return payload_change(before, after, skip=skip)

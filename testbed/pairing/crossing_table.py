@@ -10,7 +10,7 @@ from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt32
 from testbed.model.tcp import PSH
 from testbed.pairing.changes import FlowwideChanges, find_changes
 from testbed.pairing.common_clock import Timeline
-from testbed.pairing.fates import ChangedField, Fate
+from testbed.pairing.fates import ChangedField, RowFate
 from testbed.pairing.match_packets import FlowPackets, PacketPairs
 from testbed.pairing.not_captured import CapturedBytes
 from testbed.pairing.resegmentation import positions_of, uncovered
@@ -186,7 +186,7 @@ def _add_pieces(rows: _Rows, one: FlowPackets, two: FlowPackets, crossed: Packet
     skip = np.where(from_one, skips[:, 0], skips[:, 1])
     there = np.where(from_one, skips[:, 1], skips[:, 0])
     sender, receiver = np.where(from_one, whole_x, whole_y), np.where(from_one, whole_y, whole_x)
-    fate = np.where(sender > length, Fate.SPLIT, np.where(receiver > length, Fate.MERGED, Fate.CROSSED))
+    fate = np.where(sender > length, RowFate.SPLIT, np.where(receiver > length, RowFate.MERGED, RowFate.CROSSED))
     changes = np.where([piece.same for piece in pieces], 0, ChangedField.PAYLOAD).astype(np.uint32)
     rows.add(one.item[x], two.item[y], place, fate.astype(np.uint8), changes, skip, there, length)
     for side, at_one in ((one, True), (two, False)):
@@ -195,12 +195,12 @@ def _add_pieces(rows: _Rows, one: FlowPackets, two: FlowPackets, crossed: Packet
         for position, gaps in uncovered(pieces, lengths, at_one=at_one).items():
             for first, end in gaps:
                 sent = bool(crossed.from_one[side.place[position]]) == at_one
-                _add_one(rows, side, position, at_one=at_one, fate=Fate.LOST if sent else Fate.APPEARED, skip=first,
-                         length=end - first)  # fmt: skip
+                gone = RowFate.LOST if sent else RowFate.APPEARED
+                _add_one(rows, side, position, at_one=at_one, fate=gone, skip=first, length=end - first)
 
 
 def _add_one(
-    rows: _Rows, side: FlowPackets, position: int, *, at_one: bool, fate: Fate, skip: int, length: int
+    rows: _Rows, side: FlowPackets, position: int, *, at_one: bool, fate: RowFate, skip: int, length: int
 ) -> None:
     item, nothing = side.item[position : position + 1], np.array([-1], np.int64)
     rows.add(
@@ -231,14 +231,14 @@ def _add_single(
             continue
         place = side.place[left]
         sent = crossed.from_one[place] == at_one
-        fate = np.where(sent, np.uint8(Fate.LOST), np.uint8(Fate.APPEARED))
+        fate = np.where(sent, np.uint8(RowFate.LOST), np.uint8(RowFate.APPEARED))
         if bytes_seen:
-            fate[bytes_seen.missed(left, sent, at_one=at_one)] = Fate.NOT_CAPTURED
+            fate[bytes_seen.missed(left, sent, at_one=at_one)] = RowFate.NOT_CAPTURED
         copies = np.isin(left, np.array([each for where, each, _ in crossed.copies if where == 1 - at_one], np.int64))
-        fate[copies & ~sent] = Fate.DUPLICATED
+        fate[copies & ~sent] = RowFate.DUPLICATED
         if not complete:
             fate = _outside(fate, one, two, left, sent, timeline, delays, at_one=at_one)
-        fate[np.isin(left, crossed.unresolved_in(0 if at_one else 1))] = Fate.AMBIGUOUS
+        fate[np.isin(left, crossed.unresolved_in(0 if at_one else 1))] = RowFate.AMBIGUOUS
         nothing = np.full(len(left), -1, np.int64)
         items = side.item[left]
         length = side.packets.length[items].astype(np.int64)
@@ -288,9 +288,9 @@ def _outside(
     before = delays[1] if at_one else delays[0]
     first, last = other.packets.span
     fate = fate.copy()
-    known = fate != Fate.DUPLICATED
-    fate[known & (np.where(sent, there, there - before) - margin < first)] = Fate.BEFORE_START
-    fate[known & (np.where(sent, there + longest, there) + margin > last)] = Fate.AFTER_END
+    known = fate != RowFate.DUPLICATED
+    fate[known & (np.where(sent, there, there - before) - margin < first)] = RowFate.BEFORE_START
+    fate[known & (np.where(sent, there + longest, there) + margin > last)] = RowFate.AFTER_END
     return fate
 
 

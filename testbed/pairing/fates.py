@@ -1,12 +1,18 @@
-"""Names for the fate of a packet, and for the fields that were altered on its way."""
+"""The fate of each row of a comparison's table, and which fields of a packet differ between both captures."""
 
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
+from testbed.model.crossings import PAYLOAD, HeaderField
 
-class Fate(IntEnum):
-    """The fate of a packet, or of a byte range of one."""
+
+class RowFate(IntEnum):
+    """The fate of a packet, or of a byte range of one, as finely as two captures show it.
+
+    A crossing has the coarser :class:`testbed.model.Fate`: up to ``MERGED`` it is ``crossed``; any other row was seen
+    at one end only and is ``lost`` (at its sender's) or ``appeared`` (at its receiver's).
+    """
 
     CROSSED = 0
     SPLIT = 1  # one at the sender, several at the receiver
@@ -26,7 +32,7 @@ class Fate(IntEnum):
 
 
 class ChangedField(IntFlag):
-    """Fields of a packet that differ between both ends, where the flow's mapping does not explain it."""
+    """Set of the fields of a packet that differ between both ends, where the flow's mapping does not explain it."""
 
     TTL = 1 << 0
     DSCP = 1 << 1
@@ -46,24 +52,25 @@ class ChangedField(IntFlag):
     FRAME_LENGTH = 1 << 15  # bytes on the wire that do not agree with the IP header
 
 
-CHANGE_NAMES = {
-    ChangedField.TTL: "ttl",
-    ChangedField.DSCP: "dscp",
-    ChangedField.ECN: "ecn",
-    ChangedField.IP_ID: "ip id",
-    ChangedField.DONT_FRAGMENT: "don't fragment",
-    ChangedField.SEQUENCE: "sequence number",
-    ChangedField.ACKNOWLEDGMENT: "acknowledgment number",
-    ChangedField.FLAGS: "flags",
-    ChangedField.WINDOW: "window",
-    ChangedField.URGENT: "urgent pointer",
-    ChangedField.OPTIONS: "options",
-    ChangedField.LENGTH: "length",
-    ChangedField.PAYLOAD: "payload",
-    ChangedField.CHECKSUM: "checksum",
-    ChangedField.ICMP: "icmp header",
-    ChangedField.FRAME_LENGTH: "frame length",
+CHANGE_NAMES: dict[ChangedField, str] = {
+    ChangedField.TTL: HeaderField.TTL,
+    ChangedField.DSCP: HeaderField.DSCP,
+    ChangedField.ECN: HeaderField.ECN,
+    ChangedField.IP_ID: HeaderField.IP_ID,
+    ChangedField.DONT_FRAGMENT: HeaderField.DONT_FRAGMENT,
+    ChangedField.SEQUENCE: HeaderField.SEQUENCE,
+    ChangedField.ACKNOWLEDGMENT: HeaderField.ACKNOWLEDGMENT,
+    ChangedField.FLAGS: HeaderField.FLAGS,
+    ChangedField.WINDOW: HeaderField.WINDOW,
+    ChangedField.URGENT: HeaderField.URGENT,
+    ChangedField.OPTIONS: HeaderField.OPTIONS,
+    ChangedField.LENGTH: HeaderField.LENGTH,
+    ChangedField.PAYLOAD: PAYLOAD,
+    ChangedField.CHECKSUM: HeaderField.CHECKSUM,
+    ChangedField.ICMP: HeaderField.ICMP,
+    ChangedField.FRAME_LENGTH: HeaderField.FRAME_LENGTH,
 }
+"""The name of each; a row's changes are made in this order."""
 
 
 def change_names(value: int) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from testbed.model.ip import PROTOCOL_NAMES, TCP, UDP
 from testbed.model.tcp import seq_diff
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Fate
+from testbed.pairing.fates import RowFate
 from testbed.pairing.packet_table import ConversationEnds
 
 NAMES = ("client", "server")
@@ -67,7 +67,7 @@ def flow_mapping(compared: Comparison, pair: int) -> FlowMapping:
     ttl: list[int | None] = []
     for direction in (0, 1):
         place = 2 * pair + direction
-        crossed = int(compared.statistics.fates[place, Fate.CROSSED]) > 0
+        crossed = int(compared.statistics.fates[place, RowFate.CROSSED]) > 0
         sent_at_one = _sent_at_one(compared, place)
         drop = int(compared.usual.ttl[place])
         ttl.append((-drop if sent_at_one else drop) if crossed else None)

@@ -12,7 +12,7 @@ from testbed.model.ip import TCP
 from testbed.model.tcp import seq_add, seq_diff
 from testbed.pairing.crossing_table import CrossingTable
 from testbed.pairing.duplicates import is_among
-from testbed.pairing.fates import Fate
+from testbed.pairing.fates import RowFate
 from testbed.pairing.packet_table import PacketTable
 from testbed.pairing.row_hash import hash_rows
 from testbed.wireshark.label_names import RETRANSMISSION_LABELS, Label
@@ -49,7 +49,7 @@ def judge_retransmissions(
         return np.zeros(0, np.int64), np.zeros(0, np.uint8)
     seq = np.where(from_one, one.seq[item % max(len(one), 1)], two.seq[item % max(len(two), 1)]).astype(np.int64)
     seq = seq_add(seq, table.skip[sent].astype(np.int64))
-    arrived = table.fate[sent] <= Fate.MERGED
+    arrived = table.fate[sent] <= RowFate.MERGED
     verdict = _by_equal(table.place[sent], seq, table.length[sent].astype(np.int64), item, arrived, marked)
     chosen = np.flatnonzero(marked)
     for k in np.flatnonzero(verdict == Needed.UNKNOWN).tolist():

@@ -6,16 +6,16 @@ import numpy as np
 
 from testbed.model.arrays import Bool
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Fate
+from testbed.pairing.fates import RowFate
 
 _OF_FATES = {
-    "lost": (Fate.LOST,),
-    "appeared": (Fate.APPEARED,),
-    "duplicated": (Fate.DUPLICATED,),
-    "ambiguous": (Fate.AMBIGUOUS,),
-    "split": (Fate.SPLIT,),
-    "merged": (Fate.MERGED,),
-    "not-captured": (Fate.BEFORE_START, Fate.AFTER_END, Fate.NOT_CAPTURED),
+    "lost": (RowFate.LOST,),
+    "appeared": (RowFate.APPEARED,),
+    "duplicated": (RowFate.DUPLICATED,),
+    "ambiguous": (RowFate.AMBIGUOUS,),
+    "split": (RowFate.SPLIT,),
+    "merged": (RowFate.MERGED,),
+    "not-captured": (RowFate.BEFORE_START, RowFate.AFTER_END, RowFate.NOT_CAPTURED),
 }
 CATEGORIES = (*_OF_FATES, "altered", "reordered", "rewritten", "alone")
 """``rewritten`` counts flows whose addresses, ports, sequence numbers or the like are others; ``alone`` those that
@@ -28,7 +28,7 @@ USUAL = ("lost", "appeared", "duplicated", "ambiguous", "altered", "reordered", 
 def count_differences(compared: Comparison) -> dict[str, int]:
     """Return how much there is of each category."""
     statistics = compared.statistics
-    fates = statistics.fates.sum(axis=0) if len(statistics.fates) else np.zeros(len(Fate), np.int64)
+    fates = statistics.fates.sum(axis=0) if len(statistics.fates) else np.zeros(len(RowFate), np.int64)
     result = {name: int(sum(fates[fate] for fate in chosen)) for name, chosen in _OF_FATES.items()}
     result["altered"] = int(statistics.altered.sum())
     result["reordered"] = int(statistics.reordered.sum())

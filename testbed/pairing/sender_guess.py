@@ -8,7 +8,7 @@ import numpy as np
 
 from testbed.model.arrays import Int64, UInt8
 from testbed.pairing.crossing_table import CrossingTable
-from testbed.pairing.fates import Fate
+from testbed.pairing.fates import RowFate
 from testbed.pairing.packet_table import PacketTable
 
 UNKNOWN, DEVICE, OTHER = "unknown", "a device on the way", "another sender"
@@ -36,14 +36,14 @@ class Origins:
     def __init__(self, one: PacketTable, two: PacketTable, table: CrossingTable) -> None:
         self._tracks = one, two
         self._table = table
-        crossed = np.flatnonzero(table.fate <= Fate.MERGED)
+        crossed = np.flatnonzero(table.fate <= RowFate.MERGED)
         self._rows = crossed[np.argsort(table.place[crossed], kind="stable")]
         self._places = table.place[self._rows]
 
     def of(self, row: int) -> Origin | None:
         """Return who sent the packet of a row, None if it did not appear."""
         table = self._table
-        if table.fate[row] != Fate.APPEARED:
+        if table.fate[row] != RowFate.APPEARED:
             return None
         at_one = not table.sent_at_one[row]
         packets, other = self._tracks if at_one else self._tracks[::-1]

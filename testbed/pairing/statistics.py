@@ -10,7 +10,7 @@ from testbed.model.arrays import AnyInt, Bool, Int32, Int64, UInt8, UInt16
 from testbed.model.tcp import ACK, FIN, RST, SYN
 from testbed.pairing.common_clock import Timeline
 from testbed.pairing.crossing_table import CrossingTable
-from testbed.pairing.fates import Fate
+from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs
 from testbed.pairing.needed_retransmissions import Needed, judge_retransmissions
@@ -72,12 +72,13 @@ def measure(
     """Count and measure."""
     places = 2 * len(pairs)
     place = table.place
-    fates = np.bincount(place * len(Fate) + table.fate, minlength=places * len(Fate)).reshape(places, len(Fate))
+    kinds = len(RowFate)
+    fates = np.bincount(place * kinds + table.fate, minlength=places * kinds).reshape(places, kinds)
     # the packet as its sender's end has it
     at_one = np.where(table.sent_at_one, table.one >= 0, table.two < 0)
     labels = _labels(table.one, first.labels), _labels(table.two, second.labels)
     both = (table.one >= 0) & (table.two >= 0)
-    crossed = table.fate <= Fate.MERGED
+    crossed = table.fate <= RowFate.MERGED
     payload = np.bincount(place[crossed], weights=table.length[crossed], minlength=places).astype(np.int64)
     rows, verdicts = judge_retransmissions(one, two, table, np.where(at_one, labels[0], labels[1]))
     repeats = np.bincount(place[rows] * len(Needed) + verdicts, minlength=places * len(Needed))
@@ -124,7 +125,7 @@ def _packets(table: CrossingTable, places: int) -> Int64:
     result = np.zeros((places, 2), np.int64)
     for k, items in enumerate((table.one, table.two)):
         rows = np.flatnonzero(items >= 0)
-        if ((table.fate == Fate.SPLIT) | (table.fate == Fate.MERGED) | (table.skip > 0)).any():
+        if ((table.fate == RowFate.SPLIT) | (table.fate == RowFate.MERGED) | (table.skip > 0)).any():
             _, unique = np.unique(items[rows], return_index=True)
             rows = rows[unique]
         result[:, k] = np.bincount(table.place[rows], minlength=places)

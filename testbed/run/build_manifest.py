@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import platform
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -16,7 +15,7 @@ from testbed.lab.collected import Collected
 from testbed.lab.engine import LabSpec, LiveLab
 from testbed.model import Host
 from testbed.model.version import VERSION
-from testbed.rundir.manifest import FORMAT
+from testbed.rundir.manifest import FORMAT, program_members
 
 PACKAGES = ("docker", "invoke", "numpy", "pydantic", "PyYAML", "rich", "scapy", "xxhash")
 
@@ -80,7 +79,10 @@ def build(
             host: {"version": result.tcpdump.get(host, ""), "statistics": statistics}
             for host, statistics in result.tap_statistics.items()
         },
-        "programs": [asdict(program) for program in result.programs],
+        "programs": [
+            program_members(program) | {"started": program.started, "ended": program.ended}
+            for program in result.programs
+        ],
         "failures": result.failures,
         "incomplete": result.incomplete,
         "notes": result.notes,

@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from testbed.model import HOSTS, Analysis, Check, Host, Inputs, Joined, Labels, LinkJournal, Outcome
+from testbed.model import (
+    HOSTS,
+    Analysis,
+    Check,
+    Host,
+    Inputs,
+    Joined,
+    Labels,
+    LinkAction,
+    LinkFault,
+    LinkJournal,
+    Outcome,
+)
 from testbed.model.errors import CaptureError, ScenarioError
 from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, SCENARIO_COPY, RunDirectory
 from testbed.rundir.manifest import programs, understood
@@ -80,7 +92,7 @@ def _with_recorded_checks(directory: RunDirectory, analysis: Analysis) -> Analys
         analysis,
         checks=tuple(Check(**check) for check in result["checks"]),
         outcome=Outcome(result["outcome"]),
-        reasons=(*(reason for reason in result["reasons"] if reason != note), note),
+        reasons=tuple(dict.fromkeys((*result["reasons"], note))),
     )
 
 
@@ -101,7 +113,7 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
     for host in addresses:
         path = directory.file(f"{host}.pcap")
         if host not in places or not path.exists() or path.stat().st_size == 0:
-            incomplete.append(f"{host}: there is no capture")
+            incomplete.append(f"{host}: the capture is missing")
             continue
         try:
             captures[host] = read(path)
@@ -126,11 +138,13 @@ def _link_journal(
         return None
     path = directory.file(JOURNAL)
     if not path.exists():
-        incomplete.append("there is no journal of the link")
+        incomplete.append("the journal of the link is missing")
         return None
+    items = scenario.link.faults if scenario else ()
+    faults = tuple(LinkFault(n, LinkAction(item.fault.key), item.text) for n, item in enumerate(items))
     try:
         with path.open(encoding="utf-8") as lines:
-            return read_journal(lines, tuple(fault.text for fault in scenario.link.faults) if scenario else ())
+            return read_journal(lines, faults)
     except CaptureError as error:
         incomplete.append(error.what)
         return None

@@ -1,4 +1,4 @@
-"""A lab to play in by hand: a process of its own holds it, with both taps running, until it is told to end.
+"""A lab to use by hand: a process of its own holds it, with its taps running, until it gets SIGTERM.
 
 ``invoke up`` starts it, ``invoke down`` ends it (SIGTERM) and shows what was captured: a by-hand lab leaves a run
 directory like any run. Where the keepers are is in ``runs/.labs/<run id>.json``.
@@ -94,7 +94,10 @@ def only(root: Path, run_id: str | None) -> KeptLab:
     if len(labs) == 1:
         return labs[0]
     names = ", ".join(f"{lab.run_id} ({lab.scenario})" for lab in kept(root)) or "none"
-    raise UsageError(f"{'several labs are' if labs else 'no such lab is'} up: {names}", hint="`invoke up SCENARIO`")
+    raise UsageError(
+        f"{'several labs are' if labs else 'no such lab is'} up: {names}",
+        hint="name one with --lab" if labs else "`invoke up SCENARIO`",
+    )
 
 
 def down(lab: KeptLab) -> RunDirectory:

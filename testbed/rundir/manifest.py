@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from testbed.model import Program
+from testbed.model import Program, ProgramEnd, StopReason
 from testbed.model.errors import UsageError
 from testbed.rundir.layout import MANIFEST, RunDirectory
 
@@ -28,7 +29,33 @@ def understood(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def programs(manifest: dict[str, Any]) -> tuple[Program, ...]:
     """Read the programs back."""
-    return tuple(Program(**{**program, "argv": tuple(program["argv"])}) for program in manifest.get("programs", []))
+    return tuple(_program(members) for members in manifest.get("programs", []))
+
+
+def program_members(program: Program) -> dict[str, Any]:
+    """Return what the manifest and ``result.json`` have of a program in common; its times are not among it."""
+    return {
+        "host": program.host,
+        "argv": list(program.argv),
+        "image": program.image,
+        "exit_status": program.end.status,
+        "signal": program.end.signal,
+        "stopped_by_us": "" if program.end.stopped is None else program.end.stopped.value,
+        "output_truncated": program.output_truncated,
+    }
+
+
+def _program(members: Mapping[str, Any]) -> Program:
+    stopped = members.get("stopped_by_us")
+    return Program(
+        members["host"],
+        tuple(members["argv"]),
+        members["image"],
+        ProgramEnd(members["exit_status"], members["signal"], StopReason(stopped) if stopped else None),
+        members["started"],
+        members["ended"],
+        members.get("output_truncated", False),
+    )
 
 
 def meta(directory: RunDirectory) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Route(Frozen):
     """Options of a host's route to the other one (ip-route(8)); they hold for this host's connections."""
 
     rto_min: Opt[Duration] = None
-    """The least retransmission timeout: 5ms. Default: the kernel's, 200ms."""
+    """The minimum retransmission timeout: 5ms. Default: the kernel's, 200ms."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -80,12 +80,12 @@ class HostSpec(Frozen):
     env: dict[Variable, Word] = Field(default_factory=dict)
     """Environment variables of the program; {client} and {server} as in `command`."""
     sysctl: dict[Sysctl, Word] = Field(default_factory=dict)
-    """Kernel settings that the host's network namespace has to itself: {net.ipv4.tcp_sack: 0}."""
+    """Kernel settings of the host's own network namespace: {net.ipv4.tcp_sack: 0}."""
     route: Route = Route.model_construct()
     """Options of the route to the other host: {rto_min: 5ms}."""
     egress: Opt[Rate] = None
-    """How many bits per second its interface sends; what waits for that, waits in the host's own queue (tc-tbf(8)) and
-    not yet on the wire. Default: without limit."""
+    """How many bits per second the host's interface sends. Packets that have to wait, wait in the host's own queue
+    (tc-tbf(8)) and not yet on the wire. Default: no limit."""
     exit: WantedExit = 0
     """How a command that ends by itself must end: an exit status, a signal's name, or any."""
 
@@ -128,25 +128,25 @@ class Observe(Frozen):
     server: Observer = "probe"
     """As for the client."""
     hold: Opt[Duration] = None
-    """How long gdb holds each call, before it and after it: 400ms. Default: until the wire is quiet."""
+    """How long gdb holds each call, before it and after it: 400ms. Default: until no packet is in transit."""
     kernel: bool | Literal["offered"] = False
-    """true: the kernel's own tracepoints are recorded beside calls and packets, and the run is unsupported where that
-    cannot be. offered: where it can be, as with --witness."""
+    """The kernel trace. true: record it; where that is not possible the run is unsupported. offered: record it where
+    possible, as --witness does."""
     kernel_arrivals: Opt[StrictBool] = None
-    """Also record each packet that arrives, so that for one that no socket took it is known why. Default: where both
-    hosts run steps; with it a program's bulk transfer goes at two thirds of its speed."""
+    """Also trace each packet that arrives; it shows why a packet reached no socket. Default: if both hosts run steps.
+    It slows a bulk transfer to two thirds of its speed."""
     kernel_buffer: Annotated[Size, Field(ge=8 << 10, le=1 << 30)] = 4 << 20
-    """The memory that the kernel keeps these events in until they are read, of each processor. Where it was too small
-    the record is incomplete, and says so: 16MiB."""
+    """The size of the kernel trace's buffer for each processor: 16MiB. If it was too small, the trace is marked as
+    incomplete."""
 
 
 class ScenarioFile(Frozen):
     """The keys of a scenario file."""
 
     summary: Line
-    """What it shows, in one line."""
+    """What the scenario shows, in one line."""
     tags: tuple[Tag, ...] = ()
-    """Words to find it by."""
+    """Keywords."""
     about: Text = ""
     """What to look for, and which rule explains it."""
     ip: Literal[4, 6] = 4
@@ -154,11 +154,11 @@ class ScenarioFile(Frozen):
     timeout: Seconds = 30.0
     """How long the whole run may take."""
     seed: Whole = Field(default=1, ge=0, le=(1 << 63) - 1)
-    """What the patterns of `size` are made from, and which packets meet what chance has for them on the link."""
+    """Determines the bytes of `size` patterns and the random decisions of the link."""
     offloads: StrictBool = False
     """Leave the interfaces' offloads (GSO, TSO, GRO) on; captures then show segments larger than the MTU."""
     link: Link = Link.model_construct()
-    """What joins the hosts: direct, routed, or what it does to packets: {delay: 5ms}."""
+    """How the hosts are connected: direct, routed, or what the link does to packets: {delay: 5ms}."""
     server: Server
     """The host that is started first."""
     client: Client
@@ -166,8 +166,8 @@ class ScenarioFile(Frozen):
     observe: Observe = Observe.model_construct()
     """How socket calls are recorded on each host."""
     matrix: dict[Setting, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
-    """Variants: values of the scenario to run it with, in every combination: {observe.client: [probe, none]}. Without
-    a campaign the first of each is taken."""
+    """Variants: values of settings, in every combination: {observe.client: [probe, none]}. Without
+    a campaign the first of each is used."""
     expect: tuple[AnyExpectation, ...] = ()
     """What must be true of the run."""
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dev.bench.long_run import START, long_run
-from testbed.model import Cause, CauseKind, Flow
+from testbed.analysis.link_check import origin_text
+from testbed.model import Cause, CauseKind, Flow, LinkAction, LinkEffect, LinkFault, LinkOrigin
 from testbed.pairing.clock import Clock, ClockPiece
 from testbed.report.html import comparison_page
 from testbed.report.html.fit import LIMIT
@@ -41,11 +42,13 @@ def _linked() -> PageSource:
     made = eventful_source()
     crossings = list(made.analysis.inputs.joined.crossings)
     causes = list(made.analysis.causes)
-    crossings[5] = replace(crossings[5], link=("dropped (drop: client data 2)",))
-    crossings[7] = replace(crossings[7], link=("delayed 1.000 ms", "changed: payload"))
-    words = "forged by the link behind #10 (forge: rst)"
-    crossings[11] = replace(crossings[11], link=(words,), made="forged")
-    causes[11] = Cause(CauseKind.LINK, "link-forged", words)
+    drop, forge = LinkFault(0, LinkAction.DROP, "drop: client data 2"), LinkFault(1, LinkAction.FORGE, "forge: rst")
+    crossings[5] = replace(crossings[5], link=(LinkEffect(LinkAction.DROP, faults=(drop,)),))
+    late = LinkEffect(LinkAction.DELAY, 1_000_000)
+    crossings[7] = replace(crossings[7], link=(late, LinkEffect(LinkAction.CORRUPT)))
+    forged = LinkOrigin("forged", of=10, faults=(forge,))
+    crossings[11] = replace(crossings[11], link=(forged,), made="forged")
+    causes[11] = Cause(CauseKind.LINK, "link-forged", origin_text(forged))
     for n in (12, 13):
         crossings[n] = replace(crossings[n], flow=1)
     flows = (

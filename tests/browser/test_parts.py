@@ -66,7 +66,7 @@ def test_what_the_link_did_stands_with_the_packet(shared: Open, width: int, sche
     assert page.locator(".panel .journal").inner_text() == "the link: dropped (drop: client data 2)"
     page.keyboard.press("Escape")
     page.click(".packet.c0[data-item='7']")
-    assert page.locator(".panel .journal").inner_text() == "the link: delayed 1.000 ms; changed: payload"
+    assert page.locator(".panel .journal").inner_text() == "the link: delayed 1.000 ms; corrupted"
 
 
 @EACH

@@ -5,8 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from testbed.model import Analysis, Cause, CauseKind, Change, Check, Count, Crossing, Host, Labels, LedgerRow, Outcome
+from testbed.model import (
+    Analysis,
+    CallRef,
+    Cause,
+    CauseKind,
+    Check,
+    ConnectionEnd,
+    ContentDifference,
+    Count,
+    Crossing,
+    FieldChange,
+    HeaderField,
+    Host,
+    Labels,
+    LedgerPoint,
+    LedgerRow,
+    OptionBytes,
+    Outcome,
+)
 from testbed.model.kernel_log import KernelEvent, KernelLog, Matched, SendState, StateChange, Testimony, Word
+from testbed.model.ledgers import ConnectionReset, DifferenceKind, ResetOrigin
+from testbed.model.verdicts import Transfer
 from testbed.pairing.clock import ONE_CLOCK, Clock
 from testbed.report.html.page_source import PageSource
 from tests.builders.runs import CLIENT, META, SERVER, at, make_call, make_crossing, origin, with_inputs, with_joined
@@ -116,7 +136,7 @@ def eventful() -> Analysis:
         "ack",
         "acknowledges #9",
         ack=20,
-        changes=(Change("ttl", "64", "61"), Change("window", "64240", "1000")),
+        changes=(FieldChange(HeaderField.TTL, 64, 61), FieldChange(HeaderField.WINDOW, 64240, 1000)),
         packets=(9,),
     )
     add(
@@ -147,13 +167,21 @@ def eventful() -> Analysis:
         make_call("client", 4, "close", 69.9, 70.1, source="client.c:15"),
     )
     nineteen, one = Count(19, "a" * 16), Count(7, "b" * 16)
+    reset = ConnectionReset(10, "server", ResetOrigin.HOST, lost=False)
+    row = LedgerRow(
+        0,
+        "client",
+        *(nineteen, nineteen, nineteen, nineteen, one),
+        unread=12,
+        lost_at=LedgerPoint.READ,
+        close=ConnectionEnd(opened=True, reset=reset),
+    )
     return replace(
         with_inputs(base, calls={"client": calls, "server": ()}, observed={"client": "probe", "server": "none"}),
         silent={},
-        ledger=(
-            LedgerRow(0, "client", nineteen, nineteen, nineteen, nineteen, one, 12, None, "read", "RST by server"),
-        ),
-        verdict=("19 bytes reached the server's socket; the server program read 7", "one packet was forged"),
+        ledger=(row,),
+        verdict=(Transfer(row),),
+        contradictions=("one packet was forged",),
         outcome=Outcome.FAIL,
         checks=(
             Check("{crossings: {lost: 0}}", False, "lost 0", "lost 1", "scenarios/x.yaml:9"),
@@ -233,6 +261,12 @@ def hostile_testimony(packets: int) -> Testimony:
     )
 
 
+def hostile_difference() -> ContentDifference:
+    """Return a difference at a call whose name is hostile."""
+    points = LedgerPoint.WRITTEN, LedgerPoint.SENT
+    return ContentDifference(*points, DifferenceKind.BYTE, 3, 4, 0x61, 0x62, call=CallRef("client", 0, HOSTILE))
+
+
 def hostile_source() -> PageSource:
     """Return a run in which every foreign text is hostile."""
     analysis = origin()
@@ -240,7 +274,11 @@ def hostile_source() -> PageSource:
     payload = HOSTILE.encode(errors="surrogateescape")
     crossings = tuple(
         replace(
-            crossing, payload=payload, length=len(payload), note=HOSTILE, changes=(Change(HOSTILE, HOSTILE, HOSTILE),)
+            crossing,
+            payload=payload,
+            length=len(payload),
+            note=HOSTILE,
+            changes=(FieldChange(HeaderField.OPTIONS, OptionBytes(payload, 0), OptionBytes(b"", 0)),),
         )
         for crossing in joined.crossings
     )
@@ -269,9 +307,9 @@ def hostile_source() -> PageSource:
         dirty,
         causes=tuple(replace(cause, evidence=HOSTILE, rule=HOSTILE) for cause in analysis.causes),
         silent={("client", 0): HOSTILE},
-        ledger=tuple(replace(row, difference=HOSTILE, close=HOSTILE) for row in analysis.ledger),
+        ledger=tuple(replace(row, difference=hostile_difference()) for row in analysis.ledger),
         checks=tuple(Check(HOSTILE, ok, HOSTILE, HOSTILE, HOSTILE) for ok in (True, False, None)),
-        verdict=(HOSTILE, HOSTILE),
+        contradictions=(HOSTILE, HOSTILE),
         testimony=hostile_testimony(len(crossings)),
         reasons=(HOSTILE,),
     )

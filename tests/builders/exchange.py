@@ -26,7 +26,6 @@ from testbed.model import (
     HOSTS,
     Analysis,
     Call,
-    Change,
     Crossing,
     Endpoint,
     Flow,
@@ -34,9 +33,11 @@ from testbed.model import (
     Inputs,
     Joined,
     Program,
+    ProgramEnd,
     SocketInfo,
     peer_of,
 )
+from testbed.pairing.change_values import payload_change
 from tests.builders.frame_labels import frame_labels
 
 US = 1_000
@@ -153,7 +154,7 @@ class Exchange:
 
     def inputs(self, **given: Any) -> Inputs:
         """Return all that an analysis gets."""
-        programs = tuple(Program(host, ("actor",), "base", 0, None, START, self.now) for host in HOSTS)
+        programs = tuple(Program(host, ("actor",), "base", ProgramEnd(0), START, self.now) for host in HOSTS)
         fields: dict[str, Any] = {"programs": programs, "output": {"client": "", "server": ""}, **given}
         joined = self.joined()
         fields.setdefault("labels", frame_labels(joined))
@@ -206,12 +207,7 @@ class Tcp:
         if not lost and seq <= self.edge[sender]:
             self.edge[sender] = max(self.edge[sender], end)
         ack = given.pop("ack", self.edge[peer]) if "." in flags else None
-        changes: tuple[Change, ...] = ()
-        if altered is not None:
-            at = next(i for i, (a, b) in enumerate(zip(data, altered, strict=True)) if a != b)
-            more = sum(a != b for a, b in zip(data, altered, strict=True)) - 1
-            there = f"0x{altered[at]:02x}" + (f" and {more} more" if more else "")
-            changes = (Change("payload", f"byte {at} is 0x{data[at]:02x}", there),)
+        changes = () if altered is None else (payload_change(data, altered),)
         packet: dict[str, Any] = {
             "flow": self.index,
             "sender": sender,
@@ -287,10 +283,7 @@ class Udp:
         """Let a datagram go."""
         run = self.run
         run.now += 100 * US
-        changes: tuple[Change, ...] = ()
-        if altered is not None:
-            at = next(i for i, (a, b) in enumerate(zip(data, altered, strict=True)) if a != b)
-            changes = (Change("payload", f"byte {at} is 0x{data[at]:02x}", f"0x{altered[at]:02x}"),)
+        changes = () if altered is None else (payload_change(data, altered),)
         run.packets.append(
             {
                 "flow": self.index,

@@ -14,6 +14,7 @@ from testbed.model import (
     Cause,
     CauseKind,
     Check,
+    ConnectionEnd,
     Count,
     Crossing,
     Delay,
@@ -22,11 +23,15 @@ from testbed.model import (
     Host,
     Inputs,
     Joined,
+    LedgerPoint,
     LedgerRow,
     Outcome,
     Program,
+    ProgramEnd,
     SocketInfo,
 )
+from testbed.model.ledgers import ConnectionReset, ResetOrigin
+from testbed.model.verdicts import Transfer, UnreadEnd
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -120,6 +125,15 @@ def origin(**changes: Any) -> Analysis:
         make_crossing(5, "client", "FP.", 21.3, seq=2, start=1, payload=b"cstring"),
         make_crossing(6, "server", "R.", 30.05, ack=9),
     )
+    eight, nothing = Count(8, digest(b"ccstring")), Count(0, digest(b""))
+    one_of_eight_read = LedgerRow(
+        0,
+        "client",
+        *(eight, eight, eight, eight, Count(1, digest(b"c"))),
+        unread=7,
+        lost_at=LedgerPoint.READ,
+        close=ConnectionEnd(opened=True, reset=ConnectionReset(6, "server", ResetOrigin.HOST, lost=False)),
+    )
     kinds = (
         Cause(CauseKind.CALL, "connect", "connect sends the SYN", (1,)),
         Cause(CauseKind.ANSWER, "syn-ack", "answers the SYN", packets=(0,)),
@@ -129,7 +143,6 @@ def origin(**changes: Any) -> Analysis:
         Cause(CauseKind.CALL, "data", "bytes 1 to 8, held until the ACK", (3, 4, 5), (4,)),
         Cause(CauseKind.CALL, "close", "close with 7 unread bytes", (3,)),
     )
-    eight, nothing = Count(8, digest(b"ccstring")), Count(0, digest(b""))
     analysis = Analysis(
         inputs=Inputs(
             joined=Joined(
@@ -144,25 +157,20 @@ def origin(**changes: Any) -> Analysis:
             calls=calls,
             observed={"client": "probe", "server": "probe"},
             programs=(
-                Program("client", ("actor",), "bothends/host", 0, None, at(0), at(12)),
-                Program("server", ("actor",), "bothends/host", 0, None, at(0), at(31)),
+                Program("client", ("actor",), "bothends/host", ProgramEnd(0), at(0), at(12)),
+                Program("server", ("actor",), "bothends/host", ProgramEnd(0), at(0), at(31)),
             ),
             output={"client": "", "server": "c\n"},
         ),
         causes=kinds,
         silent={("client", 0): "makes a socket", ("client", 3): "held by Nagle"},
         delays={"client": Delay(4, 5 * MS, 5 * MS, 5 * MS + 21_300), "server": Delay(3, 5 * MS, 5 * MS, 5 * MS)},
-        ledger=(
-            LedgerRow(
-                0, "client", eight, eight, eight, eight, Count(1, digest(b"c")), 7, None, "read", "RST by server"
-            ),
-            LedgerRow(0, "server", nothing, nothing, nothing, nothing, nothing, 0),
-        ),
+        ledger=(one_of_eight_read, LedgerRow(0, "server", nothing, nothing, nothing, nothing, nothing, 0)),
         checks=(
             Check("segments client", True, "c, cstring", "c, cstring", "scenarios/connect-send-close.yaml:9"),
             Check("ledger client read", False, "8", "1", "scenarios/connect-send-close.yaml:10"),
         ),
-        verdict=("all 8 bytes reached the server's socket; the server program read 1 and closed with 7 unread",),
+        verdict=(Transfer(one_of_eight_read, unread_end=UnreadEnd.CLOSED),),
         outcome=Outcome.FAIL,
         reasons=("1 of 2 expectations failed",),
     )
@@ -174,7 +182,7 @@ def with_inputs(analysis: Analysis, **changes: Any) -> Analysis:
 
 
 def with_joined(analysis: Analysis, crossings: tuple[Crossing, ...], flows: tuple[Flow, ...] | None = None) -> Analysis:
-    """Other packets, each with an unknown cause where the sample's causes do not fit."""
+    """Other packets, each with an unknown cause where the sample's causes do not fit; nothing says how it ended."""
     joined = replace(
         analysis.inputs.joined,
         crossings=crossings,
@@ -182,4 +190,5 @@ def with_joined(analysis: Analysis, crossings: tuple[Crossing, ...], flows: tupl
         packets={"client": len(crossings), "server": len(crossings)},
     )
     unknown = Cause(CauseKind.UNKNOWN, "unknown", "nothing explains it")
-    return replace(with_inputs(analysis, joined=joined), causes=(unknown,) * len(crossings))
+    ledger = tuple(replace(row, close=None) for row in analysis.ledger)
+    return replace(with_inputs(analysis, joined=joined), causes=(unknown,) * len(crossings), ledger=ledger)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Fate
+from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_summary import flow_mapping
 from testbed.pairing.same import USUAL, count_differences
 from tests.builders.frames import enhanced, interface, option, pcap, section
@@ -96,7 +96,7 @@ def rewritten(frames: Frames, change: Callable[[Any], None]) -> Frames:
 def assert_same(result: Comparison) -> None:
     counts = count_differences(result)
     assert not {name: counts[name] for name in USUAL if counts[name]}
-    assert every(result.table.fate == Fate.CROSSED)
+    assert every(result.table.fate == RowFate.CROSSED)
     assert len(result.pairs) == 1
 
 
@@ -124,7 +124,7 @@ def test_a_nat_with_other_sequence_numbers_is_a_mapping(captured: dict[str, Fram
     result = compared(captured["client"], rewritten(captured["server"], translate))
     counts = count_differences(result)
     assert {name: counts[name] for name in USUAL if counts[name]} == {"rewritten": 1}
-    assert every(result.table.fate == Fate.CROSSED)
+    assert every(result.table.fate == RowFate.CROSSED)
     told = flow_mapping(result, 0)
     assert told.ends[0][0] != told.ends[1][0] == "203.0.113.9:60012"
     assert told.ends[0][1] == told.ends[1][1]
@@ -175,7 +175,7 @@ def test_a_drift_of_50_ppm_is_measured(captured: dict[str, Frames]) -> None:
     server = moved(repeated(captured["server"]), lambda time: time + round((time - base) * 50e-6))
     result = compared(repeated(captured["client"]), server)
     assert len(result.pairs) == 20
-    assert every(result.table.fate == Fate.CROSSED)
+    assert every(result.table.fate == RowFate.CROSSED)
     first, last = result.clock.pieces[0], result.clock.pieces[-1]  # of a busy machine's delays there may be several
     assert first.error is not None
     assert last.error is not None
@@ -238,7 +238,7 @@ def test_a_file_cut_in_a_packet_is_partial_and_lost_nothing(captured: dict[str, 
     whole = pcap(captured["server"])
     result = compare_bytes(pcap(captured["client"]), whole[: len(whole) // 2 + 11])
     assert "cut at byte" in (result.packets[1].partial or "")
-    assert set(result.table.fate.tolist()) == {Fate.CROSSED, Fate.AFTER_END}
+    assert set(result.table.fate.tolist()) == {RowFate.CROSSED, RowFate.AFTER_END}
 
 
 def test_one_direction_has_delays_without_an_error_bound(captured: dict[str, Frames]) -> None:
@@ -254,7 +254,7 @@ def test_one_direction_has_delays_without_an_error_bound(captured: dict[str, Fra
 def test_a_capture_that_began_late_lost_nothing(captured: dict[str, Frames]) -> None:
     frames = captured["server"]
     result = compared(captured["client"], moved(frames[len(frames) // 3 :], lambda time: time + 3 * SECOND))
-    assert {Fate(fate) for fate in result.table.fate.tolist()} == {Fate.CROSSED, Fate.BEFORE_START}
+    assert {RowFate(fate) for fate in result.table.fate.tolist()} == {RowFate.CROSSED, RowFate.BEFORE_START}
 
 
 def test_a_vlan_on_one_side_alters_nothing(captured: dict[str, Frames]) -> None:

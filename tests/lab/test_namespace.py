@@ -276,7 +276,7 @@ def test_a_plain_user_has_no_witness(home: Path) -> None:
     demanding = home / "demanding.yaml"
     demanding.write_text(f"{text}\nobserve: {{kernel: true}}\n")
     words = ("-m", "invoke", "run", "--engine", "namespace", "--json", "--runs", str(home))
-    why = "the kernel's trace cannot be read here: "
+    why = "the kernel trace cannot be recorded here: "
     done = _as_plain_user(*words, str(demanding), home=home)
     assert done.returncode == 4, done.stdout + done.stderr
     assert done.stderr.count(why) == 1
@@ -286,5 +286,5 @@ def test_a_plain_user_has_no_witness(home: Path) -> None:
     result = json.loads(done.stdout)
     assert result["kernel"] is None
     assert {each["kernel"] for each in result["crossings"]} == {None}
-    (note,) = (note for note in result["notes"] if note.startswith(f"no witness: {why}"))
+    (note,) = (note for note in result["notes"] if note.startswith(f"no kernel trace: {why}"))
     assert "tracefs" in note

@@ -169,14 +169,14 @@ def test_an_engine_that_refuses_tracefs(
         return run(wanted, root=tmp_path, make_engine=make_engine, progress=lambda _: None)
 
     if demanded:
-        with pytest.raises(Unsupported, match=r"the kernel's trace cannot be read here: .*no such device"):
+        with pytest.raises(Unsupported, match=r"the kernel trace cannot be recorded here: .*no such device"):
             run_it()
         return
     finished = run_it()
     assert finished.analysis.outcome is Outcome.PASS
     assert result_of(finished.directory, finished.analysis)["kernel"] is None
     (note,) = result_of(finished.directory, finished.analysis)["notes"]
-    assert note.startswith("no witness: the kernel's trace cannot be read here: ")
+    assert note.startswith("no kernel trace: the kernel trace cannot be recorded here: ")
     assert "no such device" in note
 
 

@@ -107,7 +107,7 @@ class UdpFlows:
         for crossing in landed:
             assert crossing.flow is not None  # noqa: S101 - chosen so above
             receiver = peer_of(crossing.sender)
-            payload, _ = payload_at(crossing, "arrived")
+            payload = payload_at(crossing, "arrived")
             port = ports[crossing.flow].endpoint(receiver).port
             self._waiting[port, receiver, len(payload), payload[:DATA_PREFIX]].append(crossing.flow)
 

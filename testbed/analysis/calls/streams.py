@@ -144,9 +144,7 @@ def _gather_wires(joined: Joined, streams: Streams) -> None:
         came = [(c.arrived, c.n, c) for c in crossings if c.arrived is not None and c.length]
         came.sort(key=lambda each: each[:2])
         streams.wires[flow, sender, "sent"] = WireBytes(left)
-        payloads = [(c.start, *payload_at(c, "arrived")) for _, _, c in came]
-        exact = all(known for _, _, known in payloads)
-        streams.wires[flow, sender, "arrived"] = WireBytes([each[:2] for each in payloads], exact=exact)
+        streams.wires[flow, sender, "arrived"] = WireBytes((c.start, payload_at(c, "arrived")) for _, _, c in came)
 
 
 def _assign_calls(joined: Joined, streams: Streams) -> None:
@@ -252,7 +250,7 @@ def _match_datagrams(streams: Streams, flow: int, host: Host) -> None:
         point = POINT_OF[direction]
         sender = host if direction == "out" else peer_of(host)
         crossings = [
-            (crossing, payload_at(crossing, point)[0])
+            (crossing, payload_at(crossing, point))
             for crossing in streams.by_sender.get((flow, sender), ())
             if getattr(crossing, point) is not None
         ]

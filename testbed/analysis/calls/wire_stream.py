@@ -5,7 +5,6 @@ Pieces stay apart where bytes are missing, so an offset of 4 GiB costs no memory
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Literal
 
 import xxhash
 
-from testbed.model import Crossing
+from testbed.model import Crossing, PayloadChange
 
 Point = Literal["sent", "arrived"]
 
@@ -53,12 +52,8 @@ class ByteRun:
 class WireBytes:
     """The distinct bytes of one direction of one flow at one capture."""
 
-    def __init__(self, segments: Iterable[tuple[int, bytes]] = (), *, exact: bool = True) -> None:
-        """Take ``(stream offset, payload)`` in the order in which the capture saw them.
-
-        Without ``exact`` the bytes are as many, but some of them may differ from what the capture held.
-        """
-        self.exact = exact
+    def __init__(self, segments: Iterable[tuple[int, bytes]] = ()) -> None:
+        """Take ``(stream offset, payload)`` in the order in which the capture saw them."""
         starts: list[int] = []
         pieces: list[bytes] = []
         for start, payload in segments:
@@ -95,10 +90,8 @@ class WireBytes:
             at += 1
         return count
 
-    def digest(self) -> str | None:
-        """Return the digest of all bytes in order of offset (missing ones left out), None unless exact."""
-        if not self.exact:
-            return None
+    def digest(self) -> str:
+        """Return the digest of all bytes in order of offset, missing ones left out."""
         return digest_of(b"".join(run.data for run in self.runs))
 
     def difference(self, other: WireBytes) -> tuple[int, int, int] | None:
@@ -155,22 +148,10 @@ def _merge(starts: list[int], pieces: list[bytes]) -> tuple[ByteRun, ...]:
     return tuple(runs)
 
 
-def payload_at(crossing: Crossing, point: Point) -> tuple[bytes, bool]:
-    """Return the payload as one end saw it, and whether that is known to the last byte.
-
-    Of a payload that was altered on the way a crossing keeps the sender's bytes and the first difference in words
-    (``byte 3 is 0x61`` / ``0x62 and 4 more``): what follows that byte is then not known.
-    """
+def payload_at(crossing: Crossing, point: Point) -> bytes:
+    """Return the payload as one end's capture shows it."""
     if point == "arrived" and crossing.sent is not None:
         for change in crossing.changes:
-            if change.what == "payload":
-                found = _ALTERED.fullmatch(f"{change.at_sender} / {change.at_receiver}")
-                if found is None:
-                    return crossing.payload, False
-                at = int(found[1])
-                altered = crossing.payload[:at] + bytes([int(found[2], 16)]) + crossing.payload[at + 1 :]
-                return altered, found[3] is None
-    return crossing.payload, True
-
-
-_ALTERED = re.compile(r"byte (\d+) is 0x[0-9a-f]{2} / 0x([0-9a-f]{2})( and \d+ more)?")
+            if isinstance(change, PayloadChange):
+                return change.applied_to(crossing.payload)
+    return crossing.payload

@@ -19,7 +19,8 @@ from testbed.analysis.causes import retransmissions as repeat
 from testbed.analysis.causes import transmissions as send
 from testbed.analysis.causes.datagrams import Others
 from testbed.analysis.causes.endpoint import Side, Why
-from testbed.model import HOSTS, Cause, CauseKind, Crossing, Host, Joined, peer_of
+from testbed.analysis.link_check import origin_text
+from testbed.model import HOSTS, Cause, CauseKind, Crossing, Host, Joined, LinkOrigin, peer_of
 
 State = TypeVar("State")
 CALL, ANSWER, TIMER, EXIT, LINK, UNKNOWN = CauseKind
@@ -216,7 +217,8 @@ def _unexplained(packet: Crossing) -> str:
 
 def _appeared(packet: Crossing, original: int | None) -> Cause:
     if packet.made:
-        return Cause(LINK, f"link-{packet.made}", packet.link[0])
+        evidence = "; ".join(origin_text(origin) for origin in packet.link if isinstance(origin, LinkOrigin))
+        return Cause(LINK, f"link-{packet.made}", evidence)
     if original is not None:
         text = f"never left {packet.sender}: a copy of #{original} made on the way"
         return Cause(UNKNOWN, "appeared", text, packets=(original,))

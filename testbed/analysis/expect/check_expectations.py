@@ -18,7 +18,7 @@ from testbed.analysis.expect.expected_packets import (
     check_packets,
 )
 from testbed.analysis.expect.run_facts import Findings, Result, every, listed
-from testbed.model import Check, Crossing, Host, LedgerRow, Program
+from testbed.model import Check, Crossing, Fate, Host, LedgerRow
 from testbed.model.expect import (
     SHOWN_BYTES,
     Expectation,
@@ -111,11 +111,15 @@ def _ledger(expected: ExpectedLedger, findings: Findings) -> Result:
 
 
 def _content(rows: list[LedgerRow]) -> str:
-    return next((row.difference for row in rows if row.difference is not None), "equal")
+    found = next((row.difference for row in rows if row.difference is not None), None)
+    if found is None:
+        return "equal"
+    where = f"datagram {found.datagram}, byte" if found.datagram is not None else "byte"
+    return f"differs ({found.first} and {found.second}, {where} {found.offset})"
 
 
 def _lost_at(rows: list[LedgerRow]) -> str:
-    return next((row.lost_at for row in rows if row.lost_at is not None), "nowhere")
+    return next((row.lost_at.value for row in rows if row.lost_at is not None), "nowhere")
 
 
 _WORDS = {"content": _content, "lost_at": _lost_at}
@@ -139,9 +143,9 @@ def _sum(rows: list[LedgerRow], name: str) -> int | None:
 
 def _crossings(expected: ExpectedCrossings, findings: Findings) -> Result:
     numbers = {
-        "lost": sum(packet.fate == "lost" for packet in findings.crossings),
+        "lost": sum(packet.fate is Fate.LOST for packet in findings.crossings),
         "altered": sum(bool(packet.changes) for packet in findings.crossings),
-        "appeared": sum(packet.fate == "appeared" for packet in findings.crossings),
+        "appeared": sum(packet.fate is Fate.APPEARED for packet in findings.crossings),
     }
     same = all(limits.holds(numbers[name]) for name, limits in expected.counts.items())
     return Result(
@@ -162,15 +166,10 @@ def _exit(expected: ExpectedExit, findings: Findings) -> Result:
             actual.append(f"{host}: not run")
             results.append(None)
             continue
-        value = program.exit_status if isinstance(target, int) else program.signal
+        value = program.end.status if isinstance(target, int) else program.end.signal
         results.append(value == target)
-        actual.append(f"{host}: {_ending(program)}")
+        actual.append(f"{host}: {program.end}")
     return Result(every(results), "; ".join(wanted), "; ".join(actual))
-
-
-def _ending(program: Program) -> str:
-    ending = program.signal if program.signal is not None else str(program.exit_status)
-    return f"{ending} (stopped: {program.stopped_by_us})" if program.stopped_by_us else ending
 
 
 def _output(expected: ExpectedOutput, findings: Findings) -> Result:

@@ -64,9 +64,9 @@ def _witness(client: docker.DockerClient) -> DoctorFinding:
     """Try whether a sidecar may read the kernel's tracepoints."""
     witness = on_docker(client)
     if witness is None:
-        return _Finding("witness", None, "not examined: the image witness is not made yet", "`invoke images`")
+        return _Finding("kernel trace", None, "not examined: the image `witness` is not made yet", "`invoke images`")
     works, detail = try_recorder(witness)
-    return _Finding("witness", works or None, detail, "" if works else "an engine that may mount tracefs")
+    return _Finding("kernel trace", works or None, detail, "" if works else "an engine that may mount tracefs")
 
 
 def _kernel(client: docker.DockerClient) -> Iterator[DoctorFinding]:

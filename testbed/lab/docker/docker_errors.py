@@ -16,7 +16,7 @@ from testbed.model.errors import BothendsError, EngineError
 
 NO_ENGINE_HINT = "start the Docker Engine, or set DOCKER_HOST to one that runs; `invoke doctor` tells more"
 
-_BAD_SYSCTL = re.compile(r"write /proc/sys/(?P<path>\S+): (?P<said>invalid argument|numerical result out of range)")
+_BAD_SYSCTL = re.compile(r"write /proc/sys/(?P<path>\S+): (?P<reason>invalid argument|numerical result out of range)")
 """What runc says of a value that the kernel does not take."""
 
 
@@ -48,7 +48,7 @@ def _api_error(action: str, error: docker.errors.APIError) -> BothendsError:
     text = str(error.explanation or error)
     refused = _BAD_SYSCTL.search(text)
     if refused:
-        return BadSysctlError(refused["path"].replace("/", "."), refused["said"])
+        return BadSysctlError(refused["path"].replace("/", "."), refused["reason"])
     hint = ""
     if "no space left" in text.lower():
         hint = "free disk space on the engine's machine; `invoke clean --images` removes old images of ours"

@@ -24,19 +24,19 @@ def on_docker(client: docker.DockerClient) -> RunRecorder | None:
     def run(words: Sequence[str]) -> str:
         settings = {name: value for name, value in witness_settings().items() if name != "log_config"}
         labels = {RUN_LABEL: new_run_id(), OWNER_LABEL: owner()}
-        with translate("run the witness"):
+        with translate("run the recorder of the kernel trace"):
             container = client.containers.create(
                 image["Id"], [WITNESS, *words], entrypoint=[], labels=labels, **settings
             )
             try:
                 container.start()
                 status = int(container.wait(timeout=TIMEOUT)["StatusCode"])
-                said: bytes = container.logs(stdout=not status, stderr=bool(status))
+                printed: bytes = container.logs(stdout=not status, stderr=bool(status))
             finally:
                 container.remove(v=True, force=True)  # with its volume
-        text = said.decode(errors="replace").strip()
+        text = printed.decode(errors="replace").strip()
         if status:
-            raise EngineError(text or f"the witness ended with {status}")
+            raise EngineError(text or f"the recorder ended with {status}")
         return text
 
     return run

@@ -126,22 +126,22 @@ def _context(files: Mapping[str, bytes]) -> io.BytesIO:
 
 
 def pull(client: docker.DockerClient, reference: str, progress: Progress, *, patience: float) -> None:
-    """Pull an image; ImageError if it cannot be had, or if nothing is heard of it for ``patience`` seconds."""
-    heard: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
+    """Pull an image; ImageError if it cannot be had, or if the registry is silent for ``patience`` seconds."""
+    events: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
 
     def listen() -> None:
         try:
             for event in client.api.pull(reference, stream=True, decode=True):
-                heard.put(event)
+                events.put(event)
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-            heard.put(error)
+            events.put(error)
         else:
-            heard.put(None)
+            events.put(None)
 
     # The SDK waits for a pull without limit; only a thread of our own can stop listening.
     threading.Thread(target=listen, name=f"pull {reference}", daemon=True).start()
     error = ""
-    for event in _until_silent(heard, reference, patience):
+    for event in _until_silent(events, reference, patience):
         error = error or str(event.get("error", ""))
         if "status" in event and "id" not in event:  # those with an id are about one layer, many a second
             progress(f"{reference}: {event['status']}")
@@ -150,11 +150,11 @@ def pull(client: docker.DockerClient, reference: str, progress: Progress, *, pat
 
 
 def _until_silent(
-    heard: queue.SimpleQueue[dict[str, Any] | Exception | None], reference: str, patience: float
+    events: queue.SimpleQueue[dict[str, Any] | Exception | None], reference: str, patience: float
 ) -> Iterator[dict[str, Any]]:
     while True:
         try:
-            event = heard.get(timeout=patience)
+            event = events.get(timeout=patience)
         except queue.Empty:
             raise ImageError(f"cannot pull {reference}: the registry did not answer for {patience:.0f} s") from None
         if event is None:

@@ -1,4 +1,4 @@
-"""What of this machine a lab in namespaces is made of: programs that must be there, and files that are seen inside."""
+"""What of this machine a lab in namespaces is made of: programs that must be installed, and files that a lab sees."""
 
 from __future__ import annotations
 

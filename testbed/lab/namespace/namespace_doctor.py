@@ -30,14 +30,16 @@ def examine() -> Iterator[DoctorFinding]:
             version = tap.run(["tcpdump", "--version"]).splitlines()[0]
             tap.run(["ethtool", "--version"])
     except BothendsError as error:
-        said = f"{error.what} ({error.state})" if error.state else error.what
-        yield _Finding("namespace engine", False, said, error.hint, needed=True)
+        refusal = f"{error.what} ({error.state})" if error.state else error.what
+        yield _Finding("namespace engine", False, refusal, error.hint, needed=True)
         return
     how = "as root" if user == "root" else "as a plain user, in a user namespace"
     yield _Finding("namespace engine", True, f"{how}; {version}", needed=True)
     witness = on_this_machine()
     works, detail = try_recorder(witness) if witness is not None else (False, "only root may read the kernel's trace")
-    yield _Finding("namespace: witness", works or None, detail, "" if works else "run as root; a kernel with tracefs")
+    yield _Finding(
+        "namespace: kernel trace", works or None, detail, "" if works else "run as root; a kernel with tracefs"
+    )
     lacking = machine.missing(machine.TRACERS)
     if lacking:
         detail = f"no {' and no '.join(lacking)} for hosts that are to be traced"

@@ -23,7 +23,7 @@ def on_this_machine() -> RunRecorder | None:
     def run(words: Sequence[str]) -> str:
         done = subprocess.run([program, *words], capture_output=True, text=True, timeout=TIMEOUT, check=False)
         if done.returncode:
-            raise EngineError(done.stderr.strip() or f"the witness ended with {done.returncode}")
+            raise EngineError(done.stderr.strip() or f"the recorder ended with {done.returncode}")
         return done.stdout
 
     return run

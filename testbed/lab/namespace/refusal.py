@@ -24,19 +24,19 @@ def explain(number: int, what: str, root: Path = Path("/proc/sys")) -> BothendsE
 
     Unsupported where it is the machine's own doing; ``root`` is where its settings are read.
     """
-    said = os.strerror(number)
+    reason_given = os.strerror(number)
     if what.startswith("sysctl ") and number in _BAD_VALUES:
-        return BadSysctlError(what.removeprefix("sysctl "), said)
+        return BadSysctlError(what.removeprefix("sysctl "), reason_given)
     if what.startswith("sysctl ") or "Linux 5.12" in what:
-        return Unsupported(f"this machine's kernel does not do `{what}`: {said}", hint=_hint())
+        return Unsupported(f"this machine's kernel does not do `{what}`: {reason_given}", hint=_hint())
     if number in _FORBIDDEN:
         found = [reason + f" ({name} is {value})" for name, value, reason in _SETTINGS if _read(root / name) == value]
         return Unsupported(
-            f"this machine does not let us make a lab in namespaces: {what}: {said}",
+            f"this machine does not let us make a lab in namespaces: {what}: {reason_given}",
             state="; ".join(found) or _who(),
             hint=_hint(),
         )
-    return EngineError(f"the lab in namespaces could not be made: {what}: {said}")
+    return EngineError(f"the lab in namespaces could not be made: {what}: {reason_given}")
 
 
 def _who() -> str:

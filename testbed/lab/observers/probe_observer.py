@@ -22,7 +22,7 @@ class HostObserver(Protocol):
         """Observe the process that :meth:`command` was started as; it begins to run as the program."""
 
     def collect(self) -> Observation:
-        """Return what was seen, once the program has ended."""
+        """Return what was recorded, once the program has ended."""
 
 
 class NoObserver:

@@ -110,7 +110,7 @@ class Tracer:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.002)
-        raise LabError(f"the {self.host}'s program could not be held for {self.name}")
+        raise LabError(f"the {self.host}'s program could not be held at its start for {self.name} to attach")
 
 
 class StraceObserver(Tracer):
@@ -132,7 +132,7 @@ class StraceObserver(Tracer):
         self._trace.append(data)
 
     def take_error(self, data: bytes) -> None:
-        """Look for the word that it has attached."""
+        """Look for the line that says it has attached."""
         super().take_error(data)
         if b" attached" in self.errors:
             self.attached.set()
@@ -140,11 +140,11 @@ class StraceObserver(Tracer):
     def collect(self) -> Observation:
         """Read the trace."""
         problem = self.wait_ended()
-        seen = strace_log.decode(b"".join(self._trace).decode(errors="replace").split("\n"), self.host)
-        problems = [*([problem] if problem else []), *seen.problems]
-        if seen.blind:
-            problems.append("strace saw nothing of the program")
-        return Observation(seen.calls, tuple(problems), blind=seen.blind)
+        recorded = strace_log.decode(b"".join(self._trace).decode(errors="replace").split("\n"), self.host)
+        problems = [*([problem] if problem else []), *recorded.problems]
+        if recorded.blind:
+            problems.append("strace recorded no call of the program")
+        return Observation(recorded.calls, tuple(problems), blind=recorded.blind)
 
 
 class GdbObserver(Tracer):
@@ -188,8 +188,8 @@ class GdbObserver(Tracer):
         """Read the events."""
         problem = self.wait_ended()
         self._held.put(None)
-        seen = gdb_calls.decode(self.lines(), self.host)
-        return Observation(seen.calls, (*([problem] if problem else []), *seen.problems), blind=seen.blind)
+        recorded = gdb_calls.decode(self.lines(), self.host)
+        return Observation(recorded.calls, (*([problem] if problem else []), *recorded.problems), blind=recorded.blind)
 
     def _answer(self) -> None:
         while (event := self._held.get()) is not None:

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from testbed.capture.containers.pcapng_write import Writer
-from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, peer_of
+from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Fate, Host, peer_of
 from testbed.model.version import VERSION
 from testbed.report import kernel_words
+from testbed.report.text.change_text import change_text
 from testbed.report.text.ladder import show_call
+from testbed.report.text.link_text import link_texts
 from testbed.report.text.terminal_text import duration, escape
+from testbed.report.text.verdict_text import verdict_text
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
@@ -31,7 +34,7 @@ _MOST_CALLS = 8
 
 def write(stream: BinaryIO, analysis: Analysis, captures: Mapping[Host, Capture]) -> None:
     """Write the captures that there are, merged by time."""
-    comment = "; ".join(escape(sentence) for sentence in analysis.verdict)
+    comment = "; ".join(escape(sentence) for sentence in verdict_text(analysis))
     writer = Writer(stream, application=f"bothends {VERSION}", comment=comment)
     numbers: dict[tuple[Host, int], int] = {}
     for host in (host for host in HOSTS if host in captures):
@@ -103,17 +106,18 @@ def _comments(crossing: Crossing, cause: Cause, calls: Mapping[int, Call], names
             yield f"call: {sender} #{n} {show_call(calls[n], _ROOM, names)}{where}"
     if len(cause.calls) > _MOST_CALLS:
         yield f"call: and {len(cause.calls) - _MOST_CALLS:,} more of the {sender}'s calls"
-    if crossing.fate == "lost":
+    if crossing.fate is Fate.LOST:
         yield f"lost: not captured at the {peer_of(sender)}"
-    elif crossing.fate == "appeared":
+    elif crossing.fate is Fate.APPEARED:
         yield f"appeared: not captured at the {sender}"
     elif crossing.sent is not None and crossing.arrived is not None:
         yield f"one way: {duration(crossing.arrived - crossing.sent)}"
     if crossing.made:
         yield f"link: made by the link: {crossing.made}"
-    if crossing.link:
-        yield f"link: {'; '.join(escape(text) for text in crossing.link)}"
+    if done := link_texts(crossing.link):
+        yield f"link: {'; '.join(map(escape, done))}"
     for change in crossing.changes:
-        yield f"altered: {change.what}: {escape(change.at_sender)} -> {escape(change.at_receiver)}"
+        what, sent, arrived = change_text(change)
+        yield f"altered: {what}: {escape(sent)} -> {escape(arrived)}"
     if crossing.note:
         yield f"note: {escape(crossing.note)}"

@@ -13,7 +13,7 @@ from testbed.capture.read_file import load, pieces
 from testbed.model.arrays import Int64
 from testbed.model.errors import CaptureError, UsageError
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Fate, change_names
+from testbed.pairing.fates import RowFate, change_names
 from testbed.pairing.flow_summary import NAMES
 
 Packet = tuple[int, int, int, int, bytes, int, str]  # time, capture, frame, link type, bytes, length, comment
@@ -73,10 +73,10 @@ def _offsets(compared: Comparison, frames: Int64, times: Int64) -> Int64:
 def _comments(compared: Comparison, which: int) -> dict[int, str]:
     table, packets = compared.table, compared.packets[which]
     items = table.two if which else table.one
-    odd = np.flatnonzero((items >= 0) & ((table.fate > Fate.CROSSED) | (table.changes > 0) | table.reordered))
+    odd = np.flatnonzero((items >= 0) & ((table.fate > RowFate.CROSSED) | (table.changes > 0) | table.reordered))
     result: dict[int, str] = {}
     for row in odd.tolist():
-        told = [Fate(int(table.fate[row])).text] if table.fate[row] else []
+        told = [RowFate(int(table.fate[row])).text] if table.fate[row] else []
         told += ["reordered"] if table.reordered[row] else []
         told += [f"altered: {', '.join(change_names(int(table.changes[row])))}"] if table.changes[row] else []
         frame = int(packets.frame[items[row]])

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from testbed.model import Analysis, Outcome
 from testbed.model.errors import BothendsError
+from testbed.report.text.verdict_text import verdict_text
 
 State = Literal["passed", "failed", "error", "skipped"]
 
@@ -89,7 +90,7 @@ class RunRecord:
     def verdict(self) -> str:
         """Return the verdict's first sentence, or what went wrong."""
         if self.analysis is not None:
-            return self.analysis.verdict[0] if self.analysis.verdict else ""
+            return next(iter(verdict_text(self.analysis)), "")
         return self.error.what.splitlines()[0] if self.error else ""
 
     def drawing(self, width: int, height: int) -> list[str]:
@@ -115,7 +116,7 @@ def _whole(record: RunRecord) -> Case:
         message = record.error.what if record.error else "it did not run"
         return Case("run", STATES[record.outcome], message, str(record.error or ""))
     inputs = record.analysis.inputs
-    detail = "\n".join(record.analysis.verdict)
+    detail = "\n".join(verdict_text(record.analysis))
     if inputs.failures:
         return Case("run", "failed", "; ".join(inputs.failures), detail)
     if inputs.incomplete:

@@ -31,9 +31,9 @@ def write_ci_files(records: Sequence[Reported], files: CiFiles) -> None:
 
         _write(files.junit, junit(records))
     if files.tap:
-        from testbed.report.ci.test_anything import tap
+        from testbed.report.ci.test_anything import tap_report
 
-        _write(files.tap, tap(records))
+        _write(files.tap, tap_report(records))
     if files.markdown:
         from testbed.report.ci.markdown_summary import markdown
 

@@ -9,7 +9,7 @@ from testbed.report.ci.ci_cases import Case, Reported
 from testbed.report.text.terminal_text import escape
 
 
-def tap(records: Sequence[Reported]) -> str:
+def tap_report(records: Sequence[Reported]) -> str:
     """Return the test points of all runs, numbered from 1."""
     points = [(record, case) for record in records for case in record.cases()]
     lines = ["TAP version 13", f"1..{len(points)}"]

@@ -12,7 +12,7 @@ from testbed.crossings.comparison_view import ComparisonView
 from testbed.model.arrays import Int64
 from testbed.model.errors import UsageError
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Fate
+from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_summary import NAMES
 from testbed.pairing.packet_table import PacketTable
 from testbed.pairing.same import CATEGORIES
@@ -29,15 +29,15 @@ from testbed.wireshark.label_names import label_names
 _FLOWS = 200  # rows of the table
 _SPAN = 1 << 52  # ns, 52 days: what a page can count exactly
 _MARKS = {
-    Fate.LOST: PacketMark.LOST,
-    Fate.APPEARED: PacketMark.APPEARED,
-    Fate.DUPLICATED: PacketMark.DUPLICATED,
-    Fate.AMBIGUOUS: PacketMark.AMBIGUOUS,
-    Fate.SPLIT: PacketMark.RESIZED,
-    Fate.MERGED: PacketMark.RESIZED,
-    Fate.BEFORE_START: PacketMark.NOT_CAPTURED,
-    Fate.AFTER_END: PacketMark.NOT_CAPTURED,
-    Fate.NOT_CAPTURED: PacketMark.NOT_CAPTURED,
+    RowFate.LOST: PacketMark.LOST,
+    RowFate.APPEARED: PacketMark.APPEARED,
+    RowFate.DUPLICATED: PacketMark.DUPLICATED,
+    RowFate.AMBIGUOUS: PacketMark.AMBIGUOUS,
+    RowFate.SPLIT: PacketMark.RESIZED,
+    RowFate.MERGED: PacketMark.RESIZED,
+    RowFate.BEFORE_START: PacketMark.NOT_CAPTURED,
+    RowFate.AFTER_END: PacketMark.NOT_CAPTURED,
+    RowFate.NOT_CAPTURED: PacketMark.NOT_CAPTURED,
 }
 _NOT_OFFERED = PacketMark.CONTRADICTED | PacketMark.UNKNOWN | PacketMark.MISLABELLED  # all are about causes
 _PRESETS = {
@@ -62,9 +62,9 @@ def of_comparison(compared: Comparison) -> Callable[[int], ShownPackets]:
     rows = ComparisonView(compared)
     table, statistics = compared.table, compared.statistics
     every = _marks(compared)[rows.rows]
-    remarkable = ((table.fate > Fate.MERGED) | (table.changes > 0) | table.reordered)[rows.rows]
+    remarkable = ((table.fate > RowFate.MERGED) | (table.changes > 0) | table.reordered)[rows.rows]
     counts = {int(mark): int(np.count_nonzero(every & mark)) for mark in PacketMark if not mark & _NOT_OFFERED}
-    words = [fate.text for fate in Fate]
+    words = [fate.text for fate in RowFate]
 
     def at_most(most: int) -> ShownPackets:
         numbers = kept(remarkable, most)
@@ -90,7 +90,7 @@ def of_comparison(compared: Comparison) -> Callable[[int], ShownPackets]:
 def _marks(compared: Comparison) -> Int64:
     """Return the bits of each row of the table."""
     table, statistics = compared.table, compared.statistics
-    of_fate = np.array([int(_MARKS.get(fate, 0)) for fate in Fate], np.int64)
+    of_fate = np.array([int(_MARKS.get(fate, 0)) for fate in RowFate], np.int64)
     marks = of_fate[table.fate]
     marks[table.changes > 0] |= PacketMark.ALTERED
     marks[table.reordered] |= PacketMark.REORDERED
@@ -152,7 +152,8 @@ def _words(
 ) -> dict[str, Any]:
     told = plain.to_json(compared, paths, differs)
     ways = list(told["directions"].items())
-    fates = [fate.text for fate in Fate if any(fate.text in way["fates"] for _, way in ways) or fate is Fate.CROSSED]
+    met = {name for _, way in ways for name in way["fates"]}
+    fates = [fate.text for fate in RowFate if fate.text in met or fate is RowFate.CROSSED]
     wrong = sorted(range(len(told["flows"])), key=lambda pair: -_wrong(told["flows"][pair]))
     return {
         "paths": paths,
@@ -178,7 +179,7 @@ def _words(
 
 def _wrong(flow: dict[str, Any]) -> int:
     """Return how much of a flow did not simply cross."""
-    usual = (Fate.CROSSED.text, Fate.SPLIT.text, Fate.MERGED.text)
+    usual = (RowFate.CROSSED.text, RowFate.SPLIT.text, RowFate.MERGED.text)
     ways = flow["from_opener"], flow["to_opener"]
     return sum(
         sum(count for fate, count in way["fates"].items() if fate not in usual) + way["altered"] + way["reordered"]

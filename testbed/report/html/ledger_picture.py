@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from testbed.model import Count, LedgerRow, peer_of
+from testbed.model import Cause, Count, LedgerRow, peer_of
+from testbed.report.text.ledger_text import close_text, difference_text
 from testbed.report.text.terminal_text import counted
 
 MOST = 6
@@ -68,14 +69,17 @@ class LedgerPicture:
     row: LedgerRow
 
 
-def pictures(rows: Sequence[LedgerRow], *, many_flows: bool) -> list[LedgerPicture]:
-    """Draw the rows that moved something, those with losses first, at most MOST."""
+def pictures(rows: Sequence[LedgerRow], causes: Sequence[Cause], *, many_flows: bool) -> list[LedgerPicture]:
+    """Draw the rows that moved something, those with losses first, at most MOST.
+
+    ``causes`` are aligned with the crossings.
+    """
     busy = [row for row in rows if any(count.bytes or count.datagrams for count in _counts(row))]
     ordered = sorted(busy, key=lambda row: not _wrong(row))
-    return [_draw(row, named=many_flows) for row in ordered[:MOST]]
+    return [_draw(row, causes, named=many_flows) for row in ordered[:MOST]]
 
 
-def _draw(row: LedgerRow, *, named: bool) -> LedgerPicture:
+def _draw(row: LedgerRow, causes: Sequence[Cause], *, named: bool) -> LedgerPicture:
     counts = _counts(row)
     unit = "datagram" if row.sent.datagrams is not None else "byte"
     sizes = [count.datagrams if unit == "datagram" else count.bytes for count in counts]
@@ -95,7 +99,7 @@ def _draw(row: LedgerRow, *, named: bool) -> LedgerPicture:
         losses=tuple(losses),
         height=_HEIGHT + (_LOSSES if losses else 0),
         content=_content(row, losses),
-        close=row.close,
+        close=close_text(row, causes),
         wrong=_wrong(row),
         summary=f"{title}: {unit}s {told}",
         row=row,
@@ -103,8 +107,8 @@ def _draw(row: LedgerRow, *, named: bool) -> LedgerPicture:
 
 
 def _content(row: LedgerRow, losses: Sequence[Loss]) -> str:
-    if row.difference:
-        return f"content differs: {row.difference}"
+    if row.difference is not None:
+        return f"content differs: {difference_text(row)}"
     return "content equal up to the loss" if losses else "content equal at every point"
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from testbed.model import HOSTS, Cause, Crossing
+from testbed.model import HOSTS, Cause, Crossing, Fate
 from testbed.pairing.clock import Clock
 from testbed.report.html import kernel_columns
 from testbed.report.html.pack import Packer
 from testbed.report.html.page_source import ShownPackets
+from testbed.report.text.change_text import change_text
+from testbed.report.text.link_text import link_texts
 
 ENDS = (
     ("wire", "frame length", ""),
@@ -29,9 +31,10 @@ ENDS = (
     ("icmp_type", "ICMP type", "icmp type"),
     ("icmp_code", "ICMP code", "icmp code"),
 )
-"""Column of a capture, what the page calls it, and what :class:`testbed.model.Change` calls it."""
+"""Column of a capture, what the page calls it, and the :class:`testbed.model.HeaderField`; empty for none."""
 
-FATES = ("crossed", "lost", "appeared")
+FATES = tuple(Fate)
+"""The page's number of a fate is its place here (``assets/model.js``)."""
 
 
 def put(packer: Packer, wire: ShownPackets, base: int, payload_limit: int) -> dict[str, Any]:
@@ -46,7 +49,7 @@ def put(packer: Packer, wire: ShownPackets, base: int, payload_limit: int) -> di
     packer.texts("packet.what", wire.fates)
     for name in ("protocol", "flags", "note", "made"):
         packer.texts(f"packet.{name}", [getattr(one, name) for one in crossings])
-    packer.texts("packet.link", ["; ".join(one.link) for one in crossings])
+    packer.texts("packet.link", ["; ".join(link_texts(one.link)) for one in crossings])
     if wire.causes:
         _causes(packer, wire.causes)
     if wire.heard:
@@ -59,7 +62,7 @@ def put(packer: Packer, wire: ShownPackets, base: int, payload_limit: int) -> di
     return {
         "counts": dict(wire.counts),
         "changes": {
-            place: [[change.what, change.at_sender, change.at_receiver] for change in one.changes]
+            place: [list(change_text(change)) for change in one.changes]
             for place, one in enumerate(crossings)
             if one.changes
         },

@@ -8,7 +8,8 @@ from typing import Any
 
 from testbed.analysis.causes.find_causes import OTHER_RULES, TCP_RULES
 from testbed.analysis.kernel.kernel_evidence import tally
-from testbed.model import HOSTS, Analysis, Delay, Host, LedgerRow, Outcome, Program, peer_of
+from testbed.model import HOSTS, Analysis, Delay, Host, Outcome, peer_of
+from testbed.model.ledgers import ResetOrigin
 from testbed.report.html import assemble, call_columns, kernel_columns, packet_columns
 from testbed.report.html.fit import LIMIT, fitting
 from testbed.report.html.ledger_picture import WIDTH, pictures
@@ -17,7 +18,9 @@ from testbed.report.html.pack import Packer
 from testbed.report.html.page_source import PageSource, ShownPackets
 from testbed.report.html.references import SentencePiece, pieces
 from testbed.report.html.run_wire import of_run
+from testbed.report.text.ledger_text import close_text, difference_text
 from testbed.report.text.terminal_text import counted, duration
+from testbed.report.text.verdict_text import verdict_text
 
 _OUTPUT = 64_000  # characters of what a program printed
 _META = ("scenario", "summary", "run_id", "engine", "started")
@@ -89,14 +92,15 @@ def _words(
         "pass_": analysis.outcome is Outcome.PASS,
         "evidence": list(_evidence(analysis, wire.counts)),
         "reasons": _reasons(source),
-        "pictures": pictures(analysis.ledger, many_flows=many),
+        "pictures": pictures(analysis.ledger, analysis.causes, many_flows=many),
         "picture_width": WIDTH,
-        "ledger": analysis.ledger[:_ROWS],
+        "verdict": verdict_text(analysis),
+        "ledger": [(row, difference_text(row)) for row in analysis.ledger[:_ROWS]],
         "ledger_more": max(len(analysis.ledger) - _ROWS, 0),
         "closing": _closing(analysis),
         "many_flows": many,
         "delays": [(host, peer_of(host), analysis.delays[host]) for host in HOSTS if _measured(analysis, host)],
-        "programs": [(program, _ending(program)) for program in analysis.inputs.programs],
+        "programs": [(program, str(program.end)) for program in analysis.inputs.programs],
         "printed": [(name, text[:_OUTPUT], len(text)) for name, text in source.printed.items() if text],
         "conditions": source.conditions,
         "kernel": kernel,
@@ -152,15 +156,13 @@ def _closing(analysis: Analysis) -> list[tuple[Host, list[SentencePiece]]]:
     """How each connection ended, once for each sentence, with the host that the sentence is about."""
     found: dict[str, tuple[Host, list[SentencePiece]]] = {}
     for row in analysis.ledger:
-        if row.sent.datagrams is None and row.close and row.close not in found and len(found) < 4:
-            host = _subject(row)
-            parts = pieces(row.close, host, analysis.inputs.calls.get(host, ()), len(analysis.inputs.joined.crossings))
-            found[row.close] = (host, parts)
+        text = close_text(row, analysis.causes)
+        if row.close is not None and text not in found and len(found) < 4:
+            reset = row.close.reset
+            host = reset.host if reset is not None and reset.origin is ResetOrigin.HOST else row.sender
+            parts = pieces(text, host, analysis.inputs.calls.get(host, ()), len(analysis.inputs.joined.crossings))
+            found[text] = (host, parts)
     return list(found.values())
-
-
-def _subject(row: LedgerRow) -> Host:
-    return next((host for host in HOSTS if f"by {host}" in row.close), row.sender)
 
 
 def _reasons(source: PageSource) -> list[str]:
@@ -173,9 +175,3 @@ def _reasons(source: PageSource) -> list[str]:
 def _measured(analysis: Analysis, host: Host) -> bool:
     delay: Delay | None = analysis.delays.get(host)
     return delay is not None and delay.count > 0
-
-
-def _ending(program: Program) -> str:
-    if program.stopped_by_us:
-        return f"stopped: {program.stopped_by_us}"
-    return f"ended by {program.signal}" if program.signal else f"exit status {program.exit_status}"

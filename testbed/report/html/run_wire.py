@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from testbed.analysis.label_check import labels_of
-from testbed.model import HOSTS, Crossing, Host
+from testbed.model import HOSTS, Crossing, Fate, Host
 from testbed.model.arrays import Int64
 from testbed.report.html import kernel_columns
 from testbed.report.html.fit import kept
@@ -29,7 +29,7 @@ def of_run(source: PageSource) -> Callable[[int], ShownPackets]:
     """Return a function that gives at most so many packets of a run."""
     joined, causes = source.analysis.inputs.joined, source.analysis.causes
     every = np.array(marks(joined.crossings, causes, source.labels), np.int64)
-    remarkable = np.array([one.fate != "crossed" or bool(one.changes) for one in joined.crossings], np.bool_)
+    remarkable = np.array([one.fate is not Fate.CROSSED or bool(one.changes) for one in joined.crossings], np.bool_)
     offered = (*_OFFERED, PacketMark.MISLABELLED) if any(source.labels.values()) else _OFFERED
     testimony = source.analysis.testimony
     if testimony is not None:
@@ -45,7 +45,7 @@ def of_run(source: PageSource) -> Callable[[int], ShownPackets]:
             total=len(joined.crossings),
             marks=every[places].tolist(),
             counts={int(mark): int(np.count_nonzero(every & mark)) for mark in offered},
-            fates=[one.fate for one in crossings],
+            fates=[one.fate.value for one in crossings],
             ways=[HOSTS.index(one.sender) for one in crossings],
             causes=[causes[place] for place in places.tolist()],
             labels={host: _labels(source, crossings, host) for host in HOSTS},

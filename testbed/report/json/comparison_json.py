@@ -10,7 +10,7 @@ from testbed.model.arrays import Int64
 from testbed.model.ip import TCP
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import CHANGE_NAMES, Fate
+from testbed.pairing.fates import CHANGE_NAMES, RowFate
 from testbed.pairing.flow_summary import (
     NAMES,
     close_text,
@@ -25,6 +25,7 @@ from testbed.pairing.negative_delay import negative_delays
 from testbed.pairing.same import count_differences
 from testbed.pairing.sender_guess import Origins
 from testbed.pairing.statistics import QUANTILES
+from testbed.report.text.change_text import change_text
 from testbed.wireshark.label_names import Label, label_names
 
 VERSION = 1
@@ -128,7 +129,7 @@ def _throughput(payload: int, took: int) -> float | None:
 
 
 def _fates(counts: Int64) -> dict[str, int]:
-    return {fate.text: int(counts[fate]) for fate in Fate if counts[fate]}
+    return {fate.text: int(counts[fate]) for fate in RowFate if counts[fate]}
 
 
 def _delays(values: list[int]) -> dict[str, int]:
@@ -153,7 +154,7 @@ def altered_fields(compared: Comparison) -> dict[str, int]:
 def odd_rows(compared: Comparison) -> Int64:
     """Return the rows of the table that are more than a packet that crossed."""
     table = compared.table
-    return np.flatnonzero((table.fate >= Fate.LOST) | (table.changes > 0) | table.reordered)
+    return np.flatnonzero((table.fate >= RowFate.LOST) | (table.changes > 0) | table.reordered)
 
 
 def differences(compared: Comparison) -> dict[str, Any]:
@@ -169,7 +170,7 @@ def row_plain(compared: Comparison, origins: Origins, row: int) -> dict[str, Any
     told: dict[str, Any] = {
         "flow": int(table.place[row]) >> 1,
         "sender": NAMES[0 if table.sent_at_one[row] else 1],
-        "fate": Fate(int(table.fate[row])).text,
+        "fate": RowFate(int(table.fate[row])).text,
         "reordered": bool(table.reordered[row]),
         "frames": {
             name: int(packets.frame[items[row]]) + 1 if items[row] >= 0 else None
@@ -179,7 +180,7 @@ def row_plain(compared: Comparison, origins: Origins, row: int) -> dict[str, Any
         "bytes": int(table.length[row]),
         "delay": int(table.delay[row]) if table.timed[row] else None,
         "altered": [
-            {"field": each.what, "sent": each.at_sender, "arrived": each.at_receiver}
+            dict(zip(("field", "sent", "arrived"), change_text(each), strict=True))
             for each in details(*compared.packets, table, row)
         ],
     }
@@ -250,7 +251,7 @@ def flow(compared: Comparison, pair: int) -> dict[str, Any]:
 
 
 def _timed(compared: Comparison, place: int) -> bool:
-    return bool(compared.statistics.fates[place, : Fate.MERGED + 1].sum())
+    return bool(compared.statistics.fates[place, : RowFate.MERGED + 1].sum())
 
 
 def alone(compared: Comparison, which: int, number: int) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """``result.json``: all that was found out about a run, for programs. Its JSON Schema is ``result.schema.json``.
 
 Times are integers, ns since the Unix epoch (they need 64 bits: a double is not exact); delays are ns. Bytes are
-hex; payloads and call data are cut to their first 64 bytes, with the true length beside them. Crossings, calls and
-flows are referred to by their ``n`` and ``index``. A member that is not known is null, never absent. A reader
-must check ``format``; members may be added within one version, none is removed or changes its meaning.
+hex; payloads and call data are cut to their first 64 bytes, with the true length beside them; what was changed of a
+payload is whole. Crossings, calls and flows are referred to by their ``n`` and ``index``. A member that is not known is
+null, never absent. A reader must check ``format``; members may be added within one version, none is removed or changes
+its meaning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -21,15 +22,37 @@ from testbed.model import (
     Call,
     Cause,
     CauseKind,
+    Change,
     Crossing,
     Delay,
     Endpoint,
     Flow,
     Host,
     LedgerRow,
+    LinkEffect,
+    LinkOrigin,
+    OptionBytes,
+    PayloadChange,
     Program,
 )
+from testbed.model.crossings import FieldValue
+from testbed.model.verdicts import (
+    ConnectionRefused,
+    FlowTotals,
+    NeverOpened,
+    NoData,
+    NoFlows,
+    NoPackets,
+    SenderTotals,
+    Transfer,
+    VerdictFact,
+)
 from testbed.report.json import kernel_json
+from testbed.report.text.change_text import change_text
+from testbed.report.text.ledger_text import close_text, difference_text
+from testbed.report.text.link_text import link_texts
+from testbed.report.text.verdict_text import verdict_text
+from testbed.rundir.manifest import program_members
 
 FORMAT: Final = "bothends-result/1"
 
@@ -50,7 +73,8 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
         "outcome": analysis.outcome.value,
         "exit_code": analysis.outcome.exit_code,
         "reasons": list(analysis.reasons),
-        "verdict": list(analysis.verdict),
+        "verdict": list(verdict_text(analysis)),
+        "verdict_facts": [_fact(fact) for fact in analysis.verdict],
         "incomplete": list(inputs.incomplete),
         "failures": list(inputs.failures),
         "notes": list(meta.get("notes", ())),
@@ -74,7 +98,7 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
             for number, (crossing, cause) in enumerate(zip(inputs.joined.crossings, analysis.causes, strict=True))
         ],
         "kernel": kernel_json.run_to_json(analysis.testimony),
-        "ledger": [_ledger(row) for row in analysis.ledger],
+        "ledger": [_ledger(row, analysis.causes) for row in analysis.ledger],
         "checks": [asdict(check) for check in analysis.checks],
     }
 
@@ -146,7 +170,7 @@ def _crossing(crossing: Crossing, cause: Cause, labels: Mapping[Host, tuple[str,
         "n": crossing.n,
         "flow": crossing.flow,
         "sender": crossing.sender,
-        "fate": crossing.fate,
+        "fate": crossing.fate.value,
         "protocol": crossing.protocol,
         "flags": crossing.flags,
         "seq": crossing.seq,
@@ -162,17 +186,10 @@ def _crossing(crossing: Crossing, cause: Cause, labels: Mapping[Host, tuple[str,
         "at_server": crossing.at_server,
         "ttl": crossing.ttl,
         "options": _value(crossing.options),
-        "changes": [
-            {
-                "what": change.what,
-                # A changed payload is told in hex, whole: two digits a byte.
-                "at_sender": change.at_sender[: 2 * DATA_PREFIX],
-                "at_receiver": change.at_receiver[: 2 * DATA_PREFIX],
-            }
-            for change in crossing.changes
-        ],
+        "changes": [_change(change) for change in crossing.changes],
         "note": crossing.note,
-        "link": list(crossing.link),
+        "link": list(link_texts(crossing.link)),
+        "link_effects": [_link_effect(effect) for effect in crossing.link],
         "made": crossing.made,
         "labels": {host: list(labels.get(host, ())) for host in HOSTS},
         "cause": {
@@ -183,6 +200,34 @@ def _crossing(crossing: Crossing, cause: Cause, labels: Mapping[Host, tuple[str,
             "packets": list(cause.packets),
         },
     }
+
+
+def _link_effect(effect: LinkEffect | LinkOrigin) -> _Object:
+    faults = [fault.index for fault in effect.faults]
+    if isinstance(effect, LinkOrigin):
+        return {"action": None, "delay_ns": None, "of": effect.of, "faults": faults}
+    return {"action": effect.action.value, "delay_ns": effect.delay, "of": None, "faults": faults}
+
+
+def _change(change: Change) -> _Object:
+    """All of a change: of a payload every byte from the first that differs to the last."""
+    what, sent, arrived = change_text(change)
+    payload = change if isinstance(change, PayloadChange) else None
+    return {
+        "what": what,
+        "at_sender": sent,
+        "at_receiver": arrived,
+        "before": _changed(change.before),
+        "after": _changed(change.after),
+        "offset": payload.offset if payload else None,
+        "count": payload.count if payload else None,
+    }
+
+
+def _changed(value: FieldValue | bytes) -> int | str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.raw.hex() if isinstance(value, OptionBytes) else value
 
 
 def _flow(flow: Flow) -> _Object:
@@ -200,7 +245,31 @@ def _endpoint(endpoint: Endpoint | None) -> _Object | None:
     return None if endpoint is None else {"address": endpoint.address, "port": endpoint.port}
 
 
-def _ledger(row: LedgerRow) -> _Object:
+def _fact(fact: VerdictFact) -> _Object:
+    """Return a fact of the verdict with its name; a row of the ledger is referred to by flow and sender."""
+    if isinstance(fact, Transfer):
+        return {
+            "fact": "transfer",
+            "flow": fact.row.flow,
+            "sender": fact.row.sender,
+            "refused": fact.refused,
+            "unread_end": fact.unread_end.value,
+        }
+    return {"fact": _FACTS[type(fact)], **_value(asdict(fact))}
+
+
+_FACTS: Final[Mapping[type[VerdictFact], str]] = {
+    NoPackets: "no-packets",
+    NoFlows: "no-flows",
+    ConnectionRefused: "connection-refused",
+    NeverOpened: "never-opened",
+    NoData: "no-data",
+    FlowTotals: "flow-totals",
+    SenderTotals: "sender-totals",
+}
+
+
+def _ledger(row: LedgerRow, causes: Sequence[Cause]) -> _Object:
     return {
         "flow": row.flow,
         "sender": row.sender,
@@ -210,9 +279,11 @@ def _ledger(row: LedgerRow) -> _Object:
         "acknowledged": asdict(row.acknowledged),
         "read": asdict(row.read),
         "unread": row.unread,
-        "difference": row.difference,
+        "difference": difference_text(row) or None,
         "lost_at": row.lost_at,
-        "close": row.close,
+        "close": close_text(row, causes),
+        "content_difference": None if row.difference is None else _value(asdict(row.difference)),
+        "connection_end": None if row.close is None else _value(asdict(row.close)),
     }
 
 
@@ -227,15 +298,9 @@ def _delay(delay: Delay | None) -> _Object:
 
 def _program(program: Program) -> _Object:
     return {
-        "host": program.host,
-        "argv": list(program.argv),
-        "image": program.image,
-        "exit_status": program.exit_status,
-        "signal": program.signal,
+        **program_members(program),
         "started_ns": program.started,
         "ended_ns": program.ended,
-        "stopped_by_us": program.stopped_by_us,
-        "output_truncated": program.output_truncated,
     }
 
 

@@ -7,10 +7,11 @@ from typing import TextIO
 
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Fate, change_names
+from testbed.pairing.fates import RowFate, change_names
 from testbed.pairing.flow_summary import NAMES
 from testbed.pairing.negative_delay import negative_delays
 from testbed.pairing.sender_guess import Origins
+from testbed.report.text.change_text import change_text
 from testbed.wireshark.label_names import label_names
 
 HEADER = (
@@ -83,10 +84,10 @@ def write_csv(compared: Comparison, out: TextIO) -> None:
             if changed not in changes:
                 changes[changed] = ", ".join(change_names(changed))
             writer.writerow((
-                flow, NAMES[0 if at_one else 1], Fate(fate).text, one[0], two[0], one[1], two[1],
+                flow, NAMES[0 if at_one else 1], RowFate(fate).text, one[0], two[0], one[1], two[1],
                 delay if timed else "", error if timed and error >= 0 else "", skip, length,
                 "yes" if late else "", changes[changed], names[first], names[second],
-                "; ".join(f"{each.what}: {each.at_sender} -> {each.at_receiver}"
-                          for each in details(*compared.packets, table, row)) if changed else "",
+                "; ".join(f"{what}: {sent} -> {arrived}" for what, sent, arrived
+                          in map(change_text, details(*compared.packets, table, row))) if changed else "",
                 origin.text if (origin := origins.of(row)) else "", because if timed and delay < 0 else "",
             ))  # fmt: skip

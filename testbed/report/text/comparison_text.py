@@ -15,12 +15,13 @@ from testbed.model.arrays import Int64
 from testbed.model.ip import TCP
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Fate
+from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_summary import NAMES, close_text, display_filter, flow_mapping
 from testbed.pairing.negative_delay import negative_delays
 from testbed.pairing.same import USUAL, count_differences, rewritten
 from testbed.pairing.sender_guess import Origins
 from testbed.report.json import comparison_json as plain
+from testbed.report.text.change_text import change_text
 from testbed.report.text.terminal_text import rate
 
 _FLOWS = 20  # shown; the JSON has all
@@ -124,9 +125,9 @@ def _flows_line(compared: Comparison) -> str:
 
 def _totals(ways: list[dict[str, Any]]) -> Table:
     table = Table("", "client to server", "server to client", box=None, pad_edge=False)
-    for fate in Fate:
+    for fate in RowFate:
         counts = [way["fates"].get(fate.text, 0) for way in ways]
-        if any(counts) or fate == Fate.CROSSED:
+        if any(counts) or fate == RowFate.CROSSED:
             table.add_row(fate.text, *(f"{count:,}" for count in counts))
     for name in ("altered", "reordered"):
         if any(way[name] for way in ways):
@@ -147,7 +148,7 @@ def _totals(ways: list[dict[str, Any]]) -> Table:
 def _wrong(compared: Comparison) -> Int64:
     """Return how many packets of each place did not simply cross."""
     statistics = compared.statistics
-    result: Int64 = statistics.fates[:, Fate.LOST :].sum(axis=1) + statistics.altered + statistics.reordered
+    result: Int64 = statistics.fates[:, RowFate.LOST :].sum(axis=1) + statistics.altered + statistics.reordered
     return result
 
 
@@ -181,10 +182,10 @@ def _flows(compared: Comparison, shown: list[int]) -> Table:
     for n, pair in enumerate(shown, 1):
         places = [2 * pair, 2 * pair + 1]
         packets = statistics.packets[places].sum(axis=0)
-        lost = int(statistics.fates[places, Fate.LOST].sum())
+        lost = int(statistics.fates[places, RowFate.LOST].sum())
         medians = [statistics.delay[place, 1] / 1e6 for place in places]
         delays = " / ".join(
-            f"{median:.3f}" if statistics.fates[place, : Fate.MERGED + 1].sum() else "-"
+            f"{median:.3f}" if statistics.fates[place, : RowFate.MERGED + 1].sum() else "-"
             for place, median in zip(places, medians, strict=True)
         )
         table.add_row(
@@ -230,11 +231,14 @@ def row_text(compared: Comparison, row: int) -> str:
         for name, packets, items in zip(NAMES, compared.packets, (table.one, table.two), strict=True)
         if items[row] >= 0
     ]
-    what = [] if table.fate[row] == Fate.CROSSED else [Fate(int(table.fate[row])).text]
+    what = [] if table.fate[row] == RowFate.CROSSED else [RowFate(int(table.fate[row])).text]
     what += ["reordered"] if table.reordered[row] else []
-    changes = [f"{each.what} {each.at_sender} -> {each.at_receiver}" for each in details(*compared.packets, table, row)]
+    changes = [
+        f"{field} {sent} -> {arrived}"
+        for field, sent, arrived in map(change_text, details(*compared.packets, table, row))
+    ]
     what += [f"altered ({', '.join(changes)})"] if changes else []
     told = f"{', '.join(what)}: {', '.join(frames)}, {int(table.length[row])} bytes"
-    if table.fate[row] == Fate.APPEARED and (origin := Origins(*compared.packets, table).of(row)):
+    if table.fate[row] == RowFate.APPEARED and (origin := Origins(*compared.packets, table).of(row)):
         told += f", from {origin.text}"
     return told

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from testbed.analysis.calls.call_effects import endpoint_argument, option_name, shutdown_how
-from testbed.model import HOSTS, Analysis, Call, Crossing, Host
+from testbed.model import HOSTS, Analysis, Call, Crossing, Fate, Host
 from testbed.report.text.ladder_rows import ENDLESS, Gap, LadderRow, choose
 from testbed.report.text.terminal_text import clip, counted, duration, escape, quote
 
@@ -90,7 +90,7 @@ class _Layout:
         calls = [call for call in (row.client, row.server) if call is not None]
         middle = self._arrow(row.crossing) if row.crossing else self._reason(calls)
         style = "failed" if any(call.errno for call in calls) else ""
-        if row.crossing is not None and row.crossing.fate != "crossed":
+        if row.crossing is not None and row.crossing.fate is not Fate.CROSSED:
             style = "lost"
         client, server = (self._call(call) if call else "" for call in (row.client, row.server))
         ms = (row.time - start) / 1e6
@@ -116,7 +116,7 @@ class _Layout:
             return self._between_captures(crossing)
         inner = self.arrow - 4
         label = clip(self._label(crossing, inner), inner)
-        lost, appeared = crossing.fate == "lost", crossing.fate == "appeared"
+        lost, appeared = crossing.fate is Fate.LOST, crossing.fate is Fate.APPEARED
         if crossing.sender == "client":
             body = ("?-" if appeared else "--") + label
             return body + "-" * (self.arrow - 1 - len(body)) + ("x" if lost else ">")
@@ -127,9 +127,9 @@ class _Layout:
         """``P. "c" ----------> +5.02 ms``; an end that nobody saw stays empty."""
         lane = self.capture
         label = clip(self._label(crossing, lane), lane)
-        if crossing.fate == "lost":
+        if crossing.fate is Fate.LOST:
             sent, shaft, arrived = label, "-" * (_SHAFT // 2) + "x", ""
-        elif crossing.fate == "appeared":
+        elif crossing.fate is Fate.APPEARED:
             sent, shaft, arrived = "", "x" + "-" * (_SHAFT // 2 - 1) + ">", label
         else:
             assert crossing.sent is not None  # noqa: S101 - it crossed

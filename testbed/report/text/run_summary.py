@@ -10,10 +10,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from testbed.model import HOSTS, Analysis, CauseKind, Check, Count, Delay, LedgerRow, Outcome, Program, peer_of
+from testbed.model import (
+    HOSTS,
+    Analysis,
+    Cause,
+    CauseKind,
+    Check,
+    Count,
+    Delay,
+    Fate,
+    LedgerRow,
+    LinkAction,
+    LinkOrigin,
+    Outcome,
+    peer_of,
+)
 from testbed.report.text.kernel_text import witnessed
 from testbed.report.text.ladder import Line, ladder
+from testbed.report.text.ledger_text import close_text, difference_text
+from testbed.report.text.link_text import link_texts
 from testbed.report.text.terminal_text import clip, counted, duration, escape, paragraph, shortened
+from testbed.report.text.verdict_text import verdict_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,7 +91,7 @@ def summary(analysis: Analysis, meta: Mapping[str, Any], width: int) -> list[Lin
             line
             for section in (
                 _wire(analysis, width),
-                _ledger(analysis.ledger, room),
+                _ledger(analysis.ledger, analysis.causes, room),
                 _verdict(analysis, meta, width, room),
                 _programs(analysis, width, room),
                 _checks(analysis.checks, width, room),
@@ -113,8 +130,8 @@ def _wire(analysis: Analysis, width: int) -> Iterator[Line]:
     fates = [crossing.fate for crossing in joined.crossings]
     altered = sum(1 for crossing in joined.crossings if crossing.changes)
     seen = ", ".join(f"{joined.packets.get(host, 0):,} at {host}" for host in HOSTS)
-    lost, appeared = fates.count("lost"), fates.count("appeared")
-    joined_text = f"{fates.count('crossed'):,} matched, {lost:,} lost, {altered:,} altered, {appeared:,} appeared"
+    lost, appeared = fates.count(Fate.LOST), fates.count(Fate.APPEARED)
+    joined_text = f"{fates.count(Fate.CROSSED):,} matched, {lost:,} lost, {altered:,} altered, {appeared:,} appeared"
     style = "lost" if lost or altered or appeared else ""
     yield from (Line(text, style) for text in paragraph(f"packets   {seen}: {joined_text}", width, lines=2))
     for host in HOSTS:
@@ -137,7 +154,9 @@ def _wire(analysis: Analysis, width: int) -> Iterator[Line]:
 def _link(analysis: Analysis) -> Iterator[str]:
     """Each packet that met more than a delay, and what it met."""
     for crossing in analysis.inputs.joined.crossings:
-        met = [text for text in crossing.link if not text.startswith("delayed")]
+        met = link_texts(
+            each for each in crossing.link if isinstance(each, LinkOrigin) or each.action is not LinkAction.DELAY
+        )
         if met:
             about = escape(f"{crossing.sender} {crossing.flags or crossing.protocol}")
             yield f"link      #{crossing.n} {about}: {escape('; '.join(met))}"
@@ -153,7 +172,7 @@ def _delay(delay: Delay) -> str:
 _POINTS = ("written", "sent", "arrived", "acknowledged", "read")
 
 
-def _ledger(rows: Sequence[LedgerRow], room: _Room) -> Iterator[Line]:
+def _ledger(rows: Sequence[LedgerRow], causes: Sequence[Cause], room: _Room) -> Iterator[Line]:
     if not rows:
         return
     # Rows with something to tell come first; an idle direction comes last.
@@ -162,7 +181,8 @@ def _ledger(rows: Sequence[LedgerRow], room: _Room) -> Iterator[Line]:
     rest = ordered[len(shown) :]
     table = [["bytes", *("acked" if point == "acknowledged" else point for point in _POINTS), "content"]]
     table += [
-        [f"#{row.flow} from {row.sender}", *(_count(count) for count in _counts(row)), _content(row)] for row in shown
+        [f"#{row.flow} from {row.sender}", *(_count(count) for count in _counts(row)), _content(row, causes)]
+        for row in shown
     ]
     styles = ["head", *("failed" if _is_wrong(row) else "" for row in shown)]
     if rest:
@@ -199,10 +219,10 @@ def _total(rows: Sequence[LedgerRow], point: int) -> str:
     return f"{sum(known):,}" if known else "?"
 
 
-def _content(row: LedgerRow) -> str:
+def _content(row: LedgerRow, causes: Sequence[Cause]) -> str:
     parts = []
     if row.difference is not None:
-        parts.append(f"differs: {escape(row.difference)}")
+        parts.append(f"differs: {escape(difference_text(row))}")
     if row.unread:
         parts.append(f"{row.unread:,} unread")
     elif row.lost_at is not None:
@@ -210,8 +230,8 @@ def _content(row: LedgerRow) -> str:
     if not parts:
         digest = next((count.digest for count in reversed(_counts(row)) if count.digest), None)
         parts.append("nothing" if _is_idle(row) else f"equal ({digest})" if digest else "equal")
-    if row.close:
-        parts.append(escape(row.close))
+    if closed := close_text(row, causes):
+        parts.append(escape(closed))
     return "; ".join(parts)
 
 
@@ -219,7 +239,7 @@ def _content(row: LedgerRow) -> str:
 
 
 def _verdict(analysis: Analysis, meta: Mapping[str, Any], width: int, room: _Room) -> Iterator[Line]:
-    sentences = [text for sentence in analysis.verdict for text in paragraph(sentence, width)]
+    sentences = [text for sentence in verdict_text(analysis) for text in paragraph(sentence, width)]
     yield from (Line(text, "head") for text in shortened(sentences, room.verdict, "line"))
     label = "note" if analysis.outcome is Outcome.PASS else "why"
     reasons = [f"{label}: {reason}" for reason in analysis.reasons]
@@ -236,23 +256,13 @@ def _programs(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
     """Programs that ended badly, with the end of what they printed."""
     lines = []
     for program in analysis.inputs.programs:
-        ending = _ending(program)
-        if not ending:
+        if program.end.usual:
             continue
         name = escape(program.argv[0]) if program.argv else "program"
-        lines.append(clip(f"{program.host}: {name} {ending}", width))
+        lines.append(clip(f"{program.host}: {name}: {program.end}", width))
         printed = [line for line in analysis.inputs.output.get(program.host, "").splitlines() if line.strip()]
         lines += [clip(f"  | {escape(line)}", width) for line in printed[-_OUTPUT_LINES:]]
     yield from (Line(text, "failed") for text in shortened(lines, room.programs, "line"))
-
-
-def _ending(program: Program) -> str:
-    if program.stopped_by_us:
-        # That a server was stopped once the client had ended is how a normal run ends.
-        return "" if program.stopped_by_us == "client ended" else f"was stopped: {escape(program.stopped_by_us)}"
-    if program.signal:
-        return f"was ended by {escape(program.signal)}"
-    return f"ended with status {program.exit_status}" if program.exit_status else ""
 
 
 def _checks(checks: Sequence[Check], width: int, room: _Room) -> Iterator[Line]:

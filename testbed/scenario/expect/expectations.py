@@ -24,9 +24,9 @@ class WrittenExpectation(Frozen):
     """One expectation of any kind."""
 
     when: Opt[dict[Text, Any]] = None
-    """Only in the variants in which these settings of the matrix have these values: {observe.client: probe}."""
+    """Only for the variants in which these settings of the matrix have these values: {observe.client: probe}."""
     share: Opt[Share] = Field(default=None, alias="in")
-    """In how many of a scenario's repeats it must hold: 99%. In a single run it is shown and not judged."""
+    """In how many of a scenario's repeats it must hold: 99%. In a single run the result is shown but does not count."""
 
     def applies(self, settings: Mapping[str, Any]) -> bool:
         """Whether it is about the variant with these settings."""
@@ -56,7 +56,7 @@ OF_A_CALL = ("packets", "why", "result", "errno", "args", "data", "took", "count
 
 
 class CallExpectation(WrittenExpectation):
-    """How one socket call ended, and which packets it caused with all answers that these had."""
+    """How one socket call ended, and which packets it caused, with the answers to them."""
 
     call: Call
     """The call's name, as the program used it."""
@@ -65,20 +65,20 @@ class CallExpectation(WrittenExpectation):
     nth: Whole = Field(default=1, ge=1)
     """Which of the host's calls of this name, from 1."""
     packets: Opt[tuple[Pattern, ...]] = None
-    """These packets in order. An ACK that is not listed is passed over; one that came with later data is forgiven."""
+    """These packets in order. An ACK that is not listed is ignored; a listed ACK may also be carried by later data."""
     why: Opt[Text] = None
-    """A part of the reason for which the call caused no packet, as a run's ladder says it."""
+    """A part of the text in the run's ladder that says why the call caused no packet."""
     result: Opt[Result] = None
     """What the call returned: a number, a limit or a range."""
     errno: Opt[Errno] = None
-    """The error that the call gave."""
+    """The error with which the call failed."""
     args: Opt[dict[Text, Any]] = Field(default=None, min_length=1)
-    """Arguments as they were recorded, results that come back through them included: {name: SO_ERROR, value:
+    """Arguments as recorded, including values that the call returned in them: {name: SO_ERROR, value:
     ECONNREFUSED}, {revents: POLLIN|POLLHUP}."""
     data: Opt[Data] = None
     """The bytes that the call moved."""
     took: Opt[SpanLimits] = None
-    """How long it lasted: only where the kernel fixes a time."""
+    """How long it lasted; only for times that the kernel sets."""
     count: Opt[CountText] = None
     """How often the host made this call."""
 
@@ -115,17 +115,17 @@ class LedgerFigures(Frozen):
     written: Opt[Amount] = None
     """Accepted by the sender's socket calls."""
     sent: Opt[Amount] = None
-    """Distinct bytes on the sender's wire."""
+    """Distinct bytes in the sender's capture."""
     arrived: Opt[Amount] = None
-    """Distinct bytes on the receiver's wire."""
+    """Distinct bytes in the receiver's capture."""
     acknowledged: Opt[Amount] = None
-    """Covered by the receiver's ACKs, as seen at the sender (TCP)."""
+    """Covered by the receiver's ACKs in the sender's capture (TCP)."""
     read: Opt[Amount] = None
     """Returned to the receiver's program."""
     unread: Opt[Amount] = None
     """Arrived, but never read."""
     content: Opt[Literal["equal"]] = None
-    """equal: the same bytes at every point, as far as they got."""
+    """equal: the same bytes at every step, as far as they got."""
     datagrams: Opt[Amount] = None
     """How many datagrams were sent (UDP)."""
     lost_at: Opt[Literal["nowhere", "sent", "arrived", "acknowledged", "read"]] = None
@@ -149,7 +149,7 @@ class LedgerExpectation(WrittenExpectation):
     ledger: dict[Host, LedgerFigures] = Field(min_length=1)
     """For each sending host, the figures of the ledger."""
     connection: Opt[Whole] = Field(default=None, ge=1)
-    """Only this connection, from 1 in the order of their first packets; the sum of all when left out."""
+    """Only this connection, from 1 in the order of their first packets; default: the sum of all."""
 
     def _wanted(self) -> expect.Wanted:
         figures = {host: each.given for host, each in self.ledger.items()}
@@ -160,11 +160,11 @@ class CrossingFigures(Frozen):
     """How many packets did not cross as they were sent. A figure that is left out is not checked."""
 
     lost: Opt[CountText] = None
-    """Seen only where they were sent."""
+    """Captured at the sender only."""
     altered: Opt[CountText] = None
-    """Seen at both ends, but not the same."""
+    """Captured at both ends, with differences."""
     appeared: Opt[CountText] = None
-    """Seen only where they arrived."""
+    """Captured at the receiver only."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -196,7 +196,7 @@ class PacketFigures(Pattern):
 
 
 class PacketsExpectation(WrittenExpectation):
-    """How many packets of a kind there were."""
+    """How many packets match a pattern."""
 
     packets: PacketFigures
     """Which packets, and how many."""
@@ -206,7 +206,7 @@ class PacketsExpectation(WrittenExpectation):
 
 
 class NeverExpectation(WrittenExpectation):
-    """Packets that there must not be."""
+    """Packets that must not occur."""
 
     never: Pattern
     """Which packets."""
@@ -216,9 +216,9 @@ class NeverExpectation(WrittenExpectation):
 
 
 class OrderExpectation(WrittenExpectation):
-    """Packets and calls in this order, others between them.
+    """Packets and calls in this order; others may come between them.
 
-    A packet's time is that of its sender's capture, with `at` that of the host named.
+    The time of a packet is that of its sender's capture, or with `at` that of the named host's capture.
     """
 
     order: tuple[Event, ...]
@@ -238,7 +238,7 @@ class Timing(Frozen):
     """Intervals between packets. A kernel's timer is never early and may be late: lower limits are safe."""
 
     packets: Pattern
-    """The packets whose intervals are meant."""
+    """The packets whose intervals are measured."""
     after: Opt[Event] = None
     """The first interval begins with this packet or call."""
     until: Opt[Event] = None
@@ -260,10 +260,10 @@ class Timing(Frozen):
 
 
 class TimerExpectation(WrittenExpectation):
-    """How a timer of the kernel shows on the wire."""
+    """The intervals of packets that a timer of the kernel sends."""
 
     timer: Timing
-    """Which packets, and how their intervals are."""
+    """The packets and the limits of their intervals."""
 
     def _wanted(self) -> expect.Wanted:
         timing = self.timer
@@ -279,10 +279,10 @@ class TimerExpectation(WrittenExpectation):
 
 
 class CausesExpectation(WrittenExpectation):
-    """How many packets each rule explains, of both hosts."""
+    """How many packets of both hosts each rule explains."""
 
     causes: dict[CauseRule, CountText] = Field(min_length=1)
-    """For each rule a number. unknown counts all packets of which no cause is known, whatever they look like."""
+    """For each rule a number. unknown counts all packets without a known cause."""
 
     def _wanted(self) -> expect.Wanted:
         return expect.ExpectedCauses(self.causes)

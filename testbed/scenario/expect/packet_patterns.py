@@ -49,7 +49,7 @@ class TcpOptions(Frozen):
     """TCP options of a segment: true (there), false (not there), or the value of one."""
 
     mss: Opt[Presence] = None
-    """The maximum segment size that a SYN tells."""
+    """The maximum segment size that a SYN announces."""
     wscale: Opt[Presence] = None
     """The shift of the window scale."""
     sack_permitted: Opt[Presence] = None
@@ -57,7 +57,7 @@ class TcpOptions(Frozen):
     timestamps: Opt[Presence] = None
     """The timestamps."""
     fast_open: Opt[Presence] = None
-    """TCP Fast Open: the bytes of the cookie; 0 asks for one."""
+    """TCP Fast Open: the length of the cookie in bytes; 0 requests one."""
     sack: Opt[Presence] = None
     """How many blocks are acknowledged selectively."""
 
@@ -82,11 +82,11 @@ class Pattern(Short):
     }
 
     sender: Opt[Host] = Field(default=None, alias="from")
-    """The host that sent them; either when left out."""
+    """The host that sent them; default: either."""
     protocol: Opt[Literal["tcp", "udp", "icmp", "icmpv6"]] = None
     """Their protocol above IP."""
     flags: Opt[Flags] = None
-    """Exactly these TCP flags, in tcpdump's letters. A FIN may have a P more: data may ride on it."""
+    """Exactly these TCP flags, in tcpdump's letters. A FIN may also have P, because it may carry data."""
     has: Opt[Flags] = None
     """These TCP flags and any others."""
     seq: Opt[CountText] = None
@@ -100,18 +100,18 @@ class Pattern(Short):
     window: Opt[Amount] = None
     """The receive window in bytes, scaled where both hosts agreed to."""
     urgent: Opt[CountText] = None
-    """The urgent pointer: how many bytes behind the sequence number urgent data ends."""
+    """The urgent pointer: how many bytes after the sequence number the urgent data ends."""
     options: Opt[TcpOptions] = None
-    """TCP options that are there or not."""
+    """TCP options that must be present or absent."""
     cause: Opt[CauseRules] = None
-    """The rule that explains them, or one of several: [tail-loss-probe, timeout]. With link-copy, link-forged or
-    link-icmp those that the link made, which no host sent. unknown: what nothing explains."""
+    """The rule that explains them, or one of several: [tail-loss-probe, timeout]. link-copy, link-forged and
+    link-icmp are packets that the link made and no host sent. unknown: no rule explains them."""
     label: Opt[LabelName] = None
     """With this label of Wireshark in the capture of `at`."""
     fate: Opt[Literal["crossed", "lost", "appeared"]] = None
     """Only those that crossed, were lost, or appeared on the way."""
     at: Opt[Host] = None
-    """Only those that this host's capture shows, with its times and labels (default: the sender's)."""
+    """Only those in this host's capture, with its times and labels (default: the sender's)."""
     connection: Opt[Whole] = Field(default=None, ge=1)
     """Only those of this connection or conversation, from 1 in the order of their first packets."""
 

@@ -46,7 +46,7 @@ class Payload(Data):
     """Some bytes, or only how many. Exactly one of ``text``, ``bytes`` and ``size``."""
 
     size: Opt[Size] = None
-    """How many bytes, of the pattern that the scenario's seed gives."""
+    """How many bytes of the pattern that the scenario's seed determines."""
 
     _choices: ClassVar[tuple[str, ...]] = ("text", "hex", "size")
 

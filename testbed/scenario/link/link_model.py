@@ -105,11 +105,11 @@ class Reorder(Short):
 
     short = "probability"
     probability: Probability
-    """How likely each packet is to be passed: 0.01 or 1%."""
+    """How likely each packet is to be overtaken: 0.01 or 1%."""
     behind: Whole = Field(default=1, ge=1, le=1000)
-    """How many later packets of the same host pass it."""
+    """How many later packets of the same host overtake it."""
     within: Span = 50_000_000
-    """It waits no longer than this, should nothing come."""
+    """The longest wait, if no later packet comes."""
 
 
 class Mtu(Short):
@@ -119,7 +119,7 @@ class Mtu(Short):
     size: PacketSize
     """The largest IP packet that passes, in bytes, its header included."""
     icmp: StrictBool = True
-    """Tell the sender by ICMP (fragmentation needed; packet too big). false: a black hole."""
+    """Notify the sender by ICMP (fragmentation needed; packet too big). false: a black hole."""
 
 
 class Down(Short):
@@ -129,7 +129,7 @@ class Down(Short):
     for_: Span = Field(alias="for")
     """How long."""
     after: Opt[Span] = None
-    """When it goes down, counted from the first packet that came to the link."""
+    """When the link goes down, counted from the first packet that it received."""
 
 
 class Impairments(Frozen):
@@ -138,23 +138,23 @@ class Impairments(Frozen):
     delay: Opt[Span] = None
     """How long each packet is held."""
     jitter: Opt[Span] = None
-    """The delay varies evenly by up to this, either way. Order is kept."""
+    """The delay varies uniformly by up to this, in both directions. The order is kept."""
     loss: Opt[Probability] = None
     """How likely each packet is to be lost."""
     duplicate: Opt[Probability] = None
     """How likely each packet is to be sent twice."""
     reorder: Opt[Reorder] = None
-    """How likely each packet is to be passed by the next one, or a mapping."""
+    """How likely each packet is to be overtaken by the next one, or a mapping."""
     corrupt: Opt[Probability] = None
     """How likely one bit of a packet of TCP or UDP is to be flipped, the checksum left as it was."""
     rate: Opt[Rate] = None
-    """How many bits per second the line takes, IP headers included."""
+    """The rate of the link in bits per second, IP headers included."""
     queue: Opt[Whole] = Field(default=None, ge=1, le=100_000)
-    """How many packets may wait in the link; more are lost (default 10000)."""
+    """How many packets may wait in the link; further ones are dropped (default 10000)."""
     mtu: Opt[Mtu] = None
     """The largest packet that passes, or a mapping."""
     down: Opt[Down] = None
-    """How long nothing passes, or a mapping."""
+    """How long the link is down, or a mapping."""
 
     @property
     def given(self) -> dict[str, Any]:
@@ -166,9 +166,9 @@ class BothWays(Impairments):
     """Impairments of both directions, or of one."""
 
     client: Opt[Impairments] = None
-    """What happens to the packets that the client sends, over what is said for both."""
+    """Impairments of the packets that the client sends; they override those for both hosts."""
     server: Opt[Impairments] = None
-    """What happens to the packets that the server sends, over what is said for both."""
+    """Impairments of the packets that the server sends; they override those for both hosts."""
 
     def of(self, host: Host) -> dict[str, Any]:
         """Return the impairments that are named for the packets of one host, by key."""
@@ -196,9 +196,9 @@ class Fault(Frozen):
     of: Kind = "any"
     """Of which kind: any, syn, synack, data, ack (alone), fin, rst, tcp, udp or icmp."""
     nth: Whole = Field(default=1, ge=1)
-    """Which of those that fit, from 1."""
+    """Which of the matching packets, from 1."""
     count: Many = 1
-    """How many from that one on; all for all of them."""
+    """How many, from that one on; all: every one."""
     flags: Opt[Flags] = None
     """With exactly these TCP flags, in tcpdump's letters."""
     payload: Opt[Data] = None
@@ -206,25 +206,25 @@ class Fault(Frozen):
     bytes: Opt[ByteRange] = None
     """With any of these bytes of its stream, from 0: 0-99."""
     after: Opt[Name] = None
-    """Only once both hosts have come to this barrier."""
+    """Only after both hosts have reached this barrier."""
     until: Opt[Name] = None
-    """Only until both hosts have come to this barrier."""
+    """Only until both hosts have reached this barrier."""
 
 
 class DropIt(Fault):
-    """Loses the packet."""
+    """Drops the packet."""
 
     key = "drop"
 
 
 class HoldIt(Fault):
-    """Holds the packet back, so that others pass."""
+    """Holds the packet back, so that others overtake it."""
 
     key = "hold"
     for_: Span = Field(default=50_000_000, alias="for")
-    """How long; with `behind` at most."""
+    """How long; with `behind`: at most."""
     behind: Opt[Whole] = Field(default=None, ge=1, le=1000)
-    """Until so many later packets of the same host have passed."""
+    """Until this many later packets of the same host have overtaken it."""
 
 
 class DuplicateIt(Fault):
@@ -234,11 +234,11 @@ class DuplicateIt(Fault):
 
 
 class TruncateIt(Fault):
-    """Cuts the payload off; lengths and checksums fit, so the peer takes what is left."""
+    """Truncates the payload; lengths and checksums are corrected, so the peer accepts what is left."""
 
     key = "truncate"
     to: PayloadSize
-    """How many bytes of payload stay."""
+    """How many bytes of payload are left."""
 
 
 class CorruptIt(Fault):
@@ -246,7 +246,7 @@ class CorruptIt(Fault):
 
     key = "corrupt"
     checksum: Literal["keep", "fix"] = "keep"
-    """keep: the peer's kernel drops the packet. fix: the checksum fits again, and nobody notices."""
+    """keep: the peer's kernel drops the packet. fix: the checksum is corrected, and nobody notices."""
 
     @model_validator(mode="after")
     def _not_icmp(self) -> Self:
@@ -257,16 +257,16 @@ class CorruptIt(Fault):
 
 
 class MarkIt(Fault):
-    """Marks the packet as a router with a growing queue does: congestion experienced (RFC 3168).
+    """Marks the packet "congestion experienced" (RFC 3168), as a router with a growing queue does.
 
-    Only packets that may be marked are meant: those of a sender that uses ECN.
+    It applies only to packets of a sender that uses ECN.
     """
 
     key = "mark"
 
 
 class ForgeIt(Fault):
-    """Sends a packet that no host sent, right behind the one that fits."""
+    """Sends a packet that no host sent, right after the packet that matches."""
 
     key = "forge"
     packet: Literal["rst", "syn", "unreachable", "too-big"]
@@ -274,11 +274,11 @@ class ForgeIt(Fault):
     as_: Opt[Host] = Field(default=None, alias="as")
     """Whose address a rst or syn has as its source (default: the packet's sender)."""
     seq: Whole = Field(default=0, ge=-(1 << 31), lt=1 << 31)
-    """How far its sequence number is from the one that the peer expects next."""
+    """The distance of its sequence number from the one that the peer expects next."""
     code: Opt[Whole] = Field(default=None, ge=0, le=255)
     """The code of an unreachable (default: port unreachable)."""
     mtu: Opt[PacketSize] = None
-    """The MTU that a too-big tells (default 1280)."""
+    """The MTU that a too-big reports (default 1280)."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -403,9 +403,9 @@ class Link(Short, BothWays):
 
     short = "topology"
     topology: Opt[Literal["direct", "routed"]] = None
-    """direct or routed. Default: routed if anything else is said here, else direct."""
+    """direct or routed. Default: routed if any other key is given, else direct."""
     faults: tuple[AnyFault, ...] = Field(default=(), max_length=256)
-    """Exact faults, each for the packets that it names."""
+    """Faults for exact packets."""
 
     @property
     def routed(self) -> bool:

@@ -66,11 +66,11 @@ class NewSocket(Short):
     type: Literal["tcp", "udp"]
     """tcp or udp."""
     nonblocking: StrictBool = False
-    """Make it with SOCK_NONBLOCK."""
+    """Create it with SOCK_NONBLOCK."""
 
 
 class Socket(CallStep):
-    """Makes a socket."""
+    """Creates a socket."""
 
     key = "socket"
     socket: NewSocket
@@ -89,7 +89,7 @@ class Setsockopt(SocketStep):
 
 
 class Getsockopt(SocketStep):
-    """Reads a socket option; its value is in the call's record."""
+    """Reads a socket option; its value is in the call log."""
 
     key = "getsockopt"
     getsockopt: Option
@@ -110,13 +110,13 @@ class Listening(Short):
     short = "port"
     empty = True
     port: Opt[Port] = None
-    """The port. Without it, listen(2) alone is called on a socket that was made and bound before."""
+    """The port. Without it, listen(2) alone is called, on a socket that was created and bound before."""
     backlog: Whole = Field(default=128, ge=0, le=65535)
     """How many connections may wait for accept."""
 
 
 class Listen(SocketStep):
-    """Listens on a port: makes a TCP socket, sets SO_REUSEADDR, binds and listens."""
+    """Listens on a port: creates a TCP socket, sets SO_REUSEADDR, binds and listens."""
 
     key = "listen"
     listen: Listening
@@ -126,23 +126,23 @@ class Listen(SocketStep):
 
 
 class Accept(SocketStep):
-    """Waits for a connection. Without `on`, on the listening socket made last."""
+    """Waits for a connection. Default for `on`: the last listening socket."""
 
     key = "accept"
     accept: Nothing
-    """Nothing stands here."""
+    """Takes no value."""
     as_: Name = Field(default="conn", alias="as")
     """The new socket's name."""
 
 
 class Connect(SocketStep):
-    """Connects the socket made last if it is open and neither connected nor listening; else a new TCP socket."""
+    """Connects the last socket created, if it is open and neither connected nor listening; else a new TCP socket."""
 
     key = "connect"
     connect: Remote
     """The host and port to connect to: server:10011."""
     as_: Opt[Name] = Field(default=None, alias="as")
-    """Make a new TCP socket of this name."""
+    """Create a new TCP socket with this name."""
 
 
 class Sending(Payload):
@@ -199,7 +199,7 @@ class Writev(SocketStep):
 
 
 class Sendfile(SocketStep):
-    """Sends a file in memory, of the pattern that the scenario's seed gives, in as many calls as it takes."""
+    """Sends a file in memory that holds the pattern of the scenario's seed, in as many calls as it takes."""
 
     key = "sendfile"
     sendfile: Annotated[Size, Field(ge=1, le=CHUNK_MOST)]
@@ -266,7 +266,7 @@ class Reading(Short):
     """once: one wait, one recv. drain: recv until EAGAIN, then wait again, until the end of the stream. each: one recv
     after each wait, until the end of the stream."""
     by: Literal["poll", "epoll", "epoll-edge"] = "poll"
-    """What waits: poll, epoll (level-triggered), or epoll-edge (EPOLLET: told once of what arrives)."""
+    """The call that waits: poll, epoll (level-triggered), or epoll-edge (EPOLLET: new data is reported once)."""
     size: Chunk = 65536
     """The buffer of one recv."""
     timeout: Opt[Duration] = None
@@ -286,13 +286,13 @@ class Waiting(Short):
 
     short = "for_"
     for_: Literal["readable", "writable", "urgent", "error"] = Field(alias="for")
-    """readable, writable, urgent data, or error: only what poll always tells (POLLERR, POLLHUP)."""
+    """readable, writable, urgent data, or error: only what poll always reports (POLLERR, POLLHUP)."""
     timeout: Opt[Duration] = None
     """How long; then the step ends with the error TIMEOUT. Default: without limit."""
 
 
 class Wait(SocketStep):
-    """Waits for a socket with poll; what it found is in the call's record."""
+    """Waits for a socket with poll; its result is in the call log."""
 
     key = "wait"
     wait: Waiting
@@ -335,7 +335,7 @@ class Sleep(Step):
 
 
 class Exit(Step):
-    """Ends the program as it is, with its sockets open. Nothing comes after it."""
+    """Ends the program at once, with its sockets open. Must be the last step."""
 
     key = "exit"
     exit: Annotated[Whole, Field(ge=0, le=255)]
@@ -343,7 +343,7 @@ class Exit(Step):
 
 
 class Kill(Step):
-    """Kills the program by a signal. Nothing comes after it."""
+    """Kills the program by a signal. Must be the last step."""
 
     key = "kill"
     kill: Literal["SIGABRT", "SIGKILL", "SIGSEGV", "SIGTERM"]
@@ -351,7 +351,7 @@ class Kill(Step):
 
 
 class Barrier(Step):
-    """Waits until the other host's steps have come to the barrier of the same name."""
+    """Waits until the other host's steps have reached the barrier of the same name."""
 
     key = "barrier"
     barrier: Name
@@ -363,7 +363,7 @@ class LinkChange(Step):
 
     key = "link"
     link: Change
-    """Impairments; those that are not named stay."""
+    """Impairments; those that are not named stay as they are."""
 
 
 STEPS: dict[str, type[Step]] = {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from testbed.model import Check, Outcome, Program
+from testbed.model import Check, Outcome, Program, ProgramEnd, StopReason
 from testbed.scenario.expect.expectations import AnyExpectation, WrittenExpectation
 from tests.builders.exchange import START, Exchange
 
@@ -184,14 +184,14 @@ def test_without_an_observer_its_calls_and_figures_are_open() -> None:
 
 
 def test_a_program_that_was_stopped_or_did_not_run() -> None:
-    stopped = Program("client", ("x",), "base", None, "SIGTERM", START, START, stopped_by_us="timeout")
+    stopped = Program("client", ("x",), "base", ProgramEnd(None, "SIGTERM", StopReason.TIMEOUT), START, START)
     found = checked(origin(), {"exit": {"client": 0}}, programs=(stopped,))
-    assert (found.ok, found.actual) == (False, "client: SIGTERM (stopped: timeout)")
+    assert (found.ok, found.actual) == (False, "client: killed by SIGTERM, stopped: timeout")
     assert checked(origin(), {"exit": {"client": 0}}, programs=()).ok is None
 
 
 def test_output_that_was_cut_may_have_held_the_text() -> None:
-    cut = Program("client", ("x",), "base", 0, None, START, START, output_truncated=True)
+    cut = Program("client", ("x",), "base", ProgramEnd(0), START, START, output_truncated=True)
     assert checked(origin(), {"output": {"client": "late"}}, programs=(cut,)).ok is None
 
 

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from testbed.analysis.calls.wire_stream import payload_at
 from testbed.analysis.join.join import join
 from testbed.capture import read
-from testbed.model import Crossing, Joined
+from testbed.model import Crossing, FieldChange, HeaderField, Joined, PayloadChange
+from testbed.report.text.change_text import change_text
 from tests.builders.frames import (
     ACK,
     CLIENT,
@@ -91,7 +93,7 @@ def test_the_join_names_exactly_what_was_done(data: st.DataObject) -> None:
         crossing = by_time["client" if packet.to_server else "server", packet.time]
         assert crossing.fate == ("lost" if fate == "lost" else "crossed"), (n, fate, crossing)
         assert (crossing.raw_seq, crossing.payload) == (packet.seq, packet.payload)
-        named = [change.what for change in crossing.changes]
+        named = [change_text(change)[0] for change in crossing.changes]
         assert named == ([changes[n]] if n in changes and not routed(changes, n, packets, fates) else []), (n, crossing)
     appeared = [c for c in joined.crossings if c.fate == "appeared"]
     assert len(appeared) == fates.count("duplicated")
@@ -195,8 +197,8 @@ def test_a_ttl_lowered_for_all_is_routing_and_an_exception_is_named() -> None:
     for k in range(5):
         packet = Packet(time=k, seq=1, ident=k + 1)
         wire.cross(packet, becomes=replace(packet, ttl=40 if k == 3 else 62))
-    changed = [[(c.what, c.at_sender, c.at_receiver) for c in crossing.changes] for crossing in wire.join().crossings]
-    assert changed == [[], [], [], [("ttl", "64", "40")], []]
+    changed = [crossing.changes for crossing in wire.join().crossings]
+    assert changed == [(), (), (), (FieldChange(HeaderField.TTL, 64, 40),), ()]
 
 
 def test_a_payload_change_says_where() -> None:
@@ -204,7 +206,8 @@ def test_a_payload_change_says_where() -> None:
     wire = Wire()
     wire.cross(packet, becomes=replace(packet, payload=b"abXdeY"))
     (change,) = only(wire.join()).changes
-    assert (change.what, change.at_sender, change.at_receiver) == ("payload", "byte 2 is 0x63", "0x58 and 1 more")
+    assert change == PayloadChange(2, b"cdef", b"XdeY", count=2)
+    assert change_text(change) == ("payload", "byte 2 is 0x63", "0x58 and 1 more")
 
 
 def test_a_datagram_cut_short_on_its_way_is_itself() -> None:
@@ -212,10 +215,20 @@ def test_a_datagram_cut_short_on_its_way_is_itself() -> None:
     wire = Wire()
     wire.cross(packet, becomes=replace(packet, payload=b"abc"))
     crossing = only(wire.join())
-    assert [(c.what, c.at_sender, c.at_receiver) for c in crossing.changes] == [
+    assert crossing.changes == (FieldChange(HeaderField.LENGTH, 6, 3), PayloadChange(3, b"def", b"", count=0))
+    assert [change_text(change) for change in crossing.changes] == [
         ("length", "6", "3"),
         ("payload", "6 bytes", "3 bytes"),
     ]
+
+
+def test_a_payload_that_became_longer_and_other_is_known_to_its_end() -> None:
+    packet = Packet(time=0, kind="udp", payload=b"abcdef", ident=5)
+    wire = Wire()
+    wire.cross(packet, becomes=replace(packet, payload=b"abXdefgh"))
+    crossing = only(wire.join())
+    assert crossing.changes[-1] == PayloadChange(2, b"cdef", b"Xdefgh", count=1)
+    assert payload_at(crossing, "arrived") == b"abXdefgh"
 
 
 def test_icmp_crosses_without_a_flow_and_names_what_an_error_is_about() -> None:
@@ -289,10 +302,20 @@ def test_of_a_split_segment_the_piece_with_other_bytes_is_altered_and_the_missin
     client, server = read(pcap([(7, SUPER.frame())])), read(pcap([(p.time, p.frame()) for p in forged]))
     crossings = join(client, server, HOSTS).crossings
     assert [c.fate for c in crossings] == ["crossed", "lost", "crossed"]
-    assert [[change.what for change in c.changes] for c in crossings] == [["payload"], [], []]
+    assert [c.changes for c in crossings] == [(PayloadChange(1, PIECES[0].payload[1:], bytes(99), 99),), (), ()]
     assert [(c.start, c.length, c.at_server) for c in crossings] == [(0, 100, 1), (100, 100, None), (200, 50, 2)]
     assert [c.payload for c in crossings] == [p.payload for p in PIECES]
     assert crossings[1].note == "part 2 of 3 of frame 1 at the client"
+
+
+def test_the_payload_of_a_changed_part_of_a_segment_is_known_as_it_arrived() -> None:
+    """The change counts from the part's first byte; its text from the segment's."""
+    forged = [PIECES[0], replace(PIECES[1], payload=b"\xff" * 100), PIECES[2]]
+    client, server = read(pcap([(7, SUPER.frame())])), read(pcap([(p.time, p.frame()) for p in forged]))
+    _, changed, _ = join(client, server, HOSTS).crossings
+    assert changed.changes == (PayloadChange(0, PIECES[1].payload, b"\xff" * 100, 100, skip=100),)
+    assert payload_at(changed, "arrived") == b"\xff" * 100
+    assert change_text(changed.changes[0])[1] == "byte 100 is 0x64"
 
 
 def test_a_forged_piece_does_not_take_the_place_of_the_one_that_was_sent() -> None:

@@ -8,7 +8,10 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.model import LedgerRow
+from testbed.model import CallRef, ConnectionEnd, ContentDifference, LedgerPoint, LedgerRow
+from testbed.model.ledgers import ConnectionReset, DifferenceKind, ResetOrigin, Unobserved
+from testbed.report.text.ledger_text import close_text, difference_text
+from testbed.report.text.verdict_text import verdict_text
 from tests.builders.exchange import Exchange, Tcp
 
 
@@ -18,6 +21,14 @@ def row(run: Exchange, sender: str = "client", flow: int = 0) -> LedgerRow:
 
 def numbers(found: LedgerRow) -> list[int | None]:
     return [count.bytes for count in (found.written, found.sent, found.arrived, found.acknowledged, found.read)]
+
+
+def ended(run: Exchange, sender: str = "client") -> str:
+    return close_text(row(run, sender), run.analysis().causes)
+
+
+def differs(run: Exchange) -> str:
+    return difference_text(row(run))
 
 
 def transfer(run: Exchange, data: bytes) -> Tcp:
@@ -41,10 +52,13 @@ def test_all_bytes_at_all_points() -> None:
     digest = xxhash.xxh3_64_hexdigest(b"cstring")
     points = (found.written, found.sent, found.arrived, found.acknowledged, found.read)
     assert {count.digest for count in points} == {digest}
-    assert (found.unread, found.difference, found.lost_at, found.close) == (0, None, None, "FIN acknowledged")
+    assert (found.unread, found.difference, found.lost_at) == (0, None, None)
+    assert found.close == ConnectionEnd(opened=True, fin_acknowledged=True)
+    assert ended(run) == "FIN acknowledged"
     back = row(run, "server")
     assert numbers(back) == [0] * 5
-    assert back.close == "still open"
+    assert back.close == ConnectionEnd(opened=True)
+    assert ended(run, "server") == "still open"
 
 
 def test_unread_bytes_and_the_reset_that_they_cause() -> None:
@@ -57,7 +71,9 @@ def test_unread_bytes_and_the_reset_that_they_cause() -> None:
         tcp("server R.")
     found = row(run)
     assert (found.unread, found.lost_at) == (6, "read")
-    assert found.close == f"RST by server: close #{close.n} with 6 unread bytes"
+    assert found.close is not None
+    assert found.close.reset == ConnectionReset(5, "server", ResetOrigin.HOST, lost=False)
+    assert ended(run) == f"RST by server: close #{close.n} with 6 unread bytes"
 
 
 def test_a_reset_that_its_sender_never_sent_is_not_said_to_be_by_it() -> None:
@@ -65,7 +81,10 @@ def test_a_reset_that_its_sender_never_sent_is_not_said_to_be_by_it() -> None:
     tcp = transfer(run, b"c")
     tcp("client P.", b"c")
     tcp("client R", appeared=True)
-    assert row(run).close == "RST in the client's name that it never sent"
+    close = row(run).close
+    assert close is not None
+    assert close.reset == ConnectionReset(4, "client", ResetOrigin.UNKNOWN, lost=False)
+    assert ended(run) == "RST in the client's name that it never sent"
 
 
 def test_bytes_that_never_left_are_lost_at_sent() -> None:
@@ -89,8 +108,9 @@ def test_more_bytes_on_the_wire_than_calls_wrote_make_written_unknown() -> None:
     found = row(run)
     assert numbers(found) == [None, 8, 8, 8, 8]
     assert found.difference is None
-    assert found.close == "still open; 5 of the bytes sent were written by no logged call"
-    assert "written" not in run.analysis().verdict[0]
+    assert found.close == ConnectionEnd(opened=True, unlogged=5)
+    assert ended(run) == "still open; 5 of the bytes sent were written by no logged call"
+    assert "written" not in verdict_text(run.analysis())[0]
 
 
 def test_without_an_observer_its_points_are_unknown() -> None:
@@ -100,7 +120,8 @@ def test_without_an_observer_its_points_are_unknown() -> None:
     tcp("server .")
     found = row(run)
     assert (numbers(found), found.unread, found.lost_at) == ([3, 3, 3, 3, None], None, None)
-    assert "no observer on server" in row(run, "server").close
+    assert row(run, "server").close == ConnectionEnd(opened=True, unobserved=Unobserved.NO_OBSERVER)
+    assert ended(run, "server") == "still open; no observer on server"
 
 
 def test_an_observer_that_saw_no_socket_says_so() -> None:
@@ -114,7 +135,8 @@ def test_an_observer_that_saw_no_socket_says_so() -> None:
     tcp("server P.", b"hello")
     found = row(run, "server")
     assert found.written.bytes is None
-    assert "the observer on server saw no socket of it" in found.close
+    assert found.close == ConnectionEnd(opened=True, unobserved=Unobserved.NO_SOCKET)
+    assert ended(run, "server") == "still open; the observer on server saw no socket of it"
 
 
 def test_a_byte_changed_on_the_way_is_found_exactly() -> None:
@@ -122,17 +144,36 @@ def test_a_byte_changed_on_the_way_is_found_exactly() -> None:
     tcp = transfer(run, b"ab" + b"cdef")
     tcp("client .", b"ab")
     tcp("client P.", b"cdef", altered=b"cdXf")
-    assert row(run).difference == "byte 4: 65 sent, 58 arrived"
+    assert row(run).difference == ContentDifference(
+        LedgerPoint.SENT, LedgerPoint.ARRIVED, DifferenceKind.BYTE, 4, 5, before=ord("e"), after=ord("X")
+    )
+    assert differs(run) == "byte 4: 65 sent, 58 arrived"
     assert row(run).arrived.digest == xxhash.xxh3_64_hexdigest(b"abcdXf")
 
 
-def test_where_more_than_the_first_changed_byte_is_unknown_no_digest_is_claimed() -> None:
+def test_every_byte_that_was_changed_on_the_way_is_known() -> None:
+    """Several changed bytes of one segment, and all of another: what arrived is what the program read."""
     run = Exchange()
-    tcp = transfer(run, b"abcd")
-    tcp("client P.", b"abcd", altered=b"aXcX")
-    tcp.server("recv", b"aXcX")
-    assert row(run).arrived.digest is None
-    assert row(run).difference == "byte 1: 62 sent, 58 arrived"
+    tcp = transfer(run, b"abcdefgh")
+    tcp("client .", b"abcd", altered=b"aXcX")
+    tcp("client P.", b"efgh", altered=b"EFGH")
+    tcp.server("recv", b"aXcXEFGH")
+    found = row(run)
+    assert found.sent.digest == xxhash.xxh3_64_hexdigest(b"abcdefgh")
+    assert found.arrived.digest == found.read.digest == xxhash.xxh3_64_hexdigest(b"aXcXEFGH")
+    assert differs(run) == "byte 1: 62 sent, 58 arrived"
+
+
+def test_a_payload_cut_on_the_way_brings_only_what_is_left_of_it() -> None:
+    run = Exchange()
+    udp = run.udp()
+    udp.client("send", b"abcdef")
+    udp("client", b"abcdef", altered=b"abc")
+    udp.server("recv", b"abc")
+    found = row(run)
+    assert (found.sent.bytes, found.arrived.bytes, found.read.bytes, found.unread) == (6, 3, 3, 0)
+    assert found.arrived.digest == found.read.digest == xxhash.xxh3_64_hexdigest(b"abc")
+    assert found.lost_at == "arrived"
 
 
 def test_a_wrong_byte_within_a_calls_prefix_is_found_exactly() -> None:
@@ -142,7 +183,11 @@ def test_a_wrong_byte_within_a_calls_prefix_is_found_exactly() -> None:
     tcp.server("recv", b"ab")
     recv = tcp.server("recv", b"cXef")
     expected = f"byte 3 (recv #{recv.n}): 58 read by the server, 64 arrived at the server"
-    assert row(run).difference == expected
+    found = row(run).difference
+    assert found is not None
+    assert (found.first, found.second, found.offset) == (LedgerPoint.ARRIVED, LedgerPoint.READ, 3)
+    assert (found.before, found.after, found.call) == (ord("d"), ord("X"), CallRef("server", recv.n, "recv"))
+    assert differs(run) == expected
 
 
 def test_a_wrong_byte_beyond_the_prefix_is_narrowed_to_the_rest_of_the_call() -> None:
@@ -151,7 +196,7 @@ def test_a_wrong_byte_beyond_the_prefix_is_narrowed_to_the_rest_of_the_call() ->
     tcp = run.tcp().opened()
     send = tcp.client("send", data[:150] + b"\x01" + data[151:])
     tcp("client P.", data)
-    assert (row(run).difference or "").startswith(f"bytes 64-199 (send #{send.n})")
+    assert differs(run).startswith(f"bytes 64-199 (send #{send.n})")
 
 
 def test_bytes_from_nowhere_are_named() -> None:
@@ -159,7 +204,7 @@ def test_bytes_from_nowhere_are_named() -> None:
     tcp = transfer(run, b"ab")
     tcp("client P.", b"ab")
     tcp("client P.", b"forged", appeared=True, seq=3)
-    assert row(run).difference == "6 of bytes 0-7 arrived, but were never sent"
+    assert differs(run) == "6 of bytes 0-7 arrived, but were never sent"
 
 
 def test_a_lost_last_ack_loses_nothing() -> None:
@@ -231,7 +276,7 @@ def test_a_truncated_read_is_a_difference() -> None:
     udp.client("send", b"abcdef")
     udp("client", b"abcdef")
     recv = udp.server("recv", b"abcd")
-    assert row(run).difference == f"datagram 0 (recv #{recv.n}): 4 bytes read, 6 arrived"
+    assert differs(run) == f"datagram 0 (recv #{recv.n}): 4 bytes read, 6 arrived"
     assert (row(run).unread, row(run).lost_at) == (2, "read")
 
 
@@ -240,7 +285,7 @@ def test_a_datagram_changed_on_the_way() -> None:
     udp = run.udp()
     udp.client("send", b"abc")
     udp("client", b"abc", altered=b"aXc")
-    assert row(run).difference == "datagram 0 (#0): what arrived is not what was sent, from byte 1"
+    assert differs(run) == "datagram 0 (#0): what arrived is not what was sent, from byte 1"
 
 
 def test_a_connection_that_nobody_accepted_read_nothing() -> None:
@@ -255,4 +300,5 @@ def test_a_connection_that_nobody_accepted_read_nothing() -> None:
     tcp.client("send", b"abc")
     tcp("client P.", b"abc")
     assert row(run).read.bytes == 0
-    assert row(run, "server").close == "still open; nobody accepted it"
+    assert row(run, "server").close == ConnectionEnd(opened=True, unobserved=Unobserved.NOT_ACCEPTED)
+    assert ended(run, "server") == "still open; nobody accepted it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from testbed.model import Labels
+from testbed.report.text.verdict_text import verdict_text
 from tests.builders.exchange import Exchange
 
 PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
@@ -22,7 +23,7 @@ def look_alike(times: int = 1) -> Exchange:
 def test_the_keep_alive_that_is_none() -> None:
     labels: Labels = {"client": {5: ("keep_alive",)}, "server": {}}
     found = look_alike().analysis(labels=labels, sysctls=PROBING)
-    assert found.verdict[-1] == (
+    assert verdict_text(found)[-1] == (
         "Wireshark calls #4 in the client's capture a TCP Keep-Alive; "
         "it is byte 0 of send #1 sent again by a tail-loss probe"
     )
@@ -30,13 +31,13 @@ def test_the_keep_alive_that_is_none() -> None:
 
 def test_labels_that_agree_or_say_nothing_are_not_told() -> None:
     labels: Labels = {"client": {5: ("retransmission",)}, "server": {4: ("lost_segment",)}}
-    assert not [text for text in look_alike().analysis(labels=labels).verdict if "Wireshark" in text]
+    assert not [text for text in verdict_text(look_alike().analysis(labels=labels)) if "Wireshark" in text]
 
 
 def test_one_sentence_for_each_kind_of_disagreement() -> None:
     labels: Labels = {"client": dict.fromkeys((5, 6, 7), ("keep_alive",)), "server": {}}
     found = look_alike(3).analysis(labels=labels, sysctls=PROBING)
-    told = [text for text in found.verdict if "Wireshark" in text]
+    told = [text for text in verdict_text(found) if "Wireshark" in text]
     assert len(told) == 2  # the probe, and two timeouts
     assert told[0].endswith("by a tail-loss probe")
     assert told[1].endswith("by the retransmission timeout (1 more like it)")

@@ -11,6 +11,7 @@ import pytest
 from testbed.analysis.causes import find_causes as rules
 from testbed.model import Analysis, Endpoint, Host, peer_of
 from testbed.model.kernel_log import KernelEvent, KernelLog, Word
+from testbed.report.text.verdict_text import verdict_text
 from tests.builders.exchange import ADDRESS, US, Exchange, Tcp
 
 PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
@@ -83,7 +84,9 @@ def test_the_loss_state_tells_a_timeout_from_a_probe(
     run, kernel = lost_data(loss=loss)
     found = run.analysis(sysctls=sysctls, kernel=kernel.log())
     assert (found.causes[4].rule, words(found)[4].agreement) == (rule, agreement)
-    assert any("the kernel contradicts the cause" in text for text in found.verdict) == (agreement == "contradicted")
+    assert any("the kernel contradicts the cause" in text for text in verdict_text(found)) == (
+        agreement == "contradicted"
+    )
 
 
 def test_a_wrong_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +98,7 @@ def test_a_wrong_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     found = run.analysis(kernel=kernel.log())
     assert found.causes[4].rule == "data"
     assert words(found)[4].agreement == "contradicted"
-    assert "the kernel contradicts the cause `data` of #4 (client)" in found.verdict[-1]
+    assert "the kernel contradicts the cause `data` of #4 (client)" in verdict_text(found)[-1]
 
 
 def replace_first(rule: Any) -> Any:
@@ -184,8 +187,8 @@ def test_what_a_record_with_lost_events_says() -> None:
     found = run.analysis(sysctls=PROBING, kernel=lossy)
     assert (found.causes[4].rule, words(found)[4].agreement) == ("tail-loss-probe", "not covered")
     assert {word.agreement for word in words(found)} == {"not covered"}
-    assert found.verdict[-1].startswith("the kernel's record is not complete (3 events were lost)")
-    assert not [text for text in found.verdict if "nothing explains" in text or "contradicts" in text]
+    assert verdict_text(found)[-1].startswith("the kernel's record is not complete (3 events were lost)")
+    assert not [text for text in verdict_text(found) if "nothing explains" in text or "contradicts" in text]
 
 
 def test_states_change_by_calls_packets_and_timers() -> None:
@@ -206,7 +209,9 @@ def test_states_change_by_calls_packets_and_timers() -> None:
     assert words(found)[3] == Word("confirmed", "ESTABLISHED to FIN_WAIT1: close #1")
     kernel.state("server", "CLOSE_WAIT", "LAST_ACK", late=80 * US)
     found = run.analysis(kernel=kernel.log())
-    assert found.verdict[-1].startswith("nothing explains what the kernel says: server: inet_sock_set_state CLOSE_WAIT")
+    assert verdict_text(found)[-1].startswith(
+        "nothing explains what the kernel says: server: inet_sock_set_state CLOSE_WAIT"
+    )
 
 
 def test_one_retransmission_may_be_several_segments() -> None:

@@ -88,7 +88,7 @@ def test_the_readme_is_short() -> None:
     assert len(README.read_bytes()) <= LARGEST
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "CHANGELOG.md"])
 def test_every_relative_link_leads_to_a_file_and_to_a_heading_in_it(name: str) -> None:
     path = ROOT / name
     text = prose(path)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import ChangedField, Fate
+from testbed.pairing.fates import ChangedField, RowFate
 from testbed.pairing.needed_retransmissions import Needed
 from tests.builders.transfers import FAULTS, START, Transfer, moved, rewritten, transfer
 from tests.claims import every
@@ -30,8 +30,8 @@ def told(compared: Comparison) -> dict[int, str]:
     result: dict[int, str] = {}
     for row in range(len(table)):
         words = []
-        if table.fate[row] != Fate.CROSSED:
-            words.append(Fate(int(table.fate[row])).text)
+        if table.fate[row] != RowFate.CROSSED:
+            words.append(RowFate(int(table.fate[row])).text)
         if table.reordered[row]:
             words.append("reordered")
         words += [change.name or "" for change in ChangedField if table.changes[row] & change]
@@ -77,7 +77,7 @@ def reordered_numbers(made: Transfer) -> set[int]:
 def check(compared: Comparison, made: Transfer, faults: dict[int, str]) -> None:
     assert Counter(told(compared).values()) == expected(made, faults)
     pieces = sum(2 for fault in faults.values() if fault == "split")
-    assert int((compared.table.fate == Fate.SPLIT).sum()) == pieces
+    assert int((compared.table.fate == RowFate.SPLIT).sum()) == pieces
     assert every(compared.table.delay[compared.table.timed] >= 0)
     needed = compared.statistics.repeats.sum(axis=0)
     assert needed[Needed.YES] == sum(fault == "lost" for fault in faults.values())

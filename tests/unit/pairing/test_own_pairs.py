@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import Fate
+from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_summary import close_text, display_filter, flow_mapping, handshake_text
 from testbed.pairing.same import USUAL, count_differences
 from tests.builders.frames import SERVER, enhanced, ethernet, icmp, interface, option, pcap, section, tcp
@@ -37,7 +37,7 @@ LONG = 400
 def assert_same(compared: Comparison) -> None:
     counts = count_differences(compared)
     assert not {name: counts[name] for name in USUAL if counts[name]}
-    assert every(compared.table.fate == Fate.CROSSED)
+    assert every(compared.table.fate == RowFate.CROSSED)
 
 
 def test_an_offset_of_the_clocks_is_found_within_its_error() -> None:
@@ -86,7 +86,7 @@ def test_a_step_of_either_clock_splits_the_time_where_it_happened(seconds: int, 
         made.client = moved(made.client, step=(when, seconds * 10**9))
     files = [in_order(packets) for packets in (made.client, made.server)]
     compared = compare_bytes(*files)
-    assert every(compared.table.fate == Fate.CROSSED)
+    assert every(compared.table.fate == RowFate.CROSSED)
     first, second = compared.clock.pieces
     sign = 1 if stepped == "server" else -1
     assert abs(second.offset - first.offset - sign * seconds * 10**9) < 2 * DELAY
@@ -122,7 +122,7 @@ def test_a_nat_is_told_as_a_mapping_with_ttl_and_sequence() -> None:
     assert set(display_filter(compared, 1, 0).split(" && ")) == {
         "ip.addr == 198.18.0.3", "ip.addr == 203.0.113.9", "tcp.port == 10011", "tcp.port == 60012",
     }  # fmt: skip
-    assert every(compared.table.fate == Fate.CROSSED)
+    assert every(compared.table.fate == RowFate.CROSSED)
     assert not compared.table.changes.any()
 
 
@@ -138,7 +138,7 @@ def test_offloaded_segments_are_the_same_bytes() -> None:
     counts = count_differences(compared)
     assert counts["split"] == 40
     assert not {name: counts[name] for name in USUAL if counts[name]}
-    rows = np.flatnonzero(compared.table.fate == Fate.SPLIT)
+    rows = np.flatnonzero(compared.table.fate == RowFate.SPLIT)
     assert sorted(set(compared.table.skip[rows].tolist())) == [0, 100, 200, 300]
     assert set(compared.table.length[rows].tolist()) == {SIZE}
 
@@ -150,7 +150,7 @@ def test_of_a_split_segment_only_the_piece_that_is_missing_is_lost() -> None:
     made.client.append(replace(data[8], payload=b"".join(each.payload for each in data[8:12])))
     made.server = [each for each in made.server if each.number != 10]
     compared = made.compare()
-    (row,) = np.flatnonzero(compared.table.fate == Fate.LOST).tolist()
+    (row,) = np.flatnonzero(compared.table.fate == RowFate.LOST).tolist()
     assert (int(compared.table.skip[row]), int(compared.table.length[row])) == (200, 100)
 
 
@@ -181,7 +181,7 @@ def test_a_file_cut_in_a_packet_says_so_and_the_rest_was_not_captured() -> None:
     assert partial is not None
     assert "cut at byte" in partial
     fates = set(compared.table.fate.tolist())
-    assert fates == {Fate.CROSSED, Fate.AFTER_END}
+    assert fates == {RowFate.CROSSED, RowFate.AFTER_END}
     assert count_differences(compared)["lost"] == 0
 
 
@@ -190,7 +190,7 @@ def test_a_capture_that_started_late_did_not_lose_what_was_before() -> None:
     begin = START + 20 * MS + 25 * PACE
     made.server = [each for each in moved(made.server, offset=3 * 10**9) if each.time >= begin + 3 * 10**9]
     compared = made.compare()
-    assert {Fate(fate) for fate in compared.table.fate.tolist()} == {Fate.CROSSED, Fate.BEFORE_START}
+    assert {RowFate(fate) for fate in compared.table.fate.tolist()} == {RowFate.CROSSED, RowFate.BEFORE_START}
     assert handshake_text(compared, 0).startswith("complete")
 
 
@@ -229,7 +229,7 @@ def test_pings_of_two_clients_behind_one_address_are_two_flows() -> None:
                 frame = ethernet(icmp(kind, 0, rest, payload, src=ends[0], dst=ends[1], ident=100 + number))
                 packets.append((START + number * 50 * MS + time, frame))
     compared = compare_bytes(pcap(inside), pcap(outside))
-    assert set(compared.table.fate.tolist()) == {Fate.CROSSED}
+    assert set(compared.table.fate.tolist()) == {RowFate.CROSSED}
     assert not compared.table.changes.any()
     assert [flow_mapping(compared, pair).ends[0][0] for pair in range(2)] == ["10.0.0.5", "10.0.0.6"]
     assert [display_filter(compared, 1, int(flow))[-16:] for flow in compared.pairs.b] == [
@@ -262,13 +262,13 @@ def test_what_only_a_tap_missed_is_not_called_lost() -> None:
     made = transfer(segments=30)
     made.server = [each for each in made.server if each.number != 12]
     compared = made.compare()
-    (row,) = np.flatnonzero(compared.table.fate != Fate.CROSSED).tolist()
-    assert compared.table.fate[row] == Fate.NOT_CAPTURED
+    (row,) = np.flatnonzero(compared.table.fate != RowFate.CROSSED).tolist()
+    assert compared.table.fate[row] == RowFate.NOT_CAPTURED
     made = transfer(segments=30)
     made.client = [each for each in made.client if each.number != 12]
     compared = made.compare()
-    (row,) = np.flatnonzero(compared.table.fate != Fate.CROSSED).tolist()
-    assert compared.table.fate[row] == Fate.NOT_CAPTURED
+    (row,) = np.flatnonzero(compared.table.fate != RowFate.CROSSED).tolist()
+    assert compared.table.fate[row] == RowFate.NOT_CAPTURED
 
 
 def test_a_forged_reset_appeared() -> None:
@@ -283,8 +283,8 @@ def test_a_forged_reset_appeared() -> None:
     )
     made.server.append(forged)
     compared = made.compare()
-    (row,) = np.flatnonzero(compared.table.fate != Fate.CROSSED).tolist()
-    assert compared.table.fate[row] == Fate.APPEARED
+    (row,) = np.flatnonzero(compared.table.fate != RowFate.CROSSED).tolist()
+    assert compared.table.fate[row] == RowFate.APPEARED
 
 
 def test_identical_packets_of_which_some_are_missing_are_ambiguous_where_time_cannot_tell() -> None:
@@ -300,8 +300,8 @@ def test_identical_packets_of_which_some_are_missing_are_ambiguous_where_time_ca
             made.client.append(replace(base, time=START + 45 * MS + k * US, fields={**fields, "ttl": 61}))
     compared = made.compare()
     fates = compared.table.fate
-    assert int((fates == Fate.AMBIGUOUS).sum()) == 11
-    assert int((fates == Fate.LOST).sum()) == 0
+    assert int((fates == RowFate.AMBIGUOUS).sum()) == 11
+    assert int((fates == RowFate.LOST).sum()) == 0
 
 
 def test_identical_packets_far_apart_are_told_by_their_delay() -> None:
@@ -315,9 +315,9 @@ def test_identical_packets_far_apart_are_told_by_their_delay() -> None:
         if k != 3:
             made.client.append(replace(base, time=START + (45 + 20 * k) * MS, fields={**fields, "ttl": 61}))
     compared = made.compare()
-    (row,) = np.flatnonzero(compared.table.fate == Fate.LOST).tolist()
+    (row,) = np.flatnonzero(compared.table.fate == RowFate.LOST).tolist()
     assert compared.packets[1].time[compared.table.two[row]] == START + 100 * MS
-    assert not (compared.table.fate == Fate.AMBIGUOUS).any()
+    assert not (compared.table.fate == RowFate.AMBIGUOUS).any()
 
 
 def test_captures_of_other_flows_say_why_nothing_is_common() -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from testbed.cli.compare_command import compare
 from testbed.crossings.comparison_view import ComparisonView
+from testbed.model import FieldChange, HeaderField
 from testbed.report.html.comparison_page import of_comparison, render
 from testbed.report.html.marks import PacketMark
 from tests.builders.frames import ethernet, pcap, udp
 from tests.builders.transfers import DELAY, MS, START, Transfer, compare_bytes, file_of, moved, rewritten, transfer
-from tests.claims import every
 
 FAULTS = {3: "lost", 5: "duplicated", 7: "late", 8: "window", 10: "split", 12: "payload"}
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e.pcap"
@@ -29,8 +29,8 @@ def test_crossings_say_what_was_done_to_each_packet_in_time_order() -> None:
     (copy,) = [one for one in found if one.note.startswith("copy of")]
     assert found[int(copy.note.removeprefix("copy of #"))].start == copy.start == 500
     assert [(one.start, one.length) for one in found if one.note.startswith("part")] == [(1000, 50), (1050, 50)]
-    assert next(one.changes[0].at_receiver for one in found if one.changes) == "77"
-    assert every([(one.arrived or 0) - (one.sent or 0) >= DELAY for one in found if one.fate == "crossed"])
+    assert next(one.changes for one in found if one.changes) == (FieldChange(HeaderField.WINDOW, 502, 77),)
+    assert all((one.arrived or 0) - (one.sent or 0) >= DELAY for one in found if one.fate == "crossed")
 
 
 def test_a_part_of_the_crossings_is_the_same_as_that_part_of_all() -> None:

@@ -8,7 +8,7 @@ import pytest
 from testbed.capture.columns import Capture
 from testbed.capture.read_file import read
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.fates import ChangedField, Fate, change_names
+from testbed.pairing.fates import ChangedField, RowFate, change_names
 from testbed.pairing.flow_summary import flow_mapping
 from testbed.pairing.same import count_differences
 from tests.builders.shared_captures import CORPUS, compare_files, needs_corpus
@@ -22,7 +22,7 @@ IP = 166  # of the 179 frames of the original are IP
 
 def fates(compared: Comparison) -> dict[str, int]:
     values, counts = np.unique(compared.table.fate, return_counts=True)
-    return {Fate(int(value)).text: int(count) for value, count in zip(values, counts, strict=True)}
+    return {RowFate(int(value)).text: int(count) for value, count in zip(values, counts, strict=True)}
 
 
 def changes(compared: Comparison) -> set[int]:
@@ -112,7 +112,7 @@ def told(name: str) -> tuple[dict[int, Rewrite], Capture, Capture]:
         k, m = int(compared.table.one[row]), int(compared.table.two[row])
         assert k >= 0, "nothing is new after a rewrite"
         fields = change_names(int(compared.table.changes[row]))
-        fate = Fate(int(compared.table.fate[row])).text
+        fate = RowFate(int(compared.table.fate[row])).text
         said[int(one.frame[k])] = (fate, int(two.frame[m]) if m >= 0 else None, fields)
     return said, read(CORPUS / REWRITES / "original.pcap"), read(CORPUS / REWRITES / f"rewrite_{name}.pcap")
 

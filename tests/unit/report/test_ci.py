@@ -19,7 +19,7 @@ from testbed.report.ci.ci_cases import RunRecord
 from testbed.report.ci.ci_files import CiFiles, write_ci_files
 from testbed.report.ci.junit import junit
 from testbed.report.ci.markdown_summary import markdown
-from testbed.report.ci.test_anything import tap
+from testbed.report.ci.test_anything import tap_report
 from tests.builders.eventful_run import HOSTILE, eventful, hostile_source
 from tests.builders.runs import origin, with_inputs
 
@@ -90,7 +90,7 @@ def test_junit_of_hostile_text_is_xml_and_shows_it() -> None:
 
 def test_tap_has_a_point_for_each_case_and_its_diagnostics_are_yaml() -> None:
     records = list(RECORDS.values())
-    lines = tap(records).splitlines()
+    lines = tap_report(records).splitlines()
     count = sum(len(record.cases()) for record in records)
     assert lines[:2] == ["TAP version 13", f"1..{count}"]
     points = [line for line in lines if re.match(r"(not )?ok \d+ - ", line)]
@@ -98,7 +98,7 @@ def test_tap_has_a_point_for_each_case_and_its_diagnostics_are_yaml() -> None:
     bad = sum(case.state in ("failed", "error") for record in records for case in record.cases())
     assert sum(line.startswith("not ok") for line in points) == bad
     assert sum(" # SKIP " in line for line in points) == 1
-    blocks = re.findall(r"^  ---\n(.*?)^  \.\.\.$", tap(records), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^  ---\n(.*?)^  \.\.\.$", tap_report(records), re.MULTILINE | re.DOTALL)
     assert len(blocks) == bad
     assert all({"severity", "message"} <= set(yaml.safe_load(block)) for block in blocks)
     assert "actual:   lost 1" in yaml.safe_load(blocks[0])["detail"]
@@ -108,7 +108,7 @@ def test_tap_has_a_point_for_each_case_and_its_diagnostics_are_yaml() -> None:
 @pytest.mark.parametrize(("name", "result"), [("passed", "PASS"), ("failed", "FAIL"), ("unsupported", "PASS")])
 def test_prove_reads_tap_and_agrees_with_the_outcome(tmp_path: Path, name: str, result: str) -> None:
     path = tmp_path / "run.tap"
-    path.write_text(tap([RECORDS[name]]), encoding="utf-8")
+    path.write_text(tap_report([RECORDS[name]]), encoding="utf-8")
     done = subprocess.run(["prove", "--exec", "cat", str(path)], capture_output=True, text=True, check=False)
     assert f"Result: {result}" in done.stdout
     assert "Parse errors" not in done.stdout
@@ -116,7 +116,7 @@ def test_prove_reads_tap_and_agrees_with_the_outcome(tmp_path: Path, name: str, 
 
 def test_no_description_can_become_a_directive() -> None:
     record = RunRecord("x # SKIP really \\", 0.1, error=LabError("x # TODO"))
-    assert tap([record]).splitlines()[2] == "not ok 1 - x \\# SKIP really \\\\: run"
+    assert tap_report([record]).splitlines()[2] == "not ok 1 - x \\# SKIP really \\\\: run"
 
 
 def test_markdown_is_a_table_and_the_failures_with_their_ladders() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from dev.bench.long_run import long_run
 from testbed.model import Outcome
+from testbed.model.verdicts import NoPackets
 from testbed.report.html.page_source import PageSource
 from testbed.report.html.run_page import render
 from tests.builders.eventful_run import eventful, eventful_source, hostile_source, witnessed_source
@@ -91,9 +92,7 @@ def test_the_verdict_comes_before_everything_else_that_is_known() -> None:
 
 
 def test_a_run_without_packets_and_calls_has_a_page_too() -> None:
-    empty = with_joined(
-        replace(origin(), ledger=(), checks=(), verdict=("no packet went between the two hosts",)), (), ()
-    )
+    empty = with_joined(replace(origin(), ledger=(), checks=(), verdict=(NoPackets(),)), (), ())
     page = render(PageSource(replace(empty, inputs=replace(empty.inputs, calls={})), META))
     assert "no packet went between the two hosts" in page
 

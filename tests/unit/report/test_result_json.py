@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from testbed.model import Analysis, CauseKind, Change, Count, Outcome
+from testbed.model import Analysis, CauseKind, Count, Outcome, PayloadChange
 from testbed.report.json import result_json
 from testbed.report.json.result_json import to_json
 from tests.builders.runs import META, at, digest, make_call, make_crossing, origin, with_inputs, with_joined
@@ -54,6 +54,15 @@ def test_a_run_is_told_whole() -> None:
     assert [c["flags"] for c in result["crossings"]] == ["S", "S.", ".", "P.", ".", "FP.", "R."]
     assert result["crossings"][5]["cause"]["calls"] == [3, 4, 5]
     assert result["crossings"][5]["payload"] == b"cstring".hex()
+    assert result["verdict_facts"] == [
+        {"fact": "transfer", "flow": 0, "sender": "client", "refused": 0, "unread_end": "closed"}
+    ]
+    assert result["ledger"][0]["connection_end"]["reset"] == {
+        "packet": 6,
+        "host": "server",
+        "origin": "host",
+        "lost": False,
+    }
     assert result["ledger"][0]["read"] == {"bytes": 1, "digest": digest(b"c"), "datagrams": None}
     assert [check["ok"] for check in result["checks"]] == [True, False]
     assert result["programs"][0]["argv"] == ["actor"]
@@ -85,9 +94,9 @@ def test_a_cause_that_is_no_call_gives_a_call_no_packet() -> None:
 
 
 def test_long_payloads_are_cut_and_their_length_kept() -> None:
-    """64 bytes of hex in packets, calls and changes; numbers above 2**53 stay exact."""
+    """64 bytes of hex in packets and calls, a changed payload whole; numbers above 2**53 stay exact."""
     body = bytes(range(256)) * 6
-    change = Change("payload", body.hex(), body[::-1].hex())
+    change = PayloadChange(0, body, body[::-1], count=len(body))
     crossing = make_crossing(0, "client", "P.", 1, payload=body, changes=(change,), raw_seq=2**32 - 1)
     call = make_call("client", 0, "send", 0, None, data=body, direction="out")
     analysis = with_inputs(with_joined(origin(silent={}), (crossing,)), calls={"client": (call,), "server": ()})
@@ -95,7 +104,17 @@ def test_long_payloads_are_cut_and_their_length_kept() -> None:
     (packet,), (sent,) = result["crossings"], result["hosts"]["client"]["calls"]
     assert (packet["payload"], packet["length"]) == (body[:64].hex(), len(body))
     assert (sent["data"], sent["length"], sent["end_ns"]) == (body[:64].hex(), len(body), None)
-    assert packet["changes"][0]["at_receiver"] == body[::-1][:64].hex()
+    assert packet["changes"] == [
+        {
+            "what": "payload",
+            "at_sender": "byte 0 is 0x00",
+            "at_receiver": "0xff and 1535 more",
+            "before": body.hex(),
+            "after": body[::-1].hex(),
+            "offset": 0,
+            "count": len(body),
+        }
+    ]
     assert sent["start_ns"] == at(0)
     assert sent["socket"]["cookie"] == 0xFFFF_FFFF_0000_0001
 

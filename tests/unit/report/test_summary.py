@@ -12,19 +12,26 @@ from rich.console import Console
 
 from testbed.model import (
     Analysis,
+    CallRef,
     Cause,
     CauseKind,
-    Change,
     Check,
+    ContentDifference,
     Count,
     Crossing,
     Delay,
     Endpoint,
+    FieldChange,
     Flow,
+    HeaderField,
+    LedgerPoint,
     LedgerRow,
     Outcome,
     Program,
+    ProgramEnd,
+    StopReason,
 )
+from testbed.model.ledgers import DifferenceKind
 from testbed.report.text.run_summary import SCREEN, render, summary
 from tests.builders.runs import (
     CLIENT,
@@ -124,7 +131,7 @@ def test_lost_appeared_and_altered_packets_show() -> None:
         make_crossing(1, "server", "S.", 2, arrived=None),
         replace(make_crossing(2, "client", "R", 3), sent=None, arrived=at(3)),
         replace(make_crossing(3, "server", "R", 4), sent=None, arrived=at(4)),
-        make_crossing(4, "client", "P.", 5, payload=b"c", changes=(Change("ttl", "64", "63"),)),
+        make_crossing(4, "client", "P.", 5, payload=b"c", changes=(FieldChange(HeaderField.TTL, 64, 63),)),
     )
     shown = lines(with_joined(origin(), crossings))
     arrows = [line.split("  ")[-1].strip() for line in shown if "---" in line]
@@ -145,19 +152,22 @@ def test_the_ledger_follows_the_bytes() -> None:
     assert one(shown, "#0 from server").split()[3:] == ["0", "0", "0", "0", "0", "nothing"]
 
 
+OTHER_BYTE = ContentDifference(LedgerPoint.SENT, LedgerPoint.ARRIVED, DifferenceKind.BYTE, 3, 4, 0x61, 0x62)
+
+
 def test_ledger_content_in_words() -> None:
     """Equal with the digest, the first difference, the point of loss, what cannot be known, datagrams."""
     count = Count(5, "00112233aabbccdd")
     rows = (
         LedgerRow(0, "client", count, count, count, count, count, 0),
-        LedgerRow(1, "client", count, count, count, count, count, 0, "arrived, offset 3: 'a' for 'b'"),
-        LedgerRow(2, "client", count, count, Count(3), Count(3), Count(3), 0, None, "arrived"),
+        LedgerRow(1, "client", count, count, count, count, count, 0, OTHER_BYTE),
+        LedgerRow(2, "client", count, count, Count(3), Count(3), Count(3), 0, None, LedgerPoint.ARRIVED),
         LedgerRow(3, "client", Count(None), Count(5), Count(5), Count(5), Count(None)),
         LedgerRow(4, "client", Count(9, None, 2), Count(9, None, 2), Count(9, None, 2), Count(None), Count(9, None, 2)),
     )
     shown = lines(origin(ledger=rows))
     assert one(shown, "#0 from").endswith("equal (00112233aabbccdd)")
-    assert one(shown, "#1 from").endswith("differs: arrived, offset 3: 'a' for 'b'")
+    assert one(shown, "#1 from").endswith("differs: byte 3: 61 sent, 62 arrived")
     assert one(shown, "#2 from").endswith("missing from 'arrived' on")
     assert one(shown, "#3 from").split()[3:] == ["?", "5", "5", "5", "?", "equal"]
     assert one(shown, "#4 from").split()[3:] == ["9", "in", "2"] * 3 + ["?", "9", "in", "2", "equal"]
@@ -190,20 +200,21 @@ def test_verdict_reasons_and_notes_are_told_once() -> None:
 
 def test_a_program_that_ended_badly_is_named_with_its_last_words() -> None:
     programs = (
-        Program("client", ("curl", "-v"), "curl", 7, None, at(0), at(1)),
-        Program("server", ("nginx",), "nginx", None, "SIGSEGV", at(0), at(1)),
+        Program("client", ("curl", "-v"), "curl", ProgramEnd(7), at(0), at(1)),
+        Program("server", ("nginx",), "nginx", ProgramEnd(None, "SIGSEGV"), at(0), at(1)),
     )
     analysis = with_inputs(origin(), programs=programs, output={"client": "a\nb\nrefused\n\n", "server": ""})
     shown = lines(analysis)
-    place = shown.index("client: curl ended with status 7")
-    assert shown[place + 1 : place + 4] == ["  | b", "  | refused", "server: nginx was ended by SIGSEGV"]
+    place = shown.index("client: curl: exit status 7")
+    assert shown[place + 1 : place + 4] == ["  | b", "  | refused", "server: nginx: killed by SIGSEGV"]
 
 
 def test_a_server_that_we_stopped_is_no_news() -> None:
-    stopped = Program("server", ("nginx",), "nginx", None, "SIGTERM", at(0), at(1), stopped_by_us="client ended")
+    end = ProgramEnd(None, "SIGTERM", StopReason.CLIENT_ENDED)
+    stopped = Program("server", ("nginx",), "nginx", end, at(0), at(1))
     assert "nginx" not in "\n".join(lines(with_inputs(origin(), programs=(stopped,))))
-    late = replace(stopped, stopped_by_us="timeout")
-    assert "server: nginx was stopped: timeout" in lines(with_inputs(origin(), programs=(late,)))
+    late = replace(stopped, end=replace(end, stopped=StopReason.TIMEOUT))
+    assert "server: nginx: killed by SIGTERM, stopped: timeout" in lines(with_inputs(origin(), programs=(late,)))
 
 
 def hostile() -> Analysis:
@@ -216,19 +227,20 @@ def hostile() -> Analysis:
     analysis = with_inputs(
         with_joined(origin(), (crossing, icmp)),
         calls={"client": (call,), "server": (odd, option)},
-        programs=(Program("client", (EVIL,), EVIL, 1, None, at(0), at(1)),),
+        programs=(Program("client", (EVIL,), EVIL, ProgramEnd(1), at(0), at(1)),),
         output={"client": EVIL, "server": EVIL},
         observed={"client": EVIL, "server": "probe"},
         incomplete=(EVIL,),
         failures=(EVIL + "2",),
     )
-    row = replace(origin().ledger[0], difference=EVIL, close=EVIL)
+    differs = replace(OTHER_BYTE, call=CallRef("client", 0, EVIL))
+    row = replace(analysis.ledger[0], difference=differs)
     return replace(
         analysis,
         silent={("client", 0): EVIL},
         ledger=(row,),
         checks=(Check(EVIL, False, EVIL, EVIL, EVIL),),
-        verdict=(EVIL,),
+        contradictions=(EVIL,),
         reasons=(EVIL,),
     )
 
@@ -305,7 +317,7 @@ def many(connections: int) -> Analysis:
             make_crossing(2 * n, "client", "S", 10 * n + 0.5, flow=n),
             make_crossing(2 * n + 1, "client", "P.", 10 * n + 2.5, flow=n, payload=b"0123456789"),
         ]
-        lost = "arrived" if n == connections // 2 else None
+        lost = LedgerPoint.ARRIVED if n == connections // 2 else None
         rows.append(LedgerRow(n, "client", count, count, Count(0) if lost else count, count, count, 0, None, lost))
     analysis = with_joined(origin(silent={}, ledger=tuple(rows)), tuple(crossings), tuple(flows))
     return with_inputs(analysis, calls={"client": tuple(calls), "server": ()})
@@ -333,13 +345,13 @@ def test_everything_at_once_still_fits() -> None:
     words = "a sentence that goes on and on " * 20
     analysis = replace(
         many(100),
-        verdict=tuple(f"{n} {words}" for n in range(20)),
+        contradictions=tuple(f"{n} {words}" for n in range(20)),
         reasons=tuple(f"{n} {words}" for n in range(20)),
         checks=tuple(Check(words, False, words, words, f"s.yaml:{n}") for n in range(30)),
         causes=(Cause(CauseKind.UNKNOWN, "unknown", ""),) * 200,
         delays={"client": Delay(9, 1, 2, 3), "server": Delay(9, -1, 2 * 10**9, 10**12)},
     )
-    programs = tuple(Program("client", ("x",), "x", 1, None, at(0), at(1)) for _ in range(9))
+    programs = tuple(Program("client", ("x",), "x", ProgramEnd(1), at(0), at(1)) for _ in range(9))
     analysis = with_inputs(analysis, programs=programs, output={"client": f"{words}\n" * 9, "server": ""})
     for width in (60, 80, 100, 200):
         shown = lines(analysis, width) if width < 200 else [line.text for line in summary(analysis, META, width)]

@@ -1,0 +1,44 @@
+"""How each direction of a TCP connection ended: FIN, RST, or not at all."""
+
+from __future__ import annotations
+
+from testbed.analysis.calls.streams import Streams
+from testbed.model import Crossing, Fate, Flow, Host
+from testbed.model.ledgers import ConnectionEnd, ConnectionReset, ResetOrigin, Unobserved
+
+
+def connection_end(
+    flow: Flow, crossings: list[Crossing], sender: Host, streams: Streams, unlogged: int
+) -> ConnectionEnd:
+    """Return how one direction of a connection ended; ``unlogged`` as in :class:`ConnectionEnd`."""
+    fins = [crossing for crossing in crossings if crossing.sender == sender and "F" in crossing.flags]
+    resets = [crossing for crossing in crossings if "R" in crossing.flags]
+    opened = any(crossing.ack is not None and not set("SR") & set(crossing.flags) for crossing in crossings)
+    acknowledged = _is_acknowledged(fins[0], crossings) if fins else None
+    reset = None
+    # the peer's RST after all was acknowledged ended the other direction
+    if resets and (not acknowledged or resets[0].sender == sender):
+        first = resets[0]
+        forged = ResetOrigin.LINK if first.made else ResetOrigin.UNKNOWN
+        origin = ResetOrigin.HOST if first.sent is not None else forged
+        reset = ConnectionReset(first.n, first.sender, origin, lost=first.fate is Fate.LOST)
+    return ConnectionEnd(opened, acknowledged, reset, _unobserved(flow, sender, streams, opened=opened), unlogged)
+
+
+def _is_acknowledged(fin: Crossing, crossings: list[Crossing]) -> bool:
+    after = fin.seq + fin.length + 1
+    return any(
+        crossing.sender != fin.sender
+        and crossing.ack is not None
+        and crossing.ack >= after
+        and crossing.arrived is not None
+        for crossing in crossings
+    )
+
+
+def _unobserved(flow: Flow, sender: Host, streams: Streams, *, opened: bool) -> Unobserved | None:
+    if not streams.observed[sender]:
+        return Unobserved.NO_OBSERVER
+    if not opened or streams.knows(flow.index, sender):
+        return None
+    return Unobserved.NOT_ACCEPTED if streams.listens(flow.index, sender) else Unobserved.NO_SOCKET

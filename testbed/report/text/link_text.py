@@ -1,0 +1,39 @@
+"""What the link did to a packet, as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from testbed.analysis.link_check import origin_text
+from testbed.model import LinkAction, LinkEffect, LinkOrigin
+
+_DONE = {
+    LinkAction.HOLD: "held back",
+    LinkAction.REORDER: "passed by others",
+    LinkAction.CORRUPT: "corrupted",
+    LinkAction.TRUNCATE: "truncated",
+    LinkAction.MARK: "marked: congestion experienced",
+    LinkAction.DUPLICATE: "sent twice",
+    LinkAction.DROP: "dropped",
+    LinkAction.LOSS: "lost by chance",
+    LinkAction.DOWN: "lost: the link was down",
+    LinkAction.TOO_BIG: "dropped: larger than the link's MTU",
+    LinkAction.OVERFLOW: "dropped: the link's queue was full",
+}
+
+
+def link_texts(effects: Iterable[LinkEffect | LinkOrigin]) -> tuple[str, ...]:
+    """Return a text for each thing that the link did to a packet; that one of its own followed is said of that one."""
+    return tuple(_text(effect) for effect in effects if isinstance(effect, LinkOrigin) or effect.action in _TOLD)
+
+
+def _text(effect: LinkEffect | LinkOrigin) -> str:
+    if isinstance(effect, LinkOrigin):
+        return origin_text(effect)
+    if effect.delay is not None:
+        return f"delayed {effect.delay / 1e6:.3f} ms"
+    faults = "; ".join(fault.text for fault in effect.faults)
+    return _DONE[effect.action] + (f" ({faults})" if faults else "")
+
+
+_TOLD = frozenset({*_DONE, LinkAction.DELAY})

@@ -1,0 +1,186 @@
+"""The verdict in sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from testbed.model import Analysis, Flow, Host, LedgerPoint, LedgerRow, peer_of
+from testbed.model.verdicts import (
+    ConnectionRefused,
+    FlowTotals,
+    NeverOpened,
+    NoData,
+    NoFlows,
+    NoPackets,
+    OpeningFailure,
+    SenderTotals,
+    Transfer,
+    UnreadEnd,
+    VerdictFact,
+)
+from testbed.report.text.ledger_text import difference_text
+
+
+def verdict_text(analysis: Analysis) -> tuple[str, ...]:
+    """Return one sentence for each fact of a run's verdict, then for each contradiction of its causes."""
+    return (*sentences(analysis.verdict, analysis.inputs.joined.flows), *analysis.contradictions)
+
+
+def sentences(facts: Sequence[VerdictFact], flows: Sequence[Flow]) -> Iterator[str]:
+    """Yield one sentence for each fact; a flow is named if there are several."""
+    busy = Counter(fact.row.flow for fact in facts if isinstance(fact, Transfer))
+    for fact in facts:
+        match fact:
+            case NoPackets():
+                yield "no packet went between the two hosts"
+            case NoFlows():
+                yield f"{fact.packets} packets crossed, none of them of TCP or UDP"
+            case FlowTotals():
+                yield _flow_totals(fact)
+            case SenderTotals():
+                yield _sender_totals(fact)
+            case Transfer():
+                row = fact.row
+                direction = f"{row.sender} to {peer_of(row.sender)}: " if busy[row.flow] > 1 else ""
+                described = _stream(fact) if row.sent.datagrams is None else _datagrams(row)
+                yield _named(flows, row.flow) + direction + described
+            case ConnectionRefused() | NeverOpened() | NoData():
+                yield _named(flows, fact.flow) + _without_transfer(fact, flows[fact.flow])
+
+
+def _named(flows: Sequence[Flow], index: int) -> str:
+    return f"{flows[index].client} - {flows[index].server}: " if len(flows) > 1 else ""
+
+
+def _without_transfer(fact: ConnectionRefused | NeverOpened | NoData, flow: Flow) -> str:
+    match fact:
+        case ConnectionRefused(host=host):
+            why = "nobody took it on" if fact.listening else "nothing listened on"
+            return f"the {host} refused the connection: {why} {flow.endpoint(host)} (RST)"
+        case NeverOpened():
+            return f"the connection never opened: {_never_opened(fact)}"
+        case NoData():
+            return f"the connection was opened, no data was sent; {_ending(fact)}"
+
+
+def _never_opened(fact: NeverOpened) -> str:
+    opener, peer = fact.opener, peer_of(fact.opener)
+    match fact.reason:
+        case OpeningFailure.GIVEN_UP:
+            return f"the {opener} had given it up before the {peer}'s answer came (RST)"
+        case OpeningFailure.ANSWERS_LOST:
+            return f"the {peer}'s {_some(fact.packets, 'answer')} did not arrive"
+        case OpeningFailure.SYNS_LOST:
+            return f"{_some(fact.packets, 'SYN')} to the {peer}, none of them arrived"
+        case OpeningFailure.NO_ANSWER:
+            return f"{_some(fact.packets, 'SYN')} to the {peer}, it did not answer"
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def _ending(fact: NoData) -> str:
+    if fact.reset_by is not None:
+        return f"the {fact.reset_by} broke it off (RST)"
+    if len(fact.closed_by) == 2:
+        return "both ends closed it"
+    return f"only the {fact.closed_by[0]} closed it" if fact.closed_by else "it is still open"
+
+
+def _stream(fact: Transfer) -> str:
+    row, receiver = fact.row, peer_of(fact.row.sender)
+    points = _points(row, datagrams=False)
+    total = points[0][1]
+    count = _some(total, "byte")
+    every = f"all {count}" if total > 1 else f"the {count}"
+    read, arrived = row.read.bytes, row.arrived.bytes or 0
+    if row.lost_at is None and not row.unread:
+        return _all(f"{every} {'were' if total > 1 else 'was'}", row, points)
+    if arrived >= total:
+        refused, unread = fact.refused, (row.unread or 0) - fact.refused
+        text = f"{every} reached the {receiver}" + ("" if refused else "'s socket")
+        if refused:
+            text += f"; no socket took {'them' if refused == total else f'the last {refused:,}'} (RST)"
+        if read is not None and unread > 0:
+            some = f"{read:,}" if read else "none"
+            text += f"; the {receiver} program read {some} and {_UNREAD[fact.unread_end]} {unread:,} unread"
+        elif refused:
+            text += f"; the {receiver} program read {read:,}" if read else ""
+        else:
+            text += f", {row.acknowledged.bytes:,} were acknowledged as far as the {row.sender} saw"
+    else:
+        text = _shortfall(row.sender, points, "byte")
+        if read is not None and row.unread:
+            text += f"; {row.unread:,} that arrived were not read"
+    return text + _unobserved(row) + _difference(row)
+
+
+_UNREAD = {UnreadEnd.CLOSED: "closed with", UnreadEnd.EXITED: "ended with", UnreadEnd.UNKNOWN: "left"}
+
+
+def _datagrams(row: LedgerRow) -> str:
+    points = _points(row, datagrams=True)
+    total = points[0][1]
+    if all(number == total for _, number in points):
+        return _all(f"all {total:,} datagrams were" if total > 1 else "the datagram was", row, points)
+    return _shortfall(row.sender, points, "datagram") + _unobserved(row) + _difference(row)
+
+
+def _all(every: str, row: LedgerRow, points: list[tuple[LedgerPoint, int]]) -> str:
+    equal = "contents are equal" if row.difference is None else f"but contents differ: {difference_text(row)}"
+    return f"{every} {_listed([point for point, _ in points])}; {equal}{_unobserved(row)}"
+
+
+def _unobserved(row: LedgerRow) -> str:
+    """Say that nothing is known of what the receiver's program read, if so."""
+    return "" if row.read.bytes is not None else f"; what the {peer_of(row.sender)}'s program read was not observed"
+
+
+def _difference(row: LedgerRow) -> str:
+    return "" if row.difference is None else f"; contents differ: {difference_text(row)}"
+
+
+def _shortfall(sender: Host, points: list[tuple[LedgerPoint, int]], unit: str) -> str:
+    receiver = peer_of(sender)
+    steps = {
+        LedgerPoint.SENT: f"left the {sender}",
+        LedgerPoint.ARRIVED: f"reached the {receiver}",
+        LedgerPoint.ACKNOWLEDGED: "were acknowledged",
+        LedgerPoint.READ: f"were read by the {receiver} program",
+    }
+    first, total = points[0]
+    text = f"{_some(total, unit)} {'was' if total == 1 else 'were'} {first}"
+    before = total
+    for point, number in points[1:]:
+        if number != before:
+            text += f", {number:,} {steps[point]}"
+        before = number
+    return text
+
+
+def _points(row: LedgerRow, *, datagrams: bool) -> list[tuple[LedgerPoint, int]]:
+    found = [(point, count.datagrams if datagrams else count.bytes) for point, count in row.points()]
+    return [(point, number) for point, number in found if number is not None]
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _flow_totals(fact: FlowTotals) -> str:
+    counted = " and ".join(
+        f"{number} {'connections' if protocol == 'tcp' else 'UDP conversations'}" for protocol, number in fact.flows
+    )
+    return counted + (f", {fact.refused} of them refused" if fact.refused else "")
+
+
+def _sender_totals(fact: SenderTotals) -> str:
+    total = fact.bytes[0][1]
+    if all(number == total for _, number in fact.bytes):
+        text = f"all {total:,} bytes were {_listed([point for point, _ in fact.bytes])}"
+    else:
+        text = ", ".join(f"{number:,} {point}" for point, number in fact.bytes)
+    equal = f"contents differ on {fact.differing}" if fact.differing else "contents are equal"
+    return f"{fact.sender} to {peer_of(fact.sender)}: {text}; {equal}"
