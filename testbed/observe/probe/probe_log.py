@@ -79,7 +79,7 @@ class _Log:
     modules: list[Module] = field(default_factory=list)
 
 
-class _Sockets:
+class _SocketInfos:
     """What became known of each socket, by cookie, in order of time."""
 
     def __init__(self, logs: list[_Log]) -> None:
@@ -124,7 +124,7 @@ def decode(logs: Mapping[str, bytes], host: Host) -> ProbeResult:
         read.append(log)
     read.sort(key=lambda log: (log.header.start, log.header.pid))
 
-    sockets = _Sockets(read)
+    sockets = _SocketInfos(read)
     found: list[tuple[int, Record, _Log]] = [
         (record.start, record, log) for log in read for record in log.records if not record.name.startswith(b"#")
     ]
@@ -140,7 +140,7 @@ def decode(logs: Mapping[str, bytes], host: Host) -> ProbeResult:
     return ProbeResult(calls, sum(log.header.lost for log in read), processes, tuple(problems))
 
 
-def _call(n: int, host: Host, r: Record, pid: int, program: str, sockets: _Sockets, callers: _Callers) -> Call:
+def _call(n: int, host: Host, r: Record, pid: int, program: str, sockets: _SocketInfos, callers: _Callers) -> Call:
     name = r.name.rstrip(b"\0").decode("ascii", errors="replace")
     returned = r.state != ENTERED
     decoder = DECODERS.get(name)
@@ -170,7 +170,7 @@ def _call(n: int, host: Host, r: Record, pid: int, program: str, sockets: _Socke
     )
 
 
-def _accepted(r: Record, sockets: _Sockets) -> dict[str, Any]:
+def _accepted(r: Record, sockets: _SocketInfos) -> dict[str, Any]:
     info = sockets.at(r.a1, r.start)
     return {
         "fd": r.result,

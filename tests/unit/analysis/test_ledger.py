@@ -12,8 +12,7 @@ from testbed.model import CallRef, ConnectionEnd, ContentDifference, LedgerPoint
 from testbed.model.ledgers import ConnectionReset, DifferenceKind, ResetOrigin, Unobserved
 from testbed.report.text.ledger_text import close_text, difference_text
 from testbed.report.text.verdict_text import verdict_text
-
-from .exchange import Exchange, Tcp
+from tests.builders.exchange import Exchange, Tcp
 
 
 def row(run: Exchange, sender: str = "client", flow: int = 0) -> LedgerRow:

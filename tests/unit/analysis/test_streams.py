@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from testbed.analysis.calls.streams import Share, Streams, build_streams
 from testbed.model import Endpoint, SocketInfo
-
-from .exchange import MS, US, Exchange
+from tests.builders.exchange import MS, US, Exchange
 
 
 def streams_of(run: Exchange) -> Streams:

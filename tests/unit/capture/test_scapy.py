@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.capture import read
-from tests.unit.capture.frames import pcap
+from tests.builders.frames import pcap
 
 port = st.integers(0, 65535)
 word = st.integers(0, 2**32 - 1)

@@ -13,8 +13,7 @@ import pytest
 from testbed.model import Analysis, CauseKind, Count, Outcome, PayloadChange
 from testbed.report.json import result_json
 from testbed.report.json.result_json import to_json
-
-from .sample import META, at, digest, make_call, make_crossing, origin, with_inputs, with_joined
+from tests.builders.runs import META, at, digest, make_call, make_crossing, origin, with_inputs, with_joined
 
 SCHEMA = json.loads(Path(result_json.__file__).with_name("result.schema.json").read_text())
 

@@ -38,8 +38,7 @@ from testbed.model import (
     peer_of,
 )
 from testbed.pairing.change_values import payload_change
-
-from .frame_labels import frame_labels
+from tests.builders.frame_labels import frame_labels
 
 US = 1_000
 MS = 1_000_000

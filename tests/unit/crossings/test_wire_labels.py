@@ -13,8 +13,6 @@ from testbed.crossings.frame_labels import wire_labels
 from testbed.model import HOSTS
 from testbed.report.captures import annotated_pcapng
 
-AGAIN = " or ".join(f"tcp.analysis.{name}retransmission" for name in ("", "fast_", "spurious_"))
-
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="there is no tshark (apt-get install tshark)")
 def test_tshark_labels_the_same_frames_as_sent_again(tmp_path: Path) -> None:

@@ -12,10 +12,9 @@ from testbed.cli.compare_command import compare
 from testbed.crossings.comparison_view import ComparisonView
 from testbed.model import FieldChange, HeaderField
 from testbed.report.html.comparison_page import of_comparison, render
-from testbed.report.html.marks import Mark
-from tests.unit.capture.frames import ethernet, pcap, udp
-
-from .traffic import DELAY, MS, START, Transfer, compare_bytes, file_of, moved, rewritten, transfer
+from testbed.report.html.marks import PacketMark
+from tests.builders.frames import ethernet, pcap, udp
+from tests.builders.transfers import DELAY, MS, START, Transfer, compare_bytes, file_of, moved, rewritten, transfer
 
 FAULTS = {3: "lost", 5: "duplicated", 7: "late", 8: "window", 10: "split", 12: "payload"}
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e.pcap"
@@ -63,10 +62,13 @@ def test_relative_numbers_are_one_line_although_the_other_end_has_rewritten_ones
 
 def test_marks_count_what_the_verdict_counts() -> None:
     wire = of_comparison(transfer(FAULTS).compare())(1000)
-    counts = {mark: wire.counts[int(mark)] for mark in (Mark.LOST, Mark.DUPLICATED, Mark.ALTERED, Mark.REORDERED)}
-    assert counts == {Mark.LOST: 1, Mark.DUPLICATED: 1, Mark.ALTERED: 2, Mark.REORDERED: 1}
-    assert wire.counts[int(Mark.RETRANSMITTED)] == 1
-    assert Mark.UNKNOWN not in wire.counts
+    counts = {
+        mark: wire.counts[int(mark)]
+        for mark in (PacketMark.LOST, PacketMark.DUPLICATED, PacketMark.ALTERED, PacketMark.REORDERED)
+    }
+    assert counts == {PacketMark.LOST: 1, PacketMark.DUPLICATED: 1, PacketMark.ALTERED: 2, PacketMark.REORDERED: 1}
+    assert wire.counts[int(PacketMark.RETRANSMITTED)] == 1
+    assert PacketMark.UNKNOWN not in wire.counts
     assert not wire.causes
 
 
@@ -74,7 +76,7 @@ def test_what_a_tap_missed_is_not_marked_lost() -> None:
     made = transfer()
     late = Transfer(made.client, [each for each in made.server if each.time > START + 30 * MS])
     wire = of_comparison(late.compare())(1000)
-    assert wire.counts[int(Mark.LOST)] == 0
+    assert wire.counts[int(PacketMark.LOST)] == 0
     assert "before start" in wire.fates
 
 

@@ -21,9 +21,9 @@ from testbed.report.json import comparison_json
 from testbed.report.json.comparison_json import to_json
 from testbed.report.text.comparison_csv import write_csv
 from testbed.report.text.comparison_text import render
-from tests.unit.capture.frames import ethernet, icmp, pcap, udp
-from tests.unit.compare.corpus import compare_files, needs_corpus
-from tests.unit.compare.traffic import (
+from tests.builders.frames import ethernet, icmp, pcap, udp
+from tests.builders.shared_captures import compare_files, needs_corpus
+from tests.builders.transfers import (
     FAULTS,
     MS,
     US,

@@ -17,8 +17,8 @@ from testbed.report.json.comparison_json import to_json
 from testbed.report.text.comparison_csv import write_csv
 from testbed.report.text.comparison_text import render
 from testbed.run.read_captures import read_one
-from tests.unit.capture.frames import enhanced, ethernet, interface, ip, option, pcap, section, tcp, udp
-from tests.unit.compare.traffic import file_of, transfer
+from tests.builders.frames import enhanced, ethernet, interface, ip, option, pcap, section, tcp, udp
+from tests.builders.transfers import file_of, transfer
 
 MADE = transfer({3: "lost", 5: "late", 7: "payload", 9: "split"}, segments=12)
 GOOD = file_of(MADE.client), file_of(MADE.server)

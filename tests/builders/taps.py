@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from testbed.analysis.join.join import join
 from testbed.capture import read
 from testbed.model import Host, Joined
-from tests.unit.capture.frames import (
+from testbed.model.ip import TCP
+from tests.builders.frames import (
     ACK,
     CLIENT,
     CLIENT6,
@@ -17,9 +18,11 @@ from tests.unit.capture.frames import (
     SERVER,
     SERVER6,
     SYN,
+    checksum,
     ethernet,
     icmp,
     pcap,
+    pseudo,
     tcp,
     timestamps,
     udp,
@@ -54,6 +57,14 @@ class Packet:
     v6: bool = False
     checksum: int = 0  # flips bits of it
     port: int = 4711
+
+    @property
+    def checksum_is_partial(self) -> bool:
+        """Whether the checksum of a TCP segment is, by chance, what a network card would still have to fill in."""
+        segment = self.frame()[14 + (40 if self.v6 else 20) :]
+        ends = (CLIENT6, SERVER6) if self.v6 else (CLIENT, SERVER)
+        (field,) = struct.unpack_from(">H", segment, 16)
+        return bool(field == 0xFFFF - checksum(pseudo(*ends, TCP, len(segment))))
 
     def frame(self) -> bytes:
         ends = (CLIENT6, SERVER6) if self.v6 else (CLIENT, SERVER)

@@ -22,7 +22,7 @@ from rich.cells import cell_len
 
 from testbed.cli.encoding import never_fail
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KEPT = next((ROOT / "tests/data/run-v1/server-reads-once").iterdir())
 SUMMARY = "Ümläut € λ 漢字 🎉 \u202e" + "long " * 60
 COLOUR = re.compile(r"\x1b\[[\d;]*(3[0-7]|9[0-7])m")

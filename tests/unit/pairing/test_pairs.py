@@ -11,7 +11,8 @@ from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import ChangedField, RowFate, change_names
 from testbed.pairing.flow_summary import flow_mapping
 from testbed.pairing.same import count_differences
-from tests.unit.compare.corpus import CORPUS, compare_files, needs_corpus
+from tests.builders.shared_captures import CORPUS, compare_files, needs_corpus
+from tests.claims import every
 
 pytestmark = needs_corpus
 
@@ -52,7 +53,7 @@ def test_all_packets_are_common(one: str, two: str, count: int) -> None:
     """As many as the manifest says, non-IP frames aside."""
     compared = compare_files(one, two)
     assert fates(compared) == {"crossed": count}
-    assert (compared.table.delay[compared.table.timed] >= 0).all()
+    assert every(compared.table.delay[compared.table.timed] >= 0)
 
 
 def test_a_tunnel_ends_the_connections() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dev.docs_images import PICTURES, SUMMARIES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PLACE = ROOT / "docs/images"
 MOST = 200_000
 """Bytes of one picture."""

@@ -11,7 +11,7 @@ from testbed.capture.read_file import load
 from testbed.pairing.compare_captures import Comparison, compare
 from testbed.run.read_captures import read_one
 
-CORPUS = Path(os.environ.get("BOTHENDS_CAPTURES", Path(__file__).parents[3].parent / "shared" / "captures"))
+CORPUS = Path(os.environ.get("BOTHENDS_CAPTURES", Path(__file__).parents[2].parent / "shared" / "captures"))
 MANIFEST = CORPUS / "MANIFEST.tsv"
 
 needs_corpus = pytest.mark.skipif(not MANIFEST.exists(), reason=f"no captures at {CORPUS}: set BOTHENDS_CAPTURES")

@@ -13,8 +13,8 @@ from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_summary import close_text, display_filter, flow_mapping, handshake_text
 from testbed.pairing.same import USUAL, count_differences
-from tests.unit.capture.frames import SERVER, enhanced, ethernet, icmp, interface, option, pcap, section, tcp
-from tests.unit.compare.traffic import (
+from tests.builders.frames import SERVER, enhanced, ethernet, icmp, interface, option, pcap, section, tcp
+from tests.builders.transfers import (
     DELAY,
     MS,
     PACE,
@@ -29,6 +29,7 @@ from tests.unit.compare.traffic import (
     rewritten,
     transfer,
 )
+from tests.claims import every
 
 LONG = 400
 
@@ -36,7 +37,7 @@ LONG = 400
 def assert_same(compared: Comparison) -> None:
     counts = count_differences(compared)
     assert not {name: counts[name] for name in USUAL if counts[name]}
-    assert (compared.table.fate == RowFate.CROSSED).all()
+    assert every(compared.table.fate == RowFate.CROSSED)
 
 
 def test_an_offset_of_the_clocks_is_found_within_its_error() -> None:
@@ -48,7 +49,7 @@ def test_an_offset_of_the_clocks_is_found_within_its_error() -> None:
     assert piece.error is not None
     assert abs(piece.offset - 421 * MS) < piece.error < 2 * DELAY
     assert piece.drift == 0.0
-    assert (np.abs(compared.table.delay - DELAY) <= piece.error + MS).all()
+    assert every(np.abs(compared.table.delay - DELAY) <= piece.error + MS)
 
 
 def test_a_drift_is_measured_where_it_is_more_than_delays_vary() -> None:
@@ -85,12 +86,12 @@ def test_a_step_of_either_clock_splits_the_time_where_it_happened(seconds: int, 
         made.client = moved(made.client, step=(when, seconds * 10**9))
     files = [in_order(packets) for packets in (made.client, made.server)]
     compared = compare_bytes(*files)
-    assert (compared.table.fate == RowFate.CROSSED).all()
+    assert every(compared.table.fate == RowFate.CROSSED)
     first, second = compared.clock.pieces
     sign = 1 if stepped == "server" else -1
     assert abs(second.offset - first.offset - sign * seconds * 10**9) < 2 * DELAY
-    assert (compared.table.delay >= 0).all()
-    assert (compared.table.delay < 3 * DELAY).all()
+    assert every(compared.table.delay >= 0)
+    assert every(compared.table.delay < 3 * DELAY)
 
 
 def in_order(packets: list[Packet]) -> bytes:
@@ -99,7 +100,7 @@ def in_order(packets: list[Packet]) -> bytes:
 
 def test_one_clock_gives_exact_delays() -> None:
     compared = transfer(segments=5).compare(one_clock=True)
-    assert (compared.table.error == 0).all()
+    assert every(compared.table.error == 0)
     assert compared.table.delay.min() >= DELAY
     assert compared.table.delay.max() < DELAY + MS
 
@@ -121,7 +122,7 @@ def test_a_nat_is_told_as_a_mapping_with_ttl_and_sequence() -> None:
     assert set(display_filter(compared, 1, 0).split(" && ")) == {
         "ip.addr == 198.18.0.3", "ip.addr == 203.0.113.9", "tcp.port == 10011", "tcp.port == 60012",
     }  # fmt: skip
-    assert (compared.table.fate == RowFate.CROSSED).all()
+    assert every(compared.table.fate == RowFate.CROSSED)
     assert not compared.table.changes.any()
 
 
@@ -202,7 +203,7 @@ def test_one_direction_only_is_compared_and_its_delays_say_what_they_are() -> No
     (piece,) = compared.clock.pieces
     assert piece.error is None
     assert compared.table.delay[compared.table.timed].min() == 0
-    assert (compared.table.error == -1).all()
+    assert every(compared.table.error == -1)
 
 
 def test_a_vlan_on_one_side_is_no_alteration() -> None:
@@ -240,7 +241,7 @@ def test_microseconds_against_nanoseconds() -> None:
     made = transfer(segments=30)
     compared = compare_bytes(file_of(made.client), file_of(made.server, nano=False))
     assert_same(compared)
-    assert (compared.table.delay >= 0).all()
+    assert every(compared.table.delay >= 0)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -14,7 +14,7 @@ from typing import Any
 from testbed.capture.read_file import load
 from testbed.pairing.compare_captures import Comparison, compare
 from testbed.run.read_captures import read_one
-from tests.unit.capture.frames import ACK, CLIENT, FIN, PSH, SERVER, SYN, ethernet, pcap, tcp, timestamps
+from tests.builders.frames import ACK, CLIENT, FIN, PSH, SERVER, SYN, ethernet, pcap, tcp, timestamps
 
 MS, US = 10**6, 10**3
 DELAY = 5 * MS
@@ -26,7 +26,7 @@ FAULTS = ("lost", "duplicated", "late", "window", "ttl", "dscp", "payload", "urg
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A packet at one place: when, and what :func:`tests.unit.capture.frames.tcp` makes it from."""
+    """A packet at one place: when, and what :func:`tests.builders.frames.tcp` makes it from."""
 
     time: int
     from_client: bool

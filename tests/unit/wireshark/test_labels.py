@@ -27,9 +27,8 @@ from testbed.wireshark.label_names import (
 from testbed.wireshark.labels import label
 from testbed.wireshark.one_stream import label_stream
 from testbed.wireshark.segment_order import streams
-from tests.unit.compare.corpus import CORPUS, MANIFEST, needs_corpus
-
-from .segments import random_segments
+from tests.builders.segments import random_segments
+from tests.builders.shared_captures import CORPUS, MANIFEST, needs_corpus
 
 # tshark also gives these where it gives the more special ones
 IMPLIED = {"fast_retransmission": "retransmission", "spurious_retransmission": "retransmission"}

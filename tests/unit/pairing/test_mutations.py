@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import ChangedField, RowFate
 from testbed.pairing.needed_retransmissions import Needed
-from tests.unit.compare.traffic import FAULTS, START, Transfer, moved, rewritten, transfer
+from tests.builders.transfers import FAULTS, START, Transfer, moved, rewritten, transfer
+from tests.claims import every
 
 CHANGES = {
     "window": ChangedField.WINDOW,
@@ -77,7 +78,7 @@ def check(compared: Comparison, made: Transfer, faults: dict[int, str]) -> None:
     assert Counter(told(compared).values()) == expected(made, faults)
     pieces = sum(2 for fault in faults.values() if fault == "split")
     assert int((compared.table.fate == RowFate.SPLIT).sum()) == pieces
-    assert (compared.table.delay[compared.table.timed] >= 0).all()
+    assert every(compared.table.delay[compared.table.timed] >= 0)
     needed = compared.statistics.repeats.sum(axis=0)
     assert needed[Needed.YES] == sum(fault == "lost" for fault in faults.values())
     assert needed[Needed.NO] == 0

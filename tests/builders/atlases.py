@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from testbed.atlas.atlas import Atlas, Entry, kind_of, picture_of
 from testbed.model import Analysis
-
-from ..report.eventful import hostile_source  # noqa: TID252 - tests are no package
-from ..report.sample import origin  # noqa: TID252
+from tests.builders.eventful_run import hostile_source
+from tests.builders.runs import origin
 
 EVIL = "<script>alert(1)</script> | `x` \x1b[31m\u202eevil"
 

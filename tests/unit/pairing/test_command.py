@@ -14,7 +14,7 @@ import pytest
 from scapy.utils import RawPcapNgReader
 
 from testbed.cli.compare_command import compare
-from tests.unit.compare.traffic import MS, Transfer, file_of, moved, rewritten, transfer
+from tests.builders.transfers import MS, Transfer, file_of, moved, rewritten, transfer
 
 ROOT = Path(__file__).parents[3]
 

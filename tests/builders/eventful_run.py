@@ -28,9 +28,8 @@ from testbed.model.kernel_log import KernelEvent, KernelLog, Matched, SendState,
 from testbed.model.ledgers import ConnectionReset, DifferenceKind, ResetOrigin
 from testbed.model.verdicts import Transfer
 from testbed.pairing.clock import ONE_CLOCK, Clock
-from testbed.report.html.page_source import Source
-
-from .sample import CLIENT, META, SERVER, at, make_call, make_crossing, origin, with_inputs, with_joined
+from testbed.report.html.page_source import PageSource
+from tests.builders.runs import CLIENT, META, SERVER, at, make_call, make_crossing, origin, with_inputs, with_joined
 
 HOSTILE = "<script>alert(1)</script>\"'&`${x}</pre><img src=x onerror=alert(2)>\x00\x1b[31m\u202eevil\u2028\udc80"
 """Markup, quotes, NUL, a terminal escape, a right-to-left override, a line separator, a lone surrogate."""
@@ -193,9 +192,9 @@ def eventful() -> Analysis:
     )
 
 
-def eventful_source(*, labels: bool = False, clock: Clock | None = None) -> Source:
+def eventful_source(*, labels: bool = False, clock: Clock | None = None) -> PageSource:
     """Return the eventful run as a page shows it."""
-    return Source(eventful(), META, labels=LABELS if labels else {}, clock=clock or ONE_CLOCK)
+    return PageSource(eventful(), META, labels=LABELS if labels else {}, clock=clock or ONE_CLOCK)
 
 
 def kernel_event(host: Host | None, name: str, ms: float, **fields: int | str) -> KernelEvent:
@@ -242,9 +241,9 @@ def witnessed() -> Analysis:
     return replace(analysis, testimony=testimony)
 
 
-def witnessed_source() -> Source:
+def witnessed_source() -> PageSource:
     """Return the witnessed run as a page shows it."""
-    return Source(witnessed(), META)
+    return PageSource(witnessed(), META)
 
 
 def hostile_testimony(packets: int) -> Testimony:
@@ -268,7 +267,7 @@ def hostile_difference() -> ContentDifference:
     return ContentDifference(*points, DifferenceKind.BYTE, 3, 4, 0x61, 0x62, call=CallRef("client", 0, HOSTILE))
 
 
-def hostile_source() -> Source:
+def hostile_source() -> PageSource:
     """Return a run in which every foreign text is hostile."""
     analysis = origin()
     joined = analysis.inputs.joined
@@ -317,4 +316,4 @@ def hostile_source() -> Source:
     meta = {**META, "scenario": HOSTILE, "summary": HOSTILE, "notes": [HOSTILE], "engine": HOSTILE, "run_id": HOSTILE}
     printed = {"client.out": HOSTILE * 3, "server.out": "x" * 1_000_000}
     labels: Labels = {"client": dict.fromkeys(range(1, 8), (HOSTILE,)), "server": {}}
-    return Source(dirty, meta, labels=labels, printed=printed, conditions=((HOSTILE, HOSTILE),))
+    return PageSource(dirty, meta, labels=labels, printed=printed, conditions=((HOSTILE, HOSTILE),))

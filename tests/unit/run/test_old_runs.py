@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KEPT = next((ROOT / "tests/data/run-v1/server-reads-once").iterdir())
 LATER = next((ROOT / "tests/data/campaign-v1").glob("*/runs/gdb-three-segments/*"))
 WITNESSED = next((ROOT / "tests/data/witness-v1/keepalive-lookalike").iterdir())

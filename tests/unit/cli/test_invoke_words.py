@@ -12,7 +12,7 @@ from invoke.parser.parser import ParseMachine
 
 from testbed.cli.invoke_words import spell_out
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @task(positional=["names"], iterable=["names", "set"], help={"names": "which"})
