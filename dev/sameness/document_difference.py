@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 from functools import cache
 from typing import Any, Final
 
-from dev.sameness.tables import INTENDED, PAGES, STRUCTURED, TEXTS, Known
+from dev.sameness.known_differences import INTENDED, PAGES, STRUCTURED, TEXTS, Known
 
 
 class _Missing:
