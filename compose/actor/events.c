@@ -1,17 +1,12 @@
-/* Events: one line of JSON each on standard output, flushed at once. */
-#ifndef ACTOR_EVENTS_H
-#define ACTOR_EVENTS_H
+#include "actor/events.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "actor_names.h"
-#include "actor_step.h"
-#include "actor_text.h"
+#include "actor/text.h"
 
 static void end_line(void)
 {
@@ -22,14 +17,26 @@ static void end_line(void)
 	exit(1);
 }
 
-static void emit_listening(const struct step *step, uint16_t port)
+void emit_listening(const struct step *step, uint16_t port)
 {
 	printf("{\"event\":\"listening\",\"step\":%" PRIu64 ",\"port\":%u", step->index, port);
 	end_line();
 }
 
-/* One `ok`, `error` or `unexpected-success` a step; false when the scenario did not expect it. */
-static bool emit_ending(const struct step *step, const struct ending *end)
+void emit_barrier(const struct step *step, const char *name)
+{
+	printf("{\"event\":\"barrier\",\"step\":%" PRIu64 ",\"name\":", step->index);
+	put_json(stdout, name);
+	end_line();
+}
+
+void emit_done(void)
+{
+	fputs("{\"event\":\"done\"", stdout);
+	end_line();
+}
+
+bool emit_ending(const struct step *step, const struct ending *end)
 {
 	bool as_expected = step->expect == EXPECT_ANY || step->expect == end->error;
 	const char *event = end->error ? "error" : as_expected ? "ok" : "unexpected-success";
@@ -54,5 +61,3 @@ static bool emit_ending(const struct step *step, const struct ending *end)
 	end_line();
 	return as_expected;
 }
-
-#endif

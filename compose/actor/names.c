@@ -1,31 +1,26 @@
-/* The names that a script may hold, as tables: options, flags, other words, keys and errors. */
-#ifndef ACTOR_NAMES_H
-#define ACTOR_NAMES_H
+#define _GNU_SOURCE /* strerrorname_np */
+#include "actor/names.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#include "common/memory.h"
 
-enum kind { INT, LINGER, MILLISECONDS, TEXT, BYTES };
-
-struct option {
-	const char *name;
-	int level, number;
-	enum kind kind;
-};
+#define ERRNO_MAX 133 /* EHWPOISON, the last one of Linux */
 
 #define SOL(name, kind) {#name, SOL_SOCKET, name, kind}
 #define TCP(name, kind) {#name, IPPROTO_TCP, name, kind}
 #define IP4(name) {#name, IPPROTO_IP, name, INT}
 #define IP6(name) {#name, IPPROTO_IPV6, name, INT}
 
-static const struct option OPTIONS[] = {
+const struct option OPTIONS[] = {
 	SOL(SO_ACCEPTCONN, INT), SOL(SO_BINDTODEVICE, TEXT), SOL(SO_BROADCAST, INT), SOL(SO_BUSY_POLL, INT),
 	SOL(SO_DEBUG, INT), SOL(SO_DOMAIN, INT), SOL(SO_DONTROUTE, INT), SOL(SO_ERROR, INT), SOL(SO_INCOMING_CPU, INT),
 	SOL(SO_KEEPALIVE, INT), SOL(SO_LINGER, LINGER), SOL(SO_MARK, INT), SOL(SO_MAX_PACING_RATE, INT),
@@ -47,51 +42,53 @@ static const struct option OPTIONS[] = {
 	IP6(IPV6_DONTFRAG), IP6(IPV6_MTU), IP6(IPV6_MTU_DISCOVER), IP6(IPV6_MULTICAST_HOPS), IP6(IPV6_MULTICAST_LOOP),
 	IP6(IPV6_RECVERR), IP6(IPV6_RECVHOPLIMIT), IP6(IPV6_RECVPKTINFO), IP6(IPV6_RECVTCLASS), IP6(IPV6_TCLASS),
 	IP6(IPV6_UNICAST_HOPS), IP6(IPV6_V6ONLY),
-};
-
-struct word {
-	const char *name;
-	int number;
+	{NULL, 0, 0, INT},
 };
 
 #define WORD(name) {#name, name}
+#define END {NULL, 0}
 
-static const struct word FLAGS[] = {
+const struct word FLAGS[] = {
 	WORD(MSG_CONFIRM), WORD(MSG_DONTROUTE), WORD(MSG_DONTWAIT), WORD(MSG_EOR), WORD(MSG_ERRQUEUE), WORD(MSG_FASTOPEN),
 	WORD(MSG_MORE), WORD(MSG_NOSIGNAL), WORD(MSG_OOB), WORD(MSG_PEEK), WORD(MSG_TRUNC), WORD(MSG_WAITALL),
 	WORD(MSG_ZEROCOPY),
+	END,
 };
-static const struct word FAMILIES[] = {{"inet", AF_INET}, {"inet6", AF_INET6}};
-static const struct word TYPES[] = {{"stream", SOCK_STREAM}, {"dgram", SOCK_DGRAM}};
-static const struct word HOWS[] = {{"rd", SHUT_RD}, {"wr", SHUT_WR}, {"rdwr", SHUT_RDWR}};
-enum { ONCE, DRAIN, EACH };
-static const struct word MODES[] = {{"once", ONCE}, {"drain", DRAIN}, {"each", EACH}};
-enum { BY_POLL, BY_EPOLL, BY_EPOLL_EDGE };
-static const struct word WAYS[] = {{"poll", BY_POLL}, {"epoll", BY_EPOLL}, {"epoll-edge", BY_EPOLL_EDGE}};
-static const struct word READINESS[] = {{"in", POLLIN}, {"out", POLLOUT}, {"pri", POLLPRI}, {"error", 0}};
-static const struct word EVENTS[] = {
+const struct word FAMILIES[] = {{"inet", AF_INET}, {"inet6", AF_INET6}, END};
+const struct word TYPES[] = {{"stream", SOCK_STREAM}, {"dgram", SOCK_DGRAM}, END};
+const struct word HOWS[] = {{"rd", SHUT_RD}, {"wr", SHUT_WR}, {"rdwr", SHUT_RDWR}, END};
+const struct word MODES[] = {{"once", ONCE}, {"drain", DRAIN}, {"each", EACH}, END};
+const struct word WAYS[] = {{"poll", BY_POLL}, {"epoll", BY_EPOLL}, {"epoll-edge", BY_EPOLL_EDGE}, END};
+const struct word READINESS[] = {{"in", POLLIN}, {"out", POLLOUT}, {"pri", POLLPRI}, {"error", 0}, END};
+const struct word EVENTS[] = {
 	WORD(POLLIN), WORD(POLLPRI), WORD(POLLOUT), WORD(POLLERR), WORD(POLLHUP), WORD(POLLNVAL),
+	END,
 };
-static const struct word SIGNALS[] = {WORD(SIGABRT), WORD(SIGKILL), WORD(SIGSEGV), WORD(SIGTERM)};
+const struct word SIGNALS[] = {WORD(SIGABRT), WORD(SIGKILL), WORD(SIGSEGV), WORD(SIGTERM), END};
 
-enum key {
-	K_AS, K_SOCK, K_FAMILY, K_TYPE, K_NONBLOCK, K_ADDR, K_PORT, K_BACKLOG, K_NAME, K_VALUE, K_HEX, K_SIZE, K_SEED,
-	K_CHUNK, K_PARTS, K_FLAGS, K_MODE, K_TIMEOUT, K_HOW, K_MS, K_BY, K_FOR, K_STATUS, K_SIGNAL,
-	K_EXPECT, KEYS
-};
-static const char *const KEY_NAMES[KEYS] = {
+const char *const KEY_NAMES[KEYS] = {
 	"as", "sock", "family", "type", "nonblock", "addr", "port", "backlog", "name", "value", "hex", "size", "seed",
 	"chunk", "parts", "flags", "mode", "timeout", "how", "ms", "by", "for", "status", "signal", "expect",
 };
-#define BIT(key) (1U << (key))
 
-#define ERRNO_MAX 133 /* EHWPOISON, the last one of Linux */
+int error_number(const char *name)
+{
+	static const struct word others[] = {
+		{"EOF", NOT_ERRNO_EOF}, {"TIMEOUT", NOT_ERRNO_TIMEOUT},
+		{"EWOULDBLOCK", EAGAIN}, {"ENOTSUP", ENOTSUP}, {"EDEADLOCK", EDEADLOCK}, END,
+	};
+	for (const struct word *other = others; other->name; other++)
+		if (!strcmp(other->name, name))
+			return other->number;
+	for (int error = 1; error <= ERRNO_MAX; error++) {
+		const char *known = strerrorname_np(error);
+		if (known && !strcmp(known, name))
+			return error;
+	}
+	return 0;
+}
 
-/* Errors of a step that are no errno: the peer ended the stream early; poll waited in vain. */
-enum { NOT_ERRNO_EOF = 10001, NOT_ERRNO_TIMEOUT };
-enum { EXPECT_OK = 0, EXPECT_ANY = -1 }; /* else the errno expected */
-
-static const char *error_name(int error)
+const char *error_name(int error)
 {
 	if (error == NOT_ERRNO_EOF)
 		return "EOF";
@@ -101,4 +98,12 @@ static const char *error_name(int error)
 	return name ? name : "EUNKNOWN";
 }
 
-#endif
+char *event_names(short found)
+{
+	char text[128] = ""; /* all names take 47 bytes */
+	size_t used = 0;
+	for (const struct word *event = EVENTS; event->name; event++)
+		if (found & event->number && used < sizeof text)
+			used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used ? "|" : "", event->name);
+	return copy_text(text);
+}

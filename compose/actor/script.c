@@ -1,80 +1,47 @@
-/* Reading the script and checking it whole before its first step runs: what each step takes is one table (OPS). */
-#ifndef ACTOR_SCRIPT_H
-#define ACTOR_SCRIPT_H
+#define _GNU_SOURCE /* strtok_r */
+#include "actor/script.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#include "actor_calls.h"
-#include "actor_memory.h"
-#include "actor_names.h"
-#include "actor_step.h"
-#include "actor_text.h"
-#include "actor_values.h"
+#include "actor/values.h"
+#include "common/memory.h"
 
 #define CHUNK_DEFAULT 65536 /* what recv_exact and recv_all ask for in one call */
 
-#define ADDRESS (BIT(K_ADDR) | BIT(K_PORT))
+#define ROW(name, needs, may) {#name, needs, may, OP_##name},
+static const struct op OPS[OPS_COUNT] = {EVERY_STEP(ROW)};
+#undef ROW
 
-static const struct op OPS[] = {
-	{"socket", BIT(K_AS) | BIT(K_FAMILY) | BIT(K_TYPE), BIT(K_NONBLOCK), run_socket},
-	{"setsockopt", BIT(K_SOCK) | BIT(K_NAME) | BIT(K_VALUE), 0, run_setsockopt},
-	{"getsockopt", BIT(K_SOCK) | BIT(K_NAME), 0, run_getsockopt},
-	{"bind", BIT(K_SOCK) | ADDRESS, 0, run_bind},
-	{"listen", BIT(K_SOCK) | BIT(K_BACKLOG), 0, run_listen},
-	{"accept", BIT(K_SOCK) | BIT(K_AS), 0, run_accept},
-	{"connect", BIT(K_SOCK) | ADDRESS, 0, run_connect},
-	{"send", BIT(K_SOCK), BIT(K_HEX) | BIT(K_SIZE) | BIT(K_SEED) | BIT(K_CHUNK) | BIT(K_FLAGS) | ADDRESS, run_send},
-	{"sendmsg", BIT(K_SOCK) | BIT(K_PARTS), BIT(K_FLAGS) | ADDRESS, run_sendmsg},
-	{"writev", BIT(K_SOCK) | BIT(K_PARTS), 0, run_writev},
-	{"sendfile", BIT(K_SOCK) | BIT(K_SIZE) | BIT(K_SEED), 0, run_sendfile},
-	{"recv", BIT(K_SOCK) | BIT(K_SIZE), BIT(K_FLAGS), run_recv},
-	{"recv_exact", BIT(K_SOCK) | BIT(K_SIZE), BIT(K_CHUNK), run_recv_exact},
-	{"recv_all", BIT(K_SOCK), BIT(K_CHUNK), run_recv_all},
-	{"on_readable", BIT(K_SOCK) | BIT(K_MODE) | BIT(K_SIZE), BIT(K_TIMEOUT) | BIT(K_BY), run_on_readable},
-	{"wait", BIT(K_SOCK) | BIT(K_FOR), BIT(K_TIMEOUT), run_wait},
-	{"shutdown", BIT(K_SOCK) | BIT(K_HOW), 0, run_shutdown},
-	{"close", BIT(K_SOCK), 0, run_close},
-	{"sleep", BIT(K_MS), 0, run_sleep},
-	{"barrier", BIT(K_NAME), 0, run_barrier},
-	{"exit", BIT(K_STATUS), 0, run_exit},
-	{"kill", BIT(K_SIGNAL), 0, run_kill},
-};
-
-static struct sock *find_sock(const char *name, bool make)
+static struct sock *find_sock(struct script *script, const char *name, bool make)
 {
-	struct sock *at = sockets;
+	struct sock *at = script->sockets;
 	while (at && strcmp(at->name, name))
 		at = at->next;
 	if (at || !make)
 		return at;
 	at = zeroed(sizeof *at);
-	*at = (struct sock){.name = strdup(name), .fd = -1, .next = sockets};
-	if (!at->name)
-		exit(2);
-	return sockets = at;
+	*at = (struct sock){.name = copy_text(name), .fd = -1, .next = script->sockets};
+	return script->sockets = at;
 }
 
 /* The names of sockets, followed down the script. */
-static bool check_names(struct step *step)
+static bool check_names(struct script *script, struct step *step)
 {
 	if (step->value[K_SOCK]) {
-		step->sock = find_sock(step->value[K_SOCK], false);
+		step->sock = find_sock(script, step->value[K_SOCK], false);
 		if (!step->sock)
-			return wrong_value(K_SOCK, step->value[K_SOCK], "the name that an earlier step gave a socket");
+			return report_value(script, K_SOCK, step->value[K_SOCK], "the name that an earlier step gave a socket");
 		step->family = step->sock->family;
 		step->type = step->sock->type;
-		if (step->op->run == run_close)
+		if (step->op->number == OP_close)
 			step->sock->made = false;
 	}
 	if (step->value[K_AS]) {
-		step->as = find_sock(step->value[K_AS], true);
+		step->as = find_sock(script, step->value[K_AS], true);
 		if (step->as->made)
-			return wrong_value(K_AS, step->value[K_AS], "a name that no open socket has");
+			return report_value(script, K_AS, step->value[K_AS], "a name that no open socket has");
 		step->as->made = true;
 		step->as->family = step->family;
 		step->as->type = step->type;
@@ -83,56 +50,55 @@ static bool check_names(struct step *step)
 }
 
 /* What depends on the socket or on several keys. */
-static bool check_step(struct step *step)
+static bool check_step(struct script *script, struct step *step)
 {
 	const char *const *value = step->value;
-	void (*run)(const struct step *, struct ending *) = step->op->run;
+	const enum op_number op = step->op->number;
 
-	if (!check_names(step))
+	if (!check_names(script, step))
 		return false;
 	if (!value[K_ADDR] != !value[K_PORT])
-		return wrong("%s: addr= and port= go together", step->op->name);
-	if (value[K_ADDR] && !parse_address(step))
+		return report_error(script, "%s: addr= and port= go together", step->op->name);
+	if (value[K_ADDR] && !parse_address(script, step))
 		return false;
-	if (step->sock && value[K_NAME] && !parse_option(step))
+	if (step->sock && value[K_NAME] && !parse_option(script, step))
 		return false;
-	if (run == run_send) {
+	if (op == OP_send) {
 		if (!value[K_HEX] == !value[K_SIZE] || !value[K_SIZE] != !value[K_SEED])
-			return wrong("send: needs either hex= or size= with seed=");
+			return report_error(script, "send: needs either hex= or size= with seed=");
 		if (value[K_CHUNK] && !value[K_SIZE])
-			return wrong("send: chunk= goes with size=");
+			return report_error(script, "send: chunk= goes with size=");
 		if (value[K_SIZE] && !value[K_CHUNK])
 			step->chunk = step->size < CHUNK_MAX ? step->size : CHUNK_MAX;
 	}
-	if ((run == run_recv || run == run_on_readable) && step->size > CHUNK_MAX)
-		return wrong("%s: size= is above %" PRIu64 ", the largest of one call", step->op->name, CHUNK_MAX);
-	if (run == run_on_readable && !step->size)
-		return wrong("on_readable: size= must be above 0");
-	bool to_end = run == run_recv_all || (run == run_on_readable && step->mode != ONCE);
-	if ((to_end || run == run_recv_exact) && step->type != SOCK_STREAM)
-		return wrong("%s: only a stream socket has an end", step->op->name);
-	if ((run == run_recv_exact || run == run_recv_all) && !step->chunk)
+	if ((op == OP_recv || op == OP_on_readable) && step->size > CHUNK_MAX)
+		return report_error(script, "%s: size= is above %" PRIu64 ", the largest of one call", step->op->name, CHUNK_MAX);
+	if (op == OP_on_readable && !step->size)
+		return report_error(script, "on_readable: size= must be above 0");
+	bool to_end = op == OP_recv_all || (op == OP_on_readable && step->mode != ONCE);
+	if ((to_end || op == OP_recv_exact) && step->type != SOCK_STREAM)
+		return report_error(script, "%s: only a stream socket has an end", step->op->name);
+	if ((op == OP_recv_exact || op == OP_recv_all) && !step->chunk)
 		step->chunk = CHUNK_DEFAULT;
-	uint64_t room = run == run_recv || run == run_on_readable ? step->size : step->chunk;
-	if (run == run_sendfile)
+	uint64_t room = op == OP_recv || op == OP_on_readable ? step->size : step->chunk;
+	if (op == OP_sendfile)
 		room = FILE_CHUNK;
-	if (room > buffer_size)
-		buffer_size = room;
+	if (room > script->buffer_size)
+		script->buffer_size = room;
 	return true;
 }
 
-static bool parse_step(char *line, struct step *step)
+static bool parse_step(struct script *script, struct step *step)
 {
-	char *rest, *token = strtok_r(line, " ", &rest);
-	*step = (struct step){.timeout = -1};
+	char *rest, *token = strtok_r(step->line, " ", &rest);
 	if (!token || !parse_number(token, INT64_MAX, &step->index))
-		return wrong("a step starts with its number");
+		return report_error(script, "a step starts with its number");
 	token = strtok_r(NULL, " ", &rest);
-	for (size_t i = 0; token && i < COUNT(OPS); i++)
+	for (size_t i = 0; token && i < OPS_COUNT; i++)
 		if (!strcmp(OPS[i].name, token))
 			step->op = &OPS[i];
 	if (!step->op)
-		return wrong("unknown step '%s'", token ? token : "");
+		return report_error(script, "unknown step '%s'", token ? token : "");
 	unsigned may = step->op->needs | step->op->may | BIT(K_EXPECT);
 	while ((token = strtok_r(NULL, " ", &rest))) {
 		char *text = strchr(token, '=');
@@ -142,38 +108,58 @@ static bool parse_step(char *line, struct step *step)
 		while (key < KEYS && strcmp(KEY_NAMES[key], token))
 			key++;
 		if (!text || key == KEYS || !(may & BIT(key)))
-			return wrong("%s: unknown key '%s'", step->op->name, token);
+			return report_error(script, "%s: unknown key '%s'", step->op->name, token);
 		if (step->value[key])
-			return wrong("%s: %s= is given twice", step->op->name, token);
+			return report_error(script, "%s: %s= is given twice", step->op->name, token);
 		step->value[key] = text;
-		if (!parse_value(step, (enum key)key, text))
+		if (!parse_value(script, step, (enum key)key, text))
 			return false;
 	}
 	for (int key = 0; key < KEYS; key++)
 		if (step->op->needs & BIT(key) && !step->value[key])
-			return wrong("%s: %s= is missing", step->op->name, KEY_NAMES[key]);
-	return check_step(step);
+			return report_error(script, "%s: %s= is missing", step->op->name, KEY_NAMES[key]);
+	return check_step(script, step);
 }
 
-/* Reads up to `end`. Every bad line is told, then the program ends with status 2. */
-static struct step *read_script(size_t *count)
+void begin_script(struct script *script, FILE *errors)
 {
-	struct step *steps = NULL;
-	size_t room = 0;
-	for (*count = 0;; ++*count) {
-		char *line = next_line();
-		line_number++;
-		if (!line)
-			wrong("the script has no 'end'");
-		if (!line || !strcmp(line, "end"))
-			break;
-		if (*count == room)
-			steps = grow(steps, sizeof *steps * (room = room ? room * 2 : 64));
-		parse_step(line, &steps[*count]);
-	}
-	if (bad_script)
-		exit(2);
-	return steps;
+	*script = (struct script){.buffer_size = 1, .errors = errors};
 }
 
-#endif
+bool script_line(struct script *script, char *line)
+{
+	script->line_number++;
+	if (!line)
+		return report_error(script, "the script has no 'end'");
+	if (!strcmp(line, "end")) {
+		free(line);
+		return false;
+	}
+	if (script->count == script->room) {
+		script->room = script->room ? script->room * 2 : 64;
+		script->steps = grow(script->steps, sizeof *script->steps * script->room);
+	}
+	struct step *step = &script->steps[script->count++];
+	*step = (struct step){.line = line, .timeout = -1};
+	parse_step(script, step);
+	return true;
+}
+
+void free_script(struct script *script)
+{
+	for (size_t i = 0; i < script->count; i++) {
+		struct step *step = &script->steps[i];
+		for (int part = 0; part < step->parts; part++)
+			free(step->part[part].iov_base);
+		free(step->part);
+		free(step->option_value);
+		free(step->line);
+	}
+	free(script->steps);
+	for (struct sock *sock; (sock = script->sockets);) {
+		script->sockets = sock->next;
+		free(sock->name);
+		free(sock);
+	}
+	*script = (struct script){.count = 0};
+}

@@ -1,4 +1,5 @@
-/* What a script becomes: sockets by name, steps, and how a step ended. */
+/* step.h: what a script becomes: sockets by name, steps, and how a step ended. */
+
 #ifndef ACTOR_STEP_H
 #define ACTOR_STEP_H
 
@@ -9,7 +10,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "actor_names.h"
+#include "actor/names.h"
+#include "actor/ops.h"
 
 #define SHOWN 64 /* bytes of received data that an event carries */
 
@@ -25,6 +27,7 @@ struct sock {
 };
 
 struct step {
+	char *line; /* what it was read from; values are parts of it */
 	uint64_t index;
 	const struct op *op;
 	const char *value[KEYS]; /* the text after '=', NULL where absent */
@@ -53,15 +56,5 @@ struct ending {
 	size_t shown_len;
 	char *value; /* what getsockopt gave, what wait found */
 };
-
-struct op {
-	const char *name;
-	unsigned needs, may;
-	void (*run)(const struct step *, struct ending *);
-};
-
-static struct sock *sockets;
-static unsigned char *buffer; /* of the largest size that a step uses */
-static uint64_t buffer_size = 1;
 
 #endif

@@ -1,17 +1,13 @@
-/* Text in and out: lines of standard input, JSON strings, hex. */
-#ifndef ACTOR_TEXT_H
-#define ACTOR_TEXT_H
+#include "actor/text.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/types.h>
 #include <unistd.h>
 
-#include "actor_memory.h"
+#include "common/memory.h"
 
-/* The next line of standard input without its newline; NULL at the end of input. Not stdio: nothing is hidden. */
-static char *next_line(void)
+/* Not stdio: the program shall make no call and hold no byte that the script does not ask for. */
+char *next_line(void)
 {
 	static char *held;
 	static size_t length, room;
@@ -19,8 +15,7 @@ static char *next_line(void)
 		char *newline = length ? memchr(held, '\n', length) : NULL;
 		if (newline) {
 			size_t used = (size_t)(newline - held) + 1;
-			char *line = grow(NULL, used);
-			memcpy(line, held, used);
+			char *line = copy_bytes(held, used);
 			line[used - 1] = '\0';
 			length -= used;
 			memmove(held, newline + 1, length);
@@ -39,7 +34,7 @@ static char *next_line(void)
 	}
 }
 
-static void put_json(FILE *to, const char *text)
+void put_json(FILE *to, const char *text)
 {
 	fputc('"', to);
 	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
@@ -53,13 +48,14 @@ static void put_json(FILE *to, const char *text)
 	fputc('"', to);
 }
 
-static char *to_hex(const unsigned char *data, size_t length)
+char *to_hex(const unsigned char *data, size_t length)
 {
+	static const char digits[] = "0123456789abcdef";
 	char *text = grow(NULL, 2 * length + 1);
-	for (size_t i = 0; i < length; i++)
-		sprintf(text + 2 * i, "%02x", data[i]);
+	for (size_t i = 0; i < length; i++) {
+		text[2 * i] = digits[data[i] >> 4];
+		text[2 * i + 1] = digits[data[i] & 15];
+	}
 	text[2 * length] = '\0';
 	return text;
 }
-
-#endif

@@ -1,56 +1,41 @@
-/* What each key of a step may hold (parse_value), and what is said where a line is wrong. */
-#ifndef ACTOR_VALUES_H
-#define ACTOR_VALUES_H
+#define _GNU_SOURCE /* IOV_MAX */
+#include "actor/values.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/uio.h>
 
-#include "actor_memory.h"
-#include "actor_names.h"
-#include "actor_step.h"
-#include "actor_text.h"
+#include "actor/text.h"
+#include "common/memory.h"
 
-#define CHUNK_MAX ((uint64_t)64 << 20) /* the largest buffer of one call */
-
-static unsigned long line_number;
-static bool bad_script;
-
-/* Says what is wrong with the current line; returns false for the caller to pass on. */
-static bool __attribute__((format(printf, 1, 2))) wrong(const char *format, ...)
+bool report_error(struct script *script, const char *format, ...)
 {
 	va_list args;
-	bad_script = true;
-	fprintf(stderr, "line %lu: ", line_number);
+	script->bad = true;
+	fprintf(script->errors, "line %lu: ", script->line_number);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vfprintf(script->errors, format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	fputc('\n', script->errors);
 	return false;
 }
 
-static bool wrong_value(enum key key, const char *text, const char *wanted)
+bool report_value(struct script *script, enum key key, const char *text, const char *wanted)
 {
-	bad_script = true;
-	fprintf(stderr, "line %lu: %s=", line_number, KEY_NAMES[key]);
-	put_json(stderr, text);
-	fprintf(stderr, " must be %s\n", wanted);
+	script->bad = true;
+	fprintf(script->errors, "line %lu: %s=", script->line_number, KEY_NAMES[key]);
+	put_json(script->errors, text);
+	fprintf(script->errors, " must be %s\n", wanted);
 	return false;
 }
 
-static bool parse_number(const char *text, uint64_t most, uint64_t *number)
+bool parse_number(const char *text, uint64_t most, uint64_t *number)
 {
 	char *end;
 	errno = 0;
@@ -67,11 +52,11 @@ static bool parse_int(const char *text, int *number)
 	return *text && !isspace((unsigned char)*text) && !*end && !errno && value >= INT_MIN && value <= INT_MAX;
 }
 
-static bool parse_word(const struct word *words, size_t count, const char *text, size_t length, int *number)
+static bool parse_word(const struct word *words, const char *text, size_t length, int *number)
 {
-	for (size_t i = 0; i < count; i++)
-		if (strlen(words[i].name) == length && !memcmp(words[i].name, text, length)) {
-			*number = words[i].number;
+	for (; words->name; words++)
+		if (strlen(words->name) == length && !memcmp(words->name, text, length)) {
+			*number = words->number;
 			return true;
 		}
 	return false;
@@ -82,7 +67,7 @@ static bool parse_flags(const char *text, int *flags)
 	for (*flags = 0;; text++) {
 		int flag;
 		size_t length = strcspn(text, ",");
-		if (!parse_word(FLAGS, COUNT(FLAGS), text, length, &flag))
+		if (!parse_word(FLAGS, text, length, &flag))
 			return false;
 		*flags |= flag;
 		text += length;
@@ -128,21 +113,16 @@ static bool parse_parts(const char *text, struct step *step)
 
 static bool parse_expect(const char *text, int *expect)
 {
-	static const struct word others[] = {
-		{"ok", EXPECT_OK}, {"any", EXPECT_ANY}, {"EOF", NOT_ERRNO_EOF}, {"TIMEOUT", NOT_ERRNO_TIMEOUT},
-		{"EWOULDBLOCK", EAGAIN}, {"ENOTSUP", ENOTSUP}, {"EDEADLOCK", EDEADLOCK},
-	};
-	if (parse_word(others, COUNT(others), text, strlen(text), expect))
-		return true;
-	for (*expect = 1; *expect <= ERRNO_MAX; ++*expect) {
-		const char *name = strerrorname_np(*expect);
-		if (name && !strcmp(name, text))
-			return true;
-	}
-	return false;
+	if (!strcmp(text, "ok"))
+		*expect = EXPECT_OK;
+	else if (!strcmp(text, "any"))
+		*expect = EXPECT_ANY;
+	else
+		return (*expect = error_number(text)) != 0;
+	return true;
 }
 
-static bool parse_address(struct step *step)
+bool parse_address(struct script *script, struct step *step)
 {
 	const char *text = step->value[K_ADDR];
 	if (step->family == AF_INET6) {
@@ -150,36 +130,36 @@ static bool parse_address(struct step *step)
 		to->sin6_family = AF_INET6;
 		to->sin6_port = htons(step->port);
 		step->addr_len = sizeof *to;
-		return inet_pton(AF_INET6, text, &to->sin6_addr) == 1 || wrong_value(K_ADDR, text, "an IPv6 address");
+		return inet_pton(AF_INET6, text, &to->sin6_addr) == 1 || report_value(script, K_ADDR, text, "an IPv6 address");
 	}
 	struct sockaddr_in *to = (struct sockaddr_in *)&step->addr;
 	to->sin_family = AF_INET;
 	to->sin_port = htons(step->port);
 	step->addr_len = sizeof *to;
-	return inet_pton(AF_INET, text, &to->sin_addr) == 1 || wrong_value(K_ADDR, text, "an IPv4 address");
+	return inet_pton(AF_INET, text, &to->sin_addr) == 1 || report_value(script, K_ADDR, text, "an IPv4 address");
 }
 
 static void keep_value(struct step *step, const void *value, size_t size)
 {
-	step->option_value = memcpy(grow(NULL, size), value, size);
+	step->option_value = copy_bytes(value, size);
 	step->option_len = (socklen_t)size;
 }
 
-static bool parse_option(struct step *step)
+bool parse_option(struct script *script, struct step *step)
 {
 	const char *name = step->value[K_NAME], *text = step->value[K_VALUE];
-	for (size_t i = 0; i < COUNT(OPTIONS); i++)
-		if (!strcmp(OPTIONS[i].name, name))
-			step->option = &OPTIONS[i];
+	for (const struct option *option = OPTIONS; option->name; option++)
+		if (!strcmp(option->name, name))
+			step->option = option;
 	if (!step->option)
-		return wrong_value(K_NAME, name, "a socket option that is known here");
+		return report_value(script, K_NAME, name, "a socket option that is known here");
 	if (!text)
 		return true; /* getsockopt */
 	switch (step->option->kind) {
 	case INT: {
 		int value;
 		if (!parse_int(text, &value))
-			return wrong_value(K_VALUE, text, "an integer");
+			return report_value(script, K_VALUE, text, "an integer");
 		keep_value(step, &value, sizeof value);
 		return true;
 	}
@@ -187,14 +167,14 @@ static bool parse_option(struct step *step)
 		struct linger value;
 		char after;
 		if (sscanf(text, "%d,%d%c", &value.l_onoff, &value.l_linger, &after) != 2)
-			return wrong_value(K_VALUE, text, "two integers, on and seconds, as 1,0");
+			return report_value(script, K_VALUE, text, "two integers, on and seconds, as 1,0");
 		keep_value(step, &value, sizeof value);
 		return true;
 	}
 	case MILLISECONDS: {
 		uint64_t ms;
 		if (!parse_number(text, INT_MAX, &ms))
-			return wrong_value(K_VALUE, text, "milliseconds");
+			return report_value(script, K_VALUE, text, "milliseconds");
 		struct timeval value = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 		keep_value(step, &value, sizeof value);
 		return true;
@@ -205,23 +185,23 @@ static bool parse_option(struct step *step)
 	case BYTES:
 		break;
 	}
-	return wrong("%s can only be read", name);
+	return report_error(script, "%s can only be read", name);
 }
 
-static bool number_value(enum key key, const char *text, uint64_t least, uint64_t most, uint64_t *number)
+static bool number_value(struct script *script, enum key key, const char *text, uint64_t least, uint64_t most, uint64_t *number)
 {
 	char wanted[80];
 	if (parse_number(text, most, number) && *number >= least)
 		return true;
 	snprintf(wanted, sizeof wanted, "a number from %" PRIu64 " to %" PRIu64, least, most);
-	return wrong_value(key, text, wanted);
+	return report_value(script, key, text, wanted);
 }
 
 #define WORD_VALUE(words, to, wanted) \
-	(parse_word(words, COUNT(words), text, strlen(text), to) || wrong_value(key, text, wanted))
+	(parse_word(words, text, strlen(text), to) || report_value(script, key, text, wanted))
 
 /* One key by itself; what depends on the socket or on other keys is check_step's. */
-static bool parse_value(struct step *step, enum key key, const char *text)
+bool parse_value(struct script *script, struct step *step, enum key key, const char *text)
 {
 	uint64_t number = 0;
 	switch (key) {
@@ -233,44 +213,42 @@ static bool parse_value(struct step *step, enum key key, const char *text)
 	case K_FOR: return WORD_VALUE(READINESS, &step->events, "in, out, pri or error");
 	case K_SIGNAL: return WORD_VALUE(SIGNALS, &step->signal, "SIGABRT, SIGKILL, SIGSEGV or SIGTERM");
 	case K_STATUS:
-		if (!number_value(key, text, 0, 255, &number))
+		if (!number_value(script, key, text, 0, 255, &number))
 			return false;
 		step->status = (int)number;
 		return true;
 	case K_FLAGS:
-		return parse_flags(text, &step->flags) || wrong_value(key, text, "MSG_ names with commas between");
+		return parse_flags(text, &step->flags) || report_value(script, key, text, "MSG_ names with commas between");
 	case K_EXPECT:
 		return parse_expect(text, &step->expect) ||
-		       wrong_value(key, text, "ok, any, EOF, TIMEOUT or an errno's name");
+		       report_value(script, key, text, "ok, any, EOF, TIMEOUT or an errno's name");
 	case K_HEX:
 		step->part = grow(NULL, sizeof(struct iovec));
 		step->parts = 1;
-		return parse_hex(text, strlen(text), step->part) || wrong_value(key, text, "pairs of hex digits");
+		return parse_hex(text, strlen(text), step->part) || report_value(script, key, text, "pairs of hex digits");
 	case K_PARTS:
-		return parse_parts(text, step) || wrong_value(key, text, "pairs of hex digits with commas between");
+		return parse_parts(text, step) || report_value(script, key, text, "pairs of hex digits with commas between");
 	case K_BACKLOG:
-		return parse_int(text, &step->backlog) || wrong_value(key, text, "an integer");
+		return parse_int(text, &step->backlog) || report_value(script, key, text, "an integer");
 	case K_NONBLOCK:
-		if (!number_value(key, text, 0, 1, &number))
+		if (!number_value(script, key, text, 0, 1, &number))
 			return false;
 		step->nonblock = number;
 		return true;
 	case K_PORT:
-		if (!number_value(key, text, 0, 65535, &number))
+		if (!number_value(script, key, text, 0, 65535, &number))
 			return false;
 		step->port = (uint16_t)number;
 		return true;
 	case K_TIMEOUT:
-		if (!number_value(key, text, 0, INT_MAX, &number))
+		if (!number_value(script, key, text, 0, INT_MAX, &number))
 			return false;
 		step->timeout = (int)number;
 		return true;
-	case K_SIZE: return number_value(key, text, 0, INT64_MAX, &step->size);
-	case K_SEED: return number_value(key, text, 0, UINT64_MAX, &step->seed);
-	case K_CHUNK: return number_value(key, text, 1, CHUNK_MAX, &step->chunk);
-	case K_MS: return number_value(key, text, 0, INT64_MAX, &step->ms);
-	default: return *text || wrong("%s= has no value", KEY_NAMES[key]);
+	case K_SIZE: return number_value(script, key, text, 0, INT64_MAX, &step->size);
+	case K_SEED: return number_value(script, key, text, 0, UINT64_MAX, &step->seed);
+	case K_CHUNK: return number_value(script, key, text, 1, CHUNK_MAX, &step->chunk);
+	case K_MS: return number_value(script, key, text, 0, INT64_MAX, &step->ms);
+	default: return *text || report_error(script, "%s= has no value", KEY_NAMES[key]);
 	}
 }
-
-#endif

@@ -25,24 +25,34 @@
  */
 
 #define _GNU_SOURCE
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
-#include "agent_files.h"
-#include "agent_frames.h"
-#include "agent_programs.h"
-#include "agent_sentinel.h"
+#include "agent/files.h"
+#include "agent/frames.h"
+#include "agent/output.h"
+#include "agent/programs.h"
+#include "agent/sentinel.h"
+#include "agent/system.h"
+#include "common/bytes.h"
+#include "common/memory.h"
 
-enum { VERSION = 1, MAX_FRAME = 16 << 20 };
+enum { VERSION = 1 };
 
-static void obey(char type, uint32_t id, char *payload, size_t size)
+static void obey(const struct frame *frame)
 {
-	struct program *p = find(id);
-	switch (type) {
+	const uint32_t id = frame->id;
+	char *payload = frame->payload;
+	const size_t size = frame->size;
+	struct program *p = find_program(id);
+	switch (frame->type) {
 	case 'S':
-		start(id, payload, size);
+		start_program(id, payload, size);
 		break;
 	case 'I':
 		if (p)
@@ -95,21 +105,17 @@ static bool take_commands(void)
 		return false;
 	used += (size_t)n;
 	size_t at = 0;
-	while (used - at >= HEADER) {
-		unsigned char *header = (unsigned char *)buffer + at;
-		size_t size = get32(header + 5);
-		if (size > MAX_FRAME) {
+	struct frame frame;
+	for (enum taken taken; (taken = take_frame(buffer + at, used - at, &frame)) != NO_FRAME;) {
+		if (taken == FRAME_TOO_LARGE) {
 			errno = EMSGSIZE;
 			die("frame");
 		}
-		if (used - at < HEADER + size)
-			break;
-		char *payload = buffer + at + HEADER;
-		char after = payload[size]; /* NUL-terminate in place; the buffer has one spare byte */
-		payload[size] = 0;
-		obey((char)header[0], get32(header + 1), payload, size);
-		payload[size] = after;
-		at += HEADER + size;
+		char after = frame.payload[frame.size]; /* NUL-terminate in place; the buffer has one spare byte */
+		frame.payload[frame.size] = 0;
+		obey(&frame);
+		frame.payload[frame.size] = after;
+		at += HEADER + frame.size;
 	}
 	memmove(buffer, buffer + at, used - at);
 	used -= at;

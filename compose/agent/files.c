@@ -1,15 +1,17 @@
-/* Files and directories of the host, for the runner to read. */
-
-#ifndef AGENT_FILES_H
-#define AGENT_FILES_H
+#define _GNU_SOURCE
+#include "agent/files.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-#include "agent_frames.h"
+#include "agent/output.h"
+#include "agent/system.h"
 
-/* Send a file, or the `length` bytes of it that start at `offset` (fewer where it ends before). */
-static void read_file(uint32_t id, const char *path, const char *offset, const char *length)
+void read_file(uint32_t id, const char *path, const char *offset, const char *length)
 {
 	static char buffer[CHUNK];
 	uint64_t left = *length ? strtoull(length, NULL, 10) : UINT64_MAX;
@@ -31,7 +33,7 @@ static void read_file(uint32_t id, const char *path, const char *offset, const c
 	close_fd(&fd);
 }
 
-static void list_directory(uint32_t id, const char *path)
+void list_directory(uint32_t id, const char *path)
 {
 	DIR *directory = opendir(path);
 	if (!directory) {
@@ -44,5 +46,3 @@ static void list_directory(uint32_t id, const char *path)
 	closedir(directory);
 	send_frame('k', id, NULL, 0);
 }
-
-#endif

@@ -1,35 +1,62 @@
-/* Programs: started in process groups of their own, fed, listened to, reaped. */
+#define _GNU_SOURCE /* pipe2 */
+#include "agent/programs.h"
 
-#ifndef AGENT_PROGRAMS_H
-#define AGENT_PROGRAMS_H
-
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <sys/types.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-#include "agent_frames.h"
+#include "agent/frames.h"
+#include "agent/output.h"
+#include "agent/system.h"
+#include "common/memory.h"
 
-enum { MAX_PROGRAMS = 32, PIPE_SIZE = 1 << 20 };
+enum { PIPE_SIZE = 1 << 20 };
 
-struct program {
-	uint32_t id;
-	pid_t pid; /* 0: free slot */
-	bool ended;
-	int in, out, err; /* our ends of its pipes, -1 when closed */
-	char *pending;    /* input that its pipe did not take yet */
-	size_t pending_size;
-	bool end_input;
-};
+struct program programs[MAX_PROGRAMS];
 
-static struct program programs[MAX_PROGRAMS];
-
-static struct program *find(uint32_t id)
+struct program *find_program(uint32_t id)
 {
 	for (int i = 0; i < MAX_PROGRAMS; i++)
 		if (programs[i].pid && programs[i].id == id)
 			return &programs[i];
+	return NULL;
+}
+
+static struct program *free_slot(void)
+{
+	for (int i = 0; i < MAX_PROGRAMS; i++)
+		if (!programs[i].pid)
+			return &programs[i];
+	return NULL;
+}
+
+/* Both ends of what a program reads and writes, and a pipe on which the child reports that it could not be executed. */
+struct pipes {
+	int in[2], out[2], err[2], report[2];
+};
+
+static void close_pipes(struct pipes *pipes)
+{
+	for (int i = 0; i < 2; i++) {
+		close_fd(&pipes->in[i]);
+		close_fd(&pipes->out[i]);
+		close_fd(&pipes->err[i]);
+		close_fd(&pipes->report[i]);
+	}
+}
+
+/* Returns NULL, or what failed. */
+static const char *open_pipes(struct pipes *pipes, bool keep_input)
+{
+	if (keep_input ? pipe2(pipes->in, O_CLOEXEC) : (pipes->in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+		return "standard input";
+	if (pipe2(pipes->out, O_CLOEXEC) || pipe2(pipes->err, O_CLOEXEC) || pipe2(pipes->report, O_CLOEXEC))
+		return "pipe";
+	fcntl(pipes->out[1], F_SETPIPE_SZ, PIPE_SIZE); /* a larger pipe is a comfort, not a need */
 	return NULL;
 }
 
@@ -50,83 +77,66 @@ static void run_child(char **argv, char **envp, int in, int out, int err, int re
 	_exit(127);
 }
 
-static void start(uint32_t id, char *payload, size_t size)
+/* Start a child and wait until it runs the program; returns its process, or -1 with errno and what failed. */
+static pid_t spawn(const struct start_request *request, struct pipes *pipes, const char **what)
 {
-	char **argv = NULL, **envp = NULL;
-	size_t argc = 0, envc = 0;
-	bool keep_input = false;
-	int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, report[2] = {-1, -1};
-	struct program *slot = NULL;
-
-	for (char *at = payload; at < payload + size; at += strlen(at) + 1) { /* the caller NUL-terminates */
-		if (*at == 'a') {
-			argv = grow(argv, (argc + 2) * sizeof *argv);
-			argv[argc++] = at + 1;
-		} else if (*at == 'e') {
-			envp = grow(envp, (envc + 2) * sizeof *envp);
-			envp[envc++] = at + 1;
-		} else if (*at == 'i') {
-			keep_input = true;
-		}
-	}
-	for (int i = 0; i < MAX_PROGRAMS && !slot; i++)
-		if (!programs[i].pid)
-			slot = &programs[i];
-	if (!argc || !slot) {
-		send_error(id, argc ? EAGAIN : EINVAL, "start");
-		goto done;
-	}
-	argv[argc] = NULL;
-	envp = grow(envp, (envc + 1) * sizeof *envp);
-	envp[envc] = NULL;
-
-	if (keep_input ? pipe2(in, O_CLOEXEC) : (in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0) {
-		send_error(id, errno, "standard input");
-		goto done;
-	}
-	if (pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC) || pipe2(report, O_CLOEXEC)) {
-		send_error(id, errno, "pipe");
-		goto done;
-	}
-	fcntl(out[1], F_SETPIPE_SZ, PIPE_SIZE); /* a larger pipe is a comfort, not a need */
-
-	uint64_t started = now_ns();
+	*what = "fork";
 	pid_t pid = fork();
 	if (pid == 0)
-		run_child(argv, envp, in[0], out[1], err[1], report[1]);
-	if (pid < 0) {
-		send_error(id, errno, "fork");
-		goto done;
-	}
-	close_fd(&report[1]);
+		run_child(request->argv, request->envp, pipes->in[0], pipes->out[1], pipes->err[1], pipes->report[1]);
+	if (pid < 0)
+		return -1;
+	close_fd(&pipes->report[1]);
 	int error = 0;
 	ssize_t n;
-	while ((n = read(report[0], &error, sizeof error)) < 0 && errno == EINTR)
+	while ((n = read(pipes->report[0], &error, sizeof error)) < 0 && errno == EINTR)
 		;
-	if (n == sizeof error) {
-		waitpid(pid, NULL, 0);
-		send_error(id, error, argv[0]);
-		goto done;
-	}
-	*slot = (struct program){.id = id, .pid = pid, .in = in[1], .out = out[0], .err = err[0]};
-	in[1] = out[0] = err[0] = -1;
+	if (n != sizeof error)
+		return pid;
+	waitpid(pid, NULL, 0);
+	*what = request->argv[0];
+	errno = error;
+	return -1;
+}
+
+/* Take over our ends of the pipes. */
+static void fill_slot(struct program *slot, uint32_t id, pid_t pid, struct pipes *pipes)
+{
+	*slot = (struct program){.id = id, .pid = pid, .in = pipes->in[1], .out = pipes->out[0], .err = pipes->err[0]};
+	pipes->in[1] = pipes->out[0] = pipes->err[0] = -1;
 	if (slot->in >= 0)
 		fcntl(slot->in, F_SETFL, O_NONBLOCK);
 	fcntl(slot->out, F_SETFL, O_NONBLOCK);
 	fcntl(slot->err, F_SETFL, O_NONBLOCK);
-	send_stamped('s', id, (uint32_t)pid, started);
-done:
-	for (int i = 0; i < 2; i++) {
-		close_fd(&in[i]);
-		close_fd(&out[i]);
-		close_fd(&err[i]);
-		close_fd(&report[i]);
-	}
-	free(argv);
-	free(envp);
 }
 
-static void feed(struct program *p)
+void start_program(uint32_t id, char *payload, size_t size)
+{
+	struct start_request request;
+	struct pipes pipes = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
+	struct program *slot = free_slot();
+	const char *what = "start";
+
+	parse_start(&request, payload, size);
+	if (!request.argc || !slot) {
+		send_error(id, request.argc ? EAGAIN : EINVAL, what);
+	} else if ((what = open_pipes(&pipes, request.keep_input))) {
+		send_error(id, errno, what);
+	} else {
+		uint64_t started = now_ns();
+		pid_t pid = spawn(&request, &pipes, &what);
+		if (pid < 0) {
+			send_error(id, errno, what);
+		} else {
+			fill_slot(slot, id, pid, &pipes);
+			send_stamped('s', id, (uint32_t)pid, started);
+		}
+	}
+	close_pipes(&pipes);
+	free_start(&request);
+}
+
+void feed(struct program *p)
 {
 	while (p->in >= 0 && p->pending_size) {
 		ssize_t n = write(p->in, p->pending, p->pending_size);
@@ -144,7 +154,7 @@ static void feed(struct program *p)
 		close_fd(&p->in);
 }
 
-static void add_input(struct program *p, const void *data, size_t size)
+void add_input(struct program *p, const void *data, size_t size)
 {
 	p->pending = grow(p->pending, p->pending_size + size + 1);
 	memcpy(p->pending + p->pending_size, data, size);
@@ -152,8 +162,7 @@ static void add_input(struct program *p, const void *data, size_t size)
 	feed(p);
 }
 
-/* Pass on at most `rounds` chunks of a program's output; close the pipe at its end. */
-static void pass_output(struct program *p, int *fd, char type, int rounds)
+void pass_output(struct program *p, int *fd, char type, int rounds)
 {
 	static char buffer[CHUNK];
 	while (*fd >= 0 && rounds--) {
@@ -168,7 +177,7 @@ static void pass_output(struct program *p, int *fd, char type, int rounds)
 	}
 }
 
-static void free_if_over(struct program *p)
+void free_if_over(struct program *p)
 {
 	if (p->ended && p->out < 0 && p->err < 0) {
 		close_fd(&p->in);
@@ -177,7 +186,7 @@ static void free_if_over(struct program *p)
 	}
 }
 
-static void reap(void)
+void reap(void)
 {
 	int status;
 	pid_t pid;
@@ -196,16 +205,14 @@ static void reap(void)
 	}
 }
 
-static void send_signal(uint32_t id, int number)
+void send_signal(uint32_t id, int number)
 {
 	if (id == 0) {
 		if (getpid() == 1) /* anywhere else this would reach strangers */
 			kill(-1, number);
 		return;
 	}
-	struct program *p = find(id);
+	struct program *p = find_program(id);
 	if (p)
 		kill(-p->pid, number);
 }
-
-#endif

@@ -1,18 +1,19 @@
-/* The sentinel: a datagram sent after the last event. A capture is a queue: one that shows it is complete. */
+#include "agent/sentinel.h"
 
-#ifndef AGENT_SENTINEL_H
-#define AGENT_SENTINEL_H
-
+#include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 
-#include "agent_frames.h"
+#include "agent/output.h"
+#include "agent/system.h"
 
 enum { SENTINEL_PORT = 9 }; /* discard */
 
 static int sentinel4 = -1, sentinel6 = -1;
 
-static void open_sentinel(uint32_t id)
+void open_sentinel(uint32_t id)
 {
 	struct sockaddr_in any4 = {.sin_family = AF_INET, .sin_port = htons(SENTINEL_PORT)};
 	struct sockaddr_in6 any6 = {.sin6_family = AF_INET6, .sin6_port = htons(SENTINEL_PORT)};
@@ -32,7 +33,7 @@ static void open_sentinel(uint32_t id)
 	send_frame('k', id, NULL, 0);
 }
 
-static void send_sentinel(uint32_t id, const char *address, const char *text)
+void send_sentinel(uint32_t id, const char *address, const char *text)
 {
 	struct sockaddr_in to4 = {.sin_family = AF_INET, .sin_port = htons(SENTINEL_PORT)};
 	struct sockaddr_in6 to6 = {.sin6_family = AF_INET6, .sin6_port = htons(SENTINEL_PORT)};
@@ -48,5 +49,3 @@ static void send_sentinel(uint32_t id, const char *address, const char *text)
 	else
 		send_frame('k', id, NULL, 0);
 }
-
-#endif

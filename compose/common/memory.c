@@ -1,25 +1,30 @@
-/* Memory that is always given: without it the program ends. Little is freed, since a script runs once. */
-#ifndef ACTOR_MEMORY_H
-#define ACTOR_MEMORY_H
+#include "common/memory.h"
 
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void *grow(void *old, size_t size)
+void *grow(void *old, size_t size)
 {
-	void *new = realloc(old, size ? size : 1);
-	if (!new) {
-		fprintf(stderr, "actor: out of memory\n");
-		exit(2);
-	}
-	return new;
+	void *block = realloc(old, size ? size : 1);
+	if (!block)
+		out_of_memory();
+	return block;
 }
 
-static void *zeroed(size_t size)
+void *zeroed(size_t size)
 {
 	return memset(grow(NULL, size), 0, size);
 }
 
-#endif
+char *copy_text(const char *text)
+{
+	return copy_bytes(text, strlen(text) + 1);
+}
+
+void *copy_bytes(const void *bytes, size_t size)
+{
+	void *block = grow(NULL, size);
+	if (size)
+		memcpy(block, bytes, size);
+	return block;
+}

@@ -1,10 +1,20 @@
-/* enter: run a command as one more process of a lab, on the terminal and with the environment that we were given.
- *
- * usage: launch enter PID COMMAND...        PID is an agent's, as `ready` told it
- */
+#define _GNU_SOURCE
+#include "launch/enter.h"
 
-static void refuse(const char *what) __attribute__((noreturn));
-static void refuse(const char *what)
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "launch/privilege.h"
+
+_Noreturn static void refuse(const char *what)
 {
 	fprintf(stderr, "%s: %s\n", what, strerror(errno));
 	exit(126);
@@ -20,7 +30,7 @@ static bool in_other_user_namespace(const char *pid)
 	return ours.st_ino != theirs.st_ino || ours.st_dev != theirs.st_dev;
 }
 
-static int enter(char **argv)
+int enter(char **argv)
 {
 	bool other_user = in_other_user_namespace(argv[0]);
 	int wanted = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC;

@@ -1,13 +1,22 @@
-/* The little of rtnetlink(7) that a lab needs: veth pairs, addresses, interfaces up. All in the current namespace. */
+#define _GNU_SOURCE
+#include "launch/net.h"
 
 #include <arpa/inet.h>
-#include <linux/if_link.h>
-#include <linux/rtnetlink.h>
-#include <linux/veth.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
+
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+
+#include "launch/report.h"
 
 struct message {
 	struct nlmsghdr header;
@@ -16,8 +25,11 @@ struct message {
 
 static void *append(struct message *m, const void *data, size_t size)
 {
-	char *at = (char *)m + NLMSG_ALIGN(m->header.nlmsg_len);
-	memcpy(at, data, size); /* bodies are ours and far smaller than the message */
+	size_t used = NLMSG_ALIGN(m->header.nlmsg_len);
+	char *at = (char *)m + used;
+	if (used + size > sizeof *m) /* never, unless somebody adds to what we send */
+		fail_with(EMSGSIZE, "netlink message");
+	memcpy(at, data, size);
 	m->header.nlmsg_len = (uint32_t)(NLMSG_ALIGN(m->header.nlmsg_len) + size);
 	return at;
 }
@@ -49,10 +61,8 @@ static void request(struct message *m, const char *what)
 	if (send(fd, m, m->header.nlmsg_len, 0) < 0)
 		fail(what);
 	ssize_t n = recv(fd, &answer, sizeof answer, 0);
-	if (n < (ssize_t)(sizeof answer.header + sizeof answer.error) || answer.header.nlmsg_type != NLMSG_ERROR) {
-		errno = EPROTO;
-		fail(what);
-	}
+	if (n < (ssize_t)(sizeof answer.header + sizeof answer.error) || answer.header.nlmsg_type != NLMSG_ERROR)
+		fail_with(EPROTO, what);
 	if (answer.error.error) {
 		errno = -answer.error.error;
 		fail(what);
@@ -70,15 +80,12 @@ static struct message begin(uint16_t type, uint16_t flags)
 static size_t name_size(const char *name)
 {
 	size_t size = strlen(name) + 1;
-	if (size > IFNAMSIZ) {
-		errno = ENAMETOOLONG;
-		fail(name);
-	}
+	if (size > IFNAMSIZ)
+		fail_with(ENAMETOOLONG, name);
 	return size;
 }
 
-/* One end here, the other in the namespace that `peer_namespace` is open on. */
-static void make_veth(const char *name, int peer_namespace, const char *peer_name)
+void make_veth(const char *name, int peer_namespace, const char *peer_name)
 {
 	static int32_t index = 1;
 	/* The ends get different indexes: where they are equal the kernel puts off noticing the carrier by up to a second
@@ -100,15 +107,12 @@ static void make_veth(const char *name, int peer_namespace, const char *peer_nam
 	request(&m, "veth");
 }
 
-/* `text` is ADDRESS/PREFIX, of either family. */
-static void add_address(const char *interface, char *text)
+void add_address(const char *interface, char *text)
 {
 	unsigned char address[16];
 	char *prefix = strchr(text, '/');
-	if (!prefix) {
-		errno = EINVAL;
-		fail(text);
-	}
+	if (!prefix)
+		fail_with(EINVAL, text);
 	*prefix++ = 0;
 	int family = strchr(text, ':') ? AF_INET6 : AF_INET;
 	size_t size = family == AF_INET ? 4 : 16;
@@ -118,10 +122,8 @@ static void add_address(const char *interface, char *text)
 	                          .ifa_index = if_nametoindex(interface)};
 	if (!about.ifa_index)
 		fail(interface);
-	if (inet_pton(family, text, address) != 1) {
-		errno = EINVAL;
-		fail(text);
-	}
+	if (inet_pton(family, text, address) != 1)
+		fail_with(EINVAL, text);
 	struct message m = begin(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
 	append(&m, &about, sizeof about);
 	attribute(&m, IFA_LOCAL, address, size);
@@ -145,20 +147,17 @@ static short interface_flags(const char *interface, bool raise)
 	return asked.ifr_flags;
 }
 
-static void interface_up(const char *interface)
+void interface_up(const char *interface)
 {
 	interface_flags(interface, true);
 }
 
-/* Wait until packets can pass: until then the kernel drops them in silence. */
-static void wait_carrier(const char *interface, int milliseconds)
+void wait_carrier(const char *interface, int milliseconds)
 {
 	const struct timespec pause = {.tv_nsec = 200000};
 	for (int left = milliseconds * 5; !(interface_flags(interface, false) & IFF_RUNNING); left--) {
-		if (!left) {
-			errno = ETIMEDOUT;
-			fail(interface);
-		}
+		if (!left)
+			fail_with(ETIMEDOUT, interface);
 		nanosleep(&pause, NULL);
 	}
 }

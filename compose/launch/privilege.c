@@ -1,8 +1,20 @@
-/* What a process of the lab may do: a user namespace where we are not root, and no capability that it does not need. */
+#define _GNU_SOURCE
+#include "launch/privilege.h"
 
+#include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+
+#include "launch/report.h"
 
 enum { NOBODY = 65534 };
 
@@ -14,8 +26,7 @@ static void write_text(const char *path, const char *text)
 	close(fd);
 }
 
-/* Get a mount namespace, and a user namespace if that takes one; tell whether it did. */
-static bool take_namespaces(void)
+bool take_namespaces(void)
 {
 	char map[64];
 	uid_t uid = geteuid();
@@ -33,8 +44,7 @@ static bool take_namespaces(void)
 	return true;
 }
 
-/* Become nobody with no capability, or with the two of a tap, for good; NULL, or what failed. */
-static const char *drop_privileges(bool tap, bool in_user_namespace)
+const char *drop_privileges(bool tap, bool in_user_namespace)
 {
 	uint64_t keep = tap ? 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW : 0;
 	for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
@@ -56,8 +66,7 @@ static const char *drop_privileges(bool tap, bool in_user_namespace)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? "no_new_privs" : NULL;
 }
 
-/* fork(2) into new namespaces. */
-static pid_t spawn(unsigned long namespaces)
+pid_t spawn(unsigned long namespaces)
 {
 	return (pid_t)syscall(SYS_clone, namespaces | SIGCHLD, NULL, NULL, NULL, NULL);
 }

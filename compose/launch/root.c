@@ -1,14 +1,22 @@
-/* The files that a process of the lab sees: a small root of its own, made of read-only parts of the machine's. */
+#define _GNU_SOURCE
+#include "launch/root.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include <linux/mount.h>
-#include <sys/stat.h>
-#include <sys/types.h>
+
+#include "common/memory.h"
+#include "launch/report.h"
 
 /* <sys/mount.h> and <linux/mount.h> cannot both be included with every C library. */
 extern int mount(const char *, const char *, const char *, unsigned long, const void *);
 extern int umount2(const char *, int);
-
-#define TOOLS_DIRECTORY "/opt/bothends"
 
 /* Where the root is put together: a directory that every Linux has and that holds nothing a lab is made of. */
 static const char STAGE[] = "/sys";
@@ -23,10 +31,8 @@ static void make_parents(const char *path)
 {
 	char part[512];
 	size_t length = strlen(path);
-	if (path[0] != '/' || length >= sizeof part) {
-		errno = EINVAL;
-		fail(path);
-	}
+	if (path[0] != '/' || length >= sizeof part)
+		fail_with(EINVAL, path);
 	for (size_t i = 1; i < length; i++) {
 		if (path[i] != '/')
 			continue;
@@ -44,7 +50,7 @@ static void make_directory(const char *path)
 		fail(path);
 }
 
-static void begin_root(void)
+void begin_root(void)
 {
 	umask(0);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("root", STAGE, "tmpfs", MS_NOSUID, "mode=0755") ||
@@ -56,7 +62,7 @@ static void begin_root(void)
 		fail("/proc");
 }
 
-static void bind_into_root(const char *source, const char *target)
+void bind_into_root(const char *source, const char *target)
 {
 	struct stat found;
 	if (stat(source, &found))
@@ -77,14 +83,14 @@ static void bind_into_root(const char *source, const char *target)
 		fail("mount_setattr (Linux 5.12)");
 }
 
-static void link_in_root(const char *text, const char *path)
+void link_in_root(const char *text, const char *path)
 {
 	make_parents(path);
 	if (symlink(text, path + 1))
 		fail(path);
 }
 
-static void file_in_root(const char *path, size_t size, FILE *from)
+void file_in_root(const char *path, size_t size, FILE *from)
 {
 	make_parents(path);
 	FILE *file = fopen(path + 1, "wx");
@@ -99,21 +105,17 @@ static void file_in_root(const char *path, size_t size, FILE *from)
 		fail(path);
 }
 
-static void scratch_in_root(const char *path, const char *options)
+void scratch_in_root(const char *path, const char *options)
 {
-	if (scratch_count == MAX_SCRATCH) {
-		errno = ENOSPC;
-		fail(path);
-	}
+	if (scratch_count == MAX_SCRATCH)
+		fail_with(ENOSPC, path);
 	make_directory(path);
-	scratch[scratch_count].path = strdup(path);
-	scratch[scratch_count].options = strdup(options);
-	if (!scratch[scratch_count].path || !scratch[scratch_count].options)
-		fail(path);
+	scratch[scratch_count].path = copy_text(path);
+	scratch[scratch_count].options = copy_text(options);
 	scratch_count++;
 }
 
-static void enter_root(void)
+void enter_root(void)
 {
 	struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
 	/* pivot_root(2): with "." twice the old root lies over the new one until it is detached. */
@@ -123,8 +125,7 @@ static void enter_root(void)
 		fail("mount_setattr (Linux 5.12)");
 }
 
-/* In a process of the lab: what it does not share with the others; NULL, or what failed. */
-static const char *mount_own_parts(void)
+const char *mount_own_parts(void)
 {
 	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
 		return "/proc";

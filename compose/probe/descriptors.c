@@ -1,8 +1,13 @@
 /* Calls that copy and close descriptors. */
-#ifndef PROBE_DESCRIPTORS_H
-#define PROBE_DESCRIPTORS_H
 
-/* ---------------------------------------------------------------- copying descriptors */
+#define _GNU_SOURCE
+#include <limits.h>
+#include <stdio.h>
+
+#include <linux/close_range.h>
+
+#include "probe/calls.h"
+#include "probe/next.h"
 
 EXPORT int dup(int fd)
 {
@@ -106,9 +111,9 @@ static struct probe_record *range_begin(const char name[16], unsigned first, uns
 	struct probe_record *chain = NULL;
 	if (!log_here())
 		return NULL;
-	unsigned highest = (unsigned)atomic_load(&fd_highest);
+	unsigned highest = (unsigned)fd_highest_known();
 	for (unsigned fd = first; fd <= last && fd <= highest; fd++) {
-		unsigned kind = atomic_load_explicit(&fd_table[fd].kind, memory_order_acquire);
+		unsigned kind = fd_remembered((int)fd);
 		struct probe_record *record = kind & FD_SOCKET ? call_any(name, (int)fd, caller) : NULL;
 		if (record) {
 			record->arg[0] = first;
@@ -148,5 +153,3 @@ EXPORT void closefrom(int first)
 	NEXT(closefrom)(first);
 	range_end(chain, 0);
 }
-
-#endif

@@ -1,20 +1,12 @@
-/* XXH3-64 of the bytes that a call moved, with the vector instructions that are switched on where this is included. */
-#ifndef PROBE_DIGEST_ANY_H
-#define PROBE_DIGEST_ANY_H
-
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/uio.h>
-
-/* Long transfers cost what the hash costs. */
-#pragma GCC push_options
-#pragma GCC optimize("O3")
+/* The digest with one set of instructions: the Makefile compiles this file once for each, since xxhash.h has one in each
+ * file. DIGEST is the function's name (digest.h). */
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-/* Of the first `length` bytes of the parts, which are that long at least. */
-static uint64_t digest_any(const struct iovec *parts, size_t length)
+#include "probe/digest.h"
+
+uint64_t DIGEST(const struct iovec *parts, size_t length)
 {
 	if (parts[0].iov_len >= length)
 		return XXH3_64bits(parts[0].iov_base, length);
@@ -27,7 +19,3 @@ static uint64_t digest_any(const struct iovec *parts, size_t length)
 	}
 	return XXH3_64bits_digest(&state);
 }
-
-#pragma GCC pop_options
-
-#endif

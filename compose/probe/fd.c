@@ -1,25 +1,12 @@
-/* What is known of each descriptor: not a socket, or a socket and its cookie. */
-#ifndef PROBE_FD_H
-#define PROBE_FD_H
+#define _GNU_SOURCE
+#include "probe/fd.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 
-#include "probe_log.h"
-#include "probe_next.h"
-
-#define FD_TABLE 65536 /* descriptors above are asked about at each call */
-
-enum fd_kind {
-	FD_KNOWN = 1,
-	FD_SOCKET = 2,
-	FD_STREAM = 4,
-	FD_NAMED = 8, /* its local port is in the log, or it can have none */
-};
-
-struct fd_known {
-	unsigned kind;
-	uint64_t cookie;
-};
+#include "probe/log.h"
+#include "probe/next.h"
+#include "probe/payload.h"
 
 static struct {
 	_Atomic unsigned kind;
@@ -39,17 +26,19 @@ static void fd_set_known(int fd, struct fd_known known)
 	atomic_store_explicit(&fd_table[fd].kind, known.kind, memory_order_release);
 }
 
-static void fd_forget(int fd)
+int fd_highest_known(void)
 {
-	fd_set_known(fd, (struct fd_known){0, 0});
+	return atomic_load(&fd_highest);
 }
 
-/* An address as the log keeps it: what fits of it. */
-static uint16_t fd_copy_address(unsigned char *to, size_t room, const void *address, socklen_t length)
+unsigned fd_remembered(int fd)
 {
-	uint16_t size = (uint16_t)(length < room ? length : room);
-	memcpy(to, address, size);
-	return size;
+	return fd >= 0 && fd < FD_TABLE ? atomic_load_explicit(&fd_table[fd].kind, memory_order_acquire) : 0;
+}
+
+void fd_forget(int fd)
+{
+	fd_set_known(fd, (struct fd_known){0, 0});
 }
 
 static bool has_port(const struct sockaddr_storage *address)
@@ -61,9 +50,7 @@ static bool has_port(const struct sockaddr_storage *address)
 	return true;
 }
 
-/* Ask the kernel what a descriptor is and, for a socket, log what it answers as known since `when`. `peer` stands in
- * for the peer's address where the kernel does not tell it (a connection not yet or no longer made). */
-static struct fd_known fd_learn(int fd, uint64_t when, const void *peer, socklen_t peer_length)
+struct fd_known fd_learn(int fd, uint64_t when, const void *peer, socklen_t peer_length)
 {
 	int saved = errno;
 	struct fd_known known = {0, 0};
@@ -101,13 +88,13 @@ static struct fd_known fd_learn(int fd, uint64_t when, const void *peer, socklen
 	record->arg[1] = type;
 	record->arg[2] = protocol;
 	if (named)
-		record->address_length = fd_copy_address(record->address, sizeof record->address, &local, local_length);
+		record->address_length = copy_address(record->address, sizeof record->address, &local, local_length);
 	struct sockaddr_storage other;
 	socklen_t other_length = sizeof other;
 	if (!NEXT(getpeername)(fd, (struct sockaddr *)&other, &other_length))
-		record->kept = fd_copy_address(record->blob, sizeof record->blob, &other, other_length);
+		record->kept = copy_address(record->blob, sizeof record->blob, &other, other_length);
 	else if (peer)
-		record->kept = fd_copy_address(record->blob, sizeof record->blob, peer, peer_length);
+		record->kept = copy_address(record->blob, sizeof record->blob, peer, peer_length);
 	record->start = when;
 	log_state(record, PROBE_RETURNED);
 out:
@@ -115,7 +102,7 @@ out:
 	return known;
 }
 
-static struct fd_known fd_look(int fd)
+struct fd_known fd_look(int fd)
 {
 	struct fd_known known = {0, 0};
 	if (fd < 0 || !call_log.header)
@@ -127,9 +114,7 @@ static struct fd_known fd_look(int fd)
 	return known.kind & FD_KNOWN ? known : fd_learn(fd, now(), NULL, 0);
 }
 
-static void fd_same(int from, int to)
+void fd_same(int from, int to)
 {
 	fd_set_known(to, fd_look(from));
 }
-
-#endif

@@ -1,8 +1,9 @@
-/* The probe's log file, version 1: one header, then records of one size. All numbers are little endian.
+/* format.h: the probe's log file, version 1: one header, then records of one size. All numbers are little endian.
  *
  * The decoder (testbed/observe/probe_format.py) repeats this layout; a change here needs another PROBE_VERSION.
  * A file may end in zeros: room that was never used. A slot with state PROBE_FREE was reserved by a thread that died
  * before it filled it. */
+
 #ifndef PROBE_FORMAT_H
 #define PROBE_FORMAT_H
 

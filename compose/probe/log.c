@@ -1,18 +1,12 @@
-/* The log of this process: a file mapped shared, so that what was logged survives any death of the process.
- *
- * Every function keeps errno, takes no lock on the way of a call (growing the file apart) and calls no malloc. */
-#ifndef PROBE_LOG_H
-#define PROBE_LOG_H
+#define _GNU_SOURCE
+#include "probe/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -20,8 +14,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "probe_format.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -31,28 +23,11 @@
 #define LOG_FIRST (64u << 10)
 #define LOG_STEP (256u << 10)
 
-/* A record's name as its 16 bytes. */
-#define NAME(text) ((const char[16]){text})
-#define CALLER __builtin_return_address(0)
-#define TLS static __thread __attribute__((tls_model("initial-exec")))
-
-static struct {
-	struct probe_header *header; /* NULL: nothing is logged */
-	struct probe_record *records;
-	_Atomic uint64_t capacity;   /* records that the file has room for now */
-	size_t size;
-	_Atomic bool full;
-	_Atomic bool growing;
-	pid_t pid;
-	volatile unsigned char *alive;  /* 0 in a forked child (MADV_WIPEONFORK) until it has a log of its own */
-	char directory[PATH_MAX];
-	char path[PATH_MAX + 48];
-	char program[sizeof(((struct probe_header *)0)->program)];
-} call_log;
+struct call_log call_log;
 
 TLS pid_t my_tid;
 
-static uint64_t now(void)
+uint64_t now(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_REALTIME, &t);
@@ -96,8 +71,7 @@ static bool log_grow(uint64_t last)
 	return last < call_log.capacity;
 }
 
-/* `count` neighbouring slots, or NULL when the log is full. */
-static struct probe_record *log_slots(uint64_t count)
+struct probe_record *log_slots(uint64_t count)
 {
 	struct probe_header *header = call_log.header;
 	if (!atomic_load_explicit(&call_log.full, memory_order_relaxed)) {
@@ -126,6 +100,7 @@ static void log_open(uint64_t forked_from)
 	call_log.full = false;
 	call_log.growing = false;
 	call_log.pid = getpid();
+	call_log.generation++;
 	uint64_t start = now();
 	int length = snprintf(call_log.path, sizeof call_log.path, "%s/%d-%llu.calls", call_log.directory, call_log.pid,
 	                      (unsigned long long)start);
@@ -166,10 +141,33 @@ out:
 	errno = saved;
 }
 
-static void log_forked(void);
+static void log_forked(void)
+{
+	if (!call_log.header)
+		return;
+	*call_log.alive = 1;
+	log_open(call_log.header->start);
+}
 
-/* May this thread write to this process's log? Not in a child of vfork or posix_spawn, which borrows the memory. */
-static bool log_here(void)
+void log_start(const char *directory)
+{
+	size_t size = strlen(directory) + 1;
+	if (*directory != '/' || size > sizeof call_log.directory)
+		return;
+	memcpy(call_log.directory, directory, size);
+	if (readlink("/proc/self/exe", call_log.program, sizeof call_log.program - 1) < 0)
+		memcpy(call_log.program, "?", 2);
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		return;
+	madvise(page, 4096, MADV_WIPEONFORK); /* before Linux 4.14 the handler below must do */
+	call_log.alive = page;
+	*call_log.alive = 1;
+	if (!pthread_atfork(NULL, NULL, log_forked))
+		log_open(0);
+}
+
+bool log_here(void)
 {
 	if (!call_log.header)
 		return false;
@@ -184,8 +182,7 @@ static bool log_here(void)
 	return call_log.header != NULL;
 }
 
-/* A record for a call that is about to be made, not yet visible. NULL: do not log. */
-static struct probe_record *log_record(const char name[16], int fd, uint64_t cookie, const void *caller)
+struct probe_record *log_record(const char name[16], int fd, uint64_t cookie, const void *caller)
 {
 	struct probe_record *record = log_slots(1);
 	if (!record)
@@ -198,24 +195,20 @@ static struct probe_record *log_record(const char name[16], int fd, uint64_t coo
 	return record;
 }
 
-static void log_state(struct probe_record *record, enum probe_state state)
+void log_state(struct probe_record *record, enum probe_state state)
 {
 	atomic_store_explicit(&record->state, state, memory_order_release);
 }
 
-/* The call begins now. */
-static void log_enter(struct probe_record *record)
+void log_enter(struct probe_record *record)
 {
 	record->start = now();
 	log_state(record, PROBE_ENTERED);
 }
 
-/* The call has returned now; log_state(PROBE_RETURNED) follows once all is filled in. */
-static void log_return(struct probe_record *record, int64_t result)
+void log_return(struct probe_record *record, int64_t result)
 {
 	record->end = now();
 	record->result = result;
 	record->error = result < 0 ? errno : 0;
 }
-
-#endif

@@ -1,11 +1,12 @@
-/* Which executable mappings there are, written to the log so that a return address can be resolved later. */
-#ifndef PROBE_MODULES_H
-#define PROBE_MODULES_H
+#define _GNU_SOURCE
+#include "probe/modules.h"
 
+#include <errno.h>
 #include <link.h>
 #include <stddef.h>
+#include <string.h>
 
-#include "probe_log.h"
+#include "probe/log.h"
 
 #define MODULES 512
 
@@ -14,7 +15,7 @@ static struct {
 		uintptr_t from, to;
 	} range[MODULES];
 	_Atomic unsigned count;
-	_Atomic bool busy;
+	_Atomic unsigned busy; /* the generation of the log whose thread is at it, 0: none */
 } modules;
 
 TLS unsigned last_module;       /* the one that this thread called from last */
@@ -71,20 +72,20 @@ static int module_visit(struct dl_phdr_info *info, size_t size, void *context)
 	return 0;
 }
 
-/* Log the modules that are not known yet. Nothing happens while another thread, or the code that a signal handler
- * interrupted, is at it. */
-static void modules_refresh(void)
+/* Nothing happens while another thread, or the code that a signal handler interrupted, is at it. Whoever was at it when
+ * this process was forked is not in it: the generation tells. */
+void modules_refresh(void)
 {
-	if (atomic_exchange(&modules.busy, true))
+	unsigned busy = atomic_load(&modules.busy);
+	if (busy == call_log.generation || !atomic_compare_exchange_strong(&modules.busy, &busy, call_log.generation))
 		return;
 	int saved = errno;
 	dl_iterate_phdr(module_visit, NULL);
 	errno = saved;
-	atomic_store(&modules.busy, false);
+	atomic_store(&modules.busy, 0);
 }
 
-/* See that the module of a return address is in the log: libraries come by dlopen at any time. */
-static void module_note(const void *caller)
+void module_note(const void *caller)
 {
 	uintptr_t address = (uintptr_t)caller;
 	if (!address || module_known(address) || address >> 12 == unknown_page)
@@ -93,5 +94,3 @@ static void module_note(const void *caller)
 	if (!module_known(address))
 		unknown_page = address >> 12;
 }
-
-#endif

@@ -1,9 +1,10 @@
-/* The real functions, by RTLD_NEXT. All are looked up at once, in the constructor, since dlsym is safe neither in a
+/* next.h: the real functions, by RTLD_NEXT. All are looked up at once, in the constructor, since dlsym is safe neither in a
  * signal handler nor in a child of vfork. */
+
 #ifndef PROBE_NEXT_H
 #define PROBE_NEXT_H
 
-#include <dlfcn.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,20 +34,14 @@ int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout
 	X(__recv_chk) X(__recvfrom_chk) X(__poll_chk) X(__ppoll_chk)
 
 #define DECLARE(function) __typeof__(function) *function;
-static struct {
+extern struct next_table {
 	bool found;
 	EVERY_FUNCTION(DECLARE)
 } next_table;
 #undef DECLARE
 
-static __attribute__((noinline, cold)) void next_find(void)
-{
-#define FIND(function) *(void **)&next_table.function = dlsym(RTLD_NEXT, #function);
-	EVERY_FUNCTION(FIND)
-#undef FIND
-	dlerror(); /* an older C library lacks some: the program must not find our error pending */
-	next_table.found = true;
-}
+/* Look all of them up. */
+__attribute__((cold)) void next_find(void);
 
 /* The next definition of a function, also before the constructor has run. */
 #define NEXT(function) (__builtin_expect(!next_table.found, 0) ? next_find() : (void)0, next_table.function)

@@ -3,7 +3,7 @@
  *
  *     BOTHENDS_LOG_DIR=/log LD_PRELOAD=/opt/bothends/libprobe.so program
  *
- * Each process writes $BOTHENDS_LOG_DIR/<pid>-<start ns>.calls (layout: probe_format.h; decoder:
+ * Each process writes $BOTHENDS_LOG_DIR/<pid>-<start ns>.calls (layout: format.h; decoder:
  * testbed/observe/probe.py). A record exists before its call is made and is completed after it, in a file mapped
  * shared: what was logged survives SIGKILL, and a call that never returned shows. A forked child gets a file of its
  * own, and so does the new image after exec. The directory's name must be absolute, and writable for every user that
@@ -26,21 +26,68 @@
  * It needs glibc as new as the one that it was compiled with, and adds system calls (gettid at each call, getsockopt
  * and getsockname at the first use of a descriptor, rt_sigprocmask) that a strict seccomp filter must allow.
  *
- *     cc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -o libprobe.so probe.c probe_digest_avx*.c -ldl -pthread
+ * This file is the life of the process: start, fork, exit. The calls are in sockets.c, options.c, descriptors.c, send.c,
+ * receive.c and wait.c.
  */
 #define _GNU_SOURCE
-#undef _FORTIFY_SOURCE /* it would define some of our functions inline */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
 
-#include <pthread.h>
-#include <stdarg.h>
+#include "probe/calls.h"
+#include "probe/modules.h"
+#include "probe/next.h"
 
-#include "probe_calls.h"
-#include "probe_next.h"
+static void log_exit(int status, const void *caller)
+{
+	struct probe_record *record = call_begin(NAME("exit"), -1, (struct fd_known){0, 0}, caller);
+	if (!record)
+		return;
+	record->arg[0] = status;
+	log_enter(record);
+}
 
-#define EXPORT __attribute__((visibility("default")))
+static void at_exit(int status, void *context)
+{
+	(void)context;
+	log_exit(status, NULL);
+}
 
-#include "probe_process.h"
-#include "probe_sockets.h"
-#include "probe_descriptors.h"
-#include "probe_data.h"
-#include "probe_wait.h"
+/* The exit handler registered first is the last to run. */
+static __attribute__((constructor)) void start(void)
+{
+	int saved = errno;
+	if (!next_table.found)
+		next_find();
+	const char *directory = getenv("BOTHENDS_LOG_DIR");
+	if (directory && !on_exit(at_exit, NULL))
+		log_start(directory);
+	if (call_log.header)
+		modules_refresh();
+	errno = saved;
+}
+
+EXPORT pid_t fork(void)
+{
+	struct probe_record *record = call_begin(NAME("fork"), -1, (struct fd_known){0, 0}, CALLER);
+	if (record)
+		log_enter(record);
+	pid_t child = NEXT(fork)();
+	if (record && child != 0) /* in the child the record is not mapped any more */
+		call_end(record, child);
+	return child;
+}
+
+EXPORT void _exit(int status)
+{
+	log_exit(status, CALLER);
+	NEXT(_exit)(status);
+	__builtin_unreachable();
+}
+
+EXPORT void _Exit(int status)
+{
+	log_exit(status, CALLER);
+	NEXT(_Exit)(status);
+	__builtin_unreachable();
+}

@@ -1,8 +1,15 @@
 /* Calls that wait for several descriptors. blob holds what was asked and found: for poll and select struct pollfd (8 bytes
  * each), for epoll an event mask and its 8 data bytes (12 bytes each), as many as fit. arg = number, timeout in ns (-1:
  * none), entries in the blob. */
-#ifndef PROBE_WAIT_H
-#define PROBE_WAIT_H
+
+#define _GNU_SOURCE
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+
+#include "probe/calls.h"
+#include "probe/next.h"
 
 #define POLL_KEPT (sizeof(((struct probe_record *)0)->blob) / sizeof(struct pollfd))
 #define EVENT_SIZE 12
@@ -235,5 +242,3 @@ EXPORT int epoll_pwait2(int fd, struct epoll_event *events, int count, const str
 	struct probe_record *record = epoll_begin(NAME("epoll_pwait2"), fd, count, timespec_ns(timeout), CALLER);
 	return epoll_end(record, events, NEXT(epoll_pwait2)(fd, events, count, timeout, mask));
 }
-
-#endif

@@ -1,19 +1,16 @@
-/* Frames to the runner, on standard output: type (1 byte), length (4 bytes, big endian), payload. */
+#include "witness/frames.h"
 
-#ifndef FRAMES_H
-#define FRAMES_H
-
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "common/bytes.h"
 
 static void write_all(const void *data, size_t size)
 {
 	const char *at = data;
 	while (size > 0) {
-		ssize_t n = write(1, at, size);
+		ssize_t n = write(STDOUT_FILENO, at, size);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -23,20 +20,22 @@ static void write_all(const void *data, size_t size)
 	}
 }
 
-/* Write one frame whose payload has two parts. */
-static void frame(char type, const void *first, size_t first_size, const void *second, size_t second_size)
+void put_frame_header(unsigned char to[FRAME_HEADER], char type, size_t size)
 {
-	char header[5] = {type};
-	uint32_t size = htonl((uint32_t)(first_size + second_size));
-	memcpy(header + 1, &size, sizeof size);
+	to[0] = (unsigned char)type;
+	put32(to + 1, (uint32_t)size);
+}
+
+void send_frame(char type, const void *first, size_t first_size, const void *second, size_t second_size)
+{
+	unsigned char header[FRAME_HEADER];
+	put_frame_header(header, type, first_size + second_size);
 	write_all(header, sizeof header);
 	write_all(first, first_size);
 	write_all(second, second_size);
 }
 
-static void frame_text(char type, const char *text)
+void send_text(char type, const char *text)
 {
-	frame(type, text, strlen(text), "", 0);
+	send_frame(type, text, strlen(text), "", 0);
 }
-
-#endif

@@ -1,30 +1,25 @@
-/* The kernel's tracefs: where it is, and files in it. */
-
-#ifndef TRACEFS_H
-#define TRACEFS_H
+#define _GNU_SOURCE /* unshare */
+#include "witness/tracefs.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
-#include "frames.h"
+#include "witness/names.h"
+#include "witness/report.h"
 
-enum { TRACEFS = 0x74726163, PATH_SIZE = 512, TEXT_SIZE = 65536 };
+enum { TRACEFS = 0x74726163, TEXT_SIZE = 65536 };
 
-static const char PREFIX[] = "bothends-";
 static const char *tracefs;
 
-static void fail(const char *what) __attribute__((noreturn));
-
-/* Find tracefs; where it is mounted nowhere, mount it for this process alone, which takes CAP_SYS_ADMIN. */
-static void find_tracefs(void)
+void find_tracefs(void)
 {
 	static const char *const places[] = {"/tracing", "/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
 	struct statfs found;
@@ -39,8 +34,7 @@ static void find_tracefs(void)
 		fail("tracefs is not mounted, and mounting it");
 }
 
-static const char *path_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static const char *path_of(const char *format, ...)
+const char *path_of(const char *format, ...)
 {
 	static char path[PATH_SIZE];
 	int start = snprintf(path, sizeof path, "%s/", tracefs);
@@ -55,7 +49,7 @@ static const char *path_of(const char *format, ...)
 	return path;
 }
 
-static bool put(const char *path, const char *text)
+bool write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
 	if (fd < 0)
@@ -67,8 +61,7 @@ static bool put(const char *path, const char *text)
 	return done;
 }
 
-/* Read a whole small file into a buffer of TEXT_SIZE that is used again each time; NULL if it cannot be read. */
-static const char *get(const char *path)
+const char *read_text(const char *path)
 {
 	static char text[TEXT_SIZE];
 	size_t length = 0;
@@ -83,22 +76,20 @@ static const char *get(const char *path)
 	return text;
 }
 
-/* Call `each` with the name of every instance that begins with PREFIX. */
-static void each_instance(void (*each)(const char *name))
+void each_instance(void (*each)(const char *name))
 {
 	DIR *directory = opendir(path_of("instances"));
 	if (!directory)
 		fail("list the instances");
 	for (struct dirent *entry; (entry = readdir(directory));)
-		if (!strncmp(entry->d_name, PREFIX, strlen(PREFIX)))
+		if (is_ours(entry->d_name))
 			each(entry->d_name);
 	closedir(directory);
 }
 
-/* Remove an instance; it may be busy for a moment after its files were closed. */
-static bool remove_instance(const char *name)
+bool remove_instance(const char *name)
 {
-	put(path_of("instances/%s/events/enable", name), "0");
+	write_text(path_of("instances/%s/events/enable", name), "0");
 	for (int attempt = 0; attempt < 100; attempt++) {
 		if (!rmdir(path_of("instances/%s", name)) || errno == ENOENT)
 			return true;
@@ -108,5 +99,3 @@ static bool remove_instance(const char *name)
 	}
 	return false;
 }
-
-#endif

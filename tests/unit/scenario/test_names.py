@@ -9,7 +9,7 @@ from testbed.lab.sysctls import PINNED
 from testbed.scenario import names
 from testbed.scenario.sysctls import is_known
 
-ACTOR = (Path(__file__).parents[3] / "compose" / "tools" / "actor_names.h").read_text(encoding="utf-8")
+ACTOR = (Path(__file__).parents[3] / "compose" / "actor" / "names.c").read_text(encoding="utf-8")
 
 
 def test_options_and_their_kinds() -> None:

@@ -1,9 +1,9 @@
-/* probe_digests: the digest of standard input by every set of instructions that this processor has, one a line; in one
+/* digests: the digest of standard input by every set of instructions that this processor has, one a line; in one
  * part and in two. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "probe_digest.h"
+#include "probe/digest.h"
 
 static unsigned char data[1 << 20];
 

@@ -1,0 +1,17 @@
+/* frames.h: frames to the runner, on standard output: type (1 byte), length (4 bytes, big endian), payload. */
+
+#ifndef WITNESS_FRAMES_H
+#define WITNESS_FRAMES_H
+
+#include <stddef.h>
+
+enum { FRAME_HEADER = 5 };
+
+/* Write a frame's header into memory. */
+void put_frame_header(unsigned char to[FRAME_HEADER], char type, size_t size);
+
+/* Send one frame whose payload has two parts. */
+void send_frame(char type, const void *first, size_t first_size, const void *second, size_t second_size);
+void send_text(char type, const char *text);
+
+#endif
