@@ -24,7 +24,8 @@ uint16_t copy_prefix(unsigned char *to, const struct iovec *parts, size_t length
 	size_t kept = 0, want = length < PROBE_PREFIX ? length : PROBE_PREFIX;
 	for (; kept < want; parts++) {
 		size_t size = parts->iov_len < want - kept ? parts->iov_len : want - kept;
-		memcpy(to + kept, parts->iov_base, size);
+		if (size) /* an empty part may have no address */
+			memcpy(to + kept, parts->iov_base, size);
 		kept += size;
 	}
 	return (uint16_t)kept;
