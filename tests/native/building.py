@@ -1,4 +1,4 @@
-"""The C programs of compose/, built as everybody builds them: by its Makefile. Without a warning, which is part of the contract."""
+"""The C programs of compose/, built by its Makefile as everybody builds them. A warning is an error."""
 
 from __future__ import annotations
 

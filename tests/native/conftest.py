@@ -13,6 +13,7 @@ import pytest
 from .acting import Actor, Start
 from .building import make
 
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     useless = sys.platform != "linux" or None in (shutil.which("cc"), shutil.which("make"))
     for item in items:

@@ -52,7 +52,7 @@ def test_parsers_take_any_bytes(fuzzers: Path, fuzzer: str, tmp_path: Path) -> N
     """All seeds and some thousand inputs made of them: no crash, no leak, nothing undefined."""
     seeds = COMPOSE / fuzzer.replace("/fuzz_", "/corpus/")
     assert any(seeds.iterdir())
-    words = [fuzzers / fuzzer, "-runs=5000", "-seed=1", f"-artifact_prefix={tmp_path}/", tmp_path, seeds]
+    words = [str(fuzzers / fuzzer), "-runs=5000", "-seed=1", f"-artifact_prefix={tmp_path}/", str(tmp_path), str(seeds)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-4000:]
 
@@ -72,7 +72,11 @@ def test_headers_include_each_other_in_no_circle() -> None:
     """Each can be read to its end before the one that includes it."""
     headers = {path.relative_to(COMPOSE).as_posix(): path for path in COMPOSE.glob("*/*.h")}
     includes = {
-        name: [line.split('"')[1] for line in path.read_text(encoding="utf-8").splitlines() if line.startswith('#include "')]
+        name: [
+            line.split('"')[1]
+            for line in path.read_text(encoding="utf-8").splitlines()
+            if line.startswith('#include "')
+        ]
         for name, path in headers.items()
     }
     done: set[str] = set()

@@ -11,7 +11,7 @@ from pathlib import Path
 from testbed.errors import Unsupported
 
 INSIDE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where programs are looked for inside a lab (compose/namespace/launch.c sets the same)."""
+"""Where programs are looked for inside a lab (compose/launch/agents.c sets the same)."""
 COMPILER = "cc"
 MAKE = "make"
 PACKAGES: Mapping[str, str] = {

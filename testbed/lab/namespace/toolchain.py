@@ -1,4 +1,4 @@
-"""The programs of ours that run in a lab, compiled once on this machine (compose/Makefile) and kept in the user's cache.
+"""The programs of ours that run in a lab, compiled here once (compose/Makefile) and kept in the user's cache.
 
 ``<cache>/bothends/<key>/`` holds ``launch`` (makes the namespaces), ``witness`` (records the kernel's trace),
 ``tools/`` (agent, actor, probe), ``debugger/`` (what holds a program for gdb and strace), ``own-program/``, ``www/``
