@@ -54,7 +54,8 @@ class Definition:
     """One image of ours: its folder in ``compose/`` has its name.
 
     ``sources``: further files and folders there of which it is built. With any, ``compose/`` itself is the build's
-    context, else the image's folder. ``parent`` is the image that ``ARG BASE`` names, None for the base itself. ``tmpfs`` is what a container of it
+    context, else the image's folder.
+    ``parent`` is the image that ``ARG BASE`` names, None for the base itself. ``tmpfs`` is what a container of it
     must be able to write besides /tmp and /run: path to mount options.
     """
 
