@@ -29,11 +29,11 @@ static void find_faults(struct line *line, const struct packet *p, int side, con
 			d->forgers[d->forging++] = fault;
 		else if (!met[fault->action])
 			met[fault->action] = fault;
-		if (d->story.faults_used < sizeof d->story.faults)
-			d->story.faults[d->story.faults_used++] = (uint8_t)i;
+		if (d->record.faults_used < sizeof d->record.faults)
+			d->record.faults[d->record.faults_used++] = (uint8_t)i;
 	}
 	if (d->forging)
-		d->story.acts |= 1u << A_FORGE;
+		d->record.acts |= 1u << A_FORGE;
 }
 
 static bool is_down(const struct line *line, int side, const struct impairments *set, uint64_t came)
@@ -110,11 +110,11 @@ static void schedule(struct lane *lane, const struct dice *dice, const struct im
 	if (hold) {
 		d->due += hold->hold;
 		d->behind = hold->behind;
-		d->story.acts |= 1u << A_HOLD;
+		d->record.acts |= 1u << A_HOLD;
 	} else if (falls(dice, set->reorder, P_REORDER)) {
 		d->due += set->within;
 		d->behind = set->behind;
-		d->story.acts |= 1u << A_REORDER;
+		d->record.acts |= 1u << A_REORDER;
 	} else {
 		lane->in_order = d->due;
 	}
@@ -128,7 +128,7 @@ void decide(struct line *line, const struct packet *p, int side, const struct ci
 	const struct fault *met[ACTIONS] = {NULL};
 	const bool tracked = line->plan->tracks && p->protocol == TCP && p->fragment != LATER_FRAGMENT;
 
-	d->story = begin_story(p, side, dice.n, at->came + at->epoch);
+	d->record = begin_record(p, side, dice.n, at->came + at->epoch);
 	d->connection = tracked ? track(&line->connections, p, side) : NULL;
 	d->changed = (struct blob){NULL, 0};
 	d->copied = false;
@@ -137,15 +137,15 @@ void decide(struct line *line, const struct packet *p, int side, const struct ci
 	find_faults(line, p, side, met, d);
 	d->lost = find_loss(line, p, &dice, met[DROP_IT] != NULL, at);
 	if (d->lost >= 0) {
-		d->story.acts |= 1u << d->lost;
+		d->record.acts |= 1u << d->lost;
 		return;
 	}
-	d->changed = change(p, met, &dice, set->corrupt, &d->story.acts);
+	d->changed = change(p, met, &dice, set->corrupt, &d->record.acts);
 	d->due = travel(lane, p, &dice, set, at->came);
 	if (d->due > at->came)
-		d->story.acts |= 1u << A_DELAY;
+		d->record.acts |= 1u << A_DELAY;
 	schedule(lane, &dice, set, met[HOLD_IT], d);
 	d->copied = p->captured == p->total && (met[DUPLICATE_IT] || falls(&dice, set->duplicate, P_DUPLICATE));
 	if (d->copied)
-		d->story.acts |= 1u << A_DUPLICATE;
+		d->record.acts |= 1u << A_DUPLICATE;
 }

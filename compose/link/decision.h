@@ -4,7 +4,7 @@
 #define LINK_DECISION_H
 
 #include "link/connections.h"
-#include "link/story.h"
+#include "link/record.h"
 
 /* One direction of the line. Times are monotonic, ns. */
 struct lane {
@@ -32,7 +32,7 @@ struct decision {
 	struct blob changed; /* what passes instead; no bytes: the packet as it is */
 	uint64_t due, behind;
 	bool copied;
-	struct story story;
+	struct record record;
 	const struct connection *connection;
 	size_t forging; /* faults that forge a packet after this one */
 	const struct fault *forgers[MAX_FAULTS];

@@ -3,7 +3,7 @@
 #ifndef LINK_HOLD_H
 #define LINK_HOLD_H
 
-#include "link/story.h"
+#include "link/record.h"
 
 struct held {
 	uint64_t due, order; /* monotonic ns; among equals the first that came leaves first */
@@ -15,7 +15,7 @@ struct held {
 	int side;       /* that direction, or the one in which a made packet travels */
 	uint64_t behind;
 	struct blob bytes; /* what the kernel shall send instead, or what we send ourselves */
-	struct story story;
+	struct record record;
 };
 
 /* Numbers of the packets of one direction that are in the kernel, in order. */

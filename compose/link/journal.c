@@ -55,10 +55,10 @@ static char *room_for_line(struct journal *journal)
 	return journal->bytes + journal->end;
 }
 
-void write_story(struct journal *journal, const struct story *story)
+void write_record(struct journal *journal, const struct record *record)
 {
 	char *to = room_for_line(journal);
-	journal->end += format_story(to, story);
+	journal->end += format_record(to, record);
 }
 
 void write_event(struct journal *journal, const char *format, ...)

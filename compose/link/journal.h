@@ -1,10 +1,10 @@
-/* journal.h: the lines of story.h and the answers to the plan's lines, on standard output. It never blocks the link: what
+/* journal.h: the lines of record.h and the answers to the plan's lines, on standard output. It never blocks the link: what
  * the reader has not taken yet waits in memory. */
 
 #ifndef LINK_JOURNAL_H
 #define LINK_JOURNAL_H
 
-#include "link/story.h"
+#include "link/record.h"
 
 struct journal {
 	char *bytes;
@@ -13,7 +13,7 @@ struct journal {
 
 void open_journal(void);
 
-void write_story(struct journal *journal, const struct story *story);
+void write_record(struct journal *journal, const struct record *record);
 __attribute__((format(printf, 2, 3))) void write_event(struct journal *journal, const char *format, ...);
 
 /* Write what the reader takes now. */

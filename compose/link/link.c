@@ -4,7 +4,7 @@
  * server) and waits in the kernel for our verdict. What the link makes itself, copies and forged packets, goes out
  * through a raw socket. Needs NET_ADMIN (NFQUEUE) and NET_RAW in its own network namespace.
  *
- * The plan is standard input (plan.h), the journal standard output (story.h). The lab's sentinels are not counted, not
+ * The plan is standard input (plan.h), the journal standard output (record.h). The lab's sentinels are not counted, not
  * impaired and not in the journal; they leave behind everything that waits. Ends when its input ends.
  */
 

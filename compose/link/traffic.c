@@ -54,8 +54,8 @@ static void let_go(struct link *link, struct held *one)
 		send_raw(link, &one->bytes);
 	}
 	if (one->recorded) {
-		one->story.left = link->now + link->epoch;
-		write_story(&link->journal, &one->story);
+		one->record.left = link->now + link->epoch;
+		write_record(&link->journal, &one->record);
 	}
 	free(one->bytes.bytes);
 	one->bytes.bytes = NULL;
@@ -94,13 +94,13 @@ static void hold_made(struct link *link, struct blob blob, int side, uint64_t du
 	read_packet(&p, blob.bytes, blob.size, blob.size);
 	one->bytes = blob;
 	one->recorded = true;
-	one->story = begin_story(&p, side, 0, d->story.time);
-	one->story.of = d->story.n;
-	one->story.about = d->story.from;
-	one->story.made = what;
+	one->record = begin_record(&p, side, 0, d->record.time);
+	one->record.of = d->record.n;
+	one->record.about = d->record.from;
+	one->record.made = what;
 	if (fault >= 0) {
-		one->story.faults_used = 1;
-		one->story.faults[0] = (uint8_t)fault;
+		one->record.faults_used = 1;
+		one->record.faults[0] = (uint8_t)fault;
 	}
 	hold_add(&link->holding, one);
 }
@@ -117,7 +117,7 @@ static void drop(struct link *link, const struct arrival *a, const struct packet
 {
 	const struct impairments *set = &link->plan.set[a->side];
 	drop_packet(&link->queue.verdicts, a->side, a->id);
-	write_story(&link->journal, &d->story);
+	write_record(&link->journal, &d->record);
 	if (d->lost == A_BIG && set->icmp && p->protocol != ICMP && p->protocol != ICMPV6)
 		hold_made(link, packet_too_big(&link->plan, a->side, p, set->mtu), 1 - a->side, link->now, d, "icmp", -1);
 	forge_all(link, p, d, link->now);
@@ -129,7 +129,7 @@ static void pass(struct link *link, const struct arrival *a, const struct packet
 	one->recorded = true;
 	one->behind = d->behind;
 	one->bytes = d->changed;
-	one->story = d->story;
+	one->record = d->record;
 	hold_add(&link->holding, one);
 	if (d->copied) {
 		struct packet as_changed = *p;

@@ -8,7 +8,7 @@
 #include "link/checksum.h"
 #include "link/faults.h"
 #include "link/forge.h"
-#include "link/story.h"
+#include "link/record.h"
 
 static volatile unsigned sentinels; /* so that no compiler leaves out what is asked */
 
@@ -54,8 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		static struct connections connections;
 		const int side = choice >> 57 & 1;
 		struct connection *c = p.protocol == TCP && p.fragment != LATER_FRAGMENT ? track(&connections, &p, side) : NULL;
-		struct story story = begin_story(&p, side, choice, choice);
-		format_story(line, &story);
+		struct record record = begin_record(&p, side, choice, choice);
+		format_record(line, &record);
 		sentinels += is_sentinel(&p);
 		change(&p, choice);
 		meet(&p, side, c);

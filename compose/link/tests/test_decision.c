@@ -46,9 +46,9 @@ static void without_settings_it_leaves_at_once(void)
 	struct decision d = send_at(100, 0);
 	CHECK(d.lost < 0 && !d.changed.bytes && !d.copied && !d.forging);
 	SAME(d.due, 100);
-	SAME(d.story.acts, 0);
-	SAME(d.story.n, 1);
-	SAME(send_at(200, 0).story.n, 2);
+	SAME(d.record.acts, 0);
+	SAME(d.record.n, 1);
+	SAME(send_at(200, 0).record.n, 2);
 }
 
 /* 45 bytes at 45,000 bytes a second take a millisecond. */
@@ -78,7 +78,7 @@ static void each_reason_to_drop_is_named(void)
 	add_fault((struct fault){.action = DROP_IT, .from = CLIENT});
 	struct decision d = send_at(1, 0);
 	SAME(d.lost, A_DROP);
-	SAME(d.story.faults_used, 1);
+	SAME(d.record.faults_used, 1);
 	line.lanes[CLIENT].down_until = 50;
 	SAME(send_at(49, 0).lost, A_DOWN);
 	SAME(send_at(50, 0).lost, A_LOSS);
@@ -102,7 +102,7 @@ static void a_held_packet_does_not_hold_up_the_next(void)
 	struct decision d = send_at(10, 0);
 	SAME(d.due, 1010);
 	SAME(d.behind, 3);
-	SAME(d.story.acts, 1u << A_HOLD);
+	SAME(d.record.acts, 1u << A_HOLD);
 	SAME(send_at(11, 0).due, 11);
 }
 
@@ -119,11 +119,11 @@ static void a_packet_that_is_not_here_whole_stays_as_it_is(void)
 	read_packet(&p, bytes, size, size + 4);
 	decide(&line, &p, CLIENT, &at, &d);
 	CHECK(!d.changed.bytes && !d.copied);
-	SAME(d.story.acts, 0);
+	SAME(d.record.acts, 0);
 	read_packet(&p, bytes, size, size);
 	decide(&line, &p, CLIENT, &at, &d);
 	CHECK(d.changed.bytes && d.copied);
-	SAME(d.story.acts, 1u << A_CORRUPT | 1u << A_DUPLICATE);
+	SAME(d.record.acts, 1u << A_CORRUPT | 1u << A_DUPLICATE);
 	free(d.changed.bytes);
 }
 

@@ -11,33 +11,33 @@
 #include "common/tests/check.h"
 #include "link/arrival.h"
 #include "link/netlink.h"
-#include "link/story.h"
+#include "link/record.h"
 #include "link/tests/packets.h"
 
-static void a_story_is_one_line(void)
+static void a_record_is_one_line(void)
 {
 	char text[LINE_MOST];
 	uint8_t bytes[ROOM];
 	struct packet p = as_read(bytes, make_tcp(bytes, 4, ACK | PSH, 1, "hello"));
-	struct story story = begin_story(&p, CLIENT, 3, 1000);
-	story.left = 2000;
-	story.acts = 1u << A_DELAY | 1u << A_BIG;
-	story.faults[story.faults_used++] = 4;
-	text[format_story(text, &story)] = 0;
+	struct record record = begin_record(&p, CLIENT, 3, 1000);
+	record.left = 2000;
+	record.acts = 1u << A_DELAY | 1u << A_BIG;
+	record.faults[record.faults_used++] = 4;
+	text[format_record(text, &record)] = 0;
 	SAME_TEXT(text,
 	          "{\"from\":\"client\",\"n\":3,\"time\":1000,\"left\":2000,\"src\":\"198.18.0.2\",\"dst\":\"198.18.1.2\","
 	          "\"protocol\":\"tcp\",\"sport\":40000,\"dport\":10011,\"flags\":\"P.\",\"seq\":1,\"ack\":500,\"length\":5,"
 	          "\"id\":77,\"actions\":[\"delay\",\"too big\"],\"faults\":[4]}\n");
 }
 
-static void the_longest_story_fits(void)
+static void the_longest_record_fits(void)
 {
 	char text[LINE_MOST];
-	struct story story = {.n = UINT64_MAX, .of = UINT64_MAX, .time = UINT64_MAX, .left = UINT64_MAX, .acts = ~0u, .version = 6,
+	struct record record = {.n = UINT64_MAX, .of = UINT64_MAX, .time = UINT64_MAX, .left = UINT64_MAX, .acts = ~0u, .version = 6,
 	                      .protocol = TCP, .flags = 255, .part = true, .faults_used = 4, .made = "forged"};
-	memset(story.src, 0xfe, 16);
-	memset(story.dst, 0xfe, 16);
-	CHECK(format_story(text, &story) < 1024);
+	memset(record.src, 0xfe, 16);
+	memset(record.dst, 0xfe, 16);
+	CHECK(format_record(text, &record) < 1024);
 }
 
 static size_t format(char *to, size_t room, const char *text, ...)
@@ -113,8 +113,8 @@ static void an_attribute_beyond_the_message_is_refused(void)
 
 int main(void)
 {
-	RUN(a_story_is_one_line);
-	RUN(the_longest_story_fits);
+	RUN(a_record_is_one_line);
+	RUN(the_longest_record_fits);
 	RUN(an_event_without_room_is_refused);
 	RUN(an_attribute_that_does_not_fit_its_length_is_refused);
 	RUN(an_arrival_is_read);

@@ -1,4 +1,4 @@
-#include "link/story.h"
+#include "link/record.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -8,9 +8,9 @@ static const char *const act_names[ACTS] = {
 	"overflow",
 };
 
-struct story begin_story(const struct packet *p, int side, uint64_t n, uint64_t time)
+struct record begin_record(const struct packet *p, int side, uint64_t n, uint64_t time)
 {
-	struct story s = {.n = n,
+	struct record s = {.n = n,
 	                  .time = time,
 	                  .id = p->id,
 	                  .sport = p->sport,
@@ -48,7 +48,7 @@ static char *put_number(char *at, const char *key, uint64_t value)
 	return at;
 }
 
-static char *put_address(char *at, const char *key, const struct story *s, const uint8_t *address)
+static char *put_address(char *at, const char *key, const struct record *s, const uint8_t *address)
 {
 	at = put_text(at, key);
 	/* Cannot fail: both families are known to it, and the room is enough. */
@@ -80,7 +80,7 @@ static char *put_protocol(char *at, uint8_t protocol)
 	return at;
 }
 
-size_t format_story(char *to, const struct story *s)
+size_t format_record(char *to, const struct record *s)
 {
 	char *at = put_text(to, "{\"from\":\"");
 	at = put_text(at, side_names[s->from]);

@@ -1,4 +1,4 @@
-/* story.h: what became of each packet, as one JSON object a line. Pure.
+/* record.h: what became of each packet, as one JSON object a line. Pure.
  *
  * Written when the packet's fate is sealed: it left, or it was dropped. Members:
  *   n        number of the packet among those of its sender, from 1; what the link made has none, but `about` and `of`:
@@ -13,8 +13,8 @@
  *   made     only of what the link made: "copy", "forged", "icmp"
  */
 
-#ifndef LINK_STORY_H
-#define LINK_STORY_H
+#ifndef LINK_RECORD_H
+#define LINK_RECORD_H
 
 #include <stdarg.h>
 
@@ -26,7 +26,7 @@ enum {
 	A_DELAY, A_HOLD, A_REORDER, A_CORRUPT, A_TRUNCATE, A_MARK, A_DUPLICATE, A_FORGE, A_DROP, A_LOSS, A_DOWN, A_BIG,
 	A_OVERFLOW, ACTS
 };
-struct story {
+struct record {
 	uint64_t n, of, time, left;
 	unsigned acts; /* bits of A_... */
 	uint16_t id, sport, dport;
@@ -37,11 +37,11 @@ struct story {
 	const char *made;
 };
 
-/* The story of a packet that `side` sent, its number `n` among those, before anything has happened to it. */
-struct story begin_story(const struct packet *p, int side, uint64_t n, uint64_t time);
+/* The record of a packet that `side` sent, its number `n` among those, before anything has happened to it. */
+struct record begin_record(const struct packet *p, int side, uint64_t n, uint64_t time);
 
-/* Write a story as one line into LINE_MOST bytes; returns its length. */
-size_t format_story(char *to, const struct story *s);
+/* Write a record as one line into LINE_MOST bytes; returns its length. */
+size_t format_record(char *to, const struct record *s);
 
 /* Write any other line; returns its length, 0 if it has no room. */
 size_t format_event(char *to, size_t room, const char *format, va_list arguments);
