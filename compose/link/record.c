@@ -28,14 +28,15 @@ struct record begin_record(const struct packet *p, int side, uint64_t n, uint64_
 	return s;
 }
 
-static char *put_text(char *at, const char *text)
+/* Inline, so that the lengths of keys are known when this is compiled: most of what a packet costs here is its line. */
+static inline char *put_text(char *at, const char *text)
 {
 	size_t size = strlen(text);
 	memcpy(at, text, size);
 	return at + size;
 }
 
-static char *put_number(char *at, const char *key, uint64_t value)
+static inline char *put_number(char *at, const char *key, uint64_t value)
 {
 	char digits[24];
 	int n = 0;
@@ -50,9 +51,15 @@ static char *put_number(char *at, const char *key, uint64_t value)
 
 static char *put_address(char *at, const char *key, const struct record *s, const uint8_t *address)
 {
-	at = put_text(at, key);
-	/* Cannot fail: both families are known to it, and the room is enough. */
-	at += inet_ntop(s->version == 4 ? AF_INET : AF_INET6, address, at, INET6_ADDRSTRLEN) ? strlen(at) : 0;
+	if (s->version == 4) { /* inet_ntop would take half of all the time that a packet costs */
+		at = put_number(at, key, address[0]);
+		for (int i = 1; i < 4; i++)
+			at = put_number(at, ".", address[i]);
+	} else {
+		at = put_text(at, key);
+		/* Cannot fail: the family is known to it, and the room is enough. */
+		at += inet_ntop(AF_INET6, address, at, INET6_ADDRSTRLEN) ? strlen(at) : 0;
+	}
 	*at++ = '"';
 	return at;
 }
