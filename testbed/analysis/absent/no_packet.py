@@ -15,7 +15,7 @@ from testbed.analysis.calls.call_effects import (
     succeeded,
 )
 from testbed.analysis.calls.endpoint_calls import names
-from testbed.analysis.calls.sockets import Socket
+from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes.endpoint import came_at
 from testbed.model import HOSTS, Call, Cause, Crossing, Host, Joined, peer_of
@@ -63,7 +63,9 @@ def _first_reset(resets: dict[tuple[int, Host], Crossing], flow: int | None, cal
     return None if call.end is not None and known > call.end else reset
 
 
-def _reason(socket: Socket, call: Call, heard: set[tuple[Host, int]], reset: Crossing | None, streams: Streams) -> str:
+def _reason(
+    socket: ObservedSocket, call: Call, heard: set[tuple[Host, int]], reset: Crossing | None, streams: Streams
+) -> str:
     if is_accept(call):
         return _accept(call)
     if starts_connection(call) and call.name == "connect":
@@ -85,7 +87,7 @@ def _accept(call: Call) -> str:
     return "no connection was waiting" if call.errno == "EAGAIN" else f"failed: {call.errno}"
 
 
-def _connect(socket: Socket, call: Call, heard: set[tuple[Host, int]]) -> str:
+def _connect(socket: ObservedSocket, call: Call, heard: set[tuple[Host, int]]) -> str:
     if socket.protocol == "udp":
         return "on a datagram socket it only notes the peer"
     if call.errno in _REPEATED:
@@ -98,7 +100,7 @@ def _connect(socket: Socket, call: Call, heard: set[tuple[Host, int]]) -> str:
     return f"no SYN of it was captured{_inside(socket)}"
 
 
-def _shutdown(socket: Socket, call: Call, reset: Crossing | None) -> str:
+def _shutdown(socket: ObservedSocket, call: Call, reset: Crossing | None) -> str:
     if call.errno == "ENOTCONN":
         return f"the connection had ended: RST #{reset.n}" if reset is not None else "the socket is not connected"
     if call.errno is not None:
@@ -115,7 +117,9 @@ def _shutdown(socket: Socket, call: Call, reset: Crossing | None) -> str:
     return _broken(reset) or "no FIN of it was captured"
 
 
-def _close(socket: Socket, call: Call, heard: set[tuple[Host, int]], reset: Crossing | None, streams: Streams) -> str:
+def _close(
+    socket: ObservedSocket, call: Call, heard: set[tuple[Host, int]], reset: Crossing | None, streams: Streams
+) -> str:
     if call.errno is not None:
         return f"failed: {call.errno}"
     if socket.protocol == "udp":
@@ -147,13 +151,13 @@ def _close(socket: Socket, call: Call, heard: set[tuple[Host, int]], reset: Cros
     return f"no FIN of it was captured{_inside(socket)}"
 
 
-def _answered(socket: Socket, call: Call, streams: Streams) -> bool:
+def _answered(socket: ObservedSocket, call: Call, streams: Streams) -> bool:
     """Say whether anything of the peer's had come before the call returned."""
     theirs = streams.by_sender.get((socket.flow, peer_of(socket.host)), ()) if socket.flow is not None else ()
     return any(each.arrived is not None and (call.end is None or each.arrived < call.end) for each in theirs)
 
 
-def _send(socket: Socket, call: Call, reset: Crossing | None, streams: Streams) -> str:
+def _send(socket: ObservedSocket, call: Call, reset: Crossing | None, streams: Streams) -> str:
     if call.errno == "EPIPE":
         ended = [each for each in socket.calls if shuts_writing(each) and each.start < call.start]
         if ended:
@@ -174,7 +178,7 @@ def _send(socket: Socket, call: Call, reset: Crossing | None, streams: Streams) 
     return "its bytes left in a packet that no rule gives to it"
 
 
-def _inside(socket: Socket) -> str:
+def _inside(socket: ObservedSocket) -> str:
     """Say if both ends of a connection are on one host: what is sent to an own address goes over the loopback."""
     within = socket.local is not None and socket.peer is not None and socket.local.address == socket.peer.address
     return ": both of its ends are on this host" if within else ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from testbed.analysis.calls.call_effects import has_flag, option_set, switched_on
 from testbed.analysis.calls.endpoint_calls import names
-from testbed.analysis.calls.sockets import Socket
+from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.streams import Share, Streams
 from testbed.analysis.causes.release import OPTIONS_MOST
 from testbed.model import HOSTS, Call, Crossing, Host, peer_of
@@ -37,7 +37,7 @@ def unsent_calls(streams: Streams, resets: Mapping[tuple[int, Host], Crossing]) 
     return found
 
 
-def _why(streams: Streams, socket: Socket, share: Share, reset: Crossing | None) -> str:
+def _why(streams: Streams, socket: ObservedSocket, share: Share, reset: Crossing | None) -> str:
     assert socket.flow is not None  # noqa: S101 - the caller has looked
     held = _held(streams, socket.flow, socket, share)
     if reset is not None:
@@ -46,7 +46,7 @@ def _why(streams: Streams, socket: Socket, share: Share, reset: Crossing | None)
     return held or "still queued at the end"
 
 
-def _held(streams: Streams, flow: int, socket: Socket, share: Share) -> str:
+def _held(streams: Streams, flow: int, socket: ObservedSocket, share: Share) -> str:
     """Say what held bytes back that nothing had let go by the end; empty if that cannot be told."""
     ours = [each for each in streams.by_sender.get((flow, socket.host), ()) if each.length]
     theirs = streams.by_sender.get((flow, peer_of(socket.host)), ())
@@ -69,5 +69,5 @@ def _held(streams: Streams, flow: int, socket: Socket, share: Share) -> str:
     return ""
 
 
-def _last(socket: Socket, option: str) -> Call | None:
+def _last(socket: ObservedSocket, option: str) -> Call | None:
     return next((call for call in reversed(socket.calls) if option_set(call, option)), None)

@@ -15,7 +15,7 @@ from testbed.analysis.calls.call_effects import (
     starts_connection,
     switched_on,
 )
-from testbed.analysis.calls.sockets import Hold
+from testbed.analysis.calls.sockets import HeldDescriptor
 from testbed.analysis.calls.streams import Share, Streams
 from testbed.model import Call, Crossing, Host
 
@@ -91,7 +91,7 @@ class OwnCalls:
         return [call for call in self.calls if shuts_writing(call)]
 
     @cached_property
-    def holds(self) -> list[Hold]:
+    def holds(self) -> list[HeldDescriptor]:
         """All descriptors of the socket, in every process."""
         return self.streams.holds.get((self.flow, self.host), [])
 

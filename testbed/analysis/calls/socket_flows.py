@@ -14,7 +14,7 @@ from testbed.analysis.calls.call_effects import (
     plain,
     starts_connection,
 )
-from testbed.analysis.calls.sockets import Socket
+from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.wire_stream import payload_at
 from testbed.model import DATA_PREFIX, HOSTS, Call, Endpoint, Host, Joined, peer_of
 
@@ -39,10 +39,10 @@ class TcpFlows:
                 self.peers[host, peer].append(flow.index)
                 self.local[host][flow.index] = own
 
-    def assign(self, sockets: Iterable[Socket]) -> None:
+    def assign(self, sockets: Iterable[ObservedSocket]) -> None:
         """Set ``flow`` of each connected socket."""
-        exact: dict[tuple[Host, Endpoint, Endpoint], list[Socket]] = defaultdict(list)
-        vague: list[tuple[Socket, Endpoint]] = []
+        exact: dict[tuple[Host, Endpoint, Endpoint], list[ObservedSocket]] = defaultdict(list)
+        vague: list[tuple[ObservedSocket, Endpoint]] = []
         for socket in sockets:
             if socket.peer is None:
                 continue
@@ -71,7 +71,7 @@ class TcpFlows:
             if socket.flow is not None:
                 taken.add((socket.host, socket.flow))
 
-    def _by_syn(self, socket: Socket, flows: list[int]) -> int | None:
+    def _by_syn(self, socket: ObservedSocket, flows: list[int]) -> int | None:
         if not flows:
             return None
         if len(flows) == 1 and socket.local is not None:
@@ -111,7 +111,7 @@ class UdpFlows:
             port = ports[crossing.flow].endpoint(receiver).port
             self._waiting[port, receiver, len(payload), payload[:DATA_PREFIX]].append(crossing.flow)
 
-    def of(self, socket: Socket, call: Call) -> int | None:
+    def of(self, socket: ObservedSocket, call: Call) -> int | None:
         """Return the flow of one call on a UDP socket; ask for the calls of a socket in their order."""
         info = call.socket
         if info is None:

@@ -30,7 +30,7 @@ Key = tuple[object, ...]
 
 
 @dataclass(slots=True)
-class Hold:
+class HeldDescriptor:
     """One descriptor of a socket in one process. ``ended`` is the close or exit that gave it up, None if unknown.
 
     ``used`` says whether the process made a call on it; a forked child may hold what it never uses.
@@ -43,7 +43,7 @@ class Hold:
 
 
 @dataclass(slots=True)
-class Socket:
+class ObservedSocket:
     """One socket of one host with all calls made on it, in order of their start.
 
     ``flow`` is None for listening and unconnected sockets, and where no packet of the connection was captured.
@@ -52,7 +52,7 @@ class Socket:
     host: Host
     protocol: str
     calls: list[Call] = field(default_factory=list)
-    holds: list[Hold] = field(default_factory=list)
+    holds: list[HeldDescriptor] = field(default_factory=list)
     local: Endpoint | None = None
     peer: Endpoint | None = None
     listening: bool = False
@@ -64,7 +64,7 @@ class Socket:
         return next((call for call in self.calls if starts_connection(call) or is_accept(call)), self.calls[0])
 
 
-def group_sockets(calls: Iterable[Call]) -> list[Socket]:
+def group_sockets(calls: Iterable[Call]) -> list[ObservedSocket]:
     """Group one host's calls (in order of their start) by socket, and follow the descriptors."""
     grouping = _Grouping()
     for call in calls:
@@ -76,8 +76,10 @@ def group_sockets(calls: Iterable[Call]) -> list[Socket]:
 
 class _Grouping:
     def __init__(self) -> None:
-        self.sockets: dict[Key, Socket] = {}
-        self.open: dict[int, dict[int, tuple[Socket, Hold]]] = defaultdict(dict)  # by process, descriptor
+        self.sockets: dict[Key, ObservedSocket] = {}
+        self.open: dict[int, dict[int, tuple[ObservedSocket, HeldDescriptor]]] = defaultdict(
+            dict
+        )  # by process, descriptor
         self._generation: dict[tuple[int, int], int] = defaultdict(int)
         self._attempt: dict[Key, int] = defaultdict(int)
         self._accepted: dict[tuple[int, int], Call] = {}
@@ -131,11 +133,11 @@ class _Grouping:
             self._give_up(call.pid, call.fd, call)
             self._generation[call.pid, call.fd] += 1
 
-    def _socket(self, key: Key, call: Call) -> Socket:
+    def _socket(self, key: Key, call: Call) -> ObservedSocket:
         socket = self.sockets.get(key)
         if socket is None:
             assert call.socket is not None  # noqa: S101 - calls without one are not grouped
-            socket = self.sockets[key] = Socket(call.host, call.socket.protocol)
+            socket = self.sockets[key] = ObservedSocket(call.host, call.socket.protocol)
         return socket
 
     def _accept(self, call: Call) -> None:
@@ -149,11 +151,11 @@ class _Grouping:
         socket.local, socket.peer = local or socket.local, peer or socket.peer
         self._hold(call.pid, call.result, socket)
 
-    def _hold(self, pid: int, fd: int, socket: Socket) -> Hold:
+    def _hold(self, pid: int, fd: int, socket: ObservedSocket) -> HeldDescriptor:
         held = self.open[pid].get(fd)
         if held is not None and held[0] is socket:
             return held[1]
-        hold = Hold(pid, fd)
+        hold = HeldDescriptor(pid, fd)
         socket.holds.append(hold)
         self.open[pid][fd] = (socket, hold)
         return hold
@@ -173,7 +175,7 @@ class _Grouping:
             socket.calls.append(call)
 
 
-def _is_new_attempt(socket: Socket, call: Call) -> bool:
+def _is_new_attempt(socket: ObservedSocket, call: Call) -> bool:
     """Say whether a connect begins another connection on a socket whose last attempt failed."""
     before = [each for each in socket.calls if each.name == "connect"]
     if not before or before[-1].errno is None:
@@ -181,7 +183,7 @@ def _is_new_attempt(socket: Socket, call: Call) -> bool:
     return before[-1].errno not in STARTED or endpoint_argument(before[-1]) != endpoint_argument(call)
 
 
-def _add(socket: Socket, call: Call) -> None:
+def _add(socket: ObservedSocket, call: Call) -> None:
     socket.calls.append(call)
     info = call.socket
     assert info is not None  # noqa: S101 - calls without one are not grouped

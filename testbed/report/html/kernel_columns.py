@@ -10,8 +10,8 @@ from testbed.model import HOSTS, Analysis, Call, Host
 from testbed.model.kernel_log import KernelLog, StateChange, Testimony
 from testbed.report import kernel_words
 from testbed.report.html.pack import Packer
-from testbed.report.html.page_source import Heard, Wire
-from testbed.report.html.references import Piece, pieces
+from testbed.report.html.page_source import Heard, ShownPackets
+from testbed.report.html.references import SentencePiece, pieces
 from testbed.report.text.terminal_text import counted, duration
 
 ROWS = 200
@@ -53,14 +53,14 @@ def put_calls(packer: Packer, testimony: Testimony, calls: Sequence[Call]) -> No
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class KernelRow:
     """A row of a table: time (ms since the page's time 0), host, connection, what happened, and because of what."""
 
     ms: str
     host: str
     flow: str
     what: tuple[str, ...]
-    why: list[Piece]
+    why: list[SentencePiece]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +71,19 @@ class Card:
     """
 
     told: str
-    contradictions: list[list[Piece]]
+    contradictions: list[list[SentencePiece]]
     problems: tuple[str, ...]
-    ends: list[tuple[str, str, list[Piece]]]
+    ends: list[tuple[str, str, list[SentencePiece]]]
     more: int
-    changes: list[Row]
+    changes: list[KernelRow]
     changes_total: int
-    events: list[Row]
+    events: list[KernelRow]
     events_total: int
     log: KernelLog
     clock_error: str
 
 
-def card(analysis: Analysis, wire: Wire, base: int) -> Card | None:
+def card(analysis: Analysis, wire: ShownPackets, base: int) -> Card | None:
     """Return the card, None without a witness. ``base`` is the page's time 0 (ns since the epoch)."""
     testimony = analysis.testimony
     if testimony is None:
@@ -122,15 +122,15 @@ def _told(testimony: Testimony) -> str:
 class _Links:
     """Sentences with their references as links, of packets only to those that the page holds."""
 
-    def __init__(self, analysis: Analysis, wire: Wire) -> None:
+    def __init__(self, analysis: Analysis, wire: ShownPackets) -> None:
         self._calls: Mapping[Host, Sequence[Call]] = analysis.inputs.calls
         self._total = wire.total
         self._held = {f"p{one.n}" for one in wire.crossings}
 
-    def cut(self, text: str, host: Host | None) -> list[Piece]:
+    def cut(self, text: str, host: Host | None) -> list[SentencePiece]:
         calls = self._calls.get(host, ()) if host else ()
         found = pieces(text, host or HOSTS[0], calls, self._total)
-        return [Piece(each.text) if each.target.startswith("p") and each.target not in self._held else each
+        return [SentencePiece(each.text) if each.target.startswith("p") and each.target not in self._held else each
                 for each in found]  # fmt: skip
 
     def to(self, change: StateChange) -> str:
@@ -151,23 +151,25 @@ def _ends(changes: Sequence[StateChange]) -> dict[tuple[int, Host | None], list[
     return {key: found[key] for key in sorted(found, key=lambda key: (key[0], str(key[1])))}
 
 
-def _states(changes: Sequence[StateChange], links: _Links) -> Iterator[Piece]:
+def _states(changes: Sequence[StateChange], links: _Links) -> Iterator[SentencePiece]:
     """Yield the states that an end went through, each with what led to it."""
     before = ""
     for change in changes:
         if change.old != before:
-            yield Piece(change.old)
-        yield Piece(change.new, links.to(change))
+            yield SentencePiece(change.old)
+        yield SentencePiece(change.new, links.to(change))
         before = change.new
 
 
-def _change(change: StateChange, links: _Links, base: int, *, many: bool) -> Row:
+def _change(change: StateChange, links: _Links, base: int, *, many: bool) -> KernelRow:
     flow = str(change.flow) if many and change.flow is not None else ""
     host = change.event.host
-    return Row(_ms(change.event.time, base), host or "?", flow, (change.old, change.new), links.cut(change.why, host))
+    return KernelRow(
+        _ms(change.event.time, base), host or "?", flow, (change.old, change.new), links.cut(change.why, host)
+    )
 
 
-def _events(testimony: Testimony, links: _Links, base: int, *, many: bool) -> Iterator[tuple[int, Row]]:
+def _events(testimony: Testimony, links: _Links, base: int, *, many: bool) -> Iterator[tuple[int, KernelRow]]:
     """Yield what was sent again, RSTs and drops, each with its time (ns since the epoch)."""
     of_all = (
         (testimony.retransmissions, kernel_words.again),
@@ -178,7 +180,7 @@ def _events(testimony: Testimony, links: _Links, base: int, *, many: bool) -> It
         for each in matched:
             flow = str(each.flow) if many and each.flow is not None else ""
             packets = " ".join(f"#{number}" for number in each.packets) or "no packet"
-            told = Row(
+            told = KernelRow(
                 _ms(each.event.time, base), each.event.host or "?", flow, (words(each),), links.cut(packets, None)
             )
             yield each.event.time, told

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PageSource:
     """One run to be shown.
 
     ``meta`` is what :func:`testbed.rundir.manifest.meta` returns, what it lacks is left out. Without ``captures`` the
@@ -48,7 +48,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class ShownPackets:
     """The packets that a ladder shows: those of a run, or of two captures from anywhere.
 
     ``crossings`` are those that the page holds, in time order, of ``total``; what follows is aligned with them.

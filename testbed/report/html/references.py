@@ -12,19 +12,19 @@ _REFERENCE = re.compile(r"(\w+ )?#(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SentencePiece:
     """A piece of a sentence; ``target`` is what it refers to (``p9``, ``server:7``), empty for plain words."""
 
     text: str
     target: str = ""
 
 
-def pieces(text: str, host: Host, calls: Sequence[Call], packets: int) -> list[Piece]:
+def pieces(text: str, host: Host, calls: Sequence[Call], packets: int) -> list[SentencePiece]:
     """Cut a sentence about ``host`` at its references; ``packets`` is how many crossings there are.
 
     ``NAME #N`` is a call where the host's call N has that name, any other ``#N`` a packet.
     """
-    found: list[Piece] = []
+    found: list[SentencePiece] = []
     at = 0
     for match in _REFERENCE.finditer(text):
         name, number = (match[1] or "").strip(), int(match[2])
@@ -35,9 +35,9 @@ def pieces(text: str, host: Host, calls: Sequence[Call], packets: int) -> list[P
         else:
             continue
         if start > at:
-            found.append(Piece(text[at:start]))
-        found.append(Piece(text[start : match.end()], target))
+            found.append(SentencePiece(text[at:start]))
+        found.append(SentencePiece(text[start : match.end()], target))
         at = match.end()
     if at < len(text):
-        found.append(Piece(text[at:]))
+        found.append(SentencePiece(text[at:]))
     return found

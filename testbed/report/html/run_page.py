@@ -13,10 +13,10 @@ from testbed.model.ledgers import ResetOrigin
 from testbed.report.html import assemble, call_columns, kernel_columns, packet_columns
 from testbed.report.html.fit import LIMIT, fitting
 from testbed.report.html.ledger_picture import WIDTH, pictures
-from testbed.report.html.marks import Mark
+from testbed.report.html.marks import PacketMark
 from testbed.report.html.pack import Packer
-from testbed.report.html.page_source import Source, Wire
-from testbed.report.html.references import Piece, pieces
+from testbed.report.html.page_source import PageSource, ShownPackets
+from testbed.report.html.references import SentencePiece, pieces
 from testbed.report.html.run_wire import of_run
 from testbed.report.text.ledger_text import close_text, difference_text
 from testbed.report.text.terminal_text import counted, duration
@@ -30,12 +30,12 @@ STYLES = ("base", "run", "print")
 _WITNESS = "kernel"  # a script and a style that only a page with a witness has
 
 
-def render(source: Source, *, limit: int = LIMIT) -> str:
+def render(source: PageSource, *, limit: int = LIMIT) -> str:
     """Return the page, at most ``limit`` bytes: payloads are cut first, then packets; the page says so."""
     return fitting(of_run(source), lambda wire, payload: _page(source, wire, payload), limit)
 
 
-def _page(source: Source, wire: Wire, payload_limit: int) -> str:
+def _page(source: PageSource, wire: ShownPackets, payload_limit: int) -> str:
     analysis = source.analysis
     every_call = [call for host in HOSTS for call in analysis.inputs.calls.get(host, ())]
     base = min([call.start for call in every_call] + [one.time for one in wire.crossings[:1]], default=0)
@@ -71,7 +71,7 @@ def _head(analysis: Analysis) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Chip:
     """A chip under the verdict: words, the place or selection that it leads to, how grave it is."""
 
     text: str
@@ -79,7 +79,9 @@ class Evidence:
     style: str = ""
 
 
-def _words(source: Source, wire: Wire, about: dict[str, Any], kernel: kernel_columns.Card | None) -> dict[str, Any]:
+def _words(
+    source: PageSource, wire: ShownPackets, about: dict[str, Any], kernel: kernel_columns.Card | None
+) -> dict[str, Any]:
     analysis = source.analysis
     joined = analysis.inputs.joined
     many = len(joined.flows) > 1
@@ -112,47 +114,47 @@ def _words(source: Source, wire: Wire, about: dict[str, Any], kernel: kernel_col
     }
 
 
-def _evidence(analysis: Analysis, counts: Mapping[int, int]) -> Iterator[Evidence]:
+def _evidence(analysis: Analysis, counts: Mapping[int, int]) -> Iterator[Chip]:
     """Where the verdict can be checked: the ledger, the packets that differ, what ended the connection."""
-    yield Evidence("ledger", "#ledger")
-    for bit, preset in ((Mark.LOST, "lost"), (Mark.ALTERED, "altered"), (Mark.APPEARED, "appeared")):
+    yield Chip("ledger", "#ledger")
+    for bit, preset in ((PacketMark.LOST, "lost"), (PacketMark.ALTERED, "altered"), (PacketMark.APPEARED, "appeared")):
         if counts.get(bit):
-            yield Evidence(f"{counted(counts[bit], 'packet')} {preset}", f"preset={preset}", "bad")
-    if counts.get(Mark.UNKNOWN):
-        yield Evidence(f"{counted(counts[Mark.UNKNOWN], 'packet')} of unknown cause", "preset=unknown", "doubtful")
+            yield Chip(f"{counted(counts[bit], 'packet')} {preset}", f"preset={preset}", "bad")
+    if counts.get(PacketMark.UNKNOWN):
+        yield Chip(f"{counted(counts[PacketMark.UNKNOWN], 'packet')} of unknown cause", "preset=unknown", "doubtful")
     seen: set[str] = set()
     for host, parts in _closing(analysis):
         for part in parts:
             if part.target and part.target not in seen and len(seen) < 4:
                 seen.add(part.target)
-                yield Evidence(f"{host} {part.text}" if ":" in part.target else part.text, f"sel={part.target}")
+                yield Chip(f"{host} {part.text}" if ":" in part.target else part.text, f"sel={part.target}")
     yield from _kernel(analysis)
     failed = sum(1 for check in analysis.checks if check.ok is False)
     if failed:
-        yield Evidence(f"{counted(failed, 'expectation')} failed", "#expectations", "bad")
+        yield Chip(f"{counted(failed, 'expectation')} failed", "#expectations", "bad")
     elif analysis.checks:
         held = sum(1 for check in analysis.checks if check.ok)
-        yield Evidence(f"{held} of {counted(len(analysis.checks), 'expectation')} held", "#expectations")
+        yield Chip(f"{held} of {counted(len(analysis.checks), 'expectation')} held", "#expectations")
 
 
-def _kernel(analysis: Analysis) -> Iterator[Evidence]:
+def _kernel(analysis: Analysis) -> Iterator[Chip]:
     """Lead to what the kernel says, and to the packets whose cause it contradicts."""
     if analysis.testimony is None:
         return
     counts = tally(analysis.testimony)
     if counts["contradicted"]:
         text = f"the kernel contradicts {counted(counts['contradicted'], 'cause')}"
-        yield Evidence(text, "preset=kernel", "bad")
+        yield Chip(text, "preset=kernel", "bad")
     text = f"the kernel confirms {counted(counts['confirmed'], 'cause')}"
     if analysis.testimony.log.complete:
-        yield Evidence(text, "#kernel", "bad" if analysis.testimony.unmatched else "")
+        yield Chip(text, "#kernel", "bad" if analysis.testimony.unmatched else "")
     else:
-        yield Evidence(f"{text}, its log is not complete", "#kernel", "doubtful")
+        yield Chip(f"{text}, its log is not complete", "#kernel", "doubtful")
 
 
-def _closing(analysis: Analysis) -> list[tuple[Host, list[Piece]]]:
+def _closing(analysis: Analysis) -> list[tuple[Host, list[SentencePiece]]]:
     """How each connection ended, once for each sentence, with the host that the sentence is about."""
-    found: dict[str, tuple[Host, list[Piece]]] = {}
+    found: dict[str, tuple[Host, list[SentencePiece]]] = {}
     for row in analysis.ledger:
         text = close_text(row, analysis.causes)
         if row.close is not None and text not in found and len(found) < 4:
@@ -163,7 +165,7 @@ def _closing(analysis: Analysis) -> list[tuple[Host, list[Piece]]]:
     return list(found.values())
 
 
-def _reasons(source: Source) -> list[str]:
+def _reasons(source: PageSource) -> list[str]:
     """Say what is not as it should be; what the analysis repeats among its reasons is said once."""
     inputs = source.analysis.inputs
     every = [*source.analysis.reasons, *inputs.failures, *inputs.incomplete, *source.meta.get("notes", ())]

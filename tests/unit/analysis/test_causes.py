@@ -8,9 +8,9 @@ import pytest
 
 from testbed.analysis.causes.find_causes import OTHER_RULES, TCP_RULES
 from testbed.model import CauseKind
+from tests.builders.exchange import Exchange, Tcp
 
 from .caused import calls, rules
-from .exchange import Exchange, Tcp
 
 
 def origin() -> tuple[Exchange, Tcp]:

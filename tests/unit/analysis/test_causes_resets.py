@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from testbed.model import CauseKind
+from tests.builders.exchange import Exchange
 
 from .caused import calls, rules
-from .exchange import Exchange
 
 LINGER = {"name": "SO_LINGER", "value": {"onoff": 1, "linger": 0}}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from testbed.model import CauseKind
+from tests.builders.exchange import Exchange, Tcp
 
 from .caused import rules
-from .exchange import Exchange, Tcp
 
 PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from .exchange import Exchange
+from tests.builders.exchange import Exchange
+
 from .test_expectations import checked, origin
 
 

@@ -9,8 +9,7 @@ from pydantic import TypeAdapter
 
 from testbed.model import Check, Outcome, Program, ProgramEnd, StopReason
 from testbed.scenario.expect.expectations import AnyExpectation, WrittenExpectation
-
-from .exchange import START, Exchange
+from tests.builders.exchange import START, Exchange
 
 ADAPTER: TypeAdapter[WrittenExpectation] = TypeAdapter(AnyExpectation)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from testbed.model import Endpoint, SocketInfo
-
-from .exchange import Exchange, OpenCall, Tcp
+from tests.builders.exchange import Exchange, OpenCall, Tcp
 
 
 def reason(run: Exchange, call: OpenCall) -> str | None:

@@ -12,8 +12,7 @@ from testbed.analysis.causes import find_causes as rules
 from testbed.model import Analysis, Endpoint, Host, peer_of
 from testbed.model.kernel_log import KernelEvent, KernelLog, Word
 from testbed.report.text.verdict_text import verdict_text
-
-from .exchange import ADDRESS, US, Exchange, Tcp
+from tests.builders.exchange import ADDRESS, US, Exchange, Tcp
 
 PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
 RECORDED = (

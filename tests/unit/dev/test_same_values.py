@@ -14,8 +14,8 @@ import pytest
 
 from dev import same_values
 from dev.sameness import corpus
-from dev.sameness.tables import Known
-from dev.sameness.values import MISSING, Findings, covers
+from dev.sameness.document_difference import MISSING, Findings, covers
+from dev.sameness.known_differences import Known
 
 ROOT = Path(__file__).parents[3]
 KEPT = next((ROOT / "tests/data/run-v1/server-reads-once").iterdir())

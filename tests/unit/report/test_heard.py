@@ -6,21 +6,20 @@ from dataclasses import replace
 
 from testbed.model.kernel_log import Word
 from testbed.report.html import kernel_columns
-from testbed.report.html.page_source import Source
+from testbed.report.html.page_source import PageSource
 from testbed.report.html.run_page import render
 from testbed.report.html.run_wire import of_run
+from tests.builders.eventful_run import change, eventful_source, witnessed, witnessed_source
+from tests.builders.runs import META, at
 
-from .eventful import change, eventful_source, witnessed, witnessed_source
-from .sample import META, at
 
-
-def card(source: Source, packets: int = 100) -> kernel_columns.Card:
+def card(source: PageSource, packets: int = 100) -> kernel_columns.Card:
     found = kernel_columns.card(source.analysis, of_run(source)(packets), at(0))
     assert found is not None
     return found
 
 
-def plain(row: kernel_columns.Row) -> tuple[str, ...]:
+def plain(row: kernel_columns.KernelRow) -> tuple[str, ...]:
     return (row.ms, row.host, " to ".join(row.what), "".join(piece.text for piece in row.why))
 
 
@@ -68,7 +67,7 @@ def test_a_table_has_at_most_so_many_rows_and_says_how_many_there_are() -> None:
     analysis = witnessed()
     assert analysis.testimony is not None
     many = tuple(change("client", n, "CLOSE", "SYN_SENT", "call", "connect #0") for n in range(1234))
-    page = render(Source(replace(analysis, testimony=replace(analysis.testimony, changes=many)), META))
+    page = render(PageSource(replace(analysis, testimony=replace(analysis.testimony, changes=many)), META))
     assert page.count("CLOSE → SYN_SENT</td>") == kernel_columns.ROWS
     assert "1,234 state changes, the first 200; the others are in result.json" in page
 
@@ -88,7 +87,7 @@ def test_a_log_that_is_not_complete_is_told_with_its_reason_and_contradicts_noth
     log = replace(analysis.testimony.log, lost=42, problems=("42 events were lost",))
     words = (Word("not covered"),) * len(analysis.testimony.words)
     testimony = replace(analysis.testimony, log=log, words=words)
-    page = render(Source(replace(analysis, testimony=testimony), META))
+    page = render(PageSource(replace(analysis, testimony=testimony), META))
     assert "may have happened: 42 events were lost" in page
     assert "<dt>lost events</dt><dd>42</dd>" in page
     assert "its log is not complete" in page

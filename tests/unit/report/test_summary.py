@@ -33,8 +33,7 @@ from testbed.model import (
 )
 from testbed.model.ledgers import DifferenceKind
 from testbed.report.text.run_summary import SCREEN, render, summary
-
-from .sample import (
+from tests.builders.runs import (
     CLIENT,
     META,
     SERVER,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.report.html.references import pieces
-
-from .eventful import eventful
+from tests.builders.eventful_run import eventful
 
 CALLS = eventful().inputs.calls["client"]
 

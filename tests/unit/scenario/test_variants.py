@@ -72,7 +72,7 @@ def test_expectations_are_for_their_variants() -> None:
     ("settings", "message"),
     [
         ({"observe.nobody": "probe"}, "unknown key `nobody`"),
-        ({"observe.client": "dtrace"}, "`dtrace` does not fit here"),
+        ({"observe.client": "dtrace"}, "`dtrace` is not allowed here"),
         ({"client.steps.7.send": "c"}, "`client.steps.7.send` leads nowhere"),
         ({"expect.0.segments": "c"}, "cannot be varied"),
     ],
