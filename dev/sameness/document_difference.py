@@ -8,18 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
-from dev.sameness.known_differences import INTENDED, PAGES, STRUCTURED, TEXTS, Known
-
-
-class _Missing:
-    def __repr__(self) -> str:
-        return "(nothing)"
-
-
-MISSING: Final = _Missing()
-"""What stands for a member or an element that a tree does not have."""
+from dev.sameness.known_differences import INTENDED, MISSING, PAGES, STRUCTURED, TEXTS, Known
 
 _FIGURE = re.compile(r"\d[\d,.]*\d|\d")
 _COUNTED = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 TEXTS = (
     "*.errors[]",
@@ -46,6 +47,15 @@ PAGES = ("*.summary",)
 """Lists of lines laid out for people: lines may come and go, all of it is listed apart."""
 
 
+class _Missing:
+    def __repr__(self) -> str:
+        return "(nothing)"
+
+
+MISSING: Final = _Missing()
+"""What stands for a member or an element that a tree does not have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """A difference that is meant to be: at ``path`` or below it, because of ``reason``.
@@ -58,8 +68,37 @@ class Known:
     holds: Callable[[object, object], bool] = lambda _old, _new: True
 
 
-STRUCTURED: tuple[Known, ...] = ()
+def _added(old: object, _new: object) -> bool:
+    return old is MISSING
+
+
+def _became_known(old: object, new: object) -> bool:
+    return old is None and isinstance(new, str)
+
+
+def _was_cut(old: object, new: object) -> bool:
+    return isinstance(old, str) and isinstance(new, str) and new.startswith(old)
+
+
+STRUCTURED: tuple[Known, ...] = tuple(
+    Known(path, "the same as the sentence beside it, as values", _added)
+    for path in (
+        "run.result.verdict_facts",
+        "run.result.crossings[].link_effects",
+        "run.result.ledger[].content_difference",
+        "run.result.ledger[].connection_end",
+        "run.result.crossings[].changes[].before",
+        "run.result.crossings[].changes[].after",
+        "run.result.crossings[].changes[].offset",
+        "run.result.crossings[].changes[].count",
+    )
+)
 """What was a sentence in the old JSON and is a structured value in the new one."""
 
-INTENDED: tuple[Known, ...] = ()
+INTENDED: tuple[Known, ...] = (
+    Known("run.result.ledger[].arrived.digest", "every changed byte of a payload is known", _became_known),
+    Known("run.result.ledger[].read.digest", "every changed byte of a payload is known", _became_known),
+    Known("run.result.crossings[].changes[].at_sender", "no value of a changed field is cut", _was_cut),
+    Known("run.result.crossings[].changes[].at_receiver", "no value of a changed field is cut", _was_cut),
+)
 """What was wrong, or was decided otherwise: counted and shown, not failed."""

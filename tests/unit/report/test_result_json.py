@@ -81,8 +81,8 @@ def test_each_call_names_its_bytes_its_packets_and_why_none() -> None:
         None,
     ]
     assert [call["packets"] for call in calls] == [[], [0], [3], [5], [5], [5]]
-    assert calls[0]["silent"] == "makes a socket"
     server = written(origin())["hosts"]["server"]["calls"]
+    assert server[1]["silent"] == "takes a connection that the kernel had opened already"
     assert server[2]["stream"] == {"flow": 0, "start": 0, "end": 1, "ambiguous": False}
 
 
