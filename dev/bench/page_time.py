@@ -16,7 +16,7 @@ from dev.bench.long_run import long_run, witnessed
 from testbed.model.errors import Unsupported
 from testbed.report.captures import annotated_pcapng
 from testbed.report.html.fit import LIMIT
-from testbed.report.html.page_source import Source
+from testbed.report.html.page_source import PageSource
 from testbed.report.html.run_page import render
 
 PACKETS = (100, 10_000, 100_000)
@@ -50,7 +50,7 @@ def _measure(packets: int, repeat: int, *, witness: bool = False) -> dict[str, A
     analysis, captures = long_run(packets)
     if witness:
         analysis = witnessed(analysis)
-    source = Source(analysis, {"scenario": "bench", "run_id": "bench"}, captures)
+    source = PageSource(analysis, {"scenario": "bench", "run_id": "bench"}, captures)
     page, render_s = _timed(lambda: render(source))
     stream = io.BytesIO()
     _, annotate_s = _timed(lambda: annotated_pcapng.write(stream, analysis, captures))

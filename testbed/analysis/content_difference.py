@@ -6,13 +6,13 @@ Calls are compared by the bytes that the observer kept of each, and beyond them 
 from __future__ import annotations
 
 from testbed.analysis.calls.streams import Stream, Streams
-from testbed.analysis.calls.wire_stream import Wire, digest_of, first_difference, payload_at
+from testbed.analysis.calls.wire_stream import WireBytes, digest_of, first_difference, payload_at
 from testbed.model import Call, Crossing, Fate, Host, peer_of
 from testbed.model.ledgers import ContentDifference, DifferenceKind, LedgerPoint
 from testbed.model.references import call_ref
 
 
-def stream_difference(out: Stream, left: Wire, came: Wire, taken: Stream) -> ContentDifference | None:
+def stream_difference(out: Stream, left: WireBytes, came: WireBytes, taken: Stream) -> ContentDifference | None:
     """Return the difference at the earliest point: written against sent, sent against arrived, arrived against read."""
     return (
         _against_calls(out, left, LedgerPoint.WRITTEN, LedgerPoint.SENT)
@@ -22,7 +22,7 @@ def stream_difference(out: Stream, left: Wire, came: Wire, taken: Stream) -> Con
     )
 
 
-def _between_wires(left: Wire, came: Wire) -> ContentDifference | None:
+def _between_wires(left: WireBytes, came: WireBytes) -> ContentDifference | None:
     found = left.difference(came)
     if found is None:
         return None
@@ -32,7 +32,9 @@ def _between_wires(left: Wire, came: Wire) -> ContentDifference | None:
     )
 
 
-def _against_calls(stream: Stream, wire: Wire, first: LedgerPoint, second: LedgerPoint) -> ContentDifference | None:
+def _against_calls(
+    stream: Stream, wire: WireBytes, first: LedgerPoint, second: LedgerPoint
+) -> ContentDifference | None:
     """Compare what calls moved with the wire: byte by byte as far as their kept prefix goes, else by digest."""
     for share in stream.shares:
         call = share.call
@@ -67,7 +69,7 @@ def _other_byte(
     )
 
 
-def _never_sent(left: Wire, came: Wire) -> ContentDifference | None:
+def _never_sent(left: WireBytes, came: WireBytes) -> ContentDifference | None:
     for run in came.runs:
         missing = len(run.data) - left.covered(run.start, run.end)
         if missing:

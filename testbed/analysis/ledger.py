@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from testbed.analysis.calls.streams import Direction, Share, Stream, Streams
-from testbed.analysis.calls.wire_stream import Wire, digest_of, payload_at
+from testbed.analysis.calls.wire_stream import WireBytes, digest_of, payload_at
 from testbed.analysis.connection_end import connection_end
 from testbed.analysis.content_difference import datagram_difference, stream_difference
 from testbed.model import HOSTS, Count, Crossing, Flow, Host, Joined, LedgerRow, peer_of
@@ -64,7 +64,7 @@ def _tcp_row(flow: Flow, sender: Host, streams: Streams, crossings: list[Crossin
     )
 
 
-def _from_calls(streams: Streams, flow: int, host: Host, stream: Stream, wire: Wire, other: Wire) -> Count:
+def _from_calls(streams: Streams, flow: int, host: Host, stream: Stream, wire: WireBytes, other: WireBytes) -> Count:
     """Count what calls moved; None where no observer saw the socket although the wire shows data.
 
     A connection that the observer's listener never handed out moved nothing.
@@ -75,7 +75,7 @@ def _from_calls(streams: Streams, flow: int, host: Host, stream: Stream, wire: W
     return Count(stream.total, _stream_digest(stream, wire))
 
 
-def _stream_digest(stream: Stream, wire: Wire) -> str | None:
+def _stream_digest(stream: Stream, wire: WireBytes) -> str | None:
     """Return the digest of all that the calls moved, None where it cannot be known.
 
     Calls that fit into their kept prefix are known byte for byte; a longer one is known if its own digest is that of
@@ -90,7 +90,7 @@ def _stream_digest(stream: Stream, wire: Wire) -> str | None:
     return digest_of(b"".join(parts))
 
 
-def _content(share: Share, wire: Wire) -> bytes | None:
+def _content(share: Share, wire: WireBytes) -> bytes | None:
     call = share.call
     if len(call.data) == call.length:
         return call.data

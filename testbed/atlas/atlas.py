@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from testbed.atlas.call_facts import Row, compared, facts, rows, timers
+from testbed.atlas.call_facts import PictureRow, compared, facts, rows, timers
 from testbed.atlas.groups import group_of
 from testbed.model import Analysis
 from testbed.model.errors import UsageError
@@ -37,7 +37,7 @@ class Entry:
     path: str
     sysctls: Mapping[str, Mapping[str, str]]
     kinds: tuple[Kind, ...]
-    picture: tuple[Row, ...] = ()
+    picture: tuple[PictureRow, ...] = ()
     ladder: tuple[str, ...] = ()
     outcomes: Mapping[str, int] = field(default_factory=dict)
 
@@ -95,7 +95,7 @@ def _once(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield last
 
 
-def picture_of(analysis: Analysis) -> tuple[Row, ...]:
+def picture_of(analysis: Analysis) -> tuple[PictureRow, ...]:
     """Return the rows of a run's picture."""
     return tuple(rows(analysis))
 
@@ -130,14 +130,14 @@ def to_json(atlas: Atlas) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ScenarioDifference:
     """A scenario of which no run went as one of the other Atlas did: lines only there, lines only here, by name."""
 
     name: str
     lines: tuple[str, ...]
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[ScenarioDifference]:
     """Compare two Atlases as JSON. Raises UsageError where the earlier one is none.
 
     A scenario that may legally go in several ways has several kinds: it is the same where one of them is in both.
@@ -150,12 +150,14 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diffe
         name = f"{key[0]} [{key[1]}]" if key[1] else key[0]
         if key not in news or key not in olds:
             found.append(
-                Difference(name, ("only in the earlier Atlas" if key not in news else "not in the earlier Atlas",))
+                ScenarioDifference(
+                    name, ("only in the earlier Atlas" if key not in news else "not in the earlier Atlas",)
+                )
             )
             continue
         theirs, ours = ([kind["compared"] for kind in each[key]["kinds"]] for each in (olds, news))
         if not any(kind in theirs for kind in ours) and (theirs or ours):
-            found.append(Difference(name, tuple(_lines(theirs, ours))))
+            found.append(ScenarioDifference(name, tuple(_lines(theirs, ours))))
     return found
 
 

@@ -213,7 +213,7 @@ def _lines(found: Sequence[Fact]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PictureRow:
     """One row of a picture: calls of either host, a packet between them, or how much is left out."""
 
     client: str = ""
@@ -228,7 +228,7 @@ _LATER = 100_000_000
 """Nanoseconds from which the wait before a packet is worth telling."""
 
 
-def rows(analysis: Analysis) -> list[Row]:
+def rows(analysis: Analysis) -> list[PictureRow]:
     """Return the picture of a run in rows, at most _MOST of them."""
     crossings = analysis.inputs.joined.crossings
     by_packet: dict[int, list[Fact]] = {}
@@ -239,7 +239,7 @@ def rows(analysis: Analysis) -> list[Row]:
         else:
             events.append((fact.time, 0, fact))
     events.sort(key=lambda event: event[:2])
-    found: list[Row] = []
+    found: list[PictureRow] = []
     before: int | None = None
     for time, _, event in events:
         gap = f"{(time - before) / 1e9:.1f} s" if before is not None and time - before >= _LATER else ""
@@ -247,15 +247,15 @@ def rows(analysis: Analysis) -> list[Row]:
         if isinstance(event, Crossing):
             own = {host: [fact for fact in by_packet.get(event.n, ()) if fact.host == host] for host in HOSTS}
             client, server = (_several(own[host]) for host in HOSTS)
-            found.append(Row(client, server, event, analysis.causes[event.n].kind.value, gap))
+            found.append(PictureRow(client, server, event, analysis.causes[event.n].kind.value, gap))
         else:
             client, server = (event.text if event.host == host else "" for host in HOSTS)
-            found.append(Row(client, server, None, "silent" if event.absence is not None else "", gap))
+            found.append(PictureRow(client, server, None, "silent" if event.absence is not None else "", gap))
     if len(found) <= _MOST:
         return found
     head, tail = _MOST * 2 // 3, _MOST // 3 - 1
     left = sum(row.packet is not None for row in found[head:-tail])
-    return [*found[:head], Row(gap=f"{left:,} more packets"), *found[-tail:]]
+    return [*found[:head], PictureRow(gap=f"{left:,} more packets"), *found[-tail:]]
 
 
 def _several(own: list[Fact]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.api.campaign_worker import MODULE as WORKER
-from testbed.atlas.atlas import Atlas, Difference, Entry, Kind, differences, kind_of, picture_of, to_json
+from testbed.atlas.atlas import Atlas, Entry, Kind, ScenarioDifference, differences, kind_of, picture_of, to_json
 from testbed.atlas.atlas_markdown import render as to_markdown
 from testbed.atlas.atlas_page import render as to_page
 from testbed.campaign.campaign import plan as make_plan
@@ -76,7 +76,7 @@ def read(path: Path) -> dict[str, Any]:
     return value
 
 
-def told(found: Sequence[Difference], before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def told(found: Sequence[ScenarioDifference], before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return the comparison in lines."""
     kernels = " and ".join(f"{each['conditions']['kernel']} ({each['conditions']['engine']})" for each in (before, now))
     lines = []

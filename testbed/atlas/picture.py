@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from testbed.atlas.call_facts import Row
+from testbed.atlas.call_facts import PictureRow
 from testbed.model import Fate
 from testbed.report.text.terminal_text import clip, quote
 
@@ -16,7 +16,7 @@ _LABEL, _CALL = 22, 24
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class PictureText:
     """Words at a place; ``anchor`` as in SVG, ``style`` a class."""
 
     x: int
@@ -37,44 +37,44 @@ class Arrow:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class AtlasPicture:
     """The whole: its height, arrows and texts, and all of it in words for who cannot see it."""
 
     height: int
     arrows: tuple[Arrow, ...]
-    texts: tuple[Text, ...]
+    texts: tuple[PictureText, ...]
     words: str
 
 
-def draw(rows: Sequence[Row]) -> Picture:
+def draw(rows: Sequence[PictureRow]) -> AtlasPicture:
     """Return the picture of rows."""
     arrows: list[Arrow] = []
-    texts = [Text(LEFT, 12, "client", "middle", "host"), Text(RIGHT, 12, "server", "middle", "host")]
+    texts = [PictureText(LEFT, 12, "client", "middle", "host"), PictureText(RIGHT, 12, "server", "middle", "host")]
     words: list[str] = []
     y = _TOP
     for row in rows:
         if row.gap:
-            texts.append(Text((LEFT + RIGHT) // 2, y + 4, f"... {row.gap} ...", "middle", "gap"))
+            texts.append(PictureText((LEFT + RIGHT) // 2, y + 4, f"... {row.gap} ...", "middle", "gap"))
             words.append(row.gap)
             y += 18
         if row.packet is None and not row.client and not row.server:
             continue
         for text, x, anchor in ((row.client, LEFT - 8, "end"), (row.server, RIGHT + 8, "start")):
             if text:
-                texts.append(Text(x, y + 4, clip(text, _CALL), anchor, "call"))
+                texts.append(PictureText(x, y + 4, clip(text, _CALL), anchor, "call"))
                 words.append(text)
         if row.packet is not None:
             arrows.append(_arrow(row, y))
-            texts.append(Text((LEFT + RIGHT) // 2, y - 1, label(row), "middle", f"packet {row.kind}"))
+            texts.append(PictureText((LEFT + RIGHT) // 2, y - 1, label(row), "middle", f"packet {row.kind}"))
             words.append(f"{row.packet.sender} {label(row)}")
         elif row.kind == "silent":
             x, anchor = (LEFT + 8, "start") if row.client else (RIGHT - 8, "end")
-            texts.append(Text(x, y + 4, "nothing", anchor, "silent"))
+            texts.append(PictureText(x, y + 4, "nothing", anchor, "silent"))
         y += _STEP
-    return Picture(y + 4, tuple(arrows), tuple(texts), "; ".join(words))
+    return AtlasPicture(y + 4, tuple(arrows), tuple(texts), "; ".join(words))
 
 
-def label(row: Row) -> str:
+def label(row: PictureRow) -> str:
     """Return what stands on an arrow: flags, payload, what became of it."""
     packet = row.packet
     assert packet is not None  # noqa: S101 - the caller has one
@@ -84,7 +84,7 @@ def label(row: Row) -> str:
     return " ".join(filter(None, words))
 
 
-def _arrow(row: Row, y: int) -> Arrow:
+def _arrow(row: PictureRow, y: int) -> Arrow:
     packet = row.packet
     assert packet is not None  # noqa: S101 - the caller has one
     start, end = (LEFT, RIGHT) if packet.sender == "client" else (RIGHT, LEFT)

@@ -1,4 +1,4 @@
-"""What arrived at a host, as its capture has it: to find the packet that the kernel tells of without naming it."""
+"""Packets that arrived at a host, by length: to find the one that a kernel event is about without naming it."""
 
 from __future__ import annotations
 

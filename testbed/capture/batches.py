@@ -18,7 +18,8 @@ def batches(parts: Iterable[Records]) -> Iterator[tuple[Int64, Capture]]:
     """Yield rows of the file and their packets decoded; the last capture is of fragments put together.
 
     ``parts`` are the file's, in order. The rows of fragments come twice: first as fragments, then, in a capture of
-    fragments only, as :func:`decode` gives them. The caller keeps no view of a capture's ``data``: it is let go of.
+    fragments only, as :func:`decode` gives them. The caller keeps no view of a capture's ``data``: its memory is
+    released.
     """
     fragments: list[Records] = []
     rows_of: list[Int64] = []

@@ -61,7 +61,7 @@ class Records:
 
 
 def joined(parts: Sequence[Records], last: Records) -> Records:
-    """Return records of several parts of a file as one; ``last`` says what the file says of itself."""
+    """Return records of several parts of a file as one; ``last`` has what the file says about itself."""
     return replace(
         last,
         offset=np.concatenate([part.offset for part in parts]),

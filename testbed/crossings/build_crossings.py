@@ -22,10 +22,10 @@ from testbed.pairing.match_packets import FlowPackets, PacketPairs
 
 @dataclass(slots=True)
 class HostView:
-    """What one host's capture shows, aligned with ``side``: ``flow`` (-1: none) and relative numbers.
+    """What one host's capture shows, aligned with ``side``: ``flow`` (int64[n], -1: none) and relative numbers.
 
-    ``time`` is of each packet on the clock on which crossings are told; ``kind`` names the protocol of an item of
-    the track whose header is not decoded.
+    ``time``: int64[n], ns, on the clock that crossings are given in; ``kind`` names the protocol of an item of the
+    packet table whose header is not decoded.
     """
 
     host: Host
@@ -38,7 +38,7 @@ class HostView:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A row of the table in terms of its sender (0 client): positions in the sides of both ends, -1 where not seen."""
+    """A row of the table in terms of its sender (0 client): positions in both hosts' packets, -1 where not captured."""
 
     time: int
     row: int
@@ -111,8 +111,8 @@ def notes_and_copies(
             copies[copy] = int(row_of[0][sides[0].item[crossed.one[pair]]])
     notes: dict[int, Evidence] = {}
     for groups, text in (
-        (crossed.told, "told apart by their delay"),
-        (crossed.unclear, "paired by the likeliest delay"),
+        (crossed.by_delay, "told apart by their delay"),
+        (crossed.unresolved, "paired by the likeliest delay"),
     ):
         for group in groups:
             sender = 0 if crossed.from_one[sides[0].place[group[0][0]]] else 1
@@ -202,7 +202,7 @@ class _Maker:
         self.window = packets.window[items].tolist()
         self.length = packets.length[items].tolist()
         self.ttl = packets.ttl[items].tolist()
-        self.word = packets.word[items].tolist()
+        self.icmp = packets.icmp[items].tolist()
 
     def frame_at(self, position: int) -> int | None:
         """Return the number of a frame, from 1 as Wireshark counts."""
@@ -264,6 +264,6 @@ class _Maker:
                 options["urgent"] = int(self.packets.urgent[item])
             return options
         if protocol in (ICMP, ICMPV6):
-            word, payload = self.word[position], self.packets.bytes_at(item)
-            return icmp_options(word >> 40, word >> 32 & 0xFF, payload, v6=protocol == ICMPV6)
+            icmp, payload = self.icmp[position], self.packets.bytes_at(item)
+            return icmp_options(icmp >> 40, icmp >> 32 & 0xFF, payload, v6=protocol == ICMPV6)
         return {}

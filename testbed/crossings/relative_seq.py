@@ -16,7 +16,7 @@ _FAR = 2**30  # bytes; farther from its base, a sequence number may have wrapped
 
 @dataclass(slots=True)
 class RawNumbers:
-    """Packets of one capture, one item each: whether TCP, flags, numbers as on the wire.
+    """Packets of one capture, n items in each column: whether TCP, flags, numbers as on the wire.
 
     ``sender`` is 0 (client) or 1 (server); ``flow`` indexes the flows, -1 for a packet of none.
     """
@@ -54,7 +54,7 @@ def relative_numbers(flows: Sequence[Flow], captures: Mapping[Host, RawNumbers])
 def _bases(flows: Sequence[Flow], captures: Mapping[Host, RawNumbers]) -> Int64:
     """Return for each flow and sender the number that counts as 0.
 
-    It is the initial sequence number; where no SYN was seen, one less than the lowest number near the first segment
+    It is the initial sequence number; where no SYN was captured, one less than the lowest number near the first segment
     that the sender's capture (else the receiver's) shows; else one less than the first number acknowledged.
     """
     base = np.array([[flow.client_isn or 0, flow.server_isn or 0] for flow in flows], np.int64).reshape(-1, 2)

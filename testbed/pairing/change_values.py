@@ -45,7 +45,7 @@ def details(one: PacketTable, two: PacketTable, table: CrossingTable, row: int) 
         if not value & change:
             continue
         if change == ChangedField.ICMP:
-            found.extend(_icmp(int(ours.word[k]), int(theirs.word[m])))
+            found.extend(_icmp(int(ours.icmp[k]), int(theirs.icmp[m])))
         elif change == ChangedField.PAYLOAD:
             found.append(_payload(ours, k, theirs, m, table, row))
         elif change == ChangedField.OPTIONS:

@@ -1,4 +1,4 @@
-"""What differs between a packet as one capture has it and as the other has, beyond what its whole flow shows."""
+"""Find the fields that differ between both captures of a packet, beyond what its whole flow shows."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _PLAIN = (
     (ChangedField.OPTIONS, "options"),
     (ChangedField.LENGTH, "length"),
     (ChangedField.DONT_FRAGMENT, "dont_fragment"),
-    (ChangedField.ICMP, "word"),
+    (ChangedField.ICMP, "icmp"),
 )
 
 
 @dataclass(slots=True)
 class FlowwideChanges:
-    """What all packets of a place (a flow's direction) have in common: no alteration of one packet.
+    """Changes that all packets of a place (a flow's direction) have in common: no alteration of one packet.
 
-    ``ttl`` is by how much it is lower in the second capture than in the first; ``new_ids`` tells where the IP
-    identifications were rewritten.
+    ``ttl``: int64[places], by how much it is lower in the second capture than in the first; ``new_ids``: bool[places],
+    whether the IP identifications were rewritten.
     """
 
     ttl: Int64
@@ -41,10 +41,10 @@ class FlowwideChanges:
 def find_changes(
     one: FlowPackets, x: Int64, two: FlowPackets, y: Int64, from_one: Bool, *, one_route: bool = False
 ) -> tuple[UInt32, FlowwideChanges]:
-    """Return the changes of each pair of packets, and what is usual in each place.
+    """Return the changes of each pair of packets (uint32[n], ChangedField bits), and those of each place.
 
-    ``from_one`` tells for each place whether its packets are sent at the first end. With ``one_route`` all places of
-    a direction go the same way, and no device on it rewrites IP identifications.
+    ``x`` and ``y``: int64[n], positions in the sides, aligned. ``from_one``: bool[places], sent at the first end. With
+    ``one_route`` all places of a direction go the same way, and no device on it rewrites IP identifications.
     """
     places = len(from_one)
     ours, theirs = one.packets, two.packets
@@ -102,9 +102,9 @@ def _routing(dropped: Int64, place: Int64, from_one: Bool) -> Int64:
 
 
 def _other_payload(ours: PacketTable, a: Int64, theirs: PacketTable, b: Int64) -> Bool:
-    """Tell where what both captures have of the payload is not the same."""
+    """Return a mask of pairs whose payloads differ as far as both captures have them: bool[n]."""
     other = ours.payload[a] != theirs.payload[b]
-    # of different lengths: captured shorter, or changed; only the bytes themselves tell
+    # of different lengths: captured shorter, or changed; only the bytes themselves decide
     for k in np.flatnonzero(other & (ours.captured[a] != theirs.captured[b])).tolist():
         common = min(int(ours.captured[a[k]]), int(theirs.captured[b[k]]))
         cut = ours.captured[a[k]] < ours.length[a[k]] or theirs.captured[b[k]] < theirs.length[b[k]]

@@ -14,7 +14,7 @@ _AT_ONCE = 1 << 24  # bytes
 
 
 def checksums_are_wrong(packets: PacketTable, items: Int64) -> Bool:
-    """Tell which packets, captured whole, have a checksum that is not that of their bytes.
+    """Return a mask of the packets, captured whole, whose checksum is not that of their bytes: bool[len(items)].
 
     A sum of the pseudo-header alone is not wrong: the network card was still to fill the checksum in (Linux's
     CHECKSUM_PARTIAL). A UDP datagram without one (0) is wrong by this measure: nothing protects it.
@@ -38,11 +38,11 @@ def _wrong(packets: PacketTable, items: Int64, buffer: Bytes, base: int) -> Bool
     size = packets.header[items].astype(np.int64) + packets.length[items]
     order = np.argsort(size, kind="stable")
     edges = np.flatnonzero(np.diff(size[order])) + 1
-    for alike in np.split(order, edges) if len(order) else []:
-        width = int(size[alike[0]])
+    for same_size in np.split(order, edges) if len(order) else []:
+        width = int(size[same_size[0]])
         step = max(_AT_ONCE // width, 1)
-        for first in range(0, len(alike), step):
-            some = alike[first : first + step]
+        for first in range(0, len(same_size), step):
+            some = same_size[first : first + step]
             rows = items[some]
             pseudo = _folded(_pseudo(packets, rows, width))
             total = _folded(pseudo + _sums(buffer, packets.payload_at[rows] - packets.header[rows] - base, width))

@@ -14,10 +14,10 @@ import numpy as np
 
 from testbed.model.arrays import Bool, Float64, Int64
 
-_BINS = 2048  # times at which the least and the greatest difference are looked at
+_BINS = 2048  # stretches of time of which only the least and the greatest difference are used
 _STEEPEST = 1e-3  # 1000 ppm: a clock that drifts more is broken, or stepped
 _WINDOW = 5  # bins before and after a small step that must agree on it
-_LEAST_STEP = 200_000  # ns; smaller ones are not told from delays that change
+_LEAST_STEP = 200_000  # ns; smaller ones cannot be distinguished from delays that change
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class ClockPiece:
 
     ``first`` and ``last`` are positions among the pairs, ``start`` a time of the first capture (ns) at which its
     ``offset`` (ns) counts; ``drift`` is ns for each ns. The true offset lies within ``error`` (ns) of it, None where
-    only one direction was seen. ``drift_error`` is by how much the drift may be off, None where it was not measured.
+    only one direction was captured. ``drift_error`` is by how much the drift may be off, None where it was not
+    measured.
     """
 
     first: int
@@ -83,7 +84,8 @@ ONE_CLOCK = Clock((ClockPiece(0, 0, 0, 0, 0.0, 0, 0.0),), exact=True)
 def fit_clock(time: Int64, apart: Int64, from_one: Bool) -> Clock:
     """Fit the clock to pairs in the order of the first capture.
 
-    ``time`` is the first capture's (ns), ``apart`` the second's less the first's.
+    ``time``: int64[n], the first capture's (ns); ``apart``: int64[n], the second's less the first's; ``from_one``:
+    bool[n], sent at the first end.
     """
     pieces: list[ClockPiece] = []
     first = 0

@@ -31,7 +31,7 @@ class Timeline:
 
     @classmethod
     def fitted(cls, one: Int64, two: Int64, time: Int64, apart: Int64, from_one: Bool, sure: Bool) -> Timeline:
-        """Fit the clock to packets that crossed, those that are ``sure`` to have crossed the way ``from_one`` says."""
+        """Fit the clock to packets that crossed, those of which ``from_one`` is certain (``sure``)."""
         some = np.flatnonzero(sure)
         clock = fit_clock(time[some], apart[some], from_one[some]).at(some, len(one))
         if len(clock.pieces) <= 1:

@@ -1,4 +1,4 @@
-"""Compare two tracks: the one entry point of this package."""
+"""Compare two packet tables: the entry point of this package."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Wanted = Callable[[ConversationEnds], bool]
 class Comparison:
     """Two captures as one.
 
-    ``tracks`` and ``flows`` are those of the first and the second capture, ``pairs`` the flows found in both, ``alone``
-    the flows that only one has (of those not ambiguous). ``crossed`` tells which packet is which.
+    ``packets`` and ``flows`` are those of the first and the second capture, ``pairs`` the flows found in both,
+    ``alone`` the flows that only one has (of those not ambiguous). ``crossed`` says which packet matches which.
     ``reasons`` say why nothing is common, where nothing is.
     """
 
@@ -63,8 +63,8 @@ def compare(
     common = len(pairs)
     if wanted:
         for keep, packets, flows in zip(chosen, (one, two), (first, second), strict=True):
-            told = np.array([wanted(ends) for ends in packets.ends], np.bool_)
-            keep[:] = told[flows.conversation] if len(flows) else keep
+            fits = np.array([wanted(ends) for ends in packets.ends], np.bool_)
+            keep[:] = fits[flows.conversation] if len(flows) else keep
         pairs.keep(chosen[0][pairs.a] | chosen[1][pairs.b])
     alone = []
     for keep, matched, unclear in zip(chosen, (pairs.a, pairs.b), pairs.ambiguous, strict=True):

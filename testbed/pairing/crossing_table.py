@@ -1,4 +1,4 @@
-"""All crossings of two captures as columns: which packet is which, what became of it, what was altered."""
+"""All crossings of two captures as columns: which packet matches which, its fate, what was altered."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _SAMPLE = 50_000  # packets that show what delays are usual
 class CrossingTable:
     """One row for each packet that crossed, for each byte range of a split or merged one, and for all others.
 
-    ``one`` and ``two`` are items of the tracks, -1 where not seen there; ``place`` is pair of flows * 2 + direction
-    (0: from the end that opened the flow). ``skip`` and ``length`` say which bytes of the sender's (else the
-    receiver's) payload a row is about, ``skip_there`` where they begin in the receiver's.
-    ``delay`` (ns) and its ``error`` (-1: unknown) count where ``timed`` is set.
+    ``one`` and ``two``: int32[n], rows of the two packet tables, -1 where a capture does not have it. ``place``:
+    int64[n], pair of flows * 2 + direction (0: from the end that opened the flow). ``skip`` and ``length``: int32[n],
+    which bytes of the sender's (else the receiver's) payload a row is about, ``skip_there`` where they begin in the
+    receiver's. ``delay`` (int64[n], ns) and its ``error`` (-1: unknown) count where ``timed`` is set.
     Rows are in the order of the first capture, then those that only the second has.
     """
 
@@ -93,7 +93,7 @@ class Assumptions:
 def make_table(
     one: FlowPackets, two: FlowPackets, crossed: PacketPairs, known: Assumptions
 ) -> tuple[CrossingTable, Timeline, FlowwideChanges]:
-    """Work out what became of every packet of the flows that both captures have."""
+    """Return the fate of every packet of the flows that both captures have, the clock, and flow-wide changes."""
     _whole_after_all(one, two, crossed)
     x, y = _by_first(crossed.one, crossed.two, len(one))
     time = one.packets.time[one.item[x]]
@@ -117,7 +117,7 @@ def _timeline(
 ) -> Timeline:
     """Fit the clock to flows of which both directions crossed, where there are any.
 
-    Of a flow that is seen in one direction only, who sent it is not sure; then the clock tells.
+    Of a flow that was captured in one direction only the sender is not certain; then the clock decides.
     """
     sure = crossed.two_way[place]
     any_sure = bool(sure.any())
@@ -130,9 +130,9 @@ def _timeline(
     rest = np.flatnonzero(~sure & ~crossed.same_place[place])
     offset, _ = timeline.at_one(one[rest], time[rest])
     later = np.bincount(place[rest], weights=apart[rest] - offset, minlength=len(crossed.from_one))
-    told = np.unique(place[rest])
-    crossed.from_one[told] = later[told] >= 0
-    crossed.from_one[told ^ 1] = later[told] < 0
+    judged = np.unique(place[rest])
+    crossed.from_one[judged] = later[judged] >= 0
+    crossed.from_one[judged ^ 1] = later[judged] < 0
     return timeline
 
 
@@ -146,7 +146,7 @@ def _by_first(x: Int64, y: Int64, count: int) -> tuple[Int64, Int64]:
 
 
 def _whole_after_all(one: FlowPackets, two: FlowPackets, crossed: PacketPairs) -> None:
-    """Take for one packet of another length what is in one piece only and was no offloaded segment."""
+    """Treat as one packet of changed length what matches one piece only and was no offloaded segment."""
     ones = [piece.one for piece in crossed.pieces]
     twos = [piece.two for piece in crossed.pieces]
     more_one, more_two = _several(ones), _several(twos)
@@ -219,9 +219,9 @@ def _add_single(
     rows: _Rows, one: FlowPackets, two: FlowPackets, crossed: PacketPairs, x: Int64, y: Int64, timeline: Timeline, *,
     complete: bool,
 ) -> None:  # fmt: skip
-    """Add what is in one capture only, and say why."""
+    """Add packets that only one capture has, with the reason as their fate."""
     delays = (0, 0) if complete else _usual_delays(one, two, crossed, x, y, timeline)
-    seen = None if complete else CapturedBytes(one, two, crossed.from_one)
+    bytes_seen = None if complete else CapturedBytes(one, two, crossed.from_one)
     for side, at_one in ((one, True), (two, False)):
         used = np.zeros(len(side), np.bool_)
         used[crossed.one if at_one else crossed.two] = True
@@ -232,13 +232,13 @@ def _add_single(
         place = side.place[left]
         sent = crossed.from_one[place] == at_one
         fate = np.where(sent, np.uint8(RowFate.LOST), np.uint8(RowFate.APPEARED))
-        if seen:
-            fate[seen.missed(left, sent, at_one=at_one)] = RowFate.NOT_CAPTURED
+        if bytes_seen:
+            fate[bytes_seen.missed(left, sent, at_one=at_one)] = RowFate.NOT_CAPTURED
         copies = np.isin(left, np.array([each for where, each, _ in crossed.copies if where == 1 - at_one], np.int64))
         fate[copies & ~sent] = RowFate.DUPLICATED
         if not complete:
             fate = _outside(fate, one, two, left, sent, timeline, delays, at_one=at_one)
-        fate[np.isin(left, crossed.doubtful(0 if at_one else 1))] = RowFate.AMBIGUOUS
+        fate[np.isin(left, crossed.unresolved_in(0 if at_one else 1))] = RowFate.AMBIGUOUS
         nothing = np.full(len(left), -1, np.int64)
         items = side.item[left]
         length = side.packets.length[items].astype(np.int64)
@@ -274,7 +274,7 @@ def _outside(
     fate: UInt8, one: FlowPackets, two: FlowPackets, left: Int64, sent: Bool, timeline: Timeline,
     delays: tuple[int, int], *, at_one: bool,
 ) -> UInt8:  # fmt: skip
-    """Tell what the other capture cannot have seen: it began later or ended before."""
+    """Return fates in which packets outside the other capture's time are marked so: it began later or ended before."""
     side, other = (one, two) if at_one else (two, one)
     items = side.item[left]
     time = side.packets.time[items]

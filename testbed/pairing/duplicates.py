@@ -1,7 +1,7 @@
-"""Identical packets: which is which when one capture has more of them than the other.
+"""Match byte-identical packets when the captures hold different counts.
 
-Equally many are paired in order. Otherwise time decides, if it can: when only one way of pairing, in order, keeps all
-delays within what other packets had. When it cannot, no one is guessed.
+Equal counts are paired in order. With unequal ones the delay decides, where it can: if only one pairing in order keeps
+all delays within the range of other packets. Where it cannot, the packets stay unresolved.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from testbed.model.arrays import Bool, Int64, UInt64
 
-_MOST = 64  # packets of one kind that are looked at each with each
+_MOST = 64  # identical packets of one kind that are compared each with each
 _SLACK = 4  # delays may be so many times as widely spread as those of most packets
 _BUCKETS = 1 << 20  # by the lowest bits of keys, to look at few of them
 _JITTER = 50_000  # ns that any delay may differ
@@ -25,26 +25,27 @@ UnevenGroups = list[tuple[Int64, Int64]]
 
 @dataclass(slots=True)
 class Resolved:
-    """Pairs that stand (``x``, ``y``), and what became of the kinds of which one side has more.
+    """Pairs (``x``, ``y``: int64[n], positions in both sides), and what became of kinds of unequal counts.
 
-    ``copies`` are left over: which side, position, index of the pair of which it is a copy. ``told`` are kinds that
-    time told apart, ``doubtful`` those where it could not.
+    ``copies`` are left over: which side, position, index of the pair of which it is a copy. ``by_delay`` are kinds
+    that were resolved by their delays, ``unresolved`` those where several pairings are possible.
     """
 
     x: Int64
     y: Int64
     copies: list[tuple[int, int, int]] = field(default_factory=list)
-    told: UnevenGroups = field(default_factory=list)
-    doubtful: UnevenGroups = field(default_factory=list)
+    by_delay: UnevenGroups = field(default_factory=list)
+    unresolved: UnevenGroups = field(default_factory=list)
 
 
 def resolve(
     uneven: UnevenGroups, x: Int64, y: Int64, times_a: Int64, times_b: Int64, from_one: Bool, usual: UsualDelays
 ) -> Resolved:  # fmt: skip
-    """Look again at pairs of equal keys (``x`` and ``y``, in order) where one side has more of a kind: ``uneven``.
+    """Resolve pairs of equal keys (``x`` and ``y``, int64[n], in order) of kinds of unequal counts (``uneven``).
 
-    ``from_one`` tells for each of the first side's packets whether it is sent there; ``usual`` is the range of
-    differences in time for packets from there, and to there.
+    ``times_a`` and ``times_b``: int64, ns, by position of each side. ``from_one``: bool, by position of the first
+    side, whether the packet is sent there; ``usual`` is the range of differences in time (ns) for packets from the
+    first side, and to it.
     """
     result = Resolved(x, y)
     if not uneven:
@@ -58,9 +59,9 @@ def resolve(
             times_a[ours], times_b[theirs], usual[0 if sent else 1], more=(len(ours) > len(theirs)) != sent
         )
         if pairs is None:
-            result.doubtful.append((ours, theirs))
+            result.unresolved.append((ours, theirs))
             continue
-        result.told.append((ours, theirs))
+        result.by_delay.append((ours, theirs))
         i, j = pairs
         new_x.append(ours[i])
         new_y.append(theirs[j])
@@ -96,7 +97,7 @@ def likeliest(apart: Int64) -> tuple[Int64, Int64]:
 
 
 def settled(uneven: UnevenGroups, x: Int64) -> Bool:
-    """Tell which pairs are of no uneven kind."""
+    """Return a mask of the pairs that are of no uneven kind: bool[len(x)]."""
     gone = np.zeros(int(x.max(initial=-1)) + 1, np.bool_)
     for ours, _ in uneven:
         gone[ours[ours < len(gone)]] = True
@@ -104,7 +105,10 @@ def settled(uneven: UnevenGroups, x: Int64) -> Bool:
 
 
 def find_uneven(a: UInt64, b: UInt64, x: Int64, y: Int64) -> UnevenGroups:
-    """Return the positions on both sides of each key that both have, but not equally often."""
+    """Return the positions on both sides (int64, ascending) of each key that both have, but not equally often.
+
+    ``a`` and ``b``: uint64, keys of all packets; ``x`` and ``y``: int64[n], positions already paired.
+    """
     spare_a, spare_b = np.ones(len(a), np.bool_), np.ones(len(b), np.bool_)
     spare_a[x] = False
     spare_b[y] = False
@@ -121,7 +125,7 @@ def find_uneven(a: UInt64, b: UInt64, x: Int64, y: Int64) -> UnevenGroups:
 
 
 def is_among(many: UInt64, few: UInt64) -> Bool:
-    """Tell which of many keys are among few sorted ones."""
+    """Return a mask of the keys that are among few sorted ones: bool[len(many)]."""
     marked = np.zeros(_BUCKETS, np.bool_)
     marked[few & np.uint64(_BUCKETS - 1)] = True
     result: Bool = marked[many & np.uint64(_BUCKETS - 1)]

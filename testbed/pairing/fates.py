@@ -1,4 +1,4 @@
-"""What became of each row of a comparison's table, and which fields of a packet differ between both captures."""
+"""The fate of each row of a comparison's table, and which fields of a packet differ between both captures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from testbed.model.crossings import PAYLOAD, HeaderField
 
 
 class RowFate(IntEnum):
-    """What became of a packet, or of a byte range of one, as finely as two captures show it.
+    """The fate of a packet, or of a byte range of one, as finely as two captures show it.
 
     A crossing has the coarser :class:`testbed.model.Fate`: up to ``MERGED`` it is ``crossed``; any other row was seen
     at one end only and is ``lost`` (at its sender's) or ``appeared`` (at its receiver's).
@@ -17,13 +17,13 @@ class RowFate(IntEnum):
     CROSSED = 0
     SPLIT = 1  # one at the sender, several at the receiver
     MERGED = 2
-    LOST = 3  # sent, never seen at the receiver
-    APPEARED = 4  # seen at the receiver, never sent
+    LOST = 3  # sent, not in the receiver's capture
+    APPEARED = 4  # in the receiver's capture, never sent
     DUPLICATED = 5  # one more copy at the receiver
     AMBIGUOUS = 6  # one of several identical packets of which some are missing
     BEFORE_START = 7  # the other capture had not begun
     AFTER_END = 8  # the other capture had ended
-    NOT_CAPTURED = 9  # it was there, the tap missed it
+    NOT_CAPTURED = 9  # it was on the wire, but the tap dropped it
 
     @property
     def text(self) -> str:
@@ -49,7 +49,7 @@ class ChangedField(IntFlag):
     PAYLOAD = 1 << 12
     CHECKSUM = 1 << 13
     ICMP = 1 << 14
-    FRAME_LENGTH = 1 << 15  # bytes on the wire, other than the IP header says
+    FRAME_LENGTH = 1 << 15  # bytes on the wire that do not agree with the IP header
 
 
 CHANGE_NAMES: dict[ChangedField, str] = {

@@ -1,4 +1,4 @@
-"""Choose flows by an expression like tcpdump's: ``host 10.0.0.5 and (port 80 or port 443) and not udp``."""
+"""Select flows with an expression like tcpdump's: ``host 10.0.0.5 and (port 80 or port 443) and not udp``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _WORD = re.compile(r"\s*(\(|\)|[^\s()]+)")
 
 
 def parse_filter(text: str) -> Wanted:
-    """Return what tells whether a flow with these ends is wanted. Raises UsageError for what cannot be read.
+    """Return a predicate of a flow's ends. Raises UsageError for an expression that cannot be read.
 
     Known are ``host ADDRESS``, ``net ADDRESS/BITS``, ``port NUMBER``, ``tcp``, ``udp``, ``icmp``, ``ip``, ``ip6``,
-    ``and``, ``or``, ``not`` and parentheses. Both ends of a flow are looked at: there is no ``src`` or ``dst``.
+    ``and``, ``or``, ``not`` and parentheses. Either end of a flow may match: there is no ``src`` or ``dst``.
     """
     return _Parser(_WORD.findall(text), text).whole()
 

@@ -1,4 +1,4 @@
-"""What people read of one flow of a comparison: its mapping, its handshake, its end, filters for Wireshark."""
+"""Summary of one flow of a comparison: its mapping, its handshake, its close, filters for Wireshark."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def opener_end(compared: Comparison, pair: int) -> str:
 
 
 def handshake_text(compared: Comparison, pair: int) -> str:
-    """Say what the captures show of a TCP connection's opening."""
+    """Return what the captures show of a TCP connection's opening, in words."""
     statistics = compared.statistics
     took = int(statistics.handshake[pair])
     if took >= 0:
@@ -115,18 +115,18 @@ def handshake_text(compared: Comparison, pair: int) -> str:
 
 
 def close_text(compared: Comparison, pair: int) -> str:
-    """Say who ended a TCP connection, and how."""
+    """Return who ended a TCP connection, and how: ``client FIN, then server RST``."""
     statistics = compared.statistics
     who = opener_end(compared, pair)
     names = who, NAMES[1 - NAMES.index(who)]
     fins = [int(statistics.fin[2 * pair + k]) for k in (0, 1)]
     resets = [int(statistics.rst[2 * pair + k]) for k in (0, 1)]
-    told = []
+    events = []
     order = sorted((time, names[k], kind) for kind, times in (("FIN", fins), ("RST", resets))
                    for k, time in enumerate(times) if time >= 0)  # fmt: skip
     for _, name, kind in order:
-        told.append(f"{name} {kind}")
-    return ", then ".join(told) if told else "not seen"
+        events.append(f"{name} {kind}")
+    return ", then ".join(events) if events else "not seen"
 
 
 def display_filter(compared: Comparison, which: int, flow: int) -> str:

@@ -19,11 +19,11 @@ _EPHEMERAL = 32768  # the first port that Linux gives to a client
 
 @dataclass(slots=True)
 class Flows:
-    """Flows of a track, one item each; ``of`` gives the flow of each packet.
+    """Flows of a packet table, one item each (int64[flows]); ``of``: int64[packets], the flow of each packet.
 
     ``opener`` is the side (of the conversation) that opened the flow: it sent the SYN, or it has the client's kind of
-    port, or it spoke first. ``isn`` holds both sides' raw initial sequence numbers, -1 where no SYN was seen.
-    ``labels`` are those of each packet, by Wireshark's rules.
+    port, or it sent first. ``isn``: int64[flows, 2], both sides' raw initial sequence numbers, -1 where no SYN was
+    captured. ``labels``: uint16[packets], by Wireshark's rules.
     """
 
     of: Int64
@@ -41,7 +41,7 @@ class Flows:
 
 
 def find_flows(packets: PacketTable) -> Flows:
-    """Return the flows of a track in the order of their first packet, and label every TCP segment."""
+    """Return the flows of a packet table in the order of their first packet, and label every TCP segment."""
     items, segments = packets.segments()
     known = streams(segments, WIRESHARK_4_4)
     labels = np.zeros(len(packets), np.uint16)

@@ -17,22 +17,23 @@ from testbed.pairing.flow_table import Flows, chosen
 from testbed.pairing.packet_table import PacketTable
 from testbed.pairing.row_hash import hash_rows
 
-_OWNERS = 8  # a token that more flows of one capture have says little
-_LEAST = 4  # bytes of payload that tell flows apart
+_OWNERS = 8  # a token that more flows of one capture have is no evidence
+_LEAST = 4  # bytes of payload that distinguish flows
 _MOST = 1 << 19  # tokens; of more, a sample is taken
-_ENOUGH = 3  # weight below which two flows are not taken for one
+_ENOUGH = 3  # least weight of evidence at which two flows are matched
 _ISN, _PAYLOAD, _SEGMENT, _STAMPS, _ID = 6, 4, 3, 2, 1  # what it weighs that a packet of each flow shares it
 _NAME = 2  # what it weighs that both have the same addresses and ports
 
 
 @dataclass(slots=True)
 class FlowPairs:
-    """Flows found in both captures: ``a`` and ``b`` index the flows; ``flip`` is 1 where the sides are exchanged.
+    """Flows found in both captures, n pairs: ``a`` and ``b`` (int64[n]) index the flows of each.
 
-    ``shift`` is by how much the sequence numbers of side 0 and 1 (as in the first capture) are higher in the second,
-    modulo 2**32. ``sides`` has a bit for each side (as in the first capture) that the pair is about: where the ends
-    of a flow were rewritten differently in its two directions, it is two in the other capture. ``how`` says what
-    they were matched by. ``ambiguous`` lists flows that several others fit.
+    ``flip``: int64[n], 1 where the sides are exchanged. ``shift``: int64[n, 2], by how much the sequence numbers of
+    side 0 and 1 (as in the first capture) are higher in the second, modulo 2**32. ``sides``: int64[n], a bit for each
+    side (as in the first capture) that the pair is about: where the ends of a flow were rewritten differently in its
+    two directions, it is two in the other capture. ``how`` names the evidence of each pair. ``ambiguous`` lists flows
+    that several others fit.
     """
 
     a: Int64
@@ -147,7 +148,7 @@ def _tokens(packets: PacketTable, flows: Flows, wanted: Bool) -> _Tokens:
     stamped = items[tcp & (packets.tsval[items] > 0)]
     add(4, stamped, [packets.tsval[stamped], packets.tsecr[stamped], packets.length[stamped]], _STAMPS)
     marked = items[(packets.ip_id[items] > 0) & ~tcp]
-    add(5, marked, [packets.ip_id[marked], packets.length[marked], packets.word[marked]], _ID)
+    add(5, marked, [packets.ip_id[marked], packets.length[marked], packets.icmp[marked]], _ID)
     token = np.concatenate([part for part, _, _ in parts])
     rows = np.concatenate([part for _, part, _ in parts])
     weight = np.concatenate([np.full(len(part), each, np.int64) for part, _, each in parts])
@@ -267,7 +268,7 @@ def _how(weights: Int64) -> str:
 
 
 def _shift(ours: _Tokens, theirs: _Tokens, x: Int64, y: Int64) -> list[int]:
-    """Return by how much the numbers of each side are higher in the second capture: what most packets say."""
+    """Return by how much the numbers of each side are higher in the second capture, by most packets."""
     result = []
     for side in (0, 1):
         mine = ours.side[x] == side

@@ -25,24 +25,24 @@ _SAME = 100  # ns; both captures may be of one place
 
 # what must be equal, beside flow and direction; "!x": and must not be 0; "1": only where there is no choice
 _LEVELS: tuple[tuple[str, ...], ...] = (
-    ("id", "seq", "ack", "flags", "window", "stamps", "options", "length", "word", "content"),
-    ("id", "seq", "ack", "flags", "stamps", "length", "word", "content"),
-    ("seq", "ack", "flags", "window", "stamps", "length", "word", "content"),
-    ("id", "seq", "ack", "flags", "length", "word", "content"),
-    ("!id", "seq", "flags", "length", "word"),
-    ("seq", "ack", "flags", "window", "length", "word", "content"),
-    ("seq", "ack", "flags", "length", "word", "content"),
+    ("id", "seq", "ack", "flags", "window", "stamps", "options", "length", "icmp", "content"),
+    ("id", "seq", "ack", "flags", "stamps", "length", "icmp", "content"),
+    ("seq", "ack", "flags", "window", "stamps", "length", "icmp", "content"),
+    ("id", "seq", "ack", "flags", "length", "icmp", "content"),
+    ("!id", "seq", "flags", "length", "icmp"),
+    ("seq", "ack", "flags", "window", "length", "icmp", "content"),
+    ("seq", "ack", "flags", "length", "icmp", "content"),
     ("!stamps", "seq", "flags", "length"),
     ("!stamps", "seq", "ack", "length"),
     ("!stamps", "ack", "flags", "length", "payload"),
     ("ranges",),  # segments of another size; below, packets may have changed theirs
-    ("!id", "seq", "ack", "flags", "word"),
-    ("!id", "ack", "flags", "length", "payload", "word"),
-    ("!id", "length", "word"),
-    ("1", "seq", "ack", "flags", "word"),
-    ("1", "seq", "length", "!payload", "word"),
-    ("1", "ack", "flags", "length", "payload", "word"),
-    ("1", "!id", "word"),
+    ("!id", "seq", "ack", "flags", "icmp"),
+    ("!id", "ack", "flags", "length", "payload", "icmp"),
+    ("!id", "length", "icmp"),
+    ("1", "seq", "ack", "flags", "icmp"),
+    ("1", "seq", "length", "!payload", "icmp"),
+    ("1", "ack", "flags", "length", "payload", "icmp"),
+    ("1", "!id", "icmp"),
     ("1", "!id", "length"),
 )
 _TCP_ONLY = {"seq", "ack", "flags", "stamps"}
@@ -50,10 +50,12 @@ _TCP_ONLY = {"seq", "ack", "flags", "stamps"}
 
 @dataclass(slots=True)
 class FlowPackets:
-    """The packets of one capture that belong to flows of both, with what they are compared by.
+    """The packets of one capture that belong to flows of both, with what they are compared by: n of them.
 
-    ``item`` indexes the track; ``place`` is pair of flows * 2 + direction (0 from the end that opened the flow, 1
-    to it), below ``places``. ``seq`` and ``ack`` are as the first capture has them.
+    ``item``: int64[n], rows of ``packets``, ascending. ``place``: int64[n], which direction of which flow: pair of
+    flows * 2 + direction (0 from the end that opened the flow, 1 to it), below ``places``. ``seq`` and ``ack``:
+    int64[n], as the first capture has them (the second's shifted where sequence numbers were rewritten).
+    A "position" is an index into these.
     """
 
     packets: PacketTable
@@ -67,7 +69,7 @@ class FlowPackets:
         return len(self.item)
 
     def parts(self) -> tuple[PacketTable, Int64, Int64, Int64]:
-        """Return all of it, for those who must not know this class."""
+        """Return ``packets``, ``item``, ``place`` and ``seq``, for modules that cannot import this class."""
         return self.packets, self.item, self.place, self.seq
 
     def column(self, name: str, items: Int64) -> np.typing.NDArray[np.generic]:
@@ -83,21 +85,21 @@ class FlowPackets:
             return packets.tsval[rows].astype(np.uint64) << np.uint64(32) | packets.tsecr[rows]
         if name == "id":
             return packets.ip_id[rows]
-        if name == "content":  # TCP's is not asked for: its sequence number says what it is
+        if name == "content":  # TCP's is no part of the key: its sequence number identifies it
             return np.where(packets.protocol[rows] == TCP, np.uint64(0), packets.payload[rows])
         return np.asarray(getattr(packets, name)[rows])
 
 
 @dataclass(slots=True)
 class PacketPairs:
-    """Which packet is which: positions in the two sides, aligned.
+    """Which packet of one capture is which of the other: positions ``one`` and ``two``, int64[n], aligned.
 
-    ``copies`` are positions of more copies of a packet than the other side has (which side, position, pair);
-    ``told`` are identical packets (positions in both sides) of which some are missing and that time told apart,
-    ``unclear`` those where no one can tell which are missing. ``from_one`` tells for each place
-    whether its packets are sent at the first capture's end; ``two_way`` where that is sure, as
-    packets of both directions crossed, ``same_place`` where no time passes between both captures. ``usual`` is the
-    range of differences in time for those and for the others. ``pieces`` are segments that were split or merged.
+    ``copies`` are positions of more copies of a packet than the other side has (which side, position, pair).
+    ``by_delay`` are identical packets (positions in both sides) of which some are missing, resolved by their delay;
+    ``unresolved`` those where it is not clear which are missing. By place, bool[places]: ``from_one``, whether its
+    packets are sent at the first capture's end; ``two_way``, whether that is certain, as packets of both directions
+    crossed; ``same_place``, whether no time passes between both captures. ``usual`` is the range of differences in
+    time (ns) of packets from the first end, and to it. ``pieces`` are segments that were split or merged.
     """
 
     one: Int64
@@ -108,12 +110,12 @@ class PacketPairs:
     usual: UsualDelays = (None, None)
     pieces: list[SharedRange] = field(default_factory=list)
     copies: list[tuple[int, int, int]] = field(default_factory=list)
-    told: UnevenGroups = field(default_factory=list)
-    unclear: UnevenGroups = field(default_factory=list)
+    by_delay: UnevenGroups = field(default_factory=list)
+    unresolved: UnevenGroups = field(default_factory=list)
 
-    def doubtful(self, side: int) -> Int64:
-        """Return the positions in one side of all that is unclear."""
-        return np.concatenate([np.zeros(0, np.int64), *(group[side] for group in self.unclear)])
+    def unresolved_in(self, side: int) -> Int64:
+        """Return the positions in one side of all that is unresolved."""
+        return np.concatenate([np.zeros(0, np.int64), *(group[side] for group in self.unresolved)])
 
 
 def packets_of_pairs(
@@ -153,7 +155,8 @@ def packets_of_pairs(
 def pair_packets(one: FlowPackets, two: FlowPackets, from_one: Bool | None = None) -> PacketPairs:
     """Pair the packets of two captures.
 
-    ``from_one`` says for each place whether its packets are sent at the first end, where that is known beforehand.
+    ``from_one``: bool[places], whether the packets of a place are sent at the first end, where that is known
+    beforehand.
     """
     left, right = np.arange(len(one)), np.arange(len(two))
     none = np.zeros(0, np.int64)
@@ -190,21 +193,23 @@ def pair_packets(one: FlowPackets, two: FlowPackets, from_one: Bool | None = Non
         found.copies.extend(
             (side, int((ours, theirs)[side][position]), base + which) for side, position, which in level.copies
         )
-        found.told.extend((ours[i], theirs[j]) for i, j in level.told)
-        found.unclear.extend((ours[i], theirs[j]) for i, j in level.doubtful)
-        left = _without(left, len(one), parts[0][-1], found.doubtful(0), _of(found.copies, 0))
-        right = _without(right, len(two), parts[1][-1], found.doubtful(1), _of(found.copies, 1))
+        found.by_delay.extend((ours[i], theirs[j]) for i, j in level.by_delay)
+        found.unresolved.extend((ours[i], theirs[j]) for i, j in level.unresolved)
+        left = _without(left, len(one), parts[0][-1], found.unresolved_in(0), _of(found.copies, 0))
+        right = _without(right, len(two), parts[1][-1], found.unresolved_in(1), _of(found.copies, 1))
     found.one, found.two = (np.concatenate([*each, np.zeros(0, np.int64)]) for each in parts)
     found.usual = usual
     return found
 
 
 def senders(one: FlowPackets, x: Int64, two: FlowPackets, y: Int64, places: int) -> tuple[Bool, Bool, Bool]:
-    """Tell for each place whether its packets are sent at the first end, whether that is sure, whether both are one.
+    """Find out which end sends the packets of each place.
+
+    Returns three masks, bool[places]: sent at the first end; that is certain; both captures are of one place.
 
     Whatever the clocks are set to, a packet is later at the end that it goes to: so the difference of the two
     captures' times is greater for packets from the first end than for those to it that cross at the same time. Where
-    only one direction is seen, the TTL falls on the way, or most other flows tell.
+    only one direction was captured, the TTL decides, which falls on the way, or else most other flows.
     """
     place = one.place[x]
     apart = two.packets.time[two.item[y]] - one.packets.time[one.item[x]]
@@ -217,13 +222,13 @@ def senders(one: FlowPackets, x: Int64, two: FlowPackets, y: Int64, places: int)
     later = np.where(place[turns] & 1 == 0, apart[turns] - apart[turns + 1], apart[turns + 1] - apart[turns])
     sign = np.where(np.abs(later) <= _SAME, 0, np.sign(later))
     flow = place[turns] >> 1
-    told = np.bincount(flow, weights=sign, minlength=places // 2)
+    score = np.bincount(flow, weights=sign, minlength=places // 2)
     seen = np.bincount(flow, minlength=places // 2)
     no_time = np.bincount(flow[sign == 0], minlength=places // 2) * 2 > seen
-    # of a flow that is seen in one direction only, the others tell, or that nothing took any time
+    # a flow captured in one direction only goes by the other flows, or by that no packet took any time
     at_once = bool((np.abs(apart) <= _SAME).all())
     no_time[seen == 0] = 2 * int(no_time.sum()) > int((seen > 0).sum()) or (at_once and not seen.any())
-    vote = np.where((seen > 0) & ~no_time, np.sign(told), np.sign(fallen[::2] - fallen[1::2]))
+    vote = np.where((seen > 0) & ~no_time, np.sign(score), np.sign(fallen[::2] - fallen[1::2]))
     most = 1.0 if vote.sum() >= 0 else -1.0
     at_one = np.where(vote == 0, most, vote) > 0
     result = np.empty(places, np.bool_)
@@ -246,7 +251,7 @@ def _without(positions: Int64, count: int, *used: Int64) -> Int64:
 
 def _given(side: FlowPackets, items: Int64, names: tuple[str, ...]) -> Int64:
     """Return the packets that have what a key asks for."""
-    if _TCP_ONLY & {name.strip("!") for name in names} and "word" not in names:
+    if _TCP_ONLY & {name.strip("!") for name in names} and "icmp" not in names:
         items = items[side.packets.protocol[side.item[items]] == TCP]
     for name in names:
         if name.startswith("!"):

@@ -1,4 +1,4 @@
-"""Retransmissions that were needed, as bytes of them had not arrived before, and those that were not."""
+"""Tell retransmissions that the receiver needed from those whose bytes had all arrived before."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class Needed(IntEnum):
 def judge_retransmissions(
     one: PacketTable, two: PacketTable, table: CrossingTable, labels: UInt16
 ) -> tuple[Int64, UInt8]:
-    """Return the rows that are retransmissions as their sender's capture shows them, and whether they were needed.
+    """Return the rows of retransmissions (int64[k]) and a :class:`Needed` for each (uint8[k]).
 
-    ``labels`` are those of each row at its sender's end.
+    A retransmission here is what Wireshark labels as one in the sender's capture (RETRANSMISSION_LABELS, or keep-alive
+    for one byte). ``labels``: uint16[rows], those at the sender's end.
     """
     sender = np.where(table.sent_at_one, table.one, table.two).astype(np.int64)
     sent = np.flatnonzero((sender >= 0) & (table.length > 0))

@@ -1,4 +1,4 @@
-"""Packets that seem to have arrived before they were sent, and why."""
+"""Packets whose arrival is stamped before their departure, and why."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def negative_delays(compared: Comparison) -> NegativeDelays | None:
     elif bool((-table.delay[rows] <= table.error[rows]).all()):
         why = "they lie within the error of the offset between the clocks"
     else:
-        why = "no offset and drift fits all packets: a clock was set more often than can be told, or a tap stamps late"
+        why = "no offset and drift fits all packets: a clock was set too often to be measured, or a tap stamps late"
     return NegativeDelays(len(rows), least, why)
 
 

@@ -1,7 +1,8 @@
-"""Tell a packet that was not there from one that the tap missed, by what else its capture shows.
+"""Distinguish lost packets from packets the tap dropped, using what else its capture shows.
 
-A receiver that acknowledges bytes which its own tap never saw has received them. A sender whose own tap shows later
-bytes but never these has sent them. A sender that numbers its packets and whose tap lacks just one number has too.
+A receiver that acknowledges bytes which its own tap never captured has received them. A sender whose own tap shows
+later bytes but never these has sent them. A sender that numbers its packets (IP identification) and whose tap lacks
+just one number has sent that one too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _WIDE = 1 << 33  # apart from numbers of another place
 
 
 class CapturedBytes:
-    """What both captures show of the bytes of each place."""
+    """The bytes of each place (direction of a flow) that each capture shows."""
 
     def __init__(self, one: FlowPackets, two: FlowPackets, from_one: Bool) -> None:
         self._sides = one, two
@@ -32,9 +33,10 @@ class CapturedBytes:
         return seq_diff(seq, self._base[place])
 
     def missed(self, left: Int64, sent: Bool, *, at_one: bool) -> Bool:
-        """Tell which of the packets that only one capture has the other end's tap must have missed.
+        """Return a mask, bool[k], of packets in one capture only that the other end's tap must have dropped.
 
-        ``left`` are positions in the side of the capture that has them, ``sent`` whether that is where they were sent.
+        ``left``: int64[k], positions in the side of the capture that has them; ``sent``: bool[k], whether that is where
+        they were sent.
         """
         here, there = self._sides if at_one else self._sides[::-1]
         packets = here.packets
@@ -59,7 +61,7 @@ class CapturedBytes:
         return result
 
     def _covered(self, side: FlowPackets, place: Int64, first: Int64, end: Int64) -> Bool:
-        """Tell which byte ranges a capture shows in whatever segments."""
+        """Return a mask of byte ranges (int64[k], relative) that a capture shows whole, in whatever segments."""
         wanted = np.zeros(len(self._from_one), np.bool_)
         wanted[place] = True
         rows = side.item
@@ -88,7 +90,7 @@ class CapturedBytes:
 
     @staticmethod
     def _in_gap(side: FlowPackets, place: Int64, numbers: Int64) -> Bool:
-        """Tell which IP identifications a capture lacks between two that it has."""
+        """Return a mask of IP identifications that a capture lacks between two that it has."""
         have = np.unique(side.place << 32 | side.packets.ip_id[side.item].astype(np.int64))
         wanted = place << 32 | numbers
         return np.isin(wanted - 1, have) & np.isin(wanted + 1, have) & ~np.isin(wanted, have)

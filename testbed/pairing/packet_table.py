@@ -1,4 +1,4 @@
-"""What a comparison keeps of one capture: some 80 bytes for each packet, one array for each field.
+"""The packets of one capture as a comparison needs them: some 80 bytes each, one array for each field.
 
 A :class:`PacketTable` is made from captures of parts of the file (:class:`PacketTableBuilder`), so that the whole file
 never needs to be in memory.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _FARTHEST = 2**62 - 1  # ns, from 1823 to 2116: what lies beyond is damaged, and differences shall fit
-_FRAGMENT = np.uint64(1 << 48)  # above what an ICMP header has in ``word``
+_FRAGMENT = np.uint64(1 << 48)  # above what an ICMP header has in ``icmp``
 
 
 def _column(dtype: type[np.generic]) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -34,17 +34,17 @@ def _column(dtype: type[np.generic]) -> Any:  # noqa: ANN401 - as dataclasses.fi
 
 @dataclass(slots=True, kw_only=True)
 class PacketTable:
-    """The IP packets of one capture in file order.
+    """The IP packets of one capture in file order; every column has one item for each.
 
     ``frame`` counts from 0. ``conversation`` indexes ``ends``; ``side`` is 0 for packets from the first of its two
     ends, 1 for the others. ``protocol`` is that of IP, ``decoded`` whether its header (TCP, UDP, ICMP) was read.
     ``length`` is the payload's on the wire by the IP header, ``framed`` what of it the frame had room for (-1: not
     even for the header), ``captured`` what of it is in the file, ``header`` the length of the transport header before
-    it. ``payload`` and ``options`` are digests, 0 without any. ``word`` is type, code and second word of an ICMP
+    it. ``payload`` and ``options`` are digests, 0 without any. ``icmp`` is type, code and second word of an ICMP
     header, 0 for other packets. What a packet does not have is 0, ``wscale`` -1.
     ``other`` counts by name what is not decoded TCP, UDP or ICMP; part of it may be here as IP packets. ``data`` is
     the file (mapped), ``joined`` what was put together from fragments, ``links`` names its link types.
-    ``names`` are hashes of the ``ends``, ascending, the same in every track.
+    ``names`` are hashes of the ``ends``, ascending, the same for every capture.
     """
 
     frame: Int32 = _column(np.int32)
@@ -70,7 +70,7 @@ class PacketTable:
     header: UInt8 = _column(np.uint8)
     payload: UInt64 = _column(np.uint64)
     options: UInt32 = _column(np.uint32)
-    word: UInt64 = _column(np.uint64)
+    icmp: UInt64 = _column(np.uint64)
     tsval: UInt32 = _column(np.uint32)
     tsecr: UInt32 = _column(np.uint32)
     wscale: Int16 = _column(np.int16)
@@ -166,7 +166,7 @@ class _Growing:
         self._count = 0
 
     def add(self, values: NDArray[Any], share: float) -> None:
-        """Append; ``share`` tells how much of the whole is reached then, for a guess at its size."""
+        """Append; ``share`` is how much of the whole is reached then, for a guess at its size."""
         count = self._count + len(values)
         if count > len(self._room):
             guess = int(count / share * 1.02) if share > 0 else 0
@@ -181,9 +181,9 @@ class _Growing:
 
 
 class PacketTableBuilder:
-    """Gathers a track from captures of parts of a file.
+    """Builds a packet table from captures of parts of a file.
 
-    With ``fragments``, those that make up no whole packet are packets too, their place in it in ``word``.
+    With ``fragments``, those that make up no whole packet are packets too, their place in it in ``icmp``.
     """
 
     def __init__(self, *, fragments: bool = False) -> None:
@@ -200,7 +200,7 @@ class PacketTableBuilder:
         self._data = self._joined = np.zeros(0, np.uint8)
 
     def add(self, rows: Int64, capture: Capture) -> None:
-        """Add packets; ``rows`` are their places in the file. Those seen as fragments before count once."""
+        """Add packets; ``rows`` are their places in the file. Those that came as fragments before count once."""
         again = bool(len(rows)) and int(rows[0]) < self._frames
         self._again |= again
         self._data, self._joined = capture.data, capture.joined
@@ -225,7 +225,7 @@ class PacketTableBuilder:
             self._sacks.append((rows[capture.sack_rows], blocks, capture.sack_edges))
 
     def finish(self, data: UInt8 | None = None, partial: str | None = None) -> PacketTable:
-        """Return the track; ``data`` is the file, where no packet was added."""
+        """Return the packet table; ``data`` is the file, where no packet was added."""
         columns = {name: column.values() for name, column in self._columns.items()}
         known = np.array(sorted(self._ends), np.uint64)
         columns["conversation"] = np.searchsorted(known, columns.pop("key")).astype(np.int32)
@@ -297,7 +297,7 @@ def _echoes(capture: Capture, chosen: Int64) -> UInt64:
 
 
 def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[Any]]:
-    """Return the columns of some packets, as narrow as the track has them."""
+    """Return the columns of some packets, as narrow as the packet table has them."""
     one, two = _sides(capture, chosen)
     length = capture.payload_length[chosen]
     room = capture.wire[chosen] - (capture.payload_offset[chosen] - capture.offset[chosen])
@@ -325,7 +325,7 @@ def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[
         "header": capture.payload_offset[chosen] - capture.transport_offset[chosen],
         "payload": digests(capture, capture.payload_offset[chosen], capture.payload_captured[chosen]),
         "options": _option_digests(capture, chosen),
-        "word": rest,
+        "icmp": rest,
     }
     for name, dtype in COLUMNS:
         if name != "conversation":

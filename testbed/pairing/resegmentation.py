@@ -1,7 +1,7 @@
-"""Segments of one size at one end and another at the other: the same bytes, split or merged on their way.
+"""Match segments of one size at one end with those of another size at the other: the same bytes, split or merged.
 
 Offload (TSO, GSO at the sender, GRO at the receiver) and middleboxes do so. Bytes are followed by their place in the
-stream: each byte range sent is given to the earliest segment at the other end that holds it and is not spoken for.
+stream: each byte range sent is matched with the earliest segment at the other end that holds it and is still free.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from testbed.model.tcp import seq_diff
 from testbed.pairing.duplicates import UsualDelays
 from testbed.pairing.packet_table import PacketTable
 
-_TRIES = 64  # overlapping segments looked at for one byte
+_TRIES = 64  # overlapping segments tried for one byte
 _LONGEST = 1 << 20  # BIG TCP stays below it
 _SLACK = 1_000_000  # ns by which a piece may seem early
 
@@ -30,7 +30,7 @@ _SLACK = 1_000_000  # ns by which a piece may seem early
 class SharedRange:
     """Bytes that crossed as part of a segment: positions in both sides, where they start in each, how many.
 
-    ``same`` tells whether they are equal as far as both captures have them.
+    ``same``: they are equal as far as both captures have them.
     """
 
     one: int
@@ -56,7 +56,8 @@ def find_pieces(
 ) -> list[SharedRange]:  # fmt: skip
     """Return the byte ranges that the segments ``ours`` and ``theirs`` have in common.
 
-    Each capture is given as track, items, places and sequence numbers of its side (see ``packets.Side``).
+    Each capture is given as :meth:`FlowPackets.parts <testbed.pairing.match_packets.FlowPackets.parts>` has it:
+    packets, items, places and sequence numbers. ``ours`` and ``theirs``: int64, positions.
     """
     left, right = _by_place(one, ours), _by_place(two, theirs)
     found: list[SharedRange] = []
@@ -186,5 +187,5 @@ def uncovered(pieces: list[SharedRange], length_of: dict[int, int], *, at_one: b
 
 
 def positions_of(pieces: list[SharedRange], *, at_one: bool) -> Int64:
-    """Return the positions of one side that pieces speak of, each once."""
+    """Return the positions of one side that occur in pieces, each once, ascending: int64[k]."""
     return np.unique(np.array([piece.one if at_one else piece.two for piece in pieces], np.int64))

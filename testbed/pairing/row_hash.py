@@ -19,7 +19,7 @@ _FACTORS = (
 
 
 def hash_rows(columns: Sequence[NDArray[Any]]) -> UInt64:
-    """Return a 64-bit hash of each row of up to 12 integer columns."""
+    """Return a 64-bit hash of each row of up to 12 integer columns of one length: uint64[n]."""
     result = np.full(len(columns[0]), 0x9E3779B97F4A7C15, np.uint64)
     for column, factor in zip(columns, _FACTORS, strict=False):
         # each column goes through a multiplication and a fold, so that sums of columns do not meet

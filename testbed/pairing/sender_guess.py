@@ -1,4 +1,4 @@
-"""Who sent a packet that appeared, as far as a capture tells: by its TTL and its IP identification, else unknown."""
+"""Guess who sent a packet that appeared, from its TTL and IP identification; unknown where they do not show it."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Origins:
         evidence = []
         if ttl not in packets.ttl[mine]:
             evidence.append(f"TTL {ttl}, the flow's packets arrive with {usual}")
-        if (told := _odd_id(packets, item, np.sort(mine))) is not None:
-            evidence.append(told)
+        if (unusual := _odd_id(packets, item, np.sort(mine))) is not None:
+            evidence.append(unusual)
         if not evidence:
             number = f" and IP identification {int(packets.ip_id[item])}" if packets.ip_id[item] else ""
             return Origin(UNKNOWN, f"TTL {ttl}{number} fit the flow")
@@ -78,9 +78,9 @@ def _most(values: UInt8) -> int:
 
 
 def _odd_id(packets: PacketTable, item: int, mine: Int64) -> str | None:
-    """Say how a packet's IP identification does not fit those of a host that counts them.
+    """Return how a packet's IP identification does not fit those of a host that counts them, None where it does.
 
-    0 tells nothing: Linux sends resets for sockets that it does not have with it.
+    0 is no evidence: Linux sends resets for sockets that it does not have with it.
     """
     number = int(packets.ip_id[item])
     if not number:

@@ -1,4 +1,4 @@
-"""What all crossings of a flow, and of all flows, come to: counts, delays, labels, retransmissions, times."""
+"""Per-flow and total statistics: counts, delays, labels, retransmissions, times."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ _BITS = 42  # of a delay in ns: over an hour
 
 @dataclass(slots=True)
 class Statistics:
-    """One row for each place (pair of flows * 2 + direction, 0 from the opener), -1 where a time is not known.
+    """One row for each place (pair of flows * 2 + direction, 0 from the opener); -1 where a time is not known.
 
-    ``fates`` counts rows by fate, ``payload`` is bytes sent and not lost; ``delay`` are the QUANTILES of the one-way
-    delays (ns). ``packets`` are those of each capture. ``begin`` and ``end`` are the times of the first and the last
-    packet, ``syn`` that of the first SYN, by the clock of the place's sender; ``fin`` and ``rst`` those of the first of
-    either kind by the first capture's, so that both ends' can be told in order. ``handshake`` is, for each pair, the
-    time from SYN to SYN+ACK at the opener's end. ``repeats`` counts retransmissions by :class:`Needed`.
-    ``sent_at_one`` tells where packets of the place are sent at the first end. ``differ`` are rows whose labels
-    differ at both ends; ``labels`` are each row's at the first and the second end.
+    Columns are int64[places]; ``fates`` int64[places, len(Fate)], ``delay`` int64[places, len(QUANTILES)], ``packets``
+    int64[places, 2], ``handshake`` int64[pairs], ``repeats`` int64[places, len(Needed)]. ``fates`` counts rows by fate,
+    ``payload`` is bytes sent and not lost; ``delay`` are the QUANTILES of the one-way delays (ns). ``packets`` are
+    those of each capture. ``begin`` and ``end`` are the times of the first and the last packet, ``syn`` that of the
+    first SYN, by the clock of the place's sender; ``fin`` and ``rst`` those of the first of either kind by the first
+    capture's, so that both ends' can be put in order. ``handshake`` is, for each pair, the time from SYN to SYN+ACK at
+    the opener's end. ``repeats`` counts retransmissions by :class:`Needed`, ``repeated`` are their rows and verdicts.
+    ``sent_at_one``: bool[places], where packets of the place are sent at the first end. ``differ`` are rows whose
+    labels differ at both ends; ``labels`` are each row's at the first and the second end.
     """
 
     fates: Int64
@@ -81,7 +83,7 @@ def measure(
     rows, verdicts = judge_retransmissions(one, two, table, np.where(at_one, labels[0], labels[1]))
     repeats = np.bincount(place[rows] * len(Needed) + verdicts, minlength=places * len(Needed))
     times = np.where(at_one, one.time[table.one], two.time[table.two]) if len(table) else np.zeros(0, np.int64)
-    odd = np.flatnonzero(at_one != table.sent_at_one)  # seen where it arrived only
+    odd = np.flatnonzero(at_one != table.sent_at_one)  # captured only where it arrived
     times[odd] = _by_clock(times, table, timeline, odd, at_one[odd], table.sent_at_one[odd])
     flags = np.where(at_one, one.flags[table.one], two.flags[table.two]) if len(table) else np.zeros(0, np.int64)
     syn = _first(place, times, (flags & (SYN | RST)) == SYN, places)
@@ -165,7 +167,7 @@ def _spans(place: Int64, times: Int64, places: int) -> tuple[Int64, Int64]:
 
 
 def _by_clock(times: Int64, table: CrossingTable, timeline: Timeline, rows: Int64, at_one: Bool, to_one: Bool) -> Int64:
-    """Return the times of some rows, stamped by the clock that ``at_one`` says, by the one that ``to_one`` says."""
+    """Return times of rows moved from the clock of the end ``at_one`` (True: first) to that of ``to_one``."""
     result = times[rows]
     back, forth = np.flatnonzero(~at_one & to_one), np.flatnonzero(at_one & ~to_one)
     result[back] -= timeline.at_two(table.two[rows[back]].astype(np.int64), result[back])[0]

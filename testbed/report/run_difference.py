@@ -47,7 +47,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DifferenceRow:
     """A place where they differ; empty where one of them has nothing."""
 
     one: str
@@ -59,7 +59,7 @@ class Section:
     """One respect in which they differ."""
 
     what: str
-    rows: tuple[Row, ...]
+    rows: tuple[DifferenceRow, ...]
 
 
 def compare(one: Told, other: Told) -> list[Section]:
@@ -96,7 +96,7 @@ def lines(sections: Sequence[Section], one: str, other: str) -> list[str]:
     return found
 
 
-def _aligned(one: Sequence[str], other: Sequence[str]) -> tuple[Row, ...]:
+def _aligned(one: Sequence[str], other: Sequence[str]) -> tuple[DifferenceRow, ...]:
     """Put both side by side in order, what is in both in one row.
 
     What is between two that are the same is put in rows as it comes, as is all of what is too long to be aligned.
@@ -104,15 +104,15 @@ def _aligned(one: Sequence[str], other: Sequence[str]) -> tuple[Row, ...]:
     least = min(len(one), len(other))
     begin = next((k for k in range(least) if one[k] != other[k]), least)
     end = next((k for k in range(least - begin) if one[-1 - k] != other[-1 - k]), least - begin)
-    rows = [Row(line, line) for line in one[:begin]]
+    rows = [DifferenceRow(line, line) for line in one[:begin]]
     left, right = one[begin : len(one) - end], other[begin : len(other) - end]
     if len(left) * len(right) > _MOST_PAIRS:
-        rows += [Row(*pair) for pair in zip_longest(left, right, fillvalue="")]
+        rows += [DifferenceRow(*pair) for pair in zip_longest(left, right, fillvalue="")]
     else:
         for _, first, last, other_first, other_last in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
             pairs = zip_longest(left[first:last], right[other_first:other_last], fillvalue="")
-            rows += [Row(*pair) for pair in pairs]
-    return (*rows, *(Row(line, line) for line in one[len(one) - end :]))
+            rows += [DifferenceRow(*pair) for pair in pairs]
+    return (*rows, *(DifferenceRow(line, line) for line in one[len(one) - end :]))
 
 
 def _calls(run: Told, host: str) -> list[str]:
@@ -170,10 +170,12 @@ def _checks(run: Told) -> list[str]:
 def _conditions(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Section]:
     """Return the manifests' settings, the kernels' and all else, by what they are about."""
     left, right = dict(_leaves(one)), dict(_leaves(other))
-    rows: dict[str, list[Row]] = {name: [] for name in ("scenario and settings", "sysctls", "kernel and versions")}
+    rows: dict[str, list[DifferenceRow]] = {
+        name: [] for name in ("scenario and settings", "sysctls", "kernel and versions")
+    }
     rows["conditions"] = []
     for name in dict.fromkeys([*left, *right]):
-        pair = Row(*(f"{name} = {found[name]}" if name in found else "" for found in (left, right)))
+        pair = DifferenceRow(*(f"{name} = {found[name]}" if name in found else "" for found in (left, right)))
         rows[_about(name)].append(pair)
     return [Section(what, tuple(found)) for what, found in rows.items()]
 

@@ -15,7 +15,7 @@ from testbed.rundir.manifest import meta
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
-    from testbed.report.html.page_source import Source
+    from testbed.report.html.page_source import PageSource
 
 PAGE = "report.html"
 MADE = (RESULT, PAGE, annotated_pcapng.NAME)
@@ -42,12 +42,12 @@ def write(directory: RunDirectory, analysis: Analysis) -> None:
         annotated_pcapng.write(stream, analysis, page.captures)
 
 
-def source(directory: RunDirectory, analysis: Analysis) -> Source:
+def source(directory: RunDirectory, analysis: Analysis) -> PageSource:
     """Gather what a page shows of a run besides its analysis."""
-    from testbed.report.html.page_source import Source
+    from testbed.report.html.page_source import PageSource
 
     captures = _captures(directory, analysis)
-    return Source(
+    return PageSource(
         analysis=analysis,
         meta=meta(directory),
         captures=captures,

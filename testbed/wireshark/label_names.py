@@ -1,4 +1,4 @@
-"""Wireshark's names for what one capture alone says of a TCP segment, and the rule sets that give them.
+"""Wireshark's labels of TCP segments (``tcp.analysis.*``), and the rule sets that assign them.
 
 The rules are those of ``tcp_analyze_sequence_number`` in Wireshark's packet-tcp.c; the code counts where the User's
 Guide differs from it.
@@ -37,7 +37,7 @@ class Label(IntFlag):
 RETRANSMISSION_LABELS = (
     Label.RETRANSMISSION | Label.FAST_RETRANSMISSION | Label.SPURIOUS_RETRANSMISSION | Label.OUT_OF_ORDER
 )
-"""Labels of which a segment of old bytes has at most one: how one capture alone tells a retransmission."""
+"""Labels of which a segment of old bytes has at most one: what one capture alone shows of a retransmission."""
 
 
 def label_names(value: int) -> tuple[str, ...]:
@@ -49,10 +49,10 @@ def label_names(value: int) -> tuple[str, ...]:
 class RuleSet:
     """What differs between versions of Wireshark.
 
-    ``sack``: SACK blocks can show a fast retransmission; ``seen``: what was already seen and is not acknowledged is
+    ``sack``: SACK blocks can show a fast retransmission; ``seen``: bytes captured before and not acknowledged yet are
     no out-of-order segment; ``closed``: SYN after FIN or RST is a new stream whatever its number, also with ACK;
-    ``consumed``: the answer to a zero-window probe may acknowledge its byte; ``unseen``: what an ACK of lost data
-    does to the contiguous edge.
+    ``consumed``: the answer to a zero-window probe may acknowledge its byte; ``unseen``: how an ACK of bytes that were
+    not captured moves the contiguous edge.
     """
 
     name: str
@@ -70,13 +70,13 @@ RULE_SETS = {rules.name: rules for rules in (WIRESHARK_4_0, WIRESHARK_4_4)}
 
 @dataclass(slots=True)
 class TcpSegments:
-    """TCP segments of one capture in file order, one item each.
+    """TCP segments of one capture in file order: n items in each column.
 
-    ``conversation`` numbers addresses and ports, from 0 and below 2**30 (both directions have one number), ``side``
-    is 0 or 1 by
-    direction. ``seq``, ``ack`` and ``window`` are as on the wire, ``length`` is that of the payload, ``wscale`` -1
-    without the option. ``sack`` are up to four blocks (raw left and right edges, shape (n, 4, 2)) of the segments at
-    the positions ``sack_at`` (ascending), of which ``sack_count`` count.
+    ``conversation`` numbers addresses and ports, from 0 and below 2**30 (both directions have one number); ``side`` is
+    0 or 1 by direction. ``seq``, ``ack`` and ``window`` are as on the wire, ``length`` is that of the payload,
+    ``wscale`` -1 without the option. SACK options, k of them: ``sack_at``: int64[k], positions of their segments,
+    ascending; ``sack_count``: uint8[k]; ``sack``: uint32[k, 4, 2], raw left and right edges, of which ``sack_count``
+    count.
     """
 
     time: Int64

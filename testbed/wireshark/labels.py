@@ -2,7 +2,7 @@
 
 What Wireshark keeps while it reads packet after packet is, for nearly every segment, a running maximum or a value of
 the segment before it in one of the two directions: that is had for all segments at once. A stream in which something
-else happens (a zero-window probe, an ACK of data not seen, a SYN again, numbers that jump) is labelled one segment
+else happens (a zero-window probe, an ACK of bytes not captured, a SYN again, numbers that jump) is labelled one segment
 after the other by :mod:`testbed.wireshark.one_stream`, whose labels are the same by definition.
 """
 
@@ -28,7 +28,7 @@ _RTT_UNKNOWN = 3_000_000
 
 
 def label(segments: TcpSegments, rules: RuleSet = WIRESHARK_4_4, known: tuple[Int64, Bool] | None = None) -> UInt16:
-    """Return the labels (:class:`Label` bits) of each segment.
+    """Return the labels of each segment: uint16[n], :class:`Label` bits.
 
     ``known`` is what :func:`streams` gives for the same rules, where it was already called.
     """
@@ -91,7 +91,7 @@ class _State:
         del apart, reached
         self.nextseq = np.empty_like(self.reached)
         self.nextseq[1:] = self.reached[:-1]
-        self.nextseq[heads] = self.seq[heads]  # not known: nothing is told by it
+        self.nextseq[heads] = self.seq[heads]  # not known: no label follows from it
         self.known = ~order.first
         self.back = order.before
         self.met = order.before >= 0
@@ -119,7 +119,7 @@ class _State:
         wide = self.apart == _APART
         odd = _far(self.seq - self.nextseq) | _far(self.end - self.nextseq) if wide else _far(self.seq) | _far(self.end)
         odd |= (np.abs(self.seq) >= _APART // 4) & wide
-        # 0 stands for "not known" in Wireshark's state
+        # 0 means "not known" in Wireshark's state
         odd |= (self.raw_seq + (self.length + self.marked).astype(np.uint32)) == 0
         odd[self.heads] |= (self.base == 0) | (self.base == 0xFFFFFFFF)
         odd |= self.met & (self.other_window == 0) & (self.length == 1) & (self.seq == self.nextseq)
@@ -205,7 +205,7 @@ class _State:
         return np.asarray(((self.flags[head] & SYN) != 0) & (acked[places] == before))
 
     def _scales(self) -> Int64:
-        """Return the window scale of each direction; SYNs stand first in streams that are not rare."""
+        """Return the window scale of each direction; SYNs come first in streams that are not rare."""
         heads = self.heads
         wscale = self.segments.wscale[self.order.position[heads]].astype(np.int64)
         flags = self.flags[heads]
@@ -283,9 +283,9 @@ class _State:
         np.minimum.at(first, stream[acks], self.order.position[acks])
         mine = stream[places]
         rtt = np.full(len(places), _RTT_UNKNOWN)
-        told = (opened[mine] != unknown) & (first[mine] < self.order.position[places])
-        times = self.segments.time[first[mine[told]]] - opened[mine[told]]
-        rtt[told] = np.where(times > 0, times, np.where(times == 0, _RTT_UNKNOWN, 0))
+        measured = (opened[mine] != unknown) & (first[mine] < self.order.position[places])
+        times = self.segments.time[first[mine[measured]]] - opened[mine[measured]]
+        rtt[measured] = np.where(times > 0, times, np.where(times == 0, _RTT_UNKNOWN, 0))
         return rtt
 
     def _length_at(self, places: Int64) -> Int32:
@@ -295,7 +295,7 @@ class _State:
         return self.length[newest[places - 1]]
 
     def _seen(self, places: Int64) -> Bool:
-        """Tell which segments lie within one that was seen before and is not acknowledged."""
+        """Return a mask of segments that lie within an earlier one that is not acknowledged."""
         result = np.zeros(len(places), np.bool_)
         carries = (self.length > 0) | (self.marked > 0)
         candidates = np.flatnonzero(carries & np.isin(self.index, np.unique(self.index[places])))

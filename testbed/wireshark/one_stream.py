@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add, seq_after
 from testbed.wireshark.label_names import Label, RuleSet, TcpSegments
 
-_NEVER = 0xFFFFFFFF  # a window before any was seen
+_NEVER = 0xFFFFFFFF  # a window before there was one
 _FAST = 20_000_000  # ns since the ACK that a fast retransmission answers
 _RTT_UNKNOWN = 3_000_000  # ns
 _MOST_UNACKED = 10_000  # TCP_MAX_UNACKED_SEGMENTS
@@ -22,7 +22,7 @@ UNKNOWN_SCALE = -1
 
 @dataclass(slots=True)
 class Direction:
-    """What is remembered of one direction; numbers are raw, 0 where none was seen yet."""
+    """What is remembered of one direction; numbers are raw, 0 where there was none yet."""
 
     nextseq: int = 0
     nextseq_time: int = 0
@@ -121,7 +121,7 @@ def _forward(
 
 
 def _ack_of_unseen(fwd: Direction, rev: Direction, seq: int, ack: int, rules: RuleSet) -> int:
-    """Return the labels of an ACK beyond what was seen without a gap, and move that edge."""
+    """Return the labels of an ACK beyond what was captured without a gap, and move that edge."""
     if not rules.unseen:
         if seq_after(rev.nextseq, rev.edge):
             rev.edge = rev.nextseq

@@ -1,4 +1,4 @@
-"""Put segments into streams and directions, and know for each what came before it in both directions."""
+"""Sort segments into streams and directions, and find for each its predecessor in both directions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testbed.wireshark.label_names import RuleSet, TcpSegments
 
 
 def streams(segments: TcpSegments, rules: RuleSet) -> tuple[Int64, Bool]:
-    """Return each segment's stream and which segments open one on used ports.
+    """Return each segment's stream (int64[n]) and a mask of those that open one on used ports (bool[n]).
 
     A SYN with another number than the stream's base opens a new stream. The first stream of a conversation has its
     number, later ones have ``number + (count << 40)``.
@@ -80,9 +80,9 @@ def _split(segments: TcpSegments, members: Int64, rules: RuleSet) -> tuple[Int64
 
 @dataclass(slots=True)
 class SegmentOrder:
-    """Segments sorted by stream, direction and time ("places"); ``position`` is where each is in the file.
+    """Segments sorted by stream, direction and time ("places"), n of them; ``position`` is where each is in the file.
 
-    ``group`` numbers the directions of streams (stream * 2 + side, streams counted from 0), ``first`` tells the first
+    ``group`` numbers the directions of streams (stream * 2 + side, streams counted from 0), ``first`` marks the first
     of each, ``before`` is the place of the last segment of the other direction that came earlier, -1 without one.
     """
 

@@ -12,15 +12,14 @@ from testbed.model import Cause, CauseName, Flow, LinkAction, LinkEffect, LinkFa
 from testbed.pairing.clock import Clock, ClockPiece
 from testbed.report.html import comparison_page
 from testbed.report.html.fit import LIMIT
-from testbed.report.html.page_source import Source
+from testbed.report.html.page_source import PageSource
 from testbed.report.html.run_page import render
 from testbed.report.run_files import source
 from testbed.run.evaluate import evaluate
 from testbed.rundir.layout import RunDirectory
-
-from ..unit.compare.traffic import MS, Transfer, moved, transfer  # noqa: TID252 - tests are no package
-from ..unit.report.eventful import eventful_source, hostile_source, witnessed_source  # noqa: TID252 - tests are no package
-from ..unit.report.sample import CLIENT, SERVER, with_joined  # noqa: TID252 - tests are no package
+from tests.builders.eventful_run import eventful_source, hostile_source, witnessed_source
+from tests.builders.runs import CLIENT, SERVER, with_joined
+from tests.builders.transfers import MS, Transfer, moved, transfer
 
 OLD_RUN = next((Path(__file__).parents[1] / "data/run-v1/server-reads-once").iterdir())
 WITNESSED_RUN = next((Path(__file__).parents[1] / "data/witness-v1/keepalive-lookalike").iterdir())
@@ -28,17 +27,17 @@ OFFSET = 421_000_000
 """ns by which the server's clock is ahead in the page `clocks`."""
 
 
-def _of(path: Path) -> Source:
+def _of(path: Path) -> PageSource:
     directory = RunDirectory(path)
     return source(directory, evaluate(directory))
 
 
-def _long() -> Source:
+def _long() -> PageSource:
     analysis, captures = long_run(10_000)
-    return Source(analysis, {"scenario": "long"}, captures)
+    return PageSource(analysis, {"scenario": "long"}, captures)
 
 
-def _linked() -> Source:
+def _linked() -> PageSource:
     """The eventful run with the link's journal, and its end on a connection of its own."""
     made = eventful_source()
     crossings = list(made.analysis.inputs.joined.crossings)
@@ -60,7 +59,7 @@ def _linked() -> Source:
     return replace(made, analysis=analysis)
 
 
-SOURCES: dict[str, Callable[[], Source]] = {
+SOURCES: dict[str, Callable[[], PageSource]] = {
     "run": lambda: _of(OLD_RUN),
     "witnessed": witnessed_source,
     "witnessed-run": lambda: _of(WITNESSED_RUN),

@@ -8,8 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from testbed.atlas.atlas_page import render
+from tests.builders.atlases import atlas
 
-from ..unit.atlas.sample import atlas  # noqa: TID252 - tests are no package
 from .conftest import SIZES, Open
 
 

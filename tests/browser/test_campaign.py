@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 from testbed.campaign.store import Store
 from testbed.report.campaign_files import rebuild
 from testbed.report.html.campaign_page import render
+from tests.builders import campaigns as sample
 
-from ..unit.report import campaign_sample as sample  # noqa: TID252 - tests are no package
 from .conftest import SIZES, Open
 
 PAGES = {"campaign": sample.summary, "hostile": sample.hostile, "many": sample.many}

@@ -1,6 +1,6 @@
 """Pairs as people have them, made of one real run: each is rewritten in one way, and the comparison names just that.
 
-What tests/unit/compare/test_own_pairs.py shows with packets of its own, shown with a kernel's.
+What tests/unit/pairing/test_own_pairs.py shows with packets of its own, shown with a kernel's.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_summary import flow_mapping
 from testbed.pairing.same import USUAL, count_differences
-from tests.unit.capture.frames import enhanced, interface, option, pcap, section
-from tests.unit.compare.traffic import compare_bytes
+from tests.builders.frames import enhanced, interface, option, pcap, section
+from tests.builders.transfers import compare_bytes
+from tests.claims import every
 
 from .conftest import LIMIT, ROOT, command
 
@@ -95,14 +96,14 @@ def rewritten(frames: Frames, change: Callable[[Any], None]) -> Frames:
 def assert_same(result: Comparison) -> None:
     counts = count_differences(result)
     assert not {name: counts[name] for name in USUAL if counts[name]}
-    assert (result.table.fate == RowFate.CROSSED).all()
+    assert every(result.table.fate == RowFate.CROSSED)
     assert len(result.pairs) == 1
 
 
 def test_the_run_itself_is_the_same_at_both_ends(captured: dict[str, Frames]) -> None:
     result = compared(captured["client"], captured["server"], one_clock=True)
     assert_same(result)
-    assert (result.table.delay >= 5 * MS).all()
+    assert every(result.table.delay >= 5 * MS)
 
 
 def test_a_nat_with_other_sequence_numbers_is_a_mapping(captured: dict[str, Frames]) -> None:
@@ -123,7 +124,7 @@ def test_a_nat_with_other_sequence_numbers_is_a_mapping(captured: dict[str, Fram
     result = compared(captured["client"], rewritten(captured["server"], translate))
     counts = count_differences(result)
     assert {name: counts[name] for name in USUAL if counts[name]} == {"rewritten": 1}
-    assert (result.table.fate == RowFate.CROSSED).all()
+    assert every(result.table.fate == RowFate.CROSSED)
     told = flow_mapping(result, 0)
     assert told.ends[0][0] != told.ends[1][0] == "203.0.113.9:60012"
     assert told.ends[0][1] == told.ends[1][1]
@@ -152,7 +153,7 @@ def test_an_offset_of_421_ms_is_found_within_its_error(captured: dict[str, Frame
     (piece,) = result.clock.pieces
     assert piece.error is not None
     assert abs(piece.offset - 421 * MS) <= piece.error
-    assert (result.table.delay >= 0).all()
+    assert every(result.table.delay >= 0)
 
 
 def test_a_drift_of_50_ppm_is_measured(captured: dict[str, Frames]) -> None:
@@ -174,7 +175,7 @@ def test_a_drift_of_50_ppm_is_measured(captured: dict[str, Frames]) -> None:
     server = moved(repeated(captured["server"]), lambda time: time + round((time - base) * 50e-6))
     result = compared(repeated(captured["client"]), server)
     assert len(result.pairs) == 20
-    assert (result.table.fate == RowFate.CROSSED).all()
+    assert every(result.table.fate == RowFate.CROSSED)
     first, last = result.clock.pieces[0], result.clock.pieces[-1]  # of a busy machine's delays there may be several
     assert first.error is not None
     assert last.error is not None
@@ -184,7 +185,7 @@ def test_a_drift_of_50_ppm_is_measured(captured: dict[str, Frames]) -> None:
     )
     assert abs(apart - (end - base) * 50e-6) <= first.error + last.error
     assert first.error + last.error < apart / 2
-    assert (result.table.delay >= 0).all()
+    assert every(result.table.delay >= 0)
 
 
 def test_a_step_of_2_s_splits_the_time(captured: dict[str, Frames]) -> None:
@@ -196,7 +197,7 @@ def test_a_step_of_2_s_splits_the_time(captured: dict[str, Frames]) -> None:
     assert first.error is not None
     assert second.error is not None
     assert abs(second.offset - first.offset - 2 * SECOND) <= first.error + second.error
-    assert (result.table.delay >= 0).all()
+    assert every(result.table.delay >= 0)
 
 
 def test_super_segments_of_an_offload_are_the_same_bytes(captured: dict[str, Frames]) -> None:
@@ -264,7 +265,7 @@ def test_a_vlan_on_one_side_alters_nothing(captured: dict[str, Frames]) -> None:
 def test_microseconds_against_nanoseconds(captured: dict[str, Frames]) -> None:
     result = compare_bytes(pcap(captured["client"]), pcap(captured["server"], nano=False))
     assert_same(result)
-    assert (result.table.delay >= 0).all()
+    assert every(result.table.delay >= 0)
 
 
 def test_a_pcapng_as_wireshark_writes_it_on_windows(captured: dict[str, Frames]) -> None:

@@ -19,7 +19,7 @@ from testbed.analysis.calls.call_effects import has_flag, moves_bytes, succeeded
 from testbed.analysis.calls.socket_flows import TcpFlows, UdpFlows
 from testbed.analysis.calls.sockets import ObservedSocket, OpenDescriptor, group_sockets
 from testbed.analysis.calls.stream_order import Fit, Seek, in_stream_order
-from testbed.analysis.calls.wire_stream import Point, Wire, digest_of, payload_at
+from testbed.analysis.calls.wire_stream import Point, WireBytes, digest_of, payload_at
 from testbed.model import DATA_PREFIX, HOSTS, Call, Crossing, Flow, Host, Joined, peer_of
 
 Direction = Literal["out", "in"]
@@ -78,7 +78,7 @@ class Streams:
     flows: dict[int, Flow]
     observed: dict[Host, bool]
     sockets: dict[Host, list[ObservedSocket]]
-    wires: dict[tuple[int, Host, Point], Wire] = field(default_factory=dict)
+    wires: dict[tuple[int, Host, Point], WireBytes] = field(default_factory=dict)
     streams: dict[tuple[int, Host, Direction], Stream] = field(default_factory=dict)
     datagrams: dict[tuple[int, Host, Direction], tuple[Datagram, ...]] = field(default_factory=dict)
     calls: dict[tuple[int, Host], tuple[Call, ...]] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Streams:
         """Return the stream, an empty one if no call moved bytes."""
         return self.streams.get((flow, host, direction), _EMPTY)
 
-    def wire(self, flow: int, sender: Host, point: Point) -> Wire:
+    def wire(self, flow: int, sender: Host, point: Point) -> WireBytes:
         """Return the bytes that one capture shows, none if there are none."""
         return self.wires.get((flow, sender, point), _NOTHING)
 
@@ -107,7 +107,7 @@ class Streams:
 
 
 _EMPTY = Stream()
-_NOTHING = Wire()
+_NOTHING = WireBytes()
 
 
 def build_streams(
@@ -143,8 +143,8 @@ def _gather_wires(joined: Joined, streams: Streams) -> None:
         left = [(c.start, c.payload) for c in crossings if c.sent is not None and c.length]
         came = [(c.arrived, c.n, c) for c in crossings if c.arrived is not None and c.length]
         came.sort(key=lambda each: each[:2])
-        streams.wires[flow, sender, "sent"] = Wire(left)
-        streams.wires[flow, sender, "arrived"] = Wire((c.start, payload_at(c, "arrived")) for _, _, c in came)
+        streams.wires[flow, sender, "sent"] = WireBytes(left)
+        streams.wires[flow, sender, "arrived"] = WireBytes((c.start, payload_at(c, "arrived")) for _, _, c in came)
 
 
 def _assign_calls(joined: Joined, streams: Streams) -> None:
@@ -192,7 +192,7 @@ def _place(streams: Streams, flow: int, host: Host, direction: Direction) -> Non
     streams.streams[flow, host, direction] = Stream(shares)
 
 
-def _fit(wire: Wire) -> Fit:
+def _fit(wire: WireBytes) -> Fit:
     def fits(call: Call, offset: int) -> bool:
         """Compare with the wire; what it does not show contradicts nothing."""
         shown = wire.slice(offset, offset + len(call.data))
@@ -204,7 +204,7 @@ def _fit(wire: Wire) -> Fit:
     return fits
 
 
-def _seek(wire: Wire, calls: list[Call]) -> Seek | None:
+def _seek(wire: WireBytes, calls: list[Call]) -> Seek | None:
     """Return how to find a write behind bytes that no logged call wrote; None where the wire has no such bytes."""
     after = dict(zip((call.n for call in calls), accumulate(call.length for call in calls), strict=True))
     total = sum(call.length for call in calls)

@@ -1,6 +1,6 @@
 """Stream bytes as one capture shows them: segments put together, the first transmission of a byte wins.
 
-Pieces stay apart where bytes are missing, so an offset of 4 GiB costs no memory for what was never seen.
+Pieces stay apart where bytes are missing, so an offset of 4 GiB costs no memory for bytes that are missing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Literal
 import xxhash
 
 from testbed.model import Crossing, PayloadChange
+from testbed.model.intervals import IntervalSet
 
 Point = Literal["sent", "arrived"]
 
@@ -37,7 +38,7 @@ def first_difference(left: bytes, right: bytes) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ByteRun:
     """Bytes without a gap, from stream offset ``start``."""
 
     start: int
@@ -49,22 +50,24 @@ class Run:
         return self.start + len(self.data)
 
 
-class Wire:
+class WireBytes:
     """The distinct bytes of one direction of one flow at one capture."""
 
     def __init__(self, segments: Iterable[tuple[int, bytes]] = ()) -> None:
-        """Take ``(stream offset, payload)`` in the order in which the capture saw them."""
-        starts: list[int] = []
-        pieces: list[bytes] = []
+        """Take ``(stream offset, payload)`` in the order in which the capture has them."""
+        self._known = IntervalSet()
+        pieces: list[tuple[int, bytes]] = []
         for start, payload in segments:
-            _insert(starts, pieces, start, payload)
-        self.runs = _merge(starts, pieces)
+            # a probe below the stream's first byte carries none of it
+            for first, end in self._known.add(max(start, 0), start + len(payload)):
+                pieces.append((first, payload[first - start : end - start]))
+        self.runs = _joined(self._known, pieces)
         self._starts = [run.start for run in self.runs]
-        self.total = sum(len(run.data) for run in self.runs)
-        self.high = self.runs[-1].end if self.runs else 0
+        self.total = self._known.total
+        self.high = self._known.end if self._known else 0
 
     def slice(self, start: int, end: int) -> bytes | None:
-        """Return the bytes ``[start, end)``, None unless all of them were seen."""
+        """Return the bytes ``[start, end)``, None unless the capture has all of them."""
         if start >= end:
             return b""
         at = bisect_right(self._starts, start) - 1
@@ -74,7 +77,7 @@ class Wire:
         return run.data[start - run.start : end - run.start]
 
     def find(self, data: bytes, start: int, last: int) -> Iterator[int]:
-        """Yield the offsets from ``start`` to ``last`` at which ``data`` stands, all of it seen."""
+        """Yield the offsets from ``start`` to ``last`` at which the capture has ``data``, all of it."""
         for run in self.runs:
             at = run.data.find(data, max(start - run.start, 0))
             while at >= 0 and run.start + at <= last:
@@ -82,20 +85,15 @@ class Wire:
                 at = run.data.find(data, at + 1)
 
     def covered(self, start: int, end: int) -> int:
-        """Return how many bytes of ``[start, end)`` were seen."""
-        at = max(bisect_right(self._starts, start) - 1, 0)
-        count = 0
-        while at < len(self.runs) and self.runs[at].start < end:
-            count += max(0, min(end, self.runs[at].end) - max(start, self.runs[at].start))
-            at += 1
-        return count
+        """Return how many bytes of ``[start, end)`` the capture has."""
+        return self._known.covered(start, end)
 
     def digest(self) -> str:
         """Return the digest of all bytes in order of offset, missing ones left out."""
         return digest_of(b"".join(run.data for run in self.runs))
 
-    def difference(self, other: Wire) -> tuple[int, int, int] | None:
-        """Return the first offset that both saw with different bytes: ``(offset, here, there)``, or None."""
+    def difference(self, other: WireBytes) -> tuple[int, int, int] | None:
+        """Return the first offset of which both have different bytes: ``(offset, here, there)``, or None."""
         for run in self.runs:
             at = max(bisect_right(other._starts, run.start) - 1, 0)
             while at < len(other.runs) and other.runs[at].start < run.end:
@@ -111,40 +109,18 @@ class Wire:
         return None
 
 
-def _insert(starts: list[int], pieces: list[bytes], start: int, payload: bytes) -> None:
-    """Add what ``payload`` has and the sorted, disjoint pieces have not."""
-    end = start + len(payload)
-    position = max(start, 0)  # a probe below the stream's first byte carries none of it
-    at = bisect_right(starts, position) - 1
-    if at >= 0:
-        position = max(position, starts[at] + len(pieces[at]))
-    at += 1
-    while position < end:
-        limit = min(end, starts[at]) if at < len(starts) else end
-        if position < limit:
-            starts.insert(at, position)
-            pieces.insert(at, payload[position - start : limit - start])
-            at += 1
-        if at >= len(starts):
-            break
-        position = max(position, starts[at] + len(pieces[at]))
-        at += 1
-
-
-def _merge(starts: list[int], pieces: list[bytes]) -> tuple[Run, ...]:
-    runs: list[Run] = []
-    joined: list[bytes] = []
-    first = expected = -1
-    for start, piece in zip(starts, pieces, strict=True):
-        if start != expected and joined:
-            runs.append(Run(first, b"".join(joined)))
-            joined = []
-        if not joined:
-            first = start
-        joined.append(piece)
-        expected = start + len(piece)
-    if joined:
-        runs.append(Run(first, b"".join(joined)))
+def _joined(known: IntervalSet, pieces: list[tuple[int, bytes]]) -> tuple[ByteRun, ...]:
+    """Put the pieces, which do not overlap and make up ``known``, together."""
+    pieces.sort(key=lambda piece: piece[0])
+    left = iter(pieces)
+    runs = []
+    for first, end in known:
+        parts: list[bytes] = []
+        at = first
+        while at < end:
+            parts.append(next(left)[1])
+            at += len(parts[-1])
+        runs.append(ByteRun(first, b"".join(parts)))
     return tuple(runs)
 
 

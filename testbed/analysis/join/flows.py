@@ -1,6 +1,6 @@
 """Flows of two captures: which packets belong together, and their relative sequence numbers.
 
-Both captures are looked at together, so that a flow has one index and one base for its numbers at both ends.
+Both captures are read together, so that a flow has one index and one base for its numbers at both ends.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ class HostPackets:
     """The packets between the hosts in one capture, one item for each, in file order.
 
     ``rows`` are rows of ``capture``; ``sender`` is 0 (client) or 1 (server); ``flow`` indexes the flows, -1 for a
-    packet of none. ``seq`` and ``ack`` are relative and unwrapped (0 for what is not TCP; ``ack`` also without the
-    flag), ``start`` is the stream offset of the first payload byte. ``other`` counts the remaining frames by name.
+    packet of none, int64[n] each. ``seq`` and ``ack`` are relative and unwrapped (0 for what is not TCP; ``ack`` also
+    without the flag), ``start`` is the stream offset of the first payload byte. ``other`` counts the remaining frames
+    by name.
     """
 
     capture: Capture

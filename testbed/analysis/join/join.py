@@ -1,4 +1,4 @@
-"""Join the captures of the two hosts of a run: one crossing for each packet, seen at both ends or at one.
+"""Join the captures of the two hosts of a run: one crossing for each packet, captured at both ends or at one.
 
 This is the comparison of any two captures (:mod:`testbed.pairing`) with what a run knows besides: the hosts'
 addresses, so who sent a packet; that one clock stamped both; that nothing is missing in either.
@@ -78,9 +78,9 @@ def _end(host: Host, tap: HostPackets, side: FlowPackets) -> HostView:
 
 
 def _settle(crossed: PacketPairs, sides: tuple[FlowPackets, FlowPackets]) -> None:
-    """Pair identical packets that time does not tell apart for sure, so that their delays are most like the others'."""
+    """Pair identical packets that delays do not resolve, so that their delays are most like those of the others."""
     pairs: tuple[list[int], list[int]] = ([], [])
-    for group in crossed.unclear:
+    for group in crossed.unresolved:
         times = [side.packets.time[side.item[mine]] for side, mine in zip(sides, group, strict=True)]
         apart = times[1][None, :] - times[0][:, None]
         at_one = bool(crossed.from_one[sides[0].place[group[0][0]]])

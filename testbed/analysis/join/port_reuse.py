@@ -1,9 +1,9 @@
-"""Tell apart the connections that used one pair of addresses and ports one after the other.
+"""Split a four-tuple into successive connections.
 
 A connection is known by its initial sequence numbers: a SYN, or a SYN+ACK (its own number, and the one that it
 acknowledges minus one). A SYN with another number is another connection, also after RST or FIN; the same number is
-a repeat. A SYN that only its target saw, and did not answer, was forged on the way: it begins nothing. Where a
-four-tuple was used once, as nearly always, nothing is looked at packet by packet.
+a repeat. A SYN that only its target captured, and did not answer, was forged on the way: it begins nothing. A
+four-tuple that was used once, as nearly always, is not examined packet by packet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from testbed.model.tcp import ACK, RST, SYN, seq_add, seq_diff, seq_offset
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
 
-_SLACK = 2**20  # bytes beyond what was seen that a packet may well be: loss in the capture, a window
+_SLACK = 2**20  # bytes beyond the highest number so far that a packet may be: loss in the capture, a window
 _RECENT = 3  # a late packet belongs to one of so many connections
 _UNKNOWN = 2**33  # worse than any distance between two sequence numbers
 
@@ -33,16 +33,16 @@ Token = tuple[int, int]  # host (0 client, 1 server) and its initial sequence nu
 
 @dataclass(slots=True)
 class Connection:
-    """One connection of a conversation: initial sequence numbers of client and server, None where not seen."""
+    """One connection of a conversation: initial sequence numbers of client and server, None where not captured."""
 
     isn: list[int | None] = field(default_factory=lambda: [None, None])
-    reached: list[int] = field(default_factory=lambda: [0, 0])  # highest relative number seen
+    reached: list[int] = field(default_factory=lambda: [0, 0])  # highest relative number so far
     last: list[int | None] = field(default_factory=lambda: [None, None])
 
 
 @dataclass(slots=True)
 class Connections:
-    """For each host's packets the generation within their conversation, and what is known of each.
+    """For each host's packets the connection within their conversation (int64[n]), and what is known of each.
 
     ``known`` goes by conversation and number; ``by_token`` gives the number by conversation and token.
     """

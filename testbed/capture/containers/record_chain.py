@@ -17,7 +17,7 @@ import numpy as np
 from testbed.model.arrays import Bytes, Int64
 
 WINDOW = 32 << 20
-"""Bytes of a file that are walked, decoded and let go of before the next are looked at."""
+"""Bytes of a file that are walked, decoded and released before the next are read."""
 
 _WORTH = 1 << 20  # bytes; a smaller part is walked one by one
 _LANE = 1 << 17  # bytes for each walker

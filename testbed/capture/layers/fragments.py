@@ -1,4 +1,4 @@
-"""Put IP fragments together: the whole packet stands in the row of the fragment that completed it."""
+"""Put IP fragments together: the whole packet is in the row of the fragment that completed it."""
 
 from __future__ import annotations
 

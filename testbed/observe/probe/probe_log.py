@@ -1,15 +1,15 @@
-"""Decode the logs of ``compose/tools/probe.c`` into calls. Pure: bytes in, values out.
+"""Decode the logs of ``compose/probe/probe.c`` into calls. Pure: bytes in, values out.
 
 Beside the fields of :class:`~testbed.model.Call`:
 
-- ``args`` are those of the C call, symbolic, without pointers (see ``probe_args.py``). A successful ``accept`` has
+- ``args`` are those of the C call, symbolic, without pointers (see ``probe_arguments.py``). A successful ``accept`` has
   the new socket as ``accepted: {fd, cookie, local, peer}``. ``dup2`` over a socket has its cookie as ``closed``.
 - ``fd`` of a successful ``socket`` is the new descriptor, so that ``socket`` describes the new socket; of ``poll`` and
   ``select`` the only descriptor asked for, else -1; of ``fork`` and ``exit`` -1.
 - ``sendmmsg`` and ``recvmmsg`` give one call for each message moved, with the same times and ``result`` (the number
   of messages); ``args`` count them (``message`` of ``messages``).
 - ``exit`` (normal end, ``_exit``) never returns: its ``end`` is None.
-- ``socket`` says what was known of the socket when the call returned. Addresses are as on the wire (an IPv4-mapped
+- ``socket`` is what was known of the socket when the call returned. Addresses are as on the wire (an IPv4-mapped
   one as IPv4). A connect that failed has its ``peer`` but a local port only if the kernel kept one.
 """
 
@@ -62,7 +62,7 @@ class ProbeResult:
     """All logs of one host.
 
     ``calls`` are in order of their start; ``lost`` counts records that found no room in a full log; ``problems``
-    says, one sentence each, what else makes the observation incomplete.
+    are what else makes the observation incomplete, one sentence each.
     """
 
     calls: tuple[Call, ...]
@@ -79,7 +79,7 @@ class _Log:
     modules: list[Module] = field(default_factory=list)
 
 
-class _Sockets:
+class _SocketInfos:
     """What became known of each socket, by cookie, in order of time."""
 
     def __init__(self, logs: list[_Log]) -> None:
@@ -124,7 +124,7 @@ def decode(logs: Mapping[str, bytes], host: Host) -> ProbeResult:
         read.append(log)
     read.sort(key=lambda log: (log.header.start, log.header.pid))
 
-    sockets = _Sockets(read)
+    sockets = _SocketInfos(read)
     found: list[tuple[int, Record, _Log]] = [
         (record.start, record, log) for log in read for record in log.records if not record.name.startswith(b"#")
     ]
@@ -140,7 +140,7 @@ def decode(logs: Mapping[str, bytes], host: Host) -> ProbeResult:
     return ProbeResult(calls, sum(log.header.lost for log in read), processes, tuple(problems))
 
 
-def _call(n: int, host: Host, r: Record, pid: int, program: str, sockets: _Sockets, callers: _Callers) -> Call:
+def _call(n: int, host: Host, r: Record, pid: int, program: str, sockets: _SocketInfos, callers: _Callers) -> Call:
     name = r.name.rstrip(b"\0").decode("ascii", errors="replace")
     returned = r.state != ENTERED
     decoder = DECODERS.get(name)
@@ -170,7 +170,7 @@ def _call(n: int, host: Host, r: Record, pid: int, program: str, sockets: _Socke
     )
 
 
-def _accepted(r: Record, sockets: _Sockets) -> dict[str, Any]:
+def _accepted(r: Record, sockets: _SocketInfos) -> dict[str, Any]:
     info = sockets.at(r.a1, r.start)
     return {
         "fd": r.result,

@@ -48,7 +48,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class BarPiece:
     """A piece of a bar, in per cent of its width; ``colour`` is a style's name, ``letter`` empty where it is narrow."""
 
     at: float
@@ -59,7 +59,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class RunLink:
     """A run by the last part of its directory's name; ``href`` is empty where it has no page."""
 
     text: str
@@ -77,7 +77,7 @@ class KindView:
     share: str
     outcome: str
     facets: tuple[tuple[str, Sequence[str], bool], ...]
-    runs: tuple[Link, ...]
+    runs: tuple[RunLink, ...]
     more_runs: int
 
 
@@ -91,7 +91,7 @@ class VariantView:
     n: int
     variant: Variant
     settings: tuple[tuple[str, str], ...]
-    pieces: tuple[Piece, ...]
+    pieces: tuple[BarPiece, ...]
     kinds: tuple[KindView, ...]
     told: int
     more_kinds: int
@@ -250,10 +250,10 @@ def _kind(kind: RunKind, variant: Variant, place: int, linked: Collection[str]) 
     )
 
 
-def _link(directory: str, linked: Collection[str]) -> Link:
+def _link(directory: str, linked: Collection[str]) -> RunLink:
     # A path below the page's own place whatever it holds: a colon or a slash in front would lead elsewhere.
     href = f"runs/{quote(directory)}/report.html" if directory in linked else ""
-    return Link(directory.rpartition("/")[2].rpartition("-")[2] or directory, href)
+    return RunLink(directory.rpartition("/")[2].rpartition("-")[2] or directory, href)
 
 
 def _letter(place: int) -> str:
@@ -270,7 +270,7 @@ def _share(count: int, runs: int) -> str:
     return f"{value:.0f}%" if value == round(value) else f"{min(max(value, 0.01), 99.99):.3g}%"
 
 
-def _pieces(variant: Variant, kinds: Sequence[KindView]) -> Iterator[Piece]:
+def _pieces(variant: Variant, kinds: Sequence[KindView]) -> Iterator[BarPiece]:
     """Cut a bar into the kinds that are told and one piece for all others; what is missing of the plan stays empty."""
     wanted = max(variant.wanted, variant.runs)
     rest = variant.runs - sum(kind.count for kind in kinds)
@@ -279,7 +279,7 @@ def _pieces(variant: Variant, kinds: Sequence[KindView]) -> Iterator[Piece]:
     at = 0.0
     for count, colour, letter, outcome in parts:
         width = 100 * count / wanted
-        yield Piece(
+        yield BarPiece(
             at=round(min(at, 100 - _NARROWEST), 3),
             width=round(max(width, _NARROWEST), 3),
             colour=colour,

@@ -18,9 +18,9 @@ from testbed.pairing.packet_table import PacketTable
 from testbed.pairing.same import CATEGORIES
 from testbed.report.html import assemble, packet_columns
 from testbed.report.html.fit import LIMIT, fitting, kept
-from testbed.report.html.marks import Mark
+from testbed.report.html.marks import PacketMark
 from testbed.report.html.pack import Packer
-from testbed.report.html.page_source import Wire
+from testbed.report.html.page_source import ShownPackets
 from testbed.report.html.run_page import SCRIPTS, STYLES, Chip
 from testbed.report.json import comparison_json as plain
 from testbed.report.text.terminal_text import counted, duration, rate
@@ -29,17 +29,17 @@ from testbed.wireshark.label_names import label_names
 _FLOWS = 200  # rows of the table
 _SPAN = 1 << 52  # ns, 52 days: what a page can count exactly
 _MARKS = {
-    RowFate.LOST: Mark.LOST,
-    RowFate.APPEARED: Mark.APPEARED,
-    RowFate.DUPLICATED: Mark.DUPLICATED,
-    RowFate.AMBIGUOUS: Mark.AMBIGUOUS,
-    RowFate.SPLIT: Mark.RESIZED,
-    RowFate.MERGED: Mark.RESIZED,
-    RowFate.BEFORE_START: Mark.NOT_CAPTURED,
-    RowFate.AFTER_END: Mark.NOT_CAPTURED,
-    RowFate.NOT_CAPTURED: Mark.NOT_CAPTURED,
+    RowFate.LOST: PacketMark.LOST,
+    RowFate.APPEARED: PacketMark.APPEARED,
+    RowFate.DUPLICATED: PacketMark.DUPLICATED,
+    RowFate.AMBIGUOUS: PacketMark.AMBIGUOUS,
+    RowFate.SPLIT: PacketMark.RESIZED,
+    RowFate.MERGED: PacketMark.RESIZED,
+    RowFate.BEFORE_START: PacketMark.NOT_CAPTURED,
+    RowFate.AFTER_END: PacketMark.NOT_CAPTURED,
+    RowFate.NOT_CAPTURED: PacketMark.NOT_CAPTURED,
 }
-_NOT_OFFERED = Mark.CONTRADICTED | Mark.UNKNOWN | Mark.MISLABELLED  # all are about causes
+_NOT_OFFERED = PacketMark.CONTRADICTED | PacketMark.UNKNOWN | PacketMark.MISLABELLED  # all are about causes
 _PRESETS = {
     **{name: name for name in ("lost", "appeared", "duplicated", "ambiguous", "altered", "reordered")},
     "split": "resized",
@@ -57,19 +57,19 @@ def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...
     return fitting(of_comparison(compared), lambda wire, most: _page(compared, wire, paths, differs, most), limit)
 
 
-def of_comparison(compared: Comparison) -> Callable[[int], Wire]:
+def of_comparison(compared: Comparison) -> Callable[[int], ShownPackets]:
     """Return a function that gives at most so many packets of a comparison."""
     rows = ComparisonView(compared)
     table, statistics = compared.table, compared.statistics
     every = _marks(compared)[rows.rows]
     remarkable = ((table.fate > RowFate.MERGED) | (table.changes > 0) | table.reordered)[rows.rows]
-    counts = {int(mark): int(np.count_nonzero(every & mark)) for mark in Mark if not mark & _NOT_OFFERED}
+    counts = {int(mark): int(np.count_nonzero(every & mark)) for mark in PacketMark if not mark & _NOT_OFFERED}
     words = [fate.text for fate in RowFate]
 
-    def at_most(most: int) -> Wire:
+    def at_most(most: int) -> ShownPackets:
         numbers = kept(remarkable, most)
         chosen = rows.rows[numbers]
-        return Wire(
+        return ShownPackets(
             flows=rows.flows,
             crossings=rows.crossings(numbers),
             total=len(rows),
@@ -92,10 +92,10 @@ def _marks(compared: Comparison) -> Int64:
     table, statistics = compared.table, compared.statistics
     of_fate = np.array([int(_MARKS.get(fate, 0)) for fate in RowFate], np.int64)
     marks = of_fate[table.fate]
-    marks[table.changes > 0] |= Mark.ALTERED
-    marks[table.reordered] |= Mark.REORDERED
-    marks[statistics.repeated[0]] |= Mark.RETRANSMITTED
-    marks[statistics.differ] |= Mark.LABELS_DIFFER
+    marks[table.changes > 0] |= PacketMark.ALTERED
+    marks[table.reordered] |= PacketMark.REORDERED
+    marks[statistics.repeated[0]] |= PacketMark.RETRANSMITTED
+    marks[statistics.differ] |= PacketMark.LABELS_DIFFER
     return marks
 
 
@@ -115,7 +115,7 @@ def _fields(packets: PacketTable, items: Int64) -> dict[str, Int64]:
         return result
 
     names = ("ttl", "ip_id", "dont_fragment", "seq", "ack", "flags", "window", "urgent", "checksum")
-    tos, word = column(packets.tos), column(packets.word)
+    tos, word = column(packets.tos), column(packets.icmp)
     return {name: column(getattr(packets, name)) for name in names} | {
         "dscp": tos >> 2,
         "ecn": tos & 3,
@@ -126,7 +126,7 @@ def _fields(packets: PacketTable, items: Int64) -> dict[str, Int64]:
 
 
 def _page(
-    compared: Comparison, wire: Wire, paths: tuple[str, str], differs: tuple[str, ...], payload_limit: int
+    compared: Comparison, wire: ShownPackets, paths: tuple[str, str], differs: tuple[str, ...], payload_limit: int
 ) -> str:
     times = [time for one in wire.crossings for time in (one.sent, one.arrived) if time is not None]
     base = min(times, default=0)
@@ -148,7 +148,7 @@ def _page(
 
 
 def _words(
-    compared: Comparison, wire: Wire, paths: tuple[str, str], differs: tuple[str, ...], about: dict[str, Any]
+    compared: Comparison, wire: ShownPackets, paths: tuple[str, str], differs: tuple[str, ...], about: dict[str, Any]
 ) -> dict[str, Any]:
     told = plain.to_json(compared, paths, differs)
     ways = list(told["directions"].items())
@@ -205,12 +205,12 @@ def _count(name: str, count: int) -> str:
     return f"{counted(count, 'packet')} {name.replace('-', ' ')}"
 
 
-def _evidence(told: dict[str, Any], differs: tuple[str, ...], wire: Wire) -> Iterator[Chip]:
+def _evidence(told: dict[str, Any], differs: tuple[str, ...], wire: ShownPackets) -> Iterator[Chip]:
     """Lead from each kind of difference to its packets, or flows."""
     yield Chip("clocks", "#clocks")
     for name in CATEGORIES:
         if count := told["counts"][name]:
             target = f"preset={_PRESETS[name]}" if name in _PRESETS else "#flows"
             yield Chip(_count(name, count), target, "bad" if name in differs else "")
-    if labels := wire.counts.get(int(Mark.LABELS_DIFFER)):
+    if labels := wire.counts.get(int(PacketMark.LABELS_DIFFER)):
         yield Chip(f"labels of {counted(labels, 'packet')} differ", "preset=labels", "doubtful")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from testbed.report.html import assemble
-from testbed.report.run_difference import Row, Section, Told, align
+from testbed.report.run_difference import DifferenceRow, Section, Told, align
 from testbed.report.text.terminal_text import counted
 
 MOST_ROWS = 3000
@@ -17,7 +17,7 @@ _AROUND = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ComparedRun:
     """A run: its name, scenario, outcome and verdict, and its report's address relative to the page, if it has one."""
 
     name: str
@@ -31,7 +31,7 @@ class Side:
 class _Shown:
     """A row, or ``hidden`` rows that are the same and not in the page."""
 
-    row: Row
+    row: DifferenceRow
     same: bool
     hidden: int = 0
 
@@ -65,10 +65,10 @@ def render(one: Told, other: Told, reports: tuple[str, str]) -> str:
     )
 
 
-def _side(told: Told, report: str) -> Side:
+def _side(told: Told, report: str) -> ComparedRun:
     scenario = told.manifest["scenario"]["name"]
     verdict = told.result.get("verdict") or [""]
-    return Side(told.name, scenario, told.result["outcome"], str(verdict[0]), report)
+    return ComparedRun(told.name, scenario, told.result["outcome"], str(verdict[0]), report)
 
 
 def _part(k: int, section: Section) -> _Part:
@@ -80,7 +80,7 @@ def _part(k: int, section: Section) -> _Part:
     )
 
 
-def _folded(rows: Sequence[Row]) -> Iterator[_Shown]:
+def _folded(rows: Sequence[DifferenceRow]) -> Iterator[_Shown]:
     """Go through the rows; of long stretches that are the same only the ends are kept."""
     at = 0
     while at < len(rows):
@@ -90,7 +90,7 @@ def _folded(rows: Sequence[Row]) -> Iterator[_Shown]:
         stretch = rows[at:end]
         if len(stretch) > 3 * _AROUND:
             yield from (_Shown(row, same=True) for row in stretch[:_AROUND])
-            yield _Shown(Row("", ""), same=True, hidden=len(stretch) - 2 * _AROUND)
+            yield _Shown(DifferenceRow("", ""), same=True, hidden=len(stretch) - 2 * _AROUND)
             stretch = stretch[-_AROUND:]
         yield from (_Shown(row, same=True) for row in stretch)
         if end < len(rows):

@@ -8,7 +8,7 @@ import numpy as np
 
 from testbed.model import Crossing
 from testbed.model.arrays import Bool, Int64
-from testbed.report.html.page_source import Wire
+from testbed.report.html.page_source import ShownPackets
 
 LIMIT = 10_000_000
 """A page has at most so many bytes."""
@@ -22,7 +22,7 @@ _SHORTEST = 8
 _REMARKABLE = 10_000
 
 
-def fitting(wire_of: Callable[[int], Wire], page_of: Callable[[Wire, int], str], limit: int) -> str:
+def fitting(wire_of: Callable[[int], ShownPackets], page_of: Callable[[ShownPackets, int], str], limit: int) -> str:
     """Return the page, at most ``limit`` bytes.
 
     ``wire_of`` gives a number of packets at most, ``page_of`` the page of them with so many bytes of each payload.

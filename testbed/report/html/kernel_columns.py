@@ -10,7 +10,7 @@ from testbed.model.kernel_log import Agreement, KernelEvidence, KernelLog, Match
 from testbed.report import kernel_words
 from testbed.report.html.links import LinkedPiece, Links, put_sentences
 from testbed.report.html.pack import Packer
-from testbed.report.html.page_source import KernelOfPackets, Wire
+from testbed.report.html.page_source import KernelOfPackets, ShownPackets
 from testbed.report.text.contradiction_text import kernel_contradictions
 from testbed.report.text.terminal_text import counted, duration
 
@@ -83,7 +83,7 @@ class Card:
     clock_error: str
 
 
-def card(analysis: Analysis, wire: Wire, base: int) -> Card | None:
+def card(analysis: Analysis, wire: ShownPackets, base: int) -> Card | None:
     """Return the card, None without a kernel trace. ``base`` is the page's time 0 (ns since the epoch)."""
     kernel = analysis.kernel
     if kernel is None:

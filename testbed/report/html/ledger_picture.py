@@ -51,7 +51,7 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class LedgerPicture:
     """One row of the ledger, drawn ``height`` high on WIDTH.
 
     ``wrong`` says that bytes are missing or differ; ``summary`` says all in words.
@@ -69,7 +69,7 @@ class Picture:
     row: LedgerRow
 
 
-def pictures(rows: Sequence[LedgerRow], causes: Sequence[Cause], *, many_flows: bool) -> list[Picture]:
+def pictures(rows: Sequence[LedgerRow], causes: Sequence[Cause], *, many_flows: bool) -> list[LedgerPicture]:
     """Draw the rows that moved something, those with losses first, at most MOST.
 
     ``causes`` are aligned with the crossings.
@@ -79,7 +79,7 @@ def pictures(rows: Sequence[LedgerRow], causes: Sequence[Cause], *, many_flows: 
     return [_draw(row, causes, named=many_flows) for row in ordered[:MOST]]
 
 
-def _draw(row: LedgerRow, causes: Sequence[Cause], *, named: bool) -> Picture:
+def _draw(row: LedgerRow, causes: Sequence[Cause], *, named: bool) -> LedgerPicture:
     counts = _counts(row)
     unit = "datagram" if row.sent.datagrams is not None else "byte"
     sizes = [count.datagrams if unit == "datagram" else count.bytes for count in counts]
@@ -92,7 +92,7 @@ def _draw(row: LedgerRow, causes: Sequence[Cause], *, named: bool) -> Picture:
     receiver = peer_of(row.sender)
     title = f"{row.sender} to {receiver}" + (f", connection {row.flow}" if named else "")
     told = ", ".join(f"{point.name} {point.text if point.known else 'not observed'}" for point in points)
-    return Picture(
+    return LedgerPicture(
         title=title,
         points=points,
         shapes=tuple(shapes),
@@ -109,7 +109,7 @@ def _draw(row: LedgerRow, causes: Sequence[Cause], *, named: bool) -> Picture:
 def _content(row: LedgerRow, losses: Sequence[Loss]) -> str:
     if row.difference is not None:
         return f"content differs: {difference_text(row)}"
-    return "content equal up to the loss" if losses else "content equal at every point"
+    return "content equal as far as the bytes got" if losses else "content equal at every point"
 
 
 def _band(sizes: Sequence[int | None], most: int, unit: str) -> tuple[list[Shape], list[Loss]]:

@@ -10,7 +10,7 @@ from testbed.crossings.packet_order import reordered, retransmitted
 from testbed.model import Cause, CauseKind, Crossing, Labels
 
 
-class Mark(IntFlag):
+class PacketMark(IntFlag):
     """One bit for each preset; ``assets/filter.js`` knows the same numbers.
 
     Those from DUPLICATED to LABELS_DIFFER are of two captures from anywhere: see
@@ -37,20 +37,20 @@ def marks(crossings: Sequence[Crossing], causes: Sequence[Cause], labels: Labels
     found = [_of_one(crossing, cause) for crossing, cause in zip(crossings, causes, strict=True)]
     probes = {n for n, cause in enumerate(causes) if cause.traits.probe}
     for n in retransmitted(crossings, probes):
-        found[n] |= Mark.RETRANSMITTED
+        found[n] |= PacketMark.RETRANSMITTED
     for n in reordered(crossings):
-        found[n] |= Mark.REORDERED
+        found[n] |= PacketMark.REORDERED
     if labels:
         for n, (crossing, cause) in enumerate(zip(crossings, causes, strict=True)):
             if contradicted(labels_of(crossing, labels), cause):
-                found[n] |= Mark.MISLABELLED
+                found[n] |= PacketMark.MISLABELLED
     return found
 
 
 def _of_one(crossing: Crossing, cause: Cause) -> int:
-    bits = {"lost": Mark.LOST, "appeared": Mark.APPEARED, "crossed": Mark(0)}[crossing.fate]
+    bits = {"lost": PacketMark.LOST, "appeared": PacketMark.APPEARED, "crossed": PacketMark(0)}[crossing.fate]
     if crossing.changes:
-        bits |= Mark.ALTERED
+        bits |= PacketMark.ALTERED
     if cause.kind is CauseKind.UNKNOWN:
-        bits |= Mark.UNKNOWN
+        bits |= PacketMark.UNKNOWN
     return int(bits)

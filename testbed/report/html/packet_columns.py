@@ -10,7 +10,7 @@ from testbed.pairing.clock import Clock
 from testbed.report.html import kernel_columns
 from testbed.report.html.links import put_sentences
 from testbed.report.html.pack import Packer
-from testbed.report.html.page_source import Wire
+from testbed.report.html.page_source import ShownPackets
 from testbed.report.text.change_text import change_text
 from testbed.report.text.link_text import link_texts
 
@@ -38,7 +38,7 @@ FATES = tuple(Fate)
 """The page's number of a fate is its place here (``assets/model.js``)."""
 
 
-def put(packer: Packer, wire: Wire, base: int, payload_limit: int) -> dict[str, Any]:
+def put(packer: Packer, wire: ShownPackets, base: int, payload_limit: int) -> dict[str, Any]:
     """Add the columns of a page's packets, and return what belongs into the head.
 
     ``base`` is the time 0 (ns since the epoch); of each payload at most ``payload_limit`` bytes are stored.
@@ -74,7 +74,7 @@ def put(packer: Packer, wire: Wire, base: int, payload_limit: int) -> dict[str, 
     }
 
 
-def head(wire: Wire, base: int, clock: Clock) -> dict[str, Any]:
+def head(wire: ShownPackets, base: int, clock: Clock) -> dict[str, Any]:
     """Return what is in the head of the data whatever the packets are of."""
     return {
         "base": str(base),  # ns since the epoch: too large for a JavaScript number
@@ -146,7 +146,7 @@ def _other_options(options: dict[str, Any]) -> str:
     return ", ".join(name if value is True else f"{name} {value}" for name, value in others.items())
 
 
-def _ends(packer: Packer, wire: Wire) -> None:
+def _ends(packer: Packer, wire: ShownPackets) -> None:
     """Header fields at the client, and how those at the server differ."""
     for column, (client, server) in wire.ends.items():
         packer.numbers(f"end.{column}", client)

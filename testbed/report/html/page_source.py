@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PageSource:
     """One run to be shown.
 
     ``meta`` is what :func:`testbed.rundir.manifest.meta` returns, what it lacks is left out. Without ``captures`` the
@@ -48,16 +48,16 @@ class KernelOfPackets:
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class ShownPackets:
     """The packets that a ladder shows: those of a run, or of two captures from anywhere.
 
     ``crossings`` are those that the page holds, in time order, of ``total``; what follows is aligned with them.
-    ``marks`` are bits (:class:`testbed.report.html.marks.Mark`), ``counts`` says of how many of all packets each is
-    true that the page offers. ``fates`` are the words for what became of a packet. ``ways`` says from which end of its
-    flow a packet is (0: the client's). ``causes`` are empty where nothing is known about calls. ``labels`` are those
-    of each host's capture. ``ends`` holds header fields, by the names of
-    :data:`testbed.report.html.packet_columns.ENDS`, at
-    the client and at the server; what an end did not see counts for nothing. ``kernel`` is None without a kernel trace.
+    ``marks`` are bits (:class:`testbed.report.html.marks.PacketMark`), ``counts`` says of how many of all packets each
+    is true that the page offers. ``fates`` are the words for what became of a packet. ``ways`` says from which end of
+    its flow a packet is (0: the client's). ``causes`` are empty where nothing is known about calls. ``labels`` are
+    those of each host's capture. ``ends`` holds header fields, by the names of
+    :data:`testbed.report.html.packet_columns.ENDS`, at the client and at the server; what an end did not capture counts
+    for nothing. ``kernel`` is None without a kernel trace.
     """
 
     flows: Sequence[Flow]

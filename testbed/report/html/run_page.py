@@ -13,9 +13,9 @@ from testbed.report.html import assemble, call_columns, kernel_columns, packet_c
 from testbed.report.html.fit import LIMIT, fitting
 from testbed.report.html.ledger_picture import WIDTH, pictures
 from testbed.report.html.links import LinkedPiece, Links
-from testbed.report.html.marks import Mark
+from testbed.report.html.marks import PacketMark
 from testbed.report.html.pack import Packer
-from testbed.report.html.page_source import Source, Wire
+from testbed.report.html.page_source import PageSource, ShownPackets
 from testbed.report.html.run_wire import of_run
 from testbed.report.text.ledger_text import close_evidence, difference_text
 from testbed.report.text.terminal_text import counted, duration
@@ -29,12 +29,12 @@ STYLES = ("base", "run", "print")
 _WITNESS = "kernel"  # a script and a style that only a page with a witness has
 
 
-def render(source: Source, *, limit: int = LIMIT) -> str:
+def render(source: PageSource, *, limit: int = LIMIT) -> str:
     """Return the page, at most ``limit`` bytes: payloads are cut first, then packets; the page says so."""
     return fitting(of_run(source), lambda wire, payload: _page(source, wire, payload), limit)
 
 
-def _page(source: Source, wire: Wire, payload_limit: int) -> str:
+def _page(source: PageSource, wire: ShownPackets, payload_limit: int) -> str:
     analysis = source.analysis
     every_call = [call for host in HOSTS for call in analysis.inputs.calls.get(host, ())]
     base = min([call.start for call in every_call] + [one.time for one in wire.crossings[:1]], default=0)
@@ -76,7 +76,9 @@ class Chip:
     style: str = ""
 
 
-def _words(source: Source, wire: Wire, about: dict[str, Any], kernel: kernel_columns.Card | None) -> dict[str, Any]:
+def _words(
+    source: PageSource, wire: ShownPackets, about: dict[str, Any], kernel: kernel_columns.Card | None
+) -> dict[str, Any]:
     analysis = source.analysis
     joined = analysis.inputs.joined
     many = len(joined.flows) > 1
@@ -113,11 +115,11 @@ def _words(source: Source, wire: Wire, about: dict[str, Any], kernel: kernel_col
 def _evidence(analysis: Analysis, counts: Mapping[int, int]) -> Iterator[Chip]:
     """Where the verdict can be checked: the ledger, the packets that differ, what ended the connection."""
     yield Chip("ledger", "#ledger")
-    for bit, preset in ((Mark.LOST, "lost"), (Mark.ALTERED, "altered"), (Mark.APPEARED, "appeared")):
+    for bit, preset in ((PacketMark.LOST, "lost"), (PacketMark.ALTERED, "altered"), (PacketMark.APPEARED, "appeared")):
         if counts.get(bit):
             yield Chip(f"{counted(counts[bit], 'packet')} {preset}", f"preset={preset}", "bad")
-    if counts.get(Mark.UNKNOWN):
-        yield Chip(f"{counted(counts[Mark.UNKNOWN], 'packet')} of unknown cause", "preset=unknown", "doubtful")
+    if counts.get(PacketMark.UNKNOWN):
+        yield Chip(f"{counted(counts[PacketMark.UNKNOWN], 'packet')} of unknown cause", "preset=unknown", "doubtful")
     seen: set[str] = set()
     for parts in _closing(analysis):
         for part in parts:
@@ -161,7 +163,7 @@ def _closing(analysis: Analysis) -> list[list[LinkedPiece]]:
     return list(found.values())
 
 
-def _reasons(source: Source) -> list[str]:
+def _reasons(source: PageSource) -> list[str]:
     """Say what is not as it should be; what the analysis repeats among its reasons is said once."""
     inputs = source.analysis.inputs
     every = [*source.analysis.reasons, *inputs.failures, *inputs.incomplete, *source.meta.get("notes", ())]

@@ -12,28 +12,35 @@ from testbed.model.arrays import Int64
 from testbed.model.kernel_log import Agreement
 from testbed.report.html import kernel_columns
 from testbed.report.html.fit import kept
-from testbed.report.html.marks import Mark, marks
+from testbed.report.html.marks import PacketMark, marks
 from testbed.report.html.packet_columns import ENDS
-from testbed.report.html.page_source import Source, Wire
+from testbed.report.html.page_source import PageSource, ShownPackets
 
-_OFFERED = (Mark.LOST, Mark.APPEARED, Mark.ALTERED, Mark.RETRANSMITTED, Mark.REORDERED, Mark.UNKNOWN)
+_OFFERED = (
+    PacketMark.LOST,
+    PacketMark.APPEARED,
+    PacketMark.ALTERED,
+    PacketMark.RETRANSMITTED,
+    PacketMark.REORDERED,
+    PacketMark.UNKNOWN,
+)
 
 
-def of_run(source: Source) -> Callable[[int], Wire]:
+def of_run(source: PageSource) -> Callable[[int], ShownPackets]:
     """Return a function that gives at most so many packets of a run."""
     joined, causes = source.analysis.inputs.joined, source.analysis.causes
     every = np.array(marks(joined.crossings, causes, source.labels), np.int64)
     remarkable = np.array([one.fate is not Fate.CROSSED or bool(one.changes) for one in joined.crossings], np.bool_)
-    offered = (*_OFFERED, Mark.MISLABELLED) if any(source.labels.values()) else _OFFERED
+    offered = (*_OFFERED, PacketMark.MISLABELLED) if any(source.labels.values()) else _OFFERED
     kernel = source.analysis.kernel
     if kernel is not None:
-        offered = (*offered, Mark.CONTRADICTED)
-        every[[each.agreement is Agreement.CONTRADICTED for each in kernel.assessments]] |= Mark.CONTRADICTED
+        offered = (*offered, PacketMark.CONTRADICTED)
+        every[[each.agreement is Agreement.CONTRADICTED for each in kernel.assessments]] |= PacketMark.CONTRADICTED
 
-    def at_most(most: int) -> Wire:
+    def at_most(most: int) -> ShownPackets:
         places = kept(remarkable, most)
         crossings = [joined.crossings[place] for place in places.tolist()]
-        return Wire(
+        return ShownPackets(
             flows=joined.flows,
             crossings=crossings,
             total=len(joined.crossings),
@@ -50,11 +57,11 @@ def of_run(source: Source) -> Callable[[int], Wire]:
     return at_most
 
 
-def _labels(source: Source, crossings: list[Crossing], host: Host) -> list[str]:
+def _labels(source: PageSource, crossings: list[Crossing], host: Host) -> list[str]:
     return [", ".join(labels_of(one, source.labels).get(host, ())) for one in crossings]
 
 
-def _ends(source: Source, crossings: list[Crossing]) -> dict[str, tuple[Int64, Int64]]:
+def _ends(source: PageSource, crossings: list[Crossing]) -> dict[str, tuple[Int64, Int64]]:
     """Return header fields from the captures; what was not seen counts as 0."""
     if not source.captures:
         return {}

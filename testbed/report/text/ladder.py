@@ -23,7 +23,7 @@ from testbed.model import HOSTS, Analysis, Call, Crossing, Fate, Host
 from testbed.model.absences import NoPacket
 from testbed.report.evidence_text import sentence
 from testbed.report.no_packet_text import no_packet
-from testbed.report.text.ladder_rows import ENDLESS, Gap, Row, choose
+from testbed.report.text.ladder_rows import ENDLESS, Gap, LadderRow, choose
 from testbed.report.text.terminal_text import clip, counted, duration, escape, quote
 
 _TIME = 9
@@ -42,7 +42,7 @@ class Line:
 def ladder(analysis: Analysis, width: int, height: int) -> list[Line]:
     """Return the ladder, headings included, in at most ``height`` lines of ``width`` columns."""
     entries, hidden = choose(analysis, max(height - 2, 3))
-    start = min((entry.time for entry in entries if isinstance(entry, Row)), default=0)
+    start = min((entry.time for entry in entries if isinstance(entry, LadderRow)), default=0)
     layout = _Layout.of(width, analysis)
     lines = [Line(layout.head(), "head")]
     lines += [
@@ -89,7 +89,7 @@ class _Layout:
         text = f"{time:>{_TIME}}  {client:<{self.call}} {middle:<{self.arrow}} {clip(server, self.call)}"
         return text.rstrip()
 
-    def line(self, row: Row, start: int) -> Line:
+    def line(self, row: LadderRow, start: int) -> Line:
         calls = [call for call in (row.client, row.server) if call is not None]
         middle = self._arrow(row.crossing) if row.crossing else self._reason(calls)
         style = "failed" if any(call.errno for call in calls) else ""

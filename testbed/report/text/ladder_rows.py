@@ -40,7 +40,7 @@ _KEPT = (12, 6, 3)  # packets kept where many follow one another, the most that 
 
 
 @dataclass(slots=True)
-class Row:
+class LadderRow:
     """A line of a ladder: a packet and the calls beside it; ``time`` is ns since the epoch."""
 
     time: int
@@ -88,7 +88,7 @@ class Gap:
         return f"... {', '.join(parts)} ..."
 
 
-Entry = Row | Gap
+Entry = LadderRow | Gap
 
 
 def choose(analysis: Analysis, room: int) -> tuple[list[Entry], int]:
@@ -150,8 +150,8 @@ def _when(event: Call | Crossing) -> tuple[int, int, int]:
     return event.end if waited and event.end is not None else event.start, 0, event.n
 
 
-def _rows(events: Iterable[Call | Crossing]) -> Iterator[Row]:
-    row: Row | None = None
+def _rows(events: Iterable[Call | Crossing]) -> Iterator[LadderRow]:
+    row: LadderRow | None = None
     for event in events:
         if row is not None and _joins(row, event):
             if isinstance(event, Crossing):
@@ -161,7 +161,7 @@ def _rows(events: Iterable[Call | Crossing]) -> Iterator[Row]:
             continue
         if row is not None:
             yield row
-        row = Row(_when(event)[0])
+        row = LadderRow(_when(event)[0])
         if isinstance(event, Crossing):
             row.crossing = event
         else:
@@ -170,7 +170,7 @@ def _rows(events: Iterable[Call | Crossing]) -> Iterator[Row]:
         yield row
 
 
-def _joins(row: Row, event: Call | Crossing) -> bool:
+def _joins(row: LadderRow, event: Call | Crossing) -> bool:
     """Say whether the event continues the line: call, its packet, the call of the other host that waited for it."""
     if isinstance(event, Crossing):
         own, other = (row.client, row.server) if event.sender == "client" else (row.server, row.client)

@@ -19,8 +19,7 @@ from testbed.model.causes import CauseOrigin
 from testbed.model.kernel_log import Agreement, KernelLog
 from testbed.report.text.contradiction_text import SHOWN_BY_WIRESHARK
 from testbed.scenario.language.kernel_names import LABELS
-
-from .exchange import Exchange
+from tests.builders.exchange import Exchange
 
 ROOT = Path(testbed.__file__).parent
 RULES = {*(ROOT / "analysis/causes").glob("*.py"), ROOT / "model/causes.py"}

@@ -6,9 +6,9 @@ import pytest
 
 from testbed.model import CauseKind
 from testbed.report.evidence_text import sentence
+from tests.builders.exchange import Exchange, Tcp
 
 from .caused import calls, evidence, no_packet, rules
-from .exchange import Exchange, Tcp
 
 
 def origin() -> tuple[Exchange, Tcp]:

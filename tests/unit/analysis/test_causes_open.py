@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from testbed.model import SocketInfo
 from testbed.model.absences import NoPacketReason
+from tests.builders.exchange import ADDRESS, Exchange, Tcp
 
 from .caused import calls, evidence, rules
-from .exchange import ADDRESS, Exchange, Tcp
 
 COOKIE = {"mss": 1460, "sack_permitted": True, "fast_open": 8}
 FAST = {"flags": "MSG_FASTOPEN"}

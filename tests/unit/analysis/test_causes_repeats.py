@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from testbed.model import CauseKind, SocketInfo
+from tests.builders.exchange import Exchange
 
 from .caused import evidence, rules
-from .exchange import Exchange
 
 
 def test_a_keepalive_needs_a_call_that_asked_for_it() -> None:

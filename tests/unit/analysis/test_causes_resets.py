@@ -8,9 +8,9 @@ from testbed.model import CauseKind
 from testbed.model.causes import Refusal
 from testbed.report.evidence_text import sentence
 from testbed.report.text.verdict_text import verdict_text
+from tests.builders.exchange import Exchange
 
 from .caused import calls, evidence, rules
-from .exchange import Exchange
 
 LINGER = {"name": "SO_LINGER", "value": {"onoff": 1, "linger": 0}}
 

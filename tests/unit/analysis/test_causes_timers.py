@@ -7,9 +7,9 @@ import pytest
 from testbed.model import CauseKind
 from testbed.report.evidence_text import sentence
 from testbed.report.text.ledger_text import close_text
+from tests.builders.exchange import Exchange, Tcp
 
 from .caused import evidence, rules
-from .exchange import Exchange, Tcp
 
 PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from testbed.report.evidence_text import sentence
+from tests.builders.exchange import Exchange
 
-from .exchange import Exchange
 from .test_expectations import checked, origin
 
 

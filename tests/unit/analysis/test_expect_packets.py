@@ -10,8 +10,8 @@ from testbed.report.evidence_text import sentence
 from testbed.scenario.expect.packet_patterns import Pattern
 from testbed.scenario.language.kernel_names import LABELS
 from testbed.wireshark.label_names import Label
+from tests.builders.exchange import Exchange
 
-from .exchange import Exchange
 from .test_expectations import checked
 
 SYN = {"mss": 1460, "sack_permitted": True, "tsval": 1, "tsecr": 0, "wscale": 7}

@@ -10,8 +10,7 @@ from pydantic import TypeAdapter
 from testbed.model import Check, Outcome, Program, ProgramEnd, StopReason
 from testbed.report.evidence_text import sentence
 from testbed.scenario.expect.expectations import AnyExpectation, WrittenExpectation
-
-from .exchange import START, Exchange
+from tests.builders.exchange import START, Exchange
 
 ADAPTER: TypeAdapter[WrittenExpectation] = TypeAdapter(AnyExpectation)
 

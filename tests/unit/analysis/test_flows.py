@@ -6,7 +6,7 @@ from testbed.analysis.join.flows import HostPackets, find_flows
 from testbed.analysis.join.join import join, sentinels
 from testbed.capture import Capture, read
 from testbed.model import Endpoint, Flow, Host
-from tests.unit.capture.frames import (
+from tests.builders.frames import (
     ACK,
     CLIENT,
     CLIENT6,

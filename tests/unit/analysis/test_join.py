@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import struct
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +16,7 @@ from testbed.capture import read
 from testbed.model import Crossing, FieldChange, HeaderField, Joined, PayloadChange
 from testbed.report.evidence_text import sentence
 from testbed.report.text.change_text import change_text
-from tests.unit.capture.frames import (
+from tests.builders.frames import (
     ACK,
     CLIENT,
     FIN,
@@ -33,8 +31,8 @@ from tests.unit.capture.frames import (
     tcp,
     udp,
 )
-
-from .wire import DELAY, HOSTS, MS, Packet, Wire, conversation
+from tests.builders.shared_captures import CORPUS, needs_corpus
+from tests.builders.taps import DELAY, HOSTS, MS, Packet, Wire, conversation
 
 ALTERED = {
     "ttl": lambda p: replace(p, ttl=p.ttl - 3),
@@ -47,7 +45,9 @@ ALTERED = {
     "urgent pointer": lambda p: replace(p, urgent=3),
     "ip id": lambda p: replace(p, ident=p.ident + 3000),
     "payload": lambda p: replace(p, payload=bytes([p.payload[0] ^ 1]) + p.payload[1:]),
-    "checksum": lambda p: replace(p, checksum=0x0101),
+    "checksum": lambda p: next(
+        other for flip in (0x0101, 0x0202) if not (other := replace(p, checksum=flip)).checksum_is_partial
+    ),
 }
 FATES = st.sampled_from(["crossed"] * 6 + ["lost", "duplicated", "late", "altered"])
 
@@ -344,7 +344,6 @@ def test_only_one_end_captured_is_all_lost_or_appeared() -> None:
     assert [c.fate for c in joined.crossings] == ["lost", "appeared"]
 
 
-CORPUS = Path(os.environ.get("BOTHENDS_CAPTURES", Path(__file__).parents[3].parent / "shared" / "captures")) / "pairs"
 PAIRS = [
     # both files, client, server, then what the manifest says is common
     ("mptcpanalyzer-1/client.pcap", "mptcpanalyzer-1/server.pcap", "10.0.0.1", "10.0.0.2", 2764),
@@ -354,12 +353,14 @@ PAIRS = [
 ]
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason=f"no captures at {CORPUS}: set BOTHENDS_CAPTURES")
+@needs_corpus
 @pytest.mark.parametrize(("one", "other", "client", "server", "common"), PAIRS)
 def test_real_pairs_have_as_many_packets_in_common_as_known(
     one: str, other: str, client: str, server: str, common: int
 ) -> None:
-    joined = join(read(CORPUS / one), read(CORPUS / other), {"client": [client], "server": [server]})
+    joined = join(
+        read(CORPUS / "pairs" / one), read(CORPUS / "pairs" / other), {"client": [client], "server": [server]}
+    )
     crossed = [c for c in joined.crossings if c.fate == "crossed"]
     assert len(crossed) == common
     assert not [c for c in crossed if c.changes]

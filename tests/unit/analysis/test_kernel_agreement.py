@@ -13,8 +13,7 @@ from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint
 from testbed.model import Analysis, CallRef, CauseName, Crossing, Endpoint, Host, peer_of
 from testbed.model.kernel_log import Agreement, Assessment, KernelEvent, KernelLog
 from testbed.report.text.verdict_text import verdict_text
-
-from .exchange import ADDRESS, US, Exchange, Tcp
+from tests.builders.exchange import ADDRESS, US, Exchange, Tcp
 
 PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
 RECORDED = (

@@ -5,8 +5,7 @@ from __future__ import annotations
 from testbed.model import CauseName, Labels
 from testbed.model.label_conflicts import LabelConflict
 from testbed.report.text.verdict_text import verdict_text
-
-from .exchange import Exchange
+from tests.builders.exchange import Exchange
 
 PROBING = {"client": {"net.ipv4.tcp_early_retrans": "3"}}
 

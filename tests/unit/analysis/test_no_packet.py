@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from testbed.model import Endpoint, SocketInfo
+from tests.builders.exchange import Exchange, OpenCall, Tcp
 
 from .caused import no_packet
-from .exchange import Exchange, OpenCall, Tcp
 
 
 def reason(run: Exchange, call: OpenCall) -> str | None:

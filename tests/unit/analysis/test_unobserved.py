@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.model import Outcome
-
-from .exchange import Exchange
+from tests.builders.exchange import Exchange
 
 
 def talk(run: Exchange, *, seen: bool, port: int = 40000) -> None:

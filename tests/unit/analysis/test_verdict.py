@@ -6,8 +6,7 @@ import pytest
 
 from testbed.model import Delay, Outcome
 from testbed.report.text.verdict_text import verdict_text
-
-from .exchange import US, Exchange
+from tests.builders.exchange import US, Exchange
 
 
 def test_all_arrived() -> None:

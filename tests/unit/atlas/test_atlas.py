@@ -16,9 +16,8 @@ from testbed.atlas.call_facts import compared, facts, rows
 from testbed.atlas.groups import GROUPS, group_of
 from testbed.atlas.picture import draw
 from testbed.model.errors import UsageError
-
-from ..report.sample import origin  # noqa: TID252 - tests are no package
-from .sample import atlas
+from tests.builders.atlases import atlas
+from tests.builders.runs import origin
 
 
 def test_each_call_has_its_packets() -> None:

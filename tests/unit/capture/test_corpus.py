@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import csv
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from testbed.capture import Capture, read
 from testbed.model.errors import CaptureError
+from tests.builders.shared_captures import CORPUS, MANIFEST, needs_corpus
 
-CORPUS = Path(os.environ.get("BOTHENDS_CAPTURES", Path(__file__).parents[3].parent / "shared" / "captures"))
-MANIFEST = CORPUS / "MANIFEST.tsv"
-
-pytestmark = pytest.mark.skipif(not MANIFEST.exists(), reason=f"no captures at {CORPUS}: set BOTHENDS_CAPTURES")
+pytestmark = needs_corpus
 
 
 def entries() -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from testbed.capture import Capture, read
-from tests.unit.capture.frames import (
+from tests.builders.frames import (
     ACK,
     CLIENT,
     CLIENT6,
@@ -23,6 +23,7 @@ from tests.unit.capture.frames import (
     timestamps,
     udp,
 )
+from tests.claims import every
 
 V4, V6 = tcp(b"abc"), tcp(b"abc", src=CLIENT6, dst=SERVER6)
 
@@ -206,7 +207,7 @@ def test_fragments_make_one_packet_in_the_row_that_completes_it(order: tuple[int
     assert capture.payload(last) == data
     assert (capture.payload_length[last], capture.seq[last], capture.tsval[last]) == (108, 5, 1)
     assert {int(row) for row in capture.reassembled_in} - {-1} == {last}
-    assert capture.fragment.all()
+    assert every(capture.fragment)
     assert capture.options(last) == timestamps(1, 2)
 
 

@@ -19,7 +19,7 @@ from testbed.capture import Capture, read
 from testbed.capture.read_file import load
 from testbed.model.errors import CaptureError
 from testbed.run.read_captures import read_one
-from tests.unit.capture.frames import (
+from tests.builders.frames import (
     CLIENT6,
     SERVER6,
     block,

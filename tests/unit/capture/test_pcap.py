@@ -17,7 +17,7 @@ import zstandard
 from testbed.capture import Interface, read
 from testbed.capture.containers.decompress import _unzstd
 from testbed.model.errors import CaptureError
-from tests.unit.capture.frames import ethernet, pcap, tcp
+from tests.builders.frames import ethernet, pcap, tcp
 
 FRAMES = [(1_700_000_000_123_456_789, ethernet(tcp(b"abc"))), (1_700_000_001_000_000_999, ethernet(tcp()))]
 

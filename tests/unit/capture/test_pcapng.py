@@ -10,7 +10,7 @@ import pytest
 from testbed.capture import read
 from testbed.capture.containers.pcapng_write import Writer
 from testbed.model.errors import CaptureError
-from tests.unit.capture.frames import block, enhanced, ethernet, interface, option, section, tcp, udp
+from tests.builders.frames import block, enhanced, ethernet, interface, option, section, tcp, udp
 
 FRAME = ethernet(tcp(b"abc"))
 TIME = 1_700_000_000_123_456_789

@@ -11,7 +11,7 @@ from testbed.capture.containers import pcap, pcapng, record_chain
 from testbed.capture.read_file import load, pieces
 from testbed.model.arrays import Int64
 from testbed.model.errors import CaptureError
-from tests.unit.capture import frames
+from tests.builders import frames
 
 Read = tuple[list[Int64], str | None, int] | str
 

@@ -19,7 +19,7 @@ from testbed.model.tcp import (
     seq_diff_uint32,
     seq_offset,
 )
-from tests.unit.capture.frames import ethernet, pcap, tcp
+from tests.builders.frames import ethernet, pcap, tcp
 
 NUMBER = st.integers(0, 2**32 - 1)
 NEAR = st.integers(-(2**31), 2**31 - 1)

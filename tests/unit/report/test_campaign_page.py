@@ -13,8 +13,7 @@ from testbed.cli.report_commands import report
 from testbed.model.errors import UsageError
 from testbed.report.ci.ci_files import CiFiles
 from testbed.report.html.campaign_page import MOST_KINDS, render
-
-from .campaign_sample import about, hostile, many, summary
+from tests.builders.campaigns import about, hostile, many, summary
 
 KEPT = Path(__file__).parents[2] / "data/campaign-v1"
 RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202e]")

@@ -20,9 +20,8 @@ from testbed.report.ci.ci_files import CiFiles, write_ci_files
 from testbed.report.ci.junit import junit
 from testbed.report.ci.markdown_summary import markdown
 from testbed.report.ci.test_anything import tap_report
-
-from .eventful import HOSTILE, eventful, hostile_source
-from .sample import origin, with_inputs
+from tests.builders.eventful_run import HOSTILE, eventful, hostile_source
+from tests.builders.runs import origin, with_inputs
 
 
 def passed() -> Analysis:

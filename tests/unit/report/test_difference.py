@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.report.run_difference import Row, Told, align, compare
+from testbed.report.run_difference import DifferenceRow, Told, align, compare
 
 
 def told(**changes: object) -> Told:
@@ -19,21 +19,21 @@ def test_a_line_that_only_one_has_moves_no_other_line() -> None:
     one, other = told(checks=checks("a", "b", "c", "d")), told(checks=checks("a", "x", "b", "d"))
     rows = next(section.rows for section in align(one, other) if section.what == "expectations")
     assert rows == (
-        Row("holds: a", "holds: a"),
-        Row("", "holds: x"),
-        Row("holds: b", "holds: b"),
-        Row("holds: c", ""),
-        Row("holds: d", "holds: d"),
+        DifferenceRow("holds: a", "holds: a"),
+        DifferenceRow("", "holds: x"),
+        DifferenceRow("holds: b", "holds: b"),
+        DifferenceRow("holds: c", ""),
+        DifferenceRow("holds: d", "holds: d"),
     )
     (section,) = compare(one, other)
-    assert section.rows == (Row("", "holds: x"), Row("holds: c", ""))
+    assert section.rows == (DifferenceRow("", "holds: x"), DifferenceRow("holds: c", ""))
 
 
 def test_very_long_lists_are_put_side_by_side_without_alignment() -> None:
     many = [str(k % 7) for k in range(5000)]
     one, other = told(checks=checks("a", *many, "b")), told(checks=checks("x", *many, "y"))
     (section,) = compare(one, other)
-    assert section.rows == (Row("holds: a", "holds: x"), Row("holds: b", "holds: y"))
+    assert section.rows == (DifferenceRow("holds: a", "holds: x"), DifferenceRow("holds: b", "holds: y"))
 
 
 def test_conditions_are_told_by_what_they_are_about() -> None:
@@ -67,13 +67,13 @@ def test_where_two_kernels_differ() -> None:
     assert [(section.what, section.rows) for section in compare(one, other)] == [
         (
             "server: kernel trace: retransmitted, reset, dropped",
-            (Row("dropped client R, 0 bytes: NO_SOCKET", "dropped client R, 0 bytes: TCP_RESET"),),
+            (DifferenceRow("dropped client R, 0 bytes: NO_SOCKET", "dropped client R, 0 bytes: TCP_RESET"),),
         ),
         (
             "client: kernel trace: at the end",
-            (Row("#0: congestion window 10, threshold none", "#0: congestion window 1, threshold none"),),
+            (DifferenceRow("#0: congestion window 10, threshold none", "#0: congestion window 1, threshold none"),),
         ),
     ]
     same = next(section.rows for section in align(one, other) if section.what.startswith("client: kernel trace: state"))
-    assert same == (Row(*["#0 ESTABLISHED to FIN_WAIT1: close"] * 2),)
+    assert same == (DifferenceRow(*["#0 ESTABLISHED to FIN_WAIT1: close"] * 2),)
     assert not [section for section in align(one, told()) if "the kernel" in section.what]

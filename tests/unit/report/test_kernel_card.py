@@ -7,15 +7,14 @@ from dataclasses import replace
 from testbed.model import CallRef
 from testbed.model.kernel_log import Agreement, Assessment
 from testbed.report.html import kernel_columns
-from testbed.report.html.page_source import Source
+from testbed.report.html.page_source import PageSource
 from testbed.report.html.run_page import render
 from testbed.report.html.run_wire import of_run
+from tests.builders.eventful_run import change, eventful_source, witnessed, witnessed_source
+from tests.builders.runs import META, at
 
-from .eventful import change, eventful_source, witnessed, witnessed_source
-from .sample import META, at
 
-
-def card(source: Source, packets: int = 100) -> kernel_columns.Card:
+def card(source: PageSource, packets: int = 100) -> kernel_columns.Card:
     found = kernel_columns.card(source.analysis, of_run(source)(packets), at(0))
     assert found is not None
     return found
@@ -71,7 +70,7 @@ def test_a_table_has_at_most_so_many_rows_and_says_how_many_there_are() -> None:
     many = tuple(
         change("client", n, "CLOSE", "SYN_SENT", "call", (CallRef("client", 0, "connect"),)) for n in range(1234)
     )
-    page = render(Source(replace(analysis, kernel=replace(analysis.kernel, state_changes=many)), META))
+    page = render(PageSource(replace(analysis, kernel=replace(analysis.kernel, state_changes=many)), META))
     assert page.count("CLOSE → SYN_SENT</td>") == kernel_columns.ROWS
     assert "1,234 state changes, the first 200; the others are in result.json" in page
 
@@ -91,7 +90,7 @@ def test_a_log_that_is_not_complete_is_told_with_its_reason_and_contradicts_noth
     log = replace(analysis.kernel.log, lost=42, problems=("42 events were lost",))
     assessments = (Assessment(Agreement.NOT_COVERED),) * len(analysis.kernel.assessments)
     kernel = replace(analysis.kernel, log=log, assessments=assessments)
-    page = render(Source(replace(analysis, kernel=kernel), META))
+    page = render(PageSource(replace(analysis, kernel=kernel), META))
     assert "may have happened: 42 events were lost" in page
     assert "<dt>lost events</dt><dd>42</dd>" in page
     assert "its log is not complete" in page

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from testbed.analysis.label_check import contradicted
 from testbed.model import Cause, CauseName, Crossing, Labels
-from testbed.report.html.marks import Mark, marks
-
-from .eventful import LABELS, eventful
-from .sample import at, make_crossing
+from testbed.report.html.marks import PacketMark, marks
+from tests.builders.eventful_run import LABELS, eventful
+from tests.builders.runs import at, make_crossing
 
 KNOWN = Cause(CauseName.DATA, ())
 
@@ -19,15 +18,15 @@ def of(*crossings: Crossing, cause: Cause = KNOWN, labels: Labels | None = None)
 def test_each_packet_of_the_eventful_run_has_its_marks_and_no_other() -> None:
     analysis = eventful()
     found = marks(analysis.inputs.joined.crossings, analysis.causes, LABELS)
-    assert {n: Mark(bits) for n, bits in enumerate(found) if bits} == {
-        3: Mark.MISLABELLED,
-        4: Mark.RETRANSMITTED | Mark.MISLABELLED,
-        5: Mark.LOST,
-        6: Mark.REORDERED,
-        9: Mark.RETRANSMITTED,
-        10: Mark.ALTERED,
-        11: Mark.APPEARED | Mark.UNKNOWN,
-        13: Mark.UNKNOWN,
+    assert {n: PacketMark(bits) for n, bits in enumerate(found) if bits} == {
+        3: PacketMark.MISLABELLED,
+        4: PacketMark.RETRANSMITTED | PacketMark.MISLABELLED,
+        5: PacketMark.LOST,
+        6: PacketMark.REORDERED,
+        9: PacketMark.RETRANSMITTED,
+        10: PacketMark.ALTERED,
+        11: PacketMark.APPEARED | PacketMark.UNKNOWN,
+        13: PacketMark.UNKNOWN,
     }
 
 
@@ -35,7 +34,7 @@ def test_a_keep_alive_probe_is_no_retransmission_though_its_number_is_old() -> N
     first = make_crossing(0, "client", "P.", 1, seq=1, payload=b"abc")
     probe = make_crossing(1, "client", ".", 2, seq=3, payload=b"c", start=2)
     assert of(first, probe, cause=Cause(CauseName.KEEP_ALIVE_PROBE, ()))[1] == 0
-    assert of(first, probe)[1] == Mark.RETRANSMITTED
+    assert of(first, probe)[1] == PacketMark.RETRANSMITTED
 
 
 def test_an_acknowledgment_repeats_no_bytes() -> None:
@@ -46,7 +45,7 @@ def test_the_overtaken_packet_is_the_late_one_and_each_direction_counts_alone() 
     slow = make_crossing(0, "client", ".", 1, arrived=at(30))
     other = make_crossing(1, "server", ".", 2, arrived=at(10))
     fast = make_crossing(2, "client", ".", 3, arrived=at(20))
-    assert of(slow, other, fast) == [Mark.REORDERED, 0, 0]
+    assert of(slow, other, fast) == [PacketMark.REORDERED, 0, 0]
 
 
 def test_a_label_contradicts_only_a_known_cause_of_another_family() -> None:

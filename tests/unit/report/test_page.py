@@ -13,11 +13,10 @@ import pytest
 from dev.bench.long_run import long_run
 from testbed.model import Outcome
 from testbed.model.verdicts import NoPackets
-from testbed.report.html.page_source import Source
+from testbed.report.html.page_source import PageSource
 from testbed.report.html.run_page import render
-
-from .eventful import eventful, eventful_source, hostile_source, witnessed_source
-from .sample import META, origin, with_joined
+from tests.builders.eventful_run import eventful, eventful_source, hostile_source, witnessed_source
+from tests.builders.runs import META, origin, with_joined
 
 
 class Elements(HTMLParser):
@@ -74,7 +73,7 @@ def test_the_policy_names_exactly_the_script_and_the_style_that_are_there() -> N
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_every_outcome_is_said_in_words_with_a_sign_of_its_own(outcome: Outcome) -> None:
-    page = render(Source(replace(eventful(), outcome=outcome), META))
+    page = render(PageSource(replace(eventful(), outcome=outcome), META))
     assert f'<use href="#sign-{outcome.value}">' in page
     assert f'id="sign-{outcome.value}"' in page
     assert f"</svg>{outcome.value}</span>" in page
@@ -94,15 +93,15 @@ def test_the_verdict_comes_before_everything_else_that_is_known() -> None:
 
 def test_a_run_without_packets_and_calls_has_a_page_too() -> None:
     empty = with_joined(replace(origin(), ledger=(), checks=(), verdict=(NoPackets(),)), (), ())
-    page = render(Source(replace(empty, inputs=replace(empty.inputs, calls={})), META))
+    page = render(PageSource(replace(empty, inputs=replace(empty.inputs, calls={})), META))
     assert "no packet went between the two hosts" in page
 
 
 def test_a_page_keeps_within_its_limit_and_says_what_it_leaves_out() -> None:
     analysis, captures = long_run(5_000)
-    whole = render(Source(analysis, {}, captures))
+    whole = render(PageSource(analysis, {}, captures))
     assert 'id="cut"' not in whole
     for limit in (800_000, 400_000, 200_000):
-        page = render(Source(analysis, {}, captures), limit=limit)
+        page = render(PageSource(analysis, {}, captures), limit=limit)
         assert len(page.encode()) <= limit
         assert 'id="cut"' in page

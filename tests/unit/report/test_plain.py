@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from testbed.model import Endpoint, SocketInfo
 from testbed.report.text.ladder import show_call
 from testbed.report.text.terminal_text import clip, duration, escape, paragraph, quote, shortened
-
-from .sample import make_call
+from tests.builders.runs import make_call
 
 
 @given(st.text())

@@ -1,0 +1,45 @@
+"""What is wrong on the command line is bad use, exit code 2; 1 is kept for scenarios that failed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("words", [("frob",), ("run", "echo", "--frob"), ("show",), ("bench", "nothing")])
+def test_bad_use(words: tuple[str, ...]) -> None:
+    """An unknown task, option or benchmark, a word that is missing: said, with what to do."""
+    argv = [sys.executable, "-m", "invoke", *words]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert words[-1] in done.stderr
+    assert "to do: " in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    """`invoke list --json | head -1`: ends as SIGPIPE would, without a word."""
+    argv = [sys.executable, "-m", "invoke", "list", "--json"]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        said = running.stderr.read()
+    assert (running.returncode, said) == (128 + signal.SIGPIPE, "")
+
+
+def test_a_package_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "yaml.py").write_text("raise ModuleNotFoundError(name='yaml')\n")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    argv = [sys.executable, "-m", "invoke", "list"]
+    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "`yaml` is not installed" in done.stderr
+    assert "pip install --require-hashes -r requirements.txt" in done.stderr
+    assert "Traceback" not in done.stderr
