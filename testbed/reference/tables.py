@@ -10,7 +10,7 @@ from testbed.model import CAUSES, CallRef, PacketRef
 from testbed.model.absences import NoPacket, NoPacketReason, Reset
 from testbed.reference.type_words import MODELS, cell, default_in_words, reference_words, type_in_words
 from testbed.report.evidence_text import sentence
-from testbed.report.no_packet_text import no_packet
+from testbed.report.no_packet_text import SENTENCES, no_packet
 from testbed.scenario import scenario
 from testbed.scenario.expect import expectations, packet_patterns
 from testbed.scenario.language.base import Short
@@ -158,6 +158,7 @@ def no_packet_reasons() -> str:
     rows = ["| reason | as a run says it |", "|---|---|"]
     for reason in NoPacketReason:
         reset = Reset(PacketRef(7), "server") if reason is NoPacketReason.RESET_BEFORE else None
-        example = NoPacket(reason, CallRef("client", 2, "send"), PacketRef(3), "ECONNREFUSED", reset)
+        errno = "ECONNREFUSED" if "{errno}" in SENTENCES[reason] else ""
+        example = NoPacket(reason, CallRef("client", 2, "send"), PacketRef(3), errno, reset)
         rows.append(f"| `{reason}` | {cell(sentence(no_packet(example)))} |")
     return "\n".join(rows)

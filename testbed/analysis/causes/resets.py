@@ -92,8 +92,10 @@ def listener_closed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
 def user_timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a RST after a probe that nobody answered by TCP_USER_TIMEOUT (tcp_keepalive_timer, RFC 5482)."""
     probe, last = _unanswered_probe(endpoint, packet), endpoint.last_arrival
+    if probe is None or last is None:
+        return None
     setters = [call for call in endpoint.calls if switched_on(call, "TCP_USER_TIMEOUT") and call.start <= packet.time]
-    if probe is None or not setters or last is None:
+    if not setters:
         return None
     silence = Duration(packet.time - arrival_time(last))
     limit = Duration(option_value(setters[-1])[0] * 1_000_000)
