@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.nonempty import nonempty
+
 from .conftest import ROOT, Invoke, both_engines, docker_slow
 
 PROGRAM = """
@@ -60,11 +62,11 @@ def test_each_observer_yields_the_same_calls(
 def test_gdb_says_line_and_backtrace(invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """Each call of a program with debug information: its line in the source, and who called the caller."""
     done = invoke("run", scenario(PROGRAM.format(client="client", observer="gdb", server="probe")), "--json")
-    for call in _calls(done.json, "connect", "send", "close"):
+    for call in nonempty(_calls(done.json, "connect", "send", "close")):
         name, _, line = call["source"].partition(":")
         assert name == "client.c"
         assert f"{call['name']}(" in SOURCE[int(line) - 1]
-    for call in _calls(done.json, "send"):
+    for call in nonempty(_calls(done.json, "send")):
         assert [frame.split()[0] for frame in call["args"]["backtrace"][:2]] == ["send_text", "main"]
 
 

@@ -1,4 +1,4 @@
-"""Decode the logs of ``compose/tools/probe.c`` into calls. Pure: bytes in, values out.
+"""Decode the logs of ``compose/probe/probe.c`` into calls. Pure: bytes in, values out.
 
 Beside the fields of :class:`~testbed.model.Call`:
 

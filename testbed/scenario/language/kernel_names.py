@@ -1,6 +1,6 @@
 """Names that a scenario may use, as the kernel's headers spell them.
 
-The tables of flags and options are those of ``compose/tools/actor_names.h``; a unit test compares the two.
+The tables of flags and options are those of ``compose/actor/names.c``; a unit test compares the two.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ import pytest
 
 from dev import same_values
 from dev.sameness import corpus
-from dev.sameness.tables import MISSING, Known
-from dev.sameness.values import Findings, covers
+from dev.sameness.document_difference import Findings, covers
+from dev.sameness.known_differences import MISSING, Known
 
 ROOT = Path(__file__).parents[3]
 KEPT = next((ROOT / "tests/data/run-v1/server-reads-once").iterdir())

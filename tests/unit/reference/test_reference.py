@@ -18,6 +18,7 @@ from testbed.scenario.link import faults, impairments, link_model
 from testbed.scenario.schema import field_docs
 from testbed.scenario.steps.all_steps import STEPS, AnyStep
 from testbed.scenario.steps.sending_steps import SendStep
+from tests.nonempty import nonempty
 
 TEXT = reference_page.PAGE.read_text(encoding="utf-8")
 MODELS: dict[str, type[BaseModel]] = {
@@ -53,13 +54,13 @@ def test_every_example_is_read(name: str) -> None:
     """Lists hold what their section is about, whole mappings are that mapping, patterns are one a line."""
     text = reference_words()["examples"][name]
     if name == "Pattern":
-        for line in text.splitlines():
+        for line in nonempty(text.splitlines()):
             packet_patterns.Pattern.model_validate(plain(line))
     elif name in MODELS:
         MODELS[name].model_validate(plain(text))
     else:
         key = name.removesuffix("-expectation")
-        for item in plain(text):
+        for item in nonempty(plain(text)):
             assert key in item
             ITEMS[name].validate_python(item)
 
@@ -132,6 +133,6 @@ def test_links_within_the_page_lead_somewhere() -> None:
 
 def test_tables_have_the_same_number_of_cells_in_each_row() -> None:
     """A bar in a text would break the table."""
-    for table in re.findall(r"(?:^\|.*\n)+", TEXT, flags=re.MULTILINE):
+    for table in nonempty(re.findall(r"(?:^\|.*\n)+", TEXT, flags=re.MULTILINE)):
         rows = [re.findall(r"(?<!\\)\|", row) for row in table.splitlines()]
         assert len({len(row) for row in rows}) == 1, table
