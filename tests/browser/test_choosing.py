@@ -279,7 +279,9 @@ def test_copy_link_copies_the_address(open_page: Open, page_file: File) -> None:
 def test_the_verdict_leads_to_its_evidence(open_page: Open, page_file: File) -> None:
     page = open_page(page_file("eventful"))
     first = page.locator("header .verdict").first
-    assert first.inner_text() == "19 bytes reached the server's socket; the server program read 7"
+    assert first.inner_text() == (
+        "all 19 bytes reached the server's socket; the server program read 7 and closed with 12 unread"
+    )
     first.locator("a").click()
     assert page.evaluate("location.hash") == "#ledger"
     page.click(".evidence >> text=1 packet lost")
