@@ -1,11 +1,11 @@
 """Prove that a change of the code changed no value: evaluate recorded runs and captures with two trees and compare.
 
-    python dev/same_values.py --old ace3401 --runs /tmp/w/corpus/runs
+    python dev/same_values.py --old ace3401 --runs runs
 
 Calls, packets, causes, ledgers, expectations, the kernel's word, and all that a comparison of two captures finds, are
 values: they must be the same. Sentences are listed apart, old and new beside each other, and fail with --texts only
 (--figures: those in which other figures stand); so a change that only moves code is checked with --texts. What is
-meant to differ has a row in dev/sameness/tables.py with its reason.
+meant to differ has a row in dev/sameness/known_differences.py with its reason.
 
 Exit code: 0 the same, 1 values differ, 2 bad use, a tree that cannot be evaluated, or nothing to compare.
 """
@@ -31,7 +31,7 @@ if not __package__:  # run as a script: its own folder is no place to import fro
     sys.path[0] = str(ROOT)
 
 from dev.sameness import corpus, making  # noqa: E402 - after the path is set
-from dev.sameness.values import Findings  # noqa: E402
+from dev.sameness.document_difference import Findings  # noqa: E402
 from dev.sameness.wording import plain, text  # noqa: E402
 
 DRIVER = ROOT / "dev/sameness/driver.py"

@@ -1,112 +1,27 @@
-/* The kernel's tracefs: where it is, and files in it. */
+/* tracefs.h: the kernel's tracefs: where it is, and files in it. */
 
-#ifndef TRACEFS_H
-#define TRACEFS_H
+#ifndef WITNESS_TRACEFS_H
+#define WITNESS_TRACEFS_H
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 
-#include "frames.h"
-
-enum { TRACEFS = 0x74726163, PATH_SIZE = 512, TEXT_SIZE = 65536 };
-
-static const char PREFIX[] = "bothends-";
-static const char *tracefs;
-
-static void fail(const char *what) __attribute__((noreturn));
+enum { PATH_SIZE = 512 };
 
 /* Find tracefs; where it is mounted nowhere, mount it for this process alone, which takes CAP_SYS_ADMIN. */
-static void find_tracefs(void)
-{
-	static const char *const places[] = {"/tracing", "/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
-	struct statfs found;
-	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-		if (!statfs(places[i], &found) && found.f_type == TRACEFS) {
-			tracefs = places[i];
-			return;
-		}
-	tracefs = places[1];
-	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("nodev", tracefs, "tracefs", 0, NULL))
-		fail("tracefs is not mounted, and mounting it");
-}
+void find_tracefs(void);
 
-static const char *path_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static const char *path_of(const char *format, ...)
-{
-	static char path[PATH_SIZE];
-	int start = snprintf(path, sizeof path, "%s/", tracefs);
-	va_list rest;
-	va_start(rest, format);
-	int length = vsnprintf(path + start, sizeof path - (size_t)start, format, rest);
-	va_end(rest);
-	if (length < 0 || (size_t)(start + length) >= sizeof path) {
-		errno = ENAMETOOLONG;
-		fail("path");
-	}
-	return path;
-}
+/* A path below tracefs, in memory that is used again each time. */
+const char *path_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-static bool put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	bool done = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	int error = errno;
-	close(fd);
-	errno = error;
-	return done;
-}
+bool write_text(const char *path, const char *text);
 
-/* Read a whole small file into a buffer of TEXT_SIZE that is used again each time; NULL if it cannot be read. */
-static const char *get(const char *path)
-{
-	static char text[TEXT_SIZE];
-	size_t length = 0;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	ssize_t n;
-	while (length < sizeof text - 1 && (n = read(fd, text + length, sizeof text - 1 - length)) > 0)
-		length += (size_t)n;
-	close(fd);
-	text[length] = 0;
-	return text;
-}
+/* Read a whole small file into memory that is used again each time; NULL if it cannot be read. */
+const char *read_text(const char *path);
 
-/* Call `each` with the name of every instance that begins with PREFIX. */
-static void each_instance(void (*each)(const char *name))
-{
-	DIR *directory = opendir(path_of("instances"));
-	if (!directory)
-		fail("list the instances");
-	for (struct dirent *entry; (entry = readdir(directory));)
-		if (!strncmp(entry->d_name, PREFIX, strlen(PREFIX)))
-			each(entry->d_name);
-	closedir(directory);
-}
+/* Call `each` with the name of every instance of ours. */
+void each_instance(void (*each)(const char *name));
 
 /* Remove an instance; it may be busy for a moment after its files were closed. */
-static bool remove_instance(const char *name)
-{
-	put(path_of("instances/%s/events/enable", name), "0");
-	for (int attempt = 0; attempt < 100; attempt++) {
-		if (!rmdir(path_of("instances/%s", name)) || errno == ENOENT)
-			return true;
-		if (errno != EBUSY)
-			return false;
-		usleep(10000);
-	}
-	return false;
-}
+bool remove_instance(const char *name);
 
 #endif

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from testbed.api.finish_run import FINISH
 from testbed.lab.choose_engine import DOCKER, NAMESPACE, choose
 from testbed.lab.engine_kind import Choice
 from testbed.lab.identity import RUN_LABEL
@@ -46,11 +47,11 @@ def main(*, runs: int) -> int:
         for choice in choices:
             choice.prepare(lambda text: print(text, file=sys.stderr))
         for scenario, choice in itertools.product(scenarios, choices):  # what is made once and kept is made now
-            run(scenario, root=root, make_engine=choice.make, progress=lambda _: None)
+            run(scenario, root=root, make_engine=choice.make, progress=lambda _: None, finish=FINISH)
         before = _state()
         for number, (scenario, choice) in zip(range(runs), pairs, strict=False):
             try:
-                finished = run(scenario, root=root, make_engine=choice.make, progress=lambda _: None)
+                finished = run(scenario, root=root, make_engine=choice.make, progress=lambda _: None, finish=FINISH)
                 outcome, reasons = finished.analysis.outcome.value, "; ".join(finished.analysis.reasons)
                 shutil.rmtree(finished.directory.path)
             except BothendsError as error:

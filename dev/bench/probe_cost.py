@@ -1,6 +1,6 @@
 """``invoke bench probe``: what one call costs under the probe and under strace, against none, on this machine.
 
-The probe is compiled here with the machine's ``cc``, as in its image. The three take turns; each figure is the least
+The probe is compiled here by compose/Makefile, as in its image. The three take turns; each figure is the least
 of its turns, since noise only adds. Throughput is in :mod:`dev.bench.probe_throughput`.
 """
 
@@ -31,7 +31,7 @@ _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror")
 
 def main(*, repeat: int, as_json: bool) -> int:
     """Measure; 0 if the probe costs a call and a throughput no more than the limits, strace LEAST_RATIO times more."""
-    for tool in ("cc", "strace"):
+    for tool in ("cc", "make", "strace"):
         if shutil.which(tool) is None:
             raise Unsupported(f"`{tool}` is not on this machine", hint=f"install it to measure against {tool}")
     with tempfile.TemporaryDirectory(prefix="bothends-bench-") as made:
@@ -71,10 +71,8 @@ def main(*, repeat: int, as_json: bool) -> int:
 
 
 def _compile_probe(made: Path) -> Path:
-    probe, tools = made / "libprobe.so", ROOT / "compose" / "tools"
-    shared = ("-fPIC", "-shared", "-fvisibility=hidden")
-    sources = (tools / "probe.c", *tools.glob("probe_digest_avx*.c"))
-    subprocess.run(["cc", *_FLAGS, *shared, "-o", probe, *sources, "-ldl", "-pthread"], check=True)
+    probe = made / "tools" / "libprobe.so"
+    subprocess.run(["make", "-s", "-C", ROOT / "compose", f"OUT={made}", probe], check=True)
     return probe
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dev.sameness.values import MISSING, Findings, Group
+from dev.sameness.document_difference import Findings, Group
+from dev.sameness.known_differences import MISSING
 
 _LONG = 240  # characters of a value that are shown
 _SHOWN = 60  # groups of texts and of differences that people are shown; JSON has all

@@ -42,13 +42,13 @@ def meet(joined: Joined, journal: LinkJournal) -> tuple[Joined, tuple[str, ...]]
     for crossing in joined.crossings:
         (appeared if crossing.sent is None else sent)[_of_crossing(crossing, joined)].append(crossing)
     overflow = dict(journal.overflow)
-    for key in sent.keys() | by_key.keys():
+    for key in dict.fromkeys((*sent, *by_key)):
         for crossing, record in _paired(sent[key], by_key[key], problems, overflow):
             told[crossing.n] = record, _effects(record, journal)
     numbers = {
         (record.sender, record.n): n for n, (record, _) in sorted(told.items(), reverse=True) if record.n is not None
     }
-    for key in appeared.keys() | made.keys():
+    for key in dict.fromkeys((*appeared, *made)):
         for crossing, record in _matched(appeared[key], made[key], problems):
             told[crossing.n] = record, (_origin(record, journal, numbers),)
     crossings = tuple(

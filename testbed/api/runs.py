@@ -82,7 +82,7 @@ class RunResult:
         return out.getvalue()
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``result.json`` holds (docs/result.md). Raises UsageError if the manifest cannot be read."""
+        """Return what ``result.json`` holds (result.schema.json). Raises UsageError if the manifest cannot be read."""
         from testbed.report.json.result_file import result_of
 
         return result_of(self._files, self.analysis)

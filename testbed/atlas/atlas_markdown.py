@@ -24,21 +24,21 @@ def _lines(atlas: Atlas) -> Iterator[str]:
     yield f"<!-- Made by `invoke atlas --out docs` from {told['runs']} runs. Do not edit it here. -->"
     yield ""
     yield (
-        f"Measured, not copied: {told['scenarios']} scenarios, {told['runs']} runs on Linux {told['kernel']} "
+        f"Measured on real kernels: {told['scenarios']} scenarios, {told['runs']} runs on Linux {told['kernel']} "
         f"({told['architecture']}), engine {told['engine']}. [atlas.html](atlas.html) has pictures, "
-        "[atlas.json](atlas.json) the facts; `invoke atlas --against docs/atlas.json` measures your kernel and says "
-        "where it differs."
+        "[atlas.json](atlas.json) the data; `invoke atlas --against docs/atlas.json` measures your kernel and lists "
+        "the differences."
     )
     yield ""
     yield (
-        "Letters are tcpdump's: `S` SYN, `.` ACK, `P` PSH, `F` FIN, `R` RST, `U` URG. What stands under *later* "
-        "no call sent: a timer of the kernel did."
+        "Letters are tcpdump's: `S` SYN, `.` ACK, `P` PSH, `F` FIN, `R` RST, `U` URG. Packets under *later* were sent "
+        "by a timer of the kernel, not by a call."
     )
     yield ""
     groups = [(group, [entry for entry in atlas.entries if group_of(entry.tags) == group]) for group in GROUPS]
     groups = [(group, entries) for group, entries in groups if entries]
     yield from (f"- [{group.title}](#{group.anchor}): {group.what}" for group, _ in groups)
-    yield "- [What it was measured on](#conditions)"
+    yield "- [Conditions of the measurement](#conditions)"
     for group, entries in groups:
         yield ""
         yield f'<a id="{group.anchor}"></a>'
@@ -53,12 +53,12 @@ def _lines(atlas: Atlas) -> Iterator[str]:
     yield ""
     yield '<a id="conditions"></a>'
     yield ""
-    yield "## What it was measured on"
+    yield "## Conditions of the measurement"
     yield ""
     yield "| | |\n|---|---|"
     yield from (f"| {name} | {value} |" for name, value in told.items())
     yield ""
-    yield "Kernel settings that both hosts of every run had in common (what a scenario changes stands beside it):"
+    yield "Kernel settings common to both hosts of every run (settings of a single scenario are listed with it):"
     yield ""
     yield "```text"
     yield from (_plain(f"{name} = {value}") for name, value in atlas.sysctls.items())

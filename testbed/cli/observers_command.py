@@ -29,7 +29,7 @@ def compare_observers(
         effects: dict[str, Effect] = {}
         for observer in OBSERVERS:
             observe = scenario.observe.model_copy(update=dict.fromkeys(scenario.hosts, observer))
-            variant = scenario.model_copy(update={"observe": observe, "expect": ()})
+            variant = scenario.without_expectations().model_copy(update={"observe": observe})
             with show_progress(quiet=quiet) as progress, terminable():
                 progress(f"{scenario.name} under {observer}")
                 result = run_scenario(variant, engine=choice, runs=runs, progress=progress)

@@ -62,7 +62,7 @@ def stepped(scenario: Scenario, host: Host) -> Scenario:
     """Return the scenario with this host under gdb, time to think, and nothing expected: stepping changes the wire."""
     observe = scenario.observe.model_copy(update={host: "gdb"})
     loose = scenario.hosts[host].model_copy(update={"exit": "any"})
-    return scenario.model_copy(update={"observe": observe, "expect": (), "timeout": _DAY, host: loose})
+    return scenario.without_expectations().model_copy(update={"observe": observe, "timeout": _DAY, host: loose})
 
 
 class PromptStepper:

@@ -1,4 +1,4 @@
-"""The runner's side of an agent: start programs, pass their streams, read files (compose/tools/agent.c).
+"""The runner's side of an agent: start programs, pass their streams, read files (compose/agent/agent.c).
 
 A :class:`Channel` is a two-way byte stream to an agent's standard input and output, made by an engine. One thread for
 each agent reads it; everything else may be called from any thread.

@@ -23,7 +23,6 @@ from testbed.model import Host, StopReason
 from testbed.model.errors import UsageError
 from testbed.observe.actor_events import explain
 from testbed.scenario.link.link_plan import LinkPlan
-from testbed.scenario.steps.actor_script import CHANGE
 
 READY_POLL = 0.005
 AFTER_FAILURE = 1.0
@@ -205,12 +204,13 @@ class ProgramRun:
     def _changes_link(self, event: ProgramEvent) -> bool:
         """Carry out a step that changes the link, and let its host go on; False if the event is another."""
         actor = event.actor
-        if actor is None or actor.event != "barrier" or not (actor.name or "").startswith(CHANGE):
+        if actor is None or actor.event != "barrier" or actor.step is None or self._plan is None:
             return False
-        assert self._link is not None  # noqa: S101 - a scenario with such a step is routed
-        assert self._plan is not None  # noqa: S101 - as above
-        assert actor.step is not None  # noqa: S101 - every event of a step has its number
-        self._link.change(self._plan.changes[event.host, actor.step])
+        change = self._plan.changes.get((event.host, actor.step))
+        if change is None:
+            return False
+        assert self._link is not None  # noqa: S101 - a scenario with a plan is routed
+        self._link.change(change)
         self._programs[event.host].release(actor.name or "")
         return True
 

@@ -1,4 +1,4 @@
-"""What the link did to packets (compose/link/journal.h). Pure data."""
+"""What the link did to packets (compose/link/record.h). Pure data."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class LinkOrigin:
 
 @dataclass(frozen=True, slots=True)
 class LinkRecord:
-    """What the link did to one packet (compose/link/journal.h).
+    """What the link did to one packet (compose/link/record.h).
 
     ``n`` counts the packets of its sender from 1, None for one that the link made (``made``: what; ``about`` and
     ``of``: sender and number of the packet that it followed). ``left`` is None for a packet that was dropped. ``seq``

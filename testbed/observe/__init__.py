@@ -1,1 +1,1 @@
-"""Observers: how the socket calls of a program are recorded, and what the actor says of its steps."""
+"""Logs of the observers, the actor and the kernel read as values: socket calls, step results, kernel events."""

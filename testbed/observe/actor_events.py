@@ -29,7 +29,7 @@ class ActorEvent:
 
     ``step`` is the scenario's number of the step, None for ``done``. ``call`` is the C function that ended it,
     ``result`` what that returned, ``errno`` the symbolic name (or ``EOF``, ``TIMEOUT``) of an ``error``. ``expected``
-    is False when the step did not end as the scenario said; ``expect`` is then what it said (``ok`` or an errno).
+    is False when the step did not end as the scenario expects; ``expect`` is then what it expects (``ok`` or an errno).
     ``name`` is a barrier's, ``port`` that of a listening socket (0: the kernel chose). ``bytes`` and ``calls`` sum
     over all calls of a step that moves bytes; ``data`` holds the first 64 bytes received. ``value`` is what
     ``getsockopt`` gave.
@@ -100,7 +100,7 @@ def parse_event(line: str | bytes) -> ActorEvent:
 
 
 def explain(event: ActorEvent, *, host: str = "", where: str = "") -> str:
-    """Say what a failed step did, for example ``step 2 (connect) failed: ECONNREFUSED (connection refused); ...``.
+    """Describe a failed step: ``step 2 (connect) failed: ECONNREFUSED (connection refused); ...``.
 
     ``host`` goes before, ``where`` (the scenario's ``file:line``) behind. Made for events whose ``failed`` is true.
     """

@@ -1,4 +1,4 @@
-"""Which socket a descriptor is, followed through a tracer's calls: for observers that cannot ask the kernel.
+"""The socket of each descriptor, tracked through a tracer's calls: for observers that cannot ask the kernel.
 
 A socket gets a number of our own as ``cookie``, the same in every process that shares it and never used twice.
 """
@@ -12,8 +12,8 @@ from testbed.model import Call, Endpoint, SocketInfo
 
 
 @dataclass(slots=True)
-class Followed:
-    """One socket; ``known`` is what became known of its addresses, each with the number of the call that told it."""
+class TrackedSocket:
+    """One socket; ``known`` are its addresses over time, each with the number of the call that showed them."""
 
     cookie: int
     protocol: str
@@ -27,7 +27,7 @@ class Followed:
             self.known.append((at, *now))
 
     def info(self, at: int, *, later: bool) -> SocketInfo:
-        """Return what was known at a call; with ``later`` what the next thing learnt says of what it did."""
+        """Return the addresses known at call number ``at``; with ``later`` those that the next call showed."""
         local = peer = None
         for number, own, other in self.known:
             if number > at and not (later and local is None):
@@ -41,29 +41,29 @@ class Descriptors:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
-        self._tables: dict[int, dict[int, Followed]] = {}
-        self._named: dict[object, Followed] = {}
+        self._tables: dict[int, dict[int, TrackedSocket]] = {}
+        self._named: dict[object, TrackedSocket] = {}
 
-    def new(self, protocol: str) -> Followed:
+    def new(self, protocol: str) -> TrackedSocket:
         """Return a socket that nobody has seen before."""
-        return Followed(next(self._numbers), protocol)
+        return TrackedSocket(next(self._numbers), protocol)
 
-    def named(self, name: object, protocol: str) -> Followed:
+    def named(self, name: object, protocol: str) -> TrackedSocket:
         """Return the socket that the tracer calls by this name (an inode, two addresses)."""
         found = self._named.get(name)
         if found is None or found.protocol != protocol:
             found = self._named[name] = self.new(protocol)
         return found
 
-    def name(self, name: object, socket: Followed) -> None:
+    def name(self, name: object, socket: TrackedSocket) -> None:
         """From now on this name is this socket's."""
         self._named[name] = socket
 
-    def get(self, pid: int, fd: int) -> Followed | None:
+    def get(self, pid: int, fd: int) -> TrackedSocket | None:
         """Return the socket that a descriptor is, None if it is none or was never seen."""
         return self._tables.get(pid, {}).get(fd)
 
-    def put(self, pid: int, fd: int, socket: Followed) -> None:
+    def put(self, pid: int, fd: int, socket: TrackedSocket) -> None:
         """Note that a descriptor is this socket."""
         self._tables.setdefault(pid, {})[fd] = socket
 
@@ -76,10 +76,10 @@ class Descriptors:
         self._tables[child] = dict(self._tables.get(parent, {}))
 
 
-def with_sockets(calls: list[tuple[Call, Followed | None]]) -> tuple[Call, ...]:
+def with_sockets(calls: list[tuple[Call, TrackedSocket | None]]) -> tuple[Call, ...]:
     """Put the calls in order of their start, and give each what was known of its socket when it returned.
 
-    ``Followed.known`` must count calls by their place in this list.
+    ``TrackedSocket.known`` must count calls by their place in this list.
     """
     order = sorted(range(len(calls)), key=lambda at: calls[at][0].start)
     numbered = []

@@ -1,4 +1,4 @@
-"""The link's journal read back: ``link.jsonl`` (compose/link/journal.h) as values."""
+"""The link's journal read back: ``link.jsonl`` (compose/link/record.h) as values."""
 
 from __future__ import annotations
 

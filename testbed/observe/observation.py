@@ -1,4 +1,4 @@
-"""What an observer made of one host's program: the same value for every observer."""
+"""What an observer recorded of one host's program: the same value for every observer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from testbed.model import Call
 class Observation:
     """The calls of one host in order of their start, and why they may not be all (``problems``, one sentence each).
 
-    ``blind`` says that the observer was there and saw nothing at all of the program.
+    ``blind``: the observer ran and recorded nothing at all of the program.
     """
 
     calls: tuple[Call, ...] = ()

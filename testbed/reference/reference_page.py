@@ -12,7 +12,7 @@ from testbed.reference import tables
 from testbed.scenario import scenario
 from testbed.scenario.expect import expectations, packet_patterns
 from testbed.scenario.language import kernel_names
-from testbed.scenario.link import link_model
+from testbed.scenario.link import faults, impairments, link_model
 
 PAGE = Path(__file__).parents[2] / "docs" / "scenarios.md"
 
@@ -23,7 +23,14 @@ def text() -> str:
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
     template = environment.from_string(resources.files("testbed.reference").joinpath("page.md.j2").read_text("utf-8"))
     page = template.render(
-        t=tables, expect=expectations, link=link_model, model=scenario, names=kernel_names, packets=packet_patterns
+        t=tables,
+        expect=expectations,
+        link=link_model,
+        impairments=impairments,
+        faults=faults,
+        model=scenario,
+        names=kernel_names,
+        packets=packet_patterns,
     )
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
 

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator
 from pydantic import BaseModel
 
 from testbed.analysis.causes.find_causes import OTHER_RULES, TCP_RULES
-from testbed.reference.type_words import MODELS, cell, default_in_words, said, type_in_words
+from testbed.reference.type_words import MODELS, cell, default_in_words, reference_words, type_in_words
 from testbed.scenario import scenario
 from testbed.scenario.expect import expectations, packet_patterns
 from testbed.scenario.language import kernel_names
 from testbed.scenario.language.base import Short
-from testbed.scenario.link import link_model
+from testbed.scenario.link import faults, impairments, link_model
 from testbed.scenario.schema import field_docs
-from testbed.scenario.steps import steps
+from testbed.scenario.steps.all_steps import FAMILIES, STEPS
+from testbed.scenario.steps.step import Step
 
 BESIDE_STEPS = ("error", "on")
 BESIDE_EXPECTATIONS = ("when", "share")
@@ -25,15 +26,15 @@ SECTIONS: dict[type, str] = {
     scenario.Ready: "ready",
     scenario.Route: "route",
     scenario.Observe: "observe",
-    steps.Step: "steps",
+    Step: "steps",
     expectations.WrittenExpectation: "expectations",
-    link_model.FaultItem: "exact-faults",
-    link_model.Link: "the-link",
-    link_model.Impairments: "impairments",
-    link_model.Change: "impairments",
-    link_model.Reorder: "reorder",
-    link_model.Mtu: "mtu",
-    link_model.Down: "down",
+    faults.FaultItem: "exact-faults",
+    link_model.LinkSpec: "the-link",
+    impairments.Impairments: "impairments",
+    impairments.ImpairmentChange: "impairments",
+    impairments.Reorder: "reorder",
+    impairments.Mtu: "mtu",
+    impairments.Down: "down",
     packet_patterns.Pattern: "which-packets",
     packet_patterns.TcpOptions: "tcp-options",
     packet_patterns.Moment: "moments",
@@ -73,39 +74,42 @@ def short_form(of: type[BaseModel]) -> str:
 
 def example(name: str) -> str:
     """Return an example as a block of code, empty where there is none."""
-    text = said()["examples"].get(name)
+    text = reference_words()["examples"].get(name)
     return f"```yaml\n{text}```" if text else ""
 
 
 def step_groups() -> Iterator[tuple[str, list[str]]]:
     """Yield the steps in groups: title and names."""
-    groups: dict[str, list[str]] = said()["steps"]
-    yield from groups.items()
-    grouped = {name for listed in groups.values() for name in listed}
-    yield "Around the calls", [name for name in steps.STEPS if name not in grouped]
+    for title, module in FAMILIES.items():
+        yield title, [key for key, model in STEPS.items() if model.__module__ == module.__name__]
 
 
 def step(name: str) -> str:
     """Return a step's section without its heading."""
-    return _item(steps.STEPS[name], name, name, BESIDE_STEPS)
+    return _item(STEPS[name], name, name, BESIDE_STEPS)
 
 
 def expectation(name: str) -> str:
     """Return the section of a kind of expectation without its heading."""
     own = f"{name}-expectation"
-    return _item(expectations.EXPECTATIONS[name], name, own if own in said()["examples"] else name, BESIDE_EXPECTATIONS)
+    return _item(
+        expectations.EXPECTATIONS[name],
+        name,
+        own if own in reference_words()["examples"] else name,
+        BESIDE_EXPECTATIONS,
+    )
 
 
 def fault(name: str) -> str:
     """Return the section of an exact fault without its heading: what it has beyond what all have."""
-    of = link_model.FAULT_ITEMS[name]
+    of = faults.FAULT_ITEMS[name]
     own = of.model_fields[name].annotation
     assert isinstance(own, type)  # noqa: S101 - one model for each fault
     assert issubclass(own, BaseModel)  # noqa: S101
     table = (
         ""
-        if own.model_fields.keys() == link_model.Fault.model_fields.keys()
-        else keys(own, leave_out=link_model.Fault.model_fields)
+        if own.model_fields.keys() == faults.Fault.model_fields.keys()
+        else keys(own, leave_out=faults.Fault.model_fields)
     )
     return "\n\n".join(filter(None, (" ".join((own.__doc__ or "").split()), example(name), table)))
 
@@ -127,7 +131,7 @@ def _item(of: type[BaseModel], name: str, example_name: str, beside: tuple[str, 
 
 
 def _mapping_in(of: type[BaseModel], name: str) -> type[BaseModel] | None:
-    from testbed.scenario.language.explain import inner_model
+    from testbed.scenario.explain import inner_model
 
     return inner_model(of.model_fields[name].annotation)
 
@@ -135,10 +139,10 @@ def _mapping_in(of: type[BaseModel], name: str) -> type[BaseModel] | None:
 def kinds_of_values() -> str:
     """Return the table of the kinds of values."""
     rows = ["| kind | how it is written | for instance |", "|---|---|---|"]
-    for told in said()["kinds"].values():
-        if told["written"]:
-            examples = ", ".join(f"`{each}`" for each in told["examples"])
-            rows.append(f"| {told['word']} | {cell(told['written'])} | {examples} |")
+    for described in reference_words()["kinds"].values():
+        if described["written"]:
+            examples = ", ".join(f"`{each}`" for each in described["examples"])
+            rows.append(f"| {described['word']} | {cell(described['written'])} | {examples} |")
     return "\n".join(rows)
 
 
@@ -150,12 +154,12 @@ def listed(words: Iterable[str]) -> str:
 def causes() -> str:
     """Return the table of the rules that explain packets."""
     rows = ["| cause | kind | the packet | source |", "|---|---|---|---|"]
-    told: dict[str, tuple[str, str, str]] = {}
+    described: dict[str, tuple[str, str, str]] = {}
     for rules in (TCP_RULES, OTHER_RULES):
         for name, family, what, source, _ in rules:
-            told.setdefault(name, (family.value, what, source))
+            described.setdefault(name, (family.value, what, source))
     for name in kernel_names.CAUSES:
-        kind, what, source = told.get(name) or (
+        kind, what, source = described.get(name) or (
             "link" if name.startswith("link") else "unknown",
             _MADE_BY_LINK[name],
             "",

@@ -20,8 +20,8 @@ from testbed.scenario.expect.packet_patterns import Moment, Pattern
 from testbed.scenario.language import limits, values
 from testbed.scenario.language.base import Parsed, Short
 from testbed.scenario.language.payload import Data, Payload
-from testbed.scenario.link import link_model
-from testbed.scenario.steps import steps
+from testbed.scenario.link import link_values
+from testbed.scenario.steps import sending_steps
 
 NUMBERS: dict[type, str] = {int: "whole number", float: "number", bool: "`true` or `false`", str: "text"}
 MODELS: dict[type, str] = {
@@ -35,7 +35,7 @@ _BOUNDS = (("ge", "from {}"), ("le", "to {}"), ("lt", "below {}"))
 
 
 @cache
-def said() -> dict[str, Any]:
+def reference_words() -> dict[str, Any]:
     """Return what ``words.yaml`` holds."""
     loaded: dict[str, Any] = yaml.safe_load(resources.files("testbed.reference").joinpath("words.yaml").read_text())
     return loaded
@@ -45,7 +45,7 @@ def said() -> dict[str, Any]:
 def kinds() -> Mapping[int, tuple[str, Parsed]]:
     """Return the small types of scenarios: the identity of how one is read, its name and how it is read."""
     found: dict[int, tuple[str, Parsed]] = {}
-    for module in (values, limits, link_model, steps):
+    for module in (values, limits, link_values, sending_steps):
         for name, alias in vars(module).items():
             if get_origin(alias) is Annotated:
                 for each in alias.__metadata__:
@@ -69,7 +69,7 @@ def type_in_words(annotation: Any, metadata: tuple[Any, ...], sections: Mapping[
         annotation = get_args(annotation)[0]
     found = kind_of(metadata)
     if found:
-        word = said()["kinds"].get(found[0], {}).get("word", found[0])
+        word = reference_words()["kinds"].get(found[0], {}).get("word", found[0])
         return f"[{word}](#kinds-of-values){_bounds(metadata, as_size=found[0] == 'Size')}"
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin is Literal:

@@ -95,7 +95,7 @@ def _bring_up(engine: Engine, spec: LabSpec, scenario: Scenario) -> LiveLab:
     try:
         return engine.bring_up(spec)
     except BadSysctlError as bad:
-        from testbed.scenario.language.refused import sysctl_refused
+        from testbed.scenario.refused import sysctl_refused
 
         raise sysctl_refused(scenario, bad.name, bad.what, bad.hint) or bad from bad
 

@@ -1,4 +1,5 @@
 """Scenario files: from YAML to frozen values, with messages that point at what is wrong.
 
-``load.load(path)`` reads one, ``catalogue.find`` finds one by name, ``script.actor_script`` compiles its steps.
+``load.load`` reads one, ``catalogue.find`` finds one by name. What a lab needs of it is compiled: steps by
+``steps.actor_script``, the link by ``link.link_plan``, expectations by ``Scenario.expectations``.
 """

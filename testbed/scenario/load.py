@@ -12,11 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from testbed.model import Host
 from testbed.model.errors import ScenarioError, UsageError
-from testbed.scenario.check_scenario import Finding, check
+from testbed.scenario.check_scenario import Flaw, check
 from testbed.scenario.expect.expectations import AnyExpectation
-from testbed.scenario.language.explain import explain
-from testbed.scenario.language.yaml_source import Mark, Node, Problem, Source, decode, read
-from testbed.scenario.link.link_model import Link
+from testbed.scenario.explain import explain
+from testbed.scenario.language.yaml_source import Node, Position, Problem, SourceText, decode, read
+from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.scenario import Client, HostSpec, Observe, Scenario, ScenarioFile, Server
 from testbed.scenario.variants import apply
 
@@ -39,7 +39,7 @@ def load(path: Path, *, name: str | None = None, settings: Mapping[str, Any] = M
         name = path.stem
         if not re.fullmatch(NAME, name):
             hint = "small letters, digits, and . _ - after the first"
-            raise ScenarioError(f"{name_shown}: `{name}` is no name for a scenario", hint=hint)
+            raise ScenarioError(f"{name_shown}: `{name}` is not a name for a scenario", hint=hint)
     return parse(data, name=name, path=path, shown=name_shown, settings=settings)
 
 
@@ -48,12 +48,12 @@ def parse(
 ) -> Scenario:
     """Return the scenario in a file's bytes; ``shown`` is the file's name in messages. Raises ScenarioError."""
     text, unreadable = decode(data)
-    source = Source(shown, text)
+    source = SourceText(shown, text)
     if unreadable:
         raise ScenarioError(source.report([unreadable]))
     root, problems = read(text)
     if root is None or root.value is None:
-        empty = Problem(Mark(0, 0), "the file is empty", "a scenario needs summary, server and client")
+        empty = Problem(Position(0, 0), "the file is empty", "a scenario needs summary, server and client")
         raise ScenarioError(source.report(problems or [empty]))
     if not isinstance(root.value, dict):
         kind = "a list" if isinstance(root.value, list) else "a single value"
@@ -69,7 +69,7 @@ def parse(
             source.report([*problems, Problem(root.find(("matrix", setting)), message, hint)])
         ) from error
     scenario: ScenarioFile | None = None
-    findings: list[Finding] = []
+    findings: list[Flaw] = []
     try:
         scenario = ScenarioFile.model_validate(plain)
     except ValidationError as error:
@@ -80,8 +80,12 @@ def parse(
         expect = {index: each for index, each in enumerate(scenario.expect) if each.applies(chosen)}
         findings += check(scenario.hosts, scenario.observe, expect, scenario.timeout, scenario.link)
         if scenario.offloads and scenario.routed:
-            hint = "leave `offloads` out, or the link direct"
-            findings.append(Finding(("offloads",), "a link host takes packets as they are on a wire", hint))
+            hint = "leave `offloads` out, or keep the link direct"
+            findings.append(
+                Flaw(
+                    ("offloads",), "`offloads` cannot be used with a link host, which takes packets as on a wire", hint
+                )
+            )
     problems += _placed(root, findings)
     if problems or scenario is None:
         raise ScenarioError(source.report(problems))
@@ -106,18 +110,18 @@ def _variant(plain: dict[str, Any], settings: Mapping[str, Any]) -> tuple[dict[s
     return apply(plain, chosen), chosen
 
 
-def _unvaried(scenario: ScenarioFile, chosen: Mapping[str, Any]) -> Iterator[Finding]:
+def _unvaried(scenario: ScenarioFile, chosen: Mapping[str, Any]) -> Iterator[Flaw]:
     for index, expectation in enumerate(scenario.expect):
         for setting, value in (expectation.when or {}).items():
             at = ("expect", index, "when", setting)
             if setting not in chosen:
                 hint = f"the matrix varies {', '.join(chosen)}" if chosen else "there is no `matrix`"
-                yield Finding(at, f"`{setting}` is not varied", hint, key=True)
+                yield Flaw(at, f"`{setting}` is not varied", hint, key=True)
             elif setting in scenario.matrix and value not in scenario.matrix[setting]:
-                yield Finding(at, f"the matrix never sets `{setting}` to this value")
+                yield Flaw(at, f"the matrix never sets `{setting}` to this value")
 
 
-def _check_valid_parts(plain: dict[str, Any], bad: set[str]) -> Iterator[Finding]:
+def _check_valid_parts(plain: dict[str, Any], bad: set[str]) -> Iterator[Flaw]:
     """Look for further problems in those parts of a scenario that are valid by themselves."""
     hosts: dict[Host, HostSpec] = {}
     if "client" in plain and "client" not in bad:
@@ -129,11 +133,11 @@ def _check_valid_parts(plain: dict[str, Any], bad: set[str]) -> Iterator[Finding
     if "expect" not in bad:
         expect = TypeAdapter(tuple[AnyExpectation, ...]).validate_python(plain.get("expect", []))
     timeout = ScenarioFile.model_fields["timeout"].default
-    link = None if "link" in bad else Link.model_validate(plain.get("link", {}))
+    link = None if "link" in bad else LinkSpec.model_validate(plain.get("link", {}))
     return check(hosts, observe, dict(enumerate(expect)), timeout, link)
 
 
-def _placed(root: Node, findings: list[Finding]) -> Iterator[Problem]:
+def _placed(root: Node, findings: list[Flaw]) -> Iterator[Problem]:
     for path, message, hint, key in findings:
         yield Problem(root.find(path, key=key), message, hint)
 

@@ -31,9 +31,10 @@ from testbed.scenario.language.values import (
     Words,
 )
 from testbed.scenario.language.yaml_source import in_one_line
-from testbed.scenario.link.link_model import Link, Rate
-from testbed.scenario.steps.step_sockets import follow
-from testbed.scenario.steps.steps import AnyStep, Bind, Exit, Kill, LinkChange, Listen
+from testbed.scenario.link.link_model import LinkSpec
+from testbed.scenario.link.link_values import Rate
+from testbed.scenario.steps.all_steps import AnyStep, follow
+from testbed.scenario.steps.control_steps import LinkStep
 
 Observer = Literal["probe", "gdb", "strace", "none"]
 OBSERVERS: tuple[Observer, ...] = ("none", "probe", "strace", "gdb")
@@ -92,18 +93,14 @@ class HostSpec(Frozen):
     @property
     def ends(self) -> int | str | None:
         """How its program must end: an exit status, a signal's name, or None for any."""
-        last = self.steps[-1] if self.steps else None
-        if isinstance(last, Exit):
-            return last.exit
-        if isinstance(last, Kill):
-            return last.kill
+        if self.steps:
+            return self.steps[-1].program_end
         return None if self.exit == "any" else self.exit
 
     @property
     def announces(self) -> bool:
         """Whether the steps listen, or bind a UDP socket: then the actor says when the host can be reached."""
-        uses = ((step, use) for _, step, use, _ in follow(self.steps or (), "client"))
-        return any(isinstance(step, Listen) or (isinstance(step, Bind) and use.type == "udp") for step, use in uses)
+        return any(step.announces(use) for _, step, use, _ in follow(self.steps or (), "client"))
 
 
 class Client(HostSpec):
@@ -157,7 +154,7 @@ class ScenarioFile(Frozen):
     """Determines the bytes of `size` patterns and the random decisions of the link."""
     offloads: StrictBool = False
     """Leave the interfaces' offloads (GSO, TSO, GRO) on; captures then show segments larger than the MTU."""
-    link: Link = Link.model_construct()
+    link: LinkSpec = LinkSpec.model_construct()
     """How the hosts are connected: direct, routed, or what the link does to packets: {delay: 5ms}."""
     server: Server
     """The host that is started first."""
@@ -178,9 +175,9 @@ class ScenarioFile(Frozen):
 
     @property
     def routed(self) -> bool:
-        """Whether a link host stands between the hosts: it impairs, or some step makes it do so later."""
+        """Whether a link host is between the hosts: it impairs, or some step makes it do so later."""
         steps = (step for host in self.hosts.values() for step in host.steps or ())
-        return self.link.routed or any(isinstance(step, LinkChange) for step in steps)
+        return self.link.routed or any(isinstance(step, LinkStep) for step in steps)
 
 
 class Scenario(ScenarioFile):
@@ -202,3 +199,7 @@ class Scenario(ScenarioFile):
         """What is expected of the run, compiled; in the order of ``expect``."""
         both = zip(self.expect, self.written, strict=True)
         return tuple(each.compiled(in_one_line(value), where) for each, (value, where) in both)
+
+    def without_expectations(self) -> Scenario:
+        """Return a copy that expects nothing of the run."""
+        return self.model_copy(update={"expect": (), "written": (), "expectations": ()})  # the last one is cached

@@ -141,7 +141,7 @@ def test_bad_use(invoke: Invoke) -> None:
         (("run", "echo", "--keep", "some"), "differing or all"),
         (("run", "--resume", "nothing"), "there is no campaign `nothing`"),
         (("run", "echo", "--set", "ip"), "no setting"),
-        (("run", "echo", "--set", "ip=5"), "does not fit here"),
+        (("run", "echo", "--set", "ip=5"), "is not allowed here"),
     ):
         done = invoke(*words)
         assert done.code == 2, done.out + done.err

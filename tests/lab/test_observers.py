@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from tests.nonempty import nonempty
 
 from .conftest import ROOT, Invoke, both_engines, docker_slow
 
@@ -59,11 +62,11 @@ def test_each_observer_yields_the_same_calls(
 def test_gdb_says_line_and_backtrace(invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """Each call of a program with debug information: its line in the source, and who called the caller."""
     done = invoke("run", scenario(PROGRAM.format(client="client", observer="gdb", server="probe")), "--json")
-    for call in _calls(done.json, "connect", "send", "close"):
+    for call in nonempty(_calls(done.json, "connect", "send", "close")):
         name, _, line = call["source"].partition(":")
         assert name == "client.c"
         assert f"{call['name']}(" in SOURCE[int(line) - 1]
-    for call in _calls(done.json, "send"):
+    for call in nonempty(_calls(done.json, "send")):
         assert [frame.split()[0] for frame in call["args"]["backtrace"][:2]] == ["send_text", "main"]
 
 
@@ -138,3 +141,13 @@ def test_stepping_can_be_left(invoke: Invoke) -> None:
     assert done.code == 0, done.out + done.err
     assert "what was captured is in" in done.out
     assert "send(" not in done.out
+
+
+def test_the_effect_of_each_observer_is_compared(invoke: Invoke) -> None:
+    """A scenario with expectations runs under all four observers, and each is set against none."""
+    done = invoke("run", "nagle", "--compare-observers", "--json", "--quiet")
+    assert done.code == 0, done.err
+    observers = json.loads(done.out)["observers"]
+    assert list(observers) == ["none", "probe", "strace", "gdb"]
+    assert observers["none"]["calls"] == 0
+    assert all(observers[name]["calls"] > 0 for name in ("probe", "strace", "gdb"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,33 +11,35 @@ from pathlib import Path
 import pytest
 
 from .acting import Actor, Start
-
-TOOLS = Path(__file__).parents[2] / "compose" / "tools"
-STRICT = ["cc", "-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror"]
-"""Compiling without a warning is part of the contract."""
+from .building import make
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    useless = sys.platform != "linux" or shutil.which("cc") is None
+    useless = sys.platform != "linux" or None in (shutil.which("cc"), shutil.which("make"))
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.native)
             if useless:
-                item.add_marker(pytest.mark.skip(reason="no Linux, or no C compiler (cc) on this machine"))
+                item.add_marker(pytest.mark.skip(reason="no Linux, or no C compiler (cc) or make on this machine"))
 
 
 @pytest.fixture(scope="session")
-def actor_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("actor") / "actor"
-    subprocess.run([*STRICT, "-o", made, TOOLS / "actor.c"], check=True, timeout=60)
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where compose/Makefile has built what needs no other library than the C library's."""
+    made = tmp_path_factory.mktemp("programs")
+    made.chmod(0o755)
+    make(made, "link", "debugger", f"{made}/tools/agent", f"{made}/tools/actor")
     return made
 
 
 @pytest.fixture(scope="session")
-def agent_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("agent") / "agent"
-    subprocess.run([*STRICT, "-o", made, TOOLS / "agent.c"], check=True, timeout=60)
-    return made
+def actor_program(programs: Path) -> Path:
+    return programs / "tools" / "actor"
+
+
+@pytest.fixture(scope="session")
+def agent_program(programs: Path) -> Path:
+    return programs / "tools" / "agent"
 
 
 @pytest.fixture

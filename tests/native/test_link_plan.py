@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = Path(__file__).parents[2] / "compose" / "link"
 GOOD = [
     "link seed=1 copy=payload",
     "end from=client address=198.18.0.4",
@@ -19,12 +18,9 @@ GOOD = [
 ]
 
 
-@pytest.fixture(scope="module")
-def link(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = tmp_path_factory.mktemp("link") / "link"
-    flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run(["cc", *flags, "-o", str(program), str(SOURCES / "link.c"), "-pthread"], check=True)
-    return program
+@pytest.fixture
+def link(programs: Path) -> Path:
+    return programs / "tools" / "link"
 
 
 def refused(link: Path, lines: list[str]) -> list[str]:

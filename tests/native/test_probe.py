@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,12 +17,13 @@ import xxhash
 
 from testbed.observe.probe.probe_log import ProbeResult, decode
 
+from .building import COMPOSE, make
+
 if TYPE_CHECKING:
     from testbed.model import Call, SocketInfo
 
 HERE = Path(__file__).parent / "programs"
-SOURCE = Path(__file__).parents[2] / "compose" / "tools" / "probe.c"
-DIGESTS = sorted(SOURCE.parent.glob("probe_digest_avx*.c"))
+STRICT = ("cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror")
 
 
 def has_header() -> bool:
@@ -71,14 +73,12 @@ class Probe:
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("probe", numbered=True)
     folder.chmod(0o755)
-    strict = ["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
-    sources = map(str, (SOURCE, *DIGESTS))
-    library = ["-shared", "-fPIC", "-o", str(folder / "libprobe.so"), *sources, "-ldl", "-pthread"]
-    subprocess.run([*strict, *library], check=True)
+    make(folder, f"{folder}/tools/libprobe.so", f"{folder}/probe/tests/digests")
+    shutil.copyfile(folder / "tools" / "libprobe.so", folder / "libprobe.so")
     for name in ("probe_moves", "probe_same", "probe_hard"):
-        subprocess.run([*strict, "-g", "-o", str(folder / name), str(HERE / f"{name}.c"), "-pthread"], check=True)
+        subprocess.run([*STRICT, "-g", "-o", str(folder / name), str(HERE / f"{name}.c"), "-pthread"], check=True)
     fortified = ["-D_FORTIFY_SOURCE=2", "-o", str(folder / "probe_fortified"), str(HERE / "probe_moves.c")]
-    subprocess.run([*strict, *fortified], check=True)
+    subprocess.run([*STRICT, *fortified], check=True)
     return folder
 
 
@@ -155,17 +155,26 @@ def test_each_way_to_move_bytes_is_logged_with_its_bytes_and_digest(probe: Probe
         assert call.end is not None or call.name == "exit"
 
 
-def test_the_digest_is_the_same_by_every_set_of_instructions(tmp_path: Path) -> None:
+def test_the_digest_is_the_same_by_every_set_of_instructions(build: Path) -> None:
     """Around the lengths at which XXH3 takes another way, in one buffer and in two."""
-    program, include = tmp_path / "probe_digests", f"-I{SOURCE.parent}"
-    compiled = ["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", include, "-o", str(program)]
-    subprocess.run([*compiled, str(HERE / "probe_digests.c"), *map(str, DIGESTS)], check=True)
+    program = build / "probe" / "tests" / "digests"
     for length in (2, 16, 17, 128, 129, 240, 241, 1023, 1025, 100_000):
         data = bytes(range(251)) * (length // 251 + 1)
         done = subprocess.run([str(program)], input=data[:length], capture_output=True, check=True)
         said = [line.split()[1:] for line in done.stdout.decode().splitlines()]
         assert len(said) >= 2
         assert {digest for digests in said for digest in digests} == {xxhash.xxh3_64_hexdigest(data[:length])}
+
+
+def test_nothing_is_exported_but_the_functions_that_the_probe_stands_before(build: Path) -> None:
+    """Any other name of ours could stand before one of the program's own."""
+    if shutil.which("nm") is None:
+        pytest.skip("no nm")
+    words = ["nm", "-D", "--defined-only", str(build / "libprobe.so")]
+    lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    table = (COMPOSE / "probe" / "next.h").read_text(encoding="utf-8").partition("#define EVERY_FUNCTION")[2]
+    listed = re.findall(r"\bX\((\w+)\)", table.partition("\n\n")[0])
+    assert sorted(line.split()[-1] for line in lines) == sorted(listed)
 
 
 def test_arguments_are_symbolic_and_sockets_carry_their_addresses(probe: Probe) -> None:

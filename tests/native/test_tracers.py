@@ -25,11 +25,10 @@ DENIED = "#!/bin/sh\necho 'strace: attach: ptrace(PTRACE_SEIZE, 7): Operation no
 
 
 @pytest.fixture
-def debugger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def debugger(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory as a host has it, for `hold`."""
     folder = tmp_path / "debugger"
-    folder.mkdir()
-    subprocess.run(["cc", "-O2", "-o", folder / "hold", COMPOSE / "debugger" / "hold.c"], check=True)
+    shutil.copytree(programs / "debugger", folder)
     monkeypatch.setattr(tracers, "DEBUGGER_DIRECTORY", str(folder))
     return folder
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from testbed.model import Call, Endpoint
+from testbed.model.call_table import CALLS, DescriptorEffect, has_effect
 
 _FLAG_BITS = {  # include/linux/socket.h
     "MSG_OOB": 0x1,
@@ -48,14 +49,12 @@ def moves_bytes(call: Call, direction: str) -> bool:
 
 def is_accept(call: Call) -> bool:
     """Say whether the call is accept or accept4."""
-    return call.name in ("accept", "accept4")
+    return has_effect(call.name, DescriptorEffect.ACCEPTS)
 
 
 def is_close(call: Call) -> bool:
     """Say whether the call gave a descriptor up (dup2 onto it does as well)."""
-    return succeeded(call) and (
-        call.name in ("close", "fclose", "close_range", "closefrom") or call.name in ("dup2", "dup3")
-    )
+    return succeeded(call) and has_effect(call.name, DescriptorEffect.CLOSES)
 
 
 def accepted_socket(call: Call) -> tuple[int, Endpoint | None, Endpoint | None]:
@@ -71,7 +70,7 @@ def duplicate_of(call: Call) -> int | None:
     """Return the new descriptor that dup, dup2, dup3 or fcntl(F_DUPFD) gave, None for other calls."""
     if not succeeded(call):
         return None
-    copies = call.name in ("dup", "dup2", "dup3") or (
+    copies = has_effect(call.name, DescriptorEffect.DUPLICATES) or (
         call.name == "fcntl" and str(call.args.get("command", "")).startswith("F_DUPFD")
     )
     return call.result if copies else None
@@ -79,7 +78,8 @@ def duplicate_of(call: Call) -> int | None:
 
 def starts_connection(call: Call) -> bool:
     """Say whether the call may send a SYN: connect, or a send with MSG_FASTOPEN (RFC 7413)."""
-    return call.name == "connect" or (call.name.startswith("send") and has_flag(call, "MSG_FASTOPEN"))
+    sends = call.name in CALLS and CALLS[call.name].direction == "out"
+    return has_effect(call.name, DescriptorEffect.CONNECTS) or (sends and has_flag(call, "MSG_FASTOPEN"))
 
 
 def shutdown_how(call: Call) -> str | None:

@@ -37,6 +37,7 @@ from testbed.model.expect import (
     Limits,
     bytes_text,
 )
+from testbed.model.ledgers import DifferenceKind
 
 
 def check(expectations: Iterable[Expectation], findings: Findings) -> tuple[Check, ...]:
@@ -114,8 +115,12 @@ def _content(rows: list[LedgerRow]) -> str:
     found = next((row.difference for row in rows if row.difference is not None), None)
     if found is None:
         return "equal"
-    where = f"datagram {found.datagram}, byte" if found.datagram is not None else "byte"
-    return f"differs ({found.first} and {found.second}, {where} {found.offset})"
+    one = found.end - found.offset == 1
+    place = f"byte {found.offset}" if one else f"bytes {found.offset}-{found.end - 1}"
+    of = f" of datagram {found.datagram}" if found.datagram is not None else ""
+    if found.kind is DifferenceKind.BYTE:
+        return f"differs, {place}{of}: {found.before:02x} {found.first}, {found.after:02x} {found.second}"
+    return f"differs, {place}{of}: {found.first} and {found.second}"
 
 
 def _lost_at(rows: list[LedgerRow]) -> str:

@@ -56,11 +56,12 @@ def build(
     name: str,
     *,
     files: Mapping[str, bytes],
+    dockerfile: str = "Dockerfile",
     arguments: Mapping[str, str],
     tag: str,
     progress: Progress,
 ) -> None:
-    """Build the image ``name`` from the files of its folder and tag it; ImageError holds the step and the output.
+    """Build the image ``name`` from the files of its context and tag it; ImageError holds the step and the output.
 
     Proxies go in as Docker's predefined build arguments, which are neither stored in the image nor part of the
     build cache's key.
@@ -72,6 +73,7 @@ def build(
         events = client.api.build(
             fileobj=_context(files),
             custom_context=True,
+            dockerfile=dockerfile,
             tag=tag,
             buildargs={**debian_packages.proxies(), **arguments},
             rm=True,

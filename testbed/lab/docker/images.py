@@ -1,7 +1,8 @@
 """The images and the tools volume that a lab needs: found, or made once and then found.
 
-An image of ours is a folder of ``compose/``. Its tag is a hash of the folder's files and of what it is made from, so
-that nothing is rebuilt when nothing changed, and everything is that changed.
+An image of ours is a folder of ``compose/`` with a Dockerfile, and for those that hold C programs the folders of their
+sources. Its tag is a hash of all these files and of what it is made from, so that nothing is rebuilt when nothing
+changed, and everything is that changed.
 """
 
 from __future__ import annotations
@@ -46,18 +47,22 @@ BUILD_STAGE = "compiler"
 """The label's value on first stages: images without a tag that speed up the next build."""
 PULL_PATIENCE = 60.0
 _HASH_DIGITS = 12
+_TESTS = "tests"
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
     """One image of ours: its folder in ``compose/`` has its name.
 
+    ``sources``: further files and folders there of which it is built. With any, ``compose/`` itself is the build's
+    context, else the image's folder.
     ``parent`` is the image that ``ARG BASE`` names, None for the base itself. ``tmpfs`` is what a container of it
     must be able to write besides /tmp and /run: path to mount options.
     """
 
     name: str
     parent: str | None = "base"
+    sources: tuple[str, ...] = ()
     tmpfs: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -65,13 +70,13 @@ DEFINITIONS: Mapping[str, Definition] = {
     definition.name: definition
     for definition in (
         Definition("base", parent=None),
-        Definition("tools"),
-        Definition("debugger"),
+        Definition("tools", sources=("Makefile", "common", "agent", "actor", "probe")),
+        Definition("debugger", sources=("Makefile",)),
         Definition("host"),
-        Definition("tap"),
-        Definition("link"),
-        Definition("witness"),
-        Definition("own-program"),
+        Definition("tap", sources=("Makefile",)),
+        Definition("link", sources=("Makefile", "common")),
+        Definition("witness", sources=("Makefile", "common")),
+        Definition("own-program", sources=("Makefile",)),
         Definition("curl"),
         Definition("programs"),
         # www-data is 33 on every Debian. A mode alone would not do: runc gives the mount the directory's own mode.
@@ -92,15 +97,21 @@ def tmpfs(name: str) -> dict[str, str]:
 
 
 def definition_files(name: str) -> dict[str, bytes]:
-    """Return the files of an image's folder by relative path, without hidden ones and editors' leftovers."""
-    folder = FOLDERS / name
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    relative = {path.relative_to(folder).as_posix(): path for path in paths}
+    """Return the files of an image's build context by path in it, without hidden ones, editors' leftovers and tests."""
+    sources = DEFINITIONS[name].sources
+    context = FOLDERS if sources else FOLDERS / name
+    tops = [context / top for top in (name, *sources)] if sources else [context]
+    paths = [path for top in tops for path in (top.rglob("*") if top.is_dir() else [top]) if path.is_file()]
+    relative = {path.relative_to(context).as_posix(): path for path in paths}
     return {
-        name: relative[name].read_bytes()
-        for name in sorted(relative)
-        if not name.endswith("~") and not any(part.startswith(".") for part in name.split("/"))
+        path: relative[path].read_bytes()
+        for path in sorted(relative)
+        if not path.endswith("~") and not any(part.startswith(".") or part == _TESTS for part in path.split("/"))
     }
+
+
+def _dockerfile(name: str) -> str:
+    return f"{name}/Dockerfile" if DEFINITIONS[name].sources else "Dockerfile"
 
 
 def reference(name: str) -> str:
@@ -120,7 +131,7 @@ def _hash(name: str) -> str:
 
 
 def content_hash(files: Mapping[str, bytes], parent: str) -> str:
-    """Hash a folder's files (names and contents, not times or modes) and what the image is made from."""
+    """Hash a context's files (names and contents, not times or modes) and what the image is made from."""
     digest = hashlib.sha256(parent.encode())
     for path, content in sorted(files.items()):
         digest.update(f"\0{path}\0{len(content)}\0".encode())
@@ -174,7 +185,15 @@ def _build_ours(client: docker.DockerClient, name: str, progress: Progress) -> N
     files = definition_files(name)
     tag = f"bothends/{name}:{content_hash(files, _hash(parent))}"
     progress(f"{name}: no image {tag}; building it")
-    build(client, name, files=files, arguments={"BASE": reference(parent)}, tag=tag, progress=progress)
+    build(
+        client,
+        name,
+        files=files,
+        dockerfile=_dockerfile(name),
+        arguments={"BASE": reference(parent)},
+        tag=tag,
+        progress=progress,
+    )
 
 
 def _pull_foreign(client: docker.DockerClient, name: str, progress: Progress) -> None:

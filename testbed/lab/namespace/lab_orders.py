@@ -1,4 +1,4 @@
-"""The orders that make a lab, for compose/namespace/launch.c. Pure: values in, bytes out."""
+"""The orders that make a lab, for compose/launch/order.h. Pure: values in, bytes out."""
 
 from __future__ import annotations
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from testbed.model.errors import Unsupported
 
 INSIDE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where programs are looked for inside a lab (compose/namespace/launch.c sets the same)."""
+"""Where programs are looked for inside a lab (compose/launch/agents.c sets the same)."""
 COMPILER = "cc"
+MAKE = "make"
 PACKAGES: Mapping[str, str] = {
     COMPILER: "gcc libc6-dev libxxhash-dev",
+    MAKE: "make",
     "curl": "curl",
     "ethtool": "ethtool",
     "gdb": "gdb",

@@ -1,4 +1,4 @@
-"""The programs of ours that run in a lab, compiled once with this machine's C compiler and kept in the user's cache.
+"""The programs of ours that run in a lab, compiled here once (compose/Makefile) and kept in the user's cache.
 
 ``<cache>/bothends/<key>/`` holds ``launch`` (makes the namespaces), ``witness`` (records the kernel's trace),
 ``tools/`` (agent, actor, probe), ``debugger/`` (what holds a program for gdb and strace), ``own-program/``, ``www/``
@@ -16,65 +16,27 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.lab.engine import Progress
-from testbed.lab.namespace.machine import COMPILER, XXHASH, lacks
+from testbed.lab.namespace.machine import COMPILER, MAKE, XXHASH, lacks
 from testbed.model.errors import EngineError
 
 SOURCES = Path(__file__).parents[3] / "compose"
-_WARNINGS = ("-O2", "-Wall", "-Wextra")
 _HASH_DIGITS = 16
-_FOLDERS = ("namespace", "tools", "link", "debugger", "own-program", "nginx", "witness")
+_C_FOLDERS = ("common", "agent", "actor", "probe", "link", "launch", "witness", "debugger", "own-program")
+_FOLDERS = (*_C_FOLDERS, "nginx")
 _SUFFIXES = frozenset({".c", ".h", ".conf", ".py"})
 _UNFINISHED = ".making-"
 INDEX = "hello from nginx\n"
 FILE_LINES = 131072
 """What nginx serves, as compose/nginx/Dockerfile makes it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One program: its source below compose/, where it goes, and the compiler's arguments besides.
-
-    ``optional``: left out where it cannot be made (some distributions have no static C library).
-    """
-
-    source: str
-    made: str
-    arguments: tuple[str, ...]
-    optional: bool = False
-
-
-TARGETS = (
-    Target("namespace/launch.c", "launch", ("-std=gnu11", *_WARNINGS)),
-    Target("tools/agent.c", "tools/agent", ("-std=gnu11", *_WARNINGS, "-pthread")),
-    Target("tools/actor.c", "tools/actor", ("-std=gnu11", *_WARNINGS, "-pthread")),
-    Target(
-        "tools/probe.c",
-        "tools/libprobe.so",
-        (
-            "probe_digest_avx2.c",
-            "probe_digest_avx512.c",
-            "-std=gnu11",
-            *_WARNINGS,
-            "-fPIC",
-            "-shared",
-            "-fvisibility=hidden",
-            "-ldl",
-            "-pthread",
-        ),
-    ),
-    Target("witness/witness.c", "witness", ("-std=gnu11", *_WARNINGS)),
-    Target("link/link.c", "tools/link", ("-std=gnu11", *_WARNINGS, "-pthread")),
-    # With debug information, and as in its image: unoptimised, the sources where the debug information says.
-    Target("own-program/client.c", "own-program/client", ("-std=c11", "-g", "-O0")),
-    Target("own-program/server.c", "own-program/server", ("-std=c11", "-g", "-O0")),
-    Target("own-program/client.c", "own-program/client-static", ("-std=c11", "-O2", "-s", "-static"), optional=True),
-    Target("debugger/hold.c", "debugger/hold", ("-std=gnu11", *_WARNINGS)),
-)
+_TARGETS = ("tools", "link", "launch", "witness", "debugger", "own-program")
+"""What compose/Makefile builds, into the places where this module has it."""
+_OPTIONAL = ("client-static",)
+"""Left out where it cannot be made: some distributions have no static C library."""
+_VARIABLES = (f"CC={COMPILER}", "WERROR=")  # another compiler may warn of what ours does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +80,7 @@ def cache() -> Path:
 def provide(progress: Progress) -> Toolchain:
     """Return the toolchain for the sources as they are now, compiling it if it is not in the cache.
 
-    Raises Unsupported where the compiler or a header is missing, EngineError where compiling fails or the cache
+    Raises Unsupported where the compiler, make or a header is missing, EngineError where compiling fails or the cache
     cannot be written.
     """
     made = Toolchain(cache() / _key())
@@ -129,7 +91,9 @@ def provide(progress: Progress) -> Toolchain:
 
 
 def _key() -> str:
-    digest = hashlib.sha256(repr((TARGETS, platform.machine(), platform.libc_ver(), INDEX, FILE_LINES)).encode())
+    how = (_TARGETS, _OPTIONAL, _VARIABLES, platform.machine(), platform.libc_ver(), INDEX, FILE_LINES)
+    digest = hashlib.sha256(repr(how).encode())
+    digest.update((SOURCES / "Makefile").read_bytes())
     for folder in _FOLDERS:
         for path in sorted((SOURCES / folder).iterdir()):
             if path.suffix in _SUFFIXES:
@@ -139,8 +103,11 @@ def _key() -> str:
 
 
 def _compile(directory: Path) -> None:
+    lacking = [MAKE] if shutil.which(MAKE) is None else []
     if shutil.which(COMPILER) is None or not _has_header(XXHASH):
-        raise lacks([COMPILER])
+        lacking.insert(0, COMPILER)
+    if lacking:
+        raise lacks(lacking)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=directory.parent))
@@ -161,10 +128,10 @@ def _compile(directory: Path) -> None:
 
 
 def _fill(fresh: Path) -> None:
-    for folder in ("tools", "debugger", "own-program", "www"):
-        (fresh / folder).mkdir(mode=0o755)
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda target: _compile_one(target, fresh), TARGETS))
+    with tempfile.TemporaryDirectory(prefix=_UNFINISHED) as objects:
+        _make(fresh, objects, _TARGETS)
+        _make(fresh, objects, _OPTIONAL, optional=True)
+    (fresh / "www").mkdir(mode=0o755)
     (fresh / "www" / "index.html").write_text(INDEX, encoding="ascii")
     (fresh / "www" / "file.bin").write_text("".join(f"{line:07}\n" for line in range(FILE_LINES)), encoding="ascii")
     shutil.copyfile(SOURCES / "nginx" / "nginx.conf", fresh / "nginx.conf")
@@ -174,21 +141,14 @@ def _fill(fresh: Path) -> None:
         path.chmod(path.stat().st_mode | 0o555 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
 
 
-def _compile_one(target: Target, fresh: Path) -> None:
-    source = SOURCES / target.source
-    folder = target.source.partition("/")[0]
-    words: Sequence[str] = (
-        COMPILER,
-        f"-ffile-prefix-map={SOURCES / folder}=/opt/{folder}",
-        "-o",
-        str(fresh / target.made),
-        str(source),
-        *target.arguments,
-    )
-    done = subprocess.run(words, cwd=source.parent, capture_output=True, text=True, check=False)
-    if done.returncode and not target.optional:
+def _make(fresh: Path, objects: str, targets: Sequence[str], *, optional: bool = False) -> None:
+    words = [MAKE, "-s", f"-j{os.cpu_count() or 1}", "-C", str(SOURCES), f"OUT={fresh}", f"OBJ={objects}"]
+    words += [*_VARIABLES, *targets]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode and not optional:
         raise EngineError(
-            f"{target.source} cannot be compiled",
+            "the programs of a lab cannot be compiled",
             state=f"`{' '.join(words)}` ended with {done.returncode}",
             last_output="\n".join(done.stderr.splitlines()[:20]),
         )

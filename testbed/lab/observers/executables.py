@@ -13,12 +13,12 @@ if TYPE_CHECKING:  # what decodes is imported when there is something to decode:
 
 def why_blind(agent: Agent, program: str) -> str:
     """Say why the probe sees nothing of a program of the agent's host; empty if it should, or nobody knows."""
-    from testbed.observe import visible
+    from testbed.observe import preloadable
     from testbed.observe.source_lines import FileParts
 
     for path in executable_paths(agent, program):
         try:
-            return visible.why_blind(FileParts(_reader(agent), path))
+            return preloadable.why_not_preloadable(FileParts(_reader(agent), path))
         except OSError:
             continue
     return ""

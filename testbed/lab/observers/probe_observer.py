@@ -58,8 +58,8 @@ class ProbeObserver(NoObserver):
 
     def collect(self) -> Observation:
         """Read and decode the logs."""
+        from testbed.observe.preloadable import TRACERS
         from testbed.observe.probe import probe_log
-        from testbed.observe.visible import TRACERS
 
         names = self._agent.list_directory(LOG_DIRECTORY)
         logs = {name: self._agent.read_file(f"{LOG_DIRECTORY}/{name}") for name in names}

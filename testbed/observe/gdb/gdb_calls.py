@@ -1,8 +1,9 @@
-"""What gdb said of the calls that it held (compose/debugger/held.py) as calls.
+"""Calls from what gdb reported of those that it held (compose/debugger/held.py).
 
 Beside the fields of :class:`~testbed.model.Call`: ``cookie`` is the socket's inode; ``start`` is when a call was given
 to the kernel, ``end`` when gdb had it again; ``args`` has the caller's ``backtrace``, innermost first. Names are the C
-library's where gdb knows the function, else as in ``strace.py``; as there, only Internet sockets are told of.
+library's where gdb knows the function, else as in ``strace_log.py``; as there, only calls on
+Internet sockets are recorded.
 """
 
 from __future__ import annotations
@@ -10,51 +11,23 @@ from __future__ import annotations
 import ipaddress
 import json
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 import xxhash
 
 from testbed.model import DATA_PREFIX, Call, Endpoint, Host, SocketInfo
+from testbed.model.call_table import CALLS, FORKS, LIBRARY_NAMES, Parameter, going
 from testbed.observe import linux_names as names
 from testbed.observe.observation import Observation
 from testbed.observe.probe.probe_arguments import address_text, option_value
 
 Event = dict[str, Any]
 
-_OUT = frozenset({"sendto", "sendmsg", "write", "writev", "sendfile"})
-_IN = frozenset({"recvfrom", "recvmsg", "read", "readv"})
-_FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
-_RENAMED = {"sendto": "send", "recvfrom": "recv", "exit_group": "exit", **dict.fromkeys(_FORKS, "fork")}
-_FUNCTIONS = frozenset(
-    [
-        "socket",
-        "bind",
-        "listen",
-        "accept",
-        "accept4",
-        "connect",
-        "shutdown",
-        "close",
-        "setsockopt",
-        "send",
-        "sendto",
-        "recv",
-        "recvfrom",
-        "sendmsg",
-        "recvmsg",
-        "read",
-        "write",
-        "readv",
-        "writev",
-        "sendfile",
-        "dup",
-        "dup2",
-        "dup3",
-        "fclose",
-    ]
-)
+_OUT, _IN = going("out"), going("in")
+_FUNCTIONS = frozenset(name for name, call in CALLS.items() if call.gdb and name != "fcntl")
+"""Functions of the C library by which a backtrace names a call; fcntl() is too general."""
 _PEEKS = 0x2 | 0x2000  # MSG_PEEK, MSG_ERRQUEUE
 
 
@@ -68,7 +41,7 @@ def decode(lines: Iterable[str], host: Host) -> Observation:
             event: Event = json.loads(line)
         except ValueError:
             if line.strip():
-                problems.append(f"gdb said what cannot be read: {line[:80]}")
+                problems.append(f"gdb reported what cannot be read: {line[:80]}")
             continue
         match event["event"]:
             case "attached":
@@ -96,7 +69,7 @@ def decode(lines: Iterable[str], host: Host) -> Observation:
 
 
 def describe(event: Event) -> str:
-    """Say a call that is about to be made: ``client.c:23 send(3, "c", 1)``."""
+    """Describe a call that is about to be made: ``client.c:23 send(3, "c", 1)``."""
     call = _CallMaker("client").call({**event, "start": event["time"]})
     values = [str(call.fd)] if call.fd >= 0 else []
     if event.get("data"):
@@ -108,13 +81,13 @@ def describe(event: Event) -> str:
 
 def name_of(event: Event) -> str:
     """Return the name that a call gets: the C library's function, where one is in the backtrace."""
+    system = str(event["name"])
+    name = LIBRARY_NAMES.get(system, system)
     for frame in event["frames"][:4]:
         function = _plain(frame["function"])
-        if function in _FUNCTIONS and _RENAMED.get(function, function) == _RENAMED.get(event["name"], event["name"]):
+        if function in _FUNCTIONS and LIBRARY_NAMES.get(function, function) == name:
             return function
-    if event["name"] in ("sendto", "recvfrom") and event["arguments"][4]:
-        return str(event["name"])
-    return str(_RENAMED.get(event["name"], event["name"]))
+    return system if system in ("sendto", "recvfrom") and event["arguments"][4] else name
 
 
 class _CallMaker:
@@ -134,7 +107,7 @@ class _CallMaker:
         peeked = system in ("recvfrom", "recvmsg") and event["arguments"][3 if system == "recvfrom" else 2] & _PEEKS
         length = result if direction and returned and result > 0 and not peeked else 0
         info = self._socket(event, returned, args)
-        on_socket = system not in _FORKS | {"exit_group"}
+        on_socket = system not in {*FORKS, "exit_group"}
         fd = (
             (result if returned else -1)
             if system == "socket"
@@ -201,37 +174,44 @@ def _args(event: Event) -> dict[str, Any]:
     given = event["arguments"]
     address = bytes.fromhex(event.get("address", ""))
     args: dict[str, Any] = {"address": address_text(address)} if len(address) >= 2 else {}
-    match event["name"]:
-        case "socket":
-            kind, rest = names.name(names.TYPE, given[1] & 0xF), given[1] & ~0xF
-            args["domain"] = names.name(names.FAMILY, given[0])
-            args["type"] = f"{kind}|{names.flags(names.TYPE_FLAGS, rest)}" if rest else kind
-            args["protocol"] = names.name(names.PROTOCOL, given[2])
-        case "listen":
-            args["backlog"] = given[1] & 0xFFFFFFFF
-        case "shutdown":
-            args["how"] = names.name(names.SHUTDOWN, given[1])
-        case "setsockopt":
-            value = bytes.fromhex(event["value"])
-            args["level"] = names.name(names.LEVEL, given[1])
-            args["name"] = names.name(names.OPTION.get(given[1], {}), given[2])
-            args["value"] = option_value(given[1], given[2], value, len(value))
-        case "sendto" | "recvfrom":
-            args |= {"size": given[2], "flags": names.flags(names.MSG_FLAGS, given[3] & 0xFFFFFFFF)}
-        case "sendmsg" | "recvmsg":
-            flags = names.flags(names.MSG_FLAGS, given[2] & 0xFFFFFFFF)
-            args |= {"size": event.get("size", 0), "flags": flags, "parts": event.get("parts", 0)}
-        case "readv" | "writev":
-            args |= {"size": event["size"], "parts": event["parts"]}
-        case "read" | "write":
-            args["size"] = given[2]
-        case "fcntl":
-            args |= {"command": names.name(names.FCNTL, given[1]), "value": given[2]}
-        case "dup2" | "dup3":
-            args["to"] = _descriptor(given[1])
-        case "exit_group":
-            args["status"] = given[0] & 0xFF
+    known = CALLS.get(LIBRARY_NAMES[event["name"]] if event["name"] == "exit_group" else event["name"])
+    for place, parameter in enumerate(known.parameters if known else ()):
+        if parameter in _READ:
+            args |= _READ[parameter](event, given[place])
     return args
+
+
+def _socket_type(_: Event, number: int) -> dict[str, Any]:
+    kind, rest = names.name(names.TYPE, number & 0xF), number & ~0xF
+    return {"type": f"{kind}|{names.flags(names.TYPE_FLAGS, rest)}" if rest else kind}
+
+
+def _option(event: Event, level: int) -> dict[str, Any]:
+    option, value = event["arguments"][2], bytes.fromhex(event["value"])
+    return {
+        "level": names.name(names.LEVEL, level),
+        "name": names.name(names.OPTION.get(level, {}), option),
+        "value": option_value(level, option, value, len(value)),
+    }
+
+
+_READ: dict[Parameter, Callable[[Event, int], dict[str, Any]]] = {
+    "backlog": lambda _, number: {"backlog": number & 0xFFFFFFFF},
+    "command": lambda _, number: {"command": names.name(names.FCNTL, number)},
+    "command_value": lambda _, number: {"value": number},
+    "domain": lambda _, number: {"domain": names.name(names.FAMILY, number)},
+    "flags": lambda _, number: {"flags": names.flags(names.MSG_FLAGS, number & 0xFFFFFFFF)},
+    "how": lambda _, number: {"how": names.name(names.SHUTDOWN, number)},
+    "message": lambda event, _: {"size": event.get("size", 0), "parts": event.get("parts", 0)},
+    "option": _option,
+    "protocol": lambda _, number: {"protocol": names.name(names.PROTOCOL, number)},
+    "size": lambda _, number: {"size": number},
+    "status": lambda _, number: {"status": number & 0xFF},
+    "to": lambda _, number: {"to": _descriptor(number)},
+    "type": _socket_type,
+    "vector": lambda event, _: {"size": event["size"], "parts": event["parts"]},
+}
+"""How a parameter's register is read (with what gdb read of memory for the event), named as the probe names it."""
 
 
 def _address(text: str) -> Endpoint | None:

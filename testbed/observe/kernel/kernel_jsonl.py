@@ -1,4 +1,4 @@
-"""``kernel.jsonl`` (``bothends-kernel/1``): what the witness saw of a run, in its directory.
+"""``kernel.jsonl`` (``bothends-kernel/1``): the kernel trace of a run, in its directory.
 
 The first line holds ``format`` and the members of :class:`testbed.model.kernel_log.KernelLog` besides its events;
 each further
@@ -45,7 +45,7 @@ def read_jsonl(lines: Iterable[str]) -> KernelLog:
         if head.pop("format") != FORMAT:
             raise CaptureError(f"kernel.jsonl has not the format {FORMAT}")
         events = []
-        for number, line in enumerate(rest, 2):  # noqa: B007 - told in the error
+        for number, line in enumerate(rest, 2):  # noqa: B007 - for the error
             event = json.loads(line)
             event["local"], event["peer"] = _endpoint(event["local"]), _endpoint(event["peer"])
             events.append(KernelEvent(**event))

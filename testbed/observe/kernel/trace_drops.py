@@ -1,4 +1,4 @@
-"""Which packet a drop was of: ``kfree_skb`` names no address, and where there is no socket nothing else does.
+"""Which packet was dropped: ``kfree_skb`` names no address, and where there is no socket nothing else does.
 
 What the kernel tells of a packet's way in is put together: ``net:netif_rx`` as it comes, ``net:netif_receive_skb`` as a
 processor begins with it; then that processor drops it. Its capture has its time stamp from right before the former, or,

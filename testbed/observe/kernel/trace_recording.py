@@ -1,4 +1,4 @@
-"""From the witness's recording (compose/witness/witness.c) to the events of the lab's own addresses."""
+"""Events of the lab's own addresses from a recording of the kernel's tracepoints (compose/witness/witness.c)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _INTERRUPT = 0x08 | 0x10  # TRACE_FLAG_HARDIRQ, TRACE_FLAG_SOFTIRQ
 _INET, _INET6, _TCP = 2, 10, 6
 _ETHERTYPES = (0x0800, 0x86DD)  # of IPv4 and of IPv6
 _FREED = frozenset({"NOT_SPECIFIED", "CONSUMED", "QUEUE_PURGE"})
-"""Reasons for which packets are freed that nobody dropped on arrival, or of which nobody says why."""
+"""Reasons of packets that are freed without having been dropped on arrival, or for no stated reason."""
 _DROP_LINE = re.compile(r"\[(\d+)\] \S+ +(\d+)\.(\d{6}): kfree_skb: .*location=(\S+) reason: (\w+)")
 _OVERRUN = re.compile(r"^(overrun|commit overrun|dropped events): (\d+)$", re.MULTILINE)
 _MICROSECONDS = 100  # by which the text's time may differ: it is rounded, and an interrupt may come between the two
@@ -67,7 +67,7 @@ def frames(data: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
 
 @dataclass
 class _Recording:
-    """What the frames say, pages as they are."""
+    """The content of the recording's frames; pages of the ring buffer as they are."""
 
     header: PageHeader | None = None
     formats: dict[str, Format] = field(default_factory=dict)
@@ -160,7 +160,7 @@ class _Decoder:
         )
 
     def _find_packets(self, events: list[KernelEvent], arrivals: Mapping[Host, Arrivals], error: int) -> None:
-        """Say of each drop which packet it was; one that nothing names and that no capture has is another's."""
+        """Find the packet of each drop; one that nothing names and no capture holds was not the lab's."""
         packets = self._ways_in.packets(self._came.values(), arrivals, error)
         for at, came in self._came.items():
             event, packet = events[at], packets.get(came)
@@ -260,8 +260,10 @@ class _Decoder:
         """Return the function where a packet was dropped, as the second instance names it; empty if unknown."""
         found = self._places.get((cpu, reason), [])
         at = bisect_left(found, (time // 1000, ""))
-        told, place = min(found[max(at - 1, 0) : at + 1], key=lambda each: abs(each[0] - time // 1000), default=(0, ""))
-        return place if abs(told - time // 1000) <= _MICROSECONDS else ""
+        time_us, place = min(
+            found[max(at - 1, 0) : at + 1], key=lambda each: abs(each[0] - time // 1000), default=(0, "")
+        )
+        return place if abs(time_us - time // 1000) <= _MICROSECONDS else ""
 
 
 def _fits(end: Endpoint, ethertype: int) -> bool:

@@ -1,4 +1,4 @@
-"""The arguments of a logged call by name: what the probe keeps as numbers, said as a programmer would write it."""
+"""The arguments of a call in the probe's log, by name: numbers as the symbols that a programmer writes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from testbed.model import Endpoint
+from testbed.model.call_table import CALLS, Layout
 from testbed.observe import linux_names as names
 from testbed.observe.probe.probe_format import ENTERED, IN, Record
 
@@ -38,7 +39,7 @@ def on_the_wire(address: bytes) -> Endpoint | None:
 
 
 def address_text(address: bytes) -> str:
-    """Say any address: ``1.2.3.4:80``, ``[::1]:80``, ``unix:/path``, ``AF_NETLINK``."""
+    """Return any address as text: ``1.2.3.4:80``, ``[::1]:80``, ``unix:/path``, ``AF_NETLINK``."""
     found = endpoint(address)
     if found is not None:
         return str(found)
@@ -50,7 +51,7 @@ def address_text(address: bytes) -> str:
 
 
 def option_value(level: int, option: int, value: bytes, length: int) -> Any:  # noqa: ANN401 - JSON value
-    """Say the value of a socket option of ``length`` bytes, of which ``value`` are the first."""
+    """Return the value of a socket option of ``length`` bytes, of which ``value`` are the first."""
     if level == 1 and option == 13 and len(value) == 8:
         onoff, linger = struct.unpack("<ii", value)
         return {"onoff": onoff, "linger": linger}
@@ -189,54 +190,30 @@ def _epoll(r: Record) -> Args:
     return {"max": r.a0, "timeout_ns": None if r.a1 < 0 else r.a1, "events": events}
 
 
-def _nothing(_: Record) -> Args:
-    return {}
-
-
-DECODERS: dict[str, Callable[[Record], Args]] = {
+_LAYOUTS: dict[Layout, Callable[[Record], Args]] = {
+    "nothing": lambda _: {},
     "socket": _socket,
-    "socketpair": _socket,
-    "bind": _address,
-    "listen": lambda r: {"backlog": r.a0},
-    "accept": _nothing,
+    "address": _address,
     "accept4": _accept4,
-    "connect": _address,
-    "getsockname": _address,
-    "getpeername": _address,
-    "setsockopt": _option,
-    "getsockopt": _option,
-    "shutdown": lambda r: {"how": names.name(names.SHUTDOWN, r.a0)},
-    "close": _nothing,
-    "fclose": _nothing,
-    "close_range": _range,
-    "closefrom": lambda r: {"first": r.a0},
-    "dup": _nothing,
+    "backlog": lambda r: {"backlog": r.a0},
+    "option": _option,
+    "how": lambda r: {"how": names.name(names.SHUTDOWN, r.a0)},
+    "range": _range,
+    "first": lambda r: {"first": r.a0},
     "dup2": _dup2,
-    "dup3": _dup2,
     "fcntl": _fcntl,
     "ioctl": _ioctl,
-    "send": _data,
-    "sendto": _data,
-    "sendmsg": _one_message,
-    "sendmmsg": _messages,
-    "recv": _data,
-    "recvfrom": _data,
-    "recvmsg": _one_message,
-    "recvmmsg": _messages,
-    "read": _plain,
-    "write": _plain,
-    "readv": _vector,
-    "writev": _vector,
-    "sendfile": _plain,
+    "data": _data,
+    "message": _one_message,
+    "messages": _messages,
+    "size": _plain,
+    "vector": _vector,
     "splice": _splice,
     "poll": _poll,
-    "ppoll": _poll,
-    "select": _poll,
-    "pselect": _poll,
-    "epoll_wait": _epoll,
-    "epoll_pwait": _epoll,
-    "epoll_pwait2": _epoll,
-    "fork": _nothing,
-    "exit": lambda r: {"status": r.a0},
+    "epoll": _epoll,
+    "status": lambda r: {"status": r.a0},
 }
-"""Every call that the probe logs."""
+DECODERS: dict[str, Callable[[Record], Args]] = {
+    name: _LAYOUTS[call.probe] for name, call in CALLS.items() if call.probe
+}
+"""How the arguments of every call that the probe logs are read."""

@@ -1,4 +1,4 @@
-"""The probe's log file as values: the layout of ``compose/tools/probe_format.h``, version 1, little endian."""
+"""The probe's log file as values: the layout of ``compose/probe/format.h``, version 1, little endian."""
 
 from __future__ import annotations
 

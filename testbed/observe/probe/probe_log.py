@@ -1,15 +1,15 @@
-"""Decode the logs of ``compose/tools/probe.c`` into calls. Pure: bytes in, values out.
+"""Decode the logs of ``compose/probe/probe.c`` into calls. Pure: bytes in, values out.
 
 Beside the fields of :class:`~testbed.model.Call`:
 
-- ``args`` are those of the C call, symbolic, without pointers (see ``probe_args.py``). A successful ``accept`` has
+- ``args`` are those of the C call, symbolic, without pointers (see ``probe_arguments.py``). A successful ``accept`` has
   the new socket as ``accepted: {fd, cookie, local, peer}``. ``dup2`` over a socket has its cookie as ``closed``.
 - ``fd`` of a successful ``socket`` is the new descriptor, so that ``socket`` describes the new socket; of ``poll`` and
   ``select`` the only descriptor asked for, else -1; of ``fork`` and ``exit`` -1.
 - ``sendmmsg`` and ``recvmmsg`` give one call for each message moved, with the same times and ``result`` (the number
   of messages); ``args`` count them (``message`` of ``messages``).
 - ``exit`` (normal end, ``_exit``) never returns: its ``end`` is None.
-- ``socket`` says what was known of the socket when the call returned. Addresses are as on the wire (an IPv4-mapped
+- ``socket`` is what was known of the socket when the call returned. Addresses are as on the wire (an IPv4-mapped
   one as IPv4). A connect that failed has its ``peer`` but a local port only if the kernel kept one.
 """
 
@@ -62,7 +62,7 @@ class ProbeResult:
     """All logs of one host.
 
     ``calls`` are in order of their start; ``lost`` counts records that found no room in a full log; ``problems``
-    says, one sentence each, what else makes the observation incomplete.
+    are what else makes the observation incomplete, one sentence each.
     """
 
     calls: tuple[Call, ...]

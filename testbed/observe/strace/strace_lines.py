@@ -91,7 +91,7 @@ class Lines:
         return SystemCall(tid, found[1], found[2], start, end, number, result[3], result[2] or "")
 
     def _never_returned(self, tid: int) -> None:
-        """Keep a call that its thread died in: it will be told at the end as one that never returned."""
+        """Keep a call that its thread died in: it is yielded at the end as one that never returned."""
         begun = self._begun.pop(tid, None)
         if begun is not None:
             self._begun[-len(self._begun) - 1] = begun

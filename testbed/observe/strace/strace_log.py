@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
 import xxhash
 
 from testbed.model import DATA_PREFIX, Call, Endpoint, Host
-from testbed.observe.descriptors import Descriptors, Followed, with_sockets
+from testbed.model.call_table import CALLS, FORKS, LIBRARY_NAMES, Parameter, going
+from testbed.observe.descriptors import Descriptors, TrackedSocket, with_sockets
 from testbed.observe.observation import Observation
 from testbed.observe.strace.strace_lines import Lines, SystemCall
-from testbed.observe.strace.strace_values import Descriptor, Function, Text, UnreadableError, Value, arguments
+from testbed.observe.strace.strace_values import Descriptor, Function, TracedBytes, UnreadableError, Value, arguments
 
 STRING_LIMIT = 65536
-TRACED = (
-    "%network,read,write,readv,writev,sendfile,splice,close,dup,dup2,dup3,fcntl,close_range,"
-    "clone,clone3,fork,vfork,execve,exit_group"
-)
+_ON_ANY = (name for name, call in CALLS.items() if call.strace and call.any_descriptor)
+TRACED = ",".join(("%network", *_ON_ANY, *FORKS, "execve", "exit_group"))
+"""System calls that are traced; %network are all those that work on sockets alone."""
 OPTIONS = (
     *("-f", "-yy", "-xx", "-s", str(STRING_LIMIT)),
     *("--timestamps=unix,ns", "--syscall-times=ns", "-e", f"trace={TRACED}", "-e", "signal=none"),
@@ -34,17 +34,14 @@ OPTIONS = (
 """What strace must be started with for this reader."""
 
 _FIRST = re.compile(r"(-?\d+)<((?:TCP|UDP)(?:v6)?):\[(.*?)\]>")
-_OUT = frozenset({"sendto", "sendmsg", "sendmmsg", "write", "writev", "sendfile"})
-_IN = frozenset({"recvfrom", "recvmsg", "recvmmsg", "read", "readv"})
-_FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
-_NAMES = {"recvfrom": "recv", "sendto": "send", "exit_group": "exit"}
+_OUT, _IN = going("out"), going("in")
 _LEVELS = {"SOL_TCP": "IPPROTO_TCP", "SOL_IP": "IPPROTO_IP", "SOL_IPV6": "IPPROTO_IPV6", "SOL_UDP": "IPPROTO_UDP"}
 _COMMANDS = ("F_DUPFD", "F_DUPFD_CLOEXEC", "F_SETFL")
 
 
 def decode(trace: Iterable[str], host: Host) -> Observation:
     """Turn the lines of a trace made with :data:`OPTIONS` into calls."""
-    reader = _LogReader(host)
+    reader = _TraceReader(host)
     lines = Lines()
     for call in sorted(lines.read(trace), key=lambda call: call.start):
         try:
@@ -57,10 +54,10 @@ def decode(trace: Iterable[str], host: Host) -> Observation:
     return Observation(with_sockets(reader.calls), tuple(problems), blind=not reader.programs)
 
 
-class _LogReader:
+class _TraceReader:
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.calls: list[tuple[Call, Followed | None]] = []
+        self.calls: list[tuple[Call, TrackedSocket | None]] = []
         self.programs: dict[int, str] = {}
         self._processes: dict[int, int] = {}
         self._sockets = Descriptors()
@@ -72,9 +69,9 @@ class _LogReader:
             if call.end is not None and call.result == 0:
                 path = arguments(call.arguments)[0]
                 self.programs[pid] = (
-                    path.data.decode(errors="replace").rpartition("/")[2] if isinstance(path, Text) else ""
+                    path.data.decode(errors="replace").rpartition("/")[2] if isinstance(path, TracedBytes) else ""
                 )
-        elif call.name in _FORKS:
+        elif call.name in FORKS:
             self._fork(call, pid)
         elif call.name == "exit_group":
             self._add(call, pid, -1, {"status": int(call.arguments) & 0xFF}, None)
@@ -91,7 +88,7 @@ class _LogReader:
         pid: int,
         fd: int,
         args: Mapping[str, Any],
-        socket: Followed | None,
+        socket: TrackedSocket | None,
         name: str = "",
     ) -> None:
         made = Call(
@@ -100,7 +97,7 @@ class _LogReader:
             pid=pid,
             tid=call.tid,
             program=self.programs.get(pid, ""),
-            name=name or _NAMES.get(call.name, call.name),
+            name=name or LIBRARY_NAMES.get(call.name, call.name),
             fd=fd,
             args=dict(args),
             start=call.start,
@@ -155,7 +152,7 @@ class _LogReader:
             self._data(call, values, label)
         self._after(call, pid, fd, args, socket)
 
-    def _known(self, pid: int, fd: int, label: re.Match[str]) -> Followed:
+    def _known(self, pid: int, fd: int, label: re.Match[str]) -> TrackedSocket:
         """Return the socket that a labelled descriptor is; its label tells its addresses, once it has some."""
         local, peer = _addresses(label[3])
         socket = self._sockets.get(pid, fd)
@@ -167,49 +164,23 @@ class _LogReader:
         socket.learn(len(self.calls), local, peer)
         return socket
 
-    def _args(self, call: SystemCall, values: list[Value], socket: Followed) -> dict[str, Any] | None:
+    def _args(self, call: SystemCall, values: list[Value], socket: TrackedSocket) -> dict[str, Any] | None:
         """Return the arguments as the probe names them; None for a call that the probe leaves out."""
+        known = CALLS.get(call.name)
+        if known is None or not known.strace or (call.name == "fcntl" and str(values[1]) not in _COMMANDS):
+            return None
         at = len(self.calls)
-        address = _endpoint(values[1]) if len(values) > 1 else None
-        match call.name:
-            case "bind" | "connect" | "getsockname" | "getpeername":
-                if call.name in ("bind", "getsockname"):
-                    socket.learn(at, address, None)
-                elif call.name == "connect" and call.errno in (None, "EINPROGRESS"):
-                    socket.learn(at, None, address)
-                return {"address": str(address)} if address else {}
-            case "accept" | "accept4":
-                return {"flags": str(values[3])} if len(values) > 3 else {}
-            case "setsockopt" | "getsockopt":
-                return _option(values)
-            case "shutdown":
-                return {"how": str(values[1])}
-            case "listen":
-                return {"backlog": int(str(values[1]))}
-            case "close" | "dup":
-                return {}
-            case "dup2" | "dup3":
-                to = values[1]
-                return {"to": to.number if isinstance(to, Descriptor) else int(str(to))}
-            case "fcntl":
-                command = str(values[1])
-                return {"command": command, "value": str(values[2])} if command in _COMMANDS else None
-            case "sendto" | "recvfrom":
-                args = {"size": int(str(values[2])), "flags": str(values[3])}
-                given = _endpoint(values[4])
-                return args | ({"address": str(given)} if given else {})
-            case "sendmsg" | "recvmsg":
-                return _message(values[1]) | {"flags": str(values[2])}
-            case "sendmmsg" | "recvmmsg":
-                return {"messages": int(str(values[2])), "flags": str(values[3])}
-            case "readv" | "writev":
-                return {"parts": int(str(values[2]))}
-            case "sendfile":
-                return {"size": int(str(values[3]))}
-            case "splice":
-                return {"size": int(str(values[4])), "flags": str(values[5])}
-            case _:
-                return {"size": int(str(values[2]))} if call.name in ("read", "write") else None
+        if call.name in ("bind", "getsockname"):
+            socket.learn(at, _endpoint(values[1]), None)
+        elif call.name == "connect" and call.errno in (None, "EINPROGRESS"):
+            socket.learn(at, None, _endpoint(values[1]))
+        args: dict[str, Any] = {}
+        for place, parameter in enumerate(known.parameters):
+            if parameter == "option":
+                args |= _option(values)
+            elif parameter in _READ:
+                args |= _READ[parameter](values[place])
+        return args
 
     def _data(self, call: SystemCall, values: list[Value], label: re.Match[str]) -> None:
         """Fill in what the last call moved; of several messages in one call make one call each."""
@@ -233,7 +204,7 @@ class _LogReader:
         data = _buffers(values[1]) if length and call.name not in ("sendfile", "splice") else None
         self.calls.append((_moved(made, direction, length, data), socket))
 
-    def _after(self, call: SystemCall, pid: int, fd: int, args: dict[str, Any], socket: Followed) -> None:
+    def _after(self, call: SystemCall, pid: int, fd: int, args: dict[str, Any], socket: TrackedSocket) -> None:
         """Note what the call did to descriptors."""
         if call.end is None or call.errno is not None:
             return
@@ -288,7 +259,7 @@ def _endpoint(value: Value) -> Endpoint | None:
     address = value.get("sin_addr") or value.get("inet_pton")
     if not isinstance(port, Function) or not isinstance(address, Function):
         return None
-    text = next(argument for argument in address.arguments if isinstance(argument, Text))
+    text = next(argument for argument in address.arguments if isinstance(argument, TracedBytes))
     return _on_the_wire(text.data.decode(), int(str(port.arguments[0])))
 
 
@@ -300,11 +271,16 @@ def _option(values: list[Value]) -> dict[str, Any]:
         args["value"] = int(str(value[0]))
     elif isinstance(value, dict) and "l_onoff" in value:
         args["value"] = {"onoff": int(str(value["l_onoff"])), "linger": int(str(value["l_linger"]))}
-    elif isinstance(value, Text):
+    elif isinstance(value, TracedBytes):
         args["value"] = value.data.split(b"\0", 1)[0].decode(errors="replace")
     elif isinstance(value, list) and value:
         args["value"] = str(value[0])
     return args
+
+
+def _address(value: Value) -> dict[str, Any]:
+    found = _endpoint(value)
+    return {"address": str(found)} if found else {}
 
 
 def _message(header: Value) -> dict[str, Any]:
@@ -315,19 +291,36 @@ def _message(header: Value) -> dict[str, Any]:
     return args | ({"address": str(address)} if address else {})
 
 
-def _buffers(value: Value) -> Text | None:
+_READ: dict[Parameter, Callable[[Value], dict[str, Any]]] = {
+    "address": _address,
+    "backlog": lambda value: {"backlog": int(str(value))},
+    "command": lambda value: {"command": str(value)},
+    "command_value": lambda value: {"value": str(value)},
+    "flags": lambda value: {"flags": str(value)},
+    "how": lambda value: {"how": str(value)},
+    "message": _message,
+    "messages": lambda value: {"messages": int(str(value))},
+    "parts": lambda value: {"parts": int(str(value))},
+    "size": lambda value: {"size": int(str(value))},
+    "to": lambda value: {"to": value.number if isinstance(value, Descriptor) else int(str(value))},
+    "type_flags": lambda value: {"flags": str(value)},
+}
+"""How what strace writes for a parameter is read, named as the probe names it."""
+
+
+def _buffers(value: Value) -> TracedBytes | None:
     """Return the bytes in a buffer, an iovec or a message; None where there is none to see."""
-    if isinstance(value, Text):
+    if isinstance(value, TracedBytes):
         return value
     if isinstance(value, dict):
         return _buffers(value.get("msg_iov", value.get("iov_base", "")))
     if isinstance(value, list):
         parts = [part for part in map(_buffers, value) if part is not None]
-        return Text(b"".join(part.data for part in parts), any(part.cut for part in parts))
+        return TracedBytes(b"".join(part.data for part in parts), any(part.cut for part in parts))
     return None
 
 
-def _moved(call: Call, direction: Literal["out", "in"], length: int, data: Text | None) -> Call:
+def _moved(call: Call, direction: Literal["out", "in"], length: int, data: TracedBytes | None) -> Call:
     """Give a call its bytes: what strace prints of a buffer may be more than was taken of it."""
     if not length or data is None:
         return replace(call, direction=direction, length=length)

@@ -3,11 +3,11 @@ r"""The values in strace's output as Python values: what `strace -xx -yy` (5.9 a
 ========================================= ====================================================================
 written                                   read
 ========================================= ====================================================================
-``"\x63"``, ``"\x63"...``                 :class:`Text`; the dots say that strace cut it
+``"\x63"``, ``"\x63"...``                 :class:`TracedBytes`; the dots show that strace cut it
 ``3<TCP:[127.0.0.1:4->127.0.0.1:80]>``    :class:`Descriptor`
 ``{sa_family=AF_INET, sin_port=...}``     dict; a member without a name (``inet_pton(...)``) is keyed by its function
 ``[{...}, {...}]``, ``[INT TERM]``        list
-``[128 => 16]``, ``16 => 0``              what stands after the arrow: the value when the call returned
+``[128 => 16]``, ``16 => 0``              what follows the arrow: the value when the call returned
 ``htons(80)``, ``inet_addr("\x31...")``   :class:`Function`
 ``SOCK_STREAM|SOCK_CLOEXEC``, ``NULL``    str
 ========================================= ====================================================================
@@ -21,7 +21,7 @@ from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TracedBytes:
     """Bytes; ``cut`` when there were more."""
 
     data: bytes
@@ -30,7 +30,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A descriptor and what strace says that it is: ``TCP:[...]``, a path, empty."""
+    """A descriptor, and what strace shows it to be: ``TCP:[...]``, a path, empty."""
 
     number: int
     label: str
@@ -44,7 +44,7 @@ class Function:
     arguments: tuple[Value, ...]
 
 
-Value: TypeAlias = "str | Text | Descriptor | Function | dict[str, Value] | list[Value]"
+Value: TypeAlias = "str | TracedBytes | Descriptor | Function | dict[str, Value] | list[Value]"
 
 _SPACE = re.compile(r"(?:\s|/\*.*?\*/)*")
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
@@ -54,11 +54,11 @@ _KEY = re.compile(r"(\w+)=")
 
 
 class UnreadableError(ValueError):
-    """A text that is not what strace writes, as far as is known here."""
+    """A text that is not what strace is known to write."""
 
 
 def arguments(text: str) -> list[Value]:
-    """Read what stands between the parentheses of a call; UnreadableError where that cannot be done."""
+    """Read what is between the parentheses of a call. Raises UnreadableError."""
     reader = _ValueReader(text)
     values = reader.sequence("")
     if reader.at != len(text):
@@ -105,7 +105,7 @@ class _ValueReader:
         found = _STRING.match(self.text, self.at)
         if found:
             self.at = found.end()
-            return Text(bytes.fromhex(found[1].replace("\\x", "")), cut=bool(found[2]))
+            return TracedBytes(bytes.fromhex(found[1].replace("\\x", "")), cut=bool(found[2]))
         found = _DESCRIPTOR.match(self.text, self.at)
         if found:
             self.at = found.end()

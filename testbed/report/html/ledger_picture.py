@@ -109,7 +109,7 @@ def _draw(row: LedgerRow, causes: Sequence[Cause], *, named: bool) -> LedgerPict
 def _content(row: LedgerRow, losses: Sequence[Loss]) -> str:
     if row.difference is not None:
         return f"content differs: {difference_text(row)}"
-    return "content equal up to the loss" if losses else "content equal at every point"
+    return "content equal as far as the bytes got" if losses else "content equal at every point"
 
 
 def _band(sizes: Sequence[int | None], most: int, unit: str) -> tuple[list[Shape], list[Loss]]:

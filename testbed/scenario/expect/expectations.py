@@ -7,21 +7,26 @@ Each compiles itself into one value of :mod:`testbed.model.expect`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from testbed.model import Host, expect
 from testbed.model.expect import AT_LEAST_ONE, Limits
 from testbed.scenario.expect.packet_patterns import Event, Pattern
-from testbed.scenario.language.base import Frozen, Opt
+from testbed.scenario.language.base import Frozen, Opt, one_of
 from testbed.scenario.language.limits import Amount, CountText, Ratio, Result, SpanLimits
 from testbed.scenario.language.payload import Data, Payload
 from testbed.scenario.language.values import Call, CauseRule, Errno, ExitStatus, LabelName, Share, Text, Whole
 
+EXPECTATIONS: dict[str, type[WrittenExpectation]] = {}
+"""The model of each kind of expectation by the key that names it, in the order of definition."""
+
 
 class WrittenExpectation(Frozen):
     """One expectation of any kind."""
+
+    key: ClassVar[str]
 
     when: Opt[dict[Text, Any]] = None
     """Only for the variants in which these settings of the matrix have these values: {observe.client: probe}."""
@@ -39,16 +44,10 @@ class WrittenExpectation(Frozen):
     def _wanted(self) -> expect.Wanted:
         raise NotImplementedError
 
-
-class SegmentsExpectation(WrittenExpectation):
-    """The payloads of the segments that a host sent, in order, first transmissions only."""
-
-    segments: dict[Host, tuple[Payload, ...]] = Field(min_length=1)
-    """For each host, the payloads in order: text, {bytes: "00ff"} or {size: 1448}."""
-
-    def _wanted(self) -> expect.Wanted:
-        payloads = {host: tuple(each.compiled() for each in listed) for host, listed in self.segments.items()}
-        return expect.ExpectedSegments(payloads)
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - pydantic's own
+        super().__pydantic_init_subclass__(**kwargs)
+        EXPECTATIONS[cls.key] = cls
 
 
 OF_A_CALL = ("packets", "why", "result", "errno", "args", "data", "took", "count")
@@ -58,6 +57,7 @@ OF_A_CALL = ("packets", "why", "result", "errno", "args", "data", "took", "count
 class CallExpectation(WrittenExpectation):
     """How one socket call ended, and which packets it caused, with the answers to them."""
 
+    key = "call"
     call: Call
     """The call's name, as the program used it."""
     host: Host = "client"
@@ -109,6 +109,18 @@ class CallExpectation(WrittenExpectation):
         )
 
 
+class SegmentsExpectation(WrittenExpectation):
+    """The payloads of the segments that a host sent, in order, first transmissions only."""
+
+    key = "segments"
+    segments: dict[Host, tuple[Payload, ...]] = Field(min_length=1)
+    """For each host, the payloads in order: text, {bytes: "00ff"} or {size: 1448}."""
+
+    def _wanted(self) -> expect.Wanted:
+        payloads = {host: tuple(each.compiled() for each in listed) for host, listed in self.segments.items()}
+        return expect.ExpectedSegments(payloads)
+
+
 class LedgerFigures(Frozen):
     """How far the bytes that one host sent got. A figure that is left out is not checked."""
 
@@ -146,6 +158,7 @@ class LedgerFigures(Frozen):
 class LedgerExpectation(WrittenExpectation):
     """How far the bytes got, for each sending host."""
 
+    key = "ledger"
     ledger: dict[Host, LedgerFigures] = Field(min_length=1)
     """For each sending host, the figures of the ledger."""
     connection: Opt[Whole] = Field(default=None, ge=1)
@@ -181,6 +194,7 @@ class CrossingFigures(Frozen):
 class CrossingsExpectation(WrittenExpectation):
     """How many packets were lost or changed between the two hosts."""
 
+    key = "crossings"
     crossings: CrossingFigures
     """The number of packets of each fate."""
 
@@ -198,6 +212,7 @@ class PacketFigures(Pattern):
 class PacketsExpectation(WrittenExpectation):
     """How many packets match a pattern."""
 
+    key = "packets"
     packets: PacketFigures
     """Which packets, and how many."""
 
@@ -208,6 +223,7 @@ class PacketsExpectation(WrittenExpectation):
 class NeverExpectation(WrittenExpectation):
     """Packets that must not occur."""
 
+    key = "never"
     never: Pattern
     """Which packets."""
 
@@ -221,13 +237,14 @@ class OrderExpectation(WrittenExpectation):
     The time of a packet is that of its sender's capture, or with `at` that of the named host's capture.
     """
 
+    key = "order"
     order: tuple[Event, ...]
     """Packets, and moments of calls: {call: close, host: server, moment: begins}."""
 
     @model_validator(mode="after")
     def _of_several(self) -> Self:
         if len(self.order) < 2:
-            raise ValueError("an order has two packets or calls at least")
+            raise ValueError("an order needs at least two packets or calls")
         return self
 
     def _wanted(self) -> expect.Wanted:
@@ -262,6 +279,7 @@ class Timing(Frozen):
 class TimerExpectation(WrittenExpectation):
     """The intervals of packets that a timer of the kernel sends."""
 
+    key = "timer"
     timer: Timing
     """The packets and the limits of their intervals."""
 
@@ -281,6 +299,7 @@ class TimerExpectation(WrittenExpectation):
 class CausesExpectation(WrittenExpectation):
     """How many packets of both hosts each rule explains."""
 
+    key = "causes"
     causes: dict[CauseRule, CountText] = Field(min_length=1)
     """For each rule a number. unknown counts all packets without a known cause."""
 
@@ -291,6 +310,7 @@ class CausesExpectation(WrittenExpectation):
 class LabelsExpectation(WrittenExpectation):
     """Which labels Wireshark gives in the capture of a host, and how often."""
 
+    key = "labels"
     labels: dict[Host, Annotated[dict[LabelName, CountText], Field(min_length=1)]] = Field(min_length=1)
     """For each host's capture the labels and their number: {client: {keep_alive: 1}}."""
 
@@ -301,6 +321,7 @@ class LabelsExpectation(WrittenExpectation):
 class ExitExpectation(WrittenExpectation):
     """How the program of a host ended."""
 
+    key = "exit"
     exit: dict[Host, ExitStatus] = Field(min_length=1)
     """For each host an exit status, or the name of the signal that ended it."""
 
@@ -311,6 +332,7 @@ class ExitExpectation(WrittenExpectation):
 class OutputExpectation(WrittenExpectation):
     """What the program of a host wrote to its standard output."""
 
+    key = "output"
     output: dict[Host, Text] = Field(min_length=1)
     """For each host, text that its output contains."""
 
@@ -318,44 +340,9 @@ class OutputExpectation(WrittenExpectation):
         return expect.ExpectedOutput(self.output)
 
 
-EXPECTATIONS: dict[str, type[WrittenExpectation]] = {
-    "call": CallExpectation,
-    "segments": SegmentsExpectation,
-    "ledger": LedgerExpectation,
-    "crossings": CrossingsExpectation,
-    "packets": PacketsExpectation,
-    "never": NeverExpectation,
-    "order": OrderExpectation,
-    "timer": TimerExpectation,
-    "causes": CausesExpectation,
-    "labels": LabelsExpectation,
-    "exit": ExitExpectation,
-    "output": OutputExpectation,
-}
-"""The key that names an expectation, and its model. ``call`` comes first: it may have ``packets`` beside it."""
-
-
-def kind_of(value: object) -> str | None:
-    """Return the tag of the expectation that a plain value holds, None when it names none."""
-    if isinstance(value, WrittenExpectation):
-        return next(f"<{key}>" for key, model in EXPECTATIONS.items() if isinstance(value, model))
-    if not isinstance(value, dict):
-        return None
-    return next((f"<{key}>" for key in EXPECTATIONS if key in value), None)
-
-
-AnyExpectation = Annotated[
-    Annotated[CallExpectation, Tag("<call>")]
-    | Annotated[SegmentsExpectation, Tag("<segments>")]
-    | Annotated[LedgerExpectation, Tag("<ledger>")]
-    | Annotated[CrossingsExpectation, Tag("<crossings>")]
-    | Annotated[PacketsExpectation, Tag("<packets>")]
-    | Annotated[NeverExpectation, Tag("<never>")]
-    | Annotated[OrderExpectation, Tag("<order>")]
-    | Annotated[TimerExpectation, Tag("<timer>")]
-    | Annotated[CausesExpectation, Tag("<causes>")]
-    | Annotated[LabelsExpectation, Tag("<labels>")]
-    | Annotated[ExitExpectation, Tag("<exit>")]
-    | Annotated[OutputExpectation, Tag("<output>")],
-    Discriminator(kind_of),
-]
+if TYPE_CHECKING:
+    AnyExpectation = WrittenExpectation
+else:
+    # `call` may have `packets` beside it, and comes first.
+    AnyExpectation = one_of(EXPECTATIONS, several=True)
+"""An expectation of any kind, as pydantic reads it."""

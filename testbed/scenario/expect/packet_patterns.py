@@ -46,7 +46,7 @@ def pattern_of(text: str) -> dict[str, Any]:
 
 
 class TcpOptions(Frozen):
-    """TCP options of a segment: true (there), false (not there), or the value of one."""
+    """TCP options of a segment: true (present), false (absent), or the value of one."""
 
     mss: Opt[Presence] = None
     """The maximum segment size that a SYN announces."""
@@ -74,7 +74,7 @@ class TcpOptions(Frozen):
 
 
 class Pattern(Short):
-    """Which packets: all that is said must fit. Text is the sending host and flags, then seq, ack or length."""
+    """Which packets: all that is given must match. Text is the sending host and flags, then seq, ack or length."""
 
     short_schema: ClassVar[dict[str, Any]] = {
         "type": "string",
@@ -119,7 +119,7 @@ class Pattern(Short):
     def lengthened(cls, value: object) -> object:
         """Return the mapping that text stands for."""
         if not isinstance(value, str):
-            raise ValueError(f"{shown(value)} is no packet", _HINT)  # noqa: TRY004 - pydantic reads ValueError
+            raise ValueError(f"{shown(value)} is not a packet", _HINT)  # noqa: TRY004 - pydantic reads ValueError
         return pattern_of(value)
 
     @model_validator(mode="after")
@@ -186,4 +186,4 @@ def event_kind(value: object) -> str:
 Event = Annotated[Annotated[Moment, Tag("<moment>")] | Annotated[Pattern, Tag("<packet>")], Discriminator(event_kind)]
 """A packet, or the beginning or return of a call."""
 EVENTS: dict[str, type[Frozen]] = {"moment": Moment, "packet": Pattern}
-"""What may stand in an order, by tag."""
+"""What an order may hold, by tag."""

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 T = TypeVar("T")
 
@@ -18,10 +27,10 @@ class Frozen(BaseModel):
 
 
 class Short(Frozen):
-    """A mapping that may be written short: anything else than a mapping stands for its field ``short``.
+    """A mapping that may be written short: anything but a mapping is the value of its field ``short``.
 
-    ``empty`` says that nothing at all (``accept:``) stands for the mapping without any key. A model whose short form
-    stands for several fields has its own ``lengthened`` and tells an editor its ``short_schema``.
+    ``empty``: no value at all (``accept:``) is the mapping without any key. A model whose short form gives several
+    fields has its own ``lengthened``, and ``short_schema`` for editors.
     """
 
     short: ClassVar[str] = ""
@@ -36,14 +45,14 @@ class Short(Frozen):
         if value is None and cls.empty:
             return {}
         if not cls.short and not cls.short_schema:
-            raise ValueError(f"{shown(value)} stands where nothing or a mapping belongs")
+            raise ValueError(f"expected nothing or a mapping, not {shown(value)}")
         if value is None:
             raise ValueError("a value is missing here")
         return cls.lengthened(value)
 
     @classmethod
     def lengthened(cls, value: object) -> object:
-        """Return the mapping that a short form stands for. Raises ValueError (message, hint)."""
+        """Return the mapping that a short form means. Raises ValueError (message, hint)."""
         return {cls.model_fields[cls.short].alias or cls.short: value}
 
 
@@ -57,8 +66,25 @@ Opt = Annotated[T | None, BeforeValidator(_given)]
 """A key that may be left out, but not left empty."""
 
 
+def one_of(models: Mapping[str, type[Frozen]], *, several: bool = False) -> Any:  # noqa: ANN401 - a type expression
+    """Return the type of a value that is of one of these models, each named by a key of the value.
+
+    A mapping must have exactly one of the keys; with ``several`` the first model whose key it has is meant.
+    """
+    names = {model: f"<{key}>" for key, model in models.items()}
+
+    def tag(value: object) -> str | None:
+        if isinstance(value, Frozen):
+            return names.get(type(value))
+        found = [key for key in models if key in value] if isinstance(value, dict) else []
+        return f"<{found[0]}>" if found and (several or len(found) == 1) else None
+
+    tagged = tuple(Annotated[model, Tag(name)] for model, name in names.items())
+    return Annotated[Union[tagged], Discriminator(tag)]  # noqa: UP007 - as many as there are
+
+
 def shown(value: object) -> str:
-    """Return a value as it would stand in YAML, for a message; long ones are cut."""
+    """Return a value as YAML writes it, for a message; long ones are cut."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -80,7 +106,7 @@ def nearest(word: str, known: tuple[str, ...]) -> str:
 
 
 class Parsed:
-    """Both halves of a small type: how it is read and what an editor is told."""
+    """Both halves of a small type: how it is read, and its schema for editors."""
 
     def __init__(self, parse: Callable[[object], object], schema: dict[str, object]) -> None:
         self.parse, self.schema = parse, schema

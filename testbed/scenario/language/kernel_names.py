@@ -1,9 +1,11 @@
 """Names that a scenario may use, as the kernel's headers spell them.
 
-The tables of flags and options are those of ``compose/tools/actor_names.h``; a unit test compares the two.
+The tables of flags and options are those of ``compose/actor/names.c``; a unit test compares the two.
 """
 
 from __future__ import annotations
+
+from testbed.model.call_table import EXPECTABLE
 
 SEND_FLAGS = (
     "MSG_CONFIRM",
@@ -49,14 +51,7 @@ ERRNOS = (
 )
 """What Linux's socket calls fail with (the manual pages of section 2, tcp(7), udp(7), ip(7))."""
 
-CALLS = (
-    *("socket", "socketpair", "bind", "listen", "accept", "accept4", "connect", "shutdown", "close"),
-    *("send", "sendto", "sendmsg", "sendmmsg", "write", "writev", "sendfile", "splice"),
-    *("recv", "recvfrom", "recvmsg", "recvmmsg", "read", "readv"),
-    *("setsockopt", "getsockopt", "getsockname", "getpeername", "dup", "dup2", "dup3", "fcntl", "ioctl"),
-    *("poll", "ppoll", "select", "pselect", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait"),
-    *("epoll_pwait", "epoll_pwait2"),
-)
+CALLS = EXPECTABLE
 """Functions of the socket API, and those that act on any descriptor."""
 
 SIGNALS = (
@@ -78,7 +73,7 @@ CAUSES = (
     *("challenge-ack", "not-taken", "datagram", "icmp-error", "echo-reply"),
     *("link-copy", "link-forged", "link-icmp", "appeared", "unknown"),
 )
-"""Rules that explain packets (``testbed/analysis/causes/find_causes.py``), and what stands where none does."""
+"""Rules that explain packets (``testbed/analysis/causes/find_causes.py``), and words for what none explains."""
 
 LABELS = (
     *("zero_window_probe", "zero_window", "lost_segment", "keep_alive", "window_update", "window_full"),

@@ -23,10 +23,10 @@ def _limits(value: object, one: Callable[[object], float], what: str, hint: str)
         try:
             return one(int(text) if re.fullmatch(f"-?{NUMBER}", text) else text)
         except ValueError as error:
-            raise ValueError(f"{shown(value)} is no {what}", hint) from error
+            raise ValueError(f"{shown(value)} is not a {what}", hint) from error
 
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(f"{shown(value)} is no {what}", hint)  # noqa: TRY004 - pydantic reads ValueError
+        raise ValueError(f"{shown(value)} is not a {what}", hint)  # noqa: TRY004 - pydantic reads ValueError
     text = str(value)
     match = re.fullmatch(r"(>=|<=)\s*(\S+)", text)
     if match:
@@ -39,7 +39,7 @@ def _limits(value: object, one: Callable[[object], float], what: str, hint: str)
             raise ValueError(f"{shown(value)} ends before it begins")
         return Limits(low, high, text)
     if isinstance(value, str) and re.fullmatch(f"-?{NUMBER}", value):
-        raise ValueError(f"{shown(value)} is no {what}", hint)
+        raise ValueError(f"{shown(value)} is not a {what}", hint)
     exact = number(text)
     return Limits(exact, exact, text)
 
@@ -52,7 +52,7 @@ def _whole(value: object) -> int:
 
 def _count(value: object) -> Limits:
     if type(value) is int and value < 0:
-        raise ValueError(f"{shown(value)} is no count", _COUNT_HINT)
+        raise ValueError(f"{shown(value)} is not a count", _COUNT_HINT)
     return _limits(value, _whole, "count", _COUNT_HINT)
 
 
@@ -75,7 +75,7 @@ def _duration(value: object) -> Limits:
     hint = 'a limit or a range: ">=200ms", "<=1s" or 200ms-1s'
     found = _limits(value, _span, "limit of a duration", hint)
     if found.least == found.most:
-        raise ValueError(f"{shown(value)} is met by no clock", hint)
+        raise ValueError(f"no clock can meet the exact time {shown(value)}", hint)
     return found
 
 
@@ -90,7 +90,7 @@ def _ratio(value: object) -> Limits:
     hint = 'a limit or a range: ">=1.5" or 1.5-3'
     found = _limits(value, one, "limit of a ratio", hint)
     if found.least == found.most:
-        raise ValueError(f"{shown(value)} is met by no clock", hint)
+        raise ValueError(f"no clock can meet the exact ratio {shown(value)}", hint)
     return found
 
 

@@ -30,16 +30,16 @@ def resolve(text: str) -> tuple[Any, str, str]:
     quoted = f'write "{text}" with quotes for the text'
     if text.lower() in _WORDS and text in (text.lower(), text.title(), text.upper()):
         meant = _WORDS[text.lower()]
-        return text, f"`{text}` is {meant} to some readers of YAML and text to others", f"{quoted}, or {meant}"
+        return text, f"`{text}` is {meant} to some YAML parsers and text to others", f"{quoted}, or {meant}"
     if _BASE_60.fullmatch(text):
-        return text, f"`{text}` is a number in base 60 to some readers of YAML", quoted
+        return text, f"`{text}` is a number in base 60 to some YAML parsers", quoted
     if _DATE.fullmatch(text):
-        return text, f"`{text}` is a date to some readers of YAML", quoted
+        return text, f"`{text}` is a date to some YAML parsers", quoted
     if re.fullmatch(r"[-+]?0[0-9_]+", text):
-        message = f"`{text}` is an octal number to some readers of YAML, a decimal or text to others"
+        message = f"`{text}` is an octal number to some YAML parsers, a decimal or text to others"
         return text, message, f"{quoted}, or the number without the leading zero"
     if _FLOAT.fullmatch(text):
         return float(text), "", ""
     if _OTHER_INT.fullmatch(text) or _OTHER_FLOAT.fullmatch(text):
-        return text, f"`{text}` is not the same number to all readers of YAML", f"{quoted}, or the plain decimal number"
+        return text, f"`{text}` is not the same number to all YAML parsers", f"{quoted}, or the plain decimal number"
     return text, "", ""

@@ -35,7 +35,7 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         hint = f'quote it: "{str(value).lower()}"' if isinstance(value, int) else ""
         hint = "quote it" if isinstance(value, float) else hint
-        raise ValueError(f"text is needed here, not {shown(value)}", hint)  # noqa: TRY004 - pydantic reads ValueError
+        raise ValueError(f"expected text, not {shown(value)}", hint)  # noqa: TRY004 - pydantic reads ValueError
     return value
 
 
@@ -47,7 +47,7 @@ def _one_of(known: tuple[str, ...], what: str, *extra: str) -> Parsed:
         name = _text(value)
         if name not in words:
             listed = f"; known: {', '.join(words)}" if len(words) <= 12 else ""
-            raise ValueError(f"`{name}` is no {what} known here{nearest(name, words) or listed}")
+            raise ValueError(f"`{name}` is not a known {what}{nearest(name, words) or listed}")
         return name
 
     return Parsed(check, {"type": "string", "enum": list(words)})
@@ -58,7 +58,7 @@ def _matching(pattern: str, what: str, hint: str = "") -> Any:  # noqa: ANN401 -
 
     def check(value: object) -> str:
         if not compiled.fullmatch(_text(value)):
-            raise ValueError(f"{shown(value)} is no {what}", hint)
+            raise ValueError(f"{shown(value)} is not {what}", hint)
         return str(value)
 
     return Parsed(check, {"type": "string", "pattern": f"^(?:{pattern})$"})
@@ -75,7 +75,7 @@ def duration_ms(value: object) -> int:
     """Return a duration such as 5ms, 2s or 1m in milliseconds. Raises ValueError (message, hint)."""
     match = re.fullmatch(f"({_NUMBER})(ms|s|m)", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"{shown(value)} is no duration", "a whole number with its unit: 5ms, 2s or 1m")
+        raise ValueError(f"{shown(value)} is not a duration", "a whole number with its unit: 5ms, 2s or 1m")
     length = int(match[1]) * _DURATION_MS[match[2]]
     if length > LONGEST_MS:
         raise ValueError(f"{shown(value)} is longer than an hour")
@@ -94,7 +94,7 @@ def size_bytes(value: object) -> int:
         match = re.fullmatch(f"({_NUMBER})(KiB|MiB|GiB)", value) if isinstance(value, str) else None
         if match is None:
             hint = "a whole number of bytes, or with a unit: 8, 64KiB, 8MiB or 1GiB"
-            raise ValueError(f"{shown(value)} is no size", hint)
+            raise ValueError(f"{shown(value)} is not a size", hint)
         size = int(match[1]) * _SIZE_BYTES[match[2]]
     if size > MOST_BYTES:
         raise ValueError(f"{shown(value)} is more than 64 GiB")
@@ -104,11 +104,11 @@ def size_bytes(value: object) -> int:
 def _share(value: object) -> float:
     match = re.fullmatch(r"(100|[1-9]?[0-9](?:\.[0-9]{1,3})?)\s*%", value) if isinstance(value, str) else None
     if match is None or float(match[1]) == 0:
-        raise ValueError(f"{shown(value)} is no share", "per cent of the repeats: 99% or 99.5%")
+        raise ValueError(f"{shown(value)} is not a share", "a percentage of the repeats: 99% or 99.5%")
     return float(match[1]) / 100
 
 
-class Endpoint(NamedTuple):
+class HostPort(NamedTuple):
     """A port of a host; ``host`` None means every address of the host itself."""
 
     host: Host | None
@@ -118,37 +118,37 @@ class Endpoint(NamedTuple):
         return f"{self.host or ''}:{self.port}"
 
 
-def _endpoint(value: object, *, needs_host: bool) -> Endpoint:
+def _endpoint(value: object, *, needs_host: bool) -> HostPort:
     hint = "a host and a port: server:10011" + ("" if needs_host else '; or a port alone, quoted: ":5000"')
     match = re.fullmatch(f"([^:]*):({_NUMBER})", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"{shown(value)} is no endpoint", hint)
+        raise ValueError(f"{shown(value)} is not an endpoint", hint)
     host, port = match[1], int(match[2])
     if host not in HOSTS and (host or needs_host):
-        raise ValueError(f"`{host}` is no host{nearest(host, HOSTS)}", hint)
+        raise ValueError(f"`{host}` is not a host{nearest(host, HOSTS)}", hint)
     if port > 65535 or (needs_host and port == 0):
-        raise ValueError(f"{port} is no port", f"a number from {int(needs_host)} to 65535")
-    return Endpoint("client" if host == "client" else "server" if host == "server" else None, port)
+        raise ValueError(f"{port} is not a port", f"a number from {int(needs_host)} to 65535")
+    return HostPort("client" if host == "client" else "server" if host == "server" else None, port)
 
 
-def _remote(value: object) -> Endpoint:
+def _remote(value: object) -> HostPort:
     return _endpoint(value, needs_host=True)
 
 
-def _local(value: object) -> Endpoint:
+def _local(value: object) -> HostPort:
     return _endpoint(value, needs_host=False)
 
 
 def _port(value: object) -> int:
     if type(value) is not int or not 1 <= value <= 65535:
-        raise ValueError(f"{shown(value)} is no port", "a number from 1 to 65535")
+        raise ValueError(f"{shown(value)} is not a port", "a number from 1 to 65535")
     return value
 
 
 def _hex(value: object) -> str:
     text = "".join(_text(value).split())
     if not re.fullmatch("(?:[0-9a-fA-F]{2})*", text):
-        raise ValueError(f"{shown(value)} is not bytes", 'pairs of hex digits, quoted: "00ff"')
+        raise ValueError(f"{shown(value)} is not hexadecimal", 'pairs of hex digits, quoted: "00ff"')
     return text.lower()
 
 
@@ -157,7 +157,7 @@ def flag_letters(value: object) -> str:
     text = _text(value)
     if not text or len(set(text)) != len(text) or not set(text) <= set(FLAG_LETTERS):
         hint = "tcpdump's letters: S SYN, . ACK, P PSH, F FIN, R RST, U URG, E ECE, W CWR; for instance S. or P."
-        raise ValueError(f"{shown(value)} are no TCP flags", hint)
+        raise ValueError(f"{shown(value)} are not TCP flags", hint)
     return "".join(sorted(text, key=FLAG_LETTERS.index))
 
 
@@ -167,7 +167,7 @@ def _exit_status(value: object) -> int | str:
     if not isinstance(value, str) or value not in SIGNALS:
         guess = nearest(value, SIGNALS) if isinstance(value, str) else ""
         hint = "a number from 0 to 255, or a signal's name: SIGSEGV"
-        raise ValueError(f"{shown(value)} is no exit status{guess}", hint)
+        raise ValueError(f"{shown(value)} is not an exit status{guess}", hint)
     return value
 
 
@@ -179,7 +179,7 @@ def _word(value: object) -> str:
     """Return a command's argument or a variable's value; a whole number is taken as written."""
     text = str(value) if type(value) is int else _text(value)
     if "\0" in text:
-        raise ValueError("a NUL byte cannot stand in an argument or a variable")
+        raise ValueError("an argument or a variable cannot hold a NUL byte")
     fill(text, {"client": "", "server": ""})
     return text
 
@@ -212,7 +212,7 @@ def fill(text: str, addresses: Mapping[Host, str]) -> str:
             return addresses["client"]
         if found == "{server}":
             return addresses["server"]
-        raise ValueError(f"`{found}` stands for nothing here", "{client} or {server}; write a brace itself twice")
+        raise ValueError(f"unknown placeholder `{found}`", "{client} or {server}; a brace itself is written twice")
 
     return re.sub(r"\{\{|\}\}|\{\w*\}|[{}]", value, text)
 
@@ -220,8 +220,8 @@ def fill(text: str, addresses: Mapping[Host, str]) -> str:
 def _sysctl(value: object) -> str:
     name = _text(value)
     if not is_known(name):
-        hint = "such as net.ipv4.tcp_syncookies: the whole name; what is the whole machine's cannot be set"
-        raise ValueError(f"{shown(name)} is no sysctl of a network namespace{nearest(name, SYSCTLS)}", hint)
+        hint = "the whole name, such as net.ipv4.tcp_syncookies; settings of the whole machine cannot be changed"
+        raise ValueError(f"{shown(name)} is not a sysctl of a network namespace{nearest(name, SYSCTLS)}", hint)
     return name
 
 
@@ -245,27 +245,29 @@ Size = Annotated[
 """Bytes, written 8, 64KiB or 8MiB."""
 Share = Annotated[float, Parsed(_share, {"type": "string", "pattern": r"^(100|[1-9]?[0-9](\.[0-9]{1,3})?)\s*%$"})]
 """A share of the repeats, written 99%; a number up to 1 once loaded."""
-Remote = Annotated[Endpoint, Parsed(_remote, {"type": "string", "pattern": "^(client|server):[1-9][0-9]*$"})]
+Remote = Annotated[HostPort, Parsed(_remote, {"type": "string", "pattern": "^(client|server):[1-9][0-9]*$"})]
 """Where to connect or send to: server:10011."""
-Local = Annotated[Endpoint, Parsed(_local, {"type": "string", "pattern": f"^(client|server)?:{_NUMBER}$"})]
+Local = Annotated[HostPort, Parsed(_local, {"type": "string", "pattern": f"^(client|server)?:{_NUMBER}$"})]
 """Where to bind: ":5000" (every address) or server:5000; port 0 lets the kernel choose."""
 Port = Annotated[int, Parsed(_port, {"type": "integer", "minimum": 1, "maximum": 65535})]
 Hex = Annotated[str, Parsed(_hex, {"type": "string", "pattern": r"^(\s*[0-9a-fA-F]\s*[0-9a-fA-F])*\s*$"})]
 """Bytes as pairs of hex digits."""
 Text = Annotated[str, Parsed(_text, {"type": "string"})]
-Line = Annotated[str, _matching(r"[^\s](?:[^\r\n]*[^\s])?", "line of text", "one line, not empty")]
-Name = Annotated[str, _matching("[A-Za-z][A-Za-z0-9_-]*", "name", "a letter, then letters, digits, - and _")]
-Tag = Annotated[str, _matching("[a-z0-9][a-z0-9-]*", "tag", "small letters, digits and -")]
-Image = Annotated[str, _matching(r"[a-z0-9][a-z0-9._/:@-]*", "image", "a folder of compose/, or an image reference")]
+Line = Annotated[str, _matching(r"[^\s](?:[^\r\n]*[^\s])?", "a line of text", "one line, not empty")]
+Name = Annotated[str, _matching("[A-Za-z][A-Za-z0-9_-]*", "a name", "a letter, then letters, digits, - and _")]
+Tag = Annotated[str, _matching("[a-z0-9][a-z0-9-]*", "a tag", "small letters, digits and -")]
+Image = Annotated[str, _matching(r"[a-z0-9][a-z0-9._/:@-]*", "an image", "a folder of compose/, or an image reference")]
 Sysctl = Annotated[str, Parsed(_sysctl, {"type": "string", "pattern": r"^net\.(core|ipv4|ipv6|unix)\."})]
 """The name of a kernel setting that a network namespace has to itself."""
 Setting = Annotated[
     str,
     _matching(
-        r"[a-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_*-]+)+|[a-z_]+", "path of a setting", "keys joined by dots: observe.client"
+        r"[a-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_*-]+)+|[a-z_]+",
+        "the path of a setting",
+        "keys joined by dots: observe.client",
     ),
 ]
-Variable = Annotated[str, _matching("[A-Za-z_][A-Za-z0-9_]*", "name of a variable", "letters, digits and _")]
+Variable = Annotated[str, _matching("[A-Za-z_][A-Za-z0-9_]*", "the name of a variable", "letters, digits and _")]
 Flags = Annotated[str, Parsed(flag_letters, {"type": "string", "pattern": f"^[{FLAG_LETTERS}]+$"})]
 """TCP flags in tcpdump's letters and order."""
 _EXIT_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 0, "maximum": 255}

@@ -27,7 +27,7 @@ _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
-class Mark(NamedTuple):
+class Position(NamedTuple):
     """A place in the file; line and column count from 0, columns in characters."""
 
     line: int
@@ -37,7 +37,7 @@ class Mark(NamedTuple):
 class Problem(NamedTuple):
     """Something wrong at a place."""
 
-    mark: Mark
+    mark: Position
     message: str
     hint: str = ""
 
@@ -49,7 +49,7 @@ class Node:
     ``size`` counts the nodes below and including this one, ``height`` the levels, both with aliases followed.
     """
 
-    mark: Mark
+    mark: Position
     value: Any
     size: int = 1
     height: int = 1
@@ -62,7 +62,7 @@ class Node:
             return [node.plain() for node in self.value]
         return self.value
 
-    def follow(self, path: Iterable[str | int]) -> Iterator[tuple[str | int, Mark, Node]]:
+    def follow(self, path: Iterable[str | int]) -> Iterator[tuple[str | int, Position, Node]]:
         """Yield (part, mark of its key or item, node) along a path, as far as it goes; foreign parts are skipped."""
         node = self
         for part in path:
@@ -73,7 +73,7 @@ class Node:
                 node = node.value[part]
                 yield part, node.mark, node
 
-    def find(self, path: Iterable[str | int], *, key: bool = False) -> Mark:
+    def find(self, path: Iterable[str | int], *, key: bool = False) -> Position:
         """Return the mark of the value at a path (or of its key), or of the nearest thing above it."""
         mark = self.mark
         for _, at_key, node in self.follow(path):
@@ -90,7 +90,7 @@ def in_one_line(value: object) -> str:
 
 
 @dataclass
-class Source:
+class SourceText:
     """A file's text with the name under which messages speak of it."""
 
     name: str
@@ -101,13 +101,13 @@ class Source:
         # The line breaks of YAML 1.1, section 5.4, which its marks count.
         self.lines = re.split("\r\n|[\r\n\x85\u2028\u2029]", self.text)
 
-    def where(self, mark: Mark) -> str:
+    def where(self, mark: Position) -> str:
         """Return ``file:line``."""
         return f"{self.name}:{mark.line + 1}"
 
     def report(self, problems: Iterable[Problem]) -> str:
         """Return all problems in the order of the file, the first at each place, each with its line and a caret."""
-        first: dict[Mark, Problem] = {}
+        first: dict[Position, Problem] = {}
         for problem in problems:
             first.setdefault(problem.mark, problem)
         ordered = [first[mark] for mark in sorted(first)]
@@ -148,7 +148,7 @@ def _blank(char: str) -> str:
 
 
 class _Stop(Exception):  # noqa: N818 - ends the reading at a problem after which nothing can be relied on
-    def __init__(self, mark: Mark, message: str, hint: str = "") -> None:
+    def __init__(self, mark: Position, message: str, hint: str = "") -> None:
         self.problem = Problem(mark, message, hint)
 
 
@@ -156,7 +156,7 @@ def decode(data: bytes) -> tuple[str, Problem | None]:
     """Return a file's bytes as text, and the problem that makes it unreadable, if there is one."""
     text = data[:MOST_BYTES].decode("utf-8-sig", errors="replace")
     if len(data) > MOST_BYTES:
-        return text, Problem(Mark(0, 0), f"the file has {len(data)} bytes; a scenario has at most {MOST_BYTES}")
+        return text, Problem(Position(0, 0), f"the file has {len(data)} bytes; a scenario has at most {MOST_BYTES}")
     try:
         data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -165,19 +165,19 @@ def decode(data: bytes) -> tuple[str, Problem | None]:
         return text, Problem(_mark_at(before), message, "save the file in UTF-8")
     bad = re.search("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text)
     if bad:
-        message = f"the control character U+{ord(bad[0]):04X} cannot stand in YAML"
+        message = f"the control character U+{ord(bad[0]):04X} is not allowed in YAML"
         return text, Problem(_mark_at(text[: bad.start()]), message, 'in quotes, write it as an escape: "\\x00"')
     return text, None
 
 
-def _mark_at(before: str) -> Mark:
+def _mark_at(before: str) -> Position:
     lines = re.split("\r\n|[\r\n\x85\u2028\u2029]", before)
-    return Mark(len(lines) - 1, len(lines[-1]))
+    return Position(len(lines) - 1, len(lines[-1]))
 
 
 def read(text: str) -> tuple[Node | None, list[Problem]]:
     """Return the tree of a YAML text, None where there is none, and what is wrong with it."""
-    reader = _Reader()
+    reader = _TreeReader()
     try:
         return reader.read(_events(text)), reader.problems
     except _Stop as stop:
@@ -202,12 +202,12 @@ def _syntax(text: str, error: yaml.YAMLError) -> _Stop:
     except yaml.YAMLError as clearer:
         error = clearer
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return _Stop(Mark(0, 0), f"broken YAML: {error}")
-    mark = Mark(error.problem_mark.line, error.problem_mark.column)
+        return _Stop(Position(0, 0), f"broken YAML: {error}")
+    mark = Position(error.problem_mark.line, error.problem_mark.column)
     problem = (error.problem or "").replace("<stream end>", "the end of the file").replace("<", "").replace(">", "")
     hint = ""
     if "'\\t'" in problem or text[error.problem_mark.index : error.problem_mark.index + 1] == "\t":
-        return _Stop(mark, "a tab stands where YAML allows only spaces", "indent with spaces")
+        return _Stop(mark, "a tab where YAML allows only spaces", "indent with spaces")
     if "mapping values are not allowed" in problem:
         hint = "text that holds a colon and a blank needs quotes; or the indentation is wrong"
     elif "cannot start any token" in problem:
@@ -219,22 +219,22 @@ def _syntax(text: str, error: yaml.YAMLError) -> _Stop:
     return _Stop(mark, f"broken YAML: {problem}", hint)
 
 
-class _Reader:
+class _TreeReader:
     """Makes a tree from events, within bounds."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.anchors: dict[str, Node] = {}
         self.open: list[tuple[Node, str | None]] = []
-        self.keys: list[tuple[str, Mark] | None] = []
+        self.keys: list[tuple[str, Position] | None] = []
         self.nodes = 0
 
     def read(self, events: Iterator[Any]) -> Node | None:
         root: Node | None = None
         for event in events:
-            mark = Mark(event.start_mark.line, event.start_mark.column)
+            mark = Position(event.start_mark.line, event.start_mark.column)
             if isinstance(event, yaml.DocumentStartEvent) and root is not None:
-                self.problems.append(Problem(mark, "a second YAML document begins here", "one scenario to a file"))
+                self.problems.append(Problem(mark, "a second YAML document begins here", "one scenario per file"))
                 return root
             if isinstance(event, yaml.AliasEvent):
                 done = self._add(self._alias(event.anchor, mark))
@@ -250,7 +250,7 @@ class _Reader:
             root = root or done
         return root
 
-    def _begin(self, event: Any, mark: Mark) -> None:  # noqa: ANN401 - PyYAML's events have no types
+    def _begin(self, event: Any, mark: Position) -> None:  # noqa: ANN401 - PyYAML's events have no types
         self._no_tag(event, mark)
         is_map = isinstance(event, yaml.MappingStartEvent)
         if self._wants_key():
@@ -265,7 +265,7 @@ class _Reader:
         self.keys.pop()
         return self._add(node, anchor)
 
-    def _scalar(self, event: Any, mark: Mark) -> Node | None:  # noqa: ANN401 - PyYAML's events have no types
+    def _scalar(self, event: Any, mark: Position) -> Node | None:  # noqa: ANN401 - PyYAML's events have no types
         self._no_tag(event, mark)
         if self._wants_key():
             if not event.style and event.value == "<<":
@@ -279,12 +279,12 @@ class _Reader:
                 self.problems.append(Problem(mark, message, hint))
         return self._add(Node(mark, value), event.anchor)
 
-    def _alias(self, anchor: str | None, mark: Mark) -> Node:
+    def _alias(self, anchor: str | None, mark: Position) -> Node:
         if self._wants_key():
             raise _Stop(mark, "an alias cannot be a key", "a key is plain text")
         target = self.anchors.get(anchor or "")
         if target is None:
-            raise _Stop(mark, f"`*{anchor}` refers to nothing that is complete before it")
+            raise _Stop(mark, f"`*{anchor}` refers to no complete value before it")
         if len(self.open) + target.height > MOST_DEPTH:
             raise _Stop(mark, f"more than {MOST_DEPTH} levels of nesting")
         return Node(mark, target.value, target.size, target.height)
@@ -299,7 +299,7 @@ class _Reader:
         parent.size += node.size
         parent.height = max(parent.height, node.height + 1)
         if parent.size > MOST_NODES:
-            raise _Stop(node.mark, f"more than {MOST_NODES} values, aliases followed")
+            raise _Stop(node.mark, f"more than {MOST_NODES} values with aliases followed")
         if isinstance(parent.value, list):
             parent.value.append(node)
             return None
@@ -309,7 +309,7 @@ class _Reader:
         name, mark = key
         if name in parent.value:
             before = parent.value[name][0].line + 1
-            self.problems.append(Problem(mark, f"the key `{name}` is here a second time", f"first on line {before}"))
+            self.problems.append(Problem(mark, f"duplicate key `{name}`", f"first on line {before}"))
         else:
             parent.value[name] = (mark, node)
         return None
@@ -317,7 +317,7 @@ class _Reader:
     def _wants_key(self) -> bool:
         return bool(self.open) and isinstance(self.open[-1][0].value, dict) and self.keys[-1] is None
 
-    def _no_tag(self, event: Any, mark: Mark) -> None:  # noqa: ANN401 - PyYAML's events have no types
+    def _no_tag(self, event: Any, mark: Position) -> None:  # noqa: ANN401 - PyYAML's events have no types
         if event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
             self.problems.append(Problem(mark, f"the tag `{tag}` is not supported", "quote text instead"))

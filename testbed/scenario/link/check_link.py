@@ -6,15 +6,16 @@ from collections.abc import Iterator, Mapping
 
 from testbed.model import Host
 from testbed.scenario.language.base import nearest
-from testbed.scenario.link.link_model import Fault, ForgeIt, Link
+from testbed.scenario.link.faults import Fault, ForgeFault
+from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.scenario import HostSpec
-from testbed.scenario.steps import steps as s
+from testbed.scenario.steps.control_steps import BarrierStep, LinkStep
 
-Problem = tuple[tuple[str | int, ...], str, str]
+LinkProblem = tuple[tuple[str | int, ...], str, str]
 """Where in the file's tree, what, and a hint."""
 
 
-def check_link(link: Link, hosts: Mapping[Host, HostSpec]) -> Iterator[Problem]:
+def check_link(link: LinkSpec, hosts: Mapping[Host, HostSpec]) -> Iterator[LinkProblem]:
     """Yield the problems; ``hosts`` are those that are valid by themselves."""
     yield from _conflicts(link.exact)
     if len(hosts) == 2:  # else a barrier may be missing only because its host has mistakes
@@ -22,19 +23,23 @@ def check_link(link: Link, hosts: Mapping[Host, HostSpec]) -> Iterator[Problem]:
     if link.topology == "direct":
         for host, spec in hosts.items():
             for index, step in enumerate(spec.steps or ()):
-                if isinstance(step, s.LinkChange):
+                if isinstance(step, LinkStep):
                     yield (host, "steps", index, "link"), "a direct link cannot change", "leave `topology: direct` out"
 
 
-def _conflicts(faults: tuple[Fault, ...]) -> Iterator[Problem]:
+def _conflicts(faults: tuple[Fault, ...]) -> Iterator[LinkProblem]:
     """Two faults that mean the same packet cannot both happen if one loses it, or if both do the same."""
     for later, fault in enumerate(faults):
         for earlier, other in enumerate(faults[:later]):
-            if isinstance(fault, ForgeIt) or isinstance(other, ForgeIt) or not _same_packets(fault, other):
+            if isinstance(fault, ForgeFault) or isinstance(other, ForgeFault) or not _same_packets(fault, other):
                 continue
             if fault.key == other.key or "drop" in (fault.key, other.key):
-                message = f"this means a packet that fault {earlier + 1} means as well (`{other.key}`)"
-                yield ("link", "faults", later, fault.key), message, "count on with nth, or keep one of them"
+                message = f"fault {earlier + 1} (`{other.key}`) selects the same packet"
+                yield (
+                    ("link", "faults", later, fault.key),
+                    message,
+                    "choose another packet with `nth`, or keep one of them",
+                )
 
 
 def _same_packets(one: Fault, other: Fault) -> bool:
@@ -45,8 +50,8 @@ def _same_packets(one: Fault, other: Fault) -> bool:
     return first.count == 0 or second.nth < first.nth + first.count
 
 
-def _barriers(faults: tuple[Fault, ...], hosts: Mapping[Host, HostSpec]) -> Iterator[Problem]:
-    order = tuple(step.barrier for step in hosts["client"].steps or () if isinstance(step, s.Barrier))
+def _barriers(faults: tuple[Fault, ...], hosts: Mapping[Host, HostSpec]) -> Iterator[LinkProblem]:
+    order = tuple(step.barrier for step in hosts["client"].steps or () if isinstance(step, BarrierStep))
     for index, fault in enumerate(faults):
         for key in ("after", "until"):
             name = getattr(fault, key)
@@ -55,4 +60,4 @@ def _barriers(faults: tuple[Fault, ...], hosts: Mapping[Host, HostSpec]) -> Iter
                 yield ("link", "faults", index, fault.key, key), message, "it names a `barrier` of both hosts' steps"
         if fault.after in order and fault.until in order and order.index(fault.after) >= order.index(fault.until):
             message = f"the barrier `{fault.until}` does not come after `{fault.after}`"
-            yield ("link", "faults", index, fault.key, "until"), message, "nothing lies between them"
+            yield ("link", "faults", index, fault.key, "until"), message, "no packet can be between them"

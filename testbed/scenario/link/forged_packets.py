@@ -5,11 +5,10 @@ That is ports, sequence numbers, checksums, and in an ICMP error the packet that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from testbed.model import Host, peer_of
-from testbed.scenario.link.link_model import ForgeIt
+from testbed.scenario.link.link_context import LinkContext
 
 TTL = 63
 """A host's 64, less the link itself: a forged packet looks as if it had been forwarded."""
@@ -17,6 +16,16 @@ FORGED_ID = 0xF0
 ICMP_CODES = {4: 3, 6: 4}
 """Port unreachable (RFC 792, RFC 4443)."""
 DEFAULT_MTU = 1280
+
+
+class ForgedPacket(NamedTuple):
+    """What to forge: ``sender`` sent the packet that it follows, ``source`` is the host that it claims to be from."""
+
+    packet: Literal["rst", "syn", "unreachable", "too-big"]
+    sender: Host
+    source: Host
+    code: int | None
+    mtu: int | None
 
 
 class Template(NamedTuple):
@@ -27,23 +36,23 @@ class Template(NamedTuple):
     fill: Literal["tcp", "quote"]
 
 
-def template(forge: ForgeIt, ip: int, addresses: Mapping[Host, str], link: Mapping[Host, str]) -> Template:
-    """Return the bytes of a forged packet; ``link`` are the link's own addresses, on each host's side."""
+def template(forge: ForgedPacket, context: LinkContext) -> Template:
+    """Return the bytes of a forged packet."""
+    ip, addresses = context.ip, context.addresses
     if forge.packet in ("rst", "syn"):
-        source = forge.as_ or forge.sender
-        return Template(source, _tcp(forge, ip, addresses[source], addresses[peer_of(source)]), "tcp")
-    raw = _icmp(forge, ip, link[forge.sender], addresses[forge.sender])
+        return Template(forge.source, _tcp(forge, ip, addresses[forge.source], addresses[peer_of(forge.source)]), "tcp")
+    raw = _icmp(forge, ip, context.link[forge.sender], addresses[forge.sender])
     return Template(peer_of(forge.sender), raw, "quote")
 
 
-def _tcp(forge: ForgeIt, ip: int, source: str, target: str) -> bytes:
+def _tcp(forge: ForgedPacket, ip: int, source: str, target: str) -> bytes:
     from scapy.layers.inet import TCP
 
     flags = "S" if forge.packet == "syn" else "R"
     return bytes(_network(ip, source, target) / TCP(flags=flags, window=0 if flags == "R" else 64240))
 
 
-def _icmp(forge: ForgeIt, ip: int, source: str, target: str) -> bytes:
+def _icmp(forge: ForgedPacket, ip: int, source: str, target: str) -> bytes:
     from scapy.layers.inet import ICMP
     from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.model import HOSTS, Host
-from testbed.scenario.link.link_model import BothWays, CorruptIt, Fault, ForgeIt, HoldIt, Mtu, Reorder, TruncateIt
+from testbed.scenario.link.faults import Fault, HoldFault
+from testbed.scenario.link.impairments import BothWays, Mtu, Reorder
+from testbed.scenario.link.link_context import LinkContext
 from testbed.scenario.scenario import Scenario
-from testbed.scenario.steps import steps as s
+from testbed.scenario.steps.control_steps import LinkStep
 
 Settings = dict[str, str]
 """Keys and values of a `set` line."""
@@ -48,17 +50,18 @@ def link_plan(scenario: Scenario, addresses: Mapping[Host, str], link: Mapping[H
         (host, index): _change(step.link)
         for host, described in scenario.hosts.items()
         for index, step in enumerate(described.steps or ())
-        if isinstance(step, s.LinkChange)
+        if isinstance(step, LinkStep)
     }
     named = [scenario.link, *_changes_of(scenario)]
     faults = scenario.link.exact
+    context = LinkContext(scenario.ip, addresses, link)
     return LinkPlan(
         seed=scenario.seed,
         ip=scenario.ip,
         payload=any(way.of(host).keys() & {"duplicate", "corrupt"} for way in named for host in HOSTS)
-        or any(fault.payload or fault.key in ("duplicate", "truncate", "corrupt", "mark") for fault in faults),
+        or any(fault.payload or fault.reads_payload for fault in faults),
         settings={host: settings(scenario.link.of(host)) for host in HOSTS},
-        faults=tuple(_fault(fault, scenario.ip, addresses, link) for fault in faults),
+        faults=tuple(_fault(fault, context) for fault in faults),
         changes=changes,
         patience=_patience(named, faults),
     )
@@ -69,7 +72,7 @@ def _changes_of(scenario: Scenario) -> list[BothWays]:
         step.link
         for described in scenario.hosts.values()
         for step in described.steps or ()
-        if isinstance(step, s.LinkChange)
+        if isinstance(step, LinkStep)
     ]
 
 
@@ -96,7 +99,7 @@ def _change(change: BothWays) -> LinkChange:
     return LinkChange({host: settings(named[host]) for host in HOSTS if named[host]}, down)
 
 
-def _fault(fault: Fault, ip: int, addresses: Mapping[Host, str], link: Mapping[Host, str]) -> str:
+def _fault(fault: Fault, context: LinkContext) -> str:
     keys: dict[str, object] = {
         "do": fault.key,
         "from": fault.sender,
@@ -109,18 +112,7 @@ def _fault(fault: Fault, ip: int, addresses: Mapping[Host, str], link: Mapping[H
         "after": fault.after,
         "until": fault.until,
     }
-    match fault:
-        case HoldIt():
-            keys |= {"for": fault.for_, "behind": fault.behind}
-        case TruncateIt():
-            keys |= {"to": fault.to}
-        case CorruptIt():
-            keys |= {"fix": int(fault.checksum == "fix")}
-        case ForgeIt():
-            from testbed.scenario.link.forged_packets import template
-
-            made = template(fault, ip, addresses, link)
-            keys |= {"as": made.source, "raw": made.raw.hex(), "fill": made.fill, "offset": fault.seq}
+    keys |= fault.plan_keys(context)
     return " ".join(f"{key}={value}" for key, value in keys.items() if value is not None)
 
 
@@ -136,5 +128,5 @@ def _patience(named: list[BothWays], faults: tuple[Fault, ...]) -> float:
         waiting = queue * PACKET_BITS / rate if rate else 0.0
         # A handshake, data and the end each take their way; a lost one is repeated after more than a round trip.
         longest += (4 * delay + reorder + 3 * down) / 1e9 + waiting
-    held = sum(fault.for_ * max(fault.count, 1) for fault in faults if isinstance(fault, HoldIt))
+    held = sum(fault.for_ * max(fault.count, 1) for fault in faults if isinstance(fault, HoldFault))
     return min(longest + held / 1e9, 60.0)

@@ -118,6 +118,13 @@ def test_a_packet_that_never_came_to_the_link_is_told() -> None:
     assert problems == ("#0 is lost, and it never came to the link",)
 
 
+def test_what_does_not_agree_is_listed_in_the_order_of_the_packets() -> None:
+    """Not in the order of a set, which is another in each process."""
+    lost = tuple(crossing(n, "client", 1000 * n, n * MS, None) for n in range(5))
+    _, problems = meet(Joined((FLOW,), lost, {}, {}), LinkJournal((), FAULTS, {"client": 0, "server": 0}, True))
+    assert [text.split()[0] for text in problems] == ["#0", "#1", "#2", "#3", "#4"]
+
+
 def test_a_packet_that_nobody_captured_is_told() -> None:
     joined, journal = run([("client", 1, False)])
     _, problems = meet(replace(joined, crossings=()), journal)

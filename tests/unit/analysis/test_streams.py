@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from testbed.analysis.calls.streams import Share, Streams, build_streams
 from testbed.model import Endpoint, SocketInfo
 from tests.builders.exchange import MS, US, Exchange
+from tests.nonempty import nonempty
 
 
 def streams_of(run: Exchange) -> Streams:
@@ -31,7 +32,7 @@ def test_each_connection_has_its_own_stream() -> None:
             tcp.client("send", bytes([turn, k]), pid=100 + k)
             tcp("client P.", bytes([turn, k]))
     found = streams_of(run)
-    for k, tcp in enumerate(connections):
+    for k, tcp in enumerate(nonempty(connections)):
         shares = found.stream(tcp.index, "client", "out").shares
         assert [(share.start, share.call.data) for share in shares] == [(2 * t, bytes([t, k])) for t in range(3)]
 

@@ -14,8 +14,8 @@ import pytest
 
 from dev import same_values
 from dev.sameness import corpus
-from dev.sameness.tables import Known
-from dev.sameness.values import MISSING, Findings, covers
+from dev.sameness.document_difference import Findings, covers
+from dev.sameness.known_differences import MISSING, Known
 
 ROOT = Path(__file__).parents[3]
 KEPT = next((ROOT / "tests/data/run-v1/server-reads-once").iterdir())
@@ -38,7 +38,7 @@ def findings(change: Callable[[dict[str, Any]], object], intended: tuple[Known, 
     """Compare the document with itself after a change."""
     other = copy.deepcopy(DOCUMENT)
     change(other)
-    found = Findings(intended=intended)
+    found = Findings(structured=(), intended=intended)
     found.take("run", "a run", DOCUMENT, other)
     return found
 

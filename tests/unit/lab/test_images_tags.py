@@ -50,6 +50,27 @@ def test_hidden_files_and_editors_leftovers_do_not_change_an_image(
     assert images.definition_files("host") == {"Dockerfile": b"Dockerfile", "sub/kept": b"sub/kept"}
 
 
+def test_an_image_of_c_programs_is_built_from_all_of_their_sources_without_their_tests(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edit in any folder that it shares with others gives another tag; an edit of a unit test does not."""
+    folders = tmp_path_factory.mktemp("compose")
+    for path in ("Makefile", "common/a.c", "common/tests/test_a.c", "link/Dockerfile", "link/link.c", "probe/probe.c"):
+        (folders / path).parent.mkdir(exist_ok=True, parents=True)
+        (folders / path).write_text(path)
+    monkeypatch.setattr(images, "FOLDERS", folders)
+    assert list(images.definition_files("link")) == ["Makefile", "common/a.c", "link/Dockerfile", "link/link.c"]
+
+
+def test_what_a_dockerfile_copies_is_in_its_context() -> None:
+    for name in images.NAMES:
+        files = images.definition_files(name) if name != "base" else {}
+        dockerfile = next((text.decode() for path, text in files.items() if path.endswith("Dockerfile")), "")
+        for words in (line.split() for line in dockerfile.splitlines() if line.startswith("COPY ")):
+            for source in (word for word in words[1:-1] if not word.startswith(("-", "/"))):
+                assert any(path == source or path.startswith(f"{source}/") for path in files), (name, source)
+
+
 def test_a_build_context_is_the_same_bytes_each_time_and_holds_the_files() -> None:
     files = {"Dockerfile": b"FROM x\n", "sub/a.c": b"int a;\n"}
     packed = image_build._context(files).getvalue()

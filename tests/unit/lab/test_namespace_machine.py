@@ -14,8 +14,8 @@ from testbed.model.errors import EngineError, Unsupported
 
 def test_missing_programs_give_one_command() -> None:
     """All packages in one command, each once; the compiler brings its headers."""
-    assert machine.install_command(["cc", "tcpdump", "ip"]) == (
-        "apt-get install gcc libc6-dev libxxhash-dev tcpdump iproute2"
+    assert machine.install_command(["cc", "make", "tcpdump", "ip"]) == (
+        "apt-get install gcc libc6-dev libxxhash-dev make tcpdump iproute2"
     )
 
 

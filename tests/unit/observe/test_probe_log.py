@@ -1,4 +1,4 @@
-"""The decoder of the probe's logs, on logs made here byte by byte (layout: compose/tools/probe_format.h)."""
+"""The decoder of the probe's logs, on logs made here byte by byte (layout: compose/probe/format.h)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import xxhash
 from testbed.model import Call, Endpoint, Host
 from testbed.observe.strace.strace_lines import Lines
 from testbed.observe.strace.strace_log import decode
-from testbed.observe.strace.strace_values import Descriptor, Function, Text, UnreadableError, arguments
+from testbed.observe.strace.strace_values import Descriptor, Function, TracedBytes, UnreadableError, arguments
 
 RECORDED = Path(__file__).parent / "strace"
 BEGIN = '7  1000.000000001 execve("\\x2f\\x78", ["\\x78"], 0x7f /* 1 var */) = 0 <0.000000001>\n'
@@ -68,8 +68,8 @@ def test_a_recorded_server() -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ('"\\x63\\x00"', Text(b"c\0")),
-        ('"\\x63"...', Text(b"c", cut=True)),
+        ('"\\x63\\x00"', TracedBytes(b"c\0")),
+        ('"\\x63"...', TracedBytes(b"c", cut=True)),
         ("3<TCP:[10.0.0.1:4->10.0.0.2:80]>", Descriptor(3, "TCP:[10.0.0.1:4->10.0.0.2:80]")),
         ("3<TCPv6:[[::1]:4->[::1]:80]>", Descriptor(3, "TCPv6:[[::1]:4->[::1]:80]")),
         ("1<\\x2f\\x6e<char 1:3>>", Descriptor(1, "\\x2f\\x6e<char 1:3>")),
@@ -82,7 +82,7 @@ def test_a_recorded_server() -> None:
         ("{a=1, b=[{c=2}], msg_namelen=16 => 0}", {"a": "1", "b": [{"c": "2"}], "msg_namelen": "0"}),
         (
             '{inet_pton(AF_INET6, "\\x3a", &sin6_addr)}',
-            {"inet_pton": Function("inet_pton", ("AF_INET6", Text(b":"), "&sin6_addr"))},
+            {"inet_pton": Function("inet_pton", ("AF_INET6", TracedBytes(b":"), "&sin6_addr"))},
         ),
     ],
 )

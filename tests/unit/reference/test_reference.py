@@ -9,29 +9,31 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from testbed.reference import reference_page
-from testbed.reference.type_words import kinds, said
+from testbed.reference.type_words import kinds, reference_words
 from testbed.scenario import scenario
 from testbed.scenario.expect import expectations, packet_patterns
 from testbed.scenario.language import kernel_names
 from testbed.scenario.language.yaml_source import read
-from testbed.scenario.link import link_model
+from testbed.scenario.link import faults, impairments, link_model
 from testbed.scenario.schema import field_docs
-from testbed.scenario.steps import steps
+from testbed.scenario.steps.all_steps import STEPS, AnyStep
+from testbed.scenario.steps.sending_steps import SendStep
+from tests.nonempty import nonempty
 
 TEXT = reference_page.PAGE.read_text(encoding="utf-8")
 MODELS: dict[str, type[BaseModel]] = {
     each.__name__: each
     for each in (
         *(scenario.ScenarioFile, scenario.Server, scenario.Observe),
-        *(link_model.Link, link_model.Impairments, link_model.Mtu, link_model.Reorder, link_model.Down),
+        *(link_model.LinkSpec, impairments.Impairments, impairments.Mtu, impairments.Reorder, impairments.Down),
     )
 }
 EXPECTATION: TypeAdapter[Any] = TypeAdapter(expectations.AnyExpectation)
 ITEMS: dict[str, TypeAdapter[Any]] = {
-    **dict.fromkeys(steps.STEPS, TypeAdapter(steps.AnyStep)),
+    **dict.fromkeys(STEPS, TypeAdapter(AnyStep)),
     **dict.fromkeys((key for key in expectations.EXPECTATIONS if key != "exit"), EXPECTATION),
     "exit-expectation": EXPECTATION,
-    **dict.fromkeys(link_model.FAULT_ITEMS, TypeAdapter(link_model.AnyFault)),
+    **dict.fromkeys(faults.FAULT_ITEMS, TypeAdapter(faults.AnyFault)),
 }
 
 
@@ -47,34 +49,34 @@ def test_the_committed_page_is_the_generated_one() -> None:
     assert reference_page.text() == TEXT
 
 
-@pytest.mark.parametrize("name", said()["examples"])
+@pytest.mark.parametrize("name", reference_words()["examples"])
 def test_every_example_is_read(name: str) -> None:
     """Lists hold what their section is about, whole mappings are that mapping, patterns are one a line."""
-    text = said()["examples"][name]
+    text = reference_words()["examples"][name]
     if name == "Pattern":
-        for line in text.splitlines():
+        for line in nonempty(text.splitlines()):
             packet_patterns.Pattern.model_validate(plain(line))
     elif name in MODELS:
         MODELS[name].model_validate(plain(text))
     else:
         key = name.removesuffix("-expectation")
-        for item in plain(text):
+        for item in nonempty(plain(text)):
             assert key in item
             ITEMS[name].validate_python(item)
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _ in kinds().values()} & set(said()["kinds"])))
+@pytest.mark.parametrize("name", sorted({name for name, _ in kinds().values()} & set(reference_words()["kinds"])))
 def test_examples_of_each_kind_of_value_are_read(name: str) -> None:
     """What the table of kinds shows is taken by what reads that kind."""
     parse = next(parsed.parse for known, parsed in kinds().values() if known == name)
-    for example in said()["kinds"][name]["examples"]:
+    for example in reference_words()["kinds"][name]["examples"]:
         parse(plain(f"x: {example}")["x"])
 
 
 def test_nothing_is_said_of_a_kind_that_is_not_there() -> None:
     """Words for types that were renamed or removed go with them."""
-    assert set(said()["kinds"]) <= {name for name, _ in kinds().values()} | {"Data", "Payload"}
-    assert set(said()["examples"]) <= {*MODELS, *ITEMS, "Pattern"}
+    assert set(reference_words()["kinds"]) <= {name for name, _ in kinds().values()} | {"Data", "Payload"}
+    assert set(reference_words()["examples"]) <= {*MODELS, *ITEMS, "Pattern"}
 
 
 def reachable(of: type[BaseModel], found: set[type[BaseModel]] | None = None) -> set[type[BaseModel]]:
@@ -94,14 +96,14 @@ def test_every_key_and_every_name_is_on_the_page() -> None:
     """Each model that a scenario can hold is there with all its keys and what they mean."""
     found = reachable(scenario.ScenarioFile)
     assert {
-        steps.Send,
+        SendStep,
         expectations.Timing,
-        link_model.ForgeIt,
+        faults.ForgeFault,
         packet_patterns.Moment,
         expectations.LedgerFigures,
     } <= found
     for each in found:
-        if issubclass(each, link_model.FaultItem):
+        if issubclass(each, faults.FaultItem):
             assert f"#### `{next(iter(each.model_fields))}`" in TEXT
             continue
         docs = field_docs(each)
@@ -126,11 +128,11 @@ def test_links_within_the_page_lead_somewhere() -> None:
     headings = [reference_page.anchor(line.lstrip("#")) for line in prose.splitlines() if line.startswith("#")]
     links = set(re.findall(r"\]\(#([^)]+)\)", TEXT))
     assert links
-    assert [link_model for link_model in sorted(links) if headings.count(link_model) != 1] == []
+    assert [link for link in sorted(links) if headings.count(link) != 1] == []
 
 
 def test_tables_have_the_same_number_of_cells_in_each_row() -> None:
     """A bar in a text would break the table."""
-    for table in re.findall(r"(?:^\|.*\n)+", TEXT, flags=re.MULTILINE):
+    for table in nonempty(re.findall(r"(?:^\|.*\n)+", TEXT, flags=re.MULTILINE)):
         rows = [re.findall(r"(?<!\\)\|", row) for row in table.splitlines()]
         assert len({len(row) for row in rows}) == 1, table

@@ -14,10 +14,13 @@ from testbed.model.errors import ScenarioError, UsageError
 from testbed.model.expect import NONE, Limits
 from testbed.run.scenario_to_lab import egress_of
 from testbed.scenario.expect.expectations import PacketFigures
-from testbed.scenario.language.values import Endpoint, fill
+from testbed.scenario.language.values import HostPort, fill
 from testbed.scenario.load import load, parse
 from testbed.scenario.scenario import Scenario
-from testbed.scenario.steps import steps as s
+from testbed.scenario.steps.all_steps import STEPS
+from testbed.scenario.steps.control_steps import SleepStep
+from testbed.scenario.steps.opening_steps import BindStep, ConnectStep
+from testbed.scenario.steps.sending_steps import SendStep
 
 ROOT = Path(__file__).parents[3]
 
@@ -69,9 +72,9 @@ def test_units_of_time_and_size() -> None:
     assert loaded.client.steps is not None
     _, send, sleep = loaded.client.steps
     assert loaded.timeout == 120.0
-    assert isinstance(send, s.Send)
+    assert isinstance(send, SendStep)
     assert (send.send.size, send.send.chunk) == (8 << 20, 64 << 10)
-    assert isinstance(sleep, s.Sleep)
+    assert isinstance(sleep, SleepStep)
     assert sleep.sleep == 1500
 
 
@@ -90,7 +93,7 @@ def test_units_of_time_and_size() -> None:
     ],
 )
 def test_short_and_long_form_of_a_step_mean_the_same(short: dict[str, Any], long: dict[str, Any]) -> None:
-    model = s.STEPS[next(iter(short))]
+    model = STEPS[next(iter(short))]
     assert model.model_validate(short).model_dump() == model.model_validate(long).model_dump()
 
 
@@ -101,11 +104,11 @@ def test_endpoints() -> None:
     )
     assert steps.server.steps is not None
     assert steps.client.steps is not None
-    assert steps.server.steps[1] == s.Bind.model_validate({"bind": ":5000"})
+    assert steps.server.steps[1] == BindStep.model_validate({"bind": ":5000"})
     bind, connect = steps.client.steps[1:]
-    assert isinstance(bind, s.Bind)
-    assert isinstance(connect, s.Connect)
-    assert (bind.bind, connect.connect) == (Endpoint("client", 0), Endpoint("server", 5000))
+    assert isinstance(bind, BindStep)
+    assert isinstance(connect, ConnectStep)
+    assert (bind.bind, connect.connect) == (HostPort("client", 0), HostPort("server", 5000))
 
 
 def test_each_expectation_is_compiled_with_its_text_and_place() -> None:
@@ -183,7 +186,7 @@ def test_the_name_is_the_stem_and_the_text_is_kept(tmp_path: Path) -> None:
 def test_a_name_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "My Case.yaml"
     path.write_text("summary: x\n", encoding="utf-8")
-    with pytest.raises(ScenarioError, match="`My Case` is no name"):
+    with pytest.raises(ScenarioError, match="`My Case` is not a name"):
         load(path)
 
 

@@ -9,7 +9,7 @@ from testbed.lab.pinned_sysctls import PINNED
 from testbed.scenario.allowed_sysctls import is_known
 from testbed.scenario.language import kernel_names
 
-ACTOR = (Path(__file__).parents[3] / "compose" / "tools" / "actor_names.h").read_text(encoding="utf-8")
+ACTOR = (Path(__file__).parents[3] / "compose" / "actor" / "names.c").read_text(encoding="utf-8")
 
 
 def test_options_and_their_kinds() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from testbed.model.errors import ScenarioError
 from testbed.scenario.language.scalars import resolve
-from testbed.scenario.language.yaml_source import Mark, Source, decode, read
+from testbed.scenario.language.yaml_source import Position, SourceText, decode, read
 from testbed.scenario.load import parse
 
 GOOD = b"summary: x\nserver: {command: a}\nclient: {steps: [{connect: 'server:1'}, {send: c}, {close: }]}\n"
@@ -80,10 +80,10 @@ def test_keys_are_text_whatever_they_look_like() -> None:
 def test_places_of_keys_values_and_items() -> None:
     root, _ = read("a: 1\nb:\n  - x\n  - {c: y}\n")
     assert root is not None
-    assert root.find(("a",), key=True) == Mark(0, 0)
-    assert root.find(("a",)) == Mark(0, 3)
-    assert root.find(("b", 1, "c")) == Mark(3, 8)
-    assert root.find(("b", 1, "nothing", "below")) == Mark(3, 4)
+    assert root.find(("a",), key=True) == Position(0, 0)
+    assert root.find(("a",)) == Position(0, 3)
+    assert root.find(("b", 1, "c")) == Position(3, 8)
+    assert root.find(("b", 1, "nothing", "below")) == Position(3, 4)
 
 
 def test_an_alias_stands_for_what_it_names() -> None:
@@ -109,8 +109,8 @@ def test_lines_end_where_yaml_says() -> None:
     text = "a: 1\r\nb: 2\rc: 3\x85d: 4\u2028e: no\n"
     root, problems = read(text)
     assert root is not None
-    assert problems[0].mark == Mark(4, 3)
-    assert "5 | e: no" in Source("x", text).report(problems)
+    assert problems[0].mark == Position(4, 3)
+    assert "5 | e: no" in SourceText("x", text).report(problems)
 
 
 def test_a_file_that_is_too_large_is_not_read() -> None:
@@ -121,7 +121,7 @@ def test_a_file_that_is_too_large_is_not_read() -> None:
 def test_too_many_problems_are_counted() -> None:
     text = "tags: [" + "no, " * 60 + "]"
     _, problems = read(text)
-    assert Source("x", text).report(problems).endswith("x: 10 more problems")
+    assert SourceText("x", text).report(problems).endswith("x: 10 more problems")
 
 
 def only_a_scenario_error(data: bytes) -> None:

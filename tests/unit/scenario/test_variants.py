@@ -72,7 +72,7 @@ def test_expectations_are_for_their_variants() -> None:
     ("settings", "message"),
     [
         ({"observe.nobody": "probe"}, "unknown key `nobody`"),
-        ({"observe.client": "dtrace"}, "`dtrace` does not fit here"),
+        ({"observe.client": "dtrace"}, "`dtrace` is not allowed here"),
         ({"client.steps.7.send": "c"}, "`client.steps.7.send` leads nowhere"),
         ({"expect.0.segments": "c"}, "cannot be varied"),
     ],
@@ -81,3 +81,12 @@ def test_wrong_settings_are_told(settings: dict[str, Any], message: str) -> None
     """A setting that leads nowhere or does not fit is a scenario's error."""
     with pytest.raises(ScenarioError, match=message):
         parse(TEXT.encode(), name="x", path=Path("x.yaml"), shown="x.yaml", settings=settings)
+
+
+def test_a_copy_without_expectations_expects_nothing() -> None:
+    """Also when the original's were compiled before: `--compare-observers` and `step` change what is observed."""
+    scenario = load()
+    assert len(scenario.expectations) == 2
+    bare = scenario.without_expectations()
+    assert bare.expectations == ()
+    assert (bare.name, bare.client) == (scenario.name, scenario.client)

@@ -1,0 +1,45 @@
+/* names.h: the names that a script may hold, as tables: options, flags, other words, keys and errors. */
+
+#ifndef ACTOR_NAMES_H
+#define ACTOR_NAMES_H
+
+enum kind { INT, LINGER, MILLISECONDS, TEXT, BYTES };
+
+struct option {
+	const char *name;
+	int level, number;
+	enum kind kind;
+};
+
+extern const struct option OPTIONS[]; /* ends with an empty name, as do all these tables */
+
+struct word {
+	const char *name;
+	int number;
+};
+
+extern const struct word FLAGS[], FAMILIES[], TYPES[], HOWS[], MODES[], WAYS[], READINESS[], EVENTS[], SIGNALS[];
+enum { ONCE, DRAIN, EACH };               /* MODES */
+enum { BY_POLL, BY_EPOLL, BY_EPOLL_EDGE }; /* WAYS */
+
+enum key {
+	K_AS, K_SOCK, K_FAMILY, K_TYPE, K_NONBLOCK, K_ADDR, K_PORT, K_BACKLOG, K_NAME, K_VALUE, K_HEX, K_SIZE, K_SEED,
+	K_CHUNK, K_PARTS, K_FLAGS, K_MODE, K_TIMEOUT, K_HOW, K_MS, K_BY, K_FOR, K_STATUS, K_SIGNAL,
+	K_EXPECT, KEYS
+};
+#define BIT(key) (1U << (key))
+
+extern const char *const KEY_NAMES[KEYS];
+
+/* Errors of a step that are no errno: the peer ended the stream early; poll waited in vain. */
+enum { NOT_ERRNO_EOF = 10001, NOT_ERRNO_TIMEOUT };
+enum { EXPECT_OK = 0, EXPECT_ANY = -1 }; /* else the errno expected */
+
+/* The number of an errno's name, EOF or TIMEOUT; 0 if there is no such error. */
+int error_number(const char *name);
+const char *error_name(int error);
+
+/* What poll found, POLLOUT|POLLHUP; the caller frees it. */
+char *event_names(short found);
+
+#endif

@@ -1,0 +1,60 @@
+/* step.h: what a script becomes: sockets by name, steps, and how a step ended. */
+
+#ifndef ACTOR_STEP_H
+#define ACTOR_STEP_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "actor/names.h"
+#include "actor/ops.h"
+
+#define SHOWN 64 /* bytes of received data that an event carries */
+
+struct sock {
+	char *name;
+	int fd;        /* -1: not made yet, or closed: a call on it gets EBADF from the kernel */
+	int epoll;     /* a descriptor that watches it; 0: none */
+	uint64_t sent; /* bytes accepted, the pattern's position */
+	uint16_t port;     /* given to bind; 0: the kernel chose one */
+	int family, type; /* while checking: those at the line being read */
+	bool made;        /* while checking: named by an earlier step and not closed since */
+	struct sock *next;
+};
+
+struct step {
+	char *line; /* what it was read from; values are parts of it */
+	uint64_t index;
+	const struct op *op;
+	const char *value[KEYS]; /* the text after '=', NULL where absent */
+	struct sock *sock, *as;
+	int family, type, flags, how, mode, timeout, backlog, expect, by, events, status, signal;
+	bool nonblock;
+	struct sockaddr_storage addr;
+	socklen_t addr_len;
+	uint16_t port;
+	uint64_t size, seed, chunk, ms;
+	struct iovec *part; /* hex= is one part */
+	int parts;
+	const struct option *option;
+	unsigned char *option_value;
+	socklen_t option_len;
+};
+
+/* How a step ended. */
+struct ending {
+	const char *call;  /* the C function that ended it */
+	long long result;  /* what that returned */
+	int error;         /* errno, NOT_ERRNO_..., or 0 */
+	bool moves_bytes, received;
+	uint64_t bytes, calls; /* over all calls of the step */
+	unsigned char shown[SHOWN];
+	size_t shown_len;
+	char *value; /* what getsockopt gave, what wait found */
+};
+
+#endif

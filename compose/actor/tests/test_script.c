@@ -1,0 +1,147 @@
+/* A script as steps. (tests/native/test_actor_script.py has what is said of wrong lines.) */
+
+#define _GNU_SOURCE /* fmemopen, strsep */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actor/pattern.h"
+#include "actor/script.h"
+#include "actor/text.h"
+#include "common/memory.h"
+#include "common/tests/check.h"
+
+static char said[1024];
+
+static struct script read_script(const char *lines)
+{
+	struct script script;
+	char *text = copy_text(lines), *rest = text;
+	FILE *errors = fmemopen(said, sizeof said, "w");
+	memset(said, 0, sizeof said);
+	begin_script(&script, errors);
+	for (char *line; (line = strsep(&rest, "\n"));)
+		if (!script_line(&script, *line || rest ? copy_text(line) : NULL))
+			break;
+	fclose(errors);
+	free(text);
+	return script;
+}
+
+static void steps_follow_the_names_of_sockets(void)
+{
+	struct script script = read_script("0 socket as=a family=inet6 type=stream\n1 connect sock=a addr=::1 port=80\n"
+	                                   "2 close sock=a\n3 socket as=a family=inet type=dgram\nend\n");
+	SAME_TEXT(said, "");
+	SAME(script.count, 4);
+	SAME(script.steps[1].op->number, OP_connect);
+	SAME(script.steps[1].family, AF_INET6);
+	SAME(script.steps[1].port, 80);
+	CHECK(script.steps[0].as == script.steps[1].sock && script.steps[3].as == script.steps[2].sock);
+	free_script(&script);
+}
+
+static void values_are_what_the_calls_take(void)
+{
+	struct script script = read_script(
+		"0 socket as=a family=inet type=stream\n"
+		"1 setsockopt sock=a name=TCP_NODELAY value=1 expect=EINVAL\n"
+		"2 setsockopt sock=a name=SO_RCVTIMEO value=1500\n"
+		"3 sendmsg sock=a parts=6162,,63 flags=MSG_MORE,MSG_OOB\n"
+		"4 wait sock=a for=pri timeout=3 expect=TIMEOUT\n"
+		"5 recv sock=a size=70000\nend\n");
+	SAME_TEXT(said, "");
+	SAME(script.steps[1].option->number, TCP_NODELAY);
+	SAME(script.steps[1].option_len, sizeof(int));
+	SAME(script.steps[1].expect, EINVAL);
+	SAME(script.steps[2].option_len, sizeof(struct timeval));
+	SAME(script.steps[3].parts, 3);
+	SAME_BYTES(script.steps[3].part[0].iov_base, "ab", 2);
+	SAME(script.steps[3].part[1].iov_len, 0);
+	SAME(script.steps[3].flags, MSG_MORE | MSG_OOB);
+	SAME(script.steps[4].events, POLLPRI);
+	SAME(script.steps[4].expect, NOT_ERRNO_TIMEOUT);
+	SAME(script.buffer_size, 70000);
+	free_script(&script);
+}
+
+/* Also where a line is wrong in the middle of what it holds. */
+static void wrong_lines_are_reported_by_number(void)
+{
+	struct script script = read_script("0 socket as=a family=inet type=stream\n1 sendmsg sock=a parts=61,6g\nx\n"
+	                                   "2 send sock=a hex=61 hex=62\nend\n");
+	CHECK(script.bad);
+	SAME_TEXT(said, "line 2: parts=\"61,6g\" must be pairs of hex digits with commas between\n"
+	                "line 3: a step starts with its number\nline 4: send: hex= is given twice\n");
+	free_script(&script);
+}
+
+static void a_script_has_an_end(void)
+{
+	struct script script = read_script("0 sleep ms=1\n");
+	CHECK(script.bad);
+	SAME_TEXT(said, "line 2: the script has no 'end'\n");
+	free_script(&script);
+}
+
+static void errors_have_one_name_each(void)
+{
+	SAME(error_number("ECONNREFUSED"), ECONNREFUSED);
+	SAME(error_number("EWOULDBLOCK"), EAGAIN);
+	SAME(error_number("EOF"), NOT_ERRNO_EOF);
+	SAME(error_number("ENONSENSE"), 0);
+	SAME_TEXT(error_name(ECONNREFUSED), "ECONNREFUSED");
+	SAME_TEXT(error_name(NOT_ERRNO_TIMEOUT), "TIMEOUT");
+	SAME_TEXT(error_name(100000), "EUNKNOWN");
+}
+
+static void events_are_joined(void)
+{
+	const struct {
+		short found;
+		const char *text;
+	} cases[] = {{0, ""}, {POLLOUT, "POLLOUT"}, {POLLOUT | POLLHUP, "POLLOUT|POLLHUP"},
+	             {-1, "POLLIN|POLLPRI|POLLOUT|POLLERR|POLLHUP|POLLNVAL"}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char *text = event_names(cases[i].found);
+		SAME_TEXT(text, cases[i].text);
+		free(text);
+	}
+}
+
+static void hex_and_json_are_ascii(void)
+{
+	char *hex = to_hex((const unsigned char *)"\0\x7f\xff", 3), json[64] = "";
+	FILE *to = fmemopen(json, sizeof json, "w");
+	SAME_TEXT(hex, "007fff");
+	put_json(to, "a\"\\\n\xff");
+	fclose(to);
+	SAME_TEXT(json, "\"a\\\"\\\\\\u000a\\u00ff\"");
+	free(hex);
+}
+
+/* A part that begins in the middle of a word is the same bytes. */
+static void the_pattern_goes_on_at_any_offset(void)
+{
+	unsigned char whole[64], part[64];
+	fill_pattern(whole, 5, 0, sizeof whole);
+	for (uint64_t offset = 0; offset < sizeof whole; offset++) {
+		fill_pattern(part, 5, offset, sizeof whole - offset);
+		SAME_BYTES(part, whole + offset, sizeof whole - offset);
+	}
+}
+
+int main(void)
+{
+	RUN(steps_follow_the_names_of_sockets);
+	RUN(values_are_what_the_calls_take);
+	RUN(wrong_lines_are_reported_by_number);
+	RUN(a_script_has_an_end);
+	RUN(errors_have_one_name_each);
+	RUN(events_are_joined);
+	RUN(hex_and_json_are_ascii);
+	RUN(the_pattern_goes_on_at_any_offset);
+	return end_tests();
+}

@@ -1,0 +1,51 @@
+#include "agent/output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/frames.h"
+#include "common/bytes.h"
+
+static void write_all(const void *data, size_t size)
+{
+	const char *at = data;
+	while (size) {
+		ssize_t n = write(STDOUT_FILENO, at, size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			exit(0); /* the runner is gone; process 1 ends and the namespace with it */
+		at += n;
+		size -= (size_t)n;
+	}
+}
+
+void send_frame(char type, uint32_t id, const void *payload, size_t size)
+{
+	unsigned char header[HEADER];
+	put_header(header, type, id, size);
+	write_all(header, HEADER);
+	write_all(payload, size);
+}
+
+void send_error(uint32_t id, int error, const char *what)
+{
+	unsigned char payload[256];
+	size_t length = strlen(what);
+	if (length > sizeof payload - 4)
+		length = sizeof payload - 4;
+	put32(payload, (uint32_t)error);
+	memcpy(payload + 4, what, length);
+	send_frame('n', id, payload, 4 + length);
+}
+
+void send_stamped(char type, uint32_t id, uint32_t value, uint64_t ns)
+{
+	unsigned char payload[12];
+	put32(payload, value);
+	put32(payload + 4, (uint32_t)(ns >> 32));
+	put32(payload + 8, (uint32_t)ns);
+	send_frame(type, id, payload, sizeof payload);
+}

@@ -1,0 +1,17 @@
+/* net.h: the little of rtnetlink(7) that a lab needs: veth pairs, addresses, interfaces up. All in the present namespace. */
+
+#ifndef LAUNCH_NET_H
+#define LAUNCH_NET_H
+
+/* One end here, the other in the namespace that `peer_namespace` is open on. */
+void make_veth(const char *name, int peer_namespace, const char *peer_name);
+
+/* `text` is ADDRESS/PREFIX, of either family. */
+void add_address(const char *interface, char *text);
+
+void interface_up(const char *interface);
+
+/* Wait until packets can pass: until then the kernel drops them in silence. */
+void wait_carrier(const char *interface, int milliseconds);
+
+#endif

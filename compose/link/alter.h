@@ -1,0 +1,21 @@
+/* alter.h: packets that the link changes. Pure: a copy of the packet's bytes goes in and is changed in place. */
+
+#ifndef LINK_ALTER_H
+#define LINK_ALTER_H
+
+#include "link/packet.h"
+
+/* A copy of a packet's bytes. */
+struct blob copy_packet(const struct packet *p);
+
+/* Flip one bit, chosen by `place`: of the payload, or of the checksum where there is none. `fix`: make the checksum fit
+ * again, where this packet holds it. */
+void corrupt(struct blob *blob, const struct packet *p, uint64_t place, bool fix);
+
+/* Set congestion experienced, as a router does whose queue grows (RFC 3168 section 5). */
+void mark(struct blob *blob);
+
+/* Cut the payload to `size` bytes. */
+void truncate_to(struct blob *blob, const struct packet *p, uint64_t size);
+
+#endif

@@ -1,0 +1,252 @@
+#define _GNU_SOURCE /* strsep */
+#include "link/plan_values.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+
+const char *const side_names[SIDES] = {"client", "server"};
+static const char *const action_names[ACTIONS] = {"drop", "hold", "duplicate", "truncate", "corrupt", "mark",
+                                                   "forge"};
+static const char *const kind_names[KINDS] = {"any", "syn", "synack", "data", "ack", "fin", "rst", "tcp", "udp", "icmp"};
+const char flag_letters[] = "FSRP.UEW";
+
+static const struct impairments no_impairments = {.behind = 1, .within = 50000000, .queue = 10000, .icmp = 1};
+
+void begin_plan(struct plan *plan, FILE *errors)
+{
+	memset(plan, 0, sizeof *plan);
+	plan->set[CLIENT] = plan->set[SERVER] = no_impairments;
+	plan->errors = errors;
+}
+
+static void parse_link(struct plan *plan, char *rest)
+{
+	static const char *const copies[] = {"headers", "payload"};
+	for (char *key, *value; next_pair(plan, &rest, &key, &value);) {
+		if (is(key, "seed"))
+			plan->seed = parse_number(plan, key, value, UINT64_MAX);
+		else if (is(key, "copy"))
+			plan->payload = parse_word(plan, key, value, copies, 2);
+		else
+			report_error(plan, "unknown key %s", key);
+	}
+}
+
+static void parse_end(struct plan *plan, char *rest)
+{
+	int from = -1;
+	uint8_t address[16] = {0};
+	for (char *key, *value; next_pair(plan, &rest, &key, &value);) {
+		if (is(key, "from"))
+			from = parse_word(plan, key, value, side_names, SIDES);
+		else if (is(key, "address") && inet_pton(AF_INET, value, address) == 1)
+			plan->version = 4;
+		else if (is(key, "address") && inet_pton(AF_INET6, value, address) == 1)
+			plan->version = 6;
+		else
+			report_error(plan, "%s=%s is not known", key, value);
+	}
+	if (from < 0)
+		report_error(plan, "from is missing");
+	else
+		memcpy(plan->address[from], address, sizeof address);
+}
+
+void parse_set(struct plan *plan, char *rest)
+{
+	struct impairments made = no_impairments;
+	const uint64_t hour = 3600000000000;
+	int from = -1;
+	for (char *key, *value; next_pair(plan, &rest, &key, &value);) {
+		if (is(key, "from"))
+			from = parse_word(plan, key, value, side_names, SIDES);
+		else if (is(key, "delay"))
+			made.delay = parse_number(plan, key, value, hour);
+		else if (is(key, "jitter"))
+			made.jitter = parse_number(plan, key, value, hour);
+		else if (is(key, "loss"))
+			made.loss = parse_probability(plan, key, value);
+		else if (is(key, "duplicate"))
+			made.duplicate = parse_probability(plan, key, value);
+		else if (is(key, "corrupt"))
+			made.corrupt = parse_probability(plan, key, value);
+		else if (is(key, "reorder"))
+			made.reorder = parse_probability(plan, key, value);
+		else if (is(key, "behind"))
+			made.behind = parse_number(plan, key, value, 1000);
+		else if (is(key, "within"))
+			made.within = parse_number(plan, key, value, hour);
+		else if (is(key, "rate"))
+			made.rate = parse_number(plan, key, value, 1000000000000);
+		else if (is(key, "queue"))
+			made.queue = parse_number(plan, key, value, 100000);
+		else if (is(key, "mtu"))
+			made.mtu = parse_number(plan, key, value, 65535);
+		else if (is(key, "icmp"))
+			made.icmp = parse_number(plan, key, value, 1);
+		else if (is(key, "down_after"))
+			made.down_after = parse_number(plan, key, value, hour);
+		else if (is(key, "down_for"))
+			made.down_for = parse_number(plan, key, value, hour);
+		else
+			report_error(plan, "unknown key %s", key);
+	}
+	if (from < 0)
+		report_error(plan, "from is missing");
+	if (!made.queue)
+		report_error(plan, "queue=0 lets nothing through");
+	if (made.jitter > made.delay)
+		report_error(plan, "jitter is larger than delay");
+	if (!plan->payload && (made.duplicate > 0 || made.corrupt > 0))
+		report_error(plan, "duplicate and corrupt need copy=payload");
+	if (!plan->failed)
+		plan->set[from] = made;
+}
+
+static void parse_bytes(struct plan *plan, struct fault *fault, char *value)
+{
+	char *first = strsep(&value, "-");
+	fault->by_bytes = true;
+	fault->first_byte = parse_number(plan, "bytes", first, UINT64_MAX);
+	fault->last_byte = parse_number(plan, "bytes", value ? value : "", UINT64_MAX);
+}
+
+/* A key may be given again: the last value counts. */
+static void take_bytes(struct plan *plan, const char *key, const char *value, struct blob *to)
+{
+	free(to->bytes);
+	*to = parse_hex(plan, key, value);
+}
+
+static void take_text(const char *value, char **to)
+{
+	free(*to);
+	*to = copy_text(value);
+}
+
+static void take_fault_value(struct plan *plan, struct fault *made, const char *key, char *value)
+{
+	static const char *const fills[] = {"tcp", "quote"};
+	if (is(key, "do"))
+		made->action = (enum action)parse_word(plan, key, value, action_names, ACTIONS);
+	else if (is(key, "from"))
+		made->from = parse_word(plan, key, value, side_names, SIDES);
+	else if (is(key, "of"))
+		made->kind = (enum kind)parse_word(plan, key, value, kind_names, KINDS);
+	else if (is(key, "nth"))
+		made->nth = parse_number(plan, key, value, UINT32_MAX);
+	else if (is(key, "count"))
+		made->count = parse_number(plan, key, value, UINT32_MAX);
+	else if (is(key, "flags"))
+		made->flags = parse_flags(plan, value);
+	else if (is(key, "payload"))
+		take_bytes(plan, key, value, &made->payload);
+	else if (is(key, "bytes"))
+		parse_bytes(plan, made, value);
+	else if (is(key, "after"))
+		take_text(value, &made->after);
+	else if (is(key, "until"))
+		take_text(value, &made->until);
+	else if (is(key, "for"))
+		made->hold = parse_number(plan, key, value, 3600000000000);
+	else if (is(key, "behind"))
+		made->behind = parse_number(plan, key, value, 1000);
+	else if (is(key, "to"))
+		made->to = parse_number(plan, key, value, 65535);
+	else if (is(key, "fix"))
+		made->fix = parse_number(plan, key, value, 1);
+	else if (is(key, "as"))
+		made->as = parse_word(plan, key, value, side_names, SIDES);
+	else if (is(key, "raw"))
+		take_bytes(plan, key, value, &made->raw);
+	else if (is(key, "fill"))
+		made->quote = parse_word(plan, key, value, fills, 2);
+	else if (is(key, "offset"))
+		made->offset = *value == '-' ? -(int64_t)parse_number(plan, key, value + 1, UINT32_MAX)
+		                            : (int64_t)parse_number(plan, key, value, UINT32_MAX);
+	else
+		report_error(plan, "unknown key %s", key);
+}
+
+/* Has the raw packet room for what the link fills in: a TCP header, or the head of an ICMP message? */
+static bool can_be_forged(const struct fault *fault)
+{
+	const uint8_t *ip = fault->raw.bytes;
+	const size_t more = fault->quote ? 8 : 20;
+	if (fault->raw.size < 20 + more)
+		return false;
+	const size_t header = ip[0] >> 4 == 4 ? (ip[0] & 15) * 4u : ip[0] >> 4 == 6 ? 40 : SIZE_MAX - more;
+	return header >= 20 && header + more <= fault->raw.size;
+}
+
+static void check_fault(struct plan *plan, const struct fault *made)
+{
+	if (made->action == ACTIONS || made->from < 0)
+		report_error(plan, "do or from is missing");
+	if (!made->nth)
+		report_error(plan, "nth=0: the first is 1");
+	if (made->action == HOLD_IT && !made->hold)
+		report_error(plan, "hold needs for");
+	if (made->action == FORGE_IT && (made->as < 0 || !can_be_forged(made)))
+		report_error(plan, "forge needs as and a raw packet");
+	if (!plan->payload && (made->payload.size || made->action == DUPLICATE_IT || made->action == TRUNCATE_IT ||
+	                       made->action == CORRUPT_IT || made->action == MARK_IT))
+		report_error(plan, "this fault needs copy=payload");
+	if (plan->faults_used == MAX_FAULTS)
+		report_error(plan, "more than %d faults", MAX_FAULTS);
+}
+
+static void free_fault(struct fault *fault)
+{
+	free(fault->payload.bytes);
+	free(fault->raw.bytes);
+	free(fault->after);
+	free(fault->until);
+}
+
+static void parse_fault(struct plan *plan, char *rest)
+{
+	struct fault made = {.action = ACTIONS, .from = -1, .as = -1, .nth = 1, .count = 1, .flags = -1};
+	for (char *key, *value; next_pair(plan, &rest, &key, &value);)
+		take_fault_value(plan, &made, key, value);
+	check_fault(plan, &made);
+	if (plan->failed) {
+		free_fault(&made);
+		return;
+	}
+	made.open = !made.after;
+	plan->tracks = plan->tracks || made.by_bytes || (made.action == FORGE_IT && !made.quote);
+	plan->faults[plan->faults_used++] = made;
+}
+
+bool plan_line(struct plan *plan, const char *what, char *rest)
+{
+	if (is(what, "link"))
+		parse_link(plan, rest);
+	else if (is(what, "end"))
+		parse_end(plan, rest);
+	else if (is(what, "set"))
+		parse_set(plan, rest);
+	else if (is(what, "fault"))
+		parse_fault(plan, rest);
+	else
+		return false;
+	return true;
+}
+
+bool plan_complete(struct plan *plan)
+{
+	if (!plan->version)
+		report_error(plan, "no address of the link");
+	return !plan->failed;
+}
+
+void free_plan(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->faults_used; i++)
+		free_fault(&plan->faults[i]);
+	plan->faults_used = 0;
+}

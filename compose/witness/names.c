@@ -1,0 +1,30 @@
+#include "witness/names.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char PREFIX[] = "bothends-";
+
+bool is_ours(const char *name)
+{
+	return !strncmp(name, PREFIX, strlen(PREFIX)) && !strchr(name, '/');
+}
+
+char *split_event(char *argument)
+{
+	char *filter = strchr(argument, '=');
+	if (filter)
+		*filter++ = 0;
+	return filter;
+}
+
+bool processor_number(const char *name, int *number)
+{
+	char *end;
+	if (strncmp(name, "cpu", 3) || name[3] < '0' || name[3] > '9')
+		return false;
+	long value = strtol(name + 3, &end, 10);
+	*number = (int)value;
+	return !*end && value <= INT_MAX;
+}

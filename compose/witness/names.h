@@ -1,0 +1,17 @@
+/* names.h: instances, events and processors by name. Pure. */
+
+#ifndef WITNESS_NAMES_H
+#define WITNESS_NAMES_H
+
+#include <stdbool.h>
+
+/* Is this the name of an instance of ours? It may hold no slash: it becomes a part of a path. */
+bool is_ours(const char *name);
+
+/* Cut EVENT=FILTER in two; returns the filter, NULL where there is none. */
+char *split_event(char *argument);
+
+/* Read the number of a processor from its directory's name, cpuN. */
+bool processor_number(const char *name, int *number);
+
+#endif

@@ -1,0 +1,10 @@
+/* recording.h: the recording of one run, in tracefs instances of its own. */
+
+#ifndef WITNESS_RECORDING_H
+#define WITNESS_RECORDING_H
+
+/* Record until the runner says that it is enough: `name` of the instance, `kib` for each processor, EVENT[=FILTER]s that
+ * end in NULL. Returns the exit status. */
+int record(const char *name, const char *kib, char **events);
+
+#endif

@@ -1,0 +1,49 @@
+/* Names of instances, events and processors, and the frames that carry what they record. */
+
+#include "common/tests/check.h"
+#include "witness/frames.h"
+#include "witness/names.h"
+
+static void only_instances_of_ours_are_touched(void)
+{
+	CHECK(is_ours("bothends-1-2.3"));
+	CHECK(!is_ours("other"));
+	CHECK(!is_ours("bothends"));
+	CHECK(!is_ours("bothends-/../other"));
+}
+
+static void an_event_may_have_a_filter(void)
+{
+	char plain[] = "tcp/tcp_probe", filtered[] = "tcp/tcp_probe=sport==1";
+	CHECK(!split_event(plain));
+	SAME_TEXT(split_event(filtered), "sport==1");
+	SAME_TEXT(filtered, "tcp/tcp_probe");
+}
+
+static void a_processor_has_a_number_and_nothing_else(void)
+{
+	int number = -1;
+	CHECK(processor_number("cpu0", &number));
+	SAME(number, 0);
+	CHECK(processor_number("cpu127", &number));
+	SAME(number, 127);
+	const char *const others[] = {".", "cpu", "cpux", "cpu1x", "cpu-1", "cpu 1", "cpu99999999999", "stats"};
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		CHECK(!processor_number(others[i], &number));
+}
+
+static void a_frame_begins_with_type_and_size(void)
+{
+	unsigned char header[FRAME_HEADER];
+	put_frame_header(header, 'P', 0x010203);
+	SAME_BYTES(header, "P\0\1\2\3", FRAME_HEADER);
+}
+
+int main(void)
+{
+	RUN(only_instances_of_ours_are_touched);
+	RUN(an_event_may_have_a_filter);
+	RUN(a_processor_has_a_number_and_nothing_else);
+	RUN(a_frame_begins_with_type_and_size);
+	return end_tests();
+}

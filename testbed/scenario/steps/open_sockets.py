@@ -1,0 +1,127 @@
+"""The open sockets of one host, followed through its steps: which one a step acts on, and what it cannot do to it.
+
+Only what is certain before a run is a mistake here. A step that expects an error may do anything to an open socket; a
+socket that may be in one of several states is not judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from testbed.model import Host
+from testbed.scenario.language.base import nearest
+
+State = Literal["new", "bound", "listening", "connected", "unknown"]
+_STATES: dict[State, str] = {
+    "new": "is not connected",
+    "bound": "is bound and not connected",
+    "listening": "is listening",
+    "connected": "is connected",
+    "unknown": "is in an unknown state",
+}
+
+
+@dataclass(slots=True)
+class OpenSocket:
+    """An open socket: ``type`` is tcp or udp, ``unknown`` after a mistake that was reported."""
+
+    name: str
+    type: Literal["tcp", "udp", "unknown"]
+    state: State = "new"
+    write_shut: bool = False
+    """Its sending direction was shut down."""
+    port: int = 0
+    """The port that a step bound it to, 0 where the kernel chooses."""
+
+    @property
+    def described(self) -> str:
+        """Its name and state, as a message begins with them."""
+        return f"`{self.name}` {_STATES[self.state]}"
+
+
+class Use(NamedTuple):
+    """Which socket a step acts on, by name, and which one it makes; empty where there is none.
+
+    ``type`` is tcp or udp, ``unknown`` where it is not known, empty for a step without a socket.
+    """
+
+    sock: str = ""
+    made: str = ""
+    type: str = ""
+
+
+class Mistake(NamedTuple):
+    """What a step cannot do: the path within the step, the message and a hint."""
+
+    at: tuple[str | int, ...]
+    message: str
+    hint: str = ""
+
+
+class OpenSockets:
+    """The open sockets of ``host`` in the order in which they were made, as far as its steps were followed.
+
+    ``index`` is the number of the step, ``mistakes`` are this step's.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.index = 0
+        self.mistakes: list[Mistake] = []
+        self._open: list[OpenSocket] = []
+
+    def begin(self, index: int) -> None:
+        """Begin with the next step."""
+        self.index, self.mistakes = index, []
+
+    def wrong(self, at: str | tuple[str | int, ...], message: str, hint: str = "") -> None:
+        """Report a mistake at a key of the step, or at a path within it."""
+        self.mistakes.append(Mistake((at,) if isinstance(at, str) else at, message, hint))
+
+    @property
+    def last(self) -> OpenSocket | None:
+        """The open socket that was made last."""
+        return self._open[-1] if self._open else None
+
+    def make(self, name: str, kind: Literal["tcp", "udp"], at: str) -> OpenSocket:
+        """Add a new socket; the key ``at`` is the one that names it."""
+        old = self._named(name)
+        if old:
+            self.wrong(at, f"the socket `{name}` is still open", "name the new one with `as`, or close the old one")
+            self._open.remove(old)
+        made = OpenSocket(name, kind)
+        self._open.append(made)
+        return made
+
+    def find(self, name: str | None, at: str, step: str) -> OpenSocket:
+        """Return the socket of a name, or the one made last; where there is none, report that at the key ``at``."""
+        if name is None:
+            return self.last or self._missing(at, f"`{step}` needs a socket, and none is open at this step")
+        found = self._named(name)
+        if found:
+            return found
+        known = tuple(sock.name for sock in self._open if sock.type != "unknown")
+        listed = f"open here: {', '.join(known)}" if known else "no socket is open here"
+        return self._missing(at, f"there is no open socket `{name}` at this step{nearest(name, known)}", listed, name)
+
+    def find_listening(self, at: str) -> OpenSocket:
+        """Return the listening socket that was made last, else one that may be listening."""
+        latest = self._open[::-1]
+        found = next((sock for sock in latest if sock.state == "listening"), None)
+        found = found or next((sock for sock in latest if sock.state == "unknown"), None)
+        return found or self._missing(at, "no socket is listening at this step", "`listen` comes before `accept`")
+
+    def close(self, sock: OpenSocket) -> None:
+        """Remove a socket."""
+        self._open.remove(sock)
+
+    def _named(self, name: str) -> OpenSocket | None:
+        return next((sock for sock in self._open if sock.name == name), None)
+
+    def _missing(self, at: str, message: str, hint: str = "", name: str = "missing") -> OpenSocket:
+        """Report that a socket is missing; go on with one of unknown state, so that it is reported once."""
+        self.wrong(at, message, hint)
+        made = OpenSocket(name, "unknown", "unknown")
+        self._open.append(made)
+        return made
