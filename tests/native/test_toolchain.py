@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from testbed.model.errors import EngineError, Unsupported
 
 from testbed.lab.namespace import toolchain
+from testbed.model.errors import EngineError, Unsupported
 
 from .building import COMPOSE
 

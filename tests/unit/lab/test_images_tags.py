@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from testbed.lab.docker import base_image, image_build, images
+from tests.nonempty import nonempty
 
 
 def test_every_folder_with_a_dockerfile_is_in_the_table_and_the_other_way_round() -> None:
@@ -63,12 +64,14 @@ def test_an_image_of_c_programs_is_built_from_all_of_their_sources_without_their
 
 
 def test_what_a_dockerfile_copies_is_in_its_context() -> None:
+    copied = []
     for name in images.NAMES:
         files = images.definition_files(name) if name != "base" else {}
         dockerfile = next((text.decode() for path, text in files.items() if path.endswith("Dockerfile")), "")
         for words in (line.split() for line in dockerfile.splitlines() if line.startswith("COPY ")):
-            for source in (word for word in words[1:-1] if not word.startswith(("-", "/"))):
-                assert any(path == source or path.startswith(f"{source}/") for path in files), (name, source)
+            copied += [(name, word, list(files)) for word in words[1:-1] if not word.startswith(("-", "/"))]
+    for name, source, paths in nonempty(copied):
+        assert any(path == source or path.startswith(f"{source}/") for path in paths), (name, source)
 
 
 def test_a_build_context_is_the_same_bytes_each_time_and_holds_the_files() -> None:

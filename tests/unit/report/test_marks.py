@@ -26,6 +26,7 @@ def test_each_packet_of_the_eventful_run_has_its_marks_and_no_other() -> None:
         9: PacketMark.RETRANSMITTED,
         10: PacketMark.ALTERED,
         11: PacketMark.APPEARED | PacketMark.UNKNOWN,
+        13: PacketMark.UNKNOWN,
     }
 
 
