@@ -1,7 +1,7 @@
 /*
  * actor: makes the socket calls that a script on standard input names, and no others.
  *
- * The grammar and the events are docs/architecture.md, "Actor script". The whole script is read and checked before
+ * The grammar and the events are docs/protocols.md, "Actor script". The whole script is read and checked before
  * its first step runs. What each key may hold is one switch (parse_value in values.c), what each step takes is one table
  * (ops.h), the option and flag names are two more (names.c).
  *

@@ -1,4 +1,4 @@
-/* script.h: reading the script and checking it whole before its first step runs. The grammar is docs/architecture.md,
+/* script.h: reading the script and checking it whole before its first step runs. The grammar is docs/protocols.md,
  * "Actor script". */
 
 #ifndef ACTOR_SCRIPT_H

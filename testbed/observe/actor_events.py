@@ -1,4 +1,4 @@
-"""The actor's events: what each step of a program did (docs/architecture.md, "Actor script").
+"""The actor's events: what each step of a program did (docs/protocols.md, "Actor script").
 
 Standard library only, no I/O: :func:`parse_event` takes one line of the actor's standard output, :func:`explain` gives
 the sentence for a step that did not end as the scenario expected.

@@ -22,7 +22,7 @@ def mix(x: int) -> int:
 
 
 def pattern(seed: int, size: int) -> bytes:
-    """The first bytes of the stream, from the words of docs/architecture.md, not from the C."""
+    """The first bytes of the stream, from the words of docs/protocols.md, not from the C."""
     first = mix(seed)
     words = (mix((first + k) & MASK) for k in range(size // 8 + 1))
     return b"".join(struct.pack("<Q", word) for word in words)[:size]

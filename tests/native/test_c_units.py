@@ -29,7 +29,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tests(out: Path) -> Path:
-    make(out, *(f"{out}/{test}" for test in TESTS))
+    make(out, *(f"{out}/units/{test}" for test in TESTS))
     return out
 
 
@@ -44,7 +44,7 @@ def fuzzers(out: Path) -> Path:
 @pytest.mark.parametrize("test", TESTS)
 def test_units(tests: Path, test: str) -> None:
     """No check fails, and no sanitizer has a word to say."""
-    done = subprocess.run([tests / test], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([tests / "units" / test], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith(" tests, 0 failures\n")
 
@@ -54,7 +54,14 @@ def test_parsers_take_any_bytes(fuzzers: Path, fuzzer: str, tmp_path: Path) -> N
     """All seeds and some thousand inputs made of them: no crash, no leak, nothing undefined."""
     seeds = COMPOSE / fuzzer.replace("/fuzz_", "/corpus/")
     assert any(seeds.iterdir())
-    words = [str(fuzzers / fuzzer), "-runs=5000", "-seed=1", f"-artifact_prefix={tmp_path}/", str(tmp_path), str(seeds)]
+    words = [
+        str(fuzzers / "units" / fuzzer),
+        "-runs=5000",
+        "-seed=1",
+        f"-artifact_prefix={tmp_path}/",
+        str(tmp_path),
+        str(seeds),
+    ]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-4000:]
 

@@ -1,4 +1,4 @@
-"""Steps compiled into the actor's script (docs/architecture.md, "Actor script")."""
+"""Steps compiled into the actor's script (docs/protocols.md, "Actor script")."""
 
 from __future__ import annotations
 

@@ -23,29 +23,33 @@ sockets = st.builds(
     local=st.none() | endpoints,
     peer=st.none() | endpoints,
 )
-scalars: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers() | st.text()
-values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+# Small values, so that making them takes no time on a busy machine either.
+text = st.text(max_size=8)
+scalars: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers() | text
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3), max_leaves=4
+)
 calls = st.builds(
     Call,
     n=counts,
     host=st.sampled_from(["client", "server"]),
     pid=counts,
     tid=counts,
-    program=st.text(),
-    name=st.text(),
+    program=text,
+    name=text,
     fd=st.integers(-1, 2**31),
-    args=st.dictionaries(st.text(), values),
+    args=st.dictionaries(text, values, max_size=4),
     start=counts,
     end=st.none() | counts,
     result=st.integers(-1, 2**63 - 1),
-    errno=st.none() | st.text(),
+    errno=st.none() | text,
     socket=st.none() | sockets,
     direction=st.sampled_from(["out", "in", None]),
     length=counts,
     data=st.binary(max_size=64),
     digest=st.none() | st.integers(0, 2**64 - 1).map(lambda n: f"{n:016x}"),
-    caller=st.none() | st.text(),
-    source=st.none() | st.text(),
+    caller=st.none() | text,
+    source=st.none() | text,
 )
 
 CALL = Call(0, "client", 7, 7, "c", "send", 3, {"size": 1}, 10, 20, 1, direction="out", length=1, data=b"\xff\n")

@@ -1,4 +1,4 @@
-"""Steps compile to exactly the lines that docs/architecture.md gives the actor."""
+"""Steps compile to exactly the lines that docs/protocols.md gives the actor."""
 
 from __future__ import annotations
 
