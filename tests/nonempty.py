@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 Item = TypeVar("Item")
 
@@ -13,3 +15,9 @@ def nonempty(items: Iterable[Item]) -> list[Item]:
     found = list(items)
     assert found, "there is nothing to check"
     return found
+
+
+def every(mask: Any) -> bool:
+    """Return whether all items of an array are true, and there is at least one."""
+    items = np.asarray(mask, np.bool_)
+    return bool(items.size and items.all())

@@ -15,7 +15,7 @@ from testbed.analysis.expect.run_facts import Findings
 from testbed.analysis.kernel.kernel_evidence import kernel_evidence
 from testbed.analysis.label_check import label_conflicts
 from testbed.analysis.ledger import make_ledger
-from testbed.analysis.link_check import meet
+from testbed.analysis.link_check import match_journal
 from testbed.analysis.verdict import verdict
 from testbed.crossings.packet_order import overtaken
 from testbed.model import HOSTS, Analysis, Check, Delay, Host, Inputs, Joined, Outcome
@@ -25,7 +25,7 @@ from testbed.model.expect import Expectation
 def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysis:
     """Analyse a run and check what was expected of it."""
     if inputs.link is not None:
-        joined, problems = meet(inputs.joined, inputs.link)
+        joined, problems = match_journal(inputs.joined, inputs.link)
         inputs = replace(inputs, joined=joined, incomplete=(*inputs.incomplete, *problems))
     joined = inputs.joined
     streams = build_streams(joined, inputs.calls, inputs.observed)

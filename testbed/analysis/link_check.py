@@ -31,10 +31,10 @@ _Key = tuple[Host, str, int, int, str, int, int]
 _SHOWN = 5
 
 
-def meet(joined: Joined, journal: LinkJournal) -> tuple[Joined, tuple[str, ...]]:
+def match_journal(joined: Joined, journal: LinkJournal) -> tuple[Joined, tuple[str, ...]]:
     """Return the crossings with what the link did to them, and where captures and journal do not agree."""
     problems = _Problems()
-    told: dict[int, tuple[LinkRecord, tuple[LinkEffect | LinkOrigin, ...]]] = {}
+    known: dict[int, tuple[LinkRecord, tuple[LinkEffect | LinkOrigin, ...]]] = {}
     by_key: dict[_Key, list[LinkRecord]] = defaultdict(list)
     made: dict[_Key, list[LinkRecord]] = defaultdict(list)
     for record in _whole(journal.records):
@@ -46,15 +46,17 @@ def meet(joined: Joined, journal: LinkJournal) -> tuple[Joined, tuple[str, ...]]
     overflow = dict(journal.overflow)
     for key in dict.fromkeys((*sent, *by_key)):
         for crossing, record in _paired(sent[key], by_key[key], problems, overflow):
-            told[crossing.n] = record, _effects(record, journal)
+            known[crossing.n] = record, _effects(record, journal)
     numbers = {
-        (record.sender, record.n): n for n, (record, _) in sorted(told.items(), reverse=True) if record.n is not None
+        (record.sender, record.n): n for n, (record, _) in sorted(known.items(), reverse=True) if record.n is not None
     }
     for key in dict.fromkeys((*appeared, *made)):
         for crossing, record in _matched(appeared[key], made[key], problems):
-            told[crossing.n] = record, (_origin(record, journal, numbers),)
+            known[crossing.n] = record, (_origin(record, journal, numbers),)
     crossings = tuple(
-        replace(crossing, link=told[crossing.n][1], made=told[crossing.n][0].made) if crossing.n in told else crossing
+        replace(crossing, link=known[crossing.n][1], made=known[crossing.n][0].made)
+        if crossing.n in known
+        else crossing
         for crossing in joined.crossings
     )
     for host in HOSTS:

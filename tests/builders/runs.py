@@ -92,13 +92,13 @@ def make_crossing(n: int, sender: Host, flags: str, sent: float, **more: Any) ->
     return Crossing(n=n, sender=sender, flags=flags, sent=at(sent), **values)
 
 
+SCENARIO = "scenarios/connect-send-close.yaml"
 _EXPECTATION: TypeAdapter[WrittenExpectation] = TypeAdapter(AnyExpectation)
 
 
 def expected(line: int, text: str, written: dict[str, Any]) -> Expectation:
     """Return an expectation as a scenario's ``line`` would have it; ``text`` is what its check shows."""
-    where = f"scenarios/connect-send-close.yaml:{line}"
-    return _EXPECTATION.validate_python(written).compiled(text, where)
+    return _EXPECTATION.validate_python(written).compiled(text, f"{SCENARIO}:{line}")
 
 
 EXPECTED = (

@@ -18,7 +18,7 @@ from testbed.pairing.flow_summary import flow_mapping
 from testbed.pairing.same import USUAL, count_differences
 from tests.builders.frames import enhanced, interface, option, pcap, section
 from tests.builders.transfers import compare_bytes
-from tests.claims import every
+from tests.nonempty import every
 
 from .conftest import LIMIT, ROOT, command
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.analysis.analyse import analyse
-from testbed.analysis.link_check import meet
+from testbed.analysis.link_check import match_journal
 from testbed.model import (
     CauseKind,
     Crossing,
@@ -83,7 +83,7 @@ PACKETS = st.lists(
 @given(PACKETS)
 def test_each_lost_packet_has_its_drop_and_each_other_its_delay(packets: list[Sent]) -> None:
     joined, journal = run(packets)
-    met, problems = meet(joined, journal)
+    met, problems = match_journal(joined, journal)
     assert problems == ()
     for packet in met.crossings:
         lost = packet.fate is Fate.LOST
@@ -97,7 +97,7 @@ def test_a_packet_lost_without_a_drop_is_told(packets: list[Sent], data: st.Data
     crossed = [packet.n for packet in joined.crossings if packet.fate == "crossed"]
     n = data.draw(st.sampled_from(crossed))
     crossings = [replace(packet, arrived=None) if packet.n == n else packet for packet in joined.crossings]
-    _, problems = meet(replace(joined, crossings=tuple(crossings)), journal)
+    _, problems = match_journal(replace(joined, crossings=tuple(crossings)), journal)
     assert any("is lost, but the link let it go" in problem for problem in problems)
 
 
@@ -107,27 +107,29 @@ def test_a_drop_without_a_loss_is_told(packets: list[Sent], data: st.DataObject)
     passed = [index for index, one in enumerate(journal.records) if one.left is not None]
     index = data.draw(st.sampled_from(passed))
     records = [replace(one, left=None) if at == index else one for at, one in enumerate(journal.records)]
-    _, problems = meet(joined, replace(journal, records=tuple(records)))
+    _, problems = match_journal(joined, replace(journal, records=tuple(records)))
     assert any("arrived, but the link dropped it" in problem for problem in problems)
 
 
 def test_a_packet_that_never_came_to_the_link_is_told() -> None:
     joined, journal = run([("client", 1, False)])
     lost = replace(joined, crossings=(replace(joined.crossings[0], arrived=None),))
-    _, problems = meet(lost, replace(journal, records=()))
+    _, problems = match_journal(lost, replace(journal, records=()))
     assert problems == ("#0 is lost, and it never came to the link",)
 
 
 def test_what_does_not_agree_is_listed_in_the_order_of_the_packets() -> None:
     """Not in the order of a set, which is another in each process."""
     lost = tuple(crossing(n, "client", 1000 * n, n * MS, None) for n in range(5))
-    _, problems = meet(Joined((FLOW,), lost, {}, {}), LinkJournal((), FAULTS, {"client": 0, "server": 0}, True))
+    _, problems = match_journal(
+        Joined((FLOW,), lost, {}, {}), LinkJournal((), FAULTS, {"client": 0, "server": 0}, True)
+    )
     assert [text.split()[0] for text in problems] == ["#0", "#1", "#2", "#3", "#4"]
 
 
 def test_a_packet_that_nobody_captured_is_told() -> None:
     joined, journal = run([("client", 1, False)])
-    _, problems = meet(replace(joined, crossings=()), journal)
+    _, problems = match_journal(replace(joined, crossings=()), journal)
     assert "1 packets [.] from the client that no capture shows" in problems[0]
 
 
@@ -135,7 +137,7 @@ def test_what_the_kernel_lost_is_told_once_and_explains_as_many() -> None:
     """Overflow before the link: the count is named, the packet is not blamed on the wire as well."""
     joined, journal = run([("client", 1, False)])
     lost = replace(joined, crossings=(replace(joined.crossings[0], arrived=None),))
-    _, problems = meet(lost, replace(journal, records=(), overflow={"client": 1, "server": 0}))
+    _, problems = match_journal(lost, replace(journal, records=(), overflow={"client": 1, "server": 0}))
     assert problems == ("the kernel lost 1 packets from the client before the link saw them",)
 
 
@@ -143,27 +145,27 @@ def test_a_packet_that_the_link_made_is_named_and_one_that_it_did_not_is_told() 
     joined, journal = run([("client", 1, False)])
     appeared = crossing(1, "client", 7, None, 6 * MS, "R")
     both = replace(joined, crossings=(*joined.crossings, appeared))
-    met, problems = meet(both, replace(journal, records=(*journal.records, forged("client", 7, 6 * MS))))
+    met, problems = match_journal(both, replace(journal, records=(*journal.records, forged("client", 7, 6 * MS))))
     assert problems == ()
     assert met.crossings[1].made == "forged"
     assert met.crossings[1].link == (LinkOrigin("forged", of=0, faults=FAULTS[1:]),)
     assert link_texts(met.crossings[1].link) == (f"forged by the link behind #0 ({FAULTS[1].text})",)
-    _, problems = meet(both, journal)
+    _, problems = match_journal(both, journal)
     assert problems == ("#1 appeared, but the link did not make it",)
-    _, problems = meet(joined, replace(journal, records=(*journal.records, forged("client", 7, 6 * MS))))
+    _, problems = match_journal(joined, replace(journal, records=(*journal.records, forged("client", 7, 6 * MS))))
     assert problems == ("the link made a packet (forged) as from the client that did not arrive",)
 
 
 def test_a_journal_without_its_end_is_told() -> None:
     joined, journal = run([("client", 1, False)])
-    assert meet(joined, replace(journal, complete=False))[1] == ("the link's journal has no end",)
+    assert match_journal(joined, replace(journal, complete=False))[1] == ("the link's journal has no end",)
 
 
 def test_fragments_are_one_packet_and_one_lost_fragment_loses_it() -> None:
     joined, journal = run([("client", 1, True)])
     first = replace(journal.records[0], left=5 * MS, actions=(LinkAction.DELAY,), ip_id=9)
     later = replace(first, n=2, left=None, actions=(LinkAction.DROP,), faults=(0,), sport=0, dport=0, part=True, time=6)
-    met, problems = meet(joined, replace(journal, records=(later, first)))
+    met, problems = match_journal(joined, replace(journal, records=(later, first)))
     assert problems == ()
     assert met.crossings[0].link == (LinkEffect(LinkAction.DROP, faults=FAULTS[:1]),)
     assert link_texts(met.crossings[0].link) == (f"dropped ({FAULTS[0].text})",)
@@ -173,7 +175,7 @@ def test_a_fault_of_a_plan_that_is_not_known_still_drops() -> None:
     """A run whose scenario this version cannot read: the journal alone names the action."""
     joined, journal = run([("client", 1, True)])
     dropped = replace(journal.records[0], actions=(LinkAction.DROP,), faults=(0,))
-    met, problems = meet(joined, replace(journal, records=(dropped,), faults=()))
+    met, problems = match_journal(joined, replace(journal, records=(dropped,), faults=()))
     assert problems == ()
     assert link_texts(met.crossings[0].link) == ("dropped",)
 

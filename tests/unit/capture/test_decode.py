@@ -23,7 +23,7 @@ from tests.builders.frames import (
     timestamps,
     udp,
 )
-from tests.claims import every
+from tests.nonempty import every
 
 V4, V6 = tcp(b"abc"), tcp(b"abc", src=CLIENT6, dst=SERVER6)
 

@@ -12,7 +12,7 @@ from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import ChangedField, RowFate
 from testbed.pairing.needed_retransmissions import Needed
 from tests.builders.transfers import FAULTS, START, Transfer, moved, rewritten, transfer
-from tests.claims import every
+from tests.nonempty import every
 
 CHANGES = {
     "window": ChangedField.WINDOW,

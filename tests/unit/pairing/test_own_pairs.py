@@ -29,7 +29,7 @@ from tests.builders.transfers import (
     rewritten,
     transfer,
 )
-from tests.claims import every
+from tests.nonempty import every
 
 LONG = 400
 

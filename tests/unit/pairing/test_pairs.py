@@ -12,7 +12,7 @@ from testbed.pairing.fates import ChangedField, RowFate, change_names
 from testbed.pairing.flow_summary import flow_mapping
 from testbed.pairing.same import count_differences
 from tests.builders.shared_captures import CORPUS, compare_files, needs_corpus
-from tests.claims import every
+from tests.nonempty import every
 
 pytestmark = needs_corpus
 

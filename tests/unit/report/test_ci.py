@@ -30,7 +30,7 @@ def passed() -> Analysis:
 
 RECORDS = {
     "passed": RunRecord("passed", 1.5, "runs/passed/1", passed()),
-    "failed": RunRecord("failed", 2.0, "runs/failed/1", eventful()),
+    "failed": RunRecord("failed", 2.0, "runs/failed/1", replace(eventful(), outcome=Outcome.FAIL)),
     "inconclusive": RunRecord(
         "inconclusive",
         1.0,
@@ -71,7 +71,7 @@ def test_junit_counts_and_tells_expected_and_actual() -> None:
     (case,) = [case for case in failed if case.result and type(case.result[0]).__name__ == "Failure"]
     assert case.name == "{crossings: {lost: 0}}"
     assert case.result[0].message == "expected lost 0, actual lost 1"
-    assert "at:       scenarios/x.yaml:9" in case.result[0].text
+    assert "at:       scenarios/connect-send-close.yaml:9" in case.result[0].text
     assert (suites["passed"].failures, suites["passed"].errors, suites["passed"].time) == (0, 0, 1.5)
     assert suites["unsupported"].skipped == 1
     assert suites["broken"].errors == 1

@@ -78,7 +78,7 @@ def test_a_table_has_at_most_so_many_rows_and_says_how_many_there_are() -> None:
 def test_contradictions_and_what_the_kernel_lacks_stand_in_the_page() -> None:
     page = render(witnessed_source())
     assert "Of 14 causes the kernel confirms 3 and contradicts 1; 10 are not covered." in page
-    assert "the kernel contradicts the cause `timeout` of <a" in page
+    assert "the kernel contradicts the cause `fast-retransmission` of <a" in page
     assert "nothing explains an event of the kernel: server: tcp_send_reset TCP_ABORT_ON_CLOSE" in page
     assert "<dt>this kernel lacks</dt><dd>tcp/tcp_bad_csum</dd>" in page
     assert "within 25 ns of the captures&#39; clock" in page or "within 25 ns of the captures' clock" in page

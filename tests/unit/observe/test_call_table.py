@@ -11,7 +11,7 @@ from testbed.model import Call
 from testbed.model.call_table import CALLS, FORKS, LIBRARY_NAMES, ROWS
 from testbed.observe.probe.probe_arguments import DECODERS
 
-COMPOSE = Path(__file__).parents[2] / "compose"
+COMPOSE = Path(__file__).parents[3] / "compose"
 
 
 def call(name: str, **args: object) -> Call:
