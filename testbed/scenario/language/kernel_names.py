@@ -60,10 +60,6 @@ SIGNALS = (
 )
 """Signals that end a process."""
 
-FLAG_LETTERS = "FSRP.UEWe"
-"""TCP flags as tcpdump prints them and in its order (print-tcp.c, ``tcp_flag_values``): FIN SYN RST PSH ACK URG ECE
-CWR AE."""
-
 CAUSES = (
     *("closed-port", "reset-answer", "reset-linger", "reset-unread", "reset-listener", "keep-alive-timeout"),
     *("reset-exit", "reset-unseen", "connect", "syn-ack", "syn-retransmission", "window-probe", "keep-alive-probe"),

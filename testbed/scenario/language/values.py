@@ -14,13 +14,13 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import StrictInt
 
 from testbed.model import HOSTS, Host
+from testbed.model.tcp import FLAG_LETTERS
 from testbed.scenario.allowed_sysctls import SYSCTLS, is_known
 from testbed.scenario.language.base import Parsed, nearest, shown
 from testbed.scenario.language.kernel_names import (
     CALLS,
     CAUSES,
     ERRNOS,
-    FLAG_LETTERS,
     LABELS,
     OPTIONS,
     RECV_FLAGS,
