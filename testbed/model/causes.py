@@ -61,6 +61,9 @@ class CauseName(StrEnum):
     TAIL_LOSS_PROBE = "tail-loss-probe"
     TIMEOUT = "timeout"
     RETRANSMISSION = "retransmission"
+    DATAGRAM = "datagram"
+    ICMP_ERROR = "icmp-error"
+    ECHO_REPLY = "echo-reply"
     CORK_TIMEOUT = "cork-timeout"
     MORE_TIMEOUT = "more-timeout"
     DATA = "data"
@@ -75,9 +78,6 @@ class CauseName(StrEnum):
     WINDOW_UPDATE = "window-update"
     CHALLENGE_ACK = "challenge-ack"
     NOT_TAKEN = "not-taken"
-    DATAGRAM = "datagram"
-    ICMP_ERROR = "icmp-error"
-    ECHO_REPLY = "echo-reply"
     LINK_COPY = "link-copy"
     LINK_FORGED = "link-forged"
     LINK_ICMP = "link-icmp"
@@ -107,7 +107,8 @@ class CauseTraits:
     are those of Wireshark that agree with it, besides those that follow from the two before. ``in_exchange``: an answer
     that belongs to the packets of the call that caused what it answers; others may come at any time. ``timing``: on the
     same kernel one run may have it and another not. ``in_ledger``: its evidence is the reason for which a connection
-    ended. ``probe``: it names an old sequence number without sending bytes again.
+    ended. ``probe``: it names an old sequence number without sending bytes again. ``unordered``: of its rule and that
+    of the row before at most one explains a packet, so that their order does not matter (a test shuffles them).
     """
 
     kind: CauseKind
@@ -121,6 +122,7 @@ class CauseTraits:
     timing: bool = False
     in_ledger: bool = False
     probe: bool = False
+    unordered: bool = False
     origin: CauseOrigin = CauseOrigin.RULE
 
     @property
@@ -175,6 +177,7 @@ CAUSES: Mapping[CauseName, CauseTraits] = {
         *(TIMER, "RST after TCP_USER_TIMEOUT", "RFC 5482; tcp_keepalive_timer"),
         ResetSent(("TCP_KEEPALIVE_TIMEOUT",)),
         in_ledger=True,
+        unordered=True,
     ),
     C.KEEP_ALIVE_TIMEOUT: R(
         *(TIMER, "RST after unanswered probes", "tcp_keepalive_timer"),
@@ -186,14 +189,14 @@ CAUSES: Mapping[CauseName, CauseTraits] = {
         ResetSent(("TCP_ABORT_ON_CLOSE", *_DISCONNECT)),
         in_ledger=True,
     ),
-    C.RESET_UNSEEN: R(CALL, "RST by a host without an observer", "tcp_send_active_reset", ResetSent()),
+    C.RESET_UNSEEN: R(CALL, "RST by a host without an observer", "tcp_send_active_reset", ResetSent(), unordered=True),
     # SYN
     C.CONNECT: R(
         *(CALL, "the first SYN", "RFC 9293 3.10.1; RFC 7413"),
         StateEntered(("SYN_SENT",)),
         first=True,
     ),
-    C.SYN_ACK: R(ANSWER, "SYN+ACK", "RFC 9293 3.10.7.2", SynAnswered(), first=True, in_exchange=True),
+    C.SYN_ACK: R(ANSWER, "SYN+ACK", "RFC 9293 3.10.7.2", SynAnswered(), first=True, in_exchange=True, unordered=True),
     C.SYN_RETRANSMISSION: R(
         *(TIMER, "SYN or SYN+ACK sent again", "RFC 6298; tcp_syn_retries"),
         SynRetransmitted(),
@@ -253,10 +256,21 @@ CAUSES: Mapping[CauseName, CauseTraits] = {
         Retransmitted(),
         sent_again="by a timer",
     ),
+    # UDP and ICMP
+    C.DATAGRAM: R(CALL, "a UDP datagram", "RFC 768; udp_sendmsg", Untraced()),
+    C.ICMP_ERROR: R(
+        *(ANSWER, "an ICMP error about a packet", "RFC 792; RFC 4443"),
+        AnsweredDropped(("NO_SOCKET", "IP_NOPROTO", "FRAG_REASM_TIMEOUT")),
+        in_exchange=True,
+        unordered=True,
+    ),
+    C.ECHO_REPLY: R(ANSWER, "an ICMP echo reply", "RFC 792; RFC 4443", Untraced(), in_exchange=True, unordered=True),
     # bytes and FIN for the first time
     C.CORK_TIMEOUT: R(TIMER, "bytes that TCP_CORK held", "tcp(7); tcp_probe_timer", NotRetransmitted(), first=True),
-    C.MORE_TIMEOUT: R(TIMER, "bytes that MSG_MORE held", "send(2); tcp_probe_timer", NotRetransmitted(), first=True),
-    C.DATA: R(CALL, "new bytes, by byte range", "tcp_sendmsg", NotRetransmitted(), first=True),
+    C.MORE_TIMEOUT: R(
+        TIMER, "bytes that MSG_MORE held", "send(2); tcp_probe_timer", NotRetransmitted(), first=True, unordered=True
+    ),
+    C.DATA: R(CALL, "new bytes, by byte range", "tcp_sendmsg", NotRetransmitted(), first=True, unordered=True),
     C.UNLOGGED_DATA: R(
         UNKNOWN, "new bytes, or a datagram, that no logged call wrote", "", NotRetransmitted(), first=True
     ),
@@ -305,14 +319,6 @@ CAUSES: Mapping[CauseName, CauseTraits] = {
         AnsweredDropped(_NO_ROOM),
         labels=("duplicate_ack",),
     ),
-    # no TCP
-    C.DATAGRAM: R(CALL, "a UDP datagram", "RFC 768; udp_sendmsg", Untraced()),
-    C.ICMP_ERROR: R(
-        *(ANSWER, "an ICMP error about a packet", "RFC 792; RFC 4443"),
-        AnsweredDropped(("NO_SOCKET", "IP_NOPROTO", "FRAG_REASM_TIMEOUT")),
-        in_exchange=True,
-    ),
-    C.ECHO_REPLY: R(ANSWER, "an ICMP echo reply", "RFC 792; RFC 4443", Untraced(), in_exchange=True),
     # without a rule
     C.LINK_COPY: R(LINK, "a copy that the link made", "", Untraced(), origin=CauseOrigin.LINK),
     C.LINK_FORGED: R(LINK, "a packet that the link made up", "", Untraced(), origin=CauseOrigin.LINK),

@@ -9,14 +9,18 @@ from testbed.analysis.causes.endpoint import (
     arrival_time,
     sack_blocks,
 )
-from testbed.model import Call, Crossing, Evidence, PacketRef, call_ref, packet_refs
+from testbed.analysis.causes.rule_set import RuleSet
+from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, packet_refs
 from testbed.model.evidence import Duration
+
+RULES: RuleSet[TcpEndpoint] = RuleSet()
 
 _DELAYED = 30_000_000
 """Least time (ns) after which only the timer of delayed ACKs sends one: TCP_DELACK_MIN is 40 ms, counted in ticks of
 up to 10 ms. What answers an arrival leaves within the same interrupt."""
 
 
+@RULES.explains(CauseName.DELAYED_ACK)
 def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a pure ACK that the timer of delayed ACKs sent (RFC 9293 section 3.8.6.3, tcp_delack_timer).
 
@@ -32,6 +36,7 @@ def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(evidence, packets=covered)
 
 
+@RULES.explains(CauseName.ACK)
 def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a pure ACK by what it covers first (RFC 9293 section 3.10.7.4, RFC 5681 section 4.2)."""
     covered, newest = _covered(endpoint, packet)
@@ -78,6 +83,7 @@ def _reader_since(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> 
     return reader if reader is not None and reader.start > arrival_time(newest) else None
 
 
+@RULES.explains(CauseName.PROBE_ANSWER)
 def probe_answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK that answers a keep-alive or window probe (RFC 9293 section 3.8.4)."""
     if not _is_bare(packet) or not endpoint.probes:
@@ -89,6 +95,7 @@ def probe_answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(("answers the probe ", PacketRef(probe.n), *window), packets=(probe.n,))
 
 
+@RULES.explains(CauseName.D_SACK)
 def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain an ACK that reports bytes received twice (RFC 2883: the first block is old).
 
@@ -114,6 +121,7 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(evidence, packets=(*covered, culprits[0].n), effects=(EndpointEffect.ANSWERS_UNEXPECTED,))
 
 
+@RULES.explains(CauseName.DUPLICATE_ACK)
 def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK: old or out-of-order data came (RFC 5681 section 4.2, tcp_send_dupack)."""
     if not _is_bare(packet):
@@ -131,6 +139,7 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     return Explanation(evidence, packets=(culprit.n,), effects=(EndpointEffect.ANSWERS_UNEXPECTED,))
 
 
+@RULES.explains(CauseName.CHALLENGE_ACK)
 def challenge_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK that answers an unacceptable segment (RFC 5961, RFC 9293 section 3.10.7.4)."""
     if not _is_bare(packet) or not endpoint.unexpected:
@@ -143,6 +152,7 @@ def challenge_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     return Explanation(evidence, packets=(culprit.n,), effects=(EndpointEffect.ANSWERS_UNEXPECTED,))
 
 
+@RULES.explains(CauseName.WINDOW_UPDATE)
 def window_update(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK with a larger window by the read that freed the space (tcp_cleanup_rbuf)."""
     window = endpoint.window(packet)
@@ -161,6 +171,7 @@ def window_update(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     return Explanation(evidence, (reader.n,), effects=(EndpointEffect.ANSWERS_PROBES,))
 
 
+@RULES.explains(CauseName.NOT_TAKEN)
 def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK while data that came in order is not covered: the kernel did not take it."""
     if not _is_bare(packet) or not endpoint.pending or endpoint.last_ack is None:

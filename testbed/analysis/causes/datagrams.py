@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes.endpoint import Explanation
-from testbed.model import Call, Crossing, Host, Joined, PacketRef, call_ref
+from testbed.analysis.causes.rule_set import RuleSet
+from testbed.model import Call, CauseName, Crossing, Host, Joined, PacketRef, call_ref
 from testbed.model.evidence import Quantity
 
 ICMP = frozenset({"icmp", "icmpv6"})
@@ -48,6 +49,9 @@ class DatagramState:
         self.arrivals.setdefault(key, []).append(packet)
 
 
+RULES: RuleSet[DatagramState] = RuleSet()
+
+
 def icmp_type(packet: Crossing) -> int | None:
     """Return the ICMP type, None for other protocols."""
     return packet.options.get("type") if packet.protocol in ICMP else None
@@ -59,6 +63,7 @@ def is_too_big(packet: Crossing) -> bool:
     return kind == ("icmpv6", 2) or (kind == ("icmp", 3) and packet.options.get("code") == 4)
 
 
+@RULES.explains(CauseName.DATAGRAM)
 def datagram(state: DatagramState, packet: Crossing) -> Explanation | None:
     """Explain a UDP datagram by the call that sent it: one call, one datagram (udp_sendmsg)."""
     if packet.protocol != "udp":
@@ -71,6 +76,7 @@ def datagram(state: DatagramState, packet: Crossing) -> Explanation | None:
     return None
 
 
+@RULES.explains(CauseName.ICMP_ERROR)
 def icmp_error(state: DatagramState, packet: Crossing) -> Explanation | None:
     """Explain an ICMP error by the packet that it quotes (RFC 792, RFC 1122 section 3.2.2, RFC 4443)."""
     about = packet.options.get("about") or {}
@@ -84,6 +90,7 @@ def icmp_error(state: DatagramState, packet: Crossing) -> Explanation | None:
     return Explanation(("reports that ", PacketRef(found.n), " could not be delivered"), packets=(found.n,))
 
 
+@RULES.explains(CauseName.ECHO_REPLY)
 def echo_reply(state: DatagramState, packet: Crossing) -> Explanation | None:
     """Explain an echo reply by its request."""
     request = state.echoes.get((packet.sender, packet.payload)) if icmp_type(packet) in _ECHO_REPLY else None
@@ -92,6 +99,7 @@ def echo_reply(state: DatagramState, packet: Crossing) -> Explanation | None:
     return Explanation(("answers the echo request ", PacketRef(request.n)), packets=(request.n,))
 
 
+@RULES.explains(CauseName.UNLOGGED_DATA)
 def unlogged_datagram(state: DatagramState, packet: Crossing) -> Explanation | None:
     """Say that no logged call sent a datagram."""
     del state

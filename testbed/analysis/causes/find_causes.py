@@ -8,65 +8,24 @@ each cause is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TypeVar
 
 from testbed.analysis.calls.streams import Streams
-from testbed.analysis.causes import acknowledgements as ack
-from testbed.analysis.causes import datagrams as other
-from testbed.analysis.causes import resets as reset
-from testbed.analysis.causes import retransmissions as repeat
-from testbed.analysis.causes import transmissions as send
+from testbed.analysis.causes import acknowledgements, datagrams, resets, retransmissions, transmissions
 from testbed.analysis.causes.datagrams import DatagramState
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint
+from testbed.analysis.causes.rule_set import Rule, Stages, State, in_stages
 from testbed.analysis.link_check import origin_evidence
 from testbed.model import HOSTS, Cause, CauseName, Crossing, Evidence, Host, Joined, LinkOrigin, PacketRef, peer_of
 from testbed.model.evidence import concatenated
 
 C = CauseName
-State = TypeVar("State")
-Rule = Callable[[State, Crossing], Explanation | None]
-"""A rule: given what there was before a packet, and the packet, it explains it or not. It changes nothing."""
-Stages = tuple[Mapping[CauseName, Rule[State]], ...]
 
-TCP_STAGES: Stages[TcpEndpoint] = (
-    {C.CLOSED_PORT: reset.closed_port},
-    {C.RESET_ANSWER: reset.answer},
-    {C.RESET_LINGER: reset.lingering},
-    {C.RESET_UNREAD: reset.unread},
-    {C.RESET_LISTENER: reset.listener_closed, C.USER_TIMEOUT: reset.user_timeout},
-    {C.KEEP_ALIVE_TIMEOUT: reset.unanswered_probes},
-    {C.RESET_EXIT: reset.exit_reset, C.RESET_UNSEEN: reset.unseen_reset},
-    {C.CONNECT: send.connect, C.SYN_ACK: send.syn_ack},
-    {C.SYN_RETRANSMISSION: send.syn_again},
-    {C.WINDOW_PROBE: send.window_probe},
-    {C.KEEP_ALIVE_PROBE: send.keepalive_probe},
-    {C.PROBE: send.probe_without_reason},
-    {C.FAST_OPEN_FALLBACK: repeat.fast_open_fallback},
-    {C.PATH_MTU: repeat.path_mtu},
-    {C.FAST_RETRANSMISSION: repeat.fast_retransmission},
-    {C.RECOVERY: repeat.recovery},
-    {C.TAIL_LOSS_PROBE: repeat.tail_loss_probe},
-    {C.TIMEOUT: repeat.timeout},
-    {C.RETRANSMISSION: repeat.retransmission},
-    {C.CORK_TIMEOUT: send.cork_timeout, C.MORE_TIMEOUT: send.more_timeout, C.DATA: send.data},
-    {C.UNLOGGED_DATA: send.unlogged_data},
-    {C.FIN: send.fin},
-    {C.EXIT: send.exit_fin},
-    {C.D_SACK: ack.d_sack},
-    {C.DELAYED_ACK: ack.delayed},
-    {C.ACK: ack.acknowledgement},
-    {C.PROBE_ANSWER: ack.probe_answer},
-    {C.DUPLICATE_ACK: ack.duplicate_ack},
-    {C.WINDOW_UPDATE: ack.window_update},
-    {C.CHALLENGE_ACK: ack.challenge_ack},
-    {C.NOT_TAKEN: ack.unaccepted_data},
+TCP_STAGES: Stages[TcpEndpoint] = in_stages(
+    resets.RULES, transmissions.RULES, retransmissions.RULES, acknowledgements.RULES
 )
-DATAGRAM_STAGES: Stages[DatagramState] = (
-    {C.DATAGRAM: other.datagram, C.ICMP_ERROR: other.icmp_error, C.ECHO_REPLY: other.echo_reply},
-    {C.UNLOGGED_DATA: other.unlogged_datagram},
-)
+DATAGRAM_STAGES: Stages[DatagramState] = in_stages(datagrams.RULES)
 
 
 def find_causes(
@@ -83,7 +42,7 @@ def find_causes(
         if flow.protocol == "tcp"
         for host in HOSTS
     }
-    datagrams = DatagramState.of(joined, streams)
+    datagram_state = DatagramState.of(joined, streams)
     tcp_rules, datagram_rules = _in_order(TCP_STAGES), _in_order(DATAGRAM_STAGES)
     causes: dict[int, Cause] = {}
     sent: dict[tuple[int | None, Host, int, int, str], int] = {}
@@ -96,7 +55,7 @@ def find_causes(
                 rule, explained = _first(tcp_rules, endpoint, packet)
                 endpoint.note_sent(packet, rule, explained)
             else:
-                rule, explained = _first(datagram_rules, datagrams, packet)
+                rule, explained = _first(datagram_rules, datagram_state, packet)
             causes[packet.n] = Cause(rule, explained.evidence, explained.calls, explained.packets, explained.refusal)
             sent[key] = packet.n
         else:
@@ -104,8 +63,8 @@ def find_causes(
                 causes[packet.n] = _appeared(packet, sent.get(key))
             if endpoint is not None:
                 endpoint.note_arrived(packet)
-            datagrams.note_arrived(packet, host)
-            if other.is_too_big(packet):
+            datagram_state.note_arrived(packet, host)
+            if datagrams.is_too_big(packet):
                 for each in endpoints.values():
                     if each.host == host:
                         each.note_too_big(packet)

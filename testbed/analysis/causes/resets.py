@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from testbed.analysis.calls.call_effects import is_accept, is_close, option_value, resets_on_close, switched_on
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint, arrival_time
-from testbed.model import CAUSES, Call, CauseKind, Crossing, Evidence, PacketRef, call_ref
+from testbed.analysis.causes.rule_set import RuleSet
+from testbed.model import CAUSES, Call, CauseKind, CauseName, Crossing, Evidence, PacketRef, call_ref
 from testbed.model.causes import Refusal
 from testbed.model.evidence import Duration, Quantity
 
+RULES: RuleSet[TcpEndpoint] = RuleSet()
 
+
+@RULES.explains(CauseName.CLOSED_PORT)
 def closed_port(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a RST to a SYN: no socket listens there, the listener would not take it, or it came too late."""
     syn = endpoint.unanswered_syn
@@ -38,6 +42,7 @@ def closed_port(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(evidence, packets=(syn.n,), refusal=refusal)
 
 
+@RULES.explains(CauseName.RESET_ANSWER)
 def answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a RST without ACK: it answers a segment that no socket takes."""
     if packet.flags != "R":
@@ -59,6 +64,7 @@ def answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(("answers ", *of, PacketRef(culprit.n), *reason), packets=(culprit.n,))
 
 
+@RULES.explains(CauseName.RESET_LINGER)
 def lingering(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a RST by close with SO_LINGER on and zero seconds (tcp_close, __tcp_close)."""
     close = _closing(endpoint, packet)
@@ -69,6 +75,7 @@ def lingering(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(evidence, (setters[-1].n, close.n))
 
 
+@RULES.explains(CauseName.RESET_UNREAD)
 def unread(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a RST by close while bytes waited to be read (RFC 2525 section 2.17, __tcp_close)."""
     close = _closing(endpoint, packet)
@@ -78,6 +85,7 @@ def unread(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation((call_ref(close), " with ", Quantity(count, "unread byte")), (close.n,))
 
 
+@RULES.explains(CauseName.RESET_LISTENER)
 def listener_closed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a RST of a connection that was never accepted by the listener's close (inet_csk_listen_stop)."""
     if "R" not in packet.flags or not endpoint.observed or any(not is_accept(call) for call in endpoint.calls):
@@ -89,6 +97,7 @@ def listener_closed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     return Explanation(evidence, (closes[-1].n,))
 
 
+@RULES.explains(CauseName.USER_TIMEOUT)
 def user_timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a RST after a probe that nobody answered by TCP_USER_TIMEOUT (tcp_keepalive_timer, RFC 5482)."""
     probe, last = _unanswered_probe(endpoint, packet), endpoint.last_arrival
@@ -106,6 +115,7 @@ def user_timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(evidence, packets=(probe.n,))
 
 
+@RULES.explains(CauseName.KEEP_ALIVE_TIMEOUT)
 def unanswered_probes(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a RST after the last keep-alive probe that nobody answered (tcp_keepalive_timer)."""
     probe = _unanswered_probe(endpoint, packet)
@@ -127,6 +137,7 @@ def _unanswered_probe(endpoint: TcpEndpoint, packet: Crossing) -> Crossing | Non
     return None if answered else last
 
 
+@RULES.explains(CauseName.RESET_EXIT)
 def exit_reset(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a RST by the end of the process that held the socket, with bytes unread or SO_LINGER 0."""
     if "R" not in packet.flags or not endpoint.observed or _closing(endpoint, packet) is not None:
@@ -145,6 +156,7 @@ def exit_reset(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation((*ender.evidence, ", with ", reason), (ender.call.n,) if ender.call is not None else ())
 
 
+@RULES.explains(CauseName.RESET_UNSEEN)
 def unseen_reset(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a RST with ACK from a host without an observer: a call, an exit or a timer of its own."""
     if "R" not in packet.flags or endpoint.observed:

@@ -16,12 +16,16 @@ from testbed.analysis.causes.endpoint import (
     carried,
     sack_blocks,
 )
-from testbed.model import Crossing, Evidence, PacketRef, call_refs, packet_refs
+from testbed.analysis.causes.rule_set import RuleSet
+from testbed.model import CauseName, Crossing, Evidence, PacketRef, call_refs, packet_refs
 from testbed.model.evidence import Duration
+
+RULES: RuleSet[TcpEndpoint] = RuleSet()
 
 _RTO_MIN = 200_000_000  # TCP_RTO_MIN: a retransmission that long after the last ACK is not known to be that ACK's doing
 
 
+@RULES.explains(CauseName.FAST_OPEN_FALLBACK)
 def fast_open_fallback(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain the bytes of a SYN sent again since its SYN+ACK did not take them (RFC 7413 section 4.2.2).
 
@@ -38,6 +42,7 @@ def fast_open_fallback(endpoint: TcpEndpoint, packet: Crossing) -> Explanation |
     return Explanation(evidence, _callers(endpoint, packet), (answer.n,))
 
 
+@RULES.explains(CauseName.FAST_RETRANSMISSION)
 def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain bytes sent again because ACKs since then show that later ones arrived (RFC 5681, 6675, 8985)."""
     before = _repeated(endpoint, packet)
@@ -59,6 +64,7 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     return Explanation(evidence, _callers(endpoint, packet), packets, (EndpointEffect.BEGINS_REPAIR,))
 
 
+@RULES.explains(CauseName.PATH_MTU)
 def path_mtu(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain bytes cut anew since ICMP reported a segment as too big (RFC 1191, 8201; tcp_simple_retransmit).
 
@@ -77,6 +83,7 @@ def path_mtu(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(evidence, _callers(endpoint, packet), (reported.n,), (EndpointEffect.BEGINS_REPAIR,))
 
 
+@RULES.explains(CauseName.RECOVERY)
 def recovery(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain bytes that were out when a loss was found, sent again when an ACK moved on (RFC 6582, 5681 3.1)."""
     before = _repeated(endpoint, packet)
@@ -90,6 +97,7 @@ def recovery(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(evidence, _callers(endpoint, packet), (ack.n,))
 
 
+@RULES.explains(CauseName.TAIL_LOSS_PROBE)
 def tail_loss_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain the last segment sent again: earlier ones are out as well, or it is the first timer of a kernel's two."""
     before = _repeated(endpoint, packet)
@@ -105,6 +113,7 @@ def tail_loss_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     return Explanation(evidence, _callers(endpoint, packet), (before.n,))
 
 
+@RULES.explains(CauseName.TIMEOUT)
 def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain the first unacknowledged bytes sent again, where a tail-loss probe is excluded."""
     before = _repeated(endpoint, packet)
@@ -121,6 +130,7 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(evidence, _callers(endpoint, packet), (before.n,), (EndpointEffect.BEGINS_REPAIR,))
 
 
+@RULES.explains(CauseName.RETRANSMISSION)
 def retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain any other bytes that were sent before."""
     before = _repeated(endpoint, packet)

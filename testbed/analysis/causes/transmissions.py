@@ -5,10 +5,14 @@ from __future__ import annotations
 from testbed.analysis.calls.call_effects import switched_on
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint, carried
 from testbed.analysis.causes.release import release
+from testbed.analysis.causes.rule_set import RuleSet
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, call_refs
 from testbed.model.evidence import Duration, Part, Quantity
 
+RULES: RuleSet[TcpEndpoint] = RuleSet()
 
+
+@RULES.explains(CauseName.CONNECT)
 def connect(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain the first SYN by a connect or a send with MSG_FASTOPEN.
 
@@ -31,6 +35,7 @@ def connect(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(evidence, (makers[0].n, *(call.n for call in writers)))
 
 
+@RULES.explains(CauseName.SYN_ACK)
 def syn_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a SYN+ACK that answers a SYN (again, if the SYN came again)."""
     syn = endpoint.unanswered_syn
@@ -39,6 +44,7 @@ def syn_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(("accepts the SYN ", PacketRef(syn.n)), packets=(syn.n,))
 
 
+@RULES.explains(CauseName.SYN_RETRANSMISSION)
 def syn_again(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a SYN or SYN+ACK that was sent before and not answered."""
     if "S" not in packet.flags or endpoint.snd_max is None:
@@ -55,6 +61,7 @@ def syn_again(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     )
 
 
+@RULES.explains(CauseName.WINDOW_PROBE)
 def window_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a segment below SND.NXT without data while the peer's window is zero."""
     if not _is_probe(endpoint, packet) or endpoint.peer_window != 0:
@@ -65,6 +72,7 @@ def window_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(("the peer's window is 0: asks for another, ", *_pause(endpoint, packet), *behind))
 
 
+@RULES.explains(CauseName.KEEP_ALIVE_PROBE)
 def keepalive_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain the same while the window is open, where SO_KEEPALIVE was set."""
     if not _is_probe(endpoint, packet):
@@ -88,6 +96,7 @@ def keepalive_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     return Explanation(evidence, (setters[0].n,) if setters[0] in endpoint.calls else ())
 
 
+@RULES.explains(CauseName.PROBE)
 def probe_without_reason(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Say that a segment has a probe's form, but nothing that was logged explains it."""
     if not _is_probe(endpoint, packet):
@@ -97,6 +106,7 @@ def probe_without_reason(endpoint: TcpEndpoint, packet: Crossing) -> Explanation
     )
 
 
+@RULES.explains(CauseName.DATA)
 def data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain new bytes by the calls that wrote them, by byte range."""
     if packet.length and not endpoint.observed:
@@ -105,11 +115,13 @@ def data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return _written(endpoint, packet, CauseName.DATA)
 
 
+@RULES.explains(CauseName.CORK_TIMEOUT)
 def cork_timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain new bytes that TCP_CORK held until a timer ran out (tcp_probe_timer, tcp_write_wakeup)."""
     return _written(endpoint, packet, CauseName.CORK_TIMEOUT) if endpoint.corks else None
 
 
+@RULES.explains(CauseName.MORE_TIMEOUT)
 def more_timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain new bytes that MSG_MORE held until a timer ran out (tcp_probe_timer, tcp_write_wakeup)."""
     return _written(endpoint, packet, CauseName.MORE_TIMEOUT) if endpoint.more else None
@@ -147,6 +159,7 @@ def _written(endpoint: TcpEndpoint, packet: Crossing, rule: CauseName) -> Explan
     return Explanation((*evidence, *released.evidence), tuple(dict.fromkeys(calls)), released.packets)
 
 
+@RULES.explains(CauseName.UNLOGGED_DATA)
 def unlogged_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Say that no logged call wrote the bytes of a segment."""
     if not packet.length:
@@ -156,6 +169,7 @@ def unlogged_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     return Explanation(("no logged call wrote ", carried(packet), f": {reason}"))
 
 
+@RULES.explains(CauseName.FIN)
 def fin(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a FIN by the call that ended the sending direction."""
     if "F" not in packet.flags:
@@ -169,6 +183,7 @@ def fin(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     return Explanation(ender.evidence, (ender.call.n,))
 
 
+@RULES.explains(CauseName.EXIT)
 def exit_fin(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a FIN by the end of the process that held the socket (do_exit closes its files)."""
     ender = endpoint.fin_ender(packet.time) if "F" in packet.flags else None

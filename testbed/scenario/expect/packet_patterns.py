@@ -15,8 +15,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from testbed.model import HOSTS, Host
 from testbed.model.expect import CallMoment, Limits, PacketPattern
+from testbed.model.tcp import FLAG_LETTERS
 from testbed.scenario.language.base import Frozen, Opt, Short, nearest, shown
-from testbed.scenario.language.kernel_names import FLAG_LETTERS
 from testbed.scenario.language.limits import Amount, CountText, Presence
 from testbed.scenario.language.payload import Data
 from testbed.scenario.language.values import Call, CauseRules, Flags, LabelName, Whole, flag_letters

@@ -60,9 +60,6 @@ SIGNALS = (
 )
 """Signals that end a process."""
 
-FLAG_LETTERS = "FSRP.UEWe"
-"""TCP flags as tcpdump prints them and in its order (print-tcp.c, ``tcp_flag_values``): FIN SYN RST PSH ACK URG ECE
-CWR AE."""
 
 LABELS = (
     *("zero_window_probe", "zero_window", "lost_segment", "keep_alive", "window_update", "window_full"),

@@ -15,13 +15,13 @@ from pydantic import StrictInt
 
 from testbed.model import HOSTS, CauseName, Host
 from testbed.model.absences import NoPacketReason
+from testbed.model.tcp import FLAG_LETTERS
 from testbed.scenario.allowed_sysctls import SYSCTLS, is_known
 from testbed.scenario.language.absence_phrases import reasons_named
 from testbed.scenario.language.base import Parsed, nearest, shown
 from testbed.scenario.language.kernel_names import (
     CALLS,
     ERRNOS,
-    FLAG_LETTERS,
     LABELS,
     OPTIONS,
     RECV_FLAGS,

@@ -77,7 +77,7 @@ def expected(packets: list[Packet], fates: list[str], rng: random.Random) -> tup
     return wire, changes
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_the_join_names_exactly_what_was_done(data: st.DataObject) -> None:
     """Lose, duplicate, delay, reorder or alter any packets of a random flow: each is found as what it is."""

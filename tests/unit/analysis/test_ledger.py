@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import xxhash
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.model import CallRef, ConnectionEnd, ContentDifference, LedgerPoint, LedgerRow
@@ -216,7 +216,6 @@ def test_a_lost_last_ack_loses_nothing() -> None:
     assert (numbers(row(run)), row(run).lost_at) == ([3, 3, 3, 0, 3], None)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_loss_repetition_and_cuts_are_counted_exactly(data: st.DataObject) -> None:
     """Cut a stream at random, lose and repeat segments: every point and the first loss come out as they were made."""

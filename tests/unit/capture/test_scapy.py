@@ -76,7 +76,7 @@ def packets(draw: st.DrawFn) -> Any:
     return frame / network / transport / Raw(draw(payload))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(packets(), min_size=1, max_size=4))
 def test_every_field_that_scapy_wrote_is_read(built: list[Any]) -> None:
     from scapy.layers.inet import IP, TCP, UDP

@@ -88,14 +88,14 @@ MUTATIONS = st.dictionaries(st.integers(1, SEGMENTS - 2), st.sampled_from(FAULTS
 
 
 @given(MUTATIONS, st.integers(0, 1000))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_was_done_to_each_segment_is_named_exactly(faults: dict[int, str], seed: int) -> None:
     made = transfer(faults, segments=SEGMENTS, seed=seed)
     check(made.compare(), made, faults)
 
 
 @given(MUTATIONS, st.integers(-(10**12), 10**12), st.integers(0, 1000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_another_clock_changes_no_fate(faults: dict[int, str], offset: int, seed: int) -> None:
     made = transfer(faults, segments=SEGMENTS, seed=seed)
     made.server = moved(made.server, offset=offset)
@@ -107,7 +107,7 @@ def test_another_clock_changes_no_fate(faults: dict[int, str], offset: int, seed
 
 
 @given(MUTATIONS, st.integers(1, 2**32 - 1), st.integers(1024, 65535))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_nat_that_rewrites_everything_is_a_mapping_and_no_alteration(
     faults: dict[int, str], shift: int, port: int
 ) -> None:

@@ -57,7 +57,7 @@ def test_what_yaml_versions_read_differently_is_refused(text: str) -> None:
     assert resolve(text)[1]
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(st.text(alphabet=string.digits + "+-._:eExobnfayNOSTrult ", min_size=1, max_size=8))
 def test_what_is_taken_means_the_same_to_pyyaml(text: str) -> None:
     """No plain scalar is taken as something else than PyYAML (YAML 1.1) takes it for."""
@@ -131,13 +131,13 @@ def only_a_scenario_error(data: bytes) -> None:
         assert str(error).startswith("x.yaml:")  # noqa: PT017 - not raising is as good
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_it(data: bytes) -> None:
     only_a_scenario_error(data)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.data())
 def test_no_damage_to_a_good_file_crashes_it(data: st.DataObject) -> None:
     """Some bytes replaced, by YAML's own characters as often as not."""

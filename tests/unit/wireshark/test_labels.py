@@ -83,14 +83,14 @@ def one_by_one(segments: TcpSegments, rules: RuleSet) -> UInt16:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 60), st.sampled_from(sorted(RULE_SETS)))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_many_at_a_time_gives_what_one_by_one_gives(seed: int, count: int, rules: str) -> None:
     segments = random_segments(seed, count)
     assert label(segments, RULE_SETS[rules]).tolist() == one_by_one(segments, RULE_SETS[rules]).tolist()
 
 
 @given(st.integers(0, 2**32), st.sampled_from([50, 200, 400]), st.sampled_from(sorted(RULE_SETS)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_streams_of_many_gigabytes_are_labelled_alike(seed: int, megabytes: int, rules: str) -> None:
     segments = random_segments(seed, 120, megabytes * 10**6)
     assert label(segments, RULE_SETS[rules]).tolist() == one_by_one(segments, RULE_SETS[rules]).tolist()
