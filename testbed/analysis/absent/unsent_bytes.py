@@ -42,7 +42,7 @@ def _why(streams: Streams, socket: ObservedSocket, share: Share, reset: Reset | 
 
 
 def _held(streams: Streams, flow: int, socket: ObservedSocket, share: Share) -> NoPacket | None:
-    """Return what held bytes that nothing had released by the end; None if that cannot be told."""
+    """Return what held bytes that nothing had released by the end; None if that is not known."""
     ours = [each for each in streams.by_sender.get((flow, socket.host), ()) if each.length]
     theirs = streams.by_sender.get((flow, peer_of(socket.host)), ())
     came = [each for each in theirs if each.arrived is not None and each.ack is not None and "R" not in each.flags]

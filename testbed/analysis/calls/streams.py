@@ -223,7 +223,7 @@ def _seek(wire: WireBytes, calls: list[Call]) -> Seek | None:
 def _urgent_offsets(streams: Streams, flow: int, sender: Host) -> list[int]:
     """Return the stream offsets of out-of-band bytes: the last byte of each MSG_OOB send (tcp_mark_urg).
 
-    Where the sender's calls are unknown, the urgent pointer tells: it points behind the byte.
+    Where the sender's calls are unknown, the urgent pointer decides: it points behind the byte.
     """
     if streams.knows(flow, sender):
         shares = streams.stream(flow, sender, "out").shares

@@ -63,7 +63,7 @@ def _truth(analysis: Analysis, conflict: LabelConflict) -> Evidence:
 def kernel_contradictions(analysis: Analysis) -> list[Evidence]:
     """Return what the kernel contradicts, and which of its events nothing explains; none without a kernel trace.
 
-    Of a trace that is not complete only that is said: what would explain an event may be what was lost.
+    Of a trace that is not complete only that is reported: what would explain an event may be what was lost.
     """
     kernel = analysis.kernel
     if kernel is None:
