@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
 
 from testbed.model import HOSTS, Cause, Crossing, Fate
 from testbed.pairing.clock import Clock
@@ -37,6 +38,58 @@ ENDS = (
 FATES = tuple(Fate)
 """The page's number of a fate is its place here (``assets/model.js``)."""
 
+Source = TypeVar("Source")
+
+
+@dataclass(frozen=True, slots=True)
+class PacketColumn(Generic[Source]):
+    """One fact about each packet: a row of these tables is all that it needs to be in a page's data.
+
+    ``stored`` is the packer's way; ``of`` gives the value of a crossing, or of its cause. With a ``title`` a packet's
+    panel shows the column in a row of its own; a number of -1 and an empty text are left out.
+    """
+
+    name: str
+    stored: Literal["numbers", "texts", "lists", "sentences"]
+    of: Callable[[Source], Any]
+    title: str = ""
+
+
+C = PacketColumn
+COLUMNS: tuple[PacketColumn[Crossing], ...] = (
+    C("n", "numbers", lambda one: one.n),
+    C("delay", "numbers", lambda one: 0 if one.sent is None or one.arrived is None else one.arrived - one.sent),
+    C("fate", "numbers", lambda one: FATES.index(one.fate)),
+    C("sender", "numbers", lambda one: HOSTS.index(one.sender)),
+    C("flow", "numbers", lambda one: -1 if one.flow is None else one.flow),
+    C("seq", "numbers", lambda one: one.seq),
+    C("window", "numbers", lambda one: one.window),
+    C("start", "numbers", lambda one: one.start),
+    C("length", "numbers", lambda one: one.length),
+    C("ttl", "numbers", lambda one: one.ttl),
+    C("ack", "numbers", lambda one: one.ack or 0),  # whether there is one: see the flags
+    C("at_client", "numbers", lambda one: one.at_client or 0),
+    C("at_server", "numbers", lambda one: one.at_server or 0),
+    C("protocol", "texts", lambda one: one.protocol),
+    C("flags", "texts", lambda one: one.flags),
+    C("made", "texts", lambda one: one.made),
+    C("note", "sentences", lambda one: one.note),
+    C("link", "texts", lambda one: "; ".join(link_texts(one.link))),
+    # Time stamps and SACK edges as numbers, since they are never the same twice; the other options as one text.
+    C("tsval", "numbers", lambda one: one.options.get("tsval", -1), "timestamp"),
+    C("tsecr", "numbers", lambda one: one.options.get("tsecr", -1), "timestamp echo"),
+    C("wscale", "numbers", lambda one: one.options.get("wscale", -1)),
+    C("sack", "lists", lambda one: _edges(one.options.get("sack"))),
+    C("options", "texts", lambda one: _other_options(one.options)),
+)
+CAUSE_COLUMNS: tuple[PacketColumn[Cause], ...] = (
+    C("kind", "texts", lambda cause: cause.kind.value),
+    C("rule", "texts", lambda cause: cause.rule.value),
+    C("evidence", "sentences", lambda cause: cause.evidence),
+    C("calls", "lists", lambda cause: cause.calls),
+    C("answers", "lists", lambda cause: cause.packets),
+)
+
 
 def put(packer: Packer, wire: ShownPackets, base: int, payload_limit: int) -> dict[str, Any]:
     """Add the columns of a page's packets, and return what belongs into the head.
@@ -44,21 +97,17 @@ def put(packer: Packer, wire: ShownPackets, base: int, payload_limit: int) -> di
     ``base`` is the time 0 (ns since the epoch); of each payload at most ``payload_limit`` bytes are stored.
     """
     crossings = wire.crossings
-    _numbers(packer, crossings, base)
+    packer.numbers("packet.time", [one.time - base for one in crossings])
     packer.numbers("packet.marks", wire.marks)
     packer.numbers("packet.way", wire.ways)
     packer.texts("packet.what", wire.fates)
-    for name in ("protocol", "flags", "made"):
-        packer.texts(f"packet.{name}", [getattr(one, name) for one in crossings])
-    put_sentences(packer, "packet.note", [one.note for one in crossings])
-    packer.texts("packet.link", ["; ".join(link_texts(one.link)) for one in crossings])
+    _put_columns(packer, COLUMNS, crossings)
     if wire.causes:
-        _causes(packer, wire.causes)
+        _put_columns(packer, CAUSE_COLUMNS, wire.causes)
     if wire.kernel:
         kernel_columns.put(packer, wire.kernel)
     for host, labels in wire.labels.items():
         packer.texts(f"packet.label.{host}", labels)
-    _options(packer, crossings)
     packer.blobs("packet.payload", [one.payload[:payload_limit] for one in crossings])
     _ends(packer, wire)
     return {
@@ -68,6 +117,7 @@ def put(packer: Packer, wire: ShownPackets, base: int, payload_limit: int) -> di
             for place, one in enumerate(crossings)
             if one.changes
         },
+        "titled": [[column.name, column.stored, column.title] for column in COLUMNS if column.title],
         "ends": [list(field) for field in ENDS if field[0] in wire.ends],
         "payload_limit": payload_limit,
         "payload_cut": sum(1 for one in crossings if len(one.payload) > payload_limit),
@@ -100,38 +150,17 @@ def head(wire: ShownPackets, base: int, clock: Clock) -> dict[str, Any]:
     }
 
 
-def _numbers(packer: Packer, crossings: Sequence[Crossing], base: int) -> None:
-    packer.numbers("packet.n", [one.n for one in crossings])
-    packer.numbers("packet.time", [one.time - base for one in crossings])
-    packer.numbers(
-        "packet.delay",
-        [one.arrived - one.sent if one.sent is not None and one.arrived is not None else 0 for one in crossings],
-    )
-    packer.numbers("packet.fate", [FATES.index(one.fate) for one in crossings])
-    packer.numbers("packet.sender", [HOSTS.index(one.sender) for one in crossings])
-    packer.numbers("packet.flow", [-1 if one.flow is None else one.flow for one in crossings])
-    for name in ("seq", "window", "start", "length", "ttl"):
-        packer.numbers(f"packet.{name}", [getattr(one, name) for one in crossings])
-    packer.numbers("packet.ack", [one.ack or 0 for one in crossings])  # whether there is one: see the flags
-    packer.numbers("packet.at_client", [one.at_client or 0 for one in crossings])
-    packer.numbers("packet.at_server", [one.at_server or 0 for one in crossings])
-
-
-def _causes(packer: Packer, causes: Sequence[Cause]) -> None:
-    packer.texts("packet.kind", [cause.kind.value for cause in causes])
-    packer.texts("packet.rule", [cause.rule.value for cause in causes])
-    put_sentences(packer, "packet.evidence", [cause.evidence for cause in causes])
-    packer.lists("packet.calls", [cause.calls for cause in causes])
-    packer.lists("packet.answers", [cause.packets for cause in causes])
-
-
-def _options(packer: Packer, crossings: Sequence[Crossing]) -> None:
-    """Time stamps and SACK edges as numbers, since they are never the same twice; the others as one text."""
-    packer.numbers("packet.tsval", [one.options.get("tsval", -1) for one in crossings])
-    packer.numbers("packet.tsecr", [one.options.get("tsecr", -1) for one in crossings])
-    packer.numbers("packet.wscale", [one.options.get("wscale", -1) for one in crossings])
-    packer.lists("packet.sack", [_edges(one.options.get("sack")) for one in crossings])
-    packer.texts("packet.options", [_other_options(one.options) for one in crossings])
+def _put_columns(packer: Packer, columns: Sequence[PacketColumn[Source]], packets: Sequence[Source]) -> None:
+    for column in columns:
+        name, values = f"packet.{column.name}", [column.of(one) for one in packets]
+        if column.stored == "numbers":
+            packer.numbers(name, values)
+        elif column.stored == "texts":
+            packer.texts(name, values)
+        elif column.stored == "lists":
+            packer.lists(name, values)
+        else:
+            put_sentences(packer, name, values)
 
 
 def _edges(blocks: object) -> list[int]:

@@ -191,6 +191,10 @@ class Panel {
     }
     const options = this.options(p);
     if (options && !changed.has("options")) rows.push(["options", options, options]);
+    for (const [column, stored, title] of head.packets.titled) {
+      const value = stored === "numbers" ? tables.numbers(`packet.${column}`)[p] : tables.text(`packet.${column}`, p);
+      if (value !== -1 && value !== "") rows.push([title, value, value]);
+    }
     const table = el("table", { class: "fields" });
     table.append(el("thead", {}, el("tr", {}, el("th", {}, "field"), ...["client", "server"].map((name, host) => el("th", {}, seen[host] ? `at ${name}` : `at ${name}: not captured`)))));
     const body = el("tbody", {});
@@ -220,8 +224,6 @@ class Panel {
     const words = [];
     const others = tables.text("packet.options", p);
     if (others) words.push(others);
-    const value = tables.numbers("packet.tsval")[p];
-    if (value >= 0) words.push(`timestamps ${value}, ${tables.numbers("packet.tsecr")[p]}`);
     const edges = tables.list("packet.sack", p);
     for (let i = 0; i < edges.length; i += 2) words.push(`SACK ${edges[i]} to ${edges[i + 1]}`);
     return words.join("; ");
