@@ -46,7 +46,7 @@ def label_names(value: int) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleSet:
+class LabelRules:
     """What differs between versions of Wireshark.
 
     ``sack``: SACK blocks can show a fast retransmission; ``seen``: bytes captured before and not acknowledged yet are
@@ -63,8 +63,8 @@ class RuleSet:
     unseen: bool
 
 
-WIRESHARK_4_0 = RuleSet("4.0.17", sack=False, seen=False, closed=False, consumed=False, unseen=False)
-WIRESHARK_4_4 = RuleSet("4.4", sack=True, seen=True, closed=True, consumed=True, unseen=True)
+WIRESHARK_4_0 = LabelRules("4.0.17", sack=False, seen=False, closed=False, consumed=False, unseen=False)
+WIRESHARK_4_4 = LabelRules("4.4", sack=True, seen=True, closed=True, consumed=True, unseen=True)
 RULE_SETS = {rules.name: rules for rules in (WIRESHARK_4_0, WIRESHARK_4_4)}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from testbed.model.arrays import Bool, Int32, Int64, UInt16
 from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add, seq_diff_uint32
-from testbed.wireshark.label_names import WIRESHARK_4_4, Label, RuleSet, TcpSegments
+from testbed.wireshark.label_names import WIRESHARK_4_4, Label, LabelRules, TcpSegments
 from testbed.wireshark.one_stream import UNKNOWN_SCALE, UNSCALED, label_stream
 from testbed.wireshark.segment_order import SegmentOrder, members_of, order_segments, streams
 
@@ -27,7 +27,7 @@ _FAST = 20_000_000
 _RTT_UNKNOWN = 3_000_000
 
 
-def label(segments: TcpSegments, rules: RuleSet = WIRESHARK_4_4, known: tuple[Int64, Bool] | None = None) -> UInt16:
+def label(segments: TcpSegments, rules: LabelRules = WIRESHARK_4_4, known: tuple[Int64, Bool] | None = None) -> UInt16:
     """Return the labels of each segment: uint16[n], :class:`Label` bits.
 
     ``known`` is what :func:`streams` gives for the same rules, where it was already called.
@@ -164,7 +164,7 @@ class _State:
     def _key(self, index: Int32, seq: Number) -> Int64:
         return index.astype(np.int64) * self.apart + seq
 
-    def labels(self, rules: RuleSet) -> UInt16:
+    def labels(self, rules: LabelRules) -> UInt16:
         """Return the labels in the order of places; those of rare streams mean nothing."""
         result = np.zeros(len(self.seq), np.uint16)
         found = _Found(result)
@@ -220,7 +220,7 @@ class _State:
         scale[partner[missing & has]] = UNSCALED
         return scale
 
-    def _family(self, found: _Found, alive: Bool, duplicates: Bool, rules: RuleSet) -> None:
+    def _family(self, found: _Found, alive: Bool, duplicates: Bool, rules: LabelRules) -> None:
         """Label retransmissions: spurious, fast, out of order, other."""
         behind = self.known & (self.seq < self.nextseq)
         carries = ((self.length > 0) | (self.marked > 0)) & ~alive

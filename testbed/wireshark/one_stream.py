@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add, seq_after
-from testbed.wireshark.label_names import Label, RuleSet, TcpSegments
+from testbed.wireshark.label_names import Label, LabelRules, TcpSegments
 
 _NEVER = 0xFFFFFFFF  # a window before there was one
 _FAST = 20_000_000  # ns since the ACK that a fast retransmission answers
@@ -39,7 +39,7 @@ class Direction:
     unacked: list[list[int]] = field(default_factory=list)  # [first, end), the newest last
 
 
-def label_stream(segments: TcpSegments, positions: Sequence[int], rules: RuleSet) -> list[int]:
+def label_stream(segments: TcpSegments, positions: Sequence[int], rules: LabelRules) -> list[int]:
     """Return the labels of the segments at ``positions``, all those of one stream in file order."""
     directions = Direction(), Direction()
     syn_time = rtt = 0
@@ -85,7 +85,7 @@ def label_stream(segments: TcpSegments, positions: Sequence[int], rules: RuleSet
 
 
 def _forward(
-    fwd: Direction, rev: Direction, seq: int, ack: int, flags: int, window: int, length: int, rules: RuleSet
+    fwd: Direction, rev: Direction, seq: int, ack: int, flags: int, window: int, length: int, rules: LabelRules
 ) -> int:
     """Return the labels up to duplicate_ack, and count duplicates."""
     if length == 1 and seq == fwd.nextseq and rev.window == 0:
@@ -120,7 +120,7 @@ def _forward(
     return labels
 
 
-def _ack_of_unseen(fwd: Direction, rev: Direction, seq: int, ack: int, rules: RuleSet) -> int:
+def _ack_of_unseen(fwd: Direction, rev: Direction, seq: int, ack: int, rules: LabelRules) -> int:
     """Return the labels of an ACK beyond what was captured without a gap, and move that edge."""
     if not rules.unseen:
         if seq_after(rev.nextseq, rev.edge):
@@ -150,7 +150,7 @@ def _ack_of_unseen(fwd: Direction, rev: Direction, seq: int, ack: int, rules: Ru
 
 
 def _repeated(
-    fwd: Direction, rev: Direction, seq: int, flags: int, length: int, time: int, threshold: int, rules: RuleSet
+    fwd: Direction, rev: Direction, seq: int, flags: int, length: int, time: int, threshold: int, rules: LabelRules
 ) -> int:
     """Return the label of the retransmission family, 0 for a segment with new data."""
     end = seq_add(seq, length)

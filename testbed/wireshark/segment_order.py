@@ -8,10 +8,10 @@ import numpy as np
 
 from testbed.model.arrays import AnyInt, Bool, Int32, Int64, UInt8
 from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add
-from testbed.wireshark.label_names import RuleSet, TcpSegments
+from testbed.wireshark.label_names import LabelRules, TcpSegments
 
 
-def streams(segments: TcpSegments, rules: RuleSet) -> tuple[Int64, Bool]:
+def streams(segments: TcpSegments, rules: LabelRules) -> tuple[Int64, Bool]:
     """Return each segment's stream (int64[n]) and a mask of those that open one on used ports (bool[n]).
 
     A SYN with another number than the stream's base opens a new stream. The first stream of a conversation has its
@@ -53,7 +53,7 @@ def _not_first(stream: Int64, syns: Int64) -> Int64:
     return result
 
 
-def _split(segments: TcpSegments, members: Int64, rules: RuleSet) -> tuple[Int64, list[int]]:
+def _split(segments: TcpSegments, members: Int64, rules: LabelRules) -> tuple[Int64, list[int]]:
     """Return numbers for the streams of one conversation, and the positions at which another one began."""
     base: list[int | None] = [None, None]
     number = 0

@@ -22,7 +22,7 @@ NAMES = sorted(path.stem for path in (ROOT / "scenarios").glob("*.yaml"))
 PLAIN = [name for name in NAMES if "\nmatrix:" not in (ROOT / "scenarios" / f"{name}.yaml").read_text()]
 SOME = sorted({"connect-send-close", "server-reads-once", "large-transfer", "own-program", *PLAIN[::6]})
 """What CI runs on Docker: the origin's and every sixth scenario. All of them take minutes there, and are `slow`."""
-SCHEMA = Draft202012Validator(json.loads((ROOT / "testbed" / "report" / "result.schema.json").read_text()))
+SCHEMA = Draft202012Validator(json.loads((ROOT / "testbed" / "report" / "json" / "result.schema.json").read_text()))
 ARTEFACTS = {
     "scenario.yaml",
     "client.pcap",

@@ -8,7 +8,7 @@ yet. Sequence numbers are relative, SYN and FIN count one. Rules read it; only :
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from testbed.analysis.calls.endpoint_calls import EndpointCalls
 from testbed.model import CauseName, Crossing, Evidence, peer_of
 from testbed.model.causes import Refusal
 from testbed.model.evidence import ByteRange, Part
+from testbed.model.intervals import IntervalSet
 from testbed.model.tcp import seq_offset
 
 
@@ -105,7 +106,7 @@ class TcpEndpoint(EndpointCalls):
     probes: list[Crossing] = field(default_factory=list)
     unanswered_syn: Crossing | None = None
     too_big: list[Crossing] = field(default_factory=list)  # ICMP errors: a segment that left does not fit the path
-    gaps: list[tuple[int, int]] = field(default_factory=list)  # received above rcv_nxt, sorted
+    out_of_order: IntervalSet = field(default_factory=IntervalSet)  # sequence numbers received above rcv_nxt
 
     @cached_property
     def _probing_kernel(self) -> bool | None:
@@ -265,11 +266,10 @@ class TcpEndpoint(EndpointCalls):
             return
         if packet.seq > self.rcv_nxt:
             self.unexpected.append(packet)
-            insort(self.gaps, (packet.seq, end))
+            self.out_of_order.add(packet.seq, end)
             return
-        self.rcv_nxt = end
-        while self.gaps and self.gaps[0][0] <= self.rcv_nxt:
-            self.rcv_nxt = max(self.rcv_nxt, self.gaps.pop(0)[1])
+        self.rcv_nxt = self.out_of_order.end_after(end)
+        self.out_of_order.remove(packet.seq, self.rcv_nxt)
         self.pending.append(packet)
 
 

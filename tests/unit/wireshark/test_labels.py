@@ -20,7 +20,7 @@ from testbed.wireshark.label_names import (
     WIRESHARK_4_0,
     WIRESHARK_4_4,
     Label,
-    RuleSet,
+    LabelRules,
     TcpSegments,
     label_names,
 )
@@ -72,7 +72,7 @@ def test_every_frame_of_every_file_has_the_labels_that_tshark_gives(name: str) -
     assert ours == theirs
 
 
-def one_by_one(segments: TcpSegments, rules: RuleSet) -> UInt16:
+def one_by_one(segments: TcpSegments, rules: LabelRules) -> UInt16:
     stream, reused = streams(segments, rules)
     result = np.zeros(len(segments), np.uint16)
     for number in np.unique(stream):
@@ -133,7 +133,7 @@ MS = 10**6
 
 
 def labelled(
-    rows: Sequence[tuple[float, int, int, int, int]], rules: RuleSet = WIRESHARK_4_4, **columns: list[int]
+    rows: Sequence[tuple[float, int, int, int, int]], rules: LabelRules = WIRESHARK_4_4, **columns: list[int]
 ) -> list[str]:
     """Label rows of (ms, side, seq, ack, length) after a handshake with an RTT of 10 ms; ``columns`` replace others."""
     opening: list[tuple[float, int, int, int, int]] = [(0, 0, 99, 0, 0), (9, 1, 499, 100, 0), (10, 0, 100, 500, 0)]
