@@ -9,11 +9,11 @@ from testbed.analysis.causes.endpoint import (
     arrival_time,
     sack_blocks,
 )
-from testbed.analysis.causes.rule_set import RuleSet
+from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, packet_refs
 from testbed.model.evidence import Duration
 
-RULES: RuleSet[TcpEndpoint] = RuleSet()
+RULES: BoundRules[TcpEndpoint] = BoundRules()
 
 _DELAYED = 30_000_000
 """Least time (ns) after which only the timer of delayed ACKs sends one: TCP_DELACK_MIN is 40 ms, counted in ticks of

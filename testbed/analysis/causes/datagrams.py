@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes.endpoint import Explanation
-from testbed.analysis.causes.rule_set import RuleSet
+from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import Call, CauseName, Crossing, Host, Joined, PacketRef, call_ref
 from testbed.model.evidence import Quantity
 
@@ -49,7 +49,7 @@ class DatagramState:
         self.arrivals.setdefault(key, []).append(packet)
 
 
-RULES: RuleSet[DatagramState] = RuleSet()
+RULES: BoundRules[DatagramState] = BoundRules()
 
 
 def icmp_type(packet: Crossing) -> int | None:

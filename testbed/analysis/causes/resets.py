@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from testbed.analysis.calls.call_effects import is_accept, is_close, option_value, resets_on_close, switched_on
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint, arrival_time
-from testbed.analysis.causes.rule_set import RuleSet
+from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import CAUSES, Call, CauseKind, CauseName, Crossing, Evidence, PacketRef, call_ref
 from testbed.model.causes import Refusal
 from testbed.model.evidence import Duration, Quantity
 
-RULES: RuleSet[TcpEndpoint] = RuleSet()
+RULES: BoundRules[TcpEndpoint] = BoundRules()
 
 
 @RULES.explains(CauseName.CLOSED_PORT)

@@ -16,11 +16,11 @@ from testbed.analysis.causes.endpoint import (
     carried,
     sack_blocks,
 )
-from testbed.analysis.causes.rule_set import RuleSet
+from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import CauseName, Crossing, Evidence, PacketRef, call_refs, packet_refs
 from testbed.model.evidence import Duration
 
-RULES: RuleSet[TcpEndpoint] = RuleSet()
+RULES: BoundRules[TcpEndpoint] = BoundRules()
 
 _RTO_MIN = 200_000_000  # TCP_RTO_MIN: a retransmission that long after the last ACK is not known to be that ACK's doing
 

@@ -15,7 +15,7 @@ Stages = tuple[Mapping[CauseName, Rule[State]], ...]
 """Rules in the order in which they are tried, stage by stage; within a stage the order does not matter."""
 
 
-class RuleSet(Generic[State]):
+class BoundRules(Generic[State]):
     """The rules of one module."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class RuleSet(Generic[State]):
         return bind
 
 
-def in_stages(*sets: RuleSet[State]) -> Stages[State]:
+def in_stages(*sets: BoundRules[State]) -> Stages[State]:
     """Return the rules of some modules in the order of the registry's rows (``CauseTraits.unordered``)."""
     bound = {name: rule for each in sets for name, rule in each.bound.items()}
     stages: list[dict[CauseName, Rule[State]]] = []

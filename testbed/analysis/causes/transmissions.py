@@ -5,11 +5,11 @@ from __future__ import annotations
 from testbed.analysis.calls.call_effects import switched_on
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint, carried
 from testbed.analysis.causes.release import release
-from testbed.analysis.causes.rule_set import RuleSet
+from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, call_refs
 from testbed.model.evidence import Duration, Part, Quantity
 
-RULES: RuleSet[TcpEndpoint] = RuleSet()
+RULES: BoundRules[TcpEndpoint] = BoundRules()
 
 
 @RULES.explains(CauseName.CONNECT)
