@@ -1,7 +1,7 @@
-/* probe.h: what every file of the probe needs: names of records, who called, and which functions stand before others'. */
+/* interpose.h: what every file of the probe needs: names of records, who called, and which functions stand before others'. */
 
-#ifndef PROBE_PROBE_H
-#define PROBE_PROBE_H
+#ifndef PROBE_INTERPOSE_H
+#define PROBE_INTERPOSE_H
 
 /* A function that the program calls instead of the C library's. All else is hidden (-fvisibility=hidden). */
 #define EXPORT __attribute__((visibility("default")))

@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #include "probe/format.h"
-#include "probe/probe.h"
+#include "probe/interpose.h"
 
 extern struct call_log {
 	struct probe_header *header; /* NULL: nothing is logged */
