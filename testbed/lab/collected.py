@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from testbed import model
-from testbed.model import Host
+from testbed.model import Call, Host, Program
 
 
 @dataclass(slots=True)
@@ -16,8 +15,8 @@ class Collected:
     ``cut_short`` says why the lab, not the programs, ended the run: then nothing that failed counts.
     """
 
-    programs: list[model.Program] = field(default_factory=list)
-    calls: dict[Host, tuple[model.Call, ...]] = field(default_factory=dict)
+    programs: list[Program] = field(default_factory=list)
+    calls: dict[Host, tuple[Call, ...]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

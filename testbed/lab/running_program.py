@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from testbed import model
 from testbed.lab.agent import Agent, AgentProcess, ProgramExit
-from testbed.model import Host, StopReason
+from testbed.model import Host, Program, ProgramEnd, StopReason
 from testbed.model.errors import LabError
 from testbed.observe.actor_events import ActorEvent, parse_event
 
@@ -122,14 +121,14 @@ class RunningProgram:
         self._out.close()
         self._err.close()
 
-    def result(self) -> model.Program:
+    def result(self) -> Program:
         """Say how it went; for a program that has ended."""
         ended: ProgramExit | None = self.process.exit
-        return model.Program(
+        return Program(
             host=self.spec.host,
             argv=self.spec.argv,
             image=self.spec.image,
-            end=model.ProgramEnd(ended.status if ended else None, ended.signal if ended else None, self.stopped),
+            end=ProgramEnd(ended.status if ended else None, ended.signal if ended else None, self.stopped),
             started=self.process.started,
             ended=ended.time if ended else 0,
             output_truncated=self._out.truncated or self._err.truncated,
