@@ -132,7 +132,7 @@ def test_a_search_filters_with_rows_of_context(open_page: Open, page_file: File)
         ("n:7", {7}),
         ("len:>5", {5, 6, 7, 9}),
         ("bytes:13-18", {7}),
-        ('"never seen to leave"', {11}),
+        ('"as its capture shows"', {11}),
     ],
 )
 def test_search_terms(open_page: Open, page_file: File, query: str, wanted: set[int]) -> None:

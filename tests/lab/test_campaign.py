@@ -137,10 +137,10 @@ def test_lost_worker(tmp_path: Path) -> None:
 def test_bad_use(invoke: Invoke) -> None:
     """Options that mean nothing are told before anything is run."""
     for words, message in (
-        (("run", "echo", "--repeat", "0"), "whole numbers from 1"),
+        (("run", "echo", "--repeat", "0"), "must be at least 1"),
         (("run", "echo", "--keep", "some"), "differing or all"),
         (("run", "--resume", "nothing"), "there is no campaign `nothing`"),
-        (("run", "echo", "--set", "ip"), "no setting"),
+        (("run", "echo", "--set", "ip"), "is not a setting"),
         (("run", "echo", "--set", "ip=5"), "is not allowed here"),
     ):
         done = invoke(*words)

@@ -166,7 +166,7 @@ def test_killed_runner(
     run_id = run_directory(tmp_path).name[-8:]
     spared = invoke("clean")
     assert run_id in spared.out
-    assert "still running" in spared.out
+    assert "still run" in spared.out
     assert len(of_run(engine, run_id)) == 5
     hanging.kill()
     hanging.wait(LIMIT)
