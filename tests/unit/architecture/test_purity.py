@@ -12,6 +12,8 @@ import pytest
 import testbed
 
 ROOT = Path(testbed.__file__).parent.parent
+FACES = {"testbed.model"}
+"""Faces of packages that import a name when it is first used."""
 PURE = ("model", "wireshark", "pairing", "crossings", "analysis")
 FORBIDDEN = {
     *("asyncio", "docker", "fcntl", "http", "io", "mmap", "multiprocessing", "os", "pathlib", "requests", "rich"),
@@ -107,6 +109,8 @@ def test_no_module_opens_or_prints(name: str) -> None:
         for node in ast.walk(MODULES[name])
         if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute))
     }
+    if name in FACES:
+        called -= {"import_module"}
     assert not called & {"open", "print", "input", "exec", "eval", "__import__", "import_module", "read_text"}
 
 
