@@ -65,7 +65,7 @@ Sequence numbers, flags and the ICMP header's last four bytes (``icmp header``) 
 class FieldChange:
     """One header field that differs between the two ends of a crossing: its value where sent and where it arrived.
 
-    A checksum is listed only if it is wrong where it arrived.
+    A checksum is listed only if it is wrong where it arrived; it may be the one that was sent.
     """
 
     field: HeaderField
@@ -143,6 +143,15 @@ class Crossing:
     def sequence_length(self) -> int:
         """How much sequence space a TCP segment takes: its payload, and one each for SYN and FIN (SEG.LEN)."""
         return self.length + ("S" in self.flags) + ("F" in self.flags)
+
+    @property
+    def discarded(self) -> bool:
+        """Whether it arrived with a wrong checksum: the kernel drops it unseen (RFC 9293 section 3.1, RFC 1122 4.1.3.4).
+
+        A UDP checksum of 0 is none at all, and accepted over IPv4 (RFC 768).
+        """
+        wrong = [each for each in self.changes if isinstance(each, FieldChange) and each.field is HeaderField.CHECKSUM]
+        return any(self.protocol != "udp" or each.after for each in wrong)
 
     @property
     def fate(self) -> Fate:
