@@ -65,7 +65,7 @@ Sequence numbers, flags and the ICMP header's last four bytes (``icmp header``) 
 class FieldChange:
     """One header field that differs between the two ends of a crossing: its value where sent and where it arrived.
 
-    A checksum is listed only if it is wrong where it arrived; it may be the one that was sent.
+    A checksum is listed only if it is wrong where it arrived.
     """
 
     field: HeaderField
@@ -146,7 +146,7 @@ class Crossing:
 
     @property
     def discarded(self) -> bool:
-        """Whether it arrived with a wrong checksum: the kernel drops it unseen (RFC 9293 section 3.1, RFC 1122 4.1.3.4).
+        """Whether it arrived with a wrong checksum: the kernel drops it unseen (RFC 9293 section 3.1).
 
         A UDP checksum of 0 is none at all, and accepted over IPv4 (RFC 768).
         """
