@@ -114,8 +114,9 @@ def path_mtu(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if before is None or packet.length >= before.length:
         return None
     reported = next((icmp for icmp in reversed(endpoint.too_big) if arrival_time(icmp) > before.time), None)
-    if reported is None:
-        return None
+    moved = endpoint.una_moved
+    if reported is None or (moved is not None and arrival_time(moved) > arrival_time(reported)):
+        return None  # an ACK since then sends the rest
     evidence: Evidence = (
         *(carried(packet), " again in a smaller segment than ", PacketRef(before.n), ": ", PacketRef(reported.n)),
         *(" says that the path takes no such size", *_by(endpoint, packet)),
