@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "witness/calls.h"
 #include "witness/frames.h"
 #include "witness/names.h"
 #include "witness/report.h"
@@ -25,7 +26,7 @@ static const char DROPS[] = "skb/kfree_skb";
 static const char DROPS_KIB[] = "1024";
 
 static char recording[PATH_SIZE], naming[PATH_SIZE]; /* instances of this run */
-static struct pollfd processors[MAX_PROCESSORS + 1]; /* the first is standard input */
+static struct pollfd processors[MAX_PROCESSORS + 1 + MAX_CALL_SOURCES]; /* the first is standard input */
 static int numbers[MAX_PROCESSORS + 1];
 static int processor_count;
 static char page[PAGE];
@@ -45,7 +46,7 @@ static bool remove_instances(void)
 		done = remove_instance(recording);
 	if (*naming)
 		done = remove_instance(naming) && done;
-	return done;
+	return remove_calls() && done;
 }
 
 static void remove_what_was_made(void)
@@ -158,12 +159,15 @@ static void drain(int i)
 static void watch(void)
 {
 	char line[64];
+	struct pollfd *calls = processors + processor_count + 1;
+	int call_count = call_sources(calls);
 	while (!(processors[0].revents & (POLLIN | POLLHUP | POLLERR))) {
-		if (poll(processors, (nfds_t)processor_count + 1, -1) < 0 && errno != EINTR)
+		if (poll(processors, (nfds_t)(processor_count + 1 + call_count), -1) < 0 && errno != EINTR)
 			fail("poll");
 		for (int i = 1; i <= processor_count; i++)
 			if (processors[i].revents & POLLIN)
 				drain(i);
+		take_calls(calls);
 	}
 	if (read(0, line, sizeof line) < 0)
 		line[0] = 0;
@@ -173,7 +177,9 @@ static void finish(void)
 {
 	write_text(path_of("instances/%s/tracing_on", recording), "0");
 	write_text(path_of("instances/%s/tracing_on", naming), "0");
+	stop_calls();
 	send_clocks();
+	finish_calls();
 	for (int i = 1; i <= processor_count; i++) {
 		drain(i);
 		uint32_t number = htonl((uint32_t)numbers[i]);
@@ -189,7 +195,7 @@ static void finish(void)
 	send_text('E', "");
 }
 
-int record(const char *name, const char *kib, char **events)
+int record(const char *name, const char *kib, char **events, char **calls)
 {
 	char second[PATH_SIZE];
 	if (snprintf(second, sizeof second, "%s.names", name) >= PATH_SIZE) {
@@ -202,6 +208,8 @@ int record(const char *name, const char *kib, char **events)
 	open_processors();
 	send_clocks();
 	begin(events);
+	if (calls)
+		begin_calls(name, calls);
 	send_text('R', "");
 	watch();
 	finish();

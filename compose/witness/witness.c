@@ -1,6 +1,8 @@
 /* witness: records what the kernel's tracepoints say during one run, in a tracefs instance of its own.
  *
- * usage: witness record NAME KIB EVENT[=FILTER]...    EVENT: group/name; KIB: the buffer of each processor
+ * usage: witness record NAME KIB EVENT[=FILTER]... [-- KIB BEGINNING EVENT...]
+ *                                                     EVENT: group/name; KIB: the buffer of each processor; after --:
+ *                                                     of programs held under names that begin with BEGINNING (calls.h)
  *        witness list                                 the names of all instances of ours, one a line
  *        witness remove NAME                          remove one of them
  *
@@ -17,6 +19,8 @@
  *   R  all events are being recorded
  *   S  statistics: processor (4 bytes, big endian), the text of its per_cpu/cpuN/stats
  *   L  kfree_skb events as text, from a second instance: they name the place in the kernel
+ *   p  as P, of the programs' calls; likewise f, m and s
+ *   t  a program's calls are being recorded: its number in the machine's PID namespace, a blank, the name it is held under
  *   E  the end: everything was written
  *   X  why it cannot be: text
  *
@@ -42,8 +46,10 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* for the runner, which tells us */
 	find_tracefs();
-	if (argc >= 5 && !strcmp(argv[1], "record") && is_ours(argv[2]))
-		return record(argv[2], argv[3], argv + 4);
+	if (argc >= 4 && !strcmp(argv[1], "record") && is_ours(argv[2])) {
+		char **calls = split_calls(argv + 4);
+		return record(argv[2], argv[3], argv + 4, calls);
+	}
 	if (argc == 2 && !strcmp(argv[1], "list")) {
 		each_instance(print_name);
 		return 0;
@@ -53,6 +59,6 @@ int main(int argc, char **argv)
 			fail("remove an instance");
 		return 0;
 	}
-	fprintf(stderr, "usage: witness record NAME KIB EVENT[=FILTER]... | list | remove NAME\n");
+	fprintf(stderr, "usage: witness record NAME KIB EVENT[=FILTER]... [-- KIB BEGINNING EVENT...] | list | remove NAME\n");
 	return 2;
 }

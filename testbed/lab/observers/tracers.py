@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from testbed.lab.agent import Agent, AgentProcess, AgentRefused
-from testbed.lab.engine import DEBUGGER_DIRECTORY, Debugger
+from testbed.lab.engine import DEBUGGER_DIRECTORY, TOOLS_DIRECTORY, Debugger
 from testbed.lab.observers.executables import why_blind
 from testbed.lab.observers.hold_rules import CallHold, Event
 from testbed.model import Host
@@ -47,7 +47,7 @@ class Tracer:
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return the program behind ``hold``."""
         self._program = argv[0]
-        return (f"{DEBUGGER_DIRECTORY}/hold", *argv)
+        return (f"{TOOLS_DIRECTORY}/hold", *argv)
 
     def start_tracer(
         self,
