@@ -96,14 +96,13 @@ def test_no_permission_to_trace_is_said(tools: Path, agent: Agent) -> None:
 
 
 def test_what_cannot_be_executed_is_said(tools: Path, agent: Agent) -> None:
-    """hold itself says what the agent would have said, and ends as a shell does."""
+    """hold says at once what the agent would have said, and ends as a shell does; the observer as the agent."""
     assert (tools / "hold").exists()
     said: list[bytes] = []
     process = held(agent, StraceObserver(agent, "client", Debugger()), ["/no/such/program"], said)
-    while agent.read_file(f"/proc/{process.pid}/comm") != b"held\n":
-        assert not process.ended.is_set()
-    process.signal(signal.SIGUSR1)
     ended = process.wait(20)
     assert ended is not None
     assert ended.status == 127
     assert b"cannot execute `/no/such/program`: No such file" in b"".join(said)
+    with pytest.raises(AgentRefused, match="No such file"):
+        StraceObserver(agent, "client", Debugger()).attach(process)
