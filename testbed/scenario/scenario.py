@@ -121,9 +121,9 @@ class Observe(Frozen):
     """How the socket calls of each host are recorded."""
 
     client: Observer = "auto"
-    """auto, probe (a preloaded library), trace (the kernel's tracepoints: any program, no content), strace (any program),
-    gdb (each call held) or none. auto: the probe; for a program that it cannot see, such as a static or Go one, trace,
-    or else strace."""
+    """auto, probe (a preloaded library), trace (the kernel's tracepoints: any program, no content), strace (any
+    program), gdb (each call held) or none. auto: the probe; for a program that it cannot see, such as a static or Go
+    one, trace, or else strace."""
     server: Observer = "auto"
     """As for the client."""
     hold: Opt[Duration] = None

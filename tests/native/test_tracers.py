@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.lab.agent import Agent, AgentProcess
+from testbed.lab.agent import Agent, AgentProcess, AgentRefused
 from testbed.lab.engine import Debugger
 from testbed.lab.observers import tracers
 from testbed.lab.observers.tracers import StraceObserver

@@ -82,7 +82,7 @@ class Routed(NamedTuple):
     peer: Endpoint
 
 
-class Made(NamedTuple):
+class TaskMade(NamedTuple):
     """A task was made, with the flags of clone(2)."""
 
     time: int
@@ -132,7 +132,7 @@ class Deferred(NamedTuple):
     task: int
 
 
-Event = Entered | Left | Moved | Changed | Routed | Made | Became | Ended | Submitted | Completed | Deferred
+Event = Entered | Left | Moved | Changed | Routed | TaskMade | Became | Ended | Submitted | Completed | Deferred
 _Read = Callable[[int, memoryview], Event | None]
 
 
@@ -193,7 +193,7 @@ class CallRecording:
             raise ValueError("it has no beginning")
         readers = {made.id: reader for made in self.formats if (reader := _reader(made)) is not None}
         states = {made.id: _state(made) for made in self.formats if made.name == _STATES}
-        found = []
+        found: list[tuple[int, int, _Read, memoryview]] = []
         for pages, wanted in ((self.pages, readers), (self.state_pages, states)):
             for page in pages:
                 for time, record in self.header.records(page):
@@ -304,7 +304,7 @@ def _routed(made: Format) -> _Read:
 
 def _made(made: Format) -> _Read:
     task, child, flags = (_int(made, name) for name in ("common_pid", "pid", "clone_flags"))
-    return lambda time, record: Made(time, task(record), child(record), flags(record))
+    return lambda time, record: TaskMade(time, task(record), child(record), flags(record))
 
 
 def _became(made: Format) -> _Read:

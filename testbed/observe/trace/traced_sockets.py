@@ -19,7 +19,7 @@ CLOSE, LISTEN, SYN_RECV, ESTABLISHED = 7, 10, 3, 1
 
 @dataclass(slots=True, eq=False)
 class TracedSocket:
-    """One socket. ``known`` are its addresses over time; ``accepted``: when its ``listener`` gave it, None for others."""
+    """One socket. ``known`` are its addresses over time; ``accepted``: when its ``listener`` gave it, if one did."""
 
     cookie: int
     protocol: str
@@ -55,7 +55,7 @@ class TracedSocket:
 
 
 @dataclass(slots=True)
-class Process:
+class TracedProcess:
     """One process. ``pid`` is its number in its own PID namespace, None until the call that made it returned.
 
     ``table``: its sockets by descriptor, and whether an exec closes each.
@@ -139,7 +139,7 @@ class Sockets:
             socket.learn(event.time, event.local, event.peer)
 
     def settle(self, addresses: frozenset[str]) -> None:
-        """Give the accepted sockets that no call told apart what is left, in order: accept(2) takes the first that came.
+        """Give accepted sockets that no call told apart what is left, in order: accept(2) takes the first that came.
 
         Only connections to ``addresses``, which are no other host's, can be told from those of the machine's others.
         """
