@@ -6,10 +6,9 @@ import ipaddress
 import re
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
 from testbed.capture.arrivals import Arrivals
 from testbed.capture.directions import FrameRun
@@ -19,8 +18,9 @@ from testbed.model.kernel_log import Departure, KernelEvent, KernelLog, TimerRun
 from testbed.observe.kernel.call_stacks import STACK, CallStacks
 from testbed.observe.kernel.departures import Interfaces
 from testbed.observe.kernel.frame_order import Passing
+from testbed.observe.kernel.recorded_frames import RecordedFrames, frames
 from testbed.observe.kernel.trace_drops import Came, WaysIn
-from testbed.observe.kernel.trace_format import Field, Format, PageHeader, parse_format
+from testbed.observe.kernel.trace_format import Field, Format, PageHeader
 
 STATES = (
     *("", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT"),
@@ -49,66 +49,17 @@ WAYS_IN = ("netif_rx", "netif_receive_skb")
 LEAVES, QUEUES, WAITS = "net_dev_start_xmit", "net_dev_queue", "neigh_event_send_done"
 TIMERS = ("timer_expire_entry", "hrtimer_expire_entry")
 
-_HEADER = struct.Struct(">cI")
 _STATE_FIELDS = frozenset({"oldstate", "newstate", "state"})
 _INTERRUPT = 0x08 | 0x10  # TRACE_FLAG_HARDIRQ, TRACE_FLAG_SOFTIRQ
 _INET, _INET6, _TCP = 2, 10, 6
 _ETHERTYPES = (0x0800, 0x86DD)  # of IPv4 and of IPv6
 _FREED = frozenset({"NOT_SPECIFIED", "CONSUMED", "QUEUE_PURGE"})
 """Reasons of packets that are freed without having been dropped on arrival, or for no stated reason."""
-_TIMER_LINE = re.compile(r"timer=(?:0x)?([0-9a-f]+) function=(\S+) now=(\d+)")
 _WAITED = frozenset({"NEIGH_FAILED", "NEIGH_QUEUEFULL", "NEIGH_DEAD"})
 """Reasons of packets that waited for a hardware address."""
 _FREEING = ("kfree_skb", "sk_skb_reason_drop", "__kfree_skb", "0x")
 _POINTER = (1 << 64) - 1
 _OVERRUN = re.compile(r"^(overrun|commit overrun|dropped events): (\d+)$", re.MULTILINE)
-
-
-def frames(data: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Yield type and payload of each frame; a cut one at the end is left out."""
-    while len(header := data.read(_HEADER.size)) == _HEADER.size:
-        kind, size = _HEADER.unpack(header)
-        payload = data.read(size)
-        if len(payload) < size:
-            return
-        yield kind, payload
-
-
-@dataclass
-class _Recording:
-    """The content of the recording's frames; pages of the ring buffer as they are."""
-
-    header: PageHeader | None = None
-    formats: dict[str, Format] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    pages: list[tuple[int, int, bytes]] = field(default_factory=list)  # instance, processor
-    clocks: list[tuple[int, ...]] = field(default_factory=list)
-    statistics: str = ""
-    names: dict[int, str] = field(default_factory=dict)
-    timers: dict[tuple[int, int], str] = field(default_factory=dict)
-    ended: bool = False
-
-    def take(self, kind: bytes, payload: bytes) -> None:
-        if kind == b"P":
-            self.pages.append((payload[0], int.from_bytes(payload[1:4]), payload[4:]))
-        elif kind == b"H":
-            self.header = PageHeader.parse(payload.decode())
-        elif kind == b"F":
-            name, _, text = payload.partition(b"\0")
-            self.formats[name.decode()] = parse_format(text.decode())
-        elif kind == b"M":
-            self.missing.append(payload.decode())
-        elif kind == b"C":
-            self.clocks.append(struct.unpack(">3Q", payload))
-        elif kind == b"S":
-            self.statistics += payload[4:].decode() + "\n"
-        elif kind == b"A":
-            address, _, function = payload.decode(errors="replace").partition(" ")
-            self.names[int(address, 16)] = function
-        elif kind == b"L" and (line := _TIMER_LINE.search(payload.decode(errors="replace"))):
-            self.timers[int(line[1], 16), int(line[3])] = line[2]
-        elif kind == b"E":
-            self.ended = True
 
 
 @dataclass(frozen=True)
@@ -134,7 +85,7 @@ def decode(
     ``devices`` are the first names of their interfaces, where no other on the machine has the same. Raises CaptureError
     where the recording makes no sense.
     """
-    recording = _Recording()
+    recording = RecordedFrames()
     try:
         with path.open("rb") as data:
             for kind, payload in frames(data):
@@ -146,7 +97,7 @@ def decode(
 
 class _Decoder:
     def __init__(
-        self, recording: _Recording, addresses: Mapping[Host, Iterable[str]], devices: Mapping[Host, str]
+        self, recording: RecordedFrames, addresses: Mapping[Host, Iterable[str]], devices: Mapping[Host, str]
     ) -> None:
         self._recording = recording
         self._hosts: dict[str, Host] = {address: host for host, own in addresses.items() for address in own}
