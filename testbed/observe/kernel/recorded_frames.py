@@ -39,6 +39,7 @@ class RecordedFrames:
     ended: bool = False
 
     def take(self, kind: bytes, payload: bytes) -> None:
+        """Take one frame. Raises ValueError or struct.error where it makes no sense."""
         if kind == b"P":
             self.pages.append((payload[0], int.from_bytes(payload[1:4]), payload[4:]))
         elif kind == b"H":

@@ -151,10 +151,10 @@ class _Decoder:
         if not any(name.endswith(LEAVES) for name in self._recording.formats):
             return {}
         found = {}
-        for host, frames in captures.frames().items():
-            matched: tuple[Departure, ...] | str = frames if isinstance(frames, str) else "its interface has no name"
-            if not isinstance(frames, str) and host in self._devices:
-                matched = self._interfaces.departures(host, frames, error)
+        for host, known in captures.frames().items():
+            matched: tuple[Departure, ...] | str = known if isinstance(known, str) else "its interface has no name"
+            if not isinstance(known, str) and host in self._devices:
+                matched = self._interfaces.departures(host, known, error)
             if isinstance(matched, str):
                 problems.append(f"the kernel's reports of what left the {host} do not match its capture: {matched}")
             else:
