@@ -10,7 +10,9 @@
 #include <poll.h>
 #include <stdbool.h>
 
-enum { MAX_CALL_SOURCES = 1024 };
+#include "witness/instance.h"
+
+enum { MAX_CALL_SOURCES = 1 + MAX_PROCESSORS };
 
 /* Make the instances of the run `name`: KIB for each processor, the beginning of the programs' names, EVENTs. Sends a
  * frame `f` or `m` for each event. Nothing is recorded yet. */

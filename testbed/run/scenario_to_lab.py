@@ -64,6 +64,7 @@ def _recorder(scenario: Scenario, run_id: str, *, calls: bool) -> tuple[str, ...
         run_id,
         buffer=observe.kernel_buffer,
         arrivals=arrivals,
+        queued=bool(egress_of(scenario)),
         connections=bool(observe.kernel),
         calls=calls,
     )

@@ -57,6 +57,7 @@ def through_lab(
             hold=stepper or hold_of(scenario),
             needs_witness=scenario.observe.kernel is True,
             traced=traced_programs(scenario, spec.run_id),
+            run_id=spec.run_id,
         )
         session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario))
         session.run(program_specs(scenario, live.addresses), scenario.timeout)

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from testbed.model import Endpoint
 from testbed.model.errors import CaptureError
+from testbed.observe.kernel.recorded_frames import frames
 from testbed.observe.kernel.trace_format import Format, PageHeader, parse_format
-from testbed.observe.kernel.trace_recording import frames
 
 ASIDE = 0x08 | 0x10
 """Flags of an event that an interrupt made, which only happened to come while the task ran (TRACE_FLAG_SOFTIRQ)."""
