@@ -34,7 +34,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
     if blind:
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))
     ledger = make_ledger(joined, streams)
-    no_packet = calls_without_packet(joined, streams, causes)
+    no_packet = calls_without_packet(joined, streams, causes, inputs.sysctls)
     checks = check(expectations, Findings(inputs, streams, causes, ledger, no_packet))
     outcome, reasons = _outcome(inputs, checks)
     return Analysis(
