@@ -20,8 +20,8 @@ WAIT = 20.0
 class PipeChannel:
     """A channel to an agent that is a plain child process."""
 
-    def __init__(self, binary: Path) -> None:
-        self.process = subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, *command: str | Path) -> None:
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._in = self.process.stdin
@@ -71,6 +71,15 @@ def test_output_environment_and_status_of_a_program(agent: Agent) -> None:
     assert ended is not None
     assert (b"".join(out), b"".join(err), ended.status, ended.signal) == (b"hello\n", b"oops\n", 7, None)
     assert program.started <= ended.time
+
+
+def test_few_descriptors_are_enough(agent_program: Path) -> None:
+    """`ulimit -n 24` where the runner was started: poll refuses more entries than that."""
+    channel = PipeChannel("sh", "-c", 'ulimit -n 24 && exec "$0"', agent_program)
+    agent = Agent(channel, "test agent")
+    assert agent.run(["echo", "alive"]) == "alive\n"
+    agent.close()
+    channel.release()
 
 
 def test_large_input_and_output_are_passed_whole(agent: Agent) -> None:
