@@ -16,6 +16,7 @@ from testbed.analysis.kernel.kernel_evidence import kernel_evidence
 from testbed.analysis.label_check import label_conflicts
 from testbed.analysis.ledger import make_ledger
 from testbed.analysis.link_check import match_journal
+from testbed.analysis.order.event_order import in_order
 from testbed.analysis.verdict import verdict
 from testbed.crossings.packet_order import overtaken
 from testbed.model import HOSTS, Analysis, Check, Delay, Host, Inputs, Joined, Outcome
@@ -27,6 +28,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
     if inputs.link is not None:
         joined, problems = match_journal(inputs.joined, inputs.link)
         inputs = replace(inputs, joined=joined, incomplete=(*inputs.incomplete, *problems))
+    inputs = in_order(inputs)
     joined = inputs.joined
     streams = build_streams(joined, inputs.calls, inputs.observed)
     causes = find_causes(joined, streams, inputs.sysctls)
@@ -34,7 +36,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
     if blind:
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))
     ledger = make_ledger(joined, streams)
-    no_packet = calls_without_packet(joined, streams, causes)
+    no_packet = calls_without_packet(joined, streams, causes, inputs.sysctls)
     checks = check(expectations, Findings(inputs, streams, causes, ledger, no_packet))
     outcome, reasons = _outcome(inputs, checks)
     return Analysis(
