@@ -1,6 +1,7 @@
 #include "witness/names.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,12 +12,23 @@ bool is_ours(const char *name)
 	return !strncmp(name, PREFIX, strlen(PREFIX)) && !strchr(name, '/');
 }
 
+static char *split_at(char *argument, char at)
+{
+	char *rest = strchr(argument, at);
+	if (rest)
+		*rest++ = 0;
+	return rest;
+}
+
 char *split_event(char *argument)
 {
-	char *filter = strchr(argument, '=');
-	if (filter)
-		*filter++ = 0;
-	return filter;
+	return split_at(argument, '=');
+}
+
+char *split_functions(char *argument)
+{
+	/* a filter may have the character too, as an operator */
+	return argument[strcspn(argument, "=~")] == '~' ? split_at(argument, '~') : NULL;
 }
 
 bool processor_number(const char *name, int *number)
@@ -27,4 +39,21 @@ bool processor_number(const char *name, int *number)
 	long value = strtol(name + 3, &end, 10);
 	*number = (int)value;
 	return !*end && value <= INT_MAX;
+}
+
+bool read_renamed(const char *line, struct renamed *found)
+{
+	const char *event = strstr(line, ": task_rename: ");
+	return event && sscanf(event, ": task_rename: pid=%d oldcomm=%*s newcomm=%15s ", &found->pid, found->name) == 2 &&
+	       found->pid > 0;
+}
+
+char **split_calls(char **arguments)
+{
+	while (*arguments && strcmp(*arguments, "--"))
+		arguments++;
+	if (!*arguments)
+		return NULL;
+	*arguments = NULL;
+	return arguments + 1;
 }

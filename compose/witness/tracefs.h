@@ -14,9 +14,13 @@ void find_tracefs(void);
 const char *path_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 bool write_text(const char *path, const char *text);
+bool append_text(const char *path, const char *text);
 
 /* Read a whole small file into memory that is used again each time; NULL if it cannot be read. */
 const char *read_text(const char *path);
+
+/* Send an event's group/name with the text of its format file (frame F). */
+void send_format(const char *event);
 
 /* Call `each` with the name of every instance of ours. */
 void each_instance(void (*each)(const char *name));

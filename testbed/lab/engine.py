@@ -15,9 +15,9 @@ from testbed.model import Host
 
 Progress = Callable[[str], None]
 TOOLS_DIRECTORY = "/opt/bothends"
-"""Where every host and tap finds agent, actor and probe."""
+"""Where every host and tap finds agent, actor, hold and probe."""
 DEBUGGER_DIRECTORY = "/opt/bothends-debugger"
-"""Where a host finds what holds a program and what gdb does with it, if its observer needs them."""
+"""Where a host finds gdb, strace and gdb's scripts, if its observer needs them."""
 ACTOR = (f"{TOOLS_DIRECTORY}/actor",)
 """What interprets a scenario's steps."""
 LOG_DIRECTORY = "/run/bothends"
@@ -25,6 +25,15 @@ LOG_DIRECTORY = "/run/bothends"
 PROBE_ENVIRONMENT = {"LD_PRELOAD": f"{TOOLS_DIRECTORY}/libprobe.so", "BOTHENDS_LOG_DIR": LOG_DIRECTORY}
 """What makes a program observed."""
 INTERFACE = "eth0"
+"""The name of a host's interface inside the host, by which everything there asks for it."""
+
+
+def device_name(run_id: str, host: Host) -> str:
+    """Return the first name of a host's interface, which no other on the machine has.
+
+    An event of the kernel's says a device's first name, and not whose it is. :data:`INTERFACE` is a further name of it.
+    """
+    return f"{INTERFACE}-{run_id[-8:]}{host[0]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class LabHost:
 class Debugger:
     """How gdb and strace are started in a host that asked for them: the words that each command begins with.
 
-    ``environment`` is what gdb's Python needs. ``hold`` and gdb's scripts are at :data:`DEBUGGER_DIRECTORY`.
+    ``environment`` is what gdb's Python needs. gdb's scripts are at :data:`DEBUGGER_DIRECTORY`.
     """
 
     gdb: tuple[str, ...] = ("gdb",)
@@ -96,6 +105,8 @@ class LiveLab:
     addresses: dict[Host, str]
     routes: dict[Host, dict[int, list[str]]]
     """The routes that each host shall have besides none, as lines for `ip -batch`, by IP version."""
+    devices: dict[Host, str] = field(default_factory=dict)
+    """What each host's interface is called first, where the engine made it with a name that no other has."""
     link: LinkHost | None = None
     """There is one where :attr:`LabSpec.routed` asked for it."""
     debugger: Debugger = field(default_factory=Debugger)

@@ -10,15 +10,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from testbed.lab.collected import Collected
-from testbed.lab.engine import INTERFACE, LabSpec, LiveLab
+from testbed.lab.engine import LabSpec, LiveLab
 from testbed.model import Host
 from testbed.model.errors import CaptureError
 from testbed.run import build_manifest
 from testbed.run.scenario_to_lab import witness_wanted
+from testbed.run.traced_calls import take_traced_calls
 from testbed.rundir.layout import KERNEL, MANIFEST, RECORDING, RunDirectory
 
 if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has imported what it needs
     from testbed.capture.arrivals import Arrivals
+    from testbed.capture.directions import FrameRun
     from testbed.scenario.scenario import Scenario
 
 
@@ -35,9 +37,12 @@ def write_artefacts(
 ) -> None:
     """Write call logs and manifest, whatever there is; ``by_hand``: calls were made or let go by a person."""
     if collected is not None:
+        if live is not None:
+            take_traced_calls(directory.file(RECORDING), live, collected)
         _write_calls(directory, collected, spec.hosts)
         if live is not None:
-            _write_kernel(directory, live, collected, needed=scenario.observe.kernel is True)
+            wanted = scenario.observe.kernel
+            _write_kernel(directory, live, collected, wanted=bool(wanted), needed=wanted is True)
     source = scenario.source.encode()
     directory.write_json(
         MANIFEST,
@@ -55,13 +60,19 @@ def write_artefacts(
             },
             spec=spec,
             started=started,
-            observed={host: getattr(scenario.observe, host) for host in spec.hosts},
+            observed={host: _observer(scenario, collected, host) for host in spec.hosts},
             live=live,
             collected=collected,
             error=error,
             witness=witness_wanted(scenario),
         ),
     )
+
+
+def _observer(scenario: Scenario, collected: Collected | None, host: Host) -> str:
+    """Return what a host was observed by, else what was asked for."""
+    chosen = collected.observers.get(host) if collected is not None else None
+    return chosen or str(getattr(scenario.observe, host))
 
 
 def _write_calls(directory: RunDirectory, collected: Collected, hosts: Iterable[Host]) -> None:
@@ -73,21 +84,20 @@ def _write_calls(directory: RunDirectory, collected: Collected, hosts: Iterable[
         directory.write_text(f"{host}.calls.jsonl", lines.getvalue())
 
 
-def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, *, needed: bool) -> None:
-    """Turn the witness's recording into ``kernel.jsonl``; what is wrong with it is noted."""
+def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, *, wanted: bool, needed: bool) -> None:
+    """Turn the witness's recording into ``kernel.jsonl`` if it is ``wanted``; what is wrong with it is noted."""
     recording = directory.file(RECORDING)
     if not recording.exists():
         return
+    if not wanted:
+        recording.unlink()
+        return
     from testbed.observe.kernel.kernel_jsonl import write_jsonl
-    from testbed.observe.kernel.trace_recording import decode
+    from testbed.observe.kernel.trace_recording import HostCaptures, decode
 
+    captures = HostCaptures(lambda: _arrivals(directory, live.addresses), lambda: _frames(directory, live.addresses))
     try:
-        log = decode(
-            recording,
-            {host: [address] for host, address in live.addresses.items()},
-            INTERFACE,
-            lambda: _arrivals(directory, live.addresses),
-        )
+        log = decode(recording, {host: [address] for host, address in live.addresses.items()}, live.devices, captures)
     except CaptureError as error:
         problems: tuple[str, ...] = (error.what,)
     else:
@@ -102,11 +112,25 @@ def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, 
 
 def _arrivals(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Host, Arrivals]:
     """Read what came to each host that has a capture; what is wrong with one is reported where it is evaluated."""
-    from testbed.capture import read
     from testbed.capture.arrivals import Arrivals
+    from testbed.capture.read_file import read
 
     found = {}
     for host, address in addresses.items():
         with contextlib.suppress(CaptureError):
             found[host] = Arrivals(read(directory.file(f"{host}.pcap")), address)
+    return found
+
+
+def _frames(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Host, tuple[FrameRun, FrameRun] | str]:
+    """Read what each host's interface sent and received, or say why it is not known."""
+    from testbed.capture.directions import by_direction
+    from testbed.capture.read_file import read
+
+    found: dict[Host, tuple[FrameRun, FrameRun] | str] = {}
+    for host, address in addresses.items():
+        try:
+            found[host] = by_direction(read(directory.file(f"{host}.pcap")), address)
+        except (CaptureError, ValueError) as error:
+            found[host] = str(error)
     return found

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from testbed.lab.agent import Agent, AgentProcess
-from testbed.lab.engine import ACTOR, LOG_DIRECTORY
+from testbed.lab.engine import ACTOR, LOG_DIRECTORY, PROBE_ENVIRONMENT
 from testbed.lab.observers.executables import source_lines, why_blind
 from testbed.model import Host
 from testbed.observe.observation import Observation
 
+_TRACERS = "`strace` or `gdb`"
+
 
 class HostObserver(Protocol):
-    """One observer of one host's program."""
+    """One observer of one host's program. ``environment`` is what the program must be started with."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables for the program."""
 
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return what to start so that the program is observed."""
@@ -27,6 +34,8 @@ class HostObserver(Protocol):
 
 class NoObserver:
     """Looks at nothing."""
+
+    environment: Mapping[str, str] = MappingProxyType({})
 
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return the program itself."""
@@ -46,6 +55,8 @@ class ProbeObserver(NoObserver):
     Also what is used in a lab by hand, for whatever was started there.
     """
 
+    environment = MappingProxyType(PROBE_ENVIRONMENT)
+
     def __init__(self, agent: Agent, host: Host) -> None:
         self._agent = agent
         self._host = host
@@ -58,7 +69,6 @@ class ProbeObserver(NoObserver):
 
     def collect(self) -> Observation:
         """Read and decode the logs."""
-        from testbed.observe.preloadable import TRACERS
         from testbed.observe.probe import probe_log
 
         names = self._agent.list_directory(LOG_DIRECTORY)
@@ -69,10 +79,10 @@ class ProbeObserver(NoObserver):
             problems.append(f"the call log was full; {decoded.lost} calls are not in it")
         if self._argv and not decoded.calls:
             reason = why_blind(self._agent, self._argv[0])
-            blind = f"{reason}; {TRACERS} would see its calls"
+            blind = f"{reason}; {_TRACERS} would see its calls"
             if not decoded.processes:
                 problems.append(
-                    f"the probe left no log of `{self._argv[0]}`: {blind if reason else TRACERS + ' would'}"
+                    f"the probe left no log of `{self._argv[0]}`: {blind if reason else _TRACERS + ' would'}"
                 )
             elif reason:
                 problems.append(f"the probe saw no call of `{self._argv[0]}`: {blind}")
