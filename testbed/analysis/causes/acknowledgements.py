@@ -20,7 +20,7 @@ _DELAYED = 30_000_000
 """Time (ns) after which an ACK is called delayed where no call is known: TCP_DELACK_MIN is 40 ms, in ticks."""
 
 _SOON = 2_000_000
-"""Most time (ns) between an arrival and the ACK that is sent in its processing; a later one is a timer's or a read's."""
+"""Most time (ns) between an arrival and the ACK that is sent in its processing; later, timers and reads send."""
 
 
 @RULES.explains(CauseName.DELAYED_ACK)

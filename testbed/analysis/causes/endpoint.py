@@ -65,12 +65,12 @@ def arrival_time(packet: Crossing) -> int:
 
 def sequence_length_arrived(packet: Crossing) -> int:
     """Return how much sequence space a segment took where it arrived: it may have been cut on the way."""
-    lengths = [each for each in packet.changes if isinstance(each, FieldChange) and each.field is HeaderField.LENGTH]
-    return packet.sequence_length + sum(int(each.after) - int(each.before) for each in lengths if _numbers(each))
-
-
-def _numbers(change: FieldChange) -> bool:
-    return isinstance(change.before, int) and isinstance(change.after, int)
+    cut = 0
+    for each in packet.changes:
+        if isinstance(each, FieldChange) and each.field is HeaderField.LENGTH:
+            if isinstance(each.before, int) and isinstance(each.after, int):
+                cut += each.before - each.after
+    return packet.sequence_length - cut
 
 
 def carried(packet: Crossing) -> Part:

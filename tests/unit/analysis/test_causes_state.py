@@ -282,7 +282,7 @@ def test_nothing_but_the_window_and_pacing_holds_a_full_segment() -> None:
 
 
 def test_a_probe_that_filled_in_for_its_segment_is_not_over_until_more_is_acknowledged() -> None:
-    """tcp_process_tlp_ack: only an ACK beyond the probe, or one that shows both arrived, ends it; until then, timeouts."""
+    """tcp_process_tlp_ack: an ACK beyond the probe ends it, or one that shows both arrived; until then, timeouts."""
     run, tcp = opened()
     tcp.client("send", b"a")
     tcp("client P.", b"a", lost=True)
