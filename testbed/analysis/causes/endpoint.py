@@ -65,12 +65,15 @@ def arrival_time(packet: Crossing) -> int:
 
 def sequence_length_arrived(packet: Crossing) -> int:
     """Return how much sequence space a segment took where it arrived: it may have been cut on the way."""
-    cut = 0
-    for each in packet.changes:
-        if isinstance(each, FieldChange) and each.field is HeaderField.LENGTH:
-            if isinstance(each.before, int) and isinstance(each.after, int):
-                cut += each.before - each.after
+    cut = sum(_shortened(each) for each in packet.changes if isinstance(each, FieldChange))
     return packet.sequence_length - cut
+
+
+def _shortened(change: FieldChange) -> int:
+    before, after = change.before, change.after
+    if change.field is not HeaderField.LENGTH or not isinstance(before, int) or not isinstance(after, int):
+        return 0
+    return before - after
 
 
 def carried(packet: Crossing) -> Part:
