@@ -61,16 +61,28 @@ class LinkDeath:
     """The link program ended by itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class TapDeath:
+    """The capture at a host ended by itself."""
+
+    host: Host
+
+
+LabEvent = ProgramEvent | LinkDeath | TapDeath
+"""What happens while programs run."""
+
+
 class RunningProgram:
-    """A started program; ``argv`` is what its observer wants to be started instead of ``spec.argv``."""
+    """A started program; ``argv`` and ``env`` are what its observer wants to be started instead of ``spec``'s."""
 
     def __init__(
         self,
         spec: ProgramSpec,
         argv: Sequence[str],
+        env: Mapping[str, str],
         agent: Agent,
         directory: Path,
-        events: queue.Queue[ProgramEvent | LinkDeath],
+        events: queue.Queue[LabEvent],
     ) -> None:
         self.spec = spec
         self.failed_step: ActorEvent | None = None
@@ -82,7 +94,7 @@ class RunningProgram:
         try:
             self.process: AgentProcess = agent.start(
                 argv,
-                env=spec.env,
+                env=env,
                 out=self._take_out,
                 err=self._err.write,
                 on_end=self._note_end,

@@ -33,10 +33,10 @@ from testbed.scenario.language.values import (
 from testbed.scenario.language.yaml_source import in_one_line
 from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.link.link_values import Rate
-from testbed.scenario.steps.all_steps import AnyStep, follow
+from testbed.scenario.steps.all_steps import AnyStep, WrittenStep, follow, written
 from testbed.scenario.steps.control_steps import LinkStep
 
-Observer = Literal["probe", "gdb", "strace", "none"]
+Observer = Literal["auto", "probe", "trace", "strace", "gdb", "none"]
 OBSERVERS: tuple[Observer, ...] = ("none", "probe", "strace", "gdb")
 """All observers, the ones that disturb least first."""
 
@@ -91,16 +91,20 @@ class HostSpec(Frozen):
     """How a command that ends by itself must end: an exit status, a signal's name, or any."""
 
     @property
+    def written_steps(self) -> tuple[WrittenStep, ...]:
+        """Its steps in the order in which they are written, those within others too."""
+        return tuple(written(self.steps or ()))
+
+    @property
     def ends(self) -> int | str | None:
         """How its program must end: an exit status, a signal's name, or None for any."""
-        if self.steps:
-            return self.steps[-1].program_end
-        return None if self.exit == "any" else self.exit
+        end = self.steps[-1].program_end if self.steps else self.exit
+        return None if end == "any" else end
 
     @property
     def announces(self) -> bool:
         """Whether the steps listen, or bind a UDP socket: then the actor says when the host can be reached."""
-        return any(step.announces(use) for _, step, use, _ in follow(self.steps or (), "client"))
+        return any(made.written.step.announces(made.use) for made in follow(self.steps or (), "client"))
 
 
 class Client(HostSpec):
@@ -120,9 +124,11 @@ class Server(HostSpec):
 class Observe(Frozen):
     """How the socket calls of each host are recorded."""
 
-    client: Observer = "probe"
-    """probe (a preloaded library), gdb (each call held), strace (also sees static and Go programs) or none."""
-    server: Observer = "probe"
+    client: Observer = "auto"
+    """auto, probe (a preloaded library), trace (the kernel's tracepoints: any program, no content), strace (any
+    program), gdb (each call held) or none. auto: the probe; for a program that it cannot see, such as a static or Go
+    one, trace, or else strace."""
+    server: Observer = "auto"
     """As for the client."""
     hold: Opt[Duration] = None
     """How long gdb holds each call, before it and after it: 400ms. Default: until no packet is in transit."""
@@ -176,7 +182,7 @@ class ScenarioFile(Frozen):
     @property
     def routed(self) -> bool:
         """Whether a link host is between the hosts: it impairs, or some step makes it do so later."""
-        steps = (step for host in self.hosts.values() for step in host.steps or ())
+        steps = (each.step for host in self.hosts.values() for each in host.written_steps)
         return self.link.routed or any(isinstance(step, LinkStep) for step in steps)
 
 
