@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from testbed.analysis.calls.streams import Direction, Share, Stream, Streams
+from testbed.analysis.calls.unlogged_reads import unlogged_reads
 from testbed.analysis.calls.wire_stream import WireBytes, digest_of, payload_at
 from testbed.analysis.connection_end import connection_end
 from testbed.analysis.content_difference import datagram_difference, stream_difference
@@ -43,6 +44,9 @@ def _tcp_row(flow: Flow, sender: Host, streams: Streams, crossings: list[Crossin
     if unlogged:
         written = _NOTHING  # stdio on the descriptor, a system call made directly: nobody knows all that was written
     read = _from_calls(streams, flow.index, receiver, taken, came, other=left)
+    unlogged_read = unlogged_reads(streams, flow.index, receiver, crossings) if read.bytes is not None else 0
+    if unlogged_read:
+        read = _NOTHING
     sent = Count(left.total, left.digest())
     arrived = Count(came.total, came.digest())
     reached = _acknowledged(crossings, sender, max(left.high, came.high))
@@ -61,6 +65,7 @@ def _tcp_row(flow: Flow, sender: Host, streams: Streams, crossings: list[Crossin
         difference=stream_difference(out, left, came, taken),
         lost_at=_lost_at(points),
         close=connection_end(flow, crossings, sender, streams, unlogged),
+        unlogged_read=unlogged_read,
     )
 
 

@@ -63,6 +63,12 @@ def is_too_big(packet: Crossing) -> bool:
     return kind == ("icmpv6", 2) or (kind == ("icmp", 3) and packet.options.get("code") == 4)
 
 
+def is_port_unreachable(packet: Crossing) -> bool:
+    """Say whether it is ICMP "port unreachable" (RFC 792, RFC 4443 section 3.1)."""
+    kind = (packet.protocol, packet.options.get("type"), packet.options.get("code"))
+    return kind in (("icmp", 3, 3), ("icmpv6", 1, 4))
+
+
 @RULES.explains(CauseName.DATAGRAM)
 def datagram(state: DatagramState, packet: Crossing) -> Explanation | None:
     """Explain a UDP datagram by the call that sent it: one call, one datagram (udp_sendmsg)."""
