@@ -45,7 +45,7 @@ def _tcp_row(flow: Flow, sender: Host, streams: Streams, crossings: list[Crossin
         written = _NOTHING  # stdio on the descriptor, a system call made directly: nobody knows all that was written
     read = _from_calls(streams, flow.index, receiver, taken, came, other=left)
     unlogged_read = unlogged_reads(streams, flow.index, receiver, crossings) if read.bytes is not None else 0
-    if unlogged_read:
+    if unlogged_read or (read.bytes is not None and read.bytes < came.total and _uses_stdio(streams, flow, receiver)):
         read = _NOTHING
     sent = Count(left.total, left.digest())
     arrived = Count(came.total, came.digest())
@@ -67,6 +67,11 @@ def _tcp_row(flow: Flow, sender: Host, streams: Streams, crossings: list[Crossin
         close=connection_end(flow, crossings, sender, streams, unlogged),
         unlogged_read=unlogged_read,
     )
+
+
+def _uses_stdio(streams: Streams, flow: Flow, host: Host) -> bool:
+    """Say whether the program made a stream of standard I/O of its socket, whose reads no observer of calls sees."""
+    return any(call.name == "fdopen" for call in streams.calls.get((flow.index, host), ()))
 
 
 def _from_calls(streams: Streams, flow: int, host: Host, stream: Stream, wire: WireBytes, other: WireBytes) -> Count:

@@ -153,7 +153,7 @@ def _close(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> No
     closers = [each.ended for each in later if each.ended is not None]
     if closers:
         return NoPacket(R.OPEN_UNTIL, call_ref(max(closers, key=lambda each: (each.start, each.n))))
-    if any(each.used for each in later):
+    if any(each.used or each.held for each in later):
         return NoPacket(R.STILL_OPEN)
     waiting = [reason for each in socket.calls if (reason := run.unsent.get((each.host, each.n))) is not None]
     if waiting and _answered(socket, call, run.streams):

@@ -218,4 +218,6 @@ def _argument(call: Call, room: int, names: Mapping[str, str]) -> str:
     if endpoint is not None:
         host = names.get(endpoint.address)
         return f"{host}:{endpoint.port}" if host else escape(str(endpoint))
+    if call.name == "execve":
+        return escape(str(call.args.get("program", "")).rpartition("/")[2])
     return escape(shutdown_how(call) or "")

@@ -31,6 +31,7 @@ _LOCAL = _WAITING - {"accept", "accept4"} | {
     "getsockname",
     "getpeername",
     "fork",
+    "execve",
     "dup",
     "dup2",
     "dup3",
