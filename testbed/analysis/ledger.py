@@ -170,15 +170,32 @@ def _datagrams(payloads: list[bytes]) -> Count:
 
 
 def _datagram_calls(streams: Streams, flow: int, host: Host, direction: Direction, *, data: bool) -> Count:
+    """Count what calls moved; None where there are datagrams that no logged call sent, so that the log is not whole."""
     if not streams.observed[host]:
         return _NOTHING
-    pairs = streams.datagrams.get((flow, host, direction), ())
-    if not pairs and data and not _has_socket(streams, flow, host):
+    found = streams.datagrams.get((flow, host, direction), ())
+    if not found and data and not _has_socket(streams, flow, host):
         return _NOTHING
-    calls = [pair.call for pair in pairs]
+    if _sent_unlogged(streams, flow, host) and (direction == "out" or _unread(streams, flow, host)):
+        return _NOTHING
+    calls = [call for each in found for call in each.calls]
     whole = all(len(call.data) == call.length for call in calls)
     digest = digest_of(b"".join(call.data for call in calls)) if whole else None
-    return Count(sum(call.length for call in calls), digest, len(calls))
+    return Count(sum(call.length for call in calls), digest, sum(each.count for each in found))
+
+
+def _sent_unlogged(streams: Streams, flow: int, host: Host) -> bool:
+    """Say whether a host sent datagrams of a conversation by calls that nobody logged."""
+    made = {number for each in streams.datagrams.get((flow, host, "out"), ()) for number in each.crossings}
+    ours = streams.by_sender.get((flow, host), ())
+    return any(crossing.sent is not None and crossing.n not in made for crossing in ours)
+
+
+def _unread(streams: Streams, flow: int, host: Host) -> bool:
+    """Say whether datagrams arrived that no logged call took."""
+    taken = {number for each in streams.datagrams.get((flow, host, "in"), ()) for number in each.crossings}
+    theirs = streams.by_sender.get((flow, peer_of(host)), ())
+    return any(each.arrived is not None and not each.discarded and each.n not in taken for each in theirs)
 
 
 def _has_socket(streams: Streams, flow: int, host: Host) -> bool:
