@@ -37,8 +37,12 @@ from testbed.model import (
 )
 from testbed.model.crossings import FieldValue
 from testbed.model.verdicts import (
+    BrokenOff,
     ConnectionRefused,
+    ConnectsFailed,
+    DatagramsRefused,
     FlowTotals,
+    GivenUp,
     NeverOpened,
     NoData,
     NoFlows,
@@ -262,6 +266,9 @@ def _fact(fact: VerdictFact) -> _Object:
             "refused": fact.refused,
             "unread_end": fact.unread_end.value,
         }
+    if isinstance(fact, BrokenOff):
+        reset = _value(asdict(fact.reset))
+        return {"fact": "broken-off", "flow": fact.flow, "reset": reset, "evidence": sentence(fact.evidence)}
     return {"fact": _FACTS[type(fact)], **_value(asdict(fact))}
 
 
@@ -271,6 +278,9 @@ _FACTS: Final[Mapping[type[VerdictFact], str]] = {
     ConnectionRefused: "connection-refused",
     NeverOpened: "never-opened",
     NoData: "no-data",
+    GivenUp: "given-up",
+    ConnectsFailed: "connects-failed",
+    DatagramsRefused: "datagrams-refused",
     FlowTotals: "flow-totals",
     SenderTotals: "sender-totals",
 }
@@ -286,6 +296,7 @@ def _ledger(row: LedgerRow, causes: Sequence[Cause]) -> _Object:
         "acknowledged": asdict(row.acknowledged),
         "read": asdict(row.read),
         "unread": row.unread,
+        "unlogged_read": row.unlogged_read,
         "difference": difference_text(row) or None,
         "lost_at": row.lost_at,
         "close": close_text(row, causes),
