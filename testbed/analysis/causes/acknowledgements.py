@@ -23,6 +23,10 @@ _SOON = 2_000_000
 """Most time (ns) between an arrival and the ACK that is sent in its processing; later, timers and reads send."""
 
 
+_COMPRESSED = 50_000
+"""Least time (ns) after which an ACK with SACK may be one that was put off (tcp_compressed_ack_kick: up to 1 ms)."""
+
+
 @RULES.explains(CauseName.DELAYED_ACK)
 def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a pure ACK that the timer of delayed ACKs sent (RFC 9293 section 3.8.6.3, tcp_delack_timer).
@@ -64,7 +68,8 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         how = (" at once, ", waited, " after it came")
     else:
         how = (", ", waited, " after it came")
-    return Explanation((*what, *how), packets=covered)
+    timer = (CauseName.DELAYED_ACK,) if not endpoint.observed and waited.ns >= _SOON else ()
+    return Explanation((*what, *how), packets=covered, alternatives=timer)
 
 
 def _at_once(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> bool:
@@ -135,9 +140,9 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if not _is_bare(packet) or not endpoint.unexpected:
         return None
     covered, _ = _covered(endpoint, packet)
-    last = endpoint.unexpected[-1]
-    if covered and (endpoint.last_arrival is not last or packet.time - arrival_time(last) >= _SOON):
-        return None
+    last = endpoint.last_arrival
+    if covered and (last is None or packet.time - arrival_time(last) >= _SOON):
+        return None  # the timer of delayed ACKs sent it
     blocks = sack_blocks(packet)
     if not blocks:
         return None
@@ -168,7 +173,11 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     old = endpoint.rcv_nxt is not None and culprit.seq < _ack(packet)
     reason = " brought bytes it had already" if old else " came out of order"
     evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
-    return Explanation(evidence, packets=(culprit.n,), effects=(EndpointEffect.ANSWERS_UNEXPECTED,))
+    last = endpoint.last_arrival
+    late = last is not None and packet.time - arrival_time(last) >= _COMPRESSED and bool(sack_blocks(packet))
+    timer = (CauseName.COMPRESSED_ACK,) if late else ()
+    effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
+    return Explanation(evidence, packets=(culprit.n,), effects=effects, alternatives=timer)
 
 
 @RULES.explains(CauseName.CHALLENGE_ACK)

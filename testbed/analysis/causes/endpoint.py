@@ -43,7 +43,8 @@ class EndpointEffect(Enum):
 class Explanation(NamedTuple):
     """What a rule found; the registry adds the rest.
 
-    ``calls`` and ``packets`` as in :class:`testbed.model.Cause`; ``effects`` are for the endpoint to apply.
+    ``calls``, ``packets`` and ``alternatives`` as in :class:`testbed.model.Cause`; ``effects`` are for the endpoint to
+    apply.
     """
 
     evidence: Evidence
@@ -51,6 +52,7 @@ class Explanation(NamedTuple):
     packets: tuple[int, ...] = ()
     effects: tuple[EndpointEffect, ...] = ()
     refusal: Refusal | None = None
+    alternatives: tuple[CauseName, ...] = ()
 
 
 def sack_blocks(packet: Crossing) -> list[tuple[int, int]]:
@@ -105,6 +107,7 @@ class TcpEndpoint(EndpointCalls):
     tail_probed: int | None = None  # SND.NXT at a tail-loss probe that is not answered yet
     probed_new: bool = False  # that probe brought new bytes
     edge: int | None = None  # the right edge of the window that was offered
+    fin_sent: bool = False
     largest: int = 0  # bytes of the largest segment that came
     filled: int | None = None  # the arrival that filled a hole, so that what was kept behind it followed
     sent_last: dict[int, Crossing] = field(default_factory=dict)  # by first sequence number
@@ -159,7 +162,9 @@ class TcpEndpoint(EndpointCalls):
         return packet.window << own
 
     def closing(self, time: int) -> bool:
-        """Say whether a call or an exit had ended the sending direction by ``time``: FIN-WAIT-1 or later."""
+        """Say whether a FIN was sent, or a call or an exit had asked for one, by ``time``: FIN-WAIT-1 or later."""
+        if self.fin_sent:
+            return True
         ender = self.fin_ender(time)
         return ender is not None and ender.call is not None and ender.call.start < time
 
@@ -207,6 +212,7 @@ class TcpEndpoint(EndpointCalls):
             self.snd_max = end if self.snd_max is None else max(self.snd_max, end)
         if EndpointEffect.PROBES_TAIL in explained.effects:
             self.tail_probed, self.probed_new = self.snd_max, rule is CauseName.DATA
+        self.fin_sent = self.fin_sent or "F" in packet.flags
         if "S" in packet.flags:
             self.unanswered_syn = None
             self.scales = (packet.options.get("wscale"), self.scales[1])

@@ -61,6 +61,9 @@ def _by_timer(endpoint: TcpEndpoint, packet: Crossing, last: Call, waited: Durat
     cork = endpoint.corked(packet.time)
     if packet.length >= endpoint.full > 0:
         return _by_pacing(endpoint, packet, waited)
+    out = (endpoint.snd_max or 0) > endpoint.una  # then the timer is that of a tail-loss probe, which nothing holds
+    if out and (cork is not None or has_flag(last, "MSG_MORE")):
+        return _by_tail_probe(endpoint, cork, last, waited)
     if waited.ns >= AT_ONCE and cork is not None:
         held: Evidence = ("; TCP_CORK (", call_ref(cork), ") held it, and the timer released it ", waited)
         calls = (cork,) if cork in endpoint.calls else ()
@@ -76,6 +79,15 @@ def _by_timer(endpoint: TcpEndpoint, packet: Crossing, last: Call, waited: Durat
     held = ("; Nagle's algorithm held it, as ", PacketRef(nagle.n), " was not acknowledged")
     evidence = (*held, "; a tail-loss probe released it after ", waited)
     return Release(evidence, (nagle.n,), effects=(EndpointEffect.PROBES_TAIL,))
+
+
+def _by_tail_probe(endpoint: TcpEndpoint, cork: Call | None, last: Call, waited: Duration) -> Release | None:
+    """Return the tail-loss probe that released what TCP_CORK or MSG_MORE held while other bytes were out."""
+    if not endpoint.probes_tail or endpoint.tail_probed is not None or waited.ns < _PROBED:
+        return None
+    holder: Evidence = ("TCP_CORK (", call_ref(cork), ")") if cork is not None else ("MSG_MORE of ", call_ref(last))
+    evidence = ("; ", *holder, " held it; a tail-loss probe released it after ", waited)
+    return Release(evidence, effects=(EndpointEffect.PROBES_TAIL,))
 
 
 def _by_pacing(endpoint: TcpEndpoint, packet: Crossing, waited: Duration) -> Release | None:
