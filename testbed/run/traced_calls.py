@@ -58,7 +58,7 @@ def _put_together(host: Host, traced: TracedCalls, flaws: list[str], clock_error
         collected.calls[host] = completed.calls
         if flaws:
             collected.notes += [f"{host}: {flaw}; they do not prove that its calls are all" for flaw in flaws]
-        if completed.added:
+        if completed.written or completed.read:
             moved = f"they wrote {completed.written} bytes and read {completed.read}"
             calls = "1 call was" if completed.added == 1 else f"{completed.added} calls were"
             collected.notes.append(f"{host}: {calls} seen by the kernel only; {moved}")

@@ -1,8 +1,8 @@
 """An observer's log beside the kernel's trace of the same calls: what the log lacks is added, what it invents is said.
 
-Calls are the same where thread, function and descriptor are, and the kernel's time lies within the log's: a thread makes
-one call after the other. The log's are kept, since it saw the bytes. A trace that lost nothing has every call that went
-through the kernel, so a log that has more, or other numbers of bytes, is wrong.
+Calls are the same where thread, function and descriptor are, and the kernel's time lies within the log's: a thread
+makes one call after the other. The log's are kept, since it saw the bytes. A trace that lost nothing has every call
+that went through the kernel, so a log that has more, or other numbers of bytes, is wrong.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from testbed.model import Call, Endpoint, SocketInfo
 from testbed.observe.trace.complete_log import SLACK, complete_log
@@ -15,7 +16,7 @@ def call(
     name: str, start: int, length: int = 0, *, fd: int = 3, tid: int = 7, socket: SocketInfo | None = LOGGED
 ) -> Call:
     """Return a call of 10 us; one with bytes has a digest if it is the log's."""
-    ways = {"send": "out", "write": "out", "recv": "in", "read": "in"}
+    ways: dict[str, Literal["out", "in"]] = {"send": "out", "write": "out", "recv": "in", "read": "in"}
     digest = "00" if length and socket is LOGGED else None
     end = start + 10_000
     return Call(
