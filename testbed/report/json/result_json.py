@@ -51,6 +51,7 @@ from testbed.model.verdicts import (
     Transfer,
     VerdictFact,
 )
+from testbed.report.cause_words import full_evidence
 from testbed.report.evidence_text import sentence
 from testbed.report.json import kernel_json
 from testbed.report.no_packet_text import no_packet
@@ -99,7 +100,7 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
         "crossings": [
             {
                 **_crossing(crossing, cause, labels_of(crossing, inputs.labels)),
-                "kernel": kernel_json.crossing_to_json(analysis.kernel, number),
+                "kernel": kernel_json.crossing_to_json(analysis.kernel, number, cause),
             }
             for number, (crossing, cause) in enumerate(zip(inputs.joined.crossings, analysis.causes, strict=True))
         ],
@@ -203,9 +204,11 @@ def _crossing(crossing: Crossing, cause: Cause, labels: Mapping[Host, tuple[str,
         "cause": {
             "kind": cause.kind.value,
             "rule": cause.rule.value,
-            "evidence": sentence(cause.evidence),
+            "evidence": sentence(full_evidence(cause)),
             "calls": list(cause.calls),
             "packets": list(cause.packets),
+            "basis": cause.basis.value,
+            "alternatives": [name.value for name in cause.alternatives],
         },
     }
 
