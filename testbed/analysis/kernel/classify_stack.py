@@ -137,7 +137,10 @@ STACKS: tuple[StackRow, ...] = (
         (TIMER,),
     ),
     StackRow(
-        ("tcp_v4_send_synack", "tcp_v6_send_synack", "tcp_send_synack", "tcp_conn_request"),
+        (
+            *("tcp_v4_send_synack", "tcp_v6_send_synack", "tcp_send_synack", "tcp_conn_request"),
+            *("inet_rtx_syn_ack", "tcp_rtx_synack"),
+        ),
         (C.SYN_ACK, C.SYN_RETRANSMISSION),
         "a SYN+ACK in answer to a SYN",
         (),
