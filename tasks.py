@@ -1,6 +1,7 @@
 """Tasks: parse, call one function, print, exit code. ``invoke --list`` shows them, ``invoke --help TASK`` explains.
 
-Exit codes: 0 pass, 1 fail, 2 bad use or bad scenario, 3 inconclusive or infrastructure failure, 4 unsupported here.
+Exit codes: 0 pass, 1 fail, 2 bad use or bad scenario, 3 inconclusive, infrastructure failure or an
+error in Bothends itself, 4 unsupported here.
 """
 
 from __future__ import annotations

@@ -38,8 +38,7 @@ def write_artefacts(
 ) -> None:
     """Write call logs and manifest, whatever there is; ``by_hand``: calls were made or let go by a person."""
     if collected is not None:
-        if live is not None:
-            take_traced_calls(directory.file(RECORDING), live, collected)
+        take_traced_calls(directory.file(RECORDING), live, collected)
         _write_calls(directory, collected, spec.hosts)
         if live is not None:
             wanted = scenario.observe.kernel
