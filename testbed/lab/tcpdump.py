@@ -52,6 +52,8 @@ class TcpdumpTap:
         self._awaited: set[bytes] = set()
         self._seen_or_ended = threading.Event()
         self._write_error: OSError | None = None
+        self.watch: Callable[[bytes], None] | None = None
+        """Is given the capture's bytes as they come."""
 
     def begin_routes(self, routes: Mapping[int, Sequence[str]]) -> Callable[[], None]:
         """Start to give the host exactly these routes (lines for `ip -batch`, by IP version) and no way out.
@@ -185,6 +187,8 @@ class TcpdumpTap:
                 self._file.flush()
             except OSError as error:
                 self._write_error = error
+        if self.watch is not None:
+            self.watch(data)
         if self._awaited:
             window = self._tail + data
             self._awaited = {sentinel for sentinel in self._awaited if sentinel not in window}
