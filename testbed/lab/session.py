@@ -109,11 +109,14 @@ class Session:
         self._witness = Witness(live.witness, directory / RECORDING) if live.witness is not None else None
         self._run_id = run_id
 
-    def start_taps(self, *, offloads: bool, egress: Mapping[Host, int]) -> None:
+    def start_taps(self, *, offloads: bool, egress: Mapping[Host, int], mtu: Mapping[Host, int] | None = None) -> None:
         """Prepare and start taps, link and witness; return when all of them record and packets pass.
 
-        ``egress`` holds the rate in bits per second of each host whose interface is slowed down.
+        ``egress`` holds the rate in bits per second of each host whose interface is slowed down, ``mtu`` that of each
+        whose MTU is changed.
         """
+        for host, size in (mtu or {}).items():
+            self._taps[host].set_mtu(size)
         with ThreadPoolExecutor(4) as pool:
             linked = pool.submit(self._start_link)
             witnessed = pool.submit(self._start_witness)

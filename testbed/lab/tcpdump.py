@@ -75,6 +75,10 @@ class TcpdumpTap:
         """Make the host send and receive segments as they are on a wire, with every checksum computed."""
         self.agent.run(["ethtool", "-K", INTERFACE, "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
 
+    def set_mtu(self, size: int) -> None:
+        """Let the host's interface send and take packets of at most so many bytes."""
+        self.agent.run(["ip", "link", "set", "dev", INTERFACE, "mtu", str(size)])
+
     def name_device(self, name: str) -> bool:
         """Give the host's interface this first name, and :data:`INTERFACE` as a further one; False where it cannot be.
 

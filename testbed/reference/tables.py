@@ -103,7 +103,12 @@ def fault(name: str) -> str:
     assert issubclass(own, BaseModel)  # noqa: S101
     inherited = [key for key in faults.Fault.model_fields if key not in own.__annotations__]
     table = "" if own.model_fields.keys() == set(inherited) else keys(own, leave_out=inherited)
-    return "\n\n".join(filter(None, (" ".join((own.__doc__ or "").split()), example(name), table)))
+    inner = []
+    for key in own.__annotations__:
+        mapping = _mapping_in(own, key)
+        if mapping is not None and mapping not in {*SECTIONS, *MODELS}:
+            inner += [f"The mapping of `{key}`:", keys(mapping)]
+    return "\n\n".join(filter(None, (" ".join((own.__doc__ or "").split()), example(name), table, *inner)))
 
 
 def _item(of: type[BaseModel], name: str, example_name: str, beside: tuple[str, ...]) -> str:

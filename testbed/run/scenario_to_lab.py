@@ -76,6 +76,11 @@ def egress_of(scenario: Scenario) -> dict[Host, int]:
     return {host: described.egress for host, described in scenario.hosts.items() if described.egress is not None}
 
 
+def mtu_of(scenario: Scenario) -> dict[Host, int]:
+    """Return the MTU of each host's interface that is not the usual one, in bytes."""
+    return {host: described.mtu for host, described in scenario.hosts.items() if described.mtu is not None}
+
+
 def hold_of(scenario: Scenario) -> CallHold | None:
     """Return how long gdb holds each call; None where the scenario does not say."""
     return ForTime(scenario.observe.hold / 1000) if scenario.observe.hold is not None else None
