@@ -27,7 +27,7 @@ from testbed.model.errors import LabError, LabTimeout, UsageError
 from testbed.run.artefacts import write_artefacts
 from testbed.run.evaluate import evaluate
 from testbed.run.finish import Finish
-from testbed.run.scenario_to_lab import egress_of, mtu_of, lab_spec, plan_of
+from testbed.run.scenario_to_lab import egress_of, lab_spec, mtu_of, plan_of
 from testbed.rundir.layout import RUNS, SCENARIO_COPY, RunDirectory
 from testbed.scenario.load import load
 
