@@ -60,7 +60,7 @@ def _outcome(inputs: Inputs, checks: tuple[Check, ...]) -> tuple[Outcome, tuple[
     """Decide: a failure counts first, then what could not be seen. If the lab itself broke, nothing else counts."""
     if inputs.cut_short:
         return Outcome.INCONCLUSIVE, (inputs.cut_short, *inputs.incomplete)
-    judged = [each for each in checks if each.share is None]
+    judged = [each for each in checks if each.share is None and each.applies]
     failed = [f"not as expected: {each.text}" for each in judged if each.ok is False]
     if inputs.failures or failed:
         # the kernel hands a packet from one virtual interface to the other by way of a queue of the processor that

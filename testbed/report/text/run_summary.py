@@ -269,9 +269,17 @@ def _programs(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
 def _checks(checks: Sequence[Check], width: int, room: _Room) -> Iterator[Line]:
     if not checks:
         return
+    elsewhere = [check for check in checks if not check.applies]
+    checks = [check for check in checks if check.applies]
     held = sum(1 for check in checks if check.ok)
     style = "pass" if held == len(checks) else "fail"
     yield Line(f"{held:,} of {counted(len(checks), 'expectation')} {'holds' if held == 1 else 'hold'}", style)
+    for check in elsewhere[: room.checks]:
+        where = f"{check.where}: " if check.where else ""
+        for_others = f"not applicable {where}{check.text}: for {check.expected}, this is {sentence(check.actual)}"
+        yield from (Line(text) for text in paragraph(for_others, width, lines=2))
+    if len(elsewhere) > room.checks:
+        yield Line(f"  ... {counted(len(elsewhere) - room.checks, 'more expectation')} for other kernels ...")
     # What failed comes before what could not be decided.
     others = sorted((check for check in checks if not check.ok), key=lambda check: check.ok is None)
     for check in others[: room.checks]:
