@@ -167,7 +167,7 @@ class PromptStepper:
         """Analyse what there is so far; None while a capture has not begun."""
         from testbed.analysis.analyse import analyse
         from testbed.analysis.join.join import join
-        from testbed.capture import read
+        from testbed.capture.read_file import read
 
         link = self._live.link.addresses if self._live.link is not None else {}
         try:

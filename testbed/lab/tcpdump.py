@@ -69,6 +69,18 @@ class TcpdumpTap:
         """Make the host send and receive segments as they are on a wire, with every checksum computed."""
         self.agent.run(["ethtool", "-K", INTERFACE, "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
 
+    def name_device(self, name: str) -> bool:
+        """Give the host's interface this first name, and :data:`INTERFACE` as a further one; False where it cannot be.
+
+        A kernel before Linux 6.2 names no interface that is up.
+        """
+        rename = f"link set dev {INTERFACE} name {name}\nlink property add dev {name} altname {INTERFACE}\n"
+        try:
+            self.agent.begin(["ip", "-batch", "-"], text=rename)()
+        except LabError:
+            return False
+        return True
+
     def slow_down(self, rate: int) -> None:
         """Let the host's interface send no more than ``rate`` bits per second, a full frame at a time.
 
