@@ -111,7 +111,7 @@ def _arrivals(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Ho
 
 def _frames(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Host, tuple[FrameRun, FrameRun] | str]:
     """Read what each host's interface sent and received, or say why it is not known."""
-    from testbed.capture import read
+    from testbed.capture.read_file import read
     from testbed.capture.directions import by_direction
 
     found: dict[Host, tuple[FrameRun, FrameRun] | str] = {}
