@@ -111,8 +111,8 @@ def _arrivals(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Ho
 
 def _frames(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Host, tuple[FrameRun, FrameRun] | str]:
     """Read what each host's interface sent and received, or say why it is not known."""
-    from testbed.capture.read_file import read
     from testbed.capture.directions import by_direction
+    from testbed.capture.read_file import read
 
     found: dict[Host, tuple[FrameRun, FrameRun] | str] = {}
     for host, address in addresses.items():
