@@ -117,7 +117,7 @@ def _unvaried(scenario: ScenarioFile, chosen: Mapping[str, Any]) -> Iterator[Fla
             at = ("expect", index, "when", setting)
             if setting not in chosen:
                 hint = f"the matrix varies {', '.join(chosen)}" if chosen else "there is no `matrix`"
-                yield Flaw(at, f"`{setting}` is not varied{nearest(setting, ('kernel', *chosen))}", hint, key=True)
+                yield Flaw(at, f"`{setting}` is not varied{nearest(setting, ('kernel',))}", hint, key=True)
             elif setting in scenario.matrix and value not in scenario.matrix[setting]:
                 yield Flaw(at, f"the matrix never sets `{setting}` to this value")
 
