@@ -28,9 +28,10 @@ adapt(program)
 
 @task(
     positional=["scenarios"],
-    iterable=["scenarios", "set"],
+    iterable=["scenarios", "set", "tag"],
     help={
         "scenarios": "names from scenarios/ (`invoke list`), or paths of YAML files; several are run in turn",
+        "tag": "with --all: only the scenarios that have this tag (`invoke list`); may be repeated",
         "all": "run the whole catalogue, several runs at a time: one line a run, then in full what did not pass",
         "runs": "directory in which runs/ is made (default: here)",
         "json": "print one JSON object per run (result.json) instead of the summary",
@@ -55,6 +56,7 @@ def run(
     _: Context,
     scenarios: list[str],
     set: list[str],  # noqa: A002 - the option's name
+    tag: list[str],
     all: bool = False,  # noqa: A002 - the option's name
     runs: str = ".",
     json: bool = False,
@@ -83,6 +85,7 @@ def run(
               invoke run echo --set observe.client=probe,none
               invoke run echo --report --junit results.xml
               invoke run --all --engine namespace --jobs 2
+              invoke run --all --tag reset
     """
     from testbed.campaign.campaign_options import Options
     from testbed.cli import run_command
@@ -101,7 +104,13 @@ def run(
             from testbed.model.errors import UsageError
 
             raise UsageError("--all runs every scenario", hint="leave the names of scenarios out")
-        return run_command.run_all(catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
+        return run_command.run_all(
+            catalogue=ROOT, tags=tag, runs=Path(runs), engine=engine, options=options, outputs=outputs
+        )
+    if tag:
+        from testbed.model.errors import UsageError
+
+        raise UsageError("--tag chooses among all scenarios", hint="`invoke run --all --tag TAG`")
     return run_command.run(scenarios, catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
 
 
@@ -346,18 +355,21 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
 
 
 @task(
+    iterable=["tag"],
     help={
+        "tag": "only the scenarios that have this tag (`invoke list`); may be repeated",
         "repeat": "how often each variant is run (default 3): shows where TCP may behave in several ways",
         "against": "compare with an earlier atlas.json, of another kernel for instance",
         "out": "where atlas.md, atlas.html and atlas.json are written (default: atlas/)",
         "engine": "docker or namespace, as for `run`",
         "jobs": "how many runs to make at the same time (default: one per processor)",
         "runs": "directory in which runs/ is made (default: here)",
-    }
+    },
 )
 @report_errors
 def atlas(
     _: Context,
+    tag: list[str],
     repeat: int = 3,
     against: str = "",
     out: str = "atlas",
@@ -375,7 +387,14 @@ def atlas(
     from testbed.atlas import make_atlas
 
     return make_atlas.main(
-        catalogue=ROOT, runs=Path(runs), out=Path(out), against=against, engine=engine, jobs=jobs, repeat=repeat
+        catalogue=ROOT,
+        tags=tag,
+        runs=Path(runs),
+        out=Path(out),
+        against=against,
+        engine=engine,
+        jobs=jobs,
+        repeat=repeat,
     )
 
 

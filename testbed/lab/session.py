@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 from testbed.lab import host_sockets, tcp_table
@@ -22,7 +23,7 @@ from testbed.lab.observers.hold_rules import CallHold, UntilQuiet
 from testbed.lab.observers.probe_observer import HostObserver, ProbeObserver
 from testbed.lab.pinned_sysctls import parse_listing
 from testbed.lab.program_run import ProgramRun
-from testbed.lab.running_program import LinkDeath, ProgramEvent, ProgramSpec
+from testbed.lab.running_program import LabEvent, LinkDeath, ProgramSpec, TapDeath
 from testbed.lab.tcpdump import SENTINEL_PREFIX, TcpdumpTap, parse_features
 from testbed.model import Host
 from testbed.model.errors import LabError
@@ -59,13 +60,16 @@ class Session:
         self.collected = Collected()
         self._directory = directory
         self._progress = progress
-        self._events: queue.Queue[ProgramEvent | LinkDeath] = queue.Queue()
+        self._events: queue.Queue[LabEvent] = queue.Queue()
         self._hold = hold or UntilQuiet(self.captured)
         self._observers: dict[Host, HostObserver] = {
             host: ProbeObserver(agent, host) for host, agent in live.hosts.items()
         }
         self._sentinel_captured: dict[Host, bool] = {}
-        self._taps = {host: TcpdumpTap(host, agent, directory / f"{host}.pcap") for host, agent in live.taps.items()}
+        self._taps = {
+            host: TcpdumpTap(host, agent, directory / f"{host}.pcap", partial(self._events.put, TapDeath(host)))
+            for host, agent in live.taps.items()
+        }
         self._plan = plan
         self._link: RunningLink | None = None
         if live.link is not None and plan is not None:
