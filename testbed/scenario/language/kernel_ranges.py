@@ -27,7 +27,7 @@ def _range(value: object) -> KernelRange:
             raise ValueError(f"{shown(value)} ends before it begins")
         return KernelRange(((">=", first), ("<=", last)), value)
     bounds = []
-    for word in re.sub(rf"({_HOW})\s+", r"\1", value).split():
+    for word in re.sub(r"([<>]=?)\s+", r"\1", value).split():
         match = re.fullmatch(f"({_HOW})({_VERSION})", word)
         if match is None:
             raise ValueError(f"{shown(value)} says no kernels", _HINT)
