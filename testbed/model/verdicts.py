@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from testbed.model.hosts import Host
 from testbed.model.ledgers import LedgerPoint, LedgerRow
+from testbed.model.references import CallRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +98,14 @@ class SenderTotals:
     differing: int
 
 
-VerdictFact = NoPackets | NoFlows | ConnectionRefused | NeverOpened | NoData | Transfer | FlowTotals | SenderTotals
+@dataclass(frozen=True, slots=True)
+class DeadLock:
+    """A connection on which both programs were in a write (``calls``, the client's first) with both windows at 0."""
+
+    flow: int
+    calls: tuple[CallRef, CallRef]
+
+
+VerdictFact = (
+    DeadLock | NoPackets | NoFlows | ConnectionRefused | NeverOpened | NoData | Transfer | FlowTotals | SenderTotals
+)

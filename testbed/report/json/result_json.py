@@ -38,6 +38,7 @@ from testbed.model import (
 from testbed.model.crossings import FieldValue
 from testbed.model.verdicts import (
     ConnectionRefused,
+    DeadLock,
     FlowTotals,
     NeverOpened,
     NoData,
@@ -263,6 +264,7 @@ def _fact(fact: VerdictFact) -> _Object:
 
 
 _FACTS: Final[Mapping[type[VerdictFact], str]] = {
+    DeadLock: "dead-lock",
     NoPackets: "no-packets",
     NoFlows: "no-flows",
     ConnectionRefused: "connection-refused",
