@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from testbed.analysis.absent.broken_off import End, broken_off
-from testbed.analysis.calls.call_effects import STARTED, endpoint_argument, option_name
+from testbed.analysis.calls.call_effects import connect_error, endpoint_argument
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes.datagrams import is_port_unreachable
 from testbed.model import (
@@ -99,23 +99,15 @@ def _failed_connects(streams: Streams) -> Iterator[ConnectsFailed]:
     found: dict[tuple[Host, str, Endpoint | None], list[Call]] = {}
     for host in HOSTS:
         for socket in streams.sockets[host]:
+            connect: Call | None = None
             for call in socket.calls:
-                errno = _connect_error(call)
-                if socket.protocol == "tcp" and socket.flow is None and errno is not None:
-                    address = endpoint_argument(call) or socket.peer
-                    found.setdefault((host, errno, address), []).append(call)
+                connect = call if call.name == "connect" else connect
+                errno = connect_error(call)
+                if socket.protocol == "tcp" and socket.flow is None and errno is not None and connect is not None:
+                    address = endpoint_argument(connect) or socket.peer
+                    found.setdefault((host, errno, address), []).append(connect)
     for (host, errno, address), calls in found.items():
         yield ConnectsFailed(host, call_ref(calls[0]), address, errno, len(calls))
-
-
-def _connect_error(call: Call) -> str | None:
-    """Return the error of a connect that failed, also of one that getsockopt asked for afterwards."""
-    if call.name == "connect" and call.errno not in STARTED:
-        return call.errno
-    if call.name == "getsockopt" and option_name(call) == "SO_ERROR":
-        value = call.args.get("value")
-        return value if isinstance(value, str) and value.startswith("E") else None
-    return None
 
 
 def _of_flow(run: _Run, flow: Flow) -> Iterator[VerdictFact]:

@@ -20,7 +20,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from testbed.analysis.calls.call_effects import endpoint_argument, option_name, shutdown_how
+from testbed.analysis.calls.call_effects import connect_error, endpoint_argument, option_name, shutdown_how
 from testbed.model import HOSTS, Analysis, Call, Crossing, Fate, Host
 from testbed.model.absences import NoPacket, NoPacketReason
 from testbed.report.evidence_text import sentence
@@ -108,7 +108,7 @@ class _Layout:
     def lines(self, row: LadderRow, start: int) -> Iterator[Line]:
         """Yield a row's line, and one below it for a reason that its cell does not hold."""
         calls = [call for call in (row.client, row.server) if call is not None]
-        style = "failed" if any(call.errno for call in calls) else ""
+        style = "failed" if any(call.errno or connect_error(call) for call in calls) else ""
         if row.crossing is not None and row.crossing.fate is not Fate.CROSSED:
             style = "lost"
         client, server = (self._call(call) if call else "" for call in (row.client, row.server))
@@ -187,10 +187,11 @@ class _Layout:
 def show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
     """Return a call as C would show it: ``send("c") = 1``, ``connect(server:10011) ECONNREFUSED``."""
     name = escape(call.name)
+    error = None
     if call.end is None:
         ending = "" if call.name in ENDLESS else " never returned"
-    elif call.errno:
-        ending = f" {escape(call.errno)}"
+    elif error := call.errno or connect_error(call):
+        ending = f" {escape(error)}"
     elif call.direction is not None or call.result > 0:
         ending = f" = {call.result}"
     else:
@@ -203,16 +204,16 @@ def show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
         argument = quote(call.data, left - 2, call.length)
         return f"{name}({argument})" + ("" if argument.endswith("bytes") else ending)  # the number once
     argument = _argument(call, left - 2, names)
-    return (
-        f"{name}({clip(argument, max(left - 2, 0)) if call.errno else argument}){ending}"  # an error is never cut off
-    )
+    if error:  # never cut off
+        argument = clip(argument, max(left - 2, 0))
+    return f"{name}({argument}){ending}"
 
 
 def _argument(call: Call, room: int, names: Mapping[str, str]) -> str:
     if call.direction == "out":
         return quote(call.data, room, call.length)
     if call.name in ("setsockopt", "getsockopt"):
-        value = call.args.get("value")
+        value = call.args.get("value") if connect_error(call) is None else None
         return escape(option_name(call) + (f", {value}" if value is not None else ""))
     endpoint = endpoint_argument(call)
     if endpoint is not None:
