@@ -21,8 +21,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from testbed.analysis.calls.call_effects import connect_error, endpoint_argument, option_name, shutdown_how
-from testbed.model import HOSTS, Analysis, Call, Crossing, Fate, Host
+from testbed.model import Analysis, Call, Crossing, Fate, Host
 from testbed.model.absences import NoPacket, NoPacketReason
+from testbed.model.crossings import host_names
 from testbed.report.evidence_text import sentence
 from testbed.report.no_packet_text import no_packet
 from testbed.report.text.ladder_rows import ENDLESS, Gap, LadderRow, choose
@@ -91,7 +92,7 @@ class _Layout:
         arrow = 2 * capture + _SHAFT + 2 if capture else max(width * 28 // 100, 16)
         call = max((width - _TIME - 4 - arrow) // 2, 12)
         flows = analysis.inputs.joined.flows
-        names = {flow.endpoint(host).address: host for flow in flows for host in HOSTS}
+        names = host_names(flows)
         return cls(width, call, arrow, capture, len(flows) > 1, analysis.no_packet, dict(names))
 
     def head(self) -> str:
