@@ -122,7 +122,7 @@ def _of_flow(run: _Run, flow: Flow) -> Iterator[VerdictFact]:
     told = False
     for row in busy:
         if flow.protocol == "udp":
-            yield Transfer(row)
+            yield Transfer(row, _refused_by(run, row))
             continue
         transfer = Transfer(row, _refused(row, packets, run.causes), _unread_end(row, packets, run.causes))
         told |= bool(transfer.refused) or (bool(row.unread) and transfer.unread_end is not UnreadEnd.UNKNOWN)
@@ -135,6 +135,13 @@ def _of_flow(run: _Run, flow: Flow) -> Iterator[VerdictFact]:
     reset = next((row.close.reset for row in rows if row.close is not None and row.close.reset is not None), None)
     if reset is not None and not told and not gave_up:
         yield BrokenOff(flow.index, reset, run.causes[reset.packet].evidence)
+
+
+def _refused_by(run: _Run, row: LedgerRow) -> int:
+    """Return how many datagrams of a direction the receiver's host answered by "port unreachable"."""
+    ours = {packet.n for packet in run.packets[row.flow] if packet.sender == row.sender}
+    errors = [error for error in run.errors if error.sender != row.sender and is_port_unreachable(error)]
+    return len({n for error in errors for n in run.causes[error.n].packets if n in ours})
 
 
 def _ends(run: _Run, flow: Flow) -> Iterator[tuple[Host, End]]:
