@@ -75,5 +75,5 @@ def test_where_two_kernels_differ() -> None:
         ),
     ]
     same = next(section.rows for section in align(one, other) if section.what.startswith("client: kernel trace: state"))
-    assert same == (DifferenceRow(*["#0 ESTABLISHED to FIN_WAIT1: close"] * 2),)
+    assert same == (DifferenceRow(*["#1 ESTABLISHED to FIN_WAIT1: close"] * 2),)
     assert not [section for section in align(one, told()) if "the kernel" in section.what]
