@@ -70,11 +70,11 @@ def verdict(
 
 
 class _Run(NamedTuple):
-    """What the facts are found in; ``packets`` and ``rows`` by flow."""
+    """What the facts are found in; ``packets``, ``rows`` and ``errors`` (ICMP errors about its packets) by flow."""
 
     causes: Sequence[Cause]
     ends: Mapping[tuple[int, Host], End]
-    errors: Sequence[Crossing]
+    errors: dict[int, list[Crossing]]
     packets: dict[int, list[Crossing]]
     rows: dict[int, list[LedgerRow]]
 
@@ -82,12 +82,14 @@ class _Run(NamedTuple):
     def of(cls, joined: Joined, ledger: Sequence[LedgerRow], causes: Sequence[Cause], streams: Streams) -> _Run:
         """Sort a run's packets and rows by flow."""
         packets: dict[int, list[Crossing]] = {flow.index: [] for flow in joined.flows}
-        errors = []
+        errors: dict[int, list[Crossing]] = {flow.index: [] for flow in joined.flows}
         for crossing in joined.crossings:
             if crossing.flow is not None:
                 packets[crossing.flow].append(crossing)
             elif causes[crossing.n].rule is CauseName.ICMP_ERROR:
-                errors.append(crossing)
+                about = {joined.crossings[n].flow for n in causes[crossing.n].packets}
+                for index in about - {None}:
+                    errors[index].append(crossing)
         rows: dict[int, list[LedgerRow]] = {flow.index: [] for flow in joined.flows}
         for row in ledger:
             rows[row.flow].append(row)
@@ -140,7 +142,7 @@ def _of_flow(run: _Run, flow: Flow) -> Iterator[VerdictFact]:
 def _refused_by(run: _Run, row: LedgerRow) -> int:
     """Return how many datagrams of a direction the receiver's host answered by "port unreachable"."""
     ours = {packet.n for packet in run.packets[row.flow] if packet.sender == row.sender}
-    errors = [error for error in run.errors if error.sender != row.sender and is_port_unreachable(error)]
+    errors = [error for error in run.errors[row.flow] if error.sender != row.sender and is_port_unreachable(error)]
     return len({n for error in errors for n in run.causes[error.n].packets if n in ours})
 
 
@@ -153,13 +155,8 @@ def _ends(run: _Run, flow: Flow) -> Iterator[tuple[Host, End]]:
 
 def _refused_datagrams(run: _Run, flow: Flow) -> Iterator[DatagramsRefused]:
     """Yield who answered datagrams by ICMP errors (RFC 1122 section 3.2.2.1, RFC 4443 section 3.1)."""
-    numbers = {packet.n for packet in run.packets[flow.index]}
     for host in HOSTS:
-        errors = [
-            error
-            for error in run.errors
-            if error.sender == host and not error.made and numbers.intersection(run.causes[error.n].packets)
-        ]
+        errors = [error for error in run.errors[flow.index] if error.sender == host and not error.made]
         if errors:
             yield DatagramsRefused(flow.index, host, errors[0].n, len(errors), port=is_port_unreachable(errors[0]))
 
