@@ -87,9 +87,9 @@ class _Run(NamedTuple):
             if crossing.flow is not None:
                 packets[crossing.flow].append(crossing)
             elif causes[crossing.n].rule is CauseName.ICMP_ERROR:
-                about = {joined.crossings[n].flow for n in causes[crossing.n].packets}
-                for index in about - {None}:
-                    errors[index].append(crossing)
+                for index in {joined.crossings[n].flow for n in causes[crossing.n].packets}:
+                    if index is not None:
+                        errors[index].append(crossing)
         rows: dict[int, list[LedgerRow]] = {flow.index: [] for flow in joined.flows}
         for row in ledger:
             rows[row.flow].append(row)
