@@ -26,6 +26,7 @@ from testbed.model import (
     peer_of,
 )
 from testbed.model.causes import Refusal
+from testbed.model.ledgers import ConnectionReset
 from testbed.model.verdicts import (
     BrokenOff,
     ConnectionRefused,
@@ -120,7 +121,7 @@ def _of_flow(run: _Run, flow: Flow) -> Iterator[VerdictFact]:
         return
     busy = [row for row in rows if _moved(row)]
     if not busy:
-        yield _without_data(flow, packets)
+        yield _without_data(flow, packets, _reset(rows))
     told = False
     for row in busy:
         if flow.protocol == "udp":
@@ -134,7 +135,7 @@ def _of_flow(run: _Run, flow: Flow) -> Iterator[VerdictFact]:
         return
     gave_up = [GivenUp(flow.index, host, end.gave_up) for host, end in _ends(run, flow) if end.gave_up is not None]
     yield from gave_up
-    reset = next((row.close.reset for row in rows if row.close is not None and row.close.reset is not None), None)
+    reset = _reset(rows)
     if reset is not None and not told and not gave_up:
         yield BrokenOff(flow.index, reset, run.causes[reset.packet].evidence)
 
@@ -151,6 +152,11 @@ def _ends(run: _Run, flow: Flow) -> Iterator[tuple[Host, End]]:
         end = run.ends.get((flow.index, host))
         if end is not None:
             yield host, end
+
+
+def _reset(rows: Sequence[LedgerRow]) -> ConnectionReset | None:
+    """Return the RST that broke a connection off."""
+    return next((row.close.reset for row in rows if row.close is not None and row.close.reset is not None), None)
 
 
 def _refused_datagrams(run: _Run, flow: Flow) -> Iterator[DatagramsRefused]:
@@ -186,10 +192,9 @@ def _unopened(flow: Flow, packets: list[Crossing], causes: Sequence[Cause]) -> C
     return NeverOpened(flow.index, opener, OpeningFailure.SYNS_LOST if lost else OpeningFailure.NO_ANSWER, len(syns))
 
 
-def _without_data(flow: Flow, packets: list[Crossing]) -> NoData:
-    resets = [packet.sender for packet in packets if "R" in packet.flags]
-    if resets:
-        return NoData(flow.index, reset_by=resets[0])
+def _without_data(flow: Flow, packets: list[Crossing], reset: ConnectionReset | None) -> NoData:
+    if reset is not None:
+        return NoData(flow.index, reset_by=reset.host)
     closed = {packet.sender for packet in packets if "F" in packet.flags}
     return NoData(flow.index, closed_by=tuple(host for host in HOSTS if host in closed))
 
@@ -231,8 +236,7 @@ def _trouble(run: _Run, flow: Flow) -> int:
 
 
 def _is_broken(run: _Run, flow: Flow) -> bool:
-    resets = any(row.close is not None and row.close.reset is not None for row in run.rows[flow.index])
-    return resets or any(end.gave_up is not None for _, end in _ends(run, flow))
+    return _reset(run.rows[flow.index]) is not None or any(end.gave_up is not None for _, end in _ends(run, flow))
 
 
 def _totals(run: _Run, joined: Joined, ledger: Sequence[LedgerRow]) -> Iterator[FlowTotals | SenderTotals]:
