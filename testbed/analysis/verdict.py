@@ -122,13 +122,16 @@ def _of_flow(run: _Run, flow: Flow) -> Iterator[VerdictFact]:
     busy = [row for row in rows if _moved(row)]
     if not busy:
         yield _without_data(flow, packets, _reset(rows))
-    told = False
+    told: set[CauseName] = set()  # reasons for a RST that are part of another sentence
     for row in busy:
         if flow.protocol == "udp":
             yield Transfer(row, _refused_by(run, row))
             continue
         transfer = Transfer(row, _refused(row, packets, run.causes), _unread_end(row, packets, run.causes))
-        told |= bool(transfer.refused) or (bool(row.unread) and transfer.unread_end is not UnreadEnd.UNKNOWN)
+        if transfer.refused:
+            told.add(CauseName.RESET_ANSWER)
+        if row.unread and transfer.unread_end is not UnreadEnd.UNKNOWN:
+            told |= {CauseName.RESET_UNREAD, CauseName.RESET_EXIT}
         yield transfer
     if flow.protocol == "udp":
         yield from _refused_datagrams(run, flow)
@@ -136,7 +139,7 @@ def _of_flow(run: _Run, flow: Flow) -> Iterator[VerdictFact]:
     gave_up = [GivenUp(flow.index, host, end.gave_up) for host, end in _ends(run, flow) if end.gave_up is not None]
     yield from gave_up
     reset = _reset(rows)
-    if reset is not None and not told and not gave_up:
+    if reset is not None and run.causes[reset.packet].rule not in told and not gave_up:
         yield BrokenOff(flow.index, reset, run.causes[reset.packet].evidence)
 
 
