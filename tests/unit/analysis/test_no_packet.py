@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from testbed.model import Endpoint, SocketInfo
 from tests.builders.exchange import Exchange, OpenCall, Tcp
 
@@ -250,7 +252,7 @@ def test_tcp_notsent_lowat_makes_a_send_wait_before_the_buffer_is_full() -> None
 def test_a_connection_over_the_loopback_that_is_refused() -> None:
     """No packet of it is between the hosts: nothing says that no SYN left, nor that nobody answered."""
     run = Exchange()
-    upstream = {"socket": SocketInfo(7, "tcp", None, Endpoint("127.0.0.1", 8000)), "fd": 9}
+    upstream: dict[str, Any] = {"socket": SocketInfo(7, "tcp", None, Endpoint("127.0.0.1", 8000)), "fd": 9}
     connect = run.call("server", "connect", errno="EINPROGRESS", args={"address": "127.0.0.1:8000"}, **upstream)
     asked = run.call("server", "getsockopt", args={"name": "SO_ERROR", "value": "ECONNREFUSED"}, **upstream)
     close = run.call("server", "close", **upstream)
