@@ -21,8 +21,8 @@ from testbed.scenario.scenario import Scenario
 Document = dict[str, Any]
 """What a scenario's YAML file holds."""
 
-LEFT_OUT: frozenset[str] = frozenset({"exec", "socketpair", "send_fd", "recv_fd"})
-"""Steps that are not drawn: another program, and descriptors that are passed over Unix sockets."""
+LEFT_OUT: frozenset[str] = frozenset({"exec", "socketpair", "send_fd", "recv_fd", "wait_packet"})
+"""Steps that are not drawn: another program, descriptors that are passed over Unix sockets, waits without a limit."""
 
 PORT = 7001
 """Of the first connection's listener; the next ones follow."""
