@@ -276,6 +276,30 @@ def images(_: Context, json: bool = False, check: bool = False) -> int:
 
 
 @task(
+    positional=["words"],
+    iterable=["words"],
+    help={
+        "words": "list (the default), build VERSION, remove VERSION, export VERSION, import",
+        "source": "for build: the kernel's sources, a tarball or a directory (default: Debian's linux-source-VERSION)",
+        "file": "the file that export writes or import reads",
+        "jobs": "for build: how many compilers to run at the same time (default: one per processor)",
+        "json": "print JSON",
+    },
+)
+@report_errors
+def kernels(_: Context, words: list[str], source: str = "", file: str = "", jobs: int = 0, json: bool = False) -> int:
+    """List, build, remove, export or import the kernels of the engine `uml`: User-Mode Linux, kept in the user's cache.
+
+    Examples: invoke kernels build 6.12
+              invoke kernels build 6.18 --source linux-6.18.tar.xz
+              invoke kernels export 6.12 --file linux-6.12.tar.xz
+    """
+    from testbed.cli import kernels_command
+
+    return kernels_command.kernels(words, source=source, file=file, jobs=jobs, as_json=json)
+
+
+@task(
     help={
         "scenario": "name or path; its programs are not started",
         "runs": "directory in which runs/ is made",

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 
 from testbed.lab.engine_kind import Choice, EngineKind
-from testbed.model.errors import EngineError, UsageError
+from testbed.model.errors import BothendsError, EngineError, Unsupported, UsageError
 
 DOCKER = "docker"
 NAMESPACE = "namespace"
+UML = "uml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class EngineRow:
 ENGINES = (
     EngineRow(DOCKER, "testbed.lab.docker.docker_kind"),
     EngineRow(NAMESPACE, "testbed.lab.namespace.namespace_kind"),
+    EngineRow(UML, "testbed.lab.uml.uml_kind"),
 )
 """In the order of preference: without ``--engine`` the first that answers is chosen."""
 NAMES = tuple(row.name for row in ENGINES)
@@ -51,11 +53,11 @@ def choose(wanted: str = "") -> Choice:
     """
     if wanted:
         return engine_kind(wanted).choose()
-    refusals: list[EngineError] = []
+    refusals: list[BothendsError] = []
     for kind in engine_kinds():
         try:
             choice = kind.choose()
-        except EngineError as error:
+        except (EngineError, Unsupported) as error:
             refusals.append(error)
         else:
             reasons = "; ".join(map(_reason, refusals))
@@ -63,5 +65,5 @@ def choose(wanted: str = "") -> Choice:
     raise refusals[-1]
 
 
-def _reason(error: EngineError) -> str:
+def _reason(error: BothendsError) -> str:
     return f"{error.what} ({error.state})" if error.state else error.what
