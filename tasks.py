@@ -35,7 +35,9 @@ adapt(program)
         "runs": "directory in which runs/ is made (default: here)",
         "json": "print one JSON object per run (result.json) instead of the summary",
         "quiet": "print no progress on standard error",
-        "engine": "docker or namespace (default: docker if a Docker Engine answers, else namespace)",
+        "engine": "docker, namespace or uml (default: the first that works here)",
+        "kernel": "the version of Linux to run on, 6.12: a kernel of our own (`invoke kernels`); implies --engine uml",
+        "real_time": "wait for time instead of jumping over it, as the engine uml does, or scenarios for virtual time want",
         "set": "run one variant for each value of a setting: --set observe.client=probe,none (may be repeated)",
         "repeat": "run each variant this many times and show the distribution of results",
         "jobs": "how many runs to make at the same time (default: one per processor)",
@@ -60,6 +62,8 @@ def run(
     json: bool = False,
     quiet: bool = False,
     engine: str = "",
+    kernel: str = "",
+    real_time: bool = False,
     repeat: int = 1,
     jobs: int = 0,
     keep: str = "differing",
@@ -83,6 +87,7 @@ def run(
               invoke run echo --set observe.client=probe,none
               invoke run echo --report --junit results.xml
               invoke run --all --engine namespace --jobs 2
+              invoke run nagle --set kernel=6.1,6.12
     """
     from testbed.campaign.campaign_options import Options
     from testbed.cli import run_command
@@ -94,7 +99,12 @@ def run(
         return observers_command.compare_observers(
             scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine
         )
-    options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume, on=on, witness=witness)
+    fixed = {**({"kernel": kernel} if kernel else {}), **({"clock": "real"} if real_time else {})}
+    if kernel or any(word.startswith("kernel=") for word in set):
+        engine = engine or "uml"
+    options = Options(
+        repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume, on=on, witness=witness, fixed=fixed
+    )
     outputs = Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
     if all:
         if scenarios:
@@ -110,7 +120,7 @@ def run(
         "scenario": "name or path",
         "host": "the host whose calls are stepped through: client or server",
         "runs": "directory in which runs/ is made (default: here)",
-        "engine": "docker or namespace, as for `run`",
+        "engine": "docker, namespace or uml, as for `run`",
     }
 )
 @report_errors
@@ -303,7 +313,7 @@ def kernels(_: Context, words: list[str], source: str = "", file: str = "", jobs
     help={
         "scenario": "name or path; its programs are not started",
         "runs": "directory in which runs/ is made",
-        "engine": "docker or namespace, as for `run`",
+        "engine": "docker, namespace or uml, as for `run`",
     }
 )
 @report_errors
@@ -374,7 +384,7 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
         "repeat": "how often each variant is run (default 3): shows where TCP may behave in several ways",
         "against": "compare with an earlier atlas.json, of another kernel for instance",
         "out": "where atlas.md, atlas.html and atlas.json are written (default: atlas/)",
-        "engine": "docker or namespace, as for `run`",
+        "engine": "docker, namespace or uml, as for `run`",
         "jobs": "how many runs to make at the same time (default: one per processor)",
         "runs": "directory in which runs/ is made (default: here)",
     }

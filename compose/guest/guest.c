@@ -2,8 +2,9 @@
  *
  * usage: guest hold LINUX ARGUMENT...   outside: run the kernel, in a process group of its own, until it ends or our
  *                                       standard input does; then no process of it is left
- *        guest init FILE                inside, as process 1: mount what programs expect, run one program with the
- *                                       console as its output, and end the kernel when that has ended
+ *        guest                          inside, as process 1, with BOTHENDS_COMMAND=FILE (on the kernel's command line):
+ *                                       mount what programs expect, run one program with the console as its output, and
+ *                                       end the kernel when that has ended
  *
  * FILE: words that end with NUL: the environment (NAME=value), an empty word, the program and its arguments. */
 #define _GNU_SOURCE
@@ -184,11 +185,11 @@ int main(int argc, char **argv)
 {
 	if (argc >= 3 && !strcmp(argv[1], "hold"))
 		return hold(argv + 2);
-	if (argc == 3 && !strcmp(argv[1], "init") && getpid() == 1) {
-		init(argv[2]);
+	if (getpid() == 1 && getenv("BOTHENDS_COMMAND")) {
+		init(getenv("BOTHENDS_COMMAND"));
 		sync();
 		reboot(RB_POWER_OFF);
 	}
-	fprintf(stderr, "usage: guest hold LINUX ARGUMENT... | guest init FILE (as process 1)\n");
+	fprintf(stderr, "usage: guest hold LINUX ARGUMENT...\n");
 	return 2;
 }

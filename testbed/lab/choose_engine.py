@@ -54,14 +54,22 @@ def choose(wanted: str = "") -> Choice:
     if wanted:
         return engine_kind(wanted).choose()
     refusals: list[BothendsError] = []
+    refused: Choice | None = None
     for kind in engine_kinds():
         try:
             choice = kind.choose()
         except (EngineError, Unsupported) as error:
             refusals.append(error)
-        else:
-            reasons = "; ".join(map(_reason, refusals))
-            return replace(choice, why=f"engine: {choice.name}, because {reasons}") if refusals else choice
+            continue
+        why = f"engine: {choice.name}, because {'; '.join(map(_reason, refusals))}" if refusals else choice.why
+        choice = replace(choice, why=why)
+        refusal = kind.refusal()
+        if not refusal:
+            return choice
+        refusals.append(Unsupported(refusal))
+        refused = refused or choice
+    if refused is not None:
+        return refused  # its labs say best what is wrong, and what to do
     raise refusals[-1]
 
 

@@ -19,8 +19,11 @@ EngineFactory = Callable[[Progress], Engine]
 class InsideFactory(ABC):
     """Where labs cannot be reached from outside: time passes only inside, so whoever takes decisions must be inside.
 
-    It stands where others have an :data:`EngineFactory`, and makes the lab part of a run instead.
+    It stands where others have an :data:`EngineFactory`, and makes the lab part of a run instead. ``keep_up``: what a run
+    was made in makes the next ones too. That is quicker, and only the first one is then the same each time.
     """
+
+    keep_up = False
 
     def __call__(self, progress: Progress) -> Engine:
         """Not possible."""
@@ -105,6 +108,10 @@ class EngineKind(ABC):
 
         ``manifest`` is :attr:`testbed.lab.engine.LiveLab.manifest` of the lab.
         """
+
+    def refusal(self) -> str:
+        """Say why its labs cannot be made here, as far as that shows at once; empty where they can, or may."""
+        return ""
 
     def images(self) -> ImageStore | None:
         """Return the engine's images, None where it has none. Raises EngineError if it cannot be reached."""

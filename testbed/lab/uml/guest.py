@@ -35,7 +35,7 @@ BOOT_TIMEOUT = 120.0
 HANG_TIMEOUT = 600.0
 """Seconds of real time without a word after which a worker is taken for hung."""
 FOREVER = "The system was going to sleep forever"
-_LAST_LINES = 25
+_LAST_LINES = 40
 _CHUNK = 1 << 16
 _HIDDEN = ("/dev", "/proc", "/sys")
 """Where the guest has file systems of its own, so that the machine's files there cannot be seen."""
@@ -130,7 +130,6 @@ class Guest:
         return "\n".join(self._lines)
 
     def _boot(self, tools: toolchain.Toolchain, seed: int) -> subprocess.Popen[bytes]:
-        # The kernel takes what it does not know for the environment of its first process: names with a dot are its own.
         time_options = [] if self.real_time else ["time-travel=inf-cpu", f"time-travel-start={EPOCH_NS}"]
         environment = {name: os.environ[name] for name in ("HOME", "TMPDIR", "PATH") if name in os.environ}
         if not self.real_time:
@@ -141,7 +140,8 @@ class Guest:
             *("rootfstype=hostfs", "rootflags=/", "rw", "quiet", "norandmaps"),
             *("con=null", "con0=null,fd:1", "random.trust_cpu=on", "random.trust_bootloader=on"),
             *time_options,
-            *(f"init={tools.guest / 'guest'}", "--", "init", str(self._directory / "command")),
+            # What the kernel does not know becomes the environment of its first process.
+            *(f"init={tools.guest / 'guest'}", f"BOTHENDS_COMMAND={self._directory / 'command'}"),
         ]
         try:
             return subprocess.Popen(

@@ -36,10 +36,8 @@ class OwnKernelEngine(NamespaceEngine):
     def bring_up(self, spec: LabSpec) -> LiveLab:
         """Make namespaces and agents, and say which kernel and clock they have."""
         live = super().bring_up(spec)
-        live.manifest["engine"] |= {
-            "clock": "virtual" if is_virtual() else "real",
-            "deterministic": self._deterministic,
-        }
+        live.manifest["engine"]["clock"] = "virtual" if is_virtual() else "real"
+        live.manifest["deterministic"] = self._deterministic
         return live
 
 

@@ -22,13 +22,9 @@ MOST_GUESTS = 3
 
 
 class Guests(InsideFactory):
-    """Makes runs in kernels that stay up between runs; all of them end with this process.
+    """Makes runs in kernels, each in one of its own unless they are kept up; all of them end with this process."""
 
-    The first run of a kernel with the same seed is the same each time; ``fresh``: each run gets a kernel of its own.
-    """
-
-    def __init__(self, *, fresh: bool = False) -> None:
-        self._fresh = fresh
+    def __init__(self) -> None:
         self._up: dict[tuple[str, bool], Guest] = {}
         atexit.register(self.close)
 
@@ -48,7 +44,7 @@ class Guests(InsideFactory):
             self._end(key)
             raise
         finally:
-            if self._fresh:
+            if not self.keep_up:
                 self._end(key)
 
     def close(self) -> None:
