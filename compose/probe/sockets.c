@@ -5,6 +5,7 @@
 
 #include "probe/calls.h"
 #include "probe/next.h"
+#include "probe/readable.h"
 
 /* ---------------------------------------------------------------- making */
 
@@ -57,13 +58,32 @@ EXPORT int socketpair(int domain, int type, int protocol, int fds[2])
 	return result;
 }
 
-static int accepted(struct probe_record *record, int fd)
+/* The peer's address as accept gives it. A connection that was reset before has none that getpeername would tell. */
+struct accepting {
+	struct sockaddr_storage own; /* where the program asks for no address */
+	struct sockaddr *address;
+	socklen_t room, length;
+	socklen_t *told;
+};
+
+static void accept_begin(struct accepting *a, struct sockaddr *address, socklen_t *length, struct probe_record *record)
+{
+	a->length = sizeof a->own;
+	bool own = record && !address;
+	a->address = own ? (struct sockaddr *)&a->own : address;
+	a->told = own ? &a->length : length;
+	a->room = own ? a->length : address && record && length && readable(length, sizeof *length) ? *length : 0;
+}
+
+static int accepted(struct probe_record *record, const struct accepting *a, int fd)
 {
 	fd_forget(fd);
 	if (record) {
 		log_return(record, fd);
-		if (fd >= 0)
-			record->arg[1] = (int64_t)fd_learn(fd, record->start, NULL, 0).cookie;
+		if (fd >= 0) {
+			socklen_t length = a->room && *a->told < a->room ? *a->told : a->room;
+			record->arg[1] = (int64_t)fd_learn(fd, record->start, length ? a->address : NULL, length).cookie;
+		}
 		log_state(record, PROBE_RETURNED);
 	}
 	return fd;
@@ -72,19 +92,23 @@ static int accepted(struct probe_record *record, int fd)
 EXPORT int accept(int fd, __SOCKADDR_ARG address, socklen_t *restrict length)
 {
 	struct probe_record *record = call_socket(NAME("accept"), fd, CALLER);
+	struct accepting a;
+	accept_begin(&a, address.__sockaddr__, length, record);
 	if (record)
 		log_enter(record);
-	return accepted(record, NEXT(accept)(fd, address, length));
+	return accepted(record, &a, NEXT(accept)(fd, a.address, a.told));
 }
 
 EXPORT int accept4(int fd, __SOCKADDR_ARG address, socklen_t *restrict length, int flags)
 {
 	struct probe_record *record = call_socket(NAME("accept4"), fd, CALLER);
+	struct accepting a;
+	accept_begin(&a, address.__sockaddr__, length, record);
 	if (record) {
 		record->arg[0] = flags;
 		log_enter(record);
 	}
-	return accepted(record, NEXT(accept4)(fd, address, length, flags));
+	return accepted(record, &a, NEXT(accept4)(fd, a.address, a.told, flags));
 }
 
 /* ---------------------------------------------------------------- naming */

@@ -10,8 +10,8 @@ import xxhash
 
 from testbed.analysis.analyse import analyse
 from testbed.analysis.join.join import join
-from testbed.capture import read
 from testbed.capture.columns import Capture
+from testbed.capture.read_file import read
 from testbed.model import HOSTS, Analysis, Call, Endpoint, Host, Inputs, SocketInfo
 from testbed.model.kernel_log import (
     Agreement,

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from testbed.analysis.absent.no_packet import calls_without_packet
 from testbed.analysis.absent.unobserved import unobserved_connections
-from testbed.analysis.calls.streams import build_streams
+from testbed.analysis.calls.streams import Streams, build_streams
 from testbed.analysis.causes.find_causes import find_causes
 from testbed.analysis.expect.check_expectations import check
 from testbed.analysis.expect.run_facts import Findings
-from testbed.analysis.kernel.kernel_evidence import kernel_evidence
 from testbed.analysis.label_check import label_conflicts
 from testbed.analysis.ledger import make_ledger
 from testbed.analysis.link_check import match_journal
+from testbed.analysis.order.event_order import in_order
 from testbed.analysis.verdict import verdict
 from testbed.crossings.packet_order import overtaken
-from testbed.model import HOSTS, Analysis, Check, Delay, Host, Inputs, Joined, Outcome
+from testbed.model import HOSTS, Analysis, Cause, Check, Delay, Host, Inputs, Joined, Outcome
 from testbed.model.expect import Expectation
+from testbed.model.kernel_log import KernelEvidence
 
 
 def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysis:
@@ -27,6 +28,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
     if inputs.link is not None:
         joined, problems = match_journal(inputs.joined, inputs.link)
         inputs = replace(inputs, joined=joined, incomplete=(*inputs.incomplete, *problems))
+    inputs = in_order(inputs)
     joined = inputs.joined
     streams = build_streams(joined, inputs.calls, inputs.observed)
     causes = find_causes(joined, streams, inputs.sysctls)
@@ -34,7 +36,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
     if blind:
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))
     ledger = make_ledger(joined, streams)
-    no_packet = calls_without_packet(joined, streams, causes)
+    no_packet = calls_without_packet(joined, streams, causes, inputs.sysctls)
     checks = check(expectations, Findings(inputs, streams, causes, ledger, no_packet))
     outcome, reasons = _outcome(inputs, checks)
     return Analysis(
@@ -48,10 +50,17 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         outcome=outcome,
         reasons=reasons,
         label_conflicts=label_conflicts(joined.crossings, causes, inputs.labels),
-        kernel=(
-            None if inputs.kernel is None else kernel_evidence(joined, streams, causes, inputs.kernel, inputs.observed)
-        ),
+        kernel=_kernel_evidence(inputs, streams, causes),
     )
+
+
+def _kernel_evidence(inputs: Inputs, streams: Streams, causes: Sequence[Cause]) -> KernelEvidence | None:
+    """Return what the kernel's trace says; few runs have one, and its rules take 40 ms to import."""
+    if inputs.kernel is None:
+        return None
+    from testbed.analysis.kernel.kernel_evidence import kernel_evidence
+
+    return kernel_evidence(inputs.joined, streams, causes, inputs.kernel, inputs.observed)
 
 
 def _outcome(inputs: Inputs, checks: tuple[Check, ...]) -> tuple[Outcome, tuple[str, ...]]:

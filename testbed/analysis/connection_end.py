@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from testbed.analysis.absent.broken_off import reset_origin
 from testbed.analysis.calls.streams import Streams
 from testbed.model import Crossing, Fate, Flow, Host
-from testbed.model.ledgers import ConnectionEnd, ConnectionReset, ResetOrigin, Unobserved
+from testbed.model.ledgers import ConnectionEnd, ConnectionReset, Unobserved
 
 
 def connection_end(
@@ -19,9 +20,7 @@ def connection_end(
     # the peer's RST after all was acknowledged ended the other direction
     if resets and (not acknowledged or resets[0].sender == sender):
         first = resets[0]
-        forged = ResetOrigin.LINK if first.made else ResetOrigin.UNKNOWN
-        origin = ResetOrigin.HOST if first.sent is not None else forged
-        reset = ConnectionReset(first.n, first.sender, origin, lost=first.fate is Fate.LOST)
+        reset = ConnectionReset(first.n, first.sender, reset_origin(first), lost=first.fate is Fate.LOST)
     return ConnectionEnd(opened, acknowledged, reset, _unobserved(flow, sender, streams, opened=opened), unlogged)
 
 
@@ -32,6 +31,7 @@ def _is_acknowledged(fin: Crossing, crossings: list[Crossing]) -> bool:
         and crossing.ack is not None
         and crossing.ack >= after
         and crossing.arrived is not None
+        and not crossing.discarded
         for crossing in crossings
     )
 

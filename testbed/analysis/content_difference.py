@@ -94,7 +94,7 @@ def datagram_difference(
             if found is not None:
                 return found
     for crossing in crossings:
-        if crossing.fate is Fate.CROSSED:
+        if crossing.fate is Fate.CROSSED and not crossing.discarded:
             found = _changed_datagram(crossing, payload_at(crossing, "arrived"))
             if found is not None:
                 return found

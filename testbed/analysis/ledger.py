@@ -103,7 +103,10 @@ def _acknowledged(crossings: list[Crossing], sender: Host, high: int) -> int:
     acks = (
         crossing.ack
         for crossing in crossings
-        if crossing.sender != sender and crossing.ack is not None and crossing.arrived is not None
+        if crossing.sender != sender
+        and crossing.ack is not None
+        and crossing.arrived is not None
+        and not crossing.discarded
     )
     return min(max(max(acks, default=0) - 1, 0), high)
 
@@ -126,7 +129,7 @@ def _udp_row(flow: Flow, sender: Host, streams: Streams) -> LedgerRow:
     receiver = peer_of(sender)
     crossings = streams.by_sender.get((flow.index, sender), [])
     sent = [crossing.payload for crossing in crossings if crossing.sent is not None]
-    landed = sorted((c for c in crossings if c.arrived is not None), key=lambda c: (c.arrived, c.n))
+    landed = sorted((c for c in crossings if c.arrived is not None and not c.discarded), key=lambda c: (c.arrived, c.n))
     arrived = [payload_at(crossing, "arrived") for crossing in landed]
     written = _datagram_calls(streams, flow.index, sender, "out", data=bool(crossings))
     read = _datagram_calls(streams, flow.index, receiver, "in", data=bool(crossings))

@@ -16,6 +16,7 @@ from testbed.campaign.store import Store, Unstored
 from testbed.campaign.task_list import Plan, Task
 from testbed.campaign.work import Report, failed
 from testbed.model import Outcome
+from testbed.run.interruption import ENDING
 
 MOST_TRIES = 3
 _LOOK = 0.2
@@ -36,7 +37,7 @@ class Stop:
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Turn the first Ctrl-C or SIGTERM into a wish to stop; the second one is a KeyboardInterrupt."""
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a wish to stop; the second one is a KeyboardInterrupt."""
     stop = Stop()
 
     def note(_signal: int, _frame: FrameType | None) -> None:
@@ -44,7 +45,8 @@ def stoppable() -> Iterator[Stop]:
             raise KeyboardInterrupt
         stop.wanted = True
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    handled = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in handled}
     try:
         yield stop
     finally:

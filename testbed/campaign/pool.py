@@ -8,6 +8,7 @@ import os
 import selectors
 import subprocess
 import sys
+import time
 from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,8 @@ from testbed.campaign.task_list import Plan, Task
 from testbed.campaign.work import Report, encode, plan_to_json
 
 _CHUNK = 1 << 16
+_TAKE_DOWN = 30.0
+"""Seconds that a worker has to remove its lab."""
 
 
 class Pool(Protocol):
@@ -35,7 +38,7 @@ class Pool(Protocol):
         """End the workers once their tasks have ended."""
 
     def kill(self) -> None:
-        """End the workers now, and their runs with them."""
+        """End the workers without waiting for the ends of their runs."""
 
 
 class _Process:
@@ -135,7 +138,13 @@ class ProcessPool:
         self._selector.close()
 
     def kill(self) -> None:
-        """Kill the workers; labs of namespaces die with them, `invoke clean` removes containers."""
+        """End the workers, which remove their labs; kill those that have not ended in time, or at one more Ctrl-C."""
+        for worker in self._workers:
+            worker.process.terminate()
+        deadline = time.monotonic() + _TAKE_DOWN
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            for worker in self._workers:
+                worker.process.wait(max(deadline - time.monotonic(), 0.0))
         for worker in self._workers:
             worker.process.kill()
         self.close()

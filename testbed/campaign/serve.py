@@ -2,11 +2,12 @@
 
 One JSON object a line: on standard input the plan and the campaign's directory, then tasks; on standard output a
 report for each. The process ends with its input. It has a session of its own, so that Ctrl-C at the caller's terminal
-does not reach it.
+does not reach it; SIGTERM ends it once the lab of its run is removed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from testbed.campaign.task_list import Task
 from testbed.campaign.work import Worker, encode, plan_from_json
 from testbed.run.finish import Finish
+from testbed.run.interruption import ended_by_signals
 
 
 def serve_tasks(finish: Finish) -> None:
@@ -24,7 +26,8 @@ def serve_tasks(finish: Finish) -> None:
     os.dup2(2, 1)
     begin = json.loads(sys.stdin.readline())
     worker = Worker(plan_from_json(begin["plan"]), Path(begin["root"]), finish)
-    for line in sys.stdin:
-        order = json.loads(line)
-        reports.write(encode(worker.run(Task(**order["task"]), order["known"]).to_json()))
-        reports.flush()
+    with contextlib.suppress(KeyboardInterrupt), ended_by_signals():
+        for line in sys.stdin:
+            order = json.loads(line)
+            reports.write(encode(worker.run(Task(**order["task"]), order["known"]).to_json()))
+            reports.flush()

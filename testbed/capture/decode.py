@@ -12,7 +12,7 @@ from testbed.capture.layers.fragments import reassemble
 from testbed.capture.layers.ip_headers import Transports, decode_ipv4, decode_ipv6
 from testbed.capture.layers.link_types import LINK_TYPES, Frames, find_network
 from testbed.capture.layers.transport import decode_transport
-from testbed.model.arrays import Int64
+from testbed.model.arrays import Int64, distinct
 
 _CHUNK = 1 << 17
 
@@ -37,8 +37,8 @@ def decode(records: Records, *, together: bool = True) -> Capture:
         rows = np.arange(first, min(first + _CHUNK, count))
         of_rows = link_types[records.interface[rows]]
         capture.what[rows] = frame_kinds.LINK_TYPE + of_rows
-        for link_type in np.intersect1d(of_rows, LINK_TYPES):
-            fragments.extend(_decode_rows(capture, rows[of_rows == link_type], int(link_type)))
+        for link_type in sorted(LINK_TYPES.intersection(distinct(of_rows).tolist())):
+            fragments.extend(_decode_rows(capture, rows[of_rows == link_type], link_type))
     if fragments and together:
         reassemble(capture, _in_file_order(fragments))
     order = np.argsort(capture.sack_rows, kind="stable")

@@ -1,4 +1,4 @@
-"""Two things that invoke's own command line lacks: several words for one argument, and an exit code for bad use."""
+"""What invoke's own command line lacks: several words for one argument, ``TASK --help``, an exit code for bad use."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from invoke.parser import ParserContext
 
 _HINT = "to do: `invoke --list` shows the tasks, `invoke --help TASK` a task's options"
 _BAD_USE = 2
+_HELP = "--help"
 
 
 def adapt(program: Program) -> None:
-    """Let one program take several words for a positional list argument, and end with exit code 2 on bad use.
+    """Let one program take several words for a list argument and ``--help`` after a task; exit code 2 on bad use.
 
     Invoke's own exit code for that is 1, which says here that a scenario failed. tasks.py calls this as invoke loads
     it, before the tasks' words are parsed. Only this program is changed, no class of invoke's.
     """
 
     def parse_tasks() -> None:
-        program.core.unparsed = spell_out(program.core.unparsed, program.collection)
         try:
+            words = spell_out(program.core.unparsed, program.collection)
+            if words[:1] == [_HELP]:
+                program.core[0].args["help"].value = words.pop()
+                words.clear()
+            program.core.unparsed = words
             Program.parse_tasks(program)
         except ParseError as error:
             raise Exit(f"{error}\n{_HINT}", code=_BAD_USE) from error
@@ -34,20 +39,31 @@ def spell_out(words: Sequence[str], tasks: Collection) -> list[str]:
 
     It refuses a second positional word. So each word that is no option, no option's value and no task's name becomes
     one of the positional list argument, if its task has one. The first such word is taken even if a task has its name:
-    ``bench report``.
+    ``bench report``. ``--help`` (or ``-h``) after a task asks for that task's help, as ``--help TASK`` does; invoke
+    takes it for the task's argument. Raises ParseError where a number is wanted and something else is given, for which
+    invoke ends with a traceback.
     """
     names = {name for primary, aliases in tasks.task_names.items() for name in (primary, *aliases)}
     spelled: list[str] = []
     context = ParserContext()
     taker: Argument | None = None
-    taken = is_value = False
+    awaits: str = ""
+    taken = False
+    current = ""
     for word in words:
-        if is_value:
-            is_value = False
+        if awaits:
+            _check_value(context, awaits, word)
+            awaits = ""
+        elif current and word in {_HELP, "-h"} and word not in context.flags:
+            return [_HELP, current]
         elif word.startswith("-"):
-            # `--option=value` is none of them; they know their short names too
-            is_value = word in context.flags and context.flags[word].takes_value
+            name, equals, value = word.partition("=")
+            takes_value = name in context.flags and context.flags[name].takes_value  # they know their short names too
+            if takes_value and equals:
+                _check_value(context, name, value)
+            awaits = word if takes_value and not equals else ""
         elif word in names and (taker is None or taken):
+            current = word
             task = copy(tasks[word])
             task.help = dict(task.help)  # asking for the arguments takes their help out of it
             context = ParserContext(args=task.get_arguments())
@@ -58,3 +74,12 @@ def spell_out(words: Sequence[str], tasks: Collection) -> list[str]:
             taken = True
         spelled.append(word)
     return spelled
+
+
+def _check_value(context: ParserContext, option: str, value: str) -> None:
+    if context.flags[option].kind is not int:
+        return
+    try:
+        int(value)
+    except ValueError:
+        raise ParseError(f"{option} takes a whole number, not `{value}`", context) from None

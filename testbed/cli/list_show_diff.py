@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -19,23 +20,17 @@ if TYPE_CHECKING:
 
 
 def list_scenarios(catalogue: Path, *, as_json: bool) -> int:
-    """Print the catalogue."""
+    """Print the catalogue; one line a scenario unless it is read on a terminal."""
+    from testbed.report.text.scenario_list import scenario_list
     from testbed.scenario.catalogue import all_scenarios
-    from testbed.scenario.load import load
+    from testbed.scenario.heading import heading
 
-    scenarios = [load(path) for path in all_scenarios(catalogue)]
+    headings = [heading(path) for path in all_scenarios(catalogue)]
     if as_json:
-        print_json([{"name": s.name, "summary": s.summary, "tags": list(s.tags)} for s in scenarios])
+        print_json([each._asdict() for each in headings])
         return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("scenario", "summary", "tags"):
-        table.add_column(heading)
-    for scenario in scenarios:
-        table.add_row(scenario.name, scenario.summary, " ".join(scenario.tags))
-    Console().print(table, markup=False)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    sys.stdout.writelines(f"{line}\n" for line in scenario_list(headings, width))
     return 0
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from testbed.cli.progress import print_json, show_progress, terminable
+from testbed.cli.progress import print_json, show_progress
 from testbed.model.errors import UsageError
+from testbed.run.interruption import ended_by_signals
 
 
 def compare_observers(
@@ -30,7 +31,7 @@ def compare_observers(
         for observer in OBSERVERS:
             observe = scenario.observe.model_copy(update=dict.fromkeys(scenario.hosts, observer))
             variant = scenario.without_expectations().model_copy(update={"observe": observe})
-            with show_progress(quiet=quiet) as progress, terminable():
+            with show_progress(quiet=quiet) as progress, ended_by_signals():
                 progress(f"{scenario.name} under {observer}")
                 result = run_scenario(variant, engine=choice, runs=runs, progress=progress)
             if result.analysis.inputs.failures or result.analysis.inputs.incomplete:

@@ -1,14 +1,12 @@
-"""How tasks show what they do: progress, a run's summary, JSON; and how they end when asked to."""
+"""How tasks show what they do: progress, a run's summary, JSON."""
 
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # each task imports what it needs
     from testbed.api.runs import RunResult
@@ -57,20 +55,6 @@ def show_progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
     finally:
         if one_line:
             sys.stderr.write("\r\x1b[K")
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Treat SIGTERM (a cancelled CI job) like Ctrl-C: the lab is removed, what was captured is kept."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - anything JSON can hold

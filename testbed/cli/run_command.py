@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.cli.outputs import Outputs
-from testbed.cli.progress import print_json, say_why, show_progress, show_run, terminable
+from testbed.cli.progress import print_json, say_why, show_progress, show_run
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, EngineError, UsageError
+from testbed.run.interruption import ended_by_signals
 from testbed.rundir.layout import RESULT, RunDirectory
 
 if TYPE_CHECKING:  # each task imports what it needs
@@ -54,7 +55,7 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
     records: list[RunRecord] = []
     try:
         for scenario in scenarios:
-            with show_progress(quiet=outputs.quiet) as progress, terminable():
+            with show_progress(quiet=outputs.quiet) as progress, ended_by_signals():
                 records.append(_run_one(_witnessed(scenario, options), runs, choice, progress, outputs))
             if records[-1].error is not None and len(scenarios) > 1:
                 sys.stderr.write(f"{scenario.name}: {records[-1].error}\n")

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from testbed.cli.host_argument import host_named
-from testbed.cli.progress import say_why, show_progress, show_run, terminable
+from testbed.cli.progress import say_why, show_progress, show_run
 from testbed.lab.observers.hold_rules import wait_quiet
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, Inputs, peer_of
 from testbed.model.errors import CaptureError
 from testbed.report.evidence_text import sentence
 from testbed.report.no_packet_text import no_packet
 from testbed.report.text.terminal_text import duration, escape, quote
+from testbed.run.interruption import ended_by_signals
 from testbed.rundir.layout import RunDirectory
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def step(name: str, *, host: str, catalogue: Path, runs: Path, engine: str) -> i
     choice = choose(engine)
     say_why(choice)
     sys.stdout.write(f"{HELP}\n")
-    with show_progress(quiet=not sys.stderr.isatty()) as progress, terminable():
+    with show_progress(quiet=not sys.stderr.isatty()) as progress, ended_by_signals():
         result = run_scenario(scenario, engine=choice, runs=runs, progress=progress, make_stepper=make)
     if made and made[0].quit:
         sys.stdout.write(f"ended; what was captured is in {RunDirectory(result.directory)}\n")
@@ -166,7 +167,7 @@ class PromptStepper:
         """Analyse what there is so far; None while a capture has not begun."""
         from testbed.analysis.analyse import analyse
         from testbed.analysis.join.join import join
-        from testbed.capture import read
+        from testbed.capture.read_file import read
 
         link = self._live.link.addresses if self._live.link is not None else {}
         try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from testbed.crossings.packet_sequence import sequence
 from testbed.crossings.relative_seq import Numbers
 from testbed.model import HOSTS, Change, Crossing, Evidence, Host, PacketRef
 from testbed.model.arrays import Int32, Int64
@@ -40,7 +41,6 @@ class HostView:
 class _Seen:
     """A row of the table in terms of its sender (0 client): positions in both hosts' packets, -1 where not captured."""
 
-    time: int
     row: int
     sender: int
     near: int
@@ -55,14 +55,14 @@ def make_crossings(
     copies: Mapping[int, int],
     rows: Sequence[int] | None = None,
 ) -> tuple[Crossing, ...]:
-    """Return a crossing for each row (or for some ``rows``), in time order.
+    """Return a crossing for each row, in the order in which they were first seen; or for some ``rows``, as they are.
 
     ``notes`` go by row; ``copies`` maps the row of a packet that is one more copy to that of the packet. A row of part
     of a segment shows that part, as the end has it where it is a segment of its own.
     """
     makers = _Maker(ends[0]), _Maker(ends[1])
     parts = _parts(ends, table)
-    seen = _in_time_order(ends, table, range(len(table)) if rows is None else rows)
+    seen, when = _in_order(ends, table, rows)
     number = {one.row: n for n, one in enumerate(seen)}
     ordinals = _ordinals(makers, seen, copies)
     length, skip = table.length.tolist(), table.skip.tolist()
@@ -84,8 +84,8 @@ def make_crossings(
                 n=n,
                 sender=HOSTS[one.sender],
                 ordinal=ordinals[n],
-                sent=here.time[one.near] if one.near >= 0 else None,
-                arrived=there.time[one.far] if one.far >= 0 else None,
+                sent=when[one.sender][one.near] if one.near >= 0 else None,
+                arrived=when[1 - one.sender][one.far] if one.far >= 0 else None,
                 frames=frames[::-1] if one.sender else frames,
                 changes=details(ends[0].side.packets, ends[1].side.packets, table, one.row),
                 note=(part,) if part else notes.get(one.row, ()) if original is None else copy_of(original),
@@ -130,22 +130,31 @@ def _rows(items: Int32, count: int) -> Int64:
     return result
 
 
-def _in_time_order(ends: tuple[HostView, HostView], table: CrossingTable, rows: Sequence[int]) -> list[_Seen]:
-    """Return the rows by the time at which they were sent, else arrived."""
-    chosen = np.array(rows, np.int64)
+def _in_order(
+    ends: tuple[HostView, HostView], table: CrossingTable, rows: Sequence[int] | None
+) -> tuple[list[_Seen], tuple[list[int], list[int]]]:
+    """Return the rows by the place at which each was sent, else arrived, and each end's times by position."""
+    chosen = np.arange(len(table)) if rows is None else np.array(rows, np.int64)
     positions = []
     for end, items in zip(ends, (table.one[chosen], table.two[chosen]), strict=True):
         there = np.searchsorted(end.side.item, items)
         positions.append(np.where(items >= 0, there, -1))
     sender = np.where(table.sent_at_one[chosen], 0, 1)
     near, far = np.where(sender == 0, positions, positions[::-1])
-    time = np.zeros(len(chosen), np.int64)
-    for k, end in enumerate(ends):
+    columns = (chosen, sender, near, far)
+    if rows is not None:
+        return _seen(columns), (ends[0].time.tolist(), ends[1].time.tolist())
+    when = sequence((ends[0].time, ends[1].time), sender, near, far)
+    place = np.zeros(len(chosen), np.int64)
+    for k in (0, 1):
         for position, mine in ((near, (sender == k) & (near >= 0)), (far, (sender != k) & (near < 0))):
-            time[mine] = end.time[position[mine]]
-    order = np.lexsort((table.skip[chosen], time))
-    columns = (column[order].tolist() for column in (time, chosen, sender, near, far))
-    return [_Seen(*values) for values in zip(*columns, strict=True)]
+            place[mine] = when.places[k][position[mine]]
+    order = np.lexsort((table.skip[chosen], place))
+    return _seen(column[order] for column in columns), when.times
+
+
+def _seen(columns: Iterable[Int64]) -> list[_Seen]:
+    return [_Seen(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def _parts(ends: tuple[HostView, HostView], table: CrossingTable) -> dict[int, str]:
@@ -193,7 +202,7 @@ class _Maker:
         packets, items = end.side.packets, end.side.item
         self.packets, self.kind = packets, end.kind
         self.item = items.tolist()
-        self.time, self.flow = end.time.tolist(), end.flow.tolist()
+        self.flow = end.flow.tolist()
         self.seq, self.ack, self.start = (column.tolist() for column in end.numbers)
         self.frame = packets.frame[items].tolist()
         self.protocol = np.where(packets.decoded[items], packets.protocol[items], 0).tolist()

@@ -12,7 +12,7 @@ import numpy as np
 from testbed.crossings.build_crossings import HostView, copy_of, make_crossings, notes_and_copies
 from testbed.crossings.relative_seq import Numbers, RawNumbers, relative_numbers
 from testbed.model import HOSTS, Crossing, Endpoint, Evidence, Flow
-from testbed.model.arrays import Int64
+from testbed.model.arrays import Int64, distinct
 from testbed.model.ip import TCP
 from testbed.model.tcp import seq_add
 from testbed.pairing.compare_captures import Comparison
@@ -112,7 +112,7 @@ class ComparisonView:
     def _end(self, which: int, items: Int64) -> HostView:
         """Return what one capture shows of those packets, and nothing of the others."""
         whole = self._sides[which]
-        wanted = np.unique(items[items >= 0])
+        wanted = distinct(items[items >= 0])
         at = np.searchsorted(whole.item, wanted)
         side = FlowPackets(whole.packets, wanted, whole.place[at], whole.seq[at], whole.ack[at], whole.places)
         seq, ack, start = (column[at] for column in self._numbers[which])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.model import HOSTS, Flow, Host
-from testbed.model.arrays import Bool, Int64, UInt16
+from testbed.model.arrays import Bool, Int64, UInt16, distinct
 from testbed.model.tcp import ACK, RST, SYN, seq_add, seq_diff
 
 _FAR = 2**30  # bytes; farther from its base, a sequence number may have wrapped and is followed step by step
@@ -99,7 +99,7 @@ def _relative(raw: RawNumbers, numbers: Int64, base: Int64, chosen: Bool, side: 
     if not far.any():
         return relative
     group = flow * 2 + side
-    for one in np.unique(group[far]).tolist():
+    for one in distinct(group[far]).tolist():
         members = np.flatnonzero(group == one)
         relative[members] = _unwrap(relative[members])
     return relative

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from testbed.model.hosts import Host
+from testbed.model.ledgers import ResetOrigin
 from testbed.model.references import CallRef, PacketRef
 
 
@@ -53,6 +54,8 @@ class NoPacketReason(StrEnum):
     CONNECTION_ENDED = "connection-ended"
     # send
     SEND_BUFFER_FULL = "send-buffer-full"
+    NOTSENT_LOWAT = "notsent-lowat"
+    """As many bytes waited unsent as TCP_NOTSENT_LOWAT allows; ``call`` had set it, None: the sysctl."""
     NEVER_RETURNED = "never-returned"
     DATAGRAM_NOT_SENT = "datagram-not-sent"
     NO_BYTES = "no-bytes"
@@ -72,10 +75,22 @@ class NoPacketReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """A RST: the number of its crossing, and the host in whose name it was sent."""
+    """A RST: the number of its crossing, the host in whose name it was sent, and who made it."""
 
     packet: PacketRef
     sender: Host
+    origin: ResetOrigin = ResetOrigin.HOST
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """The kernel gave a connection up: ``call`` was told so (ETIMEDOUT).
+
+    ``limit`` is the setsockopt of the TCP_USER_TIMEOUT in force then, None where there was none.
+    """
+
+    call: CallRef
+    limit: CallRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +98,9 @@ class NoPacket:
     """Why a call caused no packet; with ``unsent``, why so many of the bytes that it wrote never left the host.
 
     ``call`` and ``packet`` are what the reason names, ``errno`` the error, ``reset`` the RST that had ended the
-    connection, or that ended it while bytes waited. ``written`` is how many bytes the call wrote, of which ``unsent``
-    were not sent; both 0 where it wrote none.
+    connection, or that ended it while bytes waited; ``gave_up`` says so where no RST did, but a timeout. ``written`` is
+    how many bytes the call wrote, of which ``unsent`` were not sent; both 0 where it wrote none. ``behind`` is how many
+    bytes of earlier calls were still to be sent before the FIN of this one.
     """
 
     reason: NoPacketReason
@@ -94,3 +110,5 @@ class NoPacket:
     reset: Reset | None = None
     unsent: int = 0
     written: int = 0
+    behind: int = 0
+    gave_up: GaveUp | None = None

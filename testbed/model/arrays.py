@@ -1,9 +1,11 @@
-"""Names for one-dimensional NumPy arrays by the type of their items; a docstring says shape and meaning.
+"""Names for one-dimensional NumPy arrays by the type of their items, and the set of an array's values.
 
 Two more for what the items are: :data:`Bytes` is raw file content, :data:`Bool` a mask.
 """
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,3 +21,15 @@ UInt64 = NDArray[np.uint64]
 Float64 = NDArray[np.float64]
 AnyInt = NDArray[np.integer]
 Bytes = UInt8
+
+Item = TypeVar("Item", bound=np.generic)
+
+
+def distinct(values: NDArray[Item]) -> NDArray[Item]:
+    """Return the values of an array, each once, in ascending order; none may be NaN.
+
+    It is ``np.unique`` without its question whether the array is masked, which loads ``numpy.ma``: 25 ms of every run.
+    """
+    ordered = np.sort(values, axis=None)
+    chosen: NDArray[Item] = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+    return chosen

@@ -145,6 +145,15 @@ class Crossing:
         return self.length + ("S" in self.flags) + ("F" in self.flags)
 
     @property
+    def discarded(self) -> bool:
+        """Whether it arrived with a wrong checksum: the kernel drops it unseen (RFC 9293 section 3.1).
+
+        A UDP checksum of 0 is none at all, and accepted over IPv4 (RFC 768).
+        """
+        wrong = [each for each in self.changes if isinstance(each, FieldChange) and each.field is HeaderField.CHECKSUM]
+        return any(self.protocol != "udp" or each.after for each in wrong)
+
+    @property
     def fate(self) -> Fate:
         """What became of it, from which captures have it."""
         if self.sent is None:

@@ -1,7 +1,8 @@
 """What a scenario expects of a run, as plain values: compiled by ``scenario/expect/``, checked by ``analysis/expect/``.
 
-A member that is None is not checked. Times are nanoseconds; sequence numbers are relative as those of
-:class:`testbed.model.Crossing`.
+Every run loads them, so they are NamedTuples, which take a tenth of a frozen dataclass's time to make; those with a
+``count`` cannot be, as a tuple has a method of that name. A member that is None is not checked. Times are nanoseconds;
+sequence numbers are relative as those of :class:`testbed.model.Crossing`.
 """
 
 from __future__ import annotations
@@ -34,8 +35,7 @@ AT_LEAST_ONE = Limits(1, None, ">=1")
 NONE = Limits(0, 0, "0")
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedBytes:
+class ExpectedBytes(NamedTuple):
     """A payload: its ``content``, or None where only the ``length`` matters; ``text`` is how a message shows it."""
 
     content: bytes | None
@@ -43,8 +43,7 @@ class ExpectedBytes:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PacketPattern:
+class PacketPattern(NamedTuple):
     """Which packets: all that is not None must fit. ``text`` is the pattern in a scenario's words.
 
     ``flags`` (exactly these) and ``has`` (at least these) are tcpdump's letters. ``options`` maps the name of a TCP
@@ -71,8 +70,7 @@ class PacketPattern:
     connection: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CallMoment:
+class CallMoment(NamedTuple):
     """When the ``nth`` call (from 1) of a name that a host made began or returned."""
 
     host: Host
@@ -107,23 +105,20 @@ class ExpectedCall:
     count: Limits | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedSegments:
+class ExpectedSegments(NamedTuple):
     """The payloads that each host sent, in order, first transmissions only."""
 
     payloads: Mapping[Host, tuple[ExpectedBytes, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedLedger:
+class ExpectedLedger(NamedTuple):
     """For each sending host, figures of its ledger by their names; of one ``connection`` (from 1), or of all."""
 
     figures: Mapping[Host, Mapping[str, Limits | str]]
     connection: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedCrossings:
+class ExpectedCrossings(NamedTuple):
     """How many packets had each fate: ``lost``, ``altered``, ``appeared``."""
 
     counts: Mapping[str, Limits]
@@ -137,8 +132,7 @@ class ExpectedPackets:
     count: Limits
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedOrder:
+class ExpectedOrder(NamedTuple):
     """Packets and calls in this order, others between them."""
 
     events: tuple[PacketPattern | CallMoment, ...]
@@ -160,29 +154,25 @@ class ExpectedIntervals:
     ratio: Limits | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedCauses:
+class ExpectedCauses(NamedTuple):
     """How many packets each rule explains; ``unknown`` counts those of which no cause is known."""
 
     counts: Mapping[CauseName, Limits]
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedLabels:
+class ExpectedLabels(NamedTuple):
     """How often Wireshark gives each label in a host's capture."""
 
     counts: Mapping[Host, Mapping[str, Limits]]
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedExit:
+class ExpectedExit(NamedTuple):
     """The exit status of each host's program, or the name of the signal that ended it."""
 
     endings: Mapping[Host, int | str]
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedOutput:
+class ExpectedOutput(NamedTuple):
     """Text that the output of each host's program contains."""
 
     texts: Mapping[Host, str]
@@ -203,8 +193,7 @@ Wanted = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(NamedTuple):
     """One expectation: ``wanted``, its ``text`` in one line of YAML, and ``where`` it is (``scenarios/x.yaml:12``).
 
     ``share`` is in how many of a scenario's repeats it must hold, up to 1; None: in each.

@@ -6,21 +6,18 @@ its congestion control (``Open``, ``Disorder``, ``CWR``, ``Recovery``, ``Loss``)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
 class Untraced:
     """No tracepoint reports it."""
 
 
-@dataclass(frozen=True, slots=True)
 class NotRetransmitted:
     """Nothing confirms it, and the event of a retransmission contradicts it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retransmitted:
+class Retransmitted(NamedTuple):
     """The event of a retransmission.
 
     ``states`` are the congestion states in which it can be, any if empty; ``timeout``: whether the Loss state must have
@@ -31,25 +28,21 @@ class Retransmitted:
     timeout: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class SynRetransmitted:
     """The event of a retransmission; of a SYN+ACK it is ``tcp_retransmit_synack``."""
 
 
-@dataclass(frozen=True, slots=True)
 class SynAnswered:
     """The event of a retransmission only if the SYN that it answers came again (tcp_check_req, tcp_rtx_synack)."""
 
 
-@dataclass(frozen=True, slots=True)
-class StateEntered:
+class StateEntered(NamedTuple):
     """A change of the sender's connection to one of these states, made by a call."""
 
     states: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ResetSent:
+class ResetSent(NamedTuple):
     """The event of a RST with one of these reasons, any if empty.
 
     ``by_listener``: a listener may send it, and then the event names no connection.
@@ -59,15 +52,13 @@ class ResetSent:
     by_listener: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AnsweredDropped:
+class AnsweredDropped(NamedTuple):
     """The packet that it answers was dropped where it came, for one of these reasons."""
 
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DroppedAsOld:
+class DroppedAsOld(NamedTuple):
     """No retransmission, and where it came it was dropped for one of these reasons."""
 
     reasons: tuple[str, ...]

@@ -17,7 +17,7 @@ class LedgerPoint(StrEnum):
     SENT = "sent"
     """On the sender's wire."""
     ARRIVED = "arrived"
-    """On the receiver's wire."""
+    """On the receiver's wire, with a checksum that its kernel accepts."""
     ACKNOWLEDGED = "acknowledged"
     """Covered by the receiver's ACKs, as far as they reached the sender."""
     READ = "read"

@@ -8,8 +8,6 @@ from typing import IO, cast
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-TRACERS = "`strace` or `gdb`"
-
 
 def why_not_preloadable(stream: io.RawIOBase) -> str:
     """Return why a preloaded library cannot record the program's calls, as the end of a sentence; empty if it can.

@@ -114,10 +114,11 @@ def _other_payload(ours: PacketTable, a: Int64, theirs: PacketTable, b: Int64) -
 
 
 def _checksums(found: UInt32, ours: PacketTable, a: Int64, theirs: PacketTable, b: Int64, at_one: Bool) -> None:
-    """Note checksums that differ and are wrong where they arrived.
+    """Note checksums that are wrong where they arrived, of those that differ, or whose payload does.
 
     That a network card fills them in after the tap, and that they follow from rewritten addresses, is no alteration.
     """
-    differ = np.flatnonzero(ours.checksum[a] != theirs.checksum[b])
+    payload = (found & np.uint32(ChangedField.PAYLOAD)) != 0
+    differ = np.flatnonzero((ours.checksum[a] != theirs.checksum[b]) | payload)
     for packets, items, mine in ((theirs, b, differ[at_one[differ]]), (ours, a, differ[~at_one[differ]])):
         found[mine[checksums_are_wrong(packets, items[mine])]] |= np.uint32(ChangedField.CHECKSUM)

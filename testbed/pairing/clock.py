@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Float64, Int64
+from testbed.model.arrays import Bool, Float64, Int64, distinct
 
 _BINS = 2048  # stretches of time of which only the least and the greatest difference are used
 _STEEPEST = 1e-3  # 1000 ppm: a clock that drifts more is broken, or stepped
@@ -131,7 +131,7 @@ def _fit(time: Int64, apart: Int64, from_one: Bool) -> _Line:
         above = float((upper[0] * -slope + upper[1]).max())
         return below - above, below, above
 
-    slopes = np.unique(np.concatenate([[0.0], _slopes(*lower), _slopes(*upper)]))
+    slopes = distinct(np.concatenate([[0.0], _slopes(*lower), _slopes(*upper)]))
     slopes = slopes[np.abs(slopes) <= _STEEPEST]
     rooms = np.array([room(slope)[0] for slope in slopes.tolist()])
     best = int(rooms.argmax())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt32
+from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt32, distinct
 from testbed.model.tcp import PSH
 from testbed.pairing.changes import FlowwideChanges, find_changes
 from testbed.pairing.common_clock import Timeline
@@ -130,7 +130,7 @@ def _timeline(
     rest = np.flatnonzero(~sure & ~crossed.same_place[place])
     offset, _ = timeline.at_one(one[rest], time[rest])
     later = np.bincount(place[rest], weights=apart[rest] - offset, minlength=len(crossed.from_one))
-    judged = np.unique(place[rest])
+    judged = distinct(place[rest])
     crossed.from_one[judged] = later[judged] >= 0
     crossed.from_one[judged ^ 1] = later[judged] < 0
     return timeline

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int64, UInt64
+from testbed.model.arrays import Bool, Int64, UInt64, distinct
 
 _MOST = 64  # identical packets of one kind that are compared each with each
 _SLACK = 4  # delays may be so many times as widely spread as those of most packets
@@ -113,7 +113,7 @@ def find_uneven(a: UInt64, b: UInt64, x: Int64, y: Int64) -> UnevenGroups:
     spare_a[x] = False
     spare_b[y] = False
     paired = a[x]
-    keys = np.unique(np.concatenate([_among(paired, a[spare_a]), _among(paired, b[spare_b])]))
+    keys = distinct(np.concatenate([_among(paired, a[spare_a]), _among(paired, b[spare_b])]))
     if not len(keys):
         return []
     some_a, some_b = np.flatnonzero(is_among(a, keys)), np.flatnonzero(is_among(b, keys))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int64, UInt64
+from testbed.model.arrays import Bool, Int64, UInt64, distinct
 from testbed.model.ip import TCP
 from testbed.model.tcp import SYN, seq_offset
 from testbed.pairing.flow_table import Flows, chosen
@@ -187,7 +187,7 @@ def _by_evidence(pairs: FlowPairs, ours: _Tokens, theirs: _Tokens, names: set[tu
     used[place, ours.side[x]] = True
     best = np.zeros(len(unique), np.int64)
     np.maximum.at(best, place, ours.weight[x])
-    with_data = [set(np.unique(each.flow[each.weight == _PAYLOAD]).tolist()) for each in (ours, theirs)]
+    with_data = [set(distinct(each.flow[each.weight == _PAYLOAD]).tolist()) for each in (ours, theirs)]
     candidates = []
     for k, (number, points) in enumerate(zip(unique.tolist(), score.tolist(), strict=True)):
         a, b = number >> 33, number >> 1 & 0xFFFFFFFF

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt16
+from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt16, distinct
 from testbed.model.intervals import IntervalSet
 from testbed.model.ip import TCP
 from testbed.model.tcp import seq_add, seq_diff
@@ -60,7 +60,7 @@ def judge_retransmissions(
 def _by_equal(place: Int64, seq: Int64, length: Int64, item: Int64, arrived: Bool, marked: Bool) -> UInt8:
     """Judge by earlier segments with the same bytes."""
     key = hash_rows([place, seq, length])
-    wanted = np.unique(key[marked])
+    wanted = distinct(key[marked])
     rows = np.flatnonzero(is_among(key, wanted))
     group = np.searchsorted(wanted, key[rows])
     order = np.lexsort((item[rows], group))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int64
+from testbed.model.arrays import Bool, Int64, distinct
 from testbed.model.interval_arrays import covers, union
 from testbed.model.ip import TCP
 from testbed.model.tcp import ACK, seq_diff
@@ -91,6 +91,6 @@ class CapturedBytes:
     @staticmethod
     def _in_gap(side: FlowPackets, place: Int64, numbers: Int64) -> Bool:
         """Return a mask of IP identifications that a capture lacks between two that it has."""
-        have = np.unique(side.place << 32 | side.packets.ip_id[side.item].astype(np.int64))
+        have = distinct(side.place << 32 | side.packets.ip_id[side.item].astype(np.int64))
         wanted = place << 32 | numbers
         return np.isin(wanted - 1, have) & np.isin(wanted + 1, have) & ~np.isin(wanted, have)

@@ -14,7 +14,7 @@ from itertools import chain
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int64
+from testbed.model.arrays import Bool, Int64, distinct
 from testbed.model.intervals import Interval, IntervalSet
 from testbed.model.ip import TCP
 from testbed.model.tcp import seq_diff
@@ -188,4 +188,4 @@ def uncovered(pieces: list[SharedRange], length_of: dict[int, int], *, at_one: b
 
 def positions_of(pieces: list[SharedRange], *, at_one: bool) -> Int64:
     """Return the positions of one side that occur in pieces, each once, ascending: int64[k]."""
-    return np.unique(np.array([piece.one if at_one else piece.two for piece in pieces], np.int64))
+    return distinct(np.array([piece.one if at_one else piece.two for piece in pieces], np.int64))

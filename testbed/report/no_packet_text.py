@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from string import Formatter
 
 from testbed.model import Evidence
-from testbed.model.absences import NoPacket, NoPacketReason, Reset
+from testbed.model.absences import GaveUp, NoPacket, NoPacketReason, Reset
 from testbed.model.evidence import Part, Quantity
+from testbed.model.ledgers import ResetOrigin
 
 R = NoPacketReason
 SENTENCES: Mapping[NoPacketReason, str] = {
@@ -37,6 +38,7 @@ SENTENCES: Mapping[NoPacketReason, str] = {
     R.RESET_BEFORE: "",
     R.CONNECTION_ENDED: "the connection had ended",
     R.SEND_BUFFER_FULL: "the send buffer was full",
+    R.NOTSENT_LOWAT: "as many bytes as TCP_NOTSENT_LOWAT{by} allows waited to be sent",
     R.NEVER_RETURNED: "never returned, and none of its bytes left",
     R.DATAGRAM_NOT_SENT: "its datagram was not captured",
     R.NO_BYTES: "0 bytes: there is nothing to send",
@@ -53,10 +55,12 @@ SENTENCES: Mapping[NoPacketReason, str] = {
 
 def no_packet(absence: NoPacket) -> Evidence:
     """Return ``its 6 bytes never left the host: held by Nagle's algorithm, as #3 was not acknowledged``."""
-    return (*_how_many(absence), *_filled(absence), *_reset(absence), *_error(absence))
+    return (*_how_many(absence), *_filled(absence), *_end(absence), *_error(absence))
 
 
 def _how_many(absence: NoPacket) -> Evidence:
+    if absence.behind:
+        return ("its FIN waited behind ", Quantity(absence.behind, "byte"), " that never left the host: ")
     if not absence.unsent:
         return ()
     if absence.unsent < absence.written:
@@ -65,32 +69,47 @@ def _how_many(absence: NoPacket) -> Evidence:
 
 
 def _filled(absence: NoPacket) -> Evidence:
-    values: Mapping[str, Part | None] = {
-        "call": absence.call,
-        "packet": absence.packet,
-        "errno": absence.errno,
+    values: Mapping[str, Evidence] = {
+        "call": () if absence.call is None else (absence.call,),
+        "by": () if absence.call is None else (" (", absence.call, ")"),
+        "packet": () if absence.packet is None else (absence.packet,),
+        "errno": (absence.errno,),
     }
     parts: list[Part] = []
     for words, name, _, _ in Formatter().parse(SENTENCES[absence.reason]):
         if words:
             parts.append(words)
-        value = values[name] if name else None
-        if value is not None:
-            parts.append(value)
+        if name:
+            parts.extend(values[name])
     return tuple(parts)
 
 
-def _reset(absence: NoPacket) -> Evidence:
+def _end(absence: NoPacket) -> Evidence:
+    """Say what had ended the connection, or ended it while bytes waited."""
+    ended = absence.reason in (R.RESET_BEFORE, R.CONNECTION_ENDED, R.FAILED)
+    before = {R.CONNECTION_ENDED: ": ", R.FAILED: ", "}.get(absence.reason, "")
+    if absence.gave_up is not None:
+        return (f"{before}it " if ended else ", until the connection ", *given_up(absence.gave_up))
     if absence.reset is None:
         return ()
-    if absence.reason in (R.RESET_BEFORE, R.CONNECTION_ENDED, R.FAILED):
-        before = {R.RESET_BEFORE: "", R.CONNECTION_ENDED: ": ", R.FAILED: ", "}[absence.reason]
+    if ended:
         return (before, *_rst(absence.reset), " had broken the connection off")
     return (", until ", *_rst(absence.reset), " broke the connection off")
 
 
+def given_up(end: GaveUp) -> Evidence:
+    """Return ``timed out (TCP_USER_TIMEOUT of setsockopt #2), as recv #4 was told``."""
+    limit: Evidence = (" (TCP_USER_TIMEOUT of ", end.limit, ")") if end.limit is not None else ()
+    return ("timed out", *limit, ", as ", end.call, " was told")
+
+
 def _rst(reset: Reset) -> Evidence:
-    return ("RST ", reset.packet, f" of the {reset.sender}")
+    by = {
+        ResetOrigin.HOST: f" of the {reset.sender}",
+        ResetOrigin.LINK: f", which the link made in the {reset.sender}'s name,",
+        ResetOrigin.UNKNOWN: f", which bears the {reset.sender}'s name, but which it never sent,",
+    }
+    return ("RST ", reset.packet, by[reset.origin])
 
 
 def _error(absence: NoPacket) -> Evidence:

@@ -59,7 +59,7 @@ def source(directory: RunDirectory, analysis: Analysis) -> PageSource:
 
 def _captures(directory: RunDirectory, analysis: Analysis) -> dict[Host, Capture]:
     """Read both captures; none of them where one cannot be read, as then nothing was joined (the analysis says why)."""
-    from testbed.capture import read
+    from testbed.capture.read_file import read
 
     if not analysis.inputs.joined.crossings:
         return {}

@@ -102,8 +102,8 @@ def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, 
 
 def _arrivals(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Host, Arrivals]:
     """Read what came to each host that has a capture; what is wrong with one is reported where it is evaluated."""
-    from testbed.capture import read
     from testbed.capture.arrivals import Arrivals
+    from testbed.capture.read_file import read
 
     found = {}
     for host, address in addresses.items():

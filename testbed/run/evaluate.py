@@ -98,7 +98,7 @@ def _with_recorded_checks(directory: RunDirectory, analysis: Analysis) -> Analys
 
 def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[str]) -> tuple[Joined, Labels]:
     from testbed.analysis.join.join import join
-    from testbed.capture import read
+    from testbed.capture.read_file import read
     from testbed.crossings.frame_labels import wire_labels
 
     addresses: dict[Host, str | None] = {host: about["address"] for host, about in manifest["hosts"].items()}

@@ -15,6 +15,7 @@ from testbed.lab.pinned_sysctls import BadSysctlError
 from testbed.lab.session import Session
 from testbed.model.errors import BothendsError, EngineError
 from testbed.run.artefacts import write_artefacts
+from testbed.run.interruption import may_be_hurried, not_interrupted
 from testbed.run.scenario_to_lab import egress_of, hold_of, plan_of, program_specs
 from testbed.rundir.layout import SCENARIO_COPY, RunDirectory
 
@@ -71,21 +72,23 @@ def through_lab(
             caught.kept = str(directory)
         if session is not None:
             progress("keeping what was captured")
-            session.salvage()
+            with may_be_hurried():
+                session.salvage()
         raise
     finally:
         # From here on the lab is only in the way: it goes down while we write and analyse.
         down = pool.submit(engine.take_down)
-        write_artefacts(
-            scenario,
-            spec,
-            directory,
-            started,
-            live,
-            session.collected if session else None,
-            error,
-            by_hand=make_stepper is not None,
-        )
+        with not_interrupted():
+            write_artefacts(
+                scenario,
+                spec,
+                directory,
+                started,
+                live,
+                session.collected if session else None,
+                error,
+                by_hand=make_stepper is not None,
+            )
         if error:
             _wait_down(down.result, error, str(directory))
     return down.result

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int32, Int64, UInt16
+from testbed.model.arrays import Bool, Int32, Int64, UInt16, distinct
 from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add, seq_diff_uint32
 from testbed.wireshark.label_names import WIRESHARK_4_4, Label, LabelRules, TcpSegments
 from testbed.wireshark.one_stream import UNKNOWN_SCALE, UNSCALED, label_stream
@@ -43,7 +43,7 @@ def label(segments: TcpSegments, rules: LabelRules = WIRESHARK_4_4, known: tuple
     state = _State(segments, order)
     rare = state.rare()
     result[order.position] = state.labels(rules)
-    for members in members_of(stream, np.unique(rare)):
+    for members in members_of(stream, distinct(rare)):
         result[members] = label_stream(segments, members.tolist(), rules)
     result[reused] |= np.uint16(Label.REUSED_PORTS)
     return result
@@ -279,7 +279,7 @@ class _State:
         np.minimum.at(opened, stream[heads], self.time[heads])
         first = np.full(count, np.iinfo(np.int64).max)
         # the first ACK in file order
-        acks = np.flatnonzero(pure & np.isin(stream, np.unique(stream[places])))
+        acks = np.flatnonzero(pure & np.isin(stream, distinct(stream[places])))
         np.minimum.at(first, stream[acks], self.order.position[acks])
         mine = stream[places]
         rtt = np.full(len(places), _RTT_UNKNOWN)
@@ -298,7 +298,7 @@ class _State:
         """Return a mask of segments that lie within an earlier one that is not acknowledged."""
         result = np.zeros(len(places), np.bool_)
         carries = (self.length > 0) | (self.marked > 0)
-        candidates = np.flatnonzero(carries & np.isin(self.index, np.unique(self.index[places])))
+        candidates = np.flatnonzero(carries & np.isin(self.index, distinct(self.index[places])))
         longest = int((self.end - self.seq)[candidates].max(initial=0))
         key = self._key(self.index[candidates], self.seq[candidates])
         by_key = np.argsort(key, kind="stable")

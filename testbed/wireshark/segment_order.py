@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.model.arrays import AnyInt, Bool, Int32, Int64, UInt8
+from testbed.model.arrays import AnyInt, Bool, Int32, Int64, UInt8, distinct
 from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add
 from testbed.wireshark.label_names import LabelRules, TcpSegments
 
@@ -23,15 +23,21 @@ def streams(segments: TcpSegments, rules: LabelRules) -> tuple[Int64, Bool]:
     if not len(syns):
         return stream, reused
     # of one side and number: a repeat; nearly every conversation has one kind of SYN on each side
-    kinds = np.unique(np.stack([stream[syns], segments.side[syns], segments.seq[syns]]), axis=1)
+    kinds = _distinct_columns(np.stack([stream[syns], segments.side[syns], segments.seq[syns]]))
     several = kinds[0][1:][(kinds[:2, 1:] == kinds[:2, :-1]).all(axis=0)]
     late = _not_first(stream, syns)
-    special = np.union1d(several, late)
+    special = distinct(np.concatenate([several, late]))
     for members in members_of(stream, special):
         number, opened = _split(segments, members, rules)
         stream[members] += number << 40  # conversations are fewer
         reused[members[opened]] = True
     return stream, reused
+
+
+def _distinct_columns(rows: Int64) -> Int64:
+    """Return the columns of an array (int64[k, n]), each once, in ascending order of the first row, then the next."""
+    ordered = rows[:, np.lexsort(rows[::-1])]
+    return ordered[:, np.append(True, (ordered[:, 1:] != ordered[:, :-1]).any(axis=0))]
 
 
 def members_of(stream: Int64, wanted: Int64) -> list[Int64]:

@@ -37,6 +37,7 @@ from testbed.model import (
     SocketInfo,
     peer_of,
 )
+from testbed.model.crossings import Change, FieldChange, HeaderField
 from testbed.pairing.change_values import payload_change
 from tests.builders.frame_labels import frame_labels
 
@@ -191,7 +192,8 @@ class Tcp:
         """Let a packet go and return its place among the packets made so far.
 
         ``text`` is the host and tcpdump's flags. ``lost``, ``appeared`` (never left), ``delay`` (ns), ``at`` (ns
-        since now) and ``altered`` (other bytes arrive) say what became of it; other names are fields of a crossing.
+        since now), ``altered`` (other bytes arrive) and ``bad_checksum`` say what became of it; other names are fields
+        of a crossing.
         """
         run = self.run
         run.now += 100 * US
@@ -207,7 +209,9 @@ class Tcp:
         if not lost and seq <= self.edge[sender]:
             self.edge[sender] = max(self.edge[sender], end)
         ack = given.pop("ack", self.edge[peer]) if "." in flags else None
-        changes = () if altered is None else (payload_change(data, altered),)
+        changes: tuple[Change, ...] = () if altered is None else (payload_change(data, altered),)
+        if given.pop("bad_checksum", False):
+            changes += (FieldChange(HeaderField.CHECKSUM, 1, 2),)
         packet: dict[str, Any] = {
             "flow": self.index,
             "sender": sender,

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass, field, replace
 
 from testbed.analysis.join.join import join
-from testbed.capture import read
+from testbed.capture.read_file import read
 from testbed.model import Host, Joined
 from testbed.model.ip import TCP
 from tests.builders.frames import (

@@ -142,11 +142,11 @@ def test_tap_dies(engine: docker.DockerClient, scenario: Scenario, tmp_path: Pat
         assert b"hello" in (run_directory(tmp_path) / f"{host}.pcap").read_bytes()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted(
     engine: docker.DockerClient, hanging: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
 ) -> None:
-    """Ctrl-C and a cancelled CI job: exit 3, nothing left on the engine, captures and call logs kept."""
+    """Ctrl-C, a cancelled CI job, a closed terminal: exit 3, no lab left on the engine, captures and calls kept."""
     directory = run_directory(tmp_path)
     hanging.send_signal(number)
     _, err = hanging.communicate(timeout=LIMIT)
@@ -156,6 +156,20 @@ def test_interrupted(
     assert b"hello" in (directory / "client.pcap").read_bytes()
     assert b"hello" in (directory / "server.pcap").read_bytes()
     assert '"send"' in (directory / "client.calls.jsonl").read_text()
+    assert "KeyboardInterrupt" in (directory / "manifest.json").read_text()
+
+
+def test_interrupted_again_and_again(
+    engine: docker.DockerClient, hanging: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """More signals hurry: they may cost what was captured, never the removal of the lab or the manifest."""
+    directory = run_directory(tmp_path)
+    while hanging.poll() is None:
+        hanging.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            hanging.wait(0.1)
+    assert hanging.returncode == 3
+    assert of_run(engine, directory.name[-8:]) == []
     assert "KeyboardInterrupt" in (directory / "manifest.json").read_text()
 
 

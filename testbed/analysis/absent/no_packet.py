@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import NamedTuple
 
+from testbed.analysis.absent.broken_off import End, broken_off, ended_by
 from testbed.analysis.absent.unsent_bytes import unsent_calls
 from testbed.analysis.calls.call_effects import (
     STARTED,
     is_accept,
     moves_bytes,
+    option_set,
+    option_value,
     shutdown_how,
     shuts_writing,
     starts_connection,
@@ -16,69 +22,67 @@ from testbed.analysis.calls.call_effects import (
 )
 from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.streams import Streams
-from testbed.analysis.causes.endpoint import arrival_time
-from testbed.model import HOSTS, Call, Cause, Crossing, Host, Joined, PacketRef, call_ref, peer_of
-from testbed.model.absences import NoPacket, NoPacketReason, Reset
+from testbed.model import HOSTS, Call, Cause, Host, Joined, call_ref, peer_of
+from testbed.model.absences import NoPacket, NoPacketReason
 
 R = NoPacketReason
 _REPEATED = {"EALREADY": R.BEING_OPENED, "EISCONN": R.ALREADY_OPEN}
 
 
-def calls_without_packet(joined: Joined, streams: Streams, causes: Iterable[Cause]) -> dict[tuple[Host, int], NoPacket]:
+def calls_without_packet(
+    joined: Joined,
+    streams: Streams,
+    causes: Iterable[Cause],
+    sysctls: Mapping[Host, Mapping[str, str]] = MappingProxyType({}),
+) -> dict[tuple[Host, int], NoPacket]:
     """Return the reason for each call from which a packet could be expected and which caused none.
 
     A call of whose bytes only some left is included, with how many did not, and why. ``causes`` are aligned with the
-    crossings.
+    crossings, ``sysctls`` as in :class:`testbed.model.Inputs`.
     """
     caused: set[tuple[Host, int]] = set()
-    resets: dict[tuple[int, Host], Crossing] = {}
     for packet, cause in zip(joined.crossings, causes, strict=True):
         caused.update((packet.sender, n) for n in cause.calls)
-        if packet.flow is not None and "R" in packet.flags:
-            if packet.sent is not None:
-                resets.setdefault((packet.flow, packet.sender), packet)
-            if packet.arrived is not None:
-                resets.setdefault((packet.flow, peer_of(packet.sender)), packet)
-    unsent = unsent_calls(streams, {key: _reset(packet) for key, packet in resets.items()})
+    ends = broken_off(joined.crossings, streams)
+    run = _Run(streams, caused, unsent_calls(streams, ends), sysctls)
     found: dict[tuple[Host, int], NoPacket] = {}
     for host in HOSTS:
         for socket in streams.sockets[host]:
             for call in socket.calls:
                 if call.host == host and (host, call.n) not in caused:
-                    flow = streams.flow_of.get((host, call.n))
-                    reset = _first_reset(resets, flow, call)
-                    reason = unsent.get((host, call.n)) or _reason(socket, call, caused, reset, streams)
+                    end = _end_before(ends, streams.flow_of.get((host, call.n)), call)
+                    reason = run.unsent.get((host, call.n)) or _reason(run, socket, call, end)
                     if reason:
                         found[host, call.n] = reason
-    return {**unsent, **found}
+    return {**run.unsent, **found}
 
 
-def _reset(packet: Crossing) -> Reset:
-    return Reset(PacketRef(packet.n), packet.sender)
+class _Run(NamedTuple):
+    """What the reasons are found in; ``caused`` are the calls that caused a packet, ``unsent`` those that did not."""
+
+    streams: Streams
+    caused: set[tuple[Host, int]]
+    unsent: Mapping[tuple[Host, int], NoPacket]
+    sysctls: Mapping[Host, Mapping[str, str]]
 
 
-def _first_reset(resets: dict[tuple[int, Host], Crossing], flow: int | None, call: Call) -> Reset | None:
-    """Return the RST that had ended the connection for the call's host when it was made or while it lasted."""
-    reset = resets.get((flow, call.host)) if flow is not None else None
-    if reset is None:
-        return None
-    known = reset.time if reset.sender == call.host else arrival_time(reset)
-    return None if call.end is not None and known > call.end else _reset(reset)
+def _end_before(ends: Mapping[tuple[int, Host], End], flow: int | None, call: Call) -> End | None:
+    """Return what had broken the connection off at the call's host when it was made or while it lasted."""
+    end = ends.get((flow, call.host)) if flow is not None else None
+    return None if end is None or (call.end is not None and end.time > call.end) else end
 
 
-def _reason(
-    socket: ObservedSocket, call: Call, caused: set[tuple[Host, int]], reset: Reset | None, streams: Streams
-) -> NoPacket | None:
+def _reason(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> NoPacket | None:
     if is_accept(call):
         return _accept(call)
     if starts_connection(call) and call.name == "connect":
-        return _connect(socket, call, caused)
+        return _connect(socket, call, run.caused)
     if shutdown_how(call) is not None:
-        return _shutdown(socket, call, reset)
+        return _shutdown(socket, call, end)
     if call.name in ("close", "fclose"):
-        return _close(socket, call, caused, reset, streams)
+        return _close(run, socket, call, end)
     if call.direction == "out" or call.name.startswith("send"):
-        return _send(socket, call, reset, streams)
+        return _send(run, socket, call, end)
     return None
 
 
@@ -90,8 +94,8 @@ def _accept(call: Call) -> NoPacket:
     return NoPacket(R.NO_CONNECTION_WAITING) if call.errno == "EAGAIN" else _failed(call)
 
 
-def _failed(call: Call, reset: Reset | None = None) -> NoPacket:
-    return NoPacket(R.FAILED, errno=call.errno or "", reset=reset)
+def _failed(call: Call, end: End | None = None) -> NoPacket:
+    return NoPacket(R.FAILED, errno=call.errno or "", **ended_by(end))
 
 
 def _connect(socket: ObservedSocket, call: Call, caused: set[tuple[Host, int]]) -> NoPacket:
@@ -107,9 +111,9 @@ def _connect(socket: ObservedSocket, call: Call, caused: set[tuple[Host, int]]) 
     return NoPacket(R.SAME_HOST if _on_one_host(socket) else R.SYN_NOT_CAPTURED)
 
 
-def _shutdown(socket: ObservedSocket, call: Call, reset: Reset | None) -> NoPacket:
+def _shutdown(socket: ObservedSocket, call: Call, end: End | None) -> NoPacket:
     if call.errno == "ENOTCONN":
-        return NoPacket(R.NOT_CONNECTED if reset is None else R.CONNECTION_ENDED, reset=reset)
+        return NoPacket(R.NOT_CONNECTED if end is None else R.CONNECTION_ENDED, **ended_by(end))
     if call.errno is not None:
         return _failed(call)
     if shutdown_how(call) == "SHUT_RD":
@@ -121,12 +125,17 @@ def _shutdown(socket: ObservedSocket, call: Call, reset: Reset | None) -> NoPack
     earlier = [each for each in socket.calls if shuts_writing(each) and each.start < call.start]
     if earlier:
         return NoPacket(R.SENDING_ENDED_BEFORE, call_ref(earlier[0]))
-    return NoPacket(R.RESET_BEFORE, reset=reset) if reset is not None else NoPacket(R.FIN_NOT_CAPTURED)
+    return NoPacket(R.FIN_NOT_CAPTURED) if end is None else _ended(end)
 
 
-def _close(
-    socket: ObservedSocket, call: Call, caused: set[tuple[Host, int]], reset: Reset | None, streams: Streams
-) -> NoPacket:
+def _ended(end: End) -> NoPacket:
+    """Return that the connection had been broken off before the call."""
+    if end.gave_up is not None:
+        return NoPacket(R.CONNECTION_GONE, end.gave_up.call)
+    return NoPacket(R.RESET_BEFORE, reset=end.reset)
+
+
+def _close(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> NoPacket:
     if call.errno is not None:
         return _failed(call)
     if socket.protocol == "udp":
@@ -135,30 +144,31 @@ def _close(
         return NoPacket(R.STOPS_LISTENING)
     if socket.peer is None and socket.flow is None:
         return NoPacket(R.NOT_CONNECTED)
-    earlier = [each for each in socket.calls if shuts_writing(each) and (each.host, each.n) in caused]
+    earlier = [each for each in socket.calls if shuts_writing(each) and (each.host, each.n) in run.caused]
     if earlier and earlier[0].start < call.start:
         return NoPacket(R.FIN_SENT_BEFORE, call_ref(earlier[0]))
-    if reset is not None:
-        return NoPacket(R.RESET_BEFORE, reset=reset)
+    if end is not None:
+        return _ended(end)
     later = [each for each in socket.descriptors if each.ended is None or each.ended.start > call.start]
     closers = [each.ended for each in later if each.ended is not None]
     if closers:
         return NoPacket(R.OPEN_UNTIL, call_ref(max(closers, key=lambda each: (each.start, each.n))))
     if any(each.used for each in later):
         return NoPacket(R.STILL_OPEN)
-    return _never_open(socket, call, streams)
+    waiting = [reason for each in socket.calls if (reason := run.unsent.get((each.host, each.n))) is not None]
+    if waiting and _answered(socket, call, run.streams):
+        behind = sum(reason.unsent for reason in waiting)
+        return replace(waiting[-1], behind=behind, unsent=0, written=0)
+    return _never_open(socket, call, run.streams)
 
 
 def _never_open(socket: ObservedSocket, call: Call, streams: Streams) -> NoPacket:
     """Return why the last close of a socket sent no FIN: its connection was not open, or was gone."""
     failed = [each for each in socket.calls if each.name == "connect" and each.errno is not None]
-    if failed and failed[-1].errno in STARTED and not _answered(socket, call, streams):
-        return NoPacket(R.NOT_OPEN_YET, call_ref(failed[-1]))
-    if failed:
+    if failed and failed[-1].errno not in STARTED:
         return NoPacket(R.NEVER_OPEN, call_ref(failed[-1]), errno=failed[-1].errno or "")
-    gone = [each for each in socket.calls if each.errno == "ETIMEDOUT" and each.start < call.start]
-    if gone:
-        return NoPacket(R.CONNECTION_GONE, call_ref(gone[-1]))
+    if failed and not _answered(socket, call, streams):
+        return NoPacket(R.NOT_OPEN_YET, call_ref(failed[-1]))
     return NoPacket(R.SAME_HOST if _on_one_host(socket) else R.FIN_NOT_CAPTURED)
 
 
@@ -168,25 +178,53 @@ def _answered(socket: ObservedSocket, call: Call, streams: Streams) -> bool:
     return any(each.arrived is not None and (call.end is None or each.arrived < call.end) for each in theirs)
 
 
-def _send(socket: ObservedSocket, call: Call, reset: Reset | None, streams: Streams) -> NoPacket:
+def _send(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> NoPacket:
     if call.errno == "EPIPE":
         ended = [each for each in socket.calls if shuts_writing(each) and each.start < call.start]
         if ended:
             return NoPacket(R.SENDING_ENDED_BEFORE, call_ref(ended[0]), errno=call.errno)
-        return NoPacket(R.CONNECTION_ENDED, errno=call.errno, reset=reset)
+        return NoPacket(R.CONNECTION_ENDED, errno=call.errno, **ended_by(end))
     if call.errno == "EAGAIN":
-        return NoPacket(R.SEND_BUFFER_FULL, errno=call.errno)
+        return _no_room(run, socket, call)
     if call.errno is not None:
-        return _failed(call, reset)
+        return _failed(call, end)
     if call.end is None and not call.length:
         return NoPacket(R.NEVER_RETURNED)
     if socket.protocol == "udp":
         return NoPacket(R.DATAGRAM_NOT_SENT)
     if not moves_bytes(call, "out"):
         return NoPacket(R.NO_BYTES)
-    if streams.flow_of.get((call.host, call.n)) is None:
+    if run.streams.flow_of.get((call.host, call.n)) is None:
         return NoPacket(R.SAME_HOST if _on_one_host(socket) else R.NOT_CAPTURED)
     return NoPacket(R.UNATTRIBUTED)
+
+
+def _no_room(run: _Run, socket: ObservedSocket, call: Call) -> NoPacket:
+    """Return why a send that does not wait took nothing (sk_stream_memory_free, tcp_stream_memory_free)."""
+    starts = [each for each in socket.calls if each.name == "connect" and each.errno in STARTED]
+    if socket.protocol == "tcp" and starts and not _answered(socket, call, run.streams):
+        return NoPacket(R.NOT_OPEN_YET, call_ref(starts[-1]), errno="EAGAIN")
+    setters = [each for each in socket.calls if option_set(each, "TCP_NOTSENT_LOWAT") and each.start < call.start]
+    value = option_value(setters[-1])[:1] if setters else ()
+    setter = call_ref(setters[-1]) if any(value) else None
+    limit = value[0] if any(value) else int(run.sysctls.get(call.host, {}).get("net.ipv4.tcp_notsent_lowat", _NO_LIMIT))
+    if socket.flow is not None and _unsent_at(run.streams, socket.flow, call) >= limit & _NO_LIMIT:
+        return NoPacket(R.NOTSENT_LOWAT, setter, errno="EAGAIN")
+    return NoPacket(R.SEND_BUFFER_FULL, errno="EAGAIN")
+
+
+_NO_LIMIT = 0xFFFF_FFFF
+
+
+def _unsent_at(streams: Streams, flow: int, call: Call) -> int:
+    """Return how many bytes had been written and not sent when a call began."""
+    written = sum(
+        share.end - share.start
+        for share in streams.stream(flow, call.host, "out").shares
+        if share.call.start < call.start
+    )
+    ours = streams.by_sender.get((flow, call.host), ())
+    return written - max((each.end for each in ours if each.length and each.time < call.start), default=0)
 
 
 def _on_one_host(socket: ObservedSocket) -> bool:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from testbed.analysis.absent.broken_off import End, ended_by
 from testbed.analysis.calls.call_effects import has_flag, option_set, switched_on
 from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.streams import Share, Streams
 from testbed.analysis.causes.release import OPTIONS_MOST
 from testbed.model import HOSTS, Call, Host, PacketRef, call_ref, peer_of
-from testbed.model.absences import NoPacket, NoPacketReason, Reset
+from testbed.model.absences import NoPacket, NoPacketReason
+
+_FOREVER = 1 << 63
 
 
-def unsent_calls(streams: Streams, resets: Mapping[tuple[int, Host], Reset]) -> dict[tuple[Host, int], NoPacket]:
+def unsent_calls(streams: Streams, ends: Mapping[tuple[int, Host], End]) -> dict[tuple[Host, int], NoPacket]:
     """Return, for each call of whose bytes no segment carries some or all, how many and why.
 
-    ``resets`` holds, for each flow and host, the first RST that the host sent or got.
+    ``ends`` holds, for each flow and host, what ended the connection there.
     """
     found = {}
     for host in HOSTS:
@@ -28,24 +31,28 @@ def unsent_calls(streams: Streams, resets: Mapping[tuple[int, Host], Reset]) -> 
                 written = share.end - share.start
                 unsent = written - sent.covered(share.start, share.end)
                 if unsent:
-                    why = _why(streams, socket, share, resets.get((socket.flow, host)))
+                    why = _why(streams, socket, share, ends.get((socket.flow, host)))
                     found[host, share.call.n] = replace(why, unsent=unsent, written=written)
     return found
 
 
-def _why(streams: Streams, socket: ObservedSocket, share: Share, reset: Reset | None) -> NoPacket:
+def _why(streams: Streams, socket: ObservedSocket, share: Share, end: End | None) -> NoPacket:
     assert socket.flow is not None  # noqa: S101 - the caller has looked
-    held = _held(streams, socket.flow, socket, share)
-    if held is not None:
-        return replace(held, reset=reset)
-    return NoPacket(NoPacketReason.STILL_QUEUED if reset is None else NoPacketReason.RESET_BEFORE, reset=reset)
+    held = _held(streams, socket.flow, socket, share, until=_FOREVER if end is None else end.time)
+    if held is None:
+        held = NoPacket(NoPacketReason.STILL_QUEUED if end is None else NoPacketReason.RESET_BEFORE)
+    return replace(held, **ended_by(end))
 
 
-def _held(streams: Streams, flow: int, socket: ObservedSocket, share: Share) -> NoPacket | None:
-    """Return what held bytes that nothing had released by the end; None if that is not known."""
+def _held(streams: Streams, flow: int, socket: ObservedSocket, share: Share, until: int) -> NoPacket | None:
+    """Return what held bytes that nothing had released ``until`` (ns) the end; None if that is not known."""
     ours = [each for each in streams.by_sender.get((flow, socket.host), ()) if each.length]
     theirs = streams.by_sender.get((flow, peer_of(socket.host)), ())
-    came = [each for each in theirs if each.arrived is not None and each.ack is not None and "R" not in each.flags]
+    came = [
+        each
+        for each in theirs
+        if each.arrived is not None and each.arrived <= until and each.ack is not None and "R" not in each.flags
+    ]
     acked = max((each.ack or 0 for each in came), default=0)
     waits = next((each for each in reversed(ours) if each.end <= share.end and each.seq + each.length > acked), None)
     last = came[-1] if came else None

@@ -15,9 +15,9 @@ from testbed.analysis.calls.call_effects import (
     starts_connection,
     switched_on,
 )
-from testbed.analysis.calls.sockets import OpenDescriptor
+from testbed.analysis.calls.sockets import ObservedSocket, OpenDescriptor
 from testbed.analysis.calls.streams import Share, Streams
-from testbed.model import Call, Crossing, Evidence, Host, call_ref
+from testbed.model import Call, Crossing, Evidence, Host, call_ref, peer_of
 from testbed.model.evidence import Duration
 
 
@@ -99,6 +99,31 @@ class EndpointCalls:
         return found if found is not None and (found.end is None or found.end >= time) else None
 
     @cached_property
+    def _in_shares(self) -> dict[int, Share]:
+        return {share.call.n: share for share in self.streams.stream(self.flow, self.host, "in").shares}
+
+    def taking(self, time: int, arrived: int) -> Call | None:
+        """Return the call that was taking bytes out of the socket at ``time``, by when ``arrived`` bytes had come.
+
+        One in progress that takes only bytes which came later was asleep and could do nothing.
+        """
+        call = self.reading(time)
+        share = self._in_shares.get(call.n) if call is not None else None
+        return call if share is None or share.start < arrived else None
+
+    def read_by(self, time: int) -> int:
+        """Return the stream offset up to which calls that began before ``time`` had read (tcp_sock.copied_seq).
+
+        MSG_OOB takes a byte without moving it.
+        """
+        ends = (
+            share.end
+            for share in self._in_shares.values()
+            if share.call.start < time and not has_flag(share.call, "MSG_OOB")
+        )
+        return max(ends, default=0)
+
+    @cached_property
     def flushes(self) -> list[Call]:
         """Calls that release held bytes: TCP_NODELAY on, TCP_CORK off (tcp_push_pending_frames)."""
         return [
@@ -107,30 +132,82 @@ class EndpointCalls:
             if switched_on(call, "TCP_NODELAY") or (option_set(call, "TCP_CORK") and not switched_on(call, "TCP_CORK"))
         ]
 
+    def pushing(self, time: int) -> list[Call]:
+        """Return the calls that were in progress at ``time`` and send what is queued: writes, options, the end."""
+        ender = self.fin_ender(time)
+        ends = [ender.call] if ender is not None and ender.call is not None and not ender.by_exit else []
+        writes = [call for call in self.calls if moves_bytes(call, "out")]
+        return [
+            call
+            for call in (*writes, *self.flushes, *ends)
+            if call.start <= time and (call.end is None or call.end >= time)
+        ]
+
     @cached_property
     def corks(self) -> list[Call]:
         """Calls that set TCP_CORK, on or off."""
-        return [call for call in self.calls if option_set(call, "TCP_CORK")]
+        return self._settings("TCP_CORK")
+
+    def option(self, name: str, time: int) -> Call | None:
+        """Return the setsockopt that holds for an option at ``time``: the last, by any process; None: the default."""
+        before = [call for call in self._settings(name) if call.start <= time]
+        return before[-1] if before else None
+
+    def _settings(self, name: str) -> list[Call]:
+        """Return the calls that set an option, in order: those on the listener before the connection was made first."""
+        inherited = [
+            call
+            for listener in self._listeners
+            for call in listener.calls
+            if option_set(call, name) and call.start <= self._created
+        ]
+        inherited.sort(key=lambda call: (call.start, call.n))
+        return [*inherited, *(call for call in self.calls if option_set(call, name))]
+
+    @cached_property
+    def _listeners(self) -> list[ObservedSocket]:
+        """The listener of which an accepted connection is the child (tcp_create_openreq_child copies its options)."""
+        if self.connects:
+            return []
+        port = self.streams.flows[self.flow].endpoint(self.host).port
+        own = [
+            socket
+            for socket in self.streams.sockets[self.host]
+            if socket.listening and socket.local is not None and socket.local.port == port
+        ]
+        begun = [socket for socket in own if socket.calls[0].start <= self._created]
+        return begun[-1:] or own[:1]
+
+    @cached_property
+    def _created(self) -> int:
+        """When the peer's ACK of the SYN+ACK made the child: no setting of the listener counts after it."""
+        sent = self.streams.by_sender.get((self.flow, peer_of(self.host)), ())
+        return next(
+            (
+                packet.arrived
+                for packet in sent
+                if packet.arrived is not None and packet.ack is not None and "S" not in packet.flags
+            ),
+            0,
+        )
 
     @cached_property
     def more(self) -> bool:
         """Whether some call wrote with MSG_MORE."""
         return any(call.direction == "out" and has_flag(call, "MSG_MORE") for call in self.calls)
 
-    @cached_property
-    def nodelays(self) -> list[Call]:
-        """Calls that set TCP_NODELAY, on or off."""
-        return [call for call in self.calls if option_set(call, "TCP_NODELAY")]
-
     def corked(self, time: int) -> Call | None:
         """Return the call that had switched TCP_CORK on, if it is on at ``time``."""
-        before = [call for call in self.corks if call.start <= time]
-        return before[-1] if before and switched_on(before[-1], "TCP_CORK") else None
+        return self.switched_on_by("TCP_CORK", time)
 
     def nodelay(self, time: int) -> bool:
         """Say whether TCP_NODELAY is on at ``time``."""
-        before = [call for call in self.nodelays if call.start <= time]
-        return bool(before) and switched_on(before[-1], "TCP_NODELAY")
+        return self.switched_on_by("TCP_NODELAY", time) is not None
+
+    def switched_on_by(self, name: str, time: int) -> Call | None:
+        """Return the setsockopt that had switched an option on, if it is on at ``time``."""
+        setter = self.option(name, time)
+        return setter if setter is not None and switched_on(setter, name) else None
 
     @cached_property
     def unfinished_writes(self) -> list[Call]:

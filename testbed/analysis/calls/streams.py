@@ -141,7 +141,7 @@ def _gather_wires(joined: Joined, streams: Streams) -> None:
         if flow not in tcp:
             continue
         left = [(c.start, c.payload) for c in crossings if c.sent is not None and c.length]
-        came = [(c.arrived, c.n, c) for c in crossings if c.arrived is not None and c.length]
+        came = [(c.arrived, c.n, c) for c in crossings if c.arrived is not None and c.length and not c.discarded]
         came.sort(key=lambda each: each[:2])
         streams.wires[flow, sender, "sent"] = WireBytes(left)
         streams.wires[flow, sender, "arrived"] = WireBytes((c.start, payload_at(c, "arrived")) for _, _, c in came)
@@ -252,7 +252,7 @@ def _match_datagrams(streams: Streams, flow: int, host: Host) -> None:
         crossings = [
             (crossing, payload_at(crossing, point))
             for crossing in streams.by_sender.get((flow, sender), ())
-            if getattr(crossing, point) is not None
+            if getattr(crossing, point) is not None and not (point == "arrived" and crossing.discarded)
         ]
         crossings.sort(key=lambda each: (getattr(each[0], point), each[0].n))
         streams.datagrams[flow, host, direction] = tuple(_pair(calls, crossings))

@@ -9,6 +9,7 @@ from testbed.analysis.causes.endpoint import (
     arrival_time,
     sack_blocks,
 )
+from testbed.analysis.causes.release import AT_ONCE
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, packet_refs
 from testbed.model.evidence import Duration
@@ -29,7 +30,7 @@ def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     covered, newest = _covered(endpoint, packet)
     if newest is None or not endpoint.known or _waited(newest, packet) < _DELAYED:
         return None
-    if _reader_since(endpoint, newest, packet):
+    if _reader_since(endpoint, newest, packet) or _answers_last(endpoint, newest, packet):
         return None
     waited = Duration(_waited(newest, packet))
     evidence = ("acknowledges ", packet_refs(covered), ", ", waited, " after it came: the timer of delayed ACKs")
@@ -44,8 +45,7 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         return None
     if newest is None:  # part of a segment: a receiver that took only what fitted
         return Explanation(("acknowledges a part of ", packet_refs(covered)), packets=covered)
-    last = endpoint.last_arrival
-    fills = last is not None and last.n == covered[-1] and bool(endpoint.unexpected)
+    fills = endpoint.filled is not None and endpoint.filled in covered
     what: Evidence = ("acknowledges ", packet_refs(covered), *((" and what was kept behind it",) if fills else ()))
     if packet.sent is None or newest.arrived is None:
         return Explanation(what, packets=covered)
@@ -78,9 +78,16 @@ def _waited(newest: Crossing, packet: Crossing) -> int:
 
 
 def _reader_since(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> Call | None:
-    """Return the read during which an ACK left, if it began after what is acknowledged had come (tcp_cleanup_rbuf)."""
-    reader = endpoint.reading(packet.time)
+    """Return the read that took bytes as an ACK left (tcp_cleanup_rbuf), if what is acknowledged had come before it."""
+    reader = endpoint.taking(packet.time, endpoint.arrived)
     return reader if reader is not None and reader.start > arrival_time(newest) else None
+
+
+def _answers_last(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> bool:
+    """Say whether an ACK left as a segment came that is answered at once, after the newest that it covers."""
+    last = endpoint.last_arrival
+    answered = last is not None and bool(endpoint.unexpected) and endpoint.unexpected[-1] is last
+    return answered and last is not None and last is not newest and packet.time - arrival_time(last) < AT_ONCE
 
 
 @RULES.explains(CauseName.PROBE_ANSWER)
@@ -88,11 +95,12 @@ def probe_answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK that answers a keep-alive or window probe (RFC 9293 section 3.8.4)."""
     if not _is_bare(packet) or not endpoint.probes:
         return None
-    probe = endpoint.probes[0]
+    probe = endpoint.probes[-1]
     if _is_update(endpoint, packet, probe):
         return None
     window = ("; the window is still 0",) if packet.window == 0 else ()
-    return Explanation(("answers the probe ", PacketRef(probe.n), *window), packets=(probe.n,))
+    evidence = ("answers the probe ", PacketRef(probe.n), *window)
+    return Explanation(evidence, packets=(probe.n,), effects=(EndpointEffect.ANSWERS_PROBES,))
 
 
 @RULES.explains(CauseName.D_SACK)
@@ -129,10 +137,10 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     segments = [each for each in endpoint.unexpected if each.sequence_length and "S" not in each.flags]
     if not segments:
         return None
-    culprit = segments[0]
+    culprit = segments[-1] if segments[-1] is endpoint.last_arrival else segments[0]
     for left, right in sack_blocks(packet)[:1]:  # RFC 2018 section 4: the first holds the newest
         inside = [each for each in segments if left <= each.seq and each.seq + each.sequence_length <= right]
-        culprit = inside[-1] if inside else culprit
+        culprit = inside[-1] if inside and culprit not in inside else culprit
     old = endpoint.rcv_nxt is not None and culprit.seq < _ack(packet)
     reason = " brought bytes it had already" if old else " came out of order"
     evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
@@ -158,9 +166,14 @@ def window_update(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     window = endpoint.window(packet)
     if not _is_bare(packet) or endpoint.last_window is None or window <= endpoint.last_window:
         return None
-    challenged = endpoint.unexpected and "R" in endpoint.unexpected[-1].flags
-    if challenged and endpoint.reading(packet.time) is None:
-        return None  # a challenge ACK, which happens to be the first segment with a scaled window
+    last = endpoint.last_arrival
+    if (
+        last is not None
+        and endpoint.unexpected
+        and endpoint.unexpected[-1] is last
+        and not _acts(endpoint, last, packet)
+    ):
+        return None  # a challenge ACK, with a window that grew before
     grown = f"the window grows from {endpoint.last_window} to {window}"
     if not endpoint.known:
         return Explanation((f"{grown}; {endpoint.unknown_because}",), effects=(EndpointEffect.ANSWERS_PROBES,))
@@ -178,7 +191,14 @@ def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         return None
     refused = endpoint.pending[-1]
     evidence = ("repeats its ACK although ", PacketRef(refused.n), " came in order: it was not taken")
-    return Explanation(evidence, packets=(refused.n,))
+    return Explanation(evidence, packets=(refused.n,), effects=(EndpointEffect.SHOWS_REFUSAL,))
+
+
+def _acts(endpoint: TcpEndpoint, last: Crossing, packet: Crossing) -> bool:
+    """Say whether a read that began after the last arrival, or the lack of one since, makes an ACK the program's."""
+    reader = endpoint.taking(packet.time, endpoint.arrived)
+    late = packet.time - arrival_time(last) >= AT_ONCE
+    return late or (reader is not None and reader.start > arrival_time(last))
 
 
 def _is_update(endpoint: TcpEndpoint, packet: Crossing, probe: Crossing) -> bool:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from testbed.analysis.calls.endpoint_calls import EndpointCalls
 from testbed.model import CauseName, Crossing, Evidence, peer_of
 from testbed.model.causes import Refusal
+from testbed.model.crossings import PayloadChange
 from testbed.model.evidence import ByteRange, Part
 from testbed.model.intervals import IntervalSet
 from testbed.model.tcp import seq_offset
@@ -33,6 +34,10 @@ class EndpointEffect(Enum):
     """It answers the segments up to the one that it names that were not the next in order."""
     ANSWERS_PROBES = auto()
     """It answers every probe."""
+    PROBES_TAIL = auto()
+    """It is a tail-loss probe: none goes again until what is out now is acknowledged (tcp_sock.tlp_high_seq)."""
+    SHOWS_REFUSAL = auto()
+    """Its ACK number shows that what came in order beyond it was not taken."""
 
 
 class Explanation(NamedTuple):
@@ -56,6 +61,12 @@ def sack_blocks(packet: Crossing) -> list[tuple[int, int]]:
 def arrival_time(packet: Crossing) -> int:
     """Return when a packet reached its receiver; when it was sent if its arrival was not captured."""
     return packet.time if packet.arrived is None else packet.arrived
+
+
+def sequence_length_arrived(packet: Crossing) -> int:
+    """Return how much sequence space a segment took where it arrived: it may have been cut on the way."""
+    cut = sum(len(each.after) - len(each.before) for each in packet.changes if isinstance(each, PayloadChange))
+    return packet.sequence_length + cut
 
 
 def carried(packet: Crossing) -> Part:
@@ -83,6 +94,10 @@ class TcpEndpoint(EndpointCalls):
     repair_until: int = -1  # SND.NXT when the last timeout or fast retransmission happened
     originals: list[Crossing] = field(default_factory=list)
     original_seqs: list[int] = field(default_factory=list)
+    resent: list[Crossing] = field(default_factory=list)
+    tail_probed: int | None = None  # SND.NXT at a tail-loss probe that is not answered yet
+    edge: int | None = None  # the right edge of the window that was offered
+    filled: int | None = None  # the arrival that filled a hole, so that what was kept behind it followed
     sent_last: dict[int, Crossing] = field(default_factory=dict)  # by first sequence number
     repeats: dict[int, int] = field(default_factory=dict)
     last_sent: Crossing | None = None
@@ -136,7 +151,7 @@ class TcpEndpoint(EndpointCalls):
 
     def unread_at(self, time: int) -> int:
         """Return how many bytes had arrived but were not read by calls that began before ``time``."""
-        return self.arrived - sum(call.length for call in self.reads if call.start < time)
+        return self.arrived - self.read_by(time)
 
     def previous(self, packet: Crossing) -> Crossing | None:
         """Return the last segment before this one that carried its first byte."""
@@ -150,6 +165,9 @@ class TcpEndpoint(EndpointCalls):
         """Record a segment that left, after its cause was found, with the effects of that."""
         if EndpointEffect.BEGINS_REPAIR in explained.effects:
             self.repair_until = max(self.repair_until, self.snd_max or 0)
+        if EndpointEffect.SHOWS_REFUSAL in explained.effects and packet.ack is not None:
+            self.rcv_nxt = packet.ack
+            self.pending = deque(each for each in self.pending if each.seq < packet.ack)
         length = packet.sequence_length
         end = packet.seq + length
         if length or self.snd_max is None:
@@ -159,9 +177,12 @@ class TcpEndpoint(EndpointCalls):
                 self.last_data_sent = packet if packet.length else self.last_data_sent
             else:
                 self.repeats[packet.seq] = self.repeats.get(packet.seq, 0) + 1
+                self.resent.append(packet)
             self.sent_last[packet.seq] = packet
         if "R" not in packet.flags:
             self.snd_max = end if self.snd_max is None else max(self.snd_max, end)
+        if EndpointEffect.PROBES_TAIL in explained.effects:
+            self.tail_probed = self.snd_max
         if "S" in packet.flags:
             self.unanswered_syn = None
             self.scales = (packet.options.get("wscale"), self.scales[1])
@@ -174,6 +195,7 @@ class TcpEndpoint(EndpointCalls):
             self.last_ack = packet.ack if self.last_ack is None else max(self.last_ack, packet.ack)
             if "R" not in packet.flags:
                 self.last_window = self.window(packet)
+                self.edge = max(self.edge or 0, packet.ack + self.last_window)
         self.last_sent, self.last_cause = packet, rule
 
     def _note_answered(self, packet: Crossing, explained: Explanation) -> None:
@@ -207,22 +229,35 @@ class TcpEndpoint(EndpointCalls):
         return reported or before
 
     def note_arrived(self, packet: Crossing) -> None:
-        """Record a segment that reached this host."""
+        """Record a segment that reached this host, as far as its kernel takes it (tcp_validate_incoming)."""
+        if packet.discarded:
+            return
         self.last_arrival = packet
-        if packet.ack is not None and "R" not in packet.flags:
-            self._note_ack(packet, packet.ack)
         if "R" in packet.flags:
             # RFC 5961 section 3.2: one that fits the window, but not exactly, is challenged; others are not answered
             if self.rcv_nxt is not None and 0 < packet.seq - self.rcv_nxt < (self.last_window or 0):
                 self.unexpected.append(packet)
             return
-        self.peer_window = packet.window
-        length = packet.sequence_length
+        length = sequence_length_arrived(packet)
         if "S" in packet.flags:
             self.unanswered_syn = packet
-            self.scales = (self.scales[0], packet.options.get("wscale"))
-            self.sack = (self.sack[0], bool(packet.options.get("sack_permitted")))
-            self.mss = packet.options.get("mss")
+            if self.rcv_nxt is not None and packet.seq + length > self.rcv_nxt:
+                self.unexpected.append(packet)  # RFC 5961 section 4.2: a SYN on an open connection is challenged
+                return
+            if self.rcv_nxt is None:
+                self.scales = (self.scales[0], packet.options.get("wscale"))
+                self.sack = (self.sack[0], bool(packet.options.get("sack_permitted")))
+                self.mss = packet.options.get("mss")
+        if packet.ack is not None and self.snd_max is not None and packet.ack > self.snd_max and self.rcv_nxt:
+            self.unexpected.append(packet)  # RFC 5961 section 5.2: it acknowledges what was never sent
+            return
+        if length and self.edge is not None and self.rcv_nxt is not None and packet.seq > max(self.edge, self.rcv_nxt):
+            self.unexpected.append(packet)
+            return
+        if packet.ack is not None:
+            self._note_ack(packet, packet.ack)
+        if packet.ack is None or packet.ack >= self.una:
+            self.peer_window = packet.window
         if length:
             self._note_data(packet, packet.seq + length)
         elif self.rcv_nxt is not None and self.last_ack is not None:
@@ -245,6 +280,8 @@ class TcpEndpoint(EndpointCalls):
         self.by_ack[ack] = packet
         if ack > self.una:
             self.una, self.una_moved = ack, packet
+            if self.tail_probed is not None and ack >= self.tail_probed:
+                self.tail_probed = None
             self.duplicates.clear()
         elif ack == self.una and not packet.sequence_length:
             self.duplicates.append(packet)
@@ -269,6 +306,7 @@ class TcpEndpoint(EndpointCalls):
             self.out_of_order.add(packet.seq, end)
             return
         self.rcv_nxt = self.out_of_order.end_after(end)
+        self.filled = packet.n if self.rcv_nxt > end else self.filled
         self.out_of_order.remove(packet.seq, self.rcv_nxt)
         self.pending.append(packet)
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from testbed.analysis.calls.call_effects import has_flag
-from testbed.analysis.causes.endpoint import TcpEndpoint, arrival_time
+from testbed.analysis.causes.endpoint import EndpointEffect, TcpEndpoint, arrival_time
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, call_refs
 from testbed.model.evidence import Duration
 
 OPTIONS_MOST = 40
 """Bytes of TCP options: a segment that is shorter than the MSS by more than this is not full."""
+
+
+AT_ONCE = 5_000_000
+"""Most time (ns) between an arrival and what is sent in its processing: the same interrupt, or the end of the system
+call that holds the socket."""
+
+_HELD = 150_000_000
+"""Least time (ns) after which tcp_probe_timer sends what is held: TCP_RTO_MIN is 200 ms; a route may lower it a bit."""
+
+_PROBED = 1_000_000
+"""Least time (ns) after which a tail-loss probe goes: TCP_TIMEOUT_MIN is two ticks."""
 
 
 class Release(NamedTuple):
@@ -20,37 +31,56 @@ class Release(NamedTuple):
     packets: tuple[int, ...] = ()
     calls: tuple[Call, ...] = ()
     rule: CauseName = CauseName.DATA
+    effects: tuple[EndpointEffect, ...] = ()
 
 
 def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Release:
     """Return what released a segment's bytes; ``last`` is the last call that wrote any of them.
 
-    Held bytes leave when an ACK comes, when a call switches the hold off, or by a timer: tcp_probe_timer for what
-    TCP_CORK or MSG_MORE holds (at least 200 ms, TCP_RTO_MIN; tcp_write_wakeup sends it), else a tail-loss probe.
+    Held bytes leave by a call in progress that pushes them (a write, an option, shutdown, the last close), by the end
+    of the process, in the processing of a segment that came, or by a timer: tcp_probe_timer for what TCP_CORK or
+    MSG_MORE holds (at least 200 ms, TCP_RTO_MIN; tcp_write_wakeup sends it), else a tail-loss probe.
     """
     if last is None or last.end is None or last.end >= packet.time:
         return Release()
-    going = [
-        call for call in endpoint.flushes if call.start <= packet.time and (call.end is None or call.end >= packet.time)
-    ]
+    going = endpoint.pushing(packet.time)
     if going:
         return Release(("; released by ", call_refs(going)), calls=tuple(going))
     waited = Duration(packet.time - last.end)
     arrival = endpoint.last_arrival
-    if arrival is not None and arrival_time(arrival) > last.end:
+    came = arrival_time(arrival) if arrival is not None else 0
+    if arrival is not None and last.end < came and packet.time - came < AT_ONCE:
         return _by_arrival(endpoint, packet, arrival, waited)
+    ender = endpoint.fin_ender(packet.time)
+    ended = ender is not None and ender.by_exit and ("F" in packet.flags or ender.call is not None)
+    if ender is not None and ended and (ender.call is None or ender.call.start > came):
+        return Release(("; released by the end of the process",), calls=(ender.call,) if ender.call else ())
+    timer = _by_timer(endpoint, packet, last, waited)
+    if timer is not None:
+        return timer
+    if arrival is not None and came > last.end:
+        return _by_arrival(endpoint, packet, arrival, waited)
+    return Release(("; it left ", waited, " after the call returned"))
+
+
+def _by_timer(endpoint: TcpEndpoint, packet: Crossing, last: Call, waited: Duration) -> Release | None:
+    """Return the timer that released bytes which nothing else did, None if none can have."""
     cork = endpoint.corked(packet.time)
-    if cork is not None:
+    if waited.ns >= _HELD and cork is not None:
         held: Evidence = ("; TCP_CORK (", call_ref(cork), ") held it, and the timer released it ", waited)
-        return Release((*held, " after ", call_ref(last), " returned"), calls=(cork,), rule=CauseName.CORK_TIMEOUT)
-    if has_flag(last, "MSG_MORE"):
+        calls = (cork,) if cork in endpoint.calls else ()
+        return Release((*held, " after ", call_ref(last), " returned"), calls=calls, rule=CauseName.CORK_TIMEOUT)
+    if waited.ns >= _HELD and has_flag(last, "MSG_MORE"):
         held = ("; MSG_MORE of ", call_ref(last), " held it, and the timer released it ", waited)
         return Release((*held, " after the call returned"), rule=CauseName.MORE_TIMEOUT)
     nagle = waits_by_nagle(endpoint, packet.time, packet.length)
-    if nagle is not None and nagle.seq + nagle.length > endpoint.una and endpoint.probes_tail:
-        held = ("; Nagle's algorithm held it, as ", PacketRef(nagle.n), " was not acknowledged")
-        return Release((*held, "; a tail-loss probe released it after ", waited), (nagle.n,))
-    return Release(("; it left ", waited, " after the call returned"))
+    if nagle is None or nagle.seq + nagle.length <= endpoint.una or not endpoint.probes_tail:
+        return None
+    if endpoint.tail_probed is not None or packet.time - nagle.time < _PROBED:
+        return None
+    held = ("; Nagle's algorithm held it, as ", PacketRef(nagle.n), " was not acknowledged")
+    evidence = (*held, "; a tail-loss probe released it after ", waited)
+    return Release(evidence, (nagle.n,), effects=(EndpointEffect.PROBES_TAIL,))
 
 
 def _by_arrival(endpoint: TcpEndpoint, packet: Crossing, arrival: Crossing, waited: Duration) -> Release:

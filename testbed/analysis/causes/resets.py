@@ -7,7 +7,7 @@ Linux sends two kinds. ``tcp_send_active_reset`` (a call, an exit, a timer) sets
 
 from __future__ import annotations
 
-from testbed.analysis.calls.call_effects import is_accept, is_close, option_value, resets_on_close, switched_on
+from testbed.analysis.calls.call_effects import is_accept, is_close, option_value, resets_on_close
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint, arrival_time
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import CAUSES, Call, CauseKind, CauseName, Crossing, Evidence, PacketRef, call_ref
@@ -68,11 +68,11 @@ def answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
 def lingering(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a RST by close with SO_LINGER on and zero seconds (tcp_close, __tcp_close)."""
     close = _closing(endpoint, packet)
-    setters = [call for call in endpoint.calls if resets_on_close(call)] if close is not None else []
-    if close is None or not setters:
-        return None
-    evidence = (call_ref(close), " with SO_LINGER 0 (", call_ref(setters[-1]), ")")
-    return Explanation(evidence, (setters[-1].n, close.n))
+    setter = _lingers(endpoint, close.start) if close is not None else None
+    if close is None or setter is None or endpoint.unread_at(packet.time) > 0:
+        return None  # __tcp_close looks for unread bytes first
+    evidence = (call_ref(close), " with SO_LINGER 0 (", call_ref(setter), ")")
+    return Explanation(evidence, (*((setter.n,) if setter in endpoint.calls else ()), close.n))
 
 
 @RULES.explains(CauseName.RESET_UNREAD)
@@ -103,14 +103,14 @@ def user_timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     probe, last = _unanswered_probe(endpoint, packet), endpoint.last_arrival
     if probe is None or last is None:
         return None
-    setters = [call for call in endpoint.calls if switched_on(call, "TCP_USER_TIMEOUT") and call.start <= packet.time]
-    if not setters:
+    setter = endpoint.switched_on_by("TCP_USER_TIMEOUT", packet.time)
+    if setter is None:
         return None
     silence = Duration(packet.time - arrival_time(last))
-    limit = Duration(option_value(setters[-1])[0] * 1_000_000)
+    limit = Duration(option_value(setter)[0] * 1_000_000)
     evidence = (
         *("gives up: nothing came for ", silence, ", since ", PacketRef(last.n), "; "),
-        *(call_ref(setters[-1]), " had set TCP_USER_TIMEOUT to ", limit),
+        *(call_ref(setter), " had set TCP_USER_TIMEOUT to ", limit),
     )
     return Explanation(evidence, packets=(probe.n,))
 
@@ -149,10 +149,10 @@ def exit_reset(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return Explanation((ended,))
     ender = endpoint.ender(packet.time)
     count = endpoint.unread_at(packet.time)
-    lingers = any(resets_on_close(call) for call in endpoint.calls)
+    lingers = _lingers(endpoint, packet.time) is not None
     if ender is None or not ender.by_exit or (count <= 0 and not lingers):
         return None
-    reason = "SO_LINGER 0" if lingers else Quantity(count, "unread byte")
+    reason = Quantity(count, "unread byte") if count > 0 else "SO_LINGER 0"
     return Explanation((*ender.evidence, ", with ", reason), (ender.call.n,) if ender.call is not None else ())
 
 
@@ -163,6 +163,12 @@ def unseen_reset(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return None
     came = Quantity(endpoint.arrived, "byte")
     return Explanation(("resets the connection after ", came, f" had arrived; {endpoint.unknown_because}"))
+
+
+def _lingers(endpoint: TcpEndpoint, time: int) -> Call | None:
+    """Return the setsockopt by which a close at ``time`` resets: SO_LINGER on with zero seconds, not unset since."""
+    setter = endpoint.option("SO_LINGER", time)
+    return setter if setter is not None and resets_on_close(setter) else None
 
 
 def _closing(endpoint: TcpEndpoint, packet: Crossing) -> Call | None:

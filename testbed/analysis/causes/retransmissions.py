@@ -16,13 +16,15 @@ from testbed.analysis.causes.endpoint import (
     carried,
     sack_blocks,
 )
+from testbed.analysis.causes.release import AT_ONCE
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import CauseName, Crossing, Evidence, PacketRef, call_refs, packet_refs
 from testbed.model.evidence import Duration
 
 RULES: BoundRules[TcpEndpoint] = BoundRules()
 
-_RTO_MIN = 200_000_000  # TCP_RTO_MIN: a retransmission that long after the last ACK is not known to be that ACK's doing
+_RTO_MIN = 190_000_000  # TCP_RTO_MIN is 200 ms, counted in ticks of up to 10 ms
+_DUPLICATES = 3  # RFC 5681 section 3.2
 
 
 @RULES.explains(CauseName.FAST_OPEN_FALLBACK)
@@ -48,20 +50,58 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     before = _repeated(endpoint, packet)
     if before is None:
         return None
-    end = packet.seq + packet.sequence_length
-    hints = [
-        ack
-        for ack in endpoint.sacks
-        if arrival_time(ack) > before.time and any(right > end for _, right in sack_blocks(ack))
-    ]
-    if not hints and packet.seq == endpoint.una:
-        repeated = [ack for ack in endpoint.duplicates if arrival_time(ack) > before.time]
-        hints = repeated if len(repeated) >= 3 else []
-    if not hints or packet.time - arrival_time(hints[-1]) >= _RTO_MIN:
+    hints = _hints(endpoint, packet, before)
+    if not hints or _timed_out(endpoint, packet, before, hints[-1]):
         return None
     packets = tuple(ack.n for ack in hints)
     evidence = (*_again(before, packet), packet_refs(packets), " show that later bytes arrived", *_by(endpoint, packet))
     return Explanation(evidence, _callers(endpoint, packet), packets, (EndpointEffect.BEGINS_REPAIR,))
+
+
+def _hints(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> list[Crossing]:
+    """Return the ACKs that show that a segment was lost as it was sent last, ``before``.
+
+    With SACK: those that report bytes which were sent after it (tcp_rack_detect_loss). Without: three that repeat the
+    ACK of all before it; that counts only once (RFC 6582 section 3.2).
+    """
+    end = packet.seq + packet.sequence_length
+    if endpoint.sack != (True, True):
+        first = packet.seq == endpoint.una and not endpoint.repeats.get(packet.seq)
+        repeated = [ack for ack in endpoint.duplicates if arrival_time(ack) > before.time] if first else []
+        if len(repeated) >= _DUPLICATES:
+            return repeated
+    again = endpoint.repeats.get(packet.seq, 0) > 0
+    return [
+        ack
+        for ack in endpoint.sacks
+        if arrival_time(ack) > before.time
+        and any(_reports_later(endpoint, block, before) if again else block[1] > end for block in sack_blocks(ack))
+    ]
+
+
+def _reports_later(endpoint: TcpEndpoint, block: tuple[int, int], before: Crossing) -> bool:
+    """Say whether a SACK block has bytes that were sent, or sent again, after ``before``."""
+    left, right = block
+    for segments in (endpoint.originals, endpoint.resent):
+        for each in reversed(segments):
+            if each.time <= before.time:
+                break
+            if left <= each.seq < right and each.n != before.n:
+                return True
+    return False
+
+
+def _timed_out(endpoint: TcpEndpoint, packet: Crossing, before: Crossing, hint: Crossing) -> bool:
+    """Say whether a repeat that ACKs asked for left too late for them, and late enough for the retransmission timeout.
+
+    What an ACK asks for leaves as it is processed, or a part of the round-trip time later (tcp_rack_reo_timeout); the
+    timeout runs from the last ACK that covered something new.
+    """
+    if packet.time - arrival_time(hint) < AT_ONCE:
+        return False
+    moved = endpoint.una_moved
+    since = max(before.time, arrival_time(moved) if moved is not None else 0)
+    return packet.time - since >= _RTO_MIN
 
 
 @RULES.explains(CauseName.PATH_MTU)
@@ -110,7 +150,7 @@ def tail_loss_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     else:
         return None
     evidence = (carried(packet), " again, ", *_since(before, packet), reason, *_by(endpoint, packet))
-    return Explanation(evidence, _callers(endpoint, packet), (before.n,))
+    return Explanation(evidence, _callers(endpoint, packet), (before.n,), (EndpointEffect.PROBES_TAIL,))
 
 
 @RULES.explains(CauseName.TIMEOUT)
@@ -154,7 +194,7 @@ def _repeated(endpoint: TcpEndpoint, packet: Crossing) -> Crossing | None:
 def _probes_first(endpoint: TcpEndpoint) -> bool:
     """Say whether the kernel's first timer for the last segment is a tail-loss probe: no loss is being repaired."""
     again = any(seq >= endpoint.una for seq in endpoint.repeats)  # a probe is sent once for what is out (tlp_high_seq)
-    repairs = endpoint.una < endpoint.repair_until or bool(endpoint.sacks) or again
+    repairs = endpoint.una < endpoint.repair_until or bool(endpoint.sacks) or again or endpoint.tail_probed is not None
     return endpoint.probes_tail is True and not repairs
 
 

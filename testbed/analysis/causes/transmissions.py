@@ -53,12 +53,29 @@ def syn_again(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if before is None:
         return None
     what = "the SYN " if packet.ack is None else "the SYN+ACK "
-    waited = Duration(packet.time - before.time)
+    again = (what, PacketRef(before.n), " again after ", Duration(packet.time - before.time))
     return Explanation(
-        (what, PacketRef(before.n), " again after ", waited, ": no answer came"),
+        (*again, *_unanswered(endpoint, packet)),
         tuple(call.n for call in endpoint.connects[:1]),
         (before.n,),
     )
+
+
+def _unanswered(endpoint: TcpEndpoint, packet: Crossing) -> Evidence:
+    """Return why a SYN or SYN+ACK counts as unanswered; the ACK of a SYN+ACK may have come and not been taken."""
+    answer = endpoint.una_moved
+    if packet.ack is None or answer is None:
+        return (": no answer came",)
+    setter = endpoint.option("TCP_DEFER_ACCEPT", packet.time)
+    if setter is not None and switched_on(setter, "TCP_DEFER_ACCEPT"):
+        return (
+            ": TCP_DEFER_ACCEPT (",
+            call_ref(setter),
+            ") waits for data, the ACK ",
+            PacketRef(answer.n),
+            " had none",
+        )
+    return (": the listener did not take the ACK ", PacketRef(answer.n))
 
 
 @RULES.explains(CauseName.WINDOW_PROBE)
@@ -80,20 +97,11 @@ def keepalive_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     at = (f"no data, sequence number {packet.seq} = next - 1, ", *_pause(endpoint, packet))
     if not endpoint.observed:
         return Explanation((*at, f"; {endpoint.unknown_because} to show SO_KEEPALIVE"))
-    setters = [call for call in endpoint.calls if switched_on(call, "SO_KEEPALIVE")]
-    if not setters:  # an accepted socket inherits it from its listener
-        own = endpoint.streams.flows[endpoint.flow].endpoint(endpoint.host)
-        setters = [
-            call
-            for socket in endpoint.streams.sockets[endpoint.host]
-            if socket.listening and socket.local and socket.local.port == own.port
-            for call in socket.calls
-            if switched_on(call, "SO_KEEPALIVE")
-        ]
-    if not setters:
+    setter = endpoint.switched_on_by("SO_KEEPALIVE", packet.time)
+    if setter is None:
         return None
-    evidence = (*at, "; SO_KEEPALIVE by ", call_ref(setters[0]))
-    return Explanation(evidence, (setters[0].n,) if setters[0] in endpoint.calls else ())
+    evidence = (*at, "; SO_KEEPALIVE by ", call_ref(setter))
+    return Explanation(evidence, (setter.n,) if setter in endpoint.calls else ())
 
 
 @RULES.explains(CauseName.PROBE)
@@ -156,7 +164,7 @@ def _written(endpoint: TcpEndpoint, packet: Crossing, rule: CauseName) -> Explan
         evidence += ["; FIN: ", *ender.evidence] if ender else ["; no logged call explains the FIN"]
         if ender is not None and ender.call is not None:
             calls.append(ender.call.n)
-    return Explanation((*evidence, *released.evidence), tuple(dict.fromkeys(calls)), released.packets)
+    return Explanation((*evidence, *released.evidence), tuple(dict.fromkeys(calls)), released.packets, released.effects)
 
 
 @RULES.explains(CauseName.UNLOGGED_DATA)

@@ -15,7 +15,7 @@ from testbed.analysis.join.lab_frames import Selection, select
 from testbed.analysis.join.port_reuse import Connection, split_connections
 from testbed.crossings.relative_seq import RawNumbers, relative_numbers
 from testbed.model import HOSTS, Endpoint, Flow, Host
-from testbed.model.arrays import Int64
+from testbed.model.arrays import Int64, distinct
 from testbed.model.ip import TCP, UDP
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def find_flows(
     """Return the flows between the two hosts in the order of their first packet, and both captures' packets."""
     selections = {host: select(captures[host], addresses) for host in HOSTS}
     raw = {host: _conversations(captures[host], selections[host]) for host in HOSTS}
-    known = np.unique(np.concatenate([raw[host] for host in HOSTS]))
+    known = distinct(np.concatenate([raw[host] for host in HOSTS]))
     conversations = {host: np.where(raw[host] < 0, -1, np.searchsorted(known, raw[host])) for host in HOSTS}
     generations = split_connections(captures, selections, conversations)
     # one number for a conversation's generation; -1 stays what has no flow

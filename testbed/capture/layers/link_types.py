@@ -184,5 +184,5 @@ _DECODERS: dict[int, Callable[[Frames], None]] = {
     276: _ethertyped(0, 20),  # Linux cooked, version 2
 }
 
-LINK_TYPES = tuple(_DECODERS)
+LINK_TYPES = frozenset(_DECODERS)
 """The link types that can be decoded."""

@@ -11,6 +11,8 @@ from testbed.lab.observers.executables import source_lines, why_blind
 from testbed.model import Host
 from testbed.observe.observation import Observation
 
+_TRACERS = "`strace` or `gdb`"
+
 
 class HostObserver(Protocol):
     """One observer of one host's program."""
@@ -58,7 +60,6 @@ class ProbeObserver(NoObserver):
 
     def collect(self) -> Observation:
         """Read and decode the logs."""
-        from testbed.observe.preloadable import TRACERS
         from testbed.observe.probe import probe_log
 
         names = self._agent.list_directory(LOG_DIRECTORY)
@@ -69,10 +70,10 @@ class ProbeObserver(NoObserver):
             problems.append(f"the call log was full; {decoded.lost} calls are not in it")
         if self._argv and not decoded.calls:
             reason = why_blind(self._agent, self._argv[0])
-            blind = f"{reason}; {TRACERS} would see its calls"
+            blind = f"{reason}; {_TRACERS} would see its calls"
             if not decoded.processes:
                 problems.append(
-                    f"the probe left no log of `{self._argv[0]}`: {blind if reason else TRACERS + ' would'}"
+                    f"the probe left no log of `{self._argv[0]}`: {blind if reason else _TRACERS + ' would'}"
                 )
             elif reason:
                 problems.append(f"the probe saw no call of `{self._argv[0]}`: {blind}")

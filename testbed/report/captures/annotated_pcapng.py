@@ -7,13 +7,14 @@ program, its fate where it did not cross, what changed on the way, and, with a k
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from testbed.capture.containers.pcapng_write import Writer
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Fate, Host, peer_of
+from testbed.model.event_times import place_of
 from testbed.model.version import VERSION
 from testbed.report import kernel_words
 from testbed.report.evidence_text import sentence
@@ -34,7 +35,7 @@ _MOST_CALLS = 8
 
 
 def write(stream: BinaryIO, analysis: Analysis, captures: Mapping[Host, Capture]) -> None:
-    """Write the captures that there are, merged by time."""
+    """Write the captures that there are, merged in the order in which they passed."""
     comment = "; ".join(map(escape, verdict_text(analysis)))
     writer = Writer(stream, application=f"bothends {VERSION}", comment=comment)
     numbers: dict[tuple[Host, int], int] = {}
@@ -43,7 +44,7 @@ def write(stream: BinaryIO, analysis: Analysis, captures: Mapping[Host, Capture]
             name = host if len(captures[host].interfaces) == 1 else f"{host} {interface.name or index}"
             numbers[host, index] = writer.interface(name, interface.link_type, interface.snap_length)
     notes = _notes(analysis)
-    for host, row in _by_time(captures):
+    for host, row in _in_order(captures, analysis.inputs.joined.crossings):
         capture = captures[host]
         writer.packet(
             numbers[host, int(capture.interface[row])],
@@ -54,14 +55,23 @@ def write(stream: BinaryIO, analysis: Analysis, captures: Mapping[Host, Capture]
         )
 
 
-def _by_time(captures: Mapping[Host, Capture]) -> Iterator[tuple[Host, int]]:
+def _in_order(captures: Mapping[Host, Capture], crossings: Iterable[Crossing]) -> Iterator[tuple[Host, int]]:
+    """Yield host and row of each frame by time; those of one time as their packets passed."""
     hosts = [host for host in HOSTS if host in captures]
     if not hosts:
         return
+    places = {host: np.zeros(len(captures[host]), np.int64) for host in hosts}
+    for crossing in crossings:
+        passed: tuple[tuple[Host, int | None], ...] = (("client", crossing.at_client), ("server", crossing.at_server))
+        for host, frame in passed:
+            if frame is not None and host in places:
+                places[host][frame - 1] = place_of(crossing.sent if host == crossing.sender else crossing.arrived)
     times = np.concatenate([captures[host].time_ns for host in hosts])
+    # a frame that is no packet between the hosts stays behind the one before it
+    place = np.concatenate([np.maximum.accumulate(places[host]) for host in hosts])
     host_of = np.concatenate([np.full(len(captures[host]), k) for k, host in enumerate(hosts)])
     rows = np.concatenate([np.arange(len(captures[host])) for host in hosts])
-    for k in np.argsort(times, kind="stable").tolist():
+    for k in np.lexsort((place, times)).tolist():
         yield hosts[int(host_of[k])], int(rows[k])
 
 

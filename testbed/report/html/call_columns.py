@@ -6,6 +6,7 @@ import json
 
 from testbed.analysis.calls.streams import build_streams
 from testbed.model import HOSTS, Analysis, Call, Endpoint, Host
+from testbed.model.event_times import place_of
 from testbed.report.html import kernel_columns
 from testbed.report.html.links import put_sentences
 from testbed.report.html.pack import Packer
@@ -21,6 +22,8 @@ def put(packer: Packer, analysis: Analysis, base: int) -> None:
     for name in ("n", "pid", "tid", "fd", "result", "length"):
         packer.numbers(f"call.{name}", [getattr(call, name) for call in calls])
     packer.numbers("call.start", [call.start - base for call in calls])
+    for name, moment in (("begun", "start"), ("returned", "end")):
+        packer.numbers(f"call.{name}", [place_of(getattr(call, moment)) for call in calls])
     # 0: never returned
     packer.numbers("call.took", [0 if call.end is None else call.end - call.start + 1 for call in calls])
     packer.numbers("call.direction", [_DIRECTIONS.index(call.direction) for call in calls])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from testbed.model import HOSTS, Cause, Crossing, Fate
+from testbed.model.event_times import place_of
 from testbed.pairing.clock import Clock
 from testbed.report.html import kernel_columns
 from testbed.report.html.links import put_sentences
@@ -59,6 +60,8 @@ C = PacketColumn
 COLUMNS: tuple[PacketColumn[Crossing], ...] = (
     C("n", "numbers", lambda one: one.n),
     C("delay", "numbers", lambda one: 0 if one.sent is None or one.arrived is None else one.arrived - one.sent),
+    C("left", "numbers", lambda one: place_of(one.sent)),
+    C("came", "numbers", lambda one: place_of(one.arrived)),
     C("fate", "numbers", lambda one: FATES.index(one.fate)),
     C("sender", "numbers", lambda one: HOSTS.index(one.sender)),
     C("flow", "numbers", lambda one: -1 if one.flow is None else one.flow),

@@ -11,11 +11,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Discriminator,
-    PlainValidator,
     Tag,
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import core_schema
 
 T = TypeVar("T")
 
@@ -112,7 +112,8 @@ class Parsed:
         self.parse, self.schema = parse, schema
 
     def __get_pydantic_core_schema__(self, source: object, handler: Any) -> Any:  # noqa: ANN401 - pydantic's own
-        return PlainValidator(self.parse).__get_pydantic_core_schema__(source, handler)
+        # PlainValidator does this too, and makes a schema for writing, which nobody needs: a quarter of a first load
+        return core_schema.no_info_plain_validator_function(self.parse)
 
     def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> Any:  # noqa: ANN401 - pydantic's own
         return WithJsonSchema(self.schema).__get_pydantic_json_schema__(core, handler)

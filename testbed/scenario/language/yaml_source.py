@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -175,11 +175,14 @@ def _mark_at(before: str) -> Position:
     return Position(len(lines) - 1, len(lines[-1]))
 
 
-def read(text: str) -> tuple[Node | None, list[Problem]]:
-    """Return the tree of a YAML text, None where there is none, and what is wrong with it."""
+def read(text: str, stop_at: Collection[str] = ()) -> tuple[Node | None, list[Problem]]:
+    """Return the tree of a YAML text, None where there is none, and what is wrong with it.
+
+    With ``stop_at`` the text is read only as far as its outermost mapping has these members.
+    """
     reader = _TreeReader()
     try:
-        return reader.read(_events(text)), reader.problems
+        return reader.read(_events(text), stop_at), reader.problems
     except _Stop as stop:
         return None, [*reader.problems, stop.problem]
 
@@ -229,7 +232,8 @@ class _TreeReader:
         self.keys: list[tuple[str, Position] | None] = []
         self.nodes = 0
 
-    def read(self, events: Iterator[Any]) -> Node | None:
+    def read(self, events: Iterator[Any], stop_at: Collection[str] = ()) -> Node | None:
+        """Return the root; with ``stop_at`` as it is when it is a mapping that has these members."""
         root: Node | None = None
         for event in events:
             mark = Position(event.start_mark.line, event.start_mark.column)
@@ -248,6 +252,8 @@ class _TreeReader:
             else:
                 continue
             root = root or done
+            if stop_at and len(self.open) == 1 and all(name in self.open[0][0].value for name in stop_at):
+                return self.open[0][0]
         return root
 
     def _begin(self, event: Any, mark: Position) -> None:  # noqa: ANN401 - PyYAML's events have no types

@@ -110,7 +110,10 @@ def test_duplicate_acks_answer_their_triggers_and_cause_a_fast_retransmission() 
 
 def test_three_duplicate_acks_without_sack_show_a_loss_too() -> None:
     run = Exchange()
-    tcp = run.tcp().opened()
+    tcp = run.tcp()
+    tcp("client S")
+    tcp("server S.", options={"mss": 1460})
+    tcp("client .")
     tcp.client("send", b"abcd")
     tcp("client .", b"a", lost=True)
     for letter in (b"b", b"c", b"d"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from testbed.analysis.join.flows import HostPackets, find_flows
 from testbed.analysis.join.join import join, sentinels
-from testbed.capture import Capture, read
+from testbed.capture.columns import Capture
+from testbed.capture.read_file import read
 from testbed.model import Endpoint, Flow, Host
 from tests.builders.frames import (
     ACK,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from testbed.analysis.calls.wire_stream import payload_at
 from testbed.analysis.join.join import join
-from testbed.capture import read
+from testbed.capture.read_file import read
 from testbed.model import Crossing, FieldChange, HeaderField, Joined, PayloadChange
 from testbed.report.evidence_text import sentence
 from testbed.report.text.change_text import change_text

@@ -302,3 +302,24 @@ def test_a_connection_that_nobody_accepted_read_nothing() -> None:
     assert row(run).read.bytes == 0
     assert row(run, "server").close == ConnectionEnd(opened=True, unobserved=Unobserved.NOT_ACCEPTED)
     assert ended(run, "server") == "still open; nobody accepted it"
+
+
+def test_a_segment_with_a_wrong_checksum_changes_nothing_for_the_reader() -> None:
+    """The kernel drops it unseen; the bytes that the program gets are those of the copy that is sent again."""
+    run = Exchange()
+    tcp = transfer(run, b"hello")
+    tcp("client P.", b"hello", altered=b"hellp", bad_checksum=True)
+    tcp("client P.", b"hello", seq=1)
+    tcp("server .", ack=6)
+    tcp.server("recv", b"hello")
+    found = row(run)
+    assert numbers(found) == [5] * 5
+    assert (found.difference, found.unread, found.lost_at) == (None, 0, None)
+
+
+def test_bytes_with_a_wrong_checksum_that_never_came_again_did_not_arrive() -> None:
+    run = Exchange()
+    tcp = transfer(run, b"hello")
+    tcp("client P.", b"hello", altered=b"hellp", bad_checksum=True)
+    found = row(run)
+    assert (numbers(found), found.lost_at) == ([5, 5, 0, 0, 0], "arrived")

@@ -61,7 +61,7 @@ def test_a_write_after_a_reset() -> None:
 
 
 def test_a_reset_that_was_lost_ends_nothing_at_the_peer() -> None:
-    """Only one that a host sent or got can have broken its connection off."""
+    """Only one that a host sent or got can have broken its connection off, and not after a timeout had."""
     run, tcp = opened()
     tcp("server R.", lost=True)
     tcp.client("recv", errno="ETIMEDOUT")
@@ -69,7 +69,7 @@ def test_a_reset_that_was_lost_ends_nothing_at_the_peer() -> None:
     assert (reason(run, gone) or "").startswith("the connection was gone: recv #1 gave ETIMEDOUT")
     tcp("server R")
     late = tcp.client("send", errno="EPIPE")
-    assert reason(run, late) == "the connection had ended: RST #4 of the server had broken the connection off (EPIPE)"
+    assert reason(run, late) == "the connection had ended: it timed out, as recv #1 was told (EPIPE)"
 
 
 def test_bytes_that_never_left() -> None:
@@ -187,3 +187,61 @@ def test_a_socket_connected_to_itself() -> None:
     connect = run.call("client", "connect", args={"address": "198.18.0.2:5000"}, socket=itself)
     send = run.call("client", "send", b"me", socket=itself)
     assert reason(run, connect) == reason(run, send) == "nothing of it was captured: both of its ends are on this host"
+
+
+def test_a_close_whose_fin_waits_behind_bytes_that_the_peer_has_no_room_for() -> None:
+    """The connect that gave EINPROGRESS had opened the connection: it is not "never open"."""
+    run = Exchange()
+    tcp = run.tcp()
+    tcp.client("connect", errno="EINPROGRESS")
+    tcp("client S")
+    tcp("server S.")
+    tcp("client .")
+    tcp.client("send", b"abcdef")
+    tcp("client P.", b"abc")
+    tcp("server .", window=0)
+    close = tcp.client("close")
+    assert reason(run, close) == (
+        "its FIN waited behind 3 bytes that never left the host: the peer's window was full (#4 offers 0)"
+    )
+
+
+def test_what_ended_the_connection_before_a_reset_is_the_timeout() -> None:
+    """The kernel had given up; the RST only answers what came afterwards."""
+    run, tcp = opened()
+    limit = tcp.client("setsockopt", args={"name": "TCP_USER_TIMEOUT", "value": 1000})
+    stuck = tcp.client("send", b"abcdef")
+    tcp("client P.", b"abc")
+    tcp("server .", window=0)
+    told = tcp.client("recv", errno="ETIMEDOUT")
+    close = tcp.client("close")
+    tcp("server .")
+    tcp("client R")
+    late = tcp.server("send", errno="ECONNRESET")
+    gone = f"the connection timed out (TCP_USER_TIMEOUT of setsockopt #{limit.n}), as recv #{told.n} was told"
+    assert reason(run, stuck) == (
+        f"3 of its 6 bytes never left the host: the peer's window was full (#4 offers 0), until {gone}"
+    )
+    assert reason(run, close) == f"the connection was gone: recv #{told.n} gave ETIMEDOUT"
+    assert reason(run, late) == "failed: ECONNRESET, RST #6 of the client had broken the connection off"
+
+
+def test_a_reset_that_the_link_forged_is_not_the_hosts() -> None:
+    run, tcp = opened()
+    tcp("client R", appeared=True, made="forged")
+    close = tcp.server("close")
+    assert reason(run, close) == "RST #3, which the link made in the client's name, had broken the connection off"
+
+
+def test_tcp_notsent_lowat_makes_a_send_wait_before_the_buffer_is_full() -> None:
+    run, tcp = opened()
+    option = tcp.client("setsockopt", args={"name": "TCP_NOTSENT_LOWAT", "value": 3})
+    tcp.client("send", b"abcdef")
+    tcp("client P.", b"abc")
+    full = tcp.client("send", errno="EAGAIN")
+    assert reason(run, full) == (
+        f"as many bytes as TCP_NOTSENT_LOWAT (setsockopt #{option.n}) allows waited to be sent (EAGAIN)"
+    )
+    tcp("client P.", b"d")
+    other = tcp.client("send", errno="EAGAIN")
+    assert reason(run, other) == "the send buffer was full (EAGAIN)"

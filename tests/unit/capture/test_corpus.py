@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from testbed.capture import Capture, read
+from testbed.capture.columns import Capture
+from testbed.capture.read_file import read
 from testbed.model.errors import CaptureError
 from tests.builders.shared_captures import CORPUS, MANIFEST, needs_corpus
 

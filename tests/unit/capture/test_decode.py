@@ -6,7 +6,8 @@ import struct
 
 import pytest
 
-from testbed.capture import Capture, read
+from testbed.capture.columns import Capture
+from testbed.capture.read_file import read
 from tests.builders.frames import (
     ACK,
     CLIENT,

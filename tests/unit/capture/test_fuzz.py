@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from testbed.capture import Capture, read
-from testbed.capture.read_file import load
+from testbed.capture.columns import Capture
+from testbed.capture.read_file import load, read
 from testbed.model.errors import CaptureError
 from testbed.run.read_captures import read_one
 from tests.builders.frames import (

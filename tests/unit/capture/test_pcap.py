@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import zstandard
 
-from testbed.capture import Interface, read
+from testbed.capture.columns import Interface
 from testbed.capture.containers.decompress import _unzstd
+from testbed.capture.read_file import read
 from testbed.model.errors import CaptureError
 from tests.builders.frames import ethernet, pcap, tcp
 

@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
-from testbed.capture import read
 from testbed.capture.containers.pcapng_write import Writer
+from testbed.capture.read_file import read
 from testbed.model.errors import CaptureError
 from tests.builders.frames import block, enhanced, ethernet, interface, option, section, tcp, udp
 

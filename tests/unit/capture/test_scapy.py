@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.capture import read
+from testbed.capture.read_file import read
 from tests.builders.frames import pcap
 from tests.nonempty import nonempty
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from invoke import Collection, Context, Program, task
+from invoke import Collection, Context, ParseError, Program, task
 from invoke.parser.parser import ParseMachine
 
 from testbed.cli.invoke_words import spell_out
@@ -25,7 +25,12 @@ def show(_: Context, what: str) -> None:
     """Takes one word."""
 
 
-TASKS = Collection(run, show)
+@task
+def wait(_: Context, host: str, jobs: int = 0) -> None:
+    """Takes a number; `-h` is its host."""
+
+
+TASKS = Collection(run, show, wait)
 
 
 @pytest.mark.parametrize(
@@ -45,11 +50,24 @@ TASKS = Collection(run, show)
         ("show a b", "show a b"),
         ("nothing a", "nothing a"),
         ("run --frob a", "run --frob --names a"),
+        ("show --help", "--help show"),
+        ("run a --json -h", "--help run"),
+        ("run --runs --help", "run --runs --help"),
+        ("--help show", "--help show"),
+        ("wait -h a", "wait -h a"),
+        ("wait --help", "--help wait"),
+        ("wait -h a --jobs 3", "wait -h a --jobs 3"),
     ],
 )
 def test_words_are_spelled_out(words: str, spelled: str) -> None:
     assert spell_out(words.split(), TASKS) == spelled.split()
     assert TASKS["run"].help == {"names": "which"}
+
+
+@pytest.mark.parametrize(("words", "option"), [("wait a --jobs x", "--jobs"), ("wait a -j=1.5", "-j")])
+def test_what_is_no_number_is_bad_use(words: str, option: str) -> None:
+    with pytest.raises(ParseError, match=f"{option} takes a whole number"):
+        spell_out(words.split(), TASKS)
 
 
 def test_invoke_itself_is_as_it_was() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from testbed.capture import read
+from testbed.capture.read_file import read
 from testbed.model.header_fields import tcp_options
 from testbed.model.tcp import (
     ACK,

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from dev.bench.long_run import long_run
-from testbed.capture import read
 from testbed.capture.containers.pcapng_write import Writer
+from testbed.capture.read_file import read
 from testbed.model import HOSTS
 from testbed.report.captures import annotated_pcapng
 from testbed.report.run_files import rebuild

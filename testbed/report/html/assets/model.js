@@ -22,11 +22,11 @@ class Model {
     this.calls = this.observed ? tables.count("call.n") : 0;
     this.items = this.packets + this.calls;
     this.base = BigInt(this.head.base);
-    for (const name of ["n", "time", "delay", "fate", "sender", "flow", "length", "marks", "way", "seq", "ack", "start"]) {
+    for (const name of ["n", "time", "delay", "left", "came", "fate", "sender", "flow", "length", "marks", "way", "seq", "ack", "start"]) {
       this[name] = tables.numbers(`packet.${name}`);
     }
     this.call = {};
-    for (const name of ["host", "n", "start", "took", "direction", "flow", "from", "to", "tid"]) {
+    for (const name of ["host", "n", "start", "took", "begun", "returned", "direction", "flow", "from", "to", "tid"]) {
       this.call[name] = this.observed ? tables.numbers(`call.${name}`) : new Float64Array(0);
     }
     this.clientCalls = this.call.host.indexOf(1) < 0 ? this.calls : this.call.host.indexOf(1);
@@ -34,23 +34,27 @@ class Model {
   }
 
   makeEvents() {
-    const { packets, calls, fate, time, delay } = this;
+    const { packets, calls, fate, time, delay, left, came } = this;
     const kinds = [];
     const items = [];
     const times = [];
-    const add = (kind, item, at) => {
+    const places = []; // of events of equal times; 0 where a time is of one event only
+    const add = (kind, item, at, place) => {
       kinds.push(kind);
       items.push(item);
       times.push(at);
+      places.push(place);
     };
     for (let p = 0; p < packets; p++) {
-      if (p && this.n[p] !== this.n[p - 1] + 1) add(CUT, p, time[p] - 0.5);
-      if (fate[p] !== APPEARED) add(SENT, p, time[p]);
-      if (fate[p] !== LOST) add(ARRIVED, p, time[p] + delay[p]);
+      if (p && this.n[p] !== this.n[p - 1] + 1) add(CUT, p, time[p] - 0.5, 0);
+      if (fate[p] !== APPEARED) add(SENT, p, time[p], left[p]);
+      if (fate[p] !== LOST) add(ARRIVED, p, time[p] + delay[p], came[p]);
     }
-    for (let c = 0; c < calls; c++) add(CALL, packets + c, this.anchor(c));
+    for (let c = 0; c < calls; c++) add(CALL, packets + c, this.anchor(c), this.place(c));
     const order = Uint32Array.from(kinds.keys());
-    order.sort((a, b) => times[a] - times[b] || kinds[a] - kinds[b] || items[a] - items[b]);
+    order.sort(
+      (a, b) => times[a] - times[b] || places[a] - places[b] || kinds[a] - kinds[b] || items[a] - items[b],
+    );
     this.eventKind = Uint8Array.from(order, (e) => kinds[e]);
     this.eventItem = Uint32Array.from(order, (e) => items[e]);
     this.eventTime = Float64Array.from(order, (e) => times[e]);
@@ -61,6 +65,11 @@ class Model {
   anchor(c) {
     const { start, took } = this.call;
     return this.waits(c) && took[c] ? start[c] + took[c] - 1 : start[c];
+  }
+
+  place(c) {
+    const { begun, returned, took } = this.call;
+    return this.waits(c) && took[c] ? returned[c] : begun[c];
   }
 
   waits(c) {

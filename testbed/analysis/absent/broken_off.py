@@ -1,0 +1,75 @@
+"""What broke a connection off at one of its hosts: a RST that it sent or got, or a timeout of its own kernel.
+
+The first of them counts: a RST that answers a segment after the kernel had given the connection up ended nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, TypedDict
+
+from testbed.analysis.calls.call_effects import option_name, option_set, switched_on
+from testbed.analysis.calls.streams import Streams
+from testbed.analysis.causes.endpoint import arrival_time
+from testbed.model import Call, CallRef, Crossing, Host, PacketRef, call_ref, peer_of
+from testbed.model.absences import GaveUp, Reset
+from testbed.model.ledgers import ResetOrigin
+
+
+class End(NamedTuple):
+    """What broke a connection off at a host, and when that was known there (ns since the epoch)."""
+
+    time: int
+    reset: Reset | None = None
+    gave_up: GaveUp | None = None
+
+
+class EndedBy(TypedDict):
+    """The members of a :class:`NoPacket` that say what broke the connection off."""
+
+    reset: Reset | None
+    gave_up: GaveUp | None
+
+
+def ended_by(end: End | None) -> EndedBy:
+    """Return what broke a connection off, as members of a :class:`NoPacket`."""
+    return {"reset": None if end is None else end.reset, "gave_up": None if end is None else end.gave_up}
+
+
+def broken_off(crossings: Iterable[Crossing], streams: Streams) -> dict[tuple[int, Host], End]:
+    """Return what broke each TCP connection off at each host; none where nothing did, or nothing was seen."""
+    found: dict[tuple[int, Host], End] = {}
+    for packet in crossings:
+        if packet.flow is None or packet.protocol != "tcp" or "R" not in packet.flags:
+            continue
+        reset = Reset(PacketRef(packet.n), packet.sender, reset_origin(packet))
+        if packet.sent is not None:
+            found.setdefault((packet.flow, packet.sender), End(packet.time, reset))
+        if packet.arrived is not None and not packet.discarded:
+            found.setdefault((packet.flow, peer_of(packet.sender)), End(arrival_time(packet), reset))
+    for (flow, host), calls in streams.calls.items():
+        gone = next((call for call in calls if _timed_out(call)), None)
+        if gone is None or gone.end is None or streams.flows[flow].protocol != "tcp":
+            continue
+        before = found.get((flow, host))
+        if before is None or before.time > gone.end:
+            found[flow, host] = End(gone.end, gave_up=GaveUp(call_ref(gone), _limit(calls, gone)))
+    return found
+
+
+def reset_origin(packet: Crossing) -> ResetOrigin:
+    """Return who made a RST."""
+    if packet.sent is not None:
+        return ResetOrigin.HOST
+    return ResetOrigin.LINK if packet.made else ResetOrigin.UNKNOWN
+
+
+def _timed_out(call: Call) -> bool:
+    """Say whether a call was told that the connection was given up (sk_err: tcp_write_err, tcp_keepalive_timer)."""
+    asked = call.name == "getsockopt" and option_name(call) == "SO_ERROR" and call.args.get("value") == "ETIMEDOUT"
+    return call.errno == "ETIMEDOUT" or asked
+
+
+def _limit(calls: Iterable[Call], gone: Call) -> CallRef | None:
+    before = [call for call in calls if option_set(call, "TCP_USER_TIMEOUT") and call.start < (gone.end or 0)]
+    return call_ref(before[-1]) if before and switched_on(before[-1], "TCP_USER_TIMEOUT") else None

@@ -1,0 +1,28 @@
+"""The set of an array's values is NumPy's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.model.arrays import distinct
+
+
+@given(st.lists(st.integers(-3, 3) | st.integers(-(1 << 63), (1 << 63) - 1)))
+def test_each_value_once_in_order(values: list[int]) -> None:
+    array = np.array(values, np.int64)
+    assert distinct(array).tolist() == np.unique(array).tolist() == sorted(set(values))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint64, np.float64, np.bool_])
+@pytest.mark.parametrize("values", [[], [1], [1, 0, 1]])
+def test_of_other_types_and_the_type_stays(kind: type[np.generic], values: list[int]) -> None:
+    array = np.array(values, kind)
+    assert distinct(array).dtype == array.dtype
+    assert distinct(array).tolist() == np.unique(array).tolist()
+
+
+def test_an_array_of_rows_is_flattened() -> None:
+    assert distinct(np.array([[3, 1], [1, 2]])).tolist() == [1, 2, 3]
