@@ -19,8 +19,8 @@ EngineFactory = Callable[[Progress], Engine]
 class InsideFactory(ABC):
     """Where labs cannot be reached from outside: time passes only inside, so whoever takes decisions must be inside.
 
-    It stands where others have an :data:`EngineFactory`, and makes the lab part of a run instead. ``keep_up``: what a run
-    was made in makes the next ones too. That is quicker, and only the first one is then the same each time.
+    It stands where others have an :data:`EngineFactory`, and makes the lab part of a run instead. ``keep_up``: what a
+    run was made in makes the next ones too. That is quicker, and only the first one is then the same each time.
     """
 
     keep_up = False

@@ -17,7 +17,7 @@ from testbed.run.build_manifest import package_versions
 from testbed.run.evaluate import evaluate
 from testbed.run.finish import NOTHING_MORE, Finish
 from testbed.run.scenario_to_lab import lab_spec
-from testbed.run.through_guest import check_where, through_guest
+from testbed.run.through_guest import refusal, through_guest
 from testbed.run.through_lab import MakeStepper, through_lab
 from testbed.rundir.layout import RunDirectory
 
@@ -57,7 +57,9 @@ def run(
     Raises BothendsError when the run could not be carried through; what was captured until then, and a manifest with
     the error, is in the run directory, which the error names (``kept``).
     """
-    check_where(scenario, make_engine)
+    refused = refusal(scenario, make_engine)
+    if refused is not None:
+        raise refused
     spec = lab_spec(scenario)
     directory = RunDirectory.create(root, scenario.name, spec.run_id)
     threading.Thread(target=_import_what_follows, args=(finish.modules,), daemon=True).start()

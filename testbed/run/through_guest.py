@@ -37,20 +37,21 @@ class GuestOrder:
     directory: Path
 
 
-def check_where(scenario: Scenario, make_engine: EngineFactory) -> None:
-    """Raise Unsupported for a scenario that wants a kernel of its own, or virtual time, on an engine without."""
+def refusal(scenario: Scenario, make_engine: EngineFactory) -> Unsupported | None:
+    """Return the error for a scenario that wants a kernel of its own, or virtual time, on an engine without; else None."""
     if isinstance(make_engine, InsideFactory):
-        return
+        return None
     if scenario.kernel is not None:
-        raise Unsupported(
+        return Unsupported(
             f"the scenario asks for Linux {scenario.kernel}, and labs of this engine have the machine's",
             hint="--engine uml",
         )
     if scenario.clock == "virtual":
-        raise Unsupported(
+        return Unsupported(
             "the scenario takes longer than anybody waits: it is made for virtual time, which this engine has not",
             hint="--engine uml, or --real-time to wait for it",
         )
+    return None
 
 
 def through_guest(

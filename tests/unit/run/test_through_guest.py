@@ -11,7 +11,7 @@ from testbed.lab.engine_kind import InsideFactory
 from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.model.errors import BothendsError, LabError, LabTimeout, Unsupported
 from testbed.run.live_lab import run
-from testbed.run.through_guest import carry_out_inside, check_where
+from testbed.run.through_guest import carry_out_inside, refusal
 from testbed.rundir.layout import MANIFEST, RunDirectory
 from testbed.scenario.load import parse
 from testbed.scenario.scenario import Scenario
@@ -64,12 +64,13 @@ def test_an_error_of_a_kind_that_is_not_in_the_tree_is_its_nearest(tmp_path: Pat
 
 
 @pytest.mark.parametrize("settings", [{"kernel": "6.12"}, {"clock": "virtual"}])
-def test_an_engine_with_the_machines_kernel_and_clock_refuses_others(settings: dict[str, str]) -> None:
+def test_an_engine_with_the_machines_kernel_and_clock_refuses_others(tmp_path: Path, settings: dict[str, str]) -> None:
     with pytest.raises(Unsupported, match="engine"):
-        check_where(scenario(**settings), Namespaces())
-    assert check_where(scenario(**settings), Inside(LabError(""))) is None
+        run(scenario(**settings), root=tmp_path, make_engine=Namespaces(), progress=lambda _: None)
+    assert list(tmp_path.iterdir()) == []
+    assert refusal(scenario(**settings), Inside(LabError(""))) is None
 
 
 def test_real_time_and_no_wish_are_for_every_engine() -> None:
-    assert check_where(scenario(clock="real"), Namespaces()) is None
-    assert check_where(scenario(), Namespaces()) is None
+    assert refusal(scenario(clock="real"), Namespaces()) is None
+    assert refusal(scenario(), Namespaces()) is None
