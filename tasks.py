@@ -28,16 +28,17 @@ adapt(program)
 
 @task(
     positional=["scenarios"],
-    iterable=["scenarios", "set"],
+    iterable=["scenarios", "set", "tag"],
     help={
         "scenarios": "names from scenarios/ (`invoke list`), or paths of YAML files; several are run in turn",
+        "tag": "with --all: only the scenarios that have this tag (`invoke list`); may be repeated",
         "all": "run the whole catalogue, several runs at a time: one line a run, then in full what did not pass",
         "runs": "directory in which runs/ is made (default: here)",
         "json": "print one JSON object per run (result.json) instead of the summary",
         "quiet": "print no progress on standard error",
         "engine": "docker, namespace or uml (default: the first that works here)",
         "kernel": "the version of Linux to run on, 6.12: a kernel of our own (`invoke kernels`); implies --engine uml",
-        "real_time": "wait for time instead of jumping over it, as the engine uml does, or scenarios for virtual time want",
+        "real_time": "wait for time, where the engine uml or a scenario for virtual time would jump over it",
         "set": "run one variant for each value of a setting: --set observe.client=probe,none (may be repeated)",
         "repeat": "run each variant this many times and show the distribution of results",
         "jobs": "how many runs to make at the same time (default: one per processor)",
@@ -57,6 +58,7 @@ def run(
     _: Context,
     scenarios: list[str],
     set: list[str],  # noqa: A002 - the option's name
+    tag: list[str],
     all: bool = False,  # noqa: A002 - the option's name
     runs: str = ".",
     json: bool = False,
@@ -88,6 +90,7 @@ def run(
               invoke run echo --report --junit results.xml
               invoke run --all --engine namespace --jobs 2
               invoke run nagle --set kernel=6.1,6.12
+              invoke run --all --tag reset
     """
     from testbed.campaign.campaign_options import Options
     from testbed.cli import run_command
@@ -111,7 +114,13 @@ def run(
             from testbed.model.errors import UsageError
 
             raise UsageError("--all runs every scenario", hint="leave the names of scenarios out")
-        return run_command.run_all(catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
+        return run_command.run_all(
+            catalogue=ROOT, tags=tag, runs=Path(runs), engine=engine, options=options, outputs=outputs
+        )
+    if tag:
+        from testbed.model.errors import UsageError
+
+        raise UsageError("--tag chooses among all scenarios", hint="`invoke run --all --tag TAG`")
     return run_command.run(scenarios, catalogue=ROOT, runs=Path(runs), engine=engine, options=options, outputs=outputs)
 
 
@@ -380,18 +389,21 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
 
 
 @task(
+    iterable=["tag"],
     help={
+        "tag": "only the scenarios that have this tag (`invoke list`); may be repeated",
         "repeat": "how often each variant is run (default 3): shows where TCP may behave in several ways",
         "against": "compare with an earlier atlas.json, of another kernel for instance",
         "out": "where atlas.md, atlas.html and atlas.json are written (default: atlas/)",
         "engine": "docker, namespace or uml, as for `run`",
         "jobs": "how many runs to make at the same time (default: one per processor)",
         "runs": "directory in which runs/ is made (default: here)",
-    }
+    },
 )
 @report_errors
 def atlas(
     _: Context,
+    tag: list[str],
     repeat: int = 3,
     against: str = "",
     out: str = "atlas",
@@ -409,7 +421,14 @@ def atlas(
     from testbed.atlas import make_atlas
 
     return make_atlas.main(
-        catalogue=ROOT, runs=Path(runs), out=Path(out), against=against, engine=engine, jobs=jobs, repeat=repeat
+        catalogue=ROOT,
+        tags=tag,
+        runs=Path(runs),
+        out=Path(out),
+        against=against,
+        engine=engine,
+        jobs=jobs,
+        repeat=repeat,
     )
 
 

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "actor/events.h"
 #include "actor/run.h"
 #include "actor/text.h"
 
@@ -19,20 +18,11 @@ int main(void)
 {
 	struct script script;
 	begin_script(&script, stderr);
-	while (script_line(&script, next_line()))
+	while (script_line(&script, next_line(false)))
 		;
 	if (script.bad)
 		exit(2);
 	prepare_steps(&script);
 	signal(SIGPIPE, SIG_IGN); /* a send on a broken connection shall give EPIPE, to be seen as an error */
-	for (size_t i = 0; i < script.count; i++) {
-		struct ending end = {.call = ""};
-		run_step(&script.steps[i], &end);
-		bool as_expected = emit_ending(&script.steps[i], &end);
-		free(end.value);
-		if (!as_expected)
-			return 1;
-	}
-	emit_done();
-	return 0;
+	return run_script(&script);
 }

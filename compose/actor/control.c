@@ -1,13 +1,9 @@
-#include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "actor/events.h"
 #include "actor/run.h"
-#include "actor/text.h"
 
 void run_sleep(const struct step *step, struct ending *end)
 {
@@ -22,20 +18,8 @@ void run_barrier(const struct step *step, struct ending *end)
 	const char *name = step->value[K_NAME];
 	end->call = "barrier";
 	emit_barrier(step, name);
-	char *line = next_line();
-	if (line && !strncmp(line, "go ", 3) && !strcmp(line + 3, name)) {
-		free(line);
-		return;
-	}
-	fprintf(stderr, "step %" PRIu64 ": at barrier %s standard input ", step->index, name);
-	if (line) {
-		fputs("said ", stderr);
-		put_json(stderr, line);
-		fputc('\n', stderr);
-	} else {
-		fputs("ended\n", stderr);
-	}
-	exit(1);
+	if (!wait_released(step))
+		exit(1);
 }
 
 /* Ends the program with its sockets open: what becomes of them is the kernel's work. Reported before, since nothing is after. */

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* strerrorname_np */
+#define _GNU_SOURCE /* strerrorname_np, MSG_WAITFORONE */
 #include "actor/names.h"
 
 #include <errno.h>
@@ -51,14 +51,16 @@ const struct option OPTIONS[] = {
 const struct word FLAGS[] = {
 	WORD(MSG_CONFIRM), WORD(MSG_DONTROUTE), WORD(MSG_DONTWAIT), WORD(MSG_EOR), WORD(MSG_ERRQUEUE), WORD(MSG_FASTOPEN),
 	WORD(MSG_MORE), WORD(MSG_NOSIGNAL), WORD(MSG_OOB), WORD(MSG_PEEK), WORD(MSG_TRUNC), WORD(MSG_WAITALL),
-	WORD(MSG_ZEROCOPY),
+	WORD(MSG_WAITFORONE), WORD(MSG_ZEROCOPY),
 	END,
 };
 const struct word FAMILIES[] = {{"inet", AF_INET}, {"inet6", AF_INET6}, END};
 const struct word TYPES[] = {{"stream", SOCK_STREAM}, {"dgram", SOCK_DGRAM}, END};
 const struct word HOWS[] = {{"rd", SHUT_RD}, {"wr", SHUT_WR}, {"rdwr", SHUT_RDWR}, END};
 const struct word MODES[] = {{"once", ONCE}, {"drain", DRAIN}, {"each", EACH}, END};
-const struct word WAYS[] = {{"poll", BY_POLL}, {"epoll", BY_EPOLL}, {"epoll-edge", BY_EPOLL_EDGE}, END};
+const struct word WAYS[] = {
+	{"poll", BY_POLL}, {"epoll", BY_EPOLL}, {"epoll-edge", BY_EPOLL_EDGE}, {"select", BY_SELECT}, END,
+};
 const struct word READINESS[] = {{"in", POLLIN}, {"out", POLLOUT}, {"pri", POLLPRI}, {"error", 0}, END};
 const struct word EVENTS[] = {
 	WORD(POLLIN), WORD(POLLPRI), WORD(POLLOUT), WORD(POLLERR), WORD(POLLHUP), WORD(POLLNVAL),
@@ -68,7 +70,8 @@ const struct word SIGNALS[] = {WORD(SIGABRT), WORD(SIGKILL), WORD(SIGSEGV), WORD
 
 const char *const KEY_NAMES[KEYS] = {
 	"as", "sock", "family", "type", "nonblock", "addr", "port", "backlog", "name", "value", "hex", "size", "seed",
-	"chunk", "parts", "flags", "mode", "timeout", "how", "ms", "by", "for", "status", "signal", "expect",
+	"chunk", "parts", "flags", "mode", "timeout", "how", "ms", "by", "for", "status", "signal", "once", "sizes", "count",
+	"to", "socks", "and", "fd", "stdin", "stdout", "expect",
 };
 
 int error_number(const char *name)

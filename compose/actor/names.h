@@ -3,6 +3,8 @@
 #ifndef ACTOR_NAMES_H
 #define ACTOR_NAMES_H
 
+#include <stdint.h>
+
 enum kind { INT, LINGER, MILLISECONDS, TEXT, BYTES };
 
 struct option {
@@ -20,14 +22,15 @@ struct word {
 
 extern const struct word FLAGS[], FAMILIES[], TYPES[], HOWS[], MODES[], WAYS[], READINESS[], EVENTS[], SIGNALS[];
 enum { ONCE, DRAIN, EACH };               /* MODES */
-enum { BY_POLL, BY_EPOLL, BY_EPOLL_EDGE }; /* WAYS */
+enum { BY_POLL, BY_EPOLL, BY_EPOLL_EDGE, BY_SELECT }; /* WAYS */
 
 enum key {
 	K_AS, K_SOCK, K_FAMILY, K_TYPE, K_NONBLOCK, K_ADDR, K_PORT, K_BACKLOG, K_NAME, K_VALUE, K_HEX, K_SIZE, K_SEED,
 	K_CHUNK, K_PARTS, K_FLAGS, K_MODE, K_TIMEOUT, K_HOW, K_MS, K_BY, K_FOR, K_STATUS, K_SIGNAL,
+	K_ONCE, K_SIZES, K_COUNT, K_TO, K_SOCKS, K_AND, K_FD, K_STDIN, K_STDOUT,
 	K_EXPECT, KEYS
 };
-#define BIT(key) (1U << (key))
+#define BIT(key) (UINT64_C(1) << (key))
 
 extern const char *const KEY_NAMES[KEYS];
 

@@ -11,11 +11,21 @@
 EVERY_STEP(DECLARE)
 #undef DECLARE
 
-/* Make the buffer that steps send from and receive into. */
+/* Make the buffer that steps send from and receive into, and what the processes of a script share. */
 void prepare_steps(const struct script *script);
 
-/* Run one step by its function. */
-void run_step(const struct step *step, struct ending *end);
+/* Run the steps to their end; the exit status of this process, which may be a child that a step made. */
+int run_script(const struct script *script);
+
+/* A name is a socket's from here on: -1 after a failed call. */
+void take_socket(struct sock *sock, long long fd);
+
+/* Waits until standard input released a barrier, in whichever process reads there; false: report_input has said why not. */
+bool wait_released(const struct step *step);
+
+/* Collects the children of this process that have `name`, all with NULL; false where one ended in another way than its
+ * fork said. */
+bool collect_children(const char *name);
 
 extern unsigned char *step_buffer;
 

@@ -10,10 +10,15 @@
 
 #define FILE_CHUNK 65536 /* how much of a file is written at once */
 
+struct fork_begun;
+
 struct script {
 	struct step *steps;
 	size_t count, room;
 	struct sock *sockets;
+	const char **barriers; /* the names of all barriers, each once; parts of their steps' lines */
+	size_t barrier_count;
+	struct fork_begun *forks; /* while checking: those that have not ended, the innermost first */
 	uint64_t buffer_size; /* the largest that a step uses, 1 at least */
 	unsigned long line_number;
 	bool bad;     /* some line was wrong */

@@ -23,9 +23,9 @@ static bool send_bytes(const struct step *step, struct ending *end, const unsign
 		data += end->result;
 		length -= (uint64_t)end->result;
 		end->bytes += (uint64_t)end->result;
-		step->sock->sent += (uint64_t)end->result;
-	} while (length);
-	return true;
+		*step->sock->sent += (uint64_t)end->result;
+	} while (length && !step->once);
+	return !length;
 }
 
 void run_send(const struct step *step, struct ending *end)
@@ -38,11 +38,11 @@ void run_send(const struct step *step, struct ending *end)
 	}
 	do {
 		uint64_t now = left < step->chunk ? left : step->chunk;
-		fill_pattern(step_buffer, step->seed, step->sock->sent, now);
+		fill_pattern(step_buffer, step->seed, *step->sock->sent, now);
 		if (!send_bytes(step, end, step_buffer, now))
 			return;
 		left -= now;
-	} while (left);
+	} while (left && !step->once);
 }
 
 /* Gives several buffers to the kernel, the rest again where it takes only a part. */
@@ -61,9 +61,9 @@ static void send_parts(const struct step *step, struct ending *end,
 			return;
 		size_t taken = (size_t)end->result;
 		end->bytes += taken;
-		step->sock->sent += taken;
+		*step->sock->sent += taken;
 		left -= taken;
-		if (!left)
+		if (!left || step->once)
 			return;
 		for (; taken >= part->iov_len; parts--)
 			taken -= part++->iov_len;
@@ -102,7 +102,7 @@ static int pattern_file(const struct step *step)
 	int file = memfd_create("pattern", MFD_CLOEXEC);
 	for (uint64_t made = 0; file >= 0 && made < step->size;) {
 		uint64_t now = step->size - made < FILE_CHUNK ? step->size - made : FILE_CHUNK;
-		fill_pattern(step_buffer, step->seed, step->sock->sent + made, now);
+		fill_pattern(step_buffer, step->seed, *step->sock->sent + made, now);
 		ssize_t written = write(file, step_buffer, now);
 		if (written < 0) {
 			close(file);
@@ -127,7 +127,7 @@ void run_sendfile(const struct step *step, struct ending *end)
 		if (!end->result)
 			break;
 		end->bytes += (uint64_t)end->result;
-		step->sock->sent += (uint64_t)end->result;
+		*step->sock->sent += (uint64_t)end->result;
 	}
 	close(file);
 }

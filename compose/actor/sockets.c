@@ -12,8 +12,7 @@
 void run_socket(const struct step *step, struct ending *end)
 {
 	CALL(end, socket, step->family, step->type | (step->nonblock ? SOCK_NONBLOCK : 0), 0);
-	step->as->fd = (int)end->result;
-	step->as->sent = 0;
+	take_socket(step->as, end->result);
 }
 
 void run_setsockopt(const struct step *step, struct ending *end)
@@ -70,13 +69,27 @@ void run_listen(const struct step *step, struct ending *end)
 void run_accept(const struct step *step, struct ending *end)
 {
 	CALL(end, accept, step->sock->fd, NULL, NULL);
-	step->as->fd = (int)end->result;
-	step->as->sent = 0;
+	take_socket(step->as, end->result);
 }
 
 void run_connect(const struct step *step, struct ending *end)
 {
 	CALL(end, connect, step->sock->fd, step_address(step), step->addr_len);
+}
+
+/* connect(2) to AF_UNSPEC dissolves the association: of TCP it ends the connection. */
+void run_disconnect(const struct step *step, struct ending *end)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	CALL(end, connect, step->sock->fd, &none, sizeof none);
+}
+
+void run_dup(const struct step *step, struct ending *end)
+{
+	uint64_t *sent = step->sock->sent;
+	CALL(end, dup, step->sock->fd);
+	take_socket(step->as, end->result);
+	step->as->sent = sent;
 }
 
 void run_shutdown(const struct step *step, struct ending *end)

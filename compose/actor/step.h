@@ -19,11 +19,17 @@ struct sock {
 	char *name;
 	int fd;        /* -1: not made yet, or closed: a call on it gets EBADF from the kernel */
 	int epoll;     /* a descriptor that watches it; 0: none */
-	uint64_t sent; /* bytes accepted, the pattern's position */
+	uint64_t *sent; /* bytes accepted, the pattern's position: shared by all descriptors of the socket, in every process */
 	uint16_t port;     /* given to bind; 0: the kernel chose one */
 	int family, type; /* while checking: those at the line being read */
 	bool made;        /* while checking: named by an earlier step and not closed since */
 	struct sock *next;
+};
+
+/* A socket that a step waits for, beside others. */
+struct watched {
+	struct sock *sock;
+	short events;
 };
 
 struct step {
@@ -31,15 +37,21 @@ struct step {
 	uint64_t index;
 	const struct op *op;
 	const char *value[KEYS]; /* the text after '=', NULL where absent */
-	struct sock *sock, *as;
-	int family, type, flags, how, mode, timeout, backlog, expect, by, events, status, signal;
-	bool nonblock;
+	struct sock *sock, *as, *and, *to, *given, *in, *out;
+	struct watched *watched;
+	int watched_count;
+	int family, type, flags, how, mode, timeout, backlog, expect, by, events, status, signal, count;
+	bool nonblock, once;
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
 	uint16_t port;
 	uint64_t size, seed, chunk, ms;
 	struct iovec *part; /* hex= is one part */
 	int parts;
+	uint64_t *sizes; /* the buffers of a call that receives into several */
+	int sizes_count;
+	size_t after; /* of a fork: the place of its end_fork; of an end_fork: that of its fork */
+	size_t slot;  /* of a barrier: the number of its name */
 	const struct option *option;
 	unsigned char *option_value;
 	socklen_t option_len;

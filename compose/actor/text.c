@@ -7,7 +7,7 @@
 #include "common/memory.h"
 
 /* Not stdio: the program shall make no call and hold no byte that the script does not ask for. */
-char *next_line(void)
+char *next_line(bool alone)
 {
 	static char *held;
 	static size_t length, room;
@@ -25,7 +25,7 @@ char *next_line(void)
 			room = room ? room * 2 : 65536;
 			held = grow(held, room);
 		}
-		ssize_t got = read(STDIN_FILENO, held + length, room - length);
+		ssize_t got = read(STDIN_FILENO, held + length, alone ? 1 : room - length);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)

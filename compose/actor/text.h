@@ -3,11 +3,13 @@
 #ifndef ACTOR_TEXT_H
 #define ACTOR_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
-/* The next line of standard input without its newline; NULL at the end of input. The caller frees it. */
-char *next_line(void);
+/* The next line of standard input without its newline; NULL at the end of input. The caller frees it. With `alone` nothing
+ * behind the newline is read: another process reads the next line. */
+char *next_line(bool alone);
 
 void put_json(FILE *to, const char *text);
 

@@ -52,7 +52,7 @@ static bool parse_int(const char *text, int *number)
 	return *text && !isspace((unsigned char)*text) && !*end && !errno && value >= INT_MIN && value <= INT_MAX;
 }
 
-static bool parse_word(const struct word *words, const char *text, size_t length, int *number)
+bool parse_word(const struct word *words, const char *text, size_t length, int *number)
 {
 	for (; words->name; words++)
 		if (strlen(words->name) == length && !memcmp(words->name, text, length)) {
@@ -108,6 +108,24 @@ static bool parse_parts(const char *text, struct step *step)
 		text += length;
 		if (!*text)
 			return true;
+	}
+}
+
+/* Sizes with commas between, each 0 to the largest buffer of a call. */
+static bool parse_sizes(const char *text, struct step *step)
+{
+	for (;; text++) {
+		char *end;
+		step->sizes = grow(step->sizes, sizeof *step->sizes * (size_t)(step->sizes_count + 1));
+		uint64_t size = isdigit((unsigned char)*text) ? strtoull(text, &end, 10) : CHUNK_MAX + 1;
+		if (step->sizes_count == IOV_MAX || size > CHUNK_MAX)
+			return false;
+		step->sizes[step->sizes_count++] = size;
+		text = end;
+		if (!*text)
+			return true;
+		if (*text != ',')
+			return false;
 	}
 }
 
@@ -209,7 +227,7 @@ bool parse_value(struct script *script, struct step *step, enum key key, const c
 	case K_TYPE: return WORD_VALUE(TYPES, &step->type, "stream or dgram");
 	case K_HOW: return WORD_VALUE(HOWS, &step->how, "rd, wr or rdwr");
 	case K_MODE: return WORD_VALUE(MODES, &step->mode, "once, drain or each");
-	case K_BY: return WORD_VALUE(WAYS, &step->by, "poll, epoll or epoll-edge");
+	case K_BY: return WORD_VALUE(WAYS, &step->by, "poll, epoll, epoll-edge or select");
 	case K_FOR: return WORD_VALUE(READINESS, &step->events, "in, out, pri or error");
 	case K_SIGNAL: return WORD_VALUE(SIGNALS, &step->signal, "SIGABRT, SIGKILL, SIGSEGV or SIGTERM");
 	case K_STATUS:
@@ -231,9 +249,17 @@ bool parse_value(struct script *script, struct step *step, enum key key, const c
 	case K_BACKLOG:
 		return parse_int(text, &step->backlog) || report_value(script, key, text, "an integer");
 	case K_NONBLOCK:
+	case K_ONCE:
 		if (!number_value(script, key, text, 0, 1, &number))
 			return false;
-		step->nonblock = number;
+		*(key == K_ONCE ? &step->once : &step->nonblock) = number;
+		return true;
+	case K_SIZES:
+		return parse_sizes(text, step) || report_value(script, key, text, "sizes of at most 67108864 with commas between");
+	case K_COUNT:
+		if (!number_value(script, key, text, 1, IOV_MAX, &number))
+			return false;
+		step->count = (int)number;
 		return true;
 	case K_PORT:
 		if (!number_value(script, key, text, 0, 65535, &number))

@@ -11,6 +11,9 @@
 bool report_error(struct script *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool report_value(struct script *script, enum key key, const char *text, const char *wanted);
 
+/* The number of one of the words, `length` bytes of text. */
+bool parse_word(const struct word *words, const char *text, size_t length, int *number);
+
 /* A decimal number up to `most`, nothing before or after it. */
 bool parse_number(const char *text, uint64_t most, uint64_t *number);
 

@@ -138,29 +138,34 @@ int main(void)
 
 	for (bool running = true; running;) {
 		struct pollfd fds[2 + 3 * MAX_PROGRAMS];
-		fds[0] = (struct pollfd){.fd = STDIN_FILENO, .events = POLLIN};
-		fds[1] = (struct pollfd){.fd = signals, .events = POLLIN};
-		for (int i = 0; i < MAX_PROGRAMS; i++) { /* poll passes over negative descriptors */
+		struct program *watched_programs[MAX_PROGRAMS];
+		nfds_t count = 0, program_count = 0;
+		fds[count++] = (struct pollfd){.fd = STDIN_FILENO, .events = POLLIN};
+		fds[count++] = (struct pollfd){.fd = signals, .events = POLLIN};
+		for (int i = 0; i < MAX_PROGRAMS; i++) {
 			struct program *p = &programs[i];
-			fds[2 + 3 * i] = (struct pollfd){.fd = p->pid ? p->out : -1, .events = POLLIN};
-			fds[3 + 3 * i] = (struct pollfd){.fd = p->pid ? p->err : -1, .events = POLLIN};
-			fds[4 + 3 * i] = (struct pollfd){.fd = p->pid && p->pending_size ? p->in : -1, .events = POLLOUT};
+			if (!p->pid)
+				continue; /* poll refuses more entries than a process may have descriptors */
+			watched_programs[program_count++] = p;
+			fds[count++] = (struct pollfd){.fd = p->out, .events = POLLIN}; /* poll passes over negative ones */
+			fds[count++] = (struct pollfd){.fd = p->err, .events = POLLIN};
+			fds[count++] = (struct pollfd){.fd = p->pending_size ? p->in : -1, .events = POLLOUT};
 		}
-		if (poll(fds, 2 + 3 * MAX_PROGRAMS, -1) < 0) {
+		if (poll(fds, count, -1) < 0) {
 			if (errno == EINTR)
 				continue;
 			die("poll");
 		}
-		for (int i = 0; i < MAX_PROGRAMS; i++) {
-			struct program *p = &programs[i];
-			if (fds[2 + 3 * i].revents)
+		for (nfds_t i = 0; i < program_count; i++) {
+			struct program *p = watched_programs[i];
+			struct pollfd *own = fds + 2 + 3 * i;
+			if (own[0].revents)
 				pass_output(p, &p->out, '1', 1);
-			if (fds[3 + 3 * i].revents)
+			if (own[1].revents)
 				pass_output(p, &p->err, '2', 1);
-			if (fds[4 + 3 * i].revents)
+			if (own[2].revents)
 				feed(p);
-			if (p->pid)
-				free_if_over(p);
+			free_if_over(p);
 		}
 		if (fds[1].revents) {
 			struct signalfd_siginfo info;

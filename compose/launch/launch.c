@@ -15,6 +15,7 @@
  *   agent KIND FD               the agent as process 1 of a PID namespace, with FD as standard input and output and
  *                               our standard error. KIND: `host` has no capability, `tap` has NET_ADMIN and NET_RAW
  *   veth NAME IF NAME IF        two joined interfaces in two namespaces (may come at any time)
+ *   alias NAME IF OTHER         one more name of an interface (Linux 5.5)
  *   address NAME IF ADDRESS/PREFIX
  *   up NAME IF
  *   ready                       wait until links carry and agents run; answered by a line `ready PID...`
@@ -66,6 +67,9 @@ static void obey(const struct order *order)
 	} else if (is_order(order, "veth", 5)) {
 		go_into(word[1]);
 		make_veth(word[2], namespace_fd(word[3]), word[4]);
+	} else if (is_order(order, "alias", 4)) {
+		go_into(word[1]);
+		add_alias(word[2], word[3]);
 	} else if (is_order(order, "address", 4)) {
 		go_into(word[1]);
 		add_address(word[2], word[3]);

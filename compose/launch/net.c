@@ -107,6 +107,19 @@ void make_veth(const char *name, int peer_namespace, const char *peer_name)
 	request(&m, "veth");
 }
 
+void add_alias(const char *interface, const char *other)
+{
+	struct ifinfomsg about = {.ifi_index = (int)if_nametoindex(interface)};
+	if (!about.ifi_index)
+		fail(interface);
+	struct message m = begin(RTM_NEWLINKPROP, NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND);
+	append(&m, &about, sizeof about);
+	struct rtattr *list = attribute(&m, IFLA_PROP_LIST | NLA_F_NESTED, NULL, 0);
+	attribute(&m, IFLA_ALT_IFNAME, other, name_size(other));
+	end_nest(&m, list);
+	request(&m, "another name of an interface");
+}
+
 void add_address(const char *interface, char *text)
 {
 	unsigned char address[16];

@@ -6,6 +6,9 @@
 /* One end here, the other in the namespace that `peer_namespace` is open on. */
 void make_veth(const char *name, int peer_namespace, const char *peer_name);
 
+/* Give an interface one more name, by which it can be asked for as well. */
+void add_alias(const char *interface, const char *other);
+
 /* `text` is ADDRESS/PREFIX, of either family. */
 void add_address(const char *interface, char *text);
 

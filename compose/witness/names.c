@@ -11,12 +11,23 @@ bool is_ours(const char *name)
 	return !strncmp(name, PREFIX, strlen(PREFIX)) && !strchr(name, '/');
 }
 
+static char *split_at(char *argument, char at)
+{
+	char *rest = strchr(argument, at);
+	if (rest)
+		*rest++ = 0;
+	return rest;
+}
+
 char *split_event(char *argument)
 {
-	char *filter = strchr(argument, '=');
-	if (filter)
-		*filter++ = 0;
-	return filter;
+	return split_at(argument, '=');
+}
+
+char *split_functions(char *argument)
+{
+	/* a filter may have the character too, as an operator */
+	return argument[strcspn(argument, "=~")] == '~' ? split_at(argument, '~') : NULL;
 }
 
 bool processor_number(const char *name, int *number)

@@ -11,6 +11,10 @@ bool is_ours(const char *name);
 /* Cut EVENT=FILTER in two; returns the filter, NULL where there is none. */
 char *split_event(char *argument);
 
+/* Cut EVENT~FIELD:NAME,NAME in two: only those whose field is the address of one of these functions. Returns FIELD:...,
+ * NULL where it is not of this form. */
+char *split_functions(char *argument);
+
 /* Read the number of a processor from its directory's name, cpuN. */
 bool processor_number(const char *name, int *number);
 

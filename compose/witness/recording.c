@@ -1,50 +1,36 @@
 #define _GNU_SOURCE
 #include "witness/recording.h"
 
-#include <arpa/inet.h>
-#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "witness/frames.h"
-#include "witness/names.h"
+#include "witness/instance.h"
 #include "witness/report.h"
+#include "witness/stacks.h"
 #include "witness/tracefs.h"
 
-enum { MAX_PROCESSORS = 1024, PAGE = 1 << 20, TRIES = 200 };
+enum { EVENTS, STACKS, INSTANCES, TRIES = 200, TEXT = 1 << 16, ENOUGH = 2 << 20 };
 
-static const char DROPS[] = "skb/kfree_skb";
-static const char DROPS_KIB[] = "1024";
+static const char WITH_STACK = '+';
 
-static char recording[PATH_SIZE], naming[PATH_SIZE]; /* instances of this run */
-static struct pollfd processors[MAX_PROCESSORS + 1]; /* the first is standard input */
-static int numbers[MAX_PROCESSORS + 1];
-static int processor_count;
-static char page[PAGE];
-
-static void close_all(void)
-{
-	for (int i = 1; i <= processor_count; i++)
-		close(processors[i].fd);
-	processor_count = 0;
-}
+static struct instance instances[INSTANCES];
+static struct known_addresses named;
+static bool has_stacks, read_before[MAX_PROCESSORS];
 
 static bool remove_instances(void)
 {
-	close_all();
 	bool done = true;
-	if (*recording)
-		done = remove_instance(recording);
-	if (*naming)
-		done = remove_instance(naming) && done;
+	for (int i = 0; i < INSTANCES; i++)
+		done = remove_made(&instances[i]) && done;
 	return done;
 }
 
@@ -78,92 +64,93 @@ static void send_clocks(void)
 	send_frame('C', best, sizeof best, "", 0);
 }
 
-static void make_instance(const char *name, const char *kib, char *made)
+/* Send the names of the functions in the stacks that a buffer holds, each once, and its timers' lines. It ends where a
+ * long text has named nothing new. */
+static void send_names(const char *path)
 {
-	if (mkdir(path_of("instances/%s", name), 0700))
-		fail("make an instance of tracefs");
-	if (snprintf(made, PATH_SIZE, "%s", name) >= PATH_SIZE) {
-		errno = ENAMETOOLONG;
-		fail(name);
+	char *line = NULL;
+	size_t size = 0, since = 0;
+	FILE *text = fopen(path, "re");
+	for (ssize_t n; text && since < ENOUGH && (n = getline(&line, &size, text)) > 0; since += (size_t)n) {
+		const char *name;
+		uint64_t address;
+		char said[TEXT];
+		line[strcspn(line, "\n")] = 0;
+		if (parse_stack_line(line, &name, &address)) {
+			if (!learn(&named, address))
+				continue;
+			snprintf(said, sizeof said, "%llx %s", (unsigned long long)address, name);
+			send_text('A', said);
+			since = 0;
+		} else if (strstr(line, "timer_expire_entry: ")) {
+			send_text('L', line);
+		}
 	}
-	if (!write_text(path_of("instances/%s/trace_clock", name), "mono"))
-		fail("trace_clock mono");
-	if (!write_text(path_of("instances/%s/buffer_size_kb", name), kib))
-		fail("buffer_size_kb");
-	write_text(path_of("instances/%s/buffer_percent", name), "50"); /* Linux 5.0; before it we wake up more often */
+	free(line);
+	if (text)
+		fclose(text);
 }
 
-/* Enable one event, EVENT[=FILTER]; false if this kernel does not have it. */
-static bool enable(const char *instance, const char *event, const char *filter)
+static void begin(const char *name, const char *kib, char **events)
 {
-	if (access(path_of("instances/%s/events/%s/enable", instance, event), F_OK))
-		return false;
-	if (filter && !write_text(path_of("instances/%s/events/%s/filter", instance, event), filter))
-		send_text('N', event);
-	if (!write_text(path_of("instances/%s/events/%s/enable", instance, event), "1"))
-		fail(event);
-	return true;
-}
-
-static void begin(char **events)
-{
+	char second[PATH_SIZE];
 	const char *text = read_text(path_of("events/header_page"));
 	if (!text)
 		fail("events/header_page");
 	send_text('H', text);
-	for (char **event = events; *event; event++) {
-		char *filter = split_event(*event);
-		if (!enable(recording, *event, filter)) {
-			send_text('M', *event);
-			continue;
+	make_instance(&instances[EVENTS], EVENTS, name, kib);
+	for (char **event = events; *event; event++)
+		has_stacks = has_stacks || **event == WITH_STACK;
+	if (has_stacks) {
+		if (snprintf(second, sizeof second, "%s.stacks", name) >= PATH_SIZE) {
+			errno = ENAMETOOLONG;
+			fail(name);
 		}
-		if (!strcmp(*event, DROPS))
-			enable(naming, *event, filter);
-		if (!(text = read_text(path_of("events/%s/format", *event))))
-			fail(*event);
-		send_frame('F', *event, strlen(*event) + 1, text, strlen(text));
+		make_instance(&instances[STACKS], STACKS, second, kib);
+		if (!set_option(&instances[STACKS], "stacktrace", "1"))
+			send_text('M', "ftrace/kernel_stack");
+		else
+			send_format("ftrace/kernel_stack");
+		set_option(&instances[STACKS], "sym-addr", "1");
+		set_option(&instances[STACKS], "hash-ptr", "0"); /* Linux 5.17: a timer's address as its record has it */
 	}
-}
-
-static void open_processors(void)
-{
-	DIR *directory = opendir(path_of("instances/%s/per_cpu", recording));
-	if (!directory)
-		fail("per_cpu");
-	processors[0] = (struct pollfd){.fd = 0, .events = POLLIN};
-	for (struct dirent *entry; (entry = readdir(directory)) && processor_count < MAX_PROCESSORS;) {
-		int number;
-		if (!processor_number(entry->d_name, &number))
-			continue;
-		int fd = open(path_of("instances/%s/per_cpu/cpu%d/trace_pipe_raw", recording, number),
-		              O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		if (fd < 0)
-			fail("trace_pipe_raw");
-		numbers[++processor_count] = number;
-		processors[processor_count] = (struct pollfd){.fd = fd, .events = POLLIN};
-	}
-	closedir(directory);
-}
-
-/* Pass on what one processor's buffer holds. Each read gives one page. */
-static void drain(int i)
-{
-	uint32_t number = htonl((uint32_t)numbers[i]);
-	ssize_t n;
-	while ((n = read(processors[i].fd, page, sizeof page)) > 0)
-		send_frame('P', &number, sizeof number, page, (size_t)n);
+	for (int i = 0; i < INSTANCES; i++)
+		if (*instances[i].name)
+			open_processors(&instances[i]);
+	send_clocks();
+	for (char **event = events; *event; event++)
+		if (**event == WITH_STACK)
+			enable_event(&instances[STACKS], *event + 1);
+		else
+			enable_event(&instances[EVENTS], *event);
 }
 
 /* Read on until the runner says that it is enough, or is gone. */
 static void watch(void)
 {
+	static struct pollfd all[1 + INSTANCES * MAX_PROCESSORS];
+	nfds_t count = 1;
 	char line[64];
-	while (!(processors[0].revents & (POLLIN | POLLHUP | POLLERR))) {
-		if (poll(processors, (nfds_t)processor_count + 1, -1) < 0 && errno != EINTR)
+	all[0] = (struct pollfd){.fd = 0, .events = POLLIN};
+	for (int i = 0; i < INSTANCES; i++) {
+		memcpy(all + count, instances[i].processors, (size_t)instances[i].processor_count * sizeof *all);
+		count += (nfds_t)instances[i].processor_count;
+	}
+	while (!(all[0].revents & (POLLIN | POLLHUP | POLLERR))) {
+		if (poll(all, count, -1) < 0 && errno != EINTR)
 			fail("poll");
-		for (int i = 1; i <= processor_count; i++)
-			if (processors[i].revents & POLLIN)
-				drain(i);
+		const struct pollfd *next = all + 1;
+		for (int i = 0; i < INSTANCES; i++)
+			for (int k = 0; k < instances[i].processor_count; k++, next++) {
+				if (!(next->revents & POLLIN))
+					continue;
+				if (i == STACKS && !read_before[k]) {
+					read_before[k] = true; /* what is passed on is no longer in the text */
+					send_names(path_of("instances/%s/per_cpu/cpu%d/trace", instances[i].name,
+					                   instances[i].numbers[k]));
+				}
+				drain_processor(&instances[i], k);
+			}
 	}
 	if (read(0, line, sizeof line) < 0)
 		line[0] = 0;
@@ -171,37 +158,24 @@ static void watch(void)
 
 static void finish(void)
 {
-	write_text(path_of("instances/%s/tracing_on", recording), "0");
-	write_text(path_of("instances/%s/tracing_on", naming), "0");
+	for (int i = 0; i < INSTANCES; i++)
+		if (*instances[i].name)
+			stop_instance(&instances[i]);
 	send_clocks();
-	for (int i = 1; i <= processor_count; i++) {
-		drain(i);
-		uint32_t number = htonl((uint32_t)numbers[i]);
-		const char *text = read_text(path_of("instances/%s/per_cpu/cpu%d/stats", recording, numbers[i]));
-		if (text)
-			send_frame('S', &number, sizeof number, text, strlen(text));
+	if (has_stacks)
+		send_names(path_of("instances/%s/trace", instances[STACKS].name));
+	for (int i = 0; i < INSTANCES; i++) {
+		for (int k = 0; k < instances[i].processor_count; k++)
+			drain_processor(&instances[i], k);
+		send_statistics(&instances[i]);
 	}
-	int fd = open(path_of("instances/%s/trace", naming), O_RDONLY | O_CLOEXEC);
-	for (ssize_t n; fd >= 0 && (n = read(fd, page, sizeof page)) > 0;)
-		send_frame('L', page, (size_t)n, "", 0);
-	if (fd >= 0)
-		close(fd);
 	send_text('E', "");
 }
 
 int record(const char *name, const char *kib, char **events)
 {
-	char second[PATH_SIZE];
-	if (snprintf(second, sizeof second, "%s.names", name) >= PATH_SIZE) {
-		errno = ENAMETOOLONG;
-		fail(name);
-	}
 	undo = remove_what_was_made;
-	make_instance(name, kib, recording);
-	make_instance(second, DROPS_KIB, naming);
-	open_processors();
-	send_clocks();
-	begin(events);
+	begin(name, kib, events);
 	send_text('R', "");
 	watch();
 	finish();

@@ -3,8 +3,8 @@
 #ifndef WITNESS_RECORDING_H
 #define WITNESS_RECORDING_H
 
-/* Record until the runner says that it is enough: `name` of the instance, `kib` for each processor, EVENT[=FILTER]s that
- * end in NULL. Returns the exit status. */
+/* Record until the runner says that it is enough: `name` of the instance, `kib` for each processor, events (witness.c)
+ * that end in NULL. Returns the exit status. */
 int record(const char *name, const char *kib, char **events);
 
 #endif

@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "witness/frames.h"
 #include "witness/names.h"
 #include "witness/report.h"
 
@@ -74,6 +75,14 @@ const char *read_text(const char *path)
 	close(fd);
 	text[length] = 0;
 	return text;
+}
+
+void send_format(const char *event)
+{
+	const char *text = read_text(path_of("events/%s/format", event));
+	if (!text)
+		fail(event);
+	send_frame('F', event, strlen(event) + 1, text, strlen(text));
 }
 
 void each_instance(void (*each)(const char *name))

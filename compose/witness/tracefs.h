@@ -18,6 +18,9 @@ bool write_text(const char *path, const char *text);
 /* Read a whole small file into memory that is used again each time; NULL if it cannot be read. */
 const char *read_text(const char *path);
 
+/* Send an event's group/name with the text of its format file (frame F). */
+void send_format(const char *event);
+
 /* Call `each` with the name of every instance of ours. */
 void each_instance(void (*each)(const char *name));
 

@@ -1,22 +1,27 @@
-/* witness: records what the kernel's tracepoints say during one run, in a tracefs instance of its own.
+/* witness: records what the kernel's tracepoints say during one run, in tracefs instances of its own.
  *
- * usage: witness record NAME KIB EVENT[=FILTER]...    EVENT: group/name; KIB: the buffer of each processor
+ * usage: witness record NAME KIB EVENT...             KIB: the buffer of each processor
  *        witness list                                 the names of all instances of ours, one a line
  *        witness remove NAME                          remove one of them
  *
- * `record` writes frames (frames.h) to standard output and ends, its instance removed, at a line on standard input or
+ *   EVENT: [+]group/name[=FILTER]                     + with the kernel's call stack after each, in the instance NAME.stacks
+ *          [+]group/name~FIELD:FUNCTION,FUNCTION      only those whose field is the address of one of these functions
+ *
+ * `record` writes frames (frames.h) to standard output and ends, its instances removed, at a line on standard input or
  * at the end of it (the runner is gone):
  *
- *   P  a page of the ring buffer: processor (4 bytes, big endian), the page (events/header_page)
+ *   P  a page of a ring buffer: instance (1 byte: 0 NAME, 1 NAME.stacks), processor (3 bytes, big endian), the page
+ *      (events/header_page)
  *   H  the text of events/header_page
  *   F  an event's group/name, NUL, the text of its format file; recorded
- *   M  the group/name of an event that this kernel does not have
+ *   M  the group/name of an event that this kernel does not have, or not with such a filter
  *   N  the group/name of an event whose filter the kernel did not take; recorded without it
  *   C  clocks (12 bytes each, big endian ns): CLOCK_REALTIME, CLOCK_MONOTONIC between two reads of it, and their distance;
  *      at the start and at the end
  *   R  all events are being recorded
- *   S  statistics: processor (4 bytes, big endian), the text of its per_cpu/cpuN/stats
- *   L  kfree_skb events as text, from a second instance: they name the place in the kernel
+ *   A  an address of a stack, in hexadecimal, a blank, the name of its function
+ *   L  a timer's event as text, which names its function
+ *   S  statistics: instance and processor (as for P), the text of its per_cpu/cpuN/stats
  *   E  the end: everything was written
  *   X  why it cannot be: text
  *
@@ -53,6 +58,6 @@ int main(int argc, char **argv)
 			fail("remove an instance");
 		return 0;
 	}
-	fprintf(stderr, "usage: witness record NAME KIB EVENT[=FILTER]... | list | remove NAME\n");
+	fprintf(stderr, "usage: witness record NAME KIB EVENT... | list | remove NAME\n");
 	return 2;
 }

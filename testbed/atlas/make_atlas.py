@@ -29,7 +29,7 @@ from testbed.report.text.ladder import ladder
 from testbed.report.text.terminal_text import escape
 from testbed.run.evaluate import evaluate
 from testbed.rundir.layout import MANIFEST, RUNS, RunDirectory
-from testbed.scenario.catalogue import all_scenarios
+from testbed.scenario.catalogue import all_scenarios, tagged
 from testbed.scenario.load import load
 from testbed.scenario.scenario import Scenario
 
@@ -39,13 +39,23 @@ _WIDTH, _HEIGHT = 100, 32
 _TOLD = 50
 
 
-def main(*, catalogue: Path, runs: Path, out: Path, against: str, engine: str, jobs: int, repeat: int) -> int:
+def main(
+    *,
+    catalogue: Path,
+    tags: Sequence[str],
+    runs: Path,
+    out: Path,
+    against: str,
+    engine: str,
+    jobs: int,
+    repeat: int,
+) -> int:
     """Write ``atlas.md``, ``atlas.html`` and ``atlas.json``; 1 where a run failed or the earlier Atlas differs.
 
-    Raises UsageError where ``against`` is no Atlas.
+    ``tags``: only the scenarios with one of these. Raises UsageError where ``against`` is no Atlas.
     """
     before = read(Path(against)) if against else None
-    scenarios = [load(path) for path in all_scenarios(catalogue)]
+    scenarios = tagged([load(path) for path in all_scenarios(catalogue)], tags)
     atlas, failed = measure(scenarios, runs=runs, out=out, engine=engine, options=Options(repeat=repeat, jobs=jobs))
     measured = to_json(atlas)
     out.mkdir(parents=True, exist_ok=True)

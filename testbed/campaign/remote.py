@@ -22,7 +22,7 @@ from testbed.lab.engine_kind import Choice
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, UsageError
 from testbed.run.finish import Finish
-from testbed.rundir.layout import RUNS, RunDirectory
+from testbed.rundir.layout import RUNS, RunDirectory, what_to_do
 
 _CODE = Path(__file__).parents[1]
 _SUFFIXES = frozenset({".py", ".c", ".h", ".json"})
@@ -116,7 +116,7 @@ def unpack(parcel: Parcel, root: Path) -> None:
         RunDirectory(target).point_latest()
     except OSError as error:
         raise BothendsError(
-            f"cannot write {target}: {error.strerror}", hint="free disk space, then --resume"
+            f"cannot write {target}: {error.strerror}", hint=f"{what_to_do(error)}, then --resume"
         ) from error
 
 

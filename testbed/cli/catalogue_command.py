@@ -12,7 +12,7 @@ from testbed.campaign.campaign_options import KEEP_ALL, Options
 from testbed.campaign.conduct import conduct, default_jobs, stoppable
 from testbed.campaign.pool import ProcessPool
 from testbed.campaign.store import Unstored
-from testbed.campaign.task_list import Plan, label
+from testbed.campaign.task_list import Plan, Task, label
 from testbed.campaign.work import Report
 from testbed.cli.progress import tell
 from testbed.lab.engine_kind import Choice
@@ -25,10 +25,11 @@ from testbed.scenario.scenario import Scenario
 
 def run_all(
     scenarios: Sequence[Scenario], options: Options, choice: Choice, runs: Path, ended: Callable[[RunRecord], None]
-) -> tuple[list[RunRecord], int]:
+) -> tuple[list[RunRecord], list[str]]:
     """Run every variant of the scenarios once; ``ended`` gets each run as it ends, without its analysis.
 
-    Returns them in the order of the scenarios, and how many were not begun because somebody wanted an end.
+    Returns them in the order of the scenarios, and the names of those that were not begun because somebody wanted an
+    end.
     """
     choice.prepare(tell)
     work = make_plan(scenarios, replace(options, keep=KEEP_ALL), choice.name)
@@ -42,7 +43,8 @@ def run_all(
             raise
         pool.close()
     done = [reports[task.key] for task in work.tasks() if task.key in reports]
-    return [_record(work, report, root) for report in done], len(work) - len(done)
+    left = [_name(work, task) for task in work.tasks() if task.key not in reports]
+    return [_record(work, report, root) for report in done], left
 
 
 def analysed(records: Sequence[RunRecord]) -> Iterator[RunRecord]:
@@ -57,9 +59,13 @@ def analysed(records: Sequence[RunRecord]) -> Iterator[RunRecord]:
 
 
 def _record(plan: Plan, report: Report, root: Path) -> RunRecord:
-    variant = label(plan.variants[report.task.scenario][report.task.variant])
-    name = f"{report.task.scenario} [{variant}]" if variant else report.task.scenario
+    name = _name(plan, report.task)
     if report.directory and not report.error:
         return RunRecord(name, report.seconds, str(root / RUNS / report.directory), ended=Outcome(report.outcome))
     kind = Unsupported if report.outcome == Outcome.UNSUPPORTED.value else BothendsError
     return RunRecord(name, report.seconds, error=kind(report.error))
+
+
+def _name(plan: Plan, task: Task) -> str:
+    variant = label(plan.variants[task.scenario][task.variant])
+    return f"{task.scenario} [{variant}]" if variant else task.scenario

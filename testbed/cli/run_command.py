@@ -28,7 +28,7 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
     With a matrix, repeats or jobs it is a campaign.
     """
     from testbed.lab.choose_engine import choose
-    from testbed.report.ci.ci_cases import RunRecord
+    from testbed.report.ci.ci_cases import RunRecord, not_made
     from testbed.report.ci.ci_files import write_ci_files
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
@@ -61,7 +61,7 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
                 sys.stderr.write(f"{scenario.name}: {records[-1].error}\n")
     finally:
         if outputs.ci is not None:
-            write_ci_files(records, outputs.ci)
+            write_ci_files([*records, *(not_made(each.name) for each in scenarios[len(records) :])], outputs.ci)
     if len(records) == 1 and records[0].error is not None:
         raise records[0].error
     codes = [record.exit_code for record in records]
@@ -75,21 +75,26 @@ def _witnessed(scenario: Scenario, options: Options) -> Scenario:
     return scenario.model_copy(update={"observe": scenario.observe.model_copy(update={"kernel": "offered"})})
 
 
-def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outputs: Outputs) -> int:
-    """Run the whole catalogue side by side: a line for each run, then in full what did not pass.
+def run_all(
+    *, catalogue: Path, tags: Sequence[str], runs: Path, engine: str, options: Options, outputs: Outputs
+) -> int:
+    """Run the catalogue side by side: a line for each run, then in full what did not pass.
+
+    ``tags``: only the scenarios with one of these.
 
     Exit code: the first of 1 and 3 that occurred; what this machine cannot run is listed and does not count.
     """
     from testbed.cli.catalogue_command import analysed
     from testbed.cli.catalogue_command import run_all as run_side_by_side
     from testbed.lab.choose_engine import choose
+    from testbed.report.ci.ci_cases import not_made
     from testbed.report.ci.ci_files import write_ci_files
     from testbed.report.text import catalogue_text
-    from testbed.scenario.catalogue import all_scenarios
+    from testbed.scenario.catalogue import all_scenarios, tagged
     from testbed.scenario.load import load
 
     options.check()
-    scenarios = [load(path) for path in all_scenarios(catalogue)]
+    scenarios = tagged([load(path) for path in all_scenarios(catalogue)], tags)
     if options.resume or options.repeat != 1 or options.on:
         from testbed.cli.campaign_command import run_campaign
 
@@ -111,11 +116,11 @@ def run_all(*, catalogue: Path, runs: Path, engine: str, options: Options, outpu
     for record in analysed([each for each in records if in_full or each.outcome is not Outcome.PASS]):
         _show_record(record, outputs)
     if outputs.ci is not None:
-        write_ci_files(records, outputs.ci)
+        write_ci_files([*records, *map(not_made, missing)], outputs.ci)
     lines.write(f"{catalogue_text.closing(records, seconds, choice.name)}\n")
     if missing:
-        sys.stderr.write(f"interrupted: {missing} runs were not made\n")
-    codes = [record.exit_code for record in records] + [3] * (missing > 0)
+        sys.stderr.write(f"interrupted: {len(missing)} runs were not made\n")
+    codes = [record.exit_code for record in records] + [3] * bool(missing)
     return next((code for code in (1, 3) if code in codes), 0)
 
 

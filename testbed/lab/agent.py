@@ -21,8 +21,10 @@ from typing import Protocol
 from testbed.model.errors import LabError, LabTimeout
 
 PROTOCOL_VERSION = 1
-ANSWER_TIMEOUT = 20.0
-"""Seconds to wait for an answer that takes an agent microseconds; only a dead engine is this slow."""
+ANSWER_TIMEOUT = 7.0
+"""Seconds to wait for an answer that takes an agent microseconds; only a stopped host or a dead engine is this slow."""
+HELPER_TIMEOUT = 20.0
+"""Seconds that a short program may take."""
 
 _HEADER = struct.Struct(">cII")
 _STAMPED = struct.Struct(">IQ")
@@ -84,8 +86,11 @@ class AgentProcess:
         self.ended = threading.Event()
 
     def wait(self, timeout: float) -> ProgramExit | None:
-        """Wait up to ``timeout`` seconds; None if it runs on. Raises LabError when the agent is gone."""
-        if not self.ended.wait(timeout):
+        """Wait up to ``timeout`` seconds; None if it runs on. Raises LabError when the agent is gone.
+
+        Of a host that does not answer nothing is waited for.
+        """
+        if not self.ended.wait(0.0 if self._agent.silent else timeout):
             return None
         if self.exit is None:
             raise self._agent.gone_error()
@@ -125,6 +130,7 @@ class Agent:
         self._processes: dict[int, AgentProcess] = {}
         self._closing = False
         self.gone = threading.Event()
+        self._silent = threading.Event()
         self._reader = threading.Thread(target=self._read, name=f"agent {name}", daemon=True)
         self._reader.start()
 
@@ -137,6 +143,15 @@ class Agent:
                 hint="`invoke images` builds the images that belong to this version",
             )
         return int(now)
+
+    def check(self) -> None:
+        """Raise LabError if the agent is gone, LabTimeout if it does not answer: its host is stopped, or the engine."""
+        self._ask(b"H", b"")
+
+    @property
+    def silent(self) -> bool:
+        """Whether it owes an answer: whoever asks it again need not wait."""
+        return self._silent.is_set()
 
     def start(
         self,
@@ -187,10 +202,10 @@ class Agent:
             process.end_input()
 
         def finish() -> str:
-            ended = process.wait(ANSWER_TIMEOUT)
+            ended = process.wait(HELPER_TIMEOUT)
             if ended is None:
                 process.signal(signal.SIGKILL)
-                raise LabTimeout(f"`{' '.join(argv)}` in the {self.name} did not end in {ANSWER_TIMEOUT:g} s")
+                raise LabTimeout(f"`{' '.join(argv)}` in the {self.name} did not end in {HELPER_TIMEOUT:g} s")
             if ended.status not in fine:
                 raise LabError(
                     f"`{' '.join(argv)}` in the {self.name} failed",
@@ -255,14 +270,23 @@ class Agent:
         with self._state:
             if self.gone.is_set():
                 raise self.gone_error()
+            if self._silent.is_set():
+                raise self._silent_error()
             self._answers[number] = answer
         self.request(kind, number, payload)
         try:
             return answer.result(ANSWER_TIMEOUT)
         except FutureTimeoutError:
-            raise LabTimeout(
-                f"the {self.name} did not answer in {ANSWER_TIMEOUT:g} s", last_output=self._channel.last_words()
-            ) from None
+            self._silent.set()
+            raise self._silent_error() from None
+
+    def _silent_error(self) -> LabTimeout:
+        return LabTimeout(
+            f"the {self.name} did not answer in {ANSWER_TIMEOUT:g} s",
+            state="its channel is open: its host is stopped, or the engine is, or the machine is far too busy",
+            last_output=self._channel.last_words(),
+            hint="`invoke doctor` says whether the engine still works",
+        )
 
     def _read(self) -> None:
         buffer = bytearray()
@@ -273,6 +297,7 @@ class Agent:
                 data = b""
             if not data:
                 break
+            self._silent.clear()
             buffer += data
             at = 0
             while len(buffer) - at >= _HEADER.size:

@@ -25,6 +25,15 @@ LOG_DIRECTORY = "/run/bothends"
 PROBE_ENVIRONMENT = {"LD_PRELOAD": f"{TOOLS_DIRECTORY}/libprobe.so", "BOTHENDS_LOG_DIR": LOG_DIRECTORY}
 """What makes a program observed."""
 INTERFACE = "eth0"
+"""The name of a host's interface inside the host, by which everything there asks for it."""
+
+
+def device_name(run_id: str, host: Host) -> str:
+    """Return the first name of a host's interface, which no other on the machine has.
+
+    An event of the kernel's says a device's first name, and not whose it is. :data:`INTERFACE` is a further name of it.
+    """
+    return f"{INTERFACE}-{run_id[-8:]}{host[0]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,8 @@ class LiveLab:
     addresses: dict[Host, str]
     routes: dict[Host, dict[int, list[str]]]
     """The routes that each host shall have besides none, as lines for `ip -batch`, by IP version."""
+    devices: dict[Host, str] = field(default_factory=dict)
+    """What each host's interface is called first, where the engine made it with a name that no other has."""
     link: LinkHost | None = None
     """There is one where :attr:`LabSpec.routed` asked for it."""
     debugger: Debugger = field(default_factory=Debugger)

@@ -30,10 +30,17 @@ EVENTS = (
     "tcp/tcp_probe",
     "tcp/tcp_bad_csum",
     "tcp/tcp_destroy_sock",
-    f"skb/kfree_skb={_DROP_FILTER}",
+    f'+net/net_dev_start_xmit=name ~ "{INTERFACE}*"',
+    f'+neigh/neigh_event_send_done=err == 1 && dev ~ "{INTERFACE}*"',
+    f"+skb/kfree_skb={_DROP_FILTER}",
+    "+timer/timer_expire_entry~function:tcp_write_timer,tcp_delack_timer,tcp_keepalive_timer,reqsk_timer_handler",
+    "+timer/hrtimer_expire_entry~function:tcp_pace_kick,tcp_compressed_ack_kick",
 )
-"""Tracepoints, with a filter where there is one. The others of ``tcp:*`` say nothing of packets or of state."""
-ARRIVALS = (f'net/netif_rx=name=="{INTERFACE}"', "net/netif_receive_skb")
+"""Tracepoints, as the recorder wants them: + with the call stack, a filter where there is one. The others of ``tcp:*``
+say nothing of packets or of state."""
+QUEUED = f'+net/net_dev_queue=name ~ "{INTERFACE}*"'
+"""What is given to an interface that has a queue; it leaves later, in whatever runs then."""
+ARRIVALS = (f'net/netif_rx=name ~ "{INTERFACE}*"', "net/netif_receive_skb")
 """Those that tell which packet was dropped (:mod:`testbed.observe.kernel.trace_drops`): two for each that comes."""
 # A host's congestion window changes with the ACKs that it gets. An event for each full segment that it receives showed
 # nothing new of it, and took a tenth of the speed of a bulk transfer.
@@ -53,7 +60,7 @@ def instance_name(run_id: str) -> str:
 def is_owner_alive(name: str) -> bool | None:
     """Say whether the run lives that has this instance; None for another machine's."""
     _, _, label = name.removeprefix(PREFIX).partition("-")
-    return is_alive("/".join(label.removesuffix(".names").split(".")))
+    return is_alive("/".join(label.removesuffix(".stacks").split(".")))
 
 
 def run_of(name: str) -> str:
@@ -61,12 +68,15 @@ def run_of(name: str) -> str:
     return name.removeprefix(PREFIX).partition("-")[0]
 
 
-def command(run_id: str, *, buffer: int, arrivals: bool) -> tuple[str, ...]:
+def command(run_id: str, *, buffer: int, arrivals: bool, queued: bool = False) -> tuple[str, ...]:
     """Return the recorder's arguments for one run; ``buffer`` is the kernel's for each processor, in bytes.
 
     4 MiB hold some 25,000 events; it is read when it is half full. ``arrivals``: record each packet that comes, too.
+    ``queued``: an interface has a queue.
     """
     events = (*EVENTS, *ARRIVALS) if arrivals else tuple(_WITHOUT_BULK.get(event, event) for event in EVENTS)
+    if queued:
+        events = (*events, QUEUED)
     return ("record", instance_name(run_id), str(buffer >> 10), *events)
 
 

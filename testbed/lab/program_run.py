@@ -18,13 +18,23 @@ from testbed.lab.link_host import LinkDied, RunningLink
 from testbed.lab.observers.hold_rules import CallHold
 from testbed.lab.observers.make_observer import make_observer
 from testbed.lab.observers.probe_observer import HostObserver
-from testbed.lab.running_program import LinkDeath, ProgramEvent, ProgramSpec, Readiness, RunningProgram
+from testbed.lab.running_program import (
+    LabEvent,
+    LinkDeath,
+    ProgramEvent,
+    ProgramSpec,
+    Readiness,
+    RunningProgram,
+    TapDeath,
+)
 from testbed.model import Host, StopReason
 from testbed.model.errors import UsageError
 from testbed.observe.actor_events import explain
 from testbed.scenario.link.link_plan import LinkPlan
 
 READY_POLL = 0.005
+LOOK = 2.0
+"""Seconds after which, when nothing happens, all parts of the lab are asked whether they are there."""
 AFTER_FAILURE = 1.0
 """Seconds that the other programs may go on after one has failed."""
 
@@ -44,7 +54,7 @@ class ProgramRun:
         *,
         collected: Collected,
         observers: dict[Host, HostObserver],
-        events: queue.Queue[ProgramEvent | LinkDeath],
+        events: queue.Queue[LabEvent],
         link: RunningLink | None,
         plan: LinkPlan | None,
         hold: CallHold,
@@ -108,7 +118,7 @@ class ProgramRun:
         return False
 
     def _wait_ready(self, program: RunningProgram, ready: Readiness, agent: Agent, deadline: float) -> bool:
-        kept: list[ProgramEvent | LinkDeath] = []
+        kept: list[LabEvent] = []
         found = False
         while not found and time.monotonic() < deadline:
             if ready.kind == "event":
@@ -116,7 +126,7 @@ class ProgramRun:
                     event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
                 except queue.Empty:
                     break
-                if isinstance(event, LinkDeath):
+                if isinstance(event, LinkDeath | TapDeath):
                     kept.append(event)
                     break
                 if self._changes_link(event):
@@ -139,12 +149,18 @@ class ProgramRun:
         """Handle events until all programs have ended or the time is over."""
         while not all(program.ended for program in self._programs.values()):
             try:
-                event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+                event = self._events.get(timeout=min(max(0.0, deadline - time.monotonic()), LOOK))
             except queue.Empty:
+                self._check_agents()
+                if time.monotonic() < deadline:
+                    continue
                 self._time_is_over()
                 return
             if isinstance(event, LinkDeath):
                 self._link_died()
+                return
+            if isinstance(event, TapDeath):
+                self._cut_short(f"the capture at the {event.host} ended", StopReason.CAPTURE_ENDED)
                 return
             if event.problem:
                 self._collected.failures.append(f"{event.host}: {event.problem}")
@@ -156,6 +172,11 @@ class ProgramRun:
                 self._meet(event.host, event.actor.name or "")
             elif event.actor.failed:
                 deadline = min(deadline, time.monotonic() + AFTER_FAILURE)
+
+    def _check_agents(self) -> None:
+        """Raise LabError if a part of the lab is gone or does not answer: then nobody can say what its programs do."""
+        for agent in (*self._live.hosts.values(), *self._live.taps.values()):
+            agent.check()
 
     def _time_is_over(self) -> None:
         failed = any(program.failed_step is not None or program.ended_otherwise for program in self._programs.values())
@@ -216,11 +237,14 @@ class ProgramRun:
 
     def _link_died(self) -> None:
         assert self._link is not None  # noqa: S101 - it has died
-        self._collected.cut_short = str(self._link.death())
+        self._cut_short(str(self._link.death()), StopReason.LINK_DIED)
+
+    def _cut_short(self, why: str, stopped: StopReason) -> None:
+        self._collected.cut_short = why
         for program in self._programs.values():
-            program.ask_to_stop(StopReason.LINK_DIED)
+            program.ask_to_stop(stopped)
         for program in self._programs.values():
-            program.stop(StopReason.LINK_DIED)
+            program.stop(stopped)
 
     def _judge(self, program: RunningProgram) -> None:
         """Note a failure if a program ended otherwise than the scenario says."""

@@ -61,6 +61,17 @@ class LinkDeath:
     """The link program ended by itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class TapDeath:
+    """The capture at a host ended by itself."""
+
+    host: Host
+
+
+LabEvent = ProgramEvent | LinkDeath | TapDeath
+"""What happens while programs run."""
+
+
 class RunningProgram:
     """A started program; ``argv`` is what its observer wants to be started instead of ``spec.argv``."""
 
@@ -70,7 +81,7 @@ class RunningProgram:
         argv: Sequence[str],
         agent: Agent,
         directory: Path,
-        events: queue.Queue[ProgramEvent | LinkDeath],
+        events: queue.Queue[LabEvent],
     ) -> None:
         self.spec = spec
         self.failed_step: ActorEvent | None = None

@@ -9,20 +9,21 @@ import contextlib
 import queue
 import secrets
 import time
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 from testbed.lab import host_sockets, tcp_table
 from testbed.lab.collected import Collected
-from testbed.lab.engine import INTERFACE, LiveLab, Progress
+from testbed.lab.engine import INTERFACE, LiveLab, Progress, device_name
 from testbed.lab.kernel_trace import Witness, unsupported
 from testbed.lab.link_host import LinkDied, RunningLink
 from testbed.lab.observers.hold_rules import CallHold, UntilQuiet
 from testbed.lab.observers.probe_observer import HostObserver, ProbeObserver
 from testbed.lab.pinned_sysctls import parse_listing
 from testbed.lab.program_run import ProgramRun
-from testbed.lab.running_program import LinkDeath, ProgramEvent, ProgramSpec
+from testbed.lab.running_program import LabEvent, LinkDeath, ProgramSpec, TapDeath
 from testbed.lab.tcpdump import SENTINEL_PREFIX, TcpdumpTap, parse_features
 from testbed.model import Host
 from testbed.model.errors import LabError
@@ -41,7 +42,7 @@ class Session:
     ``needs_witness``: without the kernel's trace there is no run; otherwise it is left out with a note where it cannot
     be.
     ``plan`` is what its link host, if there is one, shall do. ``hold`` is how long gdb, where it observes, holds each
-    call; default: until the wire is quiet.
+    call; default: until the wire is quiet. ``run_id`` names the hosts' interfaces for the kernel's trace.
     """
 
     def __init__(
@@ -53,24 +54,29 @@ class Session:
         plan: LinkPlan | None = None,
         hold: CallHold | None = None,
         needs_witness: bool = False,
+        run_id: str = "",
     ) -> None:
         self.live = live
         self.collected = Collected()
         self._directory = directory
         self._progress = progress
-        self._events: queue.Queue[ProgramEvent | LinkDeath] = queue.Queue()
+        self._events: queue.Queue[LabEvent] = queue.Queue()
         self._hold = hold or UntilQuiet(self.captured)
         self._observers: dict[Host, HostObserver] = {
             host: ProbeObserver(agent, host) for host, agent in live.hosts.items()
         }
         self._sentinel_captured: dict[Host, bool] = {}
-        self._taps = {host: TcpdumpTap(host, agent, directory / f"{host}.pcap") for host, agent in live.taps.items()}
+        self._taps = {
+            host: TcpdumpTap(host, agent, directory / f"{host}.pcap", partial(self._events.put, TapDeath(host)))
+            for host, agent in live.taps.items()
+        }
         self._plan = plan
         self._link: RunningLink | None = None
         if live.link is not None and plan is not None:
             self._link = RunningLink(live.link, plan.ip, directory, lambda: self._events.put(LinkDeath()))
         self._needs_witness = needs_witness
         self._witness = Witness(live.witness, directory / RECORDING) if live.witness is not None else None
+        self._run_id = run_id
 
     def start_taps(self, *, offloads: bool, egress: Mapping[Host, int]) -> None:
         """Prepare and start taps, link and witness; return when all of them record and packets pass.
@@ -82,11 +88,11 @@ class Session:
             witnessed = pool.submit(self._start_witness)
             list(
                 pool.map(
-                    lambda tap: self._start_tap(tap, offloads=offloads, rate=egress.get(tap.host)), self._taps.values()
+                    lambda tap: self._start_tap(tap, witnessed, offloads=offloads, rate=egress.get(tap.host)),
+                    self._taps.values(),
                 )
             )
             linked.result()
-            witnessed.result()
 
     def _start_witness(self) -> None:
         refusal = unsupported(self.live.witness_refused) if self.live.witness_refused else None
@@ -104,12 +110,17 @@ class Session:
             self._link.prepare()
             self._link.start(self._plan)
 
-    def _start_tap(self, tap: TcpdumpTap, *, offloads: bool, rate: int | None) -> None:
+    def _start_tap(self, tap: TcpdumpTap, witnessed: Future[None], *, offloads: bool, rate: int | None) -> None:
+        if self._witness is not None and tap.host not in self.live.devices:
+            name = device_name(self._run_id, tap.host)
+            if tap.name_device(name):
+                self.live.devices[tap.host] = name
         routed = tap.begin_routes(self.live.routes[tap.host])
         if not offloads:
             tap.turn_off_offloads()
         if rate is not None:
             tap.slow_down(rate)
+        witnessed.result()  # what the capture has, the kernel's trace has too: it begins before and ends after it
         tap.start()
         routed()
 
@@ -196,9 +207,11 @@ class Session:
         self.collected.incomplete += self._link.problems()
         self.collected.link_totals = {name: n for name, n in self._link.totals.items() if isinstance(n, int)}
 
-    def _end_witness(self) -> None:
+    def _end_witness(self, captures: Sequence[Future[None]]) -> None:
+        """End the recording, once the captures have ended."""
         if self._witness is None:
             return
+        wait(captures)
         try:
             self._witness.stop()
         except LabError as error:
@@ -224,8 +237,8 @@ class Session:
         self._progress("collecting")
         self._end_link()
         with ThreadPoolExecutor(5) as pool:
-            witnessed = pool.submit(self._end_witness)
             endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
+            witnessed = pool.submit(self._end_witness, list(endings.values()))
             list(pool.map(self._collect_from, self.live.hosts))
             witnessed.result()
         self._end_taps(endings)
@@ -246,9 +259,9 @@ class Session:
     def salvage(self) -> None:
         """Fetch what can still be had after the run was cut short; what cannot is left out."""
         self._end_link()
-        self._end_witness()
         with ThreadPoolExecutor(2) as pool:
             endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
+        self._end_witness(list(endings.values()))
         for host in self.live.hosts:
             with contextlib.suppress(LabError):
                 self._collect_from(host)

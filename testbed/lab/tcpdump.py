@@ -32,13 +32,17 @@ _STATISTIC = re.compile(
 
 
 class TcpdumpTap:
-    """One tap, from its preparation to the end of its capture; ``path`` is written as packets arrive."""
+    """One tap, from its preparation to the end of its capture; ``path`` is written as packets arrive.
 
-    def __init__(self, host: Host, agent: Agent, path: Path) -> None:
+    ``on_death`` is called from another thread if the capture ends by itself.
+    """
+
+    def __init__(self, host: Host, agent: Agent, path: Path, on_death: Callable[[], None] = lambda: None) -> None:
         self.host = host
         self.agent = agent
         self.path = path
         self.statistics: dict[str, int] = {}
+        self._on_death = on_death
         self._file: BinaryIO | None = None
         self._process: AgentProcess | None = None
         self._stderr = b""
@@ -68,6 +72,18 @@ class TcpdumpTap:
     def turn_off_offloads(self) -> None:
         """Make the host send and receive segments as they are on a wire, with every checksum computed."""
         self.agent.run(["ethtool", "-K", INTERFACE, "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
+
+    def name_device(self, name: str) -> bool:
+        """Give the host's interface this first name, and :data:`INTERFACE` as a further one; False where it cannot be.
+
+        A kernel before Linux 6.2 names no interface that is up.
+        """
+        rename = f"link set dev {INTERFACE} name {name}\nlink property add dev {name} altname {INTERFACE}\n"
+        try:
+            self.agent.begin(["ip", "-batch", "-"], text=rename)()
+        except LabError:
+            return False
+        return True
 
     def slow_down(self, rate: int) -> None:
         """Let the host's interface send no more than ``rate`` bits per second, a full frame at a time.
@@ -158,6 +174,8 @@ class TcpdumpTap:
     def _note_end(self) -> None:
         self._started_or_ended.set()
         self._seen_or_ended.set()
+        if not self._asked_to_end:
+            self._on_death()
 
     def _take(self, data: bytes) -> None:
         assert self._file is not None  # noqa: S101 - opened before the process starts

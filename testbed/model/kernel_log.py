@@ -38,12 +38,44 @@ class KernelEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Departure:
+    """The giving of one packet to a host's interface (``net:net_dev_start_xmit``), with the kernel's call stack.
+
+    ``frame`` is the number (from 1) of its frame in the host's capture, ``time`` ns on the captures' clock, ``pid`` the
+    thread that ran on that processor, by its number outside the lab. ``stack`` indexes :attr:`KernelLog.stacks`, None
+    where the kernel gave none. ``in_hand`` is the number of the frame whose receiving that processor began last, None
+    where that was another interface's, or was not recorded.
+    """
+
+    frame: int
+    time: int
+    cpu: int
+    pid: int
+    interrupt: bool
+    stack: int | None
+    in_hand: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimerRun:
+    """A timer of TCP's that expired: when, on which processor, and the function that it ran."""
+
+    time: int
+    cpu: int
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
 class KernelLog:
     """All events of the lab's own addresses, in time order.
 
     ``recorded`` and ``missing`` are tracepoints (group/name), the latter those that this kernel lacks. ``lost`` counts
     events that the buffer had no room for. ``clock_error`` is by how many ns times may be off against the captures'
     clock. ``problems`` say why the log is not complete; empty when it is.
+
+    ``stacks`` are call stacks, each once: names of functions from the innermost outwards, as the kernel has them, or an
+    address (``0x...``) that nothing names. ``departures`` are those of each host whose capture they match frame by
+    frame, in that order; a host that is not there has a problem that says why. ``timers`` are of the whole machine.
     """
 
     events: tuple[KernelEvent, ...]
@@ -52,6 +84,9 @@ class KernelLog:
     lost: int = 0
     clock_error: int = 0
     problems: tuple[str, ...] = ()
+    stacks: tuple[tuple[str, ...], ...] = ()
+    departures: Mapping[Host, tuple[Departure, ...]] = field(default_factory=dict)
+    timers: tuple[TimerRun, ...] = ()
 
     @property
     def complete(self) -> bool:

@@ -19,6 +19,7 @@ class StopReason(StrEnum):
     OTHER_FAILED = "the other program had failed"
     ALONE_AT_BARRIER = "nobody comes to its barrier"
     LINK_DIED = "the link died"
+    CAPTURE_ENDED = "a capture ended"
 
 
 @dataclass(frozen=True, slots=True)

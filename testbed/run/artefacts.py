@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from testbed.lab.collected import Collected
-from testbed.lab.engine import INTERFACE, LabSpec, LiveLab
+from testbed.lab.engine import LabSpec, LiveLab
 from testbed.model import Host
 from testbed.model.errors import CaptureError
 from testbed.run import build_manifest
@@ -19,6 +19,7 @@ from testbed.rundir.layout import KERNEL, MANIFEST, RECORDING, RunDirectory
 
 if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has imported what it needs
     from testbed.capture.arrivals import Arrivals
+    from testbed.capture.directions import FrameRun
     from testbed.scenario.scenario import Scenario
 
 
@@ -79,15 +80,11 @@ def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, 
     if not recording.exists():
         return
     from testbed.observe.kernel.kernel_jsonl import write_jsonl
-    from testbed.observe.kernel.trace_recording import decode
+    from testbed.observe.kernel.trace_recording import HostCaptures, decode
 
+    captures = HostCaptures(lambda: _arrivals(directory, live.addresses), lambda: _frames(directory, live.addresses))
     try:
-        log = decode(
-            recording,
-            {host: [address] for host, address in live.addresses.items()},
-            INTERFACE,
-            lambda: _arrivals(directory, live.addresses),
-        )
+        log = decode(recording, {host: [address] for host, address in live.addresses.items()}, live.devices, captures)
     except CaptureError as error:
         problems: tuple[str, ...] = (error.what,)
     else:
@@ -109,4 +106,18 @@ def _arrivals(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Ho
     for host, address in addresses.items():
         with contextlib.suppress(CaptureError):
             found[host] = Arrivals(read(directory.file(f"{host}.pcap")), address)
+    return found
+
+
+def _frames(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Host, tuple[FrameRun, FrameRun] | str]:
+    """Read what each host's interface sent and received, or say why it is not known."""
+    from testbed.capture.directions import by_direction
+    from testbed.capture.read_file import read
+
+    found: dict[Host, tuple[FrameRun, FrameRun] | str] = {}
+    for host, address in addresses.items():
+        try:
+            found[host] = by_direction(read(directory.file(f"{host}.pcap")), address)
+        except (CaptureError, ValueError) as error:
+            found[host] = str(error)
     return found

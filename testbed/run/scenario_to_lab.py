@@ -45,7 +45,9 @@ def _recorder(scenario: Scenario, run_id: str) -> tuple[str, ...]:
     arrivals = observe.kernel_arrivals
     if arrivals is None:
         arrivals = all(host.steps is not None for host in scenario.hosts.values())
-    return kernel_trace.command(run_id, buffer=observe.kernel_buffer, arrivals=arrivals)
+    return kernel_trace.command(
+        run_id, buffer=observe.kernel_buffer, arrivals=arrivals, queued=bool(egress_of(scenario))
+    )
 
 
 def egress_of(scenario: Scenario) -> dict[Host, int]:

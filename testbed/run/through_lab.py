@@ -56,6 +56,7 @@ def through_lab(
             plan=plan_of(scenario, live),
             hold=stepper or hold_of(scenario),
             needs_witness=scenario.observe.kernel is True,
+            run_id=spec.run_id,
         )
         session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario))
         session.run(program_specs(scenario, live.addresses), scenario.timeout)

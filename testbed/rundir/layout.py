@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -25,6 +26,23 @@ JOURNAL = "link.jsonl"
 PLAN = "link.plan"
 KERNEL = "kernel.jsonl"
 RECORDING = ".kernel.recording"
+
+
+_WHAT_TO_DO = {
+    errno.ENOSPC: "free disk space",
+    errno.EDQUOT: "free disk space: the quota is used up",
+    errno.EROFS: "make the file system writable",
+    errno.EACCES: "get the right to write there",
+    errno.EPERM: "get the right to write there",
+    errno.EMFILE: "allow more open files (`ulimit -n 1024`)",
+    errno.ENOTDIR: "move the file that stands in the way",
+    errno.EEXIST: "move the file that stands in the way",
+}
+
+
+def what_to_do(error: OSError) -> str:
+    """Return what to do about a file that could not be written."""
+    return _WHAT_TO_DO.get(error.errno or 0, "see that this place can be written")
 
 
 class RunDirectory:
@@ -53,7 +71,7 @@ class RunDirectory:
         except OSError as error:
             raise BothendsError(
                 f"cannot make the run directory {path}: {error.strerror}",
-                hint="free disk space, or choose another place with --runs DIRECTORY",
+                hint=f"{what_to_do(error)}, or choose another place with --runs DIRECTORY",
             ) from error
         return cls(path)
 
@@ -89,7 +107,7 @@ class RunDirectory:
             raise BothendsError(
                 f"cannot write {self.path / name}: {error.strerror}",
                 state="artefacts written before are kept",
-                hint="free disk space, or choose another place with --runs DIRECTORY",
+                hint=f"{what_to_do(error)}, or choose another place with --runs DIRECTORY",
             ) from error
         finally:
             fresh.unlink(missing_ok=True)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from testbed.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from testbed.scenario.scenario import Scenario
 
 FOLDER = "scenarios"
 SUFFIXES = (".yaml", ".yml")
@@ -34,6 +39,21 @@ def find(name_or_path: str, root: Path) -> Path:
     near = _near(name_or_path, list(files))
     hint = near or "`invoke list` shows the names; a path ends in .yaml or .yml"
     raise UsageError(f"there is no scenario `{name_or_path}`", hint=hint)
+
+
+def tagged(scenarios: Sequence[Scenario], tags: Sequence[str]) -> list[Scenario]:
+    """Return the scenarios that have one of these tags, all where none is asked for.
+
+    Raises UsageError for a tag that none has.
+    """
+    known = {tag for scenario in scenarios for tag in scenario.tags}
+    for tag in tags:
+        if tag not in known:
+            raise UsageError(
+                f"no scenario has the tag `{tag}`",
+                hint=_near(tag, sorted(known)) or f"the tags are {', '.join(sorted(known))}",
+            )
+    return [scenario for scenario in scenarios if not tags or set(tags) & set(scenario.tags)]
 
 
 def _near(name: str, known: list[str]) -> str:

@@ -21,10 +21,13 @@ from testbed.scenario.language.base import nearest
 from testbed.scenario.link.check_link import check_link
 from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.scenario import HostSpec, Observe, Server
-from testbed.scenario.steps.all_steps import STEPS, follow
+from testbed.scenario.steps.all_steps import STEPS, WrittenStep, follow, written
 from testbed.scenario.steps.control_steps import BarrierStep, SleepStep
 from testbed.scenario.steps.opening_steps import BindStep, ConnectStep, ListenStep
 from testbed.scenario.steps.step import CallStep, Step
+
+MOST_STEPS = 100_000
+"""How many steps a host makes at most, those that are repeated counted each time."""
 
 
 class Flaw(NamedTuple):
@@ -44,6 +47,12 @@ def check(
     link: LinkSpec | None,
 ) -> Iterator[Flaw]:
     """Yield all findings. A host, a link or an expectation that is not valid by itself is absent and not looked at."""
+    too_long = {host: made for host, spec in hosts.items() if (made := sum(map(_times, spec.steps or ()))) > MOST_STEPS}
+    if too_long:  # too many to follow them
+        for host, made in too_long.items():
+            message = f"{made:,} steps, those that are repeated counted each time: at most {MOST_STEPS:,}"
+            yield Flaw((host, "steps"), message, key=True)
+        return
     for host, spec in hosts.items():
         yield from _host(host, spec, observe)
         yield from _steps(host, spec.steps or (), timeout)
@@ -76,16 +85,46 @@ def _host(host: Host, spec: HostSpec, observe: Observe | None) -> Iterator[Flaw]
 
 
 def _steps(host: Host, steps: tuple[Step, ...], timeout: float) -> Iterator[Flaw]:
+    for each in written(steps):
+        at = (host, "steps", *each.path)
+        if isinstance(each.step, CallStep):
+            yield from _own_error(at, each.step)
+        yield from _last(at, each, steps)
+    yield from _followed(host, steps, timeout)
+
+
+def _times(step: Step) -> int:
+    return 1 + step.rounds * sum(map(_times, step.inner))
+
+
+def _last(at: tuple[str | int, ...], each: WrittenStep, steps: tuple[Step, ...]) -> Iterator[Flaw]:
+    """Yield what is wrong with a step that ends its process and is not the last one."""
+    step = each.step
+    if not step.last:
+        return
+    beside, outer = steps, None
+    for index in each.path[:-1:2]:
+        outer = beside[int(index)]
+        beside = outer.inner
+    if int(each.path[-1]) + 1 < len(beside):
+        yield Flaw((*at, step.key), f"nothing comes after `{step.key}`", "make it the last step", key=True)
+    elif outer is not None and not outer.makes_process:
+        yield Flaw((*at, step.key), f"`{step.key}` would end the program in the first round", key=True)
+
+
+def _followed(host: Host, steps: tuple[Step, ...], timeout: float) -> Iterator[Flaw]:
+    """Yield what the steps cannot do in their order; a mistake that every round makes is reported once."""
     slept = 0
-    for index, step, _, mistakes in follow(steps, host):
-        at = (host, "steps", index)
-        for path, message, hint in mistakes:
-            yield Flaw((*at, *path), message, hint)
-        if isinstance(step, CallStep):
-            yield from _own_error(at, step)
-        if step.last and index + 1 < len(steps):
-            yield Flaw((*at, step.key), f"nothing comes after `{step.key}`", "make it the last step", key=True)
-        if isinstance(step, SleepStep):
+    reported: set[Flaw] = set()
+    for each in follow(steps, host):
+        step = each.written.step
+        at = (host, "steps", *each.written.path)
+        for path, message, hint in each.mistakes:
+            flaw = Flaw((*at, *path), message, hint)
+            if flaw not in reported:
+                reported.add(flaw)
+                yield flaw
+        if isinstance(step, SleepStep) and not each.written.processes:
             slept += step.sleep
             if slept - step.sleep < timeout * 1000 <= slept:
                 message = f"the {host} sleeps for {slept / 1000:g} s, and the run's timeout is {timeout:g} s"
@@ -101,29 +140,44 @@ def _own_error(at: tuple[str | int, ...], step: CallStep) -> Iterator[Flaw]:
 
 
 def _barriers(hosts: Mapping[Host, HostSpec]) -> Iterator[Flaw]:
-    orders: dict[Host, list[tuple[int, str]]] = {}
+    orders: dict[Host, list[tuple[WrittenStep, str]]] = {}
     for host in HOSTS:
         steps = hosts[host].steps or ()
-        orders[host] = [(index, step.barrier) for index, step in enumerate(steps) if isinstance(step, BarrierStep)]
-        seen: set[str] = set()
-        for index, name in orders[host]:
-            if name in seen:
-                yield Flaw((host, "steps", index, "barrier"), f"the {host} reaches the barrier `{name}` twice")
-            seen.add(name)
+        orders[host] = [
+            (each.written, each.written.step.barrier)
+            for each in follow(steps, host)
+            if isinstance(each.written.step, BarrierStep)
+        ]
+        seen: dict[str, WrittenStep] = {}
+        for at, name in orders[host]:
+            if seen.setdefault(name, at) is not at:
+                yield _at_barrier(host, at, f"the {host} reaches the barrier `{name}` twice")
     names = {host: tuple(dict.fromkeys(name for _, name in orders[host])) for host in HOSTS}
     for host in HOSTS:
-        for index, name in orders[host]:
-            if name not in names[peer_of(host)]:
-                message = f"the {peer_of(host)} has no barrier `{name}`{nearest(name, names[peer_of(host)])}"
-                yield Flaw((host, "steps", index, "barrier"), message, f"the {host} would wait at it for ever")
+        for at in dict.fromkeys(at for at, name in orders[host] if name not in names[peer_of(host)]):
+            name = at.step.barrier if isinstance(at.step, BarrierStep) else ""
+            message = f"the {peer_of(host)} has no barrier `{name}`{nearest(name, names[peer_of(host)])}"
+            yield _at_barrier(host, at, message, f"the {host} would wait at it for ever")
     common = set(names["client"]) & set(names["server"])
-    ours, theirs = ([name for name in names[host] if name in common] for host in HOSTS)
-    for first, second in zip(ours, theirs, strict=True):
-        if first != second:
-            index = next(index for index, name in orders["client"] if name == first)
-            message = f"the client reaches the barrier `{first}` where the server reaches `{second}`"
-            yield Flaw(("client", "steps", index, "barrier"), message, "each host would wait for the other")
+    ours, theirs = ([(at, name) for at, name in orders[host] if name in common] for host in HOSTS)
+    for name in common:
+        met, there = (sum(other == name for _, other in side) for side in (ours, theirs))
+        if met != there and any(at.loops for at, other in (*ours, *theirs) if other == name):
+            at = next(at for at, other in ours if other == name)
+            message = f"the client reaches the barrier `{name}` {met} times, the server {there} times"
+            yield _at_barrier("client", at, message, "each host would wait for the other")
             return
+    if any(at.processes for at, _ in (*ours, *theirs)):
+        return  # what one process awaits, another may be the one to give
+    for (at, first), (_, second) in zip(ours, theirs, strict=False):
+        if first != second:
+            message = f"the client reaches the barrier `{first}` where the server reaches `{second}`"
+            yield _at_barrier("client", at, message, "each host would wait for the other")
+            return
+
+
+def _at_barrier(host: Host, at: WrittenStep, message: str, hint: str = "") -> Flaw:
+    return Flaw((host, "steps", *at.path, "barrier"), message, hint)
 
 
 def _connects(hosts: Mapping[Host, HostSpec]) -> Iterator[Flaw]:
@@ -132,17 +186,21 @@ def _connects(hosts: Mapping[Host, HostSpec]) -> Iterator[Flaw]:
         theirs = hosts[peer].steps
         if theirs is None:
             continue
-        ports = {step.listen.port for step in theirs if isinstance(step, ListenStep)}
-        ports |= {step.bind.port for step in theirs if isinstance(step, BindStep)}
-        for index, step, use, _ in follow(hosts[host].steps or (), host):
-            wanted = isinstance(step, ConnectStep) and step.error is None and use.type == "tcp"
+        there = [each.step for each in hosts[peer].written_steps]
+        ports = {step.listen.port for step in there if isinstance(step, ListenStep)}
+        ports |= {step.bind.port for step in there if isinstance(step, BindStep)}
+        reported: set[tuple[str | int, ...]] = set()
+        for each in follow(hosts[host].steps or (), host):
+            step, path = each.written.step, each.written.path
+            wanted = isinstance(step, ConnectStep) and step.error is None and each.use.type == "tcp"
             if not wanted or not isinstance(step, ConnectStep) or step.connect.host != peer:
                 continue
-            if step.connect.port not in ports and 0 not in ports:
+            if step.connect.port not in ports and 0 not in ports and path not in reported:
+                reported.add(path)
                 listed = ", ".join(str(port) for port in sorted(port for port in ports if port))
                 message = f"no step of the {peer} listens on port {step.connect.port}"
                 hint = f"it listens on {listed}" if listed else "if you mean it: `error: ECONNREFUSED`"
-                yield Flaw((host, "steps", index, "connect"), message, hint)
+                yield Flaw((host, "steps", *path, "connect"), message, hint)
 
 
 def _observed(index: int, expectation: AnyExpectation, observe: Observe) -> Iterator[Flaw]:

@@ -129,7 +129,7 @@ def _untagged(path: tuple[str | int, ...], value: object) -> Flaw:
 def known_keys(model: type[BaseModel]) -> tuple[str, ...]:
     """Return a model's keys as a scenario writes them."""
     keys = (info.alias or name for name, info in model.model_fields.items())
-    return tuple(sorted(keys, key=lambda key: key in BESIDE))
+    return tuple(sorted(keys, key=lambda key: issubclass(model, Step) and key in BESIDE))
 
 
 def _model_at(loc: tuple[str | int, ...]) -> type[BaseModel]:

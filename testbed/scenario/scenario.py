@@ -34,7 +34,7 @@ from testbed.scenario.language.values import (
 from testbed.scenario.language.yaml_source import in_one_line
 from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.link.link_values import Rate
-from testbed.scenario.steps.all_steps import AnyStep, follow
+from testbed.scenario.steps.all_steps import AnyStep, WrittenStep, follow, written
 from testbed.scenario.steps.control_steps import LinkStep
 
 Observer = Literal["probe", "gdb", "strace", "none"]
@@ -92,16 +92,20 @@ class HostSpec(Frozen):
     """How a command that ends by itself must end: an exit status, a signal's name, or any."""
 
     @property
+    def written_steps(self) -> tuple[WrittenStep, ...]:
+        """Its steps in the order in which they are written, those within others too."""
+        return tuple(written(self.steps or ()))
+
+    @property
     def ends(self) -> int | str | None:
         """How its program must end: an exit status, a signal's name, or None for any."""
-        if self.steps:
-            return self.steps[-1].program_end
-        return None if self.exit == "any" else self.exit
+        end = self.steps[-1].program_end if self.steps else self.exit
+        return None if end == "any" else end
 
     @property
     def announces(self) -> bool:
         """Whether the steps listen, or bind a UDP socket: then the actor says when the host can be reached."""
-        return any(step.announces(use) for _, step, use, _ in follow(self.steps or (), "client"))
+        return any(made.written.step.announces(made.use) for made in follow(self.steps or (), "client"))
 
 
 class Client(HostSpec):
@@ -183,7 +187,7 @@ class ScenarioFile(Frozen):
     @property
     def routed(self) -> bool:
         """Whether a link host is between the hosts: it impairs, or some step makes it do so later."""
-        steps = (step for host in self.hosts.values() for step in host.steps or ())
+        steps = (each.step for host in self.hosts.values() for each in host.written_steps)
         return self.link.routed or any(isinstance(step, LinkStep) for step in steps)
 
 

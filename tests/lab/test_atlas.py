@@ -17,6 +17,7 @@ NAMES = ("nagle", "connect-send-close", "linger-zero")
 
 def measured(tmp_path: Path, out: str, against: str = "") -> int:
     return make_atlas.main(
+        tags=(),
         catalogue=tmp_path,
         runs=tmp_path,
         out=tmp_path / out,

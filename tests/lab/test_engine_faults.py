@@ -142,6 +142,17 @@ def test_tap_dies(engine: docker.DockerClient, scenario: Scenario, tmp_path: Pat
         assert b"hello" in (run_directory(tmp_path) / f"{host}.pcap").read_bytes()
 
 
+def test_a_host_that_is_stopped(engine: docker.DockerClient, hanging: subprocess.Popen[str], tmp_path: Path) -> None:
+    """It is named in seconds, not when all has timed out one after the other; the other end's capture is kept."""
+    directory = run_directory(tmp_path)
+    engine.containers.get(f"bothends-{directory.name[-8:]}-server").pause()
+    _, err = hanging.communicate(timeout=LIMIT)
+    assert hanging.returncode == 3, err
+    assert "the server host did not answer" in err
+    assert of_run(engine, directory.name[-8:]) == []
+    assert b"hello" in (directory / "client.pcap").read_bytes()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted(
     engine: docker.DockerClient, hanging: subprocess.Popen[str], tmp_path: Path, number: signal.Signals

@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from testbed.lab.agent import Agent, AgentRefused
-from testbed.model.errors import LabError
+from testbed.model.errors import LabError, LabTimeout
 
 WAIT = 20.0
 
@@ -20,8 +21,8 @@ WAIT = 20.0
 class PipeChannel:
     """A channel to an agent that is a plain child process."""
 
-    def __init__(self, binary: Path) -> None:
-        self.process = subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, *command: str | Path) -> None:
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._in = self.process.stdin
@@ -71,6 +72,34 @@ def test_output_environment_and_status_of_a_program(agent: Agent) -> None:
     assert ended is not None
     assert (b"".join(out), b"".join(err), ended.status, ended.signal) == (b"hello\n", b"oops\n", 7, None)
     assert program.started <= ended.time
+
+
+def test_few_descriptors_are_enough(agent_program: Path) -> None:
+    """`ulimit -n 24` where the runner was started: poll refuses more entries than that."""
+    channel = PipeChannel("sh", "-c", 'ulimit -n 24 && exec "$0"', agent_program)
+    agent = Agent(channel, "test agent")
+    assert agent.run(["echo", "alive"]) == "alive\n"
+    agent.close()
+    channel.release()
+
+
+def test_an_agent_that_is_stopped_is_waited_for_once(
+    channel: PipeChannel, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks it after that is told at once, until it answers again."""
+    program = agent.start(["sleep", "100"], out=lambda _: None, err=lambda _: None)
+    monkeypatch.setattr("testbed.lab.agent.ANSWER_TIMEOUT", 0.2)
+    channel.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(LabTimeout, match="did not answer"):
+        agent.check()
+    monkeypatch.setattr("testbed.lab.agent.ANSWER_TIMEOUT", WAIT)
+    with pytest.raises(LabTimeout, match="did not answer"):
+        agent.check()
+    assert program.wait(WAIT) is None
+    channel.process.send_signal(signal.SIGCONT)
+    while agent.silent:
+        time.sleep(0.01)
+    agent.check()
 
 
 def test_large_input_and_output_are_passed_whole(agent: Agent) -> None:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from testbed.scenario.load import load
 from testbed.scenario.steps.actor_script import actor_script
-from testbed.scenario.steps.all_steps import STEPS, AnyStep
+from testbed.scenario.steps.all_steps import STEPS, AnyStep, written
 from tests.nonempty import nonempty
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +44,29 @@ ALL_STEPS: list[dict[str, Any]] = [
     {"sendfile": "1KiB", "on": "c"},
     {"wait": {"for": "writable", "timeout": "1s"}, "on": "c"},
     {"on_readable": {"read": "each", "by": "epoll-edge"}, "on": "c"},
+    {"dup": "c", "as": "d"},
+    {"disconnect": None, "on": "d"},
+    {"sendmmsg": {"messages": ["a", "b"], "partial": True}, "on": "c"},
+    {"splice": {"size": 9, "from": "c", "to": "d"}},
+    {"splice": {"size": 9, "from": "c"}},
+    {"splice": 9},
+    {"readv": [1, 2], "on": "c"},
+    {"recvmsg": [1, 2], "on": "c"},
+    {"recvmmsg": {"messages": 3, "flags": ["MSG_WAITFORONE"]}, "on": "c"},
+    {"wait": {"sockets": {"c": "readable", "d": "writable"}, "by": "select", "timeout": "1s"}},
+    {"on_readable": {"read": "once", "by": "epoll", "sockets": ["c", "d"]}},
+    {"socketpair": ["p", "q"]},
+    {
+        "fork": "child",
+        "steps": [
+            {"recv_fd": "tcp", "on": "q"},
+            {"close": "c"},
+            {"exec": {"command": ["cat", "a b"], "stdin": "passed", "exit": "any"}},
+        ],
+    },
+    {"send_fd": "c", "on": "p"},
+    {"repeat": 3, "steps": [{"accept": None, "as": "again", "error": "EAGAIN"}, {"send": "x", "on": "c"}]},
+    {"waitpid": "child"},
     {"exit": 3},
     {"kill": "SIGKILL"},
     {"link": {"delay": "5ms"}},
@@ -63,7 +86,7 @@ def test_each_kind_of_step_is_taken(actor_program: Path, family: Any) -> None:
     """Only the line that was added is refused."""
     addresses = {"inet": "198.18.0.3", "inet6": "fd00::3"}
     steps = TypeAdapter(tuple[AnyStep, ...]).validate_python(ALL_STEPS)
-    assert {step.key for step in steps} == set(STEPS)
+    assert {each.step.key for each in written(steps)} == set(STEPS)
     both = {"client": addresses[family], "server": addresses[family]}
     script = actor_script(steps, family=family, addresses=both, seed=1)  # type: ignore[arg-type]
     said = complaints(actor_program, script)

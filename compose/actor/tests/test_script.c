@@ -97,6 +97,40 @@ static void errors_have_one_name_each(void)
 	SAME_TEXT(error_name(100000), "EUNKNOWN");
 }
 
+/* What a child names or closes changes nothing for its parent; the parent goes on behind the child's last step. */
+static void a_child_has_names_of_its_own(void)
+{
+	struct script script = read_script(
+		"0 socket as=a family=inet type=stream\n1 fork name=x\n2 close sock=a\n3 socket as=a family=inet6 type=dgram\n"
+		"4 socket as=b family=inet type=dgram\n5 fork name=y\n6 close sock=b\n5 end_fork\n1 end_fork\n"
+		"7 recv_all sock=a\n8 socket as=b family=inet type=stream\n9 wait_any socks=a,b:out\nend\n");
+	SAME_TEXT(said, "");
+	SAME(script.steps[1].after, 8);
+	SAME(script.steps[8].after, 1);
+	SAME(script.steps[5].after, 7);
+	SAME(script.steps[9].type, SOCK_STREAM);
+	SAME(script.steps[11].watched_count, 2);
+	SAME(script.steps[11].watched[0].events, POLLIN);
+	SAME(script.steps[11].watched[1].events, POLLOUT);
+	free_script(&script);
+	script = read_script("0 socketpair as=a and=b\n1 fork name=x\n2 close sock=a\n1 end_fork\n3 dup sock=b as=a\nend\n");
+	CHECK(strstr(said, "line 5: as=\"a\" must be a name that no open socket has"));
+	free_script(&script);
+}
+
+/* One number for each name, in the order in which they come; the buffer is as large as the largest step needs. */
+static void barriers_and_buffers(void)
+{
+	struct script script = read_script("0 barrier name=p\n1 barrier name=q\n2 barrier name=p\n3 socketpair as=a and=b\n"
+	                                   "4 readv sock=a sizes=10,20\n5 recvmmsg sock=a count=3 size=11\nend\n");
+	SAME_TEXT(said, "");
+	SAME(script.barrier_count, 2);
+	SAME(script.steps[2].slot, 0);
+	SAME(script.steps[1].slot, 1);
+	SAME(script.buffer_size, 33);
+	free_script(&script);
+}
+
 static void events_are_joined(void)
 {
 	const struct {
@@ -140,6 +174,8 @@ int main(void)
 	RUN(wrong_lines_are_reported_by_number);
 	RUN(a_script_has_an_end);
 	RUN(errors_have_one_name_each);
+	RUN(a_child_has_names_of_its_own);
+	RUN(barriers_and_buffers);
 	RUN(events_are_joined);
 	RUN(hex_and_json_are_ascii);
 	RUN(the_pattern_goes_on_at_any_offset);

@@ -20,6 +20,16 @@ static void an_event_may_have_a_filter(void)
 	SAME_TEXT(filtered, "tcp/tcp_probe");
 }
 
+static void an_event_may_be_of_some_functions_only(void)
+{
+	char some[] = "timer/timer_expire_entry~function:a,b", filtered[] = "net/netif_rx=name~\"eth0*\"", plain[] = "a/b";
+	SAME_TEXT(split_functions(some), "function:a,b");
+	SAME_TEXT(some, "timer/timer_expire_entry");
+	CHECK(!split_functions(filtered));
+	SAME_TEXT(filtered, "net/netif_rx=name~\"eth0*\"");
+	CHECK(!split_functions(plain));
+}
+
 static void a_processor_has_a_number_and_nothing_else(void)
 {
 	int number = -1;
@@ -43,6 +53,7 @@ int main(void)
 {
 	RUN(only_instances_of_ours_are_touched);
 	RUN(an_event_may_have_a_filter);
+	RUN(an_event_may_be_of_some_functions_only);
 	RUN(a_processor_has_a_number_and_nothing_else);
 	RUN(a_frame_begins_with_type_and_size);
 	return end_tests();

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from testbed.lab import pinned_sysctls
 from testbed.lab.addresses import Subnet
-from testbed.lab.engine import DEBUGGER_DIRECTORY, INTERFACE, LOG_DIRECTORY, TOOLS_DIRECTORY, LabSpec
+from testbed.lab.engine import DEBUGGER_DIRECTORY, INTERFACE, LOG_DIRECTORY, TOOLS_DIRECTORY, LabSpec, device_name
 from testbed.lab.namespace.machine import IMAGES
 from testbed.lab.namespace.toolchain import Toolchain
 from testbed.model import Host
@@ -156,14 +156,17 @@ def _namespaces(spec: LabSpec, channels: Mapping[Role, int]) -> Iterator[str]:
 
 
 def _links(spec: LabSpec, net: Topology) -> Iterator[str]:
-    interfaces: list[tuple[str, str, Host]] = [(host, INTERFACE, host) for host in spec.hosts]
+    devices = {host: device_name(spec.run_id, host) for host in spec.hosts}
+    interfaces: list[tuple[str, str, Host]] = [(host, devices[host], host) for host in spec.hosts]
     if spec.routed:
         for number, host in enumerate(spec.hosts):
-            yield _order("veth", host, INTERFACE, LINK, f"eth{number}")
+            yield _order("veth", host, devices[host], LINK, f"eth{number}")
             interfaces.append((LINK, f"eth{number}", host))
     else:
         one_end, other_end = spec.hosts  # a pair of interfaces joins two hosts, no more
-        yield _order("veth", one_end, INTERFACE, other_end, INTERFACE)
+        yield _order("veth", one_end, devices[one_end], other_end, devices[other_end])
+    for host, device in devices.items():
+        yield _order("alias", host, device, INTERFACE)
     for name, interface, host in interfaces:
         subnet = net.subnets[host]
         own4, own6 = (subnet.link4, subnet.link6) if name == LINK else (subnet.hosts4[host], subnet.hosts6[host])

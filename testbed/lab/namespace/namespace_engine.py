@@ -14,7 +14,7 @@ from typing import IO, Self
 
 from testbed.lab.addresses import random_subnet
 from testbed.lab.agent import Agent
-from testbed.lab.engine import LabSpec, LinkHost, LiveLab, Progress
+from testbed.lab.engine import LabSpec, LinkHost, LiveLab, Progress, device_name
 from testbed.lab.namespace import lab_orders, machine, toolchain
 from testbed.lab.namespace.refusal import explain
 from testbed.model import Host
@@ -115,6 +115,7 @@ class NamespaceEngine:
             taps={host: agents[host, "tap"] for host in spec.hosts},
             addresses=net.addresses,
             routes={host: net.routes(host, described.route) for host, described in spec.hosts.items()},
+            devices={host: device_name(spec.run_id, host) for host in spec.hosts},
             link=LinkHost(agents[lab_orders.LINK, lab_orders.LINK], net.link) if spec.routed else None,
             witness=witness,
             manifest={

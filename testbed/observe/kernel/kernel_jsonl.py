@@ -3,7 +3,8 @@
 The first line holds ``format`` and the members of :class:`testbed.model.kernel_log.KernelLog` besides its events;
 each further
 line is one :class:`testbed.model.kernel_log.KernelEvent`, in time order. Endpoints are ``"192.0.2.1:80"`` or
-``"[2001:db8::1]:80"``.
+``"[2001:db8::1]:80"``. In the first line, ``departures`` has for each host a list with a list for each departure, and
+``timers`` a list for each, of their members in order.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, TextIO
 
 from testbed.model import Endpoint
 from testbed.model.errors import CaptureError
-from testbed.model.kernel_log import KernelEvent, KernelLog
+from testbed.model.kernel_log import Departure, KernelEvent, KernelLog, TimerRun
 
 FORMAT = "bothends-kernel/1"
 
@@ -22,6 +23,8 @@ FORMAT = "bothends-kernel/1"
 def write_jsonl(log: KernelLog, file: TextIO) -> None:
     """Write a log."""
     head = {name: value for name, value in _fields(log).items() if name != "events"}
+    head["departures"] = {host: [list(_fields(each).values()) for each in own] for host, own in log.departures.items()}
+    head["timers"] = [list(_fields(each).values()) for each in log.timers]
     file.write(json.dumps({"format": FORMAT, **head}) + "\n")
     file.writelines(json.dumps(event_to_json(event), separators=(",", ":")) + "\n" for event in log.events)
 
@@ -32,7 +35,7 @@ def event_to_json(event: KernelEvent) -> dict[str, Any]:
     return {**_fields(event), **ends, "fields": dict(event.fields)}
 
 
-def _fields(value: KernelLog | KernelEvent) -> dict[str, Any]:
+def _fields(value: KernelLog | KernelEvent | Departure | TimerRun) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
@@ -50,7 +53,17 @@ def read_jsonl(lines: Iterable[str]) -> KernelLog:
             event["local"], event["peer"] = _endpoint(event["local"]), _endpoint(event["peer"])
             events.append(KernelEvent(**event))
         lists = {name: tuple(head.pop(name)) for name in ("recorded", "missing", "problems")}
-        return KernelLog(tuple(events), lost=head["lost"], clock_error=head["clock_error"], **lists)
+        return KernelLog(
+            tuple(events),
+            lost=head["lost"],
+            clock_error=head["clock_error"],
+            stacks=tuple(map(tuple, head.get("stacks", ()))),
+            departures={
+                host: tuple(Departure(*each) for each in own) for host, own in head.get("departures", {}).items()
+            },
+            timers=tuple(TimerRun(*each) for each in head.get("timers", ())),
+            **lists,
+        )
     except (ValueError, KeyError, TypeError, StopIteration) as error:
         raise CaptureError(f"kernel.jsonl cannot be read: line {number}: {error!r}") from error
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from testbed.capture.arrivals import Arrivals
@@ -46,10 +46,10 @@ class Packet:
 
 
 class WaysIn:
-    """The packets that came in by ``interface``, and which of them each processor has in hand."""
+    """The packets that came in by some interfaces, and which of them each processor has in hand."""
 
-    def __init__(self, interface: str) -> None:
-        self._interface = interface
+    def __init__(self, interfaces: Collection[str]) -> None:
+        self._interfaces = interfaces
         self._waiting: dict[int, int] = {}
         self._in_hand: dict[int, int] = {}
         self._last: dict[int, Came] = {}
@@ -63,7 +63,7 @@ class WaysIn:
         """Take a packet's ``netif_receive_skb``, of any interface; not every one has a ``netif_rx`` before."""
         self._last.pop(skb, None)
         self._in_hand.pop(cpu, None)
-        if interface != self._interface:
+        if interface not in self._interfaces:
             return
         came = Came(self._waiting.pop(skb, time), time, length)
         self._in_hand[cpu] = skb

@@ -5,18 +5,22 @@ from __future__ import annotations
 import ipaddress
 import re
 import struct
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
 from testbed.capture.arrivals import Arrivals
+from testbed.capture.directions import FrameRun
 from testbed.model import Endpoint, Host
 from testbed.model.errors import CaptureError
-from testbed.model.kernel_log import KernelEvent, KernelLog
+from testbed.model.kernel_log import Departure, KernelEvent, KernelLog, TimerRun
+from testbed.observe.kernel.call_stacks import STACK, CallStacks
+from testbed.observe.kernel.departures import Interfaces
+from testbed.observe.kernel.frame_order import Passing
+from testbed.observe.kernel.recorded_frames import RecordedFrames, frames
 from testbed.observe.kernel.trace_drops import Came, WaysIn
-from testbed.observe.kernel.trace_format import Field, Format, PageHeader, parse_format
+from testbed.observe.kernel.trace_format import Field, Format, PageHeader
 
 STATES = (
     *("", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT"),
@@ -41,103 +45,82 @@ KEPT: Mapping[str, tuple[str, ...]] = {
 """What of each tracepoint is kept besides addresses, socket and packet; a drop also has ``place``, the function, and
 ``arrived``, where its packet is known: the time that the host's capture has of it."""
 WAYS_IN = ("netif_rx", "netif_receive_skb")
-"""Tracepoints of which nothing is kept: they tell which packet is dropped."""
+"""Tracepoints of which nothing is kept: they tell which packet is dropped, and which one is answered."""
+LEAVES, QUEUES, WAITS = "net_dev_start_xmit", "net_dev_queue", "neigh_event_send_done"
+TIMERS = ("timer_expire_entry", "hrtimer_expire_entry")
 
-_HEADER = struct.Struct(">cI")
 _STATE_FIELDS = frozenset({"oldstate", "newstate", "state"})
 _INTERRUPT = 0x08 | 0x10  # TRACE_FLAG_HARDIRQ, TRACE_FLAG_SOFTIRQ
 _INET, _INET6, _TCP = 2, 10, 6
 _ETHERTYPES = (0x0800, 0x86DD)  # of IPv4 and of IPv6
 _FREED = frozenset({"NOT_SPECIFIED", "CONSUMED", "QUEUE_PURGE"})
 """Reasons of packets that are freed without having been dropped on arrival, or for no stated reason."""
-_DROP_LINE = re.compile(r"\[(\d+)\] \S+ +(\d+)\.(\d{6}): kfree_skb: .*location=(\S+) reason: (\w+)")
+_WAITED = frozenset({"NEIGH_FAILED", "NEIGH_QUEUEFULL", "NEIGH_DEAD"})
+"""Reasons of packets that waited for a hardware address."""
+_FREEING = ("kfree_skb", "sk_skb_reason_drop", "__kfree_skb", "0x")
+_POINTER = (1 << 64) - 1
 _OVERRUN = re.compile(r"^(overrun|commit overrun|dropped events): (\d+)$", re.MULTILINE)
-_MICROSECONDS = 100  # by which the text's time may differ: it is rounded, and an interrupt may come between the two
 
 
-def frames(data: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Yield type and payload of each frame; a cut one at the end is left out."""
-    while len(header := data.read(_HEADER.size)) == _HEADER.size:
-        kind, size = _HEADER.unpack(header)
-        payload = data.read(size)
-        if len(payload) < size:
-            return
-        yield kind, payload
+@dataclass(frozen=True)
+class HostCaptures:
+    """What the hosts' captures have, read when it is asked for.
 
+    ``arrivals``: what came to each host. ``frames``: what each host's interface sent and received, or why it is not
+    known.
+    """
 
-@dataclass
-class _Recording:
-    """The content of the recording's frames; pages of the ring buffer as they are."""
-
-    header: PageHeader | None = None
-    formats: dict[str, Format] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    pages: list[tuple[int, bytes]] = field(default_factory=list)
-    clocks: list[tuple[int, ...]] = field(default_factory=list)
-    statistics: str = ""
-    drops: bytes = b""
-    ended: bool = False
-
-    def take(self, kind: bytes, payload: bytes) -> None:
-        if kind == b"P":
-            self.pages.append((int.from_bytes(payload[:4]), payload[4:]))
-        elif kind == b"H":
-            self.header = PageHeader.parse(payload.decode())
-        elif kind == b"F":
-            name, _, text = payload.partition(b"\0")
-            self.formats[name.decode()] = parse_format(text.decode())
-        elif kind == b"M":
-            self.missing.append(payload.decode())
-        elif kind == b"C":
-            self.clocks.append(struct.unpack(">3Q", payload))
-        elif kind == b"S":
-            self.statistics += payload[4:].decode() + "\n"
-        elif kind == b"L":
-            self.drops += payload
-        elif kind == b"E":
-            self.ended = True
+    arrivals: Callable[[], Mapping[Host, Arrivals]] = dict
+    frames: Callable[[], Mapping[Host, tuple[FrameRun, FrameRun] | str]] = dict
 
 
 def decode(
     path: Path,
     addresses: Mapping[Host, Iterable[str]],
-    interface: str = "",
-    captured: Callable[[], Mapping[Host, Arrivals]] = dict,
+    devices: Mapping[Host, str] | None = None,
+    captures: HostCaptures = HostCaptures(),
 ) -> KernelLog:
     """Read a recording and keep the events of the lab; ``addresses`` are its hosts'.
 
-    ``interface`` is what their interfaces are called. ``captured`` reads what arrived at them, asked for only if a
-    packet was dropped. Raises CaptureError where the recording makes no sense.
+    ``devices`` are the first names of their interfaces, where no other on the machine has the same. Raises CaptureError
+    where the recording makes no sense.
     """
-    recording = _Recording()
+    recording = RecordedFrames()
     try:
         with path.open("rb") as data:
             for kind, payload in frames(data):
                 recording.take(kind, payload)
-        return _Decoder(recording, addresses, interface).log(captured)
+        return _Decoder(recording, addresses, devices or {}).log(captures)
     except (OSError, ValueError, KeyError, IndexError, struct.error) as error:
         raise CaptureError(f"the witness's record cannot be read: {error!r}") from error
 
 
 class _Decoder:
-    def __init__(self, recording: _Recording, addresses: Mapping[Host, Iterable[str]], interface: str) -> None:
+    def __init__(
+        self, recording: RecordedFrames, addresses: Mapping[Host, Iterable[str]], devices: Mapping[Host, str]
+    ) -> None:
         self._recording = recording
         self._hosts: dict[str, Host] = {address: host for host, own in addresses.items() for address in own}
-        self._formats = {made.id: made for made in recording.formats.values() if made.name in {*KEPT, *WAYS_IN}}
+        known = {*KEPT, *WAYS_IN, *TIMERS, LEAVES, QUEUES, WAITS, STACK}
+        self._formats = {made.id: made for made in recording.formats.values() if made.name in known}
+        self._devices = devices
+        self._stacks = CallStacks(recording.names)
+        self._interfaces = Interfaces(devices)
+        self._timers: list[TimerRun] = []
+        self._functions: dict[int, str] = {}
         self._numbers: dict[int, int] = {}
         self._owners: dict[int, tuple[Host, Endpoint, Endpoint]] = {}
         self._handled: dict[int, tuple[str, int, tuple[Host, Endpoint, Endpoint]]] = {}
-        self._places = _places(recording.drops.decode(errors="replace"))
-        self._ways_in = WaysIn(interface)
+        self._ways_in = WaysIn(frozenset(devices.values()))
         self._came: dict[int, Came] = {}  # by the drop's place among the events
 
-    def log(self, captured: Callable[[], Mapping[Host, Arrivals]]) -> KernelLog:
+    def log(self, captures: HostCaptures) -> KernelLog:
         recording = self._recording
         if recording.header is None or not recording.clocks:
             raise ValueError("it has no beginning")
         problems = [] if recording.ended else ["the witness's record has no end"]
         lost = sum(int(count) for _, count in _OVERRUN.findall(recording.statistics))
-        if lost or any(recording.header.missed(page) for _, page in recording.pages):
+        if lost or any(recording.header.missed(page) for *_, page in recording.pages):
             problems.append(f"the kernel's buffer was too small: {lost or 'some'} events were lost")
         found = sorted(self._records(recording.header), key=lambda each: each[:2])
         events: list[KernelEvent] = []
@@ -149,7 +132,8 @@ class _Decoder:
                 events.append(event)
         error = max((width + 1) // 2 for _, _, width in recording.clocks)
         if self._came:
-            self._find_packets(events, captured() if not problems else {}, error)
+            self._find_packets(events, captures.arrivals() if not problems else {}, error)
+        departures = {} if problems else self._departures(captures, error, problems)
         return KernelLog(
             tuple(_with_ports([event for event in events if event.host is not None])),
             tuple(sorted(recording.formats)),
@@ -157,7 +141,25 @@ class _Decoder:
             lost,
             error,
             tuple(problems),
+            tuple(self._stacks.all),
+            departures,
+            tuple(self._timers),
         )
+
+    def _departures(self, captures: HostCaptures, error: int, problems: list[str]) -> dict[Host, tuple[Departure, ...]]:
+        """Return the departure of every frame; what cannot be matched is a problem."""
+        if not any(name.endswith(LEAVES) for name in self._recording.formats):
+            return {}
+        found = {}
+        for host, known in captures.frames().items():
+            matched: tuple[Departure, ...] | str = known if isinstance(known, str) else "its interface has no name"
+            if not isinstance(known, str) and host in self._devices:
+                matched = self._interfaces.departures(host, known, error)
+            if isinstance(matched, str):
+                problems.append(f"the kernel's reports of what left the {host} do not match its capture: {matched}")
+            else:
+                found[host] = matched
+        return found
 
     def _find_packets(self, events: list[KernelEvent], arrivals: Mapping[Host, Arrivals], error: int) -> None:
         """Find the packet of each drop; one that nothing names and no capture holds was not the lab's."""
@@ -171,10 +173,23 @@ class _Decoder:
             fields = {**event.fields, "arrived": packet.time}
             events[at] = replace(event, host=packet.host, local=packet.local, peer=packet.peer, fields=fields)
 
-    def _records(self, header: PageHeader) -> Iterator[tuple[int, int, memoryview]]:
-        for cpu, page in self._recording.pages:
+    def _records(self, header: PageHeader) -> list[tuple[int, int, memoryview, int | None]]:
+        """Return time, processor, record and number of the call stack of each event."""
+        found: list[tuple[int, int, memoryview, int | None]] = []
+        waiting: dict[tuple[int, int], list[int]] = defaultdict(list)  # an interrupt's comes between one and its stack
+        for instance, cpu, page in self._recording.pages:
+            own = waiting[instance, cpu]
             for time, record in header.records(page):
-                yield time, cpu, record
+                made = self._formats.get(int.from_bytes(record[:2], "little"))
+                if made is not None and made.name == STACK:
+                    if own:
+                        at = own.pop()
+                        found[at] = (*found[at][:3], self._stacks.number(made, record))
+                elif made is not None:
+                    if instance:
+                        own.append(len(found))
+                    found.append((time, cpu, record, None))
+        return found
 
     def _on_wall(self, time: int) -> int:
         """Return a time of the trace's clock on CLOCK_REALTIME: by a line through both measurements."""
@@ -183,15 +198,21 @@ class _Decoder:
         span = mono1 - mono0
         return time + (first + (last - first) * (time - mono0) // span if span > 0 else first)
 
-    def _event(self, time: int, cpu: int, record: memoryview) -> tuple[KernelEvent | None, Came | None]:
+    def _event(
+        self, time: int, cpu: int, record: memoryview, stack: int | None
+    ) -> tuple[KernelEvent | None, Came | None]:
         """Return an event that is kept, and of a drop how its packet came in, where that is known.
 
         A drop that is nobody's so far has no host.
         """
-        made = self._formats.get(int.from_bytes(record[:2], "little"))
-        if made is None:
-            return None, None
+        made = self._formats[int.from_bytes(record[:2], "little")]
         fields, came = made.fields, None
+        if made.name in TIMERS:
+            self._timer(made, time, cpu, record)
+            return None, None
+        if made.name in (LEAVES, QUEUES, WAITS):
+            self._passes(made, self._on_wall(time), cpu, record, stack)
+            return None, None
         sk = next((fields[name].number(record) for name in ("skaddr", "rx_sk") if name in fields), 0)
         skb = fields["skbaddr"].number(record) if "skbaddr" in fields else 0
         if made.name in WAYS_IN:
@@ -205,9 +226,13 @@ class _Decoder:
         if made.name == "kfree_skb":
             wall, reason = self._on_wall(time), str(values.get("reason"))
             came = self._ways_in.dropped(cpu, skb, wall, reason, interrupt=interrupt)
+            if reason in _WAITED:
+                self._interfaces.gives_up_waiting()
             if values.get("reason") in _FREED:
                 return None, None
-            values["place"] = self._place(cpu, reason, time)
+            values["place"] = self._place(stack)
+            if stack is not None:
+                values["stack"] = stack
         elif where is not None:
             if sk and made.name != "tcp_destroy_sock":
                 self._owners[sk] = where
@@ -226,7 +251,34 @@ class _Decoder:
         else:
             self._handled.pop(cpu, None)
             fields = made.fields
-            self._ways_in.begins(cpu, skb, time, fields["len"].number(record), fields["name"].text(record))
+            length, device = fields["len"].number(record), fields["name"].text(record)
+            self._ways_in.begins(cpu, skb, time, length, device)
+            self._interfaces.begins(device, Passing(time, cpu, length))
+
+    def _passes(self, made: Format, time: int, cpu: int, record: memoryview, stack: int | None) -> None:
+        """Take what is on its way out of an interface."""
+        fields = made.fields
+        length, protocol, skb = (
+            fields[name].number(record) if name in fields else 0 for name in ("len", "protocol", "skbaddr")
+        )
+        interrupt = bool(fields["common_flags"].number(record) & _INTERRUPT)
+        passing = Passing(time, cpu, length, protocol, fields["common_pid"].number(record), interrupt, stack)
+        functions = self._stacks.all[stack] if stack is not None else ()
+        if made.name == WAITS:
+            self._interfaces.waits(fields["dev"].text(record), passing)
+        elif made.name == QUEUES:
+            self._interfaces.queues(fields["name"].text(record), skb, passing, functions)
+        else:
+            self._interfaces.leaves(fields["name"].text(record), skb, passing, functions)
+
+    def _timer(self, made: Format, time: int, cpu: int, record: memoryview) -> None:
+        """Note a timer that ran; the trace's text names its function."""
+        pointer = made.fields["hrtimer" if "hrtimer" in made.fields else "timer"].number(record)
+        function, now = (made.fields[name].number(record) for name in ("function", "now"))
+        name = self._recording.timers.get((pointer & _POINTER, now))
+        if name is not None:
+            self._functions[function] = name
+        self._timers.append(TimerRun(self._on_wall(time), cpu, self._functions.get(function, f"{function:#x}")))
 
     def _ours(self, made: Format, record: memoryview) -> tuple[Host, Endpoint, Endpoint] | None:
         if made.name == "inet_sock_set_state" and made.fields["protocol"].number(record) != _TCP:
@@ -256,28 +308,15 @@ class _Decoder:
     def _number(self, pointer: int) -> int:
         return self._numbers.setdefault(pointer, len(self._numbers) + 1) if pointer else 0
 
-    def _place(self, cpu: int, reason: str, time: int) -> str:
-        """Return the function where a packet was dropped, as the second instance names it; empty if unknown."""
-        found = self._places.get((cpu, reason), [])
-        at = bisect_left(found, (time // 1000, ""))
-        time_us, place = min(
-            found[max(at - 1, 0) : at + 1], key=lambda each: abs(each[0] - time // 1000), default=(0, "")
-        )
-        return place if abs(time_us - time // 1000) <= _MICROSECONDS else ""
+    def _place(self, stack: int | None) -> str:
+        """Return the function that dropped a packet: the first that is not about freeing, empty if unknown."""
+        functions = self._stacks.all[stack] if stack is not None else ()
+        return next((name for name in functions if not name.startswith(_FREEING)), "")
 
 
 def _fits(end: Endpoint, ethertype: int) -> bool:
     """Say whether a packet of this protocol can have gone to this address."""
     return ethertype == _ETHERTYPES[":" in end.address]
-
-
-def _places(text: str) -> dict[tuple[int, str], list[tuple[int, str]]]:
-    """Return by processor and reason the times (us) and places of drops, sorted."""
-    found: dict[tuple[int, str], list[tuple[int, str]]] = {}
-    for cpu, seconds, micros, place, reason in _DROP_LINE.findall(text):
-        at = int(seconds) * 1_000_000 + int(micros)
-        found.setdefault((int(cpu), reason), []).append((at, place.partition("+")[0]))
-    return {key: sorted(each) for key, each in found.items()}
 
 
 def _value(made: Format, name: str, where: Field, record: memoryview) -> int | str:

@@ -101,6 +101,11 @@ class RunRecord:
         return [line.text for line in ladder(self.analysis, width, height)] if self.analysis is not None else []
 
 
+def not_made(scenario: str) -> RunRecord:
+    """Return the record of a run that was ended or never begun because somebody wanted an end."""
+    return RunRecord(scenario, 0.0, error=BothendsError("interrupted before it had a result"))
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One thing that was to hold: ``error`` means that the observation cannot say, ``message`` is one line."""

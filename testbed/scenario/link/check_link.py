@@ -22,9 +22,13 @@ def check_link(link: LinkSpec, hosts: Mapping[Host, HostSpec]) -> Iterator[LinkP
         yield from _barriers(link.exact, hosts)
     if link.topology == "direct":
         for host, spec in hosts.items():
-            for index, step in enumerate(spec.steps or ()):
-                if isinstance(step, LinkStep):
-                    yield (host, "steps", index, "link"), "a direct link cannot change", "leave `topology: direct` out"
+            for each in spec.written_steps:
+                if isinstance(each.step, LinkStep):
+                    yield (
+                        (host, "steps", *each.path, "link"),
+                        "a direct link cannot change",
+                        "leave `topology: direct` out",
+                    )
 
 
 def _conflicts(faults: tuple[Fault, ...]) -> Iterator[LinkProblem]:
@@ -51,7 +55,8 @@ def _same_packets(one: Fault, other: Fault) -> bool:
 
 
 def _barriers(faults: tuple[Fault, ...], hosts: Mapping[Host, HostSpec]) -> Iterator[LinkProblem]:
-    order = tuple(step.barrier for step in hosts["client"].steps or () if isinstance(step, BarrierStep))
+    steps = [each.step for each in hosts["client"].written_steps]
+    order = tuple(step.barrier for step in steps if isinstance(step, BarrierStep))
     for index, fault in enumerate(faults):
         for key in ("after", "until"):
             name = getattr(fault, key)

@@ -29,7 +29,7 @@ class LinkChange:
 
 @dataclass(frozen=True, slots=True)
 class LinkPlan:
-    """What the link shall do. ``changes`` are by host and index of the step.
+    """What the link shall do. ``changes`` are by host and number of the step.
 
     ``payload``: the link must read whole packets. ``patience`` is how long (s) packets may be under way in the worst
     case, which whoever waits for the end of a connection must grant.
@@ -47,10 +47,10 @@ class LinkPlan:
 def link_plan(scenario: Scenario, addresses: Mapping[Host, str], link: Mapping[Host, str]) -> LinkPlan:
     """Return the plan of a scenario; ``link`` are the link's own addresses, on each host's side."""
     changes = {
-        (host, index): _change(step.link)
+        (host, each.number): _change(each.step.link)
         for host, described in scenario.hosts.items()
-        for index, step in enumerate(described.steps or ())
-        if isinstance(step, LinkStep)
+        for each in described.written_steps
+        if isinstance(each.step, LinkStep)
     }
     named = [scenario.link, *_changes_of(scenario)]
     faults = scenario.link.exact
@@ -69,10 +69,10 @@ def link_plan(scenario: Scenario, addresses: Mapping[Host, str], link: Mapping[H
 
 def _changes_of(scenario: Scenario) -> list[BothWays]:
     return [
-        step.link
+        each.step.link
         for described in scenario.hosts.values()
-        for step in described.steps or ()
-        if isinstance(step, LinkStep)
+        for each in described.written_steps
+        if isinstance(each.step, LinkStep)
     ]
 
 

@@ -13,14 +13,15 @@ from testbed.scenario.steps.step import ScriptContext, Step
 def actor_script(
     steps: tuple[Step, ...], *, family: Literal["inet", "inet6"], addresses: Mapping[Host, str], seed: int
 ) -> str:
-    """Return the script for the steps of one host; each line begins with the index of its step.
+    """Return the script for the steps of one host; each line begins with the number of its step.
 
     ``addresses`` are those of both hosts in the lab; ``seed`` makes the pattern of ``size``, which goes on over the
     sends of one socket. The steps must have passed the scenario's checks.
     """
     lines = []
     # Which host these steps belong to matters only to the checks, which were made on loading.
-    for index, step, use, _ in follow(steps, "client"):
-        context = ScriptContext(family, addresses, seed, index)
-        lines += [f"{index} {line}" for line in step.lines(use, context)]
+    for (number, _, step, *_), use, _, closing in follow(steps, "client"):
+        context = ScriptContext(family, addresses, seed, number)
+        made = step.closing_lines() if closing else step.lines(use, context)
+        lines += [f"{number} {line}" for line in made]
     return "\n".join([*lines, "end", ""])

@@ -1,9 +1,9 @@
-"""Steps that make no socket call: sleep, barrier, link, exit, kill."""
+"""Steps that make no socket call: sleep, barrier, link, repeat, exit, kill."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -12,6 +12,9 @@ from testbed.scenario.language.values import Duration, Name, Whole
 from testbed.scenario.link.impairments import ImpairmentChange
 from testbed.scenario.steps.open_sockets import Use
 from testbed.scenario.steps.step import ScriptContext, Step
+
+if TYPE_CHECKING:
+    AnyStep = Step
 
 
 class SleepStep(Step):
@@ -31,7 +34,7 @@ class BarrierStep(Step):
 
     key = "barrier"
     barrier: Name
-    """The barrier's name, once in each host's steps."""
+    """The barrier's name, once in each host's steps, whichever process reaches it; within `repeat`, once a round."""
 
     @override
     def lines(self, use: Use, context: ScriptContext) -> Iterator[str]:
@@ -48,6 +51,35 @@ class LinkStep(Step):
     @override
     def lines(self, use: Use, context: ScriptContext) -> Iterator[str]:
         yield f"barrier name=link.{context.index}"
+
+
+class RepeatStep(Step):
+    """Makes the steps below it several times, one round after the other."""
+
+    key = "repeat"
+    repeat: Annotated[Whole, Field(ge=1, le=10_000)]
+    """How often."""
+    steps: Annotated[tuple[AnyStep, ...], Field(min_length=1)]
+    """The steps of a round."""
+
+    @property
+    @override
+    def inner(self) -> tuple[Step, ...]:
+        return self.steps
+
+    @property
+    @override
+    def rounds(self) -> int:
+        return self.repeat
+
+    @override
+    def lines(self, use: Use, context: ScriptContext) -> Iterator[str]:
+        return iter(())
+
+
+def build(any_step: Any) -> None:  # noqa: ANN401 - a type expression
+    """Say what a step of any kind is, which is known only once all are defined."""
+    RepeatStep.model_rebuild(_types_namespace={"AnyStep": any_step})
 
 
 class ExitStep(Step):

@@ -1,4 +1,4 @@
-"""Steps that end a connection or give a socket up: shutdown, close."""
+"""Steps that end a connection or give a socket up: shutdown, close, disconnect."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from testbed.scenario.language.values import Name
 from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
-from testbed.scenario.steps.step import OnSocketStep, ScriptContext
+from testbed.scenario.steps.step import NoValue, OnSocketStep, ScriptContext
 
 
 class ShutdownStep(OnSocketStep):
@@ -55,3 +55,22 @@ class CloseStep(OnSocketStep):
         sock = sockets.find(self.close or self.on, self.place, self.key)
         sockets.close(sock)
         return Use(sock.name, "", sock.type)
+
+
+class DisconnectStep(OnSocketStep):
+    """Dissolves a connection or an association: connect(2) to AF_UNSPEC. A TCP socket can then connect anew."""
+
+    key = "disconnect"
+    disconnect: NoValue
+    """Takes no value."""
+
+    @override
+    def check(self, sock: OpenSocket, sockets: OpenSockets) -> None:
+        # Unix sockets of a pair stay connected.
+        if sock.type == "unix":
+            sockets.wrong(self.place, f"`{sock.name}` is a Unix socket; this is for TCP and UDP")
+
+    @override
+    def change(self, sock: OpenSocket) -> None:
+        # As it was before connect or listen; a port that bind gave it stays.
+        sock.state, sock.write_shut = "bound" if sock.port else "new", False

@@ -6,12 +6,13 @@ socket that may be in one of several states is not judged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, Self
 
 from testbed.model import Host
 from testbed.scenario.language.base import nearest
 
+SocketType = Literal["tcp", "udp", "unix"]
 State = Literal["new", "bound", "listening", "connected", "unknown"]
 _STATES: dict[State, str] = {
     "new": "is not connected",
@@ -24,10 +25,10 @@ _STATES: dict[State, str] = {
 
 @dataclass(slots=True)
 class OpenSocket:
-    """An open socket: ``type`` is tcp or udp, ``unknown`` after a mistake that was reported."""
+    """An open socket: ``type`` is tcp, udp or unix, ``unknown`` after a mistake that was reported."""
 
     name: str
-    type: Literal["tcp", "udp", "unknown"]
+    type: SocketType | Literal["unknown"]
     state: State = "new"
     write_shut: bool = False
     """Its sending direction was shut down."""
@@ -43,7 +44,7 @@ class OpenSocket:
 class Use(NamedTuple):
     """Which socket a step acts on, by name, and which one it makes; empty where there is none.
 
-    ``type`` is tcp or udp, ``unknown`` where it is not known, empty for a step without a socket.
+    ``type`` is tcp, udp or unix, ``unknown`` where it is not known, empty for a step without a socket.
     """
 
     sock: str = ""
@@ -60,20 +61,34 @@ class Mistake(NamedTuple):
 
 
 class OpenSockets:
-    """The open sockets of ``host`` in the order in which they were made, as far as its steps were followed.
+    """The open sockets of a process of ``host`` in the order of making, as far as its steps were followed.
 
-    ``index`` is the number of the step, ``mistakes`` are this step's.
+    ``index`` counts the steps that were followed, ``mistakes`` are this step's, ``children`` the names of the processes
+    that this one has made.
     """
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self.index = 0
         self.mistakes: list[Mistake] = []
+        self.children: list[str] = []
         self._open: list[OpenSocket] = []
 
     def begin(self, index: int) -> None:
-        """Begin with the next step."""
+        """Begin with the next step, the ``index``-th that is followed."""
         self.index, self.mistakes = index, []
+
+    def child(self) -> Self:
+        """Return what a child process has that is made here: the same sockets, under the same names.
+
+        From here on, what one of the two processes does to a socket that is not connected or listening, the other's
+        steps do not show: its state is unknown.
+        """
+        for sock in self._open:
+            share(sock)
+        made = type(self)(self.host)
+        made._open += [replace(sock) for sock in self._open]  # noqa: SLF001 - of its own class
+        return made
 
     def wrong(self, at: str | tuple[str | int, ...], message: str, hint: str = "") -> None:
         """Report a mistake at a key of the step, or at a path within it."""
@@ -84,7 +99,7 @@ class OpenSockets:
         """The open socket that was made last."""
         return self._open[-1] if self._open else None
 
-    def make(self, name: str, kind: Literal["tcp", "udp"], at: str) -> OpenSocket:
+    def make(self, name: str, kind: SocketType | Literal["unknown"], at: str) -> OpenSocket:
         """Add a new socket; the key ``at`` is the one that names it."""
         old = self._named(name)
         if old:
@@ -112,6 +127,13 @@ class OpenSockets:
         found = found or next((sock for sock in latest if sock.state == "unknown"), None)
         return found or self._missing(at, "no socket is listening at this step", "`listen` comes before `accept`")
 
+    def duplicate(self, sock: OpenSocket, name: str, at: str) -> OpenSocket:
+        """Add another descriptor of a socket."""
+        share(sock)
+        made = self.make(name, sock.type, at)
+        made.state, made.write_shut, made.port = sock.state, sock.write_shut, sock.port
+        return made
+
     def close(self, sock: OpenSocket) -> None:
         """Remove a socket."""
         self._open.remove(sock)
@@ -125,3 +147,9 @@ class OpenSockets:
         made = OpenSocket(name, "unknown", "unknown")
         self._open.append(made)
         return made
+
+
+def share(sock: OpenSocket) -> None:
+    """Note that a socket has another descriptor, whose use the steps of this one do not show."""
+    if sock.state in ("new", "bound"):
+        sock.state = "unknown"

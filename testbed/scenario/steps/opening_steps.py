@@ -1,4 +1,4 @@
-"""Steps that make sockets and connections: socket, setsockopt, getsockopt, bind, listen, accept, connect."""
+"""Steps that make sockets and connections: socket, setsockopt, getsockopt, bind, listen, accept, connect, dup."""
 
 from __future__ import annotations
 
@@ -96,8 +96,9 @@ class GetsockoptStep(OnSocketStep):
 
 def _check_options(options: tuple[str, ...], key: str, sock: OpenSocket, sockets: OpenSockets) -> None:
     for option in options:
-        if sock.type == "udp" and option.startswith("TCP_"):
-            sockets.wrong((key, option), f"`{option}` is an option of TCP, and `{sock.name}` is a UDP socket")
+        if sock.type in ("udp", "unix") and option.startswith("TCP_"):
+            kind = "UDP" if sock.type == "udp" else "Unix"
+            sockets.wrong((key, option), f"`{option}` is an option of TCP, and `{sock.name}` is a {kind} socket")
 
 
 class BindStep(OnSocketStep):
@@ -267,3 +268,24 @@ class ConnectStep(OnSocketStep):
         if use.made:
             yield context.new_socket(use.made, "tcp")
         yield f"connect sock={use.sock}{context.to(self.connect)}{self.expect}"
+
+
+class DupStep(CallStep):
+    """Makes another descriptor of a socket: it is closed only when all its descriptors are."""
+
+    key = "dup"
+    dup: Name | None
+    """The socket's name, or nothing for the one made last."""
+    as_: Name = Field(default="copy", alias="as")
+    """The name of the new descriptor."""
+
+    @override
+    def act(self, sockets: OpenSockets) -> Use:
+        # What one of the two descriptors is used for, holds for both.
+        sock = sockets.find(self.dup, self.key, self.key)
+        at = "as" if "as_" in self.model_fields_set else self.key
+        return Use(sock.name, sockets.duplicate(sock, self.as_, at).name, sock.type)
+
+    @override
+    def lines(self, use: Use, context: ScriptContext) -> Iterator[str]:
+        yield f"dup sock={use.sock} as={use.made}{self.expect}"

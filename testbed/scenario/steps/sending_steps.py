@@ -1,17 +1,18 @@
-"""Steps that send: send, sendmsg, writev, sendfile."""
+"""Steps that send: send, sendmsg, sendmmsg, writev, sendfile, splice."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 from typing_extensions import override
 
 from testbed.scenario.language.base import Opt, Short
 from testbed.scenario.language.payload import Data, Payload
-from testbed.scenario.language.values import Remote, SendFlag, Size
-from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets
-from testbed.scenario.steps.step import OnSocketStep, ScriptContext, arguments_of
+from testbed.scenario.language.values import Name, Remote, SendFlag, Size
+from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
+from testbed.scenario.steps.step import CallStep, OnSocketStep, ScriptContext, Step, arguments_of
 
 LARGEST_BUFFER = 64 << 20
 """The largest buffer (bytes) of one call in the actor."""
@@ -29,6 +30,8 @@ class Sending(Payload):
     """Flags of the call: MSG_MORE."""
     to: Opt[Remote] = None
     """Where to send a datagram: server:5000."""
+    partial: StrictBool = False
+    """One call only: what the kernel does not take of it, as a non-blocking call may do, is not sent."""
 
     @model_validator(mode="after")
     def _chunk_of_size(self) -> Self:
@@ -52,6 +55,8 @@ class SendingParts(Short):
     """Flags of the call."""
     to: Opt[Remote] = None
     """Where to send a datagram."""
+    partial: StrictBool = False
+    """One call only: what the kernel does not take of it is not sent."""
 
     @property
     def call_size(self) -> int:
@@ -59,11 +64,33 @@ class SendingParts(Short):
         return sum(len(part.content or b"") for part in self.parts)
 
 
+class SendingMessages(Short):
+    """Several messages to send in one call, each of one buffer."""
+
+    short = "messages"
+    messages: tuple[Data, ...] = Field(min_length=1, max_length=1024)
+    """The messages, each text or {bytes: "00ff"}."""
+    flags: tuple[SendFlag, ...] = ()
+    """Flags of the call."""
+    to: Opt[Remote] = None
+    """Where to send datagrams."""
+    partial: StrictBool = False
+    """One call only: messages that the kernel does not take are not sent."""
+
+    @property
+    def call_size(self) -> int:
+        """How many bytes the largest message has."""
+        return max(len(part.content or b"") for part in self.messages)
+
+
+Spec = Sending | SendingParts | SendingMessages
+
+
 class _DataStep(OnSocketStep):
     """Sends data by a call that takes flags and an address."""
 
     @property
-    def sending(self) -> Sending | SendingParts:
+    def sending(self) -> Spec:
         """What is sent."""
         raise NotImplementedError
 
@@ -86,7 +113,7 @@ class _DataStep(OnSocketStep):
         elif spec.to is None and sock.state not in ("connected", "unknown"):
             sockets.wrong(self.key, sock.described)
 
-    def _check_datagram(self, spec: Sending | SendingParts, sock: OpenSocket, sockets: OpenSockets) -> None:
+    def _check_datagram(self, spec: Spec, sock: OpenSocket, sockets: OpenSockets) -> None:
         if spec.to is None and sock.state in ("new", "bound"):
             hint = f'{{{self.key}: {{..., to: "server:5000"}}}}, or `connect` before'
             sockets.wrong(self.key, f"`{sock.name}` is not connected, and no `to` says where to send", hint)
@@ -120,7 +147,7 @@ class SendStep(_DataStep):
             data = f" hex={_hex(spec)}"
         else:
             data = arguments_of(size=spec.size, seed=context.seed, chunk=spec.chunk)
-        return data + arguments_of(flags=",".join(spec.flags)) + context.to(spec.to)
+        return data + _how(spec, context)
 
 
 class SendmsgStep(_DataStep):
@@ -138,8 +165,25 @@ class SendmsgStep(_DataStep):
     @override
     def arguments(self, context: ScriptContext) -> str:
         spec = self.sendmsg
-        flags = arguments_of(flags=",".join(spec.flags))
-        return f" parts={','.join(map(_hex, spec.parts))}{flags}{context.to(spec.to)}"
+        return f" parts={','.join(map(_hex, spec.parts))}{_how(spec, context)}"
+
+
+class SendmmsgStep(_DataStep):
+    """Sends several messages in one call."""
+
+    key = "sendmmsg"
+    sendmmsg: SendingMessages
+    """A list of messages, or a mapping."""
+
+    @property
+    @override
+    def sending(self) -> SendingMessages:
+        return self.sendmmsg
+
+    @override
+    def arguments(self, context: ScriptContext) -> str:
+        spec = self.sendmmsg
+        return f" parts={','.join(map(_hex, spec.messages))}{_how(spec, context)}"
 
 
 class _StreamStep(OnSocketStep):
@@ -178,7 +222,53 @@ class SendfileStep(_StreamStep):
         return arguments_of(size=self.sendfile, seed=context.seed)
 
 
-def wrong_after_shutdown(step: OnSocketStep, sock: OpenSocket, sockets: OpenSockets) -> None:
+class Splicing(Short):
+    """Bytes that go through a pipe, from one descriptor to another."""
+
+    short = "size"
+    size: Annotated[Size, Field(ge=1)]
+    """How many bytes; fewer, where the socket that they come from ends before."""
+    from_: Opt[Name] = Field(default=None, alias="from")
+    """The socket that they come from. Default: they are the pattern of the scenario's seed."""
+    to: Opt[Name] = None
+    """The socket that they go to. Default: with `from`, they are thrown away; else the socket made last."""
+
+
+class SpliceStep(CallStep):
+    """Moves bytes with splice, without copying them to the program: to a socket, from one, or from one to another."""
+
+    key = "splice"
+    splice: Splicing
+    """How many bytes of the pattern to send, or a mapping."""
+
+    @override
+    def act(self, sockets: OpenSockets) -> Use:
+        # Both sockets must carry a stream that goes this way.
+        source = sockets.find(self.splice.from_, self.key, self.key) if self.splice.from_ else None
+        sink = None if source and not self.splice.to else sockets.find(self.splice.to, self.key, self.key)
+        for sock in filter(None, (source, sink)):
+            if self.error is None and sock.state not in ("unknown", "connected"):
+                sockets.wrong(self.key, sock.described)
+        if sink and sink.write_shut and self.error is None:
+            wrong_after_shutdown(self, sink, sockets)
+        used = sink or source
+        return Use(used.name if used else "", "", used.type if used else "")
+
+    @override
+    def lines(self, use: Use, context: ScriptContext) -> Iterator[str]:
+        source = self.splice.from_
+        sink = use.sock if self.splice.to or not source else None
+        seed = None if source else context.seed
+        yield f"splice{arguments_of(sock=source, to=sink, size=self.splice.size, seed=seed)}{self.expect}"
+
+
+def _how(spec: Spec, context: ScriptContext) -> str:
+    """Return what the calls that take flags and an address have in common."""
+    once = 1 if spec.partial else None
+    return arguments_of(flags=",".join(spec.flags), once=once) + context.to(spec.to)
+
+
+def wrong_after_shutdown(step: Step, sock: OpenSocket, sockets: OpenSockets) -> None:
     """Report that a step sends after the sending direction was shut down (send(2): EPIPE)."""
     message = f"the sending direction of `{sock.name}` was shut down: EPIPE"
     sockets.wrong(step.key, message, "if you mean it: `error: EPIPE`")

@@ -17,7 +17,7 @@ from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
 
 DEFINED: dict[str, type[Step]] = {}
 """The class of each step by the key that names it, in the order of definition (sorted: ``all_steps.STEPS``)."""
-BESIDE = ("on", "as", "error")
+BESIDE = ("on", "as", "error", "steps")
 """Keys that may be beside the one that names a step."""
 
 
@@ -36,7 +36,11 @@ class ScriptContext:
 
     def new_socket(self, name: str, kind: Literal["tcp", "udp"]) -> str:
         """Return the line that makes a socket."""
-        return f"socket as={name} family={self.family} type={'stream' if kind == 'tcp' else 'dgram'}"
+        return f"socket as={name} {self.kind(kind)}"
+
+    def kind(self, kind: Literal["tcp", "udp"]) -> str:
+        """Return the arguments that say what a socket is."""
+        return f"family={self.family} type={'stream' if kind == 'tcp' else 'dgram'}"
 
     def to(self, endpoint: HostPort | None) -> str:
         """Return the arguments that name an endpoint, nothing for None."""
@@ -61,8 +65,27 @@ class Step(Frozen):
             DEFINED[cls.key] = cls
 
     @property
+    def inner(self) -> tuple[Step, ...]:
+        """The steps that it holds, under its key ``steps``."""
+        return ()
+
+    @property
+    def rounds(self) -> int:
+        """How often these are made."""
+        return 1
+
+    @property
+    def makes_process(self) -> bool:
+        """Whether these are the steps of a process of their own."""
+        return False
+
+    def closing_lines(self) -> Iterator[str]:
+        """Yield the lines of the actor's script that come after those of the steps that it holds."""
+        return iter(())
+
+    @property
     def program_end(self) -> int | str:
-        """How the program ends if this is its last step: an exit status, or a signal's name."""
+        """How the program ends if this is its last step: an exit status, a signal's name, or any."""
         return 0
 
     def announces(self, use: Use) -> bool:  # noqa: ARG002 - for those that override it

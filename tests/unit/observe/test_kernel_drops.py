@@ -51,7 +51,7 @@ def arrived(ways: WaysIn, skb: int, captured: Mapping[Host, Captured], at: int =
 @pytest.mark.parametrize("segments", [False, True])
 def test_a_burst_of_packets_of_one_length(segments: bool) -> None:
     """Time stamps lie right before what comes, of segments right after what is begun with."""
-    ways = WaysIn("eth0")
+    ways = WaysIn({"eth0"})
     moments = [(1000, 3000), (5000, 7000), (9000, 11_000)]
     arrive(ways, *moments)
     stamps = tuple(begun + 600 for _, begun in moments) if segments else tuple(come - 300 for come, _ in moments)
@@ -60,21 +60,21 @@ def test_a_burst_of_packets_of_one_length(segments: bool) -> None:
 
 
 def test_what_is_in_no_capture_is_anothers() -> None:
-    ways = WaysIn("eth0")
+    ways = WaysIn({"eth0"})
     arrive(ways, (1000, 2000), (2 * LONGEST, 2 * LONGEST + 1000))
     assert arrived(ways, 2, {"client": Captured(900), "server": Captured()}, 2 * LONGEST + 2000) is None
 
 
 def test_anothers_packet_beside_ours_is_not_taken_for_it() -> None:
     """Both are of one length: the one that came right after the time stamp is ours."""
-    ways = WaysIn("eth0")
+    ways = WaysIn({"eth0"})
     arrive(ways, (1000, 2000), (3000, 4000))
     assert arrived(ways, 2, {"server": Captured(900)}) is None
 
 
 def test_only_what_a_processor_has_in_hand() -> None:
     """Memory is used again: a drop elsewhere, or in a system call, may be of another packet in the same place."""
-    ways = WaysIn("eth0")
+    ways = WaysIn({"eth0"})
     arrive(ways, (1000, 2000))
     assert ways.dropped(1, 1, 3000, "NO_SOCKET", interrupt=True) is None
     assert ways.dropped(0, 1, 3000, "NO_SOCKET", interrupt=False) is None
@@ -85,7 +85,7 @@ def test_only_what_a_processor_has_in_hand() -> None:
 
 def test_memory_that_is_used_again() -> None:
     """A packet of another interface, or one that is sent, may have the memory of one that was accepted long ago."""
-    ways = WaysIn("eth0")
+    ways = WaysIn({"eth0"})
     arrive(ways, (1000, 2000))
     assert ways.dropped(0, 1, 3000, "NEIGH_FAILED", interrupt=True) is None
     assert ways.dropped(0, 1, 3 * LONGEST, "NO_SOCKET", interrupt=True) is None

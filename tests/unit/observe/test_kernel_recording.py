@@ -150,7 +150,7 @@ def test_an_instance_names_its_owner() -> None:
     mine = instance_name("0123abcd")
     assert run_of(mine) == "0123abcd"
     assert is_owner_alive(mine) is True
-    assert is_owner_alive(f"{mine}.names") is True
+    assert is_owner_alive(f"{mine}.stacks") is True
     head, _, start = mine.rpartition(".")
     assert is_owner_alive(f"{head}.{int(start) + 1}") is False
     assert is_owner_alive("bothends-01234567-other-boot.1.2") is None

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from testbed.model import Analysis, Outcome
 from testbed.model.errors import BothendsError, LabError, Unsupported
-from testbed.report.ci.ci_cases import RunRecord
+from testbed.report.ci.ci_cases import RunRecord, not_made
 from testbed.report.ci.ci_files import CiFiles, write_ci_files
 from testbed.report.ci.junit import junit
 from testbed.report.ci.markdown_summary import markdown
@@ -76,6 +76,12 @@ def test_junit_counts_and_tells_expected_and_actual() -> None:
     assert suites["unsupported"].skipped == 1
     assert suites["broken"].errors == 1
     assert "no such device" in next(iter(suites["broken"])).result[0].text
+
+
+def test_a_run_that_was_interrupted_is_an_error_that_says_so() -> None:
+    text = junit([RunRecord("a", 1.0, analysis=passed()), not_made("b")])
+    assert [suite.errors for suite in JUnitXml.fromstring(text.encode())] == [0, 1]
+    assert "interrupted before it had a result" in text
 
 
 def test_junit_of_hostile_text_is_xml_and_shows_it() -> None:

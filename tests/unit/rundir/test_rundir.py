@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from testbed.model.errors import BothendsError, UsageError
-from testbed.rundir.layout import RunDirectory, find
+from testbed.rundir.layout import RunDirectory, find, what_to_do
 
 
 def _made(root: Path, run_id: str) -> RunDirectory:
@@ -69,3 +70,17 @@ def test_a_broken_artefact_is_said(tmp_path: Path) -> None:
     made.file("manifest.json").write_text("{")
     with pytest.raises(UsageError, match="cannot be read"):
         made.read_json("manifest.json")
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"), [(errno.ENOSPC, "free disk space"), (errno.EROFS, "make the file system writable")]
+)
+def test_what_to_do_about_a_place_depends_on_why_it_cannot_be_written(number: int, hint: str) -> None:
+    assert what_to_do(OSError(number, "x")) == hint
+
+
+def test_a_file_in_the_way_of_the_runs_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("", encoding="utf-8")
+    with pytest.raises(BothendsError, match="cannot make the run directory") as caught:
+        RunDirectory.create(tmp_path, "echo", "0123abcd")
+    assert caught.value.hint.startswith("move the file that stands in the way")

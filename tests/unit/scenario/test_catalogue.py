@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from testbed.model.errors import UsageError
-from testbed.scenario.catalogue import all_scenarios, find
+from testbed.scenario.catalogue import all_scenarios, find, tagged
+from testbed.scenario.load import load
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -42,3 +45,15 @@ def test_an_unknown_path_suggests_the_nearest_file_beside_it(root: Path) -> None
     with pytest.raises(UsageError) as caught:
         find(str(root / "scenarios" / "ecko.yml"), root)
     assert caught.value.hint == "did you mean echo.yml?"
+
+
+def test_scenarios_are_chosen_by_tags() -> None:
+    scenarios = [load(path) for path in all_scenarios(ROOT)]
+    assert tagged(scenarios, ()) == scenarios
+    names = [scenario.name for scenario in tagged(scenarios, ("time-wait", "zerocopy"))]
+    assert "time-wait" in names
+    assert "zerocopy" in names
+    assert "echo" not in names
+    with pytest.raises(UsageError, match="no scenario has the tag `rset`") as caught:
+        tagged(scenarios, ("rset",))
+    assert "did you mean reset" in caught.value.hint

@@ -1,0 +1,144 @@
+#define _GNU_SOURCE
+#include "witness/instance.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "witness/frames.h"
+#include "witness/names.h"
+#include "witness/report.h"
+
+enum { PAGE = 1 << 20, FILTER_SIZE = 1024 };
+
+void make_instance(struct instance *made, unsigned char tag, const char *name, const char *kib)
+{
+	if (strlen(name) >= sizeof made->name) {
+		errno = ENAMETOOLONG;
+		fail(name);
+	}
+	if (mkdir(path_of("instances/%s", name), 0700))
+		fail("make an instance of tracefs");
+	strcpy(made->name, name);
+	made->tag = tag;
+	if (!write_text(path_of("instances/%s/trace_clock", name), "mono"))
+		fail("trace_clock mono");
+	if (!write_text(path_of("instances/%s/buffer_size_kb", name), kib))
+		fail("buffer_size_kb");
+	write_text(path_of("instances/%s/buffer_percent", name), "50"); /* Linux 5.0; before it we wake up more often */
+}
+
+bool set_option(const struct instance *its, const char *option, const char *value)
+{
+	return write_text(path_of("instances/%s/options/%s", its->name, option), value);
+}
+
+static bool set_filter(const struct instance *its, const char *event, const char *filter)
+{
+	return write_text(path_of("instances/%s/events/%s/filter", its->name, event), filter);
+}
+
+/* Let pass only those of some functions that this kernel has; false if it has none, or no such filters (Linux 6.3). */
+static bool filter_functions(const struct instance *its, const char *event, char *functions)
+{
+	char one[FILTER_SIZE], all[FILTER_SIZE] = "";
+	const char *field = functions;
+	char *names = strchr(functions, ':');
+	if (!names)
+		return false;
+	*names++ = 0;
+	for (char *rest, *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+		snprintf(one, sizeof one, "%s.function == %s", field, name);
+		if (!set_filter(its, event, one))
+			continue;
+		if (strlen(all) + strlen(one) + sizeof " || " > sizeof all)
+			break;
+		if (*all)
+			strcat(all, " || ");
+		strcat(all, one);
+	}
+	return *all && set_filter(its, event, all);
+}
+
+bool enable_event(const struct instance *its, char *event)
+{
+	char *functions = split_functions(event);
+	char *filter = functions ? NULL : split_event(event);
+	if (access(path_of("instances/%s/events/%s/enable", its->name, event), F_OK) ||
+	    (functions && !filter_functions(its, event, functions))) {
+		send_text('M', event);
+		return false;
+	}
+	if (filter && !set_filter(its, event, filter))
+		send_text('N', event);
+	if (!write_text(path_of("instances/%s/events/%s/enable", its->name, event), "1"))
+		fail(event);
+	send_format(event);
+	return true;
+}
+
+void open_processors(struct instance *its)
+{
+	DIR *directory = opendir(path_of("instances/%s/per_cpu", its->name));
+	if (!directory)
+		fail("per_cpu");
+	for (struct dirent *entry; (entry = readdir(directory)) && its->processor_count < MAX_PROCESSORS;) {
+		int number;
+		if (!processor_number(entry->d_name, &number))
+			continue;
+		int fd = open(path_of("instances/%s/per_cpu/cpu%d/trace_pipe_raw", its->name, number),
+		              O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0)
+			fail("trace_pipe_raw");
+		its->numbers[its->processor_count] = number;
+		its->processors[its->processor_count++] = (struct pollfd){.fd = fd, .events = POLLIN};
+	}
+	closedir(directory);
+}
+
+static uint32_t tagged(const struct instance *its, int which)
+{
+	return htonl((uint32_t)its->tag << 24 | (uint32_t)its->numbers[which]);
+}
+
+void drain_processor(const struct instance *its, int which)
+{
+	static char page[PAGE]; /* each read gives one page of the ring buffer */
+	uint32_t number = tagged(its, which);
+	ssize_t n;
+	while ((n = read(its->processors[which].fd, page, sizeof page)) > 0)
+		send_frame('P', &number, sizeof number, page, (size_t)n);
+}
+
+void stop_instance(const struct instance *its)
+{
+	write_text(path_of("instances/%s/tracing_on", its->name), "0");
+}
+
+void send_statistics(const struct instance *its)
+{
+	for (int i = 0; i < its->processor_count; i++) {
+		uint32_t number = tagged(its, i);
+		const char *text = read_text(path_of("instances/%s/per_cpu/cpu%d/stats", its->name, its->numbers[i]));
+		if (text)
+			send_frame('S', &number, sizeof number, text, strlen(text));
+	}
+}
+
+bool remove_made(struct instance *its)
+{
+	for (int i = 0; i < its->processor_count; i++)
+		close(its->processors[i].fd);
+	its->processor_count = 0;
+	if (!*its->name)
+		return true;
+	bool done = remove_instance(its->name);
+	*its->name = 0;
+	return done;
+}

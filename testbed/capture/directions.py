@@ -1,0 +1,44 @@
+"""The frames of a host's capture in the order in which its interface sent or received them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from testbed.capture.columns import Capture
+from testbed.model.arrays import Int64
+from testbed.model.ip import address_words
+
+_ETHERNET_ADDRESS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRun:
+    """Frames in capture order: numbers from 1, times (ns since the epoch), bytes on the wire, EtherTypes; int64[n]."""
+
+    number: Int64
+    time: Int64
+    length: Int64
+    protocol: Int64
+
+
+def by_direction(capture: Capture, address: str) -> tuple[FrameRun, FrameRun]:
+    """Return what an interface sent and what it received, of its own capture, by the Ethernet address of its own.
+
+    That is the source of what has the IP ``address`` as source. Raises ValueError where there is no such frame.
+    """
+    high, low = map(np.uint64, address_words(address))
+    ours = (capture.version > 0) & (capture.src_hi == high) & (capture.src_lo == low)
+    headers = capture.data[capture.offset[:, None] + np.arange(2 * _ETHERNET_ADDRESS + 2)]
+    sources = headers[:, _ETHERNET_ADDRESS : 2 * _ETHERNET_ADDRESS]
+    found = np.flatnonzero(ours)
+    if not len(found):
+        raise ValueError(f"the capture has no frame from {address}")
+    sent = (sources == sources[found[-1]]).all(axis=1)
+    protocol = headers[:, -2].astype(np.int64) << 8 | headers[:, -1]
+
+    def chosen(rows: Int64) -> FrameRun:
+        return FrameRun(rows + 1, capture.time_ns[rows], capture.wire[rows], protocol[rows])
+
+    return chosen(np.flatnonzero(sent)), chosen(np.flatnonzero(~sent))

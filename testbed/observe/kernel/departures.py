@@ -1,0 +1,114 @@
+"""What left the hosts' interfaces and what came in there, from the events of the kernel, frame by frame."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from testbed.capture.directions import FrameRun
+from testbed.model import Host
+from testbed.model.kernel_log import Departure
+from testbed.observe.kernel.frame_order import Passing, match_arrivals, match_departures
+
+RELEASES = "__neigh_update"
+"""The function that sends what waited for a hardware address (net/core/neighbour.c)."""
+SLACK = 200
+"""ns by which an event may be on the wrong side of a time stamp, besides the clocks' error."""
+
+
+class Interfaces:
+    """The packets that passed the hosts' interfaces, in order. ``devices`` are their names, no two alike."""
+
+    def __init__(self, devices: Mapping[Host, str]) -> None:
+        self._hosts = {device: host for host, device in devices.items()}
+        self._left: dict[Host, list[Passing]] = defaultdict(list)
+        self._came: dict[Host, list[Passing]] = defaultdict(list)
+        self._waited: dict[Host, list[Passing]] = defaultdict(list)
+        self._released: dict[Host, list[int | None]] = defaultdict(list)  # places in _left, None for what was dropped
+        self._queued: dict[int, tuple[Passing, bool]] = {}
+        self._in_hand: dict[int, tuple[Host, int] | None] = {}
+
+    def leaves(self, device: str, skb: int, passing: Passing, functions: Collection[str]) -> None:
+        """Take a ``net_dev_start_xmit``, of any interface; ``functions`` are those of its stack.
+
+        What had waited, for the peer's hardware address or in a queue, left its stack where it was made to wait.
+        """
+        host = self._hosts.get(device)
+        if host is None:
+            return
+        at = len(self._left[host])
+        queued = self._queued.pop(skb, None)
+        if queued is not None:
+            origin, released = queued
+        else:
+            origin, released = self._with_in_hand(host, passing), RELEASES in functions
+        if released:
+            self._released[host].append(at)
+        self._left[host].append(replace(origin, time=passing.time, length=passing.length, protocol=passing.protocol))
+
+    def waits(self, device: str, passing: Passing) -> None:
+        """Take a ``neigh_event_send_done`` of a packet that waits for the hardware address of the next host.
+
+        It may come when that packet has left already.
+        """
+        host = self._hosts.get(device)
+        if host is not None:
+            self._waited[host].append(self._with_in_hand(host, passing))
+
+    def gives_up_waiting(self) -> None:
+        """Take the drop of a packet that waited for a hardware address; whose is known if only one host has any."""
+        waiting = [host for host, own in self._waited.items() if len(own) > len(self._released[host])]
+        if len(waiting) == 1:
+            self._released[waiting[0]].append(None)
+
+    def queues(self, device: str, skb: int, passing: Passing, functions: Collection[str]) -> None:
+        """Take a ``net_dev_queue``: a packet that may have to wait in the interface's queue."""
+        host = self._hosts.get(device)
+        if host is not None:
+            self._queued[skb] = self._with_in_hand(host, passing), RELEASES in functions
+
+    def _with_in_hand(self, host: Host, passing: Passing) -> Passing:
+        in_hand = self._in_hand.get(passing.cpu)
+        return replace(passing, in_hand=in_hand[1] if in_hand is not None and in_hand[0] == host else None)
+
+    def begins(self, device: str, passing: Passing) -> None:
+        """Take a ``netif_receive_skb``, of any interface."""
+        host = self._hosts.get(device)
+        if host is None:
+            self._in_hand[passing.cpu] = None
+            return
+        self._in_hand[passing.cpu] = host, len(self._came[host])
+        self._came[host].append(passing)
+
+    def _origins(self, host: Host) -> list[Passing]:
+        """Return what left; the n-th that had waited for a hardware address is the n-th that was made to wait."""
+        left, released, waited = list(self._left[host]), self._released[host], self._waited[host]
+        if len(released) <= len(waited):
+            for at, origin in zip(released, waited, strict=False):
+                if at is not None:
+                    own = left[at]
+                    left[at] = replace(origin, time=own.time, length=own.length, protocol=own.protocol)
+        return left
+
+    def departures(self, host: Host, frames: tuple[FrameRun, FrameRun], error: int) -> tuple[Departure, ...] | str:
+        """Return the departure of each frame that ``host`` sent, in that order; or why they are not known.
+
+        ``frames`` are what its capture has, sent and received; ``error`` is that of the clocks, ns.
+        """
+        sent, received = frames
+        left, came = self._origins(host), self._came[host]
+        first = match_departures(sent, left, error + SLACK)
+        if isinstance(first, str):
+            return first
+        begins = match_arrivals(received, came)
+        numbers = received.number.tolist()
+
+        def frame_of(place: int | None) -> int | None:
+            at = place - begins if place is not None and begins is not None else -1
+            return numbers[at] if 0 <= at < len(numbers) else None
+
+        return tuple(
+            Departure(frame, event.time, event.cpu, event.pid, event.interrupt, event.stack, frame_of(event.in_hand))
+            for frame, event in zip(sent.number.tolist(), left[first:], strict=False)
+        )

@@ -1,0 +1,100 @@
+"""Which frame of a capture each event of an interface is about, and the stack that each event has."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+
+from testbed.capture.directions import FrameRun
+from testbed.model import Host
+from testbed.observe.kernel.call_stacks import CallStacks
+from testbed.observe.kernel.departures import RELEASES, Interfaces
+from testbed.observe.kernel.frame_order import Passing, match_arrivals, match_departures
+from testbed.observe.kernel.trace_format import Field, Format
+
+ERROR = 10
+DEVICES: dict[Host, str] = {"client": "eth0-c", "server": "eth0-s"}
+
+
+def frames(*rows: tuple[int, int], first: int = 1, protocol: int = 0x800) -> FrameRun:
+    """Return frames of (time, length)."""
+    columns = np.array(rows, np.int64).reshape(-1, 2)
+    numbers = np.arange(first, first + len(rows), dtype=np.int64)
+    return FrameRun(numbers, columns[:, 0], columns[:, 1], np.full(len(rows), protocol, np.int64))
+
+
+def left(*rows: tuple[int, int], protocol: int = 0x800) -> list[Passing]:
+    return [Passing(time, 0, length, protocol) for time, length in rows]
+
+
+def test_the_nth_event_is_the_nth_frame() -> None:
+    """The capture may begin later than the trace; a frame has its time right before its event."""
+    events = left((50, 90), (110, 74), (210, 66), (310, 66))
+    assert match_departures(frames((100, 74), (200, 66), (300, 66)), events, ERROR) == 1
+    assert match_departures(frames((115, 74), (200, 66)), events, ERROR) == 1  # by the clocks' error
+    assert match_departures(frames(), events, ERROR) == 4
+
+
+def test_what_does_not_match_in_every_frame_is_not_matched_at_all() -> None:
+    events = left((110, 74), (210, 66))
+    for wrong in (
+        frames((100, 74), (200, 67)),
+        frames((100, 74), (200, 66), (300, 66)),
+        frames((100, 74), (200, 66), protocol=0x86DD),
+        frames((100, 74), (90, 66)),
+        frames((100, 74), (250, 66)),
+    ):
+        assert isinstance(match_departures(wrong, events, ERROR), str)
+
+
+def test_arrivals_need_one_place_where_all_lengths_are_the_same() -> None:
+    came = left((1, 60), (2, 52), (3, 52), protocol=-1)
+    assert match_arrivals(frames((0, 74), (0, 66)), came) == 0
+    assert match_arrivals(frames((0, 66)), came) is None  # two places
+    assert match_arrivals(frames((0, 99)), came) is None
+
+
+def test_the_packet_in_hand_is_that_of_the_same_host_and_processor() -> None:
+    interfaces = Interfaces(DEVICES)
+    interfaces.begins("eth0-c", Passing(1, 0, 60))
+    interfaces.begins("eth0-s", Passing(2, 1, 60))
+    interfaces.leaves("eth0-c", 0, Passing(3, 0, 66, 0x800, 7, True, 5), ())
+    interfaces.leaves("eth0-c", 0, Passing(4, 1, 66, 0x800), ())
+    interfaces.leaves("other", 0, Passing(5, 0, 66, 0x800), ())
+    found = interfaces.departures("client", (frames((2, 66), (3, 66), first=4), frames((0, 74), first=3)), ERROR)
+    assert not isinstance(found, str)
+    assert [(each.frame, each.pid, each.stack, each.in_hand) for each in found] == [(4, 7, 5, 3), (5, 0, None, None)]
+
+
+def test_what_waited_for_a_hardware_address_left_its_stack_where_it_began_to_wait() -> None:
+    """The event of waiting may come after the departure; the n-th that waited is the n-th that is released."""
+    interfaces = Interfaces(DEVICES)
+    interfaces.leaves("eth0-c", 0, Passing(10, 0, 74, 0x800, 1, True, 1), {RELEASES})
+    interfaces.leaves("eth0-c", 0, Passing(20, 0, 75, 0x800, 1, True, 1), {RELEASES})
+    interfaces.waits("eth0-c", Passing(11, 0, 0, 0, 8, False, 2))
+    interfaces.waits("eth0-c", Passing(12, 0, 0, 0, 9, False, 3))
+    found = interfaces.departures("client", (frames((9, 74), (19, 75)), frames()), ERROR)
+    assert [(each.pid, each.stack, each.time) for each in found if not isinstance(each, str)] == [
+        (8, 2, 10),
+        (9, 3, 20),
+    ]
+
+
+def test_what_was_queued_left_its_stack_where_it_was_queued() -> None:
+    interfaces = Interfaces(DEVICES)
+    interfaces.queues("eth0-c", 77, Passing(5, 0, 74, 0, 8, False, 2), ())
+    interfaces.leaves("eth0-c", 77, Passing(10, 0, 74, 0x800, 1, True, 1), ())
+    found = interfaces.departures("client", (frames((9, 74)), frames()), ERROR)
+    assert not isinstance(found, str)
+    assert [(each.pid, each.stack, each.time) for each in found] == [(8, 2, 10)]
+
+
+def test_a_stack_is_named_without_the_tracers_own_functions() -> None:
+    made = Format("kernel_stack", 4, {"size": Field(8, 4, signed=True), "caller": Field(16, 64, signed=False)})
+    names = {1: "trace_event_raw_event_net_dev_start_xmit", 2: "dev_hard_start_xmit"}
+    stacks = CallStacks(names)
+    record = memoryview(struct.pack("<QiiQQQQ", 0, 4, 0, 1, 2, 3, (1 << 64) - 1))
+    assert stacks.number(made, record) == 0
+    assert stacks.number(made, record) == 0
+    assert stacks.all == [("dev_hard_start_xmit", "0x3")]
