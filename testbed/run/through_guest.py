@@ -38,7 +38,7 @@ class GuestOrder:
 
 
 def refusal(scenario: Scenario, make_engine: EngineFactory) -> Unsupported | None:
-    """Return the error for a scenario that wants a kernel of its own, or virtual time, where there is none; else None."""
+    """Return the error for a scenario that wants a kernel or a clock which the engine lacks; else None."""
     if isinstance(make_engine, InsideFactory):
         return None
     if scenario.kernel is not None:
