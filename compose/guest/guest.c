@@ -153,14 +153,15 @@ static int init(const char *path)
 	size_t count = 0;
 	ssize_t length;
 	pid_t child, gone;
-	int fd;
+	/* First of all: a path through /proc is one of the machine's as long as we have no /proc of our own. */
+	int fd = open(path, O_RDONLY);
 
+	if (fd < 0 || (length = read(fd, text, sizeof text - 1)) < 0)
+		return failed(path);
+	close(fd);
 	set_up();
 	if (!open_console())
 		failed("/dev/tty0");
-	if ((fd = open(path, O_RDONLY)) < 0 || (length = read(fd, text, sizeof text - 1)) < 0)
-		return failed(path);
-	close(fd);
 	for (char *word = text; word < text + length && count < MOST_WORDS - 1; word += strlen(word) + 1)
 		words[count++] = word;
 	words[count] = NULL;

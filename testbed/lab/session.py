@@ -246,15 +246,18 @@ class Session:
     def _collect_from(self, host: Host) -> None:
         tap = self.live.taps[host]
         # Some files can only be written; grep passes over them and then exits with 2.
-        sysctls = tap.begin(["grep", "-rs", "", "/proc/sys/net/core", "/proc/sys/net/ipv4"], fine=(0, 2))
+        without = ("--exclude-dir=conf", "--exclude-dir=neigh")  # those of single interfaces
+        sysctls = tap.begin(["grep", "-rs", *without, "", "/proc/sys/net/core", "/proc/sys/net/ipv4"], fine=(0, 2))
         features = tap.begin(["ethtool", "-k", INTERFACE])
-        version = tap.begin(["tcpdump", "--version"])
+        # All taps of a lab are made of the same files.
+        version = tap.begin(["tcpdump", "--version"]) if host == next(iter(self.live.hosts)) else None
         observation = self._observers[host].collect()
         self.collected.calls[host] = observation.calls
         self.collected.incomplete += [f"{host}: {problem}" for problem in observation.problems]
         self.collected.sysctls[host] = parse_listing(sysctls())
         self.collected.offloads[host] = parse_features(features())
-        self.collected.tcpdump[host] = version().partition("\n")[0]
+        if version is not None:
+            self.collected.tcpdump |= dict.fromkeys(self.live.hosts, version().partition("\n")[0])
 
     def salvage(self) -> None:
         """Fetch what can still be had after the run was cut short; what cannot is left out."""

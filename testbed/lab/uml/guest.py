@@ -136,12 +136,13 @@ class Guest:
             environment |= {"LD_PRELOAD": str(tools.guest / "libseeded.so"), "BOTHENDS_SEED": str(seed)}
         words = [
             *(str(tools.guest / "guest"), "hold", str(self.kernel.program)),
-            *(f"mem={MEMORY_MB}M", f"uml_dir={self._directory}", "umid=guest"),
+            # The kernel's chance begins with these words: they are the same each time, and name no directory of ours.
+            *(f"mem={MEMORY_MB}M", "uml_dir=.", "umid=guest"),
             *("rootfstype=hostfs", "rootflags=/", "rw", "quiet", "norandmaps"),
             *("con=null", "con0=null,fd:1", "random.trust_cpu=on", "random.trust_bootloader=on"),
             *time_options,
             # What the kernel does not know becomes the environment of its first process.
-            *(f"init={tools.guest / 'guest'}", f"BOTHENDS_COMMAND={self._directory / 'command'}"),
+            *(f"init={tools.guest / 'guest'}", "BOTHENDS_COMMAND=/proc/self/cwd/command"),
         ]
         try:
             return subprocess.Popen(
@@ -149,7 +150,7 @@ class Guest:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                cwd="/",
+                cwd=self._directory,
                 env=environment,
                 start_new_session=True,
             )
