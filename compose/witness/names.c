@@ -1,6 +1,7 @@
 #include "witness/names.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,4 +39,21 @@ bool processor_number(const char *name, int *number)
 	long value = strtol(name + 3, &end, 10);
 	*number = (int)value;
 	return !*end && value <= INT_MAX;
+}
+
+bool read_renamed(const char *line, struct renamed *found)
+{
+	const char *event = strstr(line, ": task_rename: ");
+	return event && sscanf(event, ": task_rename: pid=%d oldcomm=%*s newcomm=%15s ", &found->pid, found->name) == 2 &&
+	       found->pid > 0;
+}
+
+char **split_calls(char **arguments)
+{
+	while (*arguments && strcmp(*arguments, "--"))
+		arguments++;
+	if (!*arguments)
+		return NULL;
+	*arguments = NULL;
+	return arguments + 1;
 }

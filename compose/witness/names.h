@@ -18,4 +18,14 @@ char *split_functions(char *argument);
 /* Read the number of a processor from its directory's name, cpuN. */
 bool processor_number(const char *name, int *number);
 
+/* What a line of the trace says of a task's new name: its number in the machine's PID namespace, and the name. */
+struct renamed {
+	int pid;
+	char name[16];
+};
+bool read_renamed(const char *line, struct renamed *found);
+
+/* Cut the arguments in two at `--`; returns what is behind it, NULL where there is none. */
+char **split_calls(char **arguments);
+
 #endif

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "witness/calls.h"
 #include "witness/frames.h"
 #include "witness/instance.h"
 #include "witness/report.h"
@@ -31,7 +32,7 @@ static bool remove_instances(void)
 	bool done = true;
 	for (int i = 0; i < INSTANCES; i++)
 		done = remove_made(&instances[i]) && done;
-	return done;
+	return remove_calls() && done;
 }
 
 static void remove_what_was_made(void)
@@ -128,7 +129,7 @@ static void begin(const char *name, const char *kib, char **events)
 /* Read on until the runner says that it is enough, or is gone. */
 static void watch(void)
 {
-	static struct pollfd all[1 + INSTANCES * MAX_PROCESSORS];
+	static struct pollfd all[1 + INSTANCES * MAX_PROCESSORS + MAX_CALL_SOURCES];
 	nfds_t count = 1;
 	char line[64];
 	all[0] = (struct pollfd){.fd = 0, .events = POLLIN};
@@ -136,6 +137,8 @@ static void watch(void)
 		memcpy(all + count, instances[i].processors, (size_t)instances[i].processor_count * sizeof *all);
 		count += (nfds_t)instances[i].processor_count;
 	}
+	struct pollfd *calls = all + count;
+	count += (nfds_t)call_sources(calls);
 	while (!(all[0].revents & (POLLIN | POLLHUP | POLLERR))) {
 		if (poll(all, count, -1) < 0 && errno != EINTR)
 			fail("poll");
@@ -151,6 +154,7 @@ static void watch(void)
 				}
 				drain_processor(&instances[i], k);
 			}
+		take_calls(calls);
 	}
 	if (read(0, line, sizeof line) < 0)
 		line[0] = 0;
@@ -161,7 +165,9 @@ static void finish(void)
 	for (int i = 0; i < INSTANCES; i++)
 		if (*instances[i].name)
 			stop_instance(&instances[i]);
+	stop_calls();
 	send_clocks();
+	finish_calls();
 	if (has_stacks)
 		send_names(path_of("instances/%s/trace", instances[STACKS].name));
 	for (int i = 0; i < INSTANCES; i++) {
@@ -172,10 +178,12 @@ static void finish(void)
 	send_text('E', "");
 }
 
-int record(const char *name, const char *kib, char **events)
+int record(const char *name, const char *kib, char **events, char **calls)
 {
 	undo = remove_what_was_made;
 	begin(name, kib, events);
+	if (calls)
+		begin_calls(name, calls);
 	send_text('R', "");
 	watch();
 	finish();

@@ -50,9 +50,9 @@ const char *path_of(const char *format, ...)
 	return path;
 }
 
-bool write_text(const char *path, const char *text)
+static bool put_text(const char *path, const char *text, int flag)
 {
-	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	int fd = open(path, O_WRONLY | flag | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	bool done = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
@@ -60,6 +60,16 @@ bool write_text(const char *path, const char *text)
 	close(fd);
 	errno = error;
 	return done;
+}
+
+bool write_text(const char *path, const char *text)
+{
+	return put_text(path, text, O_TRUNC);
+}
+
+bool append_text(const char *path, const char *text)
+{
+	return put_text(path, text, O_APPEND);
 }
 
 const char *read_text(const char *path)

@@ -14,6 +14,7 @@ void find_tracefs(void);
 const char *path_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 bool write_text(const char *path, const char *text);
+bool append_text(const char *path, const char *text);
 
 /* Read a whole small file into memory that is used again each time; NULL if it cannot be read. */
 const char *read_text(const char *path);

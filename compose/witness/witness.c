@@ -1,6 +1,8 @@
 /* witness: records what the kernel's tracepoints say during one run, in tracefs instances of its own.
  *
- * usage: witness record NAME KIB EVENT...             KIB: the buffer of each processor
+ * usage: witness record NAME KIB EVENT... [-- KIB BEGINNING EVENT...]
+ *                                                     KIB: the buffer of each processor; after --: of programs held under
+ *                                                     names that begin with BEGINNING (calls.h)
  *        witness list                                 the names of all instances of ours, one a line
  *        witness remove NAME                          remove one of them
  *
@@ -22,6 +24,8 @@
  *   A  an address of a stack, in hexadecimal, a blank, the name of its function
  *   L  a timer's event as text, which names its function
  *   S  statistics: instance and processor (as for P), the text of its per_cpu/cpuN/stats
+ *   p  processor (4 bytes, big endian), a page of the programs' calls; likewise s, and as F and M: f, m
+ *   t  a program's calls are being recorded: its number in the machine's PID namespace, a blank, the name it is held under
  *   E  the end: everything was written
  *   X  why it cannot be: text
  *
@@ -47,8 +51,10 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* for the runner, which tells us */
 	find_tracefs();
-	if (argc >= 5 && !strcmp(argv[1], "record") && is_ours(argv[2]))
-		return record(argv[2], argv[3], argv + 4);
+	if (argc >= 5 && !strcmp(argv[1], "record") && is_ours(argv[2])) {
+		char **calls = split_calls(argv + 4);
+		return record(argv[2], argv[3], argv + 4, calls);
+	}
 	if (argc == 2 && !strcmp(argv[1], "list")) {
 		each_instance(print_name);
 		return 0;
@@ -58,6 +64,6 @@ int main(int argc, char **argv)
 			fail("remove an instance");
 		return 0;
 	}
-	fprintf(stderr, "usage: witness record NAME KIB EVENT... | list | remove NAME\n");
+	fprintf(stderr, "usage: witness record NAME KIB EVENT... [-- KIB BEGINNING EVENT...] | list | remove NAME\n");
 	return 2;
 }

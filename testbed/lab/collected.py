@@ -16,6 +16,10 @@ class Collected:
     """
 
     programs: list[Program] = field(default_factory=list)
+    observers: dict[Host, str] = field(default_factory=dict)
+    """What each host's program was observed by."""
+    traced: dict[Host, tuple[str, int]] = field(default_factory=dict)
+    """Programs whose calls the kernel's trace has: under which name each was held, its number in its PID namespace."""
     calls: dict[Host, tuple[Call, ...]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)

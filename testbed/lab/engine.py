@@ -15,9 +15,9 @@ from testbed.model import Host
 
 Progress = Callable[[str], None]
 TOOLS_DIRECTORY = "/opt/bothends"
-"""Where every host and tap finds agent, actor and probe."""
+"""Where every host and tap finds agent, actor, hold and probe."""
 DEBUGGER_DIRECTORY = "/opt/bothends-debugger"
-"""Where a host finds what holds a program and what gdb does with it, if its observer needs them."""
+"""Where a host finds gdb, strace and gdb's scripts, if its observer needs them."""
 ACTOR = (f"{TOOLS_DIRECTORY}/actor",)
 """What interprets a scenario's steps."""
 LOG_DIRECTORY = "/run/bothends"
@@ -60,7 +60,7 @@ class LabHost:
 class Debugger:
     """How gdb and strace are started in a host that asked for them: the words that each command begins with.
 
-    ``environment`` is what gdb's Python needs. ``hold`` and gdb's scripts are at :data:`DEBUGGER_DIRECTORY`.
+    ``environment`` is what gdb's Python needs. gdb's scripts are at :data:`DEBUGGER_DIRECTORY`.
     """
 
     gdb: tuple[str, ...] = ("gdb",)

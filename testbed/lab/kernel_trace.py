@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import struct
 import threading
+import time
 from pathlib import Path
 
+from testbed.lab import call_trace
 from testbed.lab.agent import Channel
 from testbed.lab.engine import INTERFACE
 from testbed.lab.identity import is_alive, owner
@@ -46,10 +48,15 @@ ARRIVALS = (f'net/netif_rx=name ~ "{INTERFACE}*"', "net/netif_receive_skb")
 # nothing new of it, and took a tenth of the speed of a bulk transfer.
 _WITHOUT_BULK = {"tcp/tcp_probe": "tcp/tcp_probe=data_len<1024"}
 
+_OWNER_PARTS = 3
+"""Parts of an owner; what an instance of a run is called besides follows (``.names``, ``.calls``, ``.held``)."""
 _HEADER = struct.Struct(">cI")
 END = b"E"
 READY = b"R"
 REFUSED = b"X"
+PROGRAM = b"t"
+NO_CALL = b"m"
+_POLL = 0.01
 
 
 def instance_name(run_id: str) -> str:
@@ -60,7 +67,7 @@ def instance_name(run_id: str) -> str:
 def is_owner_alive(name: str) -> bool | None:
     """Say whether the run lives that has this instance; None for another machine's."""
     _, _, label = name.removeprefix(PREFIX).partition("-")
-    return is_alive("/".join(label.removesuffix(".stacks").split(".")))
+    return is_alive("/".join(label.split(".")[:_OWNER_PARTS]))
 
 
 def run_of(name: str) -> str:
@@ -68,16 +75,28 @@ def run_of(name: str) -> str:
     return name.removeprefix(PREFIX).partition("-")[0]
 
 
-def command(run_id: str, *, buffer: int, arrivals: bool, queued: bool = False) -> tuple[str, ...]:
+def command(
+    run_id: str,
+    *,
+    buffer: int,
+    arrivals: bool,
+    queued: bool = False,
+    connections: bool = True,
+    calls: bool = False,
+) -> tuple[str, ...]:
     """Return the recorder's arguments for one run; ``buffer`` is the kernel's for each processor, in bytes.
 
     4 MiB hold some 25,000 events; it is read when it is half full. ``arrivals``: record each packet that comes, too.
-    ``queued``: an interface has a queue.
+    ``queued``: an interface has a queue. ``connections``: what happens on the lab's connections; ``calls``: the
+    programs' calls.
     """
     events = (*EVENTS, *ARRIVALS) if arrivals else tuple(_WITHOUT_BULK.get(event, event) for event in EVENTS)
     if queued:
         events = (*events, QUEUED)
-    return ("record", instance_name(run_id), str(buffer >> 10), *events)
+    if not connections:
+        events = (call_trace.STATES,)
+    words = ("record", instance_name(run_id), str(buffer >> 10), *events)
+    return (*words, *call_trace.arguments(run_id)) if calls else words
 
 
 def unsupported(why: str) -> Unsupported:
@@ -97,6 +116,9 @@ class Witness:
         self._ready = threading.Event()
         self._over = threading.Event()
         self._ended = False
+        self._programs: set[str] = set()
+        self._missing: set[str] = set()
+        self._news = threading.Condition()
         self._file = path.open("wb")
         self._reader = threading.Thread(target=self._read, name="witness", daemon=True)
         self._reader.start()
@@ -113,6 +135,27 @@ class Witness:
             self.close()
             return unsupported(self._refusal or self._channel.last_words().strip() or "it ended at once")
         return None
+
+    def why_no_calls(self) -> str:
+        """Say why this kernel cannot tell the programs' calls; empty if it can. For one that is ready."""
+        return call_trace.why_unable(frozenset(self._missing))
+
+    def wait_program(self, name: str, ended: threading.Event) -> bool:
+        """Wait until the calls of the program that is held under ``name`` are recorded; False if they never are.
+
+        ``ended``: it has ended.
+        """
+        deadline = time.monotonic() + READY_TIMEOUT
+        with self._news:
+            while name not in self._programs:
+                if ended.is_set() or self._over.is_set() or time.monotonic() > deadline:
+                    return False
+                self._news.wait(_POLL)
+        return True
+
+    def last_words(self) -> str:
+        """Return what the recorder printed on standard error."""
+        return self._channel.last_words()
 
     def stop(self) -> None:
         """End the recording; return when all of it has come. The engine waits until its instance is removed."""
@@ -167,6 +210,12 @@ class Witness:
             at += _HEADER.size + size
             if kind == READY:
                 self._ready.set()
+            elif kind == PROGRAM:
+                with self._news:
+                    self._programs.add(self._buffer[at - size : at].decode(errors="replace").partition(" ")[2])
+                    self._news.notify_all()
+            elif kind == NO_CALL:
+                self._missing.add(self._buffer[at - size : at].decode(errors="replace"))
             elif kind == END:
                 self._ended = True
                 self._over.set()

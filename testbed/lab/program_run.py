@@ -16,7 +16,7 @@ from testbed.lab.collected import Collected
 from testbed.lab.engine import LiveLab, Progress
 from testbed.lab.link_host import LinkDied, RunningLink
 from testbed.lab.observers.hold_rules import CallHold
-from testbed.lab.observers.make_observer import make_observer
+from testbed.lab.observers.make_observer import CallTrace, choose_observer, make_observer
 from testbed.lab.observers.probe_observer import HostObserver
 from testbed.lab.running_program import (
     LabEvent,
@@ -44,6 +44,7 @@ class ProgramRun:
 
     ``observers`` gets each host's observer as its program starts. ``link`` and ``plan`` are None where no link host is.
     ``events`` is where ``link`` puts its death. ``hold`` is how long gdb, where it observes, holds each call.
+    ``trace`` is what records each host's calls from the kernel, where that can be had.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ProgramRun:
         link: RunningLink | None,
         plan: LinkPlan | None,
         hold: CallHold,
+        trace: Mapping[Host, CallTrace],
     ) -> None:
         self._live = live
         self._directory = directory
@@ -68,6 +70,7 @@ class ProgramRun:
         self._link = link
         self._plan = plan
         self._hold = hold
+        self._trace = trace
         self._programs: dict[Host, RunningProgram] = {}
         self._waiting: dict[str, set[Host]] = {}
 
@@ -95,18 +98,24 @@ class ProgramRun:
     def _start(self, spec: ProgramSpec, deadline: float) -> bool:
         self._progress(f"starting the {spec.host}'s program")
         agent = self._live.hosts[spec.host]
-        observer = self._observers[spec.host] = make_observer(
-            spec.observer, agent, spec.host, self._live.debugger, self._hold
-        )
+        trace, debugger = self._trace.get(spec.host), self._live.debugger
+        name, why = choose_observer(spec.observer, agent, spec.argv, debugger, trace=trace is not None)
+        observer = make_observer(name, agent, spec.host, debugger, self._hold, trace)
+        self._observers[spec.host] = observer
+        self._collected.observers[spec.host] = name
+        self._collected.notes += [f"{spec.host}: {why}"] if why else []
+        environment = {**observer.environment, **spec.env}
         try:
-            program = RunningProgram(spec, observer.command(spec.argv), agent, self._directory, self._events)
+            program = RunningProgram(
+                spec, observer.command(spec.argv), environment, agent, self._directory, self._events
+            )
+            self._programs[spec.host] = program
+            observer.attach(program.process)
         except AgentRefused as error:
             raise UsageError(
                 f"{spec.host}: cannot execute `{spec.argv[0]}` in image `{spec.image}`: {error.what}",
                 hint=f"`invoke up` the scenario and `invoke shell {spec.host}` to look around in it",
             ) from error
-        self._programs[spec.host] = program
-        observer.attach(program.process)
         if spec.ready is None or self._wait_ready(program, spec.ready, agent, deadline):
             return True
         if not program.ended:

@@ -73,12 +73,13 @@ LabEvent = ProgramEvent | LinkDeath | TapDeath
 
 
 class RunningProgram:
-    """A started program; ``argv`` is what its observer wants to be started instead of ``spec.argv``."""
+    """A started program; ``argv`` and ``env`` are what its observer wants to be started instead of ``spec``'s."""
 
     def __init__(
         self,
         spec: ProgramSpec,
         argv: Sequence[str],
+        env: Mapping[str, str],
         agent: Agent,
         directory: Path,
         events: queue.Queue[LabEvent],
@@ -93,7 +94,7 @@ class RunningProgram:
         try:
             self.process: AgentProcess = agent.start(
                 argv,
-                env=spec.env,
+                env=env,
                 out=self._take_out,
                 err=self._err.write,
                 on_end=self._note_end,

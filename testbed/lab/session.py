@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from testbed.lab.engine import INTERFACE, LiveLab, Progress, device_name
 from testbed.lab.kernel_trace import Witness, unsupported
 from testbed.lab.link_host import LinkDied, RunningLink
 from testbed.lab.observers.hold_rules import CallHold, UntilQuiet
+from testbed.lab.observers.make_observer import CallTrace
 from testbed.lab.observers.probe_observer import HostObserver, ProbeObserver
+from testbed.lab.observers.trace_observer import TracedObserver
 from testbed.lab.pinned_sysctls import parse_listing
 from testbed.lab.program_run import ProgramRun
 from testbed.lab.running_program import LabEvent, LinkDeath, ProgramSpec, TapDeath
@@ -30,6 +33,21 @@ from testbed.model.errors import LabError
 from testbed.rundir.layout import RECORDING
 from testbed.scenario.link.link_plan import LinkPlan
 
+
+@dataclass(frozen=True, slots=True)
+class TracedPrograms:
+    """Whose calls the kernel's trace tells: the name under which each host's program is held for it.
+
+    ``needed``: without it there is no run. ``alone``: nothing else of the kernel's trace was asked for, so that nobody
+    misses it where it cannot be had.
+    """
+
+    names: Mapping[Host, str] = field(default_factory=dict)
+    needed: bool = False
+    alone: bool = False
+
+
+NONE_TRACED = TracedPrograms()
 SETTLE_POLL = 0.005
 SETTLE_LIMIT = 3.0
 """Seconds to wait for the kernels to finish (FINs answered, data acknowledged) once all programs have ended."""
@@ -41,6 +59,7 @@ class Session:
 
     ``needs_witness``: without the kernel's trace there is no run; otherwise it is left out with a note where it cannot
     be.
+    ``traced``: whose calls the kernel's trace tells where it can be had.
     ``plan`` is what its link host, if there is one, shall do. ``hold`` is how long gdb, where it observes, holds each
     call; default: until the wire is quiet. ``run_id`` names the hosts' interfaces for the kernel's trace.
     """
@@ -54,6 +73,7 @@ class Session:
         plan: LinkPlan | None = None,
         hold: CallHold | None = None,
         needs_witness: bool = False,
+        traced: TracedPrograms = NONE_TRACED,
         run_id: str = "",
     ) -> None:
         self.live = live
@@ -75,6 +95,7 @@ class Session:
         if live.link is not None and plan is not None:
             self._link = RunningLink(live.link, plan.ip, directory, lambda: self._events.put(LinkDeath()))
         self._needs_witness = needs_witness
+        self._traced = traced
         self._witness = Witness(live.witness, directory / RECORDING) if live.witness is not None else None
         self._run_id = run_id
 
@@ -98,12 +119,14 @@ class Session:
         refusal = unsupported(self.live.witness_refused) if self.live.witness_refused else None
         if self._witness is not None:
             refusal = self._witness.wait_ready()
-        if refusal is None:
-            return
-        if self._needs_witness:
-            raise refusal
-        self._witness = None
-        self.collected.notes.append(f"no kernel trace: {refusal.what}")
+        if refusal is not None:
+            if self._needs_witness or self._traced.needed:
+                raise refusal
+            self._witness = None
+            if not self._traced.alone:
+                self.collected.notes.append(f"no kernel trace: {refusal.what}")
+        elif self._traced.needed and self._witness is not None and self._witness.why_no_calls():
+            raise unsupported(self._witness.why_no_calls())
 
     def _start_link(self) -> None:
         if self._link is not None and self._plan is not None:
@@ -140,8 +163,14 @@ class Session:
             link=self._link,
             plan=self._plan,
             hold=self._hold,
+            trace=self._call_trace(),
         )
         programs.run(specs, timeout)
+
+    def _call_trace(self) -> dict[Host, CallTrace]:
+        if self._witness is None or self._witness.why_no_calls():
+            return {}
+        return {host: CallTrace(self._witness, name) for host, name in self._traced.names.items()}
 
     def settle(self) -> None:
         """Wait until no kernel has anything more to send by itself, up to SETTLE_LIMIT; note what is left."""
@@ -251,7 +280,10 @@ class Session:
         features = tap.begin(["ethtool", "-k", INTERFACE])
         # All taps of a lab are made of the same files.
         version = tap.begin(["tcpdump", "--version"]) if host == next(iter(self.live.hosts)) else None
-        observation = self._observers[host].collect()
+        observer = self._observers[host]
+        observation = observer.collect()
+        if isinstance(observer, TracedObserver) and observer.pid:
+            self.collected.traced[host] = (observer.held_name, observer.pid)
         self.collected.calls[host] = observation.calls
         self.collected.incomplete += [f"{host}: {problem}" for problem in observation.problems]
         self.collected.sysctls[host] = parse_listing(sysctls())

@@ -196,6 +196,8 @@ ROWS = (
     ),
     SocketCall("closefrom", effects=(DescriptorEffect.CLOSES,), any_descriptor=True, probe="first", expectable=False),
     SocketCall("fork", probe="nothing", expectable=False),
+    # It closes the descriptors in `closed`: those that were made with SOCK_CLOEXEC or O_CLOEXEC.
+    SocketCall("execve", expectable=False),
     SocketCall("exit", ("status",), probe="status", expectable=False),
 )
 

@@ -15,7 +15,7 @@ from testbed.pairing.crossing_table import Assumptions, CrossingTable, make_tabl
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs, match_flows
 from testbed.pairing.match_packets import PacketPairs, packets_of_pairs, pair_packets
-from testbed.pairing.nothing_in_common import why_filtered, why_nothing
+from testbed.pairing.nothing_in_common import NothingInCommon, why_filtered, why_nothing
 from testbed.pairing.packet_table import ConversationEnds, PacketTable
 from testbed.pairing.statistics import Statistics, measure
 
@@ -40,7 +40,7 @@ class Comparison:
     timeline: Timeline
     usual: FlowwideChanges
     statistics: Statistics
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[NothingInCommon, ...] = ()
 
     @property
     def clock(self) -> Clock:
@@ -72,7 +72,7 @@ def compare(
         rest[matched] = False
         rest[unclear] = False
         alone.append(np.flatnonzero(rest))
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[NothingInCommon, ...] = ()
     if not len(pairs):
         fitting = int(chosen[0].sum()), int(chosen[1].sum())
         reasons = why_filtered(fitting, common) if wanted else ()

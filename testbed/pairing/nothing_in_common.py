@@ -1,72 +1,128 @@
-"""Why two captures have nothing in common."""
+"""Why two captures have nothing in common, as facts; ``report/text/comparison_reasons.py`` makes sentences of them.
+
+A ``capture`` is 0 for the first and 1 for the second.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from testbed.model.ip import AH, ESP, GRE, TCP, UDP
 from testbed.pairing.match_flows import FlowPairs
-from testbed.pairing.packet_table import PacketTable
+from testbed.pairing.packet_table import ConversationEnds, PacketTable
 
 _TUNNEL_PORTS = (51820, 4500, 500, 1194)  # WireGuard, IPsec NAT traversal, IKE, OpenVPN
-_MINUTE = 60 * 10**9
+_MOST_SHOWN = 4
 
 
-def why_nothing(one: PacketTable, two: PacketTable, pairs: FlowPairs) -> tuple[str, ...]:
+class EmptyCapture(NamedTuple):
+    """A capture has no IP packet."""
+
+    capture: int
+
+
+class AmbiguousFlows(NamedTuple):
+    """So many flows of the first capture fit several of the second equally well."""
+
+    flows: int
+
+
+class CapturedApart(NamedTuple):
+    """One capture begins ``apart`` ns after the other ended."""
+
+    apart: int
+
+
+class Tunnel(NamedTuple):
+    """What encrypts or encapsulates: an IP ``protocol``, and the ``port`` if that is UDP, else 0."""
+
+    protocol: int
+    port: int = 0
+
+
+class EncryptedInOne(NamedTuple):
+    """A capture holds a tunnel that the other does not."""
+
+    capture: int
+    tunnel: Tunnel
+
+
+class OtherConnections(NamedTuple):
+    """Addresses and ports of so many flows are in both, but neither initial sequence numbers nor payloads."""
+
+    flows: int
+    example: ConversationEnds
+
+
+class OtherFlows(NamedTuple):
+    """No flow has its addresses and ports in both; these addresses are, in the order of their texts."""
+
+    addresses: tuple[str, ...]
+
+
+class NothingFitsFilter(NamedTuple):
+    """No flow of these captures fits the filter."""
+
+    captures: tuple[int, ...]
+
+
+class FitsInOneCapture(NamedTuple):
+    """What fits the filter is in one capture only; so many other flows are in both."""
+
+    common: int
+
+
+NothingInCommon = (
+    EmptyCapture
+    | AmbiguousFlows
+    | CapturedApart
+    | EncryptedInOne
+    | OtherConnections
+    | OtherFlows
+    | NothingFitsFilter
+    | FitsInOneCapture
+)
+
+
+def why_nothing(one: PacketTable, two: PacketTable, pairs: FlowPairs) -> tuple[NothingInCommon, ...]:
     """Return what the captures show of the reason, the most telling first."""
-    for packets, name in ((one, "first"), (two, "second")):
+    for capture, packets in enumerate((one, two)):
         if not len(packets):
-            return (f"the {name} capture has no IP packet",)
-    reasons = []
+            return (EmptyCapture(capture),)
+    reasons: list[NothingInCommon] = []
     if pairs.ambiguous[0]:
-        reasons.append(f"{len(pairs.ambiguous[0])} flows of the first capture fit several of the second equally well")
+        reasons.append(AmbiguousFlows(len(pairs.ambiguous[0])))
     (begin, end), (other_begin, other_end) = one.span, two.span
     apart = max(other_begin - end, begin - other_end)
     if apart > 0:
-        reasons.append(f"other time: the captures are {_duration(apart)} apart (unless a clock is wrong by that much)")
-    tunnels = [_tunnel(packets) for packets in (one, two)]
-    if any(tunnels) and tunnels[0] != tunnels[1]:
-        where = "first" if tunnels[0] else "second"
-        reasons.append(f"encrypted: the {where} capture holds a tunnel ({tunnels[0] or tunnels[1]})")
+        reasons.append(CapturedApart(apart))
+    first, second = _tunnel(one), _tunnel(two)
+    if first != second and (tunnel := first or second) is not None:
+        reasons.append(EncryptedInOne(0 if first else 1, tunnel))
     same = {ends for ends in one.ends if ends.protocol in (TCP, UDP)} & set(two.ends)
     if same:
-        example = min(same, key=str)
-        reasons.append(
-            f"addresses and ports are in both (of {len(same)} flow{'s' * (len(same) > 1)}, as {example}), but neither "
-            "initial sequence numbers nor payloads: another connection, or terminated by a proxy"
-        )
+        reasons.append(OtherConnections(len(same), min(same, key=str)))
     else:
         addresses = [{address for ends in packets.ends for address in ends.addresses} for packets in (one, two)]
-        shared = addresses[0] & addresses[1]
-        about = f"addresses in both: {', '.join(sorted(shared)[:4])}" if shared else "not one address is in both"
-        reasons.append(
-            f"other flows, or terminated by a proxy or encrypted in between: {about}; no initial sequence number, "
-            "payload or time stamp is in both"
-        )
+        reasons.append(OtherFlows(tuple(sorted(addresses[0] & addresses[1])[:_MOST_SHOWN])))
     return tuple(reasons)
 
 
-def why_filtered(chosen: tuple[int, int], common: int) -> tuple[str, ...]:
+def why_filtered(chosen: tuple[int, int], common: int) -> tuple[NothingInCommon, ...]:
     """Return the reason where it is the filter; () where it is not.
 
     ``chosen`` are the flows of each capture that fit it, ``common`` the flows that both have without it.
     """
-    if not any(chosen):
-        return ("no flow of either capture fits the filter",)
-    for count, name in zip(chosen, ("first", "second"), strict=True):
-        if not count:
-            return (f"no flow of the {name} capture fits the filter",)
-    if common:
-        return (f"what fits the filter is in one capture only; other flows are in both: {common}",)
-    return ()
+    without = tuple(capture for capture, count in enumerate(chosen) if not count)
+    if without:
+        return (NothingFitsFilter(without),)
+    return (FitsInOneCapture(common),) if common else ()
 
 
-def _tunnel(packets: PacketTable) -> str:
+def _tunnel(packets: PacketTable) -> Tunnel | None:
     for ends in packets.ends:
         if ends.protocol in (ESP, AH, GRE):
-            return {ESP: "ESP", AH: "AH", GRE: "GRE"}[ends.protocol]
+            return Tunnel(ends.protocol)
         if ends.protocol == UDP and set(ends.ports) & set(_TUNNEL_PORTS):
-            return f"UDP port {next(port for port in ends.ports if port in _TUNNEL_PORTS)}"
-    return ""
-
-
-def _duration(ns: int) -> str:
-    return f"{ns / 10**9:.1f} s" if ns < 10 * _MINUTE else f"{ns / _MINUTE / 60:.1f} h"
+            return Tunnel(UDP, next(port for port in ends.ports if port in _TUNNEL_PORTS))
+    return None

@@ -15,6 +15,7 @@ from testbed.model import Host
 from testbed.model.errors import CaptureError
 from testbed.run import build_manifest
 from testbed.run.scenario_to_lab import witness_wanted
+from testbed.run.traced_calls import take_traced_calls
 from testbed.rundir.layout import KERNEL, MANIFEST, RECORDING, RunDirectory
 
 if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has imported what it needs
@@ -36,9 +37,12 @@ def write_artefacts(
 ) -> None:
     """Write call logs and manifest, whatever there is; ``by_hand``: calls were made or let go by a person."""
     if collected is not None:
+        if live is not None:
+            take_traced_calls(directory.file(RECORDING), live, collected)
         _write_calls(directory, collected, spec.hosts)
         if live is not None:
-            _write_kernel(directory, live, collected, needed=scenario.observe.kernel is True)
+            wanted = scenario.observe.kernel
+            _write_kernel(directory, live, collected, wanted=bool(wanted), needed=wanted is True)
     source = scenario.source.encode()
     directory.write_json(
         MANIFEST,
@@ -56,13 +60,19 @@ def write_artefacts(
             },
             spec=spec,
             started=started,
-            observed={host: getattr(scenario.observe, host) for host in spec.hosts},
+            observed={host: _observer(scenario, collected, host) for host in spec.hosts},
             live=live,
             collected=collected,
             error=error,
             witness=witness_wanted(scenario),
         ),
     )
+
+
+def _observer(scenario: Scenario, collected: Collected | None, host: Host) -> str:
+    """Return what a host was observed by, else what was asked for."""
+    chosen = collected.observers.get(host) if collected is not None else None
+    return chosen or str(getattr(scenario.observe, host))
 
 
 def _write_calls(directory: RunDirectory, collected: Collected, hosts: Iterable[Host]) -> None:
@@ -74,10 +84,13 @@ def _write_calls(directory: RunDirectory, collected: Collected, hosts: Iterable[
         directory.write_text(f"{host}.calls.jsonl", lines.getvalue())
 
 
-def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, *, needed: bool) -> None:
-    """Turn the witness's recording into ``kernel.jsonl``; what is wrong with it is noted."""
+def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, *, wanted: bool, needed: bool) -> None:
+    """Turn the witness's recording into ``kernel.jsonl`` if it is ``wanted``; what is wrong with it is noted."""
     recording = directory.file(RECORDING)
     if not recording.exists():
+        return
+    if not wanted:
+        recording.unlink()
         return
     from testbed.observe.kernel.kernel_jsonl import write_jsonl
     from testbed.observe.kernel.trace_recording import HostCaptures, decode

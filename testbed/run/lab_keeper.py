@@ -118,7 +118,7 @@ def keep(scenario_path: Path, root: Path, engine_name: str, finish: Finish) -> N
         sys.stderr.write(f"{text}\n")
 
     scenario = load(scenario_path)
-    spec = lab_spec(scenario)
+    spec = lab_spec(scenario, by_hand=True)
     over = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from testbed.lab import kernel_trace, pinned_sysctls
-from testbed.lab.engine import ACTOR, PROBE_ENVIRONMENT, LabHost, LabSpec, LiveLab
+from testbed.lab.call_trace import held_name
+from testbed.lab.engine import ACTOR, LabHost, LabSpec, LiveLab
 from testbed.lab.identity import new_run_id
 from testbed.lab.observers.hold_rules import CallHold, ForTime
+from testbed.lab.observers.make_observer import TRACED
 from testbed.lab.running_program import ProgramSpec, Readiness
+from testbed.lab.session import TracedPrograms
 from testbed.model import Host
 
 if TYPE_CHECKING:  # pydantic and scapy are slow to import: whoever has a scenario has imported what it needs
@@ -19,8 +22,8 @@ if TYPE_CHECKING:  # pydantic and scapy are slow to import: whoever has a scenar
 TRACERS = ("gdb", "strace")
 
 
-def lab_spec(scenario: Scenario) -> LabSpec:
-    """Say what lab a scenario needs; the run gets its id here."""
+def lab_spec(scenario: Scenario, *, by_hand: bool = False) -> LabSpec:
+    """Say what lab a scenario needs; the run gets its id here. ``by_hand``: a person starts the programs in it."""
     run_id = new_run_id()
     return LabSpec(
         run_id=run_id,
@@ -36,17 +39,34 @@ def lab_spec(scenario: Scenario) -> LabSpec:
         },
         ip=scenario.ip,
         routed=scenario.routed,
-        witness=_recorder(scenario, run_id) if scenario.observe.kernel else (),
+        witness=_recorder(scenario, run_id, calls=not by_hand and bool(traced_programs(scenario, run_id).names)),
     )
 
 
-def _recorder(scenario: Scenario, run_id: str) -> tuple[str, ...]:
+def traced_programs(scenario: Scenario, run_id: str) -> TracedPrograms:
+    """Return the programs whose calls the kernel's trace tells, where it can be had."""
+    observers = {host: getattr(scenario.observe, host) for host in scenario.hosts}
+    return TracedPrograms(
+        {host: held_name(run_id, host) for host, observer in observers.items() if observer in TRACED},
+        needed="trace" in observers.values(),
+        alone=not scenario.observe.kernel,
+    )
+
+
+def _recorder(scenario: Scenario, run_id: str, *, calls: bool) -> tuple[str, ...]:
     observe = scenario.observe
+    if not observe.kernel and not calls:
+        return ()
     arrivals = observe.kernel_arrivals
     if arrivals is None:
         arrivals = all(host.steps is not None for host in scenario.hosts.values())
     return kernel_trace.command(
-        run_id, buffer=observe.kernel_buffer, arrivals=arrivals, queued=bool(egress_of(scenario))
+        run_id,
+        buffer=observe.kernel_buffer,
+        arrivals=arrivals,
+        queued=bool(egress_of(scenario)),
+        connections=bool(observe.kernel),
+        calls=calls,
     )
 
 
@@ -106,10 +126,7 @@ def _program_spec(scenario: Scenario, host: Host, addresses: Mapping[Host, str])
         host=host,
         argv=tuple(fill(word, addresses) for word in described.command or ACTOR),
         image=described.image,
-        env={
-            **(PROBE_ENVIRONMENT if observer == "probe" else {}),
-            **{name: fill(value, addresses) for name, value in described.env.items()},
-        },
+        env={name: fill(value, addresses) for name, value in described.env.items()},
         script=script,
         ready=_server_ready(scenario) if host == "server" else None,
         stop_with_client=host == "server" and scenario.server.until == "client-ends",

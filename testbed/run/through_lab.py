@@ -16,7 +16,7 @@ from testbed.lab.session import Session
 from testbed.model.errors import BothendsError, EngineError
 from testbed.run.artefacts import write_artefacts
 from testbed.run.interruption import may_be_hurried, not_interrupted
-from testbed.run.scenario_to_lab import egress_of, hold_of, plan_of, program_specs
+from testbed.run.scenario_to_lab import egress_of, hold_of, plan_of, program_specs, traced_programs
 from testbed.rundir.layout import SCENARIO_COPY, RunDirectory
 
 if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has imported what it needs
@@ -56,6 +56,7 @@ def through_lab(
             plan=plan_of(scenario, live),
             hold=stepper or hold_of(scenario),
             needs_witness=scenario.observe.kernel is True,
+            traced=traced_programs(scenario, spec.run_id),
             run_id=spec.run_id,
         )
         session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario))

@@ -77,7 +77,7 @@ def _host(host: Host, spec: HostSpec, observe: Observe | None) -> Iterator[Flaw]
                 yield Flaw((host, key), f"`{key}` goes with `command`", "it cannot be used with `steps`", key=True)
     if isinstance(spec, Server) and spec.until and "exit" in given:
         yield Flaw((host, "exit"), "`exit` is for a program that ends by itself; `until` stops this one", key=True)
-    probed = observe is not None and getattr(observe, host) == "probe"
+    probed = observe is not None and getattr(observe, host) in ("auto", "probe")
     for name in spec.env:
         if name.startswith("BOTHENDS_") or (name == "LD_PRELOAD" and probed):
             hint = "" if name != "LD_PRELOAD" else f"or observe: {{{host}: none}}"

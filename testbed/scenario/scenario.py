@@ -37,7 +37,7 @@ from testbed.scenario.link.link_values import Rate
 from testbed.scenario.steps.all_steps import AnyStep, WrittenStep, follow, written
 from testbed.scenario.steps.control_steps import LinkStep
 
-Observer = Literal["probe", "gdb", "strace", "none"]
+Observer = Literal["auto", "probe", "trace", "strace", "gdb", "none"]
 OBSERVERS: tuple[Observer, ...] = ("none", "probe", "strace", "gdb")
 """All observers, the ones that disturb least first."""
 
@@ -125,9 +125,11 @@ class Server(HostSpec):
 class Observe(Frozen):
     """How the socket calls of each host are recorded."""
 
-    client: Observer = "probe"
-    """probe (a preloaded library), gdb (each call held), strace (also sees static and Go programs) or none."""
-    server: Observer = "probe"
+    client: Observer = "auto"
+    """auto, probe (a preloaded library), trace (the kernel's tracepoints: any program, no content), strace (any
+    program), gdb (each call held) or none. auto: the probe; for a program that it cannot see, such as a static or Go
+    one, trace, or else strace."""
+    server: Observer = "auto"
     """As for the client."""
     hold: Opt[Duration] = None
     """How long gdb holds each call, before it and after it: 400ms. Default: until no packet is in transit."""

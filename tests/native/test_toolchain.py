@@ -30,9 +30,9 @@ def provide() -> toolchain.Toolchain:
 def test_programs_are_made_once_for_each_state_of_the_sources(sources: Path) -> None:
     """All that a lab needs is there; a header's edit makes another directory, a unit test's does not."""
     made = provide()
-    for path in (made.launch, made.witness, made.debugger / "hold", made.debugger / "held.py", made.directory / "www"):
+    for path in (made.launch, made.witness, made.debugger / "held.py", made.directory / "www"):
         assert path.exists()
-    assert {path.name for path in made.tools.iterdir()} == {"agent", "actor", "libprobe.so", "link"}
+    assert {path.name for path in made.tools.iterdir()} == {"agent", "actor", "hold", "libprobe.so", "link"}
     assert made == provide()
     (sources / "link" / "tests" / "more.c").write_text("no C\n")
     assert made == provide()

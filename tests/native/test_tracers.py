@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.lab.agent import Agent, AgentProcess
+from testbed.lab.agent import Agent, AgentProcess, AgentRefused
 from testbed.lab.engine import Debugger
 from testbed.lab.observers import tracers
 from testbed.lab.observers.tracers import StraceObserver
@@ -25,11 +25,12 @@ DENIED = "#!/bin/sh\necho 'strace: attach: ptrace(PTRACE_SEIZE, 7): Operation no
 
 
 @pytest.fixture
-def debugger(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tools(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory as a host has it, for `hold`."""
-    folder = tmp_path / "debugger"
-    shutil.copytree(programs / "debugger", folder)
-    monkeypatch.setattr(tracers, "DEBUGGER_DIRECTORY", str(folder))
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    shutil.copy(programs / "tools" / "hold", folder)
+    monkeypatch.setattr(tracers, "TOOLS_DIRECTORY", str(folder))
     return folder
 
 
@@ -47,7 +48,7 @@ def held(agent: Agent, observer: StraceObserver, argv: list[str], said: list[byt
     return agent.start(observer.command(argv), out=said.append, err=said.append, stdin=True)
 
 
-@pytest.mark.usefixtures("debugger")
+@pytest.mark.usefixtures("tools")
 @pytest.mark.skipif(shutil.which("strace") is None, reason="no strace on this machine")
 def test_a_static_program_is_seen_and_keeps_its_streams(agent: Agent, tmp_path: Path) -> None:
     """strace sees each call of a static client; its exit status and output are its own."""
@@ -79,9 +80,9 @@ def test_a_static_program_is_seen_and_keeps_its_streams(agent: Agent, tmp_path: 
     assert seen.calls[1].program == "client"
 
 
-def test_no_permission_to_trace_is_said(debugger: Path, agent: Agent) -> None:
+def test_no_permission_to_trace_is_said(tools: Path, agent: Agent) -> None:
     """Where ptrace is refused the run is unsupported here, with the reason and an observer that needs none."""
-    strace = debugger / "strace"
+    strace = tools / "strace"
     strace.write_text(DENIED)
     strace.chmod(0o755)
     observer, said = StraceObserver(agent, "client", Debugger(strace=(str(strace),))), list[bytes]()
@@ -94,15 +95,14 @@ def test_no_permission_to_trace_is_said(debugger: Path, agent: Agent) -> None:
     assert process.wait(20) is not None
 
 
-def test_what_cannot_be_executed_is_said(debugger: Path, agent: Agent) -> None:
-    """hold itself says what the agent would have said, and ends as a shell does."""
-    assert (debugger / "hold").exists()
+def test_what_cannot_be_executed_is_said(tools: Path, agent: Agent) -> None:
+    """hold says at once what the agent would have said, and ends as a shell does; the observer as the agent."""
+    assert (tools / "hold").exists()
     said: list[bytes] = []
     process = held(agent, StraceObserver(agent, "client", Debugger()), ["/no/such/program"], said)
-    while agent.read_file(f"/proc/{process.pid}/comm") != b"held\n":
-        assert not process.ended.is_set()
-    process.signal(signal.SIGUSR1)
     ended = process.wait(20)
     assert ended is not None
     assert ended.status == 127
     assert b"cannot execute `/no/such/program`: No such file" in b"".join(said)
+    with pytest.raises(AgentRefused, match="No such file"):
+        StraceObserver(agent, "client", Debugger()).attach(process)

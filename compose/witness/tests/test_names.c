@@ -42,6 +42,25 @@ static void a_processor_has_a_number_and_nothing_else(void)
 		CHECK(!processor_number(others[i], &number));
 }
 
+static void a_new_name_is_read_from_the_traces_text(void)
+{
+	struct renamed found;
+	CHECK(read_renamed("  hold-77  [001] .....  12.5: task_rename: pid=77 oldcomm=hold newcomm=h0badcafe-c oom_score_adj=0", &found));
+	SAME(found.pid, 77);
+	SAME_TEXT(found.name, "h0badcafe-c");
+	const char *const others[] = {"", "CPU:1 [LOST 3 EVENTS]", "a: task_rename: pid=0 oldcomm=a newcomm=b oom", "a: task_rename: pid=7 old"};
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		CHECK(!read_renamed(others[i], &found));
+}
+
+static void calls_are_asked_for_behind_a_mark(void)
+{
+	char *with[] = {"tcp/tcp_probe", "--", "1024", NULL}, *without[] = {"tcp/tcp_probe", NULL};
+	CHECK(split_calls(with) == with + 2);
+	CHECK(!with[1]);
+	CHECK(!split_calls(without));
+}
+
 static void a_frame_begins_with_type_and_size(void)
 {
 	unsigned char header[FRAME_HEADER];
@@ -55,6 +74,8 @@ int main(void)
 	RUN(an_event_may_have_a_filter);
 	RUN(an_event_may_be_of_some_functions_only);
 	RUN(a_processor_has_a_number_and_nothing_else);
+	RUN(a_new_name_is_read_from_the_traces_text);
+	RUN(calls_are_asked_for_behind_a_mark);
 	RUN(a_frame_begins_with_type_and_size);
 	return end_tests();
 }

@@ -88,6 +88,9 @@ class _Grouping:
                 self._close(call.pid, fd, call)
         elif call.name == "fork":
             self._inherit(call.pid, call.result)
+        elif call.name == "execve" and succeeded(call):
+            for fd in call.args.get("closed", ()):
+                self._close(call.pid, fd, call, own=True)
         elif call.name in ("close_range", "closefrom") and succeeded(call):
             first, last = int(call.args.get("first", 0)), int(call.args.get("last", 1 << 31))
             for fd in [fd for fd in self.open[call.pid] if first <= fd <= last]:

@@ -79,7 +79,7 @@ def host_settings(tools_volume: str, network: str, spec: LabHost, addresses: Map
 
 
 def with_debugger(settings: dict[str, Any], volume: str) -> dict[str, Any]:
-    """Add gdb and strace to a host. They need no capability: what they trace asks for it (compose/debugger/hold.c)."""
+    """Add gdb and strace to a host. They need no capability: what they trace asks for it (compose/hold/hold.c)."""
     mount = docker.types.Mount(DEBUGGER_DIRECTORY, volume, type="volume", read_only=True, no_copy=True)
     return {**settings, "mounts": [*settings["mounts"], mount]}
 

@@ -70,8 +70,8 @@ DEFINITIONS: Mapping[str, Definition] = {
     definition.name: definition
     for definition in (
         Definition("base", parent=None),
-        Definition("tools", sources=("Makefile", "common", "agent", "actor", "probe")),
-        Definition("debugger", sources=("Makefile",)),
+        Definition("tools", sources=("Makefile", "common", "agent", "actor", "hold", "probe")),
+        Definition("debugger"),
         Definition("host"),
         Definition("tap", sources=("Makefile",)),
         Definition("link", sources=("Makefile", "common")),

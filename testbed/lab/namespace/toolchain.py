@@ -1,8 +1,8 @@
 """The programs of ours that run in a lab, compiled here once (compose/Makefile) and kept in the user's cache.
 
 ``<cache>/bothends/<key>/`` holds ``launch`` (makes the namespaces), ``witness`` (records the kernel's trace),
-``tools/`` (agent, actor, probe), ``debugger/`` (what holds a program for gdb and strace), ``guest/`` (for a kernel of
-our own), ``own-program/``, ``www/`` and ``nginx.conf``. The key is a hash of the
+``tools/`` (agent, actor, hold, probe), ``debugger/`` (gdb's scripts), ``guest/`` (for a kernel of our own),
+``own-program/``, ``www/`` and ``nginx.conf``. The key is a hash of the
 sources, of how they are compiled and of the C library, so a change of any of them makes another directory; a directory
 is there whole or not at all.
 """
@@ -25,14 +25,14 @@ from testbed.model.errors import EngineError
 
 SOURCES = Path(__file__).parents[3] / "compose"
 _HASH_DIGITS = 16
-_C_FOLDERS = ("common", "agent", "actor", "probe", "link", "launch", "witness", "debugger", "own-program")
-_FOLDERS = (*_C_FOLDERS, "guest", "seeded", "nginx")
+_C_FOLDERS = ("common", "agent", "actor", "probe", "link", "launch", "witness", "hold", "own-program")
+_FOLDERS = (*_C_FOLDERS, "guest", "seeded", "debugger", "nginx")
 _SUFFIXES = frozenset({".c", ".h", ".conf", ".py"})
 _UNFINISHED = ".making-"
 INDEX = "hello from nginx\n"
 FILE_LINES = 131072
 """What nginx serves, as compose/nginx/Dockerfile makes it."""
-_TARGETS = ("tools", "link", "launch", "witness", "debugger", "own-program", "guest")
+_TARGETS = ("tools", "link", "launch", "witness", "own-program", "guest")
 """What compose/Makefile builds, into the places where this module has it."""
 _OPTIONAL = ("client-static",)
 """Left out where it cannot be made: some distributions have no static C library."""
@@ -62,7 +62,7 @@ class Toolchain:
 
     @property
     def tools(self) -> Path:
-        """The directory with agent, actor and probe."""
+        """The directory with agent, actor, hold and probe."""
         return self.directory / "tools"
 
     @property
@@ -72,7 +72,7 @@ class Toolchain:
 
     @property
     def debugger(self) -> Path:
-        """The directory with what holds a program for gdb and strace, and gdb's scripts."""
+        """The directory with gdb's scripts."""
         return self.directory / "debugger"
 
 
@@ -137,6 +137,7 @@ def _fill(fresh: Path) -> None:
         _make(fresh, objects, _TARGETS)
         _make(fresh, objects, _OPTIONAL, optional=True)
     (fresh / "www").mkdir(mode=0o755)
+    (fresh / "debugger").mkdir(mode=0o755)
     (fresh / "www" / "index.html").write_text(INDEX, encoding="ascii")
     (fresh / "www" / "file.bin").write_text("".join(f"{line:07}\n" for line in range(FILE_LINES)), encoding="ascii")
     shutil.copyfile(SOURCES / "nginx" / "nginx.conf", fresh / "nginx.conf")

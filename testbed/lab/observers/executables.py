@@ -24,6 +24,16 @@ def why_blind(agent: Agent, program: str) -> str:
     return ""
 
 
+def is_there(agent: Agent, program: str) -> bool:
+    """Say whether the agent's host has a program."""
+    for path in executable_paths(agent, program):
+        try:
+            return bool(agent.read_part(path, 0, 1))
+        except AgentRefused:
+            continue
+    return False
+
+
 def source_lines(agent: Agent) -> SourceLines:
     """Return what resolves addresses in the modules of an agent's host."""
     from testbed.observe.source_lines import SourceLines

@@ -1,18 +1,56 @@
-"""The observers by the names that scenarios use."""
+"""The observers by the names that scenarios use, and which of them ``auto`` is."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from testbed.lab.agent import Agent
-from testbed.lab.engine import Debugger
+from testbed.lab.engine import ACTOR, Debugger
+from testbed.lab.kernel_trace import Witness
+from testbed.lab.observers.executables import is_there, why_blind
 from testbed.lab.observers.hold_rules import CallHold
 from testbed.lab.observers.probe_observer import HostObserver, NoObserver, ProbeObserver
+from testbed.lab.observers.trace_observer import TracedObserver
 from testbed.model import Host
 
+TRACED = frozenset({"auto", "probe", "trace"})
+"""Observers that the kernel's trace of calls is, or is beside of where it can be had."""
 
-def make_observer(name: str, agent: Agent, host: Host, debugger: Debugger, hold: CallHold) -> HostObserver:
-    """Make the observer that a scenario names; ``hold`` is how long gdb holds a call."""
-    if name == "probe":
-        return ProbeObserver(agent, host)
+
+@dataclass(frozen=True, slots=True)
+class CallTrace:
+    """The kernel's trace of calls in a lab: what records it, and under which name a host's program is held for it."""
+
+    witness: Witness
+    held_name: str
+
+
+def choose_observer(
+    name: str, agent: Agent, argv: Sequence[str], debugger: Debugger, *, trace: bool
+) -> tuple[str, str]:
+    """Return which observer a scenario's choice is for a program, and why, where it is ``auto`` and not the probe.
+
+    ``trace``: the kernel's trace of calls can be had.
+    """
+    if name != "auto":
+        return name, ""
+    reason = "" if tuple(argv) == ACTOR else why_blind(agent, argv[0])
+    if reason and trace:
+        return "trace", f"`{argv[0]}` is observed by the kernel's trace alone: {reason}"
+    if reason and is_there(agent, debugger.strace[0]):
+        return "strace", f"`{argv[0]}` is observed by strace: {reason}"
+    return "probe", ""
+
+
+def make_observer(
+    name: str, agent: Agent, host: Host, debugger: Debugger, hold: CallHold, trace: CallTrace | None
+) -> HostObserver:
+    """Make an observer by its name; ``hold`` is how long gdb holds a call, ``trace`` the kernel's trace of calls.
+
+    Beside the probe the trace proves that the log is complete. Raises Unsupported where ``trace`` is asked for and
+    cannot be had.
+    """
     if name == "strace":
         from testbed.lab.observers.tracers import StraceObserver
 
@@ -21,4 +59,5 @@ def make_observer(name: str, agent: Agent, host: Host, debugger: Debugger, hold:
         from testbed.lab.observers.tracers import GdbObserver
 
         return GdbObserver(agent, host, debugger, hold)
-    return NoObserver()
+    inner: HostObserver = ProbeObserver(agent, host) if name == "probe" else NoObserver()
+    return TracedObserver(inner, trace.witness, trace.held_name) if name in TRACED and trace is not None else inner

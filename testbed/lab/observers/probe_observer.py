@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from testbed.lab.agent import Agent, AgentProcess
-from testbed.lab.engine import ACTOR, LOG_DIRECTORY
+from testbed.lab.engine import ACTOR, LOG_DIRECTORY, PROBE_ENVIRONMENT
 from testbed.lab.observers.executables import source_lines, why_blind
 from testbed.model import Host
 from testbed.observe.observation import Observation
@@ -15,7 +16,11 @@ _TRACERS = "`strace` or `gdb`"
 
 
 class HostObserver(Protocol):
-    """One observer of one host's program."""
+    """One observer of one host's program. ``environment`` is what the program must be started with."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables for the program."""
 
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return what to start so that the program is observed."""
@@ -29,6 +34,8 @@ class HostObserver(Protocol):
 
 class NoObserver:
     """Looks at nothing."""
+
+    environment: Mapping[str, str] = MappingProxyType({})
 
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return the program itself."""
@@ -47,6 +54,8 @@ class ProbeObserver(NoObserver):
 
     Also what is used in a lab by hand, for whatever was started there.
     """
+
+    environment = MappingProxyType(PROBE_ENVIRONMENT)
 
     def __init__(self, agent: Agent, host: Host) -> None:
         self._agent = agent

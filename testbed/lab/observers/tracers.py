@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from testbed.lab.agent import Agent, AgentProcess, AgentRefused
-from testbed.lab.engine import DEBUGGER_DIRECTORY, Debugger
+from testbed.lab.engine import DEBUGGER_DIRECTORY, TOOLS_DIRECTORY, Debugger
 from testbed.lab.observers.executables import why_blind
+from testbed.lab.observers.held_program import refused_by_hold
 from testbed.lab.observers.hold_rules import CallHold, Event
 from testbed.model import Host
 from testbed.model.errors import LabError, LabTimeout, Unsupported
@@ -34,6 +35,7 @@ class Tracer:
     """What the tracers have in common: hold the program, start the tracer, let the program go."""
 
     name: str
+    environment: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, agent: Agent, host: Host, debugger: Debugger) -> None:
         self.agent = agent
@@ -47,7 +49,7 @@ class Tracer:
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return the program behind ``hold``."""
         self._program = argv[0]
-        return (f"{DEBUGGER_DIRECTORY}/hold", *argv)
+        return (f"{TOOLS_DIRECTORY}/hold", *argv)
 
     def start_tracer(
         self,
@@ -110,6 +112,7 @@ class Tracer:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.002)
+        refused_by_hold(process)
         raise LabError(f"the {self.host}'s program could not be held at its start for {self.name} to attach")
 
 

@@ -26,6 +26,7 @@ from testbed.pairing.same import count_differences
 from testbed.pairing.sender_guess import Origins
 from testbed.pairing.statistics import QUANTILES
 from testbed.report.text.change_text import change_text
+from testbed.report.text.comparison_reasons import negative_text, nothing_text, origin_evidence
 from testbed.wireshark.label_names import Label, label_names
 
 VERSION = 1
@@ -42,7 +43,7 @@ def to_json(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ..
         "captures": {
             name: _capture(compared, which, path) for which, (name, path) in enumerate(zip(NAMES, paths, strict=True))
         },
-        "reasons": list(compared.reasons),
+        "reasons": [nothing_text(reason) for reason in compared.reasons],
         "clock": clock(compared),
         "counts": count_differences(compared),
         "directions": {f"{NAMES[k]} to {NAMES[1 - k]}": each for k, each in enumerate(ways)},
@@ -89,7 +90,9 @@ def clock(compared: Comparison) -> dict[str, Any]:
             }
             for piece in compared.clock.pieces
         ],
-        "negative": {"packets": before.packets, "least": before.least, "why": before.why} if before else None,
+        "negative": {"packets": before.packets, "least": before.least, "why": negative_text(before)}
+        if before
+        else None,
     }
 
 
@@ -185,7 +188,7 @@ def row_plain(compared: Comparison, origins: Origins, row: int) -> dict[str, Any
         ],
     }
     if (origin := origins.of(row)) is not None:
-        told["origin"] = {"who": origin.who, "why": origin.why}
+        told["origin"] = {"who": origin.who.value, "why": origin_evidence(origin)}
     return told
 
 

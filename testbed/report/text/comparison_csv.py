@@ -12,6 +12,7 @@ from testbed.pairing.flow_summary import NAMES
 from testbed.pairing.negative_delay import negative_delays
 from testbed.pairing.sender_guess import Origins
 from testbed.report.text.change_text import change_text
+from testbed.report.text.comparison_reasons import negative_text, origin_text
 from testbed.wireshark.label_names import label_names
 
 HEADER = (
@@ -34,7 +35,7 @@ def write_csv(compared: Comparison, out: TextIO) -> None:
     labels = compared.statistics.labels
     origins = Origins(*compared.packets, table)
     before = negative_delays(compared)
-    because = before.why if before else ""
+    because = negative_text(before) if before else ""
     names: dict[int, str] = {}
     changes: dict[int, str] = {}
     for start in range(0, len(table), _AT_ONCE):
@@ -89,5 +90,5 @@ def write_csv(compared: Comparison, out: TextIO) -> None:
                 "yes" if late else "", changes[changed], names[first], names[second],
                 "; ".join(f"{what}: {sent} -> {arrived}" for what, sent, arrived
                           in map(change_text, details(*compared.packets, table, row))) if changed else "",
-                origin.text if (origin := origins.of(row)) else "", because if timed and delay < 0 else "",
+                origin_text(origin) if (origin := origins.of(row)) else "", because if timed and delay < 0 else "",
             ))  # fmt: skip

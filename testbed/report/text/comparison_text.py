@@ -22,6 +22,7 @@ from testbed.pairing.same import USUAL, count_differences, rewritten
 from testbed.pairing.sender_guess import Origins
 from testbed.report.json import comparison_json as plain
 from testbed.report.text.change_text import change_text
+from testbed.report.text.comparison_reasons import negative_text, nothing_text, origin_text
 from testbed.report.text.terminal_text import rate
 
 _FLOWS = 20  # shown; the JSON has all
@@ -36,10 +37,10 @@ def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...
         console.print(line, highlight=False, soft_wrap=True)
     if (before := negative_delays(compared)) is not None:
         told = f"[yellow]negative[/] delays of {before.packets:,} packets, down to {before.least / 1e6:.6f} ms"
-        console.print(f"{told}: {before.why}", highlight=False, soft_wrap=True)
+        console.print(f"{told}: {negative_text(before)}", highlight=False, soft_wrap=True)
     console.print(_flows_line(compared), highlight=False, soft_wrap=True)
     for reason in compared.reasons:
-        console.print(f"  {escape(reason)}", highlight=False, soft_wrap=True)
+        console.print(f"  {escape(nothing_text(reason))}", highlight=False, soft_wrap=True)
     if len(compared.pairs):
         ways = [plain.direction(compared, from_one=from_one) for from_one in (True, False)]
         console.print(_totals(ways))
@@ -240,5 +241,5 @@ def row_text(compared: Comparison, row: int) -> str:
     what += [f"altered ({', '.join(changes)})"] if changes else []
     told = f"{', '.join(what)}: {', '.join(frames)}, {int(table.length[row])} bytes"
     if table.fate[row] == RowFate.APPEARED and (origin := Origins(*compared.packets, table).of(row)):
-        told += f", from {origin.text}"
+        told += f", from {origin_text(origin)}"
     return told

@@ -7,9 +7,11 @@ import pytest
 
 from testbed.capture.columns import Capture
 from testbed.capture.read_file import read
+from testbed.model.ip import UDP
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import ChangedField, RowFate, change_names
 from testbed.pairing.flow_summary import flow_mapping
+from testbed.pairing.nothing_in_common import EncryptedInOne, Tunnel
 from testbed.pairing.same import count_differences
 from tests.builders.shared_captures import CORPUS, compare_files, needs_corpus
 from tests.nonempty import every
@@ -60,7 +62,7 @@ def test_a_tunnel_ends_the_connections() -> None:
     """Client and server share no packet: the client's is the tunnel."""
     compared = compare_files("pairs/vpn-wireguard-ftps/client.pcap", "pairs/vpn-wireguard-ftps/server.pcap")
     assert not len(compared.pairs)
-    assert compared.reasons[0] == "encrypted: the first capture holds a tunnel (UDP port 51820)"
+    assert compared.reasons[0] == EncryptedInOne(0, Tunnel(UDP, 51820))
 
 
 def test_the_relay_carries_the_tunnel_but_none_of_its_tcp() -> None:

@@ -35,7 +35,7 @@ def test_everything_that_may_be_left_out_has_its_default() -> None:
     loaded = scenario()
     assert (loaded.ip, loaded.timeout, loaded.seed, loaded.offloads) == (4, 30.0, 1, False)
     assert (loaded.tags, loaded.about, loaded.expect) == ((), "", ())
-    assert (loaded.observe.client, loaded.observe.server) == ("probe", "probe")
+    assert (loaded.observe.client, loaded.observe.server) == ("auto", "auto")
     assert (loaded.server.image, loaded.server.ready, loaded.server.until, loaded.server.exit) == (
         "host",
         None,

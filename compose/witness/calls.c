@@ -1,0 +1,159 @@
+#define _GNU_SOURCE
+#include "witness/calls.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "witness/frames.h"
+#include "witness/instance.h"
+#include "witness/names.h"
+#include "witness/report.h"
+#include "witness/tracefs.h"
+
+enum { LINES = 4096, PAGE = 1 << 16 };
+
+static const char RENAMED[] = "task/task_rename";
+static const char HELD_KIB[] = "8";
+
+static struct instance calling, holding;
+static int held = -1; /* the text of what is held */
+
+/* Make an instance NAME.WHAT. */
+static void make(struct instance *made, const char *name, const char *what, const char *kib)
+{
+	char whole[PATH_SIZE];
+	if (snprintf(whole, sizeof whole, "%s.%s", name, what) >= PATH_SIZE) {
+		errno = ENAMETOOLONG;
+		fail(name);
+	}
+	make_instance(made, 0, whole, kib);
+}
+
+/* Say what an event's records look like, or that this kernel does not have it. */
+static void enable_call(const char *event)
+{
+	if (access(path_of("instances/%s/events/%s/enable", calling.name, event), F_OK)) {
+		send_text('m', event);
+		return;
+	}
+	if (!write_text(path_of("instances/%s/events/%s/enable", calling.name, event), "1"))
+		fail(event);
+	const char *text = read_text(path_of("events/%s/format", event));
+	if (!text)
+		fail(event);
+	send_frame('f', event, strlen(event) + 1, text, strlen(text));
+}
+
+static void await_programs(const char *beginning)
+{
+	char filter[64];
+	if (snprintf(filter, sizeof filter, "newcomm ~ \"%s*\"", beginning) >= (int)sizeof filter) {
+		errno = ENAMETOOLONG;
+		fail(beginning);
+	}
+	if (!write_text(path_of("instances/%s/events/%s/filter", holding.name, RENAMED), filter) ||
+	    !write_text(path_of("instances/%s/events/%s/enable", holding.name, RENAMED), "1"))
+		fail(RENAMED);
+	write_text(path_of("instances/%s/buffer_percent", holding.name), "0"); /* each event wakes us */
+	held = open(path_of("instances/%s/trace_pipe", holding.name), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (held < 0)
+		fail("trace_pipe");
+}
+
+void begin_calls(const char *name, char **arguments)
+{
+	make(&calling, name, "calls", arguments[0]);
+	stop_instance(&calling); /* until there is a program */
+	if (!set_option(&calling, "event-fork", "1"))
+		fail("event-fork");
+	for (char **event = arguments + 2; *event; event++)
+		enable_call(*event);
+	open_processors(&calling);
+	make(&holding, name, "held", HELD_KIB);
+	await_programs(arguments[1]);
+}
+
+int call_sources(struct pollfd *sources)
+{
+	if (held < 0)
+		return 0;
+	sources[0] = (struct pollfd){.fd = held, .events = POLLIN};
+	memcpy(sources + 1, calling.processors, (size_t)calling.processor_count * sizeof *sources);
+	return 1 + calling.processor_count;
+}
+
+static void take_program(const char *line)
+{
+	char text[64], number[16];
+	struct renamed found;
+	if (!read_renamed(line, &found))
+		return;
+	snprintf(number, sizeof number, "%d", found.pid);
+	if (!append_text(path_of("instances/%s/set_event_pid", calling.name), number) ||
+	    !write_text(path_of("instances/%s/tracing_on", calling.name), "1"))
+		fail("set_event_pid");
+	snprintf(text, sizeof text, "%d %s", found.pid, found.name);
+	send_text('t', text);
+}
+
+static void take_programs(void)
+{
+	char text[LINES];
+	ssize_t n;
+	while ((n = read(held, text, sizeof text - 1)) > 0) { /* whole lines */
+		text[n] = 0;
+		for (char *rest = text, *line; (line = strsep(&rest, "\n"));)
+			take_program(line);
+	}
+}
+
+static void drain(int which)
+{
+	static char page[PAGE]; /* each read gives one page of the ring buffer */
+	uint32_t number = htonl((uint32_t)calling.numbers[which]);
+	ssize_t n;
+	while ((n = read(calling.processors[which].fd, page, sizeof page)) > 0)
+		send_frame('p', &number, sizeof number, page, (size_t)n);
+}
+
+void take_calls(const struct pollfd *sources)
+{
+	if (held < 0)
+		return;
+	if (sources[0].revents & POLLIN)
+		take_programs();
+	for (int i = 0; i < calling.processor_count; i++)
+		if (sources[1 + i].revents & POLLIN)
+			drain(i);
+}
+
+void stop_calls(void)
+{
+	if (*calling.name)
+		stop_instance(&calling);
+}
+
+void finish_calls(void)
+{
+	for (int i = 0; i < calling.processor_count; i++) {
+		drain(i);
+		uint32_t number = htonl((uint32_t)calling.numbers[i]);
+		const char *text = read_text(path_of("instances/%s/per_cpu/cpu%d/stats", calling.name, calling.numbers[i]));
+		if (text)
+			send_frame('s', &number, sizeof number, text, strlen(text));
+	}
+}
+
+bool remove_calls(void)
+{
+	if (held >= 0)
+		close(held);
+	held = -1;
+	bool done = remove_made(&holding);
+	return remove_made(&calling) && done;
+}

@@ -1,0 +1,35 @@
+/* calls: the system calls of the programs of one run, in a tracefs instance that takes nothing but them.
+ *
+ * A program is found by its name: it is held (compose/hold/hold.c) under one that begins with the run's own, so that
+ * nobody needs to know its number in the machine's PID namespace. From then on its calls are recorded, and those of
+ * whatever it starts. */
+
+#ifndef WITNESS_CALLS_H
+#define WITNESS_CALLS_H
+
+#include <poll.h>
+#include <stdbool.h>
+
+#include "witness/instance.h"
+
+enum { MAX_CALL_SOURCES = 1 + MAX_PROCESSORS };
+
+/* Make the instances of the run `name`: KIB for each processor, the beginning of the programs' names, EVENTs. Sends a
+ * frame `f` or `m` for each event. Nothing is recorded yet. */
+void begin_calls(const char *name, char **arguments);
+
+/* Put what is to be watched into `sources` (MAX_CALL_SOURCES); returns how many. None where no calls were asked for. */
+int call_sources(struct pollfd *sources);
+
+/* Pass on what came: record the programs that are held now (a frame `t` for each), send full buffers (`p`). */
+void take_calls(const struct pollfd *sources);
+
+/* Stop recording. */
+void stop_calls(void);
+
+/* Send what is left, and statistics (`s`). */
+void finish_calls(void);
+
+bool remove_calls(void);
+
+#endif

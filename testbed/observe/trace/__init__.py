@@ -1,0 +1,1 @@
+"""The kernel's tracepoints of system calls as calls, of any program."""
