@@ -49,6 +49,8 @@ class TracedPrograms:
 
 NONE_TRACED = TracedPrograms()
 SETTLE_POLL = 0.005
+SETTLE_SHARE = 0.05
+"""What has taken long is looked at less often: at most this share of the time until now is added."""
 SETTLE_LIMIT = 3.0
 """Seconds to wait for the kernels to finish (FINs answered, data acknowledged) once all programs have ended."""
 SENTINEL_TIMEOUT = 5.0
@@ -176,16 +178,17 @@ class Session:
         """Wait until no kernel has anything more to send by itself, up to SETTLE_LIMIT; note what is left."""
         self._progress("waiting until the kernels have nothing left to send")
         limit = 0.0 if self.collected.cut_short else SETTLE_LIMIT + self._patience
-        deadline = time.monotonic() + limit
+        begin = time.monotonic()
         while True:
             left = {
                 host: tcp_table.unsettled(host_sockets.tcp_sockets(agent)) for host, agent in self.live.hosts.items()
             }
             if not any(left.values()) and self._is_quiet():
                 return
-            if time.monotonic() > deadline:
+            elapsed = time.monotonic() - begin
+            if elapsed > limit:
                 break
-            time.sleep(SETTLE_POLL)
+            time.sleep(max(SETTLE_POLL, elapsed * SETTLE_SHARE))
         for host, sockets in left.items():
             for socket in sockets:
                 self.collected.notes.append(f"{host}: still busy {limit:g} s after the programs ended: {socket}")

@@ -69,7 +69,7 @@ _NUMBER = "(?:0|[1-9][0-9]{0,17})"
 _DURATION_MS = {"ms": 1, "s": 1000, "m": 60_000}
 _SIZE_BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 MOST_BYTES = 64 << 30
-LONGEST_MS = 3_600_000
+LONGEST_MS = 24 * 3_600_000
 
 
 def duration_ms(value: object) -> int:
@@ -79,7 +79,7 @@ def duration_ms(value: object) -> int:
         raise ValueError(f"{shown(value)} is not a duration", "a whole number with its unit: 5ms, 2s or 1m")
     length = int(match[1]) * _DURATION_MS[match[2]]
     if length > LONGEST_MS:
-        raise ValueError(f"{shown(value)} is longer than an hour")
+        raise ValueError(f"{shown(value)} is longer than a day")
     return length
 
 

@@ -13,7 +13,7 @@ from testbed.scenario.language.values import Size
 _NUMBER = "(?:0|[1-9][0-9]{0,11})"
 _SPAN_NS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000}
 _RATES = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
-LONGEST_NS = 3_600_000_000_000
+LONGEST_NS = 24 * 3_600_000_000_000
 
 
 def span_ns(value: object) -> int:
@@ -23,7 +23,7 @@ def span_ns(value: object) -> int:
         raise ValueError(f"{shown(value)} is not a duration", "a whole number with its unit: 200us, 5ms, 2s or 1m")
     length = int(match[1]) * _SPAN_NS[match[2]]
     if length > LONGEST_NS:
-        raise ValueError(f"{shown(value)} is longer than an hour")
+        raise ValueError(f"{shown(value)} is longer than a day")
     return length
 
 
