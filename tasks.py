@@ -160,18 +160,20 @@ def list_(_: Context, json: bool = False) -> int:
         "what": "a scenario's name or path, or a run: its directory, its id, or SCENARIO/latest",
         "runs": "directory that holds runs/ (default: here)",
         "json": "print JSON",
+        "full": "show every call and every packet, and no sentence cut",
     }
 )
 @report_errors
-def show(_: Context, what: str, runs: str = ".", json: bool = False) -> int:
+def show(_: Context, what: str, runs: str = ".", json: bool = False, full: bool = False) -> int:
     """Show a scenario, or the summary of a run, analysed again from its directory.
 
     Examples: invoke show echo
               invoke show echo/latest
+              invoke show echo/latest --full
     """
     from testbed.cli import list_show_diff
 
-    return list_show_diff.show(what, catalogue=ROOT, runs=Path(runs), as_json=json)
+    return list_show_diff.show(what, catalogue=ROOT, runs=Path(runs), as_json=json, full=full)
 
 
 @task(

@@ -92,6 +92,18 @@ EXPORT int close(int fd)
 	return result;
 }
 
+/* From here on the C library reads and writes by itself, unseen. */
+EXPORT FILE *fdopen(int fd, const char *mode)
+{
+	struct probe_record *record = call_any(NAME("fdopen"), fd, CALLER);
+	if (record)
+		log_enter(record);
+	FILE *stream = NEXT(fdopen)(fd, mode);
+	if (record)
+		call_end(record, stream ? 0 : -1);
+	return stream;
+}
+
 EXPORT int fclose(FILE *stream)
 {
 	int fd = fileno_unlocked(stream);

@@ -2,7 +2,11 @@
 #include "probe/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "probe/log.h"
 #include "probe/next.h"
@@ -112,6 +116,32 @@ struct fd_known fd_look(int fd)
 		known.cookie = atomic_load_explicit(&fd_table[fd].cookie, memory_order_relaxed);
 	}
 	return known.kind & FD_KNOWN ? known : fd_learn(fd, now(), NULL, 0);
+}
+
+struct directory_entry { /* getdents64(2) */
+	uint64_t inode;
+	int64_t next;
+	unsigned short length;
+	unsigned char type;
+	char name[];
+};
+
+void fd_inherited(uint64_t when)
+{
+	int saved = errno;
+	_Alignas(struct directory_entry) char room[2048];
+	int list = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long size;
+	while (list >= 0 && (size = syscall(SYS_getdents64, list, room, sizeof room)) > 0)
+		for (long at = 0; at < size; at += ((struct directory_entry *)(room + at))->length) {
+			const char *name = ((struct directory_entry *)(room + at))->name;
+			int fd = *name >= '0' && *name <= '9' ? atoi(name) : list;
+			if (fd != list && !(fd_learn(fd, when, NULL, 0).kind & FD_SOCKET))
+				fd_forget(fd); /* a descriptor may be closed and opened unseen: only sockets are remembered */
+		}
+	if (list >= 0)
+		syscall(SYS_close, list);
+	errno = saved;
 }
 
 void fd_same(int from, int to)

@@ -33,6 +33,9 @@ void fd_forget(int fd);
  * for the peer's address where the kernel does not tell it (a connection not yet or no longer made). */
 struct fd_known fd_learn(int fd, uint64_t when, const void *peer, socklen_t peer_length);
 
+/* Log which sockets a new image of a process came into the world with, as known since `when`. */
+void fd_inherited(uint64_t when);
+
 /* What is known of a descriptor; the kernel is asked where nothing is. */
 struct fd_known fd_look(int fd);
 

@@ -43,7 +43,8 @@ enum probe_mark {
 
 /* Records whose name begins with '#' are not calls:
  * "#socket": what became known of a socket at time `start`: cookie, arg = family, type, protocol; `address` is its
- *            local address, `blob` its peer's;
+ *            local address, `blob` its peer's. With the `start` of a new image's log (`forked_from` 0): the image began
+ *            with the socket as `fd`;
  * "#module": executable mapping arg[0]..arg[1], load base arg[2], path of arg[3] bytes that starts at `address` and runs
  *            on over as many following slots as it needs. */
 struct probe_record {

@@ -16,10 +16,10 @@
  * - static binaries, Go programs, raw syscall(), io_uring; programs that gain a user, group or capability as they are
  *   executed (the loader ignores LD_PRELOAD there; in a lab's host none gains anything: no_new_privs);
  * - programs of another C library: musl cannot load this one, and the program does not start;
- * - the C library's own calls: stdio on a socket (fdopen; fclose is seen, what it flushes is not), the resolver,
- *   syslog; preadv2, pwritev2, vmsplice; calls by the aliases __send, __read and the like;
- * - what a child does between vfork (or posix_spawn) and exec: it borrows the parent's memory. Its own close and dup2
- *   concern its own descriptors only;
+ * - the C library's own calls: stdio on a socket (fdopen and fclose are seen; what is read and written in between is not,
+ *   since the library calls its own read and write, which no other definition can stand before), the resolver, syslog; preadv2, pwritev2, vmsplice; calls by the aliases __send, __read and the like;
+ * - what a child does between vfork (or posix_spawn, system, popen) and exec: it borrows the parent's memory. Its own close
+ *   and dup2 concern its own descriptors only, and the new image logs which sockets it came to hold;
  * - sockets that close_range or closefrom closes and that no call of this process has named before;
  * - bytes that sendfile and splice move: their number is logged, no digest;
  * - a record written while a thread is cancelled in its call stays one that never returned.
@@ -62,8 +62,10 @@ static __attribute__((constructor)) void start(void)
 	const char *directory = getenv("BOTHENDS_LOG_DIR");
 	if (directory && !on_exit(at_exit, NULL))
 		log_start(directory);
-	if (call_log.header)
+	if (call_log.header) {
 		modules_refresh();
+		fd_inherited(call_log.header->start);
+	}
 	errno = saved;
 }
 

@@ -31,7 +31,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
     inputs = in_order(inputs)
     joined = inputs.joined
     streams = build_streams(joined, inputs.calls, inputs.observed)
-    causes = find_causes(joined, streams, inputs.sysctls)
+    causes = _with_kernel(inputs, streams, find_causes(joined, streams, inputs.sysctls))
     blind = tuple(unobserved_connections(joined.crossings, causes, streams, inputs.observed))
     if blind:
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))
@@ -46,12 +46,22 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         delays={host: _delay(joined, host) for host in HOSTS},
         ledger=ledger,
         checks=checks,
-        verdict=verdict(joined, ledger, causes),
+        verdict=verdict(joined, ledger, causes, streams),
         outcome=outcome,
         reasons=reasons,
         label_conflicts=label_conflicts(joined.crossings, causes, inputs.labels),
         kernel=_kernel_evidence(inputs, streams, causes),
     )
+
+
+def _with_kernel(inputs: Inputs, streams: Streams, inferred: tuple[Cause, ...]) -> tuple[Cause, ...]:
+    """Return the kernel's cause of each packet of which it has a call stack, and the others as they were inferred."""
+    if inputs.kernel is None or not inputs.kernel.departures:
+        return inferred
+    from testbed.analysis.kernel.kernel_causes import with_kernel
+    from testbed.analysis.kernel.packet_origins import packet_origins
+
+    return with_kernel(inputs.joined, streams, inferred, packet_origins(inputs.joined, inputs.kernel))
 
 
 def _kernel_evidence(inputs: Inputs, streams: Streams, causes: Sequence[Cause]) -> KernelEvidence | None:

@@ -5,6 +5,9 @@ Calls are compared by the bytes that the observer kept of each, and beyond them 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from testbed.analysis.calls.datagram_calls import Datagram
 from testbed.analysis.calls.streams import Stream, Streams
 from testbed.analysis.calls.wire_stream import WireBytes, digest_of, first_difference, payload_at
 from testbed.model import Call, Crossing, Fate, Host, peer_of
@@ -88,9 +91,10 @@ def datagram_difference(
     """
     by_number = {crossing.n: crossing for crossing in crossings}
     for pair in streams.datagrams.get((flow, sender, "out"), ()):
-        if pair.crossing is not None:
-            crossing = by_number[pair.crossing]
-            found = _one_datagram(pair.call, crossing, crossing.payload, LedgerPoint.WRITTEN, LedgerPoint.SENT)
+        if pair.crossings:
+            sent = [by_number[number] for number in pair.crossings]
+            payload = b"".join(crossing.payload for crossing in sent)
+            found = _of_calls(pair, sent[0], payload, LedgerPoint.WRITTEN, LedgerPoint.SENT)
             if found is not None:
                 return found
     for crossing in crossings:
@@ -99,10 +103,10 @@ def datagram_difference(
             if found is not None:
                 return found
     for pair in streams.datagrams.get((flow, peer_of(sender), "in"), ()):
-        if pair.crossing is not None:
-            crossing = by_number[pair.crossing]
-            payload = payload_at(crossing, "arrived")
-            found = _one_datagram(pair.call, crossing, payload, LedgerPoint.ARRIVED, LedgerPoint.READ)
+        if pair.crossings:
+            came = [by_number[number] for number in pair.crossings]
+            payload = b"".join(payload_at(crossing, "arrived") for crossing in came)
+            found = _of_calls(pair, came[0], payload, LedgerPoint.ARRIVED, LedgerPoint.READ)
             if found is not None:
                 return found
     return None
@@ -126,6 +130,21 @@ def _changed_datagram(crossing: Crossing, there: bytes) -> ContentDifference | N
         datagram=crossing.start,
         packet=crossing.n,
     )
+
+
+def _of_calls(
+    datagram: Datagram, crossing: Crossing, payload: bytes, first: LedgerPoint, second: LedgerPoint
+) -> ContentDifference | None:
+    """Compare what the calls of a datagram moved with the bytes on the wire, the calls one after the other."""
+    if len(datagram.calls) == 1 or datagram.length != len(payload):
+        return _one_datagram(datagram.calls[-1], crossing, payload, first, second)
+    at = 0
+    for call in datagram.calls:
+        found = _one_datagram(call, crossing, payload[at : at + call.length], first, second)
+        if found is not None:
+            return replace(found, offset=found.offset + at, end=found.end + at)
+        at += call.length
+    return None
 
 
 def _one_datagram(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from testbed.analysis.calls.streams import Direction, Share, Stream, Streams
+from testbed.analysis.calls.unlogged_reads import unlogged_reads
 from testbed.analysis.calls.wire_stream import WireBytes, digest_of, payload_at
 from testbed.analysis.connection_end import connection_end
 from testbed.analysis.content_difference import datagram_difference, stream_difference
@@ -43,6 +44,9 @@ def _tcp_row(flow: Flow, sender: Host, streams: Streams, crossings: list[Crossin
     if unlogged:
         written = _NOTHING  # stdio on the descriptor, a system call made directly: nobody knows all that was written
     read = _from_calls(streams, flow.index, receiver, taken, came, other=left)
+    unlogged_read = unlogged_reads(streams, flow.index, receiver, crossings) if read.bytes is not None else 0
+    if unlogged_read or (read.bytes is not None and read.bytes < came.total and _uses_stdio(streams, flow, receiver)):
+        read = _NOTHING
     sent = Count(left.total, left.digest())
     arrived = Count(came.total, came.digest())
     reached = _acknowledged(crossings, sender, max(left.high, came.high))
@@ -61,7 +65,13 @@ def _tcp_row(flow: Flow, sender: Host, streams: Streams, crossings: list[Crossin
         difference=stream_difference(out, left, came, taken),
         lost_at=_lost_at(points),
         close=connection_end(flow, crossings, sender, streams, unlogged),
+        unlogged_read=unlogged_read,
     )
+
+
+def _uses_stdio(streams: Streams, flow: Flow, host: Host) -> bool:
+    """Say whether the program made a stream of standard I/O of its socket, whose reads no observer of calls sees."""
+    return any(call.name == "fdopen" for call in streams.calls.get((flow.index, host), ()))
 
 
 def _from_calls(streams: Streams, flow: int, host: Host, stream: Stream, wire: WireBytes, other: WireBytes) -> Count:
@@ -160,15 +170,32 @@ def _datagrams(payloads: list[bytes]) -> Count:
 
 
 def _datagram_calls(streams: Streams, flow: int, host: Host, direction: Direction, *, data: bool) -> Count:
+    """Count what calls moved; None where there are datagrams that no logged call sent, so that the log is not whole."""
     if not streams.observed[host]:
         return _NOTHING
-    pairs = streams.datagrams.get((flow, host, direction), ())
-    if not pairs and data and not _has_socket(streams, flow, host):
+    found = streams.datagrams.get((flow, host, direction), ())
+    if not found and data and not _has_socket(streams, flow, host):
         return _NOTHING
-    calls = [pair.call for pair in pairs]
+    if _sent_unlogged(streams, flow, host) and (direction == "out" or _unread(streams, flow, host)):
+        return _NOTHING
+    calls = [call for each in found for call in each.calls]
     whole = all(len(call.data) == call.length for call in calls)
     digest = digest_of(b"".join(call.data for call in calls)) if whole else None
-    return Count(sum(call.length for call in calls), digest, len(calls))
+    return Count(sum(call.length for call in calls), digest, sum(each.count for each in found))
+
+
+def _sent_unlogged(streams: Streams, flow: int, host: Host) -> bool:
+    """Say whether a host sent datagrams of a conversation by calls that nobody logged."""
+    made = {number for each in streams.datagrams.get((flow, host, "out"), ()) for number in each.crossings}
+    ours = streams.by_sender.get((flow, host), ())
+    return any(crossing.sent is not None and crossing.n not in made for crossing in ours)
+
+
+def _unread(streams: Streams, flow: int, host: Host) -> bool:
+    """Say whether datagrams arrived that no logged call took."""
+    taken = {number for each in streams.datagrams.get((flow, host, "in"), ()) for number in each.crossings}
+    theirs = streams.by_sender.get((flow, peer_of(host)), ())
+    return any(each.arrived is not None and not each.discarded and each.n not in taken for each in theirs)
 
 
 def _has_socket(streams: Streams, flow: int, host: Host) -> bool:

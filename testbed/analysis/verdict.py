@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from testbed.model import HOSTS, Cause, CauseName, Crossing, Fate, Flow, Joined, LedgerRow, peer_of
+from testbed.analysis.absent.broken_off import End, broken_off
+from testbed.analysis.calls.call_effects import STARTED, endpoint_argument, option_name
+from testbed.analysis.calls.streams import Streams
+from testbed.analysis.causes.datagrams import is_port_unreachable
+from testbed.model import (
+    HOSTS,
+    Call,
+    Cause,
+    CauseName,
+    Crossing,
+    Endpoint,
+    Fate,
+    Flow,
+    Host,
+    Joined,
+    LedgerRow,
+    call_ref,
+    peer_of,
+)
 from testbed.model.causes import Refusal
 from testbed.model.verdicts import (
+    BrokenOff,
     ConnectionRefused,
+    ConnectsFailed,
+    DatagramsRefused,
     FlowTotals,
+    GivenUp,
     NeverOpened,
     NoData,
     NoFlows,
@@ -25,48 +48,121 @@ MOST_FLOWS = 3
 """With more flows than this the verdict gives totals and the worst flows only."""
 
 
-def verdict(joined: Joined, ledger: Sequence[LedgerRow], causes: Sequence[Cause]) -> tuple[VerdictFact, ...]:
-    """Return one or more facts; ``ledger`` is of the same run, ``causes`` are aligned with the crossings."""
+def verdict(
+    joined: Joined, ledger: Sequence[LedgerRow], causes: Sequence[Cause], streams: Streams
+) -> tuple[VerdictFact, ...]:
+    """Return one or more facts; ``ledger`` and ``streams`` are of the same run, ``causes`` aligned with its packets."""
+    failed = tuple(_failed_connects(streams))
     if not joined.crossings:
-        return (NoPackets(),)
+        return (NoPackets(), *failed)
     if not joined.flows:
-        return (NoFlows(len(joined.crossings)),)
-    packets: dict[int, list[Crossing]] = {flow.index: [] for flow in joined.flows}
-    for crossing in joined.crossings:
-        if crossing.flow is not None:
-            packets[crossing.flow].append(crossing)
-    rows: dict[int, list[LedgerRow]] = {flow.index: [] for flow in joined.flows}
-    for row in ledger:
-        rows[row.flow].append(row)
-
-    def facts(flow: Flow) -> Iterator[VerdictFact]:
-        return _of_flow(flow, rows[flow.index], packets[flow.index], causes)
-
+        return (NoFlows(len(joined.crossings)), *failed)
+    run = _Run.of(joined, ledger, causes, streams)
     if len(joined.flows) <= MOST_FLOWS:
-        return tuple(fact for flow in joined.flows for fact in facts(flow))
-    trouble = {flow.index: _trouble(rows[flow.index], packets[flow.index], causes) for flow in joined.flows}
+        return (*(fact for flow in joined.flows for fact in _of_flow(run, flow)), *failed)
+    trouble = {flow.index: _trouble(run, flow) for flow in joined.flows}
     worst = sorted(joined.flows, key=lambda flow: -trouble[flow.index])[:MOST_FLOWS]
     return (
-        *_totals(joined, ledger, packets, causes),
-        *(fact for flow in worst if trouble[flow.index] for fact in facts(flow)),
+        *_totals(run, joined, ledger),
+        *(fact for flow in worst if trouble[flow.index] for fact in _of_flow(run, flow)),
+        *failed,
     )
 
 
-def _of_flow(
-    flow: Flow, rows: list[LedgerRow], packets: list[Crossing], causes: Sequence[Cause]
-) -> Iterator[VerdictFact]:
-    unopened = _unopened(flow, packets, causes) if flow.protocol == "tcp" else None
+class _Run(NamedTuple):
+    """What the facts are found in; ``packets`` and ``rows`` by flow."""
+
+    causes: Sequence[Cause]
+    ends: Mapping[tuple[int, Host], End]
+    errors: Sequence[Crossing]
+    packets: dict[int, list[Crossing]]
+    rows: dict[int, list[LedgerRow]]
+
+    @classmethod
+    def of(cls, joined: Joined, ledger: Sequence[LedgerRow], causes: Sequence[Cause], streams: Streams) -> _Run:
+        """Sort a run's packets and rows by flow."""
+        packets: dict[int, list[Crossing]] = {flow.index: [] for flow in joined.flows}
+        errors = []
+        for crossing in joined.crossings:
+            if crossing.flow is not None:
+                packets[crossing.flow].append(crossing)
+            elif causes[crossing.n].rule is CauseName.ICMP_ERROR:
+                errors.append(crossing)
+        rows: dict[int, list[LedgerRow]] = {flow.index: [] for flow in joined.flows}
+        for row in ledger:
+            rows[row.flow].append(row)
+        return cls(causes, broken_off(joined.crossings, streams), errors, packets, rows)
+
+
+def _failed_connects(streams: Streams) -> Iterator[ConnectsFailed]:
+    """Yield the connects that failed and of which no packet was captured, those of one address and error together."""
+    found: dict[tuple[Host, str, Endpoint | None], list[Call]] = {}
+    for host in HOSTS:
+        for socket in streams.sockets[host]:
+            for call in socket.calls:
+                errno = _connect_error(call)
+                if socket.protocol == "tcp" and socket.flow is None and errno is not None:
+                    address = endpoint_argument(call) or socket.peer
+                    found.setdefault((host, errno, address), []).append(call)
+    for (host, errno, address), calls in found.items():
+        yield ConnectsFailed(host, call_ref(calls[0]), address, errno, len(calls))
+
+
+def _connect_error(call: Call) -> str | None:
+    """Return the error of a connect that failed, also of one that getsockopt asked for afterwards."""
+    if call.name == "connect" and call.errno not in STARTED:
+        return call.errno
+    if call.name == "getsockopt" and option_name(call) == "SO_ERROR":
+        value = call.args.get("value")
+        return value if isinstance(value, str) and value.startswith("E") else None
+    return None
+
+
+def _of_flow(run: _Run, flow: Flow) -> Iterator[VerdictFact]:
+    packets, rows = run.packets[flow.index], run.rows[flow.index]
+    unopened = _unopened(flow, packets, run.causes) if flow.protocol == "tcp" else None
     if unopened is not None:
         yield unopened
         return
     busy = [row for row in rows if _moved(row)]
     if not busy:
         yield _without_data(flow, packets)
+    told = False
     for row in busy:
         if flow.protocol == "udp":
             yield Transfer(row)
-        else:
-            yield Transfer(row, _refused(row, packets, causes), _unread_end(row, packets, causes))
+            continue
+        transfer = Transfer(row, _refused(row, packets, run.causes), _unread_end(row, packets, run.causes))
+        told |= bool(transfer.refused) or (bool(row.unread) and transfer.unread_end is not UnreadEnd.UNKNOWN)
+        yield transfer
+    if flow.protocol == "udp":
+        yield from _refused_datagrams(run, flow)
+        return
+    gave_up = [GivenUp(flow.index, host, end.gave_up) for host, end in _ends(run, flow) if end.gave_up is not None]
+    yield from gave_up
+    reset = next((row.close.reset for row in rows if row.close is not None and row.close.reset is not None), None)
+    if reset is not None and not told and not gave_up:
+        yield BrokenOff(flow.index, reset, run.causes[reset.packet].evidence)
+
+
+def _ends(run: _Run, flow: Flow) -> Iterator[tuple[Host, End]]:
+    for host in HOSTS:
+        end = run.ends.get((flow.index, host))
+        if end is not None:
+            yield host, end
+
+
+def _refused_datagrams(run: _Run, flow: Flow) -> Iterator[DatagramsRefused]:
+    """Yield who answered datagrams by ICMP errors (RFC 1122 section 3.2.2.1, RFC 4443 section 3.1)."""
+    numbers = {packet.n for packet in run.packets[flow.index]}
+    for host in HOSTS:
+        errors = [
+            error
+            for error in run.errors
+            if error.sender == host and not error.made and numbers.intersection(run.causes[error.n].packets)
+        ]
+        if errors:
+            yield DatagramsRefused(flow.index, host, errors[0].n, len(errors), port=is_port_unreachable(errors[0]))
 
 
 def _unopened(flow: Flow, packets: list[Crossing], causes: Sequence[Cause]) -> ConnectionRefused | NeverOpened | None:
@@ -127,23 +223,32 @@ def _moved(row: LedgerRow) -> bool:
     return bool(row.sent.bytes or row.written.bytes or row.arrived.bytes)
 
 
-def _trouble(rows: list[LedgerRow], packets: list[Crossing], causes: Sequence[Cause]) -> int:
-    """Rank flows: content that differs, then bytes lost on the way or unread, then refused connections."""
+def _trouble(run: _Run, flow: Flow) -> int:
+    """Rank flows: content that differs, bytes lost on the way or unread, then what was refused or broken off."""
+    rows, packets = run.rows[flow.index], run.packets[flow.index]
     missing = sum(max((row.written.bytes or row.sent.bytes or 0) - (row.arrived.bytes or 0), 0) for row in rows)
     unread = sum(row.unread or 0 for row in rows)
     differs = any(row.difference is not None for row in rows)
-    return (differs << 62) + (missing << 1) + unread + _was_refused(packets, causes)
+    broken = flow.protocol == "tcp" and (_is_broken(run, flow) or _unopened(flow, packets, run.causes) is not None)
+    refused = flow.protocol == "udp" and any(True for _ in _refused_datagrams(run, flow))
+    return (differs << 62) + (missing << 2) + (unread << 1) + (broken or refused)
 
 
-def _was_refused(packets: list[Crossing], causes: Sequence[Cause]) -> bool:
-    return any(causes[packet.n].rule is CauseName.CLOSED_PORT for packet in packets)
+def _is_broken(run: _Run, flow: Flow) -> bool:
+    resets = any(row.close is not None and row.close.reset is not None for row in run.rows[flow.index])
+    return resets or any(end.gave_up is not None for _, end in _ends(run, flow))
 
 
-def _totals(
-    joined: Joined, ledger: Sequence[LedgerRow], packets: dict[int, list[Crossing]], causes: Sequence[Cause]
-) -> Iterator[FlowTotals | SenderTotals]:
+def _totals(run: _Run, joined: Joined, ledger: Sequence[LedgerRow]) -> Iterator[FlowTotals | SenderTotals]:
     kinds = Counter(flow.protocol for flow in joined.flows)
-    yield FlowTotals(tuple(kinds.items()), sum(_was_refused(packets[flow.index], causes) for flow in joined.flows))
+    refused = never = broken = 0
+    for flow in joined.flows:
+        if flow.protocol == "tcp":
+            unopened = _unopened(flow, run.packets[flow.index], run.causes)
+            refused += isinstance(unopened, ConnectionRefused)
+            never += isinstance(unopened, NeverOpened)
+            broken += unopened is None and _is_broken(run, flow)
+    yield FlowTotals(tuple(kinds.items()), refused, never, broken)
     for sender in HOSTS:
         rows = [row for row in ledger if row.sender == sender and _moved(row)]
         if not rows:

@@ -34,8 +34,8 @@ def list_scenarios(catalogue: Path, *, as_json: bool) -> int:
     return 0
 
 
-def show(what: str, *, catalogue: Path, runs: Path, as_json: bool) -> int:
-    """Print a run's summary worked out again, or a scenario's source."""
+def show(what: str, *, catalogue: Path, runs: Path, as_json: bool, full: bool = False) -> int:
+    """Print a run's summary worked out again (``full``: with every call and packet), or a scenario's source."""
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
@@ -44,7 +44,7 @@ def show(what: str, *, catalogue: Path, runs: Path, as_json: bool) -> int:
         from testbed.api.runs import analyse_again
 
         result = analyse_again(directory)
-        show_run(result, as_json=as_json)
+        show_run(result, as_json=as_json, full=full)
         return result.outcome.exit_code
     scenario = load(find(what, catalogue))
     if as_json:

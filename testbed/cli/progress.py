@@ -13,18 +13,17 @@ if TYPE_CHECKING:  # each task imports what it needs
     from testbed.lab.engine_kind import Choice
 
 
-def show_run(run: RunResult, *, as_json: bool) -> None:
-    """Print a run's summary, or what ``result.json`` holds."""
+def show_run(run: RunResult, *, as_json: bool, full: bool = False) -> None:
+    """Print a run's summary, with ``full`` every call and packet; or what ``result.json`` holds."""
     if as_json:
         print_json(run.to_json())
         return
-    from rich.console import Console
-
-    from testbed.report.text.run_summary import render
+    from testbed.report.text.run_summary import Extent, console_for, render
     from testbed.rundir.layout import RunDirectory
     from testbed.rundir.manifest import meta
 
-    render(run.analysis, meta(RunDirectory(run.directory)), Console())
+    console, extent = console_for(sys.stdout)
+    render(run.analysis, meta(RunDirectory(run.directory)), console, Extent.FULL if full else extent)
 
 
 def say_why(choice: Choice) -> None:

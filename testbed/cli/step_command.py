@@ -17,6 +17,7 @@ from testbed.cli.progress import say_why, show_progress, show_run
 from testbed.lab.observers.hold_rules import wait_quiet
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, Inputs, peer_of
 from testbed.model.errors import CaptureError
+from testbed.report.cause_words import full_evidence
 from testbed.report.evidence_text import sentence
 from testbed.report.no_packet_text import no_packet
 from testbed.report.text.terminal_text import duration, escape, quote
@@ -161,7 +162,7 @@ class PromptStepper:
         if crossing.sent is not None and crossing.arrived is not None:
             fate = f"at the {peer_of(crossing.sender)} after {duration(crossing.arrived - crossing.sent)}"
         at = (crossing.time - self._started) / 1e6
-        return f"  {at:10.3f} ms  {way:<28} {fate:<30} {cause.kind.value}: {escape(sentence(cause.evidence))}"
+        return f"  {at:10.3f} ms  {way:<28} {fate:<30} {cause.kind.value}: {escape(sentence(full_evidence(cause)))}"
 
     def _analyse(self, calls: tuple[Call, ...]) -> Analysis | None:
         """Analyse what there is so far; None while a capture has not begun."""

@@ -58,6 +58,8 @@ class NoPacketReason(StrEnum):
     """As many bytes waited unsent as TCP_NOTSENT_LOWAT allows; ``call`` had set it, None: the sysctl."""
     NEVER_RETURNED = "never-returned"
     DATAGRAM_NOT_SENT = "datagram-not-sent"
+    DATAGRAM_HELD = "datagram-held"
+    """``call`` (UDP_CORK, or a send with MSG_MORE) held its datagram back, and nothing sent it."""
     NO_BYTES = "no-bytes"
     NOT_CAPTURED = "not-captured"
     UNATTRIBUTED = "unattributed"

@@ -185,6 +185,8 @@ ROWS = (
     SocketCall(
         "fclose", effects=(DescriptorEffect.CLOSES,), any_descriptor=True, probe="nothing", gdb=True, expectable=False
     ),
+    # Standard I/O on a descriptor: what it reads and writes is not recorded.
+    SocketCall("fdopen", any_descriptor=True, probe="nothing", expectable=False),
     SocketCall(
         "close_range",
         ("first", "last"),
@@ -197,7 +199,7 @@ ROWS = (
     SocketCall("closefrom", effects=(DescriptorEffect.CLOSES,), any_descriptor=True, probe="first", expectable=False),
     SocketCall("fork", probe="nothing", expectable=False),
     # It closes the descriptors in `closed`: those that were made with SOCK_CLOEXEC or O_CLOEXEC.
-    SocketCall("execve", expectable=False),
+    SocketCall("execve", probe="nothing", expectable=False),
     SocketCall("exit", ("status",), probe="status", expectable=False),
 )
 

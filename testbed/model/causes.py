@@ -1,7 +1,8 @@
 """Why a packet exists: the registry of causes, and a cause with its evidence. Pure data.
 
 :data:`CAUSES` is the only place that lists causes: what another module must know of some of them is a trait of their
-rows, so that a new rule needs its function in ``analysis/causes``, its row here and its tests.
+rows, so that a new rule needs its function in ``analysis/causes``, its row here and its tests. It is long because the
+registry is one table.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from testbed.model.kernel_requirements import (
     SynRetransmitted,
     Untraced,
 )
+from testbed.model.origins import PacketOrigin
 
 
 class CauseKind(StrEnum):
@@ -60,10 +62,12 @@ class CauseName(StrEnum):
     RECOVERY = "recovery"
     TAIL_LOSS_PROBE = "tail-loss-probe"
     TIMEOUT = "timeout"
+    REORDERING_TIMEOUT = "reordering-timeout"
     RETRANSMISSION = "retransmission"
     DATAGRAM = "datagram"
     ICMP_ERROR = "icmp-error"
     ECHO_REPLY = "echo-reply"
+    RAW_PACKET = "raw-packet"
     CORK_TIMEOUT = "cork-timeout"
     MORE_TIMEOUT = "more-timeout"
     DATA = "data"
@@ -72,6 +76,7 @@ class CauseName(StrEnum):
     EXIT = "exit"
     D_SACK = "d-sack"
     DELAYED_ACK = "delayed-ack"
+    COMPRESSED_ACK = "compressed-ack"
     ACK = "ack"
     PROBE_ANSWER = "probe-answer"
     DUPLICATE_ACK = "duplicate-ack"
@@ -95,6 +100,8 @@ class CauseOrigin(Enum):
     """The captures: only the receiver's shows the packet."""
     NO_RULE = auto()
     """No rule explains the packet."""
+    KERNEL = auto()
+    """The kernel's call stack: no rule can tell it from the outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +258,14 @@ CAUSES: Mapping[CauseName, CauseTraits] = {
         Retransmitted(("Loss",), timeout=True),
         sent_again="by the retransmission timeout",
     ),
+    C.REORDERING_TIMEOUT: R(
+        *(TIMER, "bytes again as the wait for reordered ones is over", "RFC 8985 6.2; tcp_rack_reo_timeout"),
+        Retransmitted(("Recovery", "Loss"), timeout=False),
+        sent_again="by the timer for reordered segments",
+        labels=("fast_retransmission",),
+        timing=True,
+        origin=CauseOrigin.KERNEL,
+    ),
     C.RETRANSMISSION: R(
         *(TIMER, "bytes again: probe or timeout", "RFC 6298; RFC 8985"),
         Retransmitted(),
@@ -265,6 +280,11 @@ CAUSES: Mapping[CauseName, CauseTraits] = {
         unordered=True,
     ),
     C.ECHO_REPLY: R(ANSWER, "an ICMP echo reply", "RFC 792; RFC 4443", Untraced(), in_exchange=True, unordered=True),
+    C.RAW_PACKET: R(
+        *(CALL, "a packet of a raw, ping or packet socket", "raw(7); packet(7); icmp(7)"),
+        Untraced(),
+        origin=CauseOrigin.KERNEL,
+    ),
     # bytes and FIN for the first time
     C.CORK_TIMEOUT: R(TIMER, "bytes that TCP_CORK held", "tcp(7); tcp_probe_timer", NotRetransmitted(), first=True),
     C.MORE_TIMEOUT: R(
@@ -295,6 +315,13 @@ CAUSES: Mapping[CauseName, CauseTraits] = {
         NotRetransmitted(),
         in_exchange=True,
         timing=True,
+    ),
+    C.COMPRESSED_ACK: R(
+        *(TIMER, "ACKs to several segments as one", "tcp_compressed_ack_kick"),
+        NotRetransmitted(),
+        labels=("duplicate_ack",),
+        timing=True,
+        origin=CauseOrigin.KERNEL,
     ),
     C.ACK: R(ANSWER, "covers what came", "RFC 9293 3.10.7.4; RFC 5681 4.2", NotRetransmitted(), in_exchange=True),
     C.PROBE_ANSWER: R(
@@ -341,12 +368,24 @@ class Refusal(Enum):
     """It came for a connection that had ended."""
 
 
+class Basis(StrEnum):
+    """What a cause rests on."""
+
+    KERNEL = "kernel"
+    """The kernel's own call stack as it sent the packet."""
+    INFERRED = "inferred"
+    """What captures and calls show: a conclusion."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Why a packet exists, with its evidence.
 
     ``calls`` are indexes into the sender's calls (``Call.n``); ``packets`` are crossing numbers that it answers or
-    repeats; ``refusal`` is the reason for which a SYN was refused, of a ``closed-port`` only.
+    repeats; ``refusal`` is the reason for which a SYN was refused, of a ``closed-port`` only. ``alternatives`` are the
+    other causes that it may be, where what was seen does not tell them apart. ``origin`` is what the kernel's call
+    stack says, None without one; ``inferred`` is, beside a cause of the ``basis`` ``kernel``, what captures and calls
+    led to.
     """
 
     rule: CauseName
@@ -354,6 +393,23 @@ class Cause:
     calls: tuple[int, ...] = ()
     packets: tuple[int, ...] = ()
     refusal: Refusal | None = None
+    alternatives: tuple[CauseName, ...] = ()
+    basis: Basis = Basis.INFERRED
+    origin: PacketOrigin | None = None
+    inferred: Cause | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the kernel says something else than what had been inferred: another cause, or another packet."""
+        before = self.inferred
+        if before is None or before.rule is CauseName.UNKNOWN:
+            return False
+        if self.rule not in (before.rule, *before.alternatives):
+            return True
+        origin = self.origin
+        if origin is None or origin.packet is None or not origin.certain or not before.packets:
+            return False
+        return self.kind is CauseKind.ANSWER and origin.packet not in before.packets
 
     @property
     def kind(self) -> CauseKind:

@@ -98,11 +98,13 @@ class Agreement(StrEnum):
     """Whether a kernel's trace agrees with a packet's cause."""
 
     CONFIRMED = "confirmed"
-    """An event of the kernel's shows it."""
+    """The kernel's call stack as it sent the packet says so."""
+    CONSISTENT = "consistent"
+    """An event of the kernel's shows what it would show if it is so; nothing says why the packet was sent."""
     NOT_COVERED = "not covered"
     """No tracepoint reports it."""
     CONTRADICTED = "contradicted"
-    """An event shows something else, or the one that must be there is missing although all were recorded."""
+    """The call stack says something else; or, without one, an event does, or one that must be there is missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,8 @@ class LedgerRow:
     ``written`` to ``read`` are the counts at each :class:`LedgerPoint`: distinct bytes of the stream;
     ``acknowledged`` is None for UDP. ``unread`` counts bytes that arrived but were never read, None if ``read`` is
     unknown. ``difference`` is None when all points agree as far as they go. ``lost_at`` is the first point at which
-    bytes are missing. ``close`` is None for UDP.
+    bytes are missing. ``close`` is None for UDP. ``unlogged_read`` counts bytes that the receiver's program must have
+    read by calls that nobody logged (then ``read`` is unknown).
     """
 
     flow: int
@@ -138,6 +139,7 @@ class LedgerRow:
     difference: ContentDifference | None = None
     lost_at: LedgerPoint | None = None
     close: ConnectionEnd | None = None
+    unlogged_read: int = 0
 
     def points(self) -> tuple[tuple[LedgerPoint, Count], ...]:
         """Return the points in order, each with its count."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from testbed.model.hosts import Host
-from testbed.model.ledgers import LedgerPoint, LedgerRow
+from testbed.model.absences import GaveUp
+from testbed.model.evidence import Evidence
+from testbed.model.hosts import Endpoint, Host
+from testbed.model.ledgers import ConnectionReset, LedgerPoint, LedgerRow
+from testbed.model.references import CallRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +84,62 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenOff:
+    """A RST ended a connection; ``evidence`` is that of its cause: why it was sent, or how the link came to make it."""
+
+    flow: int
+    reset: ConnectionReset
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The kernel of ``host`` gave a connection up, as one of the host's calls was told."""
+
+    flow: int
+    host: Host
+    end: GaveUp
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectsFailed:
+    """Connects of ``host`` to ``address`` that failed with ``errno``, none of which a packet between the hosts shows.
+
+    ``first`` is the first of ``count``; ``address`` is None where the observer did not see it.
+    """
+
+    host: Host
+    first: CallRef
+    address: Endpoint | None
+    errno: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramsRefused:
+    """``host`` answered datagrams of a conversation by an ICMP error, the first of ``errors`` being ``packet``.
+
+    ``port``: that nothing took them on their port; else that they could not be delivered for another reason.
+    """
+
+    flow: int
+    host: Host
+    packet: int
+    errors: int
+    port: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FlowTotals:
-    """How many flows of each protocol a run has, and how many connections were refused."""
+    """How many flows of each protocol a run has, and how many connections were refused, never opened, or broken off.
+
+    Each is counted once, under the first of these that is true of it; ``broken_off``: by a RST or a timeout.
+    """
 
     flows: tuple[tuple[str, int], ...]
     refused: int
+    never_opened: int = 0
+    broken_off: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +151,17 @@ class SenderTotals:
     differing: int
 
 
-VerdictFact = NoPackets | NoFlows | ConnectionRefused | NeverOpened | NoData | Transfer | FlowTotals | SenderTotals
+VerdictFact = (
+    NoPackets
+    | NoFlows
+    | ConnectionRefused
+    | NeverOpened
+    | NoData
+    | Transfer
+    | BrokenOff
+    | GivenUp
+    | ConnectsFailed
+    | DatagramsRefused
+    | FlowTotals
+    | SenderTotals
+)

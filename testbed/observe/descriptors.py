@@ -6,6 +6,7 @@ A socket gets a number of our own as ``cookie``, the same in every process that 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from testbed.model import Call, Endpoint, SocketInfo
@@ -43,6 +44,7 @@ class Descriptors:
         self._numbers = itertools.count(1)
         self._tables: dict[int, dict[int, TrackedSocket]] = {}
         self._named: dict[object, TrackedSocket] = {}
+        self._on_exec: dict[int, set[int]] = {}
 
     def new(self, protocol: str) -> TrackedSocket:
         """Return a socket that nobody has seen before."""
@@ -63,9 +65,21 @@ class Descriptors:
         """Return the socket that a descriptor is, None if it is none or was never seen."""
         return self._tables.get(pid, {}).get(fd)
 
-    def put(self, pid: int, fd: int, socket: TrackedSocket) -> None:
-        """Note that a descriptor is this socket."""
+    def put(self, pid: int, fd: int, socket: TrackedSocket, *, on_exec: bool = False) -> None:
+        """Note that a descriptor is this socket; ``on_exec``: an exec closes it."""
         self._tables.setdefault(pid, {})[fd] = socket
+        self.close_on_exec(pid, (fd,), on=on_exec)
+
+    def close_on_exec(self, pid: int, fds: Iterable[int], *, on: bool = True) -> None:
+        """Note whether an exec closes descriptors (FD_CLOEXEC)."""
+        marked = self._on_exec.setdefault(pid, set())
+        chosen = {fd for fd in fds if fd in self._tables.get(pid, {})}
+        self._on_exec[pid] = marked | chosen if on else marked - chosen
+
+    def exec(self, pid: int) -> list[int]:
+        """Close what an exec closes, and return it."""
+        table = self._tables.get(pid, {})
+        return sorted(fd for fd in self._on_exec.pop(pid, set()) if table.pop(fd, None) is not None)
 
     def drop(self, pid: int, fd: int) -> None:
         """Note that a descriptor was closed."""
@@ -74,6 +88,7 @@ class Descriptors:
     def fork(self, parent: int, child: int) -> None:
         """Give a child its parent's descriptors."""
         self._tables[child] = dict(self._tables.get(parent, {}))
+        self._on_exec[child] = set(self._on_exec.get(parent, ()))
 
 
 def with_sockets(calls: list[tuple[Call, TrackedSocket | None]]) -> tuple[Call, ...]:

@@ -41,6 +41,7 @@ SENTENCES: Mapping[NoPacketReason, str] = {
     R.NOTSENT_LOWAT: "as many bytes as TCP_NOTSENT_LOWAT{by} allows waited to be sent",
     R.NEVER_RETURNED: "never returned, and none of its bytes left",
     R.DATAGRAM_NOT_SENT: "its datagram was not captured",
+    R.DATAGRAM_HELD: "its datagram was never sent: {call} held it back (UDP_CORK or MSG_MORE)",
     R.NO_BYTES: "0 bytes: there is nothing to send",
     R.NOT_CAPTURED: "no packet of its connection was captured",
     R.UNATTRIBUTED: "its bytes left in a packet that no rule attributes to it",

@@ -283,11 +283,21 @@ class Udp:
         run.flows.append(Flow(self.index, "udp", self.ends["client"], self.ends["server"]))
         self.count: dict[Host, int] = {"client": 0, "server": 0}
 
-    def __call__(self, sender: Host, data: bytes, *, lost: bool = False, altered: bytes | None = None) -> None:
+    def __call__(
+        self,
+        sender: Host,
+        data: bytes,
+        *,
+        lost: bool = False,
+        altered: bytes | None = None,
+        bad_checksum: bool = False,
+    ) -> None:
         """Let a datagram go."""
         run = self.run
         run.now += 100 * US
-        changes = () if altered is None else (payload_change(data, altered),)
+        changes: tuple[Change, ...] = () if altered is None else (payload_change(data, altered),)
+        if bad_checksum:
+            changes += (FieldChange(HeaderField.CHECKSUM, 1, 2),)
         run.packets.append(
             {
                 "flow": self.index,

@@ -20,6 +20,7 @@ from testbed.analysis.calls.call_effects import (
     starts_connection,
     succeeded,
 )
+from testbed.analysis.calls.datagram_calls import sent_datagrams
 from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.streams import Streams
 from testbed.model import HOSTS, Call, Cause, Host, Joined, call_ref, peer_of
@@ -153,7 +154,7 @@ def _close(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> No
     closers = [each.ended for each in later if each.ended is not None]
     if closers:
         return NoPacket(R.OPEN_UNTIL, call_ref(max(closers, key=lambda each: (each.start, each.n))))
-    if any(each.used for each in later):
+    if any(each.used or each.held for each in later):
         return NoPacket(R.STILL_OPEN)
     waiting = [reason for each in socket.calls if (reason := run.unsent.get((each.host, each.n))) is not None]
     if waiting and _answered(socket, call, run.streams):
@@ -191,7 +192,8 @@ def _send(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> NoP
     if call.end is None and not call.length:
         return NoPacket(R.NEVER_RETURNED)
     if socket.protocol == "udp":
-        return NoPacket(R.DATAGRAM_NOT_SENT)
+        held = next((each.held for each in sent_datagrams(socket) if call in each.calls), None)
+        return NoPacket(R.DATAGRAM_NOT_SENT) if held is None else NoPacket(R.DATAGRAM_HELD, call_ref(held))
     if not moves_bytes(call, "out"):
         return NoPacket(R.NO_BYTES)
     if run.streams.flow_of.get((call.host, call.n)) is None:

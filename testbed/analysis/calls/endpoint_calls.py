@@ -228,17 +228,23 @@ class EndpointCalls:
     def ender(self, time: int) -> Ender | None:
         """Return what had closed the socket's last descriptor by ``time``, None if nothing can have.
 
-        A close during which the segment left is certain. Else the last of the closes and exits counts, if every
-        descriptor that was used is closed; if one is not, its process must have ended without a log entry.
+        A close (or an exec, of what is close-on-exec) during which the segment left is certain. Else the last of what
+        gave descriptors up counts, if every descriptor that was used or held is given up; if one is not, its process
+        must have ended without a log entry. So must some process if the last logged close would have sent the FIN at
+        once: one that left no log held the socket as well.
         """
         descriptors = self.descriptors
         ended = [each.ended for each in descriptors if each.ended is not None and each.ended.start <= time]
         ended.sort(key=lambda call: (call.start, call.n))
-        for call in ended:
+        for call in reversed(ended):
             if call.name != "exit" and call.end is not None and call.end >= time:
-                return Ender(call, (call_ref(call), " closed the last descriptor"))
+                return Ender(call, (call_ref(call), _CLOSED.get(call.name, " closed the last descriptor")))
         kept = sorted(
-            {each.pid for each in descriptors if each.used and (each.ended is None or each.ended not in ended)}
+            {
+                each.pid
+                for each in descriptors
+                if (each.used or each.held) and (each.ended is None or each.ended not in ended)
+            }
         )
         if kept or (not ended and self.known):
             pids = ", ".join(map(str, kept)) or "of the socket"
@@ -249,5 +255,27 @@ class EndpointCalls:
         if last.name == "exit":
             open_at_end = (f"process {last.pid} ended with the socket open (", call_ref(last), ")")
             return Ender(last, open_at_end, by_exit=True)
+        if last.end is not None and time - last.end > _LATE and self._idle_at(last.end):
+            held = (call_ref(last), " closed the last descriptor in a log; a process without one still held the socket")
+            return Ender(None, held, by_exit=True)
         late: Evidence = (", ", Duration(time - last.end), " before") if last.end is not None else ()
-        return Ender(last, (call_ref(last), " closed the last descriptor", *late))
+        return Ender(last, (call_ref(last), _CLOSED.get(last.name, " closed the last descriptor"), *late))
+
+    def _idle_at(self, time: int) -> bool:
+        """Say whether all written had been sent and acknowledged by a time, with room in the peer's window.
+
+        Then nothing holds a FIN back: tcp_send_fin sends it before the call that closed the socket returns.
+        """
+        shares = self.streams.stream(self.flow, self.host, "out").shares
+        written = sum(share.end - share.start for share in shares if share.call.start < time)
+        ours = self.streams.by_sender.get((self.flow, self.host), ())
+        sent = max((each.end for each in ours if each.time <= time and each.length), default=0)
+        theirs = self.streams.by_sender.get((self.flow, peer_of(self.host)), ())
+        came = [each for each in theirs if each.arrived is not None and each.arrived <= time and not each.discarded]
+        acknowledged = max((each.ack - 1 for each in came if each.ack is not None), default=-1)
+        return acknowledged >= max(written, sent) and came[-1].window > 0
+
+
+_CLOSED = {"execve": " closed the last descriptor (close-on-exec)"}
+_LATE = 1_000_000
+"""ns. A tracer's calls end a little earlier than they do."""

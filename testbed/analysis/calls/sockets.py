@@ -29,15 +29,17 @@ Key = tuple[object, ...]
 
 @dataclass(slots=True)
 class OpenDescriptor:
-    """One descriptor of a socket in one process. ``ended`` is the close or exit that gave it up, None if unknown.
+    """One descriptor of a socket in one process. ``ended`` is what gave it up (a close, exit or exec), None if unknown.
 
-    ``used`` says whether the process made a call on it; a forked child may inherit what it never uses.
+    ``used`` says whether the process made a call on it; a forked child may inherit what it never uses. ``held``: a new
+    image of the process was seen to begin with it.
     """
 
     pid: int
     fd: int
     ended: Call | None = None
     used: bool = False
+    held: bool = False
 
 
 @dataclass(slots=True)
@@ -89,8 +91,7 @@ class _Grouping:
         elif call.name == "fork":
             self._inherit(call.pid, call.result)
         elif call.name == "execve" and succeeded(call):
-            for fd in call.args.get("closed", ()):
-                self._close(call.pid, fd, call, own=True)
+            self._exec(call)
         elif call.name in ("close_range", "closefrom") and succeeded(call):
             first, last = int(call.args.get("first", 0)), int(call.args.get("last", 1 << 31))
             for fd in [fd for fd in self.open[call.pid] if first <= fd <= last]:
@@ -164,6 +165,20 @@ class _Grouping:
         if child > 0:
             for fd, (socket, _) in list(self.open[parent].items()):
                 self._descriptor(child, fd, socket)
+
+    def _exec(self, call: Call) -> None:
+        """Take an exec: what it closed, and what the new image began with, as far as its observer says either."""
+        holds = {int(each["fd"]): int(each["cookie"]) for each in call.args.get("holds", ())}
+        closed = set(call.args.get("closed", ()))
+        if "holds" in call.args:
+            closed |= {fd for fd in self.open[call.pid] if fd not in holds}
+        for fd in sorted(closed):
+            self._close(call.pid, fd, call, own=True)
+        for fd, cookie in holds.items():
+            base: Key = ("cookie", cookie)
+            socket = self.sockets.get((*base, self._attempt[base]))
+            if socket is not None:
+                self._descriptor(call.pid, fd, socket).held = True
 
     def _close(self, pid: int, fd: int, call: Call, *, own: bool = False) -> None:
         """Record that a call closed a descriptor; ``own``: it is a call of the socket that was not given it as one."""

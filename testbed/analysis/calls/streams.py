@@ -9,18 +9,19 @@ the order that the bytes on the wire show; where content cannot tell, they are m
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from typing import Literal
 
-from testbed.analysis.calls.call_effects import has_flag, moves_bytes, succeeded, switched_on
+from testbed.analysis.calls.call_effects import has_flag, moves_bytes, option_set, switched_on
+from testbed.analysis.calls.datagram_calls import Datagram, matched, sent_datagrams, taken_datagrams
 from testbed.analysis.calls.socket_flows import TcpFlows, UdpFlows
 from testbed.analysis.calls.sockets import ObservedSocket, OpenDescriptor, group_sockets
 from testbed.analysis.calls.stream_order import Fit, Seek, in_stream_order
 from testbed.analysis.calls.wire_stream import Point, WireBytes, digest_of, payload_at
-from testbed.model import DATA_PREFIX, HOSTS, Call, Crossing, Flow, Host, Joined, peer_of
+from testbed.model import HOSTS, Call, Crossing, Flow, Host, Joined, peer_of
 
 Direction = Literal["out", "in"]
 POINT_OF: dict[Direction, Point] = {"out": "sent", "in": "arrived"}
@@ -54,14 +55,6 @@ class Stream:
                 found.append(self.shares[at])
             at += 1
         return tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
-class Datagram:
-    """A UDP send or receive and the crossing it made or took; ``crossing`` None where none is known."""
-
-    call: Call
-    crossing: int | None
 
 
 @dataclass(slots=True)
@@ -127,8 +120,7 @@ def build_streams(
         for host in HOSTS:
             if flow.protocol == "tcp":
                 _place(streams, flow.index, host, "in")
-            else:
-                _match_datagrams(streams, flow.index, host)
+    _match_datagrams(streams)
     return streams
 
 
@@ -236,48 +228,39 @@ def _urgent_offsets(streams: Streams, flow: int, sender: Host) -> list[int]:
     return sorted(pointed)
 
 
-def _match_datagrams(streams: Streams, flow: int, host: Host) -> None:
-    """Match UDP calls and crossings one to one, by content first and in order among equals."""
-    directions: tuple[Direction, ...] = ("out", "in")
-    for direction in directions:
-        calls = [
-            call
-            for call in streams.calls.get((flow, host), ())
-            if call.direction == direction and succeeded(call) and not has_flag(call, "MSG_PEEK")
-        ]
-        if not calls:
-            continue
-        point = POINT_OF[direction]
-        sender = host if direction == "out" else peer_of(host)
-        crossings = [
-            (crossing, payload_at(crossing, point))
-            for crossing in streams.by_sender.get((flow, sender), ())
-            if getattr(crossing, point) is not None and not (point == "arrived" and crossing.discarded)
-        ]
-        crossings.sort(key=lambda each: (getattr(each[0], point), each[0].n))
-        streams.datagrams[flow, host, direction] = tuple(_pair(calls, crossings))
+def _match_datagrams(streams: Streams) -> None:
+    """Find the crossings that the calls on UDP sockets made, and those that they took."""
+    for host in HOSTS:
+        out: dict[int, list[Datagram]] = defaultdict(list)
+        many: dict[int, list[Call]] = {}
+        for socket in streams.sockets[host]:
+            if socket.protocol != "udp":
+                continue
+            for datagram in sent_datagrams(socket):
+                index = streams.flow_of.get((host, datagram.calls[0].n))
+                if index is not None:
+                    out[index].append(datagram)
+            options = [call for call in socket.calls if option_set(call, "UDP_GRO")]
+            for index in {streams.flow_of[host, call.n] for call in socket.calls if (host, call.n) in streams.flow_of}:
+                many.setdefault(index, []).extend(options)
+        for index, flow in streams.flows.items():
+            if flow.protocol == "udp":
+                calls = {call.n: call for call in (*streams.calls.get((index, host), ()), *many.get(index, ()))}
+                ordered = sorted(calls.values(), key=lambda call: (call.start, call.n))
+                out[index].sort(key=lambda datagram: (datagram.call.start, datagram.call.n))
+                _match(streams, index, host, "out", out[index])
+                _match(streams, index, host, "in", list(taken_datagrams(ordered)))
 
 
-def _pair(calls: list[Call], crossings: list[tuple[Crossing, bytes]]) -> Iterator[Datagram]:
-    waiting: dict[tuple[int, bytes], deque[tuple[Crossing, bytes]]] = defaultdict(deque)
-    for crossing, payload in crossings:
-        waiting[len(payload), payload[:DATA_PREFIX]].append((crossing, payload))
-    matched: dict[int, int] = {}
-    rest: list[Call] = []  # truncated reads, datagrams whose content changed
-    for call in calls:
-        queue = waiting.get((call.length, call.data))
-        if queue and (call.digest is None or digest_of(queue[0][1]) == call.digest):
-            matched[call.n] = queue.popleft()[0].n
-        else:
-            rest.append(call)
-    left = deque(sorted(crossing.n for queue in waiting.values() for crossing, _ in queue))
-    payloads = {crossing.n: payload for crossing, payload in crossings}
-    for call in rest:  # in the order of what is left over, where the first bytes do not contradict
-        if left and _resembles(call, payloads[left[0]]):
-            matched[call.n] = left.popleft()
-    yield from (Datagram(call, matched.get(call.n)) for call in calls)
-
-
-def _resembles(call: Call, payload: bytes) -> bool:
-    """Say whether a call may have moved this datagram, possibly only its beginning."""
-    return len(payload) >= call.length and (len(payload) == call.length or payload.startswith(call.data[: call.length]))
+def _match(streams: Streams, flow: int, host: Host, direction: Direction, datagrams: list[Datagram]) -> None:
+    if not datagrams:
+        return
+    point = POINT_OF[direction]
+    sender = host if direction == "out" else peer_of(host)
+    crossings = [
+        (crossing, payload_at(crossing, point))
+        for crossing in streams.by_sender.get((flow, sender), ())
+        if getattr(crossing, point) is not None and not (point == "arrived" and crossing.discarded)
+    ]
+    crossings.sort(key=lambda each: (getattr(each[0], point), each[0].n))
+    streams.datagrams[flow, host, direction] = matched(datagrams, crossings)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from testbed.analysis.calls.datagram_calls import Datagram
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes.endpoint import Explanation
 from testbed.analysis.causes.rule_set import BoundRules
-from testbed.model import Call, CauseName, Crossing, Host, Joined, PacketRef, call_ref
+from testbed.model import CauseName, Crossing, Evidence, Host, Joined, PacketRef, call_ref, call_refs
 from testbed.model.evidence import Quantity
 
 ICMP = frozenset({"icmp", "icmpv6"})
@@ -19,13 +20,13 @@ _ECHO_REPLY = {0, 129}
 class DatagramState:
     """What the rules for UDP and ICMP look at: the datagrams' calls, and what arrived where.
 
-    ``callers`` are by crossing; ``arrivals`` by receiver, protocol, the sender's and the receiver's port; ``echoes``
+    ``makers`` are by crossing; ``arrivals`` by receiver, protocol, the sender's and the receiver's port; ``echoes``
     are echo requests by receiver and payload.
     """
 
     joined: Joined
     streams: Streams
-    callers: dict[int, Call] = field(default_factory=dict)
+    makers: dict[int, Datagram] = field(default_factory=dict)
     arrivals: dict[tuple[Host, str | None, int | None, int | None], list[Crossing]] = field(default_factory=dict)
     echoes: dict[tuple[Host, bytes], Crossing] = field(default_factory=dict)
 
@@ -35,7 +36,7 @@ class DatagramState:
         made = cls(joined, streams)
         for (_, _, direction), datagrams in streams.datagrams.items():
             if direction == "out":
-                made.callers.update({each.crossing: each.call for each in datagrams if each.crossing is not None})
+                made.makers.update({number: each for each in datagrams for number in each.crossings})
         return made
 
     def note_arrived(self, packet: Crossing, receiver: Host) -> None:
@@ -63,17 +64,40 @@ def is_too_big(packet: Crossing) -> bool:
     return kind == ("icmpv6", 2) or (kind == ("icmp", 3) and packet.options.get("code") == 4)
 
 
+def is_port_unreachable(packet: Crossing) -> bool:
+    """Say whether it is ICMP "port unreachable" (RFC 792, RFC 4443 section 3.1)."""
+    kind = (packet.protocol, packet.options.get("type"), packet.options.get("code"))
+    return kind in (("icmp", 3, 3), ("icmpv6", 1, 4))
+
+
 @RULES.explains(CauseName.DATAGRAM)
 def datagram(state: DatagramState, packet: Crossing) -> Explanation | None:
-    """Explain a UDP datagram by the call that sent it: one call, one datagram (udp_sendmsg)."""
+    """Explain a UDP datagram by the calls that sent it (udp_sendmsg).
+
+    One call is one datagram; of several with MSG_MORE or under UDP_CORK the last sends all, and with UDP_SEGMENT one
+    call sends several.
+    """
     if packet.protocol != "udp":
         return None
-    call = state.callers.get(packet.n)
-    if call is not None:
-        return Explanation((call_ref(call), " sent ", Quantity(packet.length, "byte")), (call.n,))
+    made = state.makers.get(packet.n)
+    if made is not None:
+        calls = dict.fromkeys((*(call.n for call in made.calls), made.call.n))
+        return Explanation(_sent(made, packet), tuple(calls))
     if not state.streams.observed[packet.sender]:
         return Explanation((Quantity(packet.length, "byte"), f"; no observer on {packet.sender}"))
     return None
+
+
+def _sent(made: Datagram, packet: Crossing) -> Evidence:
+    size = Quantity(packet.length, "byte")
+    if len(made.crossings) > 1:
+        place = f": part {made.crossings.index(packet.n) + 1} of {len(made.crossings)} of what it wrote (UDP_SEGMENT)"
+        return (call_ref(made.call), " sent ", size, place)
+    if made.release is not None:
+        return (call_ref(made.release), " (UDP_CORK off) sent ", size, " of ", call_refs(made.calls))
+    if len(made.calls) > 1:
+        return (call_ref(made.call), " sent ", size, ", its own with those of ", call_refs(made.calls[:-1]))
+    return (call_ref(made.call), " sent ", size)
 
 
 @RULES.explains(CauseName.ICMP_ERROR)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from testbed.analysis.join.lab_frames import Selection, select
+from testbed.analysis.join.partial_datagrams import PartialArrivals, without_remains
 from testbed.analysis.join.port_reuse import Connection, split_connections
 from testbed.crossings.relative_seq import RawNumbers, relative_numbers
 from testbed.model import HOSTS, Endpoint, Flow, Host
@@ -47,9 +48,12 @@ class HostPackets:
 
 def find_flows(
     captures: Mapping[Host, Capture], addresses: Mapping[Host, Collection[str]]
-) -> tuple[tuple[Flow, ...], dict[Host, HostPackets]]:
-    """Return the flows between the two hosts in the order of their first packet, and both captures' packets."""
-    selections = {host: select(captures[host], addresses) for host in HOSTS}
+) -> tuple[tuple[Flow, ...], dict[Host, HostPackets], PartialArrivals]:
+    """Return the flows between the two hosts in the order of their first packet, and both captures' packets.
+
+    Also which of them arrived in part only (:mod:`testbed.analysis.join.partial_datagrams`).
+    """
+    selections, partial = without_remains(captures, {host: select(captures[host], addresses) for host in HOSTS})
     raw = {host: _conversations(captures[host], selections[host]) for host in HOSTS}
     known = distinct(np.concatenate([raw[host] for host in HOSTS]))
     conversations = {host: np.where(raw[host] < 0, -1, np.searchsorted(known, raw[host])) for host in HOSTS}
@@ -77,7 +81,7 @@ def find_flows(
     numbers = relative_numbers(flows, {host: _raw(tap) for host, tap in taps.items()})
     for host, tap in taps.items():
         tap.seq, tap.ack, tap.start = numbers[host]
-    return flows, taps
+    return flows, taps, partial
 
 
 def _raw(tap: HostPackets) -> RawNumbers:

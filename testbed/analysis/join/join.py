@@ -13,6 +13,7 @@ import numpy as np
 
 from testbed.analysis.join.flows import HostPackets, find_flows
 from testbed.analysis.join.lab_frames import sentinels
+from testbed.analysis.join.partial_datagrams import noted
 from testbed.crossings.build_crossings import HostView, make_crossings, notes_and_copies
 from testbed.model import HOSTS, Host, Joined
 from testbed.pairing.crossing_table import Assumptions, make_table
@@ -38,7 +39,7 @@ def join(client: Capture, server: Capture, addresses: Mapping[Host, Collection[s
     identical packets of which one end has more. ``packets`` counts, for each tap, the packets between the two hosts,
     one for all fragments of a packet; the lab's sentinels are in neither ``packets`` nor ``other``.
     """
-    flows, taps = find_flows({"client": client, "server": server}, addresses)
+    flows, taps, partial = find_flows({"client": client, "server": server}, addresses)
     places = 2 * (len(flows) + _PROTOCOLS)
     sides = _side(taps["client"], len(flows), places), _side(taps["server"], len(flows), places)
     crossed = pair_packets(*sides, from_one=np.arange(places) & 1 == 0)
@@ -48,7 +49,7 @@ def join(client: Capture, server: Capture, addresses: Mapping[Host, Collection[s
     ends = _end("client", taps["client"], sides[0]), _end("server", taps["server"], sides[1])
     return Joined(
         flows=flows,
-        crossings=make_crossings(ends, table, notes=notes, copies=copies),
+        crossings=noted(make_crossings(ends, table, notes=notes, copies=copies), partial),
         packets={host: len(taps[host]) for host in HOSTS},
         other={host: taps[host].other for host in HOSTS},
     )

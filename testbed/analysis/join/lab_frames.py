@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +37,16 @@ class Selection:
     client: Int64
     server: Int64
     other: dict[str, int]
+
+    def only(self, chosen: Bool) -> Selection:
+        """Return some of the packets (bool[n])."""
+        return replace(
+            self,
+            rows=self.rows[chosen],
+            sender=self.sender[chosen],
+            client=self.client[chosen],
+            server=self.server[chosen],
+        )
 
 
 def select(capture: Capture, addresses: Mapping[Host, Collection[str]]) -> Selection:

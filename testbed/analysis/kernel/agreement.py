@@ -1,7 +1,8 @@
 """Whether a kernel's trace agrees with each packet's cause: what the registry requires beside the events there are.
 
-``confirmed``: an event of the kernel's shows it. ``contradicted``: an event shows something else, or the one that must
-be there is missing, although all were recorded. ``not covered``: no tracepoint reports it.
+``confirmed``: the call stack says so. Without one: ``consistent``: an event of the kernel's shows it. ``contradicted``:
+an event shows something else, or the one that must be there is missing, although all were recorded. ``not covered``:
+no tracepoint reports it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 
 from testbed.analysis.kernel.kernel_endpoints import KernelEndpoint
 from testbed.model import Cause, Crossing, Evidence, Host, PacketRef
+from testbed.model.causes import Basis
 from testbed.model.kernel_log import Agreement, Assessment, KernelEvent, KernelLog, StateChange
 from testbed.model.kernel_requirements import (
     AnsweredDropped,
@@ -23,8 +25,9 @@ from testbed.model.kernel_requirements import (
     SynRetransmitted,
     Untraced,
 )
+from testbed.model.origins import PacketOrigin
 
-CONFIRMED, NOT_COVERED, CONTRADICTED = Agreement
+CONFIRMED, CONSISTENT, NOT_COVERED, CONTRADICTED = Agreement
 _NOTHING = Assessment(NOT_COVERED)
 BY_LISTENER = "a listener may have sent it, and the kernel names no connection then"
 
@@ -70,13 +73,24 @@ class TraceIndex:
 
 
 def assess(trace: TraceIndex, packet: Crossing, cause: Cause) -> Assessment:
-    """Return what the trace says of a packet's cause."""
+    """Return what the trace says of a packet's cause: what its call stack says, and without one what events show."""
     if packet.sent is None:
         return _NOTHING
+    if cause.basis is Basis.KERNEL and cause.origin is not None:
+        said: Evidence = (cause.origin.meaning, *_functions(cause.origin))
+        if cause.differs and cause.inferred is not None:
+            return Assessment(
+                CONTRADICTED, (*said, f"; without it: `{cause.inferred.rule}`, ", *cause.inferred.evidence)
+            )
+        return Assessment(CONFIRMED, said)
     found = _judged(trace, packet, cause)
     if found.agreement is CONTRADICTED and not trace.log.complete:
         return Assessment(NOT_COVERED, (*found.evidence, "; but events were lost"))
     return found
+
+
+def _functions(origin: PacketOrigin) -> Evidence:
+    return (f" ({', '.join(origin.functions)})",) if origin.functions else ()
 
 
 def _judged(trace: TraceIndex, packet: Crossing, cause: Cause) -> Assessment:
@@ -120,10 +134,10 @@ def _retransmitted(trace: TraceIndex, packet: Crossing, states: tuple[str, ...],
     if not trace.records("tcp_cong_state_set"):
         any_state = timeout is None and not states
         evidence: Evidence = (f"{event.name}; which timer made it, if any, was not recorded",)
-        return Assessment(CONFIRMED if any_state else NOT_COVERED, evidence)
+        return Assessment(CONSISTENT if any_state else NOT_COVERED, evidence)
     state, fresh = trace.congestion(event)
     fits = (timeout is None or fresh == timeout) and (not states or (state or "Open") in states)
-    return Assessment(CONFIRMED if fits else CONTRADICTED, (_how(trace, event),))
+    return Assessment(CONSISTENT if fits else CONTRADICTED, (_how(trace, event),))
 
 
 def _how(trace: TraceIndex, event: KernelEvent) -> str:
@@ -138,7 +152,7 @@ def _how(trace: TraceIndex, event: KernelEvent) -> str:
 def _syn_retransmitted(trace: TraceIndex, packet: Crossing) -> Assessment:
     event = trace.retransmissions.get(packet.n)
     if event is not None and event.name == "tcp_retransmit_synack":
-        return Assessment(CONFIRMED, (event.name,))
+        return Assessment(CONSISTENT, (event.name,))
     if packet.ack is not None and not trace.records("tcp_retransmit_synack"):
         return _NOTHING
     return _retransmitted(trace, packet, (), None)
@@ -150,7 +164,7 @@ def _syn_answered(trace: TraceIndex, packet: Crossing, cause: Cause) -> Assessme
         return _NOTHING
     repeated = [number for number in cause.packets if number in trace.retransmissions]
     if repeated:
-        return Assessment(CONFIRMED, (f"{event.name}: the SYN ", PacketRef(repeated[0]), " came again"))
+        return Assessment(CONSISTENT, (f"{event.name}: the SYN ", PacketRef(repeated[0]), " came again"))
     return Assessment(CONTRADICTED, (f"the kernel reports a retransmission ({event.name})",))
 
 
@@ -168,7 +182,7 @@ def _state_entered(trace: TraceIndex, packet: Crossing, cause: Cause, states: tu
         return Assessment(CONTRADICTED, (f"the kernel reports no change to {' or '.join(states)}",))
     evidence = (f"{change.old} to {change.new}: ", *change.evidence)
     others = bool(change.calls and cause.calls) and not set(change.calls) & set(cause.calls)
-    return Assessment(CONTRADICTED if change.kind != "call" or others else CONFIRMED, evidence)
+    return Assessment(CONTRADICTED if change.kind != "call" or others else CONSISTENT, evidence)
 
 
 # ------------------------------------------------------------------ RST
@@ -184,11 +198,11 @@ def _reset_sent(trace: TraceIndex, packet: Crossing, required: ResetSent) -> Ass
         return Assessment(CONTRADICTED, ("the kernel reports no RST",))
     reason = event.fields.get("reason")
     if reason is None:
-        return Assessment(CONFIRMED, (event.name,))
+        return Assessment(CONSISTENT, (event.name,))
     if reason == "NOT_SPECIFIED":
         return Assessment(NOT_COVERED, (f"{event.name} without a reason",))
     fits = not required.reasons or reason in required.reasons
-    return Assessment(CONFIRMED if fits else CONTRADICTED, (f"{event.name}: {reason}",))
+    return Assessment(CONSISTENT if fits else CONTRADICTED, (f"{event.name}: {reason}",))
 
 
 # ------------------------------------------------------------------ drops
@@ -202,7 +216,7 @@ def _answered_dropped(trace: TraceIndex, packet: Crossing, cause: Cause, reasons
         return _NOTHING
     reason = event.fields.get("reason")
     evidence = (PacketRef(cause.packets[-1]), f" was dropped: {reason}")
-    return Assessment(CONFIRMED if reason in reasons else CONTRADICTED, evidence)
+    return Assessment(CONSISTENT if reason in reasons else CONTRADICTED, evidence)
 
 
 def _dropped_as_old(trace: TraceIndex, packet: Crossing, reasons: tuple[str, ...]) -> Assessment:
@@ -212,4 +226,4 @@ def _dropped_as_old(trace: TraceIndex, packet: Crossing, reasons: tuple[str, ...
     reason = event.fields.get("reason")
     known = trace.records("tcp_retransmit_skb") and reason in reasons
     evidence = (f"no retransmission, and dropped by its receiver: {reason}",)
-    return Assessment(CONFIRMED if known else NOT_COVERED, evidence)
+    return Assessment(CONSISTENT if known else NOT_COVERED, evidence)

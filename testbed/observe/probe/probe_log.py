@@ -8,6 +8,10 @@ Beside the fields of :class:`~testbed.model.Call`:
   ``select`` the only descriptor asked for, else -1; of ``fork`` and ``exit`` -1.
 - ``sendmmsg`` and ``recvmmsg`` give one call for each message moved, with the same times and ``result`` (the number
   of messages); ``args`` count them (``message`` of ``messages``).
+- ``execve`` stands for all calls of its family. Of one that worked ``args`` have the new ``program`` and ``holds``,
+  the Internet sockets that it began with (``fd``, ``cookie``): those without close-on-exec. Of a child of vfork or
+  posix_spawn, which logs nothing before, there is one at its image's start where it began with such sockets. A ``fork``
+  that the C library made by itself is at the start of the child's log.
 - ``exit`` (normal end, ``_exit``) never returns: its ``end`` is None.
 - ``socket`` is what was known of the socket when the call returned. Addresses are as on the wire (an IPv4-mapped
   one as IPv4). A connect that failed has its ``peer`` but a local port only if the kernel kept one.
@@ -18,7 +22,7 @@ from __future__ import annotations
 import posixpath
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from testbed.model import Call, Endpoint, Host, SocketInfo
@@ -131,10 +135,11 @@ def decode(logs: Mapping[str, bytes], host: Host) -> ProbeResult:
     found.sort(key=lambda entry: entry[0])  # stable: calls of one instant stay in the order of their log
     callers = {log.name: _Callers(_modules_of(log, read)) for log in read}
     program = {log.name: posixpath.basename(log.header.program) for log in read}
-    calls = tuple(
-        _call(n, host, record, log.header.pid, program[log.name], sockets, callers[log.name])
-        for n, (_, record, log) in enumerate(found)
-    )
+    made = [
+        _call(0, host, record, log.header.pid, program[log.name], sockets, callers[log.name])
+        for _, record, log in found
+    ]
+    calls = _numbered([*_unlogged_forks(made, read, host), *_became(made, read, host)])
     processes = tuple(_process(log, read) for log in read)
     problems.extend(_unlogged_children(calls, processes))
     return ProbeResult(calls, sum(log.header.lost for log in read), processes, tuple(problems))
@@ -167,6 +172,72 @@ def _call(n: int, host: Host, r: Record, pid: int, program: str, sockets: _Socke
         data=r.blob if digest else b"",
         digest=f"{r.digest:016x}" if digest else None,
         caller=callers.name(r.caller) if r.caller else None,
+    )
+
+
+_INTERNET = (2, 10)  # AF_INET, AF_INET6
+
+
+def _numbered(calls: list[Call]) -> tuple[Call, ...]:
+    calls.sort(key=lambda call: call.start)  # stable: calls of one instant stay in the order of their log
+    return tuple(replace(call, n=n) for n, call in enumerate(calls))
+
+
+def _became(calls: list[Call], logs: list[_Log], host: Host) -> list[Call]:
+    """Return the calls, each exec that worked with its end and with the sockets that the new image began with.
+
+    A child of vfork, posix_spawn, system or popen logs no exec of its own: where its image began with sockets, an exec
+    at the image's start stands for it.
+    """
+    begun = {(call.pid, call.start): at for at, call in enumerate(calls) if call.name == "execve" and call.end is None}
+    found = list(calls)
+    for log in logs:
+        header = log.header
+        if header.forked_from:
+            continue
+        holds = [
+            {"fd": record.fd, "cookie": record.cookie}
+            for record in log.records
+            if record.name.startswith(b"#socket")
+            and record.start == header.start
+            and record.cookie
+            and record.a0 in _INTERNET
+        ]
+        args = {"program": header.program, "holds": holds}
+        before = [start for pid, start in begun if pid == header.pid and start < header.start]
+        if before:
+            at = begun.pop((header.pid, max(before)))
+            found[at] = replace(found[at], args=args, end=header.start, result=0)
+        elif holds:
+            found.append(_at_start(log, host, header.pid, "execve", 0, args))
+    return found
+
+
+def _unlogged_forks(calls: list[Call], logs: list[_Log], host: Host) -> list[Call]:
+    """Return a fork for each child that the C library forked by itself (daemon, forkpty)."""
+    known = {call.result for call in calls if call.name == "fork"}
+    return [
+        _at_start(log, host, log.header.parent, "fork", log.header.pid, {})
+        for log in logs
+        if log.header.forked_from and log.header.pid not in known
+    ]
+
+
+def _at_start(log: _Log, host: Host, pid: int, name: str, result: int, args: dict[str, Any]) -> Call:
+    """Return a call that nobody logged, at the start of the log that shows it."""
+    header = log.header
+    return Call(
+        n=0,
+        host=host,
+        pid=pid,
+        tid=pid,
+        program=posixpath.basename(header.program),
+        name=name,
+        fd=-1,
+        args=args,
+        start=header.start,
+        end=header.start,
+        result=result,
     )
 
 

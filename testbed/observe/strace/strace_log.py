@@ -25,7 +25,7 @@ from testbed.observe.strace.strace_values import Descriptor, Function, TracedByt
 
 STRING_LIMIT = 65536
 _ON_ANY = (name for name, call in CALLS.items() if call.strace and call.any_descriptor)
-TRACED = ",".join(("%network", *_ON_ANY, *FORKS, "execve", "exit_group"))
+TRACED = ",".join(("%network", *_ON_ANY, *FORKS, "execve", "execveat", "exit_group"))
 """System calls that are traced; %network are all those that work on sockets alone."""
 OPTIONS = (
     *("-f", "-yy", "-xx", "-s", str(STRING_LIMIT)),
@@ -36,6 +36,7 @@ OPTIONS = (
 _FIRST = re.compile(r"(-?\d+)<((?:TCP|UDP)(?:v6)?):\[(.*?)\]>")
 _OUT, _IN = going("out"), going("in")
 _LEVELS = {"SOL_TCP": "IPPROTO_TCP", "SOL_IP": "IPPROTO_IP", "SOL_IPV6": "IPPROTO_IPV6", "SOL_UDP": "IPPROTO_UDP"}
+_MOST_DESCRIPTORS = 1 << 16
 _COMMANDS = ("F_DUPFD", "F_DUPFD_CLOEXEC", "F_SETFL")
 
 
@@ -65,12 +66,8 @@ class _TraceReader:
     def take(self, call: SystemCall) -> None:
         """Add one system call, in order of their start."""
         pid = self._processes.setdefault(call.tid, call.tid)
-        if call.name == "execve":
-            if call.end is not None and call.result == 0:
-                path = arguments(call.arguments)[0]
-                self.programs[pid] = (
-                    path.data.decode(errors="replace").rpartition("/")[2] if isinstance(path, TracedBytes) else ""
-                )
+        if call.name in ("execve", "execveat"):
+            self._exec(call, pid)
         elif call.name in FORKS:
             self._fork(call, pid)
         elif call.name == "exit_group":
@@ -117,8 +114,23 @@ class _TraceReader:
         self.programs[call.result] = self.programs.get(pid, "")
         self._add(call, pid, -1, {}, None, "fork")
 
+    def _exec(self, call: SystemCall, pid: int) -> None:
+        """Take an exec that worked; it is a call of the host only where it closes sockets (FD_CLOEXEC)."""
+        if call.end is None or call.result != 0:
+            return
+        path = next((each for each in arguments(call.arguments) if isinstance(each, TracedBytes)), None)
+        name = path.data.decode(errors="replace") if path is not None else ""
+        self.programs[pid] = name.rpartition("/")[2]
+        closed = self._sockets.exec(pid)
+        if closed:
+            self._add(call, pid, -1, {"program": name, "closed": closed}, None, "execve")
+
     def _close_range(self, call: SystemCall, pid: int) -> None:
-        first, last = (int(str(value), 0) for value in arguments(call.arguments)[:2])
+        values = [str(value) for value in arguments(call.arguments)]
+        first, last = int(values[0], 0), int(values[1], 0)
+        if "CLOEXEC" in values[-1]:
+            self._sockets.close_on_exec(pid, range(first, min(last, _MOST_DESCRIPTORS) + 1))
+            return
         self._add(call, pid, -1, {"first": first, "last": last}, None)
 
     def _socket(self, call: SystemCall, pid: int) -> None:
@@ -128,7 +140,7 @@ class _TraceReader:
         domain, kind, protocol = (str(value) for value in arguments(call.arguments))
         socket = self._sockets.new(_protocol(label[2]))
         self._sockets.name(label[3], socket)
-        self._sockets.put(pid, call.result, socket)
+        self._sockets.put(pid, call.result, socket, on_exec="SOCK_CLOEXEC" in kind)
         self._add(call, pid, call.result, {"domain": domain, "type": kind, "protocol": protocol}, socket)
 
     def _on_descriptor(self, call: SystemCall, pid: int) -> None:
@@ -141,6 +153,8 @@ class _TraceReader:
         fd = int(label[1])
         socket = self._known(pid, fd, label)
         values = arguments(call.arguments)
+        if call.name == "fcntl" and str(values[1]) == "F_SETFD" and call.result == 0:
+            self._sockets.close_on_exec(pid, (fd,), on="FD_CLOEXEC" in str(values[2]))
         args = self._args(call, values, socket)
         if args is None:
             return
@@ -212,7 +226,7 @@ class _TraceReader:
         if call.name == "close":
             self._sockets.drop(pid, fd)
         elif copies:
-            self._sockets.put(pid, call.result, socket)
+            self._sockets.put(pid, call.result, socket, on_exec="CLOEXEC" in call.arguments.rpartition(">")[2])
         elif call.name in ("accept", "accept4"):
             label = _FIRST.match(f"{call.result}<{call.label}>")
             if label is None:
@@ -220,7 +234,7 @@ class _TraceReader:
             local, peer = _addresses(label[3])
             accepted = self._sockets.new(_protocol(label[2]))
             self._sockets.name(label[3], accepted)
-            self._sockets.put(pid, call.result, accepted)
+            self._sockets.put(pid, call.result, accepted, on_exec="SOCK_CLOEXEC" in str(args.get("flags", "")))
             accepted.learn(len(self.calls) - 1, local, peer)
             self.calls[-1][0].args["accepted"] = {
                 "fd": call.result,

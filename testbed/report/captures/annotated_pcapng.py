@@ -7,7 +7,7 @@ program, its fate where it did not cross, what changed on the way, and, with a k
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -17,6 +17,7 @@ from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Fate, Host, pe
 from testbed.model.event_times import place_of
 from testbed.model.version import VERSION
 from testbed.report import kernel_words
+from testbed.report.cause_words import cause_names, full_evidence
 from testbed.report.evidence_text import sentence
 from testbed.report.text.change_text import change_text
 from testbed.report.text.ladder import show_call
@@ -81,7 +82,7 @@ def _notes(analysis: Analysis) -> dict[Host, dict[int, list[str]]]:
     calls = {host: {call.n: call for call in analysis.inputs.calls.get(host, ())} for host in HOSTS}
     joined = analysis.inputs.joined
     names = {flow.endpoint(host).address: host for flow in joined.flows for host in HOSTS}
-    by_kernel = _kernel(analysis.kernel)
+    by_kernel = _kernel(analysis.kernel, analysis.causes)
     for crossing, cause in zip(joined.crossings, analysis.causes, strict=True):
         comments = list(_comments(crossing, cause, calls[crossing.sender], names))
         comments += by_kernel.get(crossing.n, ())
@@ -93,7 +94,7 @@ def _notes(analysis: Analysis) -> dict[Host, dict[int, list[str]]]:
     return notes
 
 
-def _kernel(kernel: KernelEvidence | None) -> dict[int, list[str]]:
+def _kernel(kernel: KernelEvidence | None, causes: Sequence[Cause]) -> dict[int, list[str]]:
     """Return what the kernel trace says of each packet, by its number; nothing without one."""
     if kernel is None:
         return {}
@@ -102,6 +103,9 @@ def _kernel(kernel: KernelEvidence | None) -> dict[int, list[str]]:
     for number, each in enumerate(kernel.assessments):
         evidence = f": {escape(sentence(each.evidence))}" if each.evidence else ""
         found[number] = [f"kernel: cause {each.agreement}{evidence}"]
+        origin = causes[number].origin
+        if origin is not None:
+            found[number].append(f"kernel: sent from {escape(' < '.join(origin.stack))}")
         found[number] += [f"kernel: {escape(event)}" for event in events.get(number, ())]
         if number in kernel.send_states:
             found[number].append(f"kernel: sent with {kernel_words.sent_with(kernel.send_states[number])}")
@@ -110,7 +114,7 @@ def _kernel(kernel: KernelEvidence | None) -> dict[int, list[str]]:
 
 def _comments(crossing: Crossing, cause: Cause, calls: Mapping[int, Call], names: Mapping[str, str]) -> Iterator[str]:
     sender = crossing.sender
-    yield f"#{crossing.n} cause: {cause.kind.value}, {cause.rule}: {escape(sentence(cause.evidence))}"
+    yield f"#{crossing.n} cause: {cause.kind.value}, {cause_names(cause)}: {escape(sentence(full_evidence(cause)))}"
     for n in cause.calls[:_MOST_CALLS]:
         if n in calls:
             place = calls[n].source or calls[n].caller

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from testbed.model import Analysis, Call, CallRef, Host, PacketRef, packet_refs
+from testbed.model import Analysis, Call, CallRef, Cause, Host, PacketRef, packet_refs
 from testbed.model.kernel_log import Agreement, KernelEvidence, KernelLog, Matched, StateChange
 from testbed.report import kernel_words
 from testbed.report.html.links import LinkedPiece, Links, put_sentences
@@ -22,11 +22,12 @@ _ENDPOINTS = 4  # endpoints of connections whose states have a line each
 # ------------------------------------------------------------------ columns
 
 
-def of_packets(kernel: KernelEvidence, numbers: Sequence[int]) -> KernelOfPackets:
-    """Return what a kernel trace says of some packets, by their numbers."""
+def of_packets(kernel: KernelEvidence, causes: Sequence[Cause], numbers: Sequence[int]) -> KernelOfPackets:
+    """Return what a kernel trace says of some packets, by their numbers; ``causes`` are those of all packets."""
     events = kernel_words.of_packets(kernel)
     return KernelOfPackets(
         [kernel.assessments[number] for number in numbers],
+        [origin.stack if (origin := causes[number].origin) is not None else () for number in numbers],
         [kernel.send_states.get(number) for number in numbers],
         [events.get(number, ()) for number in numbers],
     )
@@ -36,6 +37,7 @@ def put(packer: Packer, kernel: KernelOfPackets) -> None:
     """Add the columns of a page's packets: -1 where a number is not known, or there is no threshold yet."""
     packer.texts("packet.kernel.agreement", [each.agreement.value for each in kernel.assessments])
     put_sentences(packer, "packet.kernel.evidence", [each.evidence for each in kernel.assessments])
+    packer.texts("packet.kernel.stack", ["\n".join(stack) for stack in kernel.stacks])
     packer.texts("packet.kernel.events", ["\n".join(events) for events in kernel.events])
     for name in ("cwnd", "srtt", "wnd"):
         packer.numbers(f"packet.kernel.{name}", [getattr(state, name) if state else -1 for state in kernel.states])
@@ -110,10 +112,11 @@ def card(analysis: Analysis, wire: ShownPackets, base: int) -> Card | None:
 
 
 def _counts(kernel: KernelEvidence) -> str:
-    confirmed, not_covered, contradicted = (kernel.count(agreement) for agreement in Agreement)
+    confirmed, consistent, not_covered, contradicted = (kernel.count(agreement) for agreement in Agreement)
+    fits = f"{consistent:,} more fit its events; " if consistent else ""
     return (
         f"Of {counted(len(kernel.assessments), 'cause')} the kernel confirms {confirmed:,} and contradicts "
-        f"{contradicted:,}; {not_covered:,} are not covered."
+        f"{contradicted:,}; {fits}{not_covered:,} are not covered."
     )
 
 

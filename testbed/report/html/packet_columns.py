@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 from testbed.model import HOSTS, Cause, Crossing, Fate
 from testbed.model.event_times import place_of
 from testbed.pairing.clock import Clock
+from testbed.report.cause_words import full_evidence
 from testbed.report.html import kernel_columns
 from testbed.report.html.links import put_sentences
 from testbed.report.html.pack import Packer
@@ -88,7 +89,8 @@ COLUMNS: tuple[PacketColumn[Crossing], ...] = (
 CAUSE_COLUMNS: tuple[PacketColumn[Cause], ...] = (
     C("kind", "texts", lambda cause: cause.kind.value),
     C("rule", "texts", lambda cause: cause.rule.value),
-    C("evidence", "sentences", lambda cause: cause.evidence),
+    C("basis", "texts", lambda cause: cause.basis.value),
+    C("evidence", "sentences", full_evidence),
     C("calls", "lists", lambda cause: cause.calls),
     C("answers", "lists", lambda cause: cause.packets),
 )

@@ -39,10 +39,12 @@ class PageSource:
 class KernelOfPackets:
     """What a kernel trace says of packets, aligned with them.
 
-    ``assessments`` of their causes, ``states`` as each left (None where it is not known), ``events`` in words.
+    ``assessments`` of their causes, ``stacks`` the calls of functions that sent them (empty where they are not known),
+    ``states`` as each left (None where it is not known), ``events`` in words.
     """
 
     assessments: Sequence[Assessment]
+    stacks: Sequence[Sequence[str]]
     states: Sequence[SendState | None]
     events: Sequence[Sequence[str]]
 

@@ -51,7 +51,7 @@ def of_run(source: PageSource) -> Callable[[int], ShownPackets]:
             causes=[causes[place] for place in places.tolist()],
             labels={host: _labels(source, crossings, host) for host in HOSTS},
             ends=_ends(source, crossings),
-            kernel=None if kernel is None else kernel_columns.of_packets(kernel, places.tolist()),
+            kernel=None if kernel is None else kernel_columns.of_packets(kernel, causes, places.tolist()),
         )
 
     return at_most

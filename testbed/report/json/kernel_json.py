@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from testbed.model import Cause
 from testbed.model.kernel_log import Agreement, KernelEvidence, Matched, StateChange
 from testbed.report.evidence_text import sentence
 from testbed.report.text.contradiction_text import event_text
@@ -21,6 +22,8 @@ def run_to_json(kernel: KernelEvidence | None) -> _Object | None:
         "problems": list(log.problems),
         "recorded": list(log.recorded),
         "missing": list(log.missing),
+        "stacks": [list(stack) for stack in log.stacks],
+        "timers": [{"time_ns": timer.time, "cpu": timer.cpu, "function": timer.function} for timer in log.timers],
         "lost_events": log.lost,
         "clock_error_ns": log.clock_error,
         "agreement": {agreement.value: kernel.count(agreement) for agreement in Agreement},
@@ -32,8 +35,8 @@ def run_to_json(kernel: KernelEvidence | None) -> _Object | None:
     }
 
 
-def crossing_to_json(kernel: KernelEvidence | None, number: int) -> _Object | None:
-    """Return what the kernel trace says of one crossing; None without one."""
+def crossing_to_json(kernel: KernelEvidence | None, number: int, cause: Cause) -> _Object | None:
+    """Return what the kernel trace says of one crossing, whose cause it is; None without one."""
     if kernel is None:
         return None
     found, state = kernel.assessments[number], kernel.send_states.get(number)
@@ -44,6 +47,25 @@ def crossing_to_json(kernel: KernelEvidence | None, number: int) -> _Object | No
         "ssthresh": state.ssthresh if state else None,
         "srtt_us": state.srtt if state else None,
         "send_window": state.wnd if state else None,
+        "origin": _origin(cause),
+        "inferred": None if not cause.differs or cause.inferred is None else cause.inferred.rule.value,
+    }
+
+
+def _origin(cause: Cause) -> _Object | None:
+    origin = cause.origin
+    if origin is None:
+        return None
+    return {
+        "mechanism": origin.mechanism.value,
+        "meaning": origin.meaning,
+        "functions": list(origin.functions),
+        "stack": origin.stack_number,
+        "syscall": origin.syscall,
+        "thread": origin.pid,
+        "timer": origin.timer,
+        "packet": origin.packet,
+        "certain": origin.certain,
     }
 
 

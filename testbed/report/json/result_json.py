@@ -37,8 +37,12 @@ from testbed.model import (
 )
 from testbed.model.crossings import FieldValue
 from testbed.model.verdicts import (
+    BrokenOff,
     ConnectionRefused,
+    ConnectsFailed,
+    DatagramsRefused,
     FlowTotals,
+    GivenUp,
     NeverOpened,
     NoData,
     NoFlows,
@@ -47,6 +51,7 @@ from testbed.model.verdicts import (
     Transfer,
     VerdictFact,
 )
+from testbed.report.cause_words import full_evidence
 from testbed.report.evidence_text import sentence
 from testbed.report.json import kernel_json
 from testbed.report.no_packet_text import no_packet
@@ -95,7 +100,7 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
         "crossings": [
             {
                 **_crossing(crossing, cause, labels_of(crossing, inputs.labels)),
-                "kernel": kernel_json.crossing_to_json(analysis.kernel, number),
+                "kernel": kernel_json.crossing_to_json(analysis.kernel, number, cause),
             }
             for number, (crossing, cause) in enumerate(zip(inputs.joined.crossings, analysis.causes, strict=True))
         ],
@@ -199,9 +204,11 @@ def _crossing(crossing: Crossing, cause: Cause, labels: Mapping[Host, tuple[str,
         "cause": {
             "kind": cause.kind.value,
             "rule": cause.rule.value,
-            "evidence": sentence(cause.evidence),
+            "evidence": sentence(full_evidence(cause)),
             "calls": list(cause.calls),
             "packets": list(cause.packets),
+            "basis": cause.basis.value,
+            "alternatives": [name.value for name in cause.alternatives],
         },
     }
 
@@ -259,6 +266,9 @@ def _fact(fact: VerdictFact) -> _Object:
             "refused": fact.refused,
             "unread_end": fact.unread_end.value,
         }
+    if isinstance(fact, BrokenOff):
+        reset = _value(asdict(fact.reset))
+        return {"fact": "broken-off", "flow": fact.flow, "reset": reset, "evidence": sentence(fact.evidence)}
     return {"fact": _FACTS[type(fact)], **_value(asdict(fact))}
 
 
@@ -268,6 +278,9 @@ _FACTS: Final[Mapping[type[VerdictFact], str]] = {
     ConnectionRefused: "connection-refused",
     NeverOpened: "never-opened",
     NoData: "no-data",
+    GivenUp: "given-up",
+    ConnectsFailed: "connects-failed",
+    DatagramsRefused: "datagrams-refused",
     FlowTotals: "flow-totals",
     SenderTotals: "sender-totals",
 }
@@ -283,6 +296,7 @@ def _ledger(row: LedgerRow, causes: Sequence[Cause]) -> _Object:
         "acknowledged": asdict(row.acknowledged),
         "read": asdict(row.read),
         "unread": row.unread,
+        "unlogged_read": row.unlogged_read,
         "difference": difference_text(row) or None,
         "lost_at": row.lost_at,
         "close": close_text(row, causes),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from testbed.analysis.causes.endpoint import carried
-from testbed.model import CAUSES, Analysis, CauseKind, Evidence, Fate, call_refs
+from testbed.model import CAUSES, Analysis, Cause, CauseKind, Evidence, Fate, call_refs
+from testbed.model.causes import Basis
 from testbed.model.kernel_log import Agreement, KernelEvent
 from testbed.model.label_conflicts import LabelConflict
 from testbed.model.references import PacketRef
@@ -73,7 +74,7 @@ def kernel_contradictions(analysis: Analysis) -> list[Evidence]:
         return [(f"the kernel's record is not complete ({why}): what it does not show may have happened",)]
     found: list[Evidence] = [
         (
-            f"the kernel contradicts the cause `{cause.rule}` of ",
+            *_contradicted(cause),
             *(PacketRef(packet.n), f" ({packet.sender}): ", *each.evidence),
         )
         for packet, cause, each in zip(
@@ -86,6 +87,12 @@ def kernel_contradictions(analysis: Analysis) -> list[Evidence]:
     if more > 0:
         return [*found[:MOST_CONTRADICTIONS], (f"... and {more} more contradictions of the kernel",)]
     return found
+
+
+def _contradicted(cause: Cause) -> Evidence:
+    if cause.basis is Basis.KERNEL:
+        return (f"the kernel's call stack says `{cause.rule}` of ",)
+    return (f"the kernel contradicts the cause `{cause.rule}` of ",)
 
 
 def event_text(event: KernelEvent) -> str:

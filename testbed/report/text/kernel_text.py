@@ -12,8 +12,13 @@ _MOST = 3
 
 def kernel_lines(kernel: KernelEvidence) -> Iterator[tuple[str, str]]:
     """Yield lines and their style: how many causes are confirmed, RSTs and drops with their reasons."""
-    confirmed, not_covered, contradicted = (kernel.count(agreement) for agreement in Agreement)
-    causes = f"{confirmed:,} causes confirmed, {contradicted:,} contradicted, {not_covered:,} not covered"
+    confirmed, consistent, not_covered, contradicted = (kernel.count(agreement) for agreement in Agreement)
+    if kernel.log.departures:
+        causes = f"{counted(confirmed + contradicted, 'cause')} proven by call stacks"
+        causes += f", {contradicted:,} inferred otherwise" if contradicted else ""
+        causes += f", {consistent + not_covered:,} inferred only" if consistent or not_covered else ""
+    else:
+        causes = f"{consistent:,} causes fit its events, {contradicted:,} contradicted, {not_covered:,} not covered"
     changes = counted(len(kernel.state_changes), "state change")
     incomplete = "" if kernel.log.complete else "; INCOMPLETE"
     wrong = contradicted or kernel.unmatched or incomplete

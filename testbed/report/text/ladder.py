@@ -1,7 +1,8 @@
 """The ladder: both hosts' calls in time order with the packets between them, as lines of plain text.
 
 A line has up to three cells: a call of the client, a packet, a call of the server. A packet stands beside the call
-before it when its own host made that call, and beside the call of the other host that waited for it::
+before it when its own host made that call and it left while the call lasted, and beside the call of the other host
+that waited for it::
 
        0.310  send("c") = 1               --P. "c"------------------>  recv() = 1 "c"
 
@@ -15,12 +16,13 @@ A call that waits (accept, recv, poll) stands where it returned, any other where
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from testbed.analysis.calls.call_effects import endpoint_argument, option_name, shutdown_how
 from testbed.model import HOSTS, Analysis, Call, Crossing, Fate, Host
-from testbed.model.absences import NoPacket
+from testbed.model.absences import NoPacket, NoPacketReason
 from testbed.report.evidence_text import sentence
 from testbed.report.no_packet_text import no_packet
 from testbed.report.text.ladder_rows import ENDLESS, Gap, LadderRow, choose
@@ -29,6 +31,8 @@ from testbed.report.text.terminal_text import clip, counted, duration, escape, q
 _TIME = 9
 _FOUR_LANES = 110  # columns from which each capture has a lane of its own
 _SHAFT = 11
+_PLAIN = frozenset({NoPacketReason.NOTES_PEER, NoPacketReason.NO_CONNECTION_TO_END})
+"""Reasons that are no news: of every datagram socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +43,39 @@ class Line:
     style: str = ""
 
 
-def ladder(analysis: Analysis, width: int, height: int) -> list[Line]:
-    """Return the ladder, headings included, in at most ``height`` lines of ``width`` columns."""
-    entries, hidden = choose(analysis, max(height - 2, 3))
-    start = min((entry.time for entry in entries if isinstance(entry, LadderRow)), default=0)
+def ladder(analysis: Analysis, width: int, height: int | None) -> list[Line]:
+    """Return the ladder, headings included, in lines of ``width`` columns.
+
+    There are at most ``height`` lines, None: with every call and packet. Of a run in which more than that failed,
+    closed or was reset, there are more.
+    """
     layout = _Layout.of(width, analysis)
+    room = None if height is None else max(height - 1, 3)
+    lines = _lines(layout, analysis, room)
+    if height is not None and room is not None and len(lines) > height:  # reasons take lines of their own
+        lines = _lines(layout, analysis, max(room - (len(lines) - height), 3))
+    return lines
+
+
+def _lines(layout: _Layout, analysis: Analysis, room: int | None) -> list[Line]:
+    entries, hidden = choose(analysis, room)
+    start = min((entry.time for entry in entries if isinstance(entry, LadderRow)), default=0)
+    indent = " " * (_TIME + 2)
     lines = [Line(layout.head(), "head")]
-    lines += [
-        Line(" " * (_TIME + 2) + str(entry), "folded") if isinstance(entry, Gap) else layout.line(entry, start)
-        for entry in entries
-    ]
+    for entry in entries:
+        if isinstance(entry, Gap):
+            lines.append(Line(f"{indent}{entry}", "folded"))
+        else:
+            lines.extend(layout.lines(entry, start))
     if hidden:
-        lines.append(
-            Line(
-                " " * (_TIME + 2) + f"(not shown: {counted(hidden, 'call')} without bytes and without a peer)", "folded"
-            )
-        )
+        what = counted(hidden, "call")
+        lines.append(Line(f"{indent}(not shown: {what} that sent and ended nothing; `invoke show --full`)", "folded"))
     return lines
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
+    width: int
     call: int
     arrow: int
     capture: int
@@ -76,7 +92,7 @@ class _Layout:
         call = max((width - _TIME - 4 - arrow) // 2, 12)
         flows = analysis.inputs.joined.flows
         names = {flow.endpoint(host).address: host for flow in flows for host in HOSTS}
-        return cls(call, arrow, capture, len(flows) > 1, analysis.no_packet, dict(names))
+        return cls(width, call, arrow, capture, len(flows) > 1, analysis.no_packet, dict(names))
 
     def head(self) -> str:
         """Return the line of headings."""
@@ -89,15 +105,22 @@ class _Layout:
         text = f"{time:>{_TIME}}  {client:<{self.call}} {middle:<{self.arrow}} {clip(server, self.call)}"
         return text.rstrip()
 
-    def line(self, row: LadderRow, start: int) -> Line:
+    def lines(self, row: LadderRow, start: int) -> Iterator[Line]:
+        """Yield a row's line, and one below it for a reason that its cell does not hold."""
         calls = [call for call in (row.client, row.server) if call is not None]
-        middle = self._arrow(row.crossing) if row.crossing else self._reason(calls)
         style = "failed" if any(call.errno for call in calls) else ""
         if row.crossing is not None and row.crossing.fate is not Fate.CROSSED:
             style = "lost"
         client, server = (self._call(call) if call else "" for call in (row.client, row.server))
+        reason = "" if row.crossing else self._reason(calls)
+        fits = len(reason) <= self.arrow
+        middle = self._arrow(row.crossing) if row.crossing else reason if fits else ""
         ms = (row.time - start) / 1e6
-        return Line(self.row(f"{ms:.3f}" if ms < 99_999 else f"{ms:.0f}", client, middle, server), style)
+        yield Line(self.row(f"{ms:.3f}" if ms < 99_999 else f"{ms:.0f}", client, middle, server), style)
+        if not fits:
+            indent = " " * (_TIME + 4)
+            for text in textwrap.wrap(reason, self.width, initial_indent=indent, subsequent_indent=indent + "  "):
+                yield Line(text, style)
 
     def _call(self, call: Call) -> str:
         """``client.c:23 send("c") = 1``; without the source line where that leaves no room for the call."""
@@ -110,7 +133,9 @@ class _Layout:
         for call in calls:
             absence = self.no_packet.get((call.host, call.n))
             if absence and (call.direction == "out" or call.name in ("connect", "shutdown", "close")):
-                return clip(f"(none: {escape(sentence(no_packet(absence)))})", self.arrow)
+                if absence.reason in _PLAIN and absence.errno == "":
+                    continue
+                return f"(none: {escape(sentence(no_packet(absence)))})"
         return ""
 
     def _arrow(self, crossing: Crossing) -> str:
@@ -147,7 +172,7 @@ class _Layout:
         return f"{arrived:>{lane}} {shaft} {sent:<{lane}}"
 
     def _label(self, crossing: Crossing, room: int) -> str:
-        words = [f"#{crossing.flow}"] if self.many_flows and crossing.flow is not None else []
+        words = [f"#{crossing.flow + 1}"] if self.many_flows and crossing.flow is not None else []
         if crossing.flags or crossing.protocol != "udp":
             words.append(crossing.flags or escape(crossing.protocol.upper()))
         if crossing.made in ("copy", "forged"):
@@ -177,7 +202,10 @@ def show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
     if call.direction == "out" and call.result == call.length:
         argument = quote(call.data, left - 2, call.length)
         return f"{name}({argument})" + ("" if argument.endswith("bytes") else ending)  # the number once
-    return f"{name}({_argument(call, left - 2, names)}){ending}"
+    argument = _argument(call, left - 2, names)
+    return (
+        f"{name}({clip(argument, max(left - 2, 0)) if call.errno else argument}){ending}"  # an error is never cut off
+    )
 
 
 def _argument(call: Call, room: int, names: Mapping[str, str]) -> str:
@@ -190,4 +218,6 @@ def _argument(call: Call, room: int, names: Mapping[str, str]) -> str:
     if endpoint is not None:
         host = names.get(endpoint.address)
         return f"{host}:{endpoint.port}" if host else escape(str(endpoint))
+    if call.name == "execve":
+        return escape(str(call.args.get("program", "")).rpartition("/")[2])
     return escape(shutdown_how(call) or "")

@@ -1,17 +1,19 @@
 """Which rows a ladder has: calls and packets in time order, folded to the height that there is.
 
 Of a long run first calls that have nothing to do with the wire are left out, then packets among packets, then the
-middle.
+middle. What failed, closed or reset something stays: up to :data:`MOST_TELLING` rows; where there are more, what failed
+or was reset, up to :data:`MOST_FAILED`. A gap says how many of such rows it leaves out.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from testbed.model import HOSTS, Analysis, Call, Crossing, Host
+from testbed.analysis.calls.call_effects import option_name
+from testbed.model import HOSTS, Analysis, Call, CauseKind, Crossing, Host
 from testbed.report.text.terminal_text import counted
 
 WINDOW = 4000
@@ -29,6 +31,7 @@ _LOCAL = _WAITING - {"accept", "accept4"} | {
     "getsockname",
     "getpeername",
     "fork",
+    "execve",
     "dup",
     "dup2",
     "dup3",
@@ -36,7 +39,35 @@ _LOCAL = _WAITING - {"accept", "accept4"} | {
 ENDLESS = frozenset({"exit", "_exit", "_Exit"})
 """Calls that never return, as they should."""
 
+MOST_TELLING = 30
+"""Rows that are kept whatever the height: of what failed, closed or reset something."""
+MOST_FAILED = 60
+"""As many where these are too many: of what failed or was reset."""
+
+_USUAL = frozenset({"EAGAIN", "EINPROGRESS", "EALREADY", "EINTR"})
+"""Errors that say: later, or again."""
+_ENDS = frozenset({"close", "fclose", "shutdown"})
+
 _KEPT = (12, 6, 3)  # packets kept where many follow one another, the most that fits
+
+
+class Telling(IntEnum):
+    """Why a row is kept where others are left out."""
+
+    ENDED = 0
+    """A call or a FIN that ended something."""
+    FAILED = 1
+    """A call that failed, or a RST."""
+
+
+def _on(call: Call, *protocols: str) -> bool:
+    return call.socket is not None and call.socket.protocol in protocols
+
+
+def _failed(call: Call) -> bool:
+    """Say whether a call on an Internet socket failed, or told of a connect that had."""
+    asked = call.name == "getsockopt" and option_name(call) == "SO_ERROR" and str(call.args.get("value"))[:1] == "E"
+    return _on(call, "tcp", "udp") and (asked or (call.errno is not None and call.errno not in _USUAL))
 
 
 @dataclass(slots=True)
@@ -62,7 +93,16 @@ class LadderRow:
     def gap(self) -> Gap:
         """Return what a gap in its place leaves out."""
         calls = (self.client is not None) + (self.server is not None)
-        return Gap(int(self.crossing is not None), self.crossing.length if self.crossing else 0, calls)
+        telling = self.weight() is not None
+        return Gap(int(self.crossing is not None), self.crossing.length if self.crossing else 0, calls, int(telling))
+
+    def weight(self) -> Telling | None:
+        """Return what makes the row one that a reader looks for, None if nothing does."""
+        calls = [call for call in (self.client, self.server) if call is not None]
+        if any(_failed(call) for call in calls) or (self.crossing is not None and "R" in self.crossing.flags):
+            return Telling.FAILED
+        ends = any(call.name in _ENDS and _on(call, "tcp") for call in calls)
+        return Telling.ENDED if ends or (self.crossing is not None and "F" in self.crossing.flags) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +112,8 @@ class Gap:
     packets: int = 0
     bytes: int = 0
     calls: int = 0
+    telling: int = 0
+    """Of the rows, those of which something failed, closed or was reset."""
 
     def gap(self) -> Gap:
         """Return itself, as a row does."""
@@ -85,23 +127,36 @@ class Gap:
             parts.append(f"{what} ({counted(self.bytes, 'byte')})" if self.bytes else what)
         if self.calls:
             parts.append(counted(self.calls, "more call"))
+        if self.telling:
+            parts.append(f"where {counted(self.telling, 'row')} would show something that failed, closed or was reset")
         return f"... {', '.join(parts)} ..."
 
 
 Entry = LadderRow | Gap
 
 
-def choose(analysis: Analysis, room: int) -> tuple[list[Entry], int]:
-    """Return at most ``room`` entries, and how many calls are neither in them nor in their gaps."""
-    calls = [call for host in HOSTS for call in analysis.inputs.calls.get(host, ())]
+def choose(analysis: Analysis, room: int | None) -> tuple[list[Entry], int]:
+    """Return at most ``room`` entries (None: all), and how many calls are neither in them nor in their gaps.
+
+    There may be more where more rows than that are of what failed, closed or reset something.
+    """
+    inputs = analysis.inputs
+    calls = [call for host in HOSTS for call in inputs.calls.get(host, ())]
     causing = {
         (crossing.sender, n)
-        for crossing, cause in zip(analysis.inputs.joined.crossings, analysis.causes, strict=True)
+        for crossing, cause in zip(inputs.joined.crossings, analysis.causes, strict=True)
         for n in cause.calls
     }
+    causes = {
+        crossing.n: frozenset(cause.calls if cause.kind is CauseKind.CALL else ())
+        for crossing, cause in zip(inputs.joined.crossings, analysis.causes, strict=True)
+    }
+    if room is None:
+        events: list[Call | Crossing] = [*calls, *inputs.joined.crossings]
+        return list(_rows(sorted(events, key=_when), causes)), 0
     for least in _Weight:
         heavy = [call for call in calls if _weigh(call, causing) >= least]
-        entries = _fold_packets(_entries(heavy, analysis.inputs.joined.crossings), room)
+        entries = _fold_packets(_entries(heavy, inputs.joined.crossings, causes), room)
         if len(entries) <= room:
             break
     return _fold_middle(entries, room), len(calls) - len(heavy)
@@ -117,29 +172,35 @@ class _Weight(IntEnum):
 
 def _weigh(call: Call, causing: Collection[tuple[Host, int]]) -> _Weight:
     """Tell a call that meets a peer or moves bytes from one on an Internet socket, and both from all others."""
-    if (call.host, call.n) in causing:
+    if (call.host, call.n) in causing or _failed(call) or (call.name in _ENDS and _on(call, "tcp")):
         return _Weight.WIRE
     if call.name in _LOCAL | ENDLESS or (call.socket is not None and call.socket.protocol == "other"):
         return _Weight.LOCAL
-    met = call.name in _MEETING and (call.errno is None or call.errno == "ECONNREFUSED")
+    met = call.name in _MEETING and call.errno is None
     return _Weight.WIRE if met or call.length or call.end is None else _Weight.SOCKET
 
 
-def _entries(calls: Sequence[Call], crossings: Sequence[Crossing]) -> list[Entry]:
+def _entries(
+    calls: Sequence[Call], crossings: Sequence[Crossing], causes: Mapping[int, Collection[int]]
+) -> list[Entry]:
     if len(calls) + len(crossings) <= 2 * WINDOW:
         events: list[Call | Crossing] = [*calls, *crossings]
-        return list(_rows(sorted(events, key=_when)))
+        return list(_rows(sorted(events, key=_when), causes))
     first: list[Call | Crossing] = [*calls, *crossings[:WINDOW]]
     last: list[Call | Crossing] = [*calls, *crossings[-WINDOW:]]
     head = heapq.nsmallest(WINDOW, first, key=_when)
     tail = heapq.nlargest(WINDOW, last, key=_when)[::-1]
-    shown = [event for event in (*head, *tail) if isinstance(event, Crossing)]
+    bounds = _when(head[-1]), _when(tail[0])
+    failed: list[Call | Crossing] = [call for call in calls if _failed(call)]
+    failed += [crossing for crossing in crossings if "R" in crossing.flags]
+    middle = sorted((event for event in failed if bounds[0] < _when(event) < bounds[1]), key=_when)
+    shown = [event for event in (*head, *middle, *tail) if isinstance(event, Crossing)]
     between = Gap(
         len(crossings) - len(shown),
         sum(crossing.length for crossing in crossings) - sum(crossing.length for crossing in shown),
-        len(calls) - (2 * WINDOW - len(shown)),
+        len(calls) - (2 * WINDOW + len(middle) - len(shown)),
     )
-    return [*_rows(head), between, *_rows(tail)]
+    return [*_rows(head, causes), between, *_rows(middle, causes), *_rows(tail, causes)]
 
 
 def _when(event: Call | Crossing) -> tuple[int, int, int]:
@@ -150,10 +211,11 @@ def _when(event: Call | Crossing) -> tuple[int, int, int]:
     return event.end if waited and event.end is not None else event.start, 0, event.n
 
 
-def _rows(events: Iterable[Call | Crossing]) -> Iterator[LadderRow]:
+def _rows(events: Iterable[Call | Crossing], causes: Mapping[int, Collection[int]]) -> Iterator[LadderRow]:
+    """Yield the rows of events in order; ``causes`` are the calls that caused a packet, by its number."""
     row: LadderRow | None = None
     for event in events:
-        if row is not None and _joins(row, event):
+        if row is not None and _joins(row, event, causes):
             if isinstance(event, Crossing):
                 row.crossing = event
             else:
@@ -170,11 +232,21 @@ def _rows(events: Iterable[Call | Crossing]) -> Iterator[LadderRow]:
         yield row
 
 
-def _joins(row: LadderRow, event: Call | Crossing) -> bool:
-    """Say whether the event continues the line: call, its packet, the call of the other host that waited for it."""
+_LATE = 1_000_000
+"""ns. A tracer's calls end a little earlier than they do: what one caused so soon after its end left during it."""
+
+
+def _joins(row: LadderRow, event: Call | Crossing, causes: Mapping[int, Collection[int]]) -> bool:
+    """Say whether the event continues the line: call, its packet, the call of the other host that waited for it.
+
+    A packet is a call's only if it left while the call lasted: what an earlier call wrote may leave much later.
+    """
     if isinstance(event, Crossing):
         own, other = (row.client, row.server) if event.sender == "client" else (row.server, row.client)
-        return row.crossing is None and own is not None and other is None
+        if row.crossing is not None or own is None or other is not None:
+            return False
+        late = _LATE if own.n in causes.get(event.n, ()) else 0
+        return own.start <= event.time and (own.end is None or event.time <= own.end + late)
     crossing = row.crossing
     return (
         crossing is not None
@@ -196,20 +268,49 @@ def _fold_packets(entries: list[Entry], height: int) -> list[Entry]:
 
 
 def _fold_middle(entries: list[Entry], height: int) -> list[Entry]:
+    """Fold to a height: the first and the last entries stay, and the rows that a reader looks for."""
     if len(entries) <= height:
         return entries
-    head = (height - 1) * 2 // 3
-    tail = height - 1 - head
-    return [*entries[:head], _sum(entries[head : len(entries) - tail]), *entries[len(entries) - tail :]]
+    kept = set(_telling(entries, height))
+    others = [at for at in range(len(entries)) if at not in kept]
+    spare = max(height - 1 - len(kept), _LEAST)
+    head = spare * 2 // 3
+    kept.update(others[:head], others[len(others) - (spare - head) :])
+    folded: list[Entry] = []
+    between: list[Entry] = []
+    for at, entry in enumerate(entries):
+        if at not in kept:
+            between.append(entry)
+            continue
+        if between:
+            folded.append(_sum(between))
+            between = []
+        folded.append(entry)
+    return folded
+
+
+_LEAST = 4
+
+
+def _telling(entries: Sequence[Entry], height: int) -> list[int]:
+    """Return the places of the rows to keep: of all that tell something, of what failed, or of some of these."""
+    weights = {at: entry.weight() for at, entry in enumerate(entries) if isinstance(entry, LadderRow)}
+    for least, most in ((Telling.ENDED, max(height, MOST_TELLING)), (Telling.FAILED, max(height, MOST_FAILED))):
+        found = [at for at, weight in weights.items() if weight is not None and weight >= least]
+        if len(found) <= most:
+            return found
+    head = most * 2 // 3
+    return [*found[:head], *found[len(found) - (most - head) :]]
 
 
 def _shorten_runs(entries: Sequence[Entry], kept: int) -> Iterator[Entry]:
-    """Keep the first and the last of packets that follow one another without a call."""
+    """Keep the first and the last of packets that follow one another without a call, and every RST and FIN."""
     tail = kept // 3
     head = kept - tail
     run: list[Entry] = []
     for entry in (*entries, None):
-        if isinstance(entry, Gap) or (entry is not None and entry.client is None and entry.server is None):
+        alone = isinstance(entry, LadderRow) and entry.client is None and entry.server is None
+        if isinstance(entry, Gap) or (isinstance(entry, LadderRow) and alone and entry.weight() is None):
             run.append(entry)
             continue
         if len(run) > kept + 1:
@@ -225,4 +326,4 @@ def _shorten_runs(entries: Sequence[Entry], kept: int) -> Iterator[Entry]:
 
 def _sum(entries: Sequence[Entry]) -> Gap:
     gaps = [entry.gap() for entry in entries]
-    return Gap(sum(g.packets for g in gaps), sum(g.bytes for g in gaps), sum(g.calls for g in gaps))
+    return Gap(*(sum(values) for values in zip(*((g.packets, g.bytes, g.calls, g.telling) for g in gaps), strict=True)))

@@ -1,14 +1,17 @@
-"""The summary of a run: one screen of plain words.
+"""The summary of a run: one screen of plain words; into a file or a pipe, whole sentences.
 
 Every section is made as lines of known length and given a share of the screen; the ladder gets what is left. Foreign
-text is escaped (``plain.py``) and never read as markup.
+text is escaped (``terminal_text.py``) and never read as markup.
 """
 
 from __future__ import annotations
 
+import os
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, TextIO
 
 from testbed.model import (
     HOSTS,
@@ -42,22 +45,48 @@ SCREEN = 46
 _WIDEST = 120
 _LADDER_LEAST = 10
 _OUTPUT_LINES = 2
+_OUTPUT_UNCUT = 10
 _LINK_LINES = 4
+_LINK_UNCUT = 40
+
+
+class Extent(Enum):
+    """How much of a run is shown."""
+
+    SCREEN = auto()
+    """One screen: what fits in :data:`SCREEN` lines, and more only where more failed, closed or was reset."""
+    UNCUT = auto()
+    """Every sentence whole; only the ladder and the ledger are shortened."""
+    FULL = auto()
+    """All of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """How much of each section is shown: rows, lines, lines, lines, expectations."""
+    """How much of each section is shown, each None for all: rows, lines, lines, lines, expectations.
 
-    ledger: int
-    verdict: int
-    reasons: int
-    programs: int
-    checks: int
+    ``sentence`` is how many lines each reason may take, ``content`` how many more than one the words of a ledger's row.
+    """
+
+    ledger: int | None = None
+    verdict: int | None = None
+    reasons: int | None = None
+    programs: int | None = None
+    checks: int | None = None
+    sentence: int | None = None
+    content: int | None = None
 
 
-_WIDE = _Room(ledger=6, verdict=6, reasons=5, programs=6, checks=3)
-_TIGHT = _Room(ledger=4, verdict=3, reasons=3, programs=2, checks=1)
+_ROOMS = {
+    Extent.SCREEN: (
+        _Room(ledger=6, verdict=8, reasons=5, programs=6, checks=3, sentence=2, content=2),
+        _Room(ledger=4, verdict=3, reasons=3, programs=2, checks=1, sentence=2, content=0),
+    ),
+    Extent.UNCUT: (_Room(ledger=20),),
+    Extent.FULL: (_Room(),),
+}
+"""The room there is, the next where the one before leaves the ladder too little."""
+_LADDER_UNCUT = 40
 
 _STYLES = {
     "head": "bold",
@@ -71,28 +100,44 @@ _STYLES = {
 }
 
 
-def render(analysis: Analysis, meta: Mapping[str, Any], console: Console) -> None:
-    """Print the summary of a run, at most :data:`SCREEN` lines.
+def console_for(stream: TextIO) -> tuple[Console, Extent]:
+    """Return how to print on a stream: one screen on a terminal, whole sentences into a file or a pipe.
+
+    These have no width: lines of 120 characters, unless COLUMNS says otherwise.
+    """
+    from rich.console import Console
+
+    if stream.isatty():
+        return Console(file=stream), Extent.SCREEN
+    width = None if os.environ.get("COLUMNS", "").isdigit() else _WIDEST
+    return Console(file=stream, width=width), Extent.UNCUT
+
+
+def render(analysis: Analysis, meta: Mapping[str, Any], console: Console, extent: Extent = Extent.SCREEN) -> None:
+    """Print the summary of a run.
 
     ``meta`` names the run: ``scenario``, ``summary``, ``directory``, ``engine`` and ``notes`` (a list of sentences);
     what it lacks is left out.
     """
     from rich.text import Text
 
-    for line in summary(analysis, meta, min(console.width, _WIDEST)):
+    width = console.width if extent is Extent.FULL else min(console.width, _WIDEST)
+    for line in summary(analysis, meta, width, extent):
         text = Text(line.text, style=_STYLES.get(line.style, ""), no_wrap=True, overflow="crop")
         console.print(text, soft_wrap=False, highlight=False, crop=True)
 
 
-def summary(analysis: Analysis, meta: Mapping[str, Any], width: int) -> list[Line]:
+def summary(analysis: Analysis, meta: Mapping[str, Any], width: int, extent: Extent = Extent.SCREEN) -> list[Line]:
     """Return the summary's lines, each at most ``width`` characters."""
     head = list(_headline(analysis, meta, width))
-    for room in (_WIDE, _TIGHT):
+    body: list[Line] = []
+    left = 0
+    for room in _ROOMS[extent]:
         body = [
             line
             for section in (
-                _wire(analysis, width),
-                _ledger(analysis.ledger, analysis.causes, room),
+                _wire(analysis, width, room),
+                _ledger(analysis.ledger, analysis.causes, width, room),
                 _verdict(analysis, meta, width, room),
                 _programs(analysis, width, room),
                 _checks(analysis.checks, width, room),
@@ -102,7 +147,8 @@ def summary(analysis: Analysis, meta: Mapping[str, Any], width: int) -> list[Lin
         left = SCREEN - len(head) - 1 - len(body)
         if left >= _LADDER_LEAST:
             break
-    steps = ladder(analysis, width, max(left, _LADDER_LEAST))
+    heights = {Extent.SCREEN: max(left, _LADDER_LEAST), Extent.UNCUT: _LADDER_UNCUT, Extent.FULL: None}
+    steps = ladder(analysis, width, heights[extent])
     return [Line(clip(line.text, width), line.style) for line in (*head, Line(""), *steps, *body)]
 
 
@@ -126,7 +172,7 @@ def _headline(analysis: Analysis, meta: Mapping[str, Any], width: int) -> Iterat
 # ------------------------------------------------------------------ the wire
 
 
-def _wire(analysis: Analysis, width: int) -> Iterator[Line]:
+def _wire(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
     joined = analysis.inputs.joined
     fates = [crossing.fate for crossing in joined.crossings]
     altered = sum(1 for crossing in joined.crossings if crossing.changes)
@@ -134,12 +180,15 @@ def _wire(analysis: Analysis, width: int) -> Iterator[Line]:
     lost, appeared = fates.count(Fate.LOST), fates.count(Fate.APPEARED)
     joined_text = f"{fates.count(Fate.CROSSED):,} matched, {lost:,} lost, {altered:,} altered, {appeared:,} appeared"
     style = "lost" if lost or altered or appeared else ""
-    yield from (Line(text, style) for text in paragraph(f"packets   {seen}: {joined_text}", width, lines=2))
+    yield from (Line(text, style) for text in paragraph(f"packets   {seen}: {joined_text}", width, lines=room.sentence))
     for host in HOSTS:
         delay = analysis.delays.get(host)
         if delay is not None and delay.count:
             yield Line(f"delay     {host} to {peer_of(host)}: {_delay(delay)}")
-    yield from (Line(clip(text, width)) for text in shortened(list(_link(analysis)), _LINK_LINES, "impaired packet"))
+    link = list(_link(analysis))
+    whole = room.sentence is None and len(link) <= _LINK_UNCUT
+    for text in link if whole else shortened(link, _LINK_LINES, "impaired packet"):
+        yield from (Line(part) for part in paragraph(text, width, indent_next=10, lines=room.sentence))
     if analysis.kernel is not None:
         yield from (Line(clip(text, width), style) for text, style in kernel_lines(analysis.kernel))
     unknown = sum(1 for cause in analysis.causes if cause.kind is CauseKind.UNKNOWN)
@@ -173,28 +222,72 @@ def _delay(delay: Delay) -> str:
 _POINTS = ("written", "sent", "arrived", "acknowledged", "read")
 
 
-def _ledger(rows: Sequence[LedgerRow], causes: Sequence[Cause], room: _Room) -> Iterator[Line]:
+def _ledger(rows: Sequence[LedgerRow], causes: Sequence[Cause], width: int, room: _Room) -> Iterator[Line]:
     if not rows:
         return
     # Rows with something to tell come first; an idle direction comes last.
     ordered = sorted(rows, key=lambda row: (not _is_wrong(row), _is_idle(row)))
-    shown = ordered if len(rows) <= room.ledger else ordered[: room.ledger - 1]
+    most = len(rows) if room.ledger is None else room.ledger
+    shown = ordered if len(rows) <= most else ordered[: most - 1]
     rest = ordered[len(shown) :]
     table = [["bytes", *("acked" if point == "acknowledged" else point for point in _POINTS), "content"]]
     table += [
-        [f"#{row.flow} from {row.sender}", *(_count(count) for count in _counts(row)), _content(row, causes)]
+        [f"#{row.flow + 1} from {row.sender}", *(_count(count) for count in _counts(row)), _content(row, causes)]
         for row in shown
     ]
     styles = ["head", *("failed" if _is_wrong(row) else "" for row in shown)]
     if rest:
-        wrong = sum(1 for row in rest if _is_wrong(row))
-        content = f"{wrong:,} of them incomplete" if wrong else "all complete and equal"
-        table.append([f"{len(rest):,} more", *(_total(rest, point) for point in range(len(_POINTS))), content])
-        styles.append("failed" if wrong else "")
+        bad = _bad(rest)
+        table.append(
+            [f"{len(rest):,} more", *(_total(rest, point) for point in range(len(_POINTS))), bad or _good(rest)]
+        )
+        styles.append("failed" if bad else "")
     widths = [max(len(line[column]) for line in table) for column in range(len(_POINTS) + 1)]
     for cells, style in zip(table, styles, strict=True):
         numbers = "".join(f"{cell:>{wide + 2}}" for cell, wide in zip(cells[1:-1], widths[1:], strict=True))
-        yield Line(f"{cells[0]:<{widths[0]}}{numbers}   {cells[-1]}", style)
+        start = f"{cells[0]:<{widths[0]}}{numbers}   "
+        yield from (Line(text, style) for text in _with_content(start, cells[-1], width, room))
+
+
+_CONTENT_LEAST = 30
+"""Columns below which the words about a row's content get lines of their own."""
+
+
+def _with_content(start: str, content: str, width: int, room: _Room) -> Iterator[str]:
+    """Yield a row and the words about its content, which go on below it."""
+    if room.content == 0:
+        yield start + content
+        return
+    if width - len(start) >= min(_CONTENT_LEAST, len(content)):
+        first, *others = textwrap.wrap(content, width - len(start)) or [""]
+        yield start + first
+        indent = " " * len(start)
+    else:
+        others = textwrap.wrap(content, width - 4)
+        yield start.rstrip()
+        indent = " " * 4
+    if room.content is not None and len(others) > room.content:
+        others = [*others[: room.content - 1], clip(" ".join(others[room.content - 1 :]), width - len(indent))]
+    yield from (indent + other for other in others)
+
+
+def _bad(rows: Sequence[LedgerRow]) -> str:
+    """Say how many rows are incomplete, and how many directions never opened or were broken off."""
+    ends = [row.close for row in rows if row.close is not None]
+    counts = (
+        (sum(_is_wrong(row) for row in rows), "incomplete"),
+        (sum(not end.opened for end in ends), "never opened"),
+        (sum(end.opened and end.reset is not None for end in ends), "reset"),
+    )
+    said = [(number, what) for number, what in counts if number]
+    return ", ".join(f"{number:,}{' of them' * (not place)} {what}" for place, (number, what) in enumerate(said))
+
+
+def _good(rows: Sequence[LedgerRow]) -> str:
+    known = all(count.bytes is not None for row in rows for count in (row.written, row.read))
+    if all(_is_idle(row) for row in rows):
+        return "nothing"
+    return "all complete and equal" if known else "nothing missing as far as observed"
 
 
 def _counts(row: LedgerRow) -> tuple[Count, ...]:
@@ -240,7 +333,8 @@ def _content(row: LedgerRow, causes: Sequence[Cause]) -> str:
 
 
 def _verdict(analysis: Analysis, meta: Mapping[str, Any], width: int, room: _Room) -> Iterator[Line]:
-    sentences = [text for each in verdict_text(analysis) for text in paragraph(each, width)]
+    longest = None if room.sentence is None else room.sentence + 1
+    sentences = [text for each in verdict_text(analysis) for text in paragraph(each, width, lines=longest)]
     yield from (Line(text, "head") for text in shortened(sentences, room.verdict, "line"))
     label = "note" if analysis.outcome is Outcome.PASS else "why"
     reasons = [f"{label}: {reason}" for reason in analysis.reasons]
@@ -249,7 +343,7 @@ def _verdict(analysis: Analysis, meta: Mapping[str, Any], width: int, room: _Roo
     reasons += [f"failed: {text}" for text in analysis.inputs.failures if text not in told]
     reasons += [f"incomplete: {text}" for text in analysis.inputs.incomplete if text not in told]
     reasons += [f"note: {text}" for text in meta.get("notes", ())]
-    lines = [text for reason in reasons for text in paragraph(reason, width, lines=2)]
+    lines = [text for reason in reasons for text in paragraph(reason, width, lines=room.sentence)]
     yield from (Line(text, "failed") for text in shortened(lines, room.reasons, "line"))
 
 
@@ -262,7 +356,10 @@ def _programs(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
         name = escape(program.argv[0]) if program.argv else "program"
         lines.append(clip(f"{program.host}: {name}: {program.end}", width))
         printed = [line for line in analysis.inputs.output.get(program.host, "").splitlines() if line.strip()]
-        lines += [clip(f"  | {escape(line)}", width) for line in printed[-_OUTPUT_LINES:]]
+        lines += [
+            clip(f"  | {escape(line)}", width)
+            for line in printed[-(_OUTPUT_LINES if room.programs is not None else _OUTPUT_UNCUT) :]
+        ]
     yield from (Line(text, "failed") for text in shortened(lines, room.programs, "line"))
 
 
@@ -274,14 +371,16 @@ def _checks(checks: Sequence[Check], width: int, room: _Room) -> Iterator[Line]:
     yield Line(f"{held:,} of {counted(len(checks), 'expectation')} {'holds' if held == 1 else 'hold'}", style)
     # What failed comes before what could not be decided.
     others = sorted((check for check in checks if not check.ok), key=lambda check: check.ok is None)
-    for check in others[: room.checks]:
+    shown = others if room.checks is None else others[: room.checks]
+    for check in shown:
         where = f"{check.where}: " if check.where else ""
         word = "undecided" if check.ok is None else "FAILED"
-        yield from (Line(text, "failed") for text in paragraph(f"{word} {where}{check.text}", width, lines=2))
-        yield from (Line(text) for text in paragraph(f"expected: {check.expected}", width, indent="  ", lines=2))
-        actual = f"actual:   {sentence(check.actual)}"
-        yield from (Line(text) for text in paragraph(actual, width, indent="  ", lines=2))
-    if len(others) > room.checks:
+        parts = (f"expected: {check.expected}", f"actual:   {sentence(check.actual)}")
+        texts = paragraph(f"{word} {where}{check.text}", width, lines=room.sentence)
+        yield from (Line(text, "failed") for text in texts)
+        for part in parts:
+            yield from (Line(text) for text in paragraph(part, width, indent="  ", lines=room.sentence))
+    if len(others) > len(shown):
         yield Line(
-            f"  ... {counted(len(others) - room.checks, 'more expectation')} failed or undecided, see result.json ..."
+            f"  ... {counted(len(others) - len(shown), 'more expectation')} failed or undecided, see result.json ..."
         )

@@ -81,21 +81,22 @@ def clip(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(width - 3, 0)] + "..."[:width]
 
 
-def paragraph(text: str, width: int, *, indent: str = "", lines: int = 3) -> list[str]:
-    """Wrap a sentence, escaped, to at most so many lines; the second and later ones are indented by two."""
+def paragraph(
+    text: str, width: int, *, indent: str = "", indent_next: int | None = None, lines: int | None = 3
+) -> list[str]:
+    """Wrap a sentence, escaped, to at most so many lines (None: to as many as it takes).
+
+    The second and later ones are indented by two more than the first, or by ``indent_next``.
+    """
+    later = indent + "  " if indent_next is None else " " * indent_next
     return textwrap.wrap(
-        escape(text),
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent + "  ",
-        max_lines=lines,
-        placeholder=" ...",
+        escape(text), width, initial_indent=indent, subsequent_indent=later, max_lines=lines, placeholder=" ..."
     )
 
 
-def shortened(lines: list[str], limit: int, noun: str) -> list[str]:
-    """Cut a long list in the middle, telling how many of what are left out."""
-    if len(lines) <= limit:
+def shortened(lines: list[str], limit: int | None, noun: str) -> list[str]:
+    """Cut a long list in the middle, telling how many of what are left out; None: do not."""
+    if limit is None or len(lines) <= limit:
         return lines
     head = limit // 2
     tail = limit - head - 1

@@ -6,9 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from testbed.model import Analysis, Flow, Host, LedgerPoint, LedgerRow, peer_of
+from testbed.model.ledgers import ResetOrigin
 from testbed.model.verdicts import (
+    BrokenOff,
     ConnectionRefused,
+    ConnectsFailed,
+    DatagramsRefused,
     FlowTotals,
+    GivenUp,
     NeverOpened,
     NoData,
     NoFlows,
@@ -20,6 +25,7 @@ from testbed.model.verdicts import (
     VerdictFact,
 )
 from testbed.report.evidence_text import sentence
+from testbed.report.no_packet_text import given_up
 from testbed.report.text.contradiction_text import kernel_contradictions, label_contradictions
 from testbed.report.text.ledger_text import difference_text
 
@@ -50,10 +56,14 @@ def sentences(facts: Sequence[VerdictFact], flows: Sequence[Flow]) -> Iterator[s
                 yield _named(flows, row.flow) + direction + described
             case ConnectionRefused() | NeverOpened() | NoData():
                 yield _named(flows, fact.flow) + _without_transfer(fact, flows[fact.flow])
+            case BrokenOff() | GivenUp() | DatagramsRefused():
+                yield _named(flows, fact.flow) + _broken(fact)
+            case ConnectsFailed():
+                yield _failed_connects(fact)
 
 
 def _named(flows: Sequence[Flow], index: int) -> str:
-    return f"{flows[index].client} - {flows[index].server}: " if len(flows) > 1 else ""
+    return f"#{index + 1} {flows[index].client} - {flows[index].server}: " if len(flows) > 1 else ""
 
 
 def _without_transfer(fact: ConnectionRefused | NeverOpened | NoData, flow: Flow) -> str:
@@ -80,13 +90,37 @@ def _never_opened(fact: NeverOpened) -> str:
             return f"{_some(fact.packets, 'SYN')} to the {peer}, it did not answer"
 
 
+def _broken(fact: BrokenOff | GivenUp | DatagramsRefused) -> str:
+    match fact:
+        case GivenUp():
+            return f"the {fact.host}'s kernel gave the connection up: it {sentence(given_up(fact.end))}"
+        case DatagramsRefused():
+            why = "nothing takes datagrams on that port" if fact.port else "they could not be delivered"
+            return f"the {fact.host} answered by {_some(fact.errors, 'ICMP error')} (#{fact.packet}): {why}"
+    reset, why = fact.reset, sentence(fact.evidence)
+    lost = ", which was lost" if reset.lost else ""
+    match reset.origin:
+        case ResetOrigin.HOST:
+            return f"the {reset.host} reset the connection (RST #{reset.packet}{lost}): {why}"
+        case ResetOrigin.LINK:
+            return f"RST #{reset.packet} in the {reset.host}'s name broke the connection off: {why}"
+    return f"RST #{reset.packet}, which the {reset.host} never sent, broke the connection off: {why}"
+
+
+def _failed_connects(fact: ConnectsFailed) -> str:
+    to = f" to {fact.address}" if fact.address is not None else ""
+    if fact.count == 1:
+        return f"{fact.first.name} #{fact.first.n} of the {fact.host}{to} failed: {fact.errno}"
+    return f"{fact.count:,} connects of the {fact.host}{to} failed, the first #{fact.first.n}: {fact.errno}"
+
+
 def _some(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _ending(fact: NoData) -> str:
     if fact.reset_by is not None:
-        return f"the {fact.reset_by} broke it off (RST)"
+        return "it was broken off"
     if len(fact.closed_by) == 2:
         return "both ends closed it"
     return f"only the {fact.closed_by[0]} closed it" if fact.closed_by else "it is still open"
@@ -116,7 +150,9 @@ def _stream(fact: Transfer) -> str:
     else:
         text = _shortfall(row.sender, points, "byte")
         if read is not None and row.unread:
-            text += f"; {row.unread:,} that arrived were not read"
+            ended = fact.unread_end is not UnreadEnd.UNKNOWN
+            how = f"the {receiver} program {_UNREAD[fact.unread_end]} {row.unread:,} unread"
+            text += f"; {how}" if ended else f"; {row.unread:,} that arrived were not read"
     return text + _unobserved(row) + _difference(row)
 
 
@@ -138,7 +174,13 @@ def _all(every: str, row: LedgerRow, points: list[tuple[LedgerPoint, int]]) -> s
 
 def _unobserved(row: LedgerRow) -> str:
     """Say that nothing is known of what the receiver's program read, if so."""
-    return "" if row.read.bytes is not None else f"; what the {peer_of(row.sender)}'s program read was not observed"
+    if row.read.bytes is not None:
+        return ""
+    receiver = peer_of(row.sender)
+    if row.unlogged_read:
+        some = f"{_some(row.unlogged_read, 'byte')} by calls that nobody logged"
+        return f"; the {receiver} program read {some} (a FIN went out, where unread bytes would have made it a RST)"
+    return f"; what the {receiver}'s program read was not observed"
 
 
 def _difference(row: LedgerRow) -> str:
@@ -169,6 +211,7 @@ def _points(row: LedgerRow, *, datagrams: bool) -> list[tuple[LedgerPoint, int]]
 
 
 def _listed(words: Sequence[str]) -> str:
+    """Return ``a, b and c``."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
@@ -176,7 +219,9 @@ def _flow_totals(fact: FlowTotals) -> str:
     counted = " and ".join(
         f"{number} {'connections' if protocol == 'tcp' else 'UDP conversations'}" for protocol, number in fact.flows
     )
-    return counted + (f", {fact.refused} of them refused" if fact.refused else "")
+    bad = (("refused", fact.refused), ("never opened", fact.never_opened), ("broken off", fact.broken_off))
+    said = [f"{number:,} {what}" for what, number in bad if number]
+    return counted + (f", of which {_listed(said)}" if said else "")
 
 
 def _sender_totals(fact: SenderTotals) -> str:

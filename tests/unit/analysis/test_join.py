@@ -364,3 +364,25 @@ def test_real_pairs_have_as_many_packets_in_common_as_known(
     crossed = [c for c in joined.crossings if c.fate == "crossed"]
     assert len(crossed) == common
     assert not [c for c in crossed if c.changes]
+
+
+def test_fragments_without_the_rest_are_parts_of_the_packet_that_was_lost() -> None:
+    """One of three is lost on the way: the datagram is lost, and what arrived of it is no packet that appeared."""
+    body = udp(bytes(range(240)), ident=3, fragment=0)[20:]
+    parts = [
+        ip(body[at : at + 80], 17, ident=3, fragment=(0x2000 if at + 80 < len(body) else 0) | at // 8)
+        for at in range(0, len(body), 80)
+    ]
+    client = read(pcap([(k, ethernet(part)) for k, part in enumerate(parts)]))
+    server = read(pcap([(DELAY + k, ethernet(part)) for k, part in enumerate(parts) if k != 1]))
+    joined = join(client, server, HOSTS)
+    assert joined.packets == {"client": 1, "server": 0}
+    assert only(joined).fate == "lost"
+    assert only(joined).note == (f"{len(parts) - 1} of its {len(parts)} fragments arrived",)
+
+
+def test_fragments_that_nobody_sent_whole_stay() -> None:
+    """A fragment in one capture only may come from elsewhere: it appeared."""
+    part = ip(udp(bytes(range(240)), ident=3, fragment=0)[20:100], 17, ident=3, fragment=0x2000)
+    joined = join(read(pcap([])), read(pcap([(DELAY, ethernet(part))])), HOSTS)
+    assert only(joined).fate == "appeared"

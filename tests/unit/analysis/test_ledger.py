@@ -323,3 +323,36 @@ def test_bytes_with_a_wrong_checksum_that_never_came_again_did_not_arrive() -> N
     tcp("client P.", b"hello", altered=b"hellp", bad_checksum=True)
     found = row(run)
     assert (numbers(found), found.lost_at) == ([5, 5, 0, 0, 0], "arrived")
+
+
+def test_what_was_read_by_calls_that_nobody_logged_is_unknown_and_not_none() -> None:
+    """Standard I/O on the socket: with bytes unread the close would have sent a RST, and it sent a FIN."""
+    run = Exchange()
+    tcp = transfer(run, b"cstring")
+    tcp("client P.", b"cstring")
+    tcp("server .")
+    with tcp.server("close"):
+        tcp("server F.")
+    found = row(run)
+    assert (found.read.bytes, found.unread, found.unlogged_read, found.lost_at) == (None, None, 7, None)
+    assert verdict_text(run.analysis())[0].endswith(
+        "; the server program read 7 bytes by calls that nobody logged (a FIN went out, where unread bytes would have "
+        "made it a RST)"
+    )
+
+
+def test_a_shutdown_says_nothing_of_what_was_read() -> None:
+    """Nor does a FIN that does not acknowledge the bytes: they came too late."""
+    run = Exchange()
+    tcp = transfer(run, b"abc")
+    tcp("client P.", b"abc")
+    tcp("server .")
+    with tcp.server("shutdown", args={"how": "SHUT_WR"}):
+        tcp("server F.")
+    assert (row(run).read.bytes, row(run).unread) == (0, 3)
+    late = Exchange()
+    tcp = transfer(late, b"abc")
+    with tcp.server("close"):
+        tcp("client P.", b"abc")
+        tcp("server F.", ack=1)
+    assert (row(late).read.bytes, row(late).unread) == (0, 3)

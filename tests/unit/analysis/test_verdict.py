@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.model import Delay, Outcome
+from testbed.model import Delay, LinkAction, LinkFault, LinkOrigin, Outcome, SocketInfo
 from testbed.report.text.verdict_text import verdict_text
 from tests.builders.exchange import US, Exchange
 
@@ -180,7 +180,7 @@ def test_many_connections_are_summed_up_and_the_worst_named() -> None:
     assert verdict_text(run.analysis()) == (
         "100 connections",
         "client to server: 500 written, 500 sent, 495 arrived, 495 acknowledged, 495 read; contents are equal",
-        "198.18.0.2:40042 - 198.18.0.3:10011: 5 bytes were written, 0 reached the server",
+        "#43 198.18.0.2:40042 - 198.18.0.3:10011: 5 bytes were written, 0 reached the server",
     )
 
 
@@ -208,3 +208,82 @@ def test_outcome(incomplete: tuple[str, ...], failures: tuple[str, ...], outcome
     found = Exchange().analysis(incomplete=incomplete, failures=failures)
     assert found.outcome is outcome
     assert found.reasons == (failures or incomplete)
+
+
+def test_what_broke_a_connection_off_and_why() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    option = tcp.client("setsockopt", args={"name": "SO_LINGER", "value": {"onoff": 1, "linger": 0}})
+    with tcp.client("close") as close:
+        tcp("client R.")
+    assert verdict_text(run.analysis()) == (
+        "the connection was opened, no data was sent; it was broken off",
+        f"the client reset the connection (RST #3): close #{close.n} with SO_LINGER 0 (setsockopt #{option.n})",
+    )
+
+
+def test_a_reset_that_the_link_forged_is_the_links() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    fault = LinkFault(0, LinkAction.FORGE, "forge: rst")
+    tcp("client R", appeared=True, made="forged", link=(LinkOrigin("forged", 2, (fault,)),))
+    assert verdict_text(run.analysis())[1] == (
+        "RST #3 in the client's name broke the connection off: forged by the link behind #2 (forge: rst)"
+    )
+
+
+def test_a_connection_that_the_kernel_gave_up() -> None:
+    """The RST that answers the peer afterwards is not what ended it."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"abc")
+    tcp("client P.", b"abc", lost=True)
+    told = tcp.client("recv", errno="ETIMEDOUT")
+    tcp("server .")
+    tcp("client R")
+    assert verdict_text(run.analysis()) == (
+        "3 bytes were written, 0 reached the server",
+        f"the client's kernel gave the connection up: it timed out, as recv #{told.n} was told",
+    )
+
+
+def test_connects_that_failed_without_a_packet() -> None:
+    """No port was left, or nothing listens on the host itself (a proxy's upstream): no packet shows it."""
+    run = Exchange()
+    run.tcp().opened()
+    upstream = SocketInfo(0, "tcp")
+    for _ in range(2):
+        run.call("server", "connect", errno="ECONNREFUSED", fd=9, args={"address": "127.0.0.1:8000"}, socket=upstream)
+        run.call("server", "close", fd=9, socket=upstream)
+    first = run.analysis().inputs.calls["server"][2]
+    assert verdict_text(run.analysis())[1:] == (
+        f"2 connects of the server to 127.0.0.1:8000 failed, the first #{first.n}: ECONNREFUSED",
+    )
+
+
+def test_datagrams_that_a_closed_port_refused() -> None:
+    run = Exchange()
+    udp = run.udp()
+    udp.client("send", b"x")
+    udp("client", b"x")
+    about = {"protocol": "udp", "sport": 40000, "dport": 5000}
+    udp("server", b"")
+    run.packets[-1] |= {"flow": None, "protocol": "icmp", "options": {"type": 3, "code": 3, "about": about}}
+    assert verdict_text(run.analysis())[1:] == (
+        "the server answered by 1 ICMP error (#1): nothing takes datagrams on that port",
+    )
+
+
+def test_many_connections_are_told_by_how_they_ended() -> None:
+    run = Exchange()
+    for k in range(6):
+        tcp = run.tcp(40000 + k)
+        if k < 2:
+            tcp("client S", lost=True)
+        elif k < 3:
+            tcp("client S")
+            tcp("server R.", seq=0, raw_seq=0)
+        else:
+            tcp.opened()
+            tcp("server R.")
+    assert verdict_text(run.analysis())[0] == "6 connections, of which 1 refused, 2 never opened and 3 broken off"

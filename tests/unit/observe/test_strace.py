@@ -182,3 +182,22 @@ def test_what_cannot_be_read_is_said() -> None:
 def test_an_empty_trace_is_blind() -> None:
     """Nothing seen is not the same as no call made."""
     assert decode([], "client").blind
+
+
+def test_an_exec_closes_what_is_close_on_exec() -> None:
+    """In the child of a fork too, whose own marks do not concern its parent; other execs are nobody's business."""
+    lines = [
+        BEGIN,
+        "7  1000.100000000 socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_IP) = 3<TCP:[55]> <0.000000010>\n",
+        "7  1000.200000000 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4<TCP:[56]> <0.000000010>\n",
+        "7  1000.300000000 vfork() = 8 <0.000000010>\n",
+        "8  1000.400000000 fcntl(4<TCP:[56]>, F_SETFD, FD_CLOEXEC) = 0 <0.000000010>\n",
+        "8  1000.500000000 fcntl(3<TCP:[55]>, F_SETFD, 0) = 0 <0.000000010>\n",
+        '8  1000.600000000 execve("\\x2f\\x79", ["\\x79"], 0x7f /* 1 var */) = 0 <0.000000001>\n',
+        '7  1000.700000000 execve("\\x2f\\x7a", ["\\x7a"], 0x7f /* 1 var */) = 0 <0.000000001>\n',
+    ]
+    execs = [call for call in decode(lines, "client").calls if call.name == "execve"]
+    assert [(call.pid, call.args) for call in execs] == [
+        (8, {"program": "/y", "closed": [4]}),
+        (7, {"program": "/z", "closed": [3]}),
+    ]

@@ -98,7 +98,7 @@ def test_tshark_shows_what_the_kernel_says_of_a_tail_loss_probe(tmp_path: Path) 
     assert len(told) == 2, "at both ends"
     for comment in told:
         assert [part for part in comment.split("|") if part.startswith("kernel: ")] == [
-            "kernel: cause confirmed: tcp_retransmit_skb in the Open state",
+            "kernel: cause consistent: tcp_retransmit_skb in the Open state",
             "kernel: client sent it again (tcp_retransmit_skb)",
             "kernel: server dropped it: TCP_OLD_DATA in tcp_rcv_established",
             "kernel: sent with cwnd 10, ssthresh none, srtt 78 us, send window 65,160",

@@ -1,9 +1,10 @@
 // What a kernel trace says: of packets and calls in the panel, of the congestion window in the plot.
 
 const AGREEMENT = {
-  confirmed: ["✓ confirmed", "a kernel event shows the cause"],
+  confirmed: ["✓ confirmed", "the kernel's call stack shows the cause"],
+  consistent: ["consistent", "a kernel event fits the cause"],
   "not covered": ["not covered", "no tracepoint covers this kind of cause"],
-  contradicted: ["✕ contradicted", "the kernel's events do not fit the cause"],
+  contradicted: ["✕ contradicted", "the kernel shows another cause than was inferred"],
 };
 
 Object.assign(WITNESS, {
@@ -18,6 +19,7 @@ Object.assign(WITNESS, {
       { class: "kernel" },
       el("h3", {}, "Kernel trace: ", el("span", { class: `word-${agreement}` }, text), el("span", { class: "muted" }, ` (${meaning})`)),
       model.said("kernel.evidence", p) ? el("p", {}, ...panel.linked("packet.kernel.evidence", p)) : null,
+      stack(model.said("kernel.stack", p)),
       events(model.said("kernel.events", p)),
       state ? pairs(state) : null,
     );
@@ -58,6 +60,13 @@ function sendState(tables, p) {
     ["srtt", srtt ? duration(srtt * 1000) : "none yet"],
     ["send window", counted(wnd, "byte")],
   ];
+}
+
+// The kernel's call stack as it sent a packet, the innermost function first.
+function stack(text) {
+  if (!text) return null;
+  const functions = text.split("\n");
+  return el("details", {}, el("summary", {}, `call stack: ${counted(functions.length, "function")}`), el("ol", { class: "plain mono" }, ...functions.map((name) => el("li", {}, visible(name)))));
 }
 
 function events(text) {

@@ -97,6 +97,7 @@ class Panel {
       { class: `cause cause-${kind}` },
       el("h3", {}, signs, ` ${visible(rule)}`, el("span", { class: "muted" }, ` ${kind}${what ? `: ${what}` : ""}`)),
       el("p", {}, ...this.linked("packet.evidence", p)),
+      el("p", { class: "muted small" }, model.said("basis", p) === "kernel" ? "proven by the kernel's call stack" : "inferred from captures and calls"),
       origin ? el("p", { class: "muted small" }, `rule from ${origin}`) : null,
     );
   }
