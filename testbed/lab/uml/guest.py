@@ -138,7 +138,7 @@ class Guest:
             *(str(tools.guest / "guest"), "hold", str(self.kernel.program)),
             # The kernel's chance begins with these words: they are the same each time, and name no directory of ours.
             *(f"mem={MEMORY_MB}M", "uml_dir=.", "umid=guest"),
-            *("rootfstype=hostfs", "rootflags=/", "rw", "quiet", "norandmaps"),
+            *("root=none", "rootfstype=hostfs", "rootflags=/", "rw", "quiet", "norandmaps"),
             *("con=null", "con0=null,fd:1", "random.trust_cpu=on", "random.trust_bootloader=on"),
             *time_options,
             # What the kernel does not know becomes the environment of its first process.
@@ -221,16 +221,17 @@ class Guest:
     def _stop(self) -> None:
         """Stop the kernel: it would only look for orders, and time would pass."""
         with contextlib.suppress(OSError):
-            os.kill(self._kernel_pid(), signal.SIGSTOP)
+            os.kill(self.kernel_pid(), signal.SIGSTOP)
             self._stopped = True
 
     def _go_on(self) -> None:
         if self._stopped:
             self._stopped = False
             with contextlib.suppress(OSError):
-                os.kill(self._kernel_pid(), signal.SIGCONT)
+                os.kill(self.kernel_pid(), signal.SIGCONT)
 
-    def _kernel_pid(self) -> int:
+    def kernel_pid(self) -> int:
+        """Return the process id of the kernel; its processes are a process group of that number."""
         return int((self._directory / "guest" / "pid").read_text(encoding="ascii"))
 
 
