@@ -1,4 +1,4 @@
-"""Kernels of our own: the same run twice, hours in a second, and what is left when one of them dies or its runner does."""
+"""Kernels of our own: the same run twice, hours in a second, and what is left when a kernel or its runner dies."""
 
 from __future__ import annotations
 
