@@ -45,6 +45,8 @@ bool emit_ending(const struct step *step, const struct ending *end)
 		printf(",\"errno\":\"%s\",\"expected\":%s", error_name(end->error), as_expected ? "true" : "false");
 	else
 		printf(",\"result\":%lld", end->result);
+	if (end->error && step->option)
+		printf(",\"name\":\"%s\"", step->option->name);
 	if (!as_expected)
 		printf(",\"expect\":\"%s\"", step->expect == EXPECT_OK ? "ok" : error_name(step->expect));
 	if (end->moves_bytes)

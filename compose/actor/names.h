@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-enum kind { INT, LINGER, MILLISECONDS, TEXT, BYTES };
+/* GROUP: an address of a group, `239.1.2.3` or `239.1.2.3%eth0`. INTERFACE: its name. BLOB: hex. BYTES: can only be read. */
+enum kind { INT, LINGER, MILLISECONDS, TEXT, BYTES, GROUP, INTERFACE, BLOB };
 
 struct option {
 	const char *name;

@@ -31,7 +31,8 @@ void run_getsockopt(const struct step *step, struct ending *end)
 	} got = {.bytes = {0}};
 	static const socklen_t SIZES[] = {
 		[INT] = sizeof(int), [LINGER] = sizeof(struct linger), [MILLISECONDS] = sizeof(struct timeval),
-		[TEXT] = sizeof got.bytes - 1, [BYTES] = sizeof got.bytes,
+		[TEXT] = sizeof got.bytes - 1, [BYTES] = sizeof got.bytes, [GROUP] = sizeof got.bytes,
+		[INTERFACE] = sizeof got.bytes, [BLOB] = sizeof got.bytes,
 	};
 	const struct option *option = step->option;
 	socklen_t length = SIZES[option->kind];
@@ -45,6 +46,9 @@ void run_getsockopt(const struct step *step, struct ending *end)
 		printed = asprintf(&end->value, "%lld", got.time.tv_sec * 1000LL + got.time.tv_usec / 1000);
 		break;
 	case TEXT: printed = asprintf(&end->value, "%s", got.bytes); break;
+	case GROUP:
+	case INTERFACE:
+	case BLOB:
 	case BYTES: end->value = to_hex(got.bytes, length); break;
 	}
 	if (printed < 0)

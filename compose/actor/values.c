@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 
 #include "actor/text.h"
 #include "common/memory.h"
+
+#define LAB_INTERFACE "eth0"
 
 bool report_error(struct script *script, const char *format, ...)
 {
@@ -140,6 +143,18 @@ static bool parse_expect(const char *text, int *expect)
 	return true;
 }
 
+/* An address of IPv6, of one that holds within a link also its interface: ff02::1%eth0. */
+static bool parse_ipv6(const char *text, struct in6_addr *address, uint32_t *interface)
+{
+	const char *zone = strchr(text, '%');
+	char *bare = copy_text(text);
+	bare[zone ? (size_t)(zone - text) : strlen(text)] = '\0';
+	bool good = inet_pton(AF_INET6, bare, address) == 1;
+	free(bare);
+	*interface = zone ? if_nametoindex(zone + 1) : 0;
+	return good && (!zone || *interface);
+}
+
 bool parse_address(struct script *script, struct step *step)
 {
 	const char *text = step->value[K_ADDR];
@@ -148,7 +163,8 @@ bool parse_address(struct script *script, struct step *step)
 		to->sin6_family = AF_INET6;
 		to->sin6_port = htons(step->port);
 		step->addr_len = sizeof *to;
-		return inet_pton(AF_INET6, text, &to->sin6_addr) == 1 || report_value(script, K_ADDR, text, "an IPv6 address");
+		return parse_ipv6(text, &to->sin6_addr, &to->sin6_scope_id) ||
+		       report_value(script, K_ADDR, text, "an IPv6 address");
 	}
 	struct sockaddr_in *to = (struct sockaddr_in *)&step->addr;
 	to->sin_family = AF_INET;
@@ -161,6 +177,42 @@ static void keep_value(struct step *step, const void *value, size_t size)
 {
 	step->option_value = copy_bytes(value, size);
 	step->option_len = (socklen_t)size;
+}
+
+/* A group and the interface on which it is joined, eth0 where none is named. */
+static bool parse_group(struct step *step, const char *text)
+{
+	const char *zone = strchr(text, '%');
+	unsigned interface = if_nametoindex(zone ? zone + 1 : LAB_INTERFACE);
+	char *bare = copy_text(text);
+	bare[zone ? (size_t)(zone - text) : strlen(text)] = '\0';
+	struct ip_mreqn four = {.imr_ifindex = (int)interface};
+	struct ipv6_mreq six = {.ipv6mr_interface = interface};
+	bool old = step->option->level == IPPROTO_IP;
+	bool good = inet_pton(old ? AF_INET : AF_INET6, bare, old ? (void *)&four.imr_multiaddr : (void *)&six.ipv6mr_multiaddr) == 1;
+	free(bare);
+	keep_value(step, old ? (void *)&four : (void *)&six, old ? sizeof four : sizeof six);
+	return good && (interface || !zone);
+}
+
+static bool parse_interface(struct step *step, const char *name)
+{
+	int interface = (int)if_nametoindex(name);
+	struct ip_mreqn four = {.imr_ifindex = interface};
+	if (step->option->level == IPPROTO_IP)
+		keep_value(step, &four, sizeof four);
+	else
+		keep_value(step, &interface, sizeof interface);
+	return interface;
+}
+
+static bool parse_blob(struct step *step, const char *text)
+{
+	struct iovec part;
+	bool good = parse_hex(text, strlen(text), &part);
+	step->option_value = part.iov_base;
+	step->option_len = (socklen_t)part.iov_len;
+	return good;
 }
 
 bool parse_option(struct script *script, struct step *step)
@@ -200,6 +252,12 @@ bool parse_option(struct script *script, struct step *step)
 	case TEXT:
 		keep_value(step, text, strlen(text));
 		return true;
+	case GROUP:
+		return parse_group(step, text) || report_value(script, K_VALUE, text, "a group, or a group, % and an interface");
+	case INTERFACE:
+		return parse_interface(step, text) || report_value(script, K_VALUE, text, "an interface of this host");
+	case BLOB:
+		return parse_blob(step, text) || report_value(script, K_VALUE, text, "pairs of hex digits");
 	case BYTES:
 		break;
 	}

@@ -28,8 +28,9 @@ from testbed.lab.running_program import (
     TapDeath,
 )
 from testbed.model import Host, StopReason
-from testbed.model.errors import UsageError
+from testbed.model.errors import Unsupported, UsageError
 from testbed.observe.actor_events import explain
+from testbed.scenario.language.kernel_names import NEW_OPTIONS
 from testbed.scenario.link.link_plan import LinkPlan
 
 READY_POLL = 0.005
@@ -255,8 +256,14 @@ class ProgramRun:
             program.stop(stopped)
 
     def _judge(self, program: RunningProgram) -> None:
-        """Note a failure if a program ended otherwise than the scenario says."""
+        """Note a failure if a program ended otherwise than the scenario says; Unsupported for what its kernel lacks."""
         spec = program.spec
+        step = program.failed_step
+        if step is not None and step.errno in ("ENOPROTOOPT", "ENOENT") and step.name in NEW_OPTIONS:
+            raise Unsupported(
+                f"the {spec.host}'s kernel has no {step.name}: {step.call} gave {step.errno}",
+                hint=NEW_OPTIONS[step.name],
+            )
         if program.failed_step is not None:
             self._collected.failures.append(explain(program.failed_step, host=spec.host))
         elif program.ended_otherwise:

@@ -30,9 +30,9 @@ class ActorEvent:
     ``step`` is the scenario's number of the step, None for ``done``. ``call`` is the C function that ended it,
     ``result`` what that returned, ``errno`` the symbolic name (or ``EOF``, ``TIMEOUT``) of an ``error``. ``expected``
     is False when the step did not end as the scenario expects; ``expect`` is then what it expects (``ok`` or an errno).
-    ``name`` is a barrier's, ``port`` that of a listening socket (0: the kernel chose). ``bytes`` and ``calls`` sum
-    over all calls of a step that moves bytes; ``data`` holds the first 64 bytes received. ``value`` is what
-    ``getsockopt`` gave.
+    ``name`` is a barrier's, or that of the socket option in an ``error``; ``port`` that of a listening socket (0: the
+    kernel chose). ``bytes`` and ``calls`` sum over all calls of a step that moves bytes; ``data`` holds the first 64
+    bytes received. ``value`` is what ``getsockopt`` gave, or what a wait found.
     """
 
     event: str

@@ -78,7 +78,7 @@ def parse(
     else:
         findings += _unvaried(scenario, chosen)
         expect = {index: each for index, each in enumerate(scenario.expect) if each.applies(chosen)}
-        findings += check(scenario.hosts, scenario.observe, expect, scenario.timeout, scenario.link)
+        findings += check(scenario.hosts, scenario.observe, expect, scenario.timeout, scenario.link, scenario.ip)
         if scenario.offloads and scenario.routed:
             hint = "leave `offloads` out, or keep the link direct"
             findings.append(
@@ -134,7 +134,7 @@ def _check_valid_parts(plain: dict[str, Any], bad: set[str]) -> Iterator[Flaw]:
         expect = TypeAdapter(tuple[AnyExpectation, ...]).validate_python(plain.get("expect", []))
     timeout = ScenarioFile.model_fields["timeout"].default
     link = None if "link" in bad else LinkSpec.model_validate(plain.get("link", {}))
-    return check(hosts, observe, dict(enumerate(expect)), timeout, link)
+    return check(hosts, observe, dict(enumerate(expect)), timeout, link, 6 if plain.get("ip") == 6 else 4)
 
 
 def _placed(root: Node, findings: list[Flaw]) -> Iterator[Problem]:

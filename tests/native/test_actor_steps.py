@@ -150,6 +150,24 @@ def test_options_of_ipv6_and_those_that_can_only_be_read(start: Start) -> None:
     assert of_step(events, 5).value == str(int(socket.SOCK_STREAM))
 
 
+@pytest.mark.parametrize(("family", "options"), [
+    ("inet", ["IP_ADD_MEMBERSHIP=239.1.2.3%lo", "IP_MULTICAST_IF=lo", "IP_DROP_MEMBERSHIP=239.1.2.3%lo",
+              "IP_OPTIONS=94040000", "UDP_SEGMENT=100", "UDP_CORK=1", "UDP_GRO=1"]),
+    ("inet6", ["IPV6_JOIN_GROUP=ff02::123%lo", "IPV6_MULTICAST_IF=lo", "IPV6_LEAVE_GROUP=ff02::123%lo"]),
+])  # fmt: skip
+def test_groups_interfaces_and_blobs(start: Start, family: str, options: list[str]) -> None:
+    """Each is taken by the kernel as what it is; a group that was not joined cannot be left."""
+    lines = [f"socket as=u family={family} type=dgram"]
+    lines += [
+        f"setsockopt sock=u name={name} value={value}" for name, _, value in (each.partition("=") for each in options)
+    ]
+    events = start("\n".join(lines)).finish()
+    assert [event.event for event in events] == ["ok"] * len(lines) + ["done"]
+    leave = next(line for line in lines if "DROP" in line or "LEAVE" in line)
+    refused = start(f"{lines[0]}\n{leave} expect=EADDRNOTAVAIL").finish()
+    assert str(of_step(refused, 2).name) in leave, "the event of an error names the option"
+
+
 @pytest.mark.parametrize("said", ["go other", "go", "went", None])
 def test_a_barrier_opens_to_its_own_name_only(start: Start, said: str | None) -> None:
     """Any other line, or the end of input, ends the program with status 1 and a message."""

@@ -6,6 +6,7 @@ second argument, an optional hint. The schema fragment beside it is what an edit
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 from collections.abc import Mapping
@@ -110,13 +111,14 @@ def _share(value: object) -> float:
 
 
 class HostPort(NamedTuple):
-    """A port of a host; ``host`` None means every address of the host itself."""
+    """A port of a host; ``host`` None means every address of the host itself, or ``address`` where there is one."""
 
     host: Host | None
     port: int
+    address: str = ""
 
     def __str__(self) -> str:
-        return f"{self.host or ''}:{self.port}"
+        return f"{self.host or self.address}:{self.port}"
 
 
 def _endpoint(value: object, *, needs_host: bool) -> HostPort:
@@ -134,6 +136,29 @@ def _endpoint(value: object, *, needs_host: bool) -> HostPort:
 
 def _remote(value: object) -> HostPort:
     return _endpoint(value, needs_host=True)
+
+
+def _destination(value: object) -> HostPort:
+    """Read an endpoint of a host, or an address of a group or of all hosts: 239.1.2.3:5000, [ff02::123%eth0]:5000."""
+    match = (
+        re.fullmatch(rf"(?:([0-9.]+)|\[([0-9a-fA-F:.]+)(%[\w.-]+)?\]):({_NUMBER})", value)
+        if isinstance(value, str)
+        else None
+    )
+    if match is None:
+        return _remote(value)
+    address, port = match[1] or match[2], int(match[4])
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError as error:
+        raise ValueError(f"{shown(address)} is not an address") from error
+    if not found.is_multicast and address != "255.255.255.255":
+        raise ValueError(
+            f"{shown(address)} is the address of no group and not of all", "a host has a name: server:5000"
+        )
+    if not 1 <= port <= 65535:
+        raise ValueError(f"{port} is not a port", "a number from 1 to 65535")
+    return HostPort(None, port, address + (match[3] or ""))
 
 
 def _local(value: object) -> HostPort:
@@ -248,6 +273,15 @@ Share = Annotated[float, Parsed(_share, {"type": "string", "pattern": r"^(100|[1
 """A share of the repeats, written 99%; a number up to 1 once loaded."""
 Remote = Annotated[HostPort, Parsed(_remote, {"type": "string", "pattern": "^(client|server):[1-9][0-9]*$"})]
 """Where to connect or send to: server:10011."""
+Destination = Annotated[
+    HostPort,
+    Parsed(
+        _destination,
+        {"type": "string", "pattern": r"^((client|server)|[0-9.]+|\[[0-9a-fA-F:.]+(%[\w.-]+)?\]):[1-9][0-9]*$"},
+    ),
+]
+"""Where to send a datagram: server:5000, a group's address (239.1.2.3:5000, [ff02::123%eth0]:5000) or
+255.255.255.255:5000."""
 Local = Annotated[HostPort, Parsed(_local, {"type": "string", "pattern": f"^(client|server)?:{_NUMBER}$"})]
 """Where to bind: ":5000" (every address) or server:5000; port 0 lets the kernel choose."""
 Port = Annotated[int, Parsed(_port, {"type": "integer", "minimum": 1, "maximum": 65535})]

@@ -52,7 +52,10 @@ class SetsockoptStep(OnSocketStep):
     key = "setsockopt"
     setsockopt: dict[Option, OptionValue] = Field(min_length=1)
     """Names and values: a number or true; 500ms for SO_RCVTIMEO and SO_SNDTIMEO; [1, 0] for SO_LINGER (l_onoff,
-    l_linger); text for TCP_CONGESTION and SO_BINDTODEVICE."""
+    l_linger); text for TCP_CONGESTION, TCP_ULP and SO_BINDTODEVICE; an interface's name for IP_MULTICAST_IF and
+    IPV6_MULTICAST_IF; a group such as 239.1.2.3 or 239.1.2.3%eth0 for IP_ADD_MEMBERSHIP and IPV6_JOIN_GROUP; hex
+    for IP_OPTIONS and IPv6 extension headers (IPV6_DSTOPTS and IPV6_HOPOPTS need CAP_NET_RAW, which a lab's hosts do
+    not have: EPERM). A new option that the kernel does not have yet makes the run unsupported."""
 
     @override
     def act(self, sockets: OpenSockets) -> Use:
@@ -99,6 +102,9 @@ def _check_options(options: tuple[str, ...], key: str, sock: OpenSocket, sockets
         if sock.type in ("udp", "unix") and option.startswith("TCP_"):
             kind = "UDP" if sock.type == "udp" else "Unix"
             sockets.wrong((key, option), f"`{option}` is an option of TCP, and `{sock.name}` is a {kind} socket")
+        if sock.type in ("tcp", "unix") and option.startswith("UDP_"):
+            kind = "TCP" if sock.type == "tcp" else "Unix"
+            sockets.wrong((key, option), f"`{option}` is an option of UDP, and `{sock.name}` is a {kind} socket")
 
 
 class BindStep(OnSocketStep):

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from testbed.scenario.language.base import Opt, Short
 from testbed.scenario.language.payload import Data, Payload
-from testbed.scenario.language.values import Name, Remote, SendFlag, Size
+from testbed.scenario.language.values import Destination, Name, SendFlag, Size
 from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
 from testbed.scenario.steps.step import CallStep, OnSocketStep, ScriptContext, Step, arguments_of
 
@@ -28,8 +28,8 @@ class Sending(Payload):
     """With `size`: how many bytes to give to each call (default: all that remain, at most 64MiB)."""
     flags: tuple[SendFlag, ...] = ()
     """Flags of the call: MSG_MORE."""
-    to: Opt[Remote] = None
-    """Where to send a datagram: server:5000."""
+    to: Opt[Destination] = None
+    """Where to send a datagram: server:5000; or a group, 239.1.2.3:5000, or all, 255.255.255.255:5000."""
     partial: StrictBool = False
     """One call only: what the kernel does not take of it, as a non-blocking call may do, is not sent."""
 
@@ -53,7 +53,7 @@ class SendingParts(Short):
     """The buffers, each text or {bytes: "00ff"}."""
     flags: tuple[SendFlag, ...] = ()
     """Flags of the call."""
-    to: Opt[Remote] = None
+    to: Opt[Destination] = None
     """Where to send a datagram."""
     partial: StrictBool = False
     """One call only: what the kernel does not take of it is not sent."""
@@ -72,7 +72,7 @@ class SendingMessages(Short):
     """The messages, each text or {bytes: "00ff"}."""
     flags: tuple[SendFlag, ...] = ()
     """Flags of the call."""
-    to: Opt[Remote] = None
+    to: Opt[Destination] = None
     """Where to send datagrams."""
     partial: StrictBool = False
     """One call only: messages that the kernel does not take are not sent."""
@@ -86,7 +86,7 @@ class SendingMessages(Short):
 Spec = Sending | SendingParts | SendingMessages
 
 
-class _DataStep(OnSocketStep):
+class DataStep(OnSocketStep):
     """Sends data by a call that takes flags and an address."""
 
     @property
@@ -128,7 +128,7 @@ class _DataStep(OnSocketStep):
             sock.state = "bound" if sock.type == "udp" else "connected"
 
 
-class SendStep(_DataStep):
+class SendStep(DataStep):
     """Sends bytes; with `size`, as many calls as it takes."""
 
     key = "send"
@@ -150,7 +150,7 @@ class SendStep(_DataStep):
         return data + _how(spec, context)
 
 
-class SendmsgStep(_DataStep):
+class SendmsgStep(DataStep):
     """Sends several buffers in one call."""
 
     key = "sendmsg"
@@ -168,7 +168,7 @@ class SendmsgStep(_DataStep):
         return f" parts={','.join(map(_hex, spec.parts))}{_how(spec, context)}"
 
 
-class SendmmsgStep(_DataStep):
+class SendmmsgStep(DataStep):
     """Sends several messages in one call."""
 
     key = "sendmmsg"

@@ -47,7 +47,7 @@ class ScriptContext:
         if endpoint is None:
             return ""
         any_address = "0.0.0.0" if self.family == "inet" else "::"  # noqa: S104 - a host of the lab, not this machine
-        address = any_address if endpoint.host is None else self.addresses[endpoint.host]
+        address = endpoint.address or any_address if endpoint.host is None else self.addresses[endpoint.host]
         return f" addr={address} port={endpoint.port}"
 
 

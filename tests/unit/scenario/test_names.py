@@ -13,7 +13,8 @@ ACTOR = (Path(__file__).parents[3] / "compose" / "actor" / "names.c").read_text(
 
 
 def test_options_and_their_kinds() -> None:
-    actors = {name: kind for name, kind in re.findall(r"\b(?:SOL|TCP)\((\w+), ([A-Z]+)\)", ACTOR) if name != "name"}
+    table = r"\b(?:SOL|TCP|UDP|IP4_OF|IP6_OF)\((\w+), ([A-Z]+)\)"
+    actors = {name: kind for name, kind in re.findall(table, ACTOR) if name != "name"}
     actors |= {name: "INT" for name in re.findall(r"\bIP[46]\((\w+)\)", ACTOR) if name != "name"}
     ours = {
         **dict.fromkeys(kernel_names.INT_OPTIONS, "INT"),
@@ -21,6 +22,9 @@ def test_options_and_their_kinds() -> None:
         **dict.fromkeys(kernel_names.TEXT_OPTIONS, "TEXT"),
         **dict.fromkeys(kernel_names.LINGER_OPTIONS, "LINGER"),
         **dict.fromkeys(kernel_names.READ_ONLY_OPTIONS, "BYTES"),
+        **dict.fromkeys(kernel_names.GROUP_OPTIONS, "GROUP"),
+        **dict.fromkeys(kernel_names.INTERFACE_OPTIONS, "INTERFACE"),
+        **dict.fromkeys(kernel_names.BLOB_OPTIONS, "BLOB"),
     }
     assert ours == actors
 
