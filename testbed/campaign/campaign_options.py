@@ -15,7 +15,8 @@ KEEPS = (KEEP_DIFFERING, KEEP_ALL)
 class Options:
     """What was asked for on the command line besides scenarios; zeros and empty text where it was not.
 
-    ``witness``: record the kernel's trace where that can be. ``fixed``: settings of every run, which make no variants.
+    ``witness``: whether to record the kernel's trace, and then to require it; None: as the scenario says. ``fixed``:
+    settings of every run, which make no variants.
     """
 
     repeat: int = 1
@@ -24,7 +25,7 @@ class Options:
     settings: Sequence[str] = ()
     resume: str = ""
     on: str = ""
-    witness: bool = False
+    witness: bool | None = None
     fixed: Mapping[str, str] = field(default_factory=dict)
 
     @property
