@@ -399,6 +399,7 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
     help={
         "tag": "only the scenarios that have this tag (`invoke list`); may be repeated",
         "repeat": "how often each variant is run (default 3): shows where TCP may behave in several ways",
+        "kernels": "measure on each of these kernels of our own, 6.1,6.12, and write only what differs: kernels.md",
         "against": "compare with an earlier atlas.json, of another kernel for instance",
         "out": "where atlas.md, atlas.html and atlas.json are written (default: atlas/)",
         "engine": "docker, namespace or uml, as for `run`",
@@ -411,6 +412,7 @@ def atlas(
     _: Context,
     tag: list[str],
     repeat: int = 3,
+    kernels: str = "",
     against: str = "",
     out: str = "atlas",
     engine: str = "",
@@ -423,7 +425,21 @@ def atlas(
 
     Examples: invoke atlas --engine namespace
               invoke atlas --against docs/atlas.json
+              invoke atlas --kernels 6.1,6.12 --repeat 1
     """
+    if kernels:
+        from testbed.atlas import kernel_atlas
+
+        return kernel_atlas.main(
+            catalogue=ROOT,
+            tags=tag,
+            runs=Path(runs),
+            out=Path(out),
+            kernels=kernels,
+            engine=engine or "uml",
+            jobs=jobs,
+            repeat=repeat,
+        )
     from testbed.atlas import make_atlas
 
     return make_atlas.main(
