@@ -160,7 +160,8 @@ class Guest:
     def _write_command(self, worker: Sequence[str]) -> None:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
-        environment |= {"PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONUNBUFFERED": "1"}
+        places = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment |= {"PYTHONPATH": os.pathsep.join(places), "PYTHONUNBUFFERED": "1"}
         words = [*(f"{name}={value}" for name, value in environment.items()), ""]
         words += [sys.executable, "-m", *worker, str(self._directory)]
         (self._directory / "command").write_bytes(b"".join(word.encode() + b"\0" for word in words))
