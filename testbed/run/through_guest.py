@@ -82,6 +82,11 @@ def carry_out_inside(order: bytes, make_engine: EngineFactory, progress: Progres
     """Make the run that an order asks for; return the answer to it."""
     wanted: GuestOrder = pickle.loads(order)  # noqa: S301 - written by the process that started this kernel
     try:
+        if not wanted.directory.is_dir():
+            raise Unsupported(
+                f"a kernel of our own cannot see {wanted.directory}: it has a /dev, /proc and /sys of its own",
+                hint="--runs elsewhere",
+            )
         with ThreadPoolExecutor(1) as pool:
             down = through_lab(
                 wanted.scenario, wanted.spec, RunDirectory(wanted.directory), make_engine, progress, pool, None

@@ -39,6 +39,7 @@ _LAST_LINES = 40
 _CHUNK = 1 << 16
 _HIDDEN = ("/dev", "/proc", "/sys")
 """Where the guest has file systems of its own, so that the machine's files there cannot be seen."""
+_PREFIX = "bothends-guest-"
 _PASSED_ON = ("HOME", "XDG_CACHE_HOME", "PATH", "LANG", "TZ", "TMPDIR")
 
 
@@ -71,7 +72,7 @@ class Guest:
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._stopped = False
         tools = toolchain.provide(progress)
-        self._directory = Path(tempfile.mkdtemp(prefix="bothends-guest-"))
+        self._directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
         try:
             check_visible(self._directory)
             self._write_command(worker)
@@ -234,6 +235,23 @@ class Guest:
     def kernel_pid(self) -> int:
         """Return the process id of the kernel; its processes are a process group of that number."""
         return int((self._directory / "guest" / "pid").read_text(encoding="ascii"))
+
+
+def abandoned() -> list[Path]:
+    """Return the directories of guests of ours whose kernel is gone, as where a runner was killed."""
+    found = []
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            age = time.time() - path.stat().st_mtime
+            if path.stat().st_uid != os.geteuid() or age < BOOT_TIMEOUT:
+                continue
+            pid = (path / "guest" / "pid").read_text(encoding="ascii").strip()
+            if Path(f"/proc/{pid}/cwd").readlink() == path:
+                continue
+        except OSError:
+            pass  # no such kernel
+        found.append(path)
+    return sorted(found)
 
 
 def check_visible(path: Path) -> None:

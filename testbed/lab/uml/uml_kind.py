@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from testbed.lab.fact import DoctorFinding
 from testbed.lab.namespace import toolchain
 from testbed.lab.remains import Remains
 from testbed.lab.uml import kernel_store
-from testbed.lab.uml.guest import Guest
+from testbed.lab.uml.guest import Guest, abandoned
 from testbed.model import Host
 from testbed.model.errors import Unsupported
 
@@ -86,7 +87,11 @@ class UmlKind(EngineKind):
         yield from uml_doctor.examine()
 
     def clean(self, remains: Remains, *, foreign_too: bool) -> None:
-        """Nothing stays of a kernel whose runner is gone: it is killed with it."""
+        """Remove the directories of kernels that were killed with their runner; nothing else stays of them."""
+        del foreign_too
+        for directory in abandoned():
+            shutil.rmtree(directory, ignore_errors=True)
+            remains.removed.append(f"{directory}, of a kernel that is gone")
 
     def open_shell(
         self,

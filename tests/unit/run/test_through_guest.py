@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ from testbed.lab.engine_kind import InsideFactory
 from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.model.errors import BothendsError, LabError, LabTimeout, Unsupported
 from testbed.run.live_lab import run
-from testbed.run.through_guest import carry_out_inside, refusal
+from testbed.run.scenario_to_lab import lab_spec
+from testbed.run.through_guest import GuestOrder, carry_out_inside, refusal
 from testbed.rundir.layout import MANIFEST, RunDirectory
 from testbed.scenario.load import parse
 from testbed.scenario.scenario import Scenario
@@ -53,6 +56,13 @@ def test_what_went_wrong_inside_is_raised_outside_with_what_was_kept(tmp_path: P
     manifest = RunDirectory(Path(error.kept)).read_json(MANIFEST)
     assert "too late" in manifest["error"]
     assert manifest["deterministic"] is False
+
+
+def test_a_run_directory_that_cannot_be_seen_inside_is_said(tmp_path: Path) -> None:
+    order = pickle.dumps(GuestOrder(scenario(), lab_spec(scenario()), tmp_path / "hidden"))
+    answer = json.loads(carry_out_inside(order, Namespaces(), lambda _: None))
+    assert answer["kind"] == "Unsupported"
+    assert str(tmp_path / "hidden") in answer["what"]
 
 
 def test_an_error_of_a_kind_that_is_not_in_the_tree_is_its_nearest(tmp_path: Path) -> None:
