@@ -14,6 +14,7 @@ from testbed.lab.observers.make_observer import TRACED
 from testbed.lab.running_program import ProgramSpec, Readiness
 from testbed.lab.session import TracedPrograms
 from testbed.model import Host
+from testbed.model.awaited_packets import AwaitedPacket
 
 if TYPE_CHECKING:  # pydantic and scapy are slow to import: whoever has a scenario has imported what it needs
     from testbed.scenario.link.link_plan import LinkPlan
@@ -51,8 +52,9 @@ def lab_spec(scenario: Scenario, *, by_hand: bool = False) -> LabSpec:
 def traced_programs(scenario: Scenario, run_id: str) -> TracedPrograms:
     """Return the programs whose calls the kernel's trace tells, where it can be had."""
     observers = {host: getattr(scenario.observe, host) for host in scenario.hosts}
+    wanted = TRACED if scenario.observe.kernel is not False else {"trace"}
     return TracedPrograms(
-        {host: held_name(run_id, host) for host, observer in observers.items() if observer in TRACED},
+        {host: held_name(run_id, host) for host, observer in observers.items() if observer in wanted},
         needed="trace" in observers.values(),
         alone=not scenario.observe.kernel,
     )
@@ -80,6 +82,11 @@ def egress_of(scenario: Scenario) -> dict[Host, int]:
     return {host: described.egress for host, described in scenario.hosts.items() if described.egress is not None}
 
 
+def mtu_of(scenario: Scenario) -> dict[Host, int]:
+    """Return the MTU of each host's interface that is not the usual one, in bytes."""
+    return {host: described.mtu for host, described in scenario.hosts.items() if described.mtu is not None}
+
+
 def hold_of(scenario: Scenario) -> CallHold | None:
     """Return how long gdb holds each call; None where the scenario does not say."""
     return ForTime(scenario.observe.hold / 1000) if scenario.observe.hold is not None else None
@@ -92,6 +99,21 @@ def plan_of(scenario: Scenario, live: LiveLab) -> LinkPlan | None:
     from testbed.scenario.link.link_plan import link_plan
 
     return link_plan(scenario, live.addresses, live.link.addresses)
+
+
+def packet_waits_of(scenario: Scenario) -> dict[Host, dict[int, AwaitedPacket]]:
+    """Return the packets that steps wait for, by host and number of the step; hosts that wait for none are absent."""
+    from testbed.scenario.steps.waiting_steps import WaitPacketStep
+
+    found = {
+        host: {
+            each.number: each.step.wait_packet.compiled()
+            for each in described.written_steps
+            if isinstance(each.step, WaitPacketStep)
+        }
+        for host, described in scenario.hosts.items()
+    }
+    return {host: waits for host, waits in found.items() if waits}
 
 
 def witness_wanted(scenario: Scenario) -> str:

@@ -37,7 +37,7 @@ def refused(link: Path, lines: list[str]) -> list[str]:
     [
         ("set from=client loss=2", "loss=2 is not a probability from 0 to 1"),
         ("set from=client loss=nan", "loss=nan is not a probability from 0 to 1"),
-        ("set from=client delay=-1", "delay=-1 is not a number up to 3600000000000"),
+        ("set from=client delay=-1", "delay=-1 is not a number up to 604800000000000"),
         ("set from=client delay=1 jitter=2", "jitter is larger than delay"),
         ("set from=client queue=0", "queue=0 lets nothing through"),
         ("set from=nobody", "from=nobody is not known"),
@@ -53,6 +53,14 @@ def refused(link: Path, lines: list[str]) -> list[str]:
         ("fault do=drop from=client payload=0g", "payload is not 1 to 4096 bytes in small hex digits"),
         ("fault do=drop from=client bytes=5", "bytes= is not a number"),
         ("fault do=forge from=client as=server raw=00 fill=tcp", "forge needs as and a raw packet"),
+        (
+            f"fault do=forge from=client as=server raw={'45' + '00' * 39} fill=tcp stamp=24",
+            "forge needs as and a raw packet",
+        ),
+        (f"fault do=forge from=client as=server raw={'45' + '00' * 39} fill=tcp sack=36 blocks=1", "forge needs as"),
+        ("fault do=forge from=client ack=x", "ack=x is not a number"),
+        ("fault do=forget from=client", "forget needs for"),
+        ("fault do=forget from=client for=1 raw=00 as=server fill=tcp", "where it answers as and a raw packet"),
         ("stop", "unknown line stop"),
         ("end from=client address=1.2.3", "address=1.2.3 is not known"),
     ],
