@@ -61,7 +61,8 @@ class Inputs:
     the lab could not carry the run through; what failed after that says nothing about the programs. ``labels`` are
     Wireshark's of both captures, ``sysctls`` the ``net.*`` settings of each host's network namespace; both empty where
     they are not known. ``kernel`` is the kernel trace, None without one; ``release`` is that of the kernel on which the
-    hosts ran (``uname -r``), empty where it is not known.
+    hosts ran (``uname -r``), empty where it is not known. ``proven`` are the hosts of which the kernel's trace proves
+    that ``calls`` has all calls on sockets: what is not there did not happen.
     """
 
     joined: Joined
@@ -77,6 +78,7 @@ class Inputs:
     sysctls: Mapping[Host, Mapping[str, str]] = field(default_factory=dict)
     kernel: KernelLog | None = None
     release: str = ""
+    proven: frozenset[Host] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
