@@ -207,7 +207,10 @@ def _unfinished(endpoint: TcpEndpoint, packet: Crossing) -> Call | None:
 
 def _is_probe(endpoint: TcpEndpoint, packet: Crossing) -> bool:
     at = endpoint.snd_max
-    return packet.flags == "." and not packet.length and at is not None and packet.seq == at - 1
+    urgent = "U" in packet.flags  # tcp_xmit_probe_skb: one that says so has the next number
+    return (
+        packet.flags in (".", ".U") and not packet.length and at is not None and packet.seq in (at - 1, at - 1 + urgent)
+    )
 
 
 def _pause(endpoint: TcpEndpoint, packet: Crossing) -> Evidence:
