@@ -97,12 +97,14 @@ def _causes(analysis: Analysis, tally: Tally) -> Iterator[Disagreement]:
             continue
         tally.proven += 1
         tally.confusion[inferred.rule, cause.rule] += 1
-        if inferred.kind is CauseKind.UNKNOWN or cause.rule in (inferred.rule, *inferred.alternatives):
+        if inferred.kind is CauseKind.UNKNOWN or not cause.differs:
             continue
         tally.contradicted += 1
-        said = sentence(inferred.evidence)
-        text = f"#{packet.n} {packet.sender} [{packet.flags}]: {inferred.rule} ({said}); the kernel: {cause.rule}"
-        yield Disagreement(f"cause {inferred.rule} is {cause.rule}", text)
+        same = cause.rule in (inferred.rule, *inferred.alternatives)
+        kind = f"{inferred.rule} answers another packet" if same else f"cause {inferred.rule} is {cause.rule}"
+        said, real = sentence(inferred.evidence), sentence(cause.evidence)
+        where = f"#{packet.n} {packet.sender} [{packet.flags}]"
+        yield Disagreement(kind, f"{where}: {inferred.rule} ({said}); the kernel: {cause.rule} ({real})")
 
 
 def _absences(analysis: Analysis, tally: Tally) -> Iterator[Disagreement]:

@@ -7,12 +7,12 @@ import os
 import sys
 from pathlib import Path
 
-from dev.truth.campaign import as_json, load, run_campaign, save, shrink_all
-from dev.truth.tables import is_true, lines
+from dev.truth.truth_campaign import as_json, load, run_campaign, save, shrink_all
+from dev.truth.truth_tables import is_true, lines
 
 
 def main(*, seed: int, count: int, jobs: int, directory: Path, tries: int, json_only: bool) -> int:
-    """Run ``count`` more scenarios of a seed; 0 if the limits of ``tables.py`` are kept.
+    """Run ``count`` more scenarios of a seed; 0 if the limits of ``truth_tables.py`` are kept.
 
     ``tries`` is how many runs may be spent to make the smallest scenario of each kind of disagreement smaller.
     """

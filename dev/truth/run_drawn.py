@@ -36,7 +36,7 @@ def measure(document: Document, number: int | None = None) -> Measured:
     """Run a document's scenario and compare. A run that cannot be carried through is skipped, with the reason."""
     root = Path(tempfile.mkdtemp(prefix="bothends-truth-"))
     try:
-        scenario = as_scenario({**document, "observe": {"kernel": True}}, "drawn")
+        scenario = as_scenario({**document, "observe": {"kernel": True, "kernel_buffer": "32MiB"}}, "drawn")
         finished = run(scenario, root=root, make_engine=_engine(), progress=lambda _: None)
         analysis = finished.analysis
         if analysis.inputs.cut_short or analysis.inputs.incomplete:

@@ -23,8 +23,8 @@ _SOON = 2_000_000
 """Most time (ns) between an arrival and the ACK that is sent in its processing; later, timers and reads send."""
 
 
-_COMPRESSED = 50_000
-"""Least time (ns) after which an ACK with SACK may be one that was put off (tcp_compressed_ack_kick: up to 1 ms)."""
+_UNCOMPRESSED = 3
+"""So many ACKs that repeat one number are never put off (TCP_FASTRETRANS_THRESH, __tcp_ack_snd_check)."""
 
 
 @RULES.explains(CauseName.DELAYED_ACK)
@@ -69,16 +69,24 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     else:
         how = (", ", waited, " after it came")
     timer = (CauseName.DELAYED_ACK,) if not endpoint.observed and waited.ns >= _SOON else ()
+    last = endpoint.last_arrival
+    answers = last is not None and last.sequence_length > 0 and last.n not in covered
+    if answers and last is not None and endpoint.unexpected and endpoint.unexpected[-1] is last:
+        return Explanation((*what, ", sent as ", PacketRef(last.n), " came"), packets=(*covered, last.n))
     return Explanation((*what, *how), packets=covered, alternatives=timer)
 
 
 def _at_once(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> bool:
     """Say whether an ACK was sent in the processing of what came last.
 
-    The FIN of an open connection is never acknowledged at once (tcp_fin enters the interactive mode), unless it fills a
-    hole or more than a segment is to be acknowledged.
+    That may be later, where a call used the socket. The FIN of an open connection is never acknowledged at once
+    (tcp_fin enters the interactive mode), unless it fills a hole or more than a segment is to be acknowledged.
     """
-    last = endpoint.last_arrival
+    last, sent = endpoint.last_arrival, endpoint.last_sent
+    if endpoint.rcv_nxt is not None and _ack(packet) < endpoint.rcv_nxt:
+        return True  # what came had waited at the socket (__release_sock): the timer would acknowledge all
+    if sent is not None and sent.time > arrival_time(newest) and sent.ack is not None and not sent.sequence_length:
+        return True  # the last of those
     if last is None or packet.time - arrival_time(last) >= _SOON:
         return False
     if "F" not in newest.flags or endpoint.closing(arrival_time(newest)) or last is not newest:
@@ -137,7 +145,7 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
 
     One that also covers new bytes was sent at once for the repeat only if that came last.
     """
-    if not _is_bare(packet) or not endpoint.unexpected:
+    if not _is_bare(packet):
         return None
     covered, _ = _covered(endpoint, packet)
     last = endpoint.last_arrival
@@ -151,6 +159,8 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if right > _ack(packet) and not inside:
         return None
     culprits = [each for each in endpoint.unexpected if each.seq < right and each.seq + each.sequence_length > left]
+    if not culprits and covered and last is not None and last.seq < right:
+        culprits = [last]  # it brought new bytes as well
     if not culprits:
         return None
     also: Evidence = (", and acknowledges ", packet_refs(covered)) if covered else ()
@@ -173,9 +183,8 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     old = endpoint.rcv_nxt is not None and culprit.seq < _ack(packet)
     reason = " brought bytes it had already" if old else " came out of order"
     evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
-    last = endpoint.last_arrival
-    late = last is not None and packet.time - arrival_time(last) >= _COMPRESSED and bool(sack_blocks(packet))
-    timer = (CauseName.COMPRESSED_ACK,) if late else ()
+    several = endpoint.repeated_acks >= _UNCOMPRESSED and bool(sack_blocks(packet))
+    timer = (CauseName.COMPRESSED_ACK,) if several else ()
     effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
     return Explanation(evidence, packets=(culprit.n,), effects=effects, alternatives=timer)
 

@@ -97,9 +97,11 @@ class TcpEndpoint(EndpointCalls):
     una: int = 0
     rcv_nxt: int | None = None
     last_ack: int | None = None
+    repeated_acks: int = 0  # how many pure ACKs in a row had that number, after the first
     last_window: int | None = None  # bytes
     scales: tuple[int | None, int | None] = (None, None)  # window scale on its own SYN and on the peer's
     peer_window: int | None = None
+    send_edge: int | None = None  # the right edge of the window that the peer offers
     repair_until: int = -1  # SND.NXT when the last timeout or fast retransmission happened
     originals: list[Crossing] = field(default_factory=list)
     original_seqs: list[int] = field(default_factory=list)
@@ -221,6 +223,8 @@ class TcpEndpoint(EndpointCalls):
                 self.rcv_nxt = packet.ack  # data on the SYN was not taken (RFC 7413 section 4.2)
                 self.pending.clear()
         if packet.ack is not None:
+            same = packet.ack == self.last_ack and not length
+            self.repeated_acks = self.repeated_acks + 1 if same else 0
             self._note_answered(packet, explained)
             self.last_ack = packet.ack if self.last_ack is None else max(self.last_ack, packet.ack)
             if "R" not in packet.flags:
@@ -288,6 +292,7 @@ class TcpEndpoint(EndpointCalls):
             self._note_ack(packet, packet.ack)
         if packet.ack is None or packet.ack >= self.una:
             self.peer_window = packet.window
+            self.send_edge = self._edge_offered(packet)
         if length:
             self._note_data(packet, packet.seq + length)
         elif self.rcv_nxt is not None and self.last_ack is not None:
@@ -295,6 +300,11 @@ class TcpEndpoint(EndpointCalls):
                 self.probes.append(packet)
             elif packet.seq < self.last_ack or packet.seq > self.rcv_nxt:  # RFC 9293 3.10.7.4, first check
                 self.unexpected.append(packet)
+
+    def _edge_offered(self, packet: Crossing) -> int | None:
+        own, theirs = self.scales
+        scale = theirs if theirs is not None and own is not None and "S" not in packet.flags else 0
+        return None if packet.ack is None else packet.ack + (packet.window << scale)
 
     def note_too_big(self, packet: Crossing) -> None:
         """Record an ICMP error that reached this host, if it quotes a segment of this connection."""

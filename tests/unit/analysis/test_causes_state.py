@@ -305,3 +305,50 @@ def test_a_window_probe_of_urgent_data_has_the_next_number() -> None:
     tcp("client .U", seq=2)
     tcp("client .U", seq=1)
     assert rules(run.analysis())[5:] == ["window-probe", "window-probe"]
+
+
+def test_acks_of_what_waited_at_a_socket_in_use_are_not_the_timers() -> None:
+    """The timer acknowledges all that came; one ACK for each of several segments is the work of the backlog."""
+    run, tcp = opened()
+    tcp.client("send", b"ab")
+    tcp("client .", b"a")
+    tcp("client P.", b"b")
+    run.pause(7)
+    tcp("server .", ack=2)
+    tcp("server .", ack=3)
+    assert rules(run.analysis())[5:] == ["ack", "ack"]
+
+
+def test_less_than_a_segment_that_fills_the_window_leaves_by_the_timer() -> None:
+    """RFC 9293 3.8.6.2.1: the sender waits for a larger window, and sends what fits when the timer runs out."""
+    run, tcp = opened()
+    with tcp.client("send", b"x" * 1460 + b"y" * 40 + b"z" * 100):
+        tcp("client .", b"x" * 1460)
+        tcp("server .", window=40)
+        run.pause(210)
+        tcp("client P.", b"y" * 40)
+    found = run.analysis()
+    assert rules(found)[5:] == ["window-probe"]
+    assert calls(found, 5) == ["send"]
+
+
+def test_a_connection_that_is_taken_from_its_socket_is_reset() -> None:
+    run, tcp = opened()
+    with tcp.client("connect", args={"address": "AF_UNSPEC"}, result=0):
+        tcp("client R.")
+    found = run.analysis()
+    assert rules(found)[3:] == ["reset-linger"]
+    assert "to AF_UNSPEC ends the connection" in evidence(found, 3)
+
+
+def test_what_msg_more_holds_while_bytes_are_out_goes_by_a_tail_loss_probe() -> None:
+    """tcp_send_loss_probe sends new bytes whatever holds them; the timer for held ones runs only with nothing out."""
+    run, tcp = opened()
+    tcp.client("send", b"a")
+    tcp("client P.", b"a", lost=True)
+    tcp.client("send", b"b", args={"flags": "MSG_MORE"})
+    run.pause(30)
+    tcp("client P.", b"b")
+    found = run.analysis(sysctls=PROBING)
+    assert rules(found)[3:] == ["data", "data"]
+    assert "a tail-loss probe released it" in evidence(found, 4)

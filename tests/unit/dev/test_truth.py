@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from dev.truth.campaign import Campaign, as_json, from_json
 from dev.truth.compare_run import Tally, actor_counts, compare_run
 from dev.truth.draw_scenario import LEFT_OUT, as_scenario, draw_scenario
 from dev.truth.run_drawn import Measured
 from dev.truth.shrink import shrink, size, smaller_documents
-from dev.truth.tables import confusion, is_true, lines
+from dev.truth.truth_campaign import Campaign, as_json, from_json
+from dev.truth.truth_tables import confusion, is_true, lines
 from testbed.model import Analysis, CauseName
 from testbed.model.causes import Basis
 from testbed.model.origins import Mechanism, PacketOrigin

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dev.truth.campaign import Campaign
 from dev.truth.compare_run import Tally
+from dev.truth.truth_campaign import Campaign
 
 MOST_OPEN = 0.005
 """The largest share of packets whose inferred cause may be unknown or one of several."""
