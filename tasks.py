@@ -1,6 +1,7 @@
 """Tasks: parse, call one function, print, exit code. ``invoke --list`` shows them, ``invoke --help TASK`` explains.
 
-Exit codes: 0 pass, 1 fail, 2 bad use or bad scenario, 3 inconclusive or infrastructure failure, 4 unsupported here.
+Exit codes: 0 pass, 1 fail, 2 bad use or bad scenario, 3 inconclusive, infrastructure failure or an
+error in Bothends itself, 4 unsupported here.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ adapt(program)
         "resume": "continue a campaign that was stopped: its id, its directory, or latest",
         "on": "make the runs on a Dask cluster, given its scheduler's address: tcp://HOST:8786",
         "report": "also write report.html and annotated.pcapng for each run, or the page of the campaign",
-        "witness": "also record the kernel's tracepoints, where the machine allows it",
+        "witness": "require the kernel trace, which is recorded by default where the machine allows it",
+        "no-witness": "record no kernel trace",
         "junit": "write JUnit XML of all runs to this file",
         "tap": "write a Test Anything Protocol (TAP) report of all runs to this file",
         "markdown": "write a Markdown summary of all runs to this file",
@@ -69,6 +71,7 @@ def run(
     on: str = "",
     report: bool = False,
     witness: bool = False,
+    no_witness: bool = False,
     junit: str = "",
     tap: str = "",
     markdown: str = "",
@@ -97,7 +100,8 @@ def run(
         return observers_command.compare_observers(
             scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine
         )
-    options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume, on=on, witness=witness)
+    wanted = True if witness else False if no_witness else None
+    options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume, on=on, witness=wanted)
     outputs = Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
     if all:
         if scenarios:

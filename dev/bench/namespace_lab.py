@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from testbed.lab.choose_engine import NAMESPACE, choose
@@ -67,7 +68,7 @@ def _engine() -> float:
     try:
         begin = time.perf_counter()
         with choice.make(lambda _: None) as engine:
-            live = engine.bring_up(lab_spec(scenario))
+            live = engine.bring_up(replace(lab_spec(scenario), witness=()))
             session = Session(live, directory, lambda _: None, plan=None)
             session.start_taps(offloads=False, egress={})
             up = time.perf_counter()

@@ -79,6 +79,8 @@ class Findings:
             self.crashed += 1
         else:
             self._count(old, kind)
+        if "crash" in old and "crash" not in new:  # then it is one difference, whatever the new tree says
+            old, new = {"crash": f"{old['crash']}: {' '.join(old['errors'])}"}, {}
         for found in differences(old, new, item, kind):
             self._sort(found)
 

@@ -30,7 +30,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         inputs = replace(inputs, joined=joined, incomplete=(*inputs.incomplete, *problems))
     inputs = in_order(inputs)
     joined = inputs.joined
-    streams = build_streams(joined, inputs.calls, inputs.observed)
+    streams = build_streams(joined, inputs.calls, inputs.observed, inputs.proven)
     causes = _with_kernel(inputs, streams, find_causes(joined, streams, inputs.sysctls))
     blind = tuple(unobserved_connections(joined.crossings, causes, streams, inputs.observed))
     if blind:

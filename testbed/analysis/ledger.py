@@ -44,7 +44,8 @@ def _tcp_row(flow: Flow, sender: Host, streams: Streams, crossings: list[Crossin
     if unlogged:
         written = _NOTHING  # stdio on the descriptor, a system call made directly: nobody knows all that was written
     read = _from_calls(streams, flow.index, receiver, taken, came, other=left)
-    unlogged_read = unlogged_reads(streams, flow.index, receiver, crossings) if read.bytes is not None else 0
+    known = read.bytes is None or receiver in streams.proven
+    unlogged_read = 0 if known else unlogged_reads(streams, flow.index, receiver, crossings)
     if unlogged_read or (read.bytes is not None and read.bytes < came.total and _uses_stdio(streams, flow, receiver)):
         read = _NOTHING
     sent = Count(left.total, left.digest())
@@ -70,8 +71,13 @@ def _tcp_row(flow: Flow, sender: Host, streams: Streams, crossings: list[Crossin
 
 
 def _uses_stdio(streams: Streams, flow: Flow, host: Host) -> bool:
-    """Say whether the program made a stream of standard I/O of its socket, whose reads no observer of calls sees."""
-    return any(call.name == "fdopen" for call in streams.calls.get((flow.index, host), ()))
+    """Say whether the program made a stream of standard I/O of its socket, whose reads no observer of calls sees.
+
+    The kernel sees them.
+    """
+    return host not in streams.proven and any(
+        call.name == "fdopen" for call in streams.calls.get((flow.index, host), ())
+    )
 
 
 def _from_calls(streams: Streams, flow: int, host: Host, stream: Stream, wire: WireBytes, other: WireBytes) -> Count:

@@ -39,11 +39,8 @@ def plan(scenarios: Sequence[Scenario], options: Options, engine: str) -> Plan:
     )
     if len({source.name for source in sources}) < len(sources):
         raise UsageError("a scenario is named twice")
-    offered = {"observe.kernel": ["offered"]} if options.witness else {}
-    found = {
-        scenario.name: variants(scenario.matrix, settings if scenario.observe.kernel else {**offered, **settings})
-        for scenario in scenarios
-    }
+    asked = {"observe.kernel": [options.witness]} if options.witness is not None else {}
+    found = {scenario.name: variants(scenario.matrix, {**asked, **settings}) for scenario in scenarios}
     for source in sources:
         for each in found[source.name]:
             load(source, each)

@@ -15,7 +15,7 @@ KEEPS = (KEEP_DIFFERING, KEEP_ALL)
 class Options:
     """What was asked for on the command line besides scenarios; zeros and empty text where it was not.
 
-    ``witness``: record the kernel's trace where that can be.
+    ``witness``: whether to record the kernel's trace, and then to require it; None: as the scenario says.
     """
 
     repeat: int = 1
@@ -24,7 +24,7 @@ class Options:
     settings: Sequence[str] = ()
     resume: str = ""
     on: str = ""
-    witness: bool = False
+    witness: bool | None = None
 
     @property
     def any(self) -> bool:

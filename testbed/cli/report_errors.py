@@ -15,6 +15,7 @@ from invoke import Exit
 from testbed.cli.encoding import never_fail
 
 OWN = ("testbed", "tasks", "tests")
+INFRASTRUCTURE = 3
 SET_UP = "to do: `.venv/bin/pip install --require-hashes -r requirements.txt` (to develop: requirements-dev.txt)"
 
 
@@ -35,17 +36,35 @@ def report_errors(function: Callable[..., int]) -> Callable[..., None]:
             code = error.exit_code
         except ModuleNotFoundError as missing:
             if (missing.name or "").partition(".")[0] in OWN:
-                raise
-            sys.stderr.write(f"the Python package that holds `{missing.name}` is not installed\n{SET_UP}\n")
-            code = 3
+                code = _tell_of(missing)
+            else:
+                sys.stderr.write(f"the Python package that holds `{missing.name}` is not installed\n{SET_UP}\n")
+                code = INFRASTRUCTURE
         except BrokenPipeError:  # who read our output went away, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 128 + signal.SIGPIPE
         except KeyboardInterrupt:
             sys.stderr.write("interrupted\n")
-            code = 3
+            code = INFRASTRUCTURE
+        except Exit:  # a task's own end
+            raise
+        except Exception as bug:  # noqa: BLE001 - whatever it is, it is no expectation that failed
+            code = _tell_of(bug)
         gc.freeze()  # the process ends here: the interpreter need not look through all that it has loaded once more
         if code:
             raise Exit(code=code)
 
     return call
+
+
+def _tell_of(bug: Exception) -> int:
+    """Say that Bothends itself is at fault, with the traceback; return the exit code."""
+    import traceback  # never needed otherwise
+
+    sys.stdout.flush()
+    sys.stderr.write("".join(traceback.format_exception(bug)))
+    said = f"{type(bug).__name__}: {bug}".splitlines()[0].rstrip()
+    sys.stderr.write(f"an error in Bothends itself, not in what it ran: {said}\n")
+    sys.stderr.write("state: the run directory, if there is one, keeps what had been recorded until then\n")
+    sys.stderr.write("to do: report it with the lines above, and with `invoke doctor`'s output\n")
+    return INFRASTRUCTURE

@@ -69,10 +69,10 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
 
 
 def _witnessed(scenario: Scenario, options: Options) -> Scenario:
-    """Return a scenario that is offered a witness if --witness asked for it and it does not demand one."""
-    if not options.witness or scenario.observe.kernel:
+    """Return a scenario that demands a witness, or has none, where the command line says so."""
+    if options.witness is None:
         return scenario
-    return scenario.model_copy(update={"observe": scenario.observe.model_copy(update={"kernel": "offered"})})
+    return scenario.model_copy(update={"observe": scenario.observe.model_copy(update={"kernel": options.witness})})
 
 
 def run_all(

@@ -18,7 +18,7 @@ _CALLS = (
     *("socket", "bind", "listen", "accept", "accept4", "connect", "shutdown", "close", "close_range"),
     *("sendto", "sendmsg", "sendmmsg", "write", "writev", "pwritev", "pwritev2", "sendfile64", "splice"),
     *("recvfrom", "recvmsg", "recvmmsg", "read", "readv", "preadv", "preadv2"),
-    *("setsockopt", "getsockopt", "dup", "dup2", "dup3", "fcntl", "ioctl", "io_uring_enter"),
+    *("setsockopt", "dup", "dup2", "dup3", "fcntl", "ioctl", "io_uring_enter"),
     *("fork", "vfork", "clone", "clone3", "execve", "execveat", "exit", "exit_group"),
 )
 EVENTS = (

@@ -21,6 +21,10 @@ class Collected:
     traced: dict[Host, tuple[str, int]] = field(default_factory=dict)
     """Programs whose calls the kernel's trace has: under which name each was held, its number in its PID namespace."""
     calls: dict[Host, tuple[Call, ...]] = field(default_factory=dict)
+    call_problems: dict[Host, list[str]] = field(default_factory=dict)
+    """Why a host's calls may not be all. They make the run inconclusive, unless the kernel's trace has all."""
+    proven: set[Host] = field(default_factory=set)
+    """Hosts of which the kernel's trace proves that all calls are there."""
     failures: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -297,7 +297,7 @@ class Session:
         if isinstance(observer, TracedObserver) and observer.pid:
             self.collected.traced[host] = (observer.held_name, observer.pid)
         self.collected.calls[host] = observation.calls
-        self.collected.incomplete += [f"{host}: {problem}" for problem in observation.problems]
+        self.collected.call_problems[host] = list(observation.problems)
         self.collected.sysctls[host] = parse_listing(sysctls())
         self.collected.offloads[host] = parse_features(features())
         self.collected.tcpdump[host] = version().partition("\n")[0]

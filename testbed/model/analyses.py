@@ -58,7 +58,8 @@ class Inputs:
     which observer made its calls (``probe``, ``none``). ``link`` is None without a link host. ``cut_short`` says why
     the lab could not carry the run through; what failed after that says nothing about the programs. ``labels`` are
     Wireshark's of both captures, ``sysctls`` the ``net.*`` settings of each host's network namespace; both empty where
-    they are not known. ``kernel`` is the kernel trace, None without one.
+    they are not known. ``kernel`` is the kernel trace, None without one. ``proven`` are the hosts of which the kernel's
+    trace proves that ``calls`` has all calls on sockets: what is not there did not happen.
     """
 
     joined: Joined
@@ -73,6 +74,7 @@ class Inputs:
     labels: Labels = field(default_factory=dict)
     sysctls: Mapping[Host, Mapping[str, str]] = field(default_factory=dict)
     kernel: KernelLog | None = None
+    proven: frozenset[Host] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class Call:
     of all of them as 16 hex digits or None. ``direction`` is ``out`` for bytes given to the kernel, ``in`` for
     bytes taken from it, None otherwise. ``end`` is None for a call that never returned (process killed or still
     blocked at the end). ``caller`` is the return address as ``module+0xoffset``, ``source`` ``file:line`` where
-    resolved.
+    resolved. ``kernel_only``: the host's observer missed it, and the kernel's trace has it.
     """
 
     n: int
@@ -54,6 +54,7 @@ class Call:
     digest: str | None = None
     caller: str | None = None
     source: str | None = None
+    kernel_only: bool = False
 
     def __str__(self) -> str:
         return f"{self.host} #{self.n} {self.name}"

@@ -24,6 +24,7 @@ digest      XXH3-64 of all of them, 16 hex digits; null where nothing moved or t
             (``sendfile``, ``splice``)
 caller      return address as ``/path/of/module+0xoffset``, or null
 source      ``"client.c:12"``, or null
+kernel_only true where the observer missed the call and the kernel's trace has it; absent in older logs: false
 =========== ====================================================================================================
 """
 
@@ -67,6 +68,7 @@ def to_json(call: Call) -> dict[str, Any]:
         "digest": call.digest,
         "caller": call.caller,
         "source": call.source,
+        "kernel_only": call.kernel_only,
     }
 
 

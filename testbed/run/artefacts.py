@@ -7,6 +7,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.lab.collected import Collected
@@ -37,8 +38,7 @@ def write_artefacts(
 ) -> None:
     """Write call logs and manifest, whatever there is; ``by_hand``: calls were made or let go by a person."""
     if collected is not None:
-        if live is not None:
-            take_traced_calls(directory.file(RECORDING), live, collected)
+        take_traced_calls(directory.file(RECORDING), live, collected)
         _write_calls(directory, collected, spec.hosts)
         if live is not None:
             wanted = scenario.observe.kernel
@@ -93,11 +93,13 @@ def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, 
         recording.unlink()
         return
     from testbed.observe.kernel.kernel_jsonl import write_jsonl
-    from testbed.observe.kernel.trace_recording import HostCaptures, decode
+    from testbed.observe.kernel.trace_recording import RunSources, decode
 
-    captures = HostCaptures(lambda: _arrivals(directory, live.addresses), lambda: _frames(directory, live.addresses))
+    sources = RunSources(
+        lambda: _arrivals(directory, live.addresses), lambda: _frames(directory, live.addresses), _symbols
+    )
     try:
-        log = decode(recording, {host: [address] for host, address in live.addresses.items()}, live.devices, captures)
+        log = decode(recording, {host: [address] for host, address in live.addresses.items()}, live.devices, sources)
     except CaptureError as error:
         problems: tuple[str, ...] = (error.what,)
     else:
@@ -120,6 +122,14 @@ def _arrivals(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Ho
         with contextlib.suppress(CaptureError):
             found[host] = Arrivals(read(directory.file(f"{host}.pcap")), address)
     return found
+
+
+def _symbols() -> str:
+    """Return the names of this machine's kernel functions, nothing where they may not be read."""
+    try:
+        return Path("/proc/kallsyms").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _frames(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Host, tuple[FrameRun, FrameRun] | str]:

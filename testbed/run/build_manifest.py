@@ -68,6 +68,7 @@ def build(
                 "image": spec.hosts[host].image,
                 "address": live.addresses[host] if live else None,
                 "observer": observed[host],
+                "calls_proven": host in result.proven,
                 "sysctls_set": dict(spec.hosts[host].sysctls),
                 "sysctls": result.sysctls.get(host, {}),
                 "congestion_control": spec.hosts[host].congestion_control,

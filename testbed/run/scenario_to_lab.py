@@ -40,7 +40,12 @@ def lab_spec(scenario: Scenario, *, by_hand: bool = False) -> LabSpec:
         },
         ip=scenario.ip,
         routed=scenario.routed,
-        witness=_recorder(scenario, run_id, calls=not by_hand and bool(traced_programs(scenario, run_id).names)),
+        witness=_recorder(
+            scenario,
+            run_id,
+            kernel=scenario.observe.kernel is True or (bool(scenario.observe.kernel) and not by_hand),
+            calls=not by_hand and bool(traced_programs(scenario, run_id).names),
+        ),
     )
 
 
@@ -54,9 +59,9 @@ def traced_programs(scenario: Scenario, run_id: str) -> TracedPrograms:
     )
 
 
-def _recorder(scenario: Scenario, run_id: str, *, calls: bool) -> tuple[str, ...]:
+def _recorder(scenario: Scenario, run_id: str, *, kernel: bool, calls: bool) -> tuple[str, ...]:
     observe = scenario.observe
-    if not observe.kernel and not calls:
+    if not kernel and not calls:
         return ()
     arrivals = observe.kernel_arrivals
     if arrivals is None:
@@ -66,7 +71,7 @@ def _recorder(scenario: Scenario, run_id: str, *, calls: bool) -> tuple[str, ...
         buffer=observe.kernel_buffer,
         arrivals=arrivals,
         queued=bool(egress_of(scenario)),
-        connections=bool(observe.kernel),
+        connections=kernel,
         calls=calls,
     )
 

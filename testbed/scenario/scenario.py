@@ -134,9 +134,9 @@ class Observe(Frozen):
     """As for the client."""
     hold: Opt[Duration] = None
     """How long gdb holds each call, before it and after it: 400ms. Default: until no packet is in transit."""
-    kernel: bool | Literal["offered"] = False
-    """The kernel trace. true: record it; where that is not possible the run is unsupported. offered: record it where
-    possible, as --witness does."""
+    kernel: bool | Literal["offered"] = "offered"
+    """The kernel trace. offered: record it where that is possible. true: record it; where that is not possible the run
+    is unsupported. false: do not. On the command line: --witness and --no-witness."""
     kernel_arrivals: Opt[StrictBool] = None
     """Also trace each packet that arrives; it shows why a packet reached no socket. Default: if both hosts run steps.
     It slows a bulk transfer to two thirds of its speed."""

@@ -12,6 +12,7 @@ import pytest
 
 from .acting import Actor, Start
 from .building import make
+from .probing import Probe, build_probe
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -66,3 +67,20 @@ def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as made:
         made.settimeout(20)
         yield made
+
+
+@pytest.fixture(scope="session")
+def probe_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the probe and the programs of its tests are built."""
+    folder = tmp_path_factory.mktemp("probe", numbered=True)
+    build_probe(folder)
+    return folder
+
+
+@pytest.fixture
+def probe(probe_build: Path, tmp_path: Path) -> Probe:
+    """The probe with a directory of logs for one test."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    logs.chmod(0o1777)
+    return Probe(probe_build, logs)

@@ -64,7 +64,8 @@ class Streams:
     ``wires`` are TCP bytes by (flow, sender, point); ``streams`` by (flow, host, direction); ``datagrams`` the same
     for UDP in call order; ``calls`` all calls on a flow's socket by (flow, host), ``descriptors`` its descriptors;
     ``flow_of`` the flow of a call.
-    ``by_sender`` lists the crossings of a flow and sender in time order. ``observed`` says whether a host had an
+    ``by_sender`` lists the crossings of a flow and sender in time order. ``proven`` as in
+    :class:`testbed.model.Inputs`. ``observed`` says whether a host had an
     observer.
     """
 
@@ -78,6 +79,7 @@ class Streams:
     descriptors: dict[tuple[int, Host], list[OpenDescriptor]] = field(default_factory=dict)
     flow_of: dict[tuple[Host, int], int] = field(default_factory=dict)
     by_sender: dict[tuple[int, Host], list[Crossing]] = field(default_factory=dict)
+    proven: frozenset[Host] = frozenset()
 
     def stream(self, flow: int, host: Host, direction: Direction) -> Stream:
         """Return the stream, an empty one if no call moved bytes."""
@@ -104,13 +106,19 @@ _NOTHING = WireBytes()
 
 
 def build_streams(
-    joined: Joined, calls: Mapping[Host, tuple[Call, ...]], observed: Mapping[Host, str] | None = None
+    joined: Joined,
+    calls: Mapping[Host, tuple[Call, ...]],
+    observed: Mapping[Host, str] | None = None,
+    proven: frozenset[Host] = frozenset(),
 ) -> Streams:
-    """Place every call's bytes. ``observed`` as in :class:`testbed.model.Inputs`; without it: hosts with calls."""
+    """Place every call's bytes.
+
+    ``observed`` and ``proven`` as in :class:`testbed.model.Inputs`; without the former: hosts with calls.
+    """
     seen = {host: observed.get(host, "none") != "none" if observed else bool(calls.get(host)) for host in HOSTS}
     ordered = {host: sorted(calls.get(host, ()), key=lambda call: (call.start, call.n)) for host in HOSTS}
     flows = {flow.index: flow for flow in joined.flows}
-    streams = Streams(flows, seen, {host: group_sockets(ordered[host]) for host in HOSTS})
+    streams = Streams(flows, seen, {host: group_sockets(ordered[host]) for host in HOSTS}, proven=proven)
     _gather_wires(joined, streams)
     _assign_calls(joined, streams)
     for flow in joined.flows:

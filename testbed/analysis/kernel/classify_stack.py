@@ -243,6 +243,8 @@ def classify(stack: Sequence[str]) -> Classified:
     elif "tcp_release_cb" in own:
         mechanism = LATER
     names = set(own)
+    if any(name.startswith("0x") for name in own):
+        return Classified(mechanism, None, (), syscall, timer)  # what has no name may be what decides
     for row in STACKS:
         if _fits(row, names, mechanism):
             decisive = {*row.any, *row.also, timer}

@@ -6,9 +6,11 @@ stack can be, the packet's own header and that of the packet it answers say; whi
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from testbed.analysis.calls.endpoint_calls import EndpointCalls
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes.endpoint import carried, sack_blocks
 from testbed.analysis.kernel.calls_in_progress import CallsInProgress
@@ -26,8 +28,10 @@ from testbed.model import (
     call_ref,
     call_refs,
     packet_refs,
+    peer_of,
 )
 from testbed.model.causes import CAUSES, Basis
+from testbed.model.evidence import Duration
 from testbed.model.origins import Mechanism, PacketOrigin
 
 C = CauseName
@@ -55,7 +59,8 @@ def with_kernel(
 class _Judge:
     def __init__(self, joined: Joined, streams: Streams, origins: StackOrigins) -> None:
         self._joined, self._streams, self._origins = joined, streams, origins
-        self._before = _sent_before(joined)
+        self._before, self._covered = _sent_before(joined)
+        self._endpoints: dict[tuple[int, Host], EndpointCalls] = {}
         self._calls = CallsInProgress(streams)
 
     def cause(self, packet: Crossing, inferred: Cause) -> Cause:
@@ -69,7 +74,7 @@ class _Judge:
         if rule in (C.DATA, C.UNLOGGED_DATA) and packet.protocol == "tcp":
             evidence, calls, packets = self._of_bytes(packet, inferred, origin, call)
         elif rule in _ACKS or rule in (C.DELAYED_ACK, C.COMPRESSED_ACK):
-            evidence, calls, packets = self._of_ack(rule, inferred, origin, call)
+            evidence, calls, packets = self._of_ack(packet, rule, inferred, origin, call)
         elif rule is inferred.rule:
             evidence, calls, packets = inferred.evidence, inferred.calls, inferred.packets
         else:
@@ -147,7 +152,7 @@ class _Judge:
         if origin.packet is None:
             return True
         answered = self._joined.crossings[origin.packet]
-        before = self._before[answered.n].ack
+        before = self._before.get(answered.n, _SentBefore()).ack
         return bool(sack_blocks(answered)) or answered.ack == before
 
     # -------------------------------------------------------------- on what evidence
@@ -177,33 +182,49 @@ class _Judge:
             evidence = (*evidence, " (other bytes fit there as well: their order is not certain)")
         if call is None or call not in writers:
             evidence = (*evidence, "; ", *_how(origin, call))
+        calls = [*writers, *((call,) if call is not None else ())]
         if "F" in packet.flags:
-            evidence = (*evidence, "; the FIN went with it")
+            key = packet.flow, packet.sender
+            endpoint = self._endpoints.setdefault(key, EndpointCalls(*key, self._streams))
+            ender = endpoint.fin_ender(packet.time)
+            evidence = (*evidence, "; FIN: ", *(ender.evidence if ender else ("no logged call explains it",)))
+            calls += [ender.call] if ender is not None and ender.call is not None else []
         packets = (origin.packet,) if origin.packet is not None else ()
-        return evidence, _numbers(tuple(writer.n for writer in writers), call), packets
+        return evidence, tuple(dict.fromkeys(each.n for each in calls)), packets
 
     def _of_ack(
-        self, rule: CauseName, inferred: Cause, origin: PacketOrigin, call: Call | None
+        self, packet: Crossing, rule: CauseName, inferred: Cause, origin: PacketOrigin, call: Call | None
     ) -> tuple[Evidence, tuple[int, ...], tuple[int, ...]]:
+        """Return what an ACK covers or answers, and what sent it when."""
         answered = origin.packet
+        if rule in (C.ACK, C.DELAYED_ACK):
+            covered = self._covered[packet.n] or inferred.packets
+            what: Evidence = ("acknowledges ", packet_refs(covered)) if covered else (CAUSES[rule].meaning,)
+            packets = covered if answered is None or answered in covered else (*covered, answered)
+            return (*what, *self._when(packet, covered, origin, call)), _numbers((), call), packets
         if rule is inferred.rule and (answered is None or answered in inferred.packets):
-            if rule in (C.ACK, C.WINDOW_UPDATE) and origin.mechanism is Mechanism.CALL:
-                covers = self._covers(inferred.packets, rule)
-                return (*covers, *_how(origin, call)), _numbers((), call), inferred.packets
-            if rule is C.ACK:
-                return (*self._covers(inferred.packets, rule), *_how(origin, call)), (), inferred.packets
             return inferred.evidence, inferred.calls, inferred.packets
-        packets = inferred.packets if CAUSES[inferred.rule].kind is CAUSES[rule].kind and rule is C.ACK else ()
-        if answered is not None and answered not in packets:
-            packets = (*packets, answered)
-        if rule is C.DELAYED_ACK and not packets:
-            packets = inferred.packets
+        if rule is C.WINDOW_UPDATE:
+            return ("the window grows: ", *_how(origin, call)), _numbers((), call), ()
+        packets = (answered,) if answered is not None else ()
         return (f"{CAUSES[rule].meaning}: ", *_how(origin, call)), _numbers((), call), packets
 
-    def _covers(self, packets: tuple[int, ...], rule: CauseName) -> Evidence:
-        if rule is C.WINDOW_UPDATE or not packets:
-            return (f"{CAUSES[rule].meaning}: ",)
-        return ("acknowledges ", packet_refs(packets), ", ")
+    def _when(self, packet: Crossing, covered: tuple[int, ...], origin: PacketOrigin, call: Call | None) -> Evidence:
+        """Say how long after the newest of what it covers an ACK was sent, and by what."""
+        newest = self._joined.crossings[covered[-1]].arrived if covered else None
+        waited: Evidence = (Duration(packet.time - newest), " after it came") if newest is not None else ()
+        if origin.mechanism is Mechanism.ARRIVAL and origin.packet is not None and origin.packet in covered[-1:]:
+            return (" at once, ", *waited)
+        later: Evidence = (", ", *waited) if waited else ()
+        if origin.mechanism is Mechanism.CALL and call is not None:
+            return (
+                (", while ", call_ref(call), " took bytes", *later)
+                if call.direction == "in"
+                else (", sent in ", call_ref(call), *later)
+            )
+        if origin.mechanism is Mechanism.TIMER and origin.timer == "tcp_delack_timer":
+            return (*later, ": the timer of delayed ACKs")
+        return (*later, ", ", *_how(origin, call))
 
     def _in_words(
         self, rule: CauseName, inferred: Cause, origin: PacketOrigin, call: Call | None
@@ -248,17 +269,38 @@ def _reports_repeat(packet: Crossing) -> bool:
     return right <= (packet.ack or 0) or (len(blocks) > 1 and blocks[1][0] <= left and right <= blocks[1][1])
 
 
-def _sent_before(joined: Joined) -> dict[int, _SentBefore]:
+def _sent_before(joined: Joined) -> tuple[dict[int, _SentBefore], dict[int, tuple[int, ...]]]:
+    """Return for each packet what its endpoint had sent before, and what its ACK is the first to cover."""
     found: dict[int, _SentBefore] = {}
+    covered: dict[int, tuple[int, ...]] = {}
     state: dict[tuple[int | None, Host], _SentBefore] = {}
-    for packet in sorted(joined.crossings, key=lambda each: each.time):
-        if packet.sent is None:
-            found[packet.n] = _SentBefore()
+    pending: dict[tuple[int | None, Host], list[Crossing]] = defaultdict(list)
+    for packet, is_departure in _events(joined):
+        if not is_departure:
+            if packet.sequence_length and packet.protocol == "tcp":
+                pending[packet.flow, peer_of(packet.sender)].append(packet)
             continue
-        before = found[packet.n] = state.get((packet.flow, packet.sender), _SentBefore())
+        key = packet.flow, packet.sender
+        before = found[packet.n] = state.get(key, _SentBefore())
         acks = [ack for ack in (before.ack, packet.ack) if ack is not None]
+        ack = max(acks, default=None)
         end = packet.seq + packet.sequence_length
-        state[packet.flow, packet.sender] = _SentBefore(
-            max(acks, default=None), end if before.end is None else max(before.end, end)
-        )
-    return found
+        state[key] = _SentBefore(ack, end if before.end is None else max(before.end, end))
+        covered[packet.n] = ()
+        if ack is not None and ack != before.ack:
+            waiting = pending[key]
+            ends = {each.n: each.seq + each.sequence_length for each in waiting}
+            new = [
+                each for each in waiting if ends[each.n] <= ack and (before.ack is None or ends[each.n] > before.ack)
+            ]
+            covered[packet.n] = tuple(each.n for each in new)
+            pending[key] = [each for each in waiting if ends[each.n] > ack]
+    return found, covered
+
+
+def _events(joined: Joined) -> list[tuple[Crossing, bool]]:
+    """Return departures (True) and arrivals in time order; a departure comes first among equals."""
+    events = [(each.sent, 0, each.n, each) for each in joined.crossings if each.sent is not None]
+    events += [(each.arrived, 1, each.n, each) for each in joined.crossings if each.arrived is not None]
+    events.sort(key=lambda event: event[:3])
+    return [(packet, not arrival) for _, arrival, _, packet in events]

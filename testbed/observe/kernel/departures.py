@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from testbed.capture.directions import FrameRun
 from testbed.model import Host
@@ -13,8 +13,46 @@ from testbed.observe.kernel.frame_order import Passing, match_arrivals, match_de
 
 RELEASES = "__neigh_update"
 """The function that sends what waited for a hardware address (net/core/neighbour.c)."""
+_HEADER = {0x0800: 66, 0x86DD: 86}
+"""Bytes of headers before a segment's payload, by EtherType, with the usual option of time stamps."""
 SLACK = 200
 """ns by which an event may be on the wrong side of a time stamp, besides the clocks' error."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A packet in an interface's queue: bytes that its segments have ``left`` to go, and the length of the first."""
+
+    origin: Passing
+    released: bool
+    left: int
+    first: int = 0
+
+
+class _Queue:
+    """What was given to an interface with a queue and has not left it, in order."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, _Waiting] = {}
+
+    def joins(self, skb: int, origin: Passing, *, released: bool) -> None:
+        self._waiting.pop(skb, None)  # its memory is used again: that one never left
+        self._waiting[skb] = _Waiting(origin, released, origin.length)
+
+    def leaves(self, skb: int, passing: Passing) -> tuple[Passing, bool] | None:
+        """Return from where a packet came into the queue; a segment is of the oldest that is longer than a frame."""
+        whole = self._waiting.pop(skb, None)
+        if whole is not None:
+            return whole.origin, whole.released
+        for number, each in self._waiting.items():
+            if each.origin.length > passing.length:
+                header = _HEADER.get(passing.protocol, 0)
+                each.left -= passing.length - (header if each.first else 0)
+                each.first = each.first or passing.length
+                if each.left <= 0 or passing.length < each.first:
+                    del self._waiting[number]
+                return each.origin, each.released
+        return None
 
 
 class Interfaces:
@@ -26,7 +64,7 @@ class Interfaces:
         self._came: dict[Host, list[Passing]] = defaultdict(list)
         self._waited: dict[Host, list[Passing]] = defaultdict(list)
         self._released: dict[Host, list[int | None]] = defaultdict(list)  # places in _left, None for what was dropped
-        self._queued: dict[int, tuple[Passing, bool]] = {}
+        self._queues: dict[Host, _Queue] = defaultdict(_Queue)
         self._in_hand: dict[int, tuple[Host, int] | None] = {}
 
     def leaves(self, device: str, skb: int, passing: Passing, functions: Collection[str]) -> None:
@@ -38,7 +76,7 @@ class Interfaces:
         if host is None:
             return
         at = len(self._left[host])
-        queued = self._queued.pop(skb, None)
+        queued = self._queues[host].leaves(skb, passing)
         if queued is not None:
             origin, released = queued
         else:
@@ -66,7 +104,7 @@ class Interfaces:
         """Take a ``net_dev_queue``: a packet that may have to wait in the interface's queue."""
         host = self._hosts.get(device)
         if host is not None:
-            self._queued[skb] = self._with_in_hand(host, passing), RELEASES in functions
+            self._queues[host].joins(skb, self._with_in_hand(host, passing), released=RELEASES in functions)
 
     def _with_in_hand(self, host: Host, passing: Passing) -> Passing:
         in_hand = self._in_hand.get(passing.cpu)

@@ -63,22 +63,23 @@ _OVERRUN = re.compile(r"^(overrun|commit overrun|dropped events): (\d+)$", re.MU
 
 
 @dataclass(frozen=True)
-class HostCaptures:
-    """What the hosts' captures have, read when it is asked for.
+class RunSources:
+    """What the hosts' captures have, and this machine's kernel, read when it is asked for.
 
     ``arrivals``: what came to each host. ``frames``: what each host's interface sent and received, or why it is not
-    known.
+    known. ``symbols``: the text of this machine's ``/proc/kallsyms``.
     """
 
     arrivals: Callable[[], Mapping[Host, Arrivals]] = dict
     frames: Callable[[], Mapping[Host, tuple[FrameRun, FrameRun] | str]] = dict
+    symbols: Callable[[], str] = str
 
 
 def decode(
     path: Path,
     addresses: Mapping[Host, Iterable[str]],
     devices: Mapping[Host, str] | None = None,
-    captures: HostCaptures = HostCaptures(),
+    sources: RunSources = RunSources(),
 ) -> KernelLog:
     """Read a recording and keep the events of the lab; ``addresses`` are its hosts'.
 
@@ -90,7 +91,7 @@ def decode(
         with path.open("rb") as data:
             for kind, payload in frames(data):
                 recording.take(kind, payload)
-        return _Decoder(recording, addresses, devices or {}).log(captures)
+        return _Decoder(recording, addresses, devices or {}).log(sources)
     except (OSError, ValueError, KeyError, IndexError, struct.error) as error:
         raise CaptureError(f"the witness's record cannot be read: {error!r}") from error
 
@@ -114,7 +115,7 @@ class _Decoder:
         self._ways_in = WaysIn(frozenset(devices.values()))
         self._came: dict[int, Came] = {}  # by the drop's place among the events
 
-    def log(self, captures: HostCaptures) -> KernelLog:
+    def log(self, sources: RunSources) -> KernelLog:
         recording = self._recording
         if recording.header is None or not recording.clocks:
             raise ValueError("it has no beginning")
@@ -123,6 +124,7 @@ class _Decoder:
         if lost or any(recording.header.missed(page) for *_, page in recording.pages):
             problems.append(f"the kernel's buffer was too small: {lost or 'some'} events were lost")
         found = sorted(self._records(recording.header), key=lambda each: each[:2])
+        self._stacks.look_up(sources.symbols)
         events: list[KernelEvent] = []
         for record in found:
             event, came = self._event(*record)
@@ -132,8 +134,8 @@ class _Decoder:
                 events.append(event)
         error = max((width + 1) // 2 for _, _, width in recording.clocks)
         if self._came:
-            self._find_packets(events, captures.arrivals() if not problems else {}, error)
-        departures = {} if problems else self._departures(captures, error, problems)
+            self._find_packets(events, sources.arrivals() if not problems else {}, error)
+        departures = {} if problems else self._departures(sources, error, problems)
         return KernelLog(
             tuple(_with_ports([event for event in events if event.host is not None])),
             tuple(sorted(recording.formats)),
@@ -146,12 +148,12 @@ class _Decoder:
             tuple(self._timers),
         )
 
-    def _departures(self, captures: HostCaptures, error: int, problems: list[str]) -> dict[Host, tuple[Departure, ...]]:
+    def _departures(self, sources: RunSources, error: int, problems: list[str]) -> dict[Host, tuple[Departure, ...]]:
         """Return the departure of every frame; what cannot be matched is a problem."""
         if not any(name.endswith(LEAVES) for name in self._recording.formats):
             return {}
         found = {}
-        for host, known in captures.frames().items():
+        for host, known in sources.frames().items():
             matched: tuple[Departure, ...] | str = known if isinstance(known, str) else "its interface has no name"
             if not isinstance(known, str) and host in self._devices:
                 matched = self._interfaces.departures(host, known, error)

@@ -25,7 +25,7 @@ from testbed.observe.strace.strace_values import Descriptor, Function, TracedByt
 
 STRING_LIMIT = 65536
 _ON_ANY = (name for name, call in CALLS.items() if call.strace and call.any_descriptor)
-TRACED = ",".join(("%network", *_ON_ANY, *FORKS, "execve", "execveat", "exit_group"))
+TRACED = ",".join(("%network", *_ON_ANY, *FORKS, "execve", "execveat", "exit_group", "ioctl"))
 """System calls that are traced; %network are all those that work on sockets alone."""
 OPTIONS = (
     *("-f", "-yy", "-xx", "-s", str(STRING_LIMIT)),
@@ -153,8 +153,8 @@ class _TraceReader:
         fd = int(label[1])
         socket = self._known(pid, fd, label)
         values = arguments(call.arguments)
-        if call.name == "fcntl" and str(values[1]) == "F_SETFD" and call.result == 0:
-            self._sockets.close_on_exec(pid, (fd,), on="FD_CLOEXEC" in str(values[2]))
+        if call.result == 0 and call.end is not None:
+            self._mark(call, values, pid, fd)
         args = self._args(call, values, socket)
         if args is None:
             return
@@ -165,6 +165,13 @@ class _TraceReader:
         if call.name in _OUT | _IN | {"splice"}:
             self._data(call, values, label)
         self._after(call, pid, fd, args, socket)
+
+    def _mark(self, call: SystemCall, values: list[Value], pid: int, fd: int) -> None:
+        """Note what fcntl or ioctl says of closing a descriptor on exec (ioctl is of no other use here)."""
+        if call.name == "fcntl" and str(values[1]) == "F_SETFD":
+            self._sockets.close_on_exec(pid, (fd,), on="FD_CLOEXEC" in str(values[2]))
+        elif call.name == "ioctl" and str(values[1]) in ("FIOCLEX", "FIONCLEX"):
+            self._sockets.close_on_exec(pid, (fd,), on=str(values[1]) == "FIOCLEX")
 
     def _known(self, pid: int, fd: int, label: re.Match[str]) -> TrackedSocket:
         """Return the socket that a labelled descriptor is; its label tells its addresses, once it has some."""

@@ -148,8 +148,9 @@ class ReturnedCalls:
         accepted = None
         if name == "connect" and begun.route is not None:
             socket.learn(begun.entered.time, begun.route.local, begun.route.peer)
-        if name == "connect" and socket.peer is not None:
-            args["address"] = str(socket.peer)
+        target = begun.route.peer if begun.route is not None else socket.peer if socket.protocol == "tcp" else None
+        if name == "connect" and target is not None:
+            args["address"] = str(target)
         if name in ("accept", "accept4") and left.result >= 0:
             accepted = self._sockets[process.host].accept(socket, left.time)
             flags = registers[3] if name == "accept4" else 0

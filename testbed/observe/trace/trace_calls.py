@@ -210,7 +210,7 @@ class _CallTracer:
             self._returned.never_returned(event.task, begun)
         process.tasks.discard(event.task)
         if not process.tasks:
-            self._exit(process, event.task, event.time, {} if status is None else {"status": status})
+            self._exit(process, event.task, event.time, {"killed": True} if status is None else {"status": status})
 
     def _exit(self, process: TracedProcess, task: int, time: int, args: dict[str, Any]) -> None:
         """Note the end of a process; one without a status was killed."""

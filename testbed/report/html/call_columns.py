@@ -12,6 +12,8 @@ from testbed.report.html.links import put_sentences
 from testbed.report.html.pack import Packer
 from testbed.report.no_packet_text import no_packet
 
+KERNEL_ONLY = "seen by the kernel only"
+"""Where in the program a call was made that its observer missed."""
 _DIRECTIONS = (None, "out", "in")
 
 
@@ -27,8 +29,9 @@ def put(packer: Packer, analysis: Analysis, base: int) -> None:
     # 0: never returned
     packer.numbers("call.took", [0 if call.end is None else call.end - call.start + 1 for call in calls])
     packer.numbers("call.direction", [_DIRECTIONS.index(call.direction) for call in calls])
-    for name in ("program", "name", "errno", "digest", "caller", "source"):
+    for name in ("program", "name", "errno", "digest", "caller"):
         packer.texts(f"call.{name}", [getattr(call, name) or "" for call in calls])
+    packer.texts("call.source", [KERNEL_ONLY if call.kernel_only else call.source or "" for call in calls])
     packer.texts("call.args", [json.dumps(call.args, default=_shown, ensure_ascii=True) for call in calls])
     packer.texts("call.socket", [_socket(call) for call in calls])
     absences = [analysis.no_packet.get((call.host, call.n)) for call in calls]

@@ -88,6 +88,7 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
         "hosts": {
             host: {
                 "observer": inputs.observed.get(host, "none"),
+                "calls_proven": host in inputs.proven,
                 "packets": inputs.joined.packets.get(host, 0),
                 "other_frames": dict(inputs.joined.other.get(host, {})),
                 "delay": _delay(analysis.delays.get(host)),
@@ -171,6 +172,7 @@ def _call(call: Call) -> _Object:
         "digest": call.digest,
         "caller": call.caller,
         "source": call.source,
+        "kernel_only": call.kernel_only,
     }
 
 

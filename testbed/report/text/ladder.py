@@ -31,6 +31,7 @@ from testbed.report.text.terminal_text import clip, counted, duration, escape, q
 _TIME = 9
 _FOUR_LANES = 110  # columns from which each capture has a lane of its own
 _SHAFT = 11
+_KERNEL_ONLY = " (kernel)"
 _PLAIN = frozenset({NoPacketReason.NOTES_PEER, NoPacketReason.NO_CONNECTION_TO_END})
 """Reasons that are no news: of every datagram socket."""
 
@@ -185,7 +186,16 @@ class _Layout:
 
 
 def show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
-    """Return a call as C would show it: ``send("c") = 1``, ``connect(server:10011) ECONNREFUSED``."""
+    """Return a call as C would show it: ``send("c") = 1``, ``connect(server:10011) ECONNREFUSED``.
+
+    One that only the kernel saw is marked.
+    """
+    if call.kernel_only and call.direction is not None:
+        return _show_call(call, room - len(_KERNEL_ONLY), names) + _KERNEL_ONLY
+    return _show_call(call, room, names)
+
+
+def _show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
     name = escape(call.name)
     if call.end is None:
         ending = "" if call.name in ENDLESS else " never returned"

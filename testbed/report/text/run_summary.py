@@ -209,7 +209,8 @@ def _link(analysis: Analysis) -> Iterator[str]:
         )
         if met:
             about = escape(f"{crossing.sender} {crossing.flags or crossing.protocol}")
-            yield f"link      #{crossing.n} {about}: {escape('; '.join(met))}"
+            note = f"; {sentence(crossing.note)}" if crossing.note and crossing.fate is Fate.LOST else ""
+            yield f"link      #{crossing.n} {about}: {escape('; '.join(met) + note)}"
 
 
 def _delay(delay: Delay) -> str:

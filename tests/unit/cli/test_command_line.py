@@ -43,3 +43,20 @@ def test_a_package_that_is_not_installed_is_named(tmp_path: Path) -> None:
     assert "`yaml` is not installed" in done.stderr
     assert "pip install --require-hashes -r requirements.txt" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_error_of_our_own_is_no_failed_expectation(tmp_path: Path) -> None:
+    """What no task foresaw: the traceback, that it is a bug, what to do, and exit code 3."""
+    (tmp_path / "tasks.py").write_text(
+        "from invoke import task\n"
+        "from testbed.cli.report_errors import report_errors\n"
+        "@task\n@report_errors\ndef divide(_, by: int = 0) -> int:\n    return 1 // by\n"
+    )
+    argv = [sys.executable, "-m", "invoke", "divide"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    told = done.stderr.splitlines()
+    assert told[0].startswith("Traceback")
+    assert told[-3].startswith("an error in Bothends itself, not in what it ran: ZeroDivisionError: ")
+    assert told[-1].startswith("to do: report it")

@@ -50,6 +50,7 @@ calls = st.builds(
     digest=st.none() | st.integers(0, 2**64 - 1).map(lambda n: f"{n:016x}"),
     caller=st.none() | text,
     source=st.none() | text,
+    kernel_only=st.booleans(),
 )
 
 CALL = Call(0, "client", 7, 7, "c", "send", 3, {"size": 1}, 10, 20, 1, direction="out", length=1, data=b"\xff\n")

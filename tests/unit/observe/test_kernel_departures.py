@@ -90,11 +90,31 @@ def test_what_was_queued_left_its_stack_where_it_was_queued() -> None:
     assert [(each.pid, each.stack, each.time) for each in found] == [(8, 2, 10)]
 
 
+MADE = Format("kernel_stack", 4, {"size": Field(8, 4, signed=True), "caller": Field(16, 64, signed=False)})
+
+
+def stack_record(*addresses: int) -> memoryview:
+    return memoryview(struct.pack(f"<QiI{len(addresses)}Q", 0, len(addresses), 0, *addresses))
+
+
 def test_a_stack_is_named_without_the_tracers_own_functions() -> None:
-    made = Format("kernel_stack", 4, {"size": Field(8, 4, signed=True), "caller": Field(16, 64, signed=False)})
-    names = {1: "trace_event_raw_event_net_dev_start_xmit", 2: "dev_hard_start_xmit"}
-    stacks = CallStacks(names)
-    record = memoryview(struct.pack("<QiiQQQQ", 0, 4, 0, 1, 2, 3, (1 << 64) - 1))
-    assert stacks.number(made, record) == 0
-    assert stacks.number(made, record) == 0
+    stacks = CallStacks({1: "trace_event_raw_event_net_dev_start_xmit", 2: "dev_hard_start_xmit"})
+    record = stack_record(1, 2, 3, (1 << 64) - 1)
+    assert stacks.number(MADE, record) == 0
+    assert stacks.number(MADE, record) == 0
     assert stacks.all == [("dev_hard_start_xmit", "0x3")]
+
+
+def test_what_the_recording_does_not_name_this_machines_kernel_may() -> None:
+    """Only a list of symbols that gives the same names to what is known is of the same kernel."""
+    symbols = "0000000000000010 T first\n0000000000000010 T alias\n0000000000000020 t second\n0000000000000030 D data\n"
+    for text, known, name in (
+        (symbols, {0x12: "first"}, "second"),
+        (symbols, {0x12: "other"}, "0x28"),
+        ("0000000000000000 T first\n", {0x12: "x"}, "0x28"),
+        ("", {}, "0x28"),
+    ):
+        stacks = CallStacks(known)
+        stacks.number(MADE, stack_record(0x28))
+        stacks.look_up(text.__str__)
+        assert stacks.all == [(name,)]

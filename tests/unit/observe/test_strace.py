@@ -192,7 +192,7 @@ def test_an_exec_closes_what_is_close_on_exec() -> None:
         "7  1000.200000000 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4<TCP:[56]> <0.000000010>\n",
         "7  1000.300000000 vfork() = 8 <0.000000010>\n",
         "8  1000.400000000 fcntl(4<TCP:[56]>, F_SETFD, FD_CLOEXEC) = 0 <0.000000010>\n",
-        "8  1000.500000000 fcntl(3<TCP:[55]>, F_SETFD, 0) = 0 <0.000000010>\n",
+        "8  1000.500000000 ioctl(3<TCP:[55]>, FIONCLEX) = 0 <0.000000010>\n",
         '8  1000.600000000 execve("\\x2f\\x79", ["\\x79"], 0x7f /* 1 var */) = 0 <0.000000001>\n',
         '7  1000.700000000 execve("\\x2f\\x7a", ["\\x7a"], 0x7f /* 1 var */) = 0 <0.000000001>\n',
     ]

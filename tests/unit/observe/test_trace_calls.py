@@ -65,7 +65,7 @@ def test_a_killed_process_ends_without_a_status() -> None:
     trace = Trace().connect(3, 0xA, 40000).enter("read", 3, 0, 10).ended()
     read, end = trace.calls()[2:]
     assert (read.name, read.end, read.direction) == ("read", None, "in")
-    assert (end.name, end.args) == ("exit", {})
+    assert (end.name, end.args) == ("exit", {"killed": True})
 
 
 def test_threads_share_descriptors_and_have_their_own_numbers() -> None:
