@@ -158,7 +158,7 @@ def _ledger(run: Told) -> list[str]:
     for row in run.result["ledger"]:
         points = ("written", "sent", "arrived", "acknowledged", "read")
         figures = [f"{point} {'?' if row[point]['bytes'] is None else row[point]['bytes']}" for point in points]
-        found.append(f"#{row['flow']} {row['sender']}: {', '.join(figures)}, unread {row['unread']}")
+        found.append(f"#{row['flow'] + 1} {row['sender']}: {', '.join(figures)}, unread {row['unread']}")
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.model import CAUSES, HOSTS, Analysis, Delay, Evidence, Host, Outcome, peer_of
+from testbed.model.crossings import host_names
 from testbed.model.kernel_log import Agreement
 from testbed.report.evidence_text import sentence
 from testbed.report.html import assemble, call_columns, kernel_columns, packet_columns
@@ -59,7 +60,7 @@ def _head(analysis: Analysis) -> dict[str, Any]:
     used = {cause.rule for cause in analysis.causes}
     return {
         "observed": [inputs.observed.get(host, "none") for host in HOSTS],
-        "names": {flow.endpoint(host).address: host for flow in inputs.joined.flows for host in HOSTS},
+        "names": host_names(inputs.joined.flows),
         "rules": {rule.value: [CAUSES[rule].meaning, CAUSES[rule].source] for rule in CAUSES if rule in used},
     }
 
@@ -141,11 +142,17 @@ def _kernel(analysis: Analysis) -> Iterator[Chip]:
     kernel = analysis.kernel
     if kernel is None:
         return
-    contradicted = kernel.count(Agreement.CONTRADICTED)
+    contradicted, confirmed = kernel.count(Agreement.CONTRADICTED), kernel.count(Agreement.CONFIRMED)
+    proven = bool(kernel.log.departures)
     if contradicted:
         text = f"the kernel contradicts {counted(contradicted, 'cause')}"
+        if proven:
+            text = f"{counted(contradicted, 'cause')} inferred otherwise"
         yield Chip(text, "preset=kernel", "bad")
-    text = f"the kernel confirms {counted(kernel.count(Agreement.CONFIRMED), 'cause')}"
+    if proven:
+        text = f"the kernel's call stacks prove {counted(confirmed + contradicted, 'cause')}"
+    else:
+        text = f"the kernel confirms {counted(confirmed, 'cause')}"
     if kernel.log.complete:
         yield Chip(text, "#kernel", "bad" if kernel.unmatched else "")
     else:
