@@ -235,7 +235,7 @@ def test_reads_without_an_address_find_their_sender_by_content() -> None:
 
 
 def test_reads_without_content_and_port_find_their_sender_by_order() -> None:
-    """As the kernel's trace has them: of a socket that only reads it tells lengths; its port is the one that is left."""
+    """As the kernel's trace has them: of a socket that only reads, lengths; its port is the one that is left."""
     run = Exchange()
     one, two = run.udp(40000), run.udp(40001)
     for udp, data in ((one, b"aa"), (two, b"bb"), (one, b"ccc")):
