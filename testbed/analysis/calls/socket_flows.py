@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from testbed.analysis.calls.call_effects import (
     STARTED,
     endpoint_argument,
     is_accept,
     is_wildcard,
+    moves_bytes,
     plain,
     starts_connection,
 )
@@ -98,7 +99,8 @@ class UdpFlows:
     def __init__(self, joined: Joined) -> None:
         self._named: dict[tuple[Host, int, Endpoint], list[tuple[Endpoint, int]]] = defaultdict(list)
         self._ports: dict[tuple[Host, int], list[tuple[Endpoint, int]]] = defaultdict(list)
-        self._waiting: dict[tuple[int, Host, int, bytes], deque[int]] = defaultdict(deque)
+        self._waiting: dict[tuple[int, Host, int, bytes | None], deque[tuple[int, int]]] = defaultdict(deque)
+        self._taken: set[int] = set()
         for flow in joined.flows:
             if flow.protocol == "udp":
                 for host in HOSTS:
@@ -113,7 +115,27 @@ class UdpFlows:
             receiver = peer_of(crossing.sender)
             payload = payload_at(crossing, "arrived")
             port = ports[crossing.flow].endpoint(receiver).port
-            self._waiting[port, receiver, len(payload), payload[:DATA_PREFIX]].append(crossing.flow)
+            for data in (payload[:DATA_PREFIX], None):  # without content: a socket gives what came first
+                self._waiting[port, receiver, len(payload), data].append((crossing.n, crossing.flow))
+
+    def name_by_elimination(self, sockets: Sequence[ObservedSocket]) -> None:
+        """Give the one datagram socket of a host whose port nobody saw the one port where packets came for no other.
+
+        The kernel's trace tells a port when it sends. ``sockets`` are all of the host.
+        """
+        datagrams = [socket for socket in sockets if socket.protocol == "udp"]
+        nameless = [
+            socket
+            for socket in datagrams
+            if socket.local is None and any(moves_bytes(call, "in") for call in socket.calls)
+        ]
+        if len(nameless) != 1:
+            return
+        host = nameless[0].host
+        named = {socket.local.port for socket in datagrams if socket.local is not None}
+        free = {port for port, receiver, *_ in self._waiting if receiver == host and port not in named}
+        if len(free) == 1:
+            nameless[0].local = Endpoint("0.0.0.0", free.pop())  # noqa: S104 - whatever address it is bound to
 
     def of(self, socket: ObservedSocket, call: Call) -> int | None:
         """Return the flow of one call on a UDP socket; ask for the calls of a socket in their order."""
@@ -132,8 +154,14 @@ class UdpFlows:
             return None
         if len(self._ports.get((socket.host, local.port), ())) == 1:
             return _own(self._ports[socket.host, local.port], local)
-        queue = self._waiting.get((local.port, socket.host, call.length, call.data))
-        return queue.popleft() if queue else None
+        unseen = call.length > 0 and not call.data
+        queue = self._waiting.get((local.port, socket.host, call.length, None if unseen else call.data))
+        while queue:
+            crossing, flow = queue.popleft()
+            if crossing not in self._taken:  # by its content or by its length
+                self._taken.add(crossing)
+                return flow
+        return None
 
 
 def _own(flows: Iterable[tuple[Endpoint, int]], local: Endpoint) -> int | None:
