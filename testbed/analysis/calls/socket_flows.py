@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from testbed.analysis.calls.call_effects import (
     STARTED,
@@ -22,6 +22,7 @@ from testbed.analysis.calls.call_effects import (
 from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.wire_stream import payload_at
 from testbed.model import DATA_PREFIX, HOSTS, Call, Endpoint, Host, Joined, peer_of
+from testbed.model.ip import is_group
 
 
 class TcpFlows:
@@ -149,18 +150,31 @@ class UdpFlows:
         if peer is None and info.peer is not None and info.peer.port:
             peer = plain(info.peer)
         if peer is not None:
-            return _own(self._named.get((socket.host, local.port, peer), ()), local)
+            named = self._named.get((socket.host, local.port, peer), [])
+            if call.direction == "in" and len(named) > 1 and is_wildcard(local):
+                return self._by_content(socket, call, local, {index for _, index in named})
+            return _own([each for each in named if call.direction == "in" or not is_group(each[0].address)], local)
         if call.direction != "in":
             return None
         if len(self._ports.get((socket.host, local.port), ())) == 1:
             return _own(self._ports[socket.host, local.port], local)
+        return self._by_content(socket, call, local)
+
+    def _by_content(
+        self, socket: ObservedSocket, call: Call, local: Endpoint, among: Collection[int] | None = None
+    ) -> int | None:
+        """Return the flow of the next datagram of such content that arrived, ``among`` some flows or all.
+
+        Of a call whose content nobody saw, the next of its length.
+        """
         unseen = call.length > 0 and not call.data
-        queue = self._waiting.get((local.port, socket.host, call.length, None if unseen else call.data))
-        while queue:
-            crossing, flow = queue.popleft()
-            if crossing not in self._taken:  # by its content or by its length
+        queue = self._waiting.get((local.port, socket.host, call.length, None if unseen else call.data), deque())
+        while queue and queue[0][0] in self._taken:  # by its content, or by its length
+            queue.popleft()
+        for crossing, index in queue:
+            if crossing not in self._taken and (among is None or index in among):
                 self._taken.add(crossing)
-                return flow
+                return index
         return None
 
 
