@@ -17,6 +17,7 @@ from pydantic import StrictInt
 from testbed.model import HOSTS, CauseName, Host
 from testbed.model.absences import NoPacketReason
 from testbed.model.tcp import FLAG_LETTERS
+from testbed.model.verdicts import FACT_NAMES
 from testbed.scenario.allowed_sysctls import SYSCTLS, is_known
 from testbed.scenario.language.absence_phrases import reasons_named
 from testbed.scenario.language.base import Parsed, nearest, shown
@@ -337,6 +338,7 @@ CauseRules = Annotated[
     ),
 ]
 """One rule, or several of which one explains a packet."""
+FactName = Annotated[str, _one_of(tuple(FACT_NAMES), "fact of a verdict")]
 LabelName = Annotated[str, _one_of(LABELS, "label of Wireshark")]
 WhyNoPacket = Annotated[
     tuple[NoPacketReason, ...],
