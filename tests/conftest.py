@@ -1,8 +1,37 @@
-"""What holds for all tests: a property test is judged by what it finds, not by how fast this machine is."""
+"""What holds for all tests: property tests are judged by what they find, and CI skips only what may be skipped."""
 
 from __future__ import annotations
 
+import os
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.allowed_skips import counted, unexpected
 
 settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no clock")
+
+
+def skipped(config: pytest.Config) -> list[str]:
+    """Return the reason of each skipped test so far; none in a worker of xdist, whose controller hears of them."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    reports = reporter.stats.get("skipped", []) if reporter is not None and not hasattr(config, "workerinput") else []
+    return [str(report.longrepr[2]).removeprefix("Skipped: ") for report in reports]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run in CI in which a test was skipped that may not be."""
+    if os.environ.get("CI") and unexpected(skipped(session.config)) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Count what was skipped by reason, and say what fails CI."""
+    reasons = skipped(config)
+    for line in counted(reasons):
+        terminalreporter.write_line(line)
+    if os.environ.get("CI"):
+        for line in unexpected(reasons):
+            terminalreporter.write_line(f"not allowed in CI (tests/allowed_skips.py): {line}", red=True)
