@@ -29,6 +29,8 @@ static void find_faults(struct line *line, const struct packet *p, int side, con
 			d->forgers[d->forging++] = fault;
 		else if (!met[fault->action])
 			met[fault->action] = fault;
+		if (fault->action == FORGET_IT && met[FORGET_IT] == fault && fault->raw.size && p->protocol == TCP)
+			d->forgers[d->forging++] = fault;
 		if (d->record.faults_used < sizeof d->record.faults)
 			d->record.faults[d->record.faults_used++] = (uint8_t)i;
 	}
@@ -43,14 +45,16 @@ static bool is_down(const struct line *line, int side, const struct impairments 
 	       (set->down_for && since >= set->down_after && since - set->down_after < set->down_for);
 }
 
-static int find_loss(const struct line *line, const struct packet *p, const struct dice *dice, bool dropped,
-                     const struct circumstances *at)
+static int find_loss(const struct line *line, const struct packet *p, const struct dice *dice,
+                     const struct fault *const *met, const struct circumstances *at)
 {
 	const struct impairments *set = &line->plan->set[dice->side];
 	if (is_down(line, dice->side, set, at->came))
 		return A_DOWN;
-	if (dropped)
+	if (met[DROP_IT])
 		return A_DROP;
+	if (met[FORGET_IT])
+		return A_FORGET;
 	if (falls(dice, set->loss, P_LOSS))
 		return A_LOSS;
 	if (set->mtu && p->total > set->mtu)
@@ -126,16 +130,17 @@ void decide(struct line *line, const struct packet *p, int side, const struct ci
 	struct lane *lane = &line->lanes[side];
 	const struct dice dice = {line->plan->seed, ++lane->count, side};
 	const struct fault *met[ACTIONS] = {NULL};
-	const bool tracked = line->plan->tracks && p->protocol == TCP && p->fragment != LATER_FRAGMENT;
+	const bool tracked = line->plan->tracks && p->fragment != LATER_FRAGMENT &&
+	                     (p->protocol == TCP || (p->protocol == UDP && line->plan->forgets));
 
 	d->record = begin_record(p, side, dice.n, at->came + at->epoch);
-	d->connection = tracked ? track(&line->connections, p, side) : NULL;
+	d->connection = tracked ? track(&line->connections, p, side, at->came) : NULL;
 	d->changed = (struct blob){NULL, 0};
 	d->copied = false;
 	if (!line->origin)
 		line->origin = at->came;
 	find_faults(line, p, side, met, d);
-	d->lost = find_loss(line, p, &dice, met[DROP_IT] != NULL, at);
+	d->lost = find_loss(line, p, &dice, met, at);
 	if (d->lost >= 0) {
 		d->record.acts |= 1u << d->lost;
 		return;

@@ -39,7 +39,7 @@ static uint8_t traffic_class(const uint8_t *ip)
 
 static bool holds_bytes(const struct fault *fault, const struct packet *p, const struct connection *c)
 {
-	if (!c || !p->length)
+	if (!c || p->protocol != TCP || !p->length)
 		return false;
 	const uint64_t start = p->seq - c->first[fault->from] + !!(p->flags & SYN);
 	return start <= fault->last_byte && start + p->length > fault->first_byte;
@@ -50,6 +50,8 @@ bool meets(struct fault *fault, int side, const struct packet *p, const struct c
 	if (!fault->open || fault->from != side || !is_kind(fault->kind, p))
 		return false;
 	if (fault->flags >= 0 && (p->protocol != TCP || p->flags != fault->flags))
+		return false;
+	if (fault->action == FORGET_IT && (!c || c->silence[side] < fault->hold))
 		return false;
 	if (fault->by_bytes && !holds_bytes(fault, p, c))
 		return false;

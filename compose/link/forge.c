@@ -18,14 +18,20 @@ struct blob forge(const struct fault *fault, const struct packet *p, const struc
 	memcpy(blob.bytes, fault->raw.bytes, fault->raw.size);
 	if (fault->quote) { /* RFC 792, RFC 4443: the packet that it is about */
 		memcpy(blob.bytes + fault->raw.size, p->bytes, quoted);
-	} else if (c) {
+	} else if (c && p->protocol == TCP) {
 		const bool same = fault->as == fault->from;
 		uint8_t *tcp = blob.bytes + (blob.bytes[0] >> 4 == 4 ? (blob.bytes[0] & 15) * 4u : 40);
 		const uint32_t next = c->following[fault->from], answered = p->flags & ACK ? p->ack : 0;
 		put16(tcp, same ? p->sport : p->dport);
 		put16(tcp + 2, same ? p->dport : p->sport);
 		put32(tcp + 4, (same ? next : answered) + (uint32_t)fault->offset);
-		put32(tcp + 8, tcp[13] & ACK ? (same ? answered : next) : 0);
+		put32(tcp + 8, tcp[13] & ACK ? (same ? answered : next) + (uint32_t)fault->ack : 0);
+		if (fault->stamp) {
+			put32(tcp + fault->stamp, c->stamp[fault->as] + (uint32_t)fault->value);
+			put32(tcp + fault->stamp + 4, c->stamp[1 - fault->as] + (uint32_t)fault->echo);
+		}
+		for (uint64_t i = 0; i < 2 * fault->blocks; i++)
+			put32(tcp + fault->sack + 4 * i, get32(tcp + fault->sack + 4 * i) + c->first[1 - fault->as]);
 	}
 	finish_packet(blob.bytes, blob.size);
 	return blob;

@@ -99,6 +99,28 @@ bool read_packet(struct packet *p, const uint8_t *bytes, size_t captured, size_t
 	return true;
 }
 
+bool time_stamp(const struct packet *p, uint32_t *value)
+{
+	enum { END_OF_OPTIONS = 0, NO_OPERATION = 1, TIME_STAMPS = 8 };
+	if (p->protocol != TCP)
+		return false;
+	const size_t end = p->payload < p->captured ? p->payload : p->captured;
+	for (size_t at = p->transport + 20; at < end && p->bytes[at] != END_OF_OPTIONS;) {
+		if (p->bytes[at] == NO_OPERATION) {
+			at++;
+			continue;
+		}
+		if (at + 2 > end || p->bytes[at + 1] < 2)
+			return false;
+		if (p->bytes[at] == TIME_STAMPS && p->bytes[at + 1] == 10 && at + 10 <= end) {
+			*value = get32(p->bytes + at + 2);
+			return true;
+		}
+		at += p->bytes[at + 1];
+	}
+	return false;
+}
+
 bool is_sentinel(const struct packet *p)
 {
 	static const char mark[] = "BOTHENDS-SENTINEL";

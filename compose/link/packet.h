@@ -45,6 +45,9 @@ bool find_transport(const uint8_t *bytes, size_t size, struct transport *found);
 /* Read a packet; false if it is no IP packet that we understand. */
 bool read_packet(struct packet *p, const uint8_t *bytes, size_t captured, size_t total);
 
+/* The time stamp of a segment that has one (RFC 7323). */
+bool time_stamp(const struct packet *p, uint32_t *value);
+
 /* Is it the datagram that ends a lab's captures (agent/sentinel.h)? */
 bool is_sentinel(const struct packet *p);
 

@@ -9,7 +9,7 @@
 
 const char *const side_names[SIDES] = {"client", "server"};
 static const char *const action_names[ACTIONS] = {"drop", "hold", "duplicate", "truncate", "corrupt", "mark",
-                                                   "forge"};
+                                                   "forge", "forget"};
 static const char *const kind_names[KINDS] = {"any", "syn", "synack", "data", "ack", "fin", "rst", "tcp", "udp", "icmp"};
 const char flag_letters[] = "FSRP.UEW";
 
@@ -127,6 +127,12 @@ static void take_text(const char *value, char **to)
 	*to = copy_text(value);
 }
 
+static int64_t parse_distance(struct plan *plan, const char *key, const char *value)
+{
+	return *value == '-' ? -(int64_t)parse_number(plan, key, value + 1, UINT32_MAX)
+	                     : (int64_t)parse_number(plan, key, value, UINT32_MAX);
+}
+
 static void take_fault_value(struct plan *plan, struct fault *made, const char *key, char *value)
 {
 	static const char *const fills[] = {"tcp", "quote"};
@@ -165,8 +171,19 @@ static void take_fault_value(struct plan *plan, struct fault *made, const char *
 	else if (is(key, "fill"))
 		made->quote = parse_word(plan, key, value, fills, 2);
 	else if (is(key, "offset"))
-		made->offset = *value == '-' ? -(int64_t)parse_number(plan, key, value + 1, UINT32_MAX)
-		                            : (int64_t)parse_number(plan, key, value, UINT32_MAX);
+		made->offset = parse_distance(plan, key, value);
+	else if (is(key, "ack"))
+		made->ack = parse_distance(plan, key, value);
+	else if (is(key, "value"))
+		made->value = parse_distance(plan, key, value);
+	else if (is(key, "echo"))
+		made->echo = parse_distance(plan, key, value);
+	else if (is(key, "stamp"))
+		made->stamp = parse_number(plan, key, value, 60);
+	else if (is(key, "sack"))
+		made->sack = parse_number(plan, key, value, 60);
+	else if (is(key, "blocks"))
+		made->blocks = parse_number(plan, key, value, 4);
 	else
 		report_error(plan, "unknown key %s", key);
 }
@@ -178,8 +195,9 @@ static bool can_be_forged(const struct fault *fault)
 	const size_t more = fault->quote ? 8 : 20;
 	if (fault->raw.size < 20 + more)
 		return false;
-	const size_t header = ip[0] >> 4 == 4 ? (ip[0] & 15) * 4u : ip[0] >> 4 == 6 ? 40 : SIZE_MAX - more;
-	return header >= 20 && header + more <= fault->raw.size;
+	const size_t header = ip[0] >> 4 == 4 ? (ip[0] & 15) * 4u : ip[0] >> 4 == 6 ? 40 : SIZE_MAX / 2;
+	return header >= 20 && header + more <= fault->raw.size && header + fault->stamp + 8 <= fault->raw.size &&
+	       header + fault->sack + 8 * fault->blocks <= fault->raw.size;
 }
 
 static void check_fault(struct plan *plan, const struct fault *made)
@@ -192,6 +210,9 @@ static void check_fault(struct plan *plan, const struct fault *made)
 		report_error(plan, "hold needs for");
 	if (made->action == FORGE_IT && (made->as < 0 || !can_be_forged(made)))
 		report_error(plan, "forge needs as and a raw packet");
+	const bool answers = made->as >= 0 && !made->quote && can_be_forged(made);
+	if (made->action == FORGET_IT && (!made->hold || (made->raw.size && !answers)))
+		report_error(plan, "forget needs for, and where it answers as and a raw packet");
 	if (!plan->payload && (made->payload.size || made->action == DUPLICATE_IT || made->action == TRUNCATE_IT ||
 	                       made->action == CORRUPT_IT || made->action == MARK_IT))
 		report_error(plan, "this fault needs copy=payload");
@@ -218,7 +239,9 @@ static void parse_fault(struct plan *plan, char *rest)
 		return;
 	}
 	made.open = !made.after;
-	plan->tracks = plan->tracks || made.by_bytes || (made.action == FORGE_IT && !made.quote);
+	plan->tracks = plan->tracks || made.by_bytes || (made.action == FORGE_IT && !made.quote) ||
+	               made.action == FORGET_IT;
+	plan->forgets = plan->forgets || made.action == FORGET_IT;
 	plan->faults[plan->faults_used++] = made;
 }
 

@@ -7,10 +7,14 @@
  *   set from=client|server [delay=NS] [jitter=NS] [loss=P] [duplicate=P] [corrupt=P] [reorder=P] [behind=N]
  *       [within=NS] [rate=BITS/S] [queue=PACKETS] [mtu=BYTES] [icmp=0|1] [down_after=NS] [down_for=NS]
  *       what happens to the packets that this host sends; what is left out is off. P is 0 to 1.
- *   fault do=drop|hold|duplicate|truncate|corrupt|mark|forge from=client|server [of=KIND] [nth=N] [count=N] [flags=S.]
+ *   fault do=drop|hold|duplicate|truncate|corrupt|mark|forge|forget from=client|server [of=KIND] [nth=N] [count=N] [flags=S.]
  *       [payload=HEX] [bytes=FIRST-LAST] [after=BARRIER] [until=BARRIER] and what `do` needs:
  *       hold: [for=NS] [behind=N]   truncate: to=BYTES   corrupt: [fix=0|1]
- *       forge: as=client|server raw=HEX fill=tcp|quote [offset=N]
+ *       forge: as=client|server raw=HEX fill=tcp|quote [offset=N] [ack=N] [stamp=BYTE value=N echo=N] [sack=BYTE blocks=N]
+ *           offset, ack, value, echo: distances from the numbers that would be right. stamp, sack: where in the TCP header
+ *           the two time stamps and the blocks are, whose edges are distances from the first byte of the peer's stream
+ *       forget: for=NS [as= raw= fill=tcp]: drops what this host sends on a connection of which no packet came for NS, until
+ *           a SYN (of UDP: a datagram of the other host); answered by the raw packet
  *       one fault a line, numbered from 0. KIND: any syn synack data ack fin rst tcp udp icmp. count=0: all from nth on
  *   start
  *       ends the plan: answered by {"event":"ready"}, or by messages on standard error and exit status 2
@@ -31,7 +35,7 @@
 #include "link/packet.h"
 
 enum { CLIENT, SERVER, SIDES };
-enum action { DROP_IT, HOLD_IT, DUPLICATE_IT, TRUNCATE_IT, CORRUPT_IT, MARK_IT, FORGE_IT, ACTIONS };
+enum action { DROP_IT, HOLD_IT, DUPLICATE_IT, TRUNCATE_IT, CORRUPT_IT, MARK_IT, FORGE_IT, FORGET_IT, ACTIONS };
 enum kind { ANY, K_SYN, K_SYNACK, K_DATA, K_ACK, K_FIN, K_RST, K_TCP, K_UDP, K_ICMP, KINDS };
 enum { MAX_FAULTS = 256, MAX_HEX = 4096 };
 
@@ -49,7 +53,8 @@ struct fault {
 	enum kind kind;
 	int from, as;
 	uint64_t nth, count, hold, behind, to, fix, first_byte, last_byte;
-	int64_t offset;
+	int64_t offset, ack, value, echo; /* of a forged segment */
+	uint64_t stamp, sack, blocks;     /* in its TCP header; 0: none */
 	int flags; /* -1: any */
 	bool by_bytes, quote;
 	struct blob payload, raw;
@@ -67,6 +72,7 @@ struct plan {
 	struct fault faults[MAX_FAULTS];
 	size_t faults_used;
 	bool tracks; /* some fault needs the sequence numbers of its connection */
+	bool forgets; /* some fault needs to know when a connection was last heard of */
 	bool failed;
 	unsigned line;
 	FILE *errors; /* where wrong lines are reported */

@@ -18,9 +18,11 @@ from testbed.lab.link_host import LinkDied, RunningLink
 from testbed.lab.observers.hold_rules import CallHold
 from testbed.lab.observers.make_observer import CallTrace, choose_observer, make_observer
 from testbed.lab.observers.probe_observer import HostObserver
+from testbed.lab.packet_watch import PacketWatch
 from testbed.lab.running_program import (
     LabEvent,
     LinkDeath,
+    PacketSeen,
     ProgramEvent,
     ProgramSpec,
     Readiness,
@@ -30,7 +32,7 @@ from testbed.lab.running_program import (
 from testbed.model import Host, StopReason
 from testbed.model.errors import Unsupported, UsageError
 from testbed.observe.actor_events import explain
-from testbed.scenario.language.kernel_names import NEW_OPTIONS
+from testbed.scenario.language.kernel_names import NEW_OPTIONS, PACKET_BARRIER
 from testbed.scenario.link.link_plan import LinkPlan
 
 READY_POLL = 0.005
@@ -59,6 +61,7 @@ class ProgramRun:
         events: queue.Queue[LabEvent],
         link: RunningLink | None,
         plan: LinkPlan | None,
+        watches: Mapping[Host, PacketWatch],
         hold: CallHold,
         trace: Mapping[Host, CallTrace],
     ) -> None:
@@ -70,6 +73,8 @@ class ProgramRun:
         self._events = events
         self._link = link
         self._plan = plan
+        self._watches = watches
+        self._awaited: dict[tuple[Host, int], str] = {}
         self._hold = hold
         self._trace = trace
         self._programs: dict[Host, RunningProgram] = {}
@@ -139,8 +144,9 @@ class ProgramRun:
                 if isinstance(event, LinkDeath | TapDeath):
                     kept.append(event)
                     break
-                if self._changes_link(event):
+                if self._goes_on(event):
                     continue
+                assert isinstance(event, ProgramEvent)  # noqa: S101 - the others are handled
                 kept.append(event)
                 if event.actor is None:
                     break
@@ -172,12 +178,13 @@ class ProgramRun:
             if isinstance(event, TapDeath):
                 self._cut_short(f"the capture at the {event.host} ended", StopReason.CAPTURE_ENDED)
                 return
+            if self._goes_on(event):
+                continue
+            assert isinstance(event, ProgramEvent)  # noqa: S101 - the others are handled
             if event.problem:
                 self._collected.failures.append(f"{event.host}: {event.problem}")
             elif event.actor is None:
                 deadline = self._after_end(self._programs[event.host], deadline)
-            elif self._changes_link(event):
-                continue
             elif event.actor.event == "barrier":
                 self._meet(event.host, event.actor.name or "")
             elif event.actor.failed:
@@ -197,6 +204,8 @@ class ProgramRun:
             if not failed:
                 waiting = [name for name, hosts in self._waiting.items() if program.spec.host in hosts]
                 where = f" at barrier `{waiting[0]}`" if waiting else ""
+                awaited = [text for (host, _), text in self._awaited.items() if host == program.spec.host]
+                where = f" and waiting for the packet `{awaited[0]}`" if awaited else where
                 self._collected.failures.append(f"{program.spec.host}: still running{where} when the time was over")
         for program in running:
             program.stop(why)
@@ -231,6 +240,21 @@ class ProgramRun:
                 self._link.pass_barrier(name)
             for program in self._programs.values():
                 program.release(name)
+
+    def _goes_on(self, event: LabEvent) -> bool:
+        """Handle what lets a step go on that waits for something else than the other host; False for other events."""
+        if isinstance(event, PacketSeen):
+            if self._awaited.pop((event.host, event.step), None) is not None:
+                self._programs[event.host].release(f"{PACKET_BARRIER}{event.step}")
+            return True
+        if not isinstance(event, ProgramEvent) or event.actor is None or event.actor.event != "barrier":
+            return False
+        watch, step = self._watches.get(event.host), event.actor.step
+        if watch is not None and step is not None and watch.waits_at(step):
+            self._awaited[event.host, step] = watch.describe(step)
+            watch.begin(step)
+            return True
+        return self._changes_link(event)
 
     def _changes_link(self, event: ProgramEvent) -> bool:
         """Carry out a step that changes the link, and let its host go on; False if the event is another."""

@@ -68,7 +68,15 @@ class TapDeath:
     host: Host
 
 
-LabEvent = ProgramEvent | LinkDeath | TapDeath
+@dataclass(frozen=True, slots=True)
+class PacketSeen:
+    """The capture at a host has the packet that this step of its program waits for."""
+
+    host: Host
+    step: int
+
+
+LabEvent = ProgramEvent | LinkDeath | TapDeath | PacketSeen
 """What happens while programs run."""
 
 

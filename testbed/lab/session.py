@@ -24,11 +24,13 @@ from testbed.lab.observers.hold_rules import CallHold, UntilQuiet
 from testbed.lab.observers.make_observer import CallTrace
 from testbed.lab.observers.probe_observer import HostObserver, ProbeObserver
 from testbed.lab.observers.trace_observer import TracedObserver
+from testbed.lab.packet_watch import PacketWatch
 from testbed.lab.pinned_sysctls import parse_listing
 from testbed.lab.program_run import ProgramRun
-from testbed.lab.running_program import LabEvent, LinkDeath, ProgramSpec, TapDeath
+from testbed.lab.running_program import LabEvent, LinkDeath, PacketSeen, ProgramSpec, TapDeath
 from testbed.lab.tcpdump import SENTINEL_PREFIX, TcpdumpTap, parse_features
 from testbed.model import Host
+from testbed.model.awaited_packets import AwaitedPacket
 from testbed.model.errors import LabError
 from testbed.rundir.layout import RECORDING
 from testbed.scenario.link.link_plan import LinkPlan
@@ -62,6 +64,7 @@ class Session:
     ``traced``: whose calls the kernel's trace tells where it can be had.
     ``plan`` is what its link host, if there is one, shall do. ``hold`` is how long gdb, where it observes, holds each
     call; default: until the wire is quiet. ``run_id`` names the hosts' interfaces for the kernel's trace.
+    ``packet_waits`` are the packets that steps wait for, by host and number of the step.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Session:
         needs_witness: bool = False,
         traced: TracedPrograms = NONE_TRACED,
         run_id: str = "",
+        packet_waits: Mapping[Host, Mapping[int, AwaitedPacket]] | None = None,
     ) -> None:
         self.live = live
         self.collected = Collected()
@@ -90,6 +94,12 @@ class Session:
             host: TcpdumpTap(host, agent, directory / f"{host}.pcap", partial(self._events.put, TapDeath(host)))
             for host, agent in live.taps.items()
         }
+        self._watches = {
+            host: PacketWatch(waits, live.addresses, lambda step, host=host: self._events.put(PacketSeen(host, step)))  # type: ignore[misc]
+            for host, waits in (packet_waits or {}).items()
+        }
+        for host, watch in self._watches.items():
+            self._taps[host].watch = watch.feed
         self._plan = plan
         self._link: RunningLink | None = None
         if live.link is not None and plan is not None:
@@ -99,11 +109,14 @@ class Session:
         self._witness = Witness(live.witness, directory / RECORDING) if live.witness is not None else None
         self._run_id = run_id
 
-    def start_taps(self, *, offloads: bool, egress: Mapping[Host, int]) -> None:
+    def start_taps(self, *, offloads: bool, egress: Mapping[Host, int], mtu: Mapping[Host, int] | None = None) -> None:
         """Prepare and start taps, link and witness; return when all of them record and packets pass.
 
-        ``egress`` holds the rate in bits per second of each host whose interface is slowed down.
+        ``egress`` holds the rate in bits per second of each host whose interface is slowed down, ``mtu`` that of each
+        whose MTU is changed.
         """
+        for host, size in (mtu or {}).items():
+            self._taps[host].set_mtu(size)
         with ThreadPoolExecutor(4) as pool:
             linked = pool.submit(self._start_link)
             witnessed = pool.submit(self._start_witness)
@@ -162,6 +175,7 @@ class Session:
             events=self._events,
             link=self._link,
             plan=self._plan,
+            watches=self._watches,
             hold=self._hold,
             trace=self._call_trace(),
         )

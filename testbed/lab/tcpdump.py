@@ -52,6 +52,8 @@ class TcpdumpTap:
         self._awaited: set[bytes] = set()
         self._seen_or_ended = threading.Event()
         self._write_error: OSError | None = None
+        self.watch: Callable[[bytes], None] | None = None
+        """Is given the capture's bytes as they come."""
 
     def begin_routes(self, routes: Mapping[int, Sequence[str]]) -> Callable[[], None]:
         """Start to give the host exactly these routes (lines for `ip -batch`, by IP version) and no way out.
@@ -72,6 +74,10 @@ class TcpdumpTap:
     def turn_off_offloads(self) -> None:
         """Make the host send and receive segments as they are on a wire, with every checksum computed."""
         self.agent.run(["ethtool", "-K", INTERFACE, "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
+
+    def set_mtu(self, size: int) -> None:
+        """Let the host's interface send and take packets of at most so many bytes."""
+        self.agent.run(["ip", "link", "set", "dev", INTERFACE, "mtu", str(size)])
 
     def name_device(self, name: str) -> bool:
         """Give the host's interface this first name, and :data:`INTERFACE` as a further one; False where it cannot be.
@@ -185,6 +191,8 @@ class TcpdumpTap:
                 self._file.flush()
             except OSError as error:
                 self._write_error = error
+        if self.watch is not None:
+            self.watch(data)
         if self._awaited:
             window = self._tail + data
             self._awaited = {sentinel for sentinel in self._awaited if sentinel not in window}

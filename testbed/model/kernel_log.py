@@ -160,7 +160,7 @@ class KernelEvidence:
     """A kernel's trace beside captures, calls and causes.
 
     ``assessments`` are aligned with the crossings, ``send_states`` are by crossing. ``unmatched`` are events that
-    neither packets nor calls explain, in time order.
+    neither packets nor calls explain, in time order. ``left`` is how many packets left a host.
     """
 
     log: KernelLog
@@ -171,6 +171,7 @@ class KernelEvidence:
     state_changes: tuple[StateChange, ...] = ()
     send_states: Mapping[int, SendState] = field(default_factory=dict)
     unmatched: tuple[KernelEvent, ...] = ()
+    left: int = 0
 
     def count(self, agreement: Agreement) -> int:
         """Return of how many causes this holds."""

@@ -10,7 +10,7 @@ from testbed.model.hosts import Host
 
 
 class LinkAction(StrEnum):
-    """Something that the link does to a packet, in the words of its journal; the last five drop it."""
+    """Something that the link does to a packet, in the words of its journal; from DROP on they drop it."""
 
     DELAY = "delay"
     HOLD = "hold"
@@ -22,6 +22,8 @@ class LinkAction(StrEnum):
     FORGE = "forge"
     """A packet of the link's own follows it."""
     DROP = "drop"
+    FORGET = "forget"
+    """The link had forgotten its connection."""
     LOSS = "loss"
     """Lost by chance."""
     DOWN = "down"

@@ -101,12 +101,14 @@ def fault(name: str) -> str:
     own = of.model_fields[name].annotation
     assert isinstance(own, type)  # noqa: S101 - one model for each fault
     assert issubclass(own, BaseModel)  # noqa: S101
-    table = (
-        ""
-        if own.model_fields.keys() == faults.Fault.model_fields.keys()
-        else keys(own, leave_out=faults.Fault.model_fields)
-    )
-    return "\n\n".join(filter(None, (" ".join((own.__doc__ or "").split()), example(name), table)))
+    inherited = [key for key in faults.Fault.model_fields if key not in own.__annotations__]
+    table = "" if own.model_fields.keys() == set(inherited) else keys(own, leave_out=inherited)
+    inner = []
+    for key in own.__annotations__:
+        mapping = _mapping_in(own, key)
+        if mapping is not None and mapping not in {*SECTIONS, *MODELS}:
+            inner += [f"The mapping of `{key}`:", keys(mapping)]
+    return "\n\n".join(filter(None, (" ".join((own.__doc__ or "").split()), example(name), table, *inner)))
 
 
 def _item(of: type[BaseModel], name: str, example_name: str, beside: tuple[str, ...]) -> str:

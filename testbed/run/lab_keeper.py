@@ -27,7 +27,7 @@ from testbed.model.errors import LabError, LabTimeout, UsageError
 from testbed.run.artefacts import write_artefacts
 from testbed.run.evaluate import evaluate
 from testbed.run.finish import Finish
-from testbed.run.scenario_to_lab import egress_of, lab_spec, plan_of
+from testbed.run.scenario_to_lab import egress_of, lab_spec, mtu_of, plan_of
 from testbed.rundir.layout import RUNS, SCENARIO_COPY, RunDirectory
 from testbed.scenario.load import load
 
@@ -133,7 +133,7 @@ def keep(scenario_path: Path, root: Path, engine_name: str, finish: Finish) -> N
     with choose(engine_name).make(progress) as engine:
         live = engine.bring_up(spec)
         session = Session(live, directory.path, progress, plan=plan_of(scenario, live))
-        session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario))
+        session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario), mtu=mtu_of(scenario))
         lab = KeptLab(
             run_id=spec.run_id,
             scenario=scenario.name,

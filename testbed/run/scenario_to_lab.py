@@ -14,6 +14,7 @@ from testbed.lab.observers.make_observer import TRACED
 from testbed.lab.running_program import ProgramSpec, Readiness
 from testbed.lab.session import TracedPrograms
 from testbed.model import Host
+from testbed.model.awaited_packets import AwaitedPacket
 
 if TYPE_CHECKING:  # pydantic and scapy are slow to import: whoever has a scenario has imported what it needs
     from testbed.scenario.link.link_plan import LinkPlan
@@ -80,6 +81,11 @@ def egress_of(scenario: Scenario) -> dict[Host, int]:
     return {host: described.egress for host, described in scenario.hosts.items() if described.egress is not None}
 
 
+def mtu_of(scenario: Scenario) -> dict[Host, int]:
+    """Return the MTU of each host's interface that is not the usual one, in bytes."""
+    return {host: described.mtu for host, described in scenario.hosts.items() if described.mtu is not None}
+
+
 def hold_of(scenario: Scenario) -> CallHold | None:
     """Return how long gdb holds each call; None where the scenario does not say."""
     return ForTime(scenario.observe.hold / 1000) if scenario.observe.hold is not None else None
@@ -92,6 +98,21 @@ def plan_of(scenario: Scenario, live: LiveLab) -> LinkPlan | None:
     from testbed.scenario.link.link_plan import link_plan
 
     return link_plan(scenario, live.addresses, live.link.addresses)
+
+
+def packet_waits_of(scenario: Scenario) -> dict[Host, dict[int, AwaitedPacket]]:
+    """Return the packets that steps wait for, by host and number of the step; hosts that wait for none are absent."""
+    from testbed.scenario.steps.waiting_steps import WaitPacketStep
+
+    found = {
+        host: {
+            each.number: each.step.wait_packet.compiled()
+            for each in described.written_steps
+            if isinstance(each.step, WaitPacketStep)
+        }
+        for host, described in scenario.hosts.items()
+    }
+    return {host: waits for host, waits in found.items() if waits}
 
 
 def witness_wanted(scenario: Scenario) -> str:

@@ -16,7 +16,15 @@ from testbed.lab.session import Session
 from testbed.model.errors import BothendsError, EngineError
 from testbed.run.artefacts import write_artefacts
 from testbed.run.interruption import may_be_hurried, not_interrupted
-from testbed.run.scenario_to_lab import egress_of, hold_of, plan_of, program_specs, traced_programs
+from testbed.run.scenario_to_lab import (
+    egress_of,
+    hold_of,
+    mtu_of,
+    packet_waits_of,
+    plan_of,
+    program_specs,
+    traced_programs,
+)
 from testbed.rundir.layout import SCENARIO_COPY, RunDirectory
 
 if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has imported what it needs
@@ -58,8 +66,9 @@ def through_lab(
             needs_witness=scenario.observe.kernel is True,
             traced=traced_programs(scenario, spec.run_id),
             run_id=spec.run_id,
+            packet_waits=packet_waits_of(scenario),
         )
-        session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario))
+        session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario), mtu=mtu_of(scenario))
         session.run(program_specs(scenario, live.addresses), scenario.timeout)
         session.settle()
         if stepper is not None:

@@ -29,7 +29,7 @@ _IP = (
     *("icmp_ratelimit", "icmp_ratemask", "ip_autobind_reuse", "ip_default_ttl", "ip_early_demux"),
     *("ip_forward_use_pmtu", "ip_local_port_range", "ip_local_reserved_ports", "ip_no_pmtu_disc"),
     *("ip_nonlocal_bind", "ip_unprivileged_port_start", "ipfrag_high_thresh", "ipfrag_low_thresh"),
-    *("ipfrag_max_dist", "ipfrag_time", "udp_early_demux", "udp_rmem_min", "udp_wmem_min"),
+    *("ipfrag_max_dist", "ipfrag_time", "ping_group_range", "udp_early_demux", "udp_rmem_min", "udp_wmem_min"),
 )
 _IPV6 = (
     *("auto_flowlabels", "bindv6only", "flowlabel_consistency", "flowlabel_reflect", "flowlabel_state_ranges"),

@@ -27,6 +27,8 @@ from testbed.scenario.steps.opening_steps import BindStep, ConnectStep, ListenSt
 from testbed.scenario.steps.sending_steps import DataStep
 from testbed.scenario.steps.step import CallStep, Step
 
+LEAST_MTU6 = 1280
+"""RFC 8200 section 5."""
 MOST_STEPS = 100_000
 """How many steps a host makes at most, those that are repeated counted each time."""
 
@@ -59,6 +61,8 @@ def check(
         yield from _host(host, spec, observe)
         yield from _steps(host, spec.steps or (), timeout)
         yield from _groups(host, spec, ip)
+        if ip == 6 and spec.mtu is not None and spec.mtu < LEAST_MTU6:
+            yield Flaw((host, "mtu"), f"an interface of {spec.mtu} bytes carries no IPv6", f"at least {LEAST_MTU6}")
     if len(hosts) == len(HOSTS):
         yield from _barriers(hosts)
         yield from _connects(hosts)

@@ -32,7 +32,7 @@ from testbed.scenario.language.values import (
 )
 from testbed.scenario.language.yaml_source import in_one_line
 from testbed.scenario.link.link_model import LinkSpec
-from testbed.scenario.link.link_values import Rate
+from testbed.scenario.link.link_values import PacketSize, Rate
 from testbed.scenario.steps.all_steps import AnyStep, WrittenStep, follow, written
 from testbed.scenario.steps.control_steps import LinkStep
 
@@ -84,6 +84,8 @@ class HostSpec(Frozen):
     """Kernel settings of the host's own network namespace: {net.ipv4.tcp_sack: 0}."""
     route: Route = Route.model_construct()
     """Options of the route to the other host: {rto_min: 5ms}."""
+    mtu: Opt[PacketSize] = None
+    """The MTU of the host's interface, in bytes; IPv6 needs 1280. Default: 1500."""
     egress: Opt[Rate] = None
     """How many bits per second the host's interface sends. Packets that have to wait, wait in the host's own queue
     (tc-tbf(8)) and not yet on the wire. Default: no limit."""

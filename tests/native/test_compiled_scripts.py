@@ -67,6 +67,7 @@ ALL_STEPS: list[dict[str, Any]] = [
     {"send_fd": "c", "on": "p"},
     {"repeat": 3, "steps": [{"accept": None, "as": "again", "error": "EAGAIN"}, {"send": "x", "on": "c"}]},
     {"waitpid": "child"},
+    {"wait_packet": {"from": "client", "has": "F"}},
     {"exit": 3},
     {"kill": "SIGKILL"},
     {"link": {"delay": "5ms"}},

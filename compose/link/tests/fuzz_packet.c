@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (read_packet(&p, bytes, captured, captured + (choice >> 56 & 1))) {
 		static struct connections connections;
 		const int side = choice >> 57 & 1;
-		struct connection *c = p.protocol == TCP && p.fragment != LATER_FRAGMENT ? track(&connections, &p, side) : NULL;
+		struct connection *c = p.protocol == TCP && p.fragment != LATER_FRAGMENT ? track(&connections, &p, side, 0) : NULL;
 		struct record record = begin_record(&p, side, choice, choice);
 		format_record(line, &record);
 		sentinels += is_sentinel(&p);

@@ -56,14 +56,14 @@ static void the_nth_and_as_many_as_count_are_met(void)
 static void bytes_are_those_of_the_stream(void)
 {
 	struct packet p = segment(SYN, UINT32_MAX - 2, "");
-	track(&connections, &p, CLIENT);
+	track(&connections, &p, CLIENT, 0);
 	struct fault fault = fault_of(ANY);
 	fault.by_bytes = true;
 	fault.first_byte = fault.last_byte = 5;
 	p = segment(ACK, UINT32_MAX - 1, "01234");
-	CHECK(!meets(&fault, CLIENT, &p, track(&connections, &p, CLIENT)));
+	CHECK(!meets(&fault, CLIENT, &p, track(&connections, &p, CLIENT, 0)));
 	p = segment(ACK, 3, "56789");
-	CHECK(meets(&fault, CLIENT, &p, track(&connections, &p, CLIENT)));
+	CHECK(meets(&fault, CLIENT, &p, track(&connections, &p, CLIENT, 0)));
 }
 
 static void payload_is_looked_for_in_what_is_here(void)
@@ -83,7 +83,7 @@ static void a_forged_segment_continues_the_connection(void)
 	struct fault fault = {.action = FORGE_IT, .from = CLIENT, .as = SERVER, .offset = 7};
 	fault.raw = (struct blob){raw, make_tcp(raw, 4, RST | ACK, 0, "")};
 	struct packet p = segment(ACK, 9000, "hello");
-	struct blob blob = forge(&fault, &p, track(&connections, &p, CLIENT));
+	struct blob blob = forge(&fault, &p, track(&connections, &p, CLIENT, 0));
 	memcpy(copy, blob.bytes, blob.size);
 	struct packet made = as_read(copy, blob.size);
 	SAME(made.sport, p.dport);
@@ -92,6 +92,53 @@ static void a_forged_segment_continues_the_connection(void)
 	SAME(made.ack, 9005);
 	CHECK(checksum_fits(4, TCP, blob.bytes + 20, 20));
 	free(blob.bytes);
+}
+
+/* Time stamps and SACK blocks are distances from what the connection has. */
+static void a_forged_segment_has_stamps_and_blocks_of_its_own(void)
+{
+	uint8_t sent[ROOM], raw[ROOM] = {0};
+	struct connections all = {0};
+	struct packet p = as_read(sent, make_tcp(sent, 4, ACK, 9000, "hello"));
+	struct connection *c = track(&all, &p, CLIENT, 0);
+	c->first[SERVER] = 700;
+	c->stamp[CLIENT] = 5000;
+	c->stamp[SERVER] = 60;
+	struct fault fault = {.action = FORGE_IT, .from = CLIENT, .as = CLIENT, .ack = -3, .stamp = 24, .value = -1000,
+	                      .echo = 2, .sack = 36, .blocks = 1};
+	size_t size = make_tcp(raw, 4, ACK, 0, "------------------------");
+	raw[32] = 11 << 4;
+	put32(raw + 20 + 36, 10);
+	put32(raw + 20 + 40, 20);
+	fault.raw = (struct blob){raw, size};
+	struct blob blob = forge(&fault, &p, c);
+	SAME(get32(blob.bytes + 20 + 4), 9005);
+	SAME(get32(blob.bytes + 20 + 8), 497);
+	SAME(get32(blob.bytes + 20 + 24), 4000);
+	SAME(get32(blob.bytes + 20 + 28), 62);
+	SAME(get32(blob.bytes + 20 + 36), 710);
+	SAME(get32(blob.bytes + 20 + 40), 720);
+	free(blob.bytes);
+	free_connections(&all);
+}
+
+/* After a silence, until a SYN; the packet that ends the silence is the first that is met. */
+static void a_connection_is_forgotten_after_a_silence(void)
+{
+	struct connections all = {0};
+	struct fault fault = fault_of(ANY);
+	struct packet p = segment(ACK, 1, "x");
+	fault.action = FORGET_IT;
+	fault.hold = 100;
+	fault.count = 0;
+	CHECK(!meets(&fault, CLIENT, &p, NULL));
+	CHECK(!meets(&fault, CLIENT, &p, track(&all, &p, CLIENT, 1000)));
+	CHECK(!meets(&fault, CLIENT, &p, track(&all, &p, CLIENT, 1099)));
+	CHECK(meets(&fault, CLIENT, &p, track(&all, &p, CLIENT, 1199)));
+	CHECK(meets(&fault, CLIENT, &p, track(&all, &p, CLIENT, 1200)));
+	p = segment(SYN, 1, "");
+	CHECK(!meets(&fault, CLIENT, &p, track(&all, &p, CLIENT, 2000)));
+	free_connections(&all);
 }
 
 static void too_big_quotes_the_packet_and_names_the_mtu(void)
@@ -113,6 +160,8 @@ int main(void)
 	RUN(bytes_are_those_of_the_stream);
 	RUN(payload_is_looked_for_in_what_is_here);
 	RUN(a_forged_segment_continues_the_connection);
+	RUN(a_forged_segment_has_stamps_and_blocks_of_its_own);
+	RUN(a_connection_is_forgotten_after_a_silence);
 	RUN(too_big_quotes_the_packet_and_names_the_mtu);
 	free_connections(&connections);
 	return end_tests();

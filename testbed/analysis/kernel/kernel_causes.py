@@ -75,7 +75,7 @@ class _Judge:
             evidence, calls, packets = self._of_bytes(packet, inferred, origin, call)
         elif rule in _ACKS or rule in (C.DELAYED_ACK, C.COMPRESSED_ACK):
             evidence, calls, packets = self._of_ack(packet, rule, inferred, origin, call)
-        elif rule is inferred.rule:
+        elif rule is inferred.rule and (call is None or call.n in inferred.calls):
             evidence, calls, packets = inferred.evidence, inferred.calls, inferred.packets
         else:
             evidence, calls, packets = self._in_words(rule, inferred, origin, call)
@@ -248,7 +248,7 @@ def _how(origin: PacketOrigin, call: Call | None) -> Evidence:
         case Mechanism.TIMER:
             return (origin.meaning if not origin.timer else f"{origin.meaning} ({origin.timer})",)
         case Mechanism.EXIT:
-            return ("sent by the end of the process, or of its file",)
+            return ("sent by the end of the process",)
     return (origin.meaning,)
 
 

@@ -16,7 +16,8 @@ def kernel_lines(kernel: KernelEvidence) -> Iterator[tuple[str, str]]:
     if kernel.log.departures:
         causes = f"{counted(confirmed + contradicted, 'cause')} proven by call stacks"
         causes += f", {contradicted:,} inferred otherwise" if contradicted else ""
-        causes += f", {consistent + not_covered:,} inferred only" if consistent or not_covered else ""
+        unproven = kernel.left - confirmed - contradicted
+        causes += f", {unproven:,} inferred only" if unproven else ""
     else:
         causes = f"{consistent:,} causes fit its events, {contradicted:,} contradicted, {not_covered:,} not covered"
     changes = counted(len(kernel.state_changes), "state change")

@@ -16,6 +16,7 @@ _DONE = {
     LinkAction.MARK: "marked: congestion experienced",
     LinkAction.DUPLICATE: "sent twice",
     LinkAction.DROP: "dropped",
+    LinkAction.FORGET: "dropped: the link had forgotten its connection",
     LinkAction.LOSS: "lost by chance",
     LinkAction.DOWN: "lost: the link was down",
     LinkAction.TOO_BIG: "dropped: larger than the link's MTU",

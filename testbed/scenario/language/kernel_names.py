@@ -50,6 +50,8 @@ OPTIONS = (
     *(*GROUP_OPTIONS, *INTERFACE_OPTIONS, *BLOB_OPTIONS),
 )
 
+PACKET_BARRIER = "packet."
+"""What the name of the barrier at which a step waits for a packet begins with; the step's number follows."""
 NEW_OPTIONS = {
     "TCP_DELACK_MAX_US": "Linux 6.15 has it",
     "TCP_RTO_MAX_MS": "Linux 6.15 has it",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, PrivateAttr, model_validator
 from typing_extensions import override
 
-from testbed.model import Host
+from testbed.model import Host, peer_of
 from testbed.scenario.language.base import Frozen, Opt, one_of
 from testbed.scenario.language.payload import Data
 from testbed.scenario.language.values import Flags, Name, Whole
@@ -197,14 +197,34 @@ class MarkItem(FaultItem):
     """Which one."""
 
 
+class ForgedStamps(Frozen):
+    """The time stamps of a forged segment, as distances from the last ones of its connection (RFC 7323)."""
+
+    value: Whole = Field(default=0, ge=-(1 << 31), lt=1 << 31)
+    """The distance of its own from the last that the host sent whose address it bears: -1000 is one second older."""
+    echo: Whole = Field(default=0, ge=-(1 << 31), lt=1 << 31)
+    """The distance of the one that it echoes from the last that the peer sent."""
+
+
 class ForgeFault(Fault):
     """Sends a packet that no host sent, right after the packet that matches."""
 
     key = "forge"
-    packet: Literal["rst", "syn", "unreachable", "too-big"]
-    """rst or syn: of the same connection. unreachable or too-big: an ICMP error about the packet, to its sender."""
+    packet: Literal["rst", "syn", "data", "ack", "fin", "unreachable", "too-big"]
+    """rst, syn, data, ack or fin: a segment of the same connection. unreachable or too-big: an ICMP error about the
+    packet, to its sender."""
     as_: Opt[Host] = Field(default=None, alias="as")
-    """Whose address a rst or syn has as its source (default: the packet's sender)."""
+    """Whose address a segment has as its source (default: the packet's sender)."""
+    data: Opt[Data] = None
+    """The payload of a data or a fin: text, or {bytes: "00ff"}."""
+    ack: Opt[Whole] = Field(default=None, ge=-(1 << 31), lt=1 << 31)
+    """The distance of its acknowledgement number from what the peer has sent (of data, ack and fin; default 0)."""
+    window: Opt[Whole] = Field(default=None, ge=0, le=65535)
+    """The window field of a segment, not scaled (default 64240; of a rst 0)."""
+    timestamps: Opt[ForgedStamps] = None
+    """With time stamps: {value: -1000} from the past. Default: without the option."""
+    sack: tuple[ByteRange, ...] = Field(default=(), max_length=4)
+    """SACK blocks of an ack, data or fin: ranges of bytes of the peer's stream, from 0: [10-19, 30-39]."""
     seq: Whole = Field(default=0, ge=-(1 << 31), lt=1 << 31)
     """The distance of its sequence number from the one that the peer expects next."""
     code: Opt[Whole] = Field(default=None, ge=0, le=255)
@@ -215,8 +235,18 @@ class ForgeFault(Fault):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         icmp = self.packet in ("unreachable", "too-big")
-        if icmp and not {"as_", "seq"}.isdisjoint(self.model_fields_set):
-            raise ValueError("`as` and `seq` go with rst and syn", "an ICMP error comes from the link itself")
+        if icmp and not {"as_", "seq", "window", "timestamps"}.isdisjoint(self.model_fields_set):
+            raise ValueError(
+                "`as`, `seq`, `window` and `timestamps` go with segments", "an ICMP error is the link's own"
+            )
+        if self.packet not in ("data", "ack", "fin") and not {"ack", "sack"}.isdisjoint(self.model_fields_set):
+            raise ValueError("`ack` and `sack` go with data, ack and fin")
+        if (self.packet == "data") > (self.data is not None and bool(self.data.content)):
+            raise ValueError("a forged data needs `data`", "for instance {packet: data, data: hello}")
+        if self.data is not None and self.packet not in ("data", "fin"):
+            raise ValueError("`data` goes with data and fin")
+        if self.timestamps is not None and len(self.sack) > 3:
+            raise ValueError("a segment with time stamps has room for 3 SACK blocks")
         if self.code is not None and self.packet != "unreachable":
             raise ValueError("`code` goes with unreachable")
         if self.mtu is not None and self.packet != "too-big":
@@ -229,9 +259,26 @@ class ForgeFault(Fault):
     def plan_keys(self, context: LinkContext) -> dict[str, object]:
         from testbed.scenario.link.forged_packets import ForgedPacket, template
 
-        forged = ForgedPacket(self.packet, self.sender, self.as_ or self.sender, self.code, self.mtu)
+        forged = ForgedPacket(
+            self.packet,
+            self.sender,
+            self.as_ or self.sender,
+            self.code,
+            self.mtu,
+            (self.data.content if self.data else None) or b"",
+            self.window,
+            self.timestamps is not None,
+            self.sack,
+        )
         made = template(forged, context)
-        return {"as": made.source, "raw": made.raw.hex(), "fill": made.fill, "offset": self.seq}
+        keys: dict[str, object] = {"as": made.source, "raw": made.raw.hex(), "fill": made.fill, "offset": self.seq}
+        if self.ack:
+            keys["ack"] = self.ack
+        if self.timestamps is not None:
+            keys |= {"stamp": made.stamp, "value": self.timestamps.value, "echo": self.timestamps.echo}
+        if self.sack:
+            keys |= {"sack": made.sack, "blocks": len(self.sack)}
+        return keys
 
 
 class ForgeItem(FaultItem):
@@ -239,6 +286,39 @@ class ForgeItem(FaultItem):
 
     forge: ForgeFault
     """What it is, and behind which packet it is sent."""
+
+
+class ForgetFault(Fault):
+    """Forgets a connection of which no packet came for a while, as a firewall or NAT does with its table of states.
+
+    From then on what the sender sends on it is dropped, until a SYN makes the state anew (of UDP: a datagram of the
+    other host).
+    """
+
+    key = "forget"
+    count: Many = 0
+    """How many of these packets are dropped; default: all."""
+    silence: Span
+    """How long no packet of the connection must have come, from either host."""
+    answer: Literal["nothing", "rst"] = "nothing"
+    """rst: each segment that is dropped is answered by a RST in the other host's name."""
+
+    @override
+    def plan_keys(self, context: LinkContext) -> dict[str, object]:
+        from testbed.scenario.link.forged_packets import ForgedPacket, template
+
+        keys: dict[str, object] = {"for": self.silence}
+        if self.answer == "rst":
+            made = template(ForgedPacket("rst", self.sender, peer_of(self.sender)), context)
+            keys |= {"as": made.source, "raw": made.raw.hex(), "fill": made.fill}
+        return keys
+
+
+class ForgetItem(FaultItem):
+    """A table of states that forgets a connection."""
+
+    forget: ForgetFault
+    """Whose packets are dropped, and after which silence."""
 
 
 if TYPE_CHECKING:

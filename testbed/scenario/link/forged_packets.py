@@ -21,26 +21,38 @@ DEFAULT_MTU = 1280
 class ForgedPacket(NamedTuple):
     """What to forge: ``sender`` sent the packet that it follows, ``source`` is the host that it claims to be from."""
 
-    packet: Literal["rst", "syn", "unreachable", "too-big"]
+    packet: Literal["rst", "syn", "data", "ack", "fin", "unreachable", "too-big"]
     sender: Host
     source: Host
-    code: int | None
-    mtu: int | None
+    code: int | None = None
+    mtu: int | None = None
+    data: bytes = b""
+    window: int | None = None
+    stamped: bool = False
+    sack: tuple[tuple[int, int], ...] = ()
 
 
 class Template(NamedTuple):
-    """``source``: on whose behalf it is sent; ``fill``: what the link completes."""
+    """``source``: on whose behalf it is sent; ``fill``: what the link completes.
+
+    ``stamp`` and ``sack`` are where in the TCP header the time stamps and the edges of SACK blocks are, 0 for none.
+    """
 
     source: Host
     raw: bytes
     fill: Literal["tcp", "quote"]
+    stamp: int = 0
+    sack: int = 0
 
 
 def template(forge: ForgedPacket, context: LinkContext) -> Template:
     """Return the bytes of a forged packet."""
     ip, addresses = context.ip, context.addresses
-    if forge.packet in ("rst", "syn"):
-        return Template(forge.source, _tcp(forge, ip, addresses[forge.source], addresses[peer_of(forge.source)]), "tcp")
+    if forge.packet not in ("unreachable", "too-big"):
+        raw = _tcp(forge, ip, addresses[forge.source], addresses[peer_of(forge.source)])
+        stamps = 12 if forge.stamped else 0
+        # After the header of 20 bytes: two NOPs, kind and length; so again for SACK.
+        return Template(forge.source, raw, "tcp", 24 if forge.stamped else 0, 20 + stamps + 4 if forge.sack else 0)
     raw = _icmp(forge, ip, context.link[forge.sender], addresses[forge.sender])
     return Template(peer_of(forge.sender), raw, "quote")
 
@@ -48,8 +60,16 @@ def template(forge: ForgedPacket, context: LinkContext) -> Template:
 def _tcp(forge: ForgedPacket, ip: int, source: str, target: str) -> bytes:
     from scapy.layers.inet import TCP
 
-    flags = "S" if forge.packet == "syn" else "R"
-    return bytes(_network(ip, source, target) / TCP(flags=flags, window=0 if flags == "R" else 64240))
+    flags = {"syn": "S", "rst": "R", "data": "PA", "ack": "A", "fin": "FA"}[forge.packet]
+    window = forge.window if forge.window is not None else 0 if flags == "R" else 64240
+    padding = [("NOP", None), ("NOP", None)]
+    options: list[Any] = []
+    if forge.stamped:
+        options += [*padding, ("Timestamp", (0, 0))]
+    if forge.sack:
+        # The link adds the number of the peer's first byte; the right edge is the first byte behind the block.
+        options += [*padding, ("SAck", tuple(edge for first, last in forge.sack for edge in (first, last + 1)))]
+    return bytes(_network(ip, source, target) / TCP(flags=flags, window=window, options=options) / forge.data)
 
 
 def _icmp(forge: ForgedPacket, ip: int, source: str, target: str) -> bytes:

@@ -19,6 +19,7 @@ from testbed.scenario.steps import (
     process_steps,
     receiving_steps,
     sending_steps,
+    waiting_steps,
 )
 from testbed.scenario.steps.open_sockets import Mistake, OpenSockets, Use
 from testbed.scenario.steps.step import DEFINED, Step
@@ -30,6 +31,7 @@ FAMILIES: dict[str, ModuleType] = {
     "Ending": ending_steps,
     "Processes": process_steps,
     "Around the calls": control_steps,
+    "Waiting for packets": waiting_steps,
 }
 """The modules of the steps by the titles that the reference gives them."""
 STEPS: dict[str, type[Step]] = {

@@ -98,6 +98,38 @@ def test_a_forged_rst_looks_as_if_the_other_host_had_sent_it() -> None:
     assert (packet[IP].src, packet[IP].dst, packet[TCP].flags) == (HOSTS4["server"], HOSTS4["client"], "R")
 
 
+def test_a_forged_segment_has_numbers_stamps_and_blocks_of_its_own() -> None:
+    """The link adds those of the connection where the keys say."""
+    keys, packet = raw(
+        "of: data, packet: data, data: evil, as: server, seq: 4, ack: -3, window: 0,"
+        " timestamps: {value: -1000, echo: 2}, sack: [10-19, 30-39]"
+    )
+    assert {key: keys[key] for key in ("as", "offset", "ack", "stamp", "value", "echo", "sack", "blocks")} == {
+        "as": "server",
+        "offset": "4",
+        "ack": "-3",
+        "stamp": "24",
+        "value": "-1000",
+        "echo": "2",
+        "sack": "36",
+        "blocks": "2",
+    }
+    header = bytes(packet["TCP"])
+    assert (packet["TCP"].flags, packet["TCP"].window, header[-4:]) == ("PA", 0, b"evil")
+    assert header[22:24] == b"\x08\x0a", "the option's kind and length stand before the time stamps"
+    edges = [int.from_bytes(header[at : at + 4], "big") for at in range(36, 52, 4)]
+    assert edges == [10, 20, 30, 40]
+
+
+def test_a_state_table_that_forgets() -> None:
+    """All packets from then on; a RST comes from the other host."""
+    (silent,) = plan("{faults: [{forget: {from: client, silence: 200ms}}]}").faults
+    assert silent == "do=forget from=client of=any nth=1 count=0 for=200000000"
+    (answered,) = plan("{faults: [{forget: {from: client, silence: 1s, answer: rst, count: 2}}]}").faults
+    assert "count=2 for=1000000000 as=server raw=" in answered
+    assert answered.endswith("fill=tcp")
+
+
 def test_a_forged_icmp_error_comes_from_the_link_and_goes_to_the_sender() -> None:
     keys, packet = raw("packet: unreachable, code: 1")
     assert (keys["as"], keys["fill"]) == ("server", "quote")

@@ -212,6 +212,7 @@ CASES: list[tuple[list[dict[str, Any]], list[str]]] = [
         ],
     ),
     ([{"sleep": "1s"}, {"barrier": "all-sent"}], ["0 sleep ms=1000", "1 barrier name=all-sent"]),
+    ([{"wait_packet": "client S"}], ["0 barrier name=packet.0"]),
     ([{"sleep": "1s"}, {"link": {"delay": "5ms"}}], ["0 sleep ms=1000", "1 barrier name=link.1"]),
 ]
 
