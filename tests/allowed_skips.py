@@ -1,7 +1,8 @@
 """Which tests may be skipped in CI, each with the reason: all others fail it there (tests/conftest.py).
 
-A test that needs a program, a right or a kernel's ability says so as it skips; on a developer's machine that is told at
-the end. CI's machine has all of it, so that there a skip means that something which the project exists for went untested.
+A test that needs a program, a right or a kernel's ability says so as it skips; on a developer's machine that is told
+at the end. CI's machine has all of it, so that there a skip means that something which the project exists for went
+untested.
 """
 
 from __future__ import annotations

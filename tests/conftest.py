@@ -13,6 +13,20 @@ settings.register_profile("no clock", deadline=None, suppress_health_check=[Heal
 settings.load_profile("no clock")
 
 
+LONGEST = (
+    *("test_walks", "test_scenarios", "test_witness", "test_engine_faults", "test_namespace", "test_images"),
+    *("test_link", "test_observers", "test_campaign", "test_by_hand", "test_cluster", "test_faults", "test_programs"),
+    *("test_compare_pairs", "test_compose", "test_hard_cases", "test_atlas", "test_guide", "test_soak"),
+)
+"""Files that take longest, roughly in that order. They begin first, so that none is left for one worker at the end; most
+wait for labs, so that one that computes begins with them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; all others stay in their order. Tests do not depend on it."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 def skipped(config: pytest.Config) -> list[str]:
     """Return the reason of each skipped test so far; none in a worker of xdist, whose controller hears of them."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
