@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.analysis.absent.broken_off import reset_origin
+from testbed.analysis.absent.broken_off import reset_origin, was_taken
 from testbed.analysis.calls.streams import Streams
 from testbed.model import Crossing, Fate, Flow, Host
 from testbed.model.ledgers import ConnectionEnd, ConnectionReset, Unobserved
@@ -13,7 +13,7 @@ def connection_end(
 ) -> ConnectionEnd:
     """Return how one direction of a connection ended; ``unlogged`` as in :class:`ConnectionEnd`."""
     fins = [crossing for crossing in crossings if crossing.sender == sender and "F" in crossing.flags]
-    resets = [crossing for crossing in crossings if "R" in crossing.flags]
+    resets = [each for each in crossings if "R" in each.flags and (each.sent is not None or was_taken(each, streams))]
     opened = any(crossing.ack is not None and not set("SR") & set(crossing.flags) for crossing in crossings)
     acknowledged = _is_acknowledged(fins[0], crossings) if fins else None
     reset = None

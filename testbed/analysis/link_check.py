@@ -26,6 +26,7 @@ from testbed.model import (
     PacketRef,
     peer_of,
 )
+from testbed.model.ip import is_group
 
 _Key = tuple[Host, str, int, int, str, int, int]
 _SHOWN = 5
@@ -42,6 +43,8 @@ def match_journal(joined: Joined, journal: LinkJournal) -> tuple[Joined, tuple[s
     sent: dict[_Key, list[Crossing]] = defaultdict(list)
     appeared: dict[_Key, list[Crossing]] = defaultdict(list)
     for crossing in joined.crossings:
+        if _to_group(crossing, joined):
+            continue  # the link's host is a router of single hosts' packets only: it forwards none of a group's
         (appeared if crossing.sent is None else sent)[_of_crossing(crossing, joined)].append(crossing)
     overflow = dict(journal.overflow)
     for key in dict.fromkeys((*sent, *by_key)):
@@ -116,6 +119,11 @@ def _of_crossing(crossing: Crossing, joined: Joined) -> _Key:
         return crossing.sender, crossing.protocol, source, target, "", 0, 0
     length = 0 if crossing.sent is None else crossing.length
     return crossing.sender, "tcp", source, target, crossing.flags, crossing.raw_seq, length
+
+
+def _to_group(crossing: Crossing, joined: Joined) -> bool:
+    flow = None if crossing.flow is None else joined.flows[crossing.flow]
+    return flow is not None and is_group(flow.endpoint(peer_of(crossing.sender)).address)
 
 
 def _paired(

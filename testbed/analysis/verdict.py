@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from testbed.analysis.absent.broken_off import End, broken_off
-from testbed.analysis.calls.call_effects import STARTED, endpoint_argument, option_name
+from testbed.analysis.calls.call_effects import connect_error, endpoint_argument
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes.datagrams import is_port_unreachable
 from testbed.model import (
@@ -26,6 +26,7 @@ from testbed.model import (
     peer_of,
 )
 from testbed.model.causes import Refusal
+from testbed.model.ledgers import ConnectionReset
 from testbed.model.verdicts import (
     BrokenOff,
     ConnectionRefused,
@@ -70,11 +71,11 @@ def verdict(
 
 
 class _Run(NamedTuple):
-    """What the facts are found in; ``packets`` and ``rows`` by flow."""
+    """What the facts are found in; ``packets``, ``rows`` and ``errors`` (ICMP errors about its packets) by flow."""
 
     causes: Sequence[Cause]
     ends: Mapping[tuple[int, Host], End]
-    errors: Sequence[Crossing]
+    errors: dict[int, list[Crossing]]
     packets: dict[int, list[Crossing]]
     rows: dict[int, list[LedgerRow]]
 
@@ -82,12 +83,14 @@ class _Run(NamedTuple):
     def of(cls, joined: Joined, ledger: Sequence[LedgerRow], causes: Sequence[Cause], streams: Streams) -> _Run:
         """Sort a run's packets and rows by flow."""
         packets: dict[int, list[Crossing]] = {flow.index: [] for flow in joined.flows}
-        errors = []
+        errors: dict[int, list[Crossing]] = {flow.index: [] for flow in joined.flows}
         for crossing in joined.crossings:
             if crossing.flow is not None:
                 packets[crossing.flow].append(crossing)
             elif causes[crossing.n].rule is CauseName.ICMP_ERROR:
-                errors.append(crossing)
+                for index in {joined.crossings[n].flow for n in causes[crossing.n].packets}:
+                    if index is not None:
+                        errors[index].append(crossing)
         rows: dict[int, list[LedgerRow]] = {flow.index: [] for flow in joined.flows}
         for row in ledger:
             rows[row.flow].append(row)
@@ -99,23 +102,15 @@ def _failed_connects(streams: Streams) -> Iterator[ConnectsFailed]:
     found: dict[tuple[Host, str, Endpoint | None], list[Call]] = {}
     for host in HOSTS:
         for socket in streams.sockets[host]:
+            connect: Call | None = None
             for call in socket.calls:
-                errno = _connect_error(call)
-                if socket.protocol == "tcp" and socket.flow is None and errno is not None:
-                    address = endpoint_argument(call) or socket.peer
-                    found.setdefault((host, errno, address), []).append(call)
+                connect = call if call.name == "connect" else connect
+                errno = connect_error(call)
+                if socket.protocol == "tcp" and socket.flow is None and errno is not None and connect is not None:
+                    address = endpoint_argument(connect) or socket.peer
+                    found.setdefault((host, errno, address), []).append(connect)
     for (host, errno, address), calls in found.items():
         yield ConnectsFailed(host, call_ref(calls[0]), address, errno, len(calls))
-
-
-def _connect_error(call: Call) -> str | None:
-    """Return the error of a connect that failed, also of one that getsockopt asked for afterwards."""
-    if call.name == "connect" and call.errno not in STARTED:
-        return call.errno
-    if call.name == "getsockopt" and option_name(call) == "SO_ERROR":
-        value = call.args.get("value")
-        return value if isinstance(value, str) and value.startswith("E") else None
-    return None
 
 
 def _of_flow(run: _Run, flow: Flow) -> Iterator[VerdictFact]:
@@ -126,23 +121,33 @@ def _of_flow(run: _Run, flow: Flow) -> Iterator[VerdictFact]:
         return
     busy = [row for row in rows if _moved(row)]
     if not busy:
-        yield _without_data(flow, packets)
-    told = False
+        yield _without_data(flow, packets, _reset(rows))
+    told: set[CauseName] = set()  # reasons for a RST that are part of another sentence
     for row in busy:
         if flow.protocol == "udp":
-            yield Transfer(row)
+            yield Transfer(row, _refused_by(run, row))
             continue
         transfer = Transfer(row, _refused(row, packets, run.causes), _unread_end(row, packets, run.causes))
-        told |= bool(transfer.refused) or (bool(row.unread) and transfer.unread_end is not UnreadEnd.UNKNOWN)
+        if transfer.refused:
+            told.add(CauseName.RESET_ANSWER)
+        if row.unread and transfer.unread_end is not UnreadEnd.UNKNOWN:
+            told |= {CauseName.RESET_UNREAD, CauseName.RESET_EXIT}
         yield transfer
     if flow.protocol == "udp":
         yield from _refused_datagrams(run, flow)
         return
     gave_up = [GivenUp(flow.index, host, end.gave_up) for host, end in _ends(run, flow) if end.gave_up is not None]
     yield from gave_up
-    reset = next((row.close.reset for row in rows if row.close is not None and row.close.reset is not None), None)
-    if reset is not None and not told and not gave_up:
+    reset = _reset(rows)
+    if reset is not None and run.causes[reset.packet].rule not in told and not gave_up:
         yield BrokenOff(flow.index, reset, run.causes[reset.packet].evidence)
+
+
+def _refused_by(run: _Run, row: LedgerRow) -> int:
+    """Return how many datagrams of a direction the receiver's host answered by "port unreachable"."""
+    ours = {packet.n for packet in run.packets[row.flow] if packet.sender == row.sender}
+    errors = [error for error in run.errors[row.flow] if error.sender != row.sender and is_port_unreachable(error)]
+    return len({n for error in errors for n in run.causes[error.n].packets if n in ours})
 
 
 def _ends(run: _Run, flow: Flow) -> Iterator[tuple[Host, End]]:
@@ -152,15 +157,15 @@ def _ends(run: _Run, flow: Flow) -> Iterator[tuple[Host, End]]:
             yield host, end
 
 
+def _reset(rows: Sequence[LedgerRow]) -> ConnectionReset | None:
+    """Return the RST that broke a connection off."""
+    return next((row.close.reset for row in rows if row.close is not None and row.close.reset is not None), None)
+
+
 def _refused_datagrams(run: _Run, flow: Flow) -> Iterator[DatagramsRefused]:
     """Yield who answered datagrams by ICMP errors (RFC 1122 section 3.2.2.1, RFC 4443 section 3.1)."""
-    numbers = {packet.n for packet in run.packets[flow.index]}
     for host in HOSTS:
-        errors = [
-            error
-            for error in run.errors
-            if error.sender == host and not error.made and numbers.intersection(run.causes[error.n].packets)
-        ]
+        errors = [error for error in run.errors[flow.index] if error.sender == host and not error.made]
         if errors:
             yield DatagramsRefused(flow.index, host, errors[0].n, len(errors), port=is_port_unreachable(errors[0]))
 
@@ -190,10 +195,9 @@ def _unopened(flow: Flow, packets: list[Crossing], causes: Sequence[Cause]) -> C
     return NeverOpened(flow.index, opener, OpeningFailure.SYNS_LOST if lost else OpeningFailure.NO_ANSWER, len(syns))
 
 
-def _without_data(flow: Flow, packets: list[Crossing]) -> NoData:
-    resets = [packet.sender for packet in packets if "R" in packet.flags]
-    if resets:
-        return NoData(flow.index, reset_by=resets[0])
+def _without_data(flow: Flow, packets: list[Crossing], reset: ConnectionReset | None) -> NoData:
+    if reset is not None:
+        return NoData(flow.index, reset_by=reset.host)
     closed = {packet.sender for packet in packets if "F" in packet.flags}
     return NoData(flow.index, closed_by=tuple(host for host in HOSTS if host in closed))
 
@@ -235,8 +239,7 @@ def _trouble(run: _Run, flow: Flow) -> int:
 
 
 def _is_broken(run: _Run, flow: Flow) -> bool:
-    resets = any(row.close is not None and row.close.reset is not None for row in run.rows[flow.index])
-    return resets or any(end.gave_up is not None for _, end in _ends(run, flow))
+    return _reset(run.rows[flow.index]) is not None or any(end.gave_up is not None for _, end in _ends(run, flow))
 
 
 def _totals(run: _Run, joined: Joined, ledger: Sequence[LedgerRow]) -> Iterator[FlowTotals | SenderTotals]:

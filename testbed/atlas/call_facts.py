@@ -17,6 +17,7 @@ from testbed.analysis.expect.run_facts import Findings, packets_of
 from testbed.campaign.signature import MANY, facets
 from testbed.model import HOSTS, Analysis, Call, CauseKind, Crossing, Evidence, Fate, Host, LedgerRow
 from testbed.model.absences import NoPacket, NoPacketReason
+from testbed.model.crossings import host_names
 from testbed.report.evidence_text import without_numbers
 from testbed.report.no_packet_text import no_packet
 from testbed.report.text.ladder import show_call
@@ -57,7 +58,7 @@ def facts(analysis: Analysis) -> list[Fact]:
     inputs = analysis.inputs
     streams = build_streams(inputs.joined, inputs.calls, inputs.observed)
     findings = Findings(inputs, streams, analysis.causes, analysis.ledger, analysis.no_packet)
-    names = {flow.endpoint(host).address: host for flow in inputs.joined.flows for host in HOSTS}
+    names = host_names(inputs.joined.flows)
     found = [
         _fact(call, findings, names)
         for host in HOSTS

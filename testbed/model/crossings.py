@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
 from testbed.model.evidence import Evidence
-from testbed.model.hosts import Endpoint, Host
+from testbed.model.hosts import HOSTS, Endpoint, Host
+from testbed.model.ip import is_group
 from testbed.model.link_journals import LinkEffect, LinkOrigin
 
 
@@ -188,6 +189,12 @@ class Flow:
     def endpoint(self, host: Host) -> Endpoint:
         """Return the flow's endpoint on one host."""
         return self.client if host == "client" else self.server
+
+
+def host_names(flows: Iterable[Flow]) -> dict[str, Host]:
+    """Return the hosts' names by their addresses, as far as the flows show them; a group's is nobody's."""
+    found = {flow.endpoint(host).address: host for flow in flows for host in HOSTS}
+    return {address: host for address, host in found.items() if not is_group(address)}
 
 
 @dataclass(frozen=True, slots=True)

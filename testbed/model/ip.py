@@ -27,6 +27,12 @@ def quoted_transport(packet: bytes) -> tuple[int, int]:
     return (packet[9], (packet[0] & 15) * 4) if packet[0] >> 4 == 4 else (packet[6], 40)
 
 
+def is_group(text: str) -> bool:
+    """Say whether an address is that of a group, or of all hosts (RFC 1112, RFC 919, RFC 4291 section 2.7)."""
+    address = ipaddress.ip_address(text)
+    return address.is_multicast or text == "255.255.255.255"
+
+
 def address_words(text: str) -> tuple[int, int]:
     """Return an address as columns hold it: two 64-bit words, IPv4 as ``::ffff:a.b.c.d``."""
     address = ipaddress.ip_address(text)

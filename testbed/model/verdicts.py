@@ -74,8 +74,8 @@ class UnreadEnd(StrEnum):
 class Transfer:
     """A direction of a flow that moved data.
 
-    ``refused`` counts the last bytes of a stream that arrived when no socket was there to take them; ``unread_end`` is
-    how the receiver's program ended without reading the others.
+    ``refused`` counts the last bytes of a stream that arrived when no socket was there to take them, or the datagrams
+    that found none; ``unread_end`` is how the receiver's program ended without reading the others.
     """
 
     row: LedgerRow
@@ -151,8 +151,17 @@ class SenderTotals:
     differing: int
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLock:
+    """A connection on which both programs were in a write (``calls``, the client's first) with both windows at 0."""
+
+    flow: int
+    calls: tuple[CallRef, CallRef]
+
+
 VerdictFact = (
-    NoPackets
+    DeadLock
+    | NoPackets
     | NoFlows
     | ConnectionRefused
     | NeverOpened

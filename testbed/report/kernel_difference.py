@@ -30,9 +30,14 @@ def _record(result: Mapping[str, Any]) -> list[str]:
 def _states(result: Mapping[str, Any], host: str) -> list[str]:
     changes = [change for change in result["kernel"]["state_changes"] if change["host"] == host]
     return [
-        f"#{change['flow']} {change['old']} to {change['new']}: {_by(result, host, change)}"
+        f"#{_number(change['flow'])} {change['old']} to {change['new']}: {_by(result, host, change)}"
         for change in sorted(changes, key=lambda change: (change["flow"] is None, change["flow"]))
     ]
+
+
+def _number(flow: int | None) -> str:
+    """Return a connection's number, from 1 as everywhere."""
+    return "?" if flow is None else str(flow + 1)
 
 
 def _by(result: Mapping[str, Any], host: str, change: Mapping[str, Any]) -> str:
@@ -67,5 +72,7 @@ def _ends(result: Mapping[str, Any], host: str) -> list[str]:
         said = packet["kernel"]
         if packet["sender"] == host and packet["flow"] is not None and said["cwnd"] is not None:
             threshold = "none" if said["ssthresh"] is None else said["ssthresh"]
-            last[packet["flow"]] = f"#{packet['flow']}: congestion window {said['cwnd']}, threshold {threshold}"
+            last[packet["flow"]] = (
+                f"#{_number(packet['flow'])}: congestion window {said['cwnd']}, threshold {threshold}"
+            )
     return [last[flow] for flow in sorted(last)]

@@ -158,13 +158,14 @@ def _ledger(run: Told) -> list[str]:
     for row in run.result["ledger"]:
         points = ("written", "sent", "arrived", "acknowledged", "read")
         figures = [f"{point} {'?' if row[point]['bytes'] is None else row[point]['bytes']}" for point in points]
-        found.append(f"#{row['flow']} {row['sender']}: {', '.join(figures)}, unread {row['unread']}")
+        found.append(f"#{row['flow'] + 1} {row['sender']}: {', '.join(figures)}, unread {row['unread']}")
     return found
 
 
 def _checks(run: Told) -> list[str]:
     words = {True: "holds", False: "fails", None: "unknown"}
-    return [f"{words[check['ok']]}: {check['text']}" for check in run.result["checks"]]
+    applies = [(check.get("applies", True), check) for check in run.result["checks"]]
+    return [f"{words[check['ok']] if here else 'not applicable'}: {check['text']}" for here, check in applies]
 
 
 def _conditions(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Section]:

@@ -49,10 +49,10 @@ def test_one_of_several_connections_can_be_chosen(shared: Open, width: int, sche
     page.fill("#ctx", "0")
     options = page.locator("#choose-flow option").all_inner_texts()
     assert options[0] == "all 2 connections"
-    assert options[2].startswith("1: tcp 198.18.0.2:40001 - 198.18.0.3:10011")
+    assert options[2].startswith("2: tcp 198.18.0.2:40001 - 198.18.0.3:10011")
     page.select_option("#choose-flow", "1")
     assert shown(page) == {12, 13}
-    assert page.locator(".packet.c0[data-item='12']").inner_text() == "(1) F."
+    assert page.locator(".packet.c0[data-item='12']").inner_text() == "(2) F."
     assert page.evaluate("location.hash") == "#flow=1&ctx=0"
     page.select_option("#choose-flow", "")
     assert len(shown(page)) == 14

@@ -1,6 +1,7 @@
 """What broke a connection off at one of its hosts: a RST that it sent or got, or a timeout of its own kernel.
 
 The first of them counts: a RST that answers a segment after the kernel had given the connection up ended nothing here.
+Nor did one that the receiver did not take, as it went on (RFC 5961 section 3.2: its number must be the next one).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def broken_off(crossings: Iterable[Crossing], streams: Streams) -> dict[tuple[in
         reset = Reset(PacketRef(packet.n), packet.sender, reset_origin(packet))
         if packet.sent is not None:
             found.setdefault((packet.flow, packet.sender), End(packet.time, reset))
-        if packet.arrived is not None and not packet.discarded:
+        if was_taken(packet, streams):
             found.setdefault((packet.flow, peer_of(packet.sender)), End(arrival_time(packet), reset))
     for (flow, host), calls in streams.calls.items():
         gone = next((call for call in calls if _timed_out(call)), None)
@@ -62,6 +63,14 @@ def reset_origin(packet: Crossing) -> ResetOrigin:
     if packet.sent is not None:
         return ResetOrigin.HOST
     return ResetOrigin.LINK if packet.made else ResetOrigin.UNKNOWN
+
+
+def was_taken(reset: Crossing, streams: Streams) -> bool:
+    """Say whether a RST ended the connection where it arrived: its receiver sent nothing else after it."""
+    if reset.flow is None or reset.arrived is None or reset.discarded:
+        return False
+    ours = streams.by_sender.get((reset.flow, peer_of(reset.sender)), ())
+    return not any(each.sent is not None and each.sent > reset.arrived and "R" not in each.flags for each in ours)
 
 
 def _timed_out(call: Call) -> bool:

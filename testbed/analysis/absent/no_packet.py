@@ -11,6 +11,7 @@ from testbed.analysis.absent.broken_off import End, broken_off, ended_by
 from testbed.analysis.absent.unsent_bytes import unsent_calls
 from testbed.analysis.calls.call_effects import (
     STARTED,
+    connect_error,
     is_accept,
     moves_bytes,
     option_set,
@@ -27,6 +28,8 @@ from testbed.model import HOSTS, Call, Cause, Host, Joined, call_ref, peer_of
 from testbed.model.absences import NoPacket, NoPacketReason
 
 R = NoPacketReason
+_UNANSWERED = frozenset({None, "EINPROGRESS", "ECONNREFUSED", "ETIMEDOUT"})
+"""Results of a connect that has sent a SYN."""
 _REPEATED = {"EALREADY": R.BEING_OPENED, "EISCONN": R.ALREADY_OPEN}
 
 
@@ -107,9 +110,11 @@ def _connect(socket: ObservedSocket, call: Call, caused: set[tuple[Host, int]]) 
     earlier = [each for each in socket.calls if each.name == "connect" and each.start < call.start]
     if earlier and (call.host, earlier[0].n) in caused:
         return NoPacket(R.OPENED_BEFORE, call_ref(earlier[0]))
-    if call.errno is not None:
+    if _on_one_host(socket) and call.errno in _UNANSWERED:
+        return NoPacket(R.SAME_HOST, errno=call.errno or "")
+    if call.errno is not None and call.errno not in STARTED:
         return NoPacket(R.FAILED_BEFORE_SYN, errno=call.errno)
-    return NoPacket(R.SAME_HOST if _on_one_host(socket) else R.SYN_NOT_CAPTURED)
+    return NoPacket(R.SYN_NOT_CAPTURED)
 
 
 def _shutdown(socket: ObservedSocket, call: Call, end: End | None) -> NoPacket:
@@ -166,9 +171,10 @@ def _close(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> No
 def _never_open(socket: ObservedSocket, call: Call, streams: Streams) -> NoPacket:
     """Return why the last close of a socket sent no FIN: its connection was not open, or was gone."""
     failed = [each for each in socket.calls if each.name == "connect" and each.errno is not None]
-    if failed and failed[-1].errno not in STARTED:
-        return NoPacket(R.NEVER_OPEN, call_ref(failed[-1]), errno=failed[-1].errno or "")
-    if failed and not _answered(socket, call, streams):
+    told = [each for each in socket.calls if connect_error(each) is not None]
+    if told:
+        return NoPacket(R.NEVER_OPEN, call_ref(told[-1]), errno=connect_error(told[-1]) or "")
+    if failed and not _on_one_host(socket) and not _answered(socket, call, streams):
         return NoPacket(R.NOT_OPEN_YET, call_ref(failed[-1]))
     return NoPacket(R.SAME_HOST if _on_one_host(socket) else R.FIN_NOT_CAPTURED)
 
@@ -231,4 +237,7 @@ def _unsent_at(streams: Streams, flow: int, call: Call) -> int:
 
 def _on_one_host(socket: ObservedSocket) -> bool:
     """Say whether both ends of a connection are on one host: what is sent to an own address goes over the loopback."""
-    return socket.local is not None and socket.peer is not None and socket.local.address == socket.peer.address
+    if socket.peer is None:
+        return False
+    loopback = socket.peer.address.startswith("127.") or socket.peer.address == "::1"
+    return loopback or (socket.local is not None and socket.local.address == socket.peer.address)

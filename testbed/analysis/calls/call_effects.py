@@ -136,6 +136,16 @@ def resets_on_close(call: Call) -> bool:
     )
 
 
+def connect_error(call: Call) -> str | None:
+    """Return the error of a connect that failed, also as getsockopt(SO_ERROR) tells it later; None of other calls."""
+    if call.name == "connect" and call.errno not in STARTED:
+        return call.errno
+    if call.name == "getsockopt" and option_name(call) == "SO_ERROR" and succeeded(call):
+        value = call.args.get("value")
+        return value if isinstance(value, str) and value.startswith("E") else None
+    return None
+
+
 def endpoint_argument(call: Call) -> Endpoint | None:
     """Return the address given to or returned by the call, None if there is none that can be read."""
     return parse_endpoint(call.args.get("address"))

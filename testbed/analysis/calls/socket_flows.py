@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from testbed.analysis.calls.call_effects import (
     STARTED,
@@ -21,6 +21,7 @@ from testbed.analysis.calls.call_effects import (
 from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.wire_stream import payload_at
 from testbed.model import DATA_PREFIX, HOSTS, Call, Endpoint, Host, Joined, peer_of
+from testbed.model.ip import is_group
 
 
 class TcpFlows:
@@ -127,13 +128,26 @@ class UdpFlows:
         if peer is None and info.peer is not None and info.peer.port:
             peer = plain(info.peer)
         if peer is not None:
-            return _own(self._named.get((socket.host, local.port, peer), ()), local)
+            named = self._named.get((socket.host, local.port, peer), [])
+            if call.direction == "in" and len(named) > 1 and is_wildcard(local):
+                return self._by_content(socket, call, local, {index for _, index in named})
+            return _own([each for each in named if call.direction == "in" or not is_group(each[0].address)], local)
         if call.direction != "in":
             return None
         if len(self._ports.get((socket.host, local.port), ())) == 1:
             return _own(self._ports[socket.host, local.port], local)
-        queue = self._waiting.get((local.port, socket.host, call.length, call.data))
-        return queue.popleft() if queue else None
+        return self._by_content(socket, call, local)
+
+    def _by_content(
+        self, socket: ObservedSocket, call: Call, local: Endpoint, among: Collection[int] | None = None
+    ) -> int | None:
+        """Return the flow of the next datagram of such content that arrived, ``among`` some flows or all."""
+        queue = self._waiting.get((local.port, socket.host, call.length, call.data), deque())
+        for index in queue:
+            if among is None or index in among:
+                queue.remove(index)
+                return index
+        return None
 
 
 def _own(flows: Iterable[tuple[Endpoint, int]], local: Endpoint) -> int | None:

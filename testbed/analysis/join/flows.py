@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testbed.analysis.join.lab_frames import Selection, select
+from testbed.analysis.join.lab_frames import Selection, groups, select
 from testbed.analysis.join.partial_datagrams import PartialArrivals, without_remains
 from testbed.analysis.join.port_reuse import Connection, split_connections
 from testbed.crossings.relative_seq import RawNumbers, relative_numbers
@@ -53,7 +53,8 @@ def find_flows(
 
     Also which of them arrived in part only (:mod:`testbed.analysis.join.partial_datagrams`).
     """
-    selections, partial = without_remains(captures, {host: select(captures[host], addresses) for host in HOSTS})
+    to = groups(captures.values(), addresses)
+    selections, partial = without_remains(captures, {host: select(captures[host], addresses, to) for host in HOSTS})
     raw = {host: _conversations(captures[host], selections[host]) for host in HOSTS}
     known = distinct(np.concatenate([raw[host] for host in HOSTS]))
     conversations = {host: np.where(raw[host] < 0, -1, np.searchsorted(known, raw[host])) for host in HOSTS}

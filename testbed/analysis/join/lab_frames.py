@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from testbed.model import HOSTS, Host
 from testbed.model.arrays import Bool, Int64
-from testbed.model.ip import ICMPV6, UDP, address_words, quoted_transport
+from testbed.model.ip import ICMPV6, UDP, address_words, is_group, quoted_transport
 
 if TYPE_CHECKING:
     from testbed.capture.columns import Capture
@@ -28,8 +28,8 @@ class Selection:
     """The packets between the two hosts in one capture, in file order.
 
     ``rows`` are rows of the capture; aligned with them, ``sender`` is 0 for the client and 1 for the server, and
-    ``client`` and ``server`` index the addresses of each host. ``other`` counts the remaining frames by name. A
-    packet that came in fragments is one row; its other fragments are counted nowhere.
+    ``client`` and ``server`` index the addresses of each host, those of groups after its own. ``other`` counts the
+    remaining frames by name. A packet that came in fragments is one row; its other fragments are counted nowhere.
     """
 
     rows: Int64
@@ -49,10 +49,24 @@ class Selection:
         )
 
 
-def select(capture: Capture, addresses: Mapping[Host, Collection[str]]) -> Selection:
-    """Find the packets between the hosts; the lab's sentinels (and ICMP errors about them) are left out."""
+def groups(captures: Iterable[Capture], addresses: Mapping[Host, Collection[str]]) -> tuple[str, ...]:
+    """Return the groups (multicast, and broadcast to all) to which the hosts sent UDP datagrams, sorted."""
+    own = [address for host in HOSTS for address in addresses[host]]
+    found: set[str] = set()
+    for capture in captures:
+        rows = np.flatnonzero((capture.transport == UDP) & (_owned(capture, "src", own) >= 0))
+        _, first = np.unique(np.stack([capture.dst_hi[rows], capture.dst_lo[rows]]), axis=1, return_index=True)
+        found.update(capture.destination(row) for row in rows[first].tolist())
+    return tuple(sorted(address for address in found if is_group(address)))
+
+
+def select(capture: Capture, addresses: Mapping[Host, Collection[str]], to: Collection[str] = ()) -> Selection:
+    """Find the packets between the hosts; the lab's sentinels (and ICMP errors about them) are left out.
+
+    ``to`` are groups (:func:`groups`): what a host sends to one is to the other host, which may be a member.
+    """
     source = [_owned(capture, "src", addresses[host]) for host in HOSTS]
-    target = [_owned(capture, "dst", addresses[host]) for host in HOSTS]
+    target = [_owned(capture, "dst", (*addresses[host], *to)) for host in HOSTS]
     from_client = (source[0] >= 0) & (target[1] >= 0)
     from_server = (source[1] >= 0) & (target[0] >= 0)
     rows = np.arange(len(capture))

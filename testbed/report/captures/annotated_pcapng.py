@@ -14,6 +14,7 @@ import numpy as np
 
 from testbed.capture.containers.pcapng_write import Writer
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Fate, Host, peer_of
+from testbed.model.crossings import host_names
 from testbed.model.event_times import place_of
 from testbed.model.version import VERSION
 from testbed.report import kernel_words
@@ -81,7 +82,7 @@ def _notes(analysis: Analysis) -> dict[Host, dict[int, list[str]]]:
     notes: dict[Host, dict[int, list[str]]] = {host: {} for host in HOSTS}
     calls = {host: {call.n: call for call in analysis.inputs.calls.get(host, ())} for host in HOSTS}
     joined = analysis.inputs.joined
-    names = {flow.endpoint(host).address: host for flow in joined.flows for host in HOSTS}
+    names = host_names(joined.flows)
     by_kernel = _kernel(analysis.kernel, analysis.causes)
     for crossing, cause in zip(joined.crossings, analysis.causes, strict=True):
         comments = list(_comments(crossing, cause, calls[crossing.sender], names))

@@ -90,7 +90,7 @@ def _draw(row: LedgerRow, causes: Sequence[Cause], *, named: bool) -> LedgerPict
     )
     shapes, losses = _band(sizes, most, unit)
     receiver = peer_of(row.sender)
-    title = f"{row.sender} to {receiver}" + (f", connection {row.flow}" if named else "")
+    title = f"{row.sender} to {receiver}" + (f", connection {row.flow + 1}" if named else "")
     told = ", ".join(f"{point.name} {point.text if point.known else 'not observed'}" for point in points)
     return LedgerPicture(
         title=title,

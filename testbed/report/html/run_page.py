@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.model import CAUSES, HOSTS, Analysis, Delay, Evidence, Host, Outcome, peer_of
+from testbed.model.crossings import host_names
 from testbed.model.kernel_log import Agreement
 from testbed.report.evidence_text import sentence
 from testbed.report.html import assemble, call_columns, kernel_columns, packet_columns
@@ -59,7 +60,7 @@ def _head(analysis: Analysis) -> dict[str, Any]:
     used = {cause.rule for cause in analysis.causes}
     return {
         "observed": [inputs.observed.get(host, "none") for host in HOSTS],
-        "names": {flow.endpoint(host).address: host for flow in inputs.joined.flows for host in HOSTS},
+        "names": host_names(inputs.joined.flows),
         "rules": {rule.value: [CAUSES[rule].meaning, CAUSES[rule].source] for rule in CAUSES if rule in used},
     }
 
@@ -131,9 +132,9 @@ def _evidence(analysis: Analysis, counts: Mapping[int, int]) -> Iterator[Chip]:
     failed = sum(1 for check in analysis.checks if check.ok is False)
     if failed:
         yield Chip(f"{counted(failed, 'expectation')} failed", "#expectations", "bad")
-    elif analysis.checks:
-        held = sum(1 for check in analysis.checks if check.ok)
-        yield Chip(f"{held} of {counted(len(analysis.checks), 'expectation')} held", "#expectations")
+    elif judged := [check for check in analysis.checks if check.applies]:
+        held = sum(1 for check in judged if check.ok)
+        yield Chip(f"{held} of {counted(len(judged), 'expectation')} held", "#expectations")
 
 
 def _kernel(analysis: Analysis) -> Iterator[Chip]:

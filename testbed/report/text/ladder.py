@@ -20,9 +20,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from testbed.analysis.calls.call_effects import endpoint_argument, option_name, shutdown_how
-from testbed.model import HOSTS, Analysis, Call, Crossing, Fate, Host
+from testbed.analysis.calls.call_effects import connect_error, endpoint_argument, option_name, shutdown_how
+from testbed.model import Analysis, Call, Crossing, Fate, Host
 from testbed.model.absences import NoPacket, NoPacketReason
+from testbed.model.crossings import host_names
 from testbed.report.evidence_text import sentence
 from testbed.report.no_packet_text import no_packet
 from testbed.report.text.ladder_rows import ENDLESS, Gap, LadderRow, choose
@@ -92,7 +93,7 @@ class _Layout:
         arrow = 2 * capture + _SHAFT + 2 if capture else max(width * 28 // 100, 16)
         call = max((width - _TIME - 4 - arrow) // 2, 12)
         flows = analysis.inputs.joined.flows
-        names = {flow.endpoint(host).address: host for flow in flows for host in HOSTS}
+        names = host_names(flows)
         return cls(width, call, arrow, capture, len(flows) > 1, analysis.no_packet, dict(names))
 
     def head(self) -> str:
@@ -109,7 +110,7 @@ class _Layout:
     def lines(self, row: LadderRow, start: int) -> Iterator[Line]:
         """Yield a row's line, and one below it for a reason that its cell does not hold."""
         calls = [call for call in (row.client, row.server) if call is not None]
-        style = "failed" if any(call.errno for call in calls) else ""
+        style = "failed" if any(call.errno or connect_error(call) for call in calls) else ""
         if row.crossing is not None and row.crossing.fate is not Fate.CROSSED:
             style = "lost"
         client, server = (self._call(call) if call else "" for call in (row.client, row.server))
@@ -197,10 +198,11 @@ def show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
 
 def _show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
     name = escape(call.name)
+    error = None
     if call.end is None:
         ending = "" if call.name in ENDLESS else " never returned"
-    elif call.errno:
-        ending = f" {escape(call.errno)}"
+    elif error := call.errno or connect_error(call):
+        ending = f" {escape(error)}"
     elif call.direction is not None or call.result > 0:
         ending = f" = {call.result}"
     else:
@@ -213,16 +215,16 @@ def _show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
         argument = quote(call.data, left - 2, call.length)
         return f"{name}({argument})" + ("" if argument.endswith("bytes") else ending)  # the number once
     argument = _argument(call, left - 2, names)
-    return (
-        f"{name}({clip(argument, max(left - 2, 0)) if call.errno else argument}){ending}"  # an error is never cut off
-    )
+    if error:  # never cut off
+        argument = clip(argument, max(left - 2, 0))
+    return f"{name}({argument}){ending}"
 
 
 def _argument(call: Call, room: int, names: Mapping[str, str]) -> str:
     if call.direction == "out":
         return quote(call.data, room, call.length)
     if call.name in ("setsockopt", "getsockopt"):
-        value = call.args.get("value")
+        value = call.args.get("value") if connect_error(call) is None else None
         return escape(option_name(call) + (f", {value}" if value is not None else ""))
     endpoint = endpoint_argument(call)
     if endpoint is not None:

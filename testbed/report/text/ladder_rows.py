@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from testbed.analysis.calls.call_effects import option_name
+from testbed.analysis.calls.call_effects import connect_error
 from testbed.model import HOSTS, Analysis, Call, CauseKind, Crossing, Host
 from testbed.report.text.terminal_text import counted
 
@@ -66,8 +66,8 @@ def _on(call: Call, *protocols: str) -> bool:
 
 def _failed(call: Call) -> bool:
     """Say whether a call on an Internet socket failed, or told of a connect that had."""
-    asked = call.name == "getsockopt" and option_name(call) == "SO_ERROR" and str(call.args.get("value"))[:1] == "E"
-    return _on(call, "tcp", "udp") and (asked or (call.errno is not None and call.errno not in _USUAL))
+    bad = connect_error(call) is not None or (call.errno is not None and call.errno not in _USUAL)
+    return bad and _on(call, "tcp", "udp")
 
 
 @dataclass(slots=True)

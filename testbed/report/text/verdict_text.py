@@ -12,6 +12,7 @@ from testbed.model.verdicts import (
     ConnectionRefused,
     ConnectsFailed,
     DatagramsRefused,
+    DeadLock,
     FlowTotals,
     GivenUp,
     NeverOpened,
@@ -49,10 +50,14 @@ def sentences(facts: Sequence[VerdictFact], flows: Sequence[Flow]) -> Iterator[s
                 yield _flow_totals(fact)
             case SenderTotals():
                 yield _sender_totals(fact)
+            case DeadLock(calls=(client, server)):
+                blocked = sentence((client, " and ", server))
+                both = f"dead-lock: both programs are in a write ({blocked}), both windows are 0, and neither reads"
+                yield _named(flows, fact.flow) + both
             case Transfer():
                 row = fact.row
                 direction = f"{row.sender} to {peer_of(row.sender)}: " if busy[row.flow] > 1 else ""
-                described = _stream(fact) if row.sent.datagrams is None else _datagrams(row)
+                described = _stream(fact) if row.sent.datagrams is None else _datagrams(fact)
                 yield _named(flows, row.flow) + direction + described
             case ConnectionRefused() | NeverOpened() | NoData():
                 yield _named(flows, fact.flow) + _without_transfer(fact, flows[fact.flow])
@@ -134,7 +139,7 @@ def _stream(fact: Transfer) -> str:
     every = f"all {count}" if total > 1 else f"the {count}"
     read, arrived = row.read.bytes, row.arrived.bytes or 0
     if row.lost_at is None and not row.unread:
-        return _all(f"{every} {'were' if total > 1 else 'was'}", row, points)
+        return _all(f"{every} {'were' if total > 1 else 'was'}", row, points, _unobserved(row))
     if arrived >= total:
         refused, unread = fact.refused, (row.unread or 0) - fact.refused
         text = f"{every} reached the {receiver}" + ("" if refused else "'s socket")
@@ -159,17 +164,20 @@ def _stream(fact: Transfer) -> str:
 _UNREAD = {UnreadEnd.CLOSED: "closed with", UnreadEnd.EXITED: "ended with", UnreadEnd.UNKNOWN: "left"}
 
 
-def _datagrams(row: LedgerRow) -> str:
+def _datagrams(fact: Transfer) -> str:
+    row = fact.row
     points = _points(row, datagrams=True)
     total = points[0][1]
+    reader = "" if fact.refused and fact.refused == row.arrived.datagrams else _unobserved(row)
     if all(number == total for _, number in points):
-        return _all(f"all {total:,} datagrams were" if total > 1 else "the datagram was", row, points)
-    return _shortfall(row.sender, points, "datagram") + _unobserved(row) + _difference(row)
+        every = f"all {total:,} datagrams were" if total > 1 else "the datagram was"
+        return _all(every, row, points, reader)
+    return _shortfall(row.sender, points, "datagram") + reader + _difference(row)
 
 
-def _all(every: str, row: LedgerRow, points: list[tuple[LedgerPoint, int]]) -> str:
+def _all(every: str, row: LedgerRow, points: list[tuple[LedgerPoint, int]], reader: str) -> str:
     equal = "contents are equal" if row.difference is None else f"but contents differ: {difference_text(row)}"
-    return f"{every} {_listed([point for point, _ in points])}; {equal}{_unobserved(row)}"
+    return f"{every} {_listed([point for point, _ in points])}; {equal}{reader}"
 
 
 def _unobserved(row: LedgerRow) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from testbed.model import Analysis
+from testbed.model import Analysis, Endpoint, SocketInfo
 from testbed.report.text.ledger_text import difference_text
 from testbed.report.text.verdict_text import verdict_text
 from tests.builders.exchange import Exchange
@@ -147,3 +148,37 @@ def test_a_datagram_with_a_wrong_checksum_reaches_nobody() -> None:
     found = run.analysis()
     assert figures(found)[1:3] == [(2, 1), (0, 0)]
     assert found.ledger[0].difference is None
+
+
+def test_a_datagram_to_a_group_is_read_by_its_member() -> None:
+    run = Exchange()
+    udp = run.udp()
+    run.flows[0] = replace(run.flows[0], server=Endpoint("239.1.2.3", 5000))
+    unconnected = SocketInfo(1, "udp", Endpoint("0.0.0.0", 40000))  # noqa: S104 - a wildcard as the kernel names it
+    udp.client("sendto", b"all", args={"address": "239.1.2.3:5000"}, socket=unconnected)
+    udp("client", b"all")
+    udp.server("recvfrom", b"all", args={"address": "198.18.0.2:40000"})
+    assert figures(run.analysis()) == [(3, 1)] * 4
+
+
+def test_a_member_that_answers_does_so_in_its_own_name() -> None:
+    """One unconnected socket reads what came to the group and to itself, and answers from its own address."""
+    run = Exchange()
+    to_group, own = run.udp(), run.udp()
+    run.flows[0] = replace(run.flows[0], server=Endpoint("239.1.2.3", 5000))
+    client = SocketInfo(1, "udp", Endpoint("0.0.0.0", 40000))  # noqa: S104 - a wildcard as the kernel names it
+    for udp, address in ((to_group, "239.1.2.3:5000"), (own, "198.18.0.3:5000")):
+        udp.client("sendto", address.encode(), args={"address": address}, socket=client)
+        udp("client", address.encode())
+        udp.server("recvfrom", address.encode(), args={"address": "198.18.0.2:40000"})
+    own.server("sendto", b"answer", args={"address": "198.18.0.2:40000"})
+    own("server", b"answer")
+    own.client("recvfrom", b"answer", args={"address": "198.18.0.3:5000"}, socket=client)
+    found = run.analysis()
+    assert rules(found) == ["datagram"] * 3
+    assert [[count.datagrams for _, count in row.points() if count.bytes is not None] for row in found.ledger] == [
+        [1] * 4,
+        [0] * 4,
+        [1] * 4,
+        [1] * 4,
+    ]

@@ -386,3 +386,19 @@ def test_fragments_that_nobody_sent_whole_stay() -> None:
     part = ip(udp(bytes(range(240)), ident=3, fragment=0)[20:100], 17, ident=3, fragment=0x2000)
     joined = join(read(pcap([])), read(pcap([(DELAY, ethernet(part))])), HOSTS)
     assert only(joined).fate == "appeared"
+
+
+def test_what_a_host_sends_to_a_group_is_a_flow_to_the_other_host() -> None:
+    """A group's address is at the receiver's end of the flow; what a stranger sends to it is none of the lab's."""
+    group = "239.1.2.3"
+    sent = [ethernet(udp(b"to all", dst=group)), ethernet(udp(b"me too", src=SERVER, dst=group))]
+    stranger = ethernet(udp(b"hello", src="198.18.0.9", dst=group))
+    client = read(pcap([(0, sent[0]), (DELAY + 1, sent[1]), (5, stranger)]))
+    server = read(pcap([(DELAY, sent[0]), (1, sent[1]), (6, stranger)]))
+    joined = join(client, server, HOSTS)
+    assert [crossing.fate for crossing in joined.crossings] == ["crossed"] * 2
+    assert sorted((flow.client.address, flow.server.address) for flow in joined.flows) == [
+        (CLIENT, group),
+        (group, SERVER),
+    ]
+    assert joined.other["client"]

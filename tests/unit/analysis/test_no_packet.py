@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from testbed.model import Endpoint, SocketInfo
 from tests.builders.exchange import Exchange, OpenCall, Tcp
 
@@ -245,3 +247,14 @@ def test_tcp_notsent_lowat_makes_a_send_wait_before_the_buffer_is_full() -> None
     tcp("client P.", b"d")
     other = tcp.client("send", errno="EAGAIN")
     assert reason(run, other) == "the send buffer was full (EAGAIN)"
+
+
+def test_a_connection_over_the_loopback_that_is_refused() -> None:
+    """No packet of it is between the hosts: nothing says that no SYN left, nor that nobody answered."""
+    run = Exchange()
+    upstream: dict[str, Any] = {"socket": SocketInfo(7, "tcp", None, Endpoint("127.0.0.1", 8000)), "fd": 9}
+    connect = run.call("server", "connect", errno="EINPROGRESS", args={"address": "127.0.0.1:8000"}, **upstream)
+    asked = run.call("server", "getsockopt", args={"name": "SO_ERROR", "value": "ECONNREFUSED"}, **upstream)
+    close = run.call("server", "close", **upstream)
+    assert reason(run, connect) == "nothing of it was captured: both of its ends are on this host (EINPROGRESS)"
+    assert reason(run, close) == f"the connection was never open: getsockopt #{asked.n} gave ECONNREFUSED"

@@ -269,7 +269,8 @@ def test_datagrams_that_a_closed_port_refused() -> None:
     about = {"protocol": "udp", "sport": 40000, "dport": 5000}
     udp("server", b"")
     run.packets[-1] |= {"flow": None, "protocol": "icmp", "options": {"type": 3, "code": 3, "about": about}}
-    assert verdict_text(run.analysis())[1:] == (
+    assert verdict_text(run.analysis()) == (
+        "the datagram was written, sent and arrived; contents are equal",
         "the server answered by 1 ICMP error (#1): nothing takes datagrams on that port",
     )
 
@@ -287,3 +288,22 @@ def test_many_connections_are_told_by_how_they_ended() -> None:
             tcp.opened()
             tcp("server R.")
     assert verdict_text(run.analysis())[0] == "6 connections, of which 1 refused, 2 never opened and 3 broken off"
+
+
+def test_a_forged_reset_that_the_receiver_does_not_take_breaks_nothing_off() -> None:
+    """Its number is not the next one: the server answers by a challenge ACK, and the connection goes on (RFC 5961)."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp("client R", appeared=True, made="forged", seq=100)
+    tcp("server .")
+    tcp.client("send", b"abc")
+    tcp("client P.", b"abc", seq=1)
+    tcp("server .", ack=4)
+    tcp.server("recv", b"abc")
+    with tcp.server("close") as close:
+        tcp("server F.", ack=4)
+    found = run.analysis()
+    told = [text for text in verdict_text(found) if "Wireshark" not in text]
+    assert told == ["all 3 bytes were written, sent, arrived, acknowledged and read; contents are equal"]
+    assert ("server", close.n) not in found.no_packet
+    assert [row.close.reset for row in found.ledger if row.close is not None] == [None, None]

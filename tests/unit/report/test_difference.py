@@ -71,9 +71,9 @@ def test_where_two_kernels_differ() -> None:
         ),
         (
             "client: kernel trace: at the end",
-            (DifferenceRow("#0: congestion window 10, threshold none", "#0: congestion window 1, threshold none"),),
+            (DifferenceRow("#1: congestion window 10, threshold none", "#1: congestion window 1, threshold none"),),
         ),
     ]
     same = next(section.rows for section in align(one, other) if section.what.startswith("client: kernel trace: state"))
-    assert same == (DifferenceRow(*["#0 ESTABLISHED to FIN_WAIT1: close"] * 2),)
+    assert same == (DifferenceRow(*["#1 ESTABLISHED to FIN_WAIT1: close"] * 2),)
     assert not [section for section in align(one, told()) if "the kernel" in section.what]

@@ -100,7 +100,7 @@ class App {
     const { flows } = this.model.head;
     if (flows.length < 2) return null;
     const options = [["", `all ${grouped(flows.length)} connections`]];
-    flows.slice(0, 2000).forEach((flow, i) => options.push([String(i), `${i}: ${flow.protocol} ${flow.client} - ${flow.server}`]));
+    flows.slice(0, 2000).forEach((flow, i) => options.push([String(i), `${i + 1}: ${flow.protocol} ${flow.client} - ${flow.server}`]));
     return this.choice("flow", options, "connection");
   }
 

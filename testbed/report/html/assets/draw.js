@@ -67,7 +67,7 @@ function packetText(model, p, room) {
   const protocol = tables.text("packet.protocol", p);
   const length = model.length[p];
   const words = [];
-  if (model.head.flows.length > 1 && model.flow[p] >= 0) words.push(`(${model.flow[p]})`);
+  if (model.head.flows.length > 1 && model.flow[p] >= 0) words.push(`(${model.flow[p] + 1})`);
   words.push(flags || protocol.toUpperCase());
   if (flags === ".") words.push(length ? "" : `ack ${grouped(model.ack[p])}`);
   if (length || protocol === "udp") {

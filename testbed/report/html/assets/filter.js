@@ -87,7 +87,7 @@ class Filter {
     if (key === "kernel") return packet((p) => model.said("kernel.agreement", p) === value);
     if (key === "fate") return packet((p) => tables.text("packet.what", p) === value);
     if (key === "call") return (item) => !model.isPacket(item) && tables.text("call.name", item - model.packets) === value;
-    if (key === "flow") return (item) => this.flowOf(item) === Number(value);
+    if (key === "flow") return (item) => this.flowOf(item) === Number(value) - 1;
     if (key === "n") return packet((p) => model.n[p] === Number(value));
     if (key === "len") return packet(compare(value, (p) => model.length[p]));
     if (key === "bytes") {

@@ -41,7 +41,7 @@ class Plot {
     const pick = el("select", { "aria-label": "direction", onchange: (event) => this.pick(Number(event.target.value)) });
     this.choices.forEach(({ flow, sender }, i) => {
       const [from, to] = [model.head.hosts[sender], model.head.hosts[1 - sender]];
-      pick.append(el("option", { value: i }, `${from} to ${to}${many ? `, connection ${flow}` : ""}`));
+      pick.append(el("option", { value: i }, `${from} to ${to}${many ? `, connection ${flow + 1}` : ""}`));
     });
     const key = (name, text) => el("span", { class: `key ${name}` }, svg("svg", { width: 22, height: 12, "aria-hidden": "true" }, ...keyShape(name)), text);
     const button = (text, label, action) => el("button", { type: "button", "aria-label": label, onclick: action }, text);
