@@ -18,8 +18,10 @@ LONGEST = (
     *("test_link", "test_observers", "test_campaign", "test_by_hand", "test_cluster", "test_faults", "test_programs"),
     *("test_compare_pairs", "test_compose", "test_hard_cases", "test_atlas", "test_guide", "test_soak"),
 )
-"""Files that take longest, roughly in that order. They begin first, so that none is left for one worker at the end; most
-wait for labs, so that one that computes begins with them."""
+"""Files that take longest, roughly in that order. They begin first, so that none is left for one worker at the end.
+
+Most of them wait for labs, so that one that computes begins with them.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
