@@ -119,6 +119,8 @@ class LiveLab:
     """Standard input and output of the witness, if it was asked for and the engine can have one."""
     witness_refused: str = ""
     """Why there is none."""
+    look: float = 2.0
+    """Seconds between two looks at whether all agents still answer."""
     manifest: dict[str, Any] = field(default_factory=dict)
 
 

@@ -25,6 +25,7 @@ from testbed.scenario.language.values import (
     Tag,
     Text,
     Variable,
+    Version,
     WantedExit,
     Whole,
     Word,
@@ -162,6 +163,12 @@ class ScenarioFile(Frozen):
     """Determines the bytes of `size` patterns and the random decisions of the link."""
     offloads: StrictBool = False
     """Leave the interfaces' offloads (GSO, TSO, GRO) on; captures then show segments larger than the MTU."""
+    kernel: Opt[Version] = None
+    """The version of Linux that the hosts run on, 6.12: a kernel of our own (`invoke kernels`), on the engine `uml`.
+    Default: the engine's."""
+    clock: Opt[Literal["virtual", "real"]] = None
+    """virtual: idle time costs nothing, as on the engine `uml`; on the others the scenario is then unsupported. real:
+    time is waited for, on every engine. Default: as the engine has it."""
     link: LinkSpec = LinkSpec.model_construct()
     """How the hosts are connected: direct, routed, or what the link does to packets: {delay: 5ms}."""
     server: Server

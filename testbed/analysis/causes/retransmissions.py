@@ -54,8 +54,11 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     if not hints or _timed_out(endpoint, packet, before, hints[-1]):
         return None
     packets = tuple(ack.n for ack in hints)
+    reordering = packet.time - arrival_time(hints[-1]) >= AT_ONCE or endpoint.last_arrival is not hints[-1]
+    timer = (CauseName.REORDERING_TIMEOUT,) if reordering and all(endpoint.sack) else ()
     evidence = (*_again(before, packet), packet_refs(packets), " show that later bytes arrived", *_by(endpoint, packet))
-    return Explanation(evidence, _callers(endpoint, packet), packets, (EndpointEffect.BEGINS_REPAIR,))
+    effects = (EndpointEffect.BEGINS_REPAIR,)
+    return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=timer)
 
 
 def _hints(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> list[Crossing]:
@@ -114,8 +117,9 @@ def path_mtu(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if before is None or packet.length >= before.length:
         return None
     reported = next((icmp for icmp in reversed(endpoint.too_big) if arrival_time(icmp) > before.time), None)
-    if reported is None:
-        return None
+    moved = endpoint.una_moved
+    if reported is None or (moved is not None and arrival_time(moved) > arrival_time(reported)):
+        return None  # an ACK since then sends the rest
     evidence: Evidence = (
         *(carried(packet), " again in a smaller segment than ", PacketRef(before.n), ": ", PacketRef(reported.n)),
         *(" says that the path takes no such size", *_by(endpoint, packet)),
@@ -180,7 +184,8 @@ def retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
         *(carried(packet), " again, ", *_since(before, packet)),
         *(", no ACK between: a tail-loss probe or a timeout", *_by(endpoint, packet)),
     )
-    return Explanation(evidence, _callers(endpoint, packet), (before.n,))
+    timers = (CauseName.TAIL_LOSS_PROBE, CauseName.TIMEOUT)
+    return Explanation(evidence, _callers(endpoint, packet), (before.n,), alternatives=timers)
 
 
 def _repeated(endpoint: TcpEndpoint, packet: Crossing) -> Crossing | None:
