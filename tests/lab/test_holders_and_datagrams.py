@@ -51,7 +51,7 @@ def test_the_last_holder_of_a_socket_sends_the_fin(namespaces: None, tmp_path: P
     assert " ended with the socket open (exit " in vfork[1]
     if observer == "probe":
         assert spawned[1].endswith("closed the last descriptor in a log; a process without one still held the socket")
-    assert executed[0] is CauseName.FIN
+    assert executed[0] is CauseName.EXIT
     assert executed[1].startswith("execve #")
     assert plain[1].startswith("close #")
 
