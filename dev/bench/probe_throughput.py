@@ -1,4 +1,4 @@
-"""What of iperf3's throughput is left under the probe: both ends observed, in turns with no observer.
+"""What of iperf3's throughput is left under the probe and the kernel's trace: both ends observed, in turns with none.
 
 In a lab, offloads off as in every run, a share must be left. Over the loopback, where a call's 128 KiB are only copied
 and their digest counts most, it is shown beside. Each end has a processor of its own where there are two. Single turns
@@ -16,23 +16,24 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from dev.bench import iperf3
+from dev.bench import iperf3, under_trace
 from testbed.lab.engine import LOG_DIRECTORY, PROBE_ENVIRONMENT
+from testbed.lab.identity import new_run_id
 from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.model.errors import LabError, LabTimeout, Unsupported
 from testbed.observe.probe.probe_format import HEADER_SIZE, BadLogError, read_header
 
 Rates = Mapping[str, list[float]]
-"""Bits a second of every turn, with no observer (``none``) and with the probe (``probe``)."""
+"""Bits a second of every turn, with no observer (``none``), with the probe (``probe``), with the trace (``trace``)."""
 SIZES = {"lab": 200_000_000, "loopback": 500_000_000}
 """Bytes of one turn."""
 BLOCK = 128 * 1024
 """What iperf3 gives one call."""
 LEAST_SHARE = 0.95
-"""Throughput under the probe in a lab, of that without."""
+"""Throughput under an observer in a lab, of that without."""
 
 
 def measure(probe: Path, turns: int) -> dict[str, Rates]:
@@ -44,14 +45,16 @@ def measure(probe: Path, turns: int) -> dict[str, Rates]:
         raise Unsupported("`iperf3` is not on this machine", hint="install it to measure throughput")
     engines = Namespaces()
     return {
-        "lab": _in_turns(turns, lambda probed: _in_lab(engines, probed=probed)),
-        "loopback": _in_turns(turns, lambda probed: _over_loopback(probe if probed else None)),
+        "lab": _in_turns(turns, ("none", "probe", "trace"), lambda name: _in_lab(engines, name)),
+        "loopback": _in_turns(
+            turns, ("none", "probe"), lambda name: _over_loopback(probe if name == "probe" else None)
+        ),
     }
 
 
-def share(rates: Rates) -> tuple[float, float, float]:
-    """Return the median of what each turn under the probe had of its neighbour without, and its 95% limits."""
-    pairs = sorted(probe / none for probe, none in zip(rates["probe"], rates["none"], strict=True))
+def share(rates: Rates, name: str) -> tuple[float, float, float]:
+    """Return the median of what each turn under an observer had of its neighbour without, and its 95% limits."""
+    pairs = sorted(under / none for under, none in zip(rates[name], rates["none"], strict=True))
     rank = max(0, int(len(pairs) / 2 - 0.98 * math.sqrt(len(pairs))))  # by the binomial distribution's normal form
     return statistics.median(pairs), pairs[rank], pairs[-1 - rank]
 
@@ -62,20 +65,40 @@ def show(place: str, rates: Rates) -> None:
     for name, values in rates.items():
         turns = " ".join(f"{value / 1e9:.1f}" for value in values)
         print(f"  {name:7}{statistics.median(values) / 1e9:6.2f}   of {turns}")
-    left, low, high = share(rates)
     limit = f"; limit: {LEAST_SHARE:g}" if place == "lab" else ""
-    print(f"  {left:.3f} of the throughput is left under the probe (95%: {low:.3f} to {high:.3f}{limit})")
+    for name in rates:
+        if name != "none":
+            left, low, high = share(rates, name)
+            print(f"  {left:.3f} of the throughput is left under the {name} (95%: {low:.3f} to {high:.3f}{limit})")
 
 
-def _in_turns(turns: int, one: Callable[[bool], float]) -> Rates:
-    rates: dict[str, list[float]] = {"none": [], "probe": []}
+def _in_turns(turns: int, names: Sequence[str], one: Callable[[str], float]) -> Rates:
+    rates: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(turns):
         for name in list(rates)[:: -1 if turn % 2 else 1]:
-            rates[name].append(one(name == "probe"))
+            rates[name].append(one(name))
     return rates
 
 
-def _in_lab(engines: Namespaces, *, probed: bool) -> float:
+def _in_lab(engines: Namespaces, name: str) -> float:
+    return _traced_in_lab(engines) if name == "trace" else _probed_in_lab(engines, probed=name == "probe")
+
+
+def _traced_in_lab(engines: Namespaces) -> float:
+    run_id = new_run_id()
+    with tempfile.TemporaryDirectory(prefix="bothends-bench-") as made, engines(lambda _: None) as engine:
+        live = iperf3.bring_up(engine, under_trace.recorder(run_id), run_id)
+        assert live.witness is not None  # noqa: S101 - it was asked for
+        witness = under_trace.begin(live.witness, Path(made) / "recording")
+        served = iperf3.serve(live.hosts["server"], under_trace.held(run_id, "server"))
+        words = _client(live.addresses["server"], iperf3.PORT, SIZES["lab"])
+        report = live.hosts["client"].run([*under_trace.held(run_id, "client"), *words])
+        served()
+        under_trace.end(witness, 2 * SIZES["lab"] // BLOCK)
+    return iperf3.rate(report)
+
+
+def _probed_in_lab(engines: Namespaces, *, probed: bool) -> float:
     preload = ("env", *(f"{name}={value}" for name, value in PROBE_ENVIRONMENT.items())) if probed else ()
     with engines(lambda _: None) as engine:
         live = iperf3.bring_up(engine)

@@ -58,11 +58,14 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class TimerRun:
-    """A timer of TCP's that expired: when, on which processor, and the function that it ran."""
+    """A timer of a connection's that expired: when, on which processor, the function that it ran, and whose it was."""
 
     time: int
     cpu: int
     function: str
+    host: Host
+    local: Endpoint
+    peer: Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class KernelLog:
 
     ``stacks`` are call stacks, each once: names of functions from the innermost outwards, as the kernel has them, or an
     address (``0x...``) that nothing names. ``departures`` are those of each host whose capture they match frame by
-    frame, in that order; a host that is not there has a problem that says why. ``timers`` are of the whole machine.
+    frame, in that order; a host that is not there has a problem that says why. ``timers`` are those of its connections.
     """
 
     events: tuple[KernelEvent, ...]
@@ -160,7 +163,7 @@ class KernelEvidence:
     """A kernel's trace beside captures, calls and causes.
 
     ``assessments`` are aligned with the crossings, ``send_states`` are by crossing. ``unmatched`` are events that
-    neither packets nor calls explain, in time order.
+    neither packets nor calls explain, in time order. ``left`` is how many packets left a host.
     """
 
     log: KernelLog
@@ -171,6 +174,7 @@ class KernelEvidence:
     state_changes: tuple[StateChange, ...] = ()
     send_states: Mapping[int, SendState] = field(default_factory=dict)
     unmatched: tuple[KernelEvent, ...] = ()
+    left: int = 0
 
     def count(self, agreement: Agreement) -> int:
         """Return of how many causes this holds."""

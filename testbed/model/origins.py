@@ -18,7 +18,7 @@ class Mechanism(StrEnum):
     TIMER = "timer"
     """A timer that ran out."""
     EXIT = "exit"
-    """The end of a process, or the closing of a file whose last user went away elsewhere."""
+    """The end of a process."""
     LATER = "later"
     """Work that the kernel had put off: a queue below had become empty, or it was time by the pacing."""
     UNKNOWN = "unknown"

@@ -52,8 +52,9 @@ def lab_spec(scenario: Scenario, *, by_hand: bool = False) -> LabSpec:
 def traced_programs(scenario: Scenario, run_id: str) -> TracedPrograms:
     """Return the programs whose calls the kernel's trace tells, where it can be had."""
     observers = {host: getattr(scenario.observe, host) for host in scenario.hosts}
+    wanted = TRACED if scenario.observe.kernel is not False else {"trace"}
     return TracedPrograms(
-        {host: held_name(run_id, host) for host, observer in observers.items() if observer in TRACED},
+        {host: held_name(run_id, host) for host, observer in observers.items() if observer in wanted},
         needed="trace" in observers.values(),
         alone=not scenario.observe.kernel,
     )

@@ -81,9 +81,22 @@ def test_a_static_go_client_and_server_under_strace(run_go: Callable[[str], Fini
     assert [call.data for call in written] == [b"c", b"c", b"string"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may read the kernel's trace")
+def test_a_static_go_client_and_server_by_the_kernels_trace(run_go: Callable[[str], Finished]) -> None:
+    """auto: the trace, since the probe sees nothing of them; every byte by its call, without content."""
+    finished = run_go("{client: auto, server: auto, kernel: offered}")
+    analysis = finished.analysis
+    assert analysis.outcome is Outcome.PASS, analysis.reasons
+    assert analysis.inputs.observed == {"client": "trace", "server": "trace"}
+    assert analysis.inputs.proven == {"client", "server"}
+    _all_told(result_of(finished.directory, analysis))
+    written = [call for call in analysis.inputs.calls["client"] if call.direction == "out" and call.socket]
+    assert [(call.name, call.length) for call in written] == [("write", 1), ("write", 1), ("write", 6)]
+
+
 def test_a_go_program_under_the_probe_is_told_of(run_go: Callable[[str], Finished]) -> None:
-    """The probe sees nothing of it: inconclusive, with the reason and the observers that would see it."""
-    analysis = run_go("{client: probe, server: strace}").analysis
+    """The probe sees nothing of it: without the kernel's trace inconclusive, and what would see it is said."""
+    analysis = run_go("{client: probe, server: strace, kernel: false}").analysis
     assert analysis.outcome is Outcome.INCONCLUSIVE
     assert any(
         "a Go program, which is statically linked" in reason and "`strace` or `gdb` would see" in reason

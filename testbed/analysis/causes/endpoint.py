@@ -43,7 +43,8 @@ class EndpointEffect(Enum):
 class Explanation(NamedTuple):
     """What a rule found; the registry adds the rest.
 
-    ``calls`` and ``packets`` as in :class:`testbed.model.Cause`; ``effects`` are for the endpoint to apply.
+    ``calls``, ``packets`` and ``alternatives`` as in :class:`testbed.model.Cause`; ``effects`` are for the endpoint to
+    apply.
     """
 
     evidence: Evidence
@@ -51,6 +52,7 @@ class Explanation(NamedTuple):
     packets: tuple[int, ...] = ()
     effects: tuple[EndpointEffect, ...] = ()
     refusal: Refusal | None = None
+    alternatives: tuple[CauseName, ...] = ()
 
 
 def sack_blocks(packet: Crossing) -> list[tuple[int, int]]:

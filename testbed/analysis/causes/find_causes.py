@@ -56,7 +56,14 @@ def find_causes(
                 endpoint.note_sent(packet, rule, explained)
             else:
                 rule, explained = _first(datagram_rules, datagram_state, packet)
-            causes[packet.n] = Cause(rule, explained.evidence, explained.calls, explained.packets, explained.refusal)
+            causes[packet.n] = Cause(
+                rule,
+                explained.evidence,
+                explained.calls,
+                explained.packets,
+                explained.refusal,
+                explained.alternatives,
+            )
             sent[key] = packet.n
         else:
             if packet.sent is None:

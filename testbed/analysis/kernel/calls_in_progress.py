@@ -15,7 +15,10 @@ _SYSCALLS: Mapping[str, tuple[str, ...]] = {
     "accept": ("accept", "accept4"),
     "sendfile": ("sendfile", "sendfile64"),
     "poll": ("poll", "ppoll"),
-    "close": ("close", "close_range", "dup2", "dup3"),
+    "dup2": ("dup2", "dup3", "close"),
+    "dup3": ("dup3", "close"),
+    "execve": ("execve", "execveat", "close"),
+    "recvmsg": ("recvmsg", "close"),
     "pwritev2": ("pwritev2", "pwritev"),
     "exit": ("exit", "exit_group"),
 }

@@ -39,6 +39,7 @@ _PUT_OFF = frozenset(
 )
 _EXITS = frozenset(("do_exit", "do_group_exit"))
 _DEFERRED_CLOSE = frozenset(("task_work_run", "____fput", "delayed_fput"))
+"""What drops the last use of a file as the kernel returns from a call, or as a process ends."""
 _INTERRUPTED = frozenset(("handle_softirqs", "__do_softirq", "run_ksoftirqd", "__irq_exit_rcu", "irq_exit_rcu"))
 _ENTRY = frozenset(("do_syscall_64", "invoke_syscall", "el0_svc", "do_syscall_32", "__do_fast_syscall_32"))
 _URING = frozenset(("io_issue_sqe", "io_submit_sqes", "io_wq_submit_work", "io_sq_thread", "io_handle_tw_list"))
@@ -136,7 +137,10 @@ STACKS: tuple[StackRow, ...] = (
         (TIMER,),
     ),
     StackRow(
-        ("tcp_v4_send_synack", "tcp_v6_send_synack", "tcp_send_synack", "tcp_conn_request"),
+        (
+            *("tcp_v4_send_synack", "tcp_v6_send_synack", "tcp_send_synack", "tcp_conn_request"),
+            *("inet_rtx_syn_ack", "tcp_rtx_synack"),
+        ),
         (C.SYN_ACK, C.SYN_RETRANSMISSION),
         "a SYN+ACK in answer to a SYN",
         (),
@@ -179,7 +183,7 @@ STACKS: tuple[StackRow, ...] = (
     StackRow(("tcp_compressed_ack_kick",), (C.COMPRESSED_ACK,), "ACKs of several segments sent as one by a timer"),
     # first transmission
     StackRow(_WRITES, (C.DATA, C.FIN), "what had been held, let go by a tail-loss probe", ("tcp_send_loss_probe",)),
-    StackRow(_WRITES, (C.EXIT, C.DATA, C.FIN), "by the end of the process or of its file", (), (EXIT,)),
+    StackRow(_WRITES, (C.EXIT, C.DATA, C.FIN), "by the end of the process", (), (EXIT,)),
     StackRow(_WRITES, (C.FIN, C.DATA), "by the close or shutdown", (*_CLOSES, "tcp_shutdown", "inet_shutdown")),
     StackRow(_WRITES, (C.DATA, C.FIN, C.EXIT), "bytes by the call", (), (CALL,)),
     StackRow(_WRITES, (C.DATA, C.FIN, C.EXIT), "what had waited, let go by what came", (), _RECEIVING),
@@ -232,7 +236,9 @@ def classify(stack: Sequence[str]) -> Classified:
     plain = [name.partition(".")[0] for name in stack]
     mechanism, end = _boundary(plain)
     own = plain[:end]
-    syscall = _syscall(plain[end:]) if mechanism in (CALL, BACKLOG) else ""
+    syscall = _syscall(plain[end:]) if mechanism is CALL else ""
+    if mechanism is CALL and not _DEFERRED_CLOSE.isdisjoint(plain[end:]):
+        syscall = syscall or "close"
     if mechanism in (CALL, EXIT) and _RELEASES_BACKLOG in own:
         mechanism, own = BACKLOG, own[: own.index(_RELEASES_BACKLOG) + 1]
     timer = next((name for name in plain[: end + 1] if name in TIMER_FUNCTIONS), "") if mechanism is TIMER else ""
@@ -276,10 +282,10 @@ def _boundary(plain: Sequence[str]) -> tuple[Mechanism, int]:
         elif _SYSCALL.match(name) or name in _URING:
             return CALL, at
         elif name in _ENTRY:
-            return (EXIT if deferred is not None else CALL), deferred if deferred is not None else at
+            return CALL, deferred if deferred is not None else at
         elif name in _INTERRUPTED:
             return UNKNOWN, at
-    return (EXIT, deferred) if deferred is not None else (UNKNOWN, len(plain))
+    return (CALL, deferred) if deferred is not None else (UNKNOWN, len(plain))
 
 
 def _syscall(rest: Sequence[str]) -> str:

@@ -75,7 +75,7 @@ class _Judge:
             evidence, calls, packets = self._of_bytes(packet, inferred, origin, call)
         elif rule in _ACKS or rule in (C.DELAYED_ACK, C.COMPRESSED_ACK):
             evidence, calls, packets = self._of_ack(packet, rule, inferred, origin, call)
-        elif rule is inferred.rule:
+        elif rule is inferred.rule and (call is None or call.n in inferred.calls):
             evidence, calls, packets = inferred.evidence, inferred.calls, inferred.packets
         else:
             evidence, calls, packets = self._in_words(rule, inferred, origin, call)
@@ -181,7 +181,7 @@ class _Judge:
         if any(share.ambiguous for share in shares):
             evidence = (*evidence, " (other bytes fit there as well: their order is not certain)")
         if call is None or call not in writers:
-            evidence = (*evidence, "; ", *_how(origin, call))
+            evidence = (*evidence, "; ", *_how(origin, call, "let go"))
         calls = [*writers, *((call,) if call is not None else ())]
         if "F" in packet.flags:
             key = packet.flow, packet.sender
@@ -234,21 +234,21 @@ class _Judge:
         return (f"{CAUSES[rule].meaning}: ", *_how(origin, call)), _numbers((), call), packets
 
 
-def _how(origin: PacketOrigin, call: Call | None) -> Evidence:
-    """Return in the course of what a packet was sent, in words."""
+def _how(origin: PacketOrigin, call: Call | None, done: str = "sent") -> Evidence:
+    """Return in the course of what a packet was sent (or what else was ``done`` to it), in words."""
     in_call: Evidence = (call_ref(call),) if call is not None else (_unlogged(origin),)
     answered: Evidence = (PacketRef(origin.packet),) if origin.packet is not None else ("a packet",)
     match origin.mechanism:
         case Mechanism.CALL:
-            return ("sent in ", *in_call)
+            return (f"{done} in ", *in_call)
         case Mechanism.ARRIVAL:
-            return ("sent as ", *answered, " came")
+            return (f"{done} as ", *answered, " came")
         case Mechanism.BACKLOG:
-            return ("sent as ", *in_call, " had ended with the socket, for what had come meanwhile")
+            return (f"{done} as ", *answered, " was looked at, which had come while ", *in_call, " used the socket")
         case Mechanism.TIMER:
             return (origin.meaning if not origin.timer else f"{origin.meaning} ({origin.timer})",)
         case Mechanism.EXIT:
-            return ("sent by the end of the process, or of its file",)
+            return (f"{done} by the end of the process",)
     return (origin.meaning,)
 
 

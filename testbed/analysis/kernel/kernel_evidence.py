@@ -64,6 +64,7 @@ def kernel_evidence(
         tuple(sorted(changes, key=_when)),
         states,
         _unmatched([*retransmissions, *resets, *drops], changes, gathered.strays),
+        sum(packet.sent is not None for packet in joined.crossings),
     )
 
 

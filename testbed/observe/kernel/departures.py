@@ -120,8 +120,13 @@ class Interfaces:
         self._came[host].append(passing)
 
     def _origins(self, host: Host) -> list[Passing]:
-        """Return what left; the n-th that had waited for a hardware address is the n-th that was made to wait."""
+        """Return what left; the n-th that had waited for a hardware address is the n-th that was made to wait.
+
+        All segments of one packet that was cut as it left are of the only one that waited.
+        """
         left, released, waited = list(self._left[host]), self._released[host], self._waited[host]
+        if len(waited) == 1:
+            waited = waited * len(released)
         if len(released) <= len(waited):
             for at, origin in zip(released, waited, strict=False):
                 if at is not None:

@@ -13,18 +13,21 @@ import json
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from testbed.model import Endpoint
+from testbed.model import Endpoint, Host
 from testbed.model.errors import CaptureError
 from testbed.model.kernel_log import Departure, KernelEvent, KernelLog, TimerRun
 
 FORMAT = "bothends-kernel/1"
+_TIMER_MEMBERS = 6
 
 
 def write_jsonl(log: KernelLog, file: TextIO) -> None:
     """Write a log."""
     head = {name: value for name, value in _fields(log).items() if name != "events"}
     head["departures"] = {host: [list(_fields(each).values()) for each in own] for host, own in log.departures.items()}
-    head["timers"] = [list(_fields(each).values()) for each in log.timers]
+    head["timers"] = [
+        [each.time, each.cpu, each.function, each.host, str(each.local), str(each.peer)] for each in log.timers
+    ]
     file.write(json.dumps({"format": FORMAT, **head}) + "\n")
     file.writelines(json.dumps(event_to_json(event), separators=(",", ":")) + "\n" for event in log.events)
 
@@ -35,7 +38,7 @@ def event_to_json(event: KernelEvent) -> dict[str, Any]:
     return {**_fields(event), **ends, "fields": dict(event.fields)}
 
 
-def _fields(value: KernelLog | KernelEvent | Departure | TimerRun) -> dict[str, Any]:
+def _fields(value: KernelLog | KernelEvent | Departure) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
@@ -61,15 +64,21 @@ def read_jsonl(lines: Iterable[str]) -> KernelLog:
             departures={
                 host: tuple(Departure(*each) for each in own) for host, own in head.get("departures", {}).items()
             },
-            timers=tuple(TimerRun(*each) for each in head.get("timers", ())),
+            timers=tuple(_timer(*each) for each in head.get("timers", ()) if len(each) == _TIMER_MEMBERS),
             **lists,
         )
     except (ValueError, KeyError, TypeError, StopIteration) as error:
         raise CaptureError(f"kernel.jsonl cannot be read: line {number}: {error!r}") from error
 
 
+def _timer(time: int, cpu: int, function: str, host: Host, local: str, peer: str) -> TimerRun:
+    return TimerRun(time, cpu, function, host, _given(local), _given(peer))
+
+
 def _endpoint(text: str | None) -> Endpoint | None:
-    if text is None:
-        return None
+    return None if text is None else _given(text)
+
+
+def _given(text: str) -> Endpoint:
     address, _, port = text.rpartition(":")
     return Endpoint(address.strip("[]"), int(port))

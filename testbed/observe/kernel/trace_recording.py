@@ -59,6 +59,8 @@ _WAITED = frozenset({"NEIGH_FAILED", "NEIGH_QUEUEFULL", "NEIGH_DEAD"})
 """Reasons of packets that waited for a hardware address."""
 _FREEING = ("kfree_skb", "sk_skb_reason_drop", "__kfree_skb", "0x")
 _POINTER = (1 << 64) - 1
+_NO_NAME = "its interface has the same name as others (Linux 6.2 renames one that is up)"
+_SOCKET = 4096  # more bytes than struct tcp_sock or tcp6_sock has, and no more than two of them
 _OVERRUN = re.compile(r"^(overrun|commit overrun|dropped events): (\d+)$", re.MULTILINE)
 
 
@@ -154,7 +156,7 @@ class _Decoder:
             return {}
         found = {}
         for host, known in sources.frames().items():
-            matched: tuple[Departure, ...] | str = known if isinstance(known, str) else "its interface has no name"
+            matched: tuple[Departure, ...] | str = known if isinstance(known, str) else _NO_NAME
             if not isinstance(known, str) and host in self._devices:
                 matched = self._interfaces.departures(host, known, error)
             if isinstance(matched, str):
@@ -274,13 +276,16 @@ class _Decoder:
             self._interfaces.leaves(fields["name"].text(record), skb, passing, functions)
 
     def _timer(self, made: Format, time: int, cpu: int, record: memoryview) -> None:
-        """Note a timer that ran; the trace's text names its function."""
+        """Note a timer of one of the lab's sockets, in whose memory it is; the trace's text names its function."""
         pointer = made.fields["hrtimer" if "hrtimer" in made.fields else "timer"].number(record)
         function, now = (made.fields[name].number(record) for name in ("function", "now"))
         name = self._recording.timers.get((pointer & _POINTER, now))
         if name is not None:
             self._functions[function] = name
-        self._timers.append(TimerRun(self._on_wall(time), cpu, self._functions.get(function, f"{function:#x}")))
+        sk = max((sk for sk in self._owners if sk <= pointer), default=0)
+        if sk and pointer - sk < _SOCKET:
+            function_name = self._functions.get(function, f"{function:#x}")
+            self._timers.append(TimerRun(self._on_wall(time), cpu, function_name, *self._owners[sk]))
 
     def _ours(self, made: Format, record: memoryview) -> tuple[Host, Endpoint, Endpoint] | None:
         if made.name == "inet_sock_set_state" and made.fields["protocol"].number(record) != _TCP:

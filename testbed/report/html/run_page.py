@@ -142,11 +142,17 @@ def _kernel(analysis: Analysis) -> Iterator[Chip]:
     kernel = analysis.kernel
     if kernel is None:
         return
-    contradicted = kernel.count(Agreement.CONTRADICTED)
+    contradicted, confirmed = kernel.count(Agreement.CONTRADICTED), kernel.count(Agreement.CONFIRMED)
+    proven = bool(kernel.log.departures)
     if contradicted:
         text = f"the kernel contradicts {counted(contradicted, 'cause')}"
+        if proven:
+            text = f"{counted(contradicted, 'cause')} inferred otherwise"
         yield Chip(text, "preset=kernel", "bad")
-    text = f"the kernel confirms {counted(kernel.count(Agreement.CONFIRMED), 'cause')}"
+    if proven:
+        text = f"the kernel's call stacks prove {counted(confirmed + contradicted, 'cause')}"
+    else:
+        text = f"the kernel confirms {counted(confirmed, 'cause')}"
     if kernel.log.complete:
         yield Chip(text, "#kernel", "bad" if kernel.unmatched else "")
     else:

@@ -23,7 +23,17 @@ def run_to_json(kernel: KernelEvidence | None) -> _Object | None:
         "recorded": list(log.recorded),
         "missing": list(log.missing),
         "stacks": [list(stack) for stack in log.stacks],
-        "timers": [{"time_ns": timer.time, "cpu": timer.cpu, "function": timer.function} for timer in log.timers],
+        "timers": [
+            {
+                "time_ns": timer.time,
+                "cpu": timer.cpu,
+                "function": timer.function,
+                "host": timer.host,
+                "local": str(timer.local),
+                "peer": str(timer.peer),
+            }
+            for timer in log.timers
+        ],
         "lost_events": log.lost,
         "clock_error_ns": log.clock_error,
         "agreement": {agreement.value: kernel.count(agreement) for agreement in Agreement},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
+from testbed.model import HOSTS
 from testbed.model.kernel_log import Agreement, KernelEvidence, Matched
 from testbed.report.text.terminal_text import counted
 
@@ -16,7 +18,8 @@ def kernel_lines(kernel: KernelEvidence) -> Iterator[tuple[str, str]]:
     if kernel.log.departures:
         causes = f"{counted(confirmed + contradicted, 'cause')} proven by call stacks"
         causes += f", {contradicted:,} inferred otherwise" if contradicted else ""
-        causes += f", {consistent + not_covered:,} inferred only" if consistent or not_covered else ""
+        unproven = kernel.left - confirmed - contradicted
+        causes += f", {unproven:,} inferred only" if unproven else ""
     else:
         causes = f"{consistent:,} causes fit its events, {contradicted:,} contradicted, {not_covered:,} not covered"
     changes = counted(len(kernel.state_changes), "state change")
@@ -25,6 +28,11 @@ def kernel_lines(kernel: KernelEvidence) -> Iterator[tuple[str, str]]:
     yield f"kernel    {causes}; {changes}{incomplete}", "failed" if wrong else ""
     yield from _events("RST", kernel.resets)
     yield from _events("dropped", kernel.drops)
+    for host in HOSTS:
+        runs = Counter(timer.function for timer in kernel.log.timers if timer.host == host)
+        if runs:
+            shown = ", ".join(f"{function} {count:,}" for function, count in sorted(runs.items()))
+            yield f"kernel    {host} timers that ran out: {shown}", ""
     if kernel.log.missing:
         yield f"kernel    lacks {', '.join(kernel.log.missing)}", "folded"
 

@@ -191,6 +191,8 @@ def _wire(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
         yield from (Line(part) for part in paragraph(text, width, indent_next=10, lines=room.sentence))
     if analysis.kernel is not None:
         yield from (Line(clip(text, width), style) for text, style in kernel_lines(analysis.kernel))
+    elif analysis.causes:
+        yield Line(clip("kernel    no trace: causes are inferred from captures and calls", width), "folded")
     unknown = sum(1 for cause in analysis.causes if cause.kind is CauseKind.UNKNOWN)
     if unknown:
         yield Line(f"causes    {counted(unknown, 'packet')} without a known cause", "failed")

@@ -57,7 +57,7 @@ RESET = ("__tcp_transmit_skb", "tcp_send_active_reset")
         ((*SENDING, "inet_shutdown", "__sys_shutdown", "__x64_sys_shutdown", *ENTRY), M.CALL, C.FIN, "shutdown", ""),
         ((*SENDING, *BY_CLOSE), M.CALL, C.FIN, "close", ""),
         ((*SENDING, *BY_EXIT), M.EXIT, C.EXIT, "", ""),
-        ((*SENDING, *CLOSING, "task_work_run", "exit_to_user_mode_loop", *ENTRY), M.EXIT, C.EXIT, "", ""),
+        ((*SENDING, *CLOSING, "task_work_run", "exit_to_user_mode_loop", *ENTRY), M.CALL, C.FIN, "close", ""),
         (("__tcp_transmit_skb", *RX), M.ARRIVAL, C.ACK, "", ""),
         (("__tcp_transmit_skb", "tcp_fin", "tcp_data_queue", *RX), M.ARRIVAL, C.ACK, "", ""),
         (
