@@ -38,7 +38,8 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))
     ledger = make_ledger(joined, streams)
     no_packet = calls_without_packet(joined, streams, causes, inputs.sysctls)
-    checks = check(expectations, Findings(inputs, streams, causes, ledger, no_packet))
+    facts = (*dead_locks(joined, streams), *verdict(joined, ledger, causes, streams))
+    checks = check(expectations, Findings(inputs, streams, causes, ledger, no_packet, facts))
     outcome, reasons = _outcome(inputs, checks)
     return Analysis(
         inputs=inputs,
@@ -47,7 +48,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         delays={host: _delay(joined, host) for host in HOSTS},
         ledger=ledger,
         checks=checks,
-        verdict=(*dead_locks(joined, streams), *verdict(joined, ledger, causes, streams)),
+        verdict=facts,
         outcome=outcome,
         reasons=reasons,
         label_conflicts=label_conflicts(joined.crossings, causes, inputs.labels),

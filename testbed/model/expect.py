@@ -44,12 +44,21 @@ class ExpectedBytes(NamedTuple):
     text: str
 
 
+class AnsweredPacket(NamedTuple):
+    """The packet that another one answers: the ``nth`` (from 1) that this rule explains."""
+
+    rule: CauseName
+    nth: int
+
+
 class PacketPattern(NamedTuple):
     """Which packets: all that is not None must fit. ``text`` is the pattern in a scenario's words.
 
     ``flags`` (exactly these) and ``has`` (at least these) are tcpdump's letters. ``options`` maps the name of a TCP
     option to whether it is present, or to limits of its value. ``at`` is the host whose capture is meant (None: the
-    sender's), ``connection`` the number of the connection from 1.
+    sender's), ``connection`` the number of the connection from 1. ``basis`` (kernel, inferred) is what the cause rests
+    on, ``function`` one in the kernel's call stack as the packet was sent, ``timer`` the function of the kernel's timer
+    that sent it.
     """
 
     text: str
@@ -69,6 +78,10 @@ class PacketPattern(NamedTuple):
     fate: Literal["crossed", "lost", "appeared"] | None = None
     at: Host | None = None
     connection: int | None = None
+    basis: str | None = None
+    answers: AnsweredPacket | None = None
+    function: str | None = None
+    timer: str | None = None
 
 
 class CallMoment(NamedTuple):
@@ -90,7 +103,8 @@ class ExpectedCall:
     """The ``nth`` call (from 1) of a name that a host made: how it ended, and the packets that it caused.
 
     ``why`` are the reasons of which one is why it caused no packet. ``took`` limits its duration (ns), ``count`` how
-    often the host made the call.
+    often the host made the call. ``connection`` and ``socket``: only calls on this connection, or on this socket of the
+    host (from 1 in the order of the first calls on them), are counted.
     """
 
     host: Host
@@ -104,6 +118,8 @@ class ExpectedCall:
     data: ExpectedBytes | None = None
     took: Limits | None = None
     count: Limits | None = None
+    connection: int | None = None
+    socket: int | None = None
 
 
 class ExpectedSegments(NamedTuple):
@@ -173,6 +189,17 @@ class ExpectedExit(NamedTuple):
     endings: Mapping[Host, int | str]
 
 
+@dataclass(frozen=True, slots=True)
+class ExpectedVerdict:
+    """How many facts of the verdict have a name of :data:`testbed.model.verdicts.FACT_NAMES` and fit what is given."""
+
+    fact: str
+    count: Limits
+    host: Host | None = None
+    reason: str | None = None
+    connection: int | None = None
+
+
 class ExpectedOutput(NamedTuple):
     """Text that the output of each host's program contains."""
 
@@ -191,6 +218,7 @@ Wanted = (
     | ExpectedLabels
     | ExpectedExit
     | ExpectedOutput
+    | ExpectedVerdict
 )
 
 

@@ -174,3 +174,17 @@ VerdictFact = (
     | FlowTotals
     | SenderTotals
 )
+
+FACT_NAMES: dict[str, type[VerdictFact]] = {
+    "no-packets": NoPackets,
+    "no-flows": NoFlows,
+    "connection-refused": ConnectionRefused,
+    "never-opened": NeverOpened,
+    "no-data": NoData,
+    "transfer": Transfer,
+    "broken-off": BrokenOff,
+    "given-up": GivenUp,
+    "connects-failed": ConnectsFailed,
+    "datagrams-refused": DatagramsRefused,
+}
+"""The facts that a scenario can expect, by name."""

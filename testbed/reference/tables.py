@@ -41,6 +41,7 @@ SECTIONS: dict[type, str] = {
     packet_patterns.Pattern: "which-packets",
     packet_patterns.TcpOptions: "tcp-options",
     packet_patterns.Moment: "moments",
+    packet_patterns.Answered: "answered-packets",
 }
 """Models with a section of their own, and groups of models, and its anchor."""
 

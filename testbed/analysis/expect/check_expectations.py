@@ -17,6 +17,7 @@ from testbed.analysis.expect.expected_packets import (
     check_order,
     check_packets,
 )
+from testbed.analysis.expect.expected_verdict import check_verdict
 from testbed.analysis.expect.run_facts import Findings, Result, every, listed
 from testbed.model import Check, Crossing, Fate, Host, LedgerRow
 from testbed.model.expect import (
@@ -34,6 +35,7 @@ from testbed.model.expect import (
     ExpectedOutput,
     ExpectedPackets,
     ExpectedSegments,
+    ExpectedVerdict,
     Limits,
     bytes_text,
 )
@@ -217,4 +219,5 @@ _CHECKS: dict[type, Callable[..., Result]] = {
     ExpectedLabels: check_labels,
     ExpectedExit: _exit,
     ExpectedOutput: _output,
+    ExpectedVerdict: check_verdict,
 }

@@ -24,7 +24,7 @@ def check_call(expectation: ExpectedCall, findings: Findings) -> Result:
     wanted = "; ".join(f"{name}: {_wanted(expectation, name)}" for name in asked)
     if not findings.streams.observed[host]:
         return Result(None, wanted, f"no observer on {host}")
-    calls = findings.calls(expectation.call, host)
+    calls = findings.calls(expectation.call, host, connection=expectation.connection, socket=expectation.socket)
     of_the_call = [name for name in asked if name != "count"]
     results: list[bool | None] = []
     actual: list[Evidence] = []

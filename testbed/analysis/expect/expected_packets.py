@@ -57,6 +57,34 @@ def _is_unknown(kind: CauseKind) -> bool:
     return kind is CauseKind.UNKNOWN
 
 
+def _answers(pattern: PacketPattern, packet: Crossing, findings: Findings) -> bool:
+    wanted = pattern.answers
+    explained = findings.by_rule.get(wanted.rule, []) if wanted is not None else []
+    return (
+        wanted is not None
+        and len(explained) >= wanted.nth
+        and explained[wanted.nth - 1] in findings.causes[packet.n].packets
+    )
+
+
+def _function(pattern: PacketPattern, packet: Crossing, findings: Findings) -> bool:
+    origin = findings.causes[packet.n].origin
+    return origin is not None and any(
+        name.partition("+")[0].partition(".")[0] == pattern.function for name in origin.stack
+    )
+
+
+def _timer(pattern: PacketPattern, packet: Crossing, findings: Findings) -> bool:
+    origin = findings.causes[packet.n].origin
+    return origin is not None and origin.timer == pattern.timer
+
+
+def _untraced(pattern: PacketPattern, findings: Findings) -> bool:
+    """Say whether a pattern asks for what only the kernel's trace shows, and there is none."""
+    asks = pattern.function is not None or pattern.timer is not None
+    return asks and not any(cause.origin is not None for cause in findings.causes)
+
+
 def _options(pattern: PacketPattern, packet: Crossing, _: Findings) -> bool:
     return all(_option(packet, name, wanted) for name, wanted in (pattern.options or {}).items())
 
@@ -111,6 +139,10 @@ _MEETS: dict[str, Callable[[Any, Crossing, Findings], bool]] = {
     "fate": lambda pattern, packet, _: packet.fate == pattern.fate,
     "at": lambda pattern, packet, _: time_at(packet, pattern.at) is not None,
     "connection": lambda pattern, packet, findings: findings.number_of(packet) == pattern.connection,
+    "basis": lambda pattern, packet, findings: findings.causes[packet.n].basis == pattern.basis,
+    "answers": _answers,
+    "function": _function,
+    "timer": _timer,
 }
 """How each key of a pattern is met."""
 
@@ -132,6 +164,8 @@ def packet_text(packet: Crossing, wanted: PacketPattern | None = None) -> str:
 def check_packets(expected: ExpectedPackets, findings: Findings) -> Result:
     """Check how many packets fit a pattern."""
     pattern, wanted = expected.pattern, expected.count
+    if _untraced(pattern, findings):
+        return Result(None, f"{wanted} {pattern.text}", "no kernel trace")
     found = matching(pattern, findings)
     ok = wanted.holds(len(found))
     where = f": {listed([f'#{packet.n}' for packet in found])}" if found and not ok else ""

@@ -9,8 +9,21 @@ from functools import cached_property
 
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.label_check import labels_of
-from testbed.model import HOSTS, Call, Cause, CauseKind, Crossing, Evidence, Host, Inputs, LedgerRow, peer_of
+from testbed.model import (
+    HOSTS,
+    Call,
+    Cause,
+    CauseKind,
+    CauseName,
+    Crossing,
+    Evidence,
+    Host,
+    Inputs,
+    LedgerRow,
+    peer_of,
+)
 from testbed.model.absences import NoPacket
+from testbed.model.verdicts import VerdictFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,7 @@ class Findings:
     causes: Sequence[Cause]
     ledger: Sequence[LedgerRow]
     no_packet: dict[tuple[Host, int], NoPacket]
+    verdict: Sequence[VerdictFact] = ()
 
     @property
     def complete(self) -> bool:
@@ -95,10 +109,36 @@ class Findings:
                 found[host][crossing.n] = names
         return found
 
-    def calls(self, name: str, host: Host) -> list[Call]:
-        """Return a host's calls of a name in order."""
+    def calls(self, name: str, host: Host, *, connection: int | None = None, socket: int | None = None) -> list[Call]:
+        """Return a host's calls of a name in order; of one connection or socket only, where that is given."""
         calls = [call for call in self.inputs.calls.get(host, ()) if call.name == name]
+        if connection is not None:
+            calls = [call for call in calls if self._connection_of(call) == connection]
+        if socket is not None:
+            calls = [call for call in calls if call.socket and self.sockets[host].get(call.socket.cookie) == socket]
         return sorted(calls, key=lambda call: (call.start, call.n))
+
+    def _connection_of(self, call: Call) -> int | None:
+        flow = self.streams.flow_of.get((call.host, call.n))
+        return None if flow is None else self.connections.get(flow)
+
+    @cached_property
+    def sockets(self) -> dict[Host, dict[int, int]]:
+        """The number of each socket of a host by its cookie, from 1 in the order of the first calls on them."""
+        found: dict[Host, dict[int, int]] = {}
+        for host in HOSTS:
+            calls = sorted(self.inputs.calls.get(host, ()), key=lambda call: (call.start, call.n))
+            known = (call.socket.cookie for call in calls if call.socket and call.socket.protocol != "other")
+            found[host] = {cookie: number for number, cookie in enumerate(dict.fromkeys(known), 1)}
+        return found
+
+    @cached_property
+    def by_rule(self) -> dict[CauseName, list[int]]:
+        """The crossings that each rule explains, in time order."""
+        found: dict[CauseName, list[int]] = defaultdict(list)
+        for crossing, cause in zip(self.crossings, self.causes, strict=True):
+            found[cause.rule].append(crossing.n)
+        return found
 
 
 def packets_of(call: Call, findings: Findings) -> list[Crossing]:

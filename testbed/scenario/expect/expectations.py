@@ -1,7 +1,8 @@
 """What a scenario expects of a run, as written, and compiled into the plain values that the analysis checks.
 
 One class for each kind; the key that names the kind is a field of the same name, so that a model mirrors its YAML.
-Each compiles itself into one value of :mod:`testbed.model.expect`.
+Each compiles itself into one value of :mod:`testbed.model.expect`. It is long because every kind of expectation has its
+class here, side by side with the others that share its fields.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pydantic import ConfigDict, Field, model_validator
 from testbed.model import Host, expect
 from testbed.model.expect import AT_LEAST_ONE, Limits
 from testbed.scenario.expect.packet_patterns import Event, Pattern
-from testbed.scenario.language.base import Frozen, Opt, one_of
+from testbed.scenario.language.base import Frozen, Opt, Short, one_of
 from testbed.scenario.language.kernel_ranges import KernelRangeText
 from testbed.scenario.language.limits import Amount, CountText, Ratio, Result, SpanLimits
 from testbed.scenario.language.payload import Data, Payload
@@ -23,7 +24,9 @@ from testbed.scenario.language.values import (
     CauseRule,
     Errno,
     ExitStatus,
+    FactName,
     LabelName,
+    Line,
     Share,
     Text,
     Whole,
@@ -109,6 +112,12 @@ class CallExpectation(WrittenExpectation):
     """How long it lasted; only for times that the kernel sets."""
     count: Opt[CountText] = None
     """How often the host made this call."""
+    connection: Opt[Whole] = Field(default=None, ge=1)
+    """Only calls on this connection or conversation, from 1 in the order of their first packets; `nth` and `count` are
+    of these."""
+    socket: Opt[Whole] = Field(default=None, ge=1)
+    """Only calls on this socket of the host, from 1 in the order of the first calls on them; `nth` and `count` are of
+    these. All descriptors of a socket, in all processes, are one."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -134,6 +143,8 @@ class CallExpectation(WrittenExpectation):
             data=None if self.data is None else self.data.compiled(),
             took=self.took,
             count=self.count,
+            connection=self.connection,
+            socket=self.socket,
         )
 
 
@@ -366,6 +377,35 @@ class OutputExpectation(WrittenExpectation):
 
     def _wanted(self) -> expect.Wanted:
         return expect.ExpectedOutput(self.output)
+
+
+class VerdictFigures(Short):
+    """A fact about the data of a run, and how often it is in the verdict."""
+
+    short = "fact"
+    fact: FactName
+    """Its name: connection-refused, never-opened, no-data, transfer, broken-off, given-up, connects-failed,
+    datagrams-refused, no-packets or no-flows."""
+    host: Opt[Host] = None
+    """The host that it names: that refused, opened, sent, gave up, or whose RST broke the connection off."""
+    reason: Opt[Line] = None
+    """Of never-opened, why: given-up, answers-lost, syns-lost or no-answer. Of connects-failed the errno."""
+    connection: Opt[Whole] = Field(default=None, ge=1)
+    """Only of this connection or conversation, from 1 in the order of their first packets."""
+    count: CountText = Field(default=AT_LEAST_ONE)
+    """How many such facts: 1, ">=1"; 0 for none."""
+
+
+class VerdictExpectation(WrittenExpectation):
+    """A fact of the verdict."""
+
+    key = "verdict"
+    verdict: VerdictFigures
+    """The fact's name, or a mapping."""
+
+    def _wanted(self) -> expect.Wanted:
+        figures = self.verdict
+        return expect.ExpectedVerdict(figures.fact, figures.count, figures.host, figures.reason, figures.connection)
 
 
 if TYPE_CHECKING:

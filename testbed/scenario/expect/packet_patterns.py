@@ -14,12 +14,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from testbed.model import HOSTS, Host
-from testbed.model.expect import CallMoment, Limits, PacketPattern
+from testbed.model.expect import AnsweredPacket, CallMoment, Limits, PacketPattern
 from testbed.model.tcp import FLAG_LETTERS
 from testbed.scenario.language.base import Frozen, Opt, Short, nearest, shown
 from testbed.scenario.language.limits import Amount, CountText, Presence
 from testbed.scenario.language.payload import Data
-from testbed.scenario.language.values import Call, CauseRules, Flags, LabelName, Whole, flag_letters
+from testbed.scenario.language.values import Call, CauseRule, CauseRules, Flags, LabelName, Line, Whole, flag_letters
 
 _NUMBERS = ("seq", "ack", "length")
 _HINT = "the sending host and tcpdump's flag letters, then seq, ack or length: client S, or server S. seq 0 ack 1"
@@ -73,6 +73,19 @@ class TcpOptions(Frozen):
         return {name: getattr(self, name) for name in TcpOptions.model_fields if name in self.model_fields_set}
 
 
+class Answered(Short):
+    """The packet that others answer."""
+
+    short = "rule"
+    rule: CauseRule
+    """The rule that explains it."""
+    nth: Whole = Field(default=1, ge=1)
+    """Which of the packets that this rule explains, from 1."""
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.nth}"
+
+
 class Pattern(Short):
     """Which packets: all that is given must match. Text is the sending host and flags, then seq, ack or length."""
 
@@ -114,6 +127,14 @@ class Pattern(Short):
     """Only those in this host's capture, with its times and labels (default: the sender's)."""
     connection: Opt[Whole] = Field(default=None, ge=1)
     """Only those of this connection or conversation, from 1 in the order of their first packets."""
+    basis: Opt[Literal["kernel", "inferred"]] = None
+    """What their cause rests on: kernel (the kernel's own call stack) or inferred (captures and calls)."""
+    answers: Opt[Answered] = None
+    """Those that answer this packet, by their cause's evidence: {rule: window-probe, nth: 3}, or the rule alone."""
+    function: Opt[Line] = None
+    """With this function in the kernel's call stack: tcp_send_loss_probe. Needs the kernel trace."""
+    timer: Opt[Line] = None
+    """Sent by the timer of the kernel that has this function: tcp_write_timer. Needs the kernel trace."""
 
     @classmethod
     def lengthened(cls, value: object) -> object:
@@ -133,6 +154,7 @@ class Pattern(Short):
         given = {name: getattr(self, name) for name in Pattern.model_fields}
         given["data"] = None if self.data is None else self.data.content
         given["options"] = None if self.options is None else self.options.given
+        given["answers"] = None if self.answers is None else AnsweredPacket(self.answers.rule, self.answers.nth)
         return PacketPattern(self._text(), **given)
 
     def _text(self) -> str:

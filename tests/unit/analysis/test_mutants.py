@@ -24,6 +24,7 @@ EACH: dict[str, dict[str, Any]] = {
     "labels": {"labels": {"client": {"keep_alive": 1}}},
     "exit": {"exit": {"client": 0, "server": "SIGKILL"}},
     "output": {"output": {"client": "200 OK"}},
+    "verdict": {"verdict": {"fact": "broken-off", "host": "server", "connection": 1, "count": 1}},
 }
 
 
