@@ -177,19 +177,22 @@ def show(_: Context, what: str, runs: str = ".", json: bool = False, full: bool 
         "runs": "directory that holds runs/ (default: here)",
         "json": "print JSON",
         "html": "write a page with both runs side by side to this file",
+        "exact": "compare what was recorded byte by byte, times to the nanosecond",
     }
 )
 @report_errors
-def diff(_: Context, one: str, other: str, runs: str = ".", json: bool = False, html: str = "") -> int:
+def diff(
+    _: Context, one: str, other: str, runs: str = ".", json: bool = False, html: str = "", exact: bool = False
+) -> int:
     """Show where two runs differ: calls, packets, causes, ledger, and conditions such as sysctls and versions.
 
-    Exit code: 0 if only times, addresses and ids differ, else 1.
+    Exit code: 0 if only times, addresses and ids differ (with --exact: if nothing recorded differs), else 1.
 
     Example: invoke diff echo/latest 3f9a01bc
     """
     from testbed.cli import list_show_diff
 
-    return list_show_diff.diff(one, other, runs=Path(runs), as_json=json, html=html)
+    return list_show_diff.diff(one, other, runs=Path(runs), as_json=json, html=html, exact=exact)
 
 
 @task(

@@ -18,6 +18,8 @@
 
 #include "launch/report.h"
 
+enum { FIRST_INDEX = 1000, MOST_ATTEMPTS = 64 };
+
 struct message {
 	struct nlmsghdr header;
 	char body[512];
@@ -48,7 +50,8 @@ static void end_nest(struct message *m, struct rtattr *nest)
 	nest->rta_len = (uint16_t)((char *)m + m->header.nlmsg_len - (char *)nest);
 }
 
-static void request(struct message *m, const char *what)
+/* The kernel's answer: 0, or the errno with which it refused. */
+static int ask(struct message *m, const char *what)
 {
 	struct {
 		struct nlmsghdr header;
@@ -63,11 +66,15 @@ static void request(struct message *m, const char *what)
 	ssize_t n = recv(fd, &answer, sizeof answer, 0);
 	if (n < (ssize_t)(sizeof answer.header + sizeof answer.error) || answer.header.nlmsg_type != NLMSG_ERROR)
 		fail_with(EPROTO, what);
-	if (answer.error.error) {
-		errno = -answer.error.error;
-		fail(what);
-	}
 	close(fd);
+	return -answer.error.error;
+}
+
+static void request(struct message *m, const char *what)
+{
+	int error = ask(m, what);
+	if (error)
+		fail_with(error, what);
 }
 
 static struct message begin(uint16_t type, uint16_t flags)
@@ -85,12 +92,9 @@ static size_t name_size(const char *name)
 	return size;
 }
 
-void make_veth(const char *name, int peer_namespace, const char *peer_name)
+static int ask_for_veth(const char *name, int32_t index, int peer_namespace, const char *peer_name, int32_t peer_index)
 {
-	static int32_t index = 1;
-	/* The ends get different indexes: where they are equal the kernel puts off noticing the carrier by up to a second
-	 * (linkwatch_urgent_event compares a device's index with its peer's). */
-	struct ifinfomsg here = {.ifi_index = ++index}, there = {.ifi_index = ++index};
+	struct ifinfomsg here = {.ifi_index = index}, there = {.ifi_index = peer_index};
 	struct message m = begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
 	append(&m, &here, sizeof here);
 	attribute(&m, IFLA_IFNAME, name, name_size(name));
@@ -104,7 +108,20 @@ void make_veth(const char *name, int peer_namespace, const char *peer_name)
 	end_nest(&m, peer);
 	end_nest(&m, data);
 	end_nest(&m, info);
-	request(&m, "veth");
+	return ask(&m, "veth");
+}
+
+void make_veth(const char *name, int peer_namespace, const char *peer_name)
+{
+	/* The ends get different indexes: where they are equal the kernel puts off noticing the carrier by up to a second
+	 * (linkwatch_urgent_event compares a device's index with its peer's). High ones: with the modules of tunnels loaded a
+	 * new namespace has sit0, ip6tnl0 and others from the start, whose indexes follow lo's. */
+	static int32_t index = FIRST_INDEX;
+	int error = EEXIST;
+	for (int attempts = 0; error == EEXIST && attempts < MOST_ATTEMPTS; attempts++, index += 2)
+		error = ask_for_veth(name, index, peer_namespace, peer_name, index + 1);
+	if (error)
+		fail_with(error, "veth");
 }
 
 void add_alias(const char *interface, const char *other)

@@ -57,7 +57,7 @@ static void take_down(struct link *link, char *rest)
 		if (is(key, "from"))
 			from = parse_word(plan, key, value, side_names, SIDES);
 		else if (is(key, "for"))
-			length = parse_number(plan, key, value, 3600000000000);
+			length = parse_number(plan, key, value, LONGEST_SPAN);
 		else
 			report_error(plan, "unknown key %s", key);
 	}

@@ -58,15 +58,14 @@ static void parse_end(struct plan *plan, char *rest)
 void parse_set(struct plan *plan, char *rest)
 {
 	struct impairments made = no_impairments;
-	const uint64_t hour = 3600000000000;
 	int from = -1;
 	for (char *key, *value; next_pair(plan, &rest, &key, &value);) {
 		if (is(key, "from"))
 			from = parse_word(plan, key, value, side_names, SIDES);
 		else if (is(key, "delay"))
-			made.delay = parse_number(plan, key, value, hour);
+			made.delay = parse_number(plan, key, value, LONGEST_SPAN);
 		else if (is(key, "jitter"))
-			made.jitter = parse_number(plan, key, value, hour);
+			made.jitter = parse_number(plan, key, value, LONGEST_SPAN);
 		else if (is(key, "loss"))
 			made.loss = parse_probability(plan, key, value);
 		else if (is(key, "duplicate"))
@@ -78,7 +77,7 @@ void parse_set(struct plan *plan, char *rest)
 		else if (is(key, "behind"))
 			made.behind = parse_number(plan, key, value, 1000);
 		else if (is(key, "within"))
-			made.within = parse_number(plan, key, value, hour);
+			made.within = parse_number(plan, key, value, LONGEST_SPAN);
 		else if (is(key, "rate"))
 			made.rate = parse_number(plan, key, value, 1000000000000);
 		else if (is(key, "queue"))
@@ -88,9 +87,9 @@ void parse_set(struct plan *plan, char *rest)
 		else if (is(key, "icmp"))
 			made.icmp = parse_number(plan, key, value, 1);
 		else if (is(key, "down_after"))
-			made.down_after = parse_number(plan, key, value, hour);
+			made.down_after = parse_number(plan, key, value, LONGEST_SPAN);
 		else if (is(key, "down_for"))
-			made.down_for = parse_number(plan, key, value, hour);
+			made.down_for = parse_number(plan, key, value, LONGEST_SPAN);
 		else
 			report_error(plan, "unknown key %s", key);
 	}
@@ -157,7 +156,7 @@ static void take_fault_value(struct plan *plan, struct fault *made, const char *
 	else if (is(key, "until"))
 		take_text(value, &made->until);
 	else if (is(key, "for"))
-		made->hold = parse_number(plan, key, value, 3600000000000);
+		made->hold = parse_number(plan, key, value, LONGEST_SPAN);
 	else if (is(key, "behind"))
 		made->behind = parse_number(plan, key, value, 1000);
 	else if (is(key, "to"))

@@ -38,6 +38,7 @@ enum { CLIENT, SERVER, SIDES };
 enum action { DROP_IT, HOLD_IT, DUPLICATE_IT, TRUNCATE_IT, CORRUPT_IT, MARK_IT, FORGE_IT, FORGET_IT, ACTIONS };
 enum kind { ANY, K_SYN, K_SYNACK, K_DATA, K_ACK, K_FIN, K_RST, K_TCP, K_UDP, K_ICMP, KINDS };
 enum { MAX_FAULTS = 256, MAX_HEX = 4096 };
+#define LONGEST_SPAN UINT64_C(604800000000000) /* ns, a week */
 
 extern const char *const side_names[SIDES];
 extern const char flag_letters[]; /* bit 0 first, as tcpdump prints them */

@@ -10,6 +10,7 @@ from testbed.analysis.absent.no_packet import calls_without_packet
 from testbed.analysis.absent.unobserved import unobserved_connections
 from testbed.analysis.calls.streams import Streams, build_streams
 from testbed.analysis.causes.find_causes import find_causes
+from testbed.analysis.dead_lock import dead_locks
 from testbed.analysis.expect.check_expectations import check
 from testbed.analysis.expect.run_facts import Findings
 from testbed.analysis.label_check import label_conflicts
@@ -37,7 +38,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))
     ledger = make_ledger(joined, streams)
     no_packet = calls_without_packet(joined, streams, causes, inputs.sysctls)
-    facts = verdict(joined, ledger, causes, streams)
+    facts = (*dead_locks(joined, streams), *verdict(joined, ledger, causes, streams))
     checks = check(expectations, Findings(inputs, streams, causes, ledger, no_packet, facts))
     outcome, reasons = _outcome(inputs, checks)
     return Analysis(
@@ -78,7 +79,7 @@ def _outcome(inputs: Inputs, checks: tuple[Check, ...]) -> tuple[Outcome, tuple[
     """Decide: a failure counts first, then what could not be seen. If the lab itself broke, nothing else counts."""
     if inputs.cut_short:
         return Outcome.INCONCLUSIVE, (inputs.cut_short, *inputs.incomplete)
-    judged = [each for each in checks if each.share is None]
+    judged = [each for each in checks if each.share is None and each.applies]
     failed = [f"not as expected: {each.text}" for each in judged if each.ok is False]
     if inputs.failures or failed:
         # the kernel hands a packet from one virtual interface to the other by way of a queue of the processor that

@@ -35,7 +35,9 @@ def facets(analysis: Analysis) -> Facets:
         "causes": [line for host in HOSTS for line in _causes(crossings, analysis.causes, host, many=many[host])],
         "fates": _fates(crossings),
         "ledger": [_row(row) for row in analysis.ledger],
-        "checks": [f"{_OK[check.ok]} {check.text}" for check in analysis.checks if check.ok is not True],
+        "checks": [
+            f"{_OK[check.ok]} {check.text}" for check in analysis.checks if check.applies and check.ok is not True
+        ],
     }
 
 

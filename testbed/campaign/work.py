@@ -97,7 +97,7 @@ def _run(task: Task, scenario: Scenario, root: Path, make_engine: EngineFactory,
         shares=[
             {"text": check.text, "where": check.where, "share": check.share, "ok": check.ok}
             for check in analysis.checks
-            if check.share is not None
+            if check.share is not None and check.applies
         ],
     )
 

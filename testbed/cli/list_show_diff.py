@@ -57,22 +57,31 @@ def show(what: str, *, catalogue: Path, runs: Path, as_json: bool, full: bool = 
     return 0
 
 
-def diff(one: str, other: str, *, runs: Path, as_json: bool, html: str = "") -> int:
+def diff(one: str, other: str, *, runs: Path, as_json: bool, html: str = "", exact: bool = False) -> int:
     """Print where two runs differ, both worked out anew from their directories; 0 if nowhere, else 1.
 
-    ``html`` is the file that a page of it is written to.
+    ``html`` is the file that a page of it is written to. With ``exact`` what both recorded is compared, byte by byte.
     """
     from testbed.report.run_difference import compare, lines
+    from testbed.report.text.exact_text import IDENTICAL, exact_lines
+    from testbed.run.exact_difference import exact_differences
 
     pair = [_analysed_again(name, runs) for name in (one, other)]
+    bits = exact_differences(*(RunDirectory(Path(each.name)) for each in pair))
+    if exact:
+        if as_json:
+            print_json([asdict(each) for each in bits])
+        else:
+            sys.stdout.writelines(f"{line}\n" for line in exact_lines(bits))
+        return 1 if bits else 0
     sections = compare(*pair)
     if html:
         _write_difference(Path(html), *pair)
     if as_json:
         print_json([asdict(section) for section in sections])
     else:
-        for line in lines(sections, *(each.name for each in pair)):
-            sys.stdout.write(f"{line}\n")
+        told = lines(sections, *(each.name for each in pair)) if sections or bits else [IDENTICAL]
+        sys.stdout.writelines(f"{line}\n" for line in told)
     return 1 if sections else 0
 
 

@@ -15,6 +15,7 @@ from testbed.model.arrays import Int64
 from testbed.model.event_times import EventTime
 
 Both = tuple[Int64, Int64]
+Lists = tuple[list[int], list[int]]
 
 
 @dataclass(slots=True)
@@ -26,7 +27,7 @@ class PacketSequence:
     """
 
     places: Both
-    times: tuple[list[int], list[int]]
+    times: Lists
 
 
 def sequence(times: Both, sender: Int64, near: Int64, far: Int64) -> PacketSequence:
@@ -50,38 +51,61 @@ def sequence(times: Both, sender: Int64, near: Int64, far: Int64) -> PacketSeque
     begins = np.ones(len(order), np.bool_)
     begins[1:] = time[1:] > np.maximum.accumulate(last[order])[:-1]
     starts = np.append(np.flatnonzero(begins), len(order))
-    places = np.full(len(times[0]), -1, np.int64), np.full(len(times[1]), -1, np.int64)
-    shared = np.zeros(len(times[0]), np.bool_), np.zeros(len(times[1]), np.bool_)
+    places = [np.full(len(each), -1, np.int64) for each in times]
     alone = np.flatnonzero(begins & np.append(begins[1:], True))
     for end in (0, 1):
         mine = alone[end_of[alone] == end]
         places[end][position[mine]] = mine
-    for k in np.flatnonzero(np.diff(starts) > 1).tolist():
-        first = int(starts[k])
-        group = slice(first, int(starts[k + 1]))
-        queues = tuple(position[group][end_of[group] == end].tolist() for end in (0, 1))
-        for place, (end, item) in enumerate(_merged(queues, times, before, places), start=first):
-            places[end][item] = place
-            shared[end][item] = True
-    stamps: tuple[list[int], list[int]] = (times[0].tolist(), times[1].tolist())
-    for end in (0, 1):
-        for item in np.flatnonzero(shared[end]).tolist():
-            stamps[end][item] = EventTime(stamps[end][item], int(places[end][item]))
+    stamps = times[0].tolist(), times[1].tolist()
+    together = np.flatnonzero(np.diff(starts) > 1)
+    if len(together):
+        _place_together(
+            starts[together].tolist(), starts[together + 1].tolist(), end_of, position, before, places, stamps
+        )
     return PacketSequence((places[0], places[1]), stamps)
 
 
-def _merged(queues: tuple[list[int], ...], times: Both, before: Both, places: Both) -> Iterator[tuple[int, int]]:
+def _place_together(
+    firsts: list[int],
+    ends: list[int],
+    end_of: Int64,
+    position: Int64,
+    before: Both,
+    places: list[Int64],
+    stamps: Lists,
+) -> None:
+    """Give the packets of each group that time does not order their places, and time stamps that say them.
+
+    A group is a range of places, ``firsts`` to ``ends``; ``end_of`` and ``position`` (int64[n]) are by place before
+    that. Python's lists: packets one by one are slow to get out of NumPy's columns.
+    """
+    whose, items = end_of.tolist(), position.tolist()
+    awaited = before[0].tolist(), before[1].tolist()
+    placed = places[0].tolist(), places[1].tolist()
+    times = list(stamps[0]), list(stamps[1])
+    for first, end in zip(firsts, ends, strict=True):
+        queues: Lists = ([], [])
+        for place in range(first, end):
+            queues[whose[place]].append(items[place])
+        for place, (which, item) in enumerate(_merged(queues, times, awaited, placed), start=first):
+            placed[which][item] = place
+            stamps[which][item] = EventTime(times[which][item], place)
+    for which in (0, 1):
+        places[which][:] = placed[which]
+
+
+def _merged(queues: Lists, times: Lists, before: Lists, places: Lists) -> Iterator[tuple[int, int]]:
     """Yield end and position of some packets in order; ``places`` has those that were yielded before."""
     at = [0, 0]
-
-    def urgency(end: int) -> tuple[bool, int, bool, int]:
-        """Return by what the first that is left at an end is compared: smaller goes first."""
-        item = queues[end][at[end]]
-        departure = int(before[end][item])
-        waits = departure >= 0 and places[1 - end][departure] < 0
-        return waits, int(times[end][item]), departure < 0, end  # at one time an arrival first: it was under way
-
-    while left := [end for end in (0, 1) if at[end] < len(queues[end])]:
-        end = min(left, key=urgency)
+    while at[0] < len(queues[0]) and at[1] < len(queues[1]):
+        keys = []
+        for end in (0, 1):
+            item = queues[end][at[end]]
+            departure = before[end][item]
+            waits = departure >= 0 and places[1 - end][departure] < 0
+            keys.append((waits, times[end][item], departure < 0))  # at one time an arrival first: it was under way
+        end = 0 if keys[0] <= keys[1] else 1
         yield end, queues[end][at[end]]
         at[end] += 1
+    for end in (0, 1):
+        yield from ((end, item) for item in queues[end][at[end] :])

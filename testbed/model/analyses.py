@@ -38,7 +38,8 @@ class Outcome(StrEnum):
 class Check:
     """One expectation after the run: ``ok`` None means that the observation cannot support an answer.
 
-    ``share`` is in how many of the repeats it must hold, up to 1; None: in each, and so in this run.
+    ``share`` is in how many of the repeats it must hold, up to 1; None: in each, and so in this run. One that does not
+    apply (``applies``) to the kernel of the run is neither held nor failed.
     """
 
     text: str
@@ -47,6 +48,7 @@ class Check:
     actual: Evidence = ()
     where: str = ""
     share: float | None = None
+    applies: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Inputs:
     which observer made its calls (``probe``, ``none``). ``link`` is None without a link host. ``cut_short`` says why
     the lab could not carry the run through; what failed after that says nothing about the programs. ``labels`` are
     Wireshark's of both captures, ``sysctls`` the ``net.*`` settings of each host's network namespace; both empty where
+    they are not known. ``kernel`` is the kernel trace, None without one; ``release`` is that of the kernel on which the
+    hosts ran (``uname -r``), empty where it is not known.
     they are not known. ``kernel`` is the kernel trace, None without one. ``proven`` are the hosts of which the kernel's
     trace proves that ``calls`` has all calls on sockets: what is not there did not happen.
     """
@@ -74,6 +78,7 @@ class Inputs:
     labels: Labels = field(default_factory=dict)
     sysctls: Mapping[Host, Mapping[str, str]] = field(default_factory=dict)
     kernel: KernelLog | None = None
+    release: str = ""
     proven: frozenset[Host] = frozenset()
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from testbed.model.absences import NoPacketReason
 from testbed.model.causes import CauseName
 from testbed.model.hosts import Host
+from testbed.model.kernel_versions import KernelRange
 
 
 class Limits(NamedTuple):
@@ -224,13 +225,15 @@ Wanted = (
 class Expectation(NamedTuple):
     """One expectation: ``wanted``, its ``text`` in one line of YAML, and ``where`` it is (``scenarios/x.yaml:12``).
 
-    ``share`` is in how many of a scenario's repeats it must hold, up to 1; None: in each.
+    ``share`` is in how many of a scenario's repeats it must hold, up to 1; None: in each. ``kernels`` are those of
+    which it must be true; None: all.
     """
 
     wanted: Wanted
     text: str = ""
     where: str = ""
     share: float | None = None
+    kernels: KernelRange | None = None
 
 
 SHOWN_BYTES = 40

@@ -151,8 +151,17 @@ class SenderTotals:
     differing: int
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLock:
+    """A connection on which both programs were in a write (``calls``, the client's first) with both windows at 0."""
+
+    flow: int
+    calls: tuple[CallRef, CallRef]
+
+
 VerdictFact = (
-    NoPackets
+    DeadLock
+    | NoPackets
     | NoFlows
     | ConnectionRefused
     | NeverOpened
@@ -177,5 +186,6 @@ FACT_NAMES: dict[str, type[VerdictFact]] = {
     "given-up": GivenUp,
     "connects-failed": ConnectsFailed,
     "datagrams-refused": DatagramsRefused,
+    "dead-lock": DeadLock,
 }
 """The facts that a scenario can expect, by name."""

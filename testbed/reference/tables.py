@@ -30,6 +30,7 @@ SECTIONS: dict[type, str] = {
     scenario.Observe: "observe",
     Step: "steps",
     expectations.WrittenExpectation: "expectations",
+    expectations.Conditions: "conditions",
     faults.FaultItem: "exact-faults",
     link_model.LinkSpec: "the-link",
     impairments.Impairments: "impairments",

@@ -164,7 +164,8 @@ def _ledger(run: Told) -> list[str]:
 
 def _checks(run: Told) -> list[str]:
     words = {True: "holds", False: "fails", None: "unknown"}
-    return [f"{words[check['ok']]}: {check['text']}" for check in run.result["checks"]]
+    applies = [(check.get("applies", True), check) for check in run.result["checks"]]
+    return [f"{words[check['ok']] if here else 'not applicable'}: {check['text']}" for here, check in applies]
 
 
 def _conditions(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Section]:

@@ -78,6 +78,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
             labels=labels,
             sysctls={host: manifest["hosts"][host]["sysctls"] for host in hosts},
             kernel=_kernel(directory),
+            release=str(manifest["engine"].get("kernel", "")),
             proven=frozenset(host for host in hosts if manifest["hosts"][host].get("calls_proven", False)),
         ),
         () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expectations,

@@ -15,6 +15,7 @@ from testbed.model.errors import ScenarioError, UsageError
 from testbed.scenario.check_scenario import Flaw, check
 from testbed.scenario.expect.expectations import AnyExpectation
 from testbed.scenario.explain import explain
+from testbed.scenario.language.base import nearest
 from testbed.scenario.language.yaml_source import Node, Position, Problem, SourceText, decode, read
 from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.scenario import Client, HostSpec, Observe, Scenario, ScenarioFile, Server
@@ -112,11 +113,11 @@ def _variant(plain: dict[str, Any], settings: Mapping[str, Any]) -> tuple[dict[s
 
 def _unvaried(scenario: ScenarioFile, chosen: Mapping[str, Any]) -> Iterator[Flaw]:
     for index, expectation in enumerate(scenario.expect):
-        for setting, value in (expectation.when or {}).items():
+        for setting, value in (expectation.when.settings if expectation.when else {}).items():
             at = ("expect", index, "when", setting)
             if setting not in chosen:
                 hint = f"the matrix varies {', '.join(chosen)}" if chosen else "there is no `matrix`"
-                yield Flaw(at, f"`{setting}` is not varied", hint, key=True)
+                yield Flaw(at, f"`{setting}` is not varied{nearest(setting, ('kernel',))}", hint, key=True)
             elif setting in scenario.matrix and value not in scenario.matrix[setting]:
                 yield Flaw(at, f"the matrix never sets `{setting}` to this value")
 

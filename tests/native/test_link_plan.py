@@ -37,7 +37,7 @@ def refused(link: Path, lines: list[str]) -> list[str]:
     [
         ("set from=client loss=2", "loss=2 is not a probability from 0 to 1"),
         ("set from=client loss=nan", "loss=nan is not a probability from 0 to 1"),
-        ("set from=client delay=-1", "delay=-1 is not a number up to 3600000000000"),
+        ("set from=client delay=-1", "delay=-1 is not a number up to 604800000000000"),
         ("set from=client delay=1 jitter=2", "jitter is larger than delay"),
         ("set from=client queue=0", "queue=0 lets nothing through"),
         ("set from=nobody", "from=nobody is not known"),

@@ -39,17 +39,26 @@ from testbed.model.expect import (
     Limits,
     bytes_text,
 )
+from testbed.model.kernel_versions import kernel_version
 from testbed.model.ledgers import DifferenceKind
 
 
 def check(expectations: Iterable[Expectation], findings: Findings) -> tuple[Check, ...]:
     """Return one check for each expectation, in order."""
-    checks = []
-    for each in expectations:
-        result = _CHECKS[type(each.wanted)](each.wanted, findings)
-        actual = (result.actual,) if isinstance(result.actual, str) else result.actual
-        checks.append(Check(each.text, result.ok, result.expected, actual, each.where, each.share))
-    return tuple(checks)
+    return tuple(_checked(each, findings) for each in expectations)
+
+
+def _checked(expected: Expectation, findings: Findings) -> Check:
+    of = (expected.where, expected.share)
+    if expected.kernels is not None:
+        release = findings.inputs.release
+        version = kernel_version(release)
+        if version is None or not expected.kernels.holds(version):
+            found = f"a kernel {release}" if release else "a kernel of unknown version"
+            return Check(expected.text, None, f"a kernel {expected.kernels}", (found,), *of, applies=version is None)
+    result = _CHECKS[type(expected.wanted)](expected.wanted, findings)
+    actual = (result.actual,) if isinstance(result.actual, str) else result.actual
+    return Check(expected.text, result.ok, result.expected, actual, *of)
 
 
 def _segments(expected: ExpectedSegments, findings: Findings) -> Result:

@@ -24,6 +24,7 @@ from testbed.analysis.order.must_precede import (
     returns,
     sent,
     window_updates,
+    within_calls,
 )
 from testbed.model import HOSTS, Call, Crossing, Inputs
 from testbed.model.event_times import EventTime
@@ -119,7 +120,9 @@ def _ordered(inputs: Inputs, groups: Mapping[int, _Group]) -> Iterator[Event]:
     if mixed:
         streams = build_streams(inputs.joined, inputs.calls, inputs.observed)
         late = window_updates(streams)
-        for first, second in must_precede(inputs.calls, streams):
+        stacks = inputs.kernel if inputs.kernel is not None and inputs.kernel.departures else None
+        proven = within_calls(inputs.joined, stacks, streams) if stacks is not None else ()
+        for first, second in (*must_precede(inputs.calls, streams), *proven):
             if first in together and together[first] == together.get(second):
                 before[second].add(first)
     for time, group in groups.items():

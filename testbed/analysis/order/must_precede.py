@@ -24,9 +24,11 @@ from testbed.analysis.calls.call_effects import (
     switched_on,
 )
 from testbed.analysis.calls.streams import Streams
-from testbed.model import HOSTS, Call, Crossing, Host, peer_of
+from testbed.model import HOSTS, Call, Crossing, Host, Joined, peer_of
 from testbed.model.call_table import going
 from testbed.model.intervals import IntervalSet
+from testbed.model.kernel_log import KernelLog
+from testbed.model.origins import Mechanism
 
 
 class EventKind(Enum):
@@ -93,6 +95,23 @@ def must_precede(calls: Mapping[Host, tuple[Call, ...]], streams: Streams) -> It
             yield from _thread(thread)
             yield from _polls(thread, awaited)
         yield from _processes(threads.values())
+
+
+def within_calls(joined: Joined, log: KernelLog, streams: Streams) -> Iterator[Before]:
+    """Yield that a packet left within the call in whose course the kernel's call stack says that it was sent."""
+    from testbed.analysis.kernel.calls_in_progress import CallsInProgress
+    from testbed.analysis.kernel.packet_origins import packet_origins
+
+    known, calls = packet_origins(joined, log), CallsInProgress(streams)
+    for packet in joined.crossings:
+        origin = known.origins.get(packet.n)
+        if origin is None or origin.mechanism not in (Mechanism.CALL, Mechanism.BACKLOG) or not origin.syscall:
+            continue
+        departure = known.departures[packet.n]
+        call = calls.at(packet.sender, departure.time, origin.syscall, packet.flow, departure.pid)
+        if call is not None:
+            yield begins(call), sent(packet)
+            yield sent(packet), returns(call)
 
 
 def window_updates(streams: Streams) -> dict[int, frozenset[Event]]:

@@ -16,7 +16,8 @@ from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate, change_names
 from testbed.pairing.flow_summary import NAMES
 
-Packet = tuple[int, int, int, int, bytes, int, str]  # time, capture, frame, link type, bytes, length, comment
+# time, place among frames of that time, capture, frame, link type, bytes, length, comment
+Packet = tuple[int, int, int, int, int, bytes, int, str]
 
 
 def write_merged(compared: Comparison, paths: tuple[str, str], target: Path) -> None:
@@ -27,12 +28,12 @@ def write_merged(compared: Comparison, paths: tuple[str, str], target: Path) -> 
     """
     if "-" in paths:
         raise UsageError("standard input cannot be read a second time for the merged file")
-    packets = merge(*(_packets(compared, which, path) for which, path in enumerate(paths)), key=lambda each: each[:3])
+    packets = merge(*(_packets(compared, which, path) for which, path in enumerate(paths)), key=lambda each: each[:4])
     interfaces: dict[tuple[int, int], int] = {}
     try:
         with target.open("wb") as out:
             writer = Writer(out, application="bothends", comment=_about(compared))
-            for time, which, _, link, data, length, comment in packets:
+            for time, _, which, _, link, data, length, comment in packets:
                 if (which, link) not in interfaces:
                     interfaces[which, link] = writer.interface(NAMES[which], link)
                 writer.packet(interfaces[which, link], time, data, length, [comment] if comment else [])
@@ -50,6 +51,7 @@ def _about(compared: Comparison) -> str:
 
 def _packets(compared: Comparison, which: int, path: str) -> Iterator[Packet]:
     comments = _comments(compared, which)
+    places = _places(compared, which)
     frame = 0
     for part in pieces(load(Path(path))):
         links = [each.link_type for each in part.interfaces]
@@ -59,8 +61,26 @@ def _packets(compared: Comparison, which: int, path: str) -> Iterator[Packet]:
         columns = (times, part.interface, part.offset, part.captured, part.wire)
         for time, interface, offset, captured, wire in zip(*(each.tolist() for each in columns), strict=True):
             data = part.data[offset : offset + captured].tobytes()
-            yield time, which, frame, links[interface], data, wire, comments.get(frame, "")
+            place = int(places[frame]) if frame < len(places) else 0
+            yield time, place, which, frame, links[interface], data, wire, comments.get(frame, "")
             frame += 1
+
+
+def _places(compared: Comparison, which: int) -> Int64:
+    """Return by frame of one capture its place among frames of the same time: int64[n].
+
+    It is twice the packet's place in the first capture; in the second one more for what the first capture's end sent
+    (it arrives later than it was sent), one less for what it got. Other frames stay behind the packet before them.
+    """
+    table, packets = compared.table, compared.packets[which]
+    places = np.zeros(int(packets.frame[-1]) + 1 if len(packets) else 0, np.int64)
+    if which == 0:
+        places[packets.frame] = 2 * np.arange(len(packets))
+    else:
+        both = (table.one >= 0) & (table.two >= 0)
+        later = np.where(table.sent_at_one[both], 1, -1)
+        places[packets.frame[table.two[both]]] = 2 * table.one[both].astype(np.int64) + later
+    return np.maximum.accumulate(places)
 
 
 def _offsets(compared: Comparison, frames: Int64, times: Int64) -> Int64:

@@ -46,7 +46,10 @@ class Reported(Protocol):
         """How it ended."""
 
     def cases(self) -> list[Case]:
-        """Return its cases, the one for the whole first; their worst state is always that of the outcome."""
+        """Return its cases, the one for the whole first; their worst state is that of the outcome.
+
+        Expectations for other kernels are skipped, and say nothing about the outcome.
+        """
 
     def verdict(self) -> str:
         """Return one line."""
@@ -85,7 +88,7 @@ class RunRecord:
         return self.outcome.exit_code if self.error is None else self.error.exit_code
 
     def cases(self) -> list[Case]:
-        """Return the cases of the run; their worst state is always that of its outcome."""
+        """Return the cases of the run."""
         return [_whole(self), *_expectations(self.analysis)]
 
     def verdict(self) -> str:
@@ -136,7 +139,9 @@ def _expectations(analysis: Analysis | None) -> Iterator[Case]:
     for check in analysis.checks if analysis else ():
         actual = sentence(check.actual)
         detail = f"expected: {check.expected}\nactual:   {actual}\nat:       {check.where}"
-        if check.ok:
+        if not check.applies:
+            yield Case(check.text, "skipped", f"for {check.expected}; this is {actual}", detail)
+        elif check.ok:
             yield Case(check.text, "passed")
         elif check.ok is None:
             yield Case(check.text, "error", "the observation cannot decide it", detail)

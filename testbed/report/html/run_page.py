@@ -132,9 +132,9 @@ def _evidence(analysis: Analysis, counts: Mapping[int, int]) -> Iterator[Chip]:
     failed = sum(1 for check in analysis.checks if check.ok is False)
     if failed:
         yield Chip(f"{counted(failed, 'expectation')} failed", "#expectations", "bad")
-    elif analysis.checks:
-        held = sum(1 for check in analysis.checks if check.ok)
-        yield Chip(f"{held} of {counted(len(analysis.checks), 'expectation')} held", "#expectations")
+    elif judged := [check for check in analysis.checks if check.applies]:
+        held = sum(1 for check in judged if check.ok)
+        yield Chip(f"{held} of {counted(len(judged), 'expectation')} held", "#expectations")
 
 
 def _kernel(analysis: Analysis) -> Iterator[Chip]:

@@ -41,6 +41,7 @@ from testbed.model.verdicts import (
     ConnectionRefused,
     ConnectsFailed,
     DatagramsRefused,
+    DeadLock,
     FlowTotals,
     GivenUp,
     NeverOpened,
@@ -275,6 +276,7 @@ def _fact(fact: VerdictFact) -> _Object:
 
 
 _FACTS: Final[Mapping[type[VerdictFact], str]] = {
+    DeadLock: "dead-lock",
     NoPackets: "no-packets",
     NoFlows: "no-flows",
     ConnectionRefused: "connection-refused",

@@ -369,9 +369,18 @@ def _programs(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
 def _checks(checks: Sequence[Check], width: int, room: _Room) -> Iterator[Line]:
     if not checks:
         return
+    elsewhere = [check for check in checks if not check.applies]
+    checks = [check for check in checks if check.applies]
     held = sum(1 for check in checks if check.ok)
     style = "pass" if held == len(checks) else "fail"
     yield Line(f"{held:,} of {counted(len(checks), 'expectation')} {'holds' if held == 1 else 'hold'}", style)
+    named = elsewhere if room.checks is None else elsewhere[: room.checks]
+    for check in named:
+        where = f"{check.where}: " if check.where else ""
+        for_others = f"not applicable {where}{check.text}: for {check.expected}, this is {sentence(check.actual)}"
+        yield from (Line(text) for text in paragraph(for_others, width, lines=room.sentence))
+    if len(elsewhere) > len(named):
+        yield Line(f"  ... {counted(len(elsewhere) - len(named), 'more expectation')} for other kernels ...")
     # What failed comes before what could not be decided.
     others = sorted((check for check in checks if not check.ok), key=lambda check: check.ok is None)
     shown = others if room.checks is None else others[: room.checks]

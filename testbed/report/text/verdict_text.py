@@ -12,6 +12,7 @@ from testbed.model.verdicts import (
     ConnectionRefused,
     ConnectsFailed,
     DatagramsRefused,
+    DeadLock,
     FlowTotals,
     GivenUp,
     NeverOpened,
@@ -49,6 +50,10 @@ def sentences(facts: Sequence[VerdictFact], flows: Sequence[Flow]) -> Iterator[s
                 yield _flow_totals(fact)
             case SenderTotals():
                 yield _sender_totals(fact)
+            case DeadLock(calls=(client, server)):
+                blocked = sentence((client, " and ", server))
+                both = f"dead-lock: both programs are in a write ({blocked}), both windows are 0, and neither reads"
+                yield _named(flows, fact.flow) + both
             case Transfer():
                 row = fact.row
                 direction = f"{row.sender} to {peer_of(row.sender)}: " if busy[row.flow] > 1 else ""

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from testbed.model import Host, expect
 from testbed.model.expect import AT_LEAST_ONE, Limits
 from testbed.scenario.expect.packet_patterns import Event, Pattern
 from testbed.scenario.language.base import Frozen, Opt, Short, one_of
+from testbed.scenario.language.kernel_ranges import KernelRangeText
 from testbed.scenario.language.limits import Amount, CountText, Ratio, Result, SpanLimits
 from testbed.scenario.language.payload import Data, Payload
 from testbed.scenario.language.values import (
@@ -31,6 +32,21 @@ from testbed.scenario.language.values import (
     WhyNoPacket,
 )
 
+
+class Conditions(Frozen):
+    """When an expectation applies; all must be met. Settings of the matrix are written as they are there."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kernel: Opt[KernelRangeText] = None
+    """On which kernels: "<6.5", "6.1-6.12". On others it is shown as not applicable, and neither holds nor fails."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings of the matrix that are named, and their values."""
+        return self.model_extra or {}
+
+
 EXPECTATIONS: dict[str, type[WrittenExpectation]] = {}
 """The model of each kind of expectation by the key that names it, in the order of definition."""
 
@@ -40,18 +56,20 @@ class WrittenExpectation(Frozen):
 
     key: ClassVar[str]
 
-    when: Opt[dict[Text, Any]] = None
-    """Only for the variants in which these settings of the matrix have these values: {observe.client: probe}."""
+    when: Opt[Conditions] = None
+    """Only for the variants in which these settings of the matrix have these values, or for some kernels:
+    {observe.client: probe}, {kernel: "<6.5"}."""
     share: Opt[Share] = Field(default=None, alias="in")
     """In how many of a scenario's repeats it must hold: 99%. In a single run the result is shown but does not count."""
 
     def applies(self, settings: Mapping[str, Any]) -> bool:
         """Whether it is about the variant with these settings."""
-        return all(path in settings and settings[path] == value for path, value in (self.when or {}).items())
+        wanted = self.when.settings if self.when else {}
+        return all(path in settings and settings[path] == value for path, value in wanted.items())
 
     def compiled(self, text: str = "", where: str = "") -> expect.Expectation:
         """Return the expectation as the analysis checks it; ``text`` and ``where`` are what its check shows."""
-        return expect.Expectation(self._wanted(), text, where, self.share)
+        return expect.Expectation(self._wanted(), text, where, self.share, self.when.kernel if self.when else None)
 
     def _wanted(self) -> expect.Wanted:
         raise NotImplementedError
@@ -366,7 +384,7 @@ class VerdictFigures(Short):
     short = "fact"
     fact: FactName
     """Its name: connection-refused, never-opened, no-data, transfer, broken-off, given-up, connects-failed,
-    datagrams-refused, no-packets or no-flows."""
+    datagrams-refused, dead-lock, no-packets or no-flows."""
     host: Opt[Host] = None
     """The host that it names: that refused, opened, sent, gave up, or whose RST broke the connection off."""
     reason: Opt[Line] = None

@@ -13,7 +13,15 @@ from testbed.scenario.language.base import Parsed, shown
 from testbed.scenario.language.values import size_bytes
 
 NUMBER = "(?:0|[1-9][0-9]{0,17})"
-_SPANS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000}
+_SPANS = {
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+}
+_UNITS = "|".join(_SPANS)
 
 
 def _limits(value: object, one: Callable[[object], float], what: str, hint: str) -> Limits:
@@ -65,7 +73,7 @@ def _amount(value: object) -> Limits:
 
 
 def _span(value: object) -> float:
-    match = re.fullmatch(f"({NUMBER})(us|ms|s|m)", value) if isinstance(value, str) else None
+    match = re.fullmatch(f"({NUMBER})({_UNITS})", value) if isinstance(value, str) else None
     if match is None:
         raise ValueError
     return int(match[1]) * _SPANS[match[2]]
@@ -103,7 +111,7 @@ def _presence(value: object) -> Limits | bool:
 _COUNT_HINT = 'a whole number, a limit or a range: 2, ">=1", "<=2" or 1-4'
 _COUNT = rf"^((>=|<=)\s*{NUMBER}|{NUMBER}-{NUMBER})$"
 _BYTES = f"{NUMBER}(KiB|MiB|GiB)?"
-_TIME = f"{NUMBER}(us|ms|s|m)"
+_TIME = f"{NUMBER}({_UNITS})"
 _DECIMAL = r"[0-9]{1,6}(\.[0-9]{1,6})?"
 _WHOLE_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 0}
 

@@ -68,20 +68,21 @@ def _matching(pattern: str, what: str, hint: str = "") -> Any:  # noqa: ANN401 -
 
 
 _NUMBER = "(?:0|[1-9][0-9]{0,17})"
-_DURATION_MS = {"ms": 1, "s": 1000, "m": 60_000}
+_DURATION_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_UNITS = "|".join(_DURATION_MS)
 _SIZE_BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 MOST_BYTES = 64 << 30
-LONGEST_MS = 3_600_000
+LONGEST_MS = 7 * 86_400_000
 
 
 def duration_ms(value: object) -> int:
     """Return a duration such as 5ms, 2s or 1m in milliseconds. Raises ValueError (message, hint)."""
-    match = re.fullmatch(f"({_NUMBER})(ms|s|m)", value) if isinstance(value, str) else None
+    match = re.fullmatch(f"({_NUMBER})({_UNITS})", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"{shown(value)} is not a duration", "a whole number with its unit: 5ms, 2s or 1m")
+        raise ValueError(f"{shown(value)} is not a duration", "a whole number with its unit: 5ms, 2s, 1m, 2h or 1d")
     length = int(match[1]) * _DURATION_MS[match[2]]
     if length > LONGEST_MS:
-        raise ValueError(f"{shown(value)} is longer than an hour")
+        raise ValueError(f"{shown(value)} is longer than a week")
     return length
 
 
@@ -261,9 +262,9 @@ def _raw_option(value: object) -> int | str | tuple[int, int]:
 
 
 _SHORT_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 0}
-Duration = Annotated[int, Parsed(duration_ms, {"type": "string", "pattern": f"^{_NUMBER}(ms|s|m)$"})]
+Duration = Annotated[int, Parsed(duration_ms, {"type": "string", "pattern": f"^{_NUMBER}({_UNITS})$"})]
 """Milliseconds, written 5ms, 2s or 1m."""
-Seconds = Annotated[float, Parsed(_seconds, {"type": "string", "pattern": f"^{_NUMBER}(ms|s|m)$"})]
+Seconds = Annotated[float, Parsed(_seconds, {"type": "string", "pattern": f"^{_NUMBER}({_UNITS})$"})]
 """Seconds, written as a duration: 5ms, 2s or 1m."""
 Size = Annotated[
     int,

@@ -11,19 +11,27 @@ from testbed.scenario.language.base import Parsed, shown
 from testbed.scenario.language.values import Size
 
 _NUMBER = "(?:0|[1-9][0-9]{0,11})"
-_SPAN_NS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000}
+_SPAN_NS = {
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+}
+_UNITS = "|".join(_SPAN_NS)
 _RATES = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
-LONGEST_NS = 3_600_000_000_000
+LONGEST_NS = 7 * 86_400_000_000_000
 
 
 def span_ns(value: object) -> int:
     """Return a span such as 200us, 5ms or 2s in nanoseconds. Raises ValueError (message, hint)."""
-    match = re.fullmatch(f"({_NUMBER})(us|ms|s|m)", value) if isinstance(value, str) else None
+    match = re.fullmatch(f"({_NUMBER})({_UNITS})", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"{shown(value)} is not a duration", "a whole number with its unit: 200us, 5ms, 2s or 1m")
+        raise ValueError(f"{shown(value)} is not a duration", "a whole number with its unit: 200us, 5ms, 2s, 1m or 2h")
     length = int(match[1]) * _SPAN_NS[match[2]]
     if length > LONGEST_NS:
-        raise ValueError(f"{shown(value)} is longer than an hour")
+        raise ValueError(f"{shown(value)} is longer than a week")
     return length
 
 
@@ -69,7 +77,7 @@ def _many(value: object) -> int:
     return value
 
 
-Span = Annotated[int, Parsed(span_ns, {"type": "string", "pattern": f"^{_NUMBER}(us|ms|s|m)$"})]
+Span = Annotated[int, Parsed(span_ns, {"type": "string", "pattern": f"^{_NUMBER}({_UNITS})$"})]
 """Nanoseconds, written 200us, 5ms, 2s or 1m."""
 Probability = Annotated[
     float,

@@ -9,6 +9,7 @@ import pytest
 from testbed.analysis.analyse import analyse
 from testbed.analysis.order.event_order import in_order
 from testbed.model import Analysis, Inputs, SocketInfo
+from testbed.model.kernel_log import Departure, KernelLog
 from testbed.report.text.ladder import ladder
 from testbed.run.evaluate import evaluate
 from testbed.rundir.layout import RunDirectory
@@ -136,6 +137,32 @@ def test_a_poll_returned_after_what_it_waited_for_had_come() -> None:
     assert poll.end is not None
     assert packet.arrived is not None
     assert packet.arrived < poll.end
+
+
+def test_a_call_stack_says_within_which_call_a_packet_left() -> None:
+    """Without one, an ACK could as well have answered at once, before the program read."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    with tcp.client("send", b"ab"):
+        tcp("client P.", b"ab")
+    with tcp.server("recv", b"ab"):
+        ack = tcp("server .")
+    inputs = stopped(run.inputs())
+    stack = ("__tcp_transmit_skb", "tcp_recvmsg_locked", "tcp_recvmsg", "__x64_sys_recvfrom", "do_syscall_64")
+    frame = inputs.joined.crossings[ack].at_server
+    assert frame is not None
+    departure = Departure(frame, START, 0, 7, interrupt=False, stack=0)
+    log = KernelLog((), (), stacks=(stack,), departures={"server": (departure,)})
+
+    def left_in_recv(found: Inputs) -> bool:
+        recv = next(call for call in found.calls["server"] if call.name == "recv")
+        time = found.joined.crossings[ack].sent
+        assert time is not None
+        assert recv.end is not None
+        return recv.start < time < recv.end
+
+    assert not left_in_recv(in_order(inputs))
+    assert left_in_recv(in_order(replace(inputs, kernel=log)))
 
 
 def test_a_run_in_which_all_times_differ_is_left_as_it_is() -> None:

@@ -203,3 +203,28 @@ def test_a_check_tells_where_it_stands_and_decides_the_outcome() -> None:
     assert found.checks[0].where == "scenarios/x.yaml:12"
     assert found.outcome is Outcome.FAIL
     assert found.reasons == ("not as expected: {exit: {client: 7}}",)
+
+
+def on_kernel(release: str, kernels: str, exit_status: int = 0) -> tuple[Check, Outcome]:
+    """Expect an exit status of the client on some kernels; the run was made on the kernel of ``release``."""
+    wanted = ADAPTER.validate_python({"exit": {"client": exit_status}, "when": {"kernel": kernels}})
+    found = origin().analysis([wanted.compiled("exit client", "x.yaml:9")], release=release)
+    return found.checks[0], found.outcome
+
+
+def test_an_expectation_for_this_kernel_is_judged() -> None:
+    assert [(check.applies, check.ok) for check, _ in [on_kernel("6.4.12-cloud", "<6.5")]] == [(True, True)]
+    failed, outcome = on_kernel("6.4.12", "<6.5", exit_status=1)
+    assert (failed.ok, outcome) == (False, Outcome.FAIL)
+
+
+def test_an_expectation_for_other_kernels_neither_holds_nor_fails() -> None:
+    check, outcome = on_kernel("6.18.5", "<6.5", exit_status=1)
+    assert (check.applies, check.ok, outcome) == (False, None, Outcome.PASS)
+    assert (check.expected, sentence(check.actual)) == ("a kernel <6.5", "a kernel 6.18.5")
+
+
+def test_where_the_kernel_is_not_known_it_cannot_be_checked() -> None:
+    check, outcome = on_kernel("", "<6.5")
+    assert (check.applies, check.ok, outcome) == (True, None, Outcome.INCONCLUSIVE)
+    assert sentence(check.actual) == "a kernel of unknown version"

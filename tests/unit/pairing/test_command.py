@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,23 @@ def test_the_merged_file_is_on_one_clock_and_keeps_nanoseconds(
     assert [time for time, _, _ in packets] == sorted(time for time, _, _ in packets)
     assert {each.time for each in made.client} == {time for time, name, _ in packets if name == "client"}
     assert [comments for _, _, comments in packets if comments] == [[b"lost"]]
+
+
+def test_frames_of_one_time_are_merged_in_the_order_in_which_they_passed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In virtual time a packet leaves, arrives and is answered at one time stamp."""
+    made = transfer(segments=3)
+    last = made.server[-1].time
+    for end in (made.client, made.server):  # FIN, FIN+ACK and ACK: at one time
+        end[-3:] = [replace(each, time=last) for each in end[-3:]]
+    target = tmp_path / "merged.pcapng"
+    run(*written(tmp_path, made), merged=str(target), one_clock=True)
+    capsys.readouterr()
+    reader: Any
+    with RawPcapNgReader(str(target)) as reader:
+        names = [about.ifname.decode() for _, about in reader]
+    assert names[-6:] == ["client", "server", "server", "client", "client", "server"]
 
 
 def test_a_filter_chooses_flows_at_either_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

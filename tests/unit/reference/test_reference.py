@@ -25,7 +25,7 @@ TEXT = reference_page.PAGE.read_text(encoding="utf-8")
 MODELS: dict[str, type[BaseModel]] = {
     each.__name__: each
     for each in (
-        *(scenario.ScenarioFile, scenario.Server, scenario.Observe),
+        *(scenario.ScenarioFile, scenario.Server, scenario.Observe, expectations.Conditions),
         *(link_model.LinkSpec, impairments.Impairments, impairments.Mtu, impairments.Reorder, impairments.Down),
     )
 }

@@ -152,3 +152,12 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BothendsError, match="cannot write"):
         write_ci_files([RECORDS["passed"]], CiFiles(junit=tmp_path / "file/j.xml"))
+
+
+def test_an_expectation_for_other_kernels_is_skipped_and_not_counted() -> None:
+    check = replace(passed().checks[0], ok=None, applies=False, expected="a kernel <6.5", actual=("a kernel 6.18",))
+    record = RunRecord("elsewhere", 1.0, "runs/e/1", replace(passed(), checks=(*passed().checks, check)))
+    (suite,) = JUnitXml.fromstring(junit([record]).encode())
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (3, 0, 0, 1)
+    assert "# SKIP for a kernel <6.5; this is a kernel 6.18" in tap_report([record])
+    assert "| 1 of 1 |" in markdown([record])

@@ -195,6 +195,13 @@ def test_an_undecided_expectation_comes_after_the_failed_ones() -> None:
     assert shown.index("FAILED second") < shown.index("undecided first")
 
 
+def test_an_expectation_for_other_kernels_is_not_counted_but_shown() -> None:
+    other = Check("third", None, "a kernel <6.5", ("a kernel 6.18",), "x.yaml:3", applies=False)
+    shown = lines(origin(checks=(Check("first", True), Check("second", True), other)))
+    assert one(shown, "2 of 2 expectations") == "2 of 2 expectations hold"
+    assert one(shown, "not applicable") == "not applicable x.yaml:3: third: for a kernel <6.5, this is a kernel 6.18"
+
+
 def test_verdict_reasons_and_notes_are_told_once() -> None:
     """What the inputs say and the reasons repeat stands there once; what they do not repeat is not lost."""
     analysis = origin(outcome=Outcome.INCONCLUSIVE, reasons=("client: the tap died",))
