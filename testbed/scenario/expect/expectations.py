@@ -2,6 +2,7 @@
 
 One class for each kind; the key that names the kind is a field of the same name, so that a model mirrors its YAML.
 Each compiles itself into one value of :mod:`testbed.model.expect`.
+Long because each kind is one small class and all of them are one list that is read together.
 """
 
 from __future__ import annotations
