@@ -37,7 +37,9 @@ adapt(program)
         "runs": "directory in which runs/ is made (default: here)",
         "json": "print one JSON object per run (result.json) instead of the summary",
         "quiet": "print no progress on standard error",
-        "engine": "docker or namespace (default: docker if a Docker Engine answers, else namespace)",
+        "engine": "docker, namespace or uml (default: the first that works here)",
+        "kernel": "the version of Linux to run on, 6.12: a kernel of our own (`invoke kernels`); implies --engine uml",
+        "real_time": "wait for time, where the engine uml or a scenario for virtual time would jump over it",
         "set": "run one variant for each value of a setting: --set observe.client=probe,none (may be repeated)",
         "repeat": "run each variant this many times and show the distribution of results",
         "jobs": "how many runs to make at the same time (default: one per processor)",
@@ -64,6 +66,8 @@ def run(
     json: bool = False,
     quiet: bool = False,
     engine: str = "",
+    kernel: str = "",
+    real_time: bool = False,
     repeat: int = 1,
     jobs: int = 0,
     keep: str = "differing",
@@ -88,6 +92,7 @@ def run(
               invoke run echo --set observe.client=probe,none
               invoke run echo --report --junit results.xml
               invoke run --all --engine namespace --jobs 2
+              invoke run nagle --set kernel=6.1,6.12
               invoke run --all --tag reset
     """
     from testbed.campaign.campaign_options import Options
@@ -101,7 +106,12 @@ def run(
             scenarios, catalogue=ROOT, runs=Path(runs), as_json=json, quiet=quiet, engine=engine
         )
     wanted = True if witness else False if no_witness else None
-    options = Options(repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume, on=on, witness=wanted)
+    fixed = {**({"kernel": kernel} if kernel else {}), **({"clock": "real"} if real_time else {})}
+    if kernel or any(word.startswith("kernel=") for word in set):
+        engine = engine or "uml"
+    options = Options(
+        repeat=repeat, jobs=jobs, keep=keep, settings=set, resume=resume, on=on, witness=wanted, fixed=fixed
+    )
     outputs = Outputs(as_json=json, quiet=quiet, pages=report, ci=_ci_files(junit, tap, markdown))
     if all:
         if scenarios:
@@ -123,7 +133,7 @@ def run(
         "scenario": "name or path",
         "host": "the host whose calls are stepped through: client or server",
         "runs": "directory in which runs/ is made (default: here)",
-        "engine": "docker or namespace, as for `run`",
+        "engine": "docker, namespace or uml, as for `run`",
     }
 )
 @report_errors
@@ -294,10 +304,34 @@ def images(_: Context, json: bool = False, check: bool = False) -> int:
 
 
 @task(
+    positional=["words"],
+    iterable=["words"],
+    help={
+        "words": "list (the default), build VERSION, remove VERSION, export VERSION, import",
+        "source": "for build: the kernel's sources, a tarball or a directory (default: Debian's linux-source-VERSION)",
+        "file": "the file that export writes or import reads",
+        "jobs": "for build: how many compilers to run at the same time (default: one per processor)",
+        "json": "print JSON",
+    },
+)
+@report_errors
+def kernels(_: Context, words: list[str], source: str = "", file: str = "", jobs: int = 0, json: bool = False) -> int:
+    """List, build, remove, export or import the kernels of the engine `uml`: User-Mode Linux, kept in the user's cache.
+
+    Examples: invoke kernels build 6.12
+              invoke kernels build 6.18 --source linux-6.18.tar.xz
+              invoke kernels export 6.12 --file linux-6.12.tar.xz
+    """
+    from testbed.cli import kernels_command
+
+    return kernels_command.kernels(words, source=source, file=file, jobs=jobs, as_json=json)
+
+
+@task(
     help={
         "scenario": "name or path; its programs are not started",
         "runs": "directory in which runs/ is made",
-        "engine": "docker or namespace, as for `run`",
+        "engine": "docker, namespace or uml, as for `run`",
     }
 )
 @report_errors
@@ -368,9 +402,10 @@ def clean(_: Context, images: bool = False, foreign: bool = False) -> int:
     help={
         "tag": "only the scenarios that have this tag (`invoke list`); may be repeated",
         "repeat": "how often each variant is run (default 3): shows where TCP may behave in several ways",
+        "kernels": "measure on each of these kernels of our own, 6.1,6.12, and write only what differs: kernels.md",
         "against": "compare with an earlier atlas.json, of another kernel for instance",
         "out": "where atlas.md, atlas.html and atlas.json are written (default: atlas/)",
-        "engine": "docker or namespace, as for `run`",
+        "engine": "docker, namespace or uml, as for `run`",
         "jobs": "how many runs to make at the same time (default: one per processor)",
         "runs": "directory in which runs/ is made (default: here)",
     },
@@ -380,6 +415,7 @@ def atlas(
     _: Context,
     tag: list[str],
     repeat: int = 3,
+    kernels: str = "",
     against: str = "",
     out: str = "atlas",
     engine: str = "",
@@ -392,7 +428,21 @@ def atlas(
 
     Examples: invoke atlas --engine namespace
               invoke atlas --against docs/atlas.json
+              invoke atlas --kernels 6.1,6.12 --repeat 1
     """
+    if kernels:
+        from testbed.atlas import kernel_atlas
+
+        return kernel_atlas.main(
+            catalogue=ROOT,
+            tags=tag,
+            runs=Path(runs),
+            out=Path(out),
+            kernels=kernels,
+            engine=engine or "uml",
+            jobs=jobs,
+            repeat=repeat,
+        )
     from testbed.atlas import make_atlas
 
     return make_atlas.main(

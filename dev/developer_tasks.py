@@ -17,19 +17,20 @@ ROOT = Path(__file__).parents[1]
     help={
         "unit": "only the tests that need no Docker Engine",
         "select": "pytest's -k expression",
-        "jobs": "how many test files to run at the same time (default 2)",
+        "jobs": "how many test files to run at the same time (default 3: most of them wait for labs)",
         "slow": "also every scenario on Docker and both engines compared, more seeds, 100,000 broken captures",
     }
 )
 @report_errors
-def test(context: Context, unit: bool = False, select: str = "", jobs: int = 2, slow: bool = False) -> int:
+def test(context: Context, unit: bool = False, select: str = "", jobs: int = 3, slow: bool = False) -> int:
     """Run the tests: unit and native, then on the real engine."""
     command = [sys.executable, "-m", "pytest"]
     chosen = "slow or not slow" if slow else "not slow"
     if unit or select or jobs < 2:
         command += ["tests/unit", "tests/native"] if unit else ["tests"]
         return _command(context, [*command, "-m", chosen, *(["-k", select] if select else [])])
-    side_by_side = ["-m", f"({chosen}) and not alone", "-n", str(jobs), "--dist", "loadfile"]
+    side_by_side = ["-m", f"({chosen}) and not alone", "-n", str(jobs)]
+    side_by_side += ["--dist", "loadfile", "--no-loadscope-reorder"]  # in the order of tests/conftest.py
     return max(
         _command(context, [*command, "tests/lab", "-m", f"({chosen}) and alone"]),
         _command(context, [*command, "tests", *side_by_side]),
@@ -56,17 +57,43 @@ def lint(context: Context, fix: bool = False) -> int:
         "embedded engine; campaign: many runs, on both engines; report: pages; "
         "probe: what a call costs under the probe and under strace, and iperf3's throughput; "
         "compare: two captures of a million packets; "
-        "witness: what recording the kernel's tracepoints costs",
+        "witness: what recording the kernel's tracepoints costs; "
+        "truth: what is inferred of random scenarios against what the kernel says",
         "repeat": "how often each of the two is measured (default 7)",
         "json": "print JSON",
+        "seed": "truth: the seed of the scenarios (default 1); a campaign goes on where it ended",
+        "count": "truth: how many scenarios to run (default 200)",
+        "jobs": "truth: how many runs to make at the same time (default: three for each processor)",
+        "tries": "truth: how many runs may go into making each kind's smallest scenario smaller (default 40)",
+        "directory": "truth: where its state and the smallest scenarios are kept (default: truth)",
     },
 )
 @report_errors
-def bench(_: Context, names: list[str], repeat: int = 7, json: bool = False) -> int:
-    """Measure against a floor that is measured in the same run; fails beyond the limits that it prints."""
-    from dev import bench
+def bench(
+    _: Context,
+    names: list[str],
+    repeat: int = 7,
+    json: bool = False,
+    seed: int = 1,
+    count: int = 200,
+    jobs: int = 0,
+    tries: int = 40,
+    directory: str = "truth",
+) -> int:
+    """Measure against a floor that is measured in the same run; fails beyond the limits that it prints.
 
-    return max(bench.main(name, repeat=repeat, as_json=json) for name in names or ["run"])
+    Example: invoke bench truth --seed 7 --count 1000
+    """
+    from dev import bench
+    from dev.truth import measure_truth
+
+    def measure(name: str) -> int:
+        if name == "truth":
+            kept = Path(directory)
+            return measure_truth.main(seed=seed, count=count, jobs=jobs, directory=kept, tries=tries, json_only=json)
+        return bench.main(name, repeat=repeat, as_json=json)
+
+    return max(measure(name) for name in names or ["run"])
 
 
 @task(

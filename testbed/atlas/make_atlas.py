@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,11 +108,12 @@ def _dumped(value: Mapping[str, Any]) -> str:
 
 
 def measure(
-    scenarios: Sequence[Scenario], *, runs: Path, out: Path, engine: str, options: Options
+    scenarios: Sequence[Scenario], *, runs: Path, out: Path, engine: str, options: Options, failed_too: bool = False
 ) -> tuple[Atlas, list[str]]:
     """Run each variant as often as asked; return the Atlas, and a line for each run that did not pass.
 
-    Run directories stay below ``runs``, one of each kind. Raises BothendsError where somebody wanted an end.
+    ``failed_too``: runs that do not meet their expectations are measured as well. Run directories stay below ``runs``,
+    one of each kind. Raises BothendsError where somebody wanted an end.
     """
     choice = choose(engine)
     choice.prepare(_tell)
@@ -140,7 +141,8 @@ def measure(
         pool.close()
     if len(reports) < len(work):
         raise BothendsError(f"stopped after {len(reports)} of {len(work)} runs; no Atlas was written")
-    return _gather(work, scenarios, list(reports.values()), root, out), failed
+    measured = {Outcome.PASS.value, *([Outcome.FAIL.value] if failed_too else [])}
+    return _gather(work, scenarios, list(reports.values()), root, out, measured, options.fixed), failed
 
 
 def _tell(text: str) -> None:
@@ -152,7 +154,15 @@ def _name(work: Plan, report: Report) -> str:
     return f"{report.task.scenario} [{variant}]" if variant else report.task.scenario
 
 
-def _gather(work: Plan, scenarios: Sequence[Scenario], reports: Sequence[Report], root: Path, out: Path) -> Atlas:
+def _gather(
+    work: Plan,
+    scenarios: Sequence[Scenario],
+    reports: Sequence[Report],
+    root: Path,
+    out: Path,
+    outcomes: Collection[str],
+    fixed: Mapping[str, str],
+) -> Atlas:
     by_variant: dict[tuple[str, int], list[Report]] = defaultdict(list)
     for report in reports:
         by_variant[report.task.scenario, report.task.variant].append(report)
@@ -161,7 +171,8 @@ def _gather(work: Plan, scenarios: Sequence[Scenario], reports: Sequence[Report]
     for scenario in scenarios:
         for number, settings in enumerate(work.variants[scenario.name]):
             mine = sorted(by_variant[scenario.name, number], key=lambda each: each.task.repeat)
-            entry, manifest = _entry(scenario, label(settings), mine, root, out)
+            variant = label({name: value for name, value in settings.items() if name not in fixed})
+            entry, manifest = _entry(scenario, variant, mine, root, out, outcomes)
             entries.append(entry)
             manifests += [manifest] if manifest else []
     common = _common(manifest["hosts"][host]["sysctls"] for manifest in manifests for host in HOSTS)
@@ -180,16 +191,16 @@ def _gather(work: Plan, scenarios: Sequence[Scenario], reports: Sequence[Report]
 
 
 def _entry(
-    scenario: Scenario, variant: str, reports: Sequence[Report], root: Path, out: Path
+    scenario: Scenario, variant: str, reports: Sequence[Report], root: Path, out: Path, outcomes: Collection[str]
 ) -> tuple[Entry, dict[str, Any] | None]:
-    """Return what the runs of one variant show; only runs that passed are measured."""
+    """Return what the runs of one variant show; only those that ended in one of ``outcomes`` are measured."""
     counts = Counter(report.signature for report in reports)
     kinds: list[Kind] = []
     shown: tuple[Any, ...] = ((), ())
     manifest: dict[str, Any] | None = None
     for signature, count in counts.most_common():
         kept = next((each for each in reports if each.signature == signature and each.directory), None)
-        if kept is None or kept.outcome != Outcome.PASS.value:
+        if kept is None or kept.outcome not in outcomes:
             continue
         directory = RunDirectory(root / RUNS / kept.directory)
         analysis = evaluate(directory)

@@ -32,7 +32,7 @@ def plan(scenarios: Sequence[Scenario], options: Options, engine: str) -> Plan:
 
     ``engine`` is a name; empty: the workers of a cluster choose for themselves.
     """
-    settings = parse_settings(options.settings)
+    settings = {name: [value] for name, value in options.fixed.items()} | parse_settings(options.settings)
     sources = tuple(
         ScenarioSource(scenario.name, str(scenario.path), shown(scenario.path), scenario.source)
         for scenario in scenarios

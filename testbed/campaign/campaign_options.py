@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from testbed.model.errors import UsageError
 
@@ -15,7 +15,8 @@ KEEPS = (KEEP_DIFFERING, KEEP_ALL)
 class Options:
     """What was asked for on the command line besides scenarios; zeros and empty text where it was not.
 
-    ``witness``: whether to record the kernel's trace, and then to require it; None: as the scenario says.
+    ``witness``: whether to record the kernel's trace, and then to require it; None: as the scenario says. ``fixed``:
+    settings of every run, which make no variants.
     """
 
     repeat: int = 1
@@ -25,6 +26,7 @@ class Options:
     resume: str = ""
     on: str = ""
     witness: bool | None = None
+    fixed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def any(self) -> bool:

@@ -56,6 +56,10 @@ class Plan:
         return self.repeat * sum(len(self.variants[source.name]) for source in self.sources)
 
 
+_TEXTS = frozenset({"kernel"})
+"""Settings whose values are taken as written: 6.10 is a version and no number."""
+
+
 def parse_settings(words: Iterable[str]) -> dict[str, list[Any]]:
     """Read ``--set key=a,b`` words: paths to the values to try, as YAML would read them. Raises UsageError."""
     import yaml
@@ -66,7 +70,8 @@ def parse_settings(words: Iterable[str]) -> dict[str, list[Any]]:
         if not path or not equals or not values:
             raise UsageError(f"`{word}` is not a setting and its values", hint="--set observe.client=probe,none")
         try:
-            found[path] = [yaml.safe_load(value) for value in values.split(",")]
+            read = str if path in _TEXTS else yaml.safe_load
+            found[path] = [read(value) for value in values.split(",")]
         except yaml.YAMLError as error:
             raise UsageError(f"the values of `{word}` cannot be read: {error}") from error
     return found

@@ -23,6 +23,14 @@ class FrameRun:
     protocol: Int64
 
 
+def shorter(frames: FrameRun, length: int | None) -> FrameRun:
+    """Return the frames that have fewer bytes, all of them for None."""
+    if length is None:
+        return frames
+    some = frames.length < length
+    return FrameRun(frames.number[some], frames.time[some], frames.length[some], frames.protocol[some])
+
+
 def by_direction(capture: Capture, address: str) -> tuple[FrameRun, FrameRun]:
     """Return what an interface sent and what it received, of its own capture, by the Ethernet address of its own.
 

@@ -40,7 +40,7 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
         raise UsageError(
             "--resume continues a campaign with its own scenarios", hint="leave the names of scenarios out"
         )
-    scenarios = [load(find(name, catalogue)) for name in names]
+    scenarios = [load(find(name, catalogue), settings=options.fixed) for name in names]
     if options.any or any(scenario.matrix for scenario in scenarios):
         from testbed.cli.campaign_command import run_campaign
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 
 from testbed.lab.engine_kind import Choice, EngineKind
-from testbed.model.errors import EngineError, UsageError
+from testbed.model.errors import BothendsError, EngineError, Unsupported, UsageError
 
 DOCKER = "docker"
 NAMESPACE = "namespace"
+UML = "uml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class EngineRow:
 ENGINES = (
     EngineRow(DOCKER, "testbed.lab.docker.docker_kind"),
     EngineRow(NAMESPACE, "testbed.lab.namespace.namespace_kind"),
+    EngineRow(UML, "testbed.lab.uml.uml_kind"),
 )
 """In the order of preference: without ``--engine`` the first that answers is chosen."""
 NAMES = tuple(row.name for row in ENGINES)
@@ -51,17 +53,25 @@ def choose(wanted: str = "") -> Choice:
     """
     if wanted:
         return engine_kind(wanted).choose()
-    refusals: list[EngineError] = []
+    refusals: list[BothendsError] = []
+    refused: Choice | None = None
     for kind in engine_kinds():
         try:
             choice = kind.choose()
-        except EngineError as error:
+        except (EngineError, Unsupported) as error:
             refusals.append(error)
-        else:
-            reasons = "; ".join(map(_reason, refusals))
-            return replace(choice, why=f"engine: {choice.name}, because {reasons}") if refusals else choice
+            continue
+        why = f"engine: {choice.name}, because {'; '.join(map(_reason, refusals))}" if refusals else choice.why
+        choice = replace(choice, why=why)
+        refusal = kind.refusal()
+        if not refusal:
+            return choice
+        refusals.append(Unsupported(refusal))
+        refused = refused or choice
+    if refused is not None:
+        return refused  # its labs say best what is wrong, and what to do
     raise refusals[-1]
 
 
-def _reason(error: EngineError) -> str:
+def _reason(error: BothendsError) -> str:
     return f"{error.what} ({error.state})" if error.state else error.what

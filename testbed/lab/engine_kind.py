@@ -11,8 +11,31 @@ from testbed.lab.engine import Engine, Progress
 from testbed.lab.fact import DoctorFinding
 from testbed.lab.remains import Remains
 from testbed.model import Host
+from testbed.model.errors import Unsupported
 
 EngineFactory = Callable[[Progress], Engine]
+
+
+class InsideFactory(ABC):
+    """Where labs cannot be reached from outside: time passes only inside, so whoever takes decisions must be inside.
+
+    It stands where others have an :data:`EngineFactory`, and makes the lab part of a run instead. ``keep_up``: what a
+    run was made in makes the next ones too. That is quicker, and only the first one is then the same each time.
+    """
+
+    keep_up = False
+
+    def __call__(self, progress: Progress) -> Engine:
+        """Not possible."""
+        del progress
+        raise Unsupported("a lab of this engine is used only by runs of scenarios", hint="--engine namespace")
+
+    @abstractmethod
+    def carry_out(self, order: bytes, *, kernel: str, real_time: bool, seed: int, progress: Progress) -> bytes:
+        """Have an order carried out inside (:mod:`testbed.run.through_guest`), and return the answer to it.
+
+        ``kernel``: a version, empty for any; ``seed`` is where all chance inside comes from. Raises BothendsError.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +108,10 @@ class EngineKind(ABC):
 
         ``manifest`` is :attr:`testbed.lab.engine.LiveLab.manifest` of the lab.
         """
+
+    def refusal(self) -> str:
+        """Say why its labs cannot be made here, as far as that shows at once; empty where they can, or may."""
+        return ""
 
     def images(self) -> ImageStore | None:
         """Return the engine's images, None where it has none. Raises EngineError if it cannot be reached."""

@@ -36,7 +36,6 @@ from testbed.scenario.language.kernel_names import NEW_OPTIONS, PACKET_BARRIER
 from testbed.scenario.link.link_plan import LinkPlan
 
 READY_POLL = 0.005
-LOOK = 2.0
 """Seconds after which, when nothing happens, all parts of the lab are asked whether they are there."""
 AFTER_FAILURE = 1.0
 """Seconds that the other programs may go on after one has failed."""
@@ -165,7 +164,7 @@ class ProgramRun:
         """Handle events until all programs have ended or the time is over."""
         while not all(program.ended for program in self._programs.values()):
             try:
-                event = self._events.get(timeout=min(max(0.0, deadline - time.monotonic()), LOOK))
+                event = self._events.get(timeout=min(max(0.0, deadline - time.monotonic()), self._live.look))
             except queue.Empty:
                 self._check_agents()
                 if time.monotonic() < deadline:

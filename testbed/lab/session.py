@@ -51,6 +51,8 @@ class TracedPrograms:
 
 NONE_TRACED = TracedPrograms()
 SETTLE_POLL = 0.005
+SETTLE_SHARE = 0.05
+"""What has taken long is looked at less often: at most this share of the time until now is added."""
 SETTLE_LIMIT = 3.0
 """Seconds to wait for the kernels to finish (FINs answered, data acknowledged) once all programs have ended."""
 SENTINEL_TIMEOUT = 5.0
@@ -190,16 +192,17 @@ class Session:
         """Wait until no kernel has anything more to send by itself, up to SETTLE_LIMIT; note what is left."""
         self._progress("waiting until the kernels have nothing left to send")
         limit = 0.0 if self.collected.cut_short else SETTLE_LIMIT + self._patience
-        deadline = time.monotonic() + limit
+        begin = time.monotonic()
         while True:
             left = {
                 host: tcp_table.unsettled(host_sockets.tcp_sockets(agent)) for host, agent in self.live.hosts.items()
             }
             if not any(left.values()) and self._is_quiet():
                 return
-            if time.monotonic() > deadline:
+            elapsed = time.monotonic() - begin
+            if elapsed > limit:
                 break
-            time.sleep(SETTLE_POLL)
+            time.sleep(max(SETTLE_POLL, elapsed * SETTLE_SHARE))
         for host, sockets in left.items():
             for socket in sockets:
                 self.collected.notes.append(f"{host}: still busy {limit:g} s after the programs ended: {socket}")
@@ -289,9 +292,11 @@ class Session:
     def _collect_from(self, host: Host) -> None:
         tap = self.live.taps[host]
         # Some files can only be written; grep passes over them and then exits with 2.
-        sysctls = tap.begin(["grep", "-rs", "", "/proc/sys/net/core", "/proc/sys/net/ipv4"], fine=(0, 2))
+        without = ("--exclude-dir=conf", "--exclude-dir=neigh")  # those of single interfaces
+        sysctls = tap.begin(["grep", "-rs", *without, "", "/proc/sys/net/core", "/proc/sys/net/ipv4"], fine=(0, 2))
         features = tap.begin(["ethtool", "-k", INTERFACE])
-        version = tap.begin(["tcpdump", "--version"])
+        # All taps of a lab are made of the same files.
+        version = tap.begin(["tcpdump", "--version"]) if host == next(iter(self.live.hosts)) else None
         observer = self._observers[host]
         observation = observer.collect()
         if isinstance(observer, TracedObserver) and observer.pid:
@@ -300,7 +305,8 @@ class Session:
         self.collected.call_problems[host] = list(observation.problems)
         self.collected.sysctls[host] = parse_listing(sysctls())
         self.collected.offloads[host] = parse_features(features())
-        self.collected.tcpdump[host] = version().partition("\n")[0]
+        if version is not None:
+            self.collected.tcpdump |= dict.fromkeys(self.live.hosts, version().partition("\n")[0])
 
     def salvage(self) -> None:
         """Fetch what can still be had after the run was cut short; what cannot is left out."""

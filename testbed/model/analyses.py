@@ -61,9 +61,8 @@ class Inputs:
     the lab could not carry the run through; what failed after that says nothing about the programs. ``labels`` are
     Wireshark's of both captures, ``sysctls`` the ``net.*`` settings of each host's network namespace; both empty where
     they are not known. ``kernel`` is the kernel trace, None without one; ``release`` is that of the kernel on which the
-    hosts ran (``uname -r``), empty where it is not known.
-    they are not known. ``kernel`` is the kernel trace, None without one. ``proven`` are the hosts of which the kernel's
-    trace proves that ``calls`` has all calls on sockets: what is not there did not happen.
+    hosts ran (``uname -r``), empty where it is not known. ``proven`` are the hosts of which the kernel's trace proves
+    that ``calls`` has all calls on sockets: what is not there did not happen.
     """
 
     joined: Joined

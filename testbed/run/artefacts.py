@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.lab import kernel_trace
 from testbed.lab.collected import Collected
 from testbed.lab.engine import LabSpec, LiveLab
 from testbed.model import Host
@@ -42,7 +43,7 @@ def write_artefacts(
         _write_calls(directory, collected, spec.hosts)
         if live is not None:
             wanted = scenario.observe.kernel
-            _write_kernel(directory, live, collected, wanted=bool(wanted), needed=wanted is True)
+            _write_kernel(directory, spec, live, collected, wanted=bool(wanted), needed=wanted is True)
     source = scenario.source.encode()
     directory.write_json(
         MANIFEST,
@@ -84,7 +85,9 @@ def _write_calls(directory: RunDirectory, collected: Collected, hosts: Iterable[
         directory.write_text(f"{host}.calls.jsonl", lines.getvalue())
 
 
-def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, *, wanted: bool, needed: bool) -> None:
+def _write_kernel(
+    directory: RunDirectory, spec: LabSpec, live: LiveLab, collected: Collected, *, wanted: bool, needed: bool
+) -> None:
     """Turn the witness's recording into ``kernel.jsonl`` if it is ``wanted``; what is wrong with it is noted."""
     recording = directory.file(RECORDING)
     if not recording.exists():
@@ -96,7 +99,7 @@ def _write_kernel(directory: RunDirectory, live: LiveLab, collected: Collected, 
     from testbed.observe.kernel.trace_recording import RunSources, decode
 
     sources = RunSources(
-        lambda: _arrivals(directory, live.addresses), lambda: _frames(directory, live.addresses), _symbols
+        lambda: _arrivals(directory, live.addresses), lambda: _frames(directory, live.addresses, spec.witness), _symbols
     )
     try:
         log = decode(recording, {host: [address] for host, address in live.addresses.items()}, live.devices, sources)
@@ -132,15 +135,18 @@ def _symbols() -> str:
         return ""
 
 
-def _frames(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Host, tuple[FrameRun, FrameRun] | str]:
-    """Read what each host's interface sent and received, or say why it is not known."""
-    from testbed.capture.directions import by_direction
+def _frames(
+    directory: RunDirectory, addresses: Mapping[Host, str], recorder: Sequence[str]
+) -> dict[Host, tuple[FrameRun, FrameRun] | str]:
+    """Read what each host's interface sent, as far as the recorder was asked for it, and received; or why not."""
+    from testbed.capture.directions import by_direction, shorter
     from testbed.capture.read_file import read
 
     found: dict[Host, tuple[FrameRun, FrameRun] | str] = {}
     for host, address in addresses.items():
         try:
-            found[host] = by_direction(read(directory.file(f"{host}.pcap")), address)
+            sent, received = by_direction(read(directory.file(f"{host}.pcap")), address)
+            found[host] = shorter(sent, kernel_trace.shorter_than(recorder)), received
         except (CaptureError, ValueError) as error:
             found[host] = str(error)
     return found

@@ -48,6 +48,7 @@ def build(
         "error": error,
         "cut_short": result.cut_short,
         "engine": live.manifest.get("engine", {}) if live else {},
+        "deterministic": bool(live and live.manifest.get("deterministic")),
         "images": live.manifest.get("images", {}) if live else {},
         "runner": {
             "bothends": VERSION,

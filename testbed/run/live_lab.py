@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.lab.engine import Progress
-from testbed.lab.engine_kind import EngineFactory
+from testbed.lab.engine_kind import EngineFactory, InsideFactory
 from testbed.model import Analysis
 from testbed.run.build_manifest import package_versions
 from testbed.run.evaluate import evaluate
 from testbed.run.finish import NOTHING_MORE, Finish
 from testbed.run.scenario_to_lab import lab_spec
+from testbed.run.through_guest import refusal, through_guest
 from testbed.run.through_lab import MakeStepper, through_lab
 from testbed.rundir.layout import RunDirectory
 
@@ -56,11 +57,17 @@ def run(
     Raises BothendsError when the run could not be carried through; what was captured until then, and a manifest with
     the error, is in the run directory, which the error names (``kept``).
     """
+    refused = refusal(scenario, make_engine)
+    if refused is not None:
+        raise refused
     spec = lab_spec(scenario)
     directory = RunDirectory.create(root, scenario.name, spec.run_id)
     threading.Thread(target=_import_what_follows, args=(finish.modules,), daemon=True).start()
     with ThreadPoolExecutor(1) as pool:
-        down = through_lab(scenario, spec, directory, make_engine, progress, pool, make_stepper)
+        if isinstance(make_engine, InsideFactory):
+            down = through_guest(scenario, spec, directory, make_engine, progress)
+        else:
+            down = through_lab(scenario, spec, directory, make_engine, progress, pool, make_stepper)
         analysis = evaluate(directory, scenario)
         finish.write(directory, analysis)
         directory.point_latest()

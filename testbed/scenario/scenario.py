@@ -25,6 +25,7 @@ from testbed.scenario.language.values import (
     Tag,
     Text,
     Variable,
+    Version,
     WantedExit,
     Whole,
     Word,
@@ -138,8 +139,8 @@ class Observe(Frozen):
     """The kernel trace. offered: record it where that is possible. true: record it; where that is not possible the run
     is unsupported. false: do not. On the command line: --witness and --no-witness."""
     kernel_arrivals: Opt[StrictBool] = None
-    """Also trace each packet that arrives; it shows why a packet reached no socket. Default: if both hosts run steps.
-    It slows a bulk transfer to two thirds of its speed."""
+    """Also trace each packet that arrives, which shows why a packet reached no socket, and have a call stack also of
+    frames of 300 bytes and more. Default: if both hosts run steps. It slows a bulk transfer to less than half."""
     kernel_buffer: Annotated[Size, Field(ge=8 << 10, le=1 << 30)] = 4 << 20
     """The size of the kernel trace's buffer for each processor: 16MiB. If it was too small, the trace is marked as
     incomplete."""
@@ -162,6 +163,12 @@ class ScenarioFile(Frozen):
     """Determines the bytes of `size` patterns and the random decisions of the link."""
     offloads: StrictBool = False
     """Leave the interfaces' offloads (GSO, TSO, GRO) on; captures then show segments larger than the MTU."""
+    kernel: Opt[Version] = None
+    """The version of Linux that the hosts run on, 6.12: a kernel of our own (`invoke kernels`), on the engine `uml`.
+    Default: the engine's."""
+    clock: Opt[Literal["virtual", "real"]] = None
+    """virtual: idle time costs nothing, as on the engine `uml`; on the others the scenario is then unsupported. real:
+    time is waited for, on every engine. Default: as the engine has it."""
     link: LinkSpec = LinkSpec.model_construct()
     """How the hosts are connected: direct, routed, or what the link does to packets: {delay: 5ms}."""
     server: Server

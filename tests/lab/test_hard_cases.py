@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -153,8 +154,9 @@ def test_native_threads_and_copies(observer: str, run_here: Run) -> None:
 
 @pytest.mark.parametrize("observer", ["probe", "strace"])
 def test_what_io_uring_sends_is_given_to_no_call(observer: str, run_here: Run) -> None:
-    """No observer sees it: its bytes are on the wire, no call is their cause, and the calls beside keep their own."""
-    finished = run_here(native("/opt/programs/writes {server} 10011 uring", more=f"observe: {{client: {observer}}}"))
+    """No observer but the kernel's trace sees it: no call is its bytes' cause, and the calls beside keep their own."""
+    observe = f"observe: {{client: {observer}, kernel: false}}"
+    finished = run_here(native("/opt/programs/writes {server} 10011 uring", more=observe))
     analysis = finished.analysis
     sent = [each for each in analysis.inputs.joined.crossings if each.sender == "client" and each.length]
     found = [(each.payload.partition(b".")[0], analysis.causes[each.n].rule) for each in sent]
@@ -168,6 +170,22 @@ def test_what_io_uring_sends_is_given_to_no_call(observer: str, run_here: Run) -
     assert row.written.bytes is None
     assert row.close is not None
     assert row.close.unlogged == sent[1].length
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may read the kernel's trace")
+def test_what_io_uring_sends_is_told_by_the_kernel(run_here: Run) -> None:
+    """Beside the probe: a call of its own, between the two that the probe saw, and the ledger is whole."""
+    finished = run_here(native("/opt/programs/writes {server} 10011 uring"))
+    analysis = finished.analysis
+    written = [call for call in analysis.inputs.calls["client"] if call.direction == "out" and call.length]
+    assert [(call.name, call.kernel_only) for call in written] == [
+        ("send", False),
+        ("io_uring_send", True),
+        ("send", False),
+    ]
+    (row,) = (row for row in analysis.ledger if row.sender == "client")
+    assert row.written.bytes == row.read.bytes == sum(call.length for call in written)
+    assert analysis.outcome is Outcome.PASS, analysis.reasons
 
 
 def test_a_stream_whose_sequence_numbers_wrap(run_here: Run) -> None:

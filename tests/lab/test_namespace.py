@@ -271,7 +271,7 @@ def test_as_a_plain_user(name: str, home: Path) -> None:
 
 
 def test_a_plain_user_has_no_witness(home: Path) -> None:
-    """Demanded, the run is unsupported (exit 4) and says why; only offered, it is made, and a note says why."""
+    """Demanded, the run is unsupported (exit 4) and says why; by default it is made, and a note says why."""
     text = (ROOT / "scenarios/echo.yaml").read_text()
     demanding = home / "demanding.yaml"
     demanding.write_text(f"{text}\nobserve: {{kernel: true}}\n")
@@ -281,7 +281,7 @@ def test_a_plain_user_has_no_witness(home: Path) -> None:
     assert done.returncode == 4, done.stdout + done.stderr
     assert done.stderr.count(why) == 1
     assert "tracefs" in done.stderr.partition(why)[2]
-    done = _as_plain_user(*words, "echo", "--witness", home=home)
+    done = _as_plain_user(*words, "echo", home=home)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout)
     assert result["kernel"] is None

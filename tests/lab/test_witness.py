@@ -79,7 +79,7 @@ def test_the_look_alike_is_a_retransmission(invoke: Invoke) -> None:
 def test_a_timeout_enters_the_loss_state(invoke: Invoke) -> None:
     result = witnessed(invoke, "lost-first-data")
     (packet,) = (each for each in result["crossings"] if each["cause"]["rule"] == "timeout")
-    assert packet["kernel"]["said"] == "tcp_retransmit_skb right after it entered the Loss state"
+    assert "tcp_retransmit_timer" in packet["kernel"]["origin"]["functions"]
     assert packet["kernel"]["cwnd"] == 1
 
 

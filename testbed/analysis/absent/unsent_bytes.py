@@ -9,7 +9,7 @@ from testbed.analysis.absent.broken_off import End, ended_by
 from testbed.analysis.calls.call_effects import has_flag, option_set, switched_on
 from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.streams import Share, Streams
-from testbed.analysis.causes.release import OPTIONS_MOST
+from testbed.analysis.causes.endpoint import OPTIONS_MOST
 from testbed.model import HOSTS, Call, Host, PacketRef, call_ref, peer_of
 from testbed.model.absences import NoPacket, NoPacketReason
 

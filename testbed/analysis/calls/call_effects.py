@@ -82,6 +82,11 @@ def starts_connection(call: Call) -> bool:
     return has_effect(call.name, DescriptorEffect.CONNECTS) or (sends and has_flag(call, "MSG_FASTOPEN"))
 
 
+def disconnects(call: Call) -> bool:
+    """Say whether the call is connect to AF_UNSPEC: it takes the connection from the socket (tcp_disconnect)."""
+    return call.name == "connect" and call.args.get("address") == "AF_UNSPEC"
+
+
 def shutdown_how(call: Call) -> str | None:
     """Return ``SHUT_RD``, ``SHUT_WR`` or ``SHUT_RDWR`` for a shutdown, else None."""
     if call.name != "shutdown":

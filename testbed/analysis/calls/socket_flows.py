@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from testbed.analysis.calls.call_effects import (
     STARTED,
     endpoint_argument,
     is_accept,
     is_wildcard,
+    moves_bytes,
     plain,
     starts_connection,
 )
@@ -99,7 +100,8 @@ class UdpFlows:
     def __init__(self, joined: Joined) -> None:
         self._named: dict[tuple[Host, int, Endpoint], list[tuple[Endpoint, int]]] = defaultdict(list)
         self._ports: dict[tuple[Host, int], list[tuple[Endpoint, int]]] = defaultdict(list)
-        self._waiting: dict[tuple[int, Host, int, bytes], deque[int]] = defaultdict(deque)
+        self._waiting: dict[tuple[int, Host, int, bytes | None], deque[tuple[int, int]]] = defaultdict(deque)
+        self._taken: set[int] = set()
         for flow in joined.flows:
             if flow.protocol == "udp":
                 for host in HOSTS:
@@ -114,7 +116,27 @@ class UdpFlows:
             receiver = peer_of(crossing.sender)
             payload = payload_at(crossing, "arrived")
             port = ports[crossing.flow].endpoint(receiver).port
-            self._waiting[port, receiver, len(payload), payload[:DATA_PREFIX]].append(crossing.flow)
+            for data in (payload[:DATA_PREFIX], None):  # without content: a socket gives what came first
+                self._waiting[port, receiver, len(payload), data].append((crossing.n, crossing.flow))
+
+    def name_by_elimination(self, sockets: Sequence[ObservedSocket]) -> None:
+        """Give the one datagram socket of a host whose port nobody saw the one port where packets came for no other.
+
+        The kernel's trace tells a port when it sends. ``sockets`` are all of the host.
+        """
+        datagrams = [socket for socket in sockets if socket.protocol == "udp"]
+        nameless = [
+            socket
+            for socket in datagrams
+            if socket.local is None and any(moves_bytes(call, "in") for call in socket.calls)
+        ]
+        if len(nameless) != 1:
+            return
+        host = nameless[0].host
+        named = {socket.local.port for socket in datagrams if socket.local is not None}
+        free = {port for port, receiver, *_ in self._waiting if receiver == host and port not in named}
+        if len(free) == 1:
+            nameless[0].local = Endpoint("0.0.0.0", free.pop())  # noqa: S104 - whatever address it is bound to
 
     def of(self, socket: ObservedSocket, call: Call) -> int | None:
         """Return the flow of one call on a UDP socket; ask for the calls of a socket in their order."""
@@ -141,11 +163,17 @@ class UdpFlows:
     def _by_content(
         self, socket: ObservedSocket, call: Call, local: Endpoint, among: Collection[int] | None = None
     ) -> int | None:
-        """Return the flow of the next datagram of such content that arrived, ``among`` some flows or all."""
-        queue = self._waiting.get((local.port, socket.host, call.length, call.data), deque())
-        for index in queue:
-            if among is None or index in among:
-                queue.remove(index)
+        """Return the flow of the next datagram of such content that arrived, ``among`` some flows or all.
+
+        Of a call whose content nobody saw, the next of its length.
+        """
+        unseen = call.length > 0 and not call.data
+        queue = self._waiting.get((local.port, socket.host, call.length, None if unseen else call.data), deque())
+        while queue and queue[0][0] in self._taken:  # by its content, or by its length
+            queue.popleft()
+        for crossing, index in queue:
+            if crossing not in self._taken and (among is None or index in among):
+                self._taken.add(crossing)
                 return index
         return None
 

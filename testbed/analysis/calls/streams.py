@@ -153,6 +153,7 @@ def _assign_calls(joined: Joined, streams: Streams) -> None:
     every = [socket for host in HOSTS for socket in streams.sockets[host]]
     TcpFlows(joined).assign(socket for socket in every if socket.protocol == "tcp" and not socket.listening)
     for host in HOSTS:
+        conversations.name_by_elimination(streams.sockets[host])
         for socket in streams.sockets[host]:
             if socket.protocol == "udp":
                 for call in socket.calls:

@@ -17,20 +17,32 @@ from testbed.model.evidence import Duration
 RULES: BoundRules[TcpEndpoint] = BoundRules()
 
 _DELAYED = 30_000_000
-"""Least time (ns) after which only the timer of delayed ACKs sends one: TCP_DELACK_MIN is 40 ms, counted in ticks of
-up to 10 ms. What answers an arrival leaves within the same interrupt."""
+"""Time (ns) after which an ACK is called delayed where no call is known: TCP_DELACK_MIN is 40 ms, in ticks."""
+
+_SOON = 2_000_000
+"""Most time (ns) between an arrival and the ACK that is sent in its processing; later, timers and reads send."""
+
+
+_UNCOMPRESSED = 3
+"""So many ACKs that repeat one number are never put off (TCP_FASTRETRANS_THRESH, __tcp_ack_snd_check)."""
+
+
+_COMPRESSED = 10_000
+"""Least time (ns) after which an ACK with SACK may be one that was put off (tcp_compressed_ack_kick: up to 1 ms)."""
 
 
 @RULES.explains(CauseName.DELAYED_ACK)
 def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a pure ACK that the timer of delayed ACKs sent (RFC 9293 section 3.8.6.3, tcp_delack_timer).
 
-    A program's read may release an ACK as well, so only where its calls are known.
+    It runs from the first arrival that is not acknowledged: 40 ms and more, less where the minimum of the
+    retransmission timeout is less, and not even a tick for a FIN before which nothing came. A program's read may
+    release an ACK as well (tcp_cleanup_rbuf), so only where its calls are known, or nobody accepted the connection.
     """
     covered, newest = _covered(endpoint, packet)
-    if newest is None or not endpoint.known or _waited(newest, packet) < _DELAYED:
+    if newest is None or not endpoint.observed or _at_once(endpoint, newest, packet):
         return None
-    if _reader_since(endpoint, newest, packet) or _answers_last(endpoint, newest, packet):
+    if _reader_since(endpoint, newest, packet):
         return None
     waited = Duration(_waited(newest, packet))
     evidence = ("acknowledges ", packet_refs(covered), ", ", waited, " after it came: the timer of delayed ACKs")
@@ -54,13 +66,41 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     how: Evidence
     if reader is not None:
         how = (", while ", call_ref(reader), " took bytes, ", waited, " after it came")
-    elif _waited(newest, packet) >= _DELAYED:
+    elif not endpoint.observed and waited.ns >= _DELAYED:
         how = (", delayed: ", waited, " after it came")
-    elif endpoint.known and endpoint.reading(packet.time) is None:
+    elif endpoint.observed and endpoint.reading(packet.time) is None:
         how = (" at once, ", waited, " after it came")
     else:
         how = (", ", waited, " after it came")
-    return Explanation((*what, *how), packets=covered)
+    timer = (CauseName.DELAYED_ACK,) if not endpoint.observed and waited.ns >= _SOON else ()
+    last = endpoint.last_arrival
+    answers = last is not None and last.sequence_length > 0 and last.n not in covered
+    if answers and last is not None and endpoint.unexpected and endpoint.unexpected[-1] is last:
+        return Explanation((*what, ", sent as ", PacketRef(last.n), " came"), packets=(*covered, last.n))
+    return Explanation((*what, *how), packets=covered, alternatives=timer)
+
+
+def _at_once(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> bool:
+    """Say whether an ACK was sent in the processing of what came last.
+
+    That may be later, where a call used the socket. The FIN of an open connection is never acknowledged at once
+    (tcp_fin enters the interactive mode), unless it fills a hole or more than a segment is to be acknowledged.
+    """
+    last, sent = endpoint.last_arrival, endpoint.last_sent
+    if endpoint.rcv_nxt is not None and _ack(packet) < endpoint.rcv_nxt:
+        return True  # what came had waited at the socket (__release_sock): the timer would acknowledge all
+    if sent is not None and sent.time > arrival_time(newest) and sent.ack is not None and not sent.sequence_length:
+        return True  # the last of those
+    if last is None or packet.time - arrival_time(last) >= _SOON:
+        return False
+    if "F" not in newest.flags or endpoint.closing(arrival_time(newest)) or last is not newest:
+        return True
+    pending = sum(each.sequence_length for each in endpoint.pending)
+    return endpoint.filled == newest.n or pending > max(endpoint.largest, _LEAST_SEGMENT)
+
+
+_LEAST_SEGMENT = 536
+"""What the kernel takes for a full segment before a larger one came (TCP_MSS_DEFAULT, tcp_initialize_rcv_mss)."""
 
 
 def _covered(endpoint: TcpEndpoint, packet: Crossing) -> tuple[tuple[int, ...], Crossing | None]:
@@ -78,16 +118,16 @@ def _waited(newest: Crossing, packet: Crossing) -> int:
 
 
 def _reader_since(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> Call | None:
-    """Return the read that took bytes as an ACK left (tcp_cleanup_rbuf), if what is acknowledged had come before it."""
+    """Return the read that took bytes as an ACK left (tcp_cleanup_rbuf).
+
+    It takes them as it begins, as they come, and before it returns; in between it sleeps.
+    """
     reader = endpoint.taking(packet.time, endpoint.arrived)
-    return reader if reader is not None and reader.start > arrival_time(newest) else None
-
-
-def _answers_last(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> bool:
-    """Say whether an ACK left as a segment came that is answered at once, after the newest that it covers."""
-    last = endpoint.last_arrival
-    answered = last is not None and bool(endpoint.unexpected) and endpoint.unexpected[-1] is last
-    return answered and last is not None and last is not newest and packet.time - arrival_time(last) < AT_ONCE
+    if reader is None:
+        return None
+    acts = packet.time - max(reader.start, arrival_time(newest)) < AT_ONCE
+    ends = reader.end is not None and reader.end - packet.time < AT_ONCE
+    return reader if acts or ends else None
 
 
 @RULES.explains(CauseName.PROBE_ANSWER)
@@ -109,11 +149,12 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
 
     One that also covers new bytes was sent at once for the repeat only if that came last.
     """
-    if not _is_bare(packet) or not endpoint.unexpected:
+    if not _is_bare(packet):
         return None
     covered, _ = _covered(endpoint, packet)
-    if covered and endpoint.last_arrival is not endpoint.unexpected[-1]:
-        return None
+    last = endpoint.last_arrival
+    if covered and (last is None or packet.time - arrival_time(last) >= _SOON):
+        return None  # the timer of delayed ACKs sent it
     blocks = sack_blocks(packet)
     if not blocks:
         return None
@@ -122,6 +163,8 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if right > _ack(packet) and not inside:
         return None
     culprits = [each for each in endpoint.unexpected if each.seq < right and each.seq + each.sequence_length > left]
+    if not culprits and covered and last is not None and last.seq < right:
+        culprits = [last]  # it brought new bytes as well
     if not culprits:
         return None
     also: Evidence = (", and acknowledges ", packet_refs(covered)) if covered else ()
@@ -144,7 +187,12 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     old = endpoint.rcv_nxt is not None and culprit.seq < _ack(packet)
     reason = " brought bytes it had already" if old else " came out of order"
     evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
-    return Explanation(evidence, packets=(culprit.n,), effects=(EndpointEffect.ANSWERS_UNEXPECTED,))
+    several = endpoint.repeated_acks >= _UNCOMPRESSED and bool(sack_blocks(packet))
+    last = endpoint.last_arrival
+    late = several and last is not None and packet.time - arrival_time(last) >= _COMPRESSED
+    timer = (CauseName.COMPRESSED_ACK,) if late else ()
+    effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
+    return Explanation(evidence, packets=(culprit.n,), effects=effects, alternatives=timer)
 
 
 @RULES.explains(CauseName.CHALLENGE_ACK)
@@ -197,7 +245,7 @@ def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
 def _acts(endpoint: TcpEndpoint, last: Crossing, packet: Crossing) -> bool:
     """Say whether a read that began after the last arrival, or the lack of one since, makes an ACK the program's."""
     reader = endpoint.taking(packet.time, endpoint.arrived)
-    late = packet.time - arrival_time(last) >= AT_ONCE
+    late = packet.time - arrival_time(last) >= _SOON
     return late or (reader is not None and reader.start > arrival_time(last))
 
 

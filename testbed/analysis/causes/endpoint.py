@@ -19,7 +19,7 @@ from typing import NamedTuple
 from testbed.analysis.calls.endpoint_calls import EndpointCalls
 from testbed.model import CauseName, Crossing, Evidence, peer_of
 from testbed.model.causes import Refusal
-from testbed.model.crossings import PayloadChange
+from testbed.model.crossings import FieldChange, HeaderField
 from testbed.model.evidence import ByteRange, Part
 from testbed.model.intervals import IntervalSet
 from testbed.model.tcp import seq_offset
@@ -67,8 +67,15 @@ def arrival_time(packet: Crossing) -> int:
 
 def sequence_length_arrived(packet: Crossing) -> int:
     """Return how much sequence space a segment took where it arrived: it may have been cut on the way."""
-    cut = sum(len(each.after) - len(each.before) for each in packet.changes if isinstance(each, PayloadChange))
-    return packet.sequence_length + cut
+    cut = sum(_shortened(each) for each in packet.changes if isinstance(each, FieldChange))
+    return packet.sequence_length - cut
+
+
+def _shortened(change: FieldChange) -> int:
+    before, after = change.before, change.after
+    if change.field is not HeaderField.LENGTH or not isinstance(before, int) or not isinstance(after, int):
+        return 0
+    return before - after
 
 
 def carried(packet: Crossing) -> Part:
@@ -90,15 +97,20 @@ class TcpEndpoint(EndpointCalls):
     una: int = 0
     rcv_nxt: int | None = None
     last_ack: int | None = None
+    repeated_acks: int = 0  # how many pure ACKs with that number left while something was out of order
     last_window: int | None = None  # bytes
     scales: tuple[int | None, int | None] = (None, None)  # window scale on its own SYN and on the peer's
     peer_window: int | None = None
+    send_edge: int | None = None  # the right edge of the window that the peer offers
     repair_until: int = -1  # SND.NXT when the last timeout or fast retransmission happened
     originals: list[Crossing] = field(default_factory=list)
     original_seqs: list[int] = field(default_factory=list)
     resent: list[Crossing] = field(default_factory=list)
     tail_probed: int | None = None  # SND.NXT at a tail-loss probe that is not answered yet
+    probed_new: bool = False  # that probe brought new bytes
     edge: int | None = None  # the right edge of the window that was offered
+    fin_sent: bool = False
+    largest: int = 0  # bytes of the largest segment that came
     filled: int | None = None  # the arrival that filled a hole, so that what was kept behind it followed
     sent_last: dict[int, Crossing] = field(default_factory=dict)  # by first sequence number
     repeats: dict[int, int] = field(default_factory=dict)
@@ -151,6 +163,23 @@ class TcpEndpoint(EndpointCalls):
             return packet.window
         return packet.window << own
 
+    def closing(self, time: int) -> bool:
+        """Say whether a FIN was sent, or a call or an exit had asked for one, by ``time``: FIN-WAIT-1 or later."""
+        if self.fin_sent:
+            return True
+        ender = self.fin_ender(time)
+        return ender is not None and ender.call is not None and ender.call.start < time
+
+    @property
+    def rto_min(self) -> int:
+        """The minimum of the retransmission timeout (ns), as far as the sysctls say it (TCP_RTO_MIN)."""
+        return int(self.sysctls.get("net.ipv4.tcp_rto_min_us", 200_000)) * 1000
+
+    @property
+    def full(self) -> int:
+        """How many bytes a segment has at least that is certainly full: nothing but windows holds those back."""
+        return (self.mss or 0) - OPTIONS_MOST
+
     def unread_at(self, time: int) -> int:
         """Return how many bytes had arrived but were not read by calls that began before ``time``."""
         return self.arrived - self.read_by(time)
@@ -184,7 +213,8 @@ class TcpEndpoint(EndpointCalls):
         if "R" not in packet.flags:
             self.snd_max = end if self.snd_max is None else max(self.snd_max, end)
         if EndpointEffect.PROBES_TAIL in explained.effects:
-            self.tail_probed = self.snd_max
+            self.tail_probed, self.probed_new = self.snd_max, rule is CauseName.DATA
+        self.fin_sent = self.fin_sent or "F" in packet.flags
         if "S" in packet.flags:
             self.unanswered_syn = None
             self.scales = (packet.options.get("wscale"), self.scales[1])
@@ -193,6 +223,10 @@ class TcpEndpoint(EndpointCalls):
                 self.rcv_nxt = packet.ack  # data on the SYN was not taken (RFC 7413 section 4.2)
                 self.pending.clear()
         if packet.ack is not None:
+            if self.last_ack is None or packet.ack > self.last_ack:
+                self.repeated_acks = int(bool(sack_blocks(packet)))
+            elif not length:
+                self.repeated_acks += 1
             self._note_answered(packet, explained)
             self.last_ack = packet.ack if self.last_ack is None else max(self.last_ack, packet.ack)
             if "R" not in packet.flags:
@@ -260,6 +294,7 @@ class TcpEndpoint(EndpointCalls):
             self._note_ack(packet, packet.ack)
         if packet.ack is None or packet.ack >= self.una:
             self.peer_window = packet.window
+            self.send_edge = self._edge_offered(packet)
         if length:
             self._note_data(packet, packet.seq + length)
         elif self.rcv_nxt is not None and self.last_ack is not None:
@@ -267,6 +302,11 @@ class TcpEndpoint(EndpointCalls):
                 self.probes.append(packet)
             elif packet.seq < self.last_ack or packet.seq > self.rcv_nxt:  # RFC 9293 3.10.7.4, first check
                 self.unexpected.append(packet)
+
+    def _edge_offered(self, packet: Crossing) -> int | None:
+        own, theirs = self.scales
+        scale = theirs if theirs is not None and own is not None and "S" not in packet.flags else 0
+        return None if packet.ack is None else packet.ack + (packet.window << scale)
 
     def note_too_big(self, packet: Crossing) -> None:
         """Record an ICMP error that reached this host, if it quotes a segment of this connection."""
@@ -282,19 +322,27 @@ class TcpEndpoint(EndpointCalls):
         self.by_ack[ack] = packet
         if ack > self.una:
             self.una, self.una_moved = ack, packet
-            if self.tail_probed is not None and ack >= self.tail_probed:
+            if self.tail_probed is not None and self._answers_probe(packet, ack, self.tail_probed):
                 self.tail_probed = None
             self.duplicates.clear()
         elif ack == self.una and not packet.sequence_length:
             self.duplicates.append(packet)
+            if ack == self.tail_probed:  # both the segment and its probe arrived (tcp_process_tlp_ack)
+                self.tail_probed = None
         if self.snd_max is not None and ack >= self.snd_max:
             self.sacks.clear()
         elif packet.options.get("sack"):
             self.sacks.append(packet)
 
+    def _answers_probe(self, packet: Crossing, ack: int, probed: int) -> bool:
+        """Say whether an ACK ends a tail-loss probe (tcp_process_tlp_ack); of old bytes, only if it says more."""
+        repeated = any(right <= ack for _, right in sack_blocks(packet)[:1])
+        return ack > probed or (ack == probed and (self.probed_new or repeated))
+
     def _note_data(self, packet: Crossing, end: int) -> None:
         if packet.length:
             self.last_data = packet
+            self.largest = max(self.largest, packet.length)
         if "F" in packet.flags:
             self.fin_at = end
         if self.rcv_nxt is None:
@@ -314,3 +362,6 @@ class TcpEndpoint(EndpointCalls):
 
 
 _KEPT = 32
+
+OPTIONS_MOST = 40
+"""Bytes of TCP options: a segment that is shorter than the MSS by more than this is not full."""

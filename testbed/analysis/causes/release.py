@@ -5,20 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from testbed.analysis.calls.call_effects import has_flag
-from testbed.analysis.causes.endpoint import EndpointEffect, TcpEndpoint, arrival_time
+from testbed.analysis.causes.endpoint import OPTIONS_MOST, EndpointEffect, TcpEndpoint, arrival_time
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, call_refs
 from testbed.model.evidence import Duration
-
-OPTIONS_MOST = 40
-"""Bytes of TCP options: a segment that is shorter than the MSS by more than this is not full."""
-
 
 AT_ONCE = 5_000_000
 """Most time (ns) between an arrival and what is sent in its processing: the same interrupt, or the end of the system
 call that holds the socket."""
-
-_HELD = 150_000_000
-"""Least time (ns) after which tcp_probe_timer sends what is held: TCP_RTO_MIN is 200 ms; a route may lower it a bit."""
 
 _PROBED = 1_000_000
 """Least time (ns) after which a tail-loss probe goes: TCP_TIMEOUT_MIN is two ticks."""
@@ -39,7 +32,7 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
 
     Held bytes leave by a call in progress that pushes them (a write, an option, shutdown, the last close), by the end
     of the process, in the processing of a segment that came, or by a timer: tcp_probe_timer for what TCP_CORK or
-    MSG_MORE holds (at least 200 ms, TCP_RTO_MIN; tcp_write_wakeup sends it), else a tail-loss probe.
+    MSG_MORE holds (tcp_write_wakeup sends it; full segments are never held so), else a tail-loss probe, or the pacing.
     """
     if last is None or last.end is None or last.end >= packet.time:
         return Release()
@@ -66,11 +59,16 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
 def _by_timer(endpoint: TcpEndpoint, packet: Crossing, last: Call, waited: Duration) -> Release | None:
     """Return the timer that released bytes which nothing else did, None if none can have."""
     cork = endpoint.corked(packet.time)
-    if waited.ns >= _HELD and cork is not None:
+    if packet.length >= endpoint.full > 0:
+        return _by_pacing(endpoint, packet, waited)
+    out = (endpoint.snd_max or 0) > endpoint.una  # then the timer is that of a tail-loss probe, which nothing holds
+    if out and (cork is not None or has_flag(last, "MSG_MORE")):
+        return _by_tail_probe(endpoint, cork, last, waited)
+    if waited.ns >= AT_ONCE and cork is not None:
         held: Evidence = ("; TCP_CORK (", call_ref(cork), ") held it, and the timer released it ", waited)
         calls = (cork,) if cork in endpoint.calls else ()
         return Release((*held, " after ", call_ref(last), " returned"), calls=calls, rule=CauseName.CORK_TIMEOUT)
-    if waited.ns >= _HELD and has_flag(last, "MSG_MORE"):
+    if waited.ns >= AT_ONCE and has_flag(last, "MSG_MORE"):
         held = ("; MSG_MORE of ", call_ref(last), " held it, and the timer released it ", waited)
         return Release((*held, " after the call returned"), rule=CauseName.MORE_TIMEOUT)
     nagle = waits_by_nagle(endpoint, packet.time, packet.length)
@@ -81,6 +79,23 @@ def _by_timer(endpoint: TcpEndpoint, packet: Crossing, last: Call, waited: Durat
     held = ("; Nagle's algorithm held it, as ", PacketRef(nagle.n), " was not acknowledged")
     evidence = (*held, "; a tail-loss probe released it after ", waited)
     return Release(evidence, (nagle.n,), effects=(EndpointEffect.PROBES_TAIL,))
+
+
+def _by_tail_probe(endpoint: TcpEndpoint, cork: Call | None, last: Call, waited: Duration) -> Release | None:
+    """Return the tail-loss probe that released what TCP_CORK or MSG_MORE held while other bytes were out."""
+    if not endpoint.probes_tail or endpoint.tail_probed is not None or waited.ns < _PROBED:
+        return None
+    holder: Evidence = ("TCP_CORK (", call_ref(cork), ")") if cork is not None else ("MSG_MORE of ", call_ref(last))
+    evidence = ("; ", *holder, " held it; a tail-loss probe released it after ", waited)
+    return Release(evidence, effects=(EndpointEffect.PROBES_TAIL,))
+
+
+def _by_pacing(endpoint: TcpEndpoint, packet: Crossing, waited: Duration) -> Release | None:
+    """Return the pacing that held a full segment (SO_MAX_PACING_RATE; tcp_pace_kick), None without it."""
+    setter = endpoint.switched_on_by("SO_MAX_PACING_RATE", packet.time)
+    if setter is None:
+        return None
+    return Release(("; SO_MAX_PACING_RATE (", call_ref(setter), ") held it ", waited))
 
 
 def _by_arrival(endpoint: TcpEndpoint, packet: Crossing, arrival: Crossing, waited: Duration) -> Release:

@@ -7,7 +7,7 @@ Linux sends two kinds. ``tcp_send_active_reset`` (a call, an exit, a timer) sets
 
 from __future__ import annotations
 
-from testbed.analysis.calls.call_effects import is_accept, is_close, option_value, resets_on_close
+from testbed.analysis.calls.call_effects import disconnects, is_accept, is_close, option_value, resets_on_close
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint, arrival_time
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import CAUSES, Call, CauseKind, CauseName, Crossing, Evidence, PacketRef, call_ref
@@ -66,7 +66,10 @@ def answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
 
 @RULES.explains(CauseName.RESET_LINGER)
 def lingering(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
-    """Explain a RST by close with SO_LINGER on and zero seconds (tcp_close, __tcp_close)."""
+    """Explain a RST by close with SO_LINGER on and zero seconds, or by connect to AF_UNSPEC (tcp_disconnect)."""
+    ended = _disconnecting(endpoint, packet)
+    if ended is not None:
+        return Explanation((call_ref(ended), " to AF_UNSPEC ends the connection"), (ended.n,))
     close = _closing(endpoint, packet)
     setter = _lingers(endpoint, close.start) if close is not None else None
     if close is None or setter is None or endpoint.unread_at(packet.time) > 0:
@@ -82,6 +85,8 @@ def unread(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     count = endpoint.unread_at(packet.time) if close is not None else 0
     if close is None or count <= 0:
         return None
+    if endpoint.uses_stdio:
+        return Explanation((call_ref(close), " with unread bytes; standard I/O may have read some"), (close.n,))
     return Explanation((call_ref(close), " with ", Quantity(count, "unread byte")), (close.n,))
 
 
@@ -169,6 +174,14 @@ def _lingers(endpoint: TcpEndpoint, time: int) -> Call | None:
     """Return the setsockopt by which a close at ``time`` resets: SO_LINGER on with zero seconds, not unset since."""
     setter = endpoint.option("SO_LINGER", time)
     return setter if setter is not None and resets_on_close(setter) else None
+
+
+def _disconnecting(endpoint: TcpEndpoint, packet: Crossing) -> Call | None:
+    """Return the connect to AF_UNSPEC in which a RST left."""
+    if "R" not in packet.flags or packet.ack is None:
+        return None
+    going = (call for call in endpoint.calls if disconnects(call) and call.start <= packet.time)
+    return next((call for call in going if call.end is None or call.end >= packet.time), None)
 
 
 def _closing(endpoint: TcpEndpoint, packet: Crossing) -> Call | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testbed.analysis.calls.call_effects import switched_on
-from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint, carried
+from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint, arrival_time, carried
 from testbed.analysis.causes.release import release
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, call_refs
@@ -80,7 +80,14 @@ def _unanswered(endpoint: TcpEndpoint, packet: Crossing) -> Evidence:
 
 @RULES.explains(CauseName.WINDOW_PROBE)
 def window_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
-    """Explain a segment below SND.NXT without data while the peer's window is zero."""
+    """Explain a segment below SND.NXT without data while the peer's window is zero, or what fills a small window.
+
+    The timer sends less than a segment where no more fits (RFC 9293 section 3.8.6.2.1, tcp_write_wakeup).
+    """
+    if _fills_window_late(endpoint, packet):
+        written = endpoint.writers(packet)
+        rest = (carried(packet), " fill what the peer's window leaves; less than a segment, they waited for the timer")
+        return Explanation(rest, tuple(dict.fromkeys(share.call.n for share in written)))
     if not _is_probe(endpoint, packet) or endpoint.peer_window != 0:
         return None
     offset = max((endpoint.snd_max or 1) - 1, 0)
@@ -193,11 +200,16 @@ def fin(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
 
 @RULES.explains(CauseName.EXIT)
 def exit_fin(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
-    """Explain a FIN by the end of the process that held the socket (do_exit closes its files)."""
+    """Explain a FIN by the end of the process that held the socket (do_exit closes its files).
+
+    An exec that closes the socket does so as it returns (task_work), or before that where a tracer stops it.
+    """
     ender = endpoint.fin_ender(packet.time) if "F" in packet.flags else None
     if ender is None:
         return None
-    return Explanation(ender.evidence, (ender.call.n,) if ender.call is not None else ())
+    calls = (ender.call.n,) if ender.call is not None else ()
+    by_exec = ender.call is not None and ender.call.name == "execve"
+    return Explanation(ender.evidence, calls, alternatives=(CauseName.FIN,) if by_exec else ())
 
 
 def _unfinished(endpoint: TcpEndpoint, packet: Crossing) -> Call | None:
@@ -205,9 +217,20 @@ def _unfinished(endpoint: TcpEndpoint, packet: Crossing) -> Call | None:
     return next((call for call in endpoint.unfinished_writes if call.start <= packet.time), None)
 
 
+def _fills_window_late(endpoint: TcpEndpoint, packet: Crossing) -> bool:
+    last = endpoint.last_arrival
+    if not 0 < packet.length < endpoint.full or packet.seq != endpoint.snd_max or last is None:
+        return False
+    fills = packet.seq + packet.length == endpoint.send_edge and endpoint.una == packet.seq
+    return fills and "F" not in packet.flags and packet.time - arrival_time(last) >= endpoint.rto_min // 2
+
+
 def _is_probe(endpoint: TcpEndpoint, packet: Crossing) -> bool:
     at = endpoint.snd_max
-    return packet.flags == "." and not packet.length and at is not None and packet.seq == at - 1
+    urgent = "U" in packet.flags  # tcp_xmit_probe_skb: one that says so has the next number
+    return (
+        packet.flags in (".", ".U") and not packet.length and at is not None and packet.seq in (at - 1, at - 1 + urgent)
+    )
 
 
 def _pause(endpoint: TcpEndpoint, packet: Crossing) -> Evidence:

@@ -113,7 +113,7 @@ STACKS: tuple[StackRow, ...] = (
     ),
     StackRow(
         _RESETS,
-        (C.RESET_LISTENER,),
+        (C.RESET_LISTENER, C.RESET_EXIT),
         "a RST of a connection that nobody accepted, as its listener was closed",
         ("inet_csk_listen_stop", "inet_child_forget", "inet_csk_complete_hashdance"),
     ),

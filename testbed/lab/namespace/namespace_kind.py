@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -28,6 +29,15 @@ class NamespaceKind(EngineKind):
             toolchain.provide(progress)
 
         return Choice(self.name, Namespaces(), prepare)
+
+    def refusal(self) -> str:
+        """Make namespaces for a moment: the kernel, or what guards it, may forbid them to a plain user."""
+        user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+        try:
+            done = subprocess.run(["unshare", *user, "--net", "true"], capture_output=True, text=True, check=False)
+        except OSError:
+            return ""  # no such program: a lab will tell
+        return f"this machine makes no namespaces for us ({done.stderr.strip()})" if done.returncode else ""
 
     def examine(self) -> Iterator[DoctorFinding]:
         """Make a lab."""

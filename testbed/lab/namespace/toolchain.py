@@ -1,8 +1,8 @@
 """The programs of ours that run in a lab, compiled here once (compose/Makefile) and kept in the user's cache.
 
 ``<cache>/bothends/<key>/`` holds ``launch`` (makes the namespaces), ``witness`` (records the kernel's trace),
-``tools/`` (agent, actor, hold, probe), ``debugger/`` (gdb's scripts), ``own-program/``, ``www/``
-and ``nginx.conf``. The key is a hash of the
+``tools/`` (agent, actor, hold, probe), ``debugger/`` (gdb's scripts), ``guest/`` (for a kernel of our own),
+``own-program/``, ``www/`` and ``nginx.conf``. The key is a hash of the
 sources, of how they are compiled and of the C library, so a change of any of them makes another directory; a directory
 is there whole or not at all.
 """
@@ -26,13 +26,13 @@ from testbed.model.errors import EngineError
 SOURCES = Path(__file__).parents[3] / "compose"
 _HASH_DIGITS = 16
 _C_FOLDERS = ("common", "agent", "actor", "probe", "link", "launch", "witness", "hold", "own-program")
-_FOLDERS = (*_C_FOLDERS, "debugger", "nginx")
+_FOLDERS = (*_C_FOLDERS, "guest", "seeded", "debugger", "nginx")
 _SUFFIXES = frozenset({".c", ".h", ".conf", ".py"})
 _UNFINISHED = ".making-"
 INDEX = "hello from nginx\n"
 FILE_LINES = 131072
 """What nginx serves, as compose/nginx/Dockerfile makes it."""
-_TARGETS = ("tools", "link", "launch", "witness", "own-program")
+_TARGETS = ("tools", "link", "launch", "witness", "own-program", "guest")
 """What compose/Makefile builds, into the places where this module has it."""
 _OPTIONAL = ("client-static",)
 """Left out where it cannot be made: some distributions have no static C library."""
@@ -64,6 +64,11 @@ class Toolchain:
     def tools(self) -> Path:
         """The directory with agent, actor, hold and probe."""
         return self.directory / "tools"
+
+    @property
+    def guest(self) -> Path:
+        """The directory with what runs a kernel of our own and is its first process, and its source of chance."""
+        return self.directory / "guest"
 
     @property
     def debugger(self) -> Path:

@@ -12,7 +12,7 @@ from testbed.lab.observers.executables import source_lines, why_blind
 from testbed.model import Host
 from testbed.observe.observation import Observation
 
-_TRACERS = "`strace` or `gdb`"
+_TRACERS = "`trace`, `strace` or `gdb`"
 
 
 class HostObserver(Protocol):

@@ -97,7 +97,8 @@ class Tracer:
         reason = why_blind(self.agent, self._program)
         if not reason:
             return f"`observe: {{{self.host}: probe}}` needs no ptrace"
-        return f"`observe: {{{self.host}: none}}`: causes from the packets alone (the probe would be blind: {reason})"
+        others = f"`observe: {{{self.host}: trace}}` needs no ptrace; `none`: causes from the packets alone"
+        return f"{others} (the probe would be blind: {reason})"
 
     def _wait_held(self, process: AgentProcess) -> None:
         """Wait until SIGUSR1 would be waited for and not kill."""

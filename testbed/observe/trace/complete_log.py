@@ -2,7 +2,7 @@
 
 Calls are the same where thread, function and descriptor are, and the kernel's time lies within the log's: a thread
 makes one call after the other. The log's are kept, since it saw the bytes. A trace that lost nothing has every call
-that went through the kernel, so a log that has more, or other numbers of bytes, is wrong.
+that went through the kernel, so a log that has more, or other numbers of bytes, is wrong: then the kernel's count.
 """
 
 from __future__ import annotations
@@ -53,11 +53,13 @@ def complete_log(logged: Sequence[Call], traced: Sequence[Call], clock_error: in
     for at, call in enumerate(logged):
         if at in pairs.other:
             same = traced[pairs.other[at]]
-            contradictions += _differences(call, same)
-            calls.append(_with_end(call, same))
+            wrong = tuple(_differences(call, same))
+            contradictions += wrong
+            calls.append(_as_traced(call, same) if wrong else _with_end(call, same))
         elif call.name not in _PROCESS:
-            contradictions += _invented(call)
-            calls.append(call)
+            wrong = tuple(_invented(call))
+            contradictions += wrong
+            calls += [] if wrong else [call]
     taken = set(pairs.other.values())
     missed = [sockets.as_logged(call) for at, call in enumerate(traced) if at not in taken]
     calls += missed
@@ -118,18 +120,16 @@ def _with_end(logged: Call, traced: Call) -> Call:
     """Return the logged call; with what became of it where its process ended before it could log that."""
     call = logged
     if logged.end is None and traced.end is not None and logged.name not in _PROCESS:
-        call = replace(
-            logged,
-            end=traced.end,
-            result=traced.result,
-            errno=traced.errno,
-            length=traced.length,
-            data=b"",
-            digest=None,
-        )
+        call = _as_traced(logged, traced)
     if logged.name == "execve":
         call = replace(call, args={**logged.args, **traced.args}, end=traced.end, result=traced.result)
     return call
+
+
+def _as_traced(logged: Call, traced: Call) -> Call:
+    """Return the logged call with what the kernel did: nobody saw which bytes that were."""
+    done = {name: getattr(traced, name) for name in ("end", "result", "errno", "length")}
+    return replace(logged, **done, data=b"", digest=None)
 
 
 def _differences(logged: Call, traced: Call) -> Iterable[str]:

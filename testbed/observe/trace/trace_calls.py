@@ -37,6 +37,7 @@ from testbed.observe.trace.traced_log import TracedLog
 from testbed.observe.trace.traced_sockets import LISTEN, Sockets, TracedProcess, TracedSocket
 
 _AGAIN = frozenset({-512, -513, -514, -516})  # ERESTARTSYS and its like: a signal came, and the kernel begins again
+_AGAIN_LATER = -11  # EAGAIN
 _THREAD, _FILES = 0x10000, 0x400  # CLONE_THREAD, CLONE_FILES
 _UDP = 17
 
@@ -234,8 +235,10 @@ class _CallTracer:
             self._deferred[process.host] += 1
 
     def _beside(self, process: TracedProcess, event: Moved, begun: OpenCall | None) -> None:
-        """Add what moved without a system call of its own."""
+        """Add what moved without a system call of its own; a ring that found nothing yet tries again by itself."""
         ring = event.task in self._rings or (begun is not None and begun.entered.name == "io_uring_enter")
+        if ring and event.result == _AGAIN_LATER:
+            return
         start = begun.entered.time if begun is not None else event.time
         name = f"{'io_uring' if ring else 'unknown'}_{'send' if event.out else 'recv'}"
         socket = self._sockets[process.host].of(event.sk, event.protocol)

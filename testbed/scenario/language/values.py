@@ -294,6 +294,7 @@ Line = Annotated[str, _matching(r"[^\s](?:[^\r\n]*[^\s])?", "a line of text", "o
 Name = Annotated[str, _matching("[A-Za-z][A-Za-z0-9_-]*", "a name", "a letter, then letters, digits, - and _")]
 Tag = Annotated[str, _matching("[a-z0-9][a-z0-9-]*", "a tag", "small letters, digits and -")]
 Image = Annotated[str, _matching(r"[a-z0-9][a-z0-9._/:@-]*", "an image", "a folder of compose/, or an image reference")]
+Version = Annotated[str, _matching(r"[0-9]+(\.[0-9]+){1,2}", "a version of Linux", 'quoted: "6.10" is no number')]
 Sysctl = Annotated[str, Parsed(_sysctl, {"type": "string", "pattern": r"^net\.(core|ipv4|ipv6|unix)\."})]
 """The name of a kernel setting that a network namespace has to itself."""
 Setting = Annotated[

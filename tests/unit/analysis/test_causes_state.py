@@ -246,3 +246,123 @@ def test_defer_accept_sends_the_syn_ack_again_although_its_ack_came() -> None:
     found = run.analysis()
     assert rules(found)[3:] == ["syn-retransmission"]
     assert "TCP_DEFER_ACCEPT (setsockopt #1) waits for data, the ACK #2 had none" in evidence(found, 3)
+
+
+def test_a_fin_of_an_open_connection_is_acknowledged_by_the_timer() -> None:
+    """tcp_fin enters the interactive mode; where nothing had come before, the timer runs out with the next tick."""
+    run, tcp = opened()
+    with tcp.client("close"):
+        tcp("client F.")
+    run.pause(1)
+    tcp("server .")
+    assert rules(run.analysis())[3:] == ["fin", "delayed-ack"]
+
+
+def test_a_fin_of_a_connection_that_the_other_end_closes_too_is_acknowledged_at_once() -> None:
+    run, tcp = opened()
+    with tcp.client("close"):
+        tcp("client F.")
+    with tcp.server("close"):
+        tcp("server F.")
+    tcp("client .")
+    assert rules(run.analysis())[3:] == ["fin", "fin", "ack"]
+
+
+def test_nothing_but_the_window_and_pacing_holds_a_full_segment() -> None:
+    """TCP_CORK holds parts of segments only: a full one that left late was paced."""
+    run, tcp = opened()
+    for name, value in (("TCP_CORK", 1), ("SO_MAX_PACING_RATE", 1000)):
+        tcp.client("setsockopt", args={"name": name, "value": value}, result=0)
+    tcp.client("send", b"x" * 1460)
+    run.pause(300)
+    tcp("client .", b"x" * 1460)
+    found = run.analysis()
+    assert rules(found)[3:] == ["data"]
+    assert "SO_MAX_PACING_RATE (setsockopt #2) held it" in evidence(found, 3)
+
+
+def test_a_probe_that_filled_in_for_its_segment_is_not_over_until_more_is_acknowledged() -> None:
+    """tcp_process_tlp_ack: an ACK beyond the probe ends it, or one that shows both arrived; until then, timeouts."""
+    run, tcp = opened()
+    tcp.client("send", b"a")
+    tcp("client P.", b"a", lost=True)
+    run.pause(210)
+    tcp("client P.", b"a", seq=1)
+    tcp("server .")
+    with tcp.client("close"):
+        tcp("client F.", lost=True)
+    run.pause(210)
+    tcp("client F.", seq=2)
+    assert rules(run.analysis(sysctls=PROBING))[3:] == ["data", "tail-loss-probe", "ack", "fin", "timeout"]
+
+
+def test_a_window_probe_of_urgent_data_has_the_next_number() -> None:
+    run, tcp = opened()
+    tcp.client("send", b"a", args={"flags": "MSG_OOB"})
+    tcp("client P.U", b"a")
+    tcp("server .", window=0)
+    run.pause(210)
+    tcp("client .U", seq=2)
+    tcp("client .U", seq=1)
+    assert rules(run.analysis())[5:] == ["window-probe", "window-probe"]
+
+
+def test_acks_of_what_waited_at_a_socket_in_use_are_not_the_timers() -> None:
+    """The timer acknowledges all that came; one ACK for each of several segments is the work of the backlog."""
+    run, tcp = opened()
+    tcp.client("send", b"ab")
+    tcp("client .", b"a")
+    tcp("client P.", b"b")
+    run.pause(7)
+    tcp("server .", ack=2)
+    tcp("server .", ack=3)
+    assert rules(run.analysis())[5:] == ["ack", "ack"]
+
+
+def test_less_than_a_segment_that_fills_the_window_leaves_by_the_timer() -> None:
+    """RFC 9293 3.8.6.2.1: the sender waits for a larger window, and sends what fits when the timer runs out."""
+    run, tcp = opened()
+    with tcp.client("send", b"x" * 1460 + b"y" * 40 + b"z" * 100):
+        tcp("client .", b"x" * 1460)
+        tcp("server .", window=40)
+        run.pause(210)
+        tcp("client P.", b"y" * 40)
+    found = run.analysis()
+    assert rules(found)[5:] == ["window-probe"]
+    assert calls(found, 5) == ["send"]
+
+
+def test_a_connection_that_is_taken_from_its_socket_is_reset() -> None:
+    run, tcp = opened()
+    with tcp.client("connect", args={"address": "AF_UNSPEC"}, result=0):
+        tcp("client R.")
+    found = run.analysis()
+    assert rules(found)[3:] == ["reset-linger"]
+    assert "to AF_UNSPEC ends the connection" in evidence(found, 3)
+
+
+def test_what_msg_more_holds_while_bytes_are_out_goes_by_a_tail_loss_probe() -> None:
+    """tcp_send_loss_probe sends new bytes whatever holds them; the timer for held ones runs only with nothing out."""
+    run, tcp = opened()
+    tcp.client("send", b"a")
+    tcp("client P.", b"a", lost=True)
+    tcp.client("send", b"b", args={"flags": "MSG_MORE"})
+    run.pause(30)
+    tcp("client P.", b"b")
+    found = run.analysis(sysctls=PROBING)
+    assert rules(found)[3:] == ["data", "data"]
+    assert "a tail-loss probe released it" in evidence(found, 4)
+
+
+def test_a_fourth_ack_of_one_number_may_have_been_put_off() -> None:
+    """Three leave at once; from then on a timer may send one for several (tcp_compressed_ack_kick)."""
+    run, tcp = opened()
+    tcp.client("send", b"abcdef")
+    tcp("client .", b"a", lost=True)
+    for left, letter in enumerate((b"b", b"c", b"d", b"e"), start=2):
+        tcp("client .", letter)
+        tcp("server .", ack=1, options={"sack": [(2, left + 1)]})
+    found = run.analysis()
+    open_to = [found.causes[n].alternatives for n in (5, 7, 9, 11)]
+    assert open_to == [(), (), (), ("compressed-ack",)]
+    assert set(rules(found)[5::2]) == {"duplicate-ack"}

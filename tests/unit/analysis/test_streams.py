@@ -234,6 +234,21 @@ def test_reads_without_an_address_find_their_sender_by_content() -> None:
     assert [found.flow_of["server", n] for n in (0, 1)] == [0, 1]
 
 
+def test_reads_without_content_and_port_find_their_sender_by_order() -> None:
+    """As the kernel's trace has them: of a socket that only reads, lengths; its port is the one that is left."""
+    run = Exchange()
+    one, two = run.udp(40000), run.udp(40001)
+    for udp, data in ((one, b"aa"), (two, b"bb"), (one, b"ccc")):
+        udp("client", data)
+    for length in (2, 2, 3):
+        run.call("server", "recv", length, socket=SocketInfo(2, "udp"))
+    found = streams_of(run)
+    assert [found.flow_of["server", n] for n in (0, 1, 2)] == [0, 1, 0]
+    other = run.udp(40002, 6000)  # now there are two ports that it may be
+    other("client", b"dd")
+    assert streams_of(run).flow_of == {}
+
+
 def test_offsets_beyond_four_gigabytes() -> None:
     """Relative numbers go on after the 32-bit sequence number has wrapped; holes cost no memory."""
     run = Exchange()

@@ -14,7 +14,7 @@ import pytest
 import testbed
 from testbed.cli import lab_commands
 from testbed.lab import choose_engine, doctor, host_shell
-from testbed.lab.choose_engine import DOCKER, NAMESPACE, EngineRow, choose
+from testbed.lab.choose_engine import DOCKER, NAMESPACE, UML, EngineRow, choose
 from testbed.lab.engine import Progress
 from testbed.lab.engine_kind import Choice, EngineKind
 from testbed.lab.fact import DoctorFinding
@@ -32,6 +32,10 @@ class OtherKind(EngineKind):
     name = "other"
     title = "Other"
     answers = True
+    refuses = ""
+
+    def refusal(self) -> str:
+        return self.refuses
 
     def choose(self) -> Choice:
         if not self.answers:
@@ -98,6 +102,21 @@ def test_the_next_engine_is_chosen_and_the_reason_is_said(other: OtherKind, monk
     assert caught.value.hint == "--engine other or namespace"
 
 
+def test_an_engine_that_answers_but_makes_no_labs_is_the_last_resort(
+    other: OtherKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other.refuses = "it makes no labs"
+    assert choose().name == other.name  # a lab of it says best what is wrong
+    third = OtherKind()
+    third.name = "third"
+    vars(module := ModuleType("third_engine"))["KIND"] = third
+    monkeypatch.setitem(sys.modules, "third_engine", module)
+    monkeypatch.setattr(
+        choose_engine, "ENGINES", (EngineRow("other", "other_engine"), EngineRow("third", "third_engine"))
+    )
+    assert (choose().name, choose().why) == ("third", "engine: third, because it makes no labs")
+
+
 @pytest.mark.parametrize("row", choose_engine.ENGINES, ids=lambda row: row.name)
 def test_a_row_names_its_engine(row: EngineRow) -> None:
     assert choose_engine.engine_kind(row.name).name == row.name
@@ -106,7 +125,7 @@ def test_a_row_names_its_engine(row: EngineRow) -> None:
 def test_no_module_compares_the_names_of_engines() -> None:
     """Outside an engine's own folder and the rows, nothing of the package knows one by its name."""
     files = [
-        path for path in PACKAGE.rglob("*.py") if not {"docker", "namespace"} & set(path.relative_to(PACKAGE).parts)
+        path for path in PACKAGE.rglob("*.py") if not {DOCKER, NAMESPACE, UML} & set(path.relative_to(PACKAGE).parts)
     ]
     files.remove(PACKAGE / "lab/choose_engine.py")
     assert len(files) > 100
@@ -114,6 +133,6 @@ def test_no_module_compares_the_names_of_engines() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Compare):
                 words = {each.value for each in ast.walk(node) if isinstance(each, ast.Constant)}
-                assert not words & {DOCKER, NAMESPACE}, f"{path}:{node.lineno}"
+                assert not words & {DOCKER, NAMESPACE, UML}, f"{path}:{node.lineno}"
             if isinstance(node, ast.ImportFrom) and node.module == "testbed.lab.choose_engine":
-                assert not {alias.name for alias in node.names} & {"DOCKER", "NAMESPACE"}, path
+                assert not {alias.name for alias in node.names} & {"DOCKER", "NAMESPACE", "UML"}, path

@@ -1,0 +1,178 @@
+"""What a run's inference says beside what the kernel and the actor say, as counts and as single disagreements. Pure.
+
+Inferred causes are held against those that the kernel's stacks prove; each call without a packet against the packets
+that left inside that call; each ledger figure, and with it the verdict's facts, against what the actor counted itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from testbed.model import HOSTS, Analysis, Cause, CauseKind, Host, peer_of
+from testbed.model.causes import Basis
+from testbed.model.origins import Mechanism
+from testbed.report.evidence_text import sentence
+
+Document = Mapping[str, Any]
+
+_SENDING = ("send", "sendmsg", "sendmmsg", "writev", "sendfile", "splice")
+_RECEIVING = ("recv", "recvmsg", "recvmmsg", "readv", "recv_exact", "recv_all", "on_readable")
+_NESTED = ("fork", "repeat")
+_TAKES_NOTHING = ("MSG_PEEK", "MSG_OOB", "MSG_ERRQUEUE")
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One claim that is wrong.
+
+    ``kind`` is the same for claims that are wrong alike: what is wrong, inferred and real, without numbers;
+    ``text`` is this one in words.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one run, or several, come to.
+
+    ``confusion`` counts packets by (inferred, kernel) names; ``open`` those whose inferred cause is unknown or has
+    alternatives; ``unproven`` those that left a host without the kernel's word; ``unnamed`` are their stacks where the
+    kernel gave one. ``calls`` counts calls without a packet that were checked, ``figures`` figures of ledgers.
+    """
+
+    runs: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    packets: int = 0
+    proven: int = 0
+    confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
+    open: Counter[str] = field(default_factory=Counter)
+    contradicted: int = 0
+    unnamed: Counter[str] = field(default_factory=Counter)
+    calls: int = 0
+    figures: int = 0
+    disagreements: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Tally) -> None:
+        """Add what other runs come to."""
+        for name in ("runs", "packets", "proven", "contradicted", "calls", "figures"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("skipped", "confusion", "open", "unnamed", "disagreements"):
+            getattr(self, name).update(getattr(other, name))
+
+
+def compare_run(document: Document, analysis: Analysis) -> tuple[Tally, tuple[Disagreement, ...]]:
+    """Compare a run of a drawn scenario with what kernel and actor say of it."""
+    tally = Tally(runs=1)
+    found = [
+        *_causes(analysis, tally),
+        *_absences(analysis, tally),
+        *_figures(document, analysis, tally),
+    ]
+    tally.disagreements.update(each.kind for each in found)
+    return tally, tuple(found)
+
+
+def inferred_of(cause: Cause) -> Cause:
+    """Return what the rules said of a packet, whether or not the kernel has the last word."""
+    return cause if cause.inferred is None else cause.inferred
+
+
+def _causes(analysis: Analysis, tally: Tally) -> Iterator[Disagreement]:
+    for packet, cause in zip(analysis.inputs.joined.crossings, analysis.causes, strict=True):
+        if packet.sent is None:
+            continue
+        tally.packets += 1
+        inferred = inferred_of(cause)
+        if inferred.kind is CauseKind.UNKNOWN or inferred.alternatives:
+            tally.open[inferred.rule] += 1
+        if cause.basis is not Basis.KERNEL:
+            if cause.origin is not None:
+                tally.unnamed[" < ".join(cause.origin.functions or cause.origin.stack)] += 1
+            continue
+        tally.proven += 1
+        tally.confusion[inferred.rule, cause.rule] += 1
+        if inferred.kind is CauseKind.UNKNOWN or not cause.differs:
+            continue
+        tally.contradicted += 1
+        same = cause.rule in (inferred.rule, *inferred.alternatives)
+        kind = f"{inferred.rule} answers another packet" if same else f"cause {inferred.rule} is {cause.rule}"
+        said, real = sentence(inferred.evidence), sentence(cause.evidence)
+        where = f"#{packet.n} {packet.sender} [{packet.flags}]"
+        yield Disagreement(kind, f"{where}: {inferred.rule} ({said}); the kernel: {cause.rule} ({real})")
+
+
+def _absences(analysis: Analysis, tally: Tally) -> Iterator[Disagreement]:
+    """Yield calls of which it is said that they caused no packet, although one left inside them."""
+    sent: dict[tuple[Host, int], int] = {}
+    for packet, cause in zip(analysis.inputs.joined.crossings, analysis.causes, strict=True):
+        if cause.origin is not None and cause.origin.mechanism is Mechanism.CALL:
+            sent.update({(packet.sender, call): packet.n for call in cause.calls})
+    for (host, n), absence in analysis.no_packet.items():
+        tally.calls += 1
+        packet_n = sent.get((host, n))
+        if packet_n is not None and not absence.unsent:
+            call = analysis.inputs.calls[host][n]
+            yield Disagreement(
+                f"no packet: {call.name} {absence.reason}", f"{call}: {absence.reason}; the kernel: it sent #{packet_n}"
+            )
+
+
+def _figures(document: Document, analysis: Analysis, tally: Tally) -> Iterator[Disagreement]:
+    """Yield figures of the ledger that are not what the actors counted."""
+    counted = {host: actor_counts(document, host, analysis.inputs.output[host]) for host in HOSTS}
+    if any(each is None for each in counted.values()):
+        return
+    flows = {flow.index: flow for flow in analysis.inputs.joined.flows}
+    by_port = Counter(flow.server.port for flow in flows.values() if flow.protocol == "tcp")
+    for row in analysis.ledger:
+        flow = flows[row.flow]
+        if flow.protocol != "tcp" or by_port[flow.server.port] != 1:
+            continue
+        at = flow.server.port - 7001
+        names: dict[Host, str] = {"client": f"sock{at}", "server": f"conn{at}"}
+        for point, host, way in (("written", row.sender, "out"), ("read", peer_of(row.sender), "in")):
+            count = getattr(row, point)
+            own = (counted[host] or {}).get((names[host], way), 0)
+            if count is None or count.bytes is None or own is None:
+                continue
+            tally.figures += 1
+            if count.bytes != own:
+                text = f"flow {row.flow} from {row.sender}: {point} {count.bytes}, the actor on {host} counted {own}"
+                yield Disagreement(f"ledger {point}", text)
+
+
+def actor_counts(document: Document, host: Host, output: str) -> dict[tuple[str, str], int | None] | None:
+    """Return how many bytes the actor's own events say that each socket sent (``out``) and received (``in``).
+
+    None for one that cannot be known (MSG_OOB). None at all if the output is not whole, the program was killed, or
+    steps have steps of their own, whose events say only which line of the script they are of.
+    """
+    counts: dict[tuple[str, str], int | None] = {}
+    steps = document[host]["steps"]
+    if any(key in step for step in steps for key in (*_NESTED, "kill")):
+        return None
+    for line in output.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            return None
+        if "bytes" not in event:
+            continue
+        step = steps[event["step"]]
+        key = next(iter(step))
+        flags = step[key].get("flags", ()) if isinstance(step[key], dict) else ()
+        if set(flags) & set(_TAKES_NOTHING) and key in _RECEIVING:
+            if "MSG_OOB" in flags:
+                counts[step["on"], "in"] = None
+            continue
+        name = step["splice"]["to"] if key == "splice" else step["on"]
+        at = (name, "out" if key in _SENDING else "in")
+        before = counts.get(at, 0)
+        counts[at] = None if before is None else before + int(event["bytes"])
+    return counts

@@ -1,0 +1,29 @@
+"""The worker in a kernel of our own: makes the lab part of runs, one after the other. Started by its first process.
+
+usage: python -m testbed.run.inside DIRECTORY (see :class:`testbed.lab.uml.guest.OrderBook`)
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from testbed.lab.uml.guest import OrderBook
+from testbed.lab.uml.inside_engine import OwnKernel
+from testbed.run.through_guest import carry_out_inside
+
+MODULE = "testbed.run.inside"
+
+
+def serve(directory: Path) -> None:
+    """Carry orders out for ever: the kernel is ended from outside."""
+    orders = OrderBook(directory)
+    make_engine = OwnKernel()
+    while True:
+        order = orders.next()
+        make_engine.is_first = orders.number == 1
+        orders.answer(carry_out_inside(order, make_engine, orders.progress))
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))
