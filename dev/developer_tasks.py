@@ -17,19 +17,20 @@ ROOT = Path(__file__).parents[1]
     help={
         "unit": "only the tests that need no Docker Engine",
         "select": "pytest's -k expression",
-        "jobs": "how many test files to run at the same time (default 2)",
+        "jobs": "how many test files to run at the same time (default 3: most of them wait for labs)",
         "slow": "also every scenario on Docker and both engines compared, more seeds, 100,000 broken captures",
     }
 )
 @report_errors
-def test(context: Context, unit: bool = False, select: str = "", jobs: int = 2, slow: bool = False) -> int:
+def test(context: Context, unit: bool = False, select: str = "", jobs: int = 3, slow: bool = False) -> int:
     """Run the tests: unit and native, then on the real engine."""
     command = [sys.executable, "-m", "pytest"]
     chosen = "slow or not slow" if slow else "not slow"
     if unit or select or jobs < 2:
         command += ["tests/unit", "tests/native"] if unit else ["tests"]
         return _command(context, [*command, "-m", chosen, *(["-k", select] if select else [])])
-    side_by_side = ["-m", f"({chosen}) and not alone", "-n", str(jobs), "--dist", "loadfile"]
+    side_by_side = ["-m", f"({chosen}) and not alone", "-n", str(jobs)]
+    side_by_side += ["--dist", "loadfile", "--no-loadscope-reorder"]  # in the order of tests/conftest.py
     return max(
         _command(context, [*command, "tests/lab", "-m", f"({chosen}) and alone"]),
         _command(context, [*command, "tests", *side_by_side]),
