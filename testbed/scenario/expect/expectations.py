@@ -2,6 +2,9 @@
 
 One class for each kind; the key that names the kind is a field of the same name, so that a model mirrors its YAML.
 Each compiles itself into one value of :mod:`testbed.model.expect`.
+
+It has more than 400 lines because the kinds are one list, read beside each other: what is common is in
+:mod:`testbed.scenario.expect.packet_patterns`, and each class by itself is short.
 """
 
 from __future__ import annotations
