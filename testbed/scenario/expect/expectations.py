@@ -3,8 +3,8 @@
 One class for each kind; the key that names the kind is a field of the same name, so that a model mirrors its YAML.
 Each compiles itself into one value of :mod:`testbed.model.expect`.
 
-It has more than 400 lines because the kinds are one list, read beside each other: what is common is in
-:mod:`testbed.scenario.expect.packet_patterns`, and each class by itself is short.
+It is long because the kinds are one list, read beside each other, and each class is short: what they share is in
+:mod:`testbed.scenario.expect.packet_patterns`.
 """
 
 from __future__ import annotations
