@@ -28,6 +28,11 @@ INTERFACE = "eth0"
 """The name of a host's interface inside the host, by which everything there asks for it."""
 
 
+def device_names(run_id: str) -> str:
+    """Return the pattern that the first names of all interfaces of a run's hosts have (:func:`device_name`)."""
+    return f"{INTERFACE}-{run_id[-8:]}*"
+
+
 def device_name(run_id: str, host: Host) -> str:
     """Return the first name of a host's interface, which no other on the machine has.
 

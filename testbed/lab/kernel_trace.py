@@ -13,7 +13,7 @@ from pathlib import Path
 
 from testbed.lab import call_trace
 from testbed.lab.agent import Channel
-from testbed.lab.engine import INTERFACE
+from testbed.lab.engine import device_names
 from testbed.lab.identity import is_alive, owner
 from testbed.model.errors import LabError, LabTimeout, Unsupported
 
@@ -23,7 +23,9 @@ PREFIX = "bothends-"
 
 # Only IP: a drop of anything else (0x0800 and 0x86dd, ETH_P_IP and ETH_P_IPV6).
 _DROP_FILTER = "protocol==2048||protocol==34525"
-_LEAVES = f'+net/net_dev_start_xmit=name ~ "{INTERFACE}*"'
+_OURS = "OURS"
+"""Stands for the interfaces of the lab's hosts: other labs and the machine's own traffic are not recorded."""
+_LEAVES = f'+net/net_dev_start_xmit=name ~ "{_OURS}"'
 SHORT = 300
 """Frames of fewer bytes have a call stack in any lab: ACKs, what opens and ends connections, small messages."""
 EVENTS = (
@@ -37,16 +39,16 @@ EVENTS = (
     "tcp/tcp_bad_csum",
     "tcp/tcp_destroy_sock",
     _LEAVES,
-    f'+neigh/neigh_event_send_done=err == 1 && dev ~ "{INTERFACE}*"',
+    f'+neigh/neigh_event_send_done=err == 1 && dev ~ "{_OURS}"',
     f"+skb/kfree_skb={_DROP_FILTER}",
     "+timer/timer_expire_entry~function:tcp_write_timer,tcp_delack_timer,tcp_keepalive_timer,reqsk_timer_handler",
     "+timer/hrtimer_expire_entry~function:tcp_pace_kick,tcp_compressed_ack_kick",
 )
 """Tracepoints, as the recorder wants them: + with the call stack, a filter where there is one. The others of ``tcp:*``
 say nothing of packets or of state."""
-QUEUED = f'+net/net_dev_queue=name ~ "{INTERFACE}*"'
+QUEUED = f'+net/net_dev_queue=name ~ "{_OURS}"'
 """What is given to an interface that has a queue; it leaves later, in whatever runs then."""
-ARRIVALS = (f'net/netif_rx=name ~ "{INTERFACE}*"', "net/netif_receive_skb")
+ARRIVALS = (f'net/netif_rx=name ~ "{_OURS}"', f'net/netif_receive_skb=name ~ "{_OURS}"')
 """Those that tell which packet was dropped (:mod:`testbed.observe.kernel.trace_drops`): two for each that comes."""
 # A host's congestion window changes with the ACKs that it gets. An event for each full segment that it receives showed
 # nothing new of it, and took a tenth of the speed of a bulk transfer.
@@ -100,13 +102,14 @@ def command(
         events = (*events, QUEUED)
     if not connections:
         events = (call_trace.STATES,)
+    events = tuple(event.replace(f'"{_OURS}"', f'"{device_names(run_id)}"') for event in events)
     words = ("record", instance_name(run_id), str(buffer >> 10), *events)
     return (*words, *call_trace.arguments(run_id)) if calls else words
 
 
 def shorter_than(arguments: Sequence[str]) -> int | None:
     """Return of which frames the departures were recorded with these arguments: shorter ones, or None: of all."""
-    return SHORT if _WITHOUT_BULK[_LEAVES] in arguments else None
+    return SHORT if any(f"len < {SHORT}" in argument for argument in arguments) else None
 
 
 def unsupported(why: str) -> Unsupported:

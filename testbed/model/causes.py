@@ -300,7 +300,11 @@ CAUSES: Mapping[CauseName, CauseTraits] = {
         first=True,
     ),
     C.EXIT: R(
-        *(EXIT, "FIN by the end of the process", "do_exit; __tcp_close"),
+        *(
+            EXIT,
+            "FIN by the end of the process, or by an exec that closes the socket",
+            "do_exit, begin_new_exec; __fput",
+        ),
         StateEntered(("FIN_WAIT1", "LAST_ACK")),
         first=True,
     ),

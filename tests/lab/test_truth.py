@@ -12,7 +12,12 @@ from dev.truth.run_drawn import measure
 DOCUMENT = {
     "summary": "drawn",
     "server": {
-        "steps": [{"listen": 7001, "as": "l"}, {"accept": None, "as": "conn0"}, {"recv_exact": 2}, {"send": "x"}]
+        "steps": [
+            {"listen": 7001, "as": "listener0"},
+            {"accept": None, "as": "conn0"},
+            {"recv_exact": 2, "on": "conn0"},
+            {"send": "x", "on": "conn0"},
+        ]
     },
     "client": {
         "steps": [
@@ -23,7 +28,6 @@ DOCUMENT = {
         ]
     },
 }
-
 
 pytestmark = [
     pytest.mark.usefixtures("namespaces"),

@@ -81,6 +81,11 @@ class EndpointCalls:
         return self.streams.descriptors.get((self.flow, self.host), [])
 
     @cached_property
+    def uses_stdio(self) -> bool:
+        """Whether the program made a stream of standard I/O of the socket, whose reads no observer of calls sees."""
+        return any(call.name == "fdopen" for call in self.calls)
+
+    @cached_property
     def reads(self) -> list[Call]:
         """Calls that read bytes."""
         return [call for call in self.calls if moves_bytes(call, "in")]
@@ -238,7 +243,7 @@ class EndpointCalls:
         ended.sort(key=lambda call: (call.start, call.n))
         for call in reversed(ended):
             if call.name != "exit" and call.end is not None and call.end >= time:
-                return Ender(call, (call_ref(call), _CLOSED.get(call.name, " closed the last descriptor")))
+                return _ender(call)
         kept = sorted(
             {
                 each.pid
@@ -259,7 +264,7 @@ class EndpointCalls:
             held = (call_ref(last), " closed the last descriptor in a log; a process without one still held the socket")
             return Ender(None, held, by_exit=True)
         late: Evidence = (", ", Duration(time - last.end), " before") if last.end is not None else ()
-        return Ender(last, (call_ref(last), _CLOSED.get(last.name, " closed the last descriptor"), *late))
+        return _ender(last, late)
 
     def _idle_at(self, time: int) -> bool:
         """Say whether all written had been sent and acknowledged by a time, with room in the peer's window.
@@ -276,6 +281,12 @@ class EndpointCalls:
         return acknowledged >= max(written, sent) and came[-1].window > 0
 
 
-_CLOSED = {"execve": " closed the last descriptor (close-on-exec)"}
+def _ender(call: Call, late: Evidence = ()) -> Ender:
+    """Return a call that closed the last descriptor; an exec lets go of files as the end of a process does (__fput)."""
+    by_exec = call.name == "execve"
+    why = " (close-on-exec)" if by_exec else ""
+    return Ender(call, (call_ref(call), f" closed the last descriptor{why}", *late), by_exit=by_exec)
+
+
 _LATE = 1_000_000
 """ns. A tracer's calls end a little earlier than they do."""

@@ -27,6 +27,10 @@ _UNCOMPRESSED = 3
 """So many ACKs that repeat one number are never put off (TCP_FASTRETRANS_THRESH, __tcp_ack_snd_check)."""
 
 
+_COMPRESSED = 10_000
+"""Least time (ns) after which an ACK with SACK may be one that was put off (tcp_compressed_ack_kick: up to 1 ms)."""
+
+
 @RULES.explains(CauseName.DELAYED_ACK)
 def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a pure ACK that the timer of delayed ACKs sent (RFC 9293 section 3.8.6.3, tcp_delack_timer).
@@ -184,7 +188,9 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     reason = " brought bytes it had already" if old else " came out of order"
     evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
     several = endpoint.repeated_acks >= _UNCOMPRESSED and bool(sack_blocks(packet))
-    timer = (CauseName.COMPRESSED_ACK,) if several else ()
+    last = endpoint.last_arrival
+    late = several and last is not None and packet.time - arrival_time(last) >= _COMPRESSED
+    timer = (CauseName.COMPRESSED_ACK,) if late else ()
     effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
     return Explanation(evidence, packets=(culprit.n,), effects=effects, alternatives=timer)
 

@@ -97,7 +97,7 @@ class TcpEndpoint(EndpointCalls):
     una: int = 0
     rcv_nxt: int | None = None
     last_ack: int | None = None
-    repeated_acks: int = 0  # how many pure ACKs in a row had that number, after the first
+    repeated_acks: int = 0  # how many pure ACKs with that number left while something was out of order
     last_window: int | None = None  # bytes
     scales: tuple[int | None, int | None] = (None, None)  # window scale on its own SYN and on the peer's
     peer_window: int | None = None
@@ -223,8 +223,10 @@ class TcpEndpoint(EndpointCalls):
                 self.rcv_nxt = packet.ack  # data on the SYN was not taken (RFC 7413 section 4.2)
                 self.pending.clear()
         if packet.ack is not None:
-            same = packet.ack == self.last_ack and not length
-            self.repeated_acks = self.repeated_acks + 1 if same else 0
+            if self.last_ack is None or packet.ack > self.last_ack:
+                self.repeated_acks = int(bool(sack_blocks(packet)))
+            elif not length:
+                self.repeated_acks += 1
             self._note_answered(packet, explained)
             self.last_ack = packet.ack if self.last_ack is None else max(self.last_ack, packet.ack)
             if "R" not in packet.flags:

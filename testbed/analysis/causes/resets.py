@@ -85,6 +85,8 @@ def unread(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     count = endpoint.unread_at(packet.time) if close is not None else 0
     if close is None or count <= 0:
         return None
+    if endpoint.uses_stdio:
+        return Explanation((call_ref(close), " with unread bytes; standard I/O may have read some"), (close.n,))
     return Explanation((call_ref(close), " with ", Quantity(count, "unread byte")), (close.n,))
 
 

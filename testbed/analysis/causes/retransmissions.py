@@ -24,6 +24,10 @@ from testbed.model.evidence import Duration
 RULES: BoundRules[TcpEndpoint] = BoundRules()
 
 _RTO_MIN = 190_000_000  # TCP_RTO_MIN is 200 ms, counted in ticks of up to 10 ms
+_REORDERED = 300_000
+"""Least time (ns) after which the timer for reordered segments may have sent what an ACK asked for (RFC 8985 6.2)."""
+_REPAIRED = 300_000_000
+"""Most time (ns) since a repeat for which it is not known whether the kernel counts the loss as repaired."""
 _DUPLICATES = 3  # RFC 5681 section 3.2
 
 
@@ -54,7 +58,7 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     if not hints or _timed_out(endpoint, packet, before, hints[-1]):
         return None
     packets = tuple(ack.n for ack in hints)
-    reordering = packet.time - arrival_time(hints[-1]) >= AT_ONCE or endpoint.last_arrival is not hints[-1]
+    reordering = packet.time - arrival_time(hints[-1]) >= _REORDERED or endpoint.last_arrival is not hints[-1]
     timer = (CauseName.REORDERING_TIMEOUT,) if reordering and all(endpoint.sack) else ()
     evidence = (*_again(before, packet), packet_refs(packets), " show that later bytes arrived", *_by(endpoint, packet))
     effects = (EndpointEffect.BEGINS_REPAIR,)
@@ -154,7 +158,10 @@ def tail_loss_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     else:
         return None
     evidence = (carried(packet), " again, ", *_since(before, packet), reason, *_by(endpoint, packet))
-    return Explanation(evidence, _callers(endpoint, packet), (before.n,), (EndpointEffect.PROBES_TAIL,))
+    effects = (EndpointEffect.PROBES_TAIL,)
+    repaired = bool(endpoint.resent) and before.time - endpoint.resent[-1].time < _REPAIRED
+    other = (CauseName.TIMEOUT,) if repaired else ()
+    return Explanation(evidence, _callers(endpoint, packet), (before.n,), effects, alternatives=other)
 
 
 @RULES.explains(CauseName.TIMEOUT)

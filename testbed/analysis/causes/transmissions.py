@@ -200,11 +200,16 @@ def fin(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
 
 @RULES.explains(CauseName.EXIT)
 def exit_fin(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
-    """Explain a FIN by the end of the process that held the socket (do_exit closes its files)."""
+    """Explain a FIN by the end of the process that held the socket (do_exit closes its files).
+
+    An exec that closes the socket does so as it returns (task_work), or before that where a tracer stops it.
+    """
     ender = endpoint.fin_ender(packet.time) if "F" in packet.flags else None
     if ender is None:
         return None
-    return Explanation(ender.evidence, (ender.call.n,) if ender.call is not None else ())
+    calls = (ender.call.n,) if ender.call is not None else ()
+    by_exec = ender.call is not None and ender.call.name == "execve"
+    return Explanation(ender.evidence, calls, alternatives=(CauseName.FIN,) if by_exec else ())
 
 
 def _unfinished(endpoint: TcpEndpoint, packet: Crossing) -> Call | None:

@@ -75,12 +75,17 @@ class _Judge:
             evidence, calls, packets = self._of_bytes(packet, inferred, origin, call)
         elif rule in _ACKS or rule in (C.DELAYED_ACK, C.COMPRESSED_ACK):
             evidence, calls, packets = self._of_ack(packet, rule, inferred, origin, call)
-        elif rule is inferred.rule and (call is None or call.n in inferred.calls):
+        elif self._is_same(rule, inferred) and (call is None or call.n in inferred.calls):
             evidence, calls, packets = inferred.evidence, inferred.calls, inferred.packets
         else:
             evidence, calls, packets = self._in_words(rule, inferred, origin, call)
         refusal = inferred.refusal if rule is inferred.rule else None
         return Cause(rule, evidence, calls, packets, refusal, basis=Basis.KERNEL, origin=origin, inferred=inferred)
+
+    @staticmethod
+    def _is_same(rule: CauseName, inferred: Cause) -> bool:
+        """Say whether a FIN's call is the inferred one: an exec closes files as it returns, on whatever stack."""
+        return rule is inferred.rule or (rule is C.FIN and C.FIN in inferred.alternatives)
 
     # -------------------------------------------------------------- which cause
 

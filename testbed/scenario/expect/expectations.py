@@ -1,10 +1,8 @@
 """What a scenario expects of a run, as written, and compiled into the plain values that the analysis checks.
 
 One class for each kind; the key that names the kind is a field of the same name, so that a model mirrors its YAML.
-Each compiles itself into one value of :mod:`testbed.model.expect`.
-
-It is long because the kinds are one list, read beside each other, and each class is short: what they share is in
-:mod:`testbed.scenario.expect.packet_patterns`.
+Each compiles itself into one value of :mod:`testbed.model.expect`. It is long because every kind of expectation has its
+class here, side by side with the others that share its fields.
 """
 
 from __future__ import annotations

@@ -153,3 +153,18 @@ def test_nobody_answers_the_last_keepalive_probe() -> None:
     tcp("client R.")
     found = run.analysis()
     assert rules(found)[3:] == ["keep-alive-probe", "keep-alive-timeout"]
+
+
+def test_a_close_with_bytes_unread_of_a_program_that_uses_standard_io() -> None:
+    """It may have read some by calls that nobody logged: how many were unread is not known."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"one two")
+    tcp("client P.", b"one two")
+    tcp("server .")
+    tcp.server("fdopen")
+    with tcp.server("fclose") as close:
+        reset = tcp("server R.")
+    found = run.analysis()
+    assert evidence(found, reset) == f"fclose #{close.n} with unread bytes; standard I/O may have read some"
+    assert found.ledger[0].unread is None

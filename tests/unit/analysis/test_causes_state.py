@@ -352,3 +352,17 @@ def test_what_msg_more_holds_while_bytes_are_out_goes_by_a_tail_loss_probe() -> 
     found = run.analysis(sysctls=PROBING)
     assert rules(found)[3:] == ["data", "data"]
     assert "a tail-loss probe released it" in evidence(found, 4)
+
+
+def test_a_fourth_ack_of_one_number_may_have_been_put_off() -> None:
+    """Three leave at once; from then on a timer may send one for several (tcp_compressed_ack_kick)."""
+    run, tcp = opened()
+    tcp.client("send", b"abcdef")
+    tcp("client .", b"a", lost=True)
+    for left, letter in enumerate((b"b", b"c", b"d", b"e"), start=2):
+        tcp("client .", letter)
+        tcp("server .", ack=1, options={"sack": [(2, left + 1)]})
+    found = run.analysis()
+    open_to = [found.causes[n].alternatives for n in (5, 7, 9, 11)]
+    assert open_to == [(), (), (), ("compressed-ack",)]
+    assert set(rules(found)[5::2]) == {"duplicate-ack"}

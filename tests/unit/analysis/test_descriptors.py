@@ -69,7 +69,7 @@ def test_an_exec_closes_what_is_close_on_exec() -> None:
     with begins(run, tcp) as exec_call:
         fin = tcp("client F.")
     found = run.analysis()
-    assert rules(found)[fin] == "fin"
+    assert rules(found)[fin] == "exit"
     assert evidence(found, fin) == f"execve #{exec_call.n} closed the last descriptor (close-on-exec)"
 
 

@@ -6,7 +6,9 @@ import struct
 
 import numpy as np
 
-from testbed.capture.directions import FrameRun
+from testbed.capture.directions import FrameRun, shorter
+from testbed.lab.engine import device_name
+from testbed.lab.kernel_trace import command, shorter_than
 from testbed.model import Host
 from testbed.observe.kernel.call_stacks import CallStacks
 from testbed.observe.kernel.departures import RELEASES, Interfaces
@@ -118,3 +120,14 @@ def test_what_the_recording_does_not_name_this_machines_kernel_may() -> None:
         stacks.number(MADE, stack_record(0x28))
         stacks.look_up(text.__str__)
         assert stacks.all == [(name,)]
+
+
+def test_only_short_frames_are_recorded_in_labs_of_programs() -> None:
+    """What is filtered by length is matched with the frames of that length, of the run's own interfaces only."""
+    every, short = (command("20260101T000000Z-0123abcd", buffer=1 << 20, arrivals=all_of) for all_of in (True, False))
+    assert (shorter_than(every), shorter_than(short)) == (None, 300)
+    assert [argument for argument in every if "OURS" in argument] == []
+    assert '+net/net_dev_start_xmit=name ~ "eth0-0123abcd*" && len < 300' in short
+    assert device_name("20260101T000000Z-0123abcd", "client").startswith("eth0-0123abcd")
+    some = shorter(frames((1, 74), (2, 1514), (3, 66)), 300)
+    assert (some.number.tolist(), some.length.tolist()) == ([1, 3], [74, 66])
