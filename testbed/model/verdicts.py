@@ -186,5 +186,6 @@ FACT_NAMES: dict[str, type[VerdictFact]] = {
     "given-up": GivenUp,
     "connects-failed": ConnectsFailed,
     "datagrams-refused": DatagramsRefused,
+    "dead-lock": DeadLock,
 }
 """The facts that a scenario can expect, by name."""

@@ -385,7 +385,7 @@ class VerdictFigures(Short):
     short = "fact"
     fact: FactName
     """Its name: connection-refused, never-opened, no-data, transfer, broken-off, given-up, connects-failed,
-    datagrams-refused, no-packets or no-flows."""
+    datagrams-refused, dead-lock, no-packets or no-flows."""
     host: Opt[Host] = None
     """The host that it names: that refused, opened, sent, gave up, or whose RST broke the connection off."""
     reason: Opt[Line] = None
