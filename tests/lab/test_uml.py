@@ -29,11 +29,10 @@ SAME = ("client.pcap", "server.pcap", "link.jsonl", "client.calls.jsonl", "serve
 
 @pytest.fixture(scope="module")
 def kernel() -> kernel_store.Kernel:
-    """The kernel that .ci/run builds; where there is none and nobody demands it these tests are skipped."""
+    """A kernel in the user's cache; where there is none these tests are skipped."""
     found = kernel_store.find(VERSION)
-    if found is None and os.environ.get("CI") != "true":
+    if found is None:
         pytest.skip(f"no kernel of our own: `invoke kernels build {VERSION}`")
-    assert found is not None, "CI builds a kernel of our own"
     return found
 
 
