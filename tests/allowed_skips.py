@@ -27,8 +27,8 @@ ALLOWED = (
     ),
     AllowedSkip(
         "no kernel of our own",
-        "to build one takes some eleven minutes of processor time, with which CI would not keep its 20 minutes; they run "
-        "on every machine on which `invoke kernels build 6.12` was run once",
+        "to build one takes some eleven minutes of processor time, with which CI would not keep its 20 minutes; they "
+        "run on every machine on which `invoke kernels build 6.12` was run once",
     ),
 )
 
