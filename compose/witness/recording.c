@@ -97,7 +97,7 @@ static void begin(const char *name, const char *kib, char **events)
 	char second[PATH_SIZE];
 	const char *text = read_text(path_of("events/header_page"));
 	if (!text)
-		fail("events/header_page");
+		fail("read events/header_page of tracefs");
 	send_text('H', text);
 	make_instance(&instances[EVENTS], EVENTS, name, kib);
 	for (char **event = events; *event; event++)

@@ -41,6 +41,6 @@ def test_a_run_on_each_engine(name: str, tmp_path: Path) -> None:
 def test_what_does_not_exist_is_bad_use(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no scenario `nothing`"):
         run_scenario("nothing", runs=tmp_path)
-    with pytest.raises(UsageError, match="there is no engine `uml`"):
-        run_scenario("echo", engine="uml", runs=tmp_path)
+    with pytest.raises(UsageError, match="there is no engine `lxc`"):
+        run_scenario("echo", engine="lxc", runs=tmp_path)
     assert not list(tmp_path.iterdir())

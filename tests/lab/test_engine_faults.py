@@ -192,7 +192,7 @@ def test_killed_runner(
     spared = invoke("clean")
     assert run_id in spared.out
     assert "still run" in spared.out
-    assert len(of_run(engine, run_id)) == 5
+    assert len(of_run(engine, run_id)) == 6
     hanging.kill()
     hanging.wait(LIMIT)
     next_run = invoke("run", "connect-send-close")

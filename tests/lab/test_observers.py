@@ -73,7 +73,9 @@ def test_gdb_says_line_and_backtrace(invoke: Invoke, scenario: Callable[[str], s
 @both_engines
 def test_gdb_with_stock_programs(invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """curl under gdb and nginx with its worker under strace: every packet has a cause, the ledger adds up."""
-    text = (ROOT / "scenarios/curl-nginx.yaml").read_text() + "observe: {client: gdb, server: strace}\n"
+    text = (ROOT / "scenarios/curl-nginx.yaml").read_text()
+    text = text.replace("observe: {", "observe: {client: gdb, server: strace, ")
+    assert "gdb" in text
     done = invoke("run", scenario(text), "--json")
     assert done.code == 0, done.out + done.err
     assert not [crossing for crossing in done.json["crossings"] if crossing["cause"]["kind"] == "unknown"]

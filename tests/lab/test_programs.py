@@ -108,7 +108,8 @@ def test_a_go_program_under_the_probe_is_told_of(run_go: Callable[[str], Finishe
 @pytest.mark.parametrize("name", ["redis-cli", "python-http"])
 def test_stock_programs_under_gdb(name: str, invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """Each call of redis-cli and of Python's interpreter is held; every packet and byte is told as without gdb."""
-    text = (ROOT / "scenarios" / f"{name}.yaml").read_text() + "observe: {client: gdb}\n"
+    text = (ROOT / "scenarios" / f"{name}.yaml").read_text().replace("observe: {", "observe: {client: gdb, ")
+    assert "gdb" in text
     done = invoke("run", scenario(text), "--json")
     assert done.code == 0, done.out + done.err
     _all_told(done.json)

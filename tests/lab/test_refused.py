@@ -66,7 +66,7 @@ def without_ptrace(request: pytest.FixtureRequest, tmp_path: object) -> Callable
 
 @pytest.mark.parametrize(
     ("observer", "program", "other"),
-    [("strace", "client", "probe"), ("gdb", "client-static", "none")],
+    [("strace", "client", "probe"), ("gdb", "client-static", "trace")],
 )
 def test_refused_ptrace(
     observer: str, program: str, other: str, without_ptrace: Callable[..., Invoked], scenario: Callable[[str], str]
@@ -78,6 +78,6 @@ def test_refused_ptrace(
     assert f"{observer} cannot trace the client's program here" in said
     assert "Operation not permitted" in said
     assert re.findall(r"`observe: \{client: (\w+)\}`", said) == [other]
-    assert ("statically linked" in said) == (other == "none")
+    assert ("statically linked" in said) == (other == "trace")
     done = without_ptrace(scenario(SCENARIO.format(observer=other, program=program)))
     assert done.code == 0, done.out + done.err

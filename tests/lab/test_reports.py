@@ -21,6 +21,7 @@ expect:
 """
 HOSTILE = """\
 summary: "<script>alert(1)</script> \\u202e `rtl` | & </pre>"
+observe: {kernel: false}
 server: {steps: [{listen: 10011}, {accept: }, {recv_all: }, {close: }]}
 client:
   command:

@@ -38,7 +38,9 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
         return Release()
     going = endpoint.pushing(packet.time)
     if going:
-        return Release(("; released by ", call_refs(going)), calls=tuple(going))
+        how = "; released by " if len(going) == 1 else "; released by one of the calls in progress, "
+        # A write that released other calls' bytes did not write these.
+        return Release((how, call_refs(going)), calls=tuple(call for call in going if call.direction != "out"))
     waited = Duration(packet.time - last.end)
     arrival = endpoint.last_arrival
     came = arrival_time(arrival) if arrival is not None else 0
