@@ -127,12 +127,13 @@ def test_true_scale_makes_heights_proportional_to_time(open_page: Open, page_fil
              .filter(([, time]) => time)"""
     )
     points = [(float(top), float(time)) for top, time in tops]
-    slopes = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in pairwise(points) if b[1] > a[1]]
+    # The times that the page shows are rounded: only distances of which that is a small part tell the scale.
+    slopes = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in pairwise(points) if b[1] - a[1] >= 0.2]
     assert len(slopes) > 5
     assert max(slopes) == pytest.approx(min(slopes), rel=0.02)
     arrow = line(page, 0)
     flight = arrow["y2"] - arrow["y1"]
-    assert flight == pytest.approx(5 * slopes[0], rel=0.02)  # it crossed in 5 ms
+    assert flight == pytest.approx(5 * slopes[0], rel=0.03)  # it crossed in 5 ms; tops are rounded
     page.click("#finer")
     longer = line(page, 0)
     assert longer["y2"] - longer["y1"] == pytest.approx(2 * flight, rel=0.02)

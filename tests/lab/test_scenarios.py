@@ -21,6 +21,9 @@ from .survivors import surviving
 ALL = sorted(path.stem for path in (ROOT / "scenarios").glob("*.yaml"))
 VIRTUAL = [name for name in ALL if "\nclock: virtual" in (ROOT / "scenarios" / f"{name}.yaml").read_text()]
 """Those that nobody waits for: for a kernel of our own (test_uml.py), and unsupported on these engines."""
+RESOLVED = {"link-down"}
+"""Whose packets wait together for a hardware address, which is looked for again after the silence: the stack from which
+such a packet leaves at last is not that of the call or timer which sent it, and they cannot be told apart."""
 NAMES = [name for name in ALL if name not in VIRTUAL]
 PLAIN = [name for name in NAMES if "\nmatrix:" not in (ROOT / "scenarios" / f"{name}.yaml").read_text()]
 SOME = sorted({"connect-send-close", "server-reads-once", "large-transfer", "own-program", *PLAIN[::6]})
@@ -169,7 +172,8 @@ def _fits(name: str, done: Invoked, root: Path) -> None:
             by_link = [text for text in crossing["link"] if not text.startswith("delayed")]
             assert crossing["fate"] == "crossed" or by_link
         if witnessed:
-            assert untold(result) == []
+            unproven = ": no call stack proves it"
+            assert [each for each in untold(result) if not (name in RESOLVED and each.endswith(unproven))] == []
 
 
 @pytest.mark.parametrize("whole", [NAMESPACE], indirect=True)
