@@ -138,6 +138,7 @@ def test_equal_runs_stay_where_they_were_made(cluster: Cluster, invoke: Invoke, 
     assert [variant["runs"] for variant in rest.json["variants"]] == [6, 6]
 
 
+@pytest.mark.slow
 def test_what_a_cluster_lacks_is_said(cluster: Cluster, invoke: Invoke, tmp_path: Path) -> None:
     """No labs, no scheduler, no address: each its own message and exit code, and no campaign is begun."""
     for worker in cluster.workers:
@@ -155,6 +156,7 @@ def test_what_a_cluster_lacks_is_said(cluster: Cluster, invoke: Invoke, tmp_path
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_the_scheduler_is_lost(cluster: Cluster, tmp_path: Path) -> None:
     """What has ended is kept, and the way to go on is said; exit 3."""
     with subprocess.Popen(
@@ -187,6 +189,7 @@ def _fail_on(cluster: Cluster, worker: str, tmp_path: Path) -> None:
         pool.close()
 
 
+@pytest.mark.slow
 def test_a_bug_on_a_worker_shows_its_traceback(cluster: Cluster, tmp_path: Path) -> None:
     """A bug of ours is not taken for a worker that lacks our program."""
     with pytest.raises(KeyError, match="a bug of ours") as caught:
@@ -194,6 +197,7 @@ def test_a_bug_on_a_worker_shows_its_traceback(cluster: Cluster, tmp_path: Path)
     assert any(entry.name == "carry_out_order" for entry in caught.traceback)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("worker", "state"),
     [
