@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from testbed import run_scenario
-from testbed.lab.choose_engine import NAMES
+from testbed.lab.choose_engine import NAMES, UML
+from testbed.lab.uml import kernel_store
 from testbed.model import Outcome
 from testbed.model.errors import UsageError
 from tests.api_examples import carry_out, examples
@@ -25,6 +26,8 @@ def test_the_example_of_the_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.usefixtures("engine", "namespaces")
 def test_a_run_on_each_engine(name: str, tmp_path: Path) -> None:
+    if name == UML and not kernel_store.kernels():
+        pytest.skip("no kernel of our own: `invoke kernels build 6.12`")
     told: list[str] = []
     result = run_scenario(
         "echo", engine=name, runs=tmp_path, settings={"observe.server": "strace"}, progress=told.append

@@ -187,7 +187,9 @@ class _Judge:
             evidence = (*evidence, " (other bytes fit there as well: their order is not certain)")
         if call is None or call not in writers:
             evidence = (*evidence, "; ", *_how(origin, call, "let go"))
-        calls = [*writers, *((call,) if call is not None else ())]
+        # A write that released other calls' bytes did not write these.
+        released = call is not None and (call.direction != "out" or call in writers)
+        calls = [*writers, *((call,) if call is not None and released else ())]
         if "F" in packet.flags:
             key = packet.flow, packet.sender
             endpoint = self._endpoints.setdefault(key, EndpointCalls(*key, self._streams))

@@ -25,7 +25,7 @@ AFTER = (
 )
 GENERATED = (("-m", "testbed.scenario.schema"), ("-m", "testbed.reference"))
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.native]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.native, pytest.mark.slow]
 
 NAME = '    URGENT_DATA = "urgent-data"\n'
 ROW = '    C.URGENT_DATA: R(CALL, "bytes with the urgent pointer", "RFC 9293 3.8.5", NotRetransmitted(), first=True),\n'
