@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "actor/run.h"
+#include "actor/steps.h"
 #include "actor/text.h"
 
 int main(void)

@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "actor/events.h"
-#include "actor/run.h"
+#include "actor/steps.h"
 
 void run_sleep(const struct step *step, struct ending *end)
 {

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "actor/pattern.h"
-#include "actor/run.h"
+#include "actor/steps.h"
 #include "common/memory.h"
 
 /* The buffers of a step one behind the other in the common one. */

@@ -1,6 +1,8 @@
 /* Steps that make processes, and those that pass descriptors between them. */
 
 #define _GNU_SOURCE /* environ */
+#include "actor/processes.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -12,7 +14,7 @@
 #include <unistd.h>
 
 #include "actor/events.h"
-#include "actor/run.h"
+#include "actor/steps.h"
 #include "common/memory.h"
 
 static struct child {

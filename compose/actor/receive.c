@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "actor/run.h"
+#include "actor/steps.h"
 #include "actor/text.h"
 
 /* One recv into the buffer, its first bytes kept for the event. */

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "actor/pattern.h"
-#include "actor/run.h"
+#include "actor/steps.h"
 
 /* Gives `data` to the kernel in as many calls as it takes, one at least (an empty datagram is a datagram). */
 static bool send_bytes(const struct step *step, struct ending *end, const unsigned char *data, uint64_t length)

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "actor/run.h"
+#include "actor/steps.h"
 #include "common/memory.h"
 
 /* What is waited for: `fds` as poll takes them (descriptor -1: no longer), of epoll also the descriptor that watches. */

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "actor/events.h"
-#include "actor/run.h"
+#include "actor/steps.h"
 #include "actor/text.h"
 
 void run_socket(const struct step *step, struct ending *end)
