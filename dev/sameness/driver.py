@@ -11,6 +11,7 @@ import csv
 import gc
 import io
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 Document = dict[str, Any]
@@ -46,8 +48,8 @@ class Tree:
 
 
 def by_tasks() -> Tree:
-    """Through tasks.py, as `invoke show`, `invoke compare` and `invoke diff` do it."""
-    tasks, invoke = import_module("tasks"), import_module("invoke")
+    """Through the tree's tasks.py, as `invoke show`, `invoke compare` and `invoke diff` do it."""
+    tasks, invoke = run_path(str(Path(os.environ["PYTHONPATH"], "tasks.py"))), import_module("invoke")
 
     def code(task: Any, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - invoke's
         try:
@@ -57,9 +59,9 @@ def by_tasks() -> Tree:
         return 0
 
     return Tree(
-        show=lambda run, as_json: code(tasks.show, run, json=as_json),
-        compare=lambda one, other, options: code(tasks.compare, one, other, **options),
-        diff=lambda one, other: code(tasks.diff, one, other, json=True),
+        show=lambda run, as_json: code(tasks["show"], run, json=as_json),
+        compare=lambda one, other, options: code(tasks["compare"], one, other, **options),
+        diff=lambda one, other: code(tasks["diff"], one, other, json=True),
     )
 
 
@@ -92,7 +94,7 @@ def choose(name: str = "") -> tuple[str, Tree]:
         if name in ("", each):
             try:
                 return each, make()
-            except (ImportError, AttributeError) as problem:
+            except (ImportError, AttributeError, FileNotFoundError, KeyError) as problem:
                 missing.append(f"{each}: {problem}")
     raise SystemExit("no entry point: " + ("; ".join(missing) or f"none is named {name}"))
 
