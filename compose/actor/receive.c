@@ -2,7 +2,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "actor/steps.h"
 #include "actor/text.h"
@@ -48,13 +47,6 @@ void run_recv_all(const struct step *step, struct ending *end)
 		;
 }
 
-static int64_t milliseconds(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* The descriptor that watches a socket, made by its first use. */
 static bool watch(const struct step *step, struct ending *end)
 {
@@ -68,28 +60,35 @@ static bool watch(const struct step *step, struct ending *end)
 	return CALL(end, epoll_ctl, sock->epoll, EPOLL_CTL_ADD, sock->fd, &wanted);
 }
 
-/* Waits for a socket; what was found is left in `found`. Not CALL: after EINTR only the rest of the time is waited. */
+/* What is waited for, and what was found. */
+struct wanted {
+	struct pollfd fd;
+	int epoll; /* which watches it; of poll unused */
+};
+
+static int by_poll(void *what, int timeout)
+{
+	struct wanted *wanted = what;
+	return poll(&wanted->fd, 1, timeout);
+}
+
+static int by_epoll(void *what, int timeout)
+{
+	struct wanted *wanted = what;
+	struct epoll_event event;
+	return epoll_wait(wanted->epoll, &event, 1, timeout);
+}
+
+/* Waits for a socket; what was found is left in `found`. */
 static bool wait_for(const struct step *step, struct ending *end, short events, short *found)
 {
-	struct pollfd wanted = {.fd = step->sock->fd, .events = events};
-	struct epoll_event event = {0};
-	int64_t deadline = milliseconds() + step->timeout;
-	int timeout = step->timeout;
 	if (!watch(step, end))
 		return false;
+	struct wanted wanted = {{.fd = step->sock->fd, .events = events}, step->sock->epoll};
 	end->call = step->by == BY_POLL ? "poll" : "epoll_wait";
-	for (;;) {
-		end->calls++;
-		end->result = step->by == BY_POLL ? poll(&wanted, 1, timeout) : epoll_wait(step->sock->epoll, &event, 1, timeout);
-		if (end->result >= 0 || errno != EINTR)
-			break;
-		int64_t left = deadline - milliseconds();
-		if (step->timeout >= 0)
-			timeout = left > 0 ? (int)left : 0;
-	}
-	end->error = end->result < 0 ? errno : end->result == 0 ? NOT_ERRNO_TIMEOUT : 0;
-	*found = wanted.revents;
-	return !end->error;
+	bool ready = wait_once_or_again(step, end, step->by == BY_POLL ? by_poll : by_epoll, &wanted);
+	*found = wanted.fd.revents;
+	return ready;
 }
 
 void run_wait(const struct step *step, struct ending *end)

@@ -8,7 +8,6 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "actor/steps.h"
@@ -19,13 +18,6 @@ struct waiting {
 	struct pollfd *fds;
 	int count, epoll;
 };
-
-static int64_t milliseconds(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool begin_waiting(const struct step *step, struct ending *end, struct waiting *waiting)
 {
@@ -54,8 +46,9 @@ static void end_waiting(struct waiting *waiting)
 	free(waiting->fds);
 }
 
-static int by_epoll(struct waiting *waiting, int timeout)
+static int by_epoll(void *what, int timeout)
 {
+	struct waiting *waiting = what;
 	struct epoll_event *found = zeroed(sizeof *found * (size_t)waiting->count);
 	int result = epoll_wait(waiting->epoll, found, waiting->count, timeout);
 	for (int i = 0; i < waiting->count; i++)
@@ -67,8 +60,9 @@ static int by_epoll(struct waiting *waiting, int timeout)
 }
 
 /* What select reports, as poll says it. */
-static int by_select(struct waiting *waiting, int timeout)
+static int by_select(void *what, int timeout)
 {
+	struct waiting *waiting = what;
 	fd_set in, out, pri;
 	int highest = -1;
 	struct timeval time = {.tv_sec = timeout / 1000, .tv_usec = timeout % 1000 * 1000};
@@ -99,25 +93,17 @@ static int by_select(struct waiting *waiting, int timeout)
 	return result;
 }
 
-/* One wait. Not CALL: after EINTR only the rest of the time is waited. */
+static int by_poll(void *what, int timeout)
+{
+	struct waiting *waiting = what;
+	return poll(waiting->fds, (nfds_t)waiting->count, timeout);
+}
+
 static bool wait_for_any(const struct step *step, struct ending *end, struct waiting *waiting)
 {
-	int64_t deadline = milliseconds() + step->timeout;
-	int timeout = step->timeout;
+	int (*wait)(void *, int) = waiting->epoll >= 0 ? by_epoll : step->by == BY_SELECT ? by_select : by_poll;
 	end->call = waiting->epoll >= 0 ? "epoll_wait" : step->by == BY_SELECT ? "select" : "poll";
-	for (;;) {
-		end->calls++;
-		end->result = waiting->epoll >= 0       ? by_epoll(waiting, timeout)
-		              : step->by == BY_SELECT ? by_select(waiting, timeout)
-		                                      : poll(waiting->fds, (nfds_t)waiting->count, timeout);
-		if (end->result >= 0 || errno != EINTR)
-			break;
-		int64_t left = deadline - milliseconds();
-		if (step->timeout >= 0)
-			timeout = left > 0 ? (int)left : 0;
-	}
-	end->error = end->result < 0 ? errno : end->result == 0 ? NOT_ERRNO_TIMEOUT : 0;
-	return !end->error;
+	return wait_once_or_again(step, end, wait, waiting);
 }
 
 void run_wait_any(const struct step *step, struct ending *end)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "actor/events.h"
 #include "actor/text.h"
@@ -111,4 +112,28 @@ bool wait_released(const struct step *step)
 		shared->released[step->slot]--;
 	pthread_mutex_unlock(&shared->lock);
 	return good;
+}
+
+static int64_t milliseconds(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool wait_once_or_again(const struct step *step, struct ending *end, int (*wait)(void *what, int timeout), void *what)
+{
+	int64_t deadline = milliseconds() + step->timeout;
+	int timeout = step->timeout;
+	for (;;) {
+		end->calls++;
+		end->result = wait(what, timeout);
+		if (end->result >= 0 || errno != EINTR)
+			break;
+		int64_t left = deadline - milliseconds();
+		if (step->timeout >= 0)
+			timeout = left > 0 ? (int)left : 0;
+	}
+	end->error = end->result < 0 ? errno : end->result == 0 ? NOT_ERRNO_TIMEOUT : 0;
+	return !end->error;
 }

@@ -21,6 +21,10 @@ void take_socket(struct sock *sock, long long fd);
 /* Waits until standard input released a barrier, in whichever process reads there; false: report_input has said why not. */
 bool wait_released(const struct step *step);
 
+/* Waits up to the step's timeout (ms, negative: for ever) by `wait`, which returns as poll does; true when something is
+ * ready. Not CALL: after EINTR only the rest of the time is waited. */
+bool wait_once_or_again(const struct step *step, struct ending *end, int (*wait)(void *what, int timeout), void *what);
+
 extern unsigned char *step_buffer;
 
 /* Makes one call, again after EINTR, and notes how it ended. True when it succeeded. */
