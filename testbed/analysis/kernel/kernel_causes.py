@@ -69,7 +69,7 @@ class _Judge:
             return inferred
         if said.row is None or not said.row.causes:
             return replace(inferred, origin=origin)
-        rule = self._rule(packet, inferred, said, origin)
+        rule, others = self._rule(packet, inferred, said, origin)
         call = self._call(packet, origin)
         if rule in (C.DATA, C.UNLOGGED_DATA) and packet.protocol == "tcp":
             evidence, calls, packets = self._of_bytes(packet, inferred, origin, call)
@@ -79,8 +79,20 @@ class _Judge:
             evidence, calls, packets = inferred.evidence, inferred.calls, inferred.packets
         else:
             evidence, calls, packets = self._in_words(rule, inferred, origin, call)
+            if others:  # which of them it is, nothing says
+                evidence = _how(origin, call)
         refusal = inferred.refusal if rule is inferred.rule else None
-        return Cause(rule, evidence, calls, packets, refusal, basis=Basis.KERNEL, origin=origin, inferred=inferred)
+        return Cause(
+            rule,
+            evidence,
+            calls,
+            packets,
+            refusal,
+            alternatives=others,
+            basis=Basis.KERNEL,
+            origin=origin,
+            inferred=inferred,
+        )
 
     @staticmethod
     def _is_same(rule: CauseName, inferred: Cause) -> bool:
@@ -89,30 +101,31 @@ class _Judge:
 
     # -------------------------------------------------------------- which cause
 
-    def _rule(self, packet: Crossing, inferred: Cause, said: Classified, origin: PacketOrigin) -> CauseName:
+    def _rule(
+        self, packet: Crossing, inferred: Cause, said: Classified, origin: PacketOrigin
+    ) -> tuple[CauseName, tuple[CauseName, ...]]:
+        """Return the cause, and which others the stack, the headers and what was inferred leave open."""
         assert said.row is not None  # noqa: S101 - the caller has looked
         causes = said.row.causes
         if "S" in packet.flags and packet.protocol == "tcp":
-            return self._of_syn(packet, causes)
+            return self._of_syn(packet, causes), ()
         if _ACKS.issuperset(causes):
-            return self._kind_of_ack(packet, inferred, causes, origin)
+            return self._kind_of_ack(packet, inferred, causes, origin), ()
         if _BYTES.issuperset(causes):
-            return self._kind_of_bytes(packet, inferred, origin)
-        if _HELD.issuperset(causes):
-            if not packet.length:
-                return C.WINDOW_PROBE
-            return inferred.rule if inferred.rule in causes else C.CORK_TIMEOUT
+            return self._kind_of_bytes(packet, inferred, origin), ()
+        if _HELD.issuperset(causes) and not packet.length:
+            return C.WINDOW_PROBE, ()
         if C.CLOSED_PORT in causes:
-            return C.CLOSED_PORT if packet.ack is not None else C.RESET_ANSWER
+            return (C.CLOSED_PORT if packet.ack is not None else C.RESET_ANSWER), ()
         if inferred.rule in causes:
-            return inferred.rule
+            return inferred.rule, tuple(each for each in inferred.alternatives if each in causes)
         if causes == (C.DATAGRAM,) and inferred.rule is C.UNLOGGED_DATA:
-            return C.UNLOGGED_DATA
+            return C.UNLOGGED_DATA, ()
         if C.RECOVERY in causes and not self._shows_loss(origin):
-            return C.RECOVERY
+            return C.RECOVERY, ()
         if C.RESET_UNSEEN in causes and not self._streams.observed[packet.sender]:
-            return C.RESET_UNSEEN
-        return causes[0]
+            return C.RESET_UNSEEN, ()
+        return causes[0], tuple(each for each in causes[1:] if each is not C.RESET_UNSEEN)
 
     def _of_syn(self, packet: Crossing, causes: tuple[CauseName, ...]) -> CauseName:
         if C.SYN_RETRANSMISSION in causes and C.SYN_ACK not in causes:

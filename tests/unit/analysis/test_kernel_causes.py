@@ -8,6 +8,7 @@ from testbed.model import Analysis, CauseName, Host
 from testbed.model.causes import Basis
 from testbed.model.kernel_log import Agreement, Departure, KernelLog
 from testbed.model.origins import Mechanism
+from testbed.report.evidence_text import sentence
 from tests.builders.exchange import Exchange
 
 SENDING = ("__tcp_transmit_skb", "tcp_write_xmit", "__tcp_push_pending_frames")
@@ -20,6 +21,7 @@ DELAYED = ("__tcp_transmit_skb", "tcp_delack_timer_handler", "tcp_delack_timer",
 READER = ("__tcp_transmit_skb", "tcp_recvmsg_locked", "tcp_recvmsg", "__x64_sys_recvfrom", "do_syscall_64")
 PROBE = ("__tcp_transmit_skb", "__tcp_retransmit_skb", "tcp_send_loss_probe", "tcp_write_timer", "call_timer_fn")
 TIMEOUT = ("__tcp_transmit_skb", "__tcp_retransmit_skb", "tcp_retransmit_timer", "tcp_write_timer", "call_timer_fn")
+BY_PROBE_TIMER = ("__tcp_transmit_skb", "tcp_write_wakeup", "tcp_send_probe0", "tcp_write_timer", "call_timer_fn")
 STRANGE = ("mystery", "kthread")
 
 
@@ -139,3 +141,15 @@ def test_an_unknown_stack_leaves_what_was_inferred() -> None:
     assert (cause.rule, cause.basis) == (CauseName.DATA, Basis.INFERRED)
     assert cause.origin is not None
     assert cause.origin.stack == STRANGE
+
+
+def test_a_stack_that_may_be_several_causes_names_them_all() -> None:
+    """Bytes by the timer of tcp_probe_timer, of a sender that set no option: they may have filled a small window."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    with tcp.client("send", b"ab"):
+        tcp("client P.", b"ab")
+    found = analysed(run, {3: BY_PROBE_TIMER}).causes[3]
+    assert (found.rule, found.basis) == (CauseName.WINDOW_PROBE, Basis.KERNEL)
+    assert found.alternatives == (CauseName.CORK_TIMEOUT, CauseName.MORE_TIMEOUT)
+    assert sentence(found.evidence).startswith("the timer for what waits")
