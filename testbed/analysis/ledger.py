@@ -13,7 +13,7 @@ from testbed.analysis.calls.unlogged_reads import unlogged_reads
 from testbed.analysis.calls.wire_stream import WireBytes, digest_of, payload_at
 from testbed.analysis.connection_end import connection_end
 from testbed.analysis.content_difference import datagram_difference, stream_difference
-from testbed.model import HOSTS, Count, Crossing, Flow, Host, Joined, LedgerRow, peer_of
+from testbed.model import HOSTS, Call, Count, Crossing, Flow, Host, Joined, LedgerRow, peer_of
 from testbed.model.ledgers import LedgerPoint
 
 _NOTHING = Count(None)
@@ -88,7 +88,13 @@ def _from_calls(streams: Streams, flow: int, host: Host, stream: Stream, wire: W
     seen = streams.knows(flow, host) or streams.listens(flow, host)
     if not streams.observed[host] or (not seen and (wire.total or other.total)):
         return _NOTHING
-    return Count(stream.total, _stream_digest(stream, wire))
+    seen = all(_is_seen(share.call) for share in stream.shares)
+    return Count(stream.total, _stream_digest(stream, wire), seen=seen)
+
+
+def _is_seen(call: Call) -> bool:
+    """Say whether an observer kept something of what a call moved."""
+    return not call.length or bool(call.data) or call.digest is not None
 
 
 def _stream_digest(stream: Stream, wire: WireBytes) -> str | None:
@@ -187,7 +193,8 @@ def _datagram_calls(streams: Streams, flow: int, host: Host, direction: Directio
     calls = [call for each in found for call in each.calls]
     whole = all(len(call.data) == call.length for call in calls)
     digest = digest_of(b"".join(call.data for call in calls)) if whole else None
-    return Count(sum(call.length for call in calls), digest, sum(each.count for each in found))
+    number = sum(each.count for each in found)
+    return Count(sum(call.length for call in calls), digest, number, seen=all(map(_is_seen, calls)))
 
 
 def _sent_unlogged(streams: Streams, flow: int, host: Host) -> bool:

@@ -261,4 +261,5 @@ def _totals(run: _Run, joined: Joined, ledger: Sequence[LedgerRow]) -> Iterator[
             numbers = [count.bytes for _, count in each if count.bytes is not None]
             if len(numbers) == len(rows):
                 sums.append((each[0][0], sum(numbers)))
-        yield SenderTotals(sender, tuple(sums), sum(row.difference is not None for row in rows))
+        differing = sum(row.difference is not None for row in rows)
+        yield SenderTotals(sender, tuple(sums), differing, sum(bool(row.unseen) for row in rows))

@@ -26,11 +26,16 @@ class LedgerPoint(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One ledger point: how many bytes (or datagrams) and the digest of them in order; None where not observable."""
+    """One ledger point: how many bytes (or datagrams) and the digest of them in order; None where not observable.
+
+    ``seen``: something of every byte's content was seen; false where calls are known to have moved bytes of which
+    nobody saw any, as by the kernel's trace.
+    """
 
     bytes: int | None
     digest: str | None = None
     datagrams: int | None = None
+    seen: bool = True
 
 
 class DifferenceKind(StrEnum):
@@ -140,6 +145,11 @@ class LedgerRow:
     lost_at: LedgerPoint | None = None
     close: ConnectionEnd | None = None
     unlogged_read: int = 0
+
+    @property
+    def unseen(self) -> tuple[LedgerPoint, ...]:
+        """The points of which nobody saw the content: whether it is equal there is not known."""
+        return tuple(point for point, count in self.points() if not count.seen)
 
     def points(self) -> tuple[tuple[LedgerPoint, Count], ...]:
         """Return the points in order, each with its count."""

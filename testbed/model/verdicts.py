@@ -144,11 +144,15 @@ class FlowTotals:
 
 @dataclass(frozen=True, slots=True)
 class SenderTotals:
-    """All that one host sent: bytes at each point that was observed of all flows; how many flows differ in content."""
+    """All that one host sent: bytes at each point that was observed of all flows; how many flows differ in content.
+
+    ``unseen``: on how many the content of what calls moved was not seen.
+    """
 
     sender: Host
     bytes: tuple[tuple[LedgerPoint, int], ...]
     differing: int
+    unseen: int = 0
 
 
 @dataclass(frozen=True, slots=True)

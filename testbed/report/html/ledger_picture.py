@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from testbed.model import Cause, Count, LedgerRow, peer_of
-from testbed.report.text.ledger_text import close_text, difference_text
+from testbed.report.text.ledger_text import close_text, difference_text, equal_text
 from testbed.report.text.terminal_text import counted
 
 MOST = 6
@@ -109,6 +109,8 @@ def _draw(row: LedgerRow, causes: Sequence[Cause], *, named: bool) -> LedgerPict
 def _content(row: LedgerRow, losses: Sequence[Loss]) -> str:
     if row.difference is not None:
         return f"content differs: {difference_text(row)}"
+    if row.unseen:
+        return equal_text(row)
     return "content equal as far as the bytes got" if losses else "content equal at every point"
 
 

@@ -23,6 +23,7 @@ from testbed.model import (
     Cause,
     CauseKind,
     Change,
+    Count,
     Crossing,
     Delay,
     Endpoint,
@@ -290,15 +291,20 @@ _FACTS: Final[Mapping[type[VerdictFact], str]] = {
 }
 
 
+def _count(count: Count) -> _Object:
+    return {"bytes": count.bytes, "digest": count.digest, "datagrams": count.datagrams}
+
+
 def _ledger(row: LedgerRow, causes: Sequence[Cause]) -> _Object:
     return {
         "flow": row.flow,
         "sender": row.sender,
-        "written": asdict(row.written),
-        "sent": asdict(row.sent),
-        "arrived": asdict(row.arrived),
-        "acknowledged": asdict(row.acknowledged),
-        "read": asdict(row.read),
+        "written": _count(row.written),
+        "sent": _count(row.sent),
+        "arrived": _count(row.arrived),
+        "acknowledged": _count(row.acknowledged),
+        "read": _count(row.read),
+        "unseen": list(row.unseen),
         "unread": row.unread,
         "unlogged_read": row.unlogged_read,
         "difference": difference_text(row) or None,

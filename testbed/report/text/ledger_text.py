@@ -15,6 +15,17 @@ def difference_text(row: LedgerRow) -> str:
     return sentence(difference_evidence(row))
 
 
+def equal_text(row: LedgerRow) -> str:
+    """Say that no content differs, and where nobody saw it."""
+    if not row.unseen:
+        return "contents are equal"
+    programs = {
+        LedgerPoint.WRITTEN: f"the {row.sender} program wrote",
+        LedgerPoint.READ: f"the {peer_of(row.sender)} program read",
+    }
+    return f"contents are equal on the wire; what {' and '.join(programs[point] for point in row.unseen)} was not seen"
+
+
 def difference_evidence(row: LedgerRow) -> Evidence:
     """Return ``byte 4: 65 sent, 58 arrived`` in parts; empty where the content does not differ."""
     found = row.difference

@@ -290,6 +290,7 @@ def _good(rows: Sequence[LedgerRow]) -> str:
     known = all(count.bytes is not None for row in rows for count in (row.written, row.read))
     if all(_is_idle(row) for row in rows):
         return "nothing"
+    known = known and not any(row.unseen for row in rows)
     return "all complete and equal" if known else "nothing missing as far as observed"
 
 
@@ -326,7 +327,8 @@ def _content(row: LedgerRow, causes: Sequence[Cause]) -> str:
         parts.append(f"missing from '{row.lost_at}' on")
     if not parts:
         digest = next((count.digest for count in reversed(_counts(row)) if count.digest), None)
-        parts.append("nothing" if _is_idle(row) else f"equal ({digest})" if digest else "equal")
+        equal = "equal on the wire" if row.unseen else "equal"
+        parts.append("nothing" if _is_idle(row) else f"{equal} ({digest})" if digest else equal)
     if closed := close_text(row, causes):
         parts.append(escape(closed))
     return "; ".join(parts)

@@ -28,7 +28,7 @@ from testbed.model.verdicts import (
 from testbed.report.evidence_text import sentence
 from testbed.report.no_packet_text import given_up
 from testbed.report.text.contradiction_text import kernel_contradictions, label_contradictions
-from testbed.report.text.ledger_text import difference_text
+from testbed.report.text.ledger_text import difference_text, equal_text
 
 
 def verdict_text(analysis: Analysis) -> tuple[str, ...]:
@@ -176,7 +176,7 @@ def _datagrams(fact: Transfer) -> str:
 
 
 def _all(every: str, row: LedgerRow, points: list[tuple[LedgerPoint, int]], reader: str) -> str:
-    equal = "contents are equal" if row.difference is None else f"but contents differ: {difference_text(row)}"
+    equal = f"but contents differ: {difference_text(row)}" if row.difference is not None else equal_text(row)
     return f"{every} {_listed([point for point, _ in points])}; {equal}{reader}"
 
 
@@ -239,4 +239,6 @@ def _sender_totals(fact: SenderTotals) -> str:
     else:
         text = ", ".join(f"{number:,} {point}" for point, number in fact.bytes)
     equal = f"contents differ on {fact.differing}" if fact.differing else "contents are equal"
+    if fact.unseen and not fact.differing:
+        equal = "contents are equal as far as they were seen"
     return f"{fact.sender} to {peer_of(fact.sender)}: {text}; {equal}"

@@ -176,7 +176,7 @@ class LedgerFigures(Frozen):
     unread: Opt[Amount] = None
     """Arrived, but never read."""
     content: Opt[Literal["equal"]] = None
-    """equal: the same bytes at every step, as far as they got."""
+    """equal: the same bytes at every step, as far as they got. Undecided where nobody saw them, as with sendfile."""
     datagrams: Opt[Amount] = None
     """How many datagrams were sent (UDP)."""
     lost_at: Opt[Literal["nowhere", "sent", "arrived", "acknowledged", "read"]] = None

@@ -14,6 +14,8 @@ from testbed.report.text.ledger_text import close_text, difference_text
 from testbed.report.text.verdict_text import verdict_text
 from tests.builders.exchange import Exchange, Tcp
 
+from .test_expectations import checked
+
 
 def row(run: Exchange, sender: str = "client", flow: int = 0) -> LedgerRow:
     return next(each for each in run.analysis().ledger if each.sender == sender and each.flow == flow)
@@ -356,3 +358,21 @@ def test_a_shutdown_says_nothing_of_what_was_read() -> None:
         tcp("client P.", b"abc")
         tcp("server F.", ack=1)
     assert (row(late).read.bytes, row(late).unread) == (0, 3)
+
+
+def test_content_that_nobody_saw_is_not_called_equal() -> None:
+    """The kernel's trace counts the bytes of calls and sees none of them."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.server("accept")
+    with tcp.client("send", 5):
+        tcp("client P.", b"hello")
+    tcp("server .")
+    tcp.server("recv", b"hello")
+    found = row(run)
+    assert found.difference is None
+    assert found.unseen == (LedgerPoint.WRITTEN,)
+    (said,) = verdict_text(run.analysis())
+    assert said.endswith("; contents are equal on the wire; what the client program wrote was not seen")
+    assert checked(run, {"ledger": {"client": {"content": "equal"}}}).ok is None
+    assert checked(run, {"ledger": {"client": {"written": 5}}}).ok is True
