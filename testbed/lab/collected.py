@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from testbed.model import Call, Host, Program
+from testbed.model.kernel_counters import KernelCounters
 
 
 @dataclass(slots=True)
@@ -33,4 +34,5 @@ class Collected:
     tcpdump: dict[Host, str] = field(default_factory=dict)
     tap_statistics: dict[Host, dict[str, int]] = field(default_factory=dict)
     link_totals: dict[str, int] = field(default_factory=dict)
+    counters: dict[Host, KernelCounters] = field(default_factory=dict)
     cut_short: str = ""

@@ -1,8 +1,10 @@
-"""The sockets of a host, as its agent reads them from the kernel."""
+"""The sockets and counters of a host, as its agent reads them from the kernel."""
 
 from __future__ import annotations
 
-from testbed.lab import tcp_table
+import contextlib
+
+from testbed.lab import proc_counters, tcp_table
 from testbed.lab.agent import Agent, AgentRefused
 from testbed.lab.running_program import Readiness
 
@@ -24,3 +26,12 @@ def is_bound(agent: Agent, ready: Readiness) -> bool:
     if ready.kind == "tcp":
         return tcp_table.listens(tcp_sockets(agent), ready.port)
     return any(tcp_table.bound(_table(agent, path), ready.port) for path in tcp_table.UDP_FILES)
+
+
+def counters(agent: Agent) -> dict[str, int]:
+    """Return what the kernel has counted in an agent's network namespace; see :mod:`testbed.model.kernel_counters`."""
+    found: dict[str, int] = {}
+    for path in proc_counters.FILES:
+        with contextlib.suppress(AgentRefused):  # no IPv6 in this kernel
+            found |= proc_counters.parse(path, agent.read_file(path).decode())
+    return found

@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from testbed.lab.tcpdump import SENTINEL_PREFIX, TcpdumpTap, parse_features
 from testbed.model import Host
 from testbed.model.awaited_packets import AwaitedPacket
 from testbed.model.errors import LabError
+from testbed.model.kernel_counters import KernelCounters
 from testbed.rundir.layout import RECORDING
 from testbed.scenario.link.link_plan import LinkPlan
 
@@ -114,6 +115,8 @@ class Session:
     def start_taps(self, *, offloads: bool, egress: Mapping[Host, int], mtu: Mapping[Host, int] | None = None) -> None:
         """Prepare and start taps, link and witness; return when all of them record and packets pass.
 
+        The kernels' counters are read then: see :mod:`testbed.model.kernel_counters`.
+
         ``egress`` holds the rate in bits per second of each host whose interface is slowed down, ``mtu`` that of each
         whose MTU is changed.
         """
@@ -129,6 +132,8 @@ class Session:
                 )
             )
             linked.result()
+        for host, agent in self.live.hosts.items():
+            self.collected.counters[host] = KernelCounters(host_sockets.counters(agent))
 
     def _start_witness(self) -> None:
         refusal = unsupported(self.live.witness_refused) if self.live.witness_refused else None
@@ -189,7 +194,16 @@ class Session:
         return {host: CallTrace(self._witness, name) for host, name in self._traced.names.items()}
 
     def settle(self) -> None:
-        """Wait until no kernel has anything more to send by itself, up to SETTLE_LIMIT; note what is left."""
+        """Wait until no kernel has anything more to send by itself, up to SETTLE_LIMIT; note what is left.
+
+        What the kernels have counted until then is what they counted during the run.
+        """
+        self._wait_settled()
+        for host, before in self.collected.counters.items():
+            after = host_sockets.counters(self.live.hosts[host])
+            self.collected.counters[host] = replace(before, after=after)
+
+    def _wait_settled(self) -> None:
         self._progress("waiting until the kernels have nothing left to send")
         limit = 0.0 if self.collected.cut_short else SETTLE_LIMIT + self._patience
         begin = time.monotonic()

@@ -62,7 +62,9 @@ class Inputs:
     Wireshark's of both captures, ``sysctls`` the ``net.*`` settings of each host's network namespace; both empty where
     they are not known. ``kernel`` is the kernel trace, None without one; ``release`` is that of the kernel on which the
     hosts ran (``uname -r``), empty where it is not known. ``proven`` are the hosts of which the kernel's trace proves
-    that ``calls`` has all calls on sockets: what is not there did not happen.
+    that ``calls`` has all calls on sockets: what is not there did not happen. ``counters`` is by how much each counter
+    of a host's kernel changed during the run, those that did (:mod:`testbed.model.kernel_counters`); a host that is
+    missing was not asked.
     """
 
     joined: Joined
@@ -79,6 +81,7 @@ class Inputs:
     kernel: KernelLog | None = None
     release: str = ""
     proven: frozenset[Host] = frozenset()
+    counters: Mapping[Host, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from testbed.lab.collected import Collected
 from testbed.lab.engine import LabSpec, LiveLab
 from testbed.model import Host
 from testbed.model.version import VERSION
-from testbed.rundir.manifest import FORMAT, program_members
+from testbed.rundir.manifest import FORMAT, counter_members, program_members
 
 PACKAGES = ("docker", "invoke", "numpy", "pydantic", "PyYAML", "rich", "scapy", "xxhash")
 
@@ -78,6 +78,7 @@ def build(
             }
             for host in spec.hosts
         },
+        "counters": {host: counter_members(counters) for host, counters in result.counters.items()},
         "taps": {
             host: {"version": result.tcpdump.get(host, ""), "statistics": statistics}
             for host, statistics in result.tap_statistics.items()

@@ -20,7 +20,7 @@ from testbed.model import (
 )
 from testbed.model.errors import CaptureError, ScenarioError
 from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, SCENARIO_COPY, RunDirectory
-from testbed.rundir.manifest import programs, understood
+from testbed.rundir.manifest import counters, programs, understood
 
 if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenario is given
     from testbed.model.kernel_log import KernelLog
@@ -78,6 +78,9 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
             labels=labels,
             sysctls={host: manifest["hosts"][host]["sysctls"] for host in hosts},
             kernel=_kernel(directory),
+            counters={
+                host: counted.changed() for host, counted in counters(manifest).items() if counted.after is not None
+            },
             release=str(manifest["engine"].get("kernel", "")),
             proven=frozenset(host for host in hosts if manifest["hosts"][host].get("calls_proven", False)),
         ),

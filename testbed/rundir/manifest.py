@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from testbed.model import Program, ProgramEnd, StopReason
+from testbed.model import Host, Program, ProgramEnd, StopReason
 from testbed.model.errors import UsageError
+from testbed.model.kernel_counters import KernelCounters
 from testbed.rundir.layout import MANIFEST, RunDirectory
 
 FORMAT = "bothends-manifest/1"
 
-ADDED: dict[str, Any] = {"cut_short": "", "witness": "none", "link": {"addresses": None}}
-"""Members that came to FORMAT after its first run was written, with what their absence means."""
+ADDED: dict[str, Any] = {"cut_short": "", "witness": "none", "link": {"addresses": None}, "counters": {}}
+"""Members that came to FORMAT after its first run was written, with what their absence means.
+
+``counters``: what a host's kernel counted is not known.
+"""
 
 
 def understood(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -43,6 +47,17 @@ def program_members(program: Program) -> dict[str, Any]:
         "stopped_by_us": "" if program.end.stopped is None else program.end.stopped.value,
         "output_truncated": program.output_truncated,
     }
+
+
+def counters(manifest: Mapping[str, Any]) -> dict[Host, KernelCounters]:
+    """Read back what each host's kernel counted."""
+    return {host: KernelCounters(each["before"], each["after"]) for host, each in manifest["counters"].items()}
+
+
+def counter_members(counted: KernelCounters) -> dict[str, Any]:
+    """Return what the manifest has of what a host's kernel counted: see :class:`KernelCounters`."""
+    after = None if counted.after is None else dict(counted.after)
+    return {"before": dict(counted.before), "after": after}
 
 
 def _program(members: Mapping[str, Any]) -> Program:

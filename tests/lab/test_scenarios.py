@@ -215,6 +215,17 @@ def test_manifest_names_the_conditions(ran: Path) -> None:
         assert manifest["taps"][host]["version"].startswith("tcpdump version")
 
 
+def test_kernels_counters_of_the_run(ran: Path) -> None:
+    """The manifest has them before and after the programs, the result those that changed: the one connection."""
+    counted = _kept(ran, "connect-send-close", "manifest.json")["counters"]
+    result = _kept(ran, "connect-send-close")
+    for host, name in (("client", "TcpActiveOpens"), ("server", "TcpPassiveOpens")):
+        assert name not in counted[host]["before"]
+        assert counted[host]["after"][name] == 1
+        assert result["hosts"][host]["counters"][name] == 1
+        assert "IpDefaultTTL" not in result["hosts"][host]["counters"]
+
+
 def test_origin_three_sends(ran: Path) -> None:
     """The origin's calls on one bridge: three segments, each caused by its own send, and all 8 bytes read."""
     result = _kept(ran, "connect-send-close")

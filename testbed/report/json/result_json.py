@@ -94,6 +94,7 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
                 "packets": inputs.joined.packets.get(host, 0),
                 "other_frames": dict(inputs.joined.other.get(host, {})),
                 "delay": _delay(analysis.delays.get(host)),
+                "counters": _counters(inputs.counters.get(host)),
                 "calls": calls,
             }
             for host, calls in _calls(analysis).items()
@@ -111,6 +112,10 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
         "ledger": [_ledger(row, analysis.causes) for row in analysis.ledger],
         "checks": [{**asdict(check), "actual": sentence(check.actual)} for check in analysis.checks],
     }
+
+
+def _counters(changed: Mapping[str, int] | None) -> _Object | None:
+    return None if changed is None else dict(changed)
 
 
 def _calls(analysis: Analysis) -> dict[Host, list[_Object]]:

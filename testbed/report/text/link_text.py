@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from testbed.analysis.link_check import origin_evidence
-from testbed.model import LinkAction, LinkEffect, LinkOrigin
+from testbed.model import Fate, Joined, LinkAction, LinkEffect, LinkOrigin
 from testbed.report.evidence_text import sentence
+from testbed.report.text.terminal_text import escape
 
 _DONE = {
     LinkAction.HOLD: "held back",
@@ -27,6 +28,18 @@ _DONE = {
 def link_texts(effects: Iterable[LinkEffect | LinkOrigin]) -> tuple[str, ...]:
     """Return a text for each thing that the link did to a packet; that one of its own followed is said of that one."""
     return tuple(_text(effect) for effect in effects if isinstance(effect, LinkOrigin) or effect.action in _TOLD)
+
+
+def impaired_packets(joined: Joined) -> Iterator[str]:
+    """Yield a line for each packet that met more than a delay: which it is, and what it met."""
+    for crossing in joined.crossings:
+        met = link_texts(
+            each for each in crossing.link if isinstance(each, LinkOrigin) or each.action is not LinkAction.DELAY
+        )
+        if met:
+            about = escape(f"{crossing.sender} {crossing.flags or crossing.protocol}")
+            note = f"; {sentence(crossing.note)}" if crossing.note and crossing.fate is Fate.LOST else ""
+            yield f"link      #{crossing.n} {about}: {escape('; '.join(met) + note)}"
 
 
 def _text(effect: LinkEffect | LinkOrigin) -> str:

@@ -23,16 +23,15 @@ from testbed.model import (
     Delay,
     Fate,
     LedgerRow,
-    LinkAction,
-    LinkOrigin,
     Outcome,
     peer_of,
 )
 from testbed.report.evidence_text import sentence
+from testbed.report.text.counter_text import dropped_lines
 from testbed.report.text.kernel_text import kernel_lines
 from testbed.report.text.ladder import Line, ladder
 from testbed.report.text.ledger_text import close_text, difference_text
-from testbed.report.text.link_text import link_texts
+from testbed.report.text.link_text import impaired_packets
 from testbed.report.text.terminal_text import clip, counted, duration, escape, paragraph, shortened
 from testbed.report.text.verdict_text import verdict_text
 
@@ -185,7 +184,7 @@ def _wire(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
         delay = analysis.delays.get(host)
         if delay is not None and delay.count:
             yield Line(f"delay     {host} to {peer_of(host)}: {_delay(delay)}")
-    link = list(_link(analysis))
+    link = list(impaired_packets(joined))
     whole = room.sentence is None and len(link) <= _LINK_UNCUT
     for text in link if whole else shortened(link, _LINK_LINES, "impaired packet"):
         yield from (Line(part) for part in paragraph(text, width, indent_next=10, lines=room.sentence))
@@ -199,20 +198,9 @@ def _wire(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
     others = [
         f"{host} {escape(name)} {count:,}" for host in HOSTS for name, count in joined.other.get(host, {}).items()
     ]
+    yield from (Line(clip(text, width), "failed") for text in dropped_lines(analysis.inputs.counters))
     if others:
         yield Line(clip(f"others    {', '.join(others)}", width))
-
-
-def _link(analysis: Analysis) -> Iterator[str]:
-    """Each packet that met more than a delay, and what it met."""
-    for crossing in analysis.inputs.joined.crossings:
-        met = link_texts(
-            each for each in crossing.link if isinstance(each, LinkOrigin) or each.action is not LinkAction.DELAY
-        )
-        if met:
-            about = escape(f"{crossing.sender} {crossing.flags or crossing.protocol}")
-            note = f"; {sentence(crossing.note)}" if crossing.note and crossing.fate is Fate.LOST else ""
-            yield f"link      #{crossing.n} {about}: {escape('; '.join(met) + note)}"
 
 
 def _delay(delay: Delay) -> str:
