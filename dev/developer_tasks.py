@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from invoke import Context, task
+from invoke import Collection, Context, task
 
 from testbed.cli.report_errors import report_errors
 
@@ -155,6 +155,11 @@ def docs_images(_: Context) -> int:
     for picture in docs_images.make(ROOT / "docs/images", ROOT):
         sys.stdout.write(f"{picture.relative_to(ROOT)}  {picture.stat().st_size / 1000:.0f} kB\n")
     return 0
+
+
+def with_developers(users: Collection) -> Collection:
+    """Return the users' tasks and those of this module as one Collection."""
+    return Collection(*users.tasks.values(), test, lint, bench, soak, docs_images)
 
 
 def _command(context: Context, argv: list[str]) -> int:

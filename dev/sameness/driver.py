@@ -51,6 +51,8 @@ def by_tasks() -> Tree:
     """Through the tree's tasks.py, as `invoke show`, `invoke compare` and `invoke diff` do it."""
     tasks, invoke = run_path(str(Path(os.environ["PYTHONPATH"], "tasks.py"))), import_module("invoke")
 
+    tasks = tasks.get("ns", tasks)  # older trees have the tasks as functions of the module
+
     def code(task: Any, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - invoke's
         try:
             task(invoke.Context(), *args, **kwargs)

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.api.finish_run import FINISH
+from testbed.api.project import read_project
 from testbed.model import Analysis, Call, Cause, Crossing, Host, LedgerRow, Outcome
 from testbed.model.errors import UsageError
 from testbed.report.text.verdict_text import verdict_text
 from testbed.rundir.layout import RunDirectory, find
 from testbed.rundir.manifest import meta
+from testbed.shipped.files import ROOT
 
 if TYPE_CHECKING:  # pydantic is slow to import, and a run is read without it
     from testbed.lab.engine_kind import Choice
     from testbed.run.through_lab import MakeStepper
     from testbed.scenario.scenario import Scenario
 
-CATALOGUE = Path(__file__).parents[2]
+CATALOGUE = ROOT
 """The directory that holds ``scenarios/``."""
 
 
@@ -146,7 +148,7 @@ def load_scenario(scenario: str | Path | Scenario, settings: Mapping[str, Any] |
     from testbed.scenario.load import load, parse, shown
 
     if isinstance(scenario, str | Path):
-        return load(find_scenario(str(scenario), CATALOGUE), settings=settings or {})
+        return load(find_scenario(read_project().path_of(str(scenario)), CATALOGUE), settings=settings or {})
     if not settings:
         return scenario
     chosen = {**scenario.settings, **settings}

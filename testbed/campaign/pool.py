@@ -16,6 +16,7 @@ from typing import Protocol
 
 from testbed.campaign.task_list import Plan, Task
 from testbed.campaign.work import Report, encode, plan_to_json
+from testbed.shipped.files import CODE
 
 _CHUNK = 1 << 16
 _TAKE_DOWN = 30.0
@@ -49,7 +50,7 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            cwd=Path(__file__).parents[2],
+            cwd=CODE,
         )
         assert self.process.stdin is not None  # noqa: S101 - pipes were asked for
         assert self.process.stdout is not None  # noqa: S101

@@ -23,8 +23,9 @@ from testbed.model import Outcome
 from testbed.model.errors import BothendsError, UsageError
 from testbed.run.finish import Finish
 from testbed.rundir.layout import RUNS, RunDirectory, what_to_do
+from testbed.shipped.files import CODE, COMPOSE
 
-_CODE = Path(__file__).parents[1]
+_CODE = CODE / "testbed"
 _SUFFIXES = frozenset({".py", ".c", ".h", ".json"})
 
 
@@ -55,9 +56,10 @@ class Parcel:
 def version() -> str:
     """Return a hash of this program's own code: two machines must run the same."""
     digest = hashlib.sha256()
-    for folder in (_CODE, _CODE.parent / "compose"):
+    for folder in (_CODE, COMPOSE):
         for path in sorted(folder.rglob("*")):
-            if path.suffix in _SUFFIXES:
+            installed = folder == _CODE and folder / "shipped" in path.parents  # compose/ of a wheel, and its tools
+            if path.suffix in _SUFFIXES and not installed:
                 digest.update(f"{path.relative_to(folder.parent)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 

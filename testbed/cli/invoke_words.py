@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
+from typing import Any
 
 from invoke import Argument, Collection, Exit, ParseError, Program
 from invoke.parser import ParserContext
+
+from testbed.cli.report_errors import OURS
 
 _HINT = "to do: `invoke --list` shows the tasks, `invoke --help TASK` a task's options"
 _BAD_USE = 2
@@ -16,45 +19,52 @@ _HELP = "--help"
 def adapt(program: Program) -> None:
     """Let one program take several words for a list argument and ``--help`` after a task; exit code 2 on bad use.
 
-    Invoke's own exit code for that is 1, which says here that a scenario failed. tasks.py calls this as invoke loads
-    it, before the tasks' words are parsed. Only this program is changed, no class of invoke's.
+    Invoke's own exit code for that is 1, which says here that a scenario failed. testbed/tasks calls this as invoke
+    loads it, before the tasks' words are parsed. Only this program is changed, no class of invoke's, and only for tasks
+    of ours (:func:`testbed.cli.report_errors.report_errors`): in somebody's tasks.py the others stay as they are.
     """
 
     def parse_tasks() -> None:
+        given = program.core.unparsed
+        named = {word for word in given if word in _names(program.collection)} or _names(program.collection)
+        ours = all(_is_ours(program.collection[name]) for name in named)
         try:
-            words = spell_out(program.core.unparsed, program.collection)
+            words = spell_out(given, program.collection, _is_ours)
             if words[:1] == [_HELP]:
                 program.core[0].args["help"].value = words.pop()
                 words.clear()
             program.core.unparsed = words
             Program.parse_tasks(program)
         except ParseError as error:
+            if not ours:
+                raise
             raise Exit(f"{error}\n{_HINT}", code=_BAD_USE) from error
 
     program.parse_tasks = parse_tasks  # type: ignore[method-assign]
 
 
-def spell_out(words: Sequence[str], tasks: Collection) -> list[str]:
+def spell_out(words: Sequence[str], tasks: Collection, adapts: Callable[[Any], bool] = lambda _: True) -> list[str]:
     """Return ``run --scenarios A --scenarios B`` for ``run A B``: what invoke's parser (up to 3.0) understands.
 
     It refuses a second positional word. So each word that is no option, no option's value and no task's name becomes
     one of the positional list argument, if its task has one. The first such word is taken even if a task has its name:
     ``bench report``. ``--help`` (or ``-h``) after a task asks for that task's help, as ``--help TASK`` does; invoke
-    takes it for the task's argument. Raises ParseError where a number is wanted and something else is given, for which
-    invoke ends with a traceback.
+    takes it for the task's argument. A task that ``adapts`` does not name is left to invoke. Raises ParseError where a
+    number is wanted and something else is given, for which invoke ends with a traceback.
     """
-    names = {name for primary, aliases in tasks.task_names.items() for name in (primary, *aliases)}
+    names = _names(tasks)
     spelled: list[str] = []
     context = ParserContext()
     taker: Argument | None = None
     awaits: str = ""
     taken = False
     current = ""
+    ours = True
     for word in words:
         if awaits:
             _check_value(context, awaits, word)
             awaits = ""
-        elif current and word in {_HELP, "-h"} and word not in context.flags:
+        elif current and ours and word in {_HELP, "-h"} and word not in context.flags:
             return [_HELP, current]
         elif word.startswith("-"):
             name, equals, value = word.partition("=")
@@ -65,15 +75,25 @@ def spell_out(words: Sequence[str], tasks: Collection) -> list[str]:
         elif word in names and (taker is None or taken):
             current = word
             task = copy(tasks[word])
+            ours = adapts(task)
             task.help = dict(task.help)  # asking for the arguments takes their help out of it
             context = ParserContext(args=task.get_arguments())
-            taker = next((argument for argument in context.positional_args if argument.kind is list), None)
+            lists = (argument for argument in context.positional_args if argument.kind is list)
+            taker = next(lists, None) if ours else None
             taken = False
         elif taker is not None:
             spelled.append(f"--{taker.name}")
             taken = True
         spelled.append(word)
     return spelled
+
+
+def _names(tasks: Collection) -> set[str]:
+    return {name for primary, aliases in tasks.task_names.items() for name in (primary, *aliases)}
+
+
+def _is_ours(task: Any) -> bool:  # noqa: ANN401 - a Task; invoke declares its body as any
+    return getattr(task.body, OURS, False) is True
 
 
 def _check_value(context: ParserContext, option: str, value: str) -> None:

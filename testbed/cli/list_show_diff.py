@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from testbed.report.run_difference import Told
 
 
-def list_scenarios(catalogue: Path, *, as_json: bool) -> int:
-    """Print the catalogue; one line a scenario unless it is read on a terminal."""
+def list_scenarios(*catalogues: Path, as_json: bool) -> int:
+    """Print what is in the catalogues; one line a scenario unless it is read on a terminal."""
     from testbed.report.text.scenario_list import scenario_list
     from testbed.scenario.catalogue import all_scenarios
     from testbed.scenario.heading import heading
 
-    headings = [heading(path) for path in all_scenarios(catalogue)]
+    headings = [heading(path) for catalogue in catalogues for path in all_scenarios(catalogue)]
     if as_json:
         print_json([each._asdict() for each in headings])
         return 0

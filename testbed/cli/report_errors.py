@@ -14,6 +14,8 @@ from invoke import Exit
 
 from testbed.cli.encoding import never_fail
 
+OURS = "_is_of_bothends"
+"""The attribute that marks a task of ours."""
 OWN = ("testbed", "tasks", "tests")
 INFRASTRUCTURE = 3
 SET_UP = "to do: `.venv/bin/pip install --require-hashes -r requirements.txt` (to develop: requirements-dev.txt)"
@@ -54,6 +56,7 @@ def report_errors(function: Callable[..., int]) -> Callable[..., None]:
         if code:
             raise Exit(code=code)
 
+    setattr(call, OURS, True)
     return call
 
 

@@ -30,6 +30,7 @@ from testbed.run.finish import Finish
 from testbed.run.scenario_to_lab import egress_of, lab_spec, mtu_of, plan_of
 from testbed.rundir.layout import RUNS, SCENARIO_COPY, RunDirectory
 from testbed.scenario.load import load
+from testbed.shipped.files import CODE
 
 DOWN_TIMEOUT = 60.0
 
@@ -61,7 +62,7 @@ def up(scenario: Path, root: Path, engine: str, *, keeper: str) -> KeptLab:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         start_new_session=True,
-        cwd=Path(__file__).parents[2],
+        cwd=CODE,
         text=True,
     ) as process:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for

@@ -17,8 +17,9 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def all_scenarios(root: Path) -> list[Path]:
-    """Return the files of the catalogue in the order of their names."""
-    files = (path for path in (root / FOLDER).glob("*") if path.suffix in SUFFIXES and path.is_file())
+    """Return the files of a catalogue by name; ``root`` holds ``scenarios/``, or is such a folder itself."""
+    folder = root / FOLDER if (root / FOLDER).is_dir() else root
+    files = (path for path in folder.glob("*") if path.suffix in SUFFIXES and path.is_file())
     return sorted(files, key=lambda path: path.stem)
 
 

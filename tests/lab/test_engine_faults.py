@@ -99,12 +99,13 @@ def test_image_that_cannot_be_built(scenario: Scenario, tmp_path: Path, engine: 
         (folders / folder.name).symlink_to(folder)
     path = scenario("summary: x\nserver: {image: broken, command: x}\nclient: {command: x}\n", "unbuildable")
     script = (
-        "import sys\nfrom pathlib import Path\nfrom invoke import Collection, Program\nimport tasks\n"
+        "import sys\nfrom pathlib import Path\nfrom invoke import Program\nimport tasks\n"
+        "from testbed.cli.invoke_words import adapt\n"
         "from testbed.lab.docker import images\n"
         "images.FOLDERS = Path(sys.argv[1])\n"
         "images.DEFINITIONS = {**images.DEFINITIONS, 'broken': images.Definition('broken')}\n"
         "words = ['invoke', 'run', sys.argv[2], '--engine', 'docker', '--runs', sys.argv[3]]\n"
-        "program = Program(namespace=Collection.from_module(tasks))\ntasks.adapt(program)\nprogram.run(words)\n"
+        "program = Program(namespace=tasks.ns)\nadapt(program)\nprogram.run(words)\n"
     )
     argv = [sys.executable, "-c", script, str(folders), path, str(tmp_path)]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=False)

@@ -352,8 +352,8 @@ def test_what_the_kernel_lacks_is_unsupported(tmp_path: Path) -> None:
     script = (
         "import sys, testbed.lab.link_host as link\n"
         "link.FILTERS = {4: ('false',), 6: ('false',)}\n"
-        "from invoke import Program, Collection\nimport tasks\n"
-        "program = Program(namespace=Collection.from_module(tasks))\ntasks.adapt(program)\n"
+        "from invoke import Program\nimport tasks\nfrom testbed.cli.invoke_words import adapt\n"
+        "program = Program(namespace=tasks.ns)\nadapt(program)\n"
         "program.run(['invoke', 'run', 'nagle', '--runs', sys.argv[1]])\n"
     )
     argv = [sys.executable, "-c", script, str(tmp_path)]

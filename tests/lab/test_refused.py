@@ -16,8 +16,9 @@ from .conftest import LIMIT, ROOT, Invoked
 # starts, and to containers.
 PROFILE = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["ptrace"], "action": "SCMP_ACT_ERRNO"}]}
 RUN = (
-    "from invoke import Collection, Program; import tasks; program = Program(namespace=Collection.from_module(tasks)); "
-    "tasks.adapt(program); program.run(words)"
+    "from invoke import Program; import tasks; from testbed.cli.invoke_words import adapt; "
+    "program = Program(namespace=tasks.ns); "
+    "adapt(program); program.run(words)"
 )
 IN_CONTAINERS = f"""
 import json, sys

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -25,6 +24,7 @@ from testbed.lab.docker.image_build import Progress, build, find, pull
 from testbed.lab.docker.tools_volume import ensure_tools_volume
 from testbed.lab.engine_kind import ImageStatus
 from testbed.model.errors import ImageError
+from testbed.shipped.files import COMPOSE
 
 __all__ = [
     "DEFINITIONS",
@@ -41,13 +41,13 @@ __all__ = [
     "tmpfs",
 ]
 
-FOLDERS = Path(__file__).parents[3] / "compose"
+FOLDERS = COMPOSE
 IMAGE_LABEL = "bothends.image"
 BUILD_STAGE = "compiler"
 """The label's value on first stages: images without a tag that speed up the next build."""
 PULL_PATIENCE = 60.0
 _HASH_DIGITS = 12
-_TESTS = "tests"
+_NOT_SOURCES = frozenset({"tests", "__pycache__"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def definition_files(name: str) -> dict[str, bytes]:
     return {
         path: relative[path].read_bytes()
         for path in sorted(relative)
-        if not path.endswith("~") and not any(part.startswith(".") or part == _TESTS for part in path.split("/"))
+        if not path.endswith("~") and not any(part.startswith(".") or part in _NOT_SOURCES for part in path.split("/"))
     }
 
 

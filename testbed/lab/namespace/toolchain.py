@@ -22,8 +22,9 @@ from pathlib import Path
 from testbed.lab.engine import Progress
 from testbed.lab.namespace.machine import COMPILER, MAKE, XXHASH, lacks
 from testbed.model.errors import EngineError
+from testbed.shipped.files import COMPOSE
 
-SOURCES = Path(__file__).parents[3] / "compose"
+SOURCES = COMPOSE
 _HASH_DIGITS = 16
 _C_FOLDERS = ("common", "agent", "actor", "probe", "link", "launch", "witness", "hold", "own-program")
 _FOLDERS = (*_C_FOLDERS, "guest", "seeded", "debugger", "nginx")

@@ -25,6 +25,7 @@ from testbed.lab.engine import Progress
 from testbed.lab.namespace import toolchain
 from testbed.lab.uml.kernel_store import Kernel
 from testbed.model.errors import EngineError, LabError, LabTimeout, Unsupported
+from testbed.shipped.files import CODE
 
 MEMORY_MB = 640
 MARK = "\x02"
@@ -161,7 +162,7 @@ class Guest:
     def _write_command(self, worker: Sequence[str]) -> None:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
-        places = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        places = [str(CODE), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment |= {"PYTHONPATH": os.pathsep.join(places), "PYTHONUNBUFFERED": "1"}
         words = [*(f"{name}={value}" for name, value in environment.items()), ""]
         words += [sys.executable, "-m", *worker, str(self._directory)]

@@ -130,12 +130,12 @@ sys.path.insert(0, {root!r})
 spec = importlib.util.spec_from_file_location("real_tasks", {root!r} + "/tasks.py")
 real = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(real)
-compare, diff = real.compare, real.diff
+compare, diff = real.ns["compare"], real.ns["diff"]
 def show(context, run, json=False):
     out = io.StringIO()
     try:
         with contextlib.redirect_stdout(out):
-            real.show(context, run, json=json)
+            real.ns["show"](context, run, json=json)
     finally:
         {spoil}
         print(out.getvalue().replace({old!r}, {new!r}), end="")

@@ -13,7 +13,6 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from invoke import Collection
 from invoke.parser import Parser
 
 from testbed.cli.invoke_words import spell_out
@@ -68,7 +67,7 @@ def test_every_command_in_the_text_can_be_parsed_and_names_scenarios_that_exist(
     sys.modules.pop("tasks", None)
     import tasks
 
-    collection = Collection.from_module(tasks)
+    collection = tasks.ns
     parser = Parser(contexts=collection.to_contexts())
     assert len(commands()) >= 5
     for command in commands():

@@ -61,7 +61,7 @@ def collection() -> Collection:
         import tasks
     finally:
         sys.path.remove(str(ROOT))
-    return Collection.from_module(tasks)
+    return tasks.ns
 
 
 def parser() -> Parser:

@@ -1,0 +1,22 @@
+"""Where the files are that come with the program: beside ``testbed/`` in a clone, in this folder once installed.
+
+``pyproject.toml`` and ``dev/wheel_hook.py`` put ``compose/``, ``scenarios/`` and, in a platform wheel, ``tools/`` here.
+"""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+CODE = _HERE.parents[1]
+"""The directory that holds the package ``testbed``: what another interpreter must have on its path."""
+INSTALLED = (_HERE / "compose").is_dir()
+"""Whether this is an installed wheel, not a clone."""
+ROOT = _HERE if INSTALLED else CODE
+"""The directory that holds ``compose/`` and ``scenarios/``."""
+COMPOSE = ROOT / "compose"
+"""A folder for each image and each C program."""
+TOOLS = _HERE / "tools" / f"linux-{platform.machine()}"
+"""The programs of a lab as a platform wheel brings them, laid out as compose/Makefile does; else there is none."""

@@ -1,0 +1,34 @@
+"""The tasks: parse, call one function, print, exit code. The command ``bothends`` is these, and so is ``invoke`` here.
+
+In one's own ``tasks.py``: ``from invoke import Collection``, ``from testbed.tasks import ns as wire`` and
+``ns = Collection(wire=wire)``; ``inv wire.run my.yaml`` then runs a scenario. ``wire.configure({"bothends": {"engine":
+"namespace"}})`` sets what ``[tool.bothends]`` in pyproject.toml sets too.
+
+Exit codes: 0 pass, 1 fail, 2 bad use or bad scenario, 3 inconclusive, infrastructure failure or an
+error in Bothends itself, 4 unsupported here.
+"""
+
+from __future__ import annotations
+
+import gc
+
+from invoke import Collection
+from invoke.main import program
+
+from testbed.cli.invoke_words import adapt
+from testbed.tasks import machine_tasks, result_tasks, run_tasks
+
+__all__ = ["ns"]
+
+# Modules make objects that stay: looking for garbage after every 700 of them takes a tenth of a short run.
+gc.set_threshold(100_000)
+
+ns = Collection(
+    "bothends",
+    *(run_tasks.run, run_tasks.step),
+    *(result_tasks.list_, result_tasks.show, result_tasks.diff, result_tasks.report, result_tasks.open_),
+    *(result_tasks.compare, machine_tasks.doctor, machine_tasks.images, machine_tasks.kernels),
+    *(machine_tasks.up, machine_tasks.shell, machine_tasks.down, machine_tasks.clean, run_tasks.atlas),
+)
+
+adapt(program)
