@@ -16,8 +16,8 @@ from testbed.scenario.expect import expectations, packet_patterns
 from testbed.scenario.language.base import Short
 from testbed.scenario.link import faults, impairments, link_model
 from testbed.scenario.schema import field_docs
-from testbed.scenario.steps.all_steps import FAMILIES, STEPS
-from testbed.scenario.steps.step import Step
+from testbed.scenario.steps.all_steps import FAMILIES
+from testbed.scenario.steps.step import STEPS, Step
 
 BESIDE_STEPS = ("error", "on")
 BESIDE_EXPECTATIONS = ("when", "share")

@@ -18,7 +18,7 @@ from pydantic_core import PydanticUndefined
 from testbed.model.expect import Limits
 from testbed.scenario.expect.packet_patterns import Moment, Pattern
 from testbed.scenario.language import kernel_ranges, limits, values
-from testbed.scenario.language.base import Parsed, Short
+from testbed.scenario.language.base import OneOf, Parsed, Short
 from testbed.scenario.language.payload import Data, Payload
 from testbed.scenario.link import link_values
 from testbed.scenario.steps import sending_steps
@@ -93,14 +93,10 @@ def type_in_words(annotation: Any, metadata: tuple[Any, ...], sections: Mapping[
 
 
 def _items(annotation: Any, sections: Mapping[type, str]) -> str:  # noqa: ANN401 - any type expression
-    """Return what a list holds: of a union of steps, expectations or faults its section."""
-    inner = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    models = get_args(inner) if get_origin(inner) in (Union, types.UnionType) else ()
-    for model in models:
-        cls = get_args(model)[0] if get_origin(model) is Annotated else model
-        group = next((base for base in getattr(cls, "__mro__", ())[1:] if base in sections), None)
-        if group is not None:
-            return f"[{sections[group].replace('-', ' ')}](#{sections[group]})"
+    """Return what a list holds: of steps, expectations or faults their section."""
+    if any(isinstance(each, OneOf) for each in getattr(annotation, "__metadata__", ())):
+        section = sections[get_args(annotation)[0]]
+        return f"[{section.replace('-', ' ')}](#{section})"
     return type_in_words(annotation, (), sections)
 
 

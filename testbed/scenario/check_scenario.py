@@ -21,11 +21,11 @@ from testbed.scenario.language.base import nearest
 from testbed.scenario.link.check_link import check_link
 from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.scenario import HostSpec, Observe, Server
-from testbed.scenario.steps.all_steps import STEPS, WrittenStep, follow, written
+from testbed.scenario.steps.all_steps import WrittenStep, follow, written
 from testbed.scenario.steps.control_steps import BarrierStep, SleepStep
 from testbed.scenario.steps.opening_steps import BindStep, ConnectStep, ListenStep
 from testbed.scenario.steps.sending_steps import DataStep
-from testbed.scenario.steps.step import CallStep, Step
+from testbed.scenario.steps.step import STEPS, CallStep, Step
 
 LEAST_MTU6 = 1280
 """RFC 8200 section 5."""

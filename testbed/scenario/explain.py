@@ -13,8 +13,7 @@ from testbed.scenario.expect.packet_patterns import EVENTS
 from testbed.scenario.language.base import nearest, shown
 from testbed.scenario.link.faults import FAULT_ITEMS
 from testbed.scenario.scenario import ScenarioFile
-from testbed.scenario.steps.all_steps import STEPS
-from testbed.scenario.steps.step import BESIDE, Step
+from testbed.scenario.steps.step import BESIDE, STEPS, Step
 
 _TAGGED: dict[str, type[BaseModel]] = {
     f"<{key}>": model for key, model in (*STEPS.items(), *EXPECTATIONS.items(), *FAULT_ITEMS.items(), *EVENTS.items())

@@ -34,8 +34,9 @@ from testbed.scenario.language.values import (
 from testbed.scenario.language.yaml_source import in_one_line
 from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.link.link_values import PacketSize, Rate
-from testbed.scenario.steps.all_steps import AnyStep, WrittenStep, follow, written
+from testbed.scenario.steps.all_steps import WrittenStep, follow, written
 from testbed.scenario.steps.control_steps import LinkStep
+from testbed.scenario.steps.step import AnyStep
 
 Observer = Literal["auto", "probe", "trace", "strace", "gdb", "none"]
 OBSERVERS: tuple[Observer, ...] = ("none", "probe", "strace", "gdb")

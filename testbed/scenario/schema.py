@@ -6,7 +6,7 @@ import ast
 import inspect
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from testbed.model import CauseName
 from testbed.scenario.expect.expectations import OF_A_CALL
 from testbed.scenario.language import kernel_names
-from testbed.scenario.language.base import Frozen, Short
+from testbed.scenario.language.base import ONE_OF, Frozen, Short
 from testbed.scenario.scenario import ScenarioFile
 
 SCHEMA_FILE = Path(__file__).with_name("schema.json")
@@ -36,9 +36,9 @@ def generate() -> dict[str, Any]:
 
     It is looser than loading, which also knows what the steps mean together.
     """
-    schema = ScenarioFile.model_json_schema()
-    definitions: dict[str, dict[str, Any]] = schema.pop("$defs")
     models = {model.__name__: model for model in _subclasses(Frozen)}
+    definitions = _definitions(models)
+    schema = definitions.pop(ScenarioFile.__name__)
     for name, definition in {**definitions, "ScenarioFile": schema}.items():
         _polish(definition, models[name])
     for name, definition in definitions.items():
@@ -79,6 +79,33 @@ def field_docs(model: type[BaseModel]) -> dict[str, str]:
                     case ast.Expr(value=ast.Constant(value=str(doc))):
                         docs[field.target.id] = " ".join(doc.split())
     return docs
+
+
+def _definitions(models: Mapping[str, type[Frozen]]) -> dict[str, dict[str, Any]]:
+    """Return the schema of a scenario file and of each model that it needs, by name."""
+    found: dict[str, dict[str, Any]] = {}
+    wanted = [ScenarioFile.__name__]
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            schema = models[name].model_json_schema()
+            found |= schema.pop("$defs", {})
+            found[name] = schema
+            wanted += [choice for each in (schema, *found.values()) for choice in _choices(each)]
+    return found
+
+
+def _choices(part: Any) -> Iterator[str]:  # noqa: ANN401 - any part of a schema
+    """Refer to the models of which a value is one; yield their names."""
+    if isinstance(part, dict):
+        if ONE_OF in part:
+            names = part.pop(ONE_OF)
+            part["oneOf"] = [{"$ref": f"#/$defs/{name}"} for name in names]
+            yield from names
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            yield from _choices(each)
 
 
 def _polish(definition: dict[str, Any], model: type[BaseModel]) -> None:

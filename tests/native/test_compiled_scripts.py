@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 
 from testbed.scenario.load import load
 from testbed.scenario.steps.actor_script import actor_script
-from testbed.scenario.steps.all_steps import STEPS, AnyStep, written
+from testbed.scenario.steps.all_steps import written
+from testbed.scenario.steps.step import STEPS, AnyStep
 from tests.nonempty import nonempty
 
 ROOT = Path(__file__).parents[2]

@@ -412,5 +412,5 @@ if TYPE_CHECKING:
     AnyExpectation = WrittenExpectation
 else:
     # `call` may have `packets` beside it, and comes first.
-    AnyExpectation = one_of(EXPECTATIONS, several=True)
+    AnyExpectation = one_of(WrittenExpectation, EXPECTATIONS, several=True)
 """An expectation of any kind, as pydantic reads it."""

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, ClassVar, TypeVar, Union
+from functools import partial
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    Discriminator,
-    Tag,
     WithJsonSchema,
     model_validator,
 )
 from pydantic_core import core_schema
 
 T = TypeVar("T")
+ONE_OF = "x-one-of"
+"""In a schema as pydantic makes it: the names of the models of which a value is one (`testbed/scenario/schema.py`)."""
 
 
 class Frozen(BaseModel):
@@ -66,21 +67,44 @@ Opt = Annotated[T | None, BeforeValidator(_given)]
 """A key that may be left out, but not left empty."""
 
 
-def one_of(models: Mapping[str, type[Frozen]], *, several: bool = False) -> Any:  # noqa: ANN401 - a type expression
+class OneOf:
+    """How a value of one of several models is read: each model is built when a value is first of it."""
+
+    def __init__(self, models: Mapping[str, type[Frozen]], *, several: bool) -> None:
+        self.models, self.several = models, several
+
+    def __get_pydantic_core_schema__(self, source: object, handler: Any) -> Any:  # noqa: ANN401 - pydantic's own
+        read = core_schema.no_info_plain_validator_function
+        choices: dict[Any, Any] = {_tag(key): read(partial(_read, model)) for key, model in self.models.items()}
+        return core_schema.tagged_union_schema(choices, self._tag_of)
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> Any:  # noqa: ANN401 - pydantic's own
+        return {ONE_OF: [model.__name__ for model in self.models.values()]}
+
+    def _tag_of(self, value: object) -> str | None:
+        if isinstance(value, Frozen):
+            return next((_tag(key) for key, model in self.models.items() if type(value) is model), None)
+        found = [key for key in self.models if key in value] if isinstance(value, dict) else []
+        return _tag(found[0]) if found and (self.several or len(found) == 1) else None
+
+
+def _read(model: type[Frozen], value: object) -> Frozen:
+    # By itself a model would take the local names of whoever calls as names of types.
+    model.model_rebuild(_types_namespace={})
+    return model.model_validate(value)
+
+
+def _tag(key: str) -> str:
+    return f"<{key}>"
+
+
+def one_of(base: type[Frozen], models: Mapping[str, type[Frozen]], *, several: bool = False) -> Any:  # noqa: ANN401 - a type expression
     """Return the type of a value that is of one of these models, each named by a key of the value.
 
-    A mapping must have exactly one of the keys; with ``several`` the first model whose key it has is meant.
+    All are ``base``. A mapping must have exactly one of the keys; with ``several`` the first model whose key it has is
+    meant. The models may still be added to when this is called: they are looked at when a value is first read.
     """
-    names = {model: f"<{key}>" for key, model in models.items()}
-
-    def tag(value: object) -> str | None:
-        if isinstance(value, Frozen):
-            return names.get(type(value))
-        found = [key for key in models if key in value] if isinstance(value, dict) else []
-        return f"<{found[0]}>" if found and (several or len(found) == 1) else None
-
-    tagged = tuple(Annotated[model, Tag(name)] for model, name in names.items())
-    return Annotated[Union[tagged], Discriminator(tag)]  # noqa: UP007 - as many as there are
+    return Annotated[base, OneOf(models, several=several)]
 
 
 def shown(value: object) -> str:

@@ -324,5 +324,5 @@ class ForgetItem(FaultItem):
 if TYPE_CHECKING:
     AnyFault = FaultItem
 else:
-    AnyFault = one_of(FAULT_ITEMS)
+    AnyFault = one_of(FaultItem, FAULT_ITEMS)
 """An item of ``faults`` of any kind, as pydantic reads it."""

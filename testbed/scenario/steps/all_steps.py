@@ -8,10 +8,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from testbed.model import Host
-from testbed.scenario.language.base import one_of
 from testbed.scenario.steps import (
     control_steps,
     ending_steps,
@@ -22,7 +21,7 @@ from testbed.scenario.steps import (
     waiting_steps,
 )
 from testbed.scenario.steps.open_sockets import Mistake, OpenSockets, Use
-from testbed.scenario.steps.step import DEFINED, Step
+from testbed.scenario.steps.step import DEFINED, STEPS, Step
 
 FAMILIES: dict[str, ModuleType] = {
     "Opening": opening_steps,
@@ -34,15 +33,12 @@ FAMILIES: dict[str, ModuleType] = {
     "Waiting for packets": waiting_steps,
 }
 """The modules of the steps by the titles that the reference gives them."""
-STEPS: dict[str, type[Step]] = {
-    key: model for module in FAMILIES.values() for key, model in DEFINED.items() if model.__module__ == module.__name__
-}
-"""The class of each step by the key that names it, family by family."""
-if TYPE_CHECKING:
-    AnyStep = Step
-else:
-    AnyStep = one_of(STEPS)
-"""A step of any kind, as pydantic reads it."""
+STEPS.update(
+    (key, model)
+    for module in FAMILIES.values()
+    for key, model in DEFINED.items()
+    if model.__module__ == module.__name__
+)
 
 
 class WrittenStep(NamedTuple):
@@ -109,7 +105,3 @@ def _follow(
         for _ in range(step.rounds):
             yield from _follow(step.inner, sockets.child() if step.makes_process else sockets, places, count)
         yield FollowedStep(places[id(step)], use, [], closing=True)
-
-
-process_steps.build(AnyStep)
-control_steps.build(AnyStep)

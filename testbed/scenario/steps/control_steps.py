@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -11,10 +11,7 @@ from typing_extensions import override
 from testbed.scenario.language.values import Duration, Name, Whole
 from testbed.scenario.link.impairments import ImpairmentChange
 from testbed.scenario.steps.open_sockets import Use
-from testbed.scenario.steps.step import ScriptContext, Step
-
-if TYPE_CHECKING:
-    AnyStep = Step
+from testbed.scenario.steps.step import AnyStep, ScriptContext, Step
 
 
 class SleepStep(Step):
@@ -75,11 +72,6 @@ class RepeatStep(Step):
     @override
     def lines(self, use: Use, context: ScriptContext) -> Iterator[str]:
         return iter(())
-
-
-def build(any_step: Any) -> None:  # noqa: ANN401 - a type expression
-    """Say what a step of any kind is, which is known only once all are defined."""
-    RepeatStep.model_rebuild(_types_namespace={"AnyStep": any_step})
 
 
 class ExitStep(Step):

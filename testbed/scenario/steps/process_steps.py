@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from typing_extensions import override
@@ -11,10 +11,7 @@ from typing_extensions import override
 from testbed.scenario.language.base import Opt, Short
 from testbed.scenario.language.values import Name, WantedExit, Words, fill
 from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
-from testbed.scenario.steps.step import CallStep, OnSocketStep, ScriptContext, Step, arguments_of
-
-if TYPE_CHECKING:
-    AnyStep = Step
+from testbed.scenario.steps.step import AnyStep, CallStep, OnSocketStep, ScriptContext, Step, arguments_of
 
 
 class ForkStep(Step):
@@ -198,8 +195,3 @@ class RecvFdStep(_OverPairStep):
     @override
     def lines(self, use: Use, context: ScriptContext) -> Iterator[str]:
         yield f"recv_fd sock={use.sock} as={use.made} {context.kind(self.recv_fd)}{self.expect}"
-
-
-def build(any_step: Any) -> None:  # noqa: ANN401 - a type expression
-    """Say what a step of any kind is, which is known only once all are defined."""
-    ForkStep.model_rebuild(_types_namespace={"AnyStep": any_step})

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from testbed.model import Host
-from testbed.scenario.language.base import Frozen, Opt, Short
+from testbed.scenario.language.base import Frozen, Opt, Short, one_of
 from testbed.scenario.language.values import ExpectedError, HostPort, Name
 from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
 
 DEFINED: dict[str, type[Step]] = {}
-"""The class of each step by the key that names it, in the order of definition (sorted: ``all_steps.STEPS``)."""
+"""The class of each step by the key that names it, in the order of definition."""
+STEPS: dict[str, type[Step]] = {}
+"""The same for the steps of the language, family by family; all_steps fills it."""
 BESIDE = ("on", "as", "error", "steps")
 """Keys that may be beside the one that names a step."""
 
@@ -99,6 +101,13 @@ class Step(Frozen):
     def lines(self, use: Use, context: ScriptContext) -> Iterator[str]:
         """Yield its lines of the actor's script, without the step's number."""
         raise NotImplementedError
+
+
+if TYPE_CHECKING:
+    AnyStep = Step
+else:
+    AnyStep = one_of(Step, STEPS)
+"""A step of any kind, as pydantic reads it."""
 
 
 class CallStep(Step):

@@ -17,10 +17,10 @@ from testbed.scenario.expect.expectations import PacketFigures
 from testbed.scenario.language.values import HostPort, fill
 from testbed.scenario.load import load, parse
 from testbed.scenario.scenario import Scenario
-from testbed.scenario.steps.all_steps import STEPS
 from testbed.scenario.steps.control_steps import SleepStep
 from testbed.scenario.steps.opening_steps import BindStep, ConnectStep
 from testbed.scenario.steps.sending_steps import SendStep
+from testbed.scenario.steps.step import STEPS
 
 ROOT = Path(__file__).parents[3]
 

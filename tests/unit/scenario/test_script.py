@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from testbed.model import Host
 from testbed.scenario.steps.actor_script import actor_script
-from testbed.scenario.steps.all_steps import STEPS, AnyStep
+from testbed.scenario.steps.step import STEPS, AnyStep
 
 ADDRESSES: dict[Host, str] = {"client": "198.18.0.2", "server": "198.18.0.3"}
 TCP = {"socket": "tcp"}
