@@ -82,10 +82,12 @@ def _unmatched(
     """Return the retransmissions, RSTs, drops and state changes that neither a packet nor a call explains."""
     found = [each.event for each in matched if not each.packets]
     found += [change.event for change in changes if change.kind == "unknown"]
-    # A connection of a host with itself is on no wire.
-    found += [event for event in strays if event.name in _MATTERS and not _within_a_host(event)]
+    found += [event for event in strays if event.name in _MATTERS and not _on_no_wire(event)]
     return tuple(sorted(found, key=attrgetter("time")))
 
 
-def _within_a_host(event: KernelEvent) -> bool:
-    return event.local is not None and event.peer is not None and event.local.address == event.peer.address
+def _on_no_wire(event: KernelEvent) -> bool:
+    """Whether it is of a connection of a host with itself, or of a connect that found no local port (EADDRNOTAVAIL)."""
+    if event.local is None or event.peer is None:
+        return False
+    return event.local.address == event.peer.address or event.local.port == 0

@@ -212,6 +212,17 @@ def test_states_change_by_calls_packets_and_timers() -> None:
     )
 
 
+def test_a_connect_that_found_no_local_port_is_on_no_wire() -> None:
+    """Its socket goes to SYN_SENT and back without a port: no packet could say so. With a port the change is missed."""
+    run, _, kernel = begun()
+    for port, expected in ((0, 0), (41000, 1)):
+        kernel.state("client", "CLOSE", "SYN_SENT", interrupt=False)
+        kernel.events[-1] = replace(kernel.events[-1], local=Endpoint(ADDRESS["client"], port))
+        found = run.analysis(kernel=kernel.log())
+        assert found.kernel is not None
+        assert len(found.kernel.unmatched) == expected
+
+
 def test_one_retransmission_may_be_several_segments() -> None:
     """A buffer of two segments is sent again by one event (a smaller MTU since), and all of it is matched."""
     run, tcp, kernel = begun()
