@@ -1,5 +1,6 @@
 #include "link/alter.h"
 
+#include "common/bytes.h"
 #include "common/memory.h"
 #include "link/checksum.h"
 
@@ -41,6 +42,39 @@ void mark(struct blob *blob)
 	else
 		blob->bytes[1] |= CE << 4;
 	finish_ip_header(blob->bytes, blob->size);
+}
+
+/* Where the MSS is in the options of a SYN (RFC 9293 section 3.7.1), 0 if it announces none. */
+static size_t find_mss(const struct packet *p)
+{
+	enum { END_OF_OPTIONS = 0, NO_OPERATION = 1, MAXIMUM_SEGMENT_SIZE = 2 };
+	const size_t end = p->payload < p->captured ? p->payload : p->captured;
+	if (p->protocol != TCP || !(p->flags & SYN) || p->fragment != WHOLE_DATAGRAM)
+		return 0;
+	for (size_t at = p->transport + 20; at + 2 <= end && p->bytes[at] != END_OF_OPTIONS;) {
+		if (p->bytes[at] == NO_OPERATION) {
+			at++;
+			continue;
+		}
+		if (p->bytes[at] == MAXIMUM_SEGMENT_SIZE && p->bytes[at + 1] == 4 && at + 4 <= end)
+			return at + 2;
+		if (p->bytes[at + 1] < 2)
+			return 0;
+		at += p->bytes[at + 1];
+	}
+	return 0;
+}
+
+void rewrite(struct blob *blob, const struct packet *p, uint64_t ttl, uint64_t mss)
+{
+	const size_t at = mss ? find_mss(p) : 0;
+	if (ttl)
+		blob->bytes[p->version == 4 ? 8 : 7] = (uint8_t)ttl;
+	finish_ip_header(blob->bytes, blob->size);
+	if (!at || get16(blob->bytes + at) <= mss)
+		return;
+	put16(blob->bytes + at, (uint16_t)mss);
+	finish_packet(blob->bytes, blob->size);
 }
 
 void truncate_to(struct blob *blob, const struct packet *p, uint64_t size)

@@ -69,7 +69,7 @@ static struct blob change(const struct packet *p, const struct fault *const *met
 {
 	const bool by_chance = (p->protocol == TCP || p->protocol == UDP) && falls(dice, corrupted, P_CORRUPT);
 	struct blob changed = {NULL, 0};
-	if (!(met[TRUNCATE_IT] || met[CORRUPT_IT] || met[MARK_IT] || by_chance) || p->captured < p->total)
+	if (!(met[TRUNCATE_IT] || met[CORRUPT_IT] || met[MARK_IT] || met[REWRITE_IT] || by_chance) || p->captured < p->total)
 		return changed;
 	changed = copy_packet(p);
 	if (met[TRUNCATE_IT]) {
@@ -79,6 +79,10 @@ static struct blob change(const struct packet *p, const struct fault *const *met
 	if (met[MARK_IT]) {
 		mark(&changed);
 		*acts |= 1u << A_MARK;
+	}
+	if (met[REWRITE_IT]) {
+		rewrite(&changed, p, met[REWRITE_IT]->ttl, met[REWRITE_IT]->mss);
+		*acts |= 1u << A_REWRITE;
 	}
 	if (met[CORRUPT_IT] || by_chance) {
 		corrupt(&changed, p, draw(dice->seed, dice->side, dice->n, P_PLACE), met[CORRUPT_IT] && met[CORRUPT_IT]->fix);

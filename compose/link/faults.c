@@ -61,6 +61,8 @@ bool meets(struct fault *fault, int side, const struct packet *p, const struct c
 		return false;
 	if (fault->action == MARK_IT && !(traffic_class(p->bytes) & CE))
 		return false;
+	if (fault->action == REWRITE_IT && !fault->ttl && (p->protocol != TCP || !(p->flags & SYN)))
+		return false;
 	fault->found++;
 	return fault->found >= fault->nth && (!fault->count || fault->found < fault->nth + fault->count);
 }

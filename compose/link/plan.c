@@ -9,7 +9,7 @@
 
 const char *const side_names[SIDES] = {"client", "server"};
 static const char *const action_names[ACTIONS] = {"drop", "hold", "duplicate", "truncate", "corrupt", "mark",
-                                                   "forge", "forget"};
+                                                   "rewrite", "forge", "forget"};
 static const char *const kind_names[KINDS] = {"any", "syn", "synack", "data", "ack", "fin", "rst", "tcp", "udp", "icmp"};
 const char flag_letters[] = "FSRP.UEW";
 
@@ -183,6 +183,10 @@ static void take_fault_value(struct plan *plan, struct fault *made, const char *
 		made->sack = parse_number(plan, key, value, 60);
 	else if (is(key, "blocks"))
 		made->blocks = parse_number(plan, key, value, 4);
+	else if (is(key, "ttl"))
+		made->ttl = parse_number(plan, key, value, 255);
+	else if (is(key, "mss"))
+		made->mss = parse_number(plan, key, value, 65535);
 	else
 		report_error(plan, "unknown key %s", key);
 }
@@ -207,13 +211,15 @@ static void check_fault(struct plan *plan, const struct fault *made)
 		report_error(plan, "nth=0: the first is 1");
 	if (made->action == HOLD_IT && !made->hold)
 		report_error(plan, "hold needs for");
+	if (made->action == REWRITE_IT && !made->ttl && !made->mss)
+		report_error(plan, "rewrite needs ttl or mss");
 	if (made->action == FORGE_IT && (made->as < 0 || !can_be_forged(made)))
 		report_error(plan, "forge needs as and a raw packet");
 	const bool answers = made->as >= 0 && !made->quote && can_be_forged(made);
 	if (made->action == FORGET_IT && (!made->hold || (made->raw.size && !answers)))
 		report_error(plan, "forget needs for, and where it answers as and a raw packet");
 	if (!plan->payload && (made->payload.size || made->action == DUPLICATE_IT || made->action == TRUNCATE_IT ||
-	                       made->action == CORRUPT_IT || made->action == MARK_IT))
+	                       made->action == CORRUPT_IT || made->action == MARK_IT || made->action == REWRITE_IT))
 		report_error(plan, "this fault needs copy=payload");
 	if (plan->faults_used == MAX_FAULTS)
 		report_error(plan, "more than %d faults", MAX_FAULTS);

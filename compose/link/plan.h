@@ -7,9 +7,10 @@
  *   set from=client|server [delay=NS] [jitter=NS] [loss=P] [duplicate=P] [corrupt=P] [reorder=P] [behind=N]
  *       [within=NS] [rate=BITS/S] [queue=PACKETS] [mtu=BYTES] [icmp=0|1] [down_after=NS] [down_for=NS]
  *       what happens to the packets that this host sends; what is left out is off. P is 0 to 1.
- *   fault do=drop|hold|duplicate|truncate|corrupt|mark|forge|forget from=client|server [of=KIND] [nth=N] [count=N] [flags=S.]
+ *   fault do=drop|hold|duplicate|truncate|corrupt|mark|rewrite|forge|forget from=client|server [of=KIND] [nth=N] [count=N] [flags=S.]
  *       [payload=HEX] [bytes=FIRST-LAST] [after=BARRIER] [until=BARRIER] and what `do` needs:
  *       hold: [for=NS] [behind=N]   truncate: to=BYTES   corrupt: [fix=0|1]
+ *       rewrite: [ttl=N] [mss=N]: the TTL or hop limit; the largest MSS that a SYN may announce. Without ttl it meets SYNs only
  *       forge: as=client|server raw=HEX fill=tcp|quote [offset=N] [ack=N] [stamp=BYTE value=N echo=N] [sack=BYTE blocks=N]
  *           offset, ack, value, echo: distances from the numbers that would be right. stamp, sack: where in the TCP header
  *           the two time stamps and the blocks are, whose edges are distances from the first byte of the peer's stream
@@ -35,7 +36,7 @@
 #include "link/packet.h"
 
 enum { CLIENT, SERVER, SIDES };
-enum action { DROP_IT, HOLD_IT, DUPLICATE_IT, TRUNCATE_IT, CORRUPT_IT, MARK_IT, FORGE_IT, FORGET_IT, ACTIONS };
+enum action { DROP_IT, HOLD_IT, DUPLICATE_IT, TRUNCATE_IT, CORRUPT_IT, MARK_IT, REWRITE_IT, FORGE_IT, FORGET_IT, ACTIONS };
 enum kind { ANY, K_SYN, K_SYNACK, K_DATA, K_ACK, K_FIN, K_RST, K_TCP, K_UDP, K_ICMP, KINDS };
 enum { MAX_FAULTS = 256, MAX_HEX = 4096 };
 #define LONGEST_SPAN UINT64_C(604800000000000) /* ns, a week */
@@ -56,6 +57,7 @@ struct fault {
 	uint64_t nth, count, hold, behind, to, fix, first_byte, last_byte;
 	int64_t offset, ack, value, echo; /* of a forged segment */
 	uint64_t stamp, sack, blocks;     /* in its TCP header; 0: none */
+	uint64_t ttl, mss;                /* what a rewrite sets; 0: left as it is */
 	int flags; /* -1: any */
 	bool by_bytes, quote;
 	struct blob payload, raw;

@@ -4,8 +4,8 @@
 #include <string.h>
 
 static const char *const act_names[ACTS] = {
-	"delay", "hold", "reorder", "corrupt", "truncate", "mark", "duplicate", "forge", "drop", "forget", "loss", "down",
-	"too big", "overflow",
+	"delay", "hold", "reorder", "corrupt", "truncate", "mark", "rewrite", "duplicate", "forge", "drop", "forget", "loss",
+	"down", "too big", "overflow",
 };
 
 struct record begin_record(const struct packet *p, int side, uint64_t n, uint64_t time)

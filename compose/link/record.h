@@ -6,8 +6,8 @@
  *   from     the host that sent it (or would have, had it not been forged)
  *   time     when it came, ns since the epoch; left: when it was let go, null if it was dropped
  *   src, dst, protocol, sport, dport, flags, seq, ack, length, id
- *   actions  what happened, in order: "delay", "hold", "reorder", "corrupt", "truncate", "mark", "duplicate", "forge",
- *            and of those that drop: "drop", "forget", "loss", "down", "too big", "overflow"
+ *   actions  what happened, in order: "delay", "hold", "reorder", "corrupt", "truncate", "mark", "rewrite", "duplicate",
+ *            "forge", and of those that drop: "drop", "forget", "loss", "down", "too big", "overflow"
  *   faults   numbers of the exact faults that met it
  *   part     true: a fragment without a transport header
  *   made     only of what the link made: "copy", "forged", "icmp"
@@ -23,8 +23,8 @@
 enum { LINE_MOST = 4096 }; /* what the longest line needs, and more */
 
 enum {
-	A_DELAY, A_HOLD, A_REORDER, A_CORRUPT, A_TRUNCATE, A_MARK, A_DUPLICATE, A_FORGE, A_DROP, A_FORGET, A_LOSS, A_DOWN,
-	A_BIG, A_OVERFLOW, ACTS
+	A_DELAY, A_HOLD, A_REORDER, A_CORRUPT, A_TRUNCATE, A_MARK, A_REWRITE, A_DUPLICATE, A_FORGE, A_DROP, A_FORGET, A_LOSS,
+	A_DOWN, A_BIG, A_OVERFLOW, ACTS
 };
 struct record {
 	uint64_t n, of, time, left;

@@ -60,7 +60,7 @@ GROUPS = (
         "path",
         "A path that loses, changes or forges",
         "Lost, reordered, copied, corrupted, oversized and forged packets: what is retransmitted, and when.",
-        frozenset({"loss", "reorder", "duplicate", "corrupt", "mtu", "forged", "fragments", "queue"}),
+        frozenset({"loss", "reorder", "duplicate", "corrupt", "mtu", "forged", "fragments", "queue", "rewritten"}),
         _SEND | _END | {"connect"},
     ),
     Group(

@@ -18,6 +18,7 @@ class LinkAction(StrEnum):
     CORRUPT = "corrupt"
     TRUNCATE = "truncate"
     MARK = "mark"
+    REWRITE = "rewrite"
     DUPLICATE = "duplicate"
     FORGE = "forge"
     """A packet of the link's own follows it."""

@@ -60,6 +60,8 @@ def refused(link: Path, lines: list[str]) -> list[str]:
         (f"fault do=forge from=client as=server raw={'45' + '00' * 39} fill=tcp sack=36 blocks=1", "forge needs as"),
         ("fault do=forge from=client ack=x", "ack=x is not a number"),
         ("fault do=forget from=client", "forget needs for"),
+        ("fault do=rewrite from=client of=syn", "rewrite needs ttl or mss"),
+        ("fault do=rewrite from=client ttl=256", "ttl=256"),
         ("fault do=forget from=client for=1 raw=00 as=server fill=tcp", "where it answers as and a raw packet"),
         ("stop", "unknown line stop"),
         ("end from=client address=1.2.3", "address=1.2.3 is not known"),

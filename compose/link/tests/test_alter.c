@@ -164,8 +164,76 @@ static void a_truncated_fragment_keeps_its_transport_header(void)
 	}
 }
 
+/* A SYN with a NOP, an MSS of 1460 and the end of options. */
+static size_t make_syn(uint8_t *to, int version)
+{
+	uint8_t segment[28] = {0};
+	put16(segment, 40000);
+	put16(segment + 2, 10011);
+	segment[12] = 7 << 4;
+	segment[13] = SYN;
+	segment[20] = 1;
+	segment[21] = 2;
+	segment[22] = 4;
+	put16(segment + 23, 1460);
+	size_t size = make_ip(to, version, TCP, (struct place){0, false}, segment, sizeof segment);
+	finish_packet(to, size);
+	return size;
+}
+
+static void a_rewritten_syn_fits(void)
+{
+	for (int version = 4; version <= 6; version += 2) {
+		uint8_t bytes[ROOM];
+		struct packet p = as_read(bytes, make_syn(bytes, version));
+		struct blob blob = copy_packet(&p);
+		rewrite(&blob, &p, 200, 1300);
+		SAME(blob.bytes[version == 4 ? 8 : 7], 200);
+		SAME(get16(blob.bytes + p.transport + 23), 1300);
+		CHECK(checksum_fits(version, TCP, blob.bytes + p.transport, 28));
+		ip_header_fits(&blob);
+		free(blob.bytes);
+	}
+}
+
+static void an_mss_is_only_lowered_and_only_that_of_a_syn(void)
+{
+	for (int version = 4; version <= 6; version += 2) {
+		uint8_t bytes[ROOM];
+		size_t where;
+		struct packet p = as_read(bytes, make_syn(bytes, version));
+		struct blob blob = copy_packet(&p);
+		rewrite(&blob, &p, 0, 1500);
+		CHECK(!memcmp(bytes, blob.bytes, blob.size));
+		free(blob.bytes);
+		p = as_read(bytes, make_tcp(bytes, version, ACK, 1, "hello"));
+		blob = copy_packet(&p);
+		rewrite(&blob, &p, 3, 100);
+		SAME(differences(&p, &blob, &where), 0);
+		ip_header_fits(&blob);
+		free(blob.bytes);
+	}
+}
+
+static void options_that_are_cut_off_have_no_mss(void)
+{
+	for (uint8_t length = 0; length < 6; length++) {
+		uint8_t bytes[ROOM];
+		size_t size = make_syn(bytes, 4);
+		bytes[20 + 22] = length;
+		struct packet p = as_read(bytes, size);
+		struct blob blob = copy_packet(&p);
+		rewrite(&blob, &p, 0, 1300);
+		SAME(get16(blob.bytes + 20 + 23), length == 4 ? 1300 : 1460);
+		free(blob.bytes);
+	}
+}
+
 int main(void)
 {
+	RUN(a_rewritten_syn_fits);
+	RUN(an_mss_is_only_lowered_and_only_that_of_a_syn);
+	RUN(options_that_are_cut_off_have_no_mss);
 	RUN(a_mark_changes_the_ip_header_only);
 	RUN(a_corrupt_byte_of_a_later_fragment_is_the_only_one);
 	RUN(a_fixed_first_fragment_fits_its_datagram);

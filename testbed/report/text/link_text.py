@@ -15,6 +15,7 @@ _DONE = {
     LinkAction.CORRUPT: "corrupted",
     LinkAction.TRUNCATE: "truncated",
     LinkAction.MARK: "marked: congestion experienced",
+    LinkAction.REWRITE: "its header rewritten",
     LinkAction.DUPLICATE: "sent twice",
     LinkAction.DROP: "dropped",
     LinkAction.FORGET: "dropped: the link had forgotten its connection",

@@ -197,6 +197,39 @@ class MarkItem(FaultItem):
     """Which one."""
 
 
+class RewriteFault(Fault):
+    """Rewrites header fields, as routers and middleboxes do; checksums are corrected.
+
+    Without `ttl` it applies to SYN packets only.
+    """
+
+    key = "rewrite"
+    reads_payload = True
+    count: Many = 0
+    """How many of these packets; default: all."""
+    ttl: Opt[Whole] = Field(default=None, ge=1, le=255)
+    """The TTL, or hop limit, with which the packet goes on."""
+    mss: Opt[Whole] = Field(default=None, ge=1, le=65535)
+    """The largest MSS that a SYN may announce: a larger one is lowered (MSS clamping)."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.ttl is None and self.mss is None:
+            raise ValueError("a rewrite needs `ttl` or `mss`", "for instance {mss: 1300}")
+        return self
+
+    @override
+    def plan_keys(self, context: LinkContext) -> dict[str, object]:
+        return {"ttl": self.ttl, "mss": self.mss}
+
+
+class RewriteItem(FaultItem):
+    """A packet of which header fields are rewritten."""
+
+    rewrite: RewriteFault
+    """Which one, and what is rewritten."""
+
+
 class ForgedStamps(Frozen):
     """The time stamps of a forged segment, as distances from the last ones of its connection (RFC 7323)."""
 

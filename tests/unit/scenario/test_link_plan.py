@@ -57,6 +57,8 @@ def test_impairments(link: str, client: dict[str, str], server: dict[str, str]) 
         ("drop: {from: client, after: b}", "do=drop from=client of=any nth=1 count=1 after=b"),
         ("hold: {from: client, behind: 2}", "do=hold from=client of=any nth=1 count=1 for=50000000 behind=2"),
         ("truncate: {from: client, to: 3}", "do=truncate from=client of=any nth=1 count=1 to=3"),
+        ("rewrite: {from: client, of: syn, mss: 1300}", "do=rewrite from=client of=syn nth=1 count=0 mss=1300"),
+        ("rewrite: {from: client, ttl: 9, count: 2}", "do=rewrite from=client of=any nth=1 count=2 ttl=9"),
         ("corrupt: {from: client, checksum: fix}", "do=corrupt from=client of=any nth=1 count=1 fix=1"),
     ],
 )
@@ -70,6 +72,7 @@ def test_faults(fault: str, line: str) -> None:
         ("{delay: 1ms, loss: 1%, faults: [{drop: {from: client}}]}", False),
         ("{client: {corrupt: 1%}}", True),
         ("{faults: [{truncate: {from: client, to: 1}}]}", True),
+        ("{faults: [{rewrite: {from: client, ttl: 1}}]}", True),
         ("{faults: [{drop: {from: client, payload: x}}]}", True),
     ],
 )
