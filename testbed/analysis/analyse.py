@@ -17,6 +17,7 @@ from testbed.analysis.label_check import label_conflicts
 from testbed.analysis.ledger import make_ledger
 from testbed.analysis.link_check import match_journal
 from testbed.analysis.order.event_order import in_order
+from testbed.analysis.socket_events import socket_events
 from testbed.analysis.verdict import verdict
 from testbed.crossings.packet_order import overtaken
 from testbed.model import HOSTS, Analysis, Cause, Check, Delay, Host, Inputs, Joined, Outcome
@@ -38,7 +39,11 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))
     ledger = make_ledger(joined, streams)
     no_packet = calls_without_packet(joined, streams, causes, inputs.sysctls)
-    facts = (*dead_locks(joined, streams), *verdict(joined, ledger, causes, streams))
+    facts = (
+        *dead_locks(joined, streams),
+        *verdict(joined, ledger, causes, streams),
+        *socket_events(joined, ledger, streams),
+    )
     checks = check(expectations, Findings(inputs, streams, causes, ledger, no_packet, facts))
     outcome, reasons = _outcome(inputs, checks)
     return Analysis(

@@ -24,7 +24,7 @@ from testbed.report.text.ladder import show_call
 from testbed.report.text.terminal_text import quote
 
 SENDING = frozenset({"send", "sendto", "sendmsg", "sendmmsg", "write", "writev", "sendfile", "splice"})
-ASKED = SENDING | {"connect", "shutdown", "close"}
+ASKED = SENDING | {"connect", "shutdown", "close", "closesocket"}
 """Calls of which it is news when they send nothing."""
 _ROOM = 30
 _PAYLOAD = 20

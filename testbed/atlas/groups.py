@@ -18,7 +18,7 @@ class Group(NamedTuple):
 
 _SEND = frozenset({"send", "sendto", "sendmsg", "write", "writev", "sendfile", "setsockopt"})
 _READ = frozenset({"recv", "recvfrom", "recvmsg", "read"})
-_END = frozenset({"close", "shutdown", "exit"})
+_END = frozenset({"close", "closesocket", "shutdown", "exit"})
 
 GROUPS = (
     Group(

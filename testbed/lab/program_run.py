@@ -111,6 +111,8 @@ class ProgramRun:
         self._collected.notes += [f"{spec.host}: {why}"] if why else []
         environment = {**observer.environment, **spec.env}
         try:
+            if spec.directories:
+                agent.run(["mkdir", "-p", *spec.directories])
             program = RunningProgram(
                 spec, observer.command(spec.argv), environment, agent, self._directory, self._events
             )

@@ -33,13 +33,14 @@ class Readiness:
 class ProgramSpec:
     """What a host shall run. ``script`` is the actor's script, None for any other program.
 
-    ``expected_exit`` is an exit status, a signal's name, or None for any.
+    ``directories`` are made before it starts. ``expected_exit`` is an exit status, a signal's name, or None for any.
     """
 
     host: Host
     argv: tuple[str, ...]
     image: str
     env: Mapping[str, str] = field(default_factory=dict)
+    directories: tuple[str, ...] = ()
     script: str | None = None
     ready: Readiness | None = None
     stop_with_client: bool = False

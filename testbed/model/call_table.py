@@ -84,6 +84,7 @@ class SocketCall:
 
     ``any_descriptor``: it works on any file, not only on sockets. ``probe`` is the layout of its record in the probe's
     log; ``strace`` and ``gdb`` say whether these observers record it. ``expectable``: a scenario can expect it.
+    ``message``: no call, but what the program was told: it got a message of this name.
     """
 
     name: str
@@ -95,6 +96,7 @@ class SocketCall:
     strace: bool = False
     gdb: bool = False
     expectable: bool = True
+    message: bool = False
 
 
 ROWS = (
@@ -201,6 +203,22 @@ ROWS = (
     # It closes the descriptors in `closed`: those that were made with SOCK_CLOEXEC or O_CLOEXEC.
     SocketCall("execve", probe="nothing", expectable=False),
     SocketCall("exit", ("status",), probe="status", expectable=False),
+    # Of Windows programs, which are observed as calls of Winsock, not as system calls.
+    SocketCall("closesocket", effects=(DescriptorEffect.CLOSES,)),
+    SocketCall("WSASend", direction="out"),
+    SocketCall("WSASendTo", direction="out"),
+    SocketCall("WSARecv", direction="in"),
+    SocketCall("WSARecvFrom", direction="in"),
+    SocketCall("ioctlsocket"),
+    SocketCall("WSAIoctl"),
+    SocketCall("WSAAsyncSelect"),
+    SocketCall("WSAEventSelect"),
+    SocketCall("WSAEnumNetworkEvents"),
+    SocketCall("WSAPoll", any_descriptor=True),
+    *(
+        SocketCall(event, message=True)
+        for event in ("FD_READ", "FD_WRITE", "FD_OOB", "FD_ACCEPT", "FD_CONNECT", "FD_CLOSE")
+    ),
 )
 
 CALLS: dict[str, SocketCall] = {row.name: row for row in ROWS}
@@ -216,6 +234,11 @@ EXPECTABLE = tuple(row.name for row in ROWS if row.expectable)
 def has_effect(name: str, effect: DescriptorEffect) -> bool:
     """Say whether a call of this name has an effect; a call that is not in the table has none."""
     return name in CALLS and effect in CALLS[name].effects
+
+
+def is_message(name: str) -> bool:
+    """Say whether this is no call but a message that the program got."""
+    return name in CALLS and CALLS[name].message
 
 
 def going(direction: Literal["out", "in"]) -> frozenset[str]:

@@ -163,8 +163,42 @@ class DeadLock:
     calls: tuple[CallRef, CallRef]
 
 
+class EventsEnd(StrEnum):
+    """How a Windows program that is told of its sockets by messages came to its end with a connection."""
+
+    ALL_READ = "all-read"
+    """It read all that had arrived."""
+    NOT_READ = "not-read"
+    """It did not read after its last FD_READ, so that Winsock had no occasion to post another one."""
+    CLOSED = "closed"
+    """It closed the socket, with bytes unread."""
+    RESET = "reset"
+    """A RST came: FD_CLOSE with an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketEvents:
+    """What a Windows program was told of one connection by WSAAsyncSelect, and what it did.
+
+    ``told`` counts the FD_READ that it got while the socket was open, of which ``last`` is the last one, ``reads`` the
+    calls that read, ``late`` the FD_READ that came after it had closed the socket. ``close`` is its FD_CLOSE, if it got
+    one. ``unread`` is in bytes.
+    """
+
+    flow: int
+    host: Host
+    end: EventsEnd
+    told: int
+    reads: int
+    late: int
+    unread: int
+    last: CallRef
+    close: CallRef | None = None
+
+
 VerdictFact = (
     DeadLock
+    | SocketEvents
     | NoPackets
     | NoFlows
     | ConnectionRefused
@@ -191,5 +225,6 @@ FACT_NAMES: dict[str, type[VerdictFact]] = {
     "connects-failed": ConnectsFailed,
     "datagrams-refused": DatagramsRefused,
     "dead-lock": DeadLock,
+    "socket-events": SocketEvents,
 }
 """The facts that a scenario can expect, by name."""

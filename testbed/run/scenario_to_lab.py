@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from testbed.lab import kernel_trace, pinned_sysctls
+from testbed.lab import kernel_trace, pinned_sysctls, wine
 from testbed.lab.call_trace import held_name
 from testbed.lab.engine import ACTOR, LabHost, LabSpec, LiveLab
 from testbed.lab.identity import new_run_id
@@ -149,11 +149,14 @@ def _program_spec(scenario: Scenario, host: Host, addresses: Mapping[Host, str])
     if described.steps is not None:
         family: Literal["inet", "inet6"] = "inet" if scenario.ip == 4 else "inet6"
         script = actor_script(described.steps, family=family, addresses=addresses, seed=scenario.seed)
+    argv = tuple(fill(word, addresses) for word in described.command or ACTOR)
+    env = {name: fill(value, addresses) for name, value in described.env.items()}
     return ProgramSpec(
         host=host,
-        argv=tuple(fill(word, addresses) for word in described.command or ACTOR),
+        argv=argv,
         image=described.image,
-        env={name: fill(value, addresses) for name, value in described.env.items()},
+        env=wine.environment(argv, env) | env,
+        directories=wine.directories(argv, env),
         script=script,
         ready=_server_ready(scenario) if host == "server" else None,
         stop_with_client=host == "server" and scenario.server.until == "client-ends",

@@ -38,9 +38,9 @@ from testbed.scenario.steps.all_steps import WrittenStep, follow, written
 from testbed.scenario.steps.control_steps import LinkStep
 from testbed.scenario.steps.step import AnyStep
 
-Observer = Literal["auto", "probe", "trace", "strace", "gdb", "none"]
+Observer = Literal["auto", "probe", "trace", "strace", "gdb", "winsock", "none"]
 OBSERVERS: tuple[Observer, ...] = ("none", "probe", "strace", "gdb")
-"""All observers, the ones that disturb least first."""
+"""All observers of Linux programs that can be compared, the ones that disturb least first."""
 
 
 class Ready(Frozen):
@@ -130,8 +130,8 @@ class Observe(Frozen):
 
     client: Observer = "auto"
     """auto, probe (a preloaded library), trace (the kernel's tracepoints: any program, no content), strace (any
-    program), gdb (each call held) or none. auto: the probe; for a program that it cannot see, such as a static or Go
-    one, trace, or else strace."""
+    program), gdb (each call held), winsock (a Windows program under Wine) or none. auto: the probe; for a program that
+    it cannot see, such as a static or Go one, trace, or else strace; winsock for a Windows program."""
     server: Observer = "auto"
     """As for the client."""
     hold: Opt[Duration] = None

@@ -83,7 +83,7 @@ def _reason(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> N
         return _connect(socket, call, run.caused)
     if shutdown_how(call) is not None:
         return _shutdown(socket, call, end)
-    if call.name in ("close", "fclose"):
+    if call.name in ("close", "closesocket", "fclose"):
         return _close(run, socket, call, end)
     if call.direction == "out" or call.name.startswith("send"):
         return _send(run, socket, call, end)

@@ -12,6 +12,7 @@ _MOST = 3  # ports that are named
 _WOULD = {
     "probe": "`strace` would see it (a static or Go program behind another?)",
     "gdb": "`strace` would see it (a child of the program, which gdb does not follow?)",
+    "winsock": "`trace` would see its system calls (a child of the program, or ReadFile and WriteFile on a socket?)",
     "strace": "no observer would see it (io_uring?)",
 }
 """By observer: which one would see the calls that it does not, and whose they may be."""

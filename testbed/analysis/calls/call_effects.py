@@ -38,6 +38,11 @@ def succeeded(call: Call) -> bool:
     return call.end is not None and call.errno is None and call.result >= 0
 
 
+def by_wine(call: Call) -> bool:
+    """Say whether a Windows program made the call: then Wine's server, another process, holds its sockets as well."""
+    return call.program.lower().endswith(".exe")
+
+
 def moves_bytes(call: Call, direction: str) -> bool:
     """Say whether the call moved stream bytes (MSG_PEEK and the error queue move none)."""
     return (

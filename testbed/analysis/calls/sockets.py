@@ -98,7 +98,7 @@ class _Grouping:
                 self._close(call.pid, fd, call, own=True)
         elif call.socket is not None and call.socket.protocol in ("tcp", "udp"):
             self._on_socket(call)
-        elif is_close(call) and call.name in ("close", "fclose"):
+        elif is_close(call) and call.name in ("close", "closesocket", "fclose"):
             self.open[call.pid].pop(call.fd, None)
 
     def _on_socket(self, call: Call) -> None:

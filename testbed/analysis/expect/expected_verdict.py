@@ -11,6 +11,7 @@ from testbed.model.verdicts import (
     ConnectsFailed,
     NeverOpened,
     NoData,
+    SocketEvents,
     Transfer,
     VerdictFact,
 )
@@ -58,6 +59,8 @@ def hosts_of(fact: VerdictFact) -> tuple[Host, ...]:
 def _reason(fact: VerdictFact) -> str | None:
     if isinstance(fact, NeverOpened):
         return str(fact.reason)
+    if isinstance(fact, SocketEvents):
+        return str(fact.end)
     return fact.errno if isinstance(fact, ConnectsFailed) else None
 
 

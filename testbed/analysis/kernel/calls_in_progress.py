@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from testbed.analysis.calls.call_effects import by_wine
 from testbed.analysis.calls.streams import Streams
 from testbed.model import HOSTS, Call, Host
 
@@ -23,6 +24,12 @@ _SYSCALLS: Mapping[str, tuple[str, ...]] = {
     "exit": ("exit", "exit_group"),
 }
 """System calls of functions of the C library that make one of another name."""
+_WINE: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("send", "sendto", "WSASend", "WSASendTo"), ("sendmsg",)),
+    **dict.fromkeys(("recv", "recvfrom", "WSARecv", "WSARecvFrom"), ("recvmsg",)),
+    "closesocket": ("close",),
+}
+"""System calls by which Wine makes those of a Windows program: of its own process, or of its server meanwhile."""
 _LONGEST = 64
 """Calls of a host that are looked at, backwards from a time."""
 SLACK = 2000
@@ -63,7 +70,7 @@ class CallsInProgress:
             for call in (*self._open[host], *near)
             if call.start <= time + SLACK
             and (call.end is None or time <= call.end + SLACK)
-            and syscall in _SYSCALLS.get(call.name, (call.name,))
+            and syscall in _system_calls(call)
         }
         candidates = list(found.values())
         if len(candidates) > 1 and flow is not None:
@@ -76,3 +83,10 @@ class CallsInProgress:
             return None
         self._threads[host, thread] = candidates[0].pid, candidates[0].tid
         return candidates[0]
+
+
+def _system_calls(call: Call) -> tuple[str, ...]:
+    """Return the system calls by which a call of this name is made."""
+    if by_wine(call) and call.name in _WINE:
+        return _WINE[call.name]
+    return _SYSCALLS.get(call.name, (call.name,))

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from testbed.analysis.calls.call_effects import by_wine
 from testbed.analysis.calls.endpoint_calls import EndpointCalls
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes.endpoint import carried, sack_blocks
@@ -117,6 +118,8 @@ class _Judge:
             return C.WINDOW_PROBE, ()
         if C.CLOSED_PORT in causes:
             return (C.CLOSED_PORT if packet.ack is not None else C.RESET_ANSWER), ()
+        if inferred.rule is C.RESET_EXIT and C.RESET_UNREAD in causes and self._closed_by_wine(packet, origin):
+            return C.RESET_EXIT, ()
         if inferred.rule in causes:
             return inferred.rule, tuple(each for each in inferred.alternatives if each in causes)
         if causes == (C.DATAGRAM,) and inferred.rule is C.UNLOGGED_DATA:
@@ -139,7 +142,15 @@ class _Judge:
             return C.UNLOGGED_DATA if inferred.rule is C.UNLOGGED_DATA else C.DATA
         if origin.mechanism is Mechanism.EXIT:
             return C.EXIT
-        return C.EXIT if inferred.rule is C.EXIT and origin.mechanism is not Mechanism.CALL else C.FIN
+        by_exit = origin.mechanism is not Mechanism.CALL or self._closed_by_wine(packet, origin)
+        return C.EXIT if inferred.rule is C.EXIT and by_exit else C.FIN
+
+    def _closed_by_wine(self, packet: Crossing, origin: PacketOrigin) -> bool:
+        """Say whether Wine's server closed the socket of a Windows program, as it does when that has ended."""
+        if packet.flow is None or origin.syscall != "close":
+            return False
+        calls = self._streams.calls.get((packet.flow, packet.sender), ())
+        return any(map(by_wine, calls)) and self._call(packet, origin) is None
 
     def _kind_of_ack(
         self, packet: Crossing, inferred: Cause, causes: tuple[CauseName, ...], origin: PacketOrigin

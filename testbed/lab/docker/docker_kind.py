@@ -23,8 +23,8 @@ class DockerImages:
         self._client = client
 
     def make(self, progress: Progress) -> None:
-        """Make all images that are missing, and the volume with the tools."""
-        ids = images.ensure(self._client, images.NAMES, progress)
+        """Make all images that are missing, but those on demand, and the volume with the tools."""
+        ids = images.ensure(self._client, images.USUAL, progress)
         images.ensure_tools_volume(self._client, ids["tools"], progress)
 
     def status(self) -> Sequence[ImageStatus]:

@@ -29,6 +29,7 @@ from testbed.shipped.files import COMPOSE
 __all__ = [
     "DEFINITIONS",
     "NAMES",
+    "USUAL",
     "ImageStatus",
     "Stale",
     "definition_files",
@@ -57,13 +58,15 @@ class Definition:
     ``sources``: further files and folders there of which it is built. With any, ``compose/`` itself is the build's
     context, else the image's folder.
     ``parent`` is the image that ``ARG BASE`` names, None for the base itself. ``tmpfs`` is what a container of it
-    must be able to write besides /tmp and /run: path to mount options.
+    must be able to write besides /tmp and /run: path to mount options. ``on_demand``: too large to be made before a
+    scenario asks for it.
     """
 
     name: str
     parent: str | None = "base"
     sources: tuple[str, ...] = ()
     tmpfs: Mapping[str, str] = field(default_factory=dict)
+    on_demand: bool = False
 
 
 DEFINITIONS: Mapping[str, Definition] = {
@@ -81,9 +84,12 @@ DEFINITIONS: Mapping[str, Definition] = {
         Definition("programs"),
         # www-data is 33 on every Debian. A mode alone would not do: runc gives the mount the directory's own mode.
         Definition("nginx", tmpfs={"/var/lib/nginx": "mode=0755,uid=33,gid=33"}),
+        Definition("winsock", sources=("Makefile", "winprobe", "winstart"), on_demand=True),
     )
 }
 NAMES: tuple[str, ...] = tuple(DEFINITIONS)
+USUAL: tuple[str, ...] = tuple(name for name, definition in DEFINITIONS.items() if not definition.on_demand)
+"""Those that are made before anything asks for them."""
 
 
 def is_ours(name: str) -> bool:

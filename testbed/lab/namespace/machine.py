@@ -14,6 +14,7 @@ INSIDE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for inside a lab (compose/launch/agents.c sets the same)."""
 COMPILER = "cc"
 MAKE = "make"
+WINDOWS_COMPILER = "x86_64-w64-mingw32-gcc"
 PACKAGES: Mapping[str, str] = {
     COMPILER: "gcc libc6-dev libxxhash-dev",
     MAKE: "make",
@@ -30,6 +31,8 @@ PACKAGES: Mapping[str, str] = {
     "redis-server": "redis-server",
     "strace": "strace",
     "tcpdump": "tcpdump",
+    "wine": "wine wine64",
+    WINDOWS_COMPILER: "gcc-mingw-w64-x86-64-win32",
     "/usr/bin/python3": "python3",
     "/usr/lib/python3/dist-packages/requests": "python3-requests",
 }
@@ -80,6 +83,7 @@ IMAGES: Mapping[str, Ours] = {
             *("/usr/bin/python3", "/usr/lib/python3/dist-packages/requests"),
         )
     ),
+    "winsock": Ours(programs=("wine", WINDOWS_COMPILER), made={"/opt/winsock": "winsock"}),
 }
 
 

@@ -2,9 +2,9 @@
 
 ``<cache>/bothends/<key>/`` holds ``launch`` (makes the namespaces), ``witness`` (records the kernel's trace),
 ``tools/`` (agent, actor, hold, probe), ``debugger/`` (gdb's scripts), ``guest/`` (for a kernel of our own),
-``own-program/``, ``www/`` and ``nginx.conf``. The key is a hash of the
-sources, of how they are compiled and of the C library, so a change of any of them makes another directory; a directory
-is there whole or not at all.
+``own-program/``, ``winsock/`` (programs for Windows, where there is a compiler for them), ``www/`` and ``nginx.conf``.
+The key is a hash of the sources, of how they are compiled and of the C library, so a change of any of them makes
+another directory; a directory is there whole or not at all.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.lab.engine import Progress
-from testbed.lab.namespace.machine import COMPILER, MAKE, XXHASH, lacks
+from testbed.lab.namespace.machine import COMPILER, MAKE, WINDOWS_COMPILER, XXHASH, lacks
 from testbed.model.errors import EngineError
 from testbed.shipped.files import COMPOSE
 
 SOURCES = COMPOSE
 _HASH_DIGITS = 16
 _C_FOLDERS = ("common", "agent", "actor", "probe", "link", "launch", "witness", "hold", "own-program")
-_FOLDERS = (*_C_FOLDERS, "guest", "seeded", "debugger", "nginx")
+_FOLDERS = (*_C_FOLDERS, "guest", "seeded", "debugger", "nginx", "winsock", "winprobe", "winstart")
 _SUFFIXES = frozenset({".c", ".h", ".conf", ".py"})
 _UNFINISHED = ".making-"
 INDEX = "hello from nginx\n"
@@ -37,6 +37,8 @@ _TARGETS = ("tools", "link", "launch", "witness", "own-program", "guest")
 """What compose/Makefile builds, into the places where this module has it."""
 _OPTIONAL = ("client-static",)
 """Left out where it cannot be made: some distributions have no static C library."""
+_WINDOWS = ("winsock",)
+"""Made where the machine has a compiler for Windows: its image is unsupported elsewhere."""
 _VARIABLES = (f"CC={COMPILER}", "WERROR=")  # another compiler may warn of what ours does not
 
 
@@ -97,7 +99,8 @@ def provide(progress: Progress) -> Toolchain:
 
 
 def _key() -> str:
-    how = (_TARGETS, _OPTIONAL, _VARIABLES, platform.machine(), platform.libc_ver(), INDEX, FILE_LINES)
+    targets = (_TARGETS, _OPTIONAL, _windows_targets())
+    how = (*targets, _VARIABLES, platform.machine(), platform.libc_ver(), INDEX, FILE_LINES)
     digest = hashlib.sha256(repr(how).encode())
     digest.update((SOURCES / "Makefile").read_bytes())
     for folder in _FOLDERS:
@@ -106,6 +109,10 @@ def _key() -> str:
                 digest.update(f"\0{folder}/{path.name}\0".encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:_HASH_DIGITS]
+
+
+def _windows_targets() -> tuple[str, ...]:
+    return () if shutil.which(WINDOWS_COMPILER) is None else _WINDOWS
 
 
 def _compile(directory: Path) -> None:
@@ -135,7 +142,7 @@ def _compile(directory: Path) -> None:
 
 def _fill(fresh: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=_UNFINISHED) as objects:
-        _make(fresh, objects, _TARGETS)
+        _make(fresh, objects, (*_TARGETS, *_windows_targets()))
         _make(fresh, objects, _OPTIONAL, optional=True)
     (fresh / "www").mkdir(mode=0o755)
     (fresh / "debugger").mkdir(mode=0o755)

@@ -12,6 +12,7 @@ from testbed.lab.observers.executables import is_there, why_blind
 from testbed.lab.observers.hold_rules import CallHold
 from testbed.lab.observers.probe_observer import HostObserver, NoObserver, ProbeObserver
 from testbed.lab.observers.trace_observer import TracedObserver
+from testbed.lab.observers.winsock_observer import WinsockObserver, can_observe
 from testbed.model import Host
 
 TRACED = frozenset({"auto", "probe", "trace"})
@@ -35,6 +36,8 @@ def choose_observer(
     """
     if name != "auto":
         return name, ""
+    if can_observe(agent, argv):
+        return "winsock", f"`{argv[0]} {argv[1]}` is observed by winsock: a Windows program" if argv[1:] else ""
     reason = "" if tuple(argv) == ACTOR else why_blind(agent, argv[0])
     if reason and trace:
         return "trace", f"`{argv[0]}` is observed by the kernel's trace alone: {reason}"
@@ -59,5 +62,7 @@ def make_observer(
         from testbed.lab.observers.tracers import GdbObserver
 
         return GdbObserver(agent, host, debugger, hold)
+    if name == "winsock":
+        return WinsockObserver(agent, host)
     inner: HostObserver = ProbeObserver(agent, host) if name == "probe" else NoObserver()
     return TracedObserver(inner, trace.witness, trace.held_name) if name in TRACED and trace is not None else inner

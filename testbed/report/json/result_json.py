@@ -50,6 +50,7 @@ from testbed.model.verdicts import (
     NoFlows,
     NoPackets,
     SenderTotals,
+    SocketEvents,
     Transfer,
     VerdictFact,
 )
@@ -283,6 +284,7 @@ def _fact(fact: VerdictFact) -> _Object:
 
 _FACTS: Final[Mapping[type[VerdictFact], str]] = {
     DeadLock: "dead-lock",
+    SocketEvents: "socket-events",
     NoPackets: "no-packets",
     NoFlows: "no-flows",
     ConnectionRefused: "connection-refused",

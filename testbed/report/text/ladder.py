@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from testbed.analysis.calls.call_effects import connect_error, endpoint_argument, option_name, shutdown_how
 from testbed.model import Analysis, Call, Crossing, Fate, Host
 from testbed.model.absences import NoPacket, NoPacketReason
+from testbed.model.call_table import is_message
 from testbed.model.crossings import host_names
 from testbed.report.evidence_text import sentence
 from testbed.report.no_packet_text import no_packet
@@ -134,7 +135,7 @@ class _Layout:
         """Why a call that might have sent something sent nothing; that socket() or bind() did not is no news."""
         for call in calls:
             absence = self.no_packet.get((call.host, call.n))
-            if absence and (call.direction == "out" or call.name in ("connect", "shutdown", "close")):
+            if absence and (call.direction == "out" or call.name in ("connect", "shutdown", "close", "closesocket")):
                 if absence.reason in _PLAIN and absence.errno == "":
                     continue
                 return f"(none: {escape(sentence(no_packet(absence)))})"
@@ -197,7 +198,7 @@ def show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
 
 
 def _show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
-    name = escape(call.name)
+    name = escape(str(call.args.get("function", call.name)))
     error = None
     if call.end is None:
         ending = "" if call.name in ENDLESS else " never returned"
@@ -208,6 +209,8 @@ def _show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
     else:
         ending = ""
     left = room - len(name) - len(ending)
+    if is_message(call.name):
+        return name + ending
     if call.direction == "in" and call.data:
         read = quote(call.data, left - 3, call.length)
         return f"{name}(){ending} {read}" if read.startswith('"') else f"{name}(){ending}"  # the number once
@@ -232,4 +235,4 @@ def _argument(call: Call, room: int, names: Mapping[str, str]) -> str:
         return f"{host}:{endpoint.port}" if host else escape(str(endpoint))
     if call.name == "execve":
         return escape(str(call.args.get("program", "")).rpartition("/")[2])
-    return escape(shutdown_how(call) or "")
+    return escape(shutdown_how(call) or str(call.args.get("events") or call.args.get("request") or ""))

@@ -46,7 +46,7 @@ MOST_FAILED = 60
 
 _USUAL = frozenset({"EAGAIN", "EINPROGRESS", "EALREADY", "EINTR"})
 """Errors that say: later, or again."""
-_ENDS = frozenset({"close", "fclose", "shutdown"})
+_ENDS = frozenset({"close", "closesocket", "fclose", "shutdown"})
 
 _KEPT = (12, 6, 3)  # packets kept where many follow one another, the most that fits
 

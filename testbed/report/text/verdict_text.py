@@ -13,6 +13,7 @@ from testbed.model.verdicts import (
     ConnectsFailed,
     DatagramsRefused,
     DeadLock,
+    EventsEnd,
     FlowTotals,
     GivenUp,
     NeverOpened,
@@ -21,6 +22,7 @@ from testbed.model.verdicts import (
     NoPackets,
     OpeningFailure,
     SenderTotals,
+    SocketEvents,
     Transfer,
     UnreadEnd,
     VerdictFact,
@@ -65,10 +67,35 @@ def sentences(facts: Sequence[VerdictFact], flows: Sequence[Flow]) -> Iterator[s
                 yield _named(flows, fact.flow) + _broken(fact)
             case ConnectsFailed():
                 yield _failed_connects(fact)
+            case SocketEvents():
+                yield _named(flows, fact.flow) + _socket_events(fact)
 
 
 def _named(flows: Sequence[Flow], index: int) -> str:
     return f"#{index + 1} {flows[index].client} - {flows[index].server}: " if len(flows) > 1 else ""
+
+
+def _socket_events(fact: SocketEvents) -> str:
+    """Say what a Windows program was told, and by which of Winsock's rules (WSAAsyncSelect, Remarks)."""
+    last = sentence((fact.last,))
+    told = f"the {fact.host} program got FD_READ {_times(fact.told)} and read {_times(fact.reads)}"
+    match fact.end:
+        case EventsEnd.NOT_READ:
+            why = "Winsock posts another FD_READ only after a call that reads, and FD_CLOSE only when all is read"
+            return f"{told}: it did not read after {last}, and {why}; so it was not told of the other bytes"
+        case EventsEnd.CLOSED:
+            late = f"; what was posted before came all the same ({_some(fact.late, 'FD_READ')})" if fact.late else ""
+            return f"{told}, then closed the socket: with that Winsock tells no more of it{late}"
+        case EventsEnd.RESET:
+            return f"{told}; after a RST Winsock announces no data, and FD_CLOSE comes at once with an error"
+        case EventsEnd.ALL_READ:
+            again = "Winsock posts FD_READ again after a call that reads and leaves data, or when more arrives"
+            close = f", and FD_CLOSE ({sentence((fact.close,))}) once all is read" if fact.close is not None else ""
+            return f"{told}: {again}{close}"
+
+
+def _times(number: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(number, f"{number:,} times")
 
 
 def _without_transfer(fact: ConnectionRefused | NeverOpened | NoData, flow: Flow) -> str:

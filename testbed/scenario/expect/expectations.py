@@ -385,11 +385,12 @@ class VerdictFigures(Short):
     short = "fact"
     fact: FactName
     """Its name: connection-refused, never-opened, no-data, transfer, broken-off, given-up, connects-failed,
-    datagrams-refused, dead-lock, no-packets or no-flows."""
+    datagrams-refused, dead-lock, socket-events, no-packets or no-flows."""
     host: Opt[Host] = None
     """The host that it names: that refused, opened, sent, gave up, or whose RST broke the connection off."""
     reason: Opt[Line] = None
-    """Of never-opened, why: given-up, answers-lost, syns-lost or no-answer. Of connects-failed the errno."""
+    """Of never-opened, why: given-up, answers-lost, syns-lost or no-answer. Of connects-failed the errno. Of
+    socket-events, how it ended: all-read, not-read, closed or reset."""
     connection: Opt[Whole] = Field(default=None, ge=1)
     """Only of this connection or conversation, from 1 in the order of their first packets."""
     count: CountText = Field(default=AT_LEAST_ONE)

@@ -47,7 +47,7 @@ def test_gdb_stops_at_the_system_calls_of_its_column() -> None:
 def test_what_calls_do_to_descriptors() -> None:
     """The analysis takes it from the table; fcntl's effect depends on its command."""
     assert {name for name in CALLS if is_accept(call(name))} == {"accept", "accept4"}
-    closing = {"close", "fclose", "close_range", "closefrom", "dup2", "dup3"}
+    closing = {"close", "closesocket", "fclose", "close_range", "closefrom", "dup2", "dup3"}
     assert {name for name in CALLS if is_close(call(name))} == closing
     assert {name for name in CALLS if duplicate_of(call(name)) == 4} == {"dup", "dup2", "dup3"}
     assert duplicate_of(call("fcntl", command="F_DUPFD_CLOEXEC")) == 4

@@ -24,7 +24,7 @@ function fill(element, properties, children) {
 // A call as C would show it: `send("c") = 1`, `connect(server:10011) ECONNREFUSED`; the twin of ladder.py's show_call.
 function callText(model, c, room) {
   const { tables } = model;
-  const name = visible(tables.text("call.name", c));
+  const name = shownName(model, c);
   const errno = visible(tables.text("call.errno", c));
   const result = tables.numbers("call.result")[c];
   const length = tables.numbers("call.length")[c];
@@ -35,6 +35,7 @@ function callText(model, c, room) {
   else if (errno) ending = ` ${errno}`;
   else if (direction || result > 0) ending = ` = ${result}`;
   const left = room - name.length - ending.length;
+  if (MESSAGE.test(name)) return `${name}${ending}`;
   if (direction === 2 && data.length) {
     const read = quote(data, left - 3, length);
     return `${name}()${ending}${read.startsWith('"') ? ` ${read}` : ""}`;
@@ -46,12 +47,20 @@ function callText(model, c, room) {
   return `${name}(${argumentText(model, c)})${ending}`;
 }
 
+// What a Windows program got as a message, which is no call.
+const MESSAGE = /^FD_[A-Z]+$/;
+
+// The function that the program called, where the analysis knows it by another one's name.
+function shownName(model, c) {
+  return visible(JSON.parse(model.tables.text("call.args", c)).function ?? model.tables.text("call.name", c));
+}
+
 function argumentText(model, c) {
   const args = JSON.parse(model.tables.text("call.args", c));
   const name = model.tables.text("call.name", c);
   if (name.endsWith("sockopt") && args.name) return visible(args.value === undefined ? args.name : `${args.name}, ${args.value}`);
   if (args.address) return visible(namedAddress(model, args.address));
-  return visible(args.how ?? "");
+  return visible(args.how ?? args.events ?? args.request ?? "");
 }
 
 function namedAddress(model, text) {

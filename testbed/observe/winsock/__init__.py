@@ -1,0 +1,1 @@
+"""The logs of Windows programs (compose/winprobe) as calls."""
