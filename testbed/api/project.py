@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from testbed.shipped.files import ROOT
+
 FILE = "pyproject.toml"
 TABLE = "tool.bothends"
 KEYS = ("scenarios", "runs", "engine")
@@ -33,6 +35,19 @@ class Project:
             return name
         candidates = (self.scenarios / name, *(self.scenarios / f"{name}{suffix}" for suffix in SUFFIXES))
         return next((str(path) for path in candidates if path.suffix and path.is_file()), name)
+
+    def scenario(self, name: str) -> str:
+        """Return :meth:`path_of` a scenario. Raises UsageError, with the nearest names, where there is none.
+
+        Those of the project and of the catalogue are looked at.
+        """
+        path = self.path_of(name)
+        if path == name and self.scenarios is not None and not name.endswith(SUFFIXES):
+            from testbed.scenario.catalogue import all_scenarios, find, name_of
+
+            known = [name_of(path) for root in (self.scenarios, ROOT) for path in all_scenarios(root)]
+            return str(find(name, ROOT, known))
+        return path
 
     def runs_in(self, option: str) -> Path:
         """Return the directory in which ``runs/`` is made; ``option`` is the command line's, empty where not given."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.api.finish_run import FINISH
+from testbed.api.ledger_view import Ledger
 from testbed.api.project import read_project
-from testbed.model import Analysis, Call, Cause, Crossing, Host, LedgerRow, Outcome
+from testbed.model import Analysis, Call, Cause, Crossing, Host, Outcome
 from testbed.model.errors import UsageError
 from testbed.report.text.verdict_text import verdict_text
 from testbed.rundir.layout import RunDirectory, find
@@ -51,9 +52,12 @@ class RunResult:
         return verdict_text(self.analysis)
 
     @cached_property
-    def ledger(self) -> Mapping[tuple[int, Host], LedgerRow]:
-        """How far the bytes of each direction got, by flow (index from 0) and the host that sent them."""
-        return {(row.flow, row.sender): row for row in self.analysis.ledger}
+    def ledger(self) -> Ledger:
+        """How far the bytes of each direction got, by flow (index from 0) and the host that sent them.
+
+        ``ledger.client`` and ``ledger.server`` sum up what a host sent on all its flows.
+        """
+        return Ledger(self.analysis.ledger)
 
     @property
     def calls(self) -> Mapping[Host, tuple[Call, ...]]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from copy import copy
+from pathlib import Path
 from typing import Any
 
 from invoke import Argument, Collection, Exit, ParseError, Program
 from invoke.parser import ParserContext
 
+from testbed.cli.how_called import in_callers_words
 from testbed.cli.report_errors import OURS
 
-_HINT = "to do: `invoke --list` shows the tasks, `invoke --help TASK` a task's options"
 _BAD_USE = 2
 _HELP = "--help"
 
@@ -28,7 +30,10 @@ def adapt(program: Program) -> None:
         given = program.core.unparsed
         named = {word for word in given if word in _names(program.collection)} or _names(program.collection)
         ours = all(_is_ours(program.collection[name]) for name in named)
+        if program.args.complete.value:
+            _offer_scenarios(program)
         try:
+            _speak_as(program, named)
             words = spell_out(given, program.collection, _is_ours)
             if words[:1] == [_HELP]:
                 program.core[0].args["help"].value = words.pop()
@@ -38,7 +43,7 @@ def adapt(program: Program) -> None:
         except ParseError as error:
             if not ours:
                 raise
-            raise Exit(f"{error}\n{_HINT}", code=_BAD_USE) from error
+            raise Exit(f"{error}\n{_hint(program)}", code=_BAD_USE) from error
 
     program.parse_tasks = parse_tasks  # type: ignore[method-assign]
 
@@ -86,6 +91,39 @@ def spell_out(words: Sequence[str], tasks: Collection, adapts: Callable[[Any], b
             taken = True
         spelled.append(word)
     return spelled
+
+
+def _hint(program: Program) -> str:
+    if program.namespace is not None:  # `--list` is for programs that look for their tasks
+        return f"to do: `{program.binary} --help` shows the commands, `{program.binary} --help COMMAND` its options"
+    return "to do: `invoke --list` shows the tasks, `invoke --help TASK` a task's options"
+
+
+def _speak_as(program: Program, named: set[str]) -> None:
+    """Let messages and help name our tasks as they were called: ``bothends run``, ``inv wire.run``."""
+    tasks = {name: program.collection[name] for name in _names(program.collection)}
+    our_tasks = {name: task for name, task in tasks.items() if _is_ours(task)}
+    called = next((name for name in named if name in our_tasks), "")
+    prefix = called.rpartition(".")[0]
+    typed = Path(sys.argv[0]).name  # `python -m invoke` is __main__.py
+    begin = program.binary if program.namespace is not None else "inv" if typed == "inv" else "invoke"
+    in_callers_words.called_as(
+        f"{begin} {prefix}." if prefix else f"{begin} ", {name.split(".")[-1] for name in our_tasks}
+    )
+    for task in our_tasks.values():
+        task.__doc__ = in_callers_words(task.__doc__ or "")
+        task.help = {name: in_callers_words(text) for name, text in task.help.items()}
+
+
+def _offer_scenarios(program: Program) -> None:
+    """Print the scenarios that may come next on a command line that is being typed, if it is one of ours; then end."""
+    from testbed.cli.completion import names_to_offer
+
+    tasks = {name: program.collection[name] for name in _names(program.collection)}
+    ours = {name: task for name, task in tasks.items() if _is_ours(task)}
+    if offered := names_to_offer(program.core.remainder, ours):
+        sys.stdout.write("".join(f"{name}\n" for name in offered))
+        raise Exit
 
 
 def _names(tasks: Collection) -> set[str]:

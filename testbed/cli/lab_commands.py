@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.cli.host_argument import host_named
+from testbed.cli.how_called import in_callers_words
 from testbed.cli.progress import print_json, say_why, show_progress, show_run
 from testbed.model.errors import EngineError
 
@@ -27,7 +28,7 @@ def doctor(*, as_json: bool) -> int:
         if not as_json:
             sign = {True: "ok     ", False: "MISSING", None: "-      "}[finding.works]
             todo = f"  -> {finding.to_do}" if finding.to_do and not finding.works else ""
-            sys.stdout.write(f"{sign} {finding.what:<27} {finding.detail}{todo}\n")
+            sys.stdout.write(in_callers_words(f"{sign} {finding.what:<27} {finding.detail}{todo}\n"))
     if as_json:
         print_json([asdict(finding) for finding in found])
     return 0 if usable(found, NAMES) else 4
@@ -49,7 +50,7 @@ def images(*, as_json: bool, check: bool) -> int:
         for image in found:
             size = f"{(image.size or 0) / 1e6:6.0f} MB" if image.id else "  missing"
             stale = f"  ({len(image.stale)} out of date: `invoke clean --images`)" if image.stale else ""
-            sys.stdout.write(f"{image.name:<12} {size}  {image.tag}{stale}\n")
+            sys.stdout.write(in_callers_words(f"{image.name:<12} {size}  {image.tag}{stale}\n"))
     return 4 if any(image.id is None for image in found) else 0
 
 
@@ -68,11 +69,12 @@ def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     lab = lab_keeper.up(path.resolve(), runs.resolve(), choice.name, keeper=KEEPER)
     hosts = ", ".join(f"{host} {address}" for host, address in lab.addresses.items())
     shells = ", ".join(f"`invoke shell {host}`" for host in lab.addresses)
-    sys.stdout.write(
+    told = (
         f"lab {lab.run_id} is up: {hosts}\n"
         f"captures grow in {lab.directory}\n"
         f"{shells}; `invoke down` ends it and shows what both ends captured\n"
     )
+    sys.stdout.write(in_callers_words(told))
     return 0
 
 

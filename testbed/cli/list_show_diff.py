@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from testbed.cli.how_called import in_callers_words
 from testbed.cli.progress import print_json, show_run
 from testbed.model.errors import UsageError
 from testbed.rundir.layout import RUNS, RunDirectory
@@ -53,7 +54,7 @@ def show(what: str, *, catalogue: Path, runs: Path, as_json: bool, full: bool = 
     sys.stdout.write(f"# {scenario.path}\n{scenario.source}")
     latest = runs / RUNS / scenario.name / "latest"
     if latest.exists():
-        sys.stdout.write(f"# last run: `invoke show {scenario.name}/latest`\n")
+        sys.stdout.write(in_callers_words(f"# last run: `invoke show {scenario.name}/latest`\n"))
     return 0
 
 

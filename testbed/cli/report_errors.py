@@ -13,6 +13,7 @@ from typing import Any
 from invoke import Exit
 
 from testbed.cli.encoding import never_fail
+from testbed.cli.how_called import in_callers_words
 
 OURS = "_is_of_bothends"
 """The attribute that marks a task of ours."""
@@ -34,7 +35,7 @@ def report_errors(function: Callable[..., int]) -> Callable[..., None]:
             sys.stdout.flush()
         except BothendsError as error:
             sys.stdout.flush()
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(in_callers_words(f"{error}\n"))
             code = error.exit_code
         except ModuleNotFoundError as missing:
             if (missing.name or "").partition(".")[0] in OWN:
@@ -69,5 +70,5 @@ def _tell_of(bug: Exception) -> int:
     said = f"{type(bug).__name__}: {bug}".splitlines()[0].rstrip()
     sys.stderr.write(f"an error in Bothends itself, not in what it ran: {said}\n")
     sys.stderr.write("state: the run directory, if there is one, keeps what had been recorded until then\n")
-    sys.stderr.write("to do: report it with the lines above, and with `invoke doctor`'s output\n")
+    sys.stderr.write(in_callers_words("to do: report it with the lines above, and with `invoke doctor`'s output\n"))
     return INFRASTRUCTURE

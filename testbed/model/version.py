@@ -1,4 +1,4 @@
-"""The version of Bothends, as pyproject.toml has it (a test compares them)."""
+"""The version of Bothends: in a clone the fallback that pyproject.toml has; the build of a wheel puts its own here."""
 
 from __future__ import annotations
 

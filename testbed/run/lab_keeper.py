@@ -6,6 +6,7 @@ directory like any run. Where the keepers are is in ``runs/.labs/<run id>.json``
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -106,6 +107,8 @@ def down(lab: KeptLab) -> RunDirectory:
     os.kill(lab.pid, signal.SIGTERM)
     deadline = time.monotonic() + DOWN_TIMEOUT
     while is_alive(lab.keeper):
+        with contextlib.suppress(ChildProcessError):  # who brought the lab up in this process waits for its keeper
+            os.waitpid(lab.pid, os.WNOHANG)
         if time.monotonic() > deadline:
             raise LabTimeout(f"the keeper of lab {lab.run_id} (process {lab.pid}) did not end in {DOWN_TIMEOUT:g} s")
         time.sleep(0.02)

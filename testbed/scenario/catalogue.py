@@ -14,19 +14,26 @@ if TYPE_CHECKING:
 
 FOLDER = "scenarios"
 SUFFIXES = (".yaml", ".yml")
+TEST = ".wire"
+"""``echo.wire.yaml`` is the scenario ``echo``, which pytest collects (testbed/plugin)."""
+
+
+def name_of(path: Path) -> str:
+    """Return the name of the scenario in a file."""
+    return path.stem.removesuffix(TEST)
 
 
 def all_scenarios(root: Path) -> list[Path]:
     """Return the files of a catalogue by name; ``root`` holds ``scenarios/``, or is such a folder itself."""
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     files = (path for path in folder.glob("*") if path.suffix in SUFFIXES and path.is_file())
-    return sorted(files, key=lambda path: path.stem)
+    return sorted(files, key=name_of)
 
 
-def find(name_or_path: str, root: Path) -> Path:
+def find(name_or_path: str, root: Path, known: Sequence[str] = ()) -> Path:
     """Return the file of a scenario, named as in ``scenarios/`` or by a path that ends in .yaml or .yml.
 
-    Raises UsageError where there is none, with the nearest names.
+    Raises UsageError where there is none, with the nearest names: of those here, or of ``known``.
     """
     if name_or_path.endswith(SUFFIXES):
         path = Path(name_or_path)
@@ -34,10 +41,10 @@ def find(name_or_path: str, root: Path) -> Path:
             return path
         near = _near(path.name, [file.name for file in path.parent.glob("*") if file.suffix in SUFFIXES])
         raise UsageError(f"there is no scenario file {name_or_path}", hint=near)
-    files = {path.stem: path for path in all_scenarios(root)}
+    files = {name_of(path): path for path in all_scenarios(root)}
     if name_or_path in files:
         return files[name_or_path]
-    near = _near(name_or_path, list(files))
+    near = _near(name_or_path, list(known or files))
     hint = near or "`invoke list` shows the names; a path ends in .yaml or .yml"
     raise UsageError(f"there is no scenario `{name_or_path}`", hint=hint)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from testbed.scenario.catalogue import name_of
 from testbed.scenario.language.yaml_source import decode, read
 
 
@@ -39,7 +40,7 @@ def _quickly(path: Path) -> Heading | None:
     summary, tags = members.get("summary"), members.get("tags", [])
     if not isinstance(summary, str) or not summary.strip() or not isinstance(tags, list):
         return None
-    return Heading(path.stem, summary, tuple(tags)) if all(isinstance(tag, str) for tag in tags) else None
+    return Heading(name_of(path), summary, tuple(tags)) if all(isinstance(tag, str) for tag in tags) else None
 
 
 def _checked(path: Path) -> Heading:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from testbed.model import Host
 from testbed.model.errors import ScenarioError, UsageError
+from testbed.scenario.catalogue import name_of
 from testbed.scenario.check_scenario import Flaw, check
 from testbed.scenario.expect.expectations import AnyExpectation
 from testbed.scenario.explain import explain
@@ -27,7 +28,7 @@ NAME = "[a-z0-9][a-z0-9._-]*"
 def load(path: Path, *, name: str | None = None, settings: Mapping[str, Any] = MappingProxyType({})) -> Scenario:
     """Return the scenario in a file.
 
-    ``name`` is for a copy under another name, as in a run directory; otherwise it is the file's stem. ``settings``
+    ``name`` is for a copy under another name, as in a run directory; else :func:`name_of`. ``settings``
     choose a variant (see :mod:`testbed.scenario.variants`). Raises ScenarioError with every problem in the file,
     UsageError where the file cannot be read.
     """
@@ -37,7 +38,7 @@ def load(path: Path, *, name: str | None = None, settings: Mapping[str, Any] = M
     except OSError as error:
         raise UsageError(f"{name_shown} cannot be read: {error.strerror or error}") from error
     if name is None:
-        name = path.stem
+        name = name_of(path)
         if not re.fullmatch(NAME, name):
             hint = "small letters, digits, and . _ - after the first"
             raise ScenarioError(f"{name_shown}: `{name}` is not a name for a scenario", hint=hint)

@@ -16,7 +16,7 @@ from invoke import Collection
 from invoke.main import program
 
 from testbed.cli.invoke_words import adapt
-from testbed.tasks import machine_tasks, result_tasks, run_tasks
+from testbed.tasks import machine_tasks, result_tasks, run_tasks, start_tasks
 
 __all__ = ["ns"]
 
@@ -29,6 +29,7 @@ ns = Collection(
     *(result_tasks.list_, result_tasks.show, result_tasks.diff, result_tasks.report, result_tasks.open_),
     *(result_tasks.compare, machine_tasks.doctor, machine_tasks.images, machine_tasks.kernels),
     *(machine_tasks.up, machine_tasks.shell, machine_tasks.down, machine_tasks.clean, run_tasks.atlas),
+    *(start_tasks.new, start_tasks.init),
 )
 
 adapt(program)

@@ -91,7 +91,7 @@ def up(context: Context, scenario: str, runs: str = "", engine: str = "") -> int
 
     mine = project(context)
     return lab_commands.up(
-        mine.path_of(scenario), catalogue=ROOT, runs=mine.runs_in(runs), engine=engine or mine.engine
+        mine.scenario(scenario), catalogue=ROOT, runs=mine.runs_in(runs), engine=engine or mine.engine
     )
 
 

@@ -85,7 +85,7 @@ def run(
     from testbed.cli.outputs import Outputs
 
     mine = project(context)
-    names = [mine.path_of(name) for name in scenarios]
+    names = [mine.scenario(name) for name in scenarios]
     if kernel or any(word.startswith("kernel=") for word in set):
         engine = engine or "uml"
     engine = engine or mine.engine
@@ -144,7 +144,7 @@ def step(context: Context, scenario: str, host: str = "client", runs: str = "", 
 
     mine = project(context)
     return step_command.step(
-        mine.path_of(scenario), host=host, catalogue=ROOT, runs=mine.runs_in(runs), engine=engine or mine.engine
+        mine.scenario(scenario), host=host, catalogue=ROOT, runs=mine.runs_in(runs), engine=engine or mine.engine
     )
 
 

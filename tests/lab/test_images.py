@@ -151,7 +151,7 @@ def test_without_root_the_error_says_how_to_get_a_base(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(ImageError, match="only root can make one") as caught:
         base_image.provide(client, print)
-    assert "-m invoke images" in caught.value.hint
+    assert "-m testbed.tasks.command images" in caught.value.hint
     assert "docker load" in caught.value.hint
     assert "cannot pull" in caught.value.state
 

@@ -85,7 +85,7 @@ def _check_that_it_can_be_made(client: docker.DockerClient, refusal: str) -> Non
         raise ImageError(
             "there is no base image, and only root can make one from Debian packages",
             state=refusal,
-            hint=f"run `sudo {sys.executable} -m invoke images` once; or {elsewhere}",
+            hint=f"run `sudo {sys.executable} -m testbed.tasks.command images` once; or {elsewhere}",
         )
     own = debian_packages.run(["dpkg", "--print-architecture"], "ask for this machine's architecture").strip()
     with translate("ask the engine for its architecture"):

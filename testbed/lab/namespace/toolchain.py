@@ -1,5 +1,7 @@
 """The programs of ours that run in a lab, compiled here once (compose/Makefile) and kept in the user's cache.
 
+An installed platform wheel brings them compiled.
+
 ``<cache>/bothends/<key>/`` holds ``launch`` (makes the namespaces), ``witness`` (records the kernel's trace),
 ``tools/`` (agent, actor, hold, probe), ``debugger/`` (gdb's scripts), ``guest/`` (for a kernel of our own),
 ``own-program/``, ``winsock/`` (programs for Windows, where there is a compiler for them), ``www/`` and ``nginx.conf``.
@@ -22,7 +24,7 @@ from pathlib import Path
 from testbed.lab.engine import Progress
 from testbed.lab.namespace.machine import COMPILER, MAKE, WINDOWS_COMPILER, XXHASH, lacks
 from testbed.model.errors import EngineError
-from testbed.shipped.files import COMPOSE
+from testbed.shipped.files import COMPOSE, TOOLS
 
 SOURCES = COMPOSE
 _HASH_DIGITS = 16
@@ -93,14 +95,15 @@ def provide(progress: Progress) -> Toolchain:
     """
     made = Toolchain(cache() / _key())
     if not made.directory.is_dir():
-        progress("compiling agent, actor and probe for this machine")
-        _compile(made.directory)
+        carried = TOOLS.is_dir()
+        progress(f"{'unpacking' if carried else 'compiling'} agent, actor and probe for this machine")
+        _make_whole(made.directory)
     return made
 
 
 def _key() -> str:
     targets = (_TARGETS, _OPTIONAL, _windows_targets())
-    how = (*targets, _VARIABLES, platform.machine(), platform.libc_ver(), INDEX, FILE_LINES)
+    how = (TOOLS.is_dir(), *targets, _VARIABLES, platform.machine(), platform.libc_ver(), INDEX, FILE_LINES)
     digest = hashlib.sha256(repr(how).encode())
     digest.update((SOURCES / "Makefile").read_bytes())
     for folder in _FOLDERS:
@@ -112,13 +115,11 @@ def _key() -> str:
 
 
 def _windows_targets() -> tuple[str, ...]:
-    return () if shutil.which(WINDOWS_COMPILER) is None else _WINDOWS
+    return _WINDOWS if shutil.which(WINDOWS_COMPILER) and shutil.which(MAKE) else ()
 
 
-def _compile(directory: Path) -> None:
-    lacking = [MAKE] if shutil.which(MAKE) is None else []
-    if shutil.which(COMPILER) is None or not _has_header(XXHASH):
-        lacking.insert(0, COMPILER)
+def _make_whole(directory: Path) -> None:
+    lacking = [] if TOOLS.is_dir() else _lacking()
     if lacking:
         raise lacks(lacking)
     try:
@@ -140,10 +141,23 @@ def _compile(directory: Path) -> None:
         ) from error
 
 
+def _lacking() -> list[str]:
+    """Return what this machine lacks to compile."""
+    lacking = [MAKE] if shutil.which(MAKE) is None else []
+    if shutil.which(COMPILER) is None or not _has_header(XXHASH):
+        lacking.insert(0, COMPILER)
+    return lacking
+
+
 def _fill(fresh: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=_UNFINISHED) as objects:
-        _make(fresh, objects, (*_TARGETS, *_windows_targets()))
-        _make(fresh, objects, _OPTIONAL, optional=True)
+        if TOOLS.is_dir():
+            shutil.copytree(TOOLS, fresh, dirs_exist_ok=True)
+        else:
+            _make(fresh, objects, _TARGETS)
+            _make(fresh, objects, _OPTIONAL, optional=True)
+        if _windows_targets():
+            _make(fresh, objects, _windows_targets())
     (fresh / "www").mkdir(mode=0o755)
     (fresh / "debugger").mkdir(mode=0o755)
     (fresh / "www" / "index.html").write_text(INDEX, encoding="ascii")

@@ -137,7 +137,7 @@ def test_every_exported_name_is_there() -> None:
 
 
 def test_the_version_is_that_of_the_package() -> None:
-    assert f'version = "{testbed.__version__}"\n' in (ROOT / "pyproject.toml").read_text()
+    assert f'fallback-version = "{testbed.__version__}" ' in (ROOT / "pyproject.toml").read_text()
 
 
 def _invoke(*words: str) -> subprocess.CompletedProcess[str]:

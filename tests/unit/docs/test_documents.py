@@ -26,7 +26,7 @@ LARGEST = 12_288
 DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", ROOT / "compose" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"(?:^|(?<=[\s|;&/$(]))invoke (?=[a-z])")
+COMMAND = re.compile(r"(?:^|(?<=[\s|;&/$(]))(?:(?:invoke|bothends) |inv wire\.)(?=[a-z])")
 
 
 def fences(path: Path) -> list[tuple[str, str]]:
