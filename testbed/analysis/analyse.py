@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from testbed.analysis.absent.no_packet import calls_without_packet
@@ -12,7 +12,7 @@ from testbed.analysis.calls.streams import Streams, build_streams
 from testbed.analysis.causes.find_causes import find_causes
 from testbed.analysis.dead_lock import dead_locks
 from testbed.analysis.expect.check_expectations import check
-from testbed.analysis.expect.run_facts import Findings
+from testbed.analysis.expect.run_facts import RunFacts
 from testbed.analysis.label_check import label_conflicts
 from testbed.analysis.ledger import make_ledger
 from testbed.analysis.link_check import match_journal
@@ -22,11 +22,15 @@ from testbed.analysis.verdict import verdict
 from testbed.crossings.packet_order import overtaken
 from testbed.model import HOSTS, Analysis, Cause, Check, Delay, Host, Inputs, Joined, Outcome
 from testbed.model.expect import Expectation
+from testbed.model.findings import Diagnosis
 from testbed.model.kernel_log import KernelEvidence
 
+Diagnose = Callable[[RunFacts], Diagnosis]
+"""What finds out what is wrong (``diagnosis/``)."""
 
-def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysis:
-    """Analyse a run and check what was expected of it."""
+
+def analyse(inputs: Inputs, expectations: Iterable[Expectation] = (), diagnose: Diagnose | None = None) -> Analysis:
+    """Analyse a run, find out what is wrong if asked to, and check what was expected of it."""
     if inputs.link is not None:
         joined, problems = match_journal(inputs.joined, inputs.link)
         inputs = replace(inputs, joined=joined, incomplete=(*inputs.incomplete, *problems))
@@ -39,12 +43,15 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))
     ledger = make_ledger(joined, streams)
     no_packet = calls_without_packet(joined, streams, causes, inputs.sysctls)
-    facts = (
+    told = (
         *dead_locks(joined, streams),
         *verdict(joined, ledger, causes, streams),
         *socket_events(joined, ledger, streams),
     )
-    checks = check(expectations, Findings(inputs, streams, causes, ledger, no_packet, facts))
+    facts = RunFacts(inputs, streams, causes, ledger, no_packet, told)
+    if diagnose is not None:
+        facts = replace(facts, diagnosis=diagnose(facts))
+    checks = check(expectations, facts)
     outcome, reasons = _outcome(inputs, checks)
     return Analysis(
         inputs=inputs,
@@ -53,11 +60,12 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = ()) -> Analysi
         delays={host: _delay(joined, host) for host in HOSTS},
         ledger=ledger,
         checks=checks,
-        verdict=facts,
+        verdict=told,
         outcome=outcome,
         reasons=reasons,
         label_conflicts=label_conflicts(joined.crossings, causes, inputs.labels),
         kernel=_kernel_evidence(inputs, streams, causes),
+        diagnosis=facts.diagnosis,
     )
 
 

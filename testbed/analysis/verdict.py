@@ -115,7 +115,7 @@ def _failed_connects(streams: Streams) -> Iterator[ConnectsFailed]:
 
 def _of_flow(run: _Run, flow: Flow) -> Iterator[VerdictFact]:
     packets, rows = run.packets[flow.index], run.rows[flow.index]
-    unopened = _unopened(flow, packets, run.causes) if flow.protocol == "tcp" else None
+    unopened = why_unopened(flow, packets, run.causes) if flow.protocol == "tcp" else None
     if unopened is not None:
         yield unopened
         return
@@ -170,7 +170,9 @@ def _refused_datagrams(run: _Run, flow: Flow) -> Iterator[DatagramsRefused]:
             yield DatagramsRefused(flow.index, host, errors[0].n, len(errors), port=is_port_unreachable(errors[0]))
 
 
-def _unopened(flow: Flow, packets: list[Crossing], causes: Sequence[Cause]) -> ConnectionRefused | NeverOpened | None:
+def why_unopened(
+    flow: Flow, packets: list[Crossing], causes: Sequence[Cause]
+) -> ConnectionRefused | NeverOpened | None:
     """Return why a connection never opened, None if it did (or if its opening was not captured)."""
     for packet in packets:
         if causes[packet.n].rule is CauseName.CLOSED_PORT:
@@ -233,7 +235,7 @@ def _trouble(run: _Run, flow: Flow) -> int:
     missing = sum(max((row.written.bytes or row.sent.bytes or 0) - (row.arrived.bytes or 0), 0) for row in rows)
     unread = sum(row.unread or 0 for row in rows)
     differs = any(row.difference is not None for row in rows)
-    broken = flow.protocol == "tcp" and (_is_broken(run, flow) or _unopened(flow, packets, run.causes) is not None)
+    broken = flow.protocol == "tcp" and (_is_broken(run, flow) or why_unopened(flow, packets, run.causes) is not None)
     refused = flow.protocol == "udp" and any(True for _ in _refused_datagrams(run, flow))
     return (differs << 62) + (missing << 2) + (unread << 1) + (broken or refused)
 
@@ -247,7 +249,7 @@ def _totals(run: _Run, joined: Joined, ledger: Sequence[LedgerRow]) -> Iterator[
     refused = never = broken = 0
     for flow in joined.flows:
         if flow.protocol == "tcp":
-            unopened = _unopened(flow, run.packets[flow.index], run.causes)
+            unopened = why_unopened(flow, run.packets[flow.index], run.causes)
             refused += isinstance(unopened, ConnectionRefused)
             never += isinstance(unopened, NeverOpened)
             broken += unopened is None and _is_broken(run, flow)

@@ -75,16 +75,16 @@ class RunResult:
         return self.analysis.causes
 
     def summary(self, width: int = 100) -> str:
-        """Return the summary that `invoke run` prints, without colours, in lines of at most ``width`` characters.
+        """Return the summary that `invoke run` prints into a file: whole sentences, lines of at most ``width``.
 
         Raises UsageError if the run's manifest cannot be read.
         """
         from rich.console import Console
 
-        from testbed.report.text.run_summary import render
+        from testbed.report.text.run_summary import Extent, render
 
         out = io.StringIO()
-        render(self.analysis, meta(self._files), Console(file=out, width=width, color_system=None))
+        render(self.analysis, meta(self._files), Console(file=out, width=width, color_system=None), Extent.UNCUT)
         return out.getvalue()
 
     def to_json(self) -> dict[str, Any]:

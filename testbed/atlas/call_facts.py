@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.analysis.calls.streams import build_streams
-from testbed.analysis.expect.run_facts import Findings, packets_of
+from testbed.analysis.expect.run_facts import RunFacts, packets_of
 from testbed.campaign.signature import MANY, facets
 from testbed.model import HOSTS, Analysis, Call, CauseKind, Crossing, Evidence, Fate, Host, LedgerRow
 from testbed.model.absences import NoPacket, NoPacketReason
@@ -57,7 +57,7 @@ def facts(analysis: Analysis) -> list[Fact]:
     """Return the facts of both hosts' calls in time order."""
     inputs = analysis.inputs
     streams = build_streams(inputs.joined, inputs.calls, inputs.observed)
-    findings = Findings(inputs, streams, analysis.causes, analysis.ledger, analysis.no_packet)
+    findings = RunFacts(inputs, streams, analysis.causes, analysis.ledger, analysis.no_packet)
     names = host_names(inputs.joined.flows)
     found = [
         _fact(call, findings, names)
@@ -68,7 +68,7 @@ def facts(analysis: Analysis) -> list[Fact]:
     return sorted(found, key=lambda fact: fact.time)
 
 
-def _matters(call: Call, findings: Findings) -> bool:
+def _matters(call: Call, findings: RunFacts) -> bool:
     if findings.caused.get((call.host, call.n)):
         return True
     if call.name in ASKED:
@@ -77,7 +77,7 @@ def _matters(call: Call, findings: Findings) -> bool:
     return bool(call.errno) and call.errno not in ("EAGAIN", "EINPROGRESS") and call.direction == "in"
 
 
-def _fact(call: Call, findings: Findings, names: dict[str, Host]) -> Fact:
+def _fact(call: Call, findings: RunFacts, names: dict[str, Host]) -> Fact:
     own = findings.caused.get((call.host, call.n), [])
     chain = packets_of(call, findings)
     waited = call.direction == "in" and call.end is not None
@@ -98,7 +98,7 @@ def _plain(packet: Crossing) -> str:
     return packet_text(packet).removesuffix(f" ({packet.fate})").replace(" FP.", " F.")
 
 
-def _shared(packet: Crossing, call: Call, findings: Findings) -> str:
+def _shared(packet: Crossing, call: Call, findings: RunFacts) -> str:
     """Say that a packet is of several calls: bytes that waited leave with others."""
     count = len(findings.causes[packet.n].calls)
     return f" (of {count} calls)" if packet.sender == call.host and count > 1 else ""

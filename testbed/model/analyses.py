@@ -11,6 +11,7 @@ from testbed.model.calls import Call
 from testbed.model.causes import Cause
 from testbed.model.crossings import Delay, Joined, Labels
 from testbed.model.evidence import Evidence
+from testbed.model.findings import Diagnosis
 from testbed.model.hosts import Host
 from testbed.model.kernel_log import KernelEvidence, KernelLog
 from testbed.model.label_conflicts import LabelConflict
@@ -90,8 +91,8 @@ class Analysis:
 
     ``no_packet`` maps a call that caused no packet to the reason, and one of whose bytes only some left to how many did
     not, and why. ``verdict`` is one or more facts about the data; ``label_conflicts`` are Wireshark's labels that
-    contradict causes, ``kernel`` is what the kernel trace says of them, None without one. ``reasons`` say why
-    ``outcome`` is not ``pass``.
+    contradict causes, ``kernel`` is what the kernel trace says of them, None without one. ``diagnosis`` is what is
+    wrong, None where nobody asked. ``reasons`` say why ``outcome`` is not ``pass``.
     """
 
     inputs: Inputs
@@ -105,3 +106,4 @@ class Analysis:
     reasons: tuple[str, ...]
     label_conflicts: tuple[LabelConflict, ...] = ()
     kernel: KernelEvidence | None = None
+    diagnosis: Diagnosis | None = None

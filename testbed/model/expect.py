@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from testbed.model.absences import NoPacketReason
 from testbed.model.causes import CauseName
+from testbed.model.findings import Culprit, FindingName, Severity
 from testbed.model.hosts import Host
 from testbed.model.kernel_versions import KernelRange
 
@@ -200,6 +201,25 @@ class ExpectedVerdict:
     connection: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ExpectedFinding:
+    """How many findings have this name and fit what is given; ``connection`` counts from 1."""
+
+    name: FindingName
+    count: Limits
+    severity: Severity | None = None
+    who: Culprit | None = None
+    connection: int | None = None
+
+
+class ExpectedFindings(NamedTuple):
+    """Which findings there are: none of some severities, or exactly these names and perhaps those of ``maybe``."""
+
+    none: tuple[Severity, ...] = ()
+    exactly: tuple[FindingName, ...] | None = None
+    maybe: tuple[FindingName, ...] = ()
+
+
 class ExpectedOutput(NamedTuple):
     """Text that the output of each host's program contains."""
 
@@ -219,6 +239,8 @@ Wanted = (
     | ExpectedExit
     | ExpectedOutput
     | ExpectedVerdict
+    | ExpectedFinding
+    | ExpectedFindings
 )
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from testbed.model import CAUSES, CallRef, PacketRef
 from testbed.model.absences import NoPacket, NoPacketReason, Reset
+from testbed.model.findings import FINDINGS
 from testbed.reference.type_words import MODELS, cell, default_in_words, reference_words, type_in_words
 from testbed.report.evidence_text import sentence
 from testbed.report.no_packet_text import SENTENCES, no_packet
@@ -148,6 +149,13 @@ def kinds_of_values() -> str:
 def listed(words: Iterable[str]) -> str:
     """Return names in one paragraph."""
     return ", ".join(f"`{word}`" for word in words)
+
+
+def findings() -> str:
+    """Return the table of findings."""
+    rows = ["| finding | severity | what is wrong | reference |", "|---|---|---|---|"]
+    rows += [f"| `{name}` | {row.severity} | {row.meaning} | {row.reference} |" for name, row in FINDINGS.items()]
+    return "\n".join(rows)
 
 
 def causes() -> str:

@@ -35,6 +35,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
     ``scenario`` saves reading the directory's own copy again.
     """
     from testbed.analysis.analyse import analyse
+    from testbed.diagnosis.diagnose import diagnose_run
     from testbed.observe.calls_jsonl import read_jsonl
 
     manifest = understood(directory.read_json(MANIFEST), directory.file(MANIFEST))
@@ -85,6 +86,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
             proven=frozenset(host for host in hosts if manifest["hosts"][host].get("calls_proven", False)),
         ),
         () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expectations,
+        diagnose_run,
     )
     return _with_recorded_checks(directory, analysis) if as_recorded else analysis
 

@@ -27,7 +27,7 @@ ns = Collection(
     "bothends",
     *(run_tasks.run, run_tasks.step),
     *(result_tasks.list_, result_tasks.show, result_tasks.diff, result_tasks.report, result_tasks.open_),
-    *(result_tasks.compare, machine_tasks.doctor, machine_tasks.images, machine_tasks.kernels),
+    *(result_tasks.diagnose, result_tasks.compare, machine_tasks.doctor, machine_tasks.images, machine_tasks.kernels),
     *(machine_tasks.up, machine_tasks.shell, machine_tasks.down, machine_tasks.clean, run_tasks.atlas),
     *(start_tasks.new, start_tasks.init),
 )

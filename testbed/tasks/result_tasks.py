@@ -108,6 +108,27 @@ def open_(context: Context, run: str, runs: str = "", serve: bool = False, port:
 
 
 @task(
+    positional=["what"],
+    iterable=["what"],
+    help={
+        "what": "runs or campaigns (directory, id, SCENARIO/latest), or one capture, or two of the same traffic",
+        "runs": "directory that holds runs/ (default: here)",
+        "json": "print one JSON object for each run, or for the captures",
+    },
+)
+@report_errors
+def diagnose(context: Context, what: list[str], runs: str = "", json: bool = False) -> int:
+    """Say what is wrong: who did it, what proves it, what it cost, what to do. Exit code: 1 for errors and warnings.
+
+    Examples: invoke diagnose echo/latest
+              invoke diagnose client.pcap server.pcap
+    """
+    from testbed.cli import diagnose_command
+
+    return diagnose_command.diagnose(what, runs=project(context).runs_in(runs), as_json=json)
+
+
+@task(
     help={
         "client": "the capture made at the client's end (pcap or pcapng, also gz or zstd; `-`: standard input)",
         "server": "the capture made at the server's end",

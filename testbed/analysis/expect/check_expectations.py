@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from testbed.analysis.expect.expected_calls import check_call
+from testbed.analysis.expect.expected_findings import applies, check_finding, check_findings
 from testbed.analysis.expect.expected_packets import (
     check_causes,
     check_intervals,
@@ -18,7 +19,7 @@ from testbed.analysis.expect.expected_packets import (
     check_packets,
 )
 from testbed.analysis.expect.expected_verdict import check_verdict
-from testbed.analysis.expect.run_facts import Findings, Result, every, listed
+from testbed.analysis.expect.run_facts import Result, RunFacts, every, listed
 from testbed.model import Check, Crossing, Fate, Host, LedgerRow
 from testbed.model.expect import (
     SHOWN_BYTES,
@@ -28,6 +29,8 @@ from testbed.model.expect import (
     ExpectedCauses,
     ExpectedCrossings,
     ExpectedExit,
+    ExpectedFinding,
+    ExpectedFindings,
     ExpectedIntervals,
     ExpectedLabels,
     ExpectedLedger,
@@ -43,30 +46,33 @@ from testbed.model.kernel_versions import kernel_version
 from testbed.model.ledgers import DifferenceKind
 
 
-def check(expectations: Iterable[Expectation], findings: Findings) -> tuple[Check, ...]:
+def check(expectations: Iterable[Expectation], facts: RunFacts) -> tuple[Check, ...]:
     """Return one check for each expectation, in order."""
-    return tuple(_checked(each, findings) for each in expectations)
+    return tuple(_checked(each, facts) for each in expectations)
 
 
-def _checked(expected: Expectation, findings: Findings) -> Check:
+def _checked(expected: Expectation, facts: RunFacts) -> Check:
     of = (expected.where, expected.share)
     if expected.kernels is not None:
-        release = findings.inputs.release
+        release = facts.inputs.release
         version = kernel_version(release)
         if version is None or not expected.kernels.holds(version):
             found = f"a kernel {release}" if release else "a kernel of unknown version"
             return Check(expected.text, None, f"a kernel {expected.kernels}", (found,), *of, applies=version is None)
-    result = _CHECKS[type(expected.wanted)](expected.wanted, findings)
+    if isinstance(expected.wanted, ExpectedFindings) and not applies(expected.wanted, facts):
+        seen = ", ".join(f"{host}: {name}" for host, name in facts.inputs.observed.items())
+        return Check(expected.text, None, "runs in which both hosts' calls are seen", (seen,), *of, applies=False)
+    result = _CHECKS[type(expected.wanted)](expected.wanted, facts)
     actual = (result.actual,) if isinstance(result.actual, str) else result.actual
     return Check(expected.text, result.ok, result.expected, actual, *of)
 
 
-def _segments(expected: ExpectedSegments, findings: Findings) -> Result:
+def _segments(expected: ExpectedSegments, facts: RunFacts) -> Result:
     wanted, actual, results = [], [], []
     for host, payloads in expected.payloads.items():
-        found = first_transmissions(findings.crossings, host)
+        found = first_transmissions(facts.crossings, host)
         same = len(found) == len(payloads) and all(map(_is_payload, payloads, found))
-        results.append(same if findings.complete else None)
+        results.append(same if facts.complete else None)
         wanted.append(f"{host}: [{listed([payload.text for payload in payloads], empty='')}]")
         texts = [
             f"{len(data)} bytes" if _sized(payloads, index) else bytes_text(data) for index, data in enumerate(found)
@@ -98,21 +104,21 @@ def _sized(payloads: Sequence[ExpectedBytes], index: int) -> bool:
     return index < len(payloads) and payloads[index].content is None
 
 
-def _ledger(expected: ExpectedLedger, findings: Findings) -> Result:
+def _ledger(expected: ExpectedLedger, facts: RunFacts) -> Result:
     wanted, actual = [], []
     results: list[bool | None] = []
     for host, figures in expected.figures.items():
         rows = [
             row
-            for row in findings.ledger
-            if row.sender == host and expected.connection in (None, findings.connections.get(row.flow))
+            for row in facts.ledger
+            if row.sender == host and expected.connection in (None, facts.connections.get(row.flow))
         ]
         asked, found = [], []
         for name, target in figures.items():
             asked.append(f"{name} {target}")
             value = _WORDS[name](rows) if name in _WORDS else _sum(rows, name)
             found.append(f"{name} {'not observed' if value is None else value}")
-            if value is None or not findings.complete:
+            if value is None or not facts.complete:
                 results.append(None)
             else:
                 results.append(
@@ -159,22 +165,22 @@ def _sum(rows: list[LedgerRow], name: str) -> int | None:
     return total
 
 
-def _crossings(expected: ExpectedCrossings, findings: Findings) -> Result:
+def _crossings(expected: ExpectedCrossings, facts: RunFacts) -> Result:
     numbers = {
-        "lost": sum(packet.fate is Fate.LOST for packet in findings.crossings),
-        "altered": sum(bool(packet.changes) for packet in findings.crossings),
-        "appeared": sum(packet.fate is Fate.APPEARED for packet in findings.crossings),
+        "lost": sum(packet.fate is Fate.LOST for packet in facts.crossings),
+        "altered": sum(bool(packet.changes) for packet in facts.crossings),
+        "appeared": sum(packet.fate is Fate.APPEARED for packet in facts.crossings),
     }
     same = all(limits.holds(numbers[name]) for name, limits in expected.counts.items())
     return Result(
-        same if findings.complete else None,
+        same if facts.complete else None,
         ", ".join(f"{name} {limits}" for name, limits in expected.counts.items()),
         ", ".join(f"{name} {numbers[name]}" for name in expected.counts),
     )
 
 
-def _exit(expected: ExpectedExit, findings: Findings) -> Result:
-    programs = {program.host: program for program in findings.inputs.programs}
+def _exit(expected: ExpectedExit, facts: RunFacts) -> Result:
+    programs = {program.host: program for program in facts.inputs.programs}
     wanted, actual = [], []
     results: list[bool | None] = []
     for host, target in expected.endings.items():
@@ -190,12 +196,12 @@ def _exit(expected: ExpectedExit, findings: Findings) -> Result:
     return Result(every(results), "; ".join(wanted), "; ".join(actual))
 
 
-def _output(expected: ExpectedOutput, findings: Findings) -> Result:
-    cut = {program.host for program in findings.inputs.programs if program.output_truncated}
+def _output(expected: ExpectedOutput, facts: RunFacts) -> Result:
+    cut = {program.host for program in facts.inputs.programs if program.output_truncated}
     wanted, actual = [], []
     results: list[bool | None] = []
     for host, text in expected.texts.items():
-        written = findings.inputs.output.get(host)
+        written = facts.inputs.output.get(host)
         found = written is not None and text in written
         results.append(found or (None if written is None or host in cut else False))
         wanted.append(f"{host}: {_excerpt(text)}")
@@ -221,4 +227,6 @@ _CHECKS: dict[type, Callable[..., Result]] = {
     ExpectedExit: _exit,
     ExpectedOutput: _output,
     ExpectedVerdict: check_verdict,
+    ExpectedFinding: check_finding,
+    ExpectedFindings: check_findings,
 }

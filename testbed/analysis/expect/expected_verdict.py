@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.analysis.expect.run_facts import Findings, Result, listed
+from testbed.analysis.expect.run_facts import Result, RunFacts, listed
 from testbed.model import Host
 from testbed.model.expect import ExpectedVerdict
 from testbed.model.verdicts import (
@@ -17,23 +17,23 @@ from testbed.model.verdicts import (
 )
 
 
-def check_verdict(expected: ExpectedVerdict, findings: Findings) -> Result:
+def check_verdict(expected: ExpectedVerdict, facts: RunFacts) -> Result:
     """Check how many facts of the verdict are of a name and fit."""
-    found = [fact for fact in findings.verdict if _fits(expected, fact, findings)]
+    found = [fact for fact in facts.verdict if _fits(expected, fact, facts)]
     given = [str(value) for value in (expected.host, expected.reason) if value is not None]
     given += [f"connection {expected.connection}"] if expected.connection is not None else []
     what = " ".join([expected.fact, *given])
     ok = expected.count.holds(len(found))
-    there = listed([_name(fact) for fact in findings.verdict])
-    return Result(ok if findings.complete else None, f"{expected.count} {what}", f"{len(found)} {what}, of: {there}")
+    there = listed([_name(fact) for fact in facts.verdict])
+    return Result(ok if facts.complete else None, f"{expected.count} {what}", f"{len(found)} {what}, of: {there}")
 
 
-def _fits(expected: ExpectedVerdict, fact: VerdictFact, findings: Findings) -> bool:
+def _fits(expected: ExpectedVerdict, fact: VerdictFact, facts: RunFacts) -> bool:
     return (
         _name(fact) == expected.fact
         and (expected.host is None or expected.host in hosts_of(fact))
         and (expected.reason is None or _reason(fact) == expected.reason)
-        and (expected.connection is None or _connection(fact, findings) == expected.connection)
+        and (expected.connection is None or _connection(fact, facts) == expected.connection)
     )
 
 
@@ -64,6 +64,6 @@ def _reason(fact: VerdictFact) -> str | None:
     return fact.errno if isinstance(fact, ConnectsFailed) else None
 
 
-def _connection(fact: VerdictFact, findings: Findings) -> int | None:
+def _connection(fact: VerdictFact, facts: RunFacts) -> int | None:
     flow = fact.row.flow if isinstance(fact, Transfer) else getattr(fact, "flow", None)
-    return None if flow is None else findings.connections.get(flow)
+    return None if flow is None else facts.connections.get(flow)

@@ -1,4 +1,4 @@
-"""What expectations are checked against: a run's packets, calls, causes and ledger, and what follows from them."""
+"""What expectations and findings are made of: a run's packets, calls, causes and ledger, and what follows from them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from testbed.model import (
     peer_of,
 )
 from testbed.model.absences import NoPacket
+from testbed.model.findings import Diagnosis
 from testbed.model.verdicts import VerdictFact
 
 
@@ -36,8 +37,11 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What the checks look at; ``causes`` are aligned with the crossings, ``no_packet`` as in :class:`Analysis`."""
+class RunFacts:
+    """What checks and rules look at; ``causes`` are aligned with the crossings, ``no_packet`` as in :class:`Analysis`.
+
+    ``diagnosis`` is what the rules of ``diagnosis/`` found, None where they were not asked.
+    """
 
     inputs: Inputs
     streams: Streams
@@ -45,6 +49,7 @@ class Findings:
     ledger: Sequence[LedgerRow]
     no_packet: dict[tuple[Host, int], NoPacket]
     verdict: Sequence[VerdictFact] = ()
+    diagnosis: Diagnosis | None = None
 
     @property
     def complete(self) -> bool:
@@ -141,20 +146,20 @@ class Findings:
         return found
 
 
-def packets_of(call: Call, findings: Findings) -> list[Crossing]:
+def packets_of(call: Call, facts: RunFacts) -> list[Crossing]:
     """Return the packets of a call in time order: those that it caused and the answers to them, and to these in turn.
 
     Repeats, repeated ACKs and timers' packets are left out, since TCP may send them at any time, and so are packets
     that a call of the other host caused.
     """
-    chain = set(findings.caused.get((call.host, call.n), ()))
+    chain = set(facts.caused.get((call.host, call.n), ()))
     todo = list(chain)
     while todo:
-        for n in findings.answers.get(todo.pop(), ()):
+        for n in facts.answers.get(todo.pop(), ()):
             if n not in chain:
                 chain.add(n)
                 todo.append(n)
-    return [findings.crossings[n] for n in sorted(chain)]
+    return [facts.crossings[n] for n in sorted(chain)]
 
 
 def time_at(packet: Crossing, host: Host) -> int | None:

@@ -57,6 +57,7 @@ from testbed.model.verdicts import (
 from testbed.report.cause_words import full_evidence
 from testbed.report.evidence_text import sentence
 from testbed.report.json import kernel_json
+from testbed.report.json.diagnosis_json import diagnosis_to_json
 from testbed.report.no_packet_text import no_packet
 from testbed.report.text.change_text import change_text
 from testbed.report.text.ledger_text import close_text, difference_text
@@ -84,6 +85,7 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
         "exit_code": analysis.outcome.exit_code,
         "reasons": list(analysis.reasons),
         "verdict": list(verdict_text(analysis)),
+        "diagnosis": diagnosis_to_json(analysis.diagnosis),
         "verdict_facts": [_fact(fact) for fact in analysis.verdict],
         "incomplete": list(inputs.incomplete),
         "failures": list(inputs.failures),

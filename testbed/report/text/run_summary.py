@@ -18,7 +18,6 @@ from testbed.model import (
     Analysis,
     Cause,
     CauseKind,
-    Check,
     Count,
     Delay,
     Fate,
@@ -26,8 +25,9 @@ from testbed.model import (
     Outcome,
     peer_of,
 )
-from testbed.report.evidence_text import sentence
+from testbed.report.text.check_text import check_lines
 from testbed.report.text.counter_text import dropped_lines
+from testbed.report.text.finding_text import named, summary_lines, time_text
 from testbed.report.text.kernel_text import kernel_lines
 from testbed.report.text.ladder import Line, ladder
 from testbed.report.text.ledger_text import close_text, difference_text
@@ -62,12 +62,14 @@ class Extent(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """How much of each section is shown, each None for all: rows, lines, lines, lines, expectations.
+    """How much of each section is shown, each None for all: rows, findings, connections, three of lines, expectations.
 
     ``sentence`` is how many lines each reason may take, ``content`` how many more than one the words of a ledger's row.
     """
 
     ledger: int | None = None
+    findings: int | None = None
+    time: int | None = None
     verdict: int | None = None
     reasons: int | None = None
     programs: int | None = None
@@ -78,10 +80,10 @@ class _Room:
 
 _ROOMS = {
     Extent.SCREEN: (
-        _Room(ledger=6, verdict=8, reasons=5, programs=6, checks=3, sentence=2, content=2),
-        _Room(ledger=4, verdict=3, reasons=3, programs=2, checks=1, sentence=2, content=0),
+        _Room(ledger=6, findings=3, time=2, verdict=8, reasons=5, programs=6, checks=3, sentence=2, content=2),
+        _Room(ledger=4, findings=3, time=1, verdict=3, reasons=3, programs=2, checks=1, sentence=2, content=0),
     ),
-    Extent.UNCUT: (_Room(ledger=20),),
+    Extent.UNCUT: (_Room(ledger=20, time=10),),
     Extent.FULL: (_Room(),),
 }
 """The room there is, the next where the one before leaves the ladder too little."""
@@ -128,7 +130,8 @@ def render(analysis: Analysis, meta: Mapping[str, Any], console: Console, extent
 
 def summary(analysis: Analysis, meta: Mapping[str, Any], width: int, extent: Extent = Extent.SCREEN) -> list[Line]:
     """Return the summary's lines, each at most ``width`` characters."""
-    head = list(_headline(analysis, meta, width))
+    first = _ROOMS[extent][0]
+    head = [*_headline(analysis, meta, width), *_separated(_findings(analysis, width, first))]
     body: list[Line] = []
     left = 0
     for room in _ROOMS[extent]:
@@ -136,10 +139,11 @@ def summary(analysis: Analysis, meta: Mapping[str, Any], width: int, extent: Ext
             line
             for section in (
                 _wire(analysis, width, room),
+                _time(analysis, width, room),
                 _ledger(analysis.ledger, analysis.causes, width, room),
                 _verdict(analysis, meta, width, room),
                 _programs(analysis, width, room),
-                _checks(analysis.checks, width, room),
+                check_lines(analysis.checks, width, most=room.checks, sentence_lines=room.sentence),
             )
             for line in _separated(section)
         ]
@@ -166,6 +170,23 @@ def _headline(analysis: Analysis, meta: Mapping[str, Any], width: int) -> Iterat
     observers = ", ".join(f"{host}: {escape(analysis.inputs.observed.get(host, 'none'))}" for host in HOSTS)
     engine = f"{escape(str(meta['engine']))}; " if meta.get("engine") else ""
     yield Line(clip(f"{escape(str(meta.get('directory', '')))}  ({engine}observers {observers})", width))
+
+
+# ------------------------------------------------------------------ what is wrong
+
+
+def _findings(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
+    if analysis.diagnosis is None:
+        return
+    for text, style in summary_lines(analysis.diagnosis, analysis.inputs.joined.flows, width, most=room.findings):
+        yield Line(text, style)
+
+
+def _time(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
+    accounts = () if analysis.diagnosis is None else analysis.diagnosis.time
+    texts = [f"time      {named(analysis.inputs.joined.flows, each.flow)}{time_text(each)}" for each in accounts]
+    for text in shortened(texts, room.time, "connection"):
+        yield from (Line(part) for part in paragraph(text, width, indent_next=10, lines=room.sentence))
 
 
 # ------------------------------------------------------------------ the wire
@@ -354,35 +375,3 @@ def _programs(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
             for line in printed[-(_OUTPUT_LINES if room.programs is not None else _OUTPUT_UNCUT) :]
         ]
     yield from (Line(text, "failed") for text in shortened(lines, room.programs, "line"))
-
-
-def _checks(checks: Sequence[Check], width: int, room: _Room) -> Iterator[Line]:
-    if not checks:
-        return
-    elsewhere = [check for check in checks if not check.applies]
-    checks = [check for check in checks if check.applies]
-    held = sum(1 for check in checks if check.ok)
-    style = "pass" if held == len(checks) else "fail"
-    yield Line(f"{held:,} of {counted(len(checks), 'expectation')} {'holds' if held == 1 else 'hold'}", style)
-    named = elsewhere if room.checks is None else elsewhere[: room.checks]
-    for check in named:
-        where = f"{check.where}: " if check.where else ""
-        for_others = f"not applicable {where}{check.text}: for {check.expected}, this is {sentence(check.actual)}"
-        yield from (Line(text) for text in paragraph(for_others, width, lines=room.sentence))
-    if len(elsewhere) > len(named):
-        yield Line(f"  ... {counted(len(elsewhere) - len(named), 'more expectation')} for other kernels ...")
-    # What failed comes before what could not be decided.
-    others = sorted((check for check in checks if not check.ok), key=lambda check: check.ok is None)
-    shown = others if room.checks is None else others[: room.checks]
-    for check in shown:
-        where = f"{check.where}: " if check.where else ""
-        word = "undecided" if check.ok is None else "FAILED"
-        parts = (f"expected: {check.expected}", f"actual:   {sentence(check.actual)}")
-        texts = paragraph(f"{word} {where}{check.text}", width, lines=room.sentence)
-        yield from (Line(text, "failed") for text in texts)
-        for part in parts:
-            yield from (Line(text) for text in paragraph(part, width, indent="  ", lines=room.sentence))
-    if len(others) > len(shown):
-        yield Line(
-            f"  ... {counted(len(others) - len(shown), 'more expectation')} failed or undecided, see result.json ..."
-        )

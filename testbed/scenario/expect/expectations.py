@@ -22,11 +22,14 @@ from testbed.scenario.language.payload import Data, Payload
 from testbed.scenario.language.values import (
     Call,
     CauseRule,
+    CulpritWord,
     Errno,
     ExitStatus,
     FactName,
+    FindingWord,
     LabelName,
     Line,
+    SeverityWord,
     Share,
     Text,
     Whole,
@@ -407,6 +410,65 @@ class VerdictExpectation(WrittenExpectation):
     def _wanted(self) -> expect.Wanted:
         figures = self.verdict
         return expect.ExpectedVerdict(figures.fact, figures.count, figures.host, figures.reason, figures.connection)
+
+
+class FindingFigures(Short):
+    """A finding, and how often it is made."""
+
+    short = "name"
+    name: FindingWord
+    """Its name (`invoke diagnose`): nagle-delayed-ack."""
+    severity: Opt[SeverityWord] = None
+    """How bad it is: error, warning or note."""
+    who: Opt[CulpritWord] = None
+    """Who did it: client program, client kernel, path, server kernel, server program or not decidable."""
+    connection: Opt[Whole] = Field(default=None, ge=1)
+    """Only of this connection or conversation, from 1 in the order of their first packets."""
+    count: CountText = Field(default=AT_LEAST_ONE)
+    """How many such findings: 1, ">=1"; 0 for none."""
+
+
+class FindingExpectation(WrittenExpectation):
+    """Something that is found to be wrong."""
+
+    key = "finding"
+    finding: FindingFigures
+    """The finding's name, or a mapping."""
+
+    def _wanted(self) -> expect.Wanted:
+        wanted = self.finding
+        return expect.ExpectedFinding(wanted.name, wanted.count, wanted.severity, wanted.who, wanted.connection)
+
+
+class WantedFindings(Short):
+    """Which findings there are."""
+
+    short = "exactly"
+    exactly: Opt[tuple[FindingWord, ...]] = None
+    """These and no others, each at least once; [] for none at all. Only where both hosts' calls are seen."""
+    maybe: tuple[FindingWord, ...] = ()
+    """Beside `exactly`: others that a run may have, as the machine's timing decides."""
+    none: tuple[SeverityWord, ...] = ()
+    """No finding of these severities."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.exactly is None) == (not self.none):
+            raise ValueError("exactly one of exactly, none is needed")
+        if self.maybe and self.exactly is None:
+            raise ValueError("`maybe` goes with `exactly`")
+        return self
+
+
+class FindingsExpectation(WrittenExpectation):
+    """All that is found to be wrong: these findings and no others, or none that is so bad."""
+
+    key = "findings"
+    findings: WantedFindings
+    """A list of names, or a mapping."""
+
+    def _wanted(self) -> expect.Wanted:
+        return expect.ExpectedFindings(self.findings.none, self.findings.exactly, self.findings.maybe)
 
 
 if TYPE_CHECKING:

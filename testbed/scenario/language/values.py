@@ -10,12 +10,14 @@ import ipaddress
 import re
 import shlex
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import StrictInt
 
 from testbed.model import HOSTS, CauseName, Host
 from testbed.model.absences import NoPacketReason
+from testbed.model.findings import Culprit, FindingName, Severity
 from testbed.model.tcp import FLAG_LETTERS
 from testbed.model.verdicts import FACT_NAMES
 from testbed.scenario.allowed_sysctls import SYSCTLS, is_known
@@ -339,6 +341,17 @@ CauseRules = Annotated[
 ]
 """One rule, or several of which one explains a packet."""
 FactName = Annotated[str, _one_of(tuple(FACT_NAMES), "fact of a verdict")]
+
+
+def _named(names: type[StrEnum], what: str) -> Parsed:
+    """Return validators for a text that is the value of a member of ``names``; the member is what it becomes."""
+    words = _one_of(tuple(names), what)
+    return Parsed(lambda value: names(str(words.parse(value))), words.schema)
+
+
+FindingWord = Annotated[FindingName, _named(FindingName, "finding")]
+SeverityWord = Annotated[Severity, _named(Severity, "severity")]
+CulpritWord = Annotated[Culprit, _named(Culprit, "one who can have done it")]
 LabelName = Annotated[str, _one_of(LABELS, "label of Wireshark")]
 WhyNoPacket = Annotated[
     tuple[NoPacketReason, ...],

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from testbed.analysis.analyse import analyse
 from testbed.analysis.calls.streams import build_streams
 from testbed.analysis.expect.check_expectations import check
-from testbed.analysis.expect.run_facts import Findings
+from testbed.analysis.expect.run_facts import RunFacts
 from testbed.model import Cause, CauseName
 from testbed.model.causes import Basis
 from testbed.model.origins import Mechanism, PacketOrigin
@@ -54,8 +54,8 @@ def judged(written: dict[str, Any], causes: dict[int, Cause] | None = None) -> b
     found = analyse(inputs)
     streams = build_streams(found.inputs.joined, found.inputs.calls, found.inputs.observed)
     changed = tuple((causes or {}).get(n, cause) for n, cause in enumerate(found.causes))
-    findings = Findings(found.inputs, streams, changed, found.ledger, found.no_packet, found.verdict)
-    (result,) = check([READ.validate_python(written).compiled()], findings)
+    facts = RunFacts(found.inputs, streams, changed, found.ledger, found.no_packet, found.verdict)
+    (result,) = check([READ.validate_python(written).compiled()], facts)
     return result.ok
 
 

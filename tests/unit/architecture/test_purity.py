@@ -14,7 +14,7 @@ import testbed
 ROOT = Path(testbed.__file__).parent.parent
 FACES = {"testbed.model"}
 """Faces of packages that import a name when it is first used."""
-PURE = ("model", "wireshark", "pairing", "crossings", "analysis")
+PURE = ("model", "wireshark", "pairing", "crossings", "analysis", "diagnosis")
 FORBIDDEN = {
     *("asyncio", "docker", "fcntl", "http", "io", "mmap", "multiprocessing", "os", "pathlib", "requests", "rich"),
     *("scapy", "select", "shutil", "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time", "urllib"),
@@ -61,7 +61,7 @@ def source_of(module: str) -> Path | None:
 
 def reached() -> dict[str, ast.Module]:
     """Return every module of the project that the analysis imports, directly or not, with those of the analysis."""
-    folders = [ROOT / "testbed" / name for name in ("wireshark", "pairing", "crossings", "analysis")]
+    folders = [ROOT / "testbed" / name for name in PURE[1:]]
     files = [
         path.relative_to(ROOT).with_suffix("")
         for folder in folders

@@ -1,0 +1,97 @@
+"""Find out what is wrong: all rules in their order, findings by what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from testbed.analysis.expect.run_facts import RunFacts
+from testbed.diagnosis import datagram_rules, ending_rules, loss_rules, opening_rules, path_rules, waiting_rules
+from testbed.diagnosis.observed import Observed
+from testbed.diagnosis.time_account import time_accounts
+from testbed.diagnosis.trust import doubts
+from testbed.model import HOSTS
+from testbed.model.findings import FINDINGS, Diagnosis, Finding, FindingName, Need, Severity, Undecided
+
+_SEVERITIES = tuple(Severity)
+_IN_ALL = 1000
+"""Findings that are kept: more say nothing new."""
+
+
+def diagnose_run(facts: RunFacts) -> Diagnosis:
+    """Return what is wrong with a run."""
+    return diagnose(Observed(facts))
+
+
+def diagnose(seen: Observed) -> Diagnosis:
+    """Return what is wrong with what was observed, the dearest first.
+
+    A run that was cut short says nothing of the programs: nothing is looked for in it.
+    """
+    if seen.facts.inputs.cut_short:
+        return Diagnosis()
+    missing = _missing(seen)
+    found = list(_found(seen))
+    findings = [each for each in found if isinstance(each, Finding) and each.name not in missing]
+    told = {(each.name, each.flow) for each in findings}
+    undecided = tuple(
+        each
+        for each in found
+        if isinstance(each, Undecided) and not any((name, each.flow) in told for name in each.names)
+    )
+    findings.sort(key=_dearest)
+    return Diagnosis(
+        findings=tuple(findings[:_IN_ALL]),
+        undecided=undecided[:_IN_ALL],
+        time=time_accounts(seen),
+        doubts=doubts(seen),
+        looked_for=tuple(name for name in FINDINGS if name not in missing),
+        not_visible=missing,
+    )
+
+
+def _dearest(finding: Finding) -> tuple[int, int, int]:
+    return _SEVERITIES.index(finding.severity), -finding.cost.bytes, -finding.cost.wait
+
+
+def _missing(seen: Observed) -> dict[FindingName, Need]:
+    """Return the findings that what was observed cannot show, with what they need."""
+    lacking: set[Need] = set()
+    if not seen.both_ends:
+        lacking.add(Need.BOTH_ENDS)
+    if not any(seen.facts.streams.observed[host] for host in HOSTS):
+        lacking.add(Need.CALLS)
+    if not any(each.opener is not None for each in seen.tcp) and seen.tcp:
+        lacking.add(Need.HANDSHAKE)
+    return {name: need for name, row in FINDINGS.items() for need in row.needs if need in lacking}
+
+
+def _found(seen: Observed) -> Iterator[Finding | Undecided]:
+    yield from opening_rules.refused(seen)
+    yield from opening_rules.unanswered(seen)
+    yield from opening_rules.slow(seen)
+    yield from opening_rules.no_port(seen)
+    yield from ending_rules.aborted(seen)
+    yield from ending_rules.raced(seen)
+    yield from ending_rules.died(seen)
+    yield from ending_rules.forgotten(seen)
+    dead = list(waiting_rules.dead_locked(seen))
+    yield from dead
+    stuck = frozenset(each.flow for each in dead if each.flow is not None)
+    yield from waiting_rules.not_reading(seen, stuck)
+    yield from waiting_rules.never_read(seen)
+    yield from waiting_rules.nagle(seen)
+    yield from waiting_rules.tiny(seen)
+    swallowed = [*path_rules.mtu(seen), *path_rules.idle(seen)]
+    yield from swallowed
+    explained = frozenset(n for each in swallowed if isinstance(each, Finding) for n in each.packets)
+    yield from ending_rules.forged(seen, explained)
+    yield from loss_rules.losses(seen, explained)
+    yield from path_rules.altered(seen)
+    yield from path_rules.copies(seen)
+    yield from path_rules.overtaking(seen)
+    yield from path_rules.needless(seen)
+    yield from datagram_rules.refused_datagrams(seen)
+    yield from datagram_rules.too_large(seen)
+    yield from datagram_rules.fragments(seen)
+    yield from datagram_rules.overrun(seen)
+    yield from datagram_rules.slow_names(seen)
