@@ -34,15 +34,24 @@ def doctor(*, as_json: bool) -> int:
     return 0 if usable(found, NAMES) else 4
 
 
-def images(*, as_json: bool, check: bool) -> int:
-    """Make what is missing (unless ``check``) and print what is there; 4 if something is missing then."""
+def images(*, as_json: bool, check: bool, save: str = "", load: str = "") -> int:
+    """Make what is missing (unless ``check``) and print what is there; 4 if something is missing then.
+
+    ``load`` is a file whose images are taken in first, ``save`` one that they are written to last.
+    """
     from testbed.lab.choose_engine import engine_kinds
 
     found: list[ImageStatus] = []
     for store in filter(None, (kind.images() for kind in engine_kinds())):
-        if not check:
-            with show_progress(quiet=False) as progress:
+        with show_progress(quiet=False) as progress:
+            if load:
+                progress(f"taking in the images of {load}")
+                store.load(Path(load))
+            if not check:
                 store.make(progress)
+            if save:
+                progress(f"writing the images to {save}")
+                store.save(Path(save))
         found += store.status()
     if as_json:
         print_json([asdict(image) for image in found])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from testbed.lab.engine import Engine, Progress
@@ -75,6 +76,12 @@ class ImageStore(Protocol):
 
     def remove_stale(self, progress: Progress) -> Sequence[str]:
         """Remove those that are out of date; return what was removed, a description each."""
+
+    def save(self, path: Path) -> None:
+        """Write all of them to one file. Raises ImageError."""
+
+    def load(self, path: Path) -> None:
+        """Take in the images of such a file. Raises UsageError, ImageError."""
 
 
 class EngineKind(ABC):

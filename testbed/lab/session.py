@@ -142,6 +142,8 @@ class Session:
         if refusal is not None:
             if self._needs_witness or self._traced.needed:
                 raise refusal
+            if self._witness is not None:
+                self._witness.path.unlink(missing_ok=True)  # it holds the refusal alone
             self._witness = None
             if not self._traced.alone:
                 self.collected.notes.append(f"no kernel trace: {refusal.what}")

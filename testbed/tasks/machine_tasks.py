@@ -18,13 +18,24 @@ def doctor(_: Context, json: bool = False) -> int:
     return lab_commands.doctor(as_json=json)
 
 
-@task(help={"json": "print JSON", "check": "only list the images; build nothing"})
+@task(
+    help={
+        "json": "print JSON",
+        "check": "only list the images; build nothing",
+        "save": "write all of them to this tar file",
+        "load": "take them from this tar file (of --save or `docker save`) first",
+    }
+)
 @report_errors
-def images(_: Context, json: bool = False, check: bool = False) -> int:
-    """Build the images that are missing, and list all of them."""
+def images(_: Context, json: bool = False, check: bool = False, save: str = "", load: str = "") -> int:
+    """Build the images that are missing, and list all of them.
+
+    Examples: invoke images --save images.tar
+              invoke images --load images.tar
+    """
     from testbed.cli import lab_commands
 
-    return lab_commands.images(as_json=json, check=check)
+    return lab_commands.images(as_json=json, check=check, save=save, load=load)
 
 
 @task(

@@ -18,8 +18,8 @@ import docker.errors
 import docker.types
 import pytest
 
-from testbed.lab.docker import base_image, debian_packages, images, tools_volume
-from testbed.model.errors import ImageError
+from testbed.lab.docker import base_image, debian_packages, image_archive, images, tools_volume
+from testbed.model.errors import ImageError, UsageError
 
 pytestmark = pytest.mark.lab
 
@@ -118,6 +118,24 @@ def test_somebody_elses_image_is_used_if_it_is_here(client: docker.DockerClient,
     built = images.ensure(client, [name], print)[name]
     client.api.tag(built, f"{name}-foreign", "7")
     assert images.ensure(client, [f"{name}-foreign:7"], print) == {f"{name}-foreign:7": built}
+
+
+def test_images_come_from_a_file_with_their_tags(client: docker.DockerClient, name: str, tmp_path: Path) -> None:
+    """What was saved is the same image again after it was removed; a file without images is refused and named."""
+    built = images.ensure(client, [name], print)[name]
+    image_archive.save(client, [images.reference(name)], tmp_path / "images.tar")
+    client.images.remove(images.reference(name))
+    image_archive.load(client, tmp_path / "images.tar")
+    assert client.images.get(images.reference(name)).id == built
+    assert [path.name for path in tmp_path.glob("*.tar*")] == ["images.tar"]
+    (tmp_path / "other.tar").write_bytes(b"no tar file at all" * 100)
+    with pytest.raises(ImageError, match=r"other\.tar holds no images"):
+        image_archive.load(client, tmp_path / "other.tar")
+    with pytest.raises(UsageError, match="there is no file"):
+        image_archive.load(client, tmp_path / "missing.tar")
+    with pytest.raises(ImageError, match="cannot be packed"):
+        image_archive.save(client, ["bothends/no-such-image:1"], tmp_path / "nothing.tar")
+    assert not list(tmp_path.glob("nothing*"))
 
 
 def test_an_image_that_exists_nowhere_is_named(client: docker.DockerClient) -> None:
@@ -275,7 +293,7 @@ def test_nginx_and_curl_work_unmodified_with_a_read_only_root_and_no_capability(
         ["nginx", "-c", "/etc/bothends/nginx.conf", "-g", "daemon off;"],
         detach=True,
         network_mode="none",
-        tmpfs={"/tmp": "mode=1777", "/run": "mode=0755", **images.tmpfs("nginx")},  # noqa: S108 - in the container
+        tmpfs={"/tmp": "mode=1777", "/run": "mode=0755"},  # noqa: S108 - in the container
         **hardened,
     )
     try:

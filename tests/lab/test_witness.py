@@ -153,10 +153,10 @@ def test_an_engine_that_refuses_tracefs(
     demanded: bool,
 ) -> None:
     """The engine cannot mount what the witness asks for: unsupported where demanded, a note where offered."""
-    settings = docker_engine.witness_settings()
+    settings = docker_engine.witness_settings(None)
     driver = docker.types.DriverConfig("local", {"type": "no-such-filesystem", "device": "nodev"})
     settings["mounts"] = [docker.types.Mount("/tracing", None, type="volume", driver_config=driver)]
-    monkeypatch.setattr(docker_engine, "witness_settings", lambda: settings)
+    monkeypatch.setattr(docker_engine, "witness_settings", lambda _: settings)
     text = (ROOT / "scenarios/echo.yaml").read_text()
     wanted = load(Path(scenario(f"{text}\nobserve: {{kernel: {'true' if demanded else 'offered'}}}\n")))
 

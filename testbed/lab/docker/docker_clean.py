@@ -9,7 +9,7 @@ import docker
 import docker.errors
 
 from testbed.lab.docker.docker_errors import translate
-from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, is_alive
+from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, is_alive
 from testbed.lab.remains import Remains
 from testbed.model.errors import EngineError
 
@@ -22,7 +22,8 @@ def remove_abandoned(client: docker.DockerClient, remains: Remains, *, foreign_t
         containers = api.containers(all=True, filters=only_ours)
         networks = api.networks(filters=only_ours)
         volumes = api.volumes(filters=only_ours)["Volumes"] or []
-    for container in containers:
+    # A tap first: Podman removes no container in whose network namespace another one is.
+    for container in sorted(containers, key=lambda c: not str(c["Labels"].get(ROLE_LABEL, "")).endswith("-tap")):
         if _is_abandoned(container["Labels"], remains, foreign_too=foreign_too):
             name = f"container {container['Names'][0].lstrip('/')}"
             _remove(remains, name, lambda c=container: api.remove_container(c["Id"], force=True, v=True))

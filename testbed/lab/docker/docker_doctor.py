@@ -10,7 +10,7 @@ from functools import partial
 import docker
 
 from testbed.lab.agent import Agent
-from testbed.lab.docker import images
+from testbed.lab.docker import engine_facts, images
 from testbed.lab.docker.attach_stream import DockerChannel
 from testbed.lab.docker.docker_engine import AGENT_COMMAND, TAP_CAPABILITIES, DockerEngine, common_settings, connect
 from testbed.lab.docker.docker_errors import translate
@@ -34,14 +34,20 @@ def examine() -> Iterator[DoctorFinding]:
     try:
         client = connect()
         with translate("ask the engine for its version"):
-            version = client.api.version()
+            facts = engine_facts.ask(client.api)
             info = client.api.info()
     except BothendsError as error:
         yield _Finding("Docker Engine", False, f"{error.what} ({error.state})", error.hint, needed=True)
         return
-    yield _Finding("Docker Engine", True, f"{version['Version']} on Linux {version['KernelVersion']}", needed=True)
-    api = tuple(int(part) for part in version["ApiVersion"].split("."))
-    yield _Finding("Docker API", api >= MINIMUM_API, version["ApiVersion"], "Docker 20.10 or newer", needed=True)
+    yield _Finding(
+        "Docker Engine", True, "; ".join((f"{facts.words} on Linux {facts.kernel}", *facts.differences)), needed=True
+    )
+    enough = facts.api_numbers >= MINIMUM_API
+    yield _Finding("Docker API", enough, facts.api, "Docker 20.10 or newer, Podman 4.3 or newer", needed=True)
+    if any("rootless" in str(option) for option in info.get("SecurityOptions") or []):
+        yield _Finding(
+            "rights of the engine", None, "rootless: labs are not tried there", "an engine that root started"
+        )
     yield _Finding("storage driver", True, info["Driver"])
     ready = True
     for image in images.status(client):

@@ -14,10 +14,11 @@ import docker.types
 
 from testbed.lab import pinned_sysctls
 from testbed.lab.agent import Agent, Channel
-from testbed.lab.docker import images
+from testbed.lab.docker import engine_facts, images
 from testbed.lab.docker.attach_stream import DockerChannel
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.docker_networks import Networks, make_networks, remove_network
+from testbed.lab.docker.engine_facts import EngineFacts
 from testbed.lab.engine import (
     DEBUGGER_DIRECTORY,
     LOG_DIRECTORY,
@@ -45,6 +46,8 @@ DEBUGGER = Debugger(
 AGENT_COMMAND = (f"{TOOLS_DIRECTORY}/agent",)
 WITNESS = "/usr/local/bin/witness"
 WITNESS_TIMEOUT = 20
+TRACEFS = {"type": "tracefs", "device": "nodev"}
+"""What the local volume driver mounts for a witness."""
 HOST_TMPFS = {
     "/tmp": "mode=1777",  # noqa: S108 - inside the container
     "/run": "mode=0755",
@@ -70,8 +73,9 @@ def host_settings(tools_volume: str, network: str, spec: LabHost, addresses: Map
         **common_settings(tools_volume),
         "network_mode": network,
         "read_only": images.is_ours(spec.image),
-        "tmpfs": {**HOST_TMPFS, **images.tmpfs(spec.image)},
-        "sysctls": dict(spec.sysctls),
+        "tmpfs": dict(HOST_TMPFS),
+        # Docker's own default, which Podman lacks: the sentinel's port, for one, is below 1024.
+        "sysctls": {"net.ipv4.ip_unprivileged_port_start": "0", **spec.sysctls},
         "extra_hosts": dict(addresses),
         # Docker's resolver would forward to the engine's own name servers, a way out of the lab.
         "dns": ["127.0.0.1"],
@@ -107,21 +111,32 @@ def link_settings(tools_volume: str, network: str, ip: int) -> dict[str, Any]:
     }
 
 
-def witness_settings() -> dict[str, Any]:
+def witness_settings(volume: str | None) -> dict[str, Any]:
     """Return the settings of a witness: the kernel's tracefs, which the engine mounts as a volume, and nothing else.
 
     No network, no capability: the owner's rights on tracefs' files are enough. Not below /sys, which is masked.
+    ``volume`` is that of :func:`tracefs_volume`; without one the engine makes it with the container.
     """
-    driver = docker.types.DriverConfig("local", {"type": "tracefs", "device": "nodev"})
+    driver = docker.types.DriverConfig("local", dict(TRACEFS)) if volume is None else None
     return {
         "cap_drop": ["ALL"],
         "security_opt": list(SECURITY),
-        "mounts": [docker.types.Mount("/tracing", None, type="volume", driver_config=driver)],
+        "mounts": [docker.types.Mount("/tracing", volume, type="volume", driver_config=driver)],
         "log_config": docker.types.LogConfig(type="none"),
         "network_mode": "none",
         "pids_limit": 16,
         "read_only": True,
     }
+
+
+def tracefs_volume(api: docker.APIClient, facts: EngineFacts, labels: Mapping[str, str]) -> str | None:
+    """Make a volume that is the kernel's tracefs where an engine cannot make it with the container: return its name."""
+    if not facts.podman:
+        return None
+    name = f"bothends-{labels[RUN_LABEL]}-tracing"
+    with translate("make a volume of the kernel's tracefs"):
+        api.create_volume(name, driver="local", driver_opts=dict(TRACEFS), labels=dict(labels))
+    return name
 
 
 class DockerEngine:
@@ -133,6 +148,8 @@ class DockerEngine:
         self._client = client
         self._api: docker.APIClient = client.api
         self._progress = progress
+        self._facts: EngineFacts | None = None
+        self._tracefs: str | None = None
         self._labels: dict[str, str] = {}
         self._containers: dict[str, str] = {}
         self._networks: list[str] = []
@@ -152,7 +169,8 @@ class DockerEngine:
         """Make networks, hosts, taps and link host, everything in parallel that can be."""
         self._labels = {RUN_LABEL: spec.run_id, OWNER_LABEL: owner()}
         with ThreadPoolExecutor(8) as pool:
-            pending = pool.submit(make_networks, self._api, spec, self._labels, self._networks)
+            self._facts = facts = engine_facts.ask(self._api)
+            pending = pool.submit(make_networks, self._api, spec, facts, self._labels, self._networks)
             wanted = [*{host.image for host in spec.hosts.values()}, "tools", "tap", *(["link"] if spec.routed else [])]
             wanted += ["witness"] if spec.witness else []
             wanted += ["debugger"] if any(host.debugger for host in spec.hosts.values()) else []
@@ -169,8 +187,7 @@ class DockerEngine:
                 for host in spec.hosts
             }
             link = pool.submit(self._start_link, spec, image_ids["link"], volume, networks) if spec.routed else None
-            witness = pool.submit(self._start_witness, spec, image_ids["witness"]) if spec.witness else None
-            version = pool.submit(self._version)
+            witness = pool.submit(self._start_witness, spec, image_ids["witness"], facts) if spec.witness else None
             agents = {host: pair.result() for host, pair in pairs.items()}
         channel, refused = witness.result() if witness else (None, "")
         return LiveLab(
@@ -183,7 +200,7 @@ class DockerEngine:
             witness=channel,
             witness_refused=refused,
             manifest={
-                "engine": {"name": self.name, **version.result()},
+                "engine": {"name": self.name, **facts.manifest()},
                 "images": {image: image_ids[image] for image in sorted(image_ids)},
                 "subnet": networks.text,
                 "containers": dict(self._containers),
@@ -198,15 +215,25 @@ class DockerEngine:
         if self._witness is not None:
             self._end_witness(self._witness)
             self._witness = None
-        problems = []
-        with ThreadPoolExecutor(4) as pool:
-            removals = {role: pool.submit(self._remove, container) for role, container in self._containers.items()}
-            for removal in removals.values():
-                try:
-                    removal.result()
-                except EngineError as error:
-                    problems.append(error.what)
+        problems: list[str] = []
+        taps = [container for role, container in self._containers.items() if role.endswith("-tap")]
+        others = [container for role, container in self._containers.items() if not role.endswith("-tap")]
+        # Podman removes no container in whose network namespace another one is; Docker removes all at once.
+        for group in [taps, others] if self._facts is not None and self._facts.podman else [taps + others]:
+            with ThreadPoolExecutor(4) as pool:
+                for removal in [pool.submit(self._remove, container) for container in group]:
+                    try:
+                        removal.result()
+                    except EngineError as error:
+                        problems.append(error.what)
         self._containers.clear()
+        if self._tracefs is not None:
+            try:
+                with translate("remove the volume of the kernel's tracefs"):
+                    self._api.remove_volume(self._tracefs, force=True)
+            except EngineError as error:
+                problems.append(error.what)
+            self._tracefs = None
         for network in self._networks:
             try:
                 remove_network(self._api, network)
@@ -239,16 +266,6 @@ class DockerEngine:
                 memory = ", out of memory" if state.get("OOMKilled") else ""
                 words.append(f"{role}: {state['Status']}, exit {state['ExitCode']}{memory} {state['Error']}".strip())
         return "; ".join(words)
-
-    def _version(self) -> dict[str, str]:
-        with translate("ask the engine for its version"):
-            version = self._api.version()
-        return {
-            "version": version["Version"],
-            "api": version["ApiVersion"],
-            "kernel": version.get("KernelVersion", ""),
-            "architecture": version.get("Arch", ""),
-        }
 
     def _start_pair(
         self,
@@ -308,16 +325,19 @@ class DockerEngine:
         agent.hello()
         return LinkHost(agent, networks.link)
 
-    def _start_witness(self, spec: LabSpec, image: str) -> tuple[Channel | None, str]:
+    def _start_witness(self, spec: LabSpec, image: str, facts: EngineFacts) -> tuple[Channel | None, str]:
         """Start what records the kernel's trace; return its channel, or why the engine does not allow it."""
         command = [WITNESS, *spec.witness]
-        container = self._create(spec, "witness", image, witness_settings(), command=command)
-        channel = DockerChannel(self._api, container)
+        self._tracefs = tracefs_volume(self._api, facts, self._labels)
+        container = self._create(spec, "witness", image, witness_settings(self._tracefs), command=command)
+        channel = None
         try:
+            channel = DockerChannel(self._api, container)
             with translate("start the witness"):
                 self._api.start(container)
         except EngineError as error:
-            channel.close()
+            if channel is not None:
+                channel.close()
             return None, f"{error.what} ({error.state})" if error.state else error.what
         self._witness = channel
         return channel, ""

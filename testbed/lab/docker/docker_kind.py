@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import docker
 
-from testbed.lab.docker import images
+from testbed.lab.docker import image_archive, images
 from testbed.lab.docker.docker_engine import DockerEngine, connect
 from testbed.lab.engine import Progress
 from testbed.lab.engine_kind import Choice, EngineKind, ImageStatus
@@ -34,6 +35,14 @@ class DockerImages:
     def remove_stale(self, progress: Progress) -> Sequence[str]:
         """Remove those that are out of date."""
         return images.remove_stale(self._client, progress).removed
+
+    def save(self, path: Path) -> None:
+        """Write all of them to one tar file."""
+        image_archive.save(self._client, [images.reference(name) for name in images.USUAL], path)
+
+    def load(self, path: Path) -> None:
+        """Take in the images of a tar file."""
+        image_archive.load(self._client, path)
 
 
 class DockerKind(EngineKind):

@@ -13,6 +13,7 @@ import docker.types
 
 from testbed.lab.addresses import RANGE4, Subnet, random_subnet
 from testbed.lab.docker.docker_errors import translate
+from testbed.lab.docker.engine_facts import EngineFacts
 from testbed.lab.engine import INTERFACE, LabSpec
 from testbed.model import Host
 from testbed.model.errors import EngineError
@@ -81,19 +82,34 @@ class Networks:
         return {4: [], 6: [f"{link6} {options}", *shut]}
 
 
-def make_networks(api: docker.APIClient, spec: LabSpec, labels: Mapping[str, str], made: list[str]) -> Networks:
+def make_networks(
+    api: docker.APIClient, spec: LabSpec, facts: EngineFacts, labels: Mapping[str, str], made: list[str]
+) -> Networks:
     """Make what the lab needs; the id of each network is added to ``made`` as soon as it is there."""
     if not spec.routed:
-        network = _make(api, f"bothends-{spec.run_id}", spec, labels, made)
+        network = _make(api, f"bothends-{spec.run_id}", spec, {}, labels, made, internal=True)
         return Networks(dict.fromkeys(spec.hosts, network), spec.ip, routed=False)
+    options, internal = facts.routed_options, facts.routed_internal
     with ThreadPoolExecutor(len(spec.hosts)) as pool:
         pending = {
-            host: pool.submit(_make, api, f"bothends-{spec.run_id}-{host}", spec, labels, made) for host in spec.hosts
+            host: pool.submit(
+                _make, api, f"bothends-{spec.run_id}-{host}", spec, options, labels, made, internal=internal
+            )
+            for host in spec.hosts
         }
     return Networks({host: one.result() for host, one in pending.items()}, spec.ip, routed=True)
 
 
-def _make(api: docker.APIClient, name: str, spec: LabSpec, labels: Mapping[str, str], made: list[str]) -> Network:
+def _make(
+    api: docker.APIClient,
+    name: str,
+    spec: LabSpec,
+    options: Mapping[str, str],
+    labels: Mapping[str, str],
+    made: list[str],
+    *,
+    internal: bool,
+) -> Network:
     source = random.SystemRandom()
     refusal = ""
     for _ in range(SUBNET_TRIES):
@@ -107,11 +123,10 @@ def _make(api: docker.APIClient, name: str, spec: LabSpec, labels: Mapping[str, 
                     name,
                     driver="bridge",
                     ipam=docker.types.IPAMConfig(pool_configs=pools),
-                    # The isolation rules of an internal network drop what the link host forwards (br_netfilter). A
-                    # routed lab's hosts have no way out either: they have no default route, and nobody masquerades.
-                    internal=not spec.routed,
+                    # A routed lab's hosts have no way out either: no default route, and nobody masquerades.
+                    internal=internal,
                     enable_ipv6=spec.ip == 6,
-                    options=NETWORK_OPTIONS,
+                    options={**NETWORK_OPTIONS, **options},
                     labels=dict(labels),
                 )["Id"]
         except EngineError as error:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import docker
 
-from testbed.lab.docker import images
-from testbed.lab.docker.docker_engine import WITNESS, witness_settings
+from testbed.lab.docker import engine_facts, images
+from testbed.lab.docker.docker_engine import WITNESS, tracefs_volume, witness_settings
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.image_build import find
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, new_run_id, owner
@@ -20,10 +20,12 @@ def on_docker(client: docker.DockerClient) -> RunRecorder | None:
     image = find(client, images.reference("witness"))
     if image is None:
         return None
+    facts = engine_facts.ask(client.api)
 
     def run(words: Sequence[str]) -> str:
-        settings = {name: value for name, value in witness_settings().items() if name != "log_config"}
         labels = {RUN_LABEL: new_run_id(), OWNER_LABEL: owner()}
+        volume = tracefs_volume(client.api, facts, labels)
+        settings = {name: value for name, value in witness_settings(volume).items() if name != "log_config"}
         with translate("run the recorder of the kernel trace"):
             container = client.containers.create(
                 image["Id"], [WITNESS, *words], entrypoint=[], labels=labels, **settings
@@ -34,6 +36,8 @@ def on_docker(client: docker.DockerClient) -> RunRecorder | None:
                 printed: bytes = container.logs(stdout=not status, stderr=bool(status))
             finally:
                 container.remove(v=True, force=True)  # with its volume
+                if volume is not None:
+                    client.api.remove_volume(volume, force=True)
         text = printed.decode(errors="replace").strip()
         if status:
             raise EngineError(text or f"the recorder ended with {status}")

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import docker
@@ -39,7 +39,6 @@ __all__ = [
     "reference",
     "remove_stale",
     "status",
-    "tmpfs",
 ]
 
 FOLDERS = COMPOSE
@@ -57,15 +56,13 @@ class Definition:
 
     ``sources``: further files and folders there of which it is built. With any, ``compose/`` itself is the build's
     context, else the image's folder.
-    ``parent`` is the image that ``ARG BASE`` names, None for the base itself. ``tmpfs`` is what a container of it
-    must be able to write besides /tmp and /run: path to mount options. ``on_demand``: too large to be made before a
-    scenario asks for it.
+    ``parent`` is the image that ``ARG BASE`` names, None for the base itself. ``on_demand``: too large to be made
+    before a scenario asks for it.
     """
 
     name: str
     parent: str | None = "base"
     sources: tuple[str, ...] = ()
-    tmpfs: Mapping[str, str] = field(default_factory=dict)
     on_demand: bool = False
 
 
@@ -82,8 +79,7 @@ DEFINITIONS: Mapping[str, Definition] = {
         Definition("own-program", sources=("Makefile",)),
         Definition("curl"),
         Definition("programs"),
-        # www-data is 33 on every Debian. A mode alone would not do: runc gives the mount the directory's own mode.
-        Definition("nginx", tmpfs={"/var/lib/nginx": "mode=0755,uid=33,gid=33"}),
+        Definition("nginx"),
         Definition("winsock", sources=("Makefile", "winprobe", "winstart"), on_demand=True),
     )
 }
@@ -95,11 +91,6 @@ USUAL: tuple[str, ...] = tuple(name for name, definition in DEFINITIONS.items() 
 def is_ours(name: str) -> bool:
     """Say whether a name is a folder of ``compose/`` rather than a reference to somebody else's image."""
     return name in DEFINITIONS
-
-
-def tmpfs(name: str) -> dict[str, str]:
-    """Return the memory file systems that a container of this image needs with a read-only root."""
-    return dict(DEFINITIONS[name].tmpfs) if is_ours(name) else {}
 
 
 def definition_files(name: str) -> dict[str, bytes]:

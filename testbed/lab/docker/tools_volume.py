@@ -18,6 +18,7 @@ import docker
 import docker.errors
 import docker.types
 
+from testbed.lab.docker import engine_facts
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.image_build import Progress
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, owner
@@ -25,6 +26,8 @@ from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, owner
 TOOLS_LABEL = "bothends.tools"
 FILLED_LABEL = "bothends.tools.filled"
 TOOLS_DIRECTORY = "/opt/bothends"
+FILL_TIMEOUT = 60
+"""Seconds that an engine may take to start a container and copy the tools."""
 
 Volumes = Mapping[str, Mapping[str, str]]
 
@@ -59,19 +62,25 @@ def _version(tools_image_id: str) -> str:
 
 
 def _fill(client: docker.DockerClient, tools_image_id: str, version: str, directory: str) -> str:
-    """Create, never start and remove a container, which makes Docker copy the image's directory into the volume."""
+    """Create and remove a container, which makes Docker copy the image's directory into the volume.
+
+    Podman copies it when the container starts.
+    """
     name = f"bothends-tools-{version}-{secrets.token_hex(4)}"
     mount = docker.types.Mount(directory, name, type="volume")
     with translate("fill the volume with the tools"):
         client.api.create_volume(name, labels={TOOLS_LABEL: version})
         container = client.api.create_container(
             tools_image_id,
-            ["never started"],
+            ["true"],
             host_config=client.api.create_host_config(mounts=[mount]),
             # With these `invoke clean` finds it, should we be killed before the next line.
             labels={RUN_LABEL: "tools", OWNER_LABEL: owner()},
         )
-        client.api.remove_container(container["Id"])
+        if engine_facts.ask(client.api).podman:
+            client.api.start(container["Id"])
+            client.api.wait(container["Id"], timeout=FILL_TIMEOUT)
+        client.api.remove_container(container["Id"], force=True)
     return name
 
 

@@ -6,7 +6,6 @@ the others are asked, with lists of their own: the machine's are left as they ar
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -17,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.lab.engine import Progress
+from testbed.lab.uml import debian_lists
 from testbed.model.errors import EngineError, Unsupported, UsageError
 
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SUITES = ("trixie", "bookworm", "sid")
 """Releases of Debian that are asked for a version which the machine's own lacks."""
 # Of 1.4 GB of sources, those parts that no kernel of ours reads and that are large.
@@ -27,7 +26,6 @@ _NOT_NEEDED = (
     *("*/Documentation/devicetree", "*/Documentation/translations", "*/tools/testing", "*/tools/perf"),
     *("*/drivers/gpu/drm/amd/include/*", "*/arch/*/boot/dts/*"),
 )
-_TIMEOUT = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +107,14 @@ def _from_debian(version: str, downloads: Path, progress: Progress) -> tuple[Pat
             hint=hint,
         )
     own: dict[str, str] = {}
-    tried = [("this machine's release", own), *((suite, None) for suite in SUITES if KEYRING.exists())]
+    tried = [("this machine's release", own), *((suite, None) for suite in SUITES if debian_lists.KEYRING.exists())]
     said = ""
     for suite, environment in tried:
-        chosen = environment if environment is not None else _lists_of(suite, downloads, progress)
+        chosen = environment if environment is not None else debian_lists.lists_of(suite, downloads, progress)
         if chosen is None or not _knows(package, chosen):
             continue
         progress(f"downloading {package} (some 150 MB)")
-        done = _run(["apt-get", "download", package], chosen, downloads)
+        done = debian_lists.run(["apt-get", "download", package], chosen, downloads)
         if done.returncode == 0:
             break
         said = done.stderr
@@ -128,7 +126,7 @@ def _from_debian(version: str, downloads: Path, progress: Progress) -> tuple[Pat
             hint=f"`apt-get update`, or {hint}",
         )
     deb = next(downloads.glob("*.deb"))
-    done = _run(["dpkg-deb", "-x", str(deb), str(downloads / "package")], own, downloads)
+    done = debian_lists.run(["dpkg-deb", "-x", str(deb), str(downloads / "package")], own, downloads)
     tarballs = list((downloads / "package" / "usr" / "src").glob(f"{package}.tar.*"))
     if done.returncode or not tarballs:
         raise EngineError(f"{package} cannot be unpacked", last_output=_last(done.stderr), hint=hint)
@@ -136,54 +134,8 @@ def _from_debian(version: str, downloads: Path, progress: Progress) -> tuple[Pat
 
 
 def _knows(package: str, environment: dict[str, str]) -> bool:
-    done = _run(["apt-cache", "show", "--no-all-versions", package], environment, Path("/"))
+    done = debian_lists.run(["apt-cache", "show", "--no-all-versions", package], environment, Path("/"))
     return done.returncode == 0 and bool(done.stdout.strip())
-
-
-def _lists_of(suite: str, work: Path, progress: Progress) -> dict[str, str] | None:
-    """Fetch one release's list of packages from the machine's own mirror; return the environment that uses it."""
-    mirror = _mirror()
-    if not mirror:
-        return None
-    progress(f"fetching Debian's list of packages ({suite})")
-    root = work / suite
-    for name in ("lists/partial", "cache/archives/partial"):
-        (root / name).mkdir(parents=True)
-    (root / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n", encoding="utf-8")
-    (root / "apt.conf").write_text(
-        f'Dir::State "{root}";\nDir::State::status "{root}/status";\nDir::Cache "{root}/cache";\n'
-        f'Dir::Etc::sourcelist "{root}/sources.list";\nDir::Etc::sourceparts "-";\nAcquire::Languages "none";\n'
-        'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";\n'
-        'Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";\n',
-        encoding="utf-8",
-    )
-    (root / "status").touch()
-    environment = {"APT_CONFIG": str(root / "apt.conf")}
-    return environment if _run(["apt-get", "update"], environment, work).returncode == 0 else None
-
-
-def _mirror() -> str:
-    """Return the address of the machine's own mirror of Debian, empty if it has none."""
-    done = _run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"], {}, Path("/")
-    )
-    found = [line for line in done.stdout.splitlines() if "security" not in line]
-    return found[0] if found else ""
-
-
-def _run(words: list[str], environment: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            words,
-            env={**os.environ, "LC_ALL": "C", **environment},
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise EngineError(f"`{' '.join(words)}` did not end in {_TIMEOUT:g} s") from error
 
 
 def _last(text: str) -> str:
