@@ -12,7 +12,7 @@
  *   byte-close   one byte, and closes the socket
  *   all          what ReceiveText reads: FIONREAD, then one recv of so many bytes
  *
- * It takes one connection and ends with it, or MILLISECONDS after OnConnect, as when somebody closes the window.
+ * It takes one connection and ends with it, or MILLISECONDS after the last event, as when somebody closes the window.
  *
  * A plain program: it knows nothing of the testbed. */
 #include <winsock2.h>
@@ -57,14 +57,12 @@ static void receive(u_long length)
     fflush(stdout);
 }
 
-static void on_connect(HWND window)
+static void on_connect(void)
 {
     connection = accept(listener, NULL, NULL);
     if (connection == INVALID_SOCKET)
         fail("accept");
     say("OnConnect");
-    if (lifetime)
-        SetTimer(window, 1, lifetime, NULL);
 }
 
 static void close_and_end(void)
@@ -109,6 +107,8 @@ static void on_socket_message(HWND window, SOCKET socket, LPARAM event)
     /* What was posted before closesocket comes all the same. */
     if (socket != listener && socket != connection)
         return;
+    if (lifetime)
+        SetTimer(window, 1, lifetime, NULL); /* from now on */
     if (WSAGETSELECTERROR(event) != 0) {
         printf("OnError %d\n", WSAGETSELECTERROR(event));
         fflush(stdout);
@@ -117,7 +117,7 @@ static void on_socket_message(HWND window, SOCKET socket, LPARAM event)
     }
     switch (WSAGETSELECTEVENT(event)) {
     case FD_ACCEPT:
-        on_connect(window);
+        on_connect();
         break;
     case FD_READ:
         on_read();
