@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 
@@ -260,6 +261,41 @@ def test_the_plugin_of_pytest(installed: Installed, repository: Path, namespaces
     assert {path.is_file() for path in reports} == {True}
     chosen = installed("python", *pytest_, "-m", "not bothends", "--collect-only", cwd=repository)
     assert "3 tests collected" in chosen.stdout or "3/6 tests collected" in chosen.stdout, chosen.stdout
+
+
+def test_the_github_action_shows_a_summary_and_keeps_what_failed(
+    installed: Installed, repository: Path, namespaces: None
+) -> None:
+    """Its own steps, carried out after the one that installs: a red job with the run that failed, and only that."""
+    del namespaces
+    (repository / "pyproject.toml").write_text("[tool.bothends]\nengine = 'namespace'\n")
+    installed("bothends", "init", cwd=repository)
+    (repository / "wire/more.wire.yaml").write_text(FAILING.replace("matrix", "# matrix"))
+    runner = repository / "runner"
+    (runner / "bothends").mkdir(parents=True)
+    (runner / "bothends/bin").symlink_to(installed.bin)
+    variables = {"RUNNER_TEMP": str(runner), "BOTHENDS_RUN": "--all", "GITHUB_STEP_SUMMARY": str(runner / "shown.md")}
+    steps = {step.get("name"): step for step in yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]}
+    codes = {}
+    for name in ("Run", "Summary", "Leave out what passed"):
+        (runner / "step.sh").write_text(steps[name]["run"])
+        command = [
+            "bash",
+            "--noprofile",
+            "--norc",
+            "-e",
+            "-o",
+            "pipefail",
+            str(runner / "step.sh"),
+        ]  # as the runner does
+        environment = {"PATH": os.environ["PATH"], "HOME": str(installed.home), **variables}
+        done = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True, check=False)
+        codes[name] = done.returncode
+    assert codes == {"Run": 1, "Summary": 0, "Leave out what passed": 0}
+    assert "more" in (runner / "shown.md").read_text()
+    left = {path.parent.parent.name for path in (runner / "bothends-runs/runs").glob("*/*/report.html")}
+    assert left == {"more"}
+    assert (runner / "bothends-runs/junit.xml").is_file()
 
 
 def test_where_no_engine_can_make_the_run(installed: Installed, repository: Path) -> None:

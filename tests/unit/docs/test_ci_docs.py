@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
@@ -20,10 +21,17 @@ from testbed.cli.invoke_words import spell_out
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs/ci.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-EXAMPLES = {
-    "github-workflows": next(body for _, body in BLOCKS if ".github/workflows" in body),
-    "gitlab-ci": next(body for _, body in BLOCKS if ".gitlab-ci" in body),
-}
+STARTER = ROOT / "testbed/shipped/starter"
+GITHUB = [body for _, body in BLOCKS if ".github/workflows" in body]
+GITLAB = [body for _, body in BLOCKS if ".gitlab-ci" in body]
+ACTION = (ROOT / "action.yml").read_text(encoding="utf-8")
+COMPONENT = (ROOT / "templates/bothends.yml").read_text(encoding="utf-8")
+EXAMPLES = [
+    *(("github-workflows", text) for text in (*GITHUB, (STARTER / "github.yaml").read_text(encoding="utf-8"))),
+    *(("gitlab-ci", text) for text in (*GITLAB, (STARTER / "gitlab.yaml").read_text(encoding="utf-8"))),
+    ("github-actions", ACTION),
+    ("gitlab-ci", COMPONENT.partition("\n---\n")[2].replace("$[[ inputs.", "x").replace(" ]]", "")),
+]
 
 
 class _Loader(yaml.SafeLoader):
@@ -47,17 +55,39 @@ def commands() -> list[str]:
     return [line[line.index("invoke ") :].split(" >")[0].partition(";")[0] for line in lines]
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_is_valid_for_its_service(name: str) -> None:
-    example = yaml.load(EXAMPLES[name], _Loader)  # noqa: S506 - a SafeLoader
+@pytest.mark.parametrize(("name", "text"), EXAMPLES)
+def test_an_example_is_valid_for_its_service(name: str, text: str) -> None:
+    example = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     jsonschema.Draft7Validator(schema(name)).validate(example)
 
 
 def test_a_wrong_example_is_refused() -> None:
-    example = yaml.load(EXAMPLES["github-workflows"], _Loader)  # noqa: S506 - a SafeLoader
-    example["jobs"]["scenarios"]["step"] = example["jobs"]["scenarios"].pop("steps")
+    example = yaml.load(GITHUB[0], _Loader)  # noqa: S506 - a SafeLoader
+    example["jobs"]["wire"]["step"] = example["jobs"]["wire"].pop("steps")
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft7Validator(schema("github-workflows")).validate(example)
+
+
+def test_another_repository_needs_six_lines_on_github() -> None:
+    lines = [line for line in GITHUB[0].splitlines() if line and not line.startswith("#")]
+    assert (len(lines), "OWNER/bothends@" in lines[-1]) == (5, True)
+    assert TEXT.index("OWNER/bothends@") < 500
+
+
+def test_the_scripts_of_the_action_are_correct_for_bash() -> None:
+    steps = yaml.load(ACTION, _Loader)["runs"]["steps"]  # noqa: S506 - a SafeLoader
+    scripts = [step["run"] for step in steps if "run" in step]
+    assert len(scripts) >= 5
+    for script in scripts:
+        done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), script
+
+
+def test_the_component_says_its_inputs_and_uses_each() -> None:
+    spec = yaml.load(COMPONENT.partition("\n---\n")[0], _Loader)  # noqa: S506 - a SafeLoader
+    inputs = spec["spec"]["inputs"]
+    assert set(re.findall(r"\$\[\[ inputs\.(\w+) \]\]", COMPONENT)) == set(inputs)
+    assert all("default" in each for each in inputs.values())
 
 
 def test_every_command_in_the_text_can_be_parsed_and_names_scenarios_that_exist(

@@ -13,7 +13,8 @@ from testbed.lab.docker import base_image, image_build, images
 
 
 def test_every_folder_with_a_dockerfile_is_in_the_table_and_the_other_way_round() -> None:
-    folders = {path.parent.name for path in images.FOLDERS.glob("*/Dockerfile")}
+    """But for the tool's own, which is in no lab."""
+    folders = {path.parent.name for path in images.FOLDERS.glob("*/Dockerfile")} - {"bothends"}
     assert folders | {"base"} == set(images.NAMES)
 
 
