@@ -18,7 +18,8 @@ from testbed.model.tcp import ACK, URG, flag_letters, seq_add
 from testbed.pairing.change_values import details, options_of
 from testbed.pairing.crossing_table import CrossingTable
 from testbed.pairing.fates import RowFate
-from testbed.pairing.match_packets import FlowPackets, PacketPairs
+from testbed.pairing.flow_packets import FlowPackets
+from testbed.pairing.match_packets import PacketPairs
 
 
 @dataclass(slots=True)

@@ -16,8 +16,8 @@ from testbed.model.arrays import Int64, distinct
 from testbed.model.ip import TCP
 from testbed.model.tcp import seq_add
 from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.flow_packets import FlowPackets, packets_of_pairs
 from testbed.pairing.flow_summary import protocol_name
-from testbed.pairing.match_packets import FlowPackets, packets_of_pairs
 
 
 class ComparisonView:
@@ -69,7 +69,7 @@ class ComparisonView:
         pairs, packets = self._compared.pairs, self._compared.packets[0]
         first, second = self._compared.flows
         a, b = int(pairs.a[pair]), int(pairs.b[pair])
-        client = int(first.opener[a]) ^ int(self._turned[pair])
+        client = int(pairs.opener[pair]) ^ int(self._turned[pair])
         ends = packets.ends[int(first.conversation[a])]
         initial: list[int | None] = []
         for side in (client, 1 - client):

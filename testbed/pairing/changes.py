@@ -11,7 +11,7 @@ from testbed.model.ip import TCP
 from testbed.model.tcp import ACK
 from testbed.pairing.checksum import checksums_are_wrong
 from testbed.pairing.fates import ChangedField
-from testbed.pairing.match_packets import FlowPackets
+from testbed.pairing.flow_packets import FlowPackets
 from testbed.pairing.packet_table import PacketTable
 
 _NONE = 1 << 20  # more than any TTL
@@ -67,7 +67,7 @@ def find_changes(
     whole = (ours.captured[a] == ours.framed[a]) & (theirs.captured[b] == theirs.framed[b])
     note(ChangedField.FRAME_LENGTH, whole & (ours.framed[a] != theirs.framed[b]) & (ours.length[a] == theirs.length[b]))
     dropped = ours.ttl[a].astype(np.int64) - theirs.ttl[b]
-    ttl = _routing(dropped, place, from_one) if one_route else _most(dropped, place, places)
+    ttl = _routing(dropped, place, from_one) if one_route else most_frequent(dropped, place, places)
     note(ChangedField.TTL, dropped != ttl[place])
     other = ours.ip_id[a] != theirs.ip_id[b]
     count = np.bincount(place, minlength=places)
@@ -78,15 +78,16 @@ def find_changes(
     return found, FlowwideChanges(ttl, new_ids)
 
 
-def _most(values: Int64, place: Int64, places: int) -> Int64:
-    """Return for each place the most frequent value, 0 where there is none."""
+def most_frequent(values: Int64, place: Int64, places: int) -> Int64:
+    """Return for each place the most frequent value, 0 where there is none; of two the nearer to 0."""
     low, high = np.full(places, _NONE, np.int64), np.full(places, -_NONE, np.int64)
     np.minimum.at(low, place, values)
     np.maximum.at(high, place, values)
     result = np.where(low == _NONE, 0, low)
     for one in np.flatnonzero((low != high) & (low != _NONE)).tolist():
         kinds, counts = np.unique(values[place == one], return_counts=True)
-        result[one] = kinds[counts.argmax()]
+        best = kinds[counts == counts.max()]
+        result[one] = best[np.abs(best).argmin()]
     return result
 
 

@@ -41,10 +41,14 @@ class ClockPiece:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The pieces in order, and where in the pairs each ends. Without any pair there are none."""
+    """The pieces in order, and where in the pairs each ends. Without any pair there are none.
+
+    ``unfit``: there are pairs, and no clock of a few pieces fits them: some of them are not what they seem.
+    """
 
     pieces: tuple[ClockPiece, ...]
     exact: bool = False
+    unfit: bool = False
 
     def offsets(self, order: Int64, time: Int64) -> tuple[Int64, Int64]:
         """Return the offset and its error (-1: unknown) at positions among the pairs and times of the first capture."""
@@ -67,6 +71,26 @@ class Clock:
             error[mine] = -1 if piece.error is None else piece.error
         return offset, error
 
+    def offsets_there(self, order: Int64, time: Int64) -> tuple[Int64, Int64]:
+        """Return the same at times of the second capture."""
+        offset, error = self.offsets(order, time)
+        if any(piece.drift for piece in self.pieces):
+            # t2 = t1 + offset(t1), solved for t1 by steps of which each is off by the drift times the one before
+            for _ in range(3):
+                offset, error = self.offsets(order, time - offset)
+        return offset, error
+
+    def mirrored(self) -> Clock:
+        """Return how the first capture's clock differs from the second's: pieces begin at a time of the second's."""
+        return Clock(
+            tuple(
+                replace(piece, start=piece.start + piece.offset, offset=-piece.offset, drift=-piece.drift)
+                for piece in self.pieces
+            ),
+            self.exact,
+            self.unfit,
+        )
+
     def at(self, positions: Int64, count: int) -> Clock:
         """Return the clock for more pairs, ``count`` in all, of which it was fitted to those at ``positions``."""
         if not self.pieces:
@@ -76,6 +100,12 @@ class Clock:
         pieces = zip(self.pieces, firsts, lasts, strict=True)
         return Clock(tuple(replace(piece, first=first, last=last) for piece, first, last in pieces), self.exact)
 
+
+MOST_PIECES = 3
+"""A clock that steps more often is none: then packets were taken for the same that are not, or delays jump."""
+
+NO_CLOCK = Clock((), unfit=True)
+"""No clock fits."""
 
 ONE_CLOCK = Clock((ClockPiece(0, 0, 0, 0, 0.0, 0, 0.0),), exact=True)
 """Both captures were made with one clock."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from testbed.model.arrays import Bool, Int64
-from testbed.pairing.clock import ONE_CLOCK, Clock, fit_clock
+from testbed.pairing.clock import NO_CLOCK, ONE_CLOCK, Clock, fit_clock
 
 
 class Timeline:
@@ -43,11 +43,20 @@ class Timeline:
         choices = [cls(clock, one, two), cls(other, one, two, by_two=True)]
         return min(choices, key=lambda each: each.strain(time, apart, from_one))
 
+    def mirrored(self) -> Timeline:
+        """Return that of the captures in the other order."""
+        return _Mirrored(self)
+
     def strain(self, time: Int64, apart: Int64, from_one: Bool) -> tuple[int, int, float]:
         """Return how many packets would have arrived too early, the pieces, and how long all were on their way."""
         offset, _ = self.at_one(self._one, time)
         delay = np.where(from_one, apart - offset, offset - apart)
         return int(np.count_nonzero(delay < 0)), len(self.clock.pieces), float(delay.mean())
+
+    @classmethod
+    def unfit(cls, one: Int64, two: Int64) -> Timeline:
+        """Return that of captures whose packets no clock fits."""
+        return cls(NO_CLOCK, one, two)
 
     @classmethod
     def of_one_clock(cls, one: Int64, two: Int64) -> Timeline:
@@ -60,13 +69,38 @@ class Timeline:
 
     def at_two(self, items: Int64, time: Int64) -> tuple[Int64, Int64]:
         """Return offset and error at packets of the second capture; ``time`` is its own."""
-        order = self._rank(self._two, self._rank_two, items)
-        # drift over the offset itself is far below a nanosecond's worth of error
-        roughly, _ = self.clock.offsets(order, time)
-        return self.clock.offsets(order, time - roughly)
+        return self.clock.offsets_there(self._rank(self._two, self._rank_two, items), time)
+
+    def of_pairs(self, one: Int64, two: Int64, times: tuple[Int64, Int64]) -> tuple[Int64, Int64]:
+        """Return offset and error at packets that crossed: items in both captures, and their times in each."""
+        del two
+        return self.at_one(one, times[0])
 
     def _rank(self, known: Int64, rank: Int64, items: Int64) -> Int64:
         if len(self.clock.pieces) <= 1 or not len(known):
             return np.zeros(len(items), np.int64)
         place = np.minimum(np.searchsorted(known, items), len(known) - 1)
         return rank[place]
+
+
+class _Mirrored(Timeline):
+    """A timeline with the captures exchanged: what the first's clock is ahead, the second's is behind."""
+
+    def __init__(self, of: Timeline) -> None:
+        self._of = of
+        self.clock = of.clock.mirrored()
+
+    def mirrored(self) -> Timeline:
+        return self._of
+
+    def at_one(self, items: Int64, time: Int64) -> tuple[Int64, Int64]:
+        offset, error = self._of.at_two(items, time)
+        return -offset, error
+
+    def at_two(self, items: Int64, time: Int64) -> tuple[Int64, Int64]:
+        offset, error = self._of.at_one(items, time)
+        return -offset, error
+
+    def of_pairs(self, one: Int64, two: Int64, times: tuple[Int64, Int64]) -> tuple[Int64, Int64]:
+        offset, error = self._of.of_pairs(two, one, times[::-1])
+        return -offset, error

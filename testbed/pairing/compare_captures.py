@@ -8,16 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.model.arrays import Int64
+from testbed.pairing.captured_twice import captured_twice
 from testbed.pairing.changes import FlowwideChanges
 from testbed.pairing.clock import Clock
 from testbed.pairing.common_clock import Timeline
-from testbed.pairing.crossing_table import Assumptions, CrossingTable, make_table
+from testbed.pairing.crossing_table import Assumptions, CrossingTable, find_timeline, make_table
+from testbed.pairing.flow_packets import packets_of_pairs
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs, match_flows
-from testbed.pairing.match_packets import PacketPairs, packets_of_pairs, pair_packets
+from testbed.pairing.match_packets import PacketPairs, pair_packets
 from testbed.pairing.nothing_in_common import NothingInCommon, why_filtered, why_nothing
 from testbed.pairing.packet_table import ConversationEnds, PacketTable
 from testbed.pairing.statistics import Statistics, measure
+
+_FEW = 100_000  # packets of which all are compared
 
 Wanted = Callable[[ConversationEnds], bool]
 
@@ -57,8 +61,13 @@ def compare(
     one_clock: bool = False,
     wanted: Wanted | None = None,
 ) -> Comparison:
-    """Compare two captures. ``wanted`` chooses flows by their ends: those that it takes at either end."""
-    pairs = match_flows(one, first, two, second)
+    """Compare two captures. ``wanted`` chooses flows by their ends: those that it takes at either end.
+
+    The order of the captures is no evidence: whatever is found out of both is found out in one order, so that the other
+    order gives the mirror.
+    """
+    turned = _in_order(two) < _in_order(one)
+    pairs = match_flows(two, second, one, first).mirrored() if turned else match_flows(one, first, two, second)
     chosen = [np.ones(len(flows), np.bool_) for flows in (first, second)]
     common = len(pairs)
     if wanted:
@@ -79,8 +88,19 @@ def compare(
         if not wanted or (any(fitting) and not common):
             reasons += why_nothing(one, two, pairs)
     left, right = packets_of_pairs(one, first, two, second, pairs)
-    crossed = pair_packets(left, right)
-    table, timeline, usual = make_table(left, right, crossed, Assumptions(one_clock=one_clock))
+    for side in (left, right):
+        side.again = captured_twice(side.packets)[side.item]
+    known = Assumptions(one_clock=one_clock)
+    if turned:
+        ours, theirs = packets_of_pairs(two, second, one, first, pairs.mirrored())
+        ours.again, theirs.again = right.again, left.again
+        crossed = pair_packets(ours, theirs)
+        timeline = find_timeline(ours, theirs, crossed, known).mirrored()
+        crossed = crossed.mirrored()
+    else:
+        crossed = pair_packets(left, right)
+        timeline = find_timeline(left, right, crossed, known)
+    table, usual = make_table(left, right, crossed, timeline, known)
     return Comparison(
         packets=(one, two),
         flows=(first, second),
@@ -93,3 +113,9 @@ def compare(
         statistics=measure(one, first, two, second, pairs, table, timeline, crossed.from_one),
         reasons=reasons,
     )
+
+
+def _in_order(packets: PacketTable) -> tuple[tuple[int, int], int, bytes]:
+    """Return what puts two captures in an order that does not depend on which is given first."""
+    names = ("payload", "seq", "time", "ttl", "ip_id") if len(packets) < _FEW else ()
+    return packets.span, len(packets), b"".join(getattr(packets, name).tobytes() for name in names)

@@ -9,11 +9,14 @@ import numpy as np
 from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt32, distinct
 from testbed.model.tcp import PSH
 from testbed.pairing.changes import FlowwideChanges, find_changes
+from testbed.pairing.clock import MOST_PIECES
 from testbed.pairing.common_clock import Timeline
 from testbed.pairing.fates import ChangedField, RowFate
-from testbed.pairing.match_packets import FlowPackets, PacketPairs
+from testbed.pairing.flow_packets import FlowPackets
+from testbed.pairing.match_packets import PacketPairs
 from testbed.pairing.not_captured import CapturedBytes
 from testbed.pairing.resegmentation import positions_of, uncovered
+from testbed.pairing.travel_direction import passed_in_line
 
 _LEAST_SLACK = 1_000_000  # ns
 _LONGEST = 10**15  # ns; damaged files have time stamps all over the centuries
@@ -90,15 +93,46 @@ class Assumptions:
     one_route: bool = False
 
 
-def make_table(
-    one: FlowPackets, two: FlowPackets, crossed: PacketPairs, known: Assumptions
-) -> tuple[CrossingTable, Timeline, FlowwideChanges]:
-    """Return the fate of every packet of the flows that both captures have, the clock, and flow-wide changes."""
+def find_timeline(one: FlowPackets, two: FlowPackets, crossed: PacketPairs, known: Assumptions) -> Timeline:
+    """Return the clock; what only seemed to be a piece of a segment becomes a pair, and directions are settled.
+
+    It is fitted to flows of which both directions crossed, where there are any. Of a flow that was captured in one
+    direction only the sender is not certain; then the clock decides.
+    """
     _whole_after_all(one, two, crossed)
     x, y = _by_first(crossed.one, crossed.two, len(one))
-    time = one.packets.time[one.item[x]]
-    apart = two.packets.time[two.item[y]] - time
-    timeline = _timeline(one.item[x], two.item[y], time, apart, one.place[x], crossed, one_clock=known.one_clock)
+    items, others, place, ways = one.item[x], two.item[y], one.place[x], crossed.ways
+    time = one.packets.time[items]
+    apart = two.packets.time[others] - time
+    sure = ways.two_way[place]
+    any_sure = bool(sure.any())
+    if known.one_clock:
+        timeline = Timeline.of_one_clock(items, others)
+    else:
+        timeline = Timeline.fitted(items, others, time, apart, ways.from_one[place], sure | (not any_sure))
+        if len(timeline.clock.pieces) > MOST_PIECES:
+            if not passed_in_line(ways, place, apart):
+                return Timeline.unfit(items, others)
+            timeline = Timeline.fitted(items, others, time, apart, ways.from_one[place], np.ones(len(place), np.bool_))
+            if len(timeline.clock.pieces) > MOST_PIECES:
+                return Timeline.unfit(items, others)
+            return timeline
+    if sure.all() or not (any_sure or known.one_clock):
+        return timeline
+    rest = np.flatnonzero(~sure & ~ways.same_place[place] & ~ways.in_line[place])
+    offset, _ = timeline.at_one(items[rest], time[rest])
+    later = np.bincount(place[rest], weights=apart[rest] - offset, minlength=len(ways.from_one))
+    judged = distinct(place[rest])
+    ways.from_one[judged] = later[judged] >= 0
+    ways.from_one[judged ^ 1] = later[judged] < 0
+    return timeline
+
+
+def make_table(
+    one: FlowPackets, two: FlowPackets, crossed: PacketPairs, timeline: Timeline, known: Assumptions
+) -> tuple[CrossingTable, FlowwideChanges]:
+    """Return the fate of every packet of the flows that both captures have, and flow-wide changes."""
+    x, y = _by_first(crossed.one, crossed.two, len(one))
     changes, usual = find_changes(one, x, two, y, crossed.from_one, one_route=known.one_route)
     rows = _Rows.none()
     length = one.packets.length[one.item[x]].astype(np.int64)
@@ -109,31 +143,7 @@ def make_table(
     table = _joined(rows, crossed)
     _mark_reordered(table)
     _measure(table, one, two, timeline)
-    return table, timeline, usual
-
-
-def _timeline(
-    one: Int64, two: Int64, time: Int64, apart: Int64, place: Int64, crossed: PacketPairs, *, one_clock: bool
-) -> Timeline:
-    """Fit the clock to flows of which both directions crossed, where there are any.
-
-    Of a flow that was captured in one direction only the sender is not certain; then the clock decides.
-    """
-    sure = crossed.two_way[place]
-    any_sure = bool(sure.any())
-    if one_clock:
-        timeline = Timeline.of_one_clock(one, two)
-    else:
-        timeline = Timeline.fitted(one, two, time, apart, crossed.from_one[place], sure | (not any_sure))
-    if sure.all() or not (any_sure or one_clock):
-        return timeline
-    rest = np.flatnonzero(~sure & ~crossed.same_place[place])
-    offset, _ = timeline.at_one(one[rest], time[rest])
-    later = np.bincount(place[rest], weights=apart[rest] - offset, minlength=len(crossed.from_one))
-    judged = distinct(place[rest])
-    crossed.from_one[judged] = later[judged] >= 0
-    crossed.from_one[judged ^ 1] = later[judged] < 0
-    return timeline
+    return table, usual
 
 
 def _by_first(x: Int64, y: Int64, count: int) -> tuple[Int64, Int64]:
@@ -239,6 +249,7 @@ def _add_single(
         if not complete:
             fate = _outside(fate, one, two, left, sent, timeline, delays, at_one=at_one)
         fate[np.isin(left, crossed.unresolved_in(0 if at_one else 1))] = RowFate.AMBIGUOUS
+        fate[np.isin(left, crossed.again_in(0 if at_one else 1))] = RowFate.AGAIN
         nothing = np.full(len(left), -1, np.int64)
         items = side.item[left]
         length = side.packets.length[items].astype(np.int64)
@@ -342,10 +353,13 @@ def _mark_reordered(table: CrossingTable) -> None:
 
 def _measure(table: CrossingTable, one: FlowPackets, two: FlowPackets, timeline: Timeline) -> None:
     """Fill in the one-way delays and their errors."""
+    if timeline.clock.unfit:
+        return
     both = np.flatnonzero((table.one >= 0) & (table.two >= 0))
-    time = one.packets.time[table.one[both]]
-    offset, error = timeline.at_one(table.one[both].astype(np.int64), time)
-    apart = two.packets.time[table.two[both]] - time - offset
+    time, there = one.packets.time[table.one[both]], two.packets.time[table.two[both]]
+    items = table.one[both].astype(np.int64), table.two[both].astype(np.int64)
+    offset, error = timeline.of_pairs(*items, (time, there))
+    apart = there - time - offset
     table.delay[both] = np.where(table.sent_at_one[both], apart, -apart)
     table.error[both] = error
     table.timed[both] = True

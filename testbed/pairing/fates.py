@@ -24,11 +24,12 @@ class RowFate(IntEnum):
     BEFORE_START = 7  # the other capture had not begun
     AFTER_END = 8  # the other capture had ended
     NOT_CAPTURED = 9  # it was on the wire, but the tap dropped it
+    AGAIN = 10  # a packet that crossed, captured at one tap once more: a tap that sees it twice, or a routing loop
 
     @property
     def text(self) -> str:
         """The name as people read it."""
-        return self.name.lower().replace("_", " ")
+        return "captured again" if self is RowFate.AGAIN else self.name.lower().replace("_", " ")
 
 
 class ChangedField(IntFlag):

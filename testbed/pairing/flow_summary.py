@@ -59,7 +59,7 @@ def flow_mapping(compared: Comparison, pair: int) -> FlowMapping:
     """Return how a flow's packets were rewritten as a whole."""
     pairs, (one, two), (first, second) = compared.pairs, compared.packets, compared.flows
     a, b = int(pairs.a[pair]), int(pairs.b[pair])
-    opener = int(first.opener[a])
+    opener = int(pairs.opener[pair])
     there = opener ^ int(pairs.flip[pair])
     ours, theirs = one.ends[int(first.conversation[a])], two.ends[int(second.conversation[b])]
     ends = (ours.end(opener), ours.end(1 - opener)), (theirs.end(there), theirs.end(1 - there))

@@ -13,7 +13,7 @@ from testbed.model.arrays import Bool, Int64, distinct
 from testbed.model.interval_arrays import covers, union
 from testbed.model.ip import TCP
 from testbed.model.tcp import ACK, seq_diff
-from testbed.pairing.match_packets import FlowPackets
+from testbed.pairing.flow_packets import FlowPackets
 
 _WIDE = 1 << 33  # apart from numbers of another place
 

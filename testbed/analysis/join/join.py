@@ -16,9 +16,10 @@ from testbed.analysis.join.lab_frames import sentinels
 from testbed.analysis.join.partial_datagrams import noted
 from testbed.crossings.build_crossings import HostView, make_crossings, notes_and_copies
 from testbed.model import HOSTS, Host, Joined
-from testbed.pairing.crossing_table import Assumptions, make_table
+from testbed.pairing.crossing_table import Assumptions, find_timeline, make_table
 from testbed.pairing.duplicates import likeliest
-from testbed.pairing.match_packets import FlowPackets, PacketPairs, pair_packets
+from testbed.pairing.flow_packets import FlowPackets
+from testbed.pairing.match_packets import PacketPairs, pair_packets
 from testbed.pairing.packet_table import PacketTableBuilder
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def join(client: Capture, server: Capture, addresses: Mapping[Host, Collection[s
     sides = _side(taps["client"], len(flows), places), _side(taps["server"], len(flows), places)
     crossed = pair_packets(*sides, from_one=np.arange(places) & 1 == 0)
     _settle(crossed, sides)
-    table, _, _ = make_table(*sides, crossed, _KNOWN)
+    table, _ = make_table(*sides, crossed, find_timeline(*sides, crossed, _KNOWN), _KNOWN)
     notes, copies = notes_and_copies(crossed, sides, table)
     ends = _end("client", taps["client"], sides[0]), _end("server", taps["server"], sides[1])
     return Joined(

@@ -1,0 +1,99 @@
+"""The packets of flows that both captures have, with what they are compared by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from testbed.model.arrays import Bool, Int64
+from testbed.model.ip import TCP
+from testbed.model.tcp import ACK, seq_add
+from testbed.pairing.flow_table import Flows
+from testbed.pairing.match_flows import FlowPairs
+from testbed.pairing.packet_table import PacketTable
+
+
+@dataclass(slots=True)
+class FlowPackets:
+    """The packets of one capture that belong to flows of both, with what they are compared by: n of them.
+
+    ``item``: int64[n], rows of ``packets``, ascending. ``place``: int64[n], which direction of which flow: pair of
+    flows * 2 + direction (0 from the end that opened the flow, 1 to it), below ``places``. ``seq`` and ``ack``:
+    int64[n], as the first capture has them (the second's shifted where sequence numbers were rewritten).
+    ``again``: bool[n], packets that the tap captured once more (:mod:`testbed.pairing.captured_twice`).
+    A "position" is an index into these.
+    """
+
+    packets: PacketTable
+    item: Int64
+    place: Int64
+    seq: Int64
+    ack: Int64
+    places: int
+    again: Bool = field(default_factory=lambda: np.zeros(0, np.bool_))
+
+    def __post_init__(self) -> None:
+        if not len(self.again):
+            self.again = np.zeros(len(self.item), np.bool_)
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def parts(self) -> tuple[PacketTable, Int64, Int64, Int64]:
+        """Return ``packets``, ``item``, ``place`` and ``seq``, as :func:`find_pieces` wants them."""
+        return self.packets, self.item, self.place, self.seq
+
+    def column(self, name: str, items: Int64) -> np.typing.NDArray[np.generic]:
+        """Return what a key is made from, for some of the packets."""
+        if name in ("seq", "ack"):
+            own: Int64 = self.seq if name == "seq" else self.ack
+            return own if len(items) == len(self) else own[items]
+        packets = self.packets
+        rows: Int64 | slice = slice(None)
+        if len(items) < len(packets):  # else it is all of them, in order
+            rows = self.item if len(items) == len(self) else self.item[items]
+        if name == "stamps":
+            return packets.tsval[rows].astype(np.uint64) << np.uint64(32) | packets.tsecr[rows]
+        if name == "id":
+            return packets.ip_id[rows]
+        if name == "content":  # TCP's is no part of the key: its sequence number identifies it
+            return np.where(packets.protocol[rows] == TCP, np.uint64(0), packets.payload[rows])
+        return np.asarray(getattr(packets, name)[rows])
+
+
+def packets_of_pairs(
+    one: PacketTable, first: Flows, two: PacketTable, second: Flows, pairs: FlowPairs
+) -> tuple[FlowPackets, FlowPackets]:
+    """Return the packets of the flows that are in both captures.
+
+    Places are numbered alike in both orders of the captures.
+    """
+    pair_a = np.full((len(first), 2), -1, np.int64)
+    pair_b = np.full((len(second), 2), -1, np.int64)
+    for side in (0, 1):
+        some = np.flatnonzero(pairs.sides >> side & 1)
+        pair_a[pairs.a[some], side] = some
+        pair_b[pairs.b[some], side ^ pairs.flip[some]] = some
+    of_a, of_b = pair_a[first.of, one.side], pair_b[second.of, two.side]
+    items_a, items_b = np.flatnonzero(of_a >= 0), np.flatnonzero(of_b >= 0)
+    of_a, of_b = of_a[items_a], of_b[items_b]
+    opener = pairs.opener
+    side_b = two.side[items_b] ^ pairs.flip[of_b]
+    acks = (two.flags[items_b] & ACK) != 0
+    plain = not pairs.shift.any()
+    seq, ack = two.seq[items_b].astype(np.int64), two.ack[items_b].astype(np.int64)
+    if not plain:
+        seq = seq_add(seq, -pairs.shift[of_b, side_b])
+        ack = np.where(acks, seq_add(ack, -pairs.shift[of_b, 1 - side_b]), ack)
+    return (
+        FlowPackets(
+            one,
+            items_a,
+            of_a << 1 | one.side[items_a] ^ opener[of_a],
+            one.seq[items_a].astype(np.int64),
+            one.ack[items_a].astype(np.int64),
+            2 * len(pairs),
+        ),
+        FlowPackets(two, items_b, of_b << 1 | side_b ^ opener[of_b], seq, ack, 2 * len(pairs)),
+    )

@@ -1,0 +1,149 @@
+"""What is known of delays, directions and TTLs while packets are paired: what those show that are like no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from testbed.model.arrays import Bool, Int64, UInt64
+from testbed.pairing.changes import most_frequent
+from testbed.pairing.duplicates import (
+    DelayRange,
+    Expected,
+    TapPackets,
+    UsualDelays,
+    find_groups,
+    shared_delays,
+    with_slack,
+)
+from testbed.pairing.flow_packets import FlowPackets
+from testbed.pairing.travel_direction import Directions, find_directions
+
+_SAMPLE = 20_000  # packets that show what delays are usual
+_ANY = 2**60  # ns
+
+
+@dataclass(slots=True)
+class KeyedPackets:
+    """The packets of both sides that one key is for: ``ours`` and ``theirs`` (int64) are positions in the sides."""
+
+    one: FlowPackets
+    two: FlowPackets
+    ours: Int64
+    theirs: Int64
+
+    def apart(self, x: Int64, y: Int64) -> Int64:
+        """Return the differences in time of pairs (ns)."""
+        return self.two.packets.time[self.two.item[self.theirs[y]]] - self.one.packets.time[self.one.item[self.ours[x]]]
+
+    def place(self, x: Int64) -> Int64:
+        """Return the places of some of the first side."""
+        return self.one.place[self.ours[x]]
+
+    def fallen(self, x: Int64, y: Int64) -> Int64:
+        """Return by how much the TTLs of pairs are lower in the second capture."""
+        before = self.one.packets.ttl[self.one.item[self.ours[x]]].astype(np.int64)
+        return np.asarray(before - self.two.packets.ttl[self.two.item[self.theirs[y]]])
+
+    def taps(self) -> tuple[TapPackets, TapPackets]:
+        """Return what identical packets are told apart by."""
+        first, second = (
+            TapPackets(side.packets.time[side.item[chosen]], side.packets.ttl[side.item[chosen]].astype(np.int64))
+            for side, chosen in ((self.one, self.ours), (self.two, self.theirs))
+        )
+        return first, second
+
+
+@dataclass(slots=True)
+class KnownDelays:
+    """What is known so far.
+
+    ``usual`` is the range of differences in time (ns) of packets from the first end, and to it. By place:
+    ``drop`` (int64[places]), by how much TTLs are lower in the second capture, and ``known`` (bool[places]), whether
+    anything is known of it. ``settled`` says that identical packets were told apart; with ``given`` the directions were
+    known beforehand.
+    """
+
+    ways: Directions
+    usual: UsualDelays
+    drop: Int64
+    known: Bool
+    given: bool
+    settled: bool = False
+
+    @classmethod
+    def found(
+        cls, level: KeyedPackets, keys: tuple[UInt64, UInt64], pairs: tuple[Int64, Int64], several: Bool,
+        ways: Directions | None,
+    ) -> KnownDelays:  # fmt: skip
+        """Learn from the first pairs of equal keys; ``several``: bool[n], those that are alike with others."""
+        places, (x, y) = level.one.places, pairs
+        unknown = np.zeros(places, np.bool_)
+        result = cls(
+            ways or Directions(np.arange(places) & 1 == 0, unknown, unknown, unknown),
+            (None, None),
+            np.zeros(places, np.int64),
+            unknown.copy(),
+            given=ways is not None,
+        )
+        single = np.flatnonzero(~several)
+        if len(single):
+            result._learn(level, x[single], y[single])
+        elif not result.given:
+            taps = level.taps()
+            shared = shared_delays(find_groups(*keys, x, y, several), taps[0].time, taps[1].time)
+            result.usual = shared, shared
+        return result
+
+    def settle(self, level: KeyedPackets, x: Int64, y: Int64) -> None:
+        """Learn from all pairs of the first key, now that identical packets are told apart."""
+        self.settled = True
+        if not self.known.all() and len(x):
+            self._learn(level, x, y)
+
+    def _learn(self, level: KeyedPackets, x: Int64, y: Int64) -> None:
+        place, apart, fallen = level.place(x), level.apart(x, y), level.fallen(x, y)
+        places = level.one.places
+        if not self.given:
+            self.ways = find_directions(place, apart, fallen, places)
+        self.known[place] = True
+        self.drop = most_frequent(fallen, place, places)
+        sent = self.ways.from_one[place]
+        self.usual = _range(apart[sent]), _range(apart[~sent])
+
+    def _ranges(self) -> tuple[Int64, Int64]:
+        """Return the usual differences in time of each place, those of both directions where its own is not known."""
+        ahead, back = (each or other or (-_ANY, _ANY) for each, other in (self.usual, self.usual[::-1]))
+        sent, known = self.ways.from_one, self.known
+        low = np.where(known, np.where(sent, ahead[0], back[0]), min(ahead[0], back[0]))
+        high = np.where(known, np.where(sent, ahead[1], back[1]), max(ahead[1], back[1]))
+        return low, high
+
+    def doubtful(self, level: KeyedPackets, x: Int64, y: Int64) -> Bool:
+        """Return a mask of pairs whose difference in time is not a usual one: bool[n]."""
+        if self.given or self.usual == (None, None):
+            return np.zeros(len(x), np.bool_)
+        (low, high), apart, place = self._ranges(), level.apart(x, y), level.place(x)
+        least, most = with_slack(low, high)
+        return np.asarray((apart < least[place]) | (apart > most[place]))
+
+    def expected(self, level: KeyedPackets) -> Callable[[int], Expected]:
+        """Return what tells what is expected of a position of a level's first side."""
+        low, high = self._ranges()
+        nothing = self.usual == (None, None)
+
+        def expect(position: int) -> Expected:
+            place = int(level.one.place[level.ours[position]])
+            delays = None if nothing else (int(low[place]), int(high[place]))
+            drop = int(self.drop[place]) if self.known[place] else None
+            return Expected(delays, drop, bool(self.ways.from_one[place]))
+
+        return expect
+
+
+def _range(apart: Int64) -> DelayRange | None:
+    """Return the range that most differences in time have (ns)."""
+    some = np.sort(apart[:: len(apart) // _SAMPLE + 1])
+    return (int(some[len(some) // 100]), int(some[-1 - len(some) // 100])) if len(some) else None
