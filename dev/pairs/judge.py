@@ -88,7 +88,9 @@ def as_seen(compared: Comparison, *, turned: bool = False) -> tuple[object, ...]
         fate = np.where(unknown, swapped, fate)
         sent = np.where(unknown, table.sent_at_one, sent)
         delay = np.where(unknown, -delay, delay)
-    columns = (*frames, fate, table.length, sent, np.where(table.timed, delay, 0), table.changes > 0)
+    # of one place, a packet is as the first has it, and its checksum must be right in the second
+    length, altered = np.where(unknown, 0, table.length), ~unknown & (table.changes > 0)
+    columns = (*frames, fate, length, sent, np.where(table.timed, delay, 0), altered)
     rows = sorted(zip(*(column.tolist() for column in columns), strict=True))
     sign = -1 if turned else 1
     pieces = tuple((sign * round(piece.drift * 1e9), piece.error) for piece in compared.clock.pieces)

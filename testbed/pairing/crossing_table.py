@@ -247,7 +247,8 @@ def _add_single(
         copies = np.isin(left, np.array([each for where, each, _ in crossed.copies if where == 1 - at_one], np.int64))
         fate[copies & ~sent] = RowFate.DUPLICATED
         if not complete:
-            fate = _outside(fate, one, two, left, sent, timeline, delays, at_one=at_one)
+            apart = ~crossed.ways.same_place[place]
+            fate = _outside(fate, one, two, left, sent, timeline, (delays[0] * apart, delays[1] * apart), at_one=at_one)
         fate[np.isin(left, crossed.unresolved_in(0 if at_one else 1))] = RowFate.AMBIGUOUS
         fate[np.isin(left, crossed.again_in(0 if at_one else 1))] = RowFate.AGAIN
         nothing = np.full(len(left), -1, np.int64)
@@ -283,9 +284,12 @@ def _usual_delays(
 
 def _outside(
     fate: UInt8, one: FlowPackets, two: FlowPackets, left: Int64, sent: Bool, timeline: Timeline,
-    delays: tuple[int, int], *, at_one: bool,
+    delays: tuple[Int64, Int64], *, at_one: bool,
 ) -> UInt8:  # fmt: skip
-    """Return fates in which packets outside the other capture's time are marked so: it began later or ended before."""
+    """Return fates in which packets outside the other capture's time are marked so: it began later or ended before.
+
+    ``delays`` (int64[k] each) are the greatest to expect from the first end, and to it.
+    """
     side, other = (one, two) if at_one else (two, one)
     items = side.item[left]
     time = side.packets.time[items]

@@ -17,9 +17,9 @@ from testbed.model.arrays import Bool, Int64, UInt64, distinct
 
 _MOST = 64  # identical packets at about one time that are compared each with each
 _SLACK = 4  # delays may be so many times as widely spread as those of most packets
-_FAR = 20  # ... and packets that are late so many times
+FAR = 20  # ... and packets that are late so many times
 _JITTER = 50_000  # ns that any delay may differ
-_LATE = 20_000_000  # ns that a packet may be late
+LATE = 20_000_000  # ns that a packet may be late
 _PRODUCT = 4_000_000  # pairs of packets that are looked at at once
 _BUCKETS = 1 << 20  # by the lowest bits of keys, to look at few of them
 _SPREADS = (100_000, 1_000_000, 5_000_000, 25_000_000)  # ns; how widely delays may be spread that nothing else shows
@@ -133,9 +133,9 @@ class _Group:
             # the same packet with another TTL than the one that crossed
             self.again.extend((side, position) for side in (0, 1) for position in left[side].tolist())
         elif len(left[0]) and len(left[1]):
-            self._late(left[0], left[1], (high - low) * _FAR + _LATE)
+            self._late(left[0], left[1], (high - low) * FAR + LATE)
         elif len(left[side := int(expected.sent)]) and self.pairs:
-            self._copied(side, left[side], (high - low) * _FAR + _LATE)
+            self._copied(side, left[side], (high - low) * FAR + LATE)
 
     def _by_ttl(self) -> Iterator[tuple[Int64, Int64]]:
         """Yield packets that can be the same by their TTL."""

@@ -25,6 +25,7 @@ from testbed.pairing.row_hash import hash_rows
 _SMALL = 1 << 16  # initial numbers below are no chance: systems and simulators that count from 0 use them
 _MOST = 1 << 20  # packets of all candidates that are looked at; of more, a sample by what they hold
 _VARIED = 3  # kinds of values that no two flows have alike by chance
+_VARIED_WINDOWS = 8  # windows of two hosts with the same system begin alike
 _WORDS = 8  # bytes of payload that say something
 
 
@@ -153,7 +154,7 @@ def _judge(found: Agreement, given: Candidates, one: PacketTable, first: Flows, 
     ids = (found.ids > 0) & ~other_ids & ~other_stamps
     payloads = (found.payloads > 0) & (2 * found.payloads >= found.could_payloads)
     nothing_else = (found.could_stamps == 0) & (found.could_ids == 0)
-    windows = (found.kinds >= _VARIED) & (10 * found.windows >= 9 * total) & (10 * total >= 9 * found.fewer)
+    windows = (found.kinds >= _VARIED_WINDOWS) & (10 * found.windows >= 9 * total) & (10 * total >= 9 * found.fewer)
     fits = found.raw | stamps | ids | (weakly & ~other_stamps & ~other_ids & (given.named | payloads))
     fits |= nothing_else & windows & payloads
     fits &= found.raw | weakly | payloads | (found.could_payloads == 0)

@@ -42,6 +42,7 @@ _LEVELS: tuple[tuple[str, ...], ...] = (
     ("1", "!id", "icmp"),
     ("1", "!id", "length"),
 )
+_WEAK = _LEVELS[_LEVELS.index(("ranges",)) + 1 :]
 _TCP_ONLY = {"seq", "ack", "flags", "stamps"}
 
 
@@ -136,6 +137,13 @@ def pair_packets(one: FlowPackets, two: FlowPackets, from_one: Bool | None = Non
         level = KeyedPackets(one, two, ours, theirs)
         if delays is None:
             delays = KnownDelays.found(level, (a, b), (x, y), several, ways if from_one is not None else None)
+        elif not (kept := delays.possible(level, x, y, weak=names in _WEAK)).all():
+            ours, theirs = _without_some(ours, x[~kept]), _without_some(theirs, y[~kept])
+            a, b = _keys(one, ours, names), _keys(two, theirs, names)
+            x, y, several = in_order(a, b)
+            level = KeyedPackets(one, two, ours, theirs)
+            kept = delays.possible(level, x, y, weak=names in _WEAK)
+            x, y, several = x[kept], y[kept], several[kept]
         groups = find_groups(a, b, x, y, several & delays.doubtful(level, x, y))
         done = resolve(groups, x, y, level.taps(), delays.expected(level), all_crossed=from_one is not None)
         if not delays.settled:
@@ -155,6 +163,13 @@ def pair_packets(one: FlowPackets, two: FlowPackets, from_one: Bool | None = Non
     found.one, found.two = (np.concatenate([*each, np.zeros(0, np.int64)]) for each in parts)
     found.usual = delays.usual if delays else (None, None)
     return found
+
+
+def _without_some(positions: Int64, some: Int64) -> Int64:
+    """Return positions without those at some places."""
+    keep = np.ones(len(positions), np.bool_)
+    keep[some] = False
+    return positions[keep]
 
 
 def _of(copies: list[tuple[int, int, int]], side: int) -> Int64:

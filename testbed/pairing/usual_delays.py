@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from testbed.model.arrays import Bool, Int64, UInt64
 from testbed.pairing.changes import most_frequent
 from testbed.pairing.duplicates import (
+    FAR,
+    LATE,
     DelayRange,
     Expected,
+    IdenticalPackets,
     TapPackets,
     UsualDelays,
     find_groups,
@@ -60,18 +63,21 @@ class KeyedPackets:
 class KnownDelays:
     """What is known so far.
 
-    ``usual`` is the range of differences in time (ns) of packets from the first end, and to it. By place:
-    ``drop`` (int64[places]), by how much TTLs are lower in the second capture, and ``known`` (bool[places]), whether
-    anything is known of it. ``settled`` says that identical packets were told apart; with ``given`` the directions were
-    known beforehand.
+    ``usual`` is the range of differences in time (ns) of packets from the first end, and to it; ``own`` that of single
+    places, where nothing else is known. By place: ``drop`` (int64[places]), by how much TTLs are lower in the second
+    capture; ``known`` (bool[places]), whether anything is known of it; ``same_ids``, whether packets keep their IP
+    identification. ``settled`` says that identical packets were told apart; with ``given`` the directions were known
+    beforehand.
     """
 
     ways: Directions
     usual: UsualDelays
     drop: Int64
     known: Bool
+    same_ids: Bool
     given: bool
     settled: bool = False
+    own: dict[int, DelayRange] = field(default_factory=dict)
 
     @classmethod
     def found(
@@ -86,16 +92,29 @@ class KnownDelays:
             (None, None),
             np.zeros(places, np.int64),
             unknown.copy(),
+            unknown.copy(),
             given=ways is not None,
         )
         single = np.flatnonzero(~several)
         if len(single):
             result._learn(level, x[single], y[single])
         elif not result.given:
-            taps = level.taps()
-            shared = shared_delays(find_groups(*keys, x, y, several), taps[0].time, taps[1].time)
-            result.usual = shared, shared
+            result._estimate(level, find_groups(*keys, x, y, several))
         return result
+
+    def _estimate(self, level: KeyedPackets, groups: IdenticalPackets) -> None:
+        """Learn from identical packets alone, each place for itself."""
+        taps = level.taps()
+        by_place: dict[int, IdenticalPackets] = {}
+        for ours, theirs in groups:
+            by_place.setdefault(int(level.one.place[level.ours[ours[0]]]), []).append((ours, theirs))
+        for place, mine in by_place.items():
+            shared = shared_delays(mine, taps[0].time, taps[1].time)
+            if shared is not None:
+                self.own[place] = shared
+        if self.own:
+            whole = min(low for low, _ in self.own.values()), max(high for _, high in self.own.values())
+            self.usual = whole, whole
 
     def settle(self, level: KeyedPackets, x: Int64, y: Int64) -> None:
         """Learn from all pairs of the first key, now that identical packets are told apart."""
@@ -110,6 +129,9 @@ class KnownDelays:
             self.ways = find_directions(place, apart, fallen, places)
         self.known[place] = True
         self.drop = most_frequent(fallen, place, places)
+        ids = [side.packets.ip_id[side.item[chosen]] for side, chosen in
+               ((level.one, level.ours[x]), (level.two, level.theirs[y]))]  # fmt: skip
+        self.same_ids = np.bincount(place[(ids[0] == ids[1]) & (ids[0] > 0)], minlength=places) > 0
         sent = self.ways.from_one[place]
         self.usual = _range(apart[sent]), _range(apart[~sent])
 
@@ -119,7 +141,28 @@ class KnownDelays:
         sent, known = self.ways.from_one, self.known
         low = np.where(known, np.where(sent, ahead[0], back[0]), min(ahead[0], back[0]))
         high = np.where(known, np.where(sent, ahead[1], back[1]), max(ahead[1], back[1]))
+        for place, (least, most) in self.own.items():
+            if not known[place]:
+                low[place], high[place] = least, most
         return low, high
+
+    def possible(self, level: KeyedPackets, x: Int64, y: Int64, *, weak: bool) -> Bool:
+        """Return a mask of pairs that can be the same packet although their keys hold little of them: bool[n].
+
+        Not where another IP identification says otherwise that the network leaves alone; of ``weak`` keys only what
+        was on its way about as long as others.
+        """
+        if self.given:
+            return np.ones(len(x), np.bool_)
+        place = level.place(x)
+        ids = [side.packets.ip_id[side.item[chosen]] for side, chosen in
+               ((level.one, level.ours[x]), (level.two, level.theirs[y]))]  # fmt: skip
+        result = np.asarray((ids[0] == ids[1]) | (ids[0] == 0) | (ids[1] == 0) | ~self.same_ids[place])
+        if weak and self.usual != (None, None):
+            (low, high), apart = self._ranges(), level.apart(x, y)
+            late = (high - low) * FAR + LATE
+            result &= (apart >= (low - late)[place]) & (apart <= (high + late)[place])
+        return result
 
     def doubtful(self, level: KeyedPackets, x: Int64, y: Int64) -> Bool:
         """Return a mask of pairs whose difference in time is not a usual one: bool[n]."""

@@ -1,0 +1,62 @@
+"""Generated pairs of every kind, whose truth is known: nothing is joined that is not the same; files have no order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dev.pairs.judge import as_seen, judge
+from dev.pairs.kinds import KINDS, known_pair
+from testbed.capture.read_file import load
+from testbed.model.errors import CaptureError
+from testbed.pairing.compare_captures import compare
+from testbed.pairing.same import CATEGORIES, count_differences
+from testbed.run.read_captures import read_one
+from tests.builders.shared_captures import CORPUS, needs_corpus
+from tests.nonempty import every
+
+SEEDS = range(4)
+PAIRS = sorted({path.parent for path in CORPUS.glob("pairs/*/*")})
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_no_packet_is_joined_with_another_and_the_other_order_gives_the_mirror(kind: str) -> None:
+    judged = [judge(known_pair(kind, seed)) for seed in SEEDS]
+    assert [each.wrong for each in judged] == [0] * len(SEEDS)
+    assert [each.missed for each in judged] == [0] * len(SEEDS)
+    assert every(each.mirrored for each in judged)
+    assert sum(each.ambiguous for each in judged) == 0
+
+
+@pytest.mark.parametrize("kind", ["terminated", "alike"])
+def test_connections_that_carry_the_same_bytes_have_no_packet_in_common(kind: str) -> None:
+    pair = known_pair(kind, 1)
+    assert {each.packet.payload for each in pair.one} & {each.packet.payload for each in pair.two} - {b""}
+    assert not {number for each in pair.one for number in each.packet.ids} & {
+        number for each in pair.two for number in each.packet.ids
+    }
+
+
+def readable() -> list[str]:
+    return [str(path.relative_to(CORPUS)) for path in sorted(CORPUS.glob("*/**/*.pcap*"))]
+
+
+@needs_corpus
+@pytest.mark.parametrize("name", readable())
+def test_a_file_is_the_same_as_itself(name: str) -> None:
+    try:
+        reads = [read_one(load(CORPUS / name)) for _ in range(2)]
+    except CaptureError:
+        return
+    counts = count_differences(compare(*reads[0], *reads[1]))
+    assert counts == dict.fromkeys(CATEGORIES, 0)
+
+
+@needs_corpus
+@pytest.mark.parametrize("folder", PAIRS, ids=lambda path: path.name)
+def test_the_other_order_of_files_gives_the_mirror(folder: Path) -> None:
+    files = [read_one(load(path)) for path in sorted(folder.iterdir())]
+    for other in files[1:]:
+        assert as_seen(compare(*files[0], *other)) == as_seen(compare(*other, *files[0]), turned=True)
+    assert len(files) > 1
