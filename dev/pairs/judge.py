@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dev.pairs.kinds import KnownPair
-from dev.pairs.wire import Seen, pcap
+from dev.pairs.made_packets import Seen, pcap
+from dev.pairs.pair_kinds import KnownPair
 from testbed.capture.read_file import load
 from testbed.pairing.compare_captures import Comparison, compare
 from testbed.pairing.fates import RowFate

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 
 from dev.pairs.judge import judge
-from dev.pairs.kinds import KINDS, known_pair
+from dev.pairs.pair_kinds import KINDS, known_pair
 
 _AMBIGUOUS = 0.001
 """The most of all packets that may stay ambiguous."""

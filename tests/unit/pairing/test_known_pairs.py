@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dev.pairs.judge import as_seen, judge
-from dev.pairs.kinds import KINDS, known_pair
+from dev.pairs.pair_kinds import KINDS, known_pair
 from testbed.capture.read_file import load
 from testbed.model.errors import CaptureError
 from testbed.pairing.compare_captures import compare

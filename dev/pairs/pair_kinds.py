@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from random import Random
 
-from dev.pairs.hosts import MS, START, US, Exchange, Host, Sent, a_host, an_exchange, numbers, pings, tcp, udp
-from dev.pairs.path import Path, Tap, a_path
-from dev.pairs.wire import ACK, PSH, SYN, TCP, UDP, Packet, Seen
+from dev.pairs.made_packets import ACK, PSH, SYN, TCP, UDP, Packet, Seen
+from dev.pairs.talkers import MS, START, US, Exchange, Host, Sent, a_host, an_exchange, numbers, pings, tcp, udp
+from dev.pairs.tapped_path import Path, Tap, a_path
 
 CLIENT, SERVER, OUTSIDE = "10.0.0.5", "198.51.100.7", "203.0.113.9"
 Seens = tuple[list[Seen], list[Seen]]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from dev.pairs.hosts import MS, START, US, Sent
-from dev.pairs.wire import Packet, Seen
+from dev.pairs.made_packets import Packet, Seen
+from dev.pairs.talkers import MS, START, US, Sent
 
 Rewrite = Callable[[Packet, bool], Packet]
 

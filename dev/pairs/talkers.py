@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
-from dev.pairs.wire import ACK, FIN, ICMP, ICMPV6, PSH, RST, SYN, TCP, UDP, Packet
+from dev.pairs.made_packets import ACK, FIN, ICMP, ICMPV6, PSH, RST, SYN, TCP, UDP, Packet
 
 MS, US = 10**6, 10**3
 START = 1_700_000_000 * 10**9
