@@ -47,7 +47,7 @@ class Candidates:
 
 
 @dataclass(slots=True)
-class Agreement:
+class PacketsAgreeing:
     """How many packets of each candidate agree: int64[k].
 
     Of those with the same numbers (``equal``, int64[k, 2] by side) so many have equal ``stamps``, ``ids``, ``windows``
@@ -85,7 +85,7 @@ class _Rows:
     key: UInt64
 
 
-def verify(one: PacketTable, first: Flows, two: PacketTable, second: Flows, given: Candidates) -> Agreement:
+def verify(one: PacketTable, first: Flows, two: PacketTable, second: Flows, given: Candidates) -> PacketsAgreeing:
     """Return how well the packets of each candidate agree."""
     count = len(given)
     ours = _rows(one, first, given, given.a, there=False)
@@ -116,7 +116,7 @@ def verify(one: PacketTable, first: Flows, two: PacketTable, second: Flows, give
     sizes = [np.bincount(rows.candidate, minlength=count) for rows in (ours, theirs)]
     everything = np.ones(len(ours.item), np.bool_), np.ones(len(theirs.item), np.bool_)
     stamped, numbered, loaded = have("tsval"), have("ip_id"), have("captured")
-    found = Agreement(
+    found = PacketsAgreeing(
         equal=equal,
         fewer=np.minimum(*sizes),
         stamps=counted(*stamped, ("tsval", "tsecr")),
@@ -137,7 +137,7 @@ def verify(one: PacketTable, first: Flows, two: PacketTable, second: Flows, give
     return found
 
 
-def _judge(found: Agreement, given: Candidates, one: PacketTable, first: Flows, second: Flows) -> None:
+def _judge(found: PacketsAgreeing, given: Candidates, one: PacketTable, first: Flows, second: Flows) -> None:
     tcp = first.protocol[given.a] == TCP
     total = found.equal.sum(axis=1)
     some = total > 0

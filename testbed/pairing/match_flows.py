@@ -14,7 +14,7 @@ import numpy as np
 from testbed.model.arrays import Bool, Int64
 from testbed.model.ip import TCP
 from testbed.model.tcp import seq_offset
-from testbed.pairing.flow_identity import Agreement, Candidates, verify
+from testbed.pairing.flow_identity import Candidates, PacketsAgreeing, verify
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.flow_tokens import Tokens, common_tokens, find_tokens
 from testbed.pairing.packet_table import PacketTable
@@ -244,7 +244,7 @@ class _Candidate:
 
 
 def _choose(
-    pairs: FlowPairs, given: Candidates, agreed: Agreement, how: list[str], usual: tuple[int, int] | None,
+    pairs: FlowPairs, given: Candidates, agreed: PacketsAgreeing, how: list[str], usual: tuple[int, int] | None,
     packets: tuple[PacketTable, PacketTable], flows: tuple[Flows, Flows],
 ) -> None:  # fmt: skip
     """Add the candidates that are the same flow, each side of a flow once; note those between which nothing decides."""
@@ -272,7 +272,7 @@ def _choose(
 
 
 def _routed(
-    pairs: FlowPairs, given: Candidates, agreed: Agreement, packets: tuple[PacketTable, PacketTable],
+    pairs: FlowPairs, given: Candidates, agreed: PacketsAgreeing, packets: tuple[PacketTable, PacketTable],
     flows: tuple[Flows, Flows],
 ) -> bool:  # fmt: skip
     """Tell whether routers lie between the taps: the TTL differs in most flows that are certain."""
@@ -339,7 +339,7 @@ def _take(candidates: list[_Candidate], pairs: FlowPairs) -> list[_Candidate]:
     return made
 
 
-def _alike(pairs: FlowPairs, given: Candidates, agreed: Agreement, flows: tuple[Flows, Flows]) -> Int64:
+def _alike(pairs: FlowPairs, given: Candidates, agreed: PacketsAgreeing, flows: tuple[Flows, Flows]) -> Int64:
     """Return connections that are not the same and carry the same bytes, each once: int64[k, 3]."""
     free = [np.ones(len(each), np.bool_) for each in flows]
     for each, used, unclear in zip(free, (pairs.a, pairs.b), pairs.ambiguous, strict=True):
