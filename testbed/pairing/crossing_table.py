@@ -247,8 +247,7 @@ def _add_single(
         copies = np.isin(left, np.array([each for where, each, _ in crossed.copies if where == 1 - at_one], np.int64))
         fate[copies & ~sent] = RowFate.DUPLICATED
         if not complete:
-            apart = ~crossed.ways.same_place[place]
-            fate = _outside(fate, one, two, left, sent, timeline, (delays[0] * apart, delays[1] * apart), at_one=at_one)
+            fate = _outside(fate, one, two, left, sent, timeline, delays, crossed.ways.same_place[place], at_one=at_one)
         fate[np.isin(left, crossed.unresolved_in(0 if at_one else 1))] = RowFate.AMBIGUOUS
         fate[np.isin(left, crossed.again_in(0 if at_one else 1))] = RowFate.AGAIN
         nothing = np.full(len(left), -1, np.int64)
@@ -284,11 +283,11 @@ def _usual_delays(
 
 def _outside(
     fate: UInt8, one: FlowPackets, two: FlowPackets, left: Int64, sent: Bool, timeline: Timeline,
-    delays: tuple[Int64, Int64], *, at_one: bool,
+    delays: tuple[int, int], same_place: Bool, *, at_one: bool,
 ) -> UInt8:  # fmt: skip
     """Return fates in which packets outside the other capture's time are marked so: it began later or ended before.
 
-    ``delays`` (int64[k] each) are the greatest to expect from the first end, and to it.
+    ``delays`` are the greatest to expect from the first end, and to it; none of packets of one place (bool[k]).
     """
     side, other = (one, two) if at_one else (two, one)
     items = side.item[left]
@@ -304,8 +303,10 @@ def _outside(
     first, last = other.packets.span
     fate = fate.copy()
     known = fate != RowFate.DUPLICATED
-    fate[known & (np.where(sent, there, there - before) - margin < first)] = RowFate.BEFORE_START
-    fate[known & (np.where(sent, there + longest, there) + margin > last)] = RowFate.AFTER_END
+    earliest, latest = np.where(sent, there, there - before), np.where(sent, there + longest, there)
+    earliest[same_place], latest[same_place] = there[same_place] - _LEAST_SLACK, there[same_place] + _LEAST_SLACK
+    fate[known & (earliest - margin < first)] = RowFate.BEFORE_START
+    fate[known & (latest + margin > last)] = RowFate.AFTER_END
     return fate
 
 
