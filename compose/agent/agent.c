@@ -9,8 +9,8 @@
  *   from the runner                                     answers
  *   S  start program `id`; entries, each ending in      s  started: pid (4), realtime ns (8)
  *      NUL: aARG, eKEY=VALUE (added to our own          1  standard output bytes      2  standard error bytes
- *      environment), i (keep standard input open;       x  ended: wait status (4), realtime ns (8)
- *      else it is /dev/null)
+ *      environment), dDIRECTORY (where it starts), i    x  ended: wait status (4), realtime ns (8)
+ *      (keep standard input open; else it is /dev/null)
  *                                                       n  not started: errno (4), what was tried
  *   I  bytes for the standard input of program `id`     (none)
  *   E  end of its standard input                        (none)

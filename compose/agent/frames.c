@@ -49,6 +49,8 @@ void parse_start(struct start_request *request, char *payload, size_t size)
 			add_text(&request->argv, &request->argc, at + 1);
 		else if (*at == 'e')
 			add_text(&request->envp, &request->envc, at + 1);
+		else if (*at == 'd')
+			request->directory = at + 1;
 		else if (*at == 'i')
 			request->keep_input = true;
 	}

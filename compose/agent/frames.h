@@ -34,6 +34,7 @@ struct start_request {
 	char **argv, **envp; /* each ends in NULL */
 	size_t argc, envc;
 	bool keep_input;
+	char *directory; /* where it starts; NULL: where we are */
 };
 
 /* Read such a request. A NUL must follow the payload. */

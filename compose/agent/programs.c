@@ -60,19 +60,29 @@ static const char *open_pipes(struct pipes *pipes, bool keep_input)
 	return NULL;
 }
 
-static void run_child(char **argv, char **envp, int in, int out, int err, int report)
+/* What the child reports where it could not become the program. */
+struct failure {
+	int error;
+	bool in_directory; /* it is the directory that cannot be entered */
+};
+
+static void run_child(const struct start_request *request, int in, int out, int err, int report)
 {
+	struct failure failure = {.in_directory = false};
+
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	if (setpgid(0, 0) == 0 && dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(err, 2) == 2) {
-		for (; *envp; envp++)
-			putenv(*envp);
-		execvp(argv[0], argv);
+		for (char **entry = request->envp; *entry; entry++)
+			putenv(*entry);
+		failure.in_directory = request->directory && chdir(request->directory);
+		if (!failure.in_directory)
+			execvp(request->argv[0], request->argv);
 	}
-	int error = errno;
-	if (write(report, &error, sizeof error) != sizeof error)
+	failure.error = errno;
+	if (write(report, &failure, sizeof failure) != sizeof failure)
 		_exit(126);
 	_exit(127);
 }
@@ -83,19 +93,19 @@ static pid_t spawn(const struct start_request *request, struct pipes *pipes, con
 	*what = "fork";
 	pid_t pid = fork();
 	if (pid == 0)
-		run_child(request->argv, request->envp, pipes->in[0], pipes->out[1], pipes->err[1], pipes->report[1]);
+		run_child(request, pipes->in[0], pipes->out[1], pipes->err[1], pipes->report[1]);
 	if (pid < 0)
 		return -1;
 	close_fd(&pipes->report[1]);
-	int error = 0;
+	struct failure failure;
 	ssize_t n;
-	while ((n = read(pipes->report[0], &error, sizeof error)) < 0 && errno == EINTR)
+	while ((n = read(pipes->report[0], &failure, sizeof failure)) < 0 && errno == EINTR)
 		;
-	if (n != sizeof error)
+	if (n != sizeof failure)
 		return pid;
 	waitpid(pid, NULL, 0);
-	*what = request->argv[0];
-	errno = error;
+	*what = failure.in_directory ? request->directory : request->argv[0];
+	errno = failure.error;
 	return -1;
 }
 

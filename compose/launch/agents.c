@@ -36,7 +36,7 @@ _Noreturn static void be_agent(const char *name, bool tap, int channel, bool in_
 	                host_name, NULL};
 	sigset_t none;
 	sigemptyset(&none);
-	if (!sethostname(name, strlen(name)) && (what = mount_own_parts()) == NULL &&
+	if (!sethostname(name, strlen(name)) && (what = mount_own_parts(name)) == NULL &&
 	    (what = drop_privileges(tap, in_user_namespace)) == NULL) {
 		what = "agent";
 		if (!prctl(PR_SET_PDEATHSIG, SIGKILL) && !sigprocmask(SIG_SETMASK, &none, NULL) && dup2(channel, 0) == 0 &&

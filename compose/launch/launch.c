@@ -8,6 +8,8 @@
  *   bind SOURCE TARGET          a file or directory of the machine, read-only, seen by every process of the lab
  *   symlink TEXT PATH           a symbolic link
  *   file PATH SIZE              a small file; its SIZE bytes follow the line
+ *   own NAME MODE SIZE PATH     a file that only the processes of a network namespace see; its SIZE bytes follow the line
+ *   place NAME PATH             where they see it: the file, or a directory that holds several
  *   scratch PATH OPTIONS        an empty memory file system, each process of the lab has its own
  *   root                        what was made so far becomes the root; the machine's files are out of sight
  *   namespace NAME              a network namespace, loopback up; also the host name. The next orders are about it:
@@ -53,7 +55,11 @@ static void obey(const struct order *order)
 	} else if (is_order(order, "symlink", 3)) {
 		link_in_root(word[1], word[2]);
 	} else if (is_order(order, "file", 3)) {
-		file_in_root(word[1], (size_t)strtoul(word[2], NULL, 10), stdin);
+		file_in_root(word[1], 0666, (size_t)strtoul(word[2], NULL, 10), stdin);
+	} else if (is_order(order, "own", 5)) {
+		own_file_in_root(word[1], word[4], (mode_t)strtoul(word[2], NULL, 8), (size_t)strtoul(word[3], NULL, 10), stdin);
+	} else if (is_order(order, "place", 3)) {
+		place_in_root(word[1], word[2]);
 	} else if (is_order(order, "scratch", 3)) {
 		scratch_in_root(word[1], word[2]);
 	} else if (is_order(order, "root", 1)) {

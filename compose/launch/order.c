@@ -3,12 +3,20 @@
 
 #include <string.h>
 
+/* How many words come before the one that may hold blanks; 0: none may. */
+static int words_before_last(const char *name)
+{
+	if (!strcmp(name, "sysctl") || !strcmp(name, "place"))
+		return 2;
+	return strcmp(name, "own") ? 0 : 4;
+}
+
 void parse_order(struct order *order, char *line)
 {
 	char *at = line;
 	*order = (struct order){.count = 0};
 	while (at && order->count < MAX_WORDS) {
-		if (order->count == 2 && !strcmp(order->word[0], "sysctl")) {
+		if (order->count && order->count == words_before_last(order->word[0])) {
 			order->word[order->count++] = at;
 			break;
 		}

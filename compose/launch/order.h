@@ -12,7 +12,7 @@ struct order {
 	int count;
 };
 
-/* Split a line, without its newline. The last word may hold blanks only in `sysctl`. */
+/* Split a line, without its newline. The last word may hold blanks only in `sysctl`, `own` and `place`. */
 void parse_order(struct order *order, char *line);
 
 /* Is it this order, with that many words? */

@@ -20,12 +20,19 @@ extern int umount2(const char *, int);
 
 /* Where the root is put together: a directory that every Linux has and that holds nothing a lab is made of. */
 static const char STAGE[] = "/sys";
-enum { DETACH = 2 /* MNT_DETACH */, MAX_SCRATCH = 16 };
+/* Where files that only some processes see are kept; these never see it: a scratch file system lies over it. */
+static const char STAGED[] = "/.own";
+enum { DETACH = 2 /* MNT_DETACH */, MAX_SCRATCH = 16, MAX_PLACES = 256, PATH_SIZE = 640 };
 
 static struct {
 	char *path, *options;
 } scratch[MAX_SCRATCH];
 static int scratch_count;
+
+static struct {
+	char *name, *path;
+} places[MAX_PLACES];
+static int place_count;
 
 static void make_parents(const char *path)
 {
@@ -90,10 +97,11 @@ void link_in_root(const char *text, const char *path)
 		fail(path);
 }
 
-void file_in_root(const char *path, size_t size, FILE *from)
+void file_in_root(const char *path, mode_t mode, size_t size, FILE *from)
 {
 	make_parents(path);
-	FILE *file = fopen(path + 1, "wx");
+	int fd = open(path + 1, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!file)
 		fail(path);
 	for (; size; size--) {
@@ -103,6 +111,43 @@ void file_in_root(const char *path, size_t size, FILE *from)
 	}
 	if (fclose(file))
 		fail(path);
+}
+
+static const char *staged(const char *name, const char *path)
+{
+	static char full[PATH_SIZE];
+	int length = snprintf(full, sizeof full, "%s/%s%s", STAGED, name, path);
+	if (length < 0 || (size_t)length >= sizeof full)
+		fail_with(ENAMETOOLONG, path);
+	return full;
+}
+
+void own_file_in_root(const char *name, const char *path, mode_t mode, size_t size, FILE *from)
+{
+	file_in_root(staged(name, path), mode, size, from);
+}
+
+void place_in_root(const char *name, const char *path)
+{
+	struct stat kept, there;
+	if (place_count == MAX_PLACES)
+		fail_with(ENOSPC, path);
+	if (path[0] != '/' || stat(staged(name, path) + 1, &kept))
+		fail(path);
+	/* What is there already may be in a part of the machine's, where nothing can be made. */
+	if (stat(path + 1, &there)) {
+		if (S_ISDIR(kept.st_mode)) {
+			make_directory(path);
+		} else {
+			make_parents(path);
+			int fd = open(path + 1, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+			if (fd < 0)
+				fail(path);
+			close(fd);
+		}
+	}
+	places[place_count].name = copy_text(name);
+	places[place_count++].path = copy_text(path);
 }
 
 void scratch_in_root(const char *path, const char *options)
@@ -125,8 +170,12 @@ void enter_root(void)
 		fail("mount_setattr (Linux 5.12)");
 }
 
-const char *mount_own_parts(void)
+const char *mount_own_parts(const char *name)
 {
+	/* Read-only, as the root is that they are a part of. */
+	for (int i = 0; i < place_count; i++)
+		if (!strcmp(places[i].name, name) && mount(staged(name, places[i].path), places[i].path, NULL, MS_BIND, NULL))
+			return places[i].path;
 	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
 		return "/proc";
 	for (int i = 0; i < scratch_count; i++) {

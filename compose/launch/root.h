@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #define TOOLS_DIRECTORY "/opt/bothends"
 
@@ -13,12 +14,16 @@ void bind_into_root(const char *source, const char *target);
 void link_in_root(const char *text, const char *path);
 
 /* A file of `size` bytes that come from `from`. */
-void file_in_root(const char *path, size_t size, FILE *from);
+void file_in_root(const char *path, mode_t mode, size_t size, FILE *from);
+
+/* The same, for the processes of the namespace `name` only, and where they see it: the path itself, or a directory above it. */
+void own_file_in_root(const char *name, const char *path, mode_t mode, size_t size, FILE *from);
+void place_in_root(const char *name, const char *path);
 
 void scratch_in_root(const char *path, const char *options);
 void enter_root(void);
 
-/* In a process of the lab: what it does not share with the others; NULL, or what failed. */
-const char *mount_own_parts(void);
+/* In a process of the lab, in the namespace `name`: what it does not share with the others; NULL, or what failed. */
+const char *mount_own_parts(const char *name);
 
 #endif

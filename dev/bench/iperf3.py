@@ -19,7 +19,7 @@ from testbed.model.errors import LabError, LabTimeout
 PORT = 5201
 TIMEOUT = 60.0
 """Seconds that one transfer may take."""
-_LISTENS = Readiness("tcp", PORT)
+_LISTENS = Readiness("ports", (PORT,))
 _OFF = ("tx", "tso", "gso", "gro")
 
 

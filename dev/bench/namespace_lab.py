@@ -68,11 +68,12 @@ def _engine() -> float:
     try:
         begin = time.perf_counter()
         with choice.make(lambda _: None) as engine:
-            live = engine.bring_up(replace(lab_spec(scenario), witness=()))
+            spec = replace(lab_spec(scenario), witness=())
+            live = engine.bring_up(spec)
             session = Session(live, directory, lambda _: None, plan=None)
             session.start_taps(offloads=False, egress={})
             up = time.perf_counter()
-            session.run(program_specs(scenario, live.addresses), scenario.timeout)
+            session.run(program_specs(scenario, spec, live.addresses), scenario.timeout)
             session.settle()
             session.prove()
             down = time.perf_counter()

@@ -149,7 +149,8 @@ def run_scenario(
 def load_scenario(scenario: str | Path | Scenario, settings: Mapping[str, Any] | None = None) -> Scenario:
     """Return a scenario by its name or path, with settings. Raises ScenarioError, UsageError."""
     from testbed.scenario.catalogue import find as find_scenario
-    from testbed.scenario.load import load, parse, shown
+    from testbed.scenario.language.yaml_source import shown_path
+    from testbed.scenario.load import load, parse
 
     if isinstance(scenario, str | Path):
         return load(find_scenario(read_project().path_of(str(scenario)), CATALOGUE), settings=settings or {})
@@ -157,7 +158,7 @@ def load_scenario(scenario: str | Path | Scenario, settings: Mapping[str, Any] |
         return scenario
     chosen = {**scenario.settings, **settings}
     source = scenario.source.encode()
-    return parse(source, name=scenario.name, path=scenario.path, shown=shown(scenario.path), settings=chosen)
+    return parse(source, name=scenario.name, path=scenario.path, shown=shown_path(scenario.path), settings=chosen)
 
 
 def load_run(run: str | Path, *, runs: str | Path = ".") -> RunResult:

@@ -17,7 +17,7 @@ from testbed.campaign.store import Store
 from testbed.campaign.task_list import Plan, ScenarioSource, parse_settings, variants
 from testbed.campaign.work import Report, load
 from testbed.model.errors import UsageError
-from testbed.scenario.load import shown
+from testbed.scenario.language.yaml_source import shown_path
 from testbed.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def plan(scenarios: Sequence[Scenario], options: Options, engine: str) -> Plan:
     """
     settings = {name: [value] for name, value in options.fixed.items()} | parse_settings(options.settings)
     sources = tuple(
-        ScenarioSource(scenario.name, str(scenario.path), shown(scenario.path), scenario.source)
+        ScenarioSource(scenario.name, str(scenario.path), shown_path(scenario.path), scenario.source)
         for scenario in scenarios
     )
     if len({source.name for source in sources}) < len(sources):

@@ -162,8 +162,9 @@ class Agent:
         on_end: Callable[[], None] = lambda: None,
         env: Mapping[str, str] = MappingProxyType({}),
         stdin: bool = False,
+        directory: str = "",
     ) -> AgentProcess:
-        """Start a program; ``env`` is added to the container's environment.
+        """Start a program, in ``directory`` or the agent's own; ``env`` is added to the container's environment.
 
         ``out`` and ``err`` are called with its output, ``on_end`` after it ended, from the agent's reader thread.
         Raises :class:`AgentRefused` when it cannot be executed (ENOENT, EACCES, ...).
@@ -172,6 +173,8 @@ class Agent:
         process = AgentProcess(self, number, tuple(argv), out, err, on_end)
         entries = [b"a" + os.fsencode(word) for word in argv]
         entries += [b"e" + os.fsencode(f"{key}={value}") for key, value in env.items()]
+        if directory:
+            entries.append(b"d" + os.fsencode(directory))
         if stdin:
             entries.append(b"i")
         with self._state:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 
 from testbed.lab.agent import Agent, Channel
 from testbed.model import Host
+from testbed.model.host_files import BuildContext, HostFile
 
 Progress = Callable[[str], None]
 TOOLS_DIRECTORY = "/opt/bothends"
@@ -46,7 +47,10 @@ class LabHost:
     """One host: ``image`` is a folder of compose/ or any image reference; ``sysctls`` are all ``net.*``.
 
     ``route_options`` are further words for `ip route`, for the route to the other host. ``debugger``: it needs gdb and
-    strace (:attr:`LiveLab.debugger`).
+    strace (:attr:`LiveLab.debugger`). ``packages`` are Debian's, beside the image; ``files`` are copied in, for reading
+    only; ``build`` is what an image of the user's own is built of, ``image`` is then its name in messages. ``user`` is
+    the name of the user that programs run as, empty for the usual one; ``starts_in`` where a command starts, empty for
+    the image's own directory.
     """
 
     image: str
@@ -54,6 +58,11 @@ class LabHost:
     congestion_control: str
     debugger: bool = False
     route_options: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    files: tuple[HostFile, ...] = ()
+    build: BuildContext | None = None
+    user: str = ""
+    starts_in: str = ""
 
     @property
     def route(self) -> str:

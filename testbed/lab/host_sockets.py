@@ -22,10 +22,12 @@ def _table(agent: Agent, path: str) -> list[tcp_table.TcpSocket]:
 
 
 def is_bound(agent: Agent, ready: Readiness) -> bool:
-    """Whether a program's socket is there: one that listens on the TCP port, one that is bound to the UDP port."""
-    if ready.kind == "tcp":
-        return tcp_table.listens(tcp_sockets(agent), ready.port)
-    return any(tcp_table.bound(_table(agent, path), ready.port) for path in tcp_table.UDP_FILES)
+    """Whether a program's sockets are there: those that listen on the TCP ports, those bound to the UDP ports."""
+    listening = tcp_sockets(agent) if ready.tcp else []
+    if not all(tcp_table.listens(listening, port) for port in ready.tcp):
+        return False
+    datagrams = [socket for path in tcp_table.UDP_FILES for socket in _table(agent, path)] if ready.udp else []
+    return all(tcp_table.bound(datagrams, port) for port in ready.udp)
 
 
 def counters(agent: Agent) -> dict[str, int]:

@@ -104,7 +104,7 @@ class ProgramRun:
         self._progress(f"starting the {spec.host}'s program")
         agent = self._live.hosts[spec.host]
         trace, debugger = self._trace.get(spec.host), self._live.debugger
-        name, why = choose_observer(spec.observer, agent, spec.argv, debugger, trace=trace is not None)
+        name, why = choose_observer(spec.observer, agent, spec.argv, spec.executable, debugger, trace=trace is not None)
         observer = make_observer(name, agent, spec.host, debugger, self._hold, trace)
         self._observers[spec.host] = observer
         self._collected.observers[spec.host] = name
@@ -127,10 +127,7 @@ class ProgramRun:
             return True
         if not program.ended:
             program.stop(StopReason.NOT_READY)
-            wanted = (
-                f"a socket on {spec.ready.kind} port {spec.ready.port}" if spec.ready.port else "its listening socket"
-            )
-            self._collected.failures.append(f"{spec.host}: was not ready in time: {wanted} was awaited")
+            self._collected.failures.append(f"{spec.host}: was not ready in time: {spec.ready} was awaited")
         return False
 
     def _wait_ready(self, program: RunningProgram, ready: Readiness, agent: Agent, deadline: float) -> bool:

@@ -23,10 +23,18 @@ TERM_GRACE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """When a program counts as ready: a socket of ``kind`` is bound to ``port``, or (``event``) the actor says so."""
+    """When a program counts as ready: sockets are bound to all these ``ports``, or (``event``) the actor says so."""
 
-    kind: Literal["tcp", "udp", "event"]
-    port: int = 0
+    kind: Literal["ports", "event"]
+    tcp: tuple[int, ...] = ()
+    udp: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        if self.kind == "event":
+            return "its listening socket"
+        return " and ".join(
+            f"a socket on {kind} port {port}" for kind in ("tcp", "udp") for port in getattr(self, kind)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,7 @@ class ProgramSpec:
     """What a host shall run. ``script`` is the actor's script, None for any other program.
 
     ``directories`` are made before it starts. ``expected_exit`` is an exit status, a signal's name, or None for any.
+    ``starts_in`` is the directory in which it starts, empty for its agent's.
     """
 
     host: Host
@@ -46,6 +55,13 @@ class ProgramSpec:
     stop_with_client: bool = False
     expected_exit: int | str | None = 0
     observer: str = "none"
+    starts_in: str = ""
+
+    @property
+    def executable(self) -> str:
+        """Where its program is looked for: a name, or a path from the root."""
+        name = self.argv[0]
+        return f"{self.starts_in}/{name}" if "/" in name and not name.startswith("/") else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +124,7 @@ class RunningProgram:
                 err=self._err.write,
                 on_end=self._note_end,
                 stdin=spec.script is not None,
+                directory=spec.starts_in,
             )
             if spec.script is not None:
                 self.process.write(spec.script.encode())

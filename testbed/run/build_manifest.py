@@ -75,6 +75,7 @@ def build(
                 "congestion_control": spec.hosts[host].congestion_control,
                 "route": spec.hosts[host].route,
                 "offloads": result.offloads.get(host, {}),
+                "files": {file.path: f"sha256:{file.digest}" for file in spec.hosts[host].files},
             }
             for host in spec.hosts
         },

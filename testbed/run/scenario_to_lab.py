@@ -24,17 +24,28 @@ TRACERS = ("gdb", "strace")
 
 
 def lab_spec(scenario: Scenario, *, by_hand: bool = False) -> LabSpec:
-    """Say what lab a scenario needs; the run gets its id here. ``by_hand``: a person starts the programs in it."""
+    """Say what lab a scenario needs; the run gets its id here. ``by_hand``: a person starts the programs in it.
+
+    Raises ScenarioError for a path of the user's own that cannot be used.
+    """
+    from testbed.scenario.read_own_files import NOTHING, own_parts
+
     run_id = new_run_id()
+    own = own_parts(scenario)
     return LabSpec(
         run_id=run_id,
         hosts={
             host: LabHost(
-                described.image,
+                described.built_of or described.image,
                 pinned_sysctls.for_host(described.sysctl),
                 pinned_sysctls.congestion_control(described.sysctl),
                 debugger=getattr(scenario.observe, host) in TRACERS,
                 route_options=described.route.words,
+                packages=described.packages,
+                files=own.get(host, NOTHING).files,
+                build=own.get(host, NOTHING).build,
+                user=described.user or "",
+                starts_in=own.get(host, NOTHING).starts_in,
             )
             for host, described in scenario.hosts.items()
         },
@@ -122,10 +133,13 @@ def witness_wanted(scenario: Scenario) -> str:
     return "offered" if wanted == "offered" else "demanded" if wanted else "none"
 
 
-def program_specs(scenario: Scenario, addresses: Mapping[Host, str]) -> dict[Host, ProgramSpec]:
+def program_specs(scenario: Scenario, spec: LabSpec, addresses: Mapping[Host, str]) -> dict[Host, ProgramSpec]:
     """Turn a scenario's programs into what the session starts, in that order, with the lab's addresses filled in."""
     # In the order in which they start: from the far end towards the client, each once the one before it is ready.
-    return {host: _program_spec(scenario, host, addresses) for host in reversed(tuple(scenario.hosts))}
+    return {
+        host: _program_spec(scenario, host, spec.hosts[host].starts_in, addresses)
+        for host in reversed(tuple(scenario.hosts))
+    }
 
 
 def _server_ready(scenario: Scenario) -> Readiness | None:
@@ -134,12 +148,10 @@ def _server_ready(scenario: Scenario) -> Readiness | None:
         return Readiness("event") if server.announces else None
     if server.ready is None:
         return None
-    return (
-        Readiness("udp", server.ready.udp) if server.ready.udp is not None else Readiness("tcp", server.ready.port or 0)
-    )
+    return Readiness("ports", server.ready.port or (), server.ready.udp or ())
 
 
-def _program_spec(scenario: Scenario, host: Host, addresses: Mapping[Host, str]) -> ProgramSpec:
+def _program_spec(scenario: Scenario, host: Host, starts_in: str, addresses: Mapping[Host, str]) -> ProgramSpec:
     from testbed.scenario.language.values import fill
     from testbed.scenario.steps.actor_script import actor_script
 
@@ -154,10 +166,11 @@ def _program_spec(scenario: Scenario, host: Host, addresses: Mapping[Host, str])
     return ProgramSpec(
         host=host,
         argv=argv,
-        image=described.image,
+        image=described.built_of or described.image,
         env=wine.environment(argv, env) | env,
         directories=wine.directories(argv, env),
         script=script,
+        starts_in=starts_in if script is None else "",
         ready=_server_ready(scenario) if host == "server" else None,
         stop_with_client=host == "server" and scenario.server.until == "client-ends",
         expected_exit=described.ends,

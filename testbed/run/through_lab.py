@@ -69,7 +69,7 @@ def through_lab(
             packet_waits=packet_waits_of(scenario),
         )
         session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario), mtu=mtu_of(scenario))
-        session.run(program_specs(scenario, live.addresses), scenario.timeout)
+        session.run(program_specs(scenario, spec, live.addresses), scenario.timeout)
         session.settle()
         if stepper is not None:
             stepper.finish()

@@ -18,6 +18,7 @@ from testbed.scenario.expect.expectations import (
 )
 from testbed.scenario.expect.packet_patterns import Event, Moment
 from testbed.scenario.language.base import nearest
+from testbed.scenario.language.own_paths import wrong_files
 from testbed.scenario.link.check_link import check_link
 from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.scenario import HostSpec, Observe, Server
@@ -79,9 +80,13 @@ def _host(host: Host, spec: HostSpec, observe: Observe | None) -> Iterator[Flaw]
         message = "either `steps` or `command`, not both" if spec.steps else "`steps` or `command` is missing"
         yield Flaw((host,), message, key=True)
     if spec.steps is not None:
-        for key in ("exit", "ready", "env"):
+        for key in ("exit", "ready", "env", "workdir"):
             if key in given:
                 yield Flaw((host, key), f"`{key}` goes with `command`", "it cannot be used with `steps`", key=True)
+    for place, message, hint in wrong_files(spec.files):
+        yield Flaw((host, "files", *place), message, hint, key=True)
+    if spec.build is not None and "image" in given:
+        yield Flaw((host, "build"), "either `image` or `build`, not both", key=True)
     if isinstance(spec, Server) and spec.until and "exit" in given:
         yield Flaw((host, "exit"), "`exit` is for a program that ends by itself; `until` stops this one", key=True)
     probed = observe is not None and getattr(observe, host) in ("auto", "probe")

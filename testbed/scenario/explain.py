@@ -12,7 +12,7 @@ from testbed.scenario.expect.expectations import EXPECTATIONS
 from testbed.scenario.expect.packet_patterns import EVENTS
 from testbed.scenario.language.base import nearest, shown
 from testbed.scenario.link.faults import FAULT_ITEMS
-from testbed.scenario.scenario import ScenarioFile
+from testbed.scenario.scenario import Client, ScenarioFile, Server
 from testbed.scenario.steps.step import BESIDE, STEPS, Step
 
 _TAGGED: dict[str, type[BaseModel]] = {
@@ -65,6 +65,8 @@ def _unknown_key(path: tuple[str | int, ...], model: type[BaseModel]) -> tuple[F
     """Return the finding for an unknown key, and the key that was meant, empty where none is near."""
     name, known = str(path[-1]), known_keys(model)
     message = f"unknown key `{name}`"
+    if model is Client and name in known_keys(Server):
+        return Flaw(path, message, f"`{name}` is the server's", key=True), ""
     guess = nearest(name, known)
     if guess:
         return Flaw(path, message + guess, key=True), guess.split("`")[1]

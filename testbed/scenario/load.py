@@ -17,8 +17,9 @@ from testbed.scenario.check_scenario import Flaw, check
 from testbed.scenario.expect.expectations import AnyExpectation
 from testbed.scenario.explain import explain
 from testbed.scenario.language.base import nearest
-from testbed.scenario.language.yaml_source import Node, Position, Problem, SourceText, decode, read
+from testbed.scenario.language.yaml_source import Node, Position, Problem, SourceText, decode, read, shown_path
 from testbed.scenario.link.link_model import LinkSpec
+from testbed.scenario.read_own_files import own_parts
 from testbed.scenario.scenario import Client, HostSpec, Observe, Scenario, ScenarioFile, Server
 from testbed.scenario.variants import apply
 
@@ -28,11 +29,12 @@ NAME = "[a-z0-9][a-z0-9._-]*"
 def load(path: Path, *, name: str | None = None, settings: Mapping[str, Any] = MappingProxyType({})) -> Scenario:
     """Return the scenario in a file.
 
-    ``name`` is for a copy under another name, as in a run directory; else :func:`name_of`. ``settings``
+    ``name`` is for a copy under another name, as in a run directory, beside which no file that it names need be;
+    else :func:`name_of`. ``settings``
     choose a variant (see :mod:`testbed.scenario.variants`). Raises ScenarioError with every problem in the file,
     UsageError where the file cannot be read.
     """
-    name_shown = shown(path)
+    name_shown = shown_path(path)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -42,6 +44,9 @@ def load(path: Path, *, name: str | None = None, settings: Mapping[str, Any] = M
         if not re.fullmatch(NAME, name):
             hint = "small letters, digits, and . _ - after the first"
             raise ScenarioError(f"{name_shown}: `{name}` is not a name for a scenario", hint=hint)
+        scenario = parse(data, name=name, path=path, shown=name_shown, settings=settings)
+        own_parts(scenario)  # what of the user's own it names is there
+        return scenario
     return parse(data, name=name, path=path, shown=name_shown, settings=settings)
 
 
@@ -142,11 +147,3 @@ def _check_valid_parts(plain: dict[str, Any], bad: set[str]) -> Iterator[Flaw]:
 def _placed(root: Node, findings: list[Flaw]) -> Iterator[Problem]:
     for path, message, hint, key in findings:
         yield Problem(root.find(path, key=key), message, hint)
-
-
-def shown(path: Path) -> str:
-    """Return a file's name for messages: relative to the current directory where it lies below it."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

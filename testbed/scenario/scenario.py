@@ -13,11 +13,11 @@ from testbed.model import Host
 from testbed.model.expect import Expectation
 from testbed.scenario.expect.expectations import AnyExpectation
 from testbed.scenario.language.base import Frozen, Opt
+from testbed.scenario.language.own_paths import Files, InsidePath, OwnPath, Packages, Ports, User, WantedFiles
 from testbed.scenario.language.values import (
     Duration,
     Image,
     Line,
-    Port,
     Seconds,
     Setting,
     Size,
@@ -44,17 +44,17 @@ OBSERVERS: tuple[Observer, ...] = ("none", "probe", "strace", "gdb")
 
 
 class Ready(Frozen):
-    """What shows that a server's command is ready: a bound port. Exactly one of ``port`` and ``udp``."""
+    """What shows that a server's command is ready: bound ports, all of them. At least one of ``port`` and ``udp``."""
 
-    port: Opt[Port] = None
-    """A TCP port on which something listens."""
-    udp: Opt[Port] = None
-    """A UDP port that is bound."""
+    port: Opt[Ports] = None
+    """A TCP port on which something listens, or several."""
+    udp: Opt[Ports] = None
+    """A UDP port that is bound, or several."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.port is None) == (self.udp is None):
-            raise ValueError("exactly one of port, udp is needed")
+        if self.port is None and self.udp is None:
+            raise ValueError("port or udp is needed")
         return self
 
 
@@ -74,7 +74,20 @@ class HostSpec(Frozen):
     """What a host is and runs. Exactly one of ``steps`` and ``command``."""
 
     image: Image = "host"
-    """A folder of compose/, or any image reference."""
+    """An image of ours, any image reference, or a folder of your own with a Dockerfile: ./app."""
+    build: Opt[OwnPath] = None
+    """Instead of `image`: a Dockerfile of your own, or its folder, which is what it is built of: ./app/Dockerfile. With
+    `ARG BASE` and `FROM ${BASE}` it needs no registry."""
+    packages: Packages = ()
+    """Debian packages that the host needs beside its image: memcached. On Docker they are installed into an image made
+    for that; on the other engines this machine must have them."""
+    files: Files = WantedFiles()
+    """Files and folders of your own that are copied into the host, read-only: {./server.py: /app/server.py}; ./app
+    alone is {./app: /app}, and the program then starts in it. See [files](#files)."""
+    user: Opt[User] = None
+    """The user whose name the program has. No user gains a right from it. Default: nobody, or what the image says."""
+    workdir: Opt[InsidePath] = None
+    """The directory in which a command starts."""
     steps: Opt[tuple[AnyStep, ...]] = Field(default=None, min_length=1)
     """Socket calls, made one after the other."""
     command: Opt[Words] = None
@@ -93,6 +106,11 @@ class HostSpec(Frozen):
     (tc-tbf(8)) and not yet on the wire. Default: no limit."""
     exit: WantedExit = 0
     """How a command that ends by itself must end: an exit status, a signal's name, or any."""
+
+    @property
+    def built_of(self) -> str:
+        """The path of the user's own Dockerfile or its folder; empty where the host has any other image."""
+        return self.build or (self.image if self.image.startswith(".") else "")
 
     @property
     def written_steps(self) -> tuple[WrittenStep, ...]:

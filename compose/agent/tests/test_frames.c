@@ -43,7 +43,7 @@ static void parts_end_in_nul_and_what_is_not_there_is_empty(void)
 
 static void a_start_names_arguments_environment_and_input(void)
 {
-	char payload[] = "ash\0eA=b\0a-c\0i\0?";
+	char payload[] = "ash\0eA=b\0a-c\0d/app\0i\0?";
 	struct start_request request;
 	parse_start(&request, payload, sizeof payload - 1);
 	SAME(request.argc, 2);
@@ -53,6 +53,7 @@ static void a_start_names_arguments_environment_and_input(void)
 	SAME_TEXT(request.envp[0], "A=b");
 	CHECK(!request.envp[1]);
 	CHECK(request.keep_input);
+	SAME_TEXT(request.directory, "/app");
 	free_start(&request);
 }
 

@@ -23,6 +23,18 @@ static void a_sysctls_value_may_hold_blanks(void)
 	CHECK(is_order(&order, "bind", 4));
 }
 
+static void a_path_of_the_users_own_may_hold_blanks(void)
+{
+	char own[] = "own server 444 12 /app/a file", place[] = "place server /my app";
+	struct order order;
+	parse_order(&order, own);
+	CHECK(is_order(&order, "own", 5));
+	SAME_TEXT(order.word[4], "/app/a file");
+	parse_order(&order, place);
+	CHECK(is_order(&order, "place", 3));
+	SAME_TEXT(order.word[2], "/my app");
+}
+
 static void any_line_has_a_first_word(void)
 {
 	char nothing[] = "", many[] = "a b c d e f g h";
@@ -38,6 +50,7 @@ int main(void)
 {
 	RUN(words_are_parted_by_blanks);
 	RUN(a_sysctls_value_may_hold_blanks);
+	RUN(a_path_of_the_users_own_may_hold_blanks);
 	RUN(any_line_has_a_first_word);
 	return end_tests();
 }

@@ -14,7 +14,7 @@ import docker.types
 
 from testbed.lab import pinned_sysctls
 from testbed.lab.agent import Agent, Channel
-from testbed.lab.docker import engine_facts, images
+from testbed.lab.docker import engine_facts, host_image, images
 from testbed.lab.docker.attach_stream import DockerChannel
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.docker_networks import Networks, make_networks, remove_network
@@ -50,7 +50,7 @@ TRACEFS = {"type": "tracefs", "device": "nodev"}
 """What the local volume driver mounts for a witness."""
 HOST_TMPFS = {
     "/tmp": "mode=1777",  # noqa: S108 - inside the container
-    "/run": "mode=0755",
+    "/run": "mode=1777",
     LOG_DIRECTORY: "mode=1777,size=1g",
 }
 
@@ -72,7 +72,7 @@ def host_settings(tools_volume: str, network: str, spec: LabHost, addresses: Map
     return {
         **common_settings(tools_volume),
         "network_mode": network,
-        "read_only": images.is_ours(spec.image),
+        "read_only": spec.build is None and images.is_ours(spec.image),
         "tmpfs": dict(HOST_TMPFS),
         # Docker's own default, which Podman lacks: the sentinel's port, for one, is below 1024.
         "sysctls": {"net.ipv4.ip_unprivileged_port_start": "0", **spec.sysctls},
@@ -80,6 +80,18 @@ def host_settings(tools_volume: str, network: str, spec: LabHost, addresses: Map
         # Docker's resolver would forward to the engine's own name servers, a way out of the lab.
         "dns": ["127.0.0.1"],
     }
+
+
+def user_settings(spec: LabHost) -> dict[str, Any]:
+    """Return whose the programs of a host are, as keywords of the SDK's ``create_container``.
+
+    In an image of ours they are nobody's, as on the namespace engine: a daemon that root starts would want to change
+    its user, for which nobody here has the right. Any other image says itself whose they are.
+    """
+    ours = spec.build is None and images.is_ours(spec.image)
+    usual = images.DEFINITIONS[spec.image].user if ours else ""
+    home = {"HOME": "/tmp"}  # noqa: S108 - in the container
+    return {"user": spec.user or usual or None, "environment": home if usual else None}
 
 
 def with_debugger(settings: dict[str, Any], volume: str) -> dict[str, Any]:
@@ -171,10 +183,13 @@ class DockerEngine:
         with ThreadPoolExecutor(8) as pool:
             self._facts = facts = engine_facts.ask(self._api)
             pending = pool.submit(make_networks, self._api, spec, facts, self._labels, self._networks)
-            wanted = [*{host.image for host in spec.hosts.values()}, "tools", "tap", *(["link"] if spec.routed else [])]
+            wanted = ["tools", "tap", *(["link"] if spec.routed else [])]
             wanted += ["witness"] if spec.witness else []
             wanted += ["debugger"] if any(host.debugger for host in spec.hosts.values()) else []
             image_ids = images.ensure(self._client, wanted, self._progress)
+            host_ids = {
+                host: host_image.provide(self._client, wanted, self._progress) for host, wanted in spec.hosts.items()
+            }
             volume = images.ensure_tools_volume(self._client, image_ids["tools"], self._progress)
             if "debugger" in image_ids:
                 self._debugger_volume = images.ensure_tools_volume(
@@ -183,7 +198,9 @@ class DockerEngine:
             networks = pending.result()
             self._progress(f"starting {len(spec.hosts)} hosts with their taps")
             pairs = {
-                host: pool.submit(self._start_pair, host, spec, image_ids, volume, networks, pool)
+                host: pool.submit(
+                    self._start_pair, host, spec, (host_ids[host], image_ids["tap"]), volume, networks, pool
+                )
                 for host in spec.hosts
             }
             link = pool.submit(self._start_link, spec, image_ids["link"], volume, networks) if spec.routed else None
@@ -201,7 +218,9 @@ class DockerEngine:
             witness_refused=refused,
             manifest={
                 "engine": {"name": self.name, **facts.manifest()},
-                "images": {image: image_ids[image] for image in sorted(image_ids)},
+                "images": dict(
+                    sorted([*image_ids.items(), *((spec.hosts[host].image, each) for host, each in host_ids.items())])
+                ),
                 "subnet": networks.text,
                 "containers": dict(self._containers),
             },
@@ -271,11 +290,12 @@ class DockerEngine:
         self,
         host: Host,
         spec: LabSpec,
-        image_ids: Mapping[str, str],
+        image_ids: tuple[str, str],
         volume: str,
         networks: Networks,
         pool: ThreadPoolExecutor,
     ) -> tuple[Agent, Agent]:
+        own_image, tap_image = image_ids
         host_spec = spec.hosts[host]
         network = networks.of[host]
         subnet = network.subnet
@@ -286,13 +306,14 @@ class DockerEngine:
         container = self._create(
             spec,
             host,
-            image_ids[host_spec.image],
+            own_image,
             with_debugger(settings, self._debugger_volume) if host_spec.debugger else settings,
             networking_config={"EndpointsConfig": {network.name: endpoint}},
             hostname=host,
+            **user_settings(host_spec),
         )
         # The engine makes the tap while it starts the host; the tap can start only in a network namespace that lives.
-        tap = pool.submit(self._create, spec, f"{host}-tap", image_ids["tap"], tap_settings(volume, container))
+        tap = pool.submit(self._create, spec, f"{host}-tap", tap_image, tap_settings(volume, container))
         host_agent = self._start(container, f"{host} host")
         tap_agent = self._start(tap.result(), f"{host} tap")
         host_agent.hello()

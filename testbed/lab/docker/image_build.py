@@ -8,7 +8,8 @@ import re
 import tarfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import docker
@@ -35,6 +36,10 @@ _HINTS = (
         "containers of this engine cannot reach the Debian packages: check network, name server and proxy settings",
     ),
     (
+        re.compile(r"Unable to locate package|has no installation candidate"),
+        "Debian has no such package: `apt-cache search` finds its name",
+    ),
+    (
         re.compile(r"Release file .* is not valid yet|certificate .*(expired|not yet)", re.IGNORECASE),
         "the clock of the engine's machine is wrong: set it",
     ),
@@ -57,11 +62,17 @@ def build(
     *,
     files: Mapping[str, bytes],
     dockerfile: str = "Dockerfile",
+    executable: Collection[str] = (),
     arguments: Mapping[str, str],
+    labels: Mapping[str, str] = MappingProxyType({}),
     tag: str,
     progress: Progress,
+    hint: str = "",
 ) -> None:
     """Build the image ``name`` from the files of its context and tag it; ImageError holds the step and the output.
+
+    ``executable`` are those of the files that may be executed; ``labels`` are added to the Dockerfile's own.
+    ``hint`` is what to do about a failure of which nothing else is known.
 
     Proxies go in as Docker's predefined build arguments, which are neither stored in the image nor part of the
     build cache's key.
@@ -71,11 +82,12 @@ def build(
     error = ""
     with translate(f"build image {name}"):
         events = client.api.build(
-            fileobj=_context(files),
+            fileobj=_context(files, executable),
             custom_context=True,
             dockerfile=dockerfile,
             tag=tag,
             buildargs={**debian_packages.proxies(), **arguments},
+            labels=dict(labels),
             rm=True,
             forcerm=True,
             decode=True,
@@ -90,7 +102,7 @@ def build(
                     step = f"step {found[1]}: {found[2]}"
                     progress(f"{name}: step {found[1]} {_short(found[2])}")
     if error:
-        raise _failure(name, step, error, last_lines)
+        raise _failure(name, step, error, last_lines, hint)
 
 
 def _short(text: str) -> str:
@@ -98,7 +110,7 @@ def _short(text: str) -> str:
     return words if len(words) <= _SHOWN else words[: _SHOWN - 3] + "..."
 
 
-def _failure(name: str, step: str, error: str, last_lines: deque[str]) -> ImageError:
+def _failure(name: str, step: str, error: str, last_lines: deque[str], hint: str = "") -> ImageError:
     output = "\n".join(last_lines)
     # The engine's text repeats the whole command, which the step shows already.
     reason = re.sub(r"^The command .* returned a non-zero code:", "a command ended with", error, flags=re.DOTALL)
@@ -106,7 +118,7 @@ def _failure(name: str, step: str, error: str, last_lines: deque[str]) -> ImageE
         f"image {name} cannot be built: {reason}",
         state=step,
         last_output=output,
-        hint=_hint(f"{output}\n{error}") or f"look at compose/{name}/Dockerfile and the output above",
+        hint=_hint(f"{output}\n{error}") or hint or f"look at compose/{name}/Dockerfile and the output above",
     )
 
 
@@ -114,14 +126,14 @@ def _hint(text: str) -> str:
     return next((hint for pattern, hint in _HINTS if pattern.search(text)), "")
 
 
-def _context(files: Mapping[str, bytes]) -> io.BytesIO:
+def _context(files: Mapping[str, bytes], executable: Collection[str] = ()) -> io.BytesIO:
     """Pack a build context that is the same for the same files, so that the build cache is hit."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for path, content in sorted(files.items()):
             member = tarfile.TarInfo(path)
             member.size = len(content)
-            member.mode = 0o644
+            member.mode = 0o755 if path in executable else 0o644
             archive.addfile(member, io.BytesIO(content))
     packed.seek(0)
     return packed

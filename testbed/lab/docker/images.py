@@ -57,13 +57,14 @@ class Definition:
     ``sources``: further files and folders there of which it is built. With any, ``compose/`` itself is the build's
     context, else the image's folder.
     ``parent`` is the image that ``ARG BASE`` names, None for the base itself. ``on_demand``: too large to be made
-    before a scenario asks for it.
+    before a scenario asks for it. ``user`` is whose a host's programs are, empty where the Dockerfile says it.
     """
 
     name: str
     parent: str | None = "base"
     sources: tuple[str, ...] = ()
     on_demand: bool = False
+    user: str = "65534:65534"
 
 
 DEFINITIONS: Mapping[str, Definition] = {
@@ -79,8 +80,8 @@ DEFINITIONS: Mapping[str, Definition] = {
         Definition("own-program", sources=("Makefile",)),
         Definition("curl"),
         Definition("programs"),
-        Definition("nginx"),
-        Definition("winsock", sources=("Makefile", "winprobe", "winstart"), on_demand=True),
+        Definition("nginx", user=""),
+        Definition("winsock", sources=("Makefile", "winprobe", "winstart"), on_demand=True, user=""),
     )
 }
 NAMES: tuple[str, ...] = tuple(DEFINITIONS)

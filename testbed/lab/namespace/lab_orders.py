@@ -10,6 +10,7 @@ from testbed.lab import pinned_sysctls
 from testbed.lab.addresses import Subnet
 from testbed.lab.engine import DEBUGGER_DIRECTORY, INTERFACE, LOG_DIRECTORY, TOOLS_DIRECTORY, LabSpec, device_name
 from testbed.lab.namespace.machine import IMAGES
+from testbed.lab.namespace.own_orders import named_user, own_orders
 from testbed.lab.namespace.toolchain import Toolchain
 from testbed.model import Host
 from testbed.model.errors import Unsupported
@@ -104,10 +105,14 @@ _FILES = {
 
 @dataclass(frozen=True, slots=True)
 class MachineFiles:
-    """The machine's files that a lab sees: paths bound as they are, and links (path to target)."""
+    """The machine's files that a lab sees: paths bound as they are, and links (path to target).
+
+    ``exists`` says whether the machine has a path.
+    """
 
     binds: Sequence[str]
     links: Mapping[str, str]
+    exists: Callable[[str], bool] = lambda _: False
 
 
 def orders(
@@ -117,10 +122,11 @@ def orders(
 
     Raises Unsupported where a path holds a blank, which an order cannot.
     """
-    return "".join([*_root(spec, net, toolchain, files), *_namespaces(spec, channels), *_links(spec, net)]).encode()
+    inside = "".join([_order("root"), *_namespaces(spec, channels), *_links(spec, net)])
+    return b"".join([*_root(spec, net, toolchain, files), inside.encode()])
 
 
-def _root(spec: LabSpec, net: Topology, toolchain: Toolchain, files: MachineFiles) -> Iterator[str]:
+def _root(spec: LabSpec, net: Topology, toolchain: Toolchain, files: MachineFiles) -> Iterator[bytes]:
     images = [IMAGES[host.image] for host in spec.hosts.values()]
     binds = {path: path for path in (*files.binds, *(path for image in images for path in image.machine))}
     binds |= {path: str(toolchain.directory / made) for image in images for path, made in image.made.items()}
@@ -128,15 +134,22 @@ def _root(spec: LabSpec, net: Topology, toolchain: Toolchain, files: MachineFile
     if any(host.debugger for host in spec.hosts.values()):
         binds[DEBUGGER_DIRECTORY] = str(toolchain.debugger)
     for path, source in binds.items():
-        yield _order("bind", source, path)
-    for path, target in {**_LINKS, **files.links}.items():
-        yield _order("symlink", target, path)
+        yield _order("bind", source, path).encode()
+    links = {**_LINKS, **files.links}
+    for path, target in links.items():
+        yield _order("symlink", target, path).encode()
     names = "".join(f"{address} {host}\n" for host, address in net.addresses.items())
-    for path, text in {**_FILES, "/etc/hosts": f"127.0.0.1 localhost\n::1 localhost\n{names}"}.items():
-        yield _order("file", path, str(len(text.encode()))) + text
-    for path, options in (_SCRATCH | {path: "mode=1777" for image in images for path in image.scratch}).items():
-        yield _order("scratch", path, options)
-    yield _order("root")
+    texts = {**_FILES, "/etc/hosts": f"127.0.0.1 localhost\n::1 localhost\n{names}"}
+    for path, text in texts.items():
+        yield _order("file", path, str(len(text.encode()))).encode() + text.encode()
+    scratch = _SCRATCH | {path: "mode=1777" for image in images for path in image.scratch}
+    users = {
+        host: named_user(described.user, _FILES["/etc/passwd"], _FILES["/etc/group"])
+        for host, described in spec.hosts.items()
+    }
+    yield from own_orders(spec.hosts, [*binds, *links, *texts], scratch, users, files.exists)
+    for path, options in scratch.items():
+        yield _order("scratch", path, options).encode()
 
 
 def _namespaces(spec: LabSpec, channels: Mapping[Role, int]) -> Iterator[str]:

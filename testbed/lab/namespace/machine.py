@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from testbed.lab.engine import LabHost
 from testbed.model.errors import Unsupported
 
 INSIDE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -41,6 +42,7 @@ TAP_PROGRAMS = ("ethtool", "grep", "ip", "tcpdump")
 LINK_PROGRAMS = ("iptables",)
 TRACERS = ("gdb", "strace")
 XXHASH = "xxhash.h"
+_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 _SYSTEM_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SHARED = (
@@ -114,14 +116,21 @@ def lacks(programs: Iterable[str]) -> Unsupported:
     )
 
 
-def check(images: Iterable[str], *, routed: bool = False, debugger: bool = False) -> None:
-    """Raise Unsupported unless this machine can be a lab with these images.
+def check(hosts: Iterable[LabHost], *, routed: bool = False, debugger: bool = False) -> None:
+    """Raise Unsupported unless this machine can be a lab of these hosts.
 
     ``routed``: with a link host between them; ``debugger``: with gdb and strace.
     """
     if platform.system() != "Linux":
         raise Unsupported(f"the namespace engine needs Linux, this is {platform.system()}", hint="--engine docker")
-    wanted = list(dict.fromkeys(images))
+    described = list(hosts)
+    built = [host.image for host in described if host.build is not None]
+    if built:
+        raise Unsupported(
+            f"the namespace engine builds no image, and the scenario has one of its own: `{built[0]}`",
+            hint="--engine docker; or `files:` and `packages:`, which need no image",
+        )
+    wanted = list(dict.fromkeys(host.image for host in described))
     for image in wanted:
         if image not in IMAGES:
             raise Unsupported(
@@ -137,6 +146,18 @@ def check(images: Iterable[str], *, routed: bool = False, debugger: bool = False
     )
     if lacking:
         raise lacks(lacking)
+    packages = [name for name in dict.fromkeys(name for host in described for name in host.packages) if not _has(name)]
+    if packages:
+        raise Unsupported(
+            f"the scenario's programs come from packages that this machine lacks: {', '.join(packages)}",
+            hint=f"apt-get install {' '.join(packages)}; with --engine docker they are installed into an image",
+        )
+
+
+def _has(package: str) -> bool:
+    """Whether dpkg has installed a package; where there is no dpkg nobody knows, and the programs will tell."""
+    lists = Path("/var/lib/dpkg/info")
+    return not lists.is_dir() or any((lists / f"{package}{end}.list").exists() for end in ("", f":{_ARCHITECTURE}"))
 
 
 def visible(root: Path = Path("/")) -> tuple[list[str], dict[str, str]]:

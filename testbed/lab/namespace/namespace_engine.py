@@ -74,7 +74,7 @@ class Namespaces:
         """Return what a lab is made of, compiling it the first time."""
         if self._toolchain is None or self._files is None:
             self._toolchain = toolchain.provide(progress)
-            self._files = lab_orders.MachineFiles(*machine.visible())
+            self._files = lab_orders.MachineFiles(*machine.visible(), os.path.exists)
         return self._toolchain, self._files
 
 
@@ -102,7 +102,7 @@ class NamespaceEngine:
     def bring_up(self, spec: LabSpec) -> LiveLab:
         """Make namespaces, joined directly or by a link host, and agents; Unsupported where this machine cannot."""
         debugger = any(host.debugger for host in spec.hosts.values())
-        machine.check((host.image for host in spec.hosts.values()), routed=spec.routed, debugger=debugger)
+        machine.check(spec.hosts.values(), routed=spec.routed, debugger=debugger)
         tools, files = self._shared.provide(self._progress)
         net = lab_orders.topology(spec, lambda: random_subnet(random.SystemRandom(), tuple(spec.hosts)))
         self._progress(f"making {len(spec.hosts)} hosts with their taps")

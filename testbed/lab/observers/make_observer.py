@@ -28,21 +28,21 @@ class CallTrace:
 
 
 def choose_observer(
-    name: str, agent: Agent, argv: Sequence[str], debugger: Debugger, *, trace: bool
+    name: str, agent: Agent, argv: Sequence[str], program: str, debugger: Debugger, *, trace: bool
 ) -> tuple[str, str]:
     """Return which observer a scenario's choice is for a program, and why, where it is ``auto`` and not the probe.
 
-    ``trace``: the kernel's trace of calls can be had.
+    ``argv`` is its command, ``program`` where its first word leads. ``trace``: the kernel's trace of calls can be had.
     """
     if name != "auto":
         return name, ""
     if can_observe(agent, argv):
         return "winsock", f"`{argv[0]} {argv[1]}` is observed by winsock: a Windows program" if argv[1:] else ""
-    reason = "" if tuple(argv) == ACTOR else why_blind(agent, argv[0])
+    reason = "" if program == ACTOR[0] else why_blind(agent, program)
     if reason and trace:
-        return "trace", f"`{argv[0]}` is observed by the kernel's trace alone: {reason}"
+        return "trace", f"`{program}` is observed by the kernel's trace alone: {reason}"
     if reason and is_there(agent, debugger.strace[0]):
-        return "strace", f"`{argv[0]}` is observed by strace: {reason}"
+        return "strace", f"`{program}` is observed by strace: {reason}"
     return "probe", ""
 
 

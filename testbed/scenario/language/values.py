@@ -34,7 +34,8 @@ from testbed.scenario.language.kernel_names import (
 )
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
+    """Return a value that must be text. Raises ValueError (message, hint)."""
     if value is None:
         raise ValueError("a value is missing here")
     if not isinstance(value, str):
@@ -49,7 +50,7 @@ def _one_of(known: tuple[str, ...], what: str, *extra: str) -> Parsed:
     words = (*extra, *known)
 
     def check(value: object) -> str:
-        name = _text(value)
+        name = as_text(value)
         if name not in words:
             listed = f"; known: {', '.join(words)}" if len(words) <= 12 else ""
             raise ValueError(f"`{name}` is not a known {what}{nearest(name, words) or listed}")
@@ -62,7 +63,7 @@ def _matching(pattern: str, what: str, hint: str = "") -> Any:  # noqa: ANN401 -
     compiled = re.compile(pattern)
 
     def check(value: object) -> str:
-        if not compiled.fullmatch(_text(value)):
+        if not compiled.fullmatch(as_text(value)):
             raise ValueError(f"{shown(value)} is not {what}", hint)
         return str(value)
 
@@ -169,14 +170,15 @@ def _local(value: object) -> HostPort:
     return _endpoint(value, needs_host=False)
 
 
-def _port(value: object) -> int:
+def port_number(value: object) -> int:
+    """Return a port. Raises ValueError (message, hint)."""
     if type(value) is not int or not 1 <= value <= 65535:
         raise ValueError(f"{shown(value)} is not a port", "a number from 1 to 65535")
     return value
 
 
 def _hex(value: object) -> str:
-    text = "".join(_text(value).split())
+    text = "".join(as_text(value).split())
     if not re.fullmatch("(?:[0-9a-fA-F]{2})*", text):
         raise ValueError(f"{shown(value)} is not hexadecimal", 'pairs of hex digits, quoted: "00ff"')
     return text.lower()
@@ -184,7 +186,7 @@ def _hex(value: object) -> str:
 
 def flag_letters(value: object) -> str:
     """Return TCP flags in tcpdump's order. Raises ValueError (message, hint)."""
-    text = _text(value)
+    text = as_text(value)
     if not text or len(set(text)) != len(text) or not set(text) <= set(FLAG_LETTERS):
         hint = "tcpdump's letters: S SYN, . ACK, P PSH, F FIN, R RST, U URG, E ECE, W CWR; for instance S. or P."
         raise ValueError(f"{shown(value)} are not TCP flags", hint)
@@ -207,7 +209,7 @@ def _wanted_exit(value: object) -> int | str:
 
 def _word(value: object) -> str:
     """Return a command's argument or a variable's value; a whole number is taken as written."""
-    text = str(value) if type(value) is int else _text(value)
+    text = str(value) if type(value) is int else as_text(value)
     if "\0" in text:
         raise ValueError("an argument or a variable cannot hold a NUL byte")
     fill(text, {"client": "", "server": ""})
@@ -248,7 +250,7 @@ def fill(text: str, addresses: Mapping[Host, str]) -> str:
 
 
 def _sysctl(value: object) -> str:
-    name = _text(value)
+    name = as_text(value)
     if not is_known(name):
         hint = "the whole name, such as net.ipv4.tcp_syncookies; settings of the whole machine cannot be changed"
         raise ValueError(f"{shown(name)} is not a sysctl of a network namespace{nearest(name, SYSCTLS)}", hint)
@@ -288,14 +290,21 @@ Destination = Annotated[
 255.255.255.255:5000."""
 Local = Annotated[HostPort, Parsed(_local, {"type": "string", "pattern": f"^(client|server)?:{_NUMBER}$"})]
 """Where to bind: ":5000" (every address) or server:5000; port 0 lets the kernel choose."""
-Port = Annotated[int, Parsed(_port, {"type": "integer", "minimum": 1, "maximum": 65535})]
+Port = Annotated[int, Parsed(port_number, {"type": "integer", "minimum": 1, "maximum": 65535})]
 Hex = Annotated[str, Parsed(_hex, {"type": "string", "pattern": r"^(\s*[0-9a-fA-F]\s*[0-9a-fA-F])*\s*$"})]
 """Bytes as pairs of hex digits."""
-Text = Annotated[str, Parsed(_text, {"type": "string"})]
+Text = Annotated[str, Parsed(as_text, {"type": "string"})]
 Line = Annotated[str, _matching(r"[^\s](?:[^\r\n]*[^\s])?", "a line of text", "one line, not empty")]
 Name = Annotated[str, _matching("[A-Za-z][A-Za-z0-9_-]*", "a name", "a letter, then letters, digits, - and _")]
 Tag = Annotated[str, _matching("[a-z0-9][a-z0-9-]*", "a tag", "small letters, digits and -")]
-Image = Annotated[str, _matching(r"[a-z0-9][a-z0-9._/:@-]*", "an image", "a folder of compose/, or an image reference")]
+Image = Annotated[
+    str,
+    _matching(
+        r"[a-z0-9][a-z0-9._/:@-]*|\.{1,2}/.*",
+        "an image",
+        "one of ours, an image reference, or a folder of your own: ./app",
+    ),
+]
 Version = Annotated[str, _matching(r"[0-9]+(\.[0-9]+){1,2}", "a version of Linux", 'quoted: "6.10" is no number')]
 Sysctl = Annotated[str, Parsed(_sysctl, {"type": "string", "pattern": r"^net\.(core|ipv4|ipv6|unix)\."})]
 """The name of a kernel setting that a network namespace has to itself."""
@@ -356,7 +365,7 @@ LabelName = Annotated[str, _one_of(LABELS, "label of Wireshark")]
 WhyNoPacket = Annotated[
     tuple[NoPacketReason, ...],
     Parsed(
-        lambda value: reasons_named(_text(value)),
+        lambda value: reasons_named(as_text(value)),
         {"anyOf": [{"type": "string", "enum": list(NoPacketReason)}, {"type": "string"}]},
     ),
 ]

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from testbed.lab.engine import LabHost
 from testbed.lab.namespace import machine
 from testbed.lab.namespace.refusal import explain
 from testbed.model.errors import EngineError, Unsupported
+
+
+def hosts(*images: str) -> list[LabHost]:
+    return [LabHost(image, {}, "cubic") for image in images]
 
 
 def test_missing_programs_give_one_command() -> None:
@@ -23,7 +28,7 @@ def test_check_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     """A machine without any of the programs: unsupported, with programs and packages."""
     monkeypatch.setattr(machine, "INSIDE_PATH", str(tmp_path))
     with pytest.raises(Unsupported, match="ethtool, grep, ip, tcpdump, nginx") as refused:
-        machine.check(["host", "nginx"])
+        machine.check(hosts("host", "nginx"))
     assert "apt-get install ethtool grep iproute2 tcpdump nginx-light" in refused.value.hint
 
 
@@ -32,16 +37,16 @@ def test_tracers_are_needed_only_where_they_are_asked_for(monkeypatch: pytest.Mo
     for program in machine.TAP_PROGRAMS:
         (tmp_path / program).touch(mode=0o755)
     monkeypatch.setattr(machine, "INSIDE_PATH", str(tmp_path))
-    machine.check(["host"])
+    machine.check(hosts("host"))
     with pytest.raises(Unsupported, match="gdb, strace") as refused:
-        machine.check(["host"], debugger=True)
+        machine.check(hosts("host"), debugger=True)
     assert refused.value.hint.startswith("apt-get install gdb strace ")
 
 
 def test_image_of_somebody_else_is_unsupported() -> None:
     """There are no images on this engine; the one asked for is named."""
     with pytest.raises(Unsupported, match="`some/image:1`"):
-        machine.check(["host", "some/image:1"])
+        machine.check(hosts("host", "some/image:1"))
 
 
 def test_visible_keeps_to_the_system(tmp_path: Path) -> None:
