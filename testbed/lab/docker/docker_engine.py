@@ -82,18 +82,6 @@ def host_settings(tools_volume: str, network: str, spec: LabHost, addresses: Map
     }
 
 
-def user_settings(spec: LabHost) -> dict[str, Any]:
-    """Return whose the programs of a host are, as keywords of the SDK's ``create_container``.
-
-    In an image of ours they are nobody's, as on the namespace engine: a daemon that root starts would want to change
-    its user, for which nobody here has the right. Any other image says itself whose they are.
-    """
-    ours = spec.build is None and images.is_ours(spec.image)
-    usual = images.DEFINITIONS[spec.image].user if ours else ""
-    home = {"HOME": "/tmp"}  # noqa: S108 - in the container
-    return {"user": spec.user or usual or None, "environment": home if usual else None}
-
-
 def with_debugger(settings: dict[str, Any], volume: str) -> dict[str, Any]:
     """Add gdb and strace to a host. They need no capability: what they trace asks for it (compose/hold/hold.c)."""
     mount = docker.types.Mount(DEBUGGER_DIRECTORY, volume, type="volume", read_only=True, no_copy=True)
@@ -310,7 +298,7 @@ class DockerEngine:
             with_debugger(settings, self._debugger_volume) if host_spec.debugger else settings,
             networking_config={"EndpointsConfig": {network.name: endpoint}},
             hostname=host,
-            **user_settings(host_spec),
+            **host_image.user_settings(host_spec),
         )
         # The engine makes the tap while it starts the host; the tap can start only in a network namespace that lives.
         tap = pool.submit(self._create, spec, f"{host}-tap", tap_image, tap_settings(volume, container))

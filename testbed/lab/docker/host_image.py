@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import docker
 
@@ -39,6 +40,18 @@ def provide(client: docker.DockerClient, host: LabHost, progress: Progress) -> s
     if host.files:
         image = _with_files(client, image, host.files, progress)
     return image
+
+
+def user_settings(spec: LabHost) -> dict[str, Any]:
+    """Return whose the programs of a host are, as keywords of the SDK's ``create_container``.
+
+    In an image of ours they are nobody's, as on the namespace engine: a daemon that root starts would want to change
+    its user, for which nobody here has the right. Any other image says itself whose they are.
+    """
+    ours = spec.build is None and images.is_ours(spec.image)
+    usual = images.DEFINITIONS[spec.image].user if ours else ""
+    home = {"HOME": "/tmp"}  # noqa: S108 - in the container
+    return {"user": spec.user or usual or None, "environment": home if usual else None}
 
 
 def _with_packages(client: docker.DockerClient, image: str, packages: tuple[str, ...], progress: Progress) -> str:
