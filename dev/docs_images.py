@@ -7,6 +7,7 @@ import io
 import os
 import re
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def make(place: Path, root: Path) -> list[Path]:
     with tempfile.TemporaryDirectory() as directory:
         pages |= {name: Path(directory) / f"{name}.html" for name in (COMPARED, DIFFERENCE)}
         _of_two(pages, root)
-        return made + _pages(place, pages)
+        return made + take(place, pages, PICTURES)
 
 
 def _of_two(pages: dict[str, Path], root: Path) -> None:
@@ -112,14 +113,15 @@ def _of_two(pages: dict[str, Path], root: Path) -> None:
         diff(*runs, runs=root, as_json=True, html=str(pages[DIFFERENCE]))
 
 
-def _pages(place: Path, pages: dict[str, Path]) -> list[Path]:
+def take(place: Path, pages: Mapping[str, Path], pictures: Sequence[Picture]) -> list[Path]:
+    """Write pictures of pages, each of which is named by its picture's ``scenario``, into a directory."""
     from playwright.sync_api import sync_playwright
 
     made = []
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        for picture in PICTURES:
+        for picture in pictures:
             page = browser.new_page(
                 viewport={"width": picture.width, "height": picture.height},
                 color_scheme="dark" if picture.scheme == "dark" else "light",
