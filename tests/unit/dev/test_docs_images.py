@@ -1,4 +1,4 @@
-"""The pictures of the documents: each is made by `invoke docs-images`, is there, and is small."""
+"""The pictures of the documents: each is made by `invoke docs-images` or the origin's story, is there, and is small."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from dev.docs_images import PICTURES, SUMMARIES
+from dev.origin_story import PICTURE as OF_THE_ORIGIN
 
 ROOT = Path(__file__).parents[3]
 PLACE = ROOT / "docs/images"
@@ -13,8 +14,8 @@ MOST = 200_000
 """Bytes of one picture."""
 
 
-def test_every_picture_is_made_by_the_task_and_is_small() -> None:
-    made = {f"{picture.name}.png" for picture in PICTURES} | {f"{name}.svg" for name in SUMMARIES}
+def test_every_picture_is_made_from_runs_and_is_small() -> None:
+    made = {f"{picture.name}.png" for picture in (*PICTURES, OF_THE_ORIGIN)} | {f"{name}.svg" for name in SUMMARIES}
     assert {path.name for path in PLACE.iterdir()} == made
     assert {path.name for path in PLACE.iterdir() if path.stat().st_size > MOST} == set()
 
