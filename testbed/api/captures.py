@@ -15,7 +15,7 @@ from testbed.pairing.compare_captures import compare as compare_tracks
 from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_filter import parse_filter
 from testbed.pairing.flow_summary import flow_mapping, protocol_name
-from testbed.pairing.same import CATEGORIES, USUAL, count_differences
+from testbed.pairing.same import CATEGORIES, USUAL, count_differences, inconclusive
 from testbed.run.read_captures import read_both
 
 _PIPE_WIDTH = 10_000
@@ -51,7 +51,12 @@ class CaptureComparison:
     @property
     def same(self) -> bool:
         """Whether the captures differ in nothing that was asked for."""
-        return not self.differs
+        return not self.differs and not self.inconclusive
+
+    @cached_property
+    def inconclusive(self) -> int:
+        """How many packets and flows are ambiguous where nothing that was asked for differs; they may differ."""
+        return 0 if self.differs else inconclusive(self.comparison)
 
     @cached_property
     def counts(self) -> Mapping[str, int]:

@@ -23,7 +23,7 @@ def compare(
     choose: str,
     one_clock: bool,
 ) -> int:
-    """Compare two captures; 0: nothing that counts differs, 1: something does, 2: they cannot be compared.
+    """Compare two captures; 0: nothing that counts differs, 1: something does, 2: they cannot be compared, 3: unclear.
 
     ``fail_on`` names the categories that count (separated by commas), all usual ones when empty.
     """
@@ -82,4 +82,4 @@ def _compare(
         # what reads a pipe needs no line cut to a terminal's width
         console = Console(width=None if sys.stdout.isatty() else _WIDE)
         render(compared.comparison, compared.paths, compared.differs, console)
-    return 0 if compared.same else 1
+    return 1 if compared.differs else 3 if compared.inconclusive else 0

@@ -11,6 +11,7 @@ from testbed.model.ip import TCP
 from testbed.model.tcp import ACK
 from testbed.pairing.checksum import checksums_are_wrong
 from testbed.pairing.fates import ChangedField
+from testbed.pairing.flow_changes import FlowChange, find_flow_changes
 from testbed.pairing.flow_packets import FlowPackets
 from testbed.pairing.packet_table import PacketTable
 
@@ -31,11 +32,12 @@ class FlowwideChanges:
     """Changes that all packets of a place (a flow's direction) have in common: no alteration of one packet.
 
     ``ttl``: int64[places], by how much it is lower in the second capture than in the first; ``new_ids``: bool[places],
-    whether the IP identifications were rewritten.
+    whether the IP identifications were rewritten; ``facts`` are all others.
     """
 
     ttl: Int64
     new_ids: Bool
+    facts: tuple[FlowChange, ...] = ()
 
 
 def find_changes(
@@ -75,7 +77,8 @@ def find_changes(
     note(ChangedField.IP_ID, other & ~new_ids[place])
     note(ChangedField.PAYLOAD, _other_payload(ours, a, theirs, b))
     _checksums(found, ours, a, theirs, b, from_one[place])
-    return found, FlowwideChanges(ttl, new_ids)
+    facts = () if one_route else find_flow_changes(one, x, two, y, from_one, found)
+    return found, FlowwideChanges(ttl, new_ids, facts)
 
 
 def most_frequent(values: Int64, place: Int64, places: int) -> Int64:

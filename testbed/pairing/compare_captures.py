@@ -20,6 +20,7 @@ from testbed.pairing.match_packets import PacketPairs, pair_packets
 from testbed.pairing.nothing_in_common import NothingInCommon, why_filtered, why_nothing
 from testbed.pairing.packet_table import ConversationEnds, PacketTable
 from testbed.pairing.statistics import Statistics, measure
+from testbed.pairing.terminated import TerminatedFlow, find_terminated
 
 _FEW = 100_000  # packets of which all are compared
 
@@ -32,7 +33,8 @@ class Comparison:
 
     ``packets`` and ``flows`` are those of the first and the second capture, ``pairs`` the flows found in both,
     ``alone`` the flows that only one has (of those not ambiguous). ``crossed`` says which packet matches which.
-    ``reasons`` say why nothing is common, where nothing is.
+    ``reasons`` say why nothing is common, where nothing is. ``terminated`` are connections (none of them ``alone``)
+    that something in between ends and opens anew.
     """
 
     packets: tuple[PacketTable, PacketTable]
@@ -45,6 +47,7 @@ class Comparison:
     usual: FlowwideChanges
     statistics: Statistics
     reasons: tuple[NothingInCommon, ...] = ()
+    terminated: tuple[TerminatedFlow, ...] = ()
 
     @property
     def clock(self) -> Clock:
@@ -68,6 +71,7 @@ def compare(
     """
     turned = _in_order(two) < _in_order(one)
     pairs = match_flows(two, second, one, first).mirrored() if turned else match_flows(one, first, two, second)
+    pairs = pairs.in_order_of_first()
     chosen = [np.ones(len(flows), np.bool_) for flows in (first, second)]
     common = len(pairs)
     if wanted:
@@ -75,21 +79,26 @@ def compare(
             fits = np.array([wanted(ends) for ends in packets.ends], np.bool_)
             keep[:] = fits[flows.conversation] if len(flows) else keep
         pairs.keep(chosen[0][pairs.a] | chosen[1][pairs.b])
-    alone = []
+    terminated = tuple(
+        each for each in find_terminated(one, first, two, second, pairs) if chosen[0][each.a] or chosen[1][each.b]
+    )
+    alone: list[Int64] = []
     for keep, matched, unclear in zip(chosen, (pairs.a, pairs.b), pairs.ambiguous, strict=True):
         rest = keep.copy()
         rest[matched] = False
         rest[unclear] = False
+        rest[[(each.a, each.b)[len(alone)] for each in terminated]] = False
         alone.append(np.flatnonzero(rest))
     reasons: tuple[NothingInCommon, ...] = ()
     if not len(pairs):
         fitting = int(chosen[0].sum()), int(chosen[1].sum())
         reasons = why_filtered(fitting, common) if wanted else ()
-        if not wanted or (any(fitting) and not common):
+        if not terminated and (not wanted or (any(fitting) and not common)):
             reasons += why_nothing(one, two, pairs)
     left, right = packets_of_pairs(one, first, two, second, pairs)
-    for side in (left, right):
-        side.again = captured_twice(side.packets)[side.item]
+    twice = [captured_twice(packets) for packets in (one, two)]
+    if not all(each.any() for each in twice):  # else they are as alike as all others
+        left.again, right.again = twice[0][left.item], twice[1][right.item]
     known = Assumptions(one_clock=one_clock)
     if turned:
         ours, theirs = packets_of_pairs(two, second, one, first, pairs.mirrored())
@@ -112,6 +121,7 @@ def compare(
         usual=usual,
         statistics=measure(one, first, two, second, pairs, table, timeline, crossed.from_one),
         reasons=reasons,
+        terminated=terminated,
     )
 
 

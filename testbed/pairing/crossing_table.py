@@ -14,7 +14,7 @@ from testbed.pairing.common_clock import Timeline
 from testbed.pairing.fates import ChangedField, RowFate
 from testbed.pairing.flow_packets import FlowPackets
 from testbed.pairing.match_packets import PacketPairs
-from testbed.pairing.not_captured import CapturedBytes
+from testbed.pairing.not_captured import CapturedBytes, uncaptured_places
 from testbed.pairing.resegmentation import positions_of, uncovered
 from testbed.pairing.travel_direction import passed_in_line
 
@@ -232,6 +232,7 @@ def _add_single(
     """Add packets that only one capture has, with the reason as their fate."""
     delays = (0, 0) if complete else _usual_delays(one, two, crossed, x, y, timeline)
     bytes_seen = None if complete else CapturedBytes(one, two, crossed.from_one)
+    uncaptured = uncaptured_places(one, two, crossed.from_one)
     for side, at_one in ((one, True), (two, False)):
         used = np.zeros(len(side), np.bool_)
         used[crossed.one if at_one else crossed.two] = True
@@ -244,6 +245,7 @@ def _add_single(
         fate = np.where(sent, np.uint8(RowFate.LOST), np.uint8(RowFate.APPEARED))
         if bytes_seen:
             fate[bytes_seen.missed(left, sent, at_one=at_one)] = RowFate.NOT_CAPTURED
+            fate[uncaptured[place, int(at_one)]] = RowFate.NOT_CAPTURED
         copies = np.isin(left, np.array([each for where, each, _ in crossed.copies if where == 1 - at_one], np.int64))
         fate[copies & ~sent] = RowFate.DUPLICATED
         if not complete:

@@ -10,7 +10,9 @@ from testbed.model.ip import PROTOCOL_NAMES, TCP, UDP
 from testbed.model.tcp import seq_diff
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate
+from testbed.pairing.flow_changes import FlowChange
 from testbed.pairing.packet_table import ConversationEnds
+from testbed.pairing.terminated import TerminatedFlow
 
 NAMES = ("client", "server")
 
@@ -22,6 +24,7 @@ class FlowMapping:
     ``ends`` are (opener, other end) in each capture. ``ttl`` is by how much the TTL changed on the way for packets
     of each direction, ``sequence`` by how much the second capture's numbers are higher; None where nothing crossed.
     ``vlan`` is the outermost tag of the first packet in each, -1 without one; that it differs is no rewriting.
+    ``changed`` are other changes of all its packets.
     """
 
     ends: tuple[tuple[str, str], tuple[str, str]]
@@ -29,6 +32,7 @@ class FlowMapping:
     sequence: tuple[int, int]
     vlan: tuple[int, int]
     rewritten: tuple[str, ...]
+    changed: tuple[FlowChange, ...] = ()
 
     @property
     def text(self) -> str:
@@ -43,7 +47,13 @@ class FlowMapping:
             parts.append(f"VLAN {_vlan(self.vlan[0])} -> {_vlan(self.vlan[1])}")
         if "ip ids" in self.rewritten:
             parts.append("new IP identifications")
+        told = dict.fromkeys((fact.field, fact.before, fact.after) for fact in self.changed)
+        parts.extend(f"{field} {_absent(before)} -> {_absent(after)}" for field, before, after in told)
         return ", ".join(parts)
+
+
+def _absent(value: int | None) -> str:
+    return "none" if value is None else str(value)
 
 
 def _vlan(tag: int) -> str:
@@ -85,7 +95,9 @@ def flow_mapping(compared: Comparison, pair: int) -> FlowMapping:
         rewritten.append("ip ids")
     if any(each is not None and each > 0 for each in ttl):
         rewritten.append("ttl")
-    return FlowMapping(ends, (ttl[0], ttl[1]), (shift[0], shift[1]), vlan, tuple(rewritten))
+    changed = tuple(fact for fact in compared.usual.facts if fact.place >> 1 == pair)
+    rewritten += dict.fromkeys(fact.field.value for fact in changed)
+    return FlowMapping(ends, (ttl[0], ttl[1]), (shift[0], shift[1]), vlan, tuple(rewritten), changed)
 
 
 def _orders(
@@ -96,6 +108,15 @@ def _orders(
 
 def _sent_at_one(compared: Comparison, place: int) -> bool:
     return bool(compared.statistics.sent_at_one[place])
+
+
+def terminated_ends(compared: Comparison, flow: TerminatedFlow) -> tuple[str, str]:
+    """Return a terminated connection as each capture names it: opener, then the other end."""
+    told = []
+    for which, (number, side) in enumerate(((flow.a, flow.opener), (flow.b, flow.opener ^ flow.flip))):
+        ends = compared.packets[which].ends[int(compared.flows[which].conversation[number])]
+        told.append(f"{ends.end(side)} - {ends.end(1 - side)}")
+    return told[0], told[1]
 
 
 def opener_end(compared: Comparison, pair: int) -> str:

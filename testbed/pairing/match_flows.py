@@ -54,6 +54,14 @@ class FlowPairs:
         self.sides, self.opener = self.sides[wanted], self.opener[wanted]
         self.how = [how for how, one in zip(self.how, wanted.tolist(), strict=True) if one]
 
+    def in_order_of_first(self) -> FlowPairs:
+        """Return the pairs in the order of the first capture's flows."""
+        order = np.lexsort((self.b, self.a))
+        how = [self.how[k] for k in order.tolist()]
+        columns = (self.a, self.b, self.flip, self.shift, self.sides)
+        a, b, flip, shift, sides = (column[order] for column in columns)
+        return FlowPairs(a, b, flip, shift, sides, how, self.ambiguous, self.alike, self.opener[order])
+
     def mirrored(self) -> FlowPairs:
         """Return the pairs as those of the captures in the other order."""
         shift, sides = self.shift.copy(), self.sides.copy()

@@ -18,6 +18,40 @@ from testbed.pairing.flow_packets import FlowPackets
 _WIDE = 1 << 33  # apart from numbers of another place
 
 
+def uncaptured_places(one: FlowPackets, two: FlowPackets, from_one: Bool) -> Bool:
+    """Tell which places a tap does not capture although their packets came by: bool[places, 2], by capture.
+
+    It has none of a direction, and all of the other: the receiver's tap must also show that they arrived, by what its
+    host acknowledges; the sender's must lack the direction in every flow.
+    """
+    places = len(from_one)
+    sides = one, two
+    counts = np.stack([np.bincount(side.place, minlength=places) for side in sides], axis=1)
+    result = np.zeros((places, 2), np.bool_)
+    for k, (here, there) in enumerate((sides, sides[::-1])):  # what is lacking here, and there
+        lacks = (counts[:, k] == 0) & (counts[:, 1 - k] > 0) & (counts[np.arange(places) ^ 1, k] > 0)
+        if not lacks.any():
+            continue
+        sent_here = from_one == (k == 0)
+        whole = {way: not counts[from_one == way, k].any() for way in (True, False)}
+        all_lack = np.where(from_one, whole[True], whole[False])
+        result[:, k] = lacks & ((sent_here & all_lack) | _acknowledged(here, there, places))
+    return result
+
+
+def _acknowledged(here: FlowPackets, there: FlowPackets, places: int) -> Bool:
+    """Tell of which places packets seen ``there`` are acknowledged ``here``: bool[places]."""
+    tcp = np.flatnonzero(there.packets.protocol[there.item] == TCP)[::-1]
+    base = np.full(places, -1, np.int64)
+    base[there.place[tcp]] = there.seq[tcp]
+    mine = (here.packets.protocol[here.item] == TCP) & ((here.packets.flags[here.item] & ACK) != 0)
+    rows = np.flatnonzero(mine & (base[here.place ^ 1] >= 0))
+    about = here.place[rows] ^ 1
+    result = np.zeros(places, np.bool_)
+    result[about[seq_diff(here.ack[rows], base[about]) > 0]] = True
+    return result
+
+
 class CapturedBytes:
     """The bytes of each place (direction of a flow) that each capture shows."""
 

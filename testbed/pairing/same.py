@@ -13,15 +13,17 @@ _OF_FATES = {
     "appeared": (RowFate.APPEARED,),
     "duplicated": (RowFate.DUPLICATED,),
     "ambiguous": (RowFate.AMBIGUOUS,),
+    "captured-again": (RowFate.AGAIN,),
     "split": (RowFate.SPLIT,),
     "merged": (RowFate.MERGED,),
     "not-captured": (RowFate.BEFORE_START, RowFate.AFTER_END, RowFate.NOT_CAPTURED),
 }
-CATEGORIES = (*_OF_FATES, "altered", "reordered", "rewritten", "alone")
-"""``rewritten`` counts flows whose addresses, ports, sequence numbers or the like are others; ``alone`` those that
-only one capture has, or of which it is not clear which they are; all others count packets, or ranges of them."""
+CATEGORIES = (*_OF_FATES, "altered", "reordered", "rewritten", "terminated", "alone")
+"""``rewritten`` counts flows whose addresses, ports, sequence numbers, options or the like are others; ``terminated``
+those that something in between ends and opens anew; ``alone`` those that only one capture has, or of which it is not
+clear which they are; all others count packets, or ranges of them."""
 
-USUAL = ("lost", "appeared", "duplicated", "ambiguous", "altered", "reordered", "rewritten", "alone")
+USUAL = ("lost", "appeared", "duplicated", "ambiguous", "altered", "reordered", "rewritten", "terminated", "alone")
 """What makes two captures differ unless other categories are named: not what a tap did or offload does."""
 
 
@@ -33,6 +35,7 @@ def count_differences(compared: Comparison) -> dict[str, int]:
     result["altered"] = int(statistics.altered.sum())
     result["reordered"] = int(statistics.reordered.sum())
     result["rewritten"] = int(rewritten(compared).sum())
+    result["terminated"] = len(compared.terminated)
     unclear = len(compared.pairs.ambiguous[0]) + len(compared.pairs.ambiguous[1])
     result["alone"] = len(compared.alone[0]) + len(compared.alone[1]) + unclear
     return result
@@ -47,4 +50,11 @@ def rewritten(compared: Comparison) -> Bool:
         return other
     sent_at_one = compared.statistics.sent_at_one
     rose = np.where(sent_at_one, -compared.usual.ttl, compared.usual.ttl) > 0
+    other[[each.place >> 1 for each in compared.usual.facts]] = True
     return np.asarray(other | (rose | compared.usual.new_ids).reshape(-1, 2).any(axis=1))
+
+
+def inconclusive(compared: Comparison) -> int:
+    """Return how many packets, or flows, may be lost or anything else: nothing in the captures tells."""
+    counts = count_differences(compared)
+    return counts["ambiguous"] + sum(map(len, compared.pairs.ambiguous))

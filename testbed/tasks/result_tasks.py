@@ -154,7 +154,7 @@ def compare(
     filter: str = "",  # noqa: A002 - the option's name
     one_clock: bool = False,
 ) -> int:
-    """Compare two captures: lost, altered, reordered, delays, clocks. Exit code: 0 same, 1 differs, 2 error."""
+    """Compare two captures: what lies between, what it does. Exit code: 0 same, 1 differs, 2 error, 3 unclear."""
     from testbed.cli.compare_command import compare
 
     return compare(

@@ -38,6 +38,7 @@ _MARKS = {
     RowFate.BEFORE_START: PacketMark.NOT_CAPTURED,
     RowFate.AFTER_END: PacketMark.NOT_CAPTURED,
     RowFate.NOT_CAPTURED: PacketMark.NOT_CAPTURED,
+    RowFate.AGAIN: PacketMark.DUPLICATED,
 }
 _NOT_OFFERED = PacketMark.CONTRADICTED | PacketMark.UNKNOWN | PacketMark.MISLABELLED  # all are about causes
 _PRESETS = {

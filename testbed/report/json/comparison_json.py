@@ -8,6 +8,7 @@ import numpy as np
 
 from testbed.model.arrays import Int64
 from testbed.model.ip import TCP
+from testbed.pairing.between_taps import what_lies_between
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import CHANGE_NAMES, RowFate
@@ -19,12 +20,16 @@ from testbed.pairing.flow_summary import (
     handshake_text,
     opener_end,
     protocol_name,
+    terminated_ends,
 )
 from testbed.pairing.needed_retransmissions import Needed
 from testbed.pairing.negative_delay import negative_delays
-from testbed.pairing.same import count_differences
+from testbed.pairing.same import count_differences, inconclusive
 from testbed.pairing.sender_guess import Origins
 from testbed.pairing.statistics import QUANTILES
+from testbed.pairing.suspect_flows import suspect_pairs
+from testbed.pairing.terminated import TerminatedFlow
+from testbed.report.text.between_text import between_text
 from testbed.report.text.change_text import change_text
 from testbed.report.text.comparison_reasons import negative_text, nothing_text, origin_evidence
 from testbed.wireshark.label_names import Label, label_names
@@ -38,7 +43,9 @@ def to_json(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ..
     ways = [direction(compared, from_one=from_one) for from_one in (True, False)]
     return {
         "version": VERSION,
-        "same": not differs,
+        "same": not differs and not inconclusive(compared),
+        "inconclusive": inconclusive(compared),
+        "between": between(compared),
         "differs": list(differs),
         "captures": {
             name: _capture(compared, which, path) for which, (name, path) in enumerate(zip(NAMES, paths, strict=True))
@@ -51,6 +58,7 @@ def to_json(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ..
         "altered": altered_fields(compared),
         "differences": differences(compared),
         "labels": labels(compared),
+        "terminated": [terminated(compared, each) for each in compared.terminated],
         "flows": [flow(compared, pair) for pair in range(len(compared.pairs))],
         "alone": {name: [alone(compared, which, k) for k in compared.alone[which].tolist()]
                   for which, name in enumerate(NAMES)},
@@ -80,6 +88,8 @@ def clock(compared: Comparison) -> dict[str, Any]:
     before = negative_delays(compared)
     return {
         "exact": compared.clock.exact,
+        "unfit": compared.clock.unfit,
+        "suspect_flows": suspect_pairs(compared) if compared.clock.unfit else [],
         "pieces": [
             {
                 "start": piece.start,
@@ -93,6 +103,47 @@ def clock(compared: Comparison) -> dict[str, Any]:
         "negative": {"packets": before.packets, "least": before.least, "why": negative_text(before)}
         if before
         else None,
+    }
+
+
+def between(compared: Comparison) -> dict[str, Any]:
+    """Return what lies between both taps."""
+    found = what_lies_between(compared)
+    return {
+        "text": between_text(found),
+        "same_place": found.same_place,
+        "in_line": found.in_line,
+        "hops": dict(zip(NAMES, (way.hops for way in found.ways), strict=True)),
+        "rewritten": dict(found.rewritten),
+        "balanced": found.balanced,
+        "changed": [
+            {"field": each.field.value, "sent": each.before, "arrived": each.after, "flows": each.flows}
+            for each in found.changed
+        ],
+        "terminated": found.terminated,
+        "longest_pause": found.pause
+        and {
+            "flow": found.pause.pair,
+            "lasted": found.pause.lasted,
+            "ended_by": NAMES[found.pause.ended_by],
+            "on_the_way": found.pause.on_the_way,
+        },
+    }
+
+
+def terminated(compared: Comparison, each: TerminatedFlow) -> dict[str, Any]:
+    """Return two connections, one in each capture, that carry the bytes of one exchange."""
+    return {
+        "ends": dict(zip(NAMES, terminated_ends(compared, each), strict=True)),
+        "same_name": each.same_name,
+        "streams": {
+            name: {
+                "relation": stream.relation.value,
+                "bytes": dict(zip(NAMES, stream.sizes, strict=True)),
+                "delay": stream.delay,
+            }
+            for name, stream in zip(("from_opener", "to_opener"), each.streams, strict=True)
+        },
     }
 
 

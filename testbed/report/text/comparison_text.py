@@ -13,14 +13,17 @@ from rich.table import Column, Table
 
 from testbed.model.arrays import Int64
 from testbed.model.ip import TCP
+from testbed.pairing.between_taps import what_lies_between
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate
-from testbed.pairing.flow_summary import NAMES, close_text, display_filter, flow_mapping
+from testbed.pairing.flow_summary import NAMES, close_text, display_filter, flow_mapping, terminated_ends
 from testbed.pairing.negative_delay import negative_delays
-from testbed.pairing.same import USUAL, count_differences, rewritten
+from testbed.pairing.same import USUAL, count_differences, inconclusive, rewritten
 from testbed.pairing.sender_guess import Origins
+from testbed.pairing.suspect_flows import suspect_pairs
 from testbed.report.json import comparison_json as plain
+from testbed.report.text.between_text import between_text, terminated_text
 from testbed.report.text.change_text import change_text
 from testbed.report.text.comparison_reasons import negative_text, nothing_text, origin_text
 from testbed.report.text.terminal_text import rate
@@ -31,6 +34,8 @@ _EXAMPLES = 10
 
 def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...], console: Console) -> None:
     """Print the summary."""
+    first = f"[bold]between[/] {escape(between_text(what_lies_between(compared)))}"
+    console.print(first, highlight=False, soft_wrap=True)
     for which, (name, path) in enumerate(zip(NAMES, paths, strict=True)):
         console.print(_capture_line(compared, which, name, path), highlight=False, soft_wrap=True)
     for line in _clock_lines(compared):
@@ -51,14 +56,16 @@ def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...
         console.print(_flows(compared, shown))
         for line in _filters(compared, shown):
             console.print(line, highlight=False, soft_wrap=True)
-        for line in _details(compared):
-            console.print(line, highlight=False, soft_wrap=True)
+    for line in _details(compared):
+        console.print(line, highlight=False, soft_wrap=True)
     console.print(_verdict(compared, differs), highlight=False, soft_wrap=True)
 
 
 def _verdict(compared: Comparison, differs: tuple[str, ...]) -> str:
     if differs:
         return f"[red]differs[/]: {', '.join(differs)}"
+    if count := inconclusive(compared):
+        return f"[yellow]inconclusive[/]: {count:,} packets or flows are ambiguous, and may be lost or anything else"
     uncounted = [name for name, count in count_differences(compared).items() if count and name in USUAL]
     rest = f" in everything that --fail-on names; also found: {', '.join(uncounted)}" if uncounted else ""
     return f"[green]same[/]{rest}"
@@ -89,6 +96,11 @@ def _clock_time(ns: int) -> str:
 
 def _clock_lines(compared: Comparison) -> Iterator[str]:
     clock = compared.clock
+    if clock.unfit:
+        told = "none of up to three pieces fits all packets, so delays are not known"
+        suspects = ", ".join(str(pair + 1) for pair in suspect_pairs(compared)[:_EXAMPLES])
+        yield f"[bold]clock[/] {told}{f'; suspect are flows {suspects}' if suspects else ''}"
+        return
     if clock.exact:
         yield "[bold]clock[/] one for both captures"
         return
@@ -206,6 +218,8 @@ def _details(compared: Comparison) -> Iterator[str]:
     if fields:
         told = ", ".join(f"{name} of {count:,}" for name, count in fields.items())
         yield f"[bold]altered[/] {told}"
+    for flow in compared.terminated[:_EXAMPLES]:
+        yield f"  {escape(terminated_text(flow, terminated_ends(compared, flow)))}"
     if (count := int(rewritten(compared).sum())) > 0:
         yield f"[bold]rewritten[/] {count:,} flows on the way: see their mapping"
     differ = compared.statistics.label_differences()

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from dev.pairs.judge import as_seen, judge
+from dev.pairs.judge import as_seen, judge, read_seen
 from dev.pairs.pair_kinds import KINDS, known_pair
 from testbed.capture.read_file import load
 from testbed.model.errors import CaptureError
+from testbed.pairing.between_taps import what_lies_between
 from testbed.pairing.compare_captures import compare
+from testbed.pairing.fates import RowFate
+from testbed.pairing.flow_changes import FlowField
 from testbed.pairing.same import CATEGORIES, count_differences
+from testbed.pairing.terminated import StreamRelation
+from testbed.report.text.between_text import between_text
 from testbed.run.read_captures import read_one
 from tests.builders.shared_captures import CORPUS, needs_corpus
 from tests.nonempty import every
@@ -60,3 +65,41 @@ def test_the_other_order_of_files_gives_the_mirror(folder: Path) -> None:
     for other in files[1:]:
         assert as_seen(compare(*files[0], *other)) == as_seen(compare(*other, *files[0]), turned=True)
     assert len(files) > 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_a_tap_does_not_capture_is_neither_lost_nor_appeared(seed: int) -> None:
+    pair = known_pair("one_way", seed)
+    lossless = {number for each in pair.one for number in each.packet.ids}
+    lossless &= {number for each in pair.two for number in each.packet.ids}
+    compared = compare(*read_seen(pair.one), *read_seen(pair.two))
+    counts = count_differences(compared)
+    assert counts["not-captured"] > 0
+    assert counts["appeared"] == 0
+    assert int((compared.table.fate == RowFate.CROSSED).sum()) == len(lossless)
+
+
+def test_a_connection_that_is_terminated_is_a_result_of_its_own() -> None:
+    pair = known_pair("terminated", 0)
+    compared = compare(*read_seen(pair.one), *read_seen(pair.two))
+    counts = count_differences(compared)
+    assert {name: count for name, count in counts.items() if count} == {"terminated": 3}
+    relations = {stream.relation for flow in compared.terminated for stream in flow.streams}
+    assert relations == {StreamRelation.EQUAL}
+    assert "3 connections are terminated in between" in between_text(what_lies_between(compared))
+
+
+def test_changes_of_all_packets_are_facts_of_the_flow() -> None:
+    pair = known_pair("remarked", 1)
+    compared = compare(*read_seen(pair.one), *read_seen(pair.two))
+    assert count_differences(compared)["altered"] == 0
+    told = {(fact.field, fact.before, fact.after) for fact in compared.usual.facts}
+    assert told == {(FlowField.DSCP, 0, 46), (FlowField.MSS, 1460, 1370)}
+    text = between_text(what_lies_between(compared))
+    assert "dscp 0 -> 46 in 1 flow; mss 1460 -> 1370 in 1 flow; loses nothing" in text
+
+
+def test_packets_that_a_tap_captures_twice_are_joined_once() -> None:
+    pair = known_pair("doubled", 0)
+    counts = count_differences(compare(*read_seen(pair.one), *read_seen(pair.two)))
+    assert {name: count for name, count in counts.items() if count} == {"captured-again": len(pair.two) // 2}

@@ -8,6 +8,7 @@ const FATE_TEXTS = {
   split: "the same bytes came in several segments",
   merged: "the same bytes came in one segment with others",
   "not captured": "not lost: the tap missed it",
+  "captured again": "the same packet once more at one tap",
   "before start": "the other capture had not begun",
   "after end": "the other capture had ended",
 };
