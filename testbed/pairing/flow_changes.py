@@ -135,8 +135,11 @@ def _options(
             for kind in sorted(sent.keys() | arrived.keys())
             if sent.get(kind) != arrived.get(kind)
         ]
-        # selective acknowledgments and echoed stamps differ from segment to segment
-        if changes and OptionKind.SACK not in sent.keys() ^ arrived.keys():
+        # selective acknowledgments differ from segment to segment, and nobody adds an option that nobody knows
+        known = all(
+            field is not FlowField.OTHER_OPTION or sent_value is not None for _, field, sent_value, _ in changes
+        )
+        if changes and known and OptionKind.SACK not in sent.keys() ^ arrived.keys():
             told[row] = changes
             for each in changes:
                 counts[each] = counts.get(each, 0) + 1
