@@ -109,24 +109,33 @@ def overrun(seen: Observed) -> Found:
             peer = peer_of(host)
             counted = max(seen.counter(host, "UdpRcvbufErrors"), seen.counter(host, "Udp6RcvbufErrors"))
             dropped = _passed_over(connection, host)
-            if not dropped:
+            arrived = [each for each in connection.sent[peer] if connection.reached(each)]
+            row = connection.rows.get(peer)
+            left = row is not None and row.read.datagrams is not None and len(arrived) - row.read.datagrams
+            counted = min(counted, left or 0) if len(seen.udp) == 1 else 0
+            if not dropped and not counted:
                 continue
             facts: dict[str, Part] = {
                 "host": host,
                 "peer": peer,
-                "dropped": Quantity(len(dropped), "datagram"),
-                "of": Quantity(len([e for e in connection.sent[peer] if connection.reached(e)])),
-                "first": PacketRef(dropped[0].n),
+                "dropped": Quantity(max(len(dropped), counted), "datagram"),
+                "of": Quantity(len(arrived)),
             }
+            if dropped:
+                facts["first"] = PacketRef(dropped[0].n)
             yield Finding(
                 FindingName.UDP_RECEIVE_OVERRUN,
                 Severity.ERROR,
                 program_of(host),
                 connection.index,
                 facts,
+                variant="" if dropped else "counted",
                 packets=tuple(each.n for each in dropped),
                 counters={"UdpRcvbufErrors": counted} if counted else {},
-                cost=Cost(bytes=sum(each.length for each in dropped), of_bytes=connection.written(peer)),
+                cost=Cost(
+                    bytes=sum(e.length for e in dropped) or counted * arrived[0].length,
+                    of_bytes=sum(e.length for e in arrived),
+                ),
             )
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from testbed.analysis.expect.run_facts import RunFacts
-from testbed.diagnosis import datagram_rules, ending_rules, loss_rules, opening_rules, path_rules, waiting_rules
+from testbed.diagnosis import (
+    datagram_rules,
+    ending_rules,
+    loss_rules,
+    opening_rules,
+    path_rules,
+    transfer_rules,
+    waiting_rules,
+)
 from testbed.diagnosis.observed import Observed
 from testbed.diagnosis.time_account import time_accounts
 from testbed.diagnosis.trust import doubts
@@ -31,7 +39,7 @@ def diagnose(seen: Observed) -> Diagnosis:
         return Diagnosis()
     missing = _missing(seen)
     found = list(_found(seen))
-    findings = [each for each in found if isinstance(each, Finding) and each.name not in missing]
+    findings = _without_consequences([each for each in found if isinstance(each, Finding) and each.name not in missing])
     told = {(each.name, each.flow) for each in findings}
     undecided = tuple(
         each
@@ -47,6 +55,21 @@ def diagnose(seen: Observed) -> Diagnosis:
         looked_for=tuple(name for name in FINDINGS if name not in missing),
         not_visible=missing,
     )
+
+
+_ENDED_BY = (FindingName.IDLE_FORGOTTEN, FindingName.WRITE_DEADLOCK, FindingName.REQUEST_NEVER_READ)
+_ENDS = (FindingName.UNREAD_DATA_RESET, FindingName.LINGER_ZERO_ABORT)
+
+
+def _without_consequences(findings: list[Finding]) -> list[Finding]:
+    """Leave out how a program ended a connection that was beyond help: what it lost by that was lost before."""
+    beyond_help = {
+        each.flow
+        for each in findings
+        if each.name in _ENDED_BY
+        or (each.name in (FindingName.ZERO_WINDOW, FindingName.MTU_BLACK_HOLE) and each.severity is Severity.ERROR)
+    }
+    return [each for each in findings if each.name not in _ENDS or each.flow not in beyond_help]
 
 
 def _dearest(finding: Finding) -> tuple[int, int, int]:
@@ -90,6 +113,10 @@ def _found(seen: Observed) -> Iterator[Finding | Undecided]:
     yield from path_rules.copies(seen)
     yield from path_rules.overtaking(seen)
     yield from path_rules.needless(seen)
+    yield from transfer_rules.small_windows(seen)
+    yield from transfer_rules.full_queues(seen)
+    yield from transfer_rules.restarts(seen)
+    yield from transfer_rules.one_each(seen)
     yield from datagram_rules.refused_datagrams(seen)
     yield from datagram_rules.too_large(seen)
     yield from datagram_rules.fragments(seen)

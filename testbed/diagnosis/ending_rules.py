@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from testbed.analysis.absent.broken_off import was_taken
 from testbed.analysis.calls.call_effects import resets_on_close
 from testbed.analysis.causes.endpoint import arrival_time
-from testbed.diagnosis.observed import SECOND, Observed, SeenFlow
+from testbed.diagnosis.observed import MS, SECOND, Observed, SeenFlow
 from testbed.model import HOSTS, CauseName, Crossing, Fate, Host, PacketRef, call_ref, peer_of
 from testbed.model.call_table import going
 from testbed.model.evidence import Duration, Part, Quantity
@@ -28,7 +28,10 @@ Found = Iterator[Finding | Undecided]
 
 _FORGOTTEN = 2 * SECOND
 """How long (ns) after the peer's FIN a socket is open without anything being sent until it counts as forgotten."""
+_NOT_CLOSED = 500 * MS
+"""The same where its program was told of the end and never closed the socket but by its own end."""
 _WRITES = going("out")
+_READS = going("in")
 
 
 def aborted(seen: Observed) -> Found:
@@ -228,9 +231,10 @@ def forgotten(seen: Observed) -> Found:
             came = complete
             later = [each for each in connection.sent[host] if each.time > came and (each.length or "F" in each.flags)]
             until = later[0].time if later else seen.until(host)
-            if until - came < _FORGOTTEN or (later and later[0].length):
-                continue
             known = connection.knows(host)
+            left = known and _never_closed(connection, host, came)
+            if until - came < (_NOT_CLOSED if left else _FORGOTTEN) or (later and later[0].length):
+                continue
             if known and any(call.start > came and call.name in _WRITES for call in connection.calls[host].calls):
                 continue
             name = FindingName.CLOSE_WAIT_FORGOTTEN if known else FindingName.FIN_WAIT_FORGOTTEN
@@ -247,8 +251,18 @@ def forgotten(seen: Observed) -> Found:
                     "fin": PacketRef(fin.n),
                     "waited": Duration(until - came),
                 },
-                variant="closed-late" if later else "",
+                variant="exit" if left else "closed-late" if later else "",
                 packets=(fin.n,),
                 cost=Cost(wait=until - came, of_wait=connection.span),
                 certainty=Certainty.PROVEN if known else Certainty.INFERRED,
             )
+
+
+def _never_closed(connection: SeenFlow, host: Host, came: int) -> bool:
+    """Whether a program read the end of the stream and made no call to close or shut its socket after it."""
+    own = connection.calls[host]
+    told = any(
+        call.name in _READS and call.end is not None and call.end >= came and call.errno is None and call.result == 0
+        for call in own.calls
+    )
+    return told and not own.closes and not own.shutdowns

@@ -145,6 +145,10 @@ class SeenFlow:
         """Return the calls of a host that wrote bytes."""
         return [call for call in self.calls[host].calls if moves_bytes(call, "out")]
 
+    def writes_between(self, host: Host, start: int, end: int) -> bool:
+        """Whether a host's program began to write between two times: then it had not had all to send before."""
+        return any(start < call.start < end for call in self.writes(host)) if self.knows(host) else False
+
     def size(self, packet: Crossing) -> int:
         """Return a segment's IP length: headers, timestamps where it has them, payload. Other options are left out."""
         version = "6" if ":" in self.flow.client.address else "4"

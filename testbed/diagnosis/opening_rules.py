@@ -127,7 +127,8 @@ def _dropped_by_host(
 ) -> Found:
     """Yield why SYNs that reached a host were not answered."""
     packets = [syn for _, syns in group for syn in syns]
-    waited = max(_answered(each, host) - syns[0].time for each, syns in group)
+    answered = [_answered(each, host) - syns[0].time for each, syns in group if each.sent[host]]
+    waited = max(answered, default=max(syns[-1].time - syns[0].time for _, syns in group))
     overflows = seen.counter(host, "TcpExtListenOverflows")
     half_open = seen.counter(host, "TcpExtTCPReqQFullDrop")
     backlog, waiting = _queue(seen, host, endpoint.port, packets[0].arrived or 0)
@@ -149,7 +150,7 @@ def _dropped_by_host(
             program_of(host),
             group[0][0].index,
             facts,
-            variant="" if full else "counted",
+            variant="counted" if not full else "" if answered else "never",
             counters={"TcpExtListenOverflows": overflows} if overflows else {},
             packets=numbers,
             cost=cost,
@@ -171,9 +172,8 @@ def _dropped_by_host(
 
 
 def _answered(connection: SeenFlow, host: Host) -> int:
-    """Return when a host first answered, else the last time that it was asked."""
-    answers = [each.time for each in connection.sent[host]]
-    return answers[0] if answers else connection.packets[-1].time
+    """Return when a host first answered."""
+    return min(each.time for each in connection.sent[host])
 
 
 def _queue(seen: Observed, host: Host, port: int, time: int) -> tuple[int | None, int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from testbed.analysis.calls.call_effects import option_value, switched_on
 from testbed.analysis.causes.endpoint import arrival_time
-from testbed.diagnosis.observed import SECOND, Observed, SeenFlow, lost
+from testbed.diagnosis.observed import MS, SECOND, Observed, SeenFlow, lost
 from testbed.model import HOSTS, CauseName, Crossing, Fate, Host, PacketRef, call_ref, peer_of
 from testbed.model.crossings import FieldChange, HeaderField, OptionBytes, PayloadChange
 from testbed.model.evidence import Duration, Part, Quantity
@@ -25,6 +25,8 @@ Found = Iterator[Finding | Undecided]
 
 _SILENCE = SECOND
 """Least time (ns) without a packet after which the path may have forgotten a connection."""
+_SHORT_SILENCE = 300 * MS
+"""The same where what the peer sends passes: no break of the path does that."""
 _SMALLEST = 576
 """Bytes of an IPv4 packet that every path takes (RFC 791)."""
 _TRIES = 3
@@ -93,7 +95,10 @@ def after_silence(connection: SeenFlow, host: Host) -> list[Crossing]:
     if len(gone) < _TRIES or len(gone) == len(ours):
         return []
     before = [arrival_time(each) for each in connection.packets if each.time < gone[0].time]
-    return gone if before and gone[0].time - max(before) >= _SILENCE else []
+    theirs = [each for each in connection.sent[peer_of(host)] if each.time > gone[0].time]
+    passes = any(each.length and connection.reached(each) for each in theirs)
+    least = _SHORT_SILENCE if passes else _SILENCE
+    return gone if before and gone[0].time - max(before) >= least else []
 
 
 def idle(seen: Observed) -> Found:
@@ -130,6 +135,39 @@ def idle(seen: Observed) -> Found:
             )
             yield from _too_late(connection, gone[0], facts)
         yield from _reset_after_silence(connection)
+        for host in HOSTS:
+            yield from _probed_too_late(connection, host)
+
+
+def _probed_too_late(connection: SeenFlow, host: Host) -> Found:
+    """Yield a keep-alive whose first probe was lost, as all others, while what the peer sends passes."""
+    ended = [each for each in connection.sent[host] if connection.cause(each).rule is CauseName.KEEP_ALIVE_TIMEOUT]
+    probes = [each for each in connection.sent[host] if connection.cause(each).rule is CauseName.KEEP_ALIVE_PROBE]
+    if not ended or not probes or len(lost(probes)) < len(probes) or not connection.knows(host):
+        return
+    peer, first = peer_of(host), probes[0]
+    setter = connection.calls[host].switched_on_by("SO_KEEPALIVE", first.time)
+    before = [arrival_time(each) for each in connection.packets if each.time < first.time]
+    passes = any(each.time > first.time and connection.reached(each) for each in connection.sent[peer])
+    if setter is None or not before or not passes or first.time - max(before) < _SILENCE:
+        return
+    yield Finding(
+        FindingName.KEEP_ALIVE_TOO_LATE,
+        Severity.WARNING,
+        program_of(host),
+        connection.index,
+        {
+            "keeper": host,
+            "peer": peer,
+            "idle": Duration(first.time - max(before)),
+            "call": call_ref(setter),
+            "first": PacketRef(first.n),
+        },
+        variant="timeout",
+        packets=tuple(each.n for each in (*probes, *ended)),
+        calls=(call_ref(setter),),
+        certainty=Certainty.INFERRED,
+    )
 
 
 def _reset_after_silence(connection: SeenFlow) -> Found:
@@ -210,6 +248,7 @@ def altered(seen: Observed) -> Found:
                 elif payload is not None:
                     changed.append((packet, payload))
             yield from _clamped(connection, host)
+            yield from _set_anew(connection, host)
         if changed:
             packet, change = changed[0]
             yield Finding(
@@ -267,6 +306,29 @@ def _clamped(connection: SeenFlow, host: Host) -> Found:
                         "after": Quantity(after),
                         "packet": PacketRef(packet.n),
                     },
+                    packets=(packet.n,),
+                )
+                return
+
+
+_HOPS = 64
+"""Hops that a packet may take: a TTL that fell by more was set anew."""
+
+
+def _set_anew(connection: SeenFlow, host: Host) -> Found:
+    """Yield the first packet whose TTL rose on the way, or fell by more than hops would take."""
+    for packet in connection.sent[host]:
+        for change in packet.changes:
+            if not isinstance(change, FieldChange) or change.field is not HeaderField.TTL:
+                continue
+            before, after = change.before, change.after
+            if isinstance(before, int) and isinstance(after, int) and not before - _HOPS <= after <= before:
+                yield Finding(
+                    FindingName.TTL_REWRITTEN,
+                    Severity.NOTE,
+                    Culprit.PATH,
+                    connection.index,
+                    {"change": f"{after - before:+d}", "host": host},
                     packets=(packet.n,),
                 )
                 return

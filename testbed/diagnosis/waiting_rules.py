@@ -30,6 +30,8 @@ _CLOSED_LONG = 200 * MS
 """Least time (ns) of a window of 0 that is worth a word: the first window probe is not sent earlier."""
 _IGNORED = SECOND
 """Least time (ns) for which data lies unread until its program counts as not reading."""
+_GAVE_UP = 200 * MS
+"""The same where the program that waits gave up."""
 _READS = going("in")
 
 
@@ -201,7 +203,12 @@ def _deadlock(seen: Observed, connection: SeenFlow, fact: DeadLock | None) -> Fi
         variant="" if fact is not None else "no-calls",
         packets=tuple(each.packet.n for each in both),
         calls=fact.calls if fact is not None else (),
-        cost=Cost(wait=waited, of_wait=connection.span),
+        cost=Cost(
+            sum(max(connection.written(host) - connection.got(host), 0) for host in HOSTS),
+            sum(connection.written(host) for host in HOSTS),
+            waited,
+            connection.span,
+        ),
         certainty=Certainty.PROVEN if fact is not None else Certainty.INFERRED,
     )
 
@@ -290,8 +297,10 @@ def never_read(seen: Observed) -> Found:
             if first is None or first.arrived is None:
                 continue
             waiting = _waiting_read(connection, peer, first.time)
-            until = min(seen.until(host), seen.until(peer)) if waiting is None else waiting.end or seen.until(peer)
-            if waiting is None or until - first.arrived < _IGNORED or connection.data[host]:
+            if waiting is None or connection.data[host]:
+                continue
+            until = waiting.end or seen.until(peer)
+            if until - first.arrived < (_GAVE_UP if waiting.errno else _IGNORED):
                 continue
             facts: dict[str, Part] = {
                 "host": host,
@@ -300,7 +309,7 @@ def never_read(seen: Observed) -> Found:
                 "call": call_ref(waiting),
                 "waited": Duration(until - first.arrived),
                 "packet": PacketRef(first.n),
-                "how": f" and ended with {waiting.errno}" if waiting.errno else "",
+                "how": f"and ended with {waiting.errno}" if waiting.errno else "",
             }
             yield Finding(
                 FindingName.REQUEST_NEVER_READ,
@@ -318,7 +327,7 @@ def _waiting_read(connection: SeenFlow, host: Host, after: int) -> Call | None:
     """Return the read (or the wait for something to read) of a host after a time that got nothing for long."""
     waits = ("poll", "ppoll", "select", "pselect", "epoll_wait", "epoll_pwait")
     for call in connection.calls[host].calls:
-        long = call.end is None or call.end - call.start >= _IGNORED
+        long = call.end is None or call.end - call.start >= (_GAVE_UP if call.errno else _IGNORED)
         if call.start >= after and long and not call.length and call.name in (*_READS, *waits):
             return call
     return None

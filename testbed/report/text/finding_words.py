@@ -48,6 +48,9 @@ WORDS: dict[FindingName, Words] = {
             "": "{connects} to {endpoint} waited up to {waited} without an answer: {waiting} {waiting|was|were} open"
             " that the {host}"
             " program had not accepted, its backlog is {backlog}, so its kernel dropped {syns}",
+            "never": "{connects} to {endpoint} got no answer: {waiting} {waiting|was|were} open that the {host}"
+            " program had"
+            " not accepted, its backlog is {backlog}, so its kernel dropped {syns}",
             "counted": "{connects} to {endpoint} waited up to {waited} without an answer: the {host} program did not"
             " call accept in time, so its kernel dropped {syns} as the accept queue was full",
         },
@@ -156,6 +159,9 @@ WORDS: dict[FindingName, Words] = {
         {
             "": "the {peer} ended its side ({fin}), and for {waited} the {host} program neither sent anything nor"
             " closed: its socket stays in CLOSE-WAIT",
+            "exit": "the {peer} ended its side ({fin}), and the {host} program never closed its socket: only its own"
+            " end,"
+            " {waited} later, did; a program that runs on keeps it in CLOSE-WAIT",
             "closed-late": "the {peer} ended its side ({fin}), and the {host} program closed only {waited} later,"
             " without sending anything",
         },
@@ -189,6 +195,10 @@ WORDS: dict[FindingName, Words] = {
     ),
     F.KEEP_ALIVE_TOO_LATE: Words(
         {
+            "timeout": "the {keeper} program had switched keep-alive on ({call}), but its first probe went after"
+            " {idle} of"
+            " silence ({first}) and was lost, while what the {peer} sends passes: the path had forgotten the"
+            " connection",
             "": "the {keeper} program had switched keep-alive on ({call}), but its first probe would have gone after"
             " {idle} of silence; the path forgot the connection within {silence}",
         },
@@ -245,6 +255,10 @@ WORDS: dict[FindingName, Words] = {
     ),
     F.SMALL_BUFFER: Words(
         {
+            "set": "the {host} program set its receive buffer too small ({call}): its window of {window} at a round"
+            " trip"
+            " of {rtt} allows {rate} per second, and the {peer} waited {waited} for room. {better} would do for twice"
+            " as much",
             "": "the {host}'s receive window of {window} is too small for a round trip of {rtt}: it allows {rate} per"
             " second, and the {peer} waited {waited} for room. {better} would do for twice as much",
         },
@@ -255,7 +269,7 @@ WORDS: dict[FindingName, Words] = {
     F.SLOW_START_AFTER_IDLE: Words(
         {
             "": "after a pause of {pause} the {host}'s kernel began slowly again ({packet}): {packets} instead of"
-            " {before} at once, which took {waited} longer",
+            " {before} at once, although all had been written",
         },
         "as many packets at once as before the pause",
         "net.ipv4.tcp_slow_start_after_idle=0 at the {host}",
@@ -349,7 +363,8 @@ WORDS: dict[FindingName, Words] = {
     ),
     F.BUFFERBLOAT: Words(
         {
-            "": "the delay from the {host} to the {peer} grew from {least} to {most} while it sent: a queue on the path"
+            "": "the delay from the {host} to the {peer} grew from {least} to {most} ({packet}, with {out} on their"
+            " way): a queue on the path"
             " fills up, and everything else waits in it",
         },
         "a delay that does not follow what is on its way",
@@ -357,8 +372,8 @@ WORDS: dict[FindingName, Words] = {
     ),
     F.RATE_LIMIT: Words(
         {
-            "": "the path carried {rate} per second from the {host} to the {peer} and no more: packets arrive evenly,"
-            " whenever they leave",
+            "": "the path carried {rate} per second from the {host} to the {peer} and no more: whatever is sent faster"
+            " waits or is lost",
         },
         "a faster stretch of the same transfer",
         "nothing in the programs: send less, or find the limit on the path",
@@ -415,6 +430,9 @@ WORDS: dict[FindingName, Words] = {
     ),
     F.UDP_RECEIVE_OVERRUN: Words(
         {
+            "counted": "{dropped} of {of} that reached the {host} {dropped|was|were} never given to its program: its"
+            " socket's"
+            " receive buffer was full, as its kernel counted",
             "": "{dropped} of {of} that reached the {host} {dropped|was|were} never given to its program ({first}):"
             " it read too slowly,"
             " and its socket's receive buffer was full",
