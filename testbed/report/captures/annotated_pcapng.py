@@ -21,6 +21,7 @@ from testbed.report import kernel_words
 from testbed.report.cause_words import cause_names, full_evidence
 from testbed.report.evidence_text import sentence
 from testbed.report.text.change_text import change_text
+from testbed.report.text.finding_text import headline
 from testbed.report.text.ladder import show_call
 from testbed.report.text.link_text import link_texts
 from testbed.report.text.terminal_text import duration, escape
@@ -38,7 +39,8 @@ _MOST_CALLS = 8
 
 def write(stream: BinaryIO, analysis: Analysis, captures: Mapping[Host, Capture]) -> None:
     """Write the captures that there are, merged in the order in which they passed."""
-    comment = "; ".join(map(escape, verdict_text(analysis)))
+    found = analysis.diagnosis.findings if analysis.diagnosis is not None else ()
+    comment = "; ".join(map(escape, (*map(headline, found), *verdict_text(analysis))))
     writer = Writer(stream, application=f"bothends {VERSION}", comment=comment)
     numbers: dict[tuple[Host, int], int] = {}
     for host in (host for host in HOSTS if host in captures):
@@ -84,9 +86,13 @@ def _notes(analysis: Analysis) -> dict[Host, dict[int, list[str]]]:
     joined = analysis.inputs.joined
     names = host_names(joined.flows)
     by_kernel = _kernel(analysis.kernel, analysis.causes)
+    named: dict[int, list[str]] = {}
+    for finding in analysis.diagnosis.findings if analysis.diagnosis is not None else ():
+        for n in dict.fromkeys(finding.packets):
+            named.setdefault(n, []).append(f"finding: {escape(headline(finding))}")
     for crossing, cause in zip(joined.crossings, analysis.causes, strict=True):
         comments = list(_comments(crossing, cause, calls[crossing.sender], names))
-        comments += by_kernel.get(crossing.n, ())
+        comments += [*named.get(crossing.n, ()), *by_kernel.get(crossing.n, ())]
         places: tuple[tuple[Host, int | None], ...] = (("client", crossing.at_client), ("server", crossing.at_server))
         for host, frame in places:
             if frame is not None:

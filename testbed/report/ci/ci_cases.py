@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from testbed.model import Analysis, Outcome
 from testbed.model.errors import BothendsError
 from testbed.report.evidence_text import sentence
+from testbed.report.text.finding_text import headline
 from testbed.report.text.verdict_text import verdict_text
 
 State = Literal["passed", "failed", "error", "skipped"]
@@ -94,7 +95,7 @@ class RunRecord:
     def verdict(self) -> str:
         """Return the verdict's first sentence, or what went wrong."""
         if self.analysis is not None:
-            return next(iter(verdict_text(self.analysis)), "")
+            return next(iter(_told(self.analysis)), "")
         return self.error.what.splitlines()[0] if self.error else ""
 
     def drawing(self, width: int, height: int) -> list[str]:
@@ -125,7 +126,7 @@ def _whole(record: RunRecord) -> Case:
         message = record.error.what if record.error else "it did not run"
         return Case("run", STATES[record.outcome], message, str(record.error or ""))
     inputs = record.analysis.inputs
-    detail = "\n".join(verdict_text(record.analysis))
+    detail = "\n".join(_told(record.analysis))
     if inputs.failures:
         return Case("run", "failed", "; ".join(inputs.failures), detail)
     if inputs.incomplete:
@@ -133,6 +134,12 @@ def _whole(record: RunRecord) -> Case:
     if record.outcome is Outcome.UNSUPPORTED:
         return Case("run", "skipped", "; ".join(record.analysis.reasons), detail)
     return Case("run", "passed", "", detail)
+
+
+def _told(analysis: Analysis) -> list[str]:
+    """Return what is wrong, the dearest first, and then the verdict."""
+    found = analysis.diagnosis.findings if analysis.diagnosis is not None else ()
+    return [*map(headline, found), *verdict_text(analysis)]
 
 
 def _expectations(analysis: Analysis | None) -> Iterator[Case]:

@@ -8,9 +8,11 @@ from typing import Any
 
 from testbed.model import CAUSES, HOSTS, Analysis, Delay, Evidence, Host, Outcome, peer_of
 from testbed.model.crossings import host_names
+from testbed.model.findings import Severity
 from testbed.model.kernel_log import Agreement
 from testbed.report.evidence_text import sentence
 from testbed.report.html import assemble, call_columns, kernel_columns, packet_columns
+from testbed.report.html.findings_card import card
 from testbed.report.html.fit import LIMIT, fitting
 from testbed.report.html.ledger_picture import WIDTH, pictures
 from testbed.report.html.links import LinkedPiece, Links
@@ -94,6 +96,7 @@ def _words(
         "pictures": pictures(analysis.ledger, analysis.causes, many_flows=many),
         "picture_width": WIDTH,
         "verdict": verdict_text(analysis),
+        "diagnosis": card(analysis, (one.n for one in wire.crossings)),
         "ledger": [(row, difference_text(row)) for row in analysis.ledger[:_ROWS]],
         "ledger_more": max(len(analysis.ledger) - _ROWS, 0),
         "closing": _closing(analysis),
@@ -115,6 +118,9 @@ def _words(
 
 def _evidence(analysis: Analysis, counts: Mapping[int, int]) -> Iterator[Chip]:
     """Where the verdict can be checked: the ledger, the packets that differ, what ended the connection."""
+    found = analysis.diagnosis.findings if analysis.diagnosis is not None else ()
+    if grave := [each for each in found if each.severity is not Severity.NOTE]:
+        yield Chip(counted(len(grave), "finding"), "#findings", "bad")
     yield Chip("ledger", "#ledger")
     for bit, preset in ((PacketMark.LOST, "lost"), (PacketMark.ALTERED, "altered"), (PacketMark.APPEARED, "appeared")):
         if counts.get(bit):

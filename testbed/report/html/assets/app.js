@@ -131,7 +131,7 @@ class App {
     Object.assign(this.state, changes);
     const names = Object.keys(changes).filter((name) => String(before[name]) !== String(this.state[name]));
     if (!names.length) return;
-    if (names.some((name) => ["q", "mode", "preset", "only", "call", "flow", "ctx", "scale", "zoom"].includes(name))) {
+    if (names.some((name) => ["q", "mode", "preset", "only", "call", "of", "flow", "ctx", "scale", "zoom"].includes(name))) {
       if (names.some((name) => name !== "scale" && name !== "zoom")) this.opened = [];
       this.relayout();
       if (this.state.sel) this.ladder.reveal(this.model.find(this.state.sel));
@@ -172,6 +172,9 @@ class App {
     const found = state.mode === "find" && this.ladder.found ? this.ladder.found.reduce((sum, one) => sum + one, 0) : this.matches;
     this.hits.textContent = found === null ? "" : counted(found, "match").replace("matchs", "matches");
     this.chips.replaceChildren();
+    if (state.of) {
+      this.chips.append(el("button", { type: "button", class: "chip on", id: "clear-of", onclick: () => this.set({ of: "" }) }, "what a finding names ", el("span", { "aria-hidden": "true" }, "×")));
+    }
     if (state.call) {
       const item = this.model.find(state.call);
       const text = item < 0 ? visible(state.call) : this.panel.callName(item);
@@ -264,7 +267,7 @@ class App {
     const typing = event.target.closest("input, select, textarea");
     if (event.key === "Escape") {
       if (typing) typing.blur();
-      this.set({ q: "", preset: [], only: false, call: "", flow: "" });
+      this.set({ q: "", preset: [], only: false, call: "", of: "", flow: "" });
       this.select(-1);
       return;
     }
@@ -300,6 +303,7 @@ class App {
     }
     event.preventDefault();
     const wanted = readState(link.getAttribute("href"));
+    if (wanted.of) this.set({ ...wanted, sel: this.state.sel });
     if (wanted.sel) this.choose(this.model.find(wanted.sel));
     else this.set({ ...wanted });
     if (!link.closest("#app")) document.getElementById("ladder").scrollIntoView();

@@ -41,6 +41,10 @@ class Filter {
       const wanted = this.ofCall(model.find(state.call));
       tests.push((item) => wanted.has(item));
     }
+    if (state.of) {
+      const wanted = new Set(state.of.split(",").map((name) => model.find(name)));
+      tests.push((item) => wanted.has(item));
+    }
     if (state.mode === "filter") tests.push(...this.terms(state.q));
     return tests.length ? this.mark(tests) : null;
   }

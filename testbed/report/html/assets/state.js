@@ -7,6 +7,7 @@ const DEFAULTS = {
   preset: [],
   only: false,
   call: "",
+  of: "", // some items by name: `p3,p4,client:2`
   flow: "",
   ctx: 2,
   time: "relative", // `delta`, `absolute`

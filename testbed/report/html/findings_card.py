@@ -1,0 +1,112 @@
+"""The card above the ledger: what is wrong, each with what proves it; where the time went, as a bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from testbed.model import Analysis
+from testbed.model.findings import Finding, TimeAccount, WaitKind
+from testbed.report.evidence_text import span
+from testbed.report.html.ledger_picture import WIDTH
+from testbed.report.html.links import LinkedPiece, Links
+from testbed.report.text.finding_text import (
+    details,
+    doubt_text,
+    evidence_of,
+    named,
+    nothing_found,
+    time_text,
+    undecided_text,
+)
+
+_MOST, _BARS, _SELECTED = 20, 6, 200
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFinding:
+    """A finding on the page; ``target`` selects its packets and calls, empty where the page has none of them."""
+
+    name: str
+    severity: str
+    flow: str
+    parts: list[LinkedPiece]
+    details: list[tuple[str, str]]
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class BarPart:
+    """A part of the bar: the kind's place among :class:`WaitKind`, and where it is drawn."""
+
+    place: int
+    x: float
+    width: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBar:
+    """Where the time of one connection went."""
+
+    flow: str
+    text: str
+    parts: list[BarPart]
+
+
+@dataclass(frozen=True, slots=True)
+class FindingsCard:
+    """What the card shows; ``more`` findings are left out."""
+
+    findings: list[ShownFinding]
+    more: int
+    nothing: str
+    undecided: list[str]
+    doubts: list[str]
+    bars: list[TimeBar]
+
+
+def card(analysis: Analysis, packets: Iterable[int]) -> FindingsCard | None:
+    """Return the card; ``packets`` are the numbers of those that the page holds. None where nobody looked."""
+    diagnosis = analysis.diagnosis
+    if diagnosis is None or not diagnosis.looked_for:
+        return None
+    flows = analysis.inputs.joined.flows
+    there = frozenset(packets)
+    links = Links(there)
+    return FindingsCard(
+        findings=[
+            ShownFinding(
+                name=each.name.value,
+                severity=each.severity.value,
+                flow=named(flows, each.flow),
+                parts=links.linked(evidence_of(each)),
+                details=list(details(each)),
+                target=_target(each, there),
+            )
+            for each in diagnosis.findings[:_MOST]
+        ],
+        more=max(len(diagnosis.findings) - _MOST, 0),
+        nothing=nothing_found(diagnosis),
+        undecided=[f"{named(flows, each.flow)}{undecided_text(each)}" for each in diagnosis.undecided[:_MOST]],
+        doubts=list(map(doubt_text, diagnosis.doubts)),
+        bars=[_bar(each, named(flows, each.flow)) for each in diagnosis.time[:_BARS] if each.total],
+    )
+
+
+def _target(finding: Finding, there: frozenset[int]) -> str:
+    names = [f"p{n}" for n in dict.fromkeys(finding.packets) if n in there]
+    names += [f"{call.host}:{call.n}" for call in finding.calls]
+    return f"of={','.join(names[:_SELECTED])}&sel={names[0]}" if names else ""
+
+
+def _bar(account: TimeAccount, flow: str) -> TimeBar:
+    parts: list[BarPart] = []
+    at = 0
+    for place, kind in enumerate(WaitKind):
+        ns = account.parts.get(kind, 0)
+        if ns:
+            x, width = WIDTH * at / account.total, WIDTH * ns / account.total
+            parts.append(BarPart(place, round(x, 2), round(width, 2), f"{kind.value}: {span(ns)}"))
+            at += ns
+    return TimeBar(f" of {flow.removesuffix(': ')}" if flow else "", time_text(account), parts)
