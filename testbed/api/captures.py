@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from testbed.model import Analysis
 from testbed.model.errors import UsageError
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.compare_captures import compare as compare_tracks
@@ -91,6 +92,15 @@ class CaptureComparison:
             reordered=int(statistics.reordered[ways].sum()),
         )
 
+    @cached_property
+    def diagnosed(self) -> Analysis | None:
+        """What both captures show to be wrong (``diagnosis``); None of more than 5,000 packets (`invoke diagnose`)."""
+        from testbed.diagnosis.capture_facts import MOST_UNASKED, diagnose_captures, is_small
+
+        if not len(self.comparison.pairs) or not is_small(self.comparison, MOST_UNASKED):
+            return None
+        return diagnose_captures(self.comparison, both_ends=True)
+
     def summary(self, width: int = _PIPE_WIDTH) -> str:
         """Return the summary that `invoke compare` prints, without colours; tables are ``width`` columns at most."""
         from rich.console import Console
@@ -98,14 +108,16 @@ class CaptureComparison:
         from testbed.report.text.comparison_text import render
 
         out = io.StringIO()
-        render(self.comparison, self.paths, self.differs, Console(file=out, width=width, color_system=None))
+        console = Console(file=out, width=width, color_system=None)
+        render(self.comparison, self.paths, self.differs, console, self.diagnosed)
         return out.getvalue()
 
     def to_json(self) -> dict[str, Any]:
         """Return what `invoke compare --json` prints (docs/compare.md): all but the single packets."""
         from testbed.report.json.comparison_json import to_json
 
-        return to_json(self.comparison, self.paths, self.differs)
+        diagnosis = None if self.diagnosed is None else self.diagnosed.diagnosis
+        return to_json(self.comparison, self.paths, self.differs, diagnosis)
 
     def write_csv(self, path: Path) -> None:
         """Write what became of every packet, a row each. Raises UsageError where the file cannot be written."""

@@ -81,5 +81,5 @@ def _compare(
 
         # what reads a pipe needs no line cut to a terminal's width
         console = Console(width=None if sys.stdout.isatty() else _WIDE)
-        render(compared.comparison, compared.paths, compared.differs, console)
+        render(compared.comparison, compared.paths, compared.differs, console, compared.diagnosed)
     return 1 if compared.differs else 3 if compared.inconclusive else 0

@@ -68,8 +68,12 @@ def _diagnosed(what: Sequence[str], runs: Path) -> Iterator[Diagnosed]:
     if len(what) > 2:
         raise UsageError("captures are diagnosed one at a time, or two of the same traffic")
     from testbed.api.diagnosing import diagnose_files
+    from testbed.model.errors import CaptureError
 
-    result = diagnose_files(*what)
+    try:
+        result = diagnose_files(*what)
+    except CaptureError as error:
+        raise UsageError(str(error)) from error
     yield ", ".join(what), result.diagnosis, result.flows
 
 

@@ -24,6 +24,9 @@ from testbed.pairing.fates import RowFate
 MOST_PACKETS = 20_000
 """Packets above which only counts are diagnosed: the rules take some 0.1 ms for each."""
 
+MOST_UNASKED = 5_000
+"""The same where nobody asked for a diagnosis, as in `compare`, which must not become slower by it."""
+
 _KNOWN = (RowFate.CROSSED, RowFate.SPLIT, RowFate.MERGED, RowFate.LOST, RowFate.APPEARED, RowFate.DUPLICATED)
 
 
@@ -46,9 +49,9 @@ def _one_place(compared: Comparison) -> bool:
     return len(first) > 1 and bool((first[::2] == first[1::2]).all())
 
 
-def is_small(compared: Comparison) -> bool:
+def is_small(compared: Comparison, most: int = MOST_PACKETS) -> bool:
     """Say whether captures are small enough for the rules to look at every packet."""
-    return len(compared.table) <= MOST_PACKETS
+    return len(compared.table) <= most
 
 
 def _inputs(compared: Comparison, *, both_ends: bool) -> tuple[Inputs, frozenset[int]]:

@@ -164,8 +164,8 @@ def slow_names(seen: Observed) -> Found:
         answers = [each for each in connection.sent[host] if each.length > 2 and each.fate is not Fate.LOST]
         for query in {each.payload[:2]: each for each in reversed(asked)}.values():
             answer = next((each for each in answers if each.payload[:2] == query.payload[:2]), None)
-            until = answer.time if answer is not None else asked[-1].time
-            tries = sum(each.payload[:2] == query.payload[:2] for each in asked)
+            same = [each for each in asked if each.payload[:2] == query.payload[:2]]
+            until, tries = answer.time if answer is not None else same[-1].time, len(same)
             if until - query.time < _SLOW_NAME:
                 continue
             yield Finding(

@@ -229,6 +229,9 @@ def forgotten(seen: Observed) -> Found:
             if complete is None:
                 continue
             came = complete
+            end = fin.seq + fin.sequence_length
+            if not any(each.ack is not None and each.ack >= end for each in connection.sent[host]):
+                continue
             later = [each for each in connection.sent[host] if each.time > came and (each.length or "F" in each.flags)]
             until = later[0].time if later else seen.until(host)
             known = connection.knows(host)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from testbed.model.arrays import Int64
+from testbed.model.findings import Diagnosis
 from testbed.model.ip import TCP
 from testbed.pairing.between_taps import what_lies_between
 from testbed.pairing.change_values import details
@@ -29,6 +30,7 @@ from testbed.pairing.sender_guess import Origins
 from testbed.pairing.statistics import QUANTILES
 from testbed.pairing.suspect_flows import suspect_pairs
 from testbed.pairing.terminated import TerminatedFlow
+from testbed.report.json.diagnosis_json import diagnosis_to_json
 from testbed.report.text.between_text import between_text
 from testbed.report.text.change_text import change_text
 from testbed.report.text.comparison_reasons import negative_text, nothing_text, origin_evidence
@@ -38,7 +40,9 @@ VERSION = 1
 _SHOWN = 100  # packets that differ, and frames whose labels do
 
 
-def to_json(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...]) -> dict[str, Any]:
+def to_json(
+    compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...], diagnosis: Diagnosis | None = None
+) -> dict[str, Any]:
     """Return all that a comparison found but for the single crossings; ``differs`` are the categories that count."""
     ways = [direction(compared, from_one=from_one) for from_one in (True, False)]
     return {
@@ -50,6 +54,7 @@ def to_json(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ..
         "captures": {
             name: _capture(compared, which, path) for which, (name, path) in enumerate(zip(NAMES, paths, strict=True))
         },
+        "diagnosis": diagnosis_to_json(diagnosis),
         "reasons": [nothing_text(reason) for reason in compared.reasons],
         "clock": clock(compared),
         "counts": count_differences(compared),

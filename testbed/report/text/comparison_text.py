@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from testbed.model import Analysis
 from testbed.model.arrays import Int64
 from testbed.model.ip import TCP
 from testbed.pairing.between_taps import what_lies_between
@@ -26,16 +27,30 @@ from testbed.report.json import comparison_json as plain
 from testbed.report.text.between_text import between_text, terminated_text
 from testbed.report.text.change_text import change_text
 from testbed.report.text.comparison_reasons import negative_text, nothing_text, origin_text
+from testbed.report.text.finding_text import summary_lines
 from testbed.report.text.terminal_text import rate
 
 _FLOWS = 20  # shown; the JSON has all
 _EXAMPLES = 10
+_FINDINGS = 5
+_WIDEST = 120
+_STYLES = {"lost": "red", "failed": "yellow", "folded": "dim"}
 
 
-def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...], console: Console) -> None:
-    """Print the summary."""
+def render(
+    compared: Comparison,
+    paths: tuple[str, str],
+    differs: tuple[str, ...],
+    console: Console,
+    diagnosed: Analysis | None = None,
+) -> None:
+    """Print the summary; ``diagnosed`` is what both captures show to be wrong, None where nobody looked."""
     first = f"[bold]between[/] {escape(between_text(what_lies_between(compared)))}"
     console.print(first, highlight=False, soft_wrap=True)
+    if diagnosed is not None and diagnosed.diagnosis is not None:
+        width = min(console.width, _WIDEST)
+        for text, style in summary_lines(diagnosed.diagnosis, diagnosed.inputs.joined.flows, width, most=_FINDINGS):
+            console.print(text, style=_STYLES.get(style, ""), markup=False, highlight=False, soft_wrap=True)
     for which, (name, path) in enumerate(zip(NAMES, paths, strict=True)):
         console.print(_capture_line(compared, which, name, path), highlight=False, soft_wrap=True)
     for line in _clock_lines(compared):

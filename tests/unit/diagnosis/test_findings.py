@@ -353,3 +353,56 @@ def test_no_port_is_left_as_all_are_in_time_wait() -> None:
     assert (finding.who, finding.certainty) == (Culprit.CLIENT_PROGRAM, Certainty.PROVEN)
     assert only(out_of_ports(server_closes=False), F.TIME_WAIT_EXHAUSTION).certainty is Certainty.INFERRED
     assert names(out_of_ports(server_closes=True), **given) == set()
+
+
+def test_a_receiver_whose_buffer_overflowed() -> None:
+    def run_of(*, read: bool) -> Exchange:
+        run = Exchange()
+        udp = run.udp()
+        for n in range(3):
+            with udp.client("send", b"%d" % n):
+                udp("client", b"%d" % n)
+        for n in range(3):
+            if read or n != 1:
+                udp.server("recvfrom", b"%d" % n, args={"address": str(udp.ends["client"])})
+        return run
+
+    assert names(run_of(read=False)) == {F.UDP_RECEIVE_OVERRUN}
+    assert names(run_of(read=True)) == set()
+
+
+def test_a_connection_for_each_request() -> None:
+    def run_of(requests: int, connections: int) -> Exchange:
+        run = Exchange()
+        for n in range(connections):
+            tcp = run.tcp(40000 + n).opened()
+            for _ in range(requests):
+                with tcp.client("send", b"ask"):
+                    tcp("client P.", b"ask")
+                tcp.server("recv", b"ask")
+                with tcp.server("send", b"told"):
+                    tcp("server P.", b"told")
+                tcp.client("recv", b"told")
+            close(tcp)
+        return run
+
+    assert names(run_of(1, 6)) == {F.CONNECTION_PER_REQUEST}
+    assert names(run_of(2, 6)) == set()
+    assert names(run_of(1, 2)) == set()
+
+
+def test_what_the_path_changes_doubles_and_reorders() -> None:
+    def run_of(**given: object) -> set[FindingName]:
+        run = Exchange()
+        tcp = run.tcp().opened()
+        with tcp.client("send", b"abcdef"):
+            tcp("client P.", b"abc", **given)
+            tcp("client P.", b"def")
+        if given == {}:
+            tcp("client P.", b"def", seq=4, appeared=True, raw_seq=run.packets[-1]["raw_seq"])
+        return names(run)
+
+    assert F.PAYLOAD_ALTERED in run_of(altered=b"axc")
+    assert F.CHECKSUM_ERROR in run_of(bad_checksum=True)
+    assert F.REORDERING in run_of(delay=5 * MS)
+    assert F.DUPLICATED in run_of()

@@ -1,0 +1,51 @@
+"""Kept runs, their captures alone, and the command: what is found where more or less was seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from testbed.api.diagnosing import diagnose_files
+from testbed.api.runs import load_run
+from testbed.cli.diagnose_command import diagnose
+from testbed.model.errors import UsageError
+from testbed.model.findings import FindingName, Unknown
+
+DATA = Path(__file__).parents[2] / "data"
+(RUN,) = (DATA / "run-v1" / "server-reads-once").iterdir()
+
+
+def test_a_run_knows_why_the_server_sent_a_reset() -> None:
+    diagnosis = load_run(RUN).analysis.diagnosis
+    assert diagnosis is not None
+    (finding,) = diagnosis.findings
+    assert finding.name is FindingName.UNREAD_DATA_RESET
+    assert all(sum(each.parts.values()) == each.total for each in diagnosis.time)
+
+
+@pytest.mark.parametrize("captures", [("client.pcap", "server.pcap"), ("client.pcap",)])
+def test_its_captures_alone_do_not(captures: tuple[str, ...]) -> None:
+    found = diagnose_files(*(RUN / name for name in captures))
+    assert found.findings == ()
+    assert FindingName.UNREAD_DATA_RESET in found.diagnosis.not_visible
+    assert [each.why for each in found.diagnosis.undecided] == [Unknown.NO_CALLS if captures[1:] else Unknown.ONE_END]
+
+
+def test_the_command_says_it_and_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert diagnose([str(RUN)], runs=Path(), as_json=False) == 1
+    text = capsys.readouterr().out
+    assert "warning: the server program closed (close #" in text
+    assert "disproved by: a read of all that had arrived before the close" in text
+    assert diagnose([str(RUN)], runs=Path(), as_json=True) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["diagnosis"]["findings"][0]["name"] == "unread-data-reset"
+    assert diagnose([str(RUN / "client.pcap")], runs=Path(), as_json=False) == 0
+    assert "undecided: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", [[], ["nothing"], [str(RUN / "manifest.json")]])
+def test_what_cannot_be_diagnosed_is_bad_use(what: list[str]) -> None:
+    with pytest.raises(UsageError):
+        diagnose(what, runs=Path(), as_json=False)
