@@ -8,6 +8,7 @@ from testbed.analysis.expect.run_facts import RunFacts
 from testbed.diagnosis import (
     datagram_rules,
     ending_rules,
+    idle_rules,
     loss_rules,
     opening_rules,
     path_rules,
@@ -104,7 +105,7 @@ def _found(seen: Observed) -> Iterator[Finding | Undecided]:
     yield from waiting_rules.never_read(seen)
     yield from waiting_rules.nagle(seen)
     yield from waiting_rules.tiny(seen)
-    swallowed = [*path_rules.mtu(seen), *path_rules.idle(seen)]
+    swallowed = [*path_rules.mtu(seen), *idle_rules.idle(seen)]
     yield from swallowed
     explained = frozenset(n for each in swallowed if isinstance(each, Finding) for n in each.packets)
     yield from ending_rules.forged(seen, explained)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from testbed.analysis.calls.call_effects import option_value, switched_on
 from testbed.analysis.causes.endpoint import arrival_time
-from testbed.diagnosis.observed import MS, SECOND, Observed, SeenFlow, lost
-from testbed.model import HOSTS, CauseName, Crossing, Fate, Host, PacketRef, call_ref, peer_of
+from testbed.diagnosis.observed import Observed, SeenFlow, lost
+from testbed.model import HOSTS, CauseName, Crossing, Fate, Host, PacketRef, peer_of
 from testbed.model.crossings import FieldChange, HeaderField, OptionBytes, PayloadChange
-from testbed.model.evidence import Duration, Part, Quantity
+from testbed.model.evidence import Duration, Quantity
 from testbed.model.findings import (
     Certainty,
     Cost,
@@ -18,15 +17,10 @@ from testbed.model.findings import (
     FindingName,
     Severity,
     Undecided,
-    program_of,
 )
 
 Found = Iterator[Finding | Undecided]
 
-_SILENCE = SECOND
-"""Least time (ns) without a packet after which the path may have forgotten a connection."""
-_SHORT_SILENCE = 300 * MS
-"""The same where what the peer sends passes: no break of the path does that."""
 _SMALLEST = 576
 """Bytes of an IPv4 packet that every path takes (RFC 791)."""
 _TRIES = 3
@@ -81,156 +75,6 @@ def mtu(seen: Observed) -> Found:
                 cost=Cost(missing, connection.written(host), waited, connection.span),
                 certainty=Certainty.INFERRED,
             )
-
-
-def after_silence(connection: SeenFlow, host: Host) -> list[Crossing]:
-    """Return what a host sent after a silence, if none of it arrived any more; else nothing."""
-    ours = connection.sent[host]
-    gone: list[Crossing] = []
-    for packet in reversed(ours):
-        if packet.fate is not Fate.LOST:
-            break
-        gone.append(packet)
-    gone.reverse()
-    if len(gone) < _TRIES or len(gone) == len(ours):
-        return []
-    before = [arrival_time(each) for each in connection.packets if each.time < gone[0].time]
-    theirs = [each for each in connection.sent[peer_of(host)] if each.time > gone[0].time]
-    passes = any(each.length and connection.reached(each) for each in theirs)
-    least = _SHORT_SILENCE if passes else _SILENCE
-    return gone if before and gone[0].time - max(before) >= least else []
-
-
-def idle(seen: Observed) -> Found:
-    """Yield each connection of which the path lets nothing pass in one direction after a silence, and why too late."""
-    for connection in seen.tcp if seen.both_ends else ():
-        for host in HOSTS:
-            gone = after_silence(connection, host)
-            if not gone:
-                continue
-            peer = peer_of(host)
-            before = max(arrival_time(each) for each in connection.packets if each.time < gone[0].time)
-            other = [each for each in connection.sent[peer] if each.time > gone[0].time]
-            passes = any(each.arrived is not None for each in other)
-            missing = max(connection.written(host) - connection.got(host), 0)
-            facts: dict[str, Part] = {
-                "host": host,
-                "peer": peer,
-                "silence": Duration(gone[0].time - before),
-                "lost": Quantity(len(gone), "packet"),
-                "first": PacketRef(gone[0].n),
-            }
-            cost = Cost(missing, connection.written(host), gone[-1].time - gone[0].time, connection.span)
-            variant = "other-passes" if passes else "both" if lost(other) else ""
-            yield Finding(
-                FindingName.IDLE_FORGOTTEN,
-                Severity.ERROR,
-                Culprit.PATH,
-                connection.index,
-                facts,
-                variant=variant,
-                packets=tuple(each.n for each in gone),
-                cost=cost,
-                certainty=Certainty.INFERRED,
-            )
-            yield from _too_late(connection, gone[0], facts)
-        yield from _reset_after_silence(connection)
-        for host in HOSTS:
-            yield from _probed_too_late(connection, host)
-
-
-def _probed_too_late(connection: SeenFlow, host: Host) -> Found:
-    """Yield a keep-alive whose first probe was lost, as all others, while what the peer sends passes."""
-    ended = [each for each in connection.sent[host] if connection.cause(each).rule is CauseName.KEEP_ALIVE_TIMEOUT]
-    probes = [each for each in connection.sent[host] if connection.cause(each).rule is CauseName.KEEP_ALIVE_PROBE]
-    if not ended or not probes or len(lost(probes)) < len(probes) or not connection.knows(host):
-        return
-    peer, first = peer_of(host), probes[0]
-    setter = connection.calls[host].switched_on_by("SO_KEEPALIVE", first.time)
-    before = [arrival_time(each) for each in connection.packets if each.time < first.time]
-    passes = any(each.time > first.time and connection.reached(each) for each in connection.sent[peer])
-    if setter is None or not before or not passes or first.time - max(before) < _SILENCE:
-        return
-    yield Finding(
-        FindingName.KEEP_ALIVE_TOO_LATE,
-        Severity.WARNING,
-        program_of(host),
-        connection.index,
-        {
-            "keeper": host,
-            "peer": peer,
-            "idle": Duration(first.time - max(before)),
-            "call": call_ref(setter),
-            "first": PacketRef(first.n),
-        },
-        variant="timeout",
-        packets=tuple(each.n for each in (*probes, *ended)),
-        calls=(call_ref(setter),),
-        certainty=Certainty.INFERRED,
-    )
-
-
-def _reset_after_silence(connection: SeenFlow) -> Found:
-    """Yield the RST that nobody sent and that answered the first packet after a silence, which did not arrive."""
-    for reset in connection.packets:
-        if "R" not in reset.flags or reset.fate is not Fate.APPEARED:
-            continue
-        host = peer_of(reset.sender)
-        before = [each for each in connection.packets if each.n < reset.n]
-        gone = [each for each in before if each.sender == host and each.fate is Fate.LOST]
-        earlier = [arrival_time(each) for each in before if gone and each.n < gone[0].n]
-        if not gone or not earlier or gone[0].time - max(earlier) < _SILENCE:
-            continue
-        missing = max(connection.written(host) - connection.got(host), 0)
-        yield Finding(
-            FindingName.IDLE_FORGOTTEN,
-            Severity.ERROR,
-            Culprit.PATH,
-            connection.index,
-            {
-                "host": host,
-                "peer": reset.sender,
-                "silence": Duration(gone[0].time - max(earlier)),
-                "first": PacketRef(gone[0].n),
-                "reset": PacketRef(reset.n),
-            },
-            variant="reset",
-            packets=(*(each.n for each in gone), reset.n),
-            cost=Cost(missing, connection.written(host)),
-            certainty=Certainty.INFERRED,
-        )
-        return
-
-
-def _too_late(connection: SeenFlow, first: Crossing, facts: dict[str, Part]) -> Found:
-    """Yield the end that had switched keep-alive on, but with a first probe after the path had forgotten."""
-    for host in HOSTS:
-        own = connection.calls[host]
-        setter = own.switched_on_by("SO_KEEPALIVE", first.time) if connection.knows(host) else None
-        if setter is None:
-            continue
-        if any(
-            connection.cause(each).rule is CauseName.KEEP_ALIVE_PROBE and each.time < first.time
-            for each in connection.sent[host]
-        ):
-            continue
-        sysctls = connection.facts.inputs.sysctls.get(host, {})
-        seconds = int(sysctls.get("net.ipv4.tcp_keepalive_time", 7200))
-        chosen = own.option("TCP_KEEPIDLE", first.time)
-        if chosen is not None and option_value(chosen):
-            seconds = option_value(chosen)[0]
-        yield Finding(
-            FindingName.KEEP_ALIVE_TOO_LATE,
-            Severity.WARNING,
-            program_of(host),
-            connection.index,
-            {**facts, "keeper": host, "idle": Duration(seconds * SECOND), "call": call_ref(setter)},
-            packets=(first.n,),
-            calls=(
-                call_ref(setter),
-                *((call_ref(chosen),) if chosen is not None and switched_on(chosen, "TCP_KEEPIDLE") else ()),
-            ),
-        )
 
 
 def altered(seen: Observed) -> Found:
