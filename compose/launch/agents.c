@@ -32,7 +32,7 @@ _Noreturn static void be_agent(const char *name, bool tap, int channel, bool in_
 	char host_name[80];
 	snprintf(host_name, sizeof host_name, "HOSTNAME=%s", name);
 	char *argv[] = {"agent", NULL};
-	char *envp[] = {"PATH=/opt/bothends:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp",
+	char *envp[] = {"PATH=/opt/bothends:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/programs/bin", "HOME=/tmp",
 	                host_name, NULL};
 	sigset_t none;
 	sigemptyset(&none);

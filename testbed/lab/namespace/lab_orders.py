@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from testbed.lab import pinned_sysctls
 from testbed.lab.addresses import Subnet
 from testbed.lab.engine import DEBUGGER_DIRECTORY, INTERFACE, LOG_DIRECTORY, TOOLS_DIRECTORY, LabSpec, device_name
-from testbed.lab.namespace.machine import IMAGES
+from testbed.lab.namespace.machine import IMAGES, PROGRAMS_DIRECTORY
 from testbed.lab.namespace.own_orders import named_user, own_orders
 from testbed.lab.namespace.toolchain import Toolchain
 from testbed.model import Host
@@ -107,12 +107,13 @@ _FILES = {
 class MachineFiles:
     """The machine's files that a lab sees: paths bound as they are, and links (path to target).
 
-    ``exists`` says whether the machine has a path.
+    ``exists`` says whether the machine has a path. ``programs`` is the directory of unpacked programs, if there is one.
     """
 
     binds: Sequence[str]
     links: Mapping[str, str]
     exists: Callable[[str], bool] = lambda _: False
+    programs: str = ""
 
 
 def orders(
@@ -131,6 +132,8 @@ def _root(spec: LabSpec, net: Topology, toolchain: Toolchain, files: MachineFile
     binds = {path: path for path in (*files.binds, *(path for image in images for path in image.machine))}
     binds |= {path: str(toolchain.directory / made) for image in images for path, made in image.made.items()}
     binds[TOOLS_DIRECTORY] = str(toolchain.tools)
+    if files.programs:
+        binds[PROGRAMS_DIRECTORY] = files.programs
     if any(host.debugger for host in spec.hosts.values()):
         binds[DEBUGGER_DIRECTORY] = str(toolchain.debugger)
     for path, source in binds.items():

@@ -13,6 +13,8 @@ from testbed.model.errors import Unsupported
 
 INSIDE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for inside a lab (compose/launch/agents.c sets the same)."""
+PROGRAMS_DIRECTORY = "/opt/programs"
+"""Where a lab has programs unpacked for it (unpacked_programs.py); compose/launch/agents.c has its bin/ in PATH."""
 COMPILER = "cc"
 MAKE = "make"
 WINDOWS_COMPILER = "x86_64-w64-mingw32-gcc"
@@ -101,6 +103,11 @@ def missing(programs: Iterable[str]) -> list[str]:
     return [program for program in programs if find(program) is None]
 
 
+def can_unpack() -> bool:
+    """Say whether what the taps need can be unpacked from Debian packages where it is missing."""
+    return all(map(shutil.which, ("apt-get", "dpkg-deb")))
+
+
 def install_command(missing_programs: Iterable[str]) -> str:
     """Return the one command that installs what is missing on Debian and its like."""
     packages = dict.fromkeys(word for program in missing_programs for word in PACKAGES[program].split())
@@ -139,7 +146,7 @@ def check(hosts: Iterable[LabHost], *, routed: bool = False, debugger: bool = Fa
                 hint="--engine docker",
             )
     lacking = (
-        missing(TAP_PROGRAMS)
+        ([] if can_unpack() else missing(TAP_PROGRAMS))
         + missing(LINK_PROGRAMS if routed else ())
         + missing(TRACERS if debugger else ())
         + missing(program for image in wanted for program in IMAGES[image].programs)

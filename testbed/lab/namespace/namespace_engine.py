@@ -15,7 +15,7 @@ from typing import IO, Self
 from testbed.lab.addresses import random_subnet
 from testbed.lab.agent import Agent
 from testbed.lab.engine import LabSpec, LinkHost, LiveLab, Progress, device_name
-from testbed.lab.namespace import lab_orders, machine, toolchain
+from testbed.lab.namespace import lab_orders, machine, toolchain, unpacked_programs
 from testbed.lab.namespace.refusal import explain
 from testbed.model import Host
 from testbed.model.errors import EngineError
@@ -74,7 +74,9 @@ class Namespaces:
         """Return what a lab is made of, compiling it the first time."""
         if self._toolchain is None or self._files is None:
             self._toolchain = toolchain.provide(progress)
-            self._files = lab_orders.MachineFiles(*machine.visible(), os.path.exists)
+            self._files = lab_orders.MachineFiles(
+                *machine.visible(), os.path.exists, unpacked_programs.provide(progress)
+            )
         return self._toolchain, self._files
 
 

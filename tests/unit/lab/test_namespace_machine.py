@@ -27,6 +27,7 @@ def test_missing_programs_give_one_command() -> None:
 def test_check_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine without any of the programs: unsupported, with programs and packages."""
     monkeypatch.setattr(machine, "INSIDE_PATH", str(tmp_path))
+    monkeypatch.setattr(machine, "can_unpack", lambda: False)
     with pytest.raises(Unsupported, match="ethtool, grep, ip, tcpdump, nginx") as refused:
         machine.check(hosts("host", "nginx"))
     assert "apt-get install ethtool grep iproute2 tcpdump nginx-light" in refused.value.hint
