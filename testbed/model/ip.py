@@ -6,6 +6,9 @@ import ipaddress
 
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 GRE, ESP, AH = 47, 50, 51
+_FRAGMENT = 44
+_EXTENSIONS = (0, 43, _FRAGMENT, 60)
+"""IPv6 extension headers that may stand before the transport header: hop-by-hop, routing, fragment, destination."""
 
 DECODED_PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "icmpv6"}
 """Names of the protocols whose headers are decoded."""
@@ -22,9 +25,15 @@ ICMPV6_ERRORS = (1, 2, 3, 4)
 def quoted_transport(packet: bytes) -> tuple[int, int]:
     """Return protocol and offset of the transport header of a packet that an ICMP error quotes (20 bytes or more).
 
-    IPv6 extension headers are not stepped over.
+    IPv6 extension headers are stepped over as far as they are quoted (RFC 8200 section 4).
     """
-    return (packet[9], (packet[0] & 15) * 4) if packet[0] >> 4 == 4 else (packet[6], 40)
+    if packet[0] >> 4 == 4:
+        return packet[9], (packet[0] & 15) * 4
+    protocol, at = packet[6], 40
+    while protocol in _EXTENSIONS and at + 8 <= len(packet):
+        length = 8 if protocol == _FRAGMENT else 8 + 8 * packet[at + 1]
+        protocol, at = packet[at], at + length
+    return protocol, at
 
 
 def is_group(text: str) -> bool:

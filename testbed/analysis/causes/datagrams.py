@@ -8,7 +8,19 @@ from testbed.analysis.calls.datagram_calls import Datagram
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes.endpoint import Explanation
 from testbed.analysis.causes.rule_set import BoundRules
-from testbed.model import CauseName, Crossing, Evidence, Host, Joined, PacketRef, call_ref, call_refs
+from testbed.model import (
+    CauseName,
+    Crossing,
+    Evidence,
+    Fate,
+    Host,
+    Joined,
+    PacketRef,
+    call_ref,
+    call_refs,
+    packet_refs,
+    peer_of,
+)
 from testbed.model.evidence import Quantity
 
 ICMP = frozenset({"icmp", "icmpv6"})
@@ -70,6 +82,12 @@ def is_port_unreachable(packet: Crossing) -> bool:
     return kind in (("icmp", 3, 3), ("icmpv6", 1, 4))
 
 
+def is_reassembly_timeout(packet: Crossing) -> bool:
+    """Say whether it is ICMP "fragment reassembly time exceeded" (RFC 792, RFC 4443 section 3.3)."""
+    kind = (packet.protocol, packet.options.get("type"), packet.options.get("code"))
+    return kind in (("icmp", 11, 1), ("icmpv6", 3, 1))
+
+
 @RULES.explains(CauseName.DATAGRAM)
 def datagram(state: DatagramState, packet: Crossing) -> Explanation | None:
     """Explain a UDP datagram by the calls that sent it (udp_sendmsg).
@@ -110,8 +128,33 @@ def icmp_error(state: DatagramState, packet: Crossing) -> Explanation | None:
         if each.protocol != "tcp" or each.raw_seq == about.get("raw_seq"):
             found = each
     if found is None:
-        return None
+        return _not_reassembled(state, packet) if is_reassembly_timeout(packet) else None
     return Explanation(("reports that ", PacketRef(found.n), " could not be delivered"), packets=(found.n,))
+
+
+def _not_reassembled(state: DatagramState, packet: Crossing) -> Explanation | None:
+    """Explain the ICMP error about a datagram of which some fragments came, and not all (RFC 792, RFC 8200 4.5)."""
+    about = packet.options.get("about") or {}
+    lost = tuple(
+        each.n
+        for each in state.joined.crossings
+        if each.fate is Fate.LOST
+        and each.note  # that some of its fragments came
+        and each.time < packet.time
+        and (each.sender, each.protocol) == (peer_of(packet.sender), about.get("protocol"))
+        and _ports(state, each) == (about.get("sport"), about.get("dport"))
+    )
+    if not lost:
+        return None
+    which = (PacketRef(lost[0]),) if len(lost) == 1 else ("one of ", packet_refs(lost))
+    return Explanation(("reports that not all fragments of ", *which, " came"), packets=lost)
+
+
+def _ports(state: DatagramState, packet: Crossing) -> tuple[int, int] | None:
+    if packet.flow is None:
+        return None
+    flow = state.streams.flows[packet.flow]
+    return flow.endpoint(packet.sender).port, flow.endpoint(peer_of(packet.sender)).port
 
 
 @RULES.explains(CauseName.ECHO_REPLY)

@@ -234,6 +234,32 @@ def test_a_datagram_is_caused_by_its_send_and_an_icmp_error_by_what_it_quotes() 
     assert (found.causes[1].rule, found.causes[1].packets) == ("icmp-error", (0,))
 
 
+@pytest.mark.parametrize("in_part", [True, False])
+def test_an_icmp_error_about_missing_fragments_is_explained_by_the_datagram_that_came_in_part(in_part: bool) -> None:
+    """Of one that did not come at all nobody could report that."""
+    run = Exchange()
+    udp = run.udp()
+    udp.client("connect")
+    udp.client("send", bytes(4000))
+    udp("client", bytes(4000), lost=True)
+    run.packets[0]["note"] = ("2 of its 3 fragments arrived",) if in_part else ()
+    run.packets.append(
+        run.packets[0]
+        | {
+            "flow": None,
+            "sender": "server",
+            "protocol": "icmpv6",
+            "payload": b"",
+            "sent": run.now + 100_000,
+            "arrived": run.now + 150_000,
+            "note": (),
+            "options": {"type": 3, "code": 1, "about": {"protocol": "udp", "sport": 40000, "dport": 5000}},
+        }
+    )
+    found = run.analysis()
+    assert (found.causes[1].rule, found.causes[1].packets) == (("icmp-error", (0,)) if in_part else ("unknown", ()))
+
+
 @pytest.mark.parametrize("cut", range(1, 10))
 def test_no_prefix_of_a_run_breaks_the_analysis(cut: int) -> None:
     """A capture that ends early still gets a cause for each packet."""
