@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launch/confine.h"
 #include "launch/privilege.h"
 #include "launch/report.h"
 #include "launch/root.h"
@@ -37,7 +38,7 @@ _Noreturn static void be_agent(const char *name, bool tap, int channel, bool in_
 	sigset_t none;
 	sigemptyset(&none);
 	if (!sethostname(name, strlen(name)) && (what = mount_own_parts(name)) == NULL &&
-	    (what = drop_privileges(tap, in_user_namespace)) == NULL) {
+	    (what = drop_privileges(tap, in_user_namespace)) == NULL && (what = confine()) == NULL) {
 		what = "agent";
 		if (!prctl(PR_SET_PDEATHSIG, SIGKILL) && !sigprocmask(SIG_SETMASK, &none, NULL) && dup2(channel, 0) == 0 &&
 		    dup2(channel, 1) == 1)

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launch/confine.h"
 #include "launch/privilege.h"
 
 _Noreturn static void refuse(const char *what)
@@ -47,6 +48,8 @@ int enter(char **argv)
 		refuse("fork");
 	if (child == 0) {
 		const char *what = drop_privileges(false, other_user);
+		if (!what)
+			what = confine();
 		if (what)
 			refuse(what);
 		if (isatty(STDIN_FILENO) && (setpgid(0, 0) || tcsetpgrp(STDIN_FILENO, getpid())))

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from testbed.analysis.absent.no_packet import calls_without_packet
 from testbed.analysis.absent.unobserved import unobserved_connections
+from testbed.analysis.calls.refuted_calls import refuted_calls
 from testbed.analysis.calls.streams import Streams, build_streams
 from testbed.analysis.causes.find_causes import find_causes
 from testbed.analysis.dead_lock import dead_locks
@@ -42,6 +43,9 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = (), diagnose: 
     if blind:
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))
     ledger = make_ledger(joined, streams)
+    refuted = tuple(refuted_calls(joined, ledger, streams)) if not inputs.incomplete else ()
+    if refuted:
+        inputs = replace(inputs, incomplete=refuted)
     no_packet = calls_without_packet(joined, streams, causes, inputs.sysctls)
     told = (
         *dead_locks(joined, streams),

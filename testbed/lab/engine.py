@@ -23,6 +23,8 @@ ACTOR = (f"{TOOLS_DIRECTORY}/actor",)
 """What interprets a scenario's steps."""
 LOG_DIRECTORY = "/run/bothends"
 """A memory file system in every host, writable by all, where the probe leaves its logs."""
+SCRATCH_SIZE = "512m"
+"""What each memory file system of a host that a program may fill holds: /tmp, /run, /dev/shm."""
 PROBE_ENVIRONMENT = {"LD_PRELOAD": f"{TOOLS_DIRECTORY}/libprobe.so", "BOTHENDS_LOG_DIR": LOG_DIRECTORY}
 """What makes a program observed."""
 INTERFACE = "eth0"

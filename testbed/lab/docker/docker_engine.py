@@ -22,6 +22,7 @@ from testbed.lab.docker.engine_facts import EngineFacts
 from testbed.lab.engine import (
     DEBUGGER_DIRECTORY,
     LOG_DIRECTORY,
+    SCRATCH_SIZE,
     TOOLS_DIRECTORY,
     Debugger,
     LabHost,
@@ -48,9 +49,11 @@ WITNESS = "/usr/local/bin/witness"
 WITNESS_TIMEOUT = 20
 TRACEFS = {"type": "tracefs", "device": "nodev"}
 """What the local volume driver mounts for a witness."""
+HOST_MEMORY = "4g"
+"""With what it has in its memory file systems; a host that needs more is killed, and only that host."""
 HOST_TMPFS = {
-    "/tmp": "mode=1777",  # noqa: S108 - inside the container
-    "/run": "mode=1777",
+    "/tmp": f"mode=1777,size={SCRATCH_SIZE}",  # noqa: S108 - inside the container
+    "/run": f"mode=1777,size={SCRATCH_SIZE}",
     LOG_DIRECTORY: "mode=1777,size=1g",
 }
 
@@ -74,6 +77,8 @@ def host_settings(tools_volume: str, network: str, spec: LabHost, addresses: Map
         "network_mode": network,
         "read_only": spec.build is None and images.is_ours(spec.image),
         "tmpfs": dict(HOST_TMPFS),
+        "mem_limit": HOST_MEMORY,
+        "memswap_limit": HOST_MEMORY,
         # Docker's own default, which Podman lacks: the sentinel's port, for one, is below 1024.
         "sysctls": {"net.ipv4.ip_unprivileged_port_start": "0", **spec.sysctls},
         "extra_hosts": dict(addresses),

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from testbed.lab import pinned_sysctls
 from testbed.lab.addresses import Subnet
-from testbed.lab.engine import DEBUGGER_DIRECTORY, INTERFACE, LOG_DIRECTORY, TOOLS_DIRECTORY, LabSpec, device_name
+from testbed.lab.engine import (
+    DEBUGGER_DIRECTORY,
+    INTERFACE,
+    LOG_DIRECTORY,
+    SCRATCH_SIZE,
+    TOOLS_DIRECTORY,
+    LabSpec,
+    device_name,
+)
 from testbed.lab.namespace.machine import IMAGES, PROGRAMS_DIRECTORY
 from testbed.lab.namespace.own_orders import named_user, own_orders
 from testbed.lab.namespace.toolchain import Toolchain
@@ -84,10 +92,10 @@ _IPV6 = {"net.ipv6.conf.default.accept_dad": "0", "net.ipv6.conf.default.router_
 _NO_IPV6 = {"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1"}
 
 _SCRATCH = {
-    "/tmp": "mode=1777",  # noqa: S108 - inside the lab
-    "/run": "mode=1777",
+    "/tmp": f"mode=1777,size={SCRATCH_SIZE}",  # noqa: S108 - inside the lab
+    "/run": f"mode=1777,size={SCRATCH_SIZE}",
     LOG_DIRECTORY: "mode=1777,size=1g",
-    "/dev/shm": "mode=1777",  # noqa: S108 - inside the lab
+    "/dev/shm": f"mode=1777,size={SCRATCH_SIZE}",  # noqa: S108 - inside the lab
 }
 _LINKS = {
     "/dev/fd": "/proc/self/fd",
@@ -145,7 +153,7 @@ def _root(spec: LabSpec, net: Topology, toolchain: Toolchain, files: MachineFile
     texts = {**_FILES, "/etc/hosts": f"127.0.0.1 localhost\n::1 localhost\n{names}"}
     for path, text in texts.items():
         yield _order("file", path, str(len(text.encode()))).encode() + text.encode()
-    scratch = _SCRATCH | {path: "mode=1777" for image in images for path in image.scratch}
+    scratch = _SCRATCH | {path: f"mode=1777,size={SCRATCH_SIZE}" for image in images for path in image.scratch}
     users = {
         host: named_user(described.user, _FILES["/etc/passwd"], _FILES["/etc/group"])
         for host, described in spec.hosts.items()
