@@ -22,9 +22,9 @@ RUN = (
 )
 IN_CONTAINERS = f"""
 import json, sys
-from testbed.lab.docker import docker_engine
+from testbed.lab.docker import container_settings
 profile, *words = sys.argv[1:]
-docker_engine.SECURITY = (*docker_engine.SECURITY, "seccomp=" + profile)
+container_settings.SECURITY = (*container_settings.SECURITY, "seccomp=" + profile)
 {RUN}
 """
 INHERITED = f"""

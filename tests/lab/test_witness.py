@@ -12,7 +12,7 @@ import docker
 import pytest
 
 from testbed.lab.choose_engine import DOCKER, NAMESPACE
-from testbed.lab.docker import docker_engine
+from testbed.lab.docker import container_settings, docker_engine
 from testbed.lab.engine import Progress
 from testbed.lab.identity import owner
 from testbed.lab.kernel_trace import PREFIX, instance_name
@@ -153,7 +153,7 @@ def test_an_engine_that_refuses_tracefs(
     demanded: bool,
 ) -> None:
     """The engine cannot mount what the witness asks for: unsupported where demanded, a note where offered."""
-    settings = docker_engine.witness_settings(None)
+    settings = container_settings.witness_settings(None)
     driver = docker.types.DriverConfig("local", {"type": "no-such-filesystem", "device": "nodev"})
     settings["mounts"] = [docker.types.Mount("/tracing", None, type="volume", driver_config=driver)]
     monkeypatch.setattr(docker_engine, "witness_settings", lambda _: settings)

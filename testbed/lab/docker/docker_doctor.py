@@ -12,7 +12,8 @@ import docker
 from testbed.lab.agent import Agent
 from testbed.lab.docker import engine_facts, images
 from testbed.lab.docker.attach_stream import DockerChannel
-from testbed.lab.docker.docker_engine import AGENT_COMMAND, TAP_CAPABILITIES, DockerEngine, common_settings, connect
+from testbed.lab.docker.container_settings import AGENT_COMMAND, TAP_CAPABILITIES, common_settings
+from testbed.lab.docker.docker_engine import DockerEngine, connect
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.docker_trace import on_docker
 from testbed.lab.engine import INTERFACE

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import docker
 
 from testbed.lab.docker import engine_facts, images
-from testbed.lab.docker.docker_engine import WITNESS, tracefs_volume, witness_settings
+from testbed.lab.docker.container_settings import WITNESS, tracefs_volume, witness_settings
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.image_build import find
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, new_run_id, owner
