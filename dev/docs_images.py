@@ -101,14 +101,9 @@ def _of_two(pages: dict[str, Path], root: Path) -> None:
     runs = [f"{name}/{LATEST}" for name in DIFFERENCE_SCENARIOS]
     with contextlib.chdir(root), contextlib.redirect_stdout(io.StringIO()):
         compare(
-            *captures,
+            list(map(str, captures)),
             as_json=True,
-            csv="",
-            merged="",
             html=str(pages[COMPARED]),
-            fail_on="",
-            choose="",
-            one_clock=False,
         )
         diff(*runs, runs=root, as_json=True, html=str(pages[DIFFERENCE]))
 

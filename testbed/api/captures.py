@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.model import Analysis
-from testbed.model.errors import UsageError
+from testbed.model.errors import CaptureError, UsageError
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.compare_captures import compare as compare_tracks
 from testbed.pairing.fates import RowFate
@@ -135,6 +135,12 @@ class CaptureComparison:
 
         write_merged(self.comparison, self.paths, path)
 
+    def write_different(self, path: Path) -> None:
+        """Write the packets that differ, of both captures, to one pcapng file. Raises as :meth:`write_merged`."""
+        from testbed.report.captures.merged_pcapng import write_merged
+
+        write_merged(self.comparison, self.paths, path, only_different=True)
+
     def write_page(self, path: Path) -> None:
         """Write a page with both captures as a ladder. Raises UsageError where the file cannot be written."""
         from testbed.report.html.comparison_page import render
@@ -167,6 +173,9 @@ def compare_captures(
     wanted = parse_filter(flow_filter) if flow_filter else None
     paths = (str(client), str(server))
     (one, first), (two, second) = read_both(*paths)
+    for path, packets in zip(paths, (one, two), strict=True):
+        if packets.partial and not packets.frames:
+            raise CaptureError(f"{path}: {packets.partial}, before the first packet")
     compared = compare_tracks(one, first, two, second, one_clock=one_clock, wanted=wanted)
     counts = count_differences(compared)
     differs = tuple(name for name in fail_on if counts[name])

@@ -71,7 +71,7 @@ def spell_out(words: Sequence[str], tasks: Collection, adapts: Callable[[Any], b
             awaits = ""
         elif current and ours and word in {_HELP, "-h"} and word not in context.flags:
             return [_HELP, current]
-        elif word.startswith("-"):
+        elif word.startswith("-") and word != "-":  # which is standard input
             name, equals, value = word.partition("=")
             takes_value = name in context.flags and context.flags[name].takes_value  # they know their short names too
             if takes_value and equals:

@@ -17,6 +17,7 @@ from testbed.model.arrays import Bool, Float64, Int64, distinct
 _BINS = 2048  # stretches of time of which only the least and the greatest difference are used
 _STEEPEST = 1e-3  # 1000 ppm: a clock that drifts more is broken, or stepped
 _WINDOW = 5  # bins before and after a small step that must agree on it
+_SLOPE_POINTS = 64  # through which a drift is looked for
 _LEAST_STEP = 200_000  # ns; smaller ones cannot be distinguished from delays that change
 
 
@@ -229,7 +230,7 @@ def _until_step(time: Int64, apart: Int64, from_one: Bool) -> int:
             else:
                 high = middle
         return _sharpened(apart, from_one, low)
-    return _small_step(apart, from_one) or count
+    return _small_step(time, apart, from_one) or count
 
 
 def _sharpened(apart: Int64, from_one: Bool, shown: int) -> int:
@@ -247,8 +248,11 @@ def _sharpened(apart: Int64, from_one: Bool, shown: int) -> int:
     return shown
 
 
-def _small_step(apart: Int64, from_one: Bool) -> int | None:
-    """Return where both directions move by the same, less than a delay could explain; None if nowhere."""
+def _small_step(time: Int64, apart: Int64, from_one: Bool) -> int | None:
+    """Return where both directions move by the same, less than a delay could explain; None if nowhere.
+
+    A clock that drifts also moves both, the more the longer nothing was sent: then one line fits, and there is no step.
+    """
     if len(apart) < 8 * _WINDOW:
         return None
     bins = np.linspace(0, len(apart), min(len(apart) // 8, 256) + 1).astype(np.int64)
@@ -262,6 +266,9 @@ def _small_step(apart: Int64, from_one: Bool) -> int | None:
         return None
     low = np.array([least[k] for k in known], np.float64)
     high = np.array([greatest[k] for k in known], np.float64)
+    middle = time[(bins[known] + bins[np.array(known) + 1]) // 2].astype(np.float64)
+    drift = _steady_slope(middle, (low + high) / 2) * (middle - middle[0])
+    low, high = low - drift, high - drift
     usual = max(float(np.median(np.abs(np.diff(low)))), float(np.median(np.abs(np.diff(high)))))
     for k in range(_WINDOW, len(known) - _WINDOW + 1):
         moves = [float(np.median(each[k : k + _WINDOW]) - np.median(each[k - _WINDOW : k])) for each in (low, high)]
@@ -272,6 +279,16 @@ def _small_step(apart: Int64, from_one: Bool) -> int | None:
             first, last = int(bins[known[k - 1]]), int(bins[known[k] + 1])
             return _sharpened(apart, from_one, _largest_jump(apart, from_one, first, last))
     return None
+
+
+def _steady_slope(x: Float64, y: Float64) -> float:
+    """Return the slope of a line through most of some points (Theil and Sen's), 0 where a clock would not drift so."""
+    near = np.linspace(0, len(x) - 1, min(len(x), _SLOPE_POINTS)).astype(np.int64)
+    i, j = np.triu_indices(len(near), 1)
+    wide = x[near[j]] > x[near[i]]
+    slopes = (y[near[j]] - y[near[i]])[wide] / (x[near[j]] - x[near[i]])[wide]
+    slope = float(np.median(slopes)) if len(slopes) else 0.0
+    return slope if abs(slope) <= _STEEPEST else 0.0
 
 
 def _largest_jump(apart: Int64, from_one: Bool, first: int, last: int) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from testbed.capture.batches import batches
+from testbed.capture.file_series import is_pattern, load_series
 from testbed.capture.read_file import Loaded, load, pieces
 from testbed.model.errors import BothendsError, CaptureError, UsageError
 from testbed.pairing.flow_table import Flows, find_flows
@@ -40,6 +41,11 @@ def read_both(one: str, two: str) -> tuple[Read, Read]:
     return _in_parallel(*files)
 
 
+def read_named(name: str) -> Read:
+    """Read one file (``-`` is standard input), or the files of a pattern. Raises CaptureError."""
+    return read_one(_load(name))
+
+
 def read_one(file: Loaded) -> Read:
     """Read one file: its packets as columns, its flows, its labels."""
     builder = PacketTableBuilder()
@@ -52,6 +58,8 @@ def read_one(file: Loaded) -> Read:
 
 
 def _load(name: str) -> Loaded:
+    if is_pattern(name):
+        return load_series(name)
     if name != "-":
         return load(Path(name))
     with tempfile.NamedTemporaryFile(prefix="bothends-") as spool:

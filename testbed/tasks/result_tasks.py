@@ -129,26 +129,29 @@ def diagnose(context: Context, what: list[str], runs: str = "", json: bool = Fal
 
 
 @task(
+    positional=["captures"],
+    iterable=["captures"],
     help={
-        "client": "the capture made at the client's end (pcap or pcapng, also gz or zstd; `-`: standard input)",
-        "server": "the capture made at the server's end",
+        "captures": "the client's end and the server's (pcap or pcapng, also gz or zstd; `-`: standard input; a quoted "
+        "pattern such as `ring*.pcap`: several files); one, or three and more along a path",
         "json": "print JSON instead of the summary",
         "csv": "write one row per packet to this file",
         "merged": "write both captures to this pcapng file, as interfaces `client` and `server`, on one clock",
+        "diff-pcap": "write only the packets that differ to this pcapng file",
         "html": "write a page with both captures as a ladder to this file",
         "fail-on": "differences that give exit code 1: lost,appeared,altered,... (default: all but offloads and taps)",
         "filter": "compare only these flows: `host 10.0.0.5 and port 80`",
         "one-clock": "both captures were made with one clock: delays are exact",
-    }
+    },
 )
 @report_errors
 def compare(
     _: Context,
-    client: str,
-    server: str,
+    captures: list[str],
     json: bool = False,
     csv: str = "",
     merged: str = "",
+    diff_pcap: str = "",
     html: str = "",
     fail_on: str = "",
     filter: str = "",  # noqa: A002 - the option's name
@@ -158,11 +161,11 @@ def compare(
     from testbed.cli.compare_command import compare
 
     return compare(
-        client,
-        server,
+        captures,
         as_json=json,
         csv=csv,
         merged=merged,
+        diff_pcap=diff_pcap,
         html=html,
         fail_on=fail_on,
         choose=filter,

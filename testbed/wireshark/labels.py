@@ -275,7 +275,8 @@ class _State:
         unknown = np.iinfo(np.int64).max
         count = int(stream[-1]) + 1
         opened = np.full(count, unknown)
-        heads = self.heads[(self.flags[self.heads] & (SYN | ACK)) == SYN]
+        # a time of 0 is none in Wireshark's state
+        heads = self.heads[((self.flags[self.heads] & (SYN | ACK)) == SYN) & (self.time[self.heads] != 0)]
         np.minimum.at(opened, stream[heads], self.time[heads])
         first = np.full(count, np.iinfo(np.int64).max)
         # the first ACK in file order

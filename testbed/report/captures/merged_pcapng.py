@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from testbed.capture.containers.pcapng_write import Writer
+from testbed.capture.file_series import is_pattern, load_series
 from testbed.capture.read_file import load, pieces
 from testbed.model.arrays import Int64
 from testbed.model.errors import CaptureError, UsageError
@@ -20,11 +21,11 @@ from testbed.pairing.flow_summary import NAMES
 Packet = tuple[int, int, int, int, int, bytes, int, str]
 
 
-def write_merged(compared: Comparison, paths: tuple[str, str], target: Path) -> None:
+def write_merged(compared: Comparison, paths: tuple[str, str], target: Path, *, only_different: bool = False) -> None:
     """Write both files' packets. Server times are put on the client's clock where that is known; a comment says so.
 
-    Each packet that did not simply cross has a comment. Raises UsageError for standard input, which cannot be read
-    again, CaptureError when the file cannot be written.
+    Each packet that did not simply cross has a comment; with ``only_different`` all others are left out. Raises
+    UsageError for standard input, which cannot be read again, CaptureError when the file cannot be written.
     """
     if "-" in paths:
         raise UsageError("standard input cannot be read a second time for the merged file")
@@ -34,6 +35,8 @@ def write_merged(compared: Comparison, paths: tuple[str, str], target: Path) -> 
         with target.open("wb") as out:
             writer = Writer(out, application="bothends", comment=_about(compared))
             for time, _, which, _, link, data, length, comment in packets:
+                if only_different and not comment:
+                    continue
                 if (which, link) not in interfaces:
                     interfaces[which, link] = writer.interface(NAMES[which], link)
                 writer.packet(interfaces[which, link], time, data, length, [comment] if comment else [])
@@ -53,7 +56,7 @@ def _packets(compared: Comparison, which: int, path: str) -> Iterator[Packet]:
     comments = _comments(compared, which)
     places = _places(compared, which)
     frame = 0
-    for part in pieces(load(Path(path))):
+    for part in pieces(load_series(path) if is_pattern(path) else load(Path(path))):
         links = [each.link_type for each in part.interfaces]
         times = part.time_ns
         if which and compared.clock.pieces:
@@ -95,6 +98,12 @@ def _comments(compared: Comparison, which: int) -> dict[int, str]:
     items = table.two if which else table.one
     odd = np.flatnonzero((items >= 0) & ((table.fate > RowFate.CROSSED) | (table.changes > 0) | table.reordered))
     result: dict[int, str] = {}
+    for kind, flows in (
+        ("alone", compared.alone[which]),
+        ("terminated", np.array([(each.a, each.b)[which] for each in compared.terminated], np.int64)),
+    ):
+        mine = np.flatnonzero(np.isin(compared.flows[which].of, flows))
+        result.update(dict.fromkeys(packets.frame[mine].tolist(), kind))
     for row in odd.tolist():
         told = [RowFate(int(table.fate[row])).text] if table.fate[row] else []
         told += ["reordered"] if table.reordered[row] else []

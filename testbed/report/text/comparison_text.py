@@ -17,6 +17,7 @@ from testbed.model.ip import TCP
 from testbed.pairing.between_taps import what_lies_between
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
+from testbed.pairing.delay_steps import delay_levels, loss_bursts
 from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_summary import NAMES, close_text, display_filter, flow_mapping, terminated_ends
 from testbed.pairing.negative_delay import negative_delays
@@ -29,6 +30,7 @@ from testbed.report.text.change_text import change_text
 from testbed.report.text.comparison_reasons import negative_text, nothing_text, origin_text
 from testbed.report.text.finding_text import summary_lines
 from testbed.report.text.terminal_text import rate
+from testbed.report.text.time_course_text import course_lines
 
 _FLOWS = 20  # shown; the JSON has all
 _EXAMPLES = 10
@@ -66,6 +68,12 @@ def render(
         console.print(_totals(ways))
         if (trip := plain.round_trip((ways[0]["delay"], ways[1]["delay"]))) is not None:
             line = f"[bold]round trip[/] minimum {trip['minimum'] / 1e6:.6f} ms, median {trip['median'] / 1e6:.6f} ms"
+            console.print(line, highlight=False, soft_wrap=True)
+        for line in course_lines(
+            tuple(delay_levels(compared, from_one=each) for each in (True, False)),
+            tuple(loss_bursts(compared, from_one=each) for each in (True, False)),
+            ("client to server", "server to client"),
+        ):
             console.print(line, highlight=False, soft_wrap=True)
         shown = _worst(compared)
         console.print(_flows(compared, shown))

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 
 def run(client: Path | str, server: Path | str, **options: Any) -> int:
     plain = {"as_json": False, "csv": "", "merged": "", "html": "", "fail_on": "", "choose": "", "one_clock": False}
-    return compare(str(client), str(server), **{**plain, **options})
+    return compare([str(client), str(server)], **{**plain, **options})
 
 
 def written(folder: Path, made: Transfer, **options: Any) -> tuple[Path, Path]:

@@ -91,7 +91,7 @@ def test_the_command_writes_the_page_and_names_are_text(tmp_path: Path, capsys: 
         path.write_bytes(file_of(packets))
     target = tmp_path / "page.html"
     options = {"csv": "", "merged": "", "fail_on": "", "choose": "", "one_clock": False}
-    assert compare(str(paths[0]), str(paths[1]), as_json=True, html=str(target), **options) == 1  # type: ignore[arg-type]
+    assert compare([str(paths[0]), str(paths[1])], as_json=True, html=str(target), **options) == 1  # type: ignore[arg-type]
     assert json.loads(capsys.readouterr().out)["counts"]["lost"] == 1
     page = target.read_text(encoding="utf-8")
     assert page.count("<script") == 2
@@ -99,7 +99,7 @@ def test_the_command_writes_the_page_and_names_are_text(tmp_path: Path, capsys: 
     assert "\x1b" not in page
     assert "\u202e" not in page
     bad = str(tmp_path / "none" / "x.html")
-    assert compare(str(paths[0]), str(paths[1]), as_json=True, html=bad, **options) == 2  # type: ignore[arg-type]
+    assert compare([str(paths[0]), str(paths[1])], as_json=True, html=bad, **options) == 2  # type: ignore[arg-type]
     assert "x.html: No such file" in capsys.readouterr().err
 
 
