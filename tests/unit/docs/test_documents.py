@@ -121,7 +121,7 @@ def test_links_are_found_and_a_wrong_one_is_noticed() -> None:
 def test_a_missing_heading_and_a_wrong_command_would_be_found() -> None:
     assert refused("run echo --no-such-option")
     assert refused("no-such-task")
-    assert refused("compare one.pcap two.pcap three.pcap")
+    assert refused("diff one two three")
     assert not refused("run echo --repeat 2")
 
 
