@@ -34,7 +34,7 @@ def plan(scenarios: Sequence[Scenario], options: Options, engine: str) -> Plan:
     """
     settings = {name: [value] for name, value in options.fixed.items()} | parse_settings(options.settings)
     sources = tuple(
-        ScenarioSource(scenario.name, str(scenario.path), shown_path(scenario.path), scenario.source)
+        ScenarioSource(scenario.name, str(scenario.path.absolute()), shown_path(scenario.path), scenario.source)
         for scenario in scenarios
     )
     if len({source.name for source in sources}) < len(sources):

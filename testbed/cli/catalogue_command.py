@@ -47,13 +47,18 @@ def run_all(
     return [_record(work, report, root) for report in done], left
 
 
-def analysed(records: Sequence[RunRecord]) -> Iterator[RunRecord]:
-    """Yield the runs with what they mean, worked out again from their directories."""
+def analysed(records: Sequence[RunRecord], scenarios: Sequence[Scenario]) -> Iterator[RunRecord]:
+    """Yield the runs with what they mean, worked out again from their directories.
+
+    An expectation is named by its place in the scenario's own file; in a variant's, by that in the run's copy.
+    """
     from testbed.run.evaluate import evaluate
 
+    plain = {scenario.name: scenario for scenario in scenarios if not scenario.settings}
     for record in records:
         if record.directory:
-            yield replace(record, analysis=evaluate(RunDirectory(Path(record.directory))))
+            directory = RunDirectory(Path(record.directory))
+            yield replace(record, analysis=evaluate(directory, plain.get(record.scenario)))
         else:
             yield record
 

@@ -112,8 +112,8 @@ def run_all(
     seconds = time.monotonic() - begin
     in_full = outputs.as_json or outputs.pages or (outputs.ci is not None and outputs.ci.any)
     if in_full:
-        records = list(analysed(records))
-    for record in analysed([each for each in records if in_full or each.outcome is not Outcome.PASS]):
+        records = list(analysed(records, scenarios))
+    for record in analysed([each for each in records if in_full or each.outcome is not Outcome.PASS], scenarios):
         _show_record(record, outputs)
     if outputs.ci is not None:
         write_ci_files([*records, *map(not_made, missing)], outputs.ci)

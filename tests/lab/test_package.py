@@ -298,6 +298,36 @@ def test_the_github_action_shows_a_summary_and_keeps_what_failed(
     assert (runner / "bothends-runs/junit.xml").is_file()
 
 
+def test_the_tutorial_from_an_empty_repository_to_a_red_build(
+    installed: Installed, repository: Path, namespaces: None
+) -> None:
+    """docs/tutorial-ci.md as it stands, on namespaces: files written, commands typed, the last of them fails."""
+    del namespaces
+    page = (ROOT / "docs/tutorial-ci.md").read_text(encoding="utf-8")
+    steps = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert [language for language, _ in steps] == ["sh", "python", "sh", "yaml", "sh", "python", "sh", "text"]
+    done = []
+    for language, text in steps[:-1]:
+        if language != "sh":
+            path = repository / text.splitlines()[0].removeprefix("# ")
+            path.write_text(text)
+            continue
+        for line in text.splitlines():
+            if line.startswith(("git init", "pip install")):
+                continue  # the fixtures did
+            author = [f"GIT_{who}_{what}=x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
+            command = ["env", *author, "DOCKER_HOST=unix:///nonexistent", f"PATH={installed.bin}:{os.environ['PATH']}"]
+            command += ["sh", "-c", line]
+            done.append(subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False))
+    assert [each.returncode for each in done] == [0, 0, 0, 1], [each.stdout + each.stderr for each in done]
+    said = " ".join(done[-1].stdout.split())
+    assert " ".join(steps[-1][1].split()) in said, said
+    assert re.search(r"actual: .*read 10\b", said), said
+    assert re.search(r"#1 from client 17 17 17 \d+ 10 7 unread", said), said
+    assert "order" in (repository / "bothends/summary.md").read_text()
+    assert list(repository.glob("runs/order/*/report.html"))
+
+
 def test_where_no_engine_can_make_the_run(installed: Installed, repository: Path) -> None:
     """Skipped with the reason; failed under --bothends-required. No kernel of our own is in this home."""
     installed("bothends", "init", "--ci", "none", cwd=repository)
