@@ -23,7 +23,13 @@ ROOT = Path(__file__).parents[3]
 README = ROOT / "README.md"
 LARGEST = 12_288
 """Bytes of README.md."""
-DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", ROOT / "compose" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    README,
+    ROOT / "README.zh.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "compose" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?:^|(?<=[\s|;&/$(]))(?:(?:invoke|bothends) |inv wire\.)(?=[a-z])")
