@@ -94,6 +94,7 @@ def _found(seen: Observed) -> Iterator[Finding | Undecided]:
     yield from opening_rules.unanswered(seen)
     yield from opening_rules.slow(seen)
     yield from opening_rules.no_port(seen)
+    yield from opening_rules.cookies(seen)
     yield from ending_rules.aborted(seen)
     yield from ending_rules.raced(seen)
     yield from ending_rules.died(seen)

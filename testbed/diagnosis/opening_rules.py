@@ -295,3 +295,30 @@ def _indexes(group: Iterable[tuple[SeenFlow, object, object]]) -> set[int]:
 def _connects(group: Iterable[tuple[SeenFlow, ConnectionRefused, Crossing]]) -> tuple[CallRef, ...]:
     found = [connection.calls[peer_of(fact.host)].connects for connection, fact, _ in group]
     return tuple(call_ref(calls[0]) for calls in found if calls)
+
+
+def cookies(seen: Observed) -> Found:
+    """Yield each connection whose SYN+ACK was a SYN cookie and lost the options that the SYN had offered."""
+    for connection in seen.tcp:
+        opener = connection.opener
+        if opener is None:
+            continue
+        host = peer_of(opener)
+        forced = seen.facts.inputs.sysctls.get(host, {}).get("net.ipv4.tcp_syncookies") == "2"
+        counted = seen.counter(host, "TcpExtSyncookiesSent")
+        answer = next((each for each in connection.sent[host] if "S" in each.flags), None)
+        if answer is None or not (forced or counted):
+            continue
+        offered, taken = connection.packets[0].options, answer.options
+        if "wscale" not in offered or "wscale" in taken or taken.get("sack_permitted"):
+            continue
+        yield Finding(
+            FindingName.SYN_COOKIES,
+            Severity.NOTE,
+            kernel_of(host),
+            connection.index,
+            {"host": host, "answer": PacketRef(answer.n)},
+            packets=(connection.packets[0].n, answer.n),
+            counters={"TcpExtSyncookiesSent": counted} if counted else {},
+            certainty=Certainty.PROVEN if forced else Certainty.INFERRED,
+        )

@@ -279,84 +279,116 @@ _CALLS, _ENDS, _OPENING = (Need.CALLS,), (Need.BOTH_ENDS,), (Need.HANDSHAKE,)
 OPTION, ORDER, SETTING, ON_PATH, SERVICE, NOTHING = Remedy
 
 FINDINGS: Mapping[FindingName, FindingTraits] = {
-    F.CONNECTION_REFUSED: T(ERROR, "a connection that was refused", SERVICE, "RFC 9293 3.10.7.1", "closed-port"),
-    F.FILTERED: T(ERROR, "a connection to which nothing answered", ON_PATH, "RFC 2979 2", "connect-filtered"),
-    F.ACCEPT_QUEUE_FULL: T(ERROR, "SYNs dropped as the accept queue was full", ORDER, "listen(2)", "backlog-full"),
-    F.SYN_BACKLOG_FULL: T(
-        ERROR, "SYNs dropped as too many were half open", SETTING, "RFC 4987; tcp_max_syn_backlog", needs=_CALLS
+    F.CONNECTION_REFUSED: T(*(ERROR, "a connection that was refused", SERVICE, "RFC 9293 3.10.7.1"), "closed-port"),
+    F.FILTERED: T(*(ERROR, "a connection to which nothing answered", ON_PATH, "RFC 2979 2"), "connect-filtered"),
+    F.ACCEPT_QUEUE_FULL: T(
+        *(ERROR, "SYNs dropped as the accept queue was full", ORDER, "listen(2)"), "accept-queue-full"
     ),
-    F.SYN_COOKIES: T(NOTE, "options lost by SYN cookies", SETTING, "RFC 4987 3.6; tcp_syncookies", "syn-cookies"),
+    F.SYN_BACKLOG_FULL: T(
+        *(ERROR, "SYNs dropped as too many were half open", SETTING, "RFC 4987; tcp_max_syn_backlog"),
+        "syn-backlog-full",
+        _CALLS,
+    ),
+    F.SYN_COOKIES: T(*(NOTE, "options lost by SYN cookies", SETTING, "RFC 4987 3.6; tcp_syncookies"), "syn-cookies"),
     F.TIME_WAIT_EXHAUSTION: T(
-        ERROR, "no local port, all in TIME-WAIT", ORDER, "RFC 9293 3.4.2; ip_local_port_range", needs=_CALLS
+        *(ERROR, "no local port, all in TIME-WAIT", ORDER, "RFC 9293 3.4.2; ip_local_port_range"),
+        "time-wait-exhaustion",
+        _CALLS,
     ),
     F.SLOW_CONNECT: T(
-        WARNING, "an opening that had to be repeated", ON_PATH, "RFC 6298 2; tcp_syn_retries", "lost-syn"
+        *(WARNING, "an opening that had to be repeated", ON_PATH, "RFC 6298 2; tcp_syn_retries"), "lost-syn"
     ),
-    F.SLOW_NAME_RESOLUTION: T(WARNING, "a name that took long to resolve", SETTING, "RFC 1035; resolv.conf(5)"),
-    F.CONNECTION_PER_REQUEST: T(NOTE, "a connection for each request", ORDER, "RFC 9112 9.3"),
+    F.SLOW_NAME_RESOLUTION: T(
+        *(WARNING, "a name that took long to resolve", SETTING, "RFC 1035; resolv.conf(5)"), "slow-name-resolution"
+    ),
+    F.CONNECTION_PER_REQUEST: T(
+        *(NOTE, "a connection for each request", ORDER, "RFC 9112 9.3"), "connection-per-request"
+    ),
     F.UNREAD_DATA_RESET: T(
         *(ERROR, "a close with unread data, whose RST destroyed data", ORDER, "RFC 2525 2.17"),
-        *("close-unread-destroys", _CALLS),
+        "close-unread-destroys",
+        _CALLS,
     ),
     F.LINGER_ZERO_ABORT: T(
-        ERROR, "a close with SO_LINGER 0, which threw data away", OPTION, "socket(7)", "linger-zero-destroys", _CALLS
+        *(ERROR, "a close with SO_LINGER 0, which threw data away", OPTION, "socket(7)"), "linger-zero-abort", _CALLS
     ),
-    F.KEEP_ALIVE_RACE: T(ERROR, "a request that crossed the close of its connection", ORDER, "RFC 9112 9.5"),
-    F.PROCESS_DIED: T(ERROR, "a program that died in the middle", ORDER, "signal(7)", "killed-process", _CALLS),
-    F.FORGED_RESET: T(ERROR, "a RST that the peer never sent", ON_PATH, "RFC 5961; RFC 3360", "forged-rst", _ENDS),
+    F.KEEP_ALIVE_RACE: T(
+        *(ERROR, "a request that crossed the close of its connection", ORDER, "RFC 9112 9.5"), "keep-alive-race"
+    ),
+    F.PROCESS_DIED: T(*(ERROR, "a program that died in the middle", ORDER, "signal(7)"), "process-died", _CALLS),
+    F.FORGED_RESET: T(*(ERROR, "a RST that the peer never sent", ON_PATH, "RFC 5961; RFC 3360"), "forged-rst", _ENDS),
     F.CLOSE_WAIT_FORGOTTEN: T(
-        WARNING, "a connection never closed after the peer's FIN", ORDER, "RFC 9293 3.6", "", _CALLS
+        *(WARNING, "a connection never closed after the peer's FIN", ORDER, "RFC 9293 3.6"),
+        "close-wait-forgotten",
+        _CALLS,
     ),
-    F.FIN_WAIT_FORGOTTEN: T(WARNING, "a half-closed connection whose peer never closes", ORDER, "tcp_fin_timeout"),
+    F.FIN_WAIT_FORGOTTEN: T(*(WARNING, "a half-closed connection whose peer never closes", ORDER, "tcp_fin_timeout")),
     F.IDLE_FORGOTTEN: T(
-        ERROR, "an idle connection that the path forgot", OPTION, "RFC 5382 REQ-5", "nat-forgets", _ENDS
+        *(ERROR, "an idle connection that the path forgot", OPTION, "RFC 5382 REQ-5"), "idle-forgotten", _ENDS
     ),
     F.KEEP_ALIVE_TOO_LATE: T(
-        WARNING, "keep-alive that begins after the path forgot", OPTION, "tcp(7), TCP_KEEPIDLE", "", _CALLS
+        *(WARNING, "keep-alive that begins after the path forgot", OPTION, "tcp(7), TCP_KEEPIDLE"),
+        "keep-alive-too-late",
+        _CALLS,
     ),
-    F.REQUEST_NEVER_READ: T(ERROR, "data that its program never read", ORDER, "RFC 9293 3.9.1.3", "", _CALLS),
-    F.ZERO_WINDOW: T(WARNING, "a receiver that did not read", ORDER, "RFC 9293 3.8.6.1", "zero-window"),
-    F.WRITE_DEADLOCK: T(ERROR, "two programs that write and do not read", ORDER, "RFC 9293 3.8.6.1", "dead-lock"),
+    F.REQUEST_NEVER_READ: T(
+        *(ERROR, "data that its program never read", ORDER, "RFC 9293 3.9.1.3"), "request-never-read", _CALLS
+    ),
+    F.ZERO_WINDOW: T(*(WARNING, "a receiver that did not read", ORDER, "RFC 9293 3.8.6.1"), "zero-window"),
+    F.WRITE_DEADLOCK: T(
+        *(ERROR, "two programs that write and do not read", ORDER, "RFC 9293 3.8.6.1"), "write-deadlock"
+    ),
     F.NAGLE_DELAYED_ACK: T(
-        WARNING, "small writes that waited for a delayed ACK", OPTION, "RFC 9293 3.7.4; RFC 1122 4.2.3.2"
+        *(WARNING, "small writes that waited for a delayed ACK", OPTION, "RFC 9293 3.7.4; RFC 1122 4.2.3.2"),
+        "nagle-delayed-ack",
     ),
-    F.TINY_WRITES: T(NOTE, "a stream written in tiny pieces", ORDER, "RFC 896", "", _CALLS),
-    F.SMALL_BUFFER: T(WARNING, "a buffer too small for the path", SETTING, "RFC 7323 1.1; tcp_rmem", "", _OPENING),
+    F.TINY_WRITES: T(*(NOTE, "a stream written in tiny pieces", ORDER, "RFC 896"), "tiny-writes", _CALLS),
+    F.SMALL_BUFFER: T(
+        *(WARNING, "a buffer too small for the path", SETTING, "RFC 7323 1.1; tcp_rmem"), "small-buffer", _OPENING
+    ),
     F.SLOW_START_AFTER_IDLE: T(
-        NOTE, "slow start again after a pause", SETTING, "RFC 5681 4.1; tcp_slow_start_after_idle"
+        *(NOTE, "slow start again after a pause", SETTING, "RFC 5681 4.1; tcp_slow_start_after_idle"),
+        "slow-start-after-idle",
     ),
     F.MTU_BLACK_HOLE: T(
-        ERROR,
-        "a path that drops large packets and does not say so",
-        ON_PATH,
-        "RFC 2923; RFC 4821",
+        *(ERROR, "a path that drops large packets and does not say so", ON_PATH, "RFC 2923; RFC 4821"),
         "mtu-black-hole",
         _ENDS,
     ),
-    F.MSS_CLAMPED: T(NOTE, "a segment size lowered on the path", ON_PATH, "RFC 9293 3.7.1", "", (*_ENDS, *_OPENING)),
-    F.RANDOM_LOSS: T(WARNING, "packets lost one at a time", ON_PATH, "RFC 5681", "lost-middle", _ENDS),
-    F.BURST_LOSS: T(WARNING, "packets lost in a row", ON_PATH, "RFC 5681", "", _ENDS),
-    F.TAIL_LOSS: T(WARNING, "the last packet lost", ON_PATH, "RFC 8985 7", "lost-tail", _ENDS),
-    F.ACK_LOSS: T(WARNING, "acknowledgments lost", ON_PATH, "RFC 3449", "lost-ack", _ENDS),
-    F.SPURIOUS_RETRANSMISSION: T(NOTE, "bytes sent again that had arrived", SETTING, "RFC 3522; RFC 5682", "", _ENDS),
-    F.REORDERING: T(NOTE, "packets that overtook others", ON_PATH, "RFC 4737", "reordered-pair", _ENDS),
-    F.DUPLICATED: T(NOTE, "packets that the path doubled", ON_PATH, "RFC 2883", "duplicated-segment", _ENDS),
-    F.BUFFERBLOAT: T(WARNING, "delay that grows with what is on its way", ON_PATH, "RFC 7567", "", _ENDS),
-    F.RATE_LIMIT: T(NOTE, "a path that carries so much and no more", ON_PATH, "RFC 2309", "", _ENDS),
-    F.PAYLOAD_ALTERED: T(ERROR, "bytes that were changed on the way", ON_PATH, "RFC 9293 3.1", "", _ENDS),
-    F.ADDRESS_REWRITTEN: T(NOTE, "addresses or ports that were rewritten", NOTHING, "RFC 3022", "", _ENDS),
-    F.TTL_REWRITTEN: T(NOTE, "a TTL that was set anew", NOTHING, "RFC 791 3.2", "", _ENDS),
-    F.CHECKSUM_ERROR: T(
-        WARNING, "packets that arrived with a wrong checksum", ON_PATH, "RFC 1071", "corrupted-segment", _ENDS
+    F.MSS_CLAMPED: T(
+        *(NOTE, "a segment size lowered on the path", ON_PATH, "RFC 9293 3.7.1"), "mss-clamped", (*_ENDS, *_OPENING)
     ),
-    F.CLOCK_WRONG: T(NOTE, "clocks of the two captures that differ", SETTING, "RFC 5905", "", _ENDS),
-    F.DATAGRAM_TOO_LARGE: T(ERROR, "a datagram larger than can be sent", ORDER, "udp(7)", "udp-too-large", _CALLS),
-    F.FRAGMENTS_LOST: T(WARNING, "datagrams lost with one of their fragments", ORDER, "RFC 8085 3.2", "", _ENDS),
+    F.RANDOM_LOSS: T(*(WARNING, "packets lost one at a time", ON_PATH, "RFC 5681"), "random-loss", _ENDS),
+    F.BURST_LOSS: T(*(WARNING, "packets lost in a row", ON_PATH, "RFC 5681"), "burst-loss", _ENDS),
+    F.TAIL_LOSS: T(*(WARNING, "the last packet lost", ON_PATH, "RFC 8985 7"), "lost-tail", _ENDS),
+    F.ACK_LOSS: T(*(WARNING, "acknowledgments lost", ON_PATH, "RFC 3449"), "ack-loss", _ENDS),
+    F.SPURIOUS_RETRANSMISSION: T(
+        *(NOTE, "bytes sent again that had arrived", SETTING, "RFC 3522; RFC 5682"), "spurious-retransmission", _ENDS
+    ),
+    F.REORDERING: T(*(NOTE, "packets that overtook others", ON_PATH, "RFC 4737"), "reordering", _ENDS),
+    F.DUPLICATED: T(*(NOTE, "packets that the path doubled", ON_PATH, "RFC 2883"), "duplicated-segment", _ENDS),
+    F.BUFFERBLOAT: T(*(WARNING, "delay that grows with what is on its way", ON_PATH, "RFC 7567"), "bufferbloat", _ENDS),
+    F.RATE_LIMIT: T(*(NOTE, "a path that carries so much and no more", ON_PATH, "RFC 2309"), "rate-limit", _ENDS),
+    F.PAYLOAD_ALTERED: T(
+        *(ERROR, "bytes that were changed on the way", ON_PATH, "RFC 9293 3.1"), "payload-altered", _ENDS
+    ),
+    F.ADDRESS_REWRITTEN: T(*(NOTE, "addresses or ports that were rewritten", NOTHING, "RFC 3022"), "", _ENDS),
+    F.TTL_REWRITTEN: T(*(NOTE, "a TTL that was set anew", NOTHING, "RFC 791 3.2"), "ttl-rewritten", _ENDS),
+    F.CHECKSUM_ERROR: T(
+        *(WARNING, "packets that arrived with a wrong checksum", ON_PATH, "RFC 1071"), "corrupted-segment", _ENDS
+    ),
+    F.CLOCK_WRONG: T(*(NOTE, "clocks of the two captures that differ", SETTING, "RFC 5905"), "", _ENDS),
+    F.DATAGRAM_TOO_LARGE: T(*(ERROR, "a datagram larger than can be sent", ORDER, "udp(7)"), "udp-too-large", _CALLS),
+    F.FRAGMENTS_LOST: T(
+        *(WARNING, "datagrams lost with one of their fragments", ORDER, "RFC 8085 3.2"), "fragments-lost", _ENDS
+    ),
     F.UDP_RECEIVE_OVERRUN: T(
-        ERROR, "datagrams dropped as the receive buffer was full", OPTION, "udp(7), SO_RCVBUF", "", _CALLS
+        *(ERROR, "datagrams dropped as the receive buffer was full", OPTION, "udp(7), SO_RCVBUF"),
+        "udp-receive-overrun",
+        _CALLS,
     ),
     F.PORT_UNREACHABLE: T(
-        ERROR, "datagrams to a port that nothing takes", SERVICE, "RFC 1122 4.1.3.1", "udp-port-unreachable"
+        *(ERROR, "datagrams to a port that nothing takes", SERVICE, "RFC 1122 4.1.3.1"), "udp-port-unreachable"
     ),
 }
 """Every finding, in the order of the list that says what was looked for."""
