@@ -23,8 +23,10 @@ def losses(seen: Observed, explained: frozenset[int]) -> Found:
     """
     if not seen.both_ends:
         return
-    too_big = {n for each in seen.connections for error in each.errors for n in seen.facts.causes[error.n].packets}
-    explained |= too_big
+    errors = [error for each in seen.connections for error in each.errors]
+    told = {n for error in errors for n in seen.facts.causes[error.n].packets}
+    quoted = {(error.options.get("about") or {}).get("raw_seq") for error in errors} - {None}
+    explained |= told | {each.n for flow in seen.tcp for each in flow.packets if each.raw_seq in quoted}
     for host in HOSTS:
         kinds: dict[FindingName, list[tuple[SeenFlow, Crossing]]] = defaultdict(list)
         for connection in seen.tcp:

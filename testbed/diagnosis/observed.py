@@ -180,14 +180,26 @@ class Observed:
             if packet.flow is not None:
                 by_flow.setdefault(packet.flow, []).append(packet)
             elif packet.protocol in ("icmp", "icmpv6"):
-                for index in {crossings[n].flow for n in self.facts.causes[packet.n].packets}:
-                    if index is not None:
-                        errors.setdefault(index, []).append(packet)
+                about = packet.options.get("about") or {}
+                named = {crossings[n].flow for n in self.facts.causes[packet.n].packets}
+                named |= set(self._by_ports.get((about.get("sport"), about.get("dport")), ()))
+                for index in (each for each in named if each is not None):
+                    errors.setdefault(index, []).append(packet)
         return tuple(
             SeenFlow(flow, self.facts, by_flow[flow.index], self.both_ends, errors.get(flow.index, ()))
             for flow in self.facts.inputs.joined.flows
             if flow.index in by_flow
         )
+
+    @cached_property
+    def _by_ports(self) -> dict[tuple[int | None, int | None], list[int]]:
+        """The flows between two ports, in either direction: what an ICMP error quotes."""
+        found: dict[tuple[int | None, int | None], list[int]] = {}
+        for flow in self.facts.inputs.joined.flows:
+            ports = flow.client.port, flow.server.port
+            for pair in {ports, ports[::-1]}:
+                found.setdefault(pair, []).append(flow.index)
+        return found
 
     @cached_property
     def tcp(self) -> tuple[SeenFlow, ...]:
