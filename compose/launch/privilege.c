@@ -16,8 +16,6 @@
 
 #include "launch/report.h"
 
-enum { NOBODY = 65534 };
-
 static void write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+enum { NOBODY = 65534 };
+
 /* Get a mount namespace, and a user namespace if that takes one; returns whether it did. */
 bool take_namespaces(void);
 

@@ -12,6 +12,7 @@
 #include <linux/mount.h>
 
 #include "common/memory.h"
+#include "launch/privilege.h"
 #include "launch/report.h"
 
 /* <sys/mount.h> and <linux/mount.h> cannot both be included with every C library. */
@@ -124,7 +125,10 @@ static const char *staged(const char *name, const char *path)
 
 void own_file_in_root(const char *name, const char *path, mode_t mode, size_t size, FILE *from)
 {
-	file_in_root(staged(name, path), mode, size, from);
+	const char *full = staged(name, path);
+	file_in_root(full, mode, size, from);
+	if (chown(full + 1, NOBODY, NOBODY)) /* whose the programs are */
+		fail(full);
 }
 
 void place_in_root(const char *name, const char *path)

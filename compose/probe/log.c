@@ -20,6 +20,7 @@
 #endif
 
 #define LOG_SPACE (256u << 20) /* address space, and the largest file */
+#define LOG_LITTLE (16u << 20) /* the same in a program that limits its address space */
 #define LOG_FIRST (64u << 10)
 #define LOG_STEP (256u << 10)
 
@@ -39,7 +40,7 @@ uint64_t now(void)
 static bool log_resize(size_t size)
 {
 	struct rlimit limit;
-	if (size > LOG_SPACE || getrlimit(RLIMIT_FSIZE, &limit) || size > limit.rlim_cur)
+	if (size > call_log.space || getrlimit(RLIMIT_FSIZE, &limit) || size > limit.rlim_cur)
 		return false;
 	if (syscall(SYS_truncate, call_log.path, (off_t)size))
 		return false;
@@ -52,6 +53,18 @@ static bool log_resize(size_t size)
 	return true;
 }
 
+static size_t space_wanted(void)
+{
+	struct rlimit limit;
+	return getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY ? LOG_SPACE : LOG_LITTLE;
+}
+
+static void hold_growth(void)
+{
+	while (atomic_exchange(&call_log.growing, true))
+		sched_yield();
+}
+
 /* Room for slot number `last`. By path, not by descriptor: the program must not meet one that it did not open.
  * Signals are held back so that no handler of this thread waits here for the thread itself. */
 static bool log_grow(uint64_t last)
@@ -60,8 +73,7 @@ static bool log_grow(uint64_t last)
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (atomic_exchange(&call_log.growing, true))
-		sched_yield();
+	hold_growth();
 	while (!call_log.full && last >= call_log.capacity)
 		if (!log_resize(call_log.size + LOG_STEP))
 			call_log.full = true;
@@ -88,14 +100,28 @@ struct probe_record *log_slots(uint64_t count)
 	return NULL;
 }
 
+void log_give_space(void)
+{
+	if (!call_log.header)
+		return;
+	int saved = errno;
+	hold_growth();
+	size_t kept = call_log.size > LOG_LITTLE ? (call_log.size + 4095) & ~(size_t)4095 : LOG_LITTLE;
+	if (kept < call_log.space && !munmap((char *)call_log.header + kept, call_log.space - kept))
+		call_log.space = kept;
+	atomic_store(&call_log.growing, false);
+	errno = saved;
+}
+
 /* Open a log for this process. On any failure nothing is logged: the missing or headless file tells. */
 static void log_open(uint64_t forked_from)
 {
 	int saved = errno;
 	if (call_log.header)
-		munmap(call_log.header, LOG_SPACE); /* a parent's */
+		munmap(call_log.header, call_log.space); /* a parent's */
 	call_log.header = NULL;
 	call_log.size = 0;
+	call_log.space = space_wanted();
 	call_log.capacity = 0;
 	call_log.full = false;
 	call_log.growing = false;
@@ -111,18 +137,18 @@ static void log_open(uint64_t forked_from)
 		goto out;
 	/* Whatever user the program becomes must still be able to grow the file. */
 	int mode = fchmod(fd, 0666);
-	void *map = mmap(NULL, LOG_SPACE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	void *map = mmap(NULL, call_log.space, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	syscall(SYS_close, fd);
 	if (mode || map == MAP_FAILED) {
 		if (map != MAP_FAILED)
-			munmap(map, LOG_SPACE);
+			munmap(map, call_log.space);
 		goto out;
 	}
 	call_log.header = map;
 	call_log.records = (struct probe_record *)(call_log.header + 1);
-	madvise(map, LOG_SPACE, MADV_DONTDUMP); /* advice: a core dump without it is only larger */
+	madvise(map, call_log.space, MADV_DONTDUMP); /* advice: a core dump without it is only larger */
 	if (!log_resize(LOG_FIRST)) {
-		munmap(map, LOG_SPACE);
+		munmap(map, call_log.space);
 		call_log.header = NULL;
 		goto out;
 	}

@@ -20,6 +20,7 @@ extern struct call_log {
 	struct probe_record *records;
 	_Atomic uint64_t capacity;   /* records that the file has room for now */
 	size_t size;
+	size_t space;                /* of the address space that the file may grow into */
 	_Atomic bool full;
 	_Atomic bool growing;
 	pid_t pid;
@@ -35,6 +36,9 @@ uint64_t now(void);
 
 /* Open the first log of this process, in a directory. Also registers what a forked child does. */
 void log_start(const char *directory);
+
+/* The program is about to limit its address space: keep little of it. */
+void log_give_space(void);
 
 /* May this thread write to this process's log? Not in a child of vfork or posix_spawn, which borrows the memory. */
 bool log_here(void);

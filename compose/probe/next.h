@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -32,7 +33,7 @@ int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout
 	X(recvmmsg) X(read) X(write) X(readv) X(writev) X(sendfile) X(sendfile64) X(splice) X(poll) X(ppoll)          \
 	X(select) X(pselect) X(epoll_wait) X(epoll_pwait) X(epoll_pwait2) X(fork) X(_exit) X(_Exit) X(fdopen)         \
 	X(execve) X(execv) X(execvp) X(execvpe) X(execl) X(execlp) X(execle) X(fexecve) X(execveat) X(__read_chk)     \
-	X(__recv_chk) X(__recvfrom_chk) X(__poll_chk) X(__ppoll_chk)
+	X(__recv_chk) X(__recvfrom_chk) X(__poll_chk) X(__ppoll_chk) X(setrlimit) X(setrlimit64) X(prlimit) X(prlimit64)
 
 #define DECLARE(function) __typeof__(function) *function;
 extern struct next_table {

@@ -19,7 +19,7 @@ from testbed.analysis.ledger import make_ledger
 from testbed.analysis.link_check import match_journal
 from testbed.analysis.order.event_order import in_order
 from testbed.analysis.socket_events import socket_events
-from testbed.analysis.verdict import verdict
+from testbed.analysis.verdict import programs_failed, verdict
 from testbed.crossings.packet_order import overtaken
 from testbed.model import HOSTS, Analysis, Cause, Check, Delay, Host, Inputs, Joined, Outcome
 from testbed.model.expect import Expectation
@@ -48,6 +48,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = (), diagnose: 
         inputs = replace(inputs, incomplete=refuted)
     no_packet = calls_without_packet(joined, streams, causes, inputs.sysctls)
     told = (
+        *programs_failed(joined, inputs.programs),
         *dead_locks(joined, streams),
         *verdict(joined, ledger, causes, streams),
         *socket_events(joined, ledger, streams),

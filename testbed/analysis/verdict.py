@@ -27,6 +27,7 @@ from testbed.model import (
 )
 from testbed.model.causes import Refusal
 from testbed.model.ledgers import ConnectionReset
+from testbed.model.programs import Program
 from testbed.model.verdicts import (
     BrokenOff,
     ConnectionRefused,
@@ -39,6 +40,7 @@ from testbed.model.verdicts import (
     NoFlows,
     NoPackets,
     OpeningFailure,
+    ProgramFailed,
     SenderTotals,
     Transfer,
     UnreadEnd,
@@ -68,6 +70,13 @@ def verdict(
         *(fact for flow in worst if trouble[flow.index] for fact in _of_flow(run, flow)),
         *failed,
     )
+
+
+def programs_failed(joined: Joined, programs: Sequence[Program]) -> tuple[VerdictFact, ...]:
+    """Return the programs whose failure is all there is to say: of a run without any packet."""
+    if joined.crossings:
+        return ()
+    return tuple(ProgramFailed(program.host, program.end) for program in programs if not program.end.usual)
 
 
 class _Run(NamedTuple):

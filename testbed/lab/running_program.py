@@ -17,6 +17,7 @@ from testbed.observe.actor_events import ActorEvent, parse_event
 
 OUTPUT_LIMIT = 16 << 20
 """Bytes of each output stream that are kept; the rest is read and dropped, so that a flood blocks nothing."""
+_SILENT = "one that inetd could start writes to its standard input: sh -c 'exec PROGRAM 0>&2' shows that"
 TERM_GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL."""
 
@@ -181,12 +182,12 @@ class RunningProgram:
         return (ended.signal or ended.status) != expected
 
     def how_it_ended(self) -> str:
-        """Say how it ended, how it should have, and the last lines of its error output."""
+        """Say how it ended, how it should have, and the last lines of its error output, each in a line of its own."""
         spec = self.spec
         expected = f"exit status {spec.expected_exit}" if isinstance(spec.expected_exit, int) else spec.expected_exit
         last = self.last_error_output()
-        printed = f"; last output:\n{last}" if last else ""
-        return f"{spec.host}: `{' '.join(spec.argv)}` ended with {self.process.exit}, expected {expected}{printed}"
+        printed = f"; last output:\n{last}" if last else f"; it printed nothing ({_SILENT})"
+        return f"{spec.host}: `{spec.argv[0]}` ended with {self.process.exit}, expected {expected}{printed}"
 
     def last_error_output(self) -> str:
         """Return the end of what it printed on standard error, or else on standard output."""

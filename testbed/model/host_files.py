@@ -9,17 +9,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class HostFile:
-    """One file as a host sees it: ``path`` is absolute, ``source`` is where it was, as the scenario names it."""
+    """One file as a host sees it: ``path`` is absolute, ``source`` is where it was, as the scenario names it.
+
+    ``mode`` are its permissions, without those to write: it is the program's user's.
+    """
 
     path: str
     content: bytes
-    executable: bool = False
+    mode: int = 0o444
     source: str = ""
-
-    @property
-    def mode(self) -> int:
-        """Its permissions: nobody may write to it."""
-        return 0o555 if self.executable else 0o444
 
     @property
     def digest(self) -> str:

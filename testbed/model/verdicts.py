@@ -9,12 +9,21 @@ from testbed.model.absences import GaveUp
 from testbed.model.evidence import Evidence
 from testbed.model.hosts import Endpoint, Host
 from testbed.model.ledgers import ConnectionReset, LedgerPoint, LedgerRow
+from testbed.model.programs import ProgramEnd
 from testbed.model.references import CallRef
 
 
 @dataclass(frozen=True, slots=True)
 class NoPackets:
     """No packet between the hosts was captured."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramFailed:
+    """No packet between the hosts was captured, and a host's program ended badly, or did not go on."""
+
+    host: Host
+    end: ProgramEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +208,7 @@ class SocketEvents:
 VerdictFact = (
     DeadLock
     | SocketEvents
+    | ProgramFailed
     | NoPackets
     | NoFlows
     | ConnectionRefused
@@ -214,6 +224,7 @@ VerdictFact = (
 )
 
 FACT_NAMES: dict[str, type[VerdictFact]] = {
+    "program-failed": ProgramFailed,
     "no-packets": NoPackets,
     "no-flows": NoFlows,
     "connection-refused": ConnectionRefused,

@@ -185,8 +185,7 @@ class _Reader:
         parents = {str(parent) for parent in Path(target).parents}
         if target in self.files or not parents.isdisjoint(self.files) or f"{target}/" in _folders(self.files, target):
             raise _Refused(f"two of the files would be at `{target}`")
-        executable = bool(described.st_mode & 0o111)
-        self.files[target] = HostFile(target, content, executable=executable, source=source)
+        self.files[target] = HostFile(target, content, described.st_mode & 0o555 | 0o400, source)
 
 
 def _folders(files: Mapping[str, HostFile], target: str) -> set[str]:

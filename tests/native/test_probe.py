@@ -217,3 +217,21 @@ peer.close()
     assert b"".join(c.data for c in calls if c.direction == "out").startswith(b"GET /")
     assert b"".join(c.data for c in calls if c.direction == "in").endswith(b"hello")
     assert {c.args["address"] for c in calls if c.name == "connect"} == {f"127.0.0.1:{port}"}
+
+
+def test_a_program_that_limits_its_address_space_gets_what_it_left_itself(probe: Probe) -> None:
+    """The room that the log could grow into is given back first (vsftpd failed for want of it), and calls are logged."""
+    program = (
+        "import resource, socket\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * 4096 - (256 << 20)\n"
+        "limit = used + (96 << 20)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"
+        "held = bytearray(48 << 20)\n"
+        "a, b = socket.socketpair(); a.send(b'x'); b.recv(1)\n"
+        "import os\n"
+        "pid = os.fork()\n"
+        "c, d = socket.socketpair(); c.send(b'y'); d.recv(1)\n"
+        "pid and os._exit(os.waitpid(pid, 0)[1] != 0)\n"
+    )
+    probe.run(sys.executable, "-c", program)
+    assert len(named(probe.complete().calls, "send")) == 3

@@ -38,7 +38,7 @@ def provide(client: docker.DockerClient, host: LabHost, progress: Progress) -> s
     if host.packages:
         image = _with_packages(client, image, host.packages, progress)
     if host.files:
-        image = _with_files(client, image, host.files, progress)
+        image = _with_files(client, image, host, progress)
     return image
 
 
@@ -65,10 +65,12 @@ def _with_packages(client: docker.DockerClient, image: str, packages: tuple[str,
     return _made(client, {"Dockerfile": HostFile("Dockerfile", text.encode())}, "Dockerfile", {}, said, progress)
 
 
-def _with_files(client: docker.DockerClient, image: str, files: tuple[HostFile, ...], progress: Progress) -> str:
-    context = {f"{_ROOT}{file.path}": file for file in files}
-    context["Dockerfile"] = HostFile("Dockerfile", f"FROM {image}\nCOPY {_ROOT}/ /\n".encode())
-    return _made(client, context, "Dockerfile", {}, f"copying {len(files)} files", progress)
+def _with_files(client: docker.DockerClient, image: str, host: LabHost, progress: Progress) -> str:
+    context = {f"{_ROOT}{file.path}": file for file in host.files}
+    described = find(client, image) or {}
+    owner = user_settings(host)["user"] or (described.get("Config") or {}).get("User") or "0"
+    context["Dockerfile"] = HostFile("Dockerfile", f"FROM {image}\nCOPY --chown={owner} {_ROOT}/ /\n".encode())
+    return _made(client, context, "Dockerfile", {}, f"copying {len(host.files)} files", progress)
 
 
 def _built(client: docker.DockerClient, name: str, wanted: BuildContext, progress: Progress) -> str:
@@ -101,7 +103,7 @@ def _made(
             client,
             said,
             files={path: file.content for path, file in context.items()},
-            executable={path for path, file in context.items() if file.executable},
+            modes={path: file.mode | 0o200 for path, file in context.items()},
             dockerfile=dockerfile,
             arguments=arguments,
             labels={images.IMAGE_LABEL: NAME},

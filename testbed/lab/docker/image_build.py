@@ -8,7 +8,7 @@ import re
 import tarfile
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -62,7 +62,7 @@ def build(
     *,
     files: Mapping[str, bytes],
     dockerfile: str = "Dockerfile",
-    executable: Collection[str] = (),
+    modes: Mapping[str, int] = MappingProxyType({}),
     arguments: Mapping[str, str],
     labels: Mapping[str, str] = MappingProxyType({}),
     tag: str,
@@ -71,7 +71,7 @@ def build(
 ) -> None:
     """Build the image ``name`` from the files of its context and tag it; ImageError holds the step and the output.
 
-    ``executable`` are those of the files that may be executed; ``labels`` are added to the Dockerfile's own.
+    ``modes`` are the permissions of files that are not 0644; ``labels`` are added to the Dockerfile's own.
     ``hint`` is what to do about a failure of which nothing else is known.
 
     Proxies go in as Docker's predefined build arguments, which are neither stored in the image nor part of the
@@ -82,7 +82,7 @@ def build(
     error = ""
     with translate(f"build image {name}"):
         events = client.api.build(
-            fileobj=_context(files, executable),
+            fileobj=_context(files, modes),
             custom_context=True,
             dockerfile=dockerfile,
             tag=tag,
@@ -126,14 +126,14 @@ def _hint(text: str) -> str:
     return next((hint for pattern, hint in _HINTS if pattern.search(text)), "")
 
 
-def _context(files: Mapping[str, bytes], executable: Collection[str] = ()) -> io.BytesIO:
+def _context(files: Mapping[str, bytes], modes: Mapping[str, int] = MappingProxyType({})) -> io.BytesIO:
     """Pack a build context that is the same for the same files, so that the build cache is hit."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for path, content in sorted(files.items()):
             member = tarfile.TarInfo(path)
             member.size = len(content)
-            member.mode = 0o755 if path in executable else 0o644
+            member.mode = modes.get(path, 0o644)
             archive.addfile(member, io.BytesIO(content))
     packed.seek(0)
     return packed

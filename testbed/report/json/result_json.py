@@ -49,6 +49,7 @@ from testbed.model.verdicts import (
     NoData,
     NoFlows,
     NoPackets,
+    ProgramFailed,
     SenderTotals,
     SocketEvents,
     Transfer,
@@ -287,6 +288,7 @@ def _fact(fact: VerdictFact) -> _Object:
 _FACTS: Final[Mapping[type[VerdictFact], str]] = {
     DeadLock: "dead-lock",
     SocketEvents: "socket-events",
+    ProgramFailed: "program-failed",
     NoPackets: "no-packets",
     NoFlows: "no-flows",
     ConnectionRefused: "connection-refused",

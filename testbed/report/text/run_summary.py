@@ -357,8 +357,16 @@ def _verdict(analysis: Analysis, meta: Mapping[str, Any], width: int, room: _Roo
     reasons += [f"failed: {text}" for text in analysis.inputs.failures if text not in told]
     reasons += [f"incomplete: {text}" for text in analysis.inputs.incomplete if text not in told]
     reasons += [f"note: {text}" for text in meta.get("notes", ())]
-    lines = [text for reason in reasons for text in paragraph(reason, width, lines=room.sentence)]
+    lines = [text for reason in reasons for text in _reason(reason, width, room.sentence)]
     yield from (Line(text, "failed") for text in shortened(lines, room.reasons, "line"))
+
+
+def _reason(reason: str, width: int, longest: int | None) -> Iterator[str]:
+    """Yield a reason's sentence, then what was printed, in its own lines."""
+    said, *printed = reason.splitlines()
+    yield from paragraph(said, width, lines=longest)
+    for line in printed:
+        yield from paragraph(line, width, indent="  | ", indent_next=4, lines=longest) or ("  |",)
 
 
 def _programs(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:

@@ -21,6 +21,7 @@ from testbed.model.verdicts import (
     NoFlows,
     NoPackets,
     OpeningFailure,
+    ProgramFailed,
     SenderTotals,
     SocketEvents,
     Transfer,
@@ -44,6 +45,10 @@ def sentences(facts: Sequence[VerdictFact], flows: Sequence[Flow]) -> Iterator[s
     busy = Counter(fact.row.flow for fact in facts if isinstance(fact, Transfer))
     for fact in facts:
         match fact:
+            case ProgramFailed():
+                yield f"the {fact.host}'s program failed before a packet went between the hosts: {fact.end}"
+            case NoPackets() if any(isinstance(each, ProgramFailed) for each in facts):
+                pass
             case NoPackets():
                 yield "no packet went between the two hosts"
             case NoFlows():

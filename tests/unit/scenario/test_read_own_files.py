@@ -38,7 +38,7 @@ def test_a_folder_is_copied_whole_with_its_modes_and_its_program_starts_in_it(tm
     assert [(file.path, file.content, file.mode) for file in server.files] == [
         ("/app/data/a b", b"\0\n", 0o444),
         ("/app/link/a b", b"\0\n", 0o444),
-        ("/app/run", b"#!/bin/sh\n", 0o555),
+        ("/app/run", b"#!/bin/sh\n", 0o500),
     ]
     assert server.starts_in == "/app"
 
