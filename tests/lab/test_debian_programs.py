@@ -1,4 +1,4 @@
-"""Programs of Debian as a new user would try them: each in a scenario of at most 12 lines, without an image of one's own."""
+"""Programs of Debian as a new user would try them: scenarios of at most 12 lines, without an image of one's own."""
 
 from __future__ import annotations
 

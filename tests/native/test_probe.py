@@ -220,7 +220,7 @@ peer.close()
 
 
 def test_a_program_that_limits_its_address_space_gets_what_it_left_itself(probe: Probe) -> None:
-    """The room that the log could grow into is given back first (vsftpd failed for want of it), and calls are logged."""
+    """The room that the log could grow into is given back first: vsftpd failed for want of it."""
     program = (
         "import resource, socket\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * 4096 - (256 << 20)\n"
