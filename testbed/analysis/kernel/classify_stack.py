@@ -198,6 +198,11 @@ STACKS: tuple[StackRow, ...] = (
         _ACKS,
         "an ACK of a connection that is opening or over",
     ),
+    StackRow(  # where the compiler has put its callers into tcp_v6_rcv
+        ("tcp_v6_send_response",),
+        (C.RESET_ANSWER, C.CLOSED_PORT, *_ACKS),
+        "a RST or an ACK that no socket sends",
+    ),
     StackRow(
         ("__tcp_transmit_skb", "__tcp_send_ack", "tcp_send_ack", "tcp_send_dupack", "tcp_send_challenge_ack"),
         _ACKS,

@@ -59,6 +59,7 @@ RESET = ("__tcp_transmit_skb", "tcp_send_active_reset")
         ((*SENDING, *BY_EXIT), M.EXIT, C.EXIT, "", ""),
         ((*SENDING, *CLOSING, "task_work_run", "exit_to_user_mode_loop", *ENTRY), M.CALL, C.FIN, "close", ""),
         (("__tcp_transmit_skb", *RX), M.ARRIVAL, C.ACK, "", ""),
+        (("ip6_xmit", "tcp_v6_send_response", "tcp_v6_rcv", *RX), M.ARRIVAL, C.RESET_ANSWER, "", ""),
         (("__tcp_transmit_skb", "tcp_fin", "tcp_data_queue", *RX), M.ARRIVAL, C.ACK, "", ""),
         (
             ("__tcp_transmit_skb", "tcp_delack_timer_handler", "tcp_delack_timer", *TIMER),
