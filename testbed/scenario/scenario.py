@@ -39,7 +39,7 @@ from testbed.scenario.steps.control_steps import LinkStep
 from testbed.scenario.steps.step import AnyStep
 
 Observer = Literal["auto", "probe", "trace", "strace", "gdb", "winsock", "none"]
-OBSERVERS: tuple[Observer, ...] = ("none", "probe", "strace", "gdb")
+OBSERVERS: tuple[Observer, ...] = ("none", "probe", "trace", "strace", "gdb")
 """All observers of Linux programs that can be compared, the ones that disturb least first."""
 
 

@@ -37,7 +37,7 @@ from testbed.tasks.settings import project
         "junit": "write JUnit XML of all runs to this file",
         "tap": "write a Test Anything Protocol (TAP) report of all runs to this file",
         "markdown": "write a Markdown summary of all runs to this file",
-        "compare-observers": "run each scenario under none, probe, strace and gdb; show what that changed on the wire",
+        "compare-observers": "run each scenario under each observer; show what that changed on the wire",
     },
 )
 @report_errors

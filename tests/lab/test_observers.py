@@ -147,10 +147,10 @@ def test_stepping_can_be_left(invoke: Invoke) -> None:
 
 
 def test_the_effect_of_each_observer_is_compared(invoke: Invoke) -> None:
-    """A scenario with expectations runs under all four observers, and each is set against none."""
+    """A scenario with expectations runs under all observers, and each is set against none."""
     done = invoke("run", "nagle", "--compare-observers", "--json", "--quiet")
     assert done.code == 0, done.err
     observers = json.loads(done.out)["observers"]
-    assert list(observers) == ["none", "probe", "strace", "gdb"]
+    assert list(observers) == ["none", "probe", "trace", "strace", "gdb"]
     assert observers["none"]["calls"] == 0
-    assert all(observers[name]["calls"] > 0 for name in ("probe", "strace", "gdb"))
+    assert all(observers[name]["calls"] > 0 for name in ("probe", "trace", "strace", "gdb"))
