@@ -48,8 +48,8 @@ def _tcp_row(flow: Flow, sender: Host, streams: Streams, crossings: list[Crossin
     unlogged_read = 0 if known else unlogged_reads(streams, flow.index, receiver, crossings)
     if unlogged_read or (read.bytes is not None and read.bytes < came.total and _uses_stdio(streams, flow, receiver)):
         read = _NOTHING
-    sent = Count(left.total, left.digest())
-    arrived = Count(came.total, came.digest())
+    sent = Count(left.total, left.digest(), seen=left.whole)
+    arrived = Count(came.total, came.digest(), seen=came.whole)
     reached = _acknowledged(crossings, sender, max(left.high, came.high))
     whole = left.slice(0, reached)
     acknowledged = Count(reached, digest_of(whole) if whole is not None else None)
@@ -150,9 +150,9 @@ def _lost_at(points: Sequence[tuple[LedgerPoint, Count]]) -> LedgerPoint | None:
 def _udp_row(flow: Flow, sender: Host, streams: Streams) -> LedgerRow:
     receiver = peer_of(sender)
     crossings = streams.by_sender.get((flow.index, sender), [])
-    sent = [crossing.payload for crossing in crossings if crossing.sent is not None]
+    sent = [(crossing.payload, crossing.length) for crossing in crossings if crossing.sent is not None]
     landed = sorted((c for c in crossings if c.arrived is not None and not c.discarded), key=lambda c: (c.arrived, c.n))
-    arrived = [payload_at(crossing, "arrived") for crossing in landed]
+    arrived = [(payload_at(crossing, "arrived"), crossing.length) for crossing in landed]
     written = _datagram_calls(streams, flow.index, sender, "out", data=bool(crossings))
     read = _datagram_calls(streams, flow.index, receiver, "in", data=bool(crossings))
     at_sent, at_arrived = _datagrams(sent), _datagrams(arrived)
@@ -176,9 +176,11 @@ def _udp_row(flow: Flow, sender: Host, streams: Streams) -> LedgerRow:
     )
 
 
-def _datagrams(payloads: list[bytes]) -> Count:
-    whole = b"".join(payloads)
-    return Count(len(whole), digest_of(whole), len(payloads))
+def _datagrams(payloads: list[tuple[bytes, int]]) -> Count:
+    """Count datagrams, each as captured and with its length on the wire."""
+    whole = all(len(payload) == length for payload, length in payloads)
+    digest = digest_of(b"".join(payload for payload, _ in payloads)) if whole else None
+    return Count(sum(length for _, length in payloads), digest, len(payloads), seen=whole)
 
 
 def _datagram_calls(streams: Streams, flow: int, host: Host, direction: Direction, *, data: bool) -> Count:

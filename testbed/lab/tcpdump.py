@@ -6,8 +6,9 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from testbed.lab.agent import Agent, AgentProcess
 from testbed.lab.engine import INTERFACE
@@ -31,19 +32,55 @@ _STATISTIC = re.compile(
 )
 
 
+class CaptureFile(Protocol):
+    """Where a capture is written; a binary file is one."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take the next bytes."""
+
+    def flush(self) -> None:
+        """Give them to the system."""
+
+    def close(self) -> None:
+        """Write what is left, and close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What a tap captures: the packets of one interface, of each the first ``snap`` bytes (0: all).
+
+    ``expression`` chooses packets (pcap-filter(7)), all if empty.
+    """
+
+    interface: str = INTERFACE
+    expression: str = ""
+    snap: int = 0
+
+
 class TcpdumpTap:
     """One tap, from its preparation to the end of its capture; ``path`` is written as packets arrive.
 
-    ``on_death`` is called from another thread if the capture ends by itself.
+    ``on_death`` is called from another thread if the capture ends by itself. ``make_file`` opens what is written.
     """
 
-    def __init__(self, host: Host, agent: Agent, path: Path, on_death: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        host: Host,
+        agent: Agent,
+        path: Path,
+        on_death: Callable[[], None] = lambda: None,
+        *,
+        captured: Captured = Captured(),
+        make_file: Callable[[Path], CaptureFile] = lambda path: path.open("wb"),
+    ) -> None:
         self.host = host
         self.agent = agent
         self.path = path
+        self._captured = captured
+        self._make_file = make_file
         self.statistics: dict[str, int] = {}
         self._on_death = on_death
-        self._file: BinaryIO | None = None
+        self._file: CaptureFile | None = None
         self._process: AgentProcess | None = None
         self._stderr = b""
         self._asked_to_end = False
@@ -109,10 +146,11 @@ class TcpdumpTap:
 
     def start(self) -> None:
         """Start tcpdump and return when it says that it listens."""
-        self._file = self.path.open("wb")
+        self._file = self._make_file(self.path)
         # Immediate mode: without it packets wait in the kernel for up to a second, and so would every run.
-        argv = ["tcpdump", "-i", INTERFACE, "-n", "-p", "-U", "-s", "0", "-B", BUFFER_KIB, "-Z", "root"]
-        argv += ["--immediate-mode", "--time-stamp-precision=nano", "-w", "-"]
+        what = self._captured
+        argv = ["tcpdump", "-i", what.interface, "-n", "-p", "-U", "-s", str(what.snap), "-B", BUFFER_KIB, "-Z", "root"]
+        argv += ["--immediate-mode", "--time-stamp-precision=nano", "-w", "-", *what.expression.split()]
         self._process = self.agent.start(argv, out=self._take, err=self._take_error, on_end=self._note_end)
         if not self._started_or_ended.wait(READY_TIMEOUT):
             raise LabTimeout(

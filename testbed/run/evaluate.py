@@ -20,7 +20,7 @@ from testbed.model import (
 )
 from testbed.model.errors import CaptureError, ScenarioError
 from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, SCENARIO_COPY, RunDirectory
-from testbed.rundir.manifest import counters, programs, understood
+from testbed.rundir.manifest import addresses_of, counters, is_watched, programs, understood
 
 if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenario is given
     from testbed.model.kernel_log import KernelLog
@@ -40,7 +40,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
 
     manifest = understood(directory.read_json(MANIFEST), directory.file(MANIFEST))
     as_recorded = False
-    if scenario is None:
+    if scenario is None and not is_watched(manifest):
         from testbed.scenario.load import load
 
         try:
@@ -108,13 +108,13 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
     from testbed.capture.read_file import read
     from testbed.crossings.frame_labels import wire_labels
 
-    addresses: dict[Host, str | None] = {host: about["address"] for host, about in manifest["hosts"].items()}
+    addresses = addresses_of(manifest)
     # What the link itself sends to a host comes, for that host, from where the other hosts are.
     link = manifest["link"]["addresses"] or {}
     places = {
-        host: [own, *(address for other, address in link.items() if other != host)]
+        host: [*own, *(address for other, address in link.items() if other != host)]
         for host, own in addresses.items()
-        if own is not None
+        if own
     }
     captures = {}
     for host in addresses:

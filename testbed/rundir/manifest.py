@@ -31,6 +31,19 @@ def understood(manifest: dict[str, Any], path: Path) -> dict[str, Any]:
     return whole | {"link": ADDED["link"] | whole["link"]}
 
 
+def is_watched(manifest: Mapping[str, Any]) -> bool:
+    """Say whether two programs were watched that ran already: there is no scenario then."""
+    return any("watched" in about for about in manifest["hosts"].values())
+
+
+def addresses_of(manifest: Mapping[str, Any]) -> dict[Host, list[str]]:
+    """Return the addresses of each host, one for a host of a lab; none for one that never came up."""
+    return {
+        host: about.get("addresses") or [own for own in [about["address"]] if own is not None]
+        for host, about in manifest["hosts"].items()
+    }
+
+
 def programs(manifest: dict[str, Any]) -> tuple[Program, ...]:
     """Read the programs back."""
     return tuple(_program(members) for members in manifest.get("programs", []))

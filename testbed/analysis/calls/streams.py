@@ -140,11 +140,13 @@ def _gather_wires(joined: Joined, streams: Streams) -> None:
     for (flow, sender), crossings in streams.by_sender.items():
         if flow not in tcp:
             continue
-        left = [(c.start, c.payload) for c in crossings if c.sent is not None and c.length]
+        left = [(c.start, c.payload, c.length) for c in crossings if c.sent is not None and c.length]
         came = [(c.arrived, c.n, c) for c in crossings if c.arrived is not None and c.length and not c.discarded]
         came.sort(key=lambda each: each[:2])
         streams.wires[flow, sender, "sent"] = WireBytes(left)
-        streams.wires[flow, sender, "arrived"] = WireBytes((c.start, payload_at(c, "arrived")) for _, _, c in came)
+        streams.wires[flow, sender, "arrived"] = WireBytes(
+            (c.start, payload_at(c, "arrived"), c.length) for _, _, c in came
+        )
 
 
 def _assign_calls(joined: Joined, streams: Streams) -> None:

@@ -51,17 +51,22 @@ class ByteRun:
 
 
 class WireBytes:
-    """The distinct bytes of one direction of one flow at one capture."""
+    """The distinct bytes of one direction of one flow at one capture.
 
-    def __init__(self, segments: Iterable[tuple[int, bytes]] = ()) -> None:
-        """Take ``(stream offset, payload)`` in the order in which the capture has them."""
+    ``whole``: no packet was cut as it was captured; else bytes are counted, and none of them is known.
+    """
+
+    def __init__(self, segments: Iterable[tuple[int, bytes, int]] = ()) -> None:
+        """Take ``(stream offset, payload, its length on the wire)`` in the order in which the capture has them."""
         self._known = IntervalSet()
+        self.whole = True
         pieces: list[tuple[int, bytes]] = []
-        for start, payload in segments:
+        for start, payload, length in segments:
+            self.whole = self.whole and len(payload) == length
             # a probe below the stream's first byte carries none of it
-            for first, end in self._known.add(max(start, 0), start + len(payload)):
+            for first, end in self._known.add(max(start, 0), start + length):
                 pieces.append((first, payload[first - start : end - start]))
-        self.runs = _joined(self._known, pieces)
+        self.runs = _joined(self._known, pieces) if self.whole else ()
         self._starts = [run.start for run in self.runs]
         self.total = self._known.total
         self.high = self._known.end if self._known else 0
@@ -88,8 +93,10 @@ class WireBytes:
         """Return how many bytes of ``[start, end)`` the capture has."""
         return self._known.covered(start, end)
 
-    def digest(self) -> str:
-        """Return the digest of all bytes in order of offset, missing ones left out."""
+    def digest(self) -> str | None:
+        """Return the digest of all bytes in order of offset, missing ones left out; None where packets were cut."""
+        if not self.whole:
+            return None
         return digest_of(b"".join(run.data for run in self.runs))
 
     def difference(self, other: WireBytes) -> tuple[int, int, int] | None:

@@ -19,6 +19,8 @@ def equal_text(row: LedgerRow) -> str:
     """Say that no content differs, and where nobody saw it."""
     if not row.unseen:
         return "contents are equal"
+    if {LedgerPoint.SENT, LedgerPoint.ARRIVED} & set(row.unseen):
+        return "contents are not known: packets were cut as they were captured"
     programs = {
         LedgerPoint.WRITTEN: f"the {row.sender} program wrote",
         LedgerPoint.READ: f"the {peer_of(row.sender)} program read",

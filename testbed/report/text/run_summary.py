@@ -21,6 +21,7 @@ from testbed.model import (
     Count,
     Delay,
     Fate,
+    LedgerPoint,
     LedgerRow,
     Outcome,
     peer_of,
@@ -336,7 +337,8 @@ def _content(row: LedgerRow, causes: Sequence[Cause]) -> str:
         parts.append(f"missing from '{row.lost_at}' on")
     if not parts:
         digest = next((count.digest for count in reversed(_counts(row)) if count.digest), None)
-        equal = "equal on the wire" if row.unseen else "equal"
+        cut = {LedgerPoint.SENT, LedgerPoint.ARRIVED} & set(row.unseen)
+        equal = "not known" if cut else "equal on the wire" if row.unseen else "equal"
         parts.append("nothing" if _is_idle(row) else f"{equal} ({digest})" if digest else equal)
     if closed := close_text(row, causes):
         parts.append(escape(closed))

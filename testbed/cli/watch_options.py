@@ -1,0 +1,35 @@
+"""The options of ``invoke watch`` as values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from testbed.model.errors import UsageError
+from testbed.scenario.language.values import duration_ms, size_bytes
+from testbed.watch.happenings import parse_wanted
+from testbed.watch.watch import WatchOrder
+
+_RING = 64 << 20
+"""Bytes of each capture that are kept where an event is awaited, if nothing else is said: it may take days."""
+
+
+def watch_order(*, seconds: str, until: str, after: str, ring: str, headers: bool, compose: str) -> WatchOrder:
+    """Read the options. Raises UsageError."""
+    wanted = parse_wanted(until) if until else None
+    default = 0 if wanted is None else _RING
+    return WatchOrder(
+        seconds=_read("--for", seconds, duration_ms) / 1000 if seconds else 0.0,
+        until=wanted,
+        after=_read("--after", after, duration_ms) / 1000,
+        ring=_read("--ring", int(ring) if ring.isdecimal() else ring, size_bytes) if ring else default,
+        headers=headers,
+        compose=compose,
+    )
+
+
+def _read(option: str, value: object, read: Callable[[object], int]) -> int:
+    try:
+        return read(value)
+    except ValueError as error:
+        message, *hints = error.args
+        raise UsageError(f"{option}: {message}", hint=hints[0] if hints else "") from error

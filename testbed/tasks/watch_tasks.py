@@ -1,0 +1,65 @@
+"""The task that watches programs that already run."""
+
+from __future__ import annotations
+
+from invoke import Context, task
+
+from testbed.cli.report_errors import report_errors
+from testbed.tasks.settings import project
+
+
+@task(
+    positional=["targets"],
+    iterable=["targets"],
+    help={
+        "targets": "a container's name or id, a compose service, pid:NUMBER, name:PROGRAM or netns:NAME; two or more; "
+        "`client=` or `server=` before one says which end it is (default: the first is the client)",
+        "for": "end after so long: 30s, 10m",
+        "until": "end when this happens: reset, retransmission, zero-window, refused, close, 'payload:/5\\d\\d /'; "
+        "several with commas",
+        "after": "how long to go on after that (default 2s)",
+        "ring": "keep the newest so many bytes of each capture: 64MiB (default: all; with --until 64MiB)",
+        "headers": "keep 128 bytes of each packet",
+        "compose": "the compose file of whose project the services are",
+        "report": "also write report.html and annotated.pcapng",
+        "runs": "directory that gets runs/ (default: here)",
+        "json": "print JSON instead of the summary",
+        "quiet": "show no progress",
+    },
+)
+@report_errors
+def watch(
+    context: Context,
+    targets: list[str],
+    for_: str = "",
+    until: str = "",
+    after: str = "2s",
+    ring: str = "",
+    headers: bool = False,
+    compose: str = "",
+    report: bool = False,
+    runs: str = "",
+    json: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Watch programs that already run: captures at both ends, joined as a run's. Nothing of them is touched.
+
+    What stands behind `--` is a command that runs meanwhile; watching ends with it.
+
+    Exit code: the command's; with --until 0 if it happened and 1 if not; else 0.
+
+    Examples: invoke watch web api --for 1m
+              invoke watch client=curl-1 server=api --until reset,refused
+              invoke watch api redis -- pytest tests/
+    """
+    from testbed.cli.outputs import Outputs
+    from testbed.cli.watch_command import watch_targets
+    from testbed.cli.watch_options import watch_order
+
+    return watch_targets(
+        targets,
+        watch_order(seconds=for_, until=until, after=after, ring=ring, headers=headers, compose=compose),
+        runs=project(context).runs_in(runs),
+        outputs=Outputs(as_json=json, quiet=quiet, pages=report),
+        command=context.remainder,
+    )
