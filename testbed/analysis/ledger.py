@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from testbed.analysis.calls.streams import Direction, Share, Stream, Streams
 from testbed.analysis.calls.unlogged_reads import unlogged_reads
-from testbed.analysis.calls.wire_stream import WireBytes, digest_of, payload_at
+from testbed.analysis.calls.wire_stream import WireBytes, digest_of, payload_and_length_at
 from testbed.analysis.connection_end import connection_end
 from testbed.analysis.content_difference import datagram_difference, stream_difference
 from testbed.model import HOSTS, Call, Count, Crossing, Flow, Host, Joined, LedgerRow, peer_of
@@ -152,7 +152,7 @@ def _udp_row(flow: Flow, sender: Host, streams: Streams) -> LedgerRow:
     crossings = streams.by_sender.get((flow.index, sender), [])
     sent = [(crossing.payload, crossing.length) for crossing in crossings if crossing.sent is not None]
     landed = sorted((c for c in crossings if c.arrived is not None and not c.discarded), key=lambda c: (c.arrived, c.n))
-    arrived = [(payload_at(crossing, "arrived"), crossing.length) for crossing in landed]
+    arrived = [payload_and_length_at(crossing, "arrived") for crossing in landed]
     written = _datagram_calls(streams, flow.index, sender, "out", data=bool(crossings))
     read = _datagram_calls(streams, flow.index, receiver, "in", data=bool(crossings))
     at_sent, at_arrived = _datagrams(sent), _datagrams(arrived)

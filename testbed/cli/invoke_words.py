@@ -8,7 +8,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-from invoke import Argument, Collection, Exit, ParseError, Program
+from invoke import Argument, Collection, Context, Exit, ParseError, Program
 from invoke.parser import ParserContext
 
 from testbed.cli.how_called import in_callers_words
@@ -46,6 +46,11 @@ def adapt(program: Program) -> None:
             raise Exit(f"{error}\n{_hint(program)}", code=_BAD_USE) from error
 
     program.parse_tasks = parse_tasks  # type: ignore[method-assign]
+
+
+def words_behind(context: Context) -> list[str]:
+    """Return the words behind ``--``; invoke gives them joined by blanks, with which those within a word are lost."""
+    return sys.argv[sys.argv.index("--") + 1 :] if context.remainder and "--" in sys.argv else []
 
 
 def spell_out(words: Sequence[str], tasks: Collection, adapts: Callable[[Any], bool] = lambda _: True) -> list[str]:

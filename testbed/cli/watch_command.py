@@ -20,7 +20,9 @@ from testbed.watch.watch import Watched, WatchOrder, watch
 _END_TIMEOUT = 10.0
 
 
-def watch_targets(names: Sequence[str], order: WatchOrder, *, runs: Path, outputs: Outputs, command: str) -> int:
+def watch_targets(
+    names: Sequence[str], order: WatchOrder, *, runs: Path, outputs: Outputs, command: Sequence[str]
+) -> int:
     """Watch, and print what each pair said to each other.
 
     Exit code: the command's, where one is given; with ``until`` 0 if it happened and 1 if not; else 0.
@@ -82,8 +84,8 @@ def _until_text(happened: Happening | None) -> str:
 class _Command:
     """A command that runs while its programs are watched; it is started as watching has begun."""
 
-    def __init__(self, text: str) -> None:
-        self._words = shlex.split(text)
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
         self._process: subprocess.Popen[bytes] | None = None
 
     def has_ended(self) -> bool:

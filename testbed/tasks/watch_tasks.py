@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from invoke import Context, task
 
+from testbed.cli.invoke_words import words_behind
 from testbed.cli.report_errors import report_errors
 from testbed.tasks.settings import project
 
@@ -61,5 +62,5 @@ def watch(
         watch_order(seconds=for_, until=until, after=after, ring=ring, headers=headers, compose=compose),
         runs=project(context).runs_in(runs),
         outputs=Outputs(as_json=json, quiet=quiet, pages=report),
-        command=context.remainder,
+        command=words_behind(context),
     )

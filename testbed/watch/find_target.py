@@ -26,14 +26,6 @@ class FoundTarget:
     namespace: Path | None = None
     pid: int = 0
 
-    @property
-    def identity(self) -> str:
-        """What two targets in the same network namespace of this machine have in common; empty if it is not known."""
-        if self.namespace is None:
-            return ""
-        found = self.namespace.stat()
-        return f"{found.st_dev}:{found.st_ino}"
-
     def lives(self) -> bool:
         """Say whether it is still there. A container is asked for elsewhere."""
         return not self.pid or Path(f"/proc/{self.pid}").exists()

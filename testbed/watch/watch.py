@@ -141,11 +141,14 @@ def watch(
         containers = stack.enter_context(RunningContainers(run_id, progress))
         beside = stack.enter_context(Beside(progress))
         found = [find_target(target, containers, order.compose) for target in targets]
-        _check_apart(found)
+        for one, other in combinations(found, 2):
+            if one.container and one.container == other.container:
+                raise _together(one, other)
         started = {each.container: containers.started(each.container) for each in found if each.container}
         progress(f"starting {len(found)} taps")
         with ThreadPoolExecutor(len(found)) as pool:
             all_ends = list(pool.map(lambda each: _end(each, containers, beside), found))
+        _check_apart(all_ends)
         pairs = [_pair(one, other, order, root) for one, other in combinations(all_ends, 2) if _meet(one, other)]
         if not pairs:
             names = " and ".join(f"`{each.target.text}`" for each in found)
@@ -172,13 +175,17 @@ def watch(
         return result
 
 
-def _check_apart(found: Sequence[FoundTarget]) -> None:
-    for one, other in combinations(found, 2):
-        if one.identity and one.identity == other.identity:
-            raise UsageError(
-                f"`{one.target.text}` and `{other.target.text}` are in one network namespace: what they send each "
-                "other passes one interface, and there is no other end to capture at"
-            )
+def _check_apart(all_ends: Sequence[_End]) -> None:
+    for one, other in combinations(all_ends, 2):
+        if one.all_addresses and one.addresses == other.addresses:
+            raise _together(one.found, other.found)
+
+
+def _together(one: FoundTarget, other: FoundTarget) -> UsageError:
+    return UsageError(
+        f"`{one.target.text}` and `{other.target.text}` are in one network namespace: what they send each other passes "
+        "one interface, and there is no other end to capture at"
+    )
 
 
 def _end(found: FoundTarget, containers: RunningContainers, beside: Beside) -> _End:
@@ -198,7 +205,7 @@ def _addresses(listing: str) -> dict[str, list[str]]:
     return {
         each["ifname"]: [own["local"] for own in each["addr_info"] if "local" in own and own["scope"] == "global"]
         for each in json.loads(listing or "[]")
-        if "LOOPBACK" not in each["flags"]
+        if "LOOPBACK" not in each.get("flags", ["LOOPBACK"])  # one that is not up is empty
     }
 
 
@@ -262,16 +269,14 @@ def _until_the_end(
             return ""
         if (order.seconds and now - begin >= order.seconds) or meanwhile():
             return ""
-        for pair in pairs:
-            if pair.died.is_set():
-                died = next((error for tap in pair.taps.values() if (error := tap.died()) is not None), None)
-                return died.what if died is not None else "a tap ended"
-        if now - looked >= LOOK:
+        died = any(pair.died.is_set() for pair in pairs)
+        if died:
+            time.sleep(LOOK)  # with a target its network goes, and the tap with that: which of them ended shows soon
+        if died or now - looked >= LOOK:
             looked = now
-            for found in targets.values():
-                gone = _gone(found, containers, started)
-                if gone:
-                    return gone
+            gone = next(filter(None, (_gone(found, containers, started) for found in targets.values())), "")
+            if gone or died:
+                return gone or "a tap ended"
         time.sleep(POLL)
 
 

@@ -146,7 +146,7 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "invoke", *words]
 
 
-WITH_RUNS = frozenset({"run", "step", "show", "up", "down", "shell"})
+WITH_RUNS = frozenset({"run", "step", "show", "up", "down", "shell", "watch"})
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from testbed.analysis.calls.datagram_calls import Datagram, matched, sent_datagr
 from testbed.analysis.calls.socket_flows import TcpFlows, UdpFlows
 from testbed.analysis.calls.sockets import ObservedSocket, OpenDescriptor, group_sockets
 from testbed.analysis.calls.stream_order import Fit, Seek, in_stream_order
-from testbed.analysis.calls.wire_stream import Point, WireBytes, digest_of, payload_at
+from testbed.analysis.calls.wire_stream import Point, WireBytes, digest_of, payload_and_length_at, payload_at
 from testbed.model import HOSTS, Call, Crossing, Flow, Host, Joined, peer_of
 
 Direction = Literal["out", "in"]
@@ -145,7 +145,7 @@ def _gather_wires(joined: Joined, streams: Streams) -> None:
         came.sort(key=lambda each: each[:2])
         streams.wires[flow, sender, "sent"] = WireBytes(left)
         streams.wires[flow, sender, "arrived"] = WireBytes(
-            (c.start, payload_at(c, "arrived"), c.length) for _, _, c in came
+            (c.start, *payload_and_length_at(c, "arrived")) for _, _, c in came
         )
 
 

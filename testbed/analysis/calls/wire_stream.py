@@ -131,6 +131,12 @@ def _joined(known: IntervalSet, pieces: list[tuple[int, bytes]]) -> tuple[ByteRu
     return tuple(runs)
 
 
+def payload_and_length_at(crossing: Crossing, point: Point) -> tuple[bytes, int]:
+    """Return the payload as one end's capture shows it, and how long it was on the wire there."""
+    payload = payload_at(crossing, point)
+    return payload, crossing.length + len(payload) - len(crossing.payload)
+
+
 def payload_at(crossing: Crossing, point: Point) -> bytes:
     """Return the payload as one end's capture shows it."""
     if point == "arrived" and crossing.sent is not None:

@@ -14,7 +14,8 @@ import docker.errors
 from testbed.lab.agent import Agent
 from testbed.lab.docker import images
 from testbed.lab.docker.attach_stream import DockerChannel
-from testbed.lab.docker.docker_engine import AGENT_COMMAND, connect, tap_settings
+from testbed.lab.docker.container_settings import AGENT_COMMAND, tap_settings
+from testbed.lab.docker.docker_engine import connect
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.engine import Progress
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner

@@ -1,0 +1,183 @@
+"""Programs that already run are watched, containers and processes, and nothing of them changes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import docker
+import pytest
+
+from testbed.lab.docker import images
+from testbed.lab.identity import RUN_LABEL
+from tests.lab.conftest import ROOT, Invoke, command
+
+SERVER = """
+import socket, struct
+listener = socket.create_server(("", 7000))
+for n in range(1, 10_000):
+    connection, _ = listener.accept()
+    data = connection.recv(100)
+    if n % 20 == 0:  # now and then it closes with bytes unread
+        while len(data) + len(connection.recv(100, socket.MSG_PEEK)) < 150:
+            pass
+    else:
+        while len(data) < 150:
+            data += connection.recv(100)
+        connection.sendall(data)
+    connection.close()
+"""
+CLIENT = """
+import socket, sys, time
+while True:
+    try:
+        with socket.create_connection((sys.argv[1], 7000)) as connection:
+            connection.sendall(b"x" * 150)
+            while connection.recv(100):
+                pass
+    except OSError:
+        pass
+    time.sleep(0.02)
+"""
+
+
+@pytest.fixture
+def two_containers(engine: docker.DockerClient) -> Iterator[tuple[Any, Any]]:
+    """A client and a server that were started by somebody else, on a network of theirs."""
+    image = images.ensure(engine, ["programs"], lambda _: None)["programs"]
+    network = engine.networks.create(f"watched-{token_hex(4)}")
+    made: list[Any] = []
+    try:
+        for name, script in (("server", SERVER), ("client", CLIENT)):
+            made.append(
+                engine.containers.run(
+                    image,
+                    ["python3", "-c", script, *(str(container.name) for container in made)],
+                    name=f"watched-{name}-{token_hex(4)}",
+                    network=str(network.name),
+                    detach=True,
+                    labels={"com.docker.compose.service": f"watched-{name}"},
+                )
+            )
+        yield made[1], made[0]
+    finally:
+        for container in made:
+            container.remove(force=True)
+        network.remove()
+
+
+def test_a_reset_that_happens_now_and_then_is_caught(
+    engine: docker.DockerClient, invoke: Invoke, two_containers: tuple[Any, Any]
+) -> None:
+    """By name and by compose service; the run tells how far the bytes of that connection came."""
+    client, _ = two_containers
+    before = [container.attrs["State"]["StartedAt"] for container in map(_again, two_containers)]
+    done = invoke("watch", "server=watched-server", client.name, "--until", "reset", "--after", "100ms", "--json")
+    assert done.code == 0, done.err
+    assert "it happened: a RST, from " in done.err
+    result = done.json
+    assert result["outcome"] == "pass"
+    assert result["hosts"]["client"]["observer"] == "none"
+    resets = [packet for packet in result["crossings"] if "R" in packet["flags"]]
+    assert resets[0]["sender"] == "server"
+    (row,) = (row for row in result["ledger"] if row["flow"] == resets[0]["flow"] and row["sender"] == "client")
+    assert (row["sent"]["bytes"], row["arrived"]["bytes"], row["written"]["bytes"]) == (150, 150, None)
+    assert {packet["fate"] for packet in result["crossings"]} == {"crossed"}
+    assert [container.attrs["State"]["StartedAt"] for container in map(_again, two_containers)] == before
+    assert not _ours_beside(engine, client)
+
+
+def test_a_command_meanwhile_and_a_server_that_ends(invoke: Invoke, two_containers: tuple[Any, Any]) -> None:
+    """The exit code is the command's; a target that goes away is told, and what came before is kept."""
+    client, server = two_containers
+    done = invoke("watch", client.name, server.name, "--headers", "--quiet", "--", sys.executable, "-c", "exit(7)")
+    assert done.code == 7, done.err
+    ends = f"import subprocess, time; subprocess.check_output(['docker', 'kill', '{server.name}']); time.sleep(60)"
+    done = invoke("watch", client.name, server.name, "--json", "--", sys.executable, "-c", ends)
+    assert f"`{server.name}` ended while it was watched (exited, exit 137)" in done.err
+    assert done.json["crossings"]
+
+
+def test_what_cannot_be_watched_is_told(invoke: Invoke, two_containers: tuple[Any, Any]) -> None:
+    client, _ = two_containers
+    for words, said in (
+        (("nonesuch", client.name), "no running container or compose service is called `nonesuch`"),
+        ((client.name, client.name), "in one network namespace"),
+        ((client.name,), "at least two"),
+    ):
+        done = invoke("watch", *words, "--for", "1s")
+        assert (done.code, said in done.err) == (2, True), done.err
+
+
+def test_a_killed_runner_leaves_what_clean_finds(
+    engine: docker.DockerClient, invoke: Invoke, two_containers: tuple[Any, Any], tmp_path: Path
+) -> None:
+    client, server = two_containers
+    process = subprocess.Popen(
+        command("watch", client.name, server.name, "--runs", str(tmp_path)), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert any("watching" in line for line in process.stderr)
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    _wait(lambda: not any(each["State"] == "running" for each in _ours_beside(engine, client)))
+    assert invoke("clean").code == 0
+    assert not _ours_beside(engine, client)
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_processes_of_this_machine(invoke: Invoke) -> None:
+    """Two processes in network namespaces of their own, joined by a veth."""
+    names = [f"w{token_hex(3)}{end}" for end in "cs"]
+    ends = [f"{name}0" for name in names]
+    processes = []
+    try:
+        for name in names:
+            _ip("netns", "add", name)
+        _ip("-n", names[0], "link", "add", ends[0], "type", "veth", "peer", "name", ends[1], "netns", names[1])
+        for name, end, address in zip(names, ends, ("198.18.77.1/30", "198.18.77.2/30"), strict=True):
+            _ip("-n", name, "addr", "add", address, "dev", end)
+            _ip("-n", name, "link", "set", end, "up")
+        for name, script in ((names[1], SERVER), (names[0], CLIENT)):
+            words = ["ip", "netns", "exec", name, sys.executable, "-c", script, "198.18.77.2"]
+            processes.append(subprocess.Popen(words, stderr=subprocess.DEVNULL))
+        server, client = processes
+        done = invoke("watch", f"pid:{client.pid}", f"netns:{names[1]}", "--until", "close", "--json")
+        assert done.code == 0, done.err
+        assert done.json["ledger"]
+        assert server.poll() is None
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+        for name in names:
+            subprocess.run(["ip", "netns", "delete", name], check=False, stderr=subprocess.DEVNULL)
+
+
+def _again(container: Any) -> Any:
+    container.reload()
+    return container
+
+
+def _ours_beside(engine: docker.DockerClient, container: Any) -> list[dict[str, Any]]:
+    """Containers with our label that share this one's network namespace."""
+    ours = engine.api.containers(all=True, filters={"label": RUN_LABEL})
+    return [each for each in ours if each["HostConfig"]["NetworkMode"] == f"container:{container.id}"]
+
+
+def _wait(done: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if done():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not come to that")
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
