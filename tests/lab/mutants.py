@@ -24,7 +24,8 @@ from testbed.scenario.expect.expectations import (
 from testbed.scenario.expect.packet_patterns import Pattern
 
 _OTHER_WORDS = {"flags": "SRU", "has": "SRU", "errno": "EPROTO", "call": "socketpair", "protocol": "sctp"}
-_NOT_CHECKED = frozenset({"when", "share"})
+_NOT_CHECKED = frozenset({"when", "share", "maybe", "none"})
+"""What only allows something, and what is about findings that are not there."""
 
 
 class Mutant(NamedTuple):
@@ -92,6 +93,8 @@ def _changed(value: Any, name: str) -> Iterator[tuple[str, Any]]:
                 yield f" without {at}", (*rest[0], *rest[1])
         if not value and name in ("packets", "segments"):
             yield " not empty", (_something(name),)
+        if not value and name == "exactly":
+            yield " not empty", ("another",)
     elif isinstance(value, bool):
         yield "", not value
     elif isinstance(value, int):

@@ -24,6 +24,8 @@ EACH: dict[str, dict[str, Any]] = {
     "labels": {"labels": {"client": {"keep_alive": 1}}},
     "exit": {"exit": {"client": 0, "server": "SIGKILL"}},
     "output": {"output": {"client": "200 OK"}},
+    "finding": {"finding": {"name": "zero-window", "count": 1, "who": "server program", "connection": 1}},
+    "findings": {"findings": {"exactly": ["zero-window"], "maybe": ["tail-loss"]}},
     "verdict": {"verdict": {"fact": "broken-off", "host": "server", "connection": 1, "count": 1}},
 }
 
