@@ -162,7 +162,8 @@ class Capture(Columns):
 
     ``data`` is the file unpacked (memory-mapped where it can be), ``joined`` the bytes of packets put together
     from fragments: offsets from ``len(data)`` on point into it. ``others`` counts by name what is not decoded TCP, UDP
-    or ICMP. ``partial`` says where and why reading ended early. ``comments`` are (frame or 0, text).
+    or ICMP, and what was decoded inside a tunnel.
+    ``partial`` says where and why reading ended early. ``comments`` are (frame or 0, text).
     """
 
     data: Bytes

@@ -12,6 +12,7 @@ from testbed.capture.layers.fragments import reassemble
 from testbed.capture.layers.ip_headers import Transports, decode_ipv4, decode_ipv6
 from testbed.capture.layers.link_types import LINK_TYPES, Frames, find_network
 from testbed.capture.layers.transport import decode_transport
+from testbed.capture.layers.tunnels import enter_tunnels
 from testbed.model.arrays import Int64, distinct
 
 _CHUNK = 1 << 17
@@ -33,28 +34,30 @@ def decode(records: Records, *, together: bool = True) -> Capture:
     capture.reassembled_in[:] = -1
     link_types = np.array([one.link_type for one in records.interfaces] or [0])
     fragments: list[Transports] = []
+    tunnels: Counter[str] = Counter()
     for first in range(0, count, _CHUNK):
         rows = np.arange(first, min(first + _CHUNK, count))
         of_rows = link_types[records.interface[rows]]
         capture.what[rows] = frame_kinds.LINK_TYPE + of_rows
         for link_type in sorted(LINK_TYPES.intersection(distinct(of_rows).tolist())):
-            fragments.extend(_decode_rows(capture, rows[of_rows == link_type], link_type))
+            fragments.extend(_decode_rows(capture, rows[of_rows == link_type], link_type, tunnels))
     if fragments and together:
         reassemble(capture, _in_file_order(fragments))
     order = np.argsort(capture.sack_rows, kind="stable")
     rows = capture.sack_rows[order]
     order = order[np.append(rows[1:] != rows[:-1], True)[: len(rows)]]  # of two SACK options the last counts
     capture.sack_rows, capture.sack_edges = capture.sack_rows[order], capture.sack_edges[order]
-    capture.others = _others(capture)
+    capture.others = _others(capture) + tunnels
     return capture
 
 
-def _decode_rows(capture: Capture, rows: Int64, link_type: int) -> list[Transports]:
-    """Decode packets of one link type; return those that are fragments."""
+def _decode_rows(capture: Capture, rows: Int64, link_type: int, tunnels: Counter[str]) -> list[Transports]:
+    """Decode packets of one link type, those in tunnels counted; return those that are fragments."""
     start = capture.offset[rows]
     end = start + capture.captured[rows]
     frames = Frames.of(capture.data, start, end)
     find_network(frames, link_type)
+    tunnels += enter_tunnels(frames)
     capture.what[rows] = frames.what
     capture.vlan[rows] = frames.vlan
     capture.vlan_tags[rows] = frames.vlan_tags

@@ -37,7 +37,7 @@ class Frames:
         zero = np.zeros(count, np.int32)
         return cls(buffer, start.copy(), end, zero.copy(), np.full(count, -1, np.int32), zero)
 
-    def word(self, rows: Bool, at: int, layout: str = ">u2") -> Int32:
+    def word(self, rows: Bool, at: int | Int64, layout: str = ">u2") -> Int32:
         """Return a header field at a distance from ``position``."""
         positions = np.minimum(self.position[rows] + at, len(self.buffer))
         return gather(self.buffer, positions, layout).astype(np.int32)
