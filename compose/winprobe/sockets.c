@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { SLOTS = 4096 };
 
@@ -15,6 +16,7 @@ static struct known {
 	SOCKET handle;
 	unsigned number;
 	int family, protocol; /* 0: not asked yet */
+	char connected[128];  /* the addresses of a TCP connection, once it has both: each question is one to wineserver */
 } known[SLOTS];
 static unsigned numbers;
 static CRITICAL_SECTION lock;
@@ -42,6 +44,15 @@ void socket_made(SOCKET handle)
 	LeaveCriticalSection(&lock);
 }
 
+/* What was found out, unless the handle is another socket's by now. */
+static void keep(struct known *at, const struct known *copy)
+{
+	EnterCriticalSection(&lock);
+	if (at->number == copy->number)
+		*at = *copy;
+	LeaveCriticalSection(&lock);
+}
+
 static struct known find(SOCKET handle)
 {
 	EnterCriticalSection(&lock);
@@ -56,10 +67,7 @@ static struct known find(SOCKET handle)
 		if (ask.getsockopt(handle, SOL_SOCKET, SO_PROTOCOL_INFOA, (char *)&about, &length) == 0) {
 			copy.family = about.iAddressFamily;
 			copy.protocol = about.iProtocol;
-			EnterCriticalSection(&lock);
-			if (at->number == copy.number)
-				*at = copy;
-			LeaveCriticalSection(&lock);
+			keep(at, &copy);
 		}
 	}
 	return copy;
@@ -91,13 +99,22 @@ void socket_add(struct line *line, SOCKET handle)
 	struct known at = find(handle);
 	if ((at.family != AF_INET && at.family != AF_INET6) || (at.protocol != IPPROTO_TCP && at.protocol != IPPROTO_UDP))
 		return;
+	line_add(line, ",\"sock\":[%u,\"%s\",", at.number, at.protocol == IPPROTO_TCP ? "tcp" : "udp");
+	if (*at.connected) {
+		line_add(line, "%s]", at.connected);
+		return;
+	}
 	struct sockaddr_storage local, peer;
 	int local_length = sizeof local, peer_length = sizeof peer;
 	bool named = ask.getsockname(handle, (void *)&local, &local_length) == 0;
 	bool connected = ask.getpeername(handle, (void *)&peer, &peer_length) == 0;
-	line_add(line, ",\"sock\":[%u,\"%s\",", at.number, at.protocol == IPPROTO_TCP ? "tcp" : "udp");
+	size_t from = line->used;
 	address_add(line, named ? (void *)&local : NULL, local_length);
 	line_add(line, ",");
 	address_add(line, connected ? (void *)&peer : NULL, peer_length);
+	if (named && connected && at.protocol == IPPROTO_TCP && line->used - from < sizeof at.connected) {
+		memcpy(at.connected, line->text + from, line->used - from + 1);
+		keep(slot(handle), &at);
+	}
 	line_add(line, "]");
 }
