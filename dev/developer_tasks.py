@@ -37,6 +37,15 @@ def test(context: Context, unit: bool = False, select: str = "", jobs: int = 3, 
     )
 
 
+@task
+@report_errors
+def setup(context: Context) -> int:
+    """Install what the tests need of this machine beside Python: says what it does; as a plain user, what to type."""
+    from dev import machine_setup
+
+    return machine_setup.set_up(print, lambda command: _command(context, list(command)))
+
+
 @task(help={"fix": "also fix what can be fixed"})
 @report_errors
 def lint(context: Context, fix: bool = False) -> int:
@@ -163,7 +172,7 @@ def docs_images(_: Context) -> int:
 
 def with_developers(users: Collection) -> Collection:
     """Return the users' tasks and those of this module as one Collection."""
-    return Collection(*users.tasks.values(), test, lint, bench, soak, docs_images)
+    return Collection(*users.tasks.values(), setup, test, lint, bench, soak, docs_images)
 
 
 def _command(context: Context, argv: list[str]) -> int:
