@@ -68,11 +68,12 @@ def lint(context: Context, fix: bool = False) -> int:
         "compare: two captures of a million packets; "
         "pairs: joins in generated pairs of captures against the truth (--count, --seed); "
         "witness: what recording the kernel's tracepoints costs; "
-        "truth: what is inferred of random scenarios against what the kernel says",
+        "truth: what is inferred of random scenarios against what the kernel says; "
+        "healthy: transfers without a fault, in which nothing may be found to be wrong (--count)",
         "repeat": "how often each of the two is measured (default 7)",
         "json": "print JSON",
         "seed": "truth, pairs: the seed (default 1); a campaign of truth goes on where it ended",
-        "count": "truth: how many scenarios to run; pairs: how many pairs to judge (default 200)",
+        "count": "truth, healthy: how many scenarios to run; pairs: how many pairs to judge (default 200)",
         "jobs": "truth: how many runs to make at the same time (default: three for each processor)",
         "tries": "truth: how many runs may go into making each kind's smallest scenario smaller (default 40)",
         "directory": "truth: where its state and the smallest scenarios are kept (default: truth)",
@@ -95,6 +96,7 @@ def bench(
     Example: invoke bench truth --seed 7 --count 1000
     """
     from dev import bench
+    from dev.bench import healthy_transfers
     from dev.pairs import measure_pairs
     from dev.truth import measure_truth
 
@@ -102,6 +104,8 @@ def bench(
         if name == "truth":
             kept = Path(directory)
             return measure_truth.main(seed=seed, count=count, jobs=jobs, directory=kept, tries=tries, json_only=json)
+        if name == "healthy":
+            return healthy_transfers.main(count=count, jobs=jobs or 2)
         if name == "pairs":
             return measure_pairs.main(count=count, seed=seed, as_json=json)
         return bench.main(name, repeat=repeat, as_json=json)
