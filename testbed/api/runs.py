@@ -176,5 +176,7 @@ def load_run(run: str | Path, *, runs: str | Path = ".") -> RunResult:
 def analyse_again(directory: RunDirectory) -> RunResult:
     """Return a run as its directory shows it. Raises UsageError where the directory holds no run."""
     from testbed.run.evaluate import evaluate
+    from testbed.rundir.broken_files import read_from
 
-    return RunResult(directory.path, evaluate(directory))
+    with read_from(directory):
+        return RunResult(directory.path, evaluate(directory))

@@ -43,9 +43,11 @@ def show(what: str, *, catalogue: Path, runs: Path, as_json: bool, full: bool = 
     directory = find_run(what, runs)
     if directory is not None:
         from testbed.api.runs import analyse_again
+        from testbed.rundir.broken_files import read_from
 
         result = analyse_again(directory)
-        show_run(result, as_json=as_json, full=full)
+        with read_from(directory):
+            show_run(result, as_json=as_json, full=full)
         return result.outcome.exit_code
     scenario = load(find(what, catalogue))
     if as_json:
@@ -103,8 +105,10 @@ def _write_difference(target: Path, one: Told, other: Told) -> None:
 def _analysed_again(name: str, runs: Path) -> Told:
     from testbed.api.runs import load_run
     from testbed.report.run_difference import Told
+    from testbed.rundir.broken_files import read_from
     from testbed.rundir.layout import MANIFEST
 
     result = load_run(name, runs=runs)
     directory = RunDirectory(result.directory)
-    return Told(str(directory), result.to_json(), directory.read_json(MANIFEST))
+    with read_from(directory):
+        return Told(str(directory), result.to_json(), directory.read_json(MANIFEST))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.model.errors import BothendsError, UsageError
+from testbed.rundir.broken_files import read_from
 from testbed.rundir.layout import RunDirectory, find
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ def report(what: str, *, runs: Path, ci: CiFiles) -> int:
     if directory is None:
         return _report_campaign(_campaign(what, runs), ci)
     result = analyse_again(directory)
-    made = result.write_reports()
-    write_ci_files([RunRecord(directory.scenario, 0.0, str(directory), result.analysis)], ci)
+    with read_from(directory):
+        made = result.write_reports()
+        write_ci_files([RunRecord(directory.scenario, 0.0, str(directory), result.analysis)], ci)
     for path in made:
         sys.stdout.write(f"{directory}/{path.name}\n")
     return 0
@@ -63,7 +65,8 @@ def open_page(what: str, *, runs: Path, serve: bool, port: int) -> int:
             campaign_files.rebuild(store)
     page = directory.file(run_files.PAGE)
     if not page.exists():
-        run_files.rebuild(directory)
+        with read_from(directory):
+            run_files.rebuild(directory)
     if not serve and _browser():
         sys.stdout.write(f"{page}\n")
         return 0 if webbrowser.open(page.as_uri()) else 3
@@ -107,6 +110,9 @@ class _Handler(SimpleHTTPRequestHandler):
             return None
         if self.path == "/":
             self.path = f"/{self.page}"
+        if not Path(self.translate_path(self.path)).resolve().is_relative_to(Path(self.directory).resolve()):
+            self.send_error(HTTPStatus.NOT_FOUND)  # a symbolic link that leads out
+            return None
         return super().send_head()
 
     def guess_type(self, path: Any) -> str:  # noqa: ANN401 - the library's signature

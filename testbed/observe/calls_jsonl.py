@@ -37,6 +37,16 @@ from typing import Any, TextIO
 from testbed.model import Call, Endpoint, SocketInfo
 from testbed.model.errors import CaptureError
 
+_LARGEST = 1 << 63
+_TEXT = (str, type(None))
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("n", "pid", "tid", "fd", "start", "result", "length"), int),
+    **dict.fromkeys(("host", "program", "name", "data"), str),
+    **dict.fromkeys(("errno", "direction", "digest", "caller", "source"), _TEXT),
+    "args": dict,
+    "end": (int, type(None)),
+}
+
 
 def to_json(call: Call) -> dict[str, Any]:
     """Return the call as a JSON object."""
@@ -74,6 +84,9 @@ def to_json(call: Call) -> dict[str, Any]:
 
 def from_json(line: dict[str, Any]) -> Call:
     """Return the call of a JSON object; KeyError, TypeError or ValueError if it is none."""
+    for name, kinds in _KINDS.items():
+        if not isinstance(line[name], kinds) or (kinds is int and not -_LARGEST <= line[name] < _LARGEST):
+            raise TypeError(f"`{name}` is {line[name]!r:.80}")
     info = line["socket"]
     socket = info and SocketInfo(
         cookie=info["cookie"],
@@ -98,11 +111,11 @@ def write_jsonl(calls: Iterable[Call], stream: TextIO) -> None:
 
 def read_jsonl(stream: TextIO) -> tuple[Call, ...]:
     """Read what :func:`write_jsonl` wrote; CaptureError with the line's number where a line is no call."""
-    calls = []
-    for number, line in enumerate(stream, start=1):
-        try:
-            calls.append(from_json(json.loads(line)))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            name = getattr(stream, "name", "call log")
-            raise CaptureError(f"{name}, line {number}: not a call ({error})") from error
+    calls: list[Call] = []
+    try:
+        for line in stream:
+            calls.append(from_json(json.loads(line)))  # noqa: PERF401 - how many there are is told
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        name = getattr(stream, "name", "call log")
+        raise CaptureError(f"{name}, line {len(calls) + 1}: not a call ({error})") from error
     return tuple(calls)

@@ -83,8 +83,14 @@ class RunDirectory:
         fresh.replace(link)
 
     def file(self, name: str) -> Path:
-        """Return the path of one artefact."""
-        return self.path / name
+        """Return the path of one artefact. UsageError where it is a symbolic link that leads out of the directory."""
+        path = self.path / name
+        if path.is_symlink() and not path.resolve().is_relative_to(self.path.resolve()):
+            raise UsageError(
+                f"{path} is a symbolic link that leads out of the run directory",
+                hint="no run makes such a link: whoever made this directory wants another file read",
+            )
+        return path
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write an artefact whole or not at all."""
@@ -100,7 +106,9 @@ class RunDirectory:
         """Yield a stream that becomes the artefact if the block ends well; BothendsError if the disk takes no more."""
         fresh = self.path / f".{name}"
         try:
-            with fresh.open("wb") as stream:
+            fresh.unlink(missing_ok=True)
+            # "x": in a directory from elsewhere the name may be a link to another file, which must not be written
+            with fresh.open("xb") as stream:
                 yield stream
             fresh.replace(self.path / name)
         except OSError as error:
@@ -114,10 +122,10 @@ class RunDirectory:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read an artefact; UsageError if it is not there or broken."""
-        path = self.path / name
+        path = self.file(name)
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{path} cannot be read: {error}", hint="is this a run directory?") from error
         if not isinstance(value, dict):
             raise UsageError(f"{path} holds no JSON object")

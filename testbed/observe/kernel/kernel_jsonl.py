@@ -67,7 +67,7 @@ def read_jsonl(lines: Iterable[str]) -> KernelLog:
             timers=tuple(_timer(*each) for each in head.get("timers", ()) if len(each) == _TIMER_MEMBERS),
             **lists,
         )
-    except (ValueError, KeyError, TypeError, StopIteration) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, StopIteration) as error:
         raise CaptureError(f"kernel.jsonl cannot be read: line {number}: {error!r}") from error
 
 
