@@ -102,6 +102,9 @@ def package_versions() -> dict[str, str]:
 
 def _version(package: str) -> str:
     """Return a package's version; ``metadata.version`` parses the whole file as a mail, 2 ms for each package."""
-    head = metadata.distribution(package).read_text("METADATA") or ""
+    try:
+        head = metadata.distribution(package).read_text("METADATA") or ""
+    except metadata.PackageNotFoundError:  # scapy, where no scenario forges packets (docs/dependencies.md)
+        return "not installed"
     said = re.search(r"^Version: *(\S+)", head, re.MULTILINE)
     return said[1] if said else metadata.version(package)
