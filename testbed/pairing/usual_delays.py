@@ -98,8 +98,8 @@ class KnownDelays:
         single = np.flatnonzero(~several)
         if len(single):
             result._learn(level, x[single], y[single])
-        elif not result.given:
-            result._estimate(level, find_groups(*keys, x, y, several))
+        if not result.given and bool((rest := several & ~result.known[level.place(x)]).any()):
+            result._estimate(level, find_groups(*keys, x, y, rest))
         return result
 
     def _estimate(self, level: KeyedPackets, groups: IdenticalPackets) -> None:
@@ -107,12 +107,14 @@ class KnownDelays:
         taps = level.taps()
         by_place: dict[int, IdenticalPackets] = {}
         for ours, theirs in groups:
-            by_place.setdefault(int(level.one.place[level.ours[ours[0]]]), []).append((ours, theirs))
+            place = int(level.one.place[level.ours[ours[0]]])
+            if not self.known[place]:
+                by_place.setdefault(place, []).append((ours, theirs))
         for place, mine in by_place.items():
             shared = shared_delays(mine, taps[0].time, taps[1].time)
             if shared is not None:
                 self.own[place] = shared
-        if self.own:
+        if self.own and self.usual == (None, None):
             whole = min(low for low, _ in self.own.values()), max(high for _, high in self.own.values())
             self.usual = whole, whole
 
