@@ -37,6 +37,8 @@ from testbed.scenario.link.link_plan import LinkPlan
 
 READY_POLL = 0.005
 """Seconds after which, when nothing happens, all parts of the lab are asked whether they are there."""
+OVERTIME = 0.5
+"""Seconds that all programs together have between SIGTERM and SIGKILL once the run's time is over."""
 AFTER_FAILURE = 1.0
 """Seconds that the other programs may go on after one has failed."""
 
@@ -205,8 +207,9 @@ class ProgramRun:
                 awaited = [text for (host, _), text in self._awaited.items() if host == program.spec.host]
                 where = f" and waiting for the packet `{awaited[0]}`" if awaited else where
                 self._collected.failures.append(f"{program.spec.host}: still running{where} when the time was over")
+        over = time.monotonic() + OVERTIME
         for program in running:
-            program.stop(why)
+            program.stop(why, max(0.0, over - time.monotonic()))
 
     def _after_end(self, ended: RunningProgram, deadline: float) -> float:
         """React to one program's end; return the new deadline."""

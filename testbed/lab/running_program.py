@@ -148,10 +148,10 @@ class RunningProgram:
             self.stopped = why
             self.process.signal(signal.SIGTERM)
 
-    def stop(self, why: StopReason) -> None:
-        """End it: SIGTERM, then SIGKILL after a grace."""
+    def stop(self, why: StopReason, grace: float = TERM_GRACE) -> None:
+        """End it: SIGTERM, then SIGKILL after a grace, in seconds."""
         self.ask_to_stop(why)
-        if self.process.wait(TERM_GRACE) is None:
+        if self.process.wait(grace) is None:
             self.process.signal(signal.SIGKILL)
             self.process.wait(TERM_GRACE)
 

@@ -1,4 +1,4 @@
-"""Connections on which a host sent and its observer recorded no call, and which observer would record it."""
+"""Connections and datagrams of which a host's observer recorded no call, and which observer would record it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from testbed.analysis.calls.streams import Streams
-from testbed.model import Cause, CauseKind, Crossing, Host
+from testbed.model import Cause, CauseKind, CauseName, Crossing, Host
 
 _MOST = 3  # ports that are named
 _WOULD = {
@@ -16,12 +16,15 @@ _WOULD = {
     "strace": "no observer would see it (io_uring?)",
 }
 """By observer: which one would see the calls that it does not, and whose they may be."""
+_WOULD_DATAGRAM = "`trace` or `strace` would see it (a system call by syscall(2)?)"
 
 
 def unobserved_connections(
     crossings: Sequence[Crossing], causes: Sequence[Cause], streams: Streams, observed: Mapping[Host, str]
 ) -> Iterator[str]:
-    """Yield a sentence for each host that sent what no rule explains on connections without any call.
+    """Yield a sentence for each host that sent what no rule explains on connections without any call, or a datagram.
+
+    A datagram is one call: one that no call wrote was written by a call that was not seen, whatever else was.
 
     ``causes`` are aligned with the crossings, ``observed`` as in :class:`testbed.model.Inputs`.
     """
@@ -30,9 +33,22 @@ def unobserved_connections(
         for crossing, cause in zip(crossings, causes, strict=True)
         if crossing.flow is not None and crossing.sent is not None and cause.kind is CauseKind.UNKNOWN
     )
+    datagrams = Counter(
+        (crossing.sender, crossing.flow)
+        for crossing, cause in zip(crossings, causes, strict=True)
+        if crossing.flow is not None
+        and cause.rule is CauseName.UNLOGGED_DATA
+        and streams.flows[crossing.flow].protocol == "udp"
+    )
     for host, observer in observed.items():
         if observer not in _WOULD:
             continue
+        for (sender, flow), number in datagrams.items():
+            if sender == host and streams.knows(flow, host):
+                which = "a datagram was" if number == 1 else f"{number} datagrams were"
+                port = streams.flows[flow].endpoint(host).port
+                said = f"{which} sent from port {port} without a call that the {observer} saw"
+                yield f"{host}: {said}: {_WOULD_DATAGRAM}"
         flows = [flow for (sender, flow) in packets if sender == host and not streams.knows(flow, host)]
         if not flows:
             continue

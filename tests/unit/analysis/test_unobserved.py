@@ -52,6 +52,19 @@ def test_bytes_between_logged_calls_are_the_ledgers_to_tell() -> None:
     assert run.analysis().outcome is Outcome.PASS
 
 
+def test_a_datagram_that_no_call_wrote_is_said() -> None:
+    """dig sends by syscall(2) on a socket whose other calls are logged: the run is not a plain pass."""
+    run = Exchange(client="probe", server="none")
+    udp = run.udp()
+    with udp.client("sendto", b"seen"):
+        udp("client", b"seen")
+    assert run.analysis().outcome is Outcome.PASS
+    udp("client", b"unseen")
+    found = run.analysis()
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "a datagram was sent from port 40000 without a call that the probe saw: `trace`" in found.reasons[0]
+
+
 def test_many_ports_are_cut() -> None:
     """Three are named."""
     run = Exchange(client="probe", server="none")
