@@ -22,7 +22,7 @@ settings.load_profile("no clock")
 LONGEST = (
     *("test_walks", "test_scenarios", "test_witness", "test_engine_faults", "test_namespace", "test_images"),
     *("test_link", "test_observers", "test_campaign", "test_by_hand", "test_cluster", "test_faults", "test_programs"),
-    *("test_compare_pairs", "test_compose", "test_hard_cases", "test_atlas", "test_guide", "test_soak"),
+    *("test_compare_pairs", "test_package", "test_compose", "test_hard_cases", "test_atlas", "test_guide", "test_soak"),
 )
 """Files that take longest, roughly in that order. They begin first, so that none is left for one worker at the end.
 
