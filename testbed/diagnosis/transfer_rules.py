@@ -61,7 +61,8 @@ def flights(connection: SeenFlow, host: Host) -> list[Flight]:
     return found
 
 
-_FILLS, _SHARE = 10, 0.4
+_FILLS, _SHARE, _TRIPS = 10, 0.4, 10
+"""Least segments that used a window up, share of the time and round trips that were waited: at first it may grow."""
 
 
 def small_windows(seen: Observed) -> Found:
@@ -79,7 +80,7 @@ def small_windows(seen: Observed) -> Found:
             if len(filled) < _FILLS or not most:
                 continue
             span = sent[-1].packet.time - sent[0].packet.time
-            if waited < _SHARE * span or any(each.window < largest for each in sent[1:]):
+            if waited < max(_SHARE * span, _TRIPS * trip) or any(each.window < largest for each in sent[1:]):
                 continue
             host = peer_of(sender)
             setter = (
@@ -110,7 +111,8 @@ def small_windows(seen: Observed) -> Found:
             )
 
 
-_PACKETS, _GROWN, _TIMES, _FOLLOWS = 50, 50 * MS, 3, 0.7
+_PACKETS, _GROWN, _TIMES, _FOLLOWS, _LASTING = 50, 50 * MS, 3, 0.7, 200 * MS
+"""Packets, growth of the delay, and for how long: a processor that was busy for a moment is no full queue."""
 
 
 def full_queues(seen: Observed) -> Found:
@@ -132,6 +134,9 @@ def full_queues(seen: Observed) -> Found:
 def _bloated(connection: SeenFlow, host: Host, sent: Sequence[Flight], delays: Sequence[int]) -> Found:
     least, most = min(delays), max(delays)
     if most - least < _GROWN or most < _TIMES * max(least, 1):
+        return
+    high = [each.packet.time for each, delay in zip(sent, delays, strict=True) if delay - least >= _GROWN]
+    if high[-1] - high[0] < _LASTING:
         return
     if statistics.pstdev([each.out for each in sent]) == 0:
         return
