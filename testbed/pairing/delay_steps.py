@@ -11,6 +11,7 @@ from testbed.model.arrays import Int64
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate
 
+_SAMPLE = 100_000  # packets that are looked at
 _BINS = 256  # stretches of which only the median is looked at
 _LEAST = 5  # stretches of a level
 _MOST = 6  # levels
@@ -48,6 +49,7 @@ def delay_levels(compared: Comparison, *, from_one: bool) -> tuple[DelayLevel, .
     rows = np.flatnonzero(table.timed & (table.sent_at_one == from_one))
     if not len(rows):
         return ()
+    rows = rows[:: len(rows) // _SAMPLE + 1]
     time = packets.time[table.one[rows]]
     order = np.argsort(time, kind="stable")
     time, delay = time[order], table.delay[rows[order]]
@@ -68,10 +70,12 @@ def _split(medians: np.typing.NDArray[np.float64]) -> list[int]:
         best: tuple[float, int] | None = None
         for first, end in zip(starts, [*starts[1:], len(medians)], strict=True):
             for k in range(first + _LEAST, end - _LEAST + 1):
+                sharp = abs(float(medians[k] - medians[k - 1]))
+                if sharp <= _STEP / 2:
+                    continue
                 before, after = medians[first:k], medians[k:end]
                 low, high = sorted((float(np.median(before)), float(np.median(after))))
                 vary = float(max(np.median(np.abs(each - np.median(each))) for each in (before, after)))
-                sharp = abs(float(medians[k] - medians[k - 1]))
                 step = high - low
                 if step > max(_FACTOR * vary, _STEP, _SHARE * abs(high)) and sharp > step / 2:
                     best = max(best or (0.0, 0), (step + sharp, k))

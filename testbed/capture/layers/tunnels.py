@@ -20,11 +20,15 @@ _IP_IN_IP, _IPV6_IN_IP = 4, 41
 _VXLAN, _GENEVE, _GTP = 4789, 6081, 2152
 _TEB, _ERSPAN, _ERSPAN3 = 0x6558, 0x88BE, 0x22EB
 _ETHERNET = 14
+_CARRIES = np.zeros(256, np.bool_)
+_CARRIES[[_IP_IN_IP, _IPV6_IN_IP, GRE, UDP]] = True
 
 
 def enter_tunnels(frames: Frames) -> Counter[str]:
     """Move ``position`` to the innermost IP header; return how many frames had which tunnel around it."""
     found: Counter[str] = Counter()
+    if not _any_tunnel(frames):
+        return found
     for _ in range(_DEEPEST):
         outer = np.isin(frames.what, (frame_kinds.IPV4, frame_kinds.IPV6)) & (frames.end - frames.position >= 28)
         if not outer.any():
@@ -43,6 +47,15 @@ def enter_tunnels(frames: Frames) -> Counter[str]:
         frames.position[entered] += inside[entered]
         frames.what[entered] = kind[entered]
     return Counter({name: count for name, count in found.items() if count})
+
+
+def _any_tunnel(frames: Frames) -> bool:
+    """Say quickly whether any packet has a protocol that carries others; most captures have none."""
+    if not len(frames.buffer):
+        return False
+    at = frames.position + np.where(frames.what == frame_kinds.IPV6, 6, 9)
+    protocol = frames.buffer[np.minimum(at, len(frames.buffer) - 1)]
+    return bool(_CARRIES[protocol].any())
 
 
 def _headers(frames: Frames, outer: Bool) -> tuple[Int32, Int64]:
