@@ -18,7 +18,8 @@ NAMESPACES = (
     "import ctypes as c,os\\nl=c.CDLL(None,use_errno=True)\\n"
     "t=lambda n,*a:(c.set_errno(0),l.syscall(n,*a),print(c.get_errno()))\\n"
     # unshare(CLONE_NEWUSER), mount, bpf, perf_event_open, keyctl
-    "t(272,0x10000000)\\nt(165,b'a',b'/tmp',b'tmpfs',0,None)\\nt(321,0,None,0)\\nt(298,None,0,0,0,0)\\nt(250,0,0,0,0,0)"
+    "t(272,0x10000000)\\nt(165,b'a',b'/tmp',b'tmpfs',0,None)\\nt(321,0,None,0)\\nt(298,None,0,0,0,0)\\nt(250,0,0,0,0,0)\\n"
+    "import socket\\nsocket.create_connection(('server',10011))"
 )
 
 

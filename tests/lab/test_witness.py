@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +24,9 @@ from testbed.report.json.result_file import result_of
 from testbed.run.live_lab import Finished, run
 from testbed.scenario.load import load
 
-from .conftest import ROOT, Invoke, both_engines, docker_slow
+from .conftest import LIMIT, ROOT, Invoke, both_engines, command, docker_slow
 from .coverage import untold
+from .hanging import wait_until_sent
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may read the kernel's trace")
 
@@ -243,3 +245,32 @@ def _record(name: str) -> subprocess.Popen[bytes]:
         assert part, seen
         seen += part
     return recorder
+
+
+@root_only
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize("demanded", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_witness_that_dies(scenario: Callable[[str], str], tmp_path: Path, *, demanded: bool) -> None:
+    """It is said that the record has no end; where the kernel's trace was demanded the run is inconclusive."""
+    path = scenario(
+        "summary: x\nserver: {steps: [{listen: 10011}, {accept: }, {recv_all: }]}\n"
+        'client: {steps: [{connect: "server:10011"}, {send: hello}, {sleep: 4s}, {close: }]}\n'
+    )
+    words = command("run", path, "--runs", str(tmp_path), "--engine", NAMESPACE, *(["--witness"] if demanded else []))
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as runner:
+        wait_until_sent(tmp_path)
+        (witness,) = _descendants(runner.pid, "witness")
+        os.kill(witness, signal.SIGKILL)
+        told, _ = runner.communicate(timeout=LIMIT)
+    assert "the kernel trace has no end" in told
+    assert runner.returncode == (3 if demanded else 0), told
+
+
+def _descendants(pid: int, name: str) -> list[int]:
+    """Return the processes of that name that come of a process."""
+    found = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, children.read_text().split()):
+            found += [child] if Path(f"/proc/{child}/comm").read_text().strip() == name else []
+            found += _descendants(child, name)
+    return found
