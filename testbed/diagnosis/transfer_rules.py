@@ -61,8 +61,8 @@ def flights(connection: SeenFlow, host: Host) -> list[Flight]:
     return found
 
 
-_FILLS, _SHARE, _TRIPS = 10, 0.4, 10
-"""Least segments that used a window up, share of the time and round trips that were waited: at first it may grow."""
+_FILLS, _SHARE, _TRIPS_SET, _TRIPS = 10, 0.4, 5, 10
+"""Least segments that used a window up, share of the time and round trips that were waited: one may grow at first."""
 
 
 def small_windows(seen: Observed) -> Found:
@@ -80,12 +80,13 @@ def small_windows(seen: Observed) -> Found:
             if len(filled) < _FILLS or not most:
                 continue
             span = sent[-1].packet.time - sent[0].packet.time
-            if waited < max(_SHARE * span, _TRIPS * trip) or any(each.window < largest for each in sent[1:]):
-                continue
             host = peer_of(sender)
             setter = (
                 connection.calls[host].option("SO_RCVBUF", sent[-1].packet.time) if connection.knows(host) else None
             )
+            trips = _TRIPS if setter is None else _TRIPS_SET
+            if waited < max(_SHARE * span, trips * trip) or any(each.window < largest for each in sent[1:]):
+                continue
             facts: dict[str, Part] = {
                 "host": host,
                 "peer": sender,
