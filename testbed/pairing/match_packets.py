@@ -144,7 +144,9 @@ def pair_packets(one: FlowPackets, two: FlowPackets, from_one: Bool | None = Non
             level = KeyedPackets(one, two, ours, theirs)
             kept = delays.possible(level, x, y, weak=names in _WEAK)
             x, y, several = x[kept], y[kept], several[kept]
-        groups = find_groups(a, b, x, y, several & delays.doubtful(level, x, y))
+        alike = np.flatnonzero(several)
+        several[alike] = delays.doubtful(level, x[alike], y[alike])
+        groups = find_groups(a, b, x, y, several)
         done = resolve(groups, x, y, level.taps(), delays.expected(level), all_crossed=from_one is not None)
         if not delays.settled:
             delays.settle(level, done.x, done.y)
