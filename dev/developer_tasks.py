@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
     }
 )
 @report_errors
-def test(context: Context, unit: bool = False, select: str = "", jobs: int = 3, slow: bool = False) -> int:
+def test(context: Context, unit: bool = False, select: str = "", jobs: int = 4, slow: bool = False) -> int:
     """Run the tests: unit and native, then on the real engine."""
     command = [sys.executable, "-m", "pytest"]
     chosen = "slow or not slow" if slow else "not slow"
