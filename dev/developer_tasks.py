@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
     help={
         "unit": "only the tests that need no Docker Engine",
         "select": "pytest's -k expression",
-        "jobs": "how many test files to run at the same time (default 3: most of them wait for labs)",
+        "jobs": "how many test files to run at the same time (default 4: most of them wait for labs)",
         "slow": "also every scenario on Docker and both engines compared, more seeds, 100,000 broken captures",
     }
 )
