@@ -154,8 +154,10 @@ def _judge(found: PacketsAgreeing, given: Candidates, one: PacketTable, first: F
     ids = (found.ids > 0) & ~other_ids & ~other_stamps
     payloads = (found.payloads > 0) & (2 * found.payloads >= found.could_payloads)
     nothing_else = (found.could_stamps == 0) & (found.could_ids == 0)
+    # small numbers that are equal say little: then both sides' must be, and the windows
+    alike = ((given.shift == 0) | (found.equal == 0)).all(axis=1) & (10 * found.windows >= 9 * total)
     windows = (found.kinds >= _VARIED_WINDOWS) & (10 * found.windows >= 9 * total) & (10 * total >= 9 * found.fewer)
-    fits = found.raw | stamps | ids | (weakly & ~other_stamps & ~other_ids & (given.named | payloads))
+    fits = found.raw | stamps | ids | (weakly & ~other_stamps & ~other_ids & (given.named | (payloads & alike)))
     fits |= nothing_else & windows & payloads
     fits &= found.raw | weakly | payloads | (found.could_payloads == 0)
     most = 2 * total >= found.fewer
