@@ -1,4 +1,4 @@
-"""The process that holds a lab for ``invoke up``: ``python -m testbed.api.keeper_process SCENARIO ROOT ENGINE``."""
+"""The process that holds a lab: ``python -m testbed.api.keeper_process SCENARIO ROOT ENGINE [OWNER]``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODULE = "testbed.api.keeper_process"
 def main() -> None:
     """Hold the lab that the command line's arguments name; exit with the error's code if it cannot be brought up."""
     try:
-        keep(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], FINISH)
+        keep(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], FINISH, *sys.argv[4:5])
     except BothendsError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

@@ -71,7 +71,8 @@ class LabByTest:
             path = Path(directory) / "lab.yaml"
             path.write_text(yaml.safe_dump(self._source, sort_keys=False), encoding="utf-8")
             try:
-                self._lab = lab_keeper.up(path, runs, engine_of(self._item.config).name, keeper=KEEPER)
+                name = engine_of(self._item.config).name
+                self._lab = lab_keeper.up(path, runs, name, keeper=KEEPER, outlives_us=False)
             except (EngineError, Unsupported) as error:
                 cannot(self._item.config, error)
         return self

@@ -53,13 +53,15 @@ class KeptLab:
     manifest: dict[str, Any]
 
 
-def up(scenario: Path, root: Path, engine: str, *, keeper: str) -> KeptLab:
+def up(scenario: Path, root: Path, engine: str, *, keeper: str, outlives_us: bool = True) -> KeptLab:
     """Start a keeper and wait until its lab is up. Its progress goes to standard error.
 
-    ``keeper`` is the module that the process runs: it calls :func:`keep` with what is to be done at the end.
+    ``keeper`` is the module that the process runs: it calls :func:`keep` with what is to be done at the end. A lab that
+    does not outlive this process ends with it, however it ends.
     """
+    tied = [] if outlives_us else [owner()]
     with subprocess.Popen(
-        [sys.executable, "-m", keeper, str(scenario), str(root), engine],
+        [sys.executable, "-m", keeper, str(scenario), str(root), engine, *tied],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -115,8 +117,11 @@ def down(lab: KeptLab) -> RunDirectory:
     return RunDirectory(Path(lab.directory))
 
 
-def keep(scenario_path: Path, root: Path, engine_name: str, finish: Finish) -> None:
-    """Be the keeper: lab up, say so on standard output, wait for SIGTERM, and end like a run."""
+def keep(scenario_path: Path, root: Path, engine_name: str, finish: Finish, tied_to: str = "") -> None:
+    """Be the keeper: lab up, say so on standard output, wait for SIGTERM, and end like a run.
+
+    ``tied_to`` is a process, as :func:`testbed.lab.identity.owner` names it, with which the lab ends too.
+    """
 
     def progress(text: str) -> None:
         sys.stderr.write(f"{text}\n")
@@ -155,7 +160,8 @@ def keep(scenario_path: Path, root: Path, engine_name: str, finish: Finish) -> N
         _leave_terminal()
         try:
             while not over.wait(1.0) and not any(agent.gone.is_set() for agent in live.hosts.values()):
-                pass
+                if tied_to and not is_alive(tied_to):
+                    break
             session.settle()
             session.prove()
             session.collect()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
+import sys
 import termios
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,3 +161,23 @@ def test_list_show_images_doctor(invoke: Invoke) -> None:
     people = invoke("doctor")
     assert people.code == 0
     assert "Docker Engine" in people.out
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_a_lab_that_is_tied_to_a_process_ends_with_it(tmp_path: Path) -> None:
+    """As the labs of a test do (`bothends.lab()`), also where that is killed."""
+    ties = (
+        "import os, signal; from pathlib import Path; from testbed.run import lab_keeper\n"
+        "from testbed.api.keeper_process import MODULE\n"
+        f"scenario, runs = Path('scenarios/echo.yaml'), Path({str(tmp_path)!r})\n"
+        "lab = lab_keeper.up(scenario, runs, 'namespace', keeper=MODULE, outlives_us=False)\n"
+        "print(lab.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", ties], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    keeper = Path("/proc", done.stdout.strip())
+    deadline = time.monotonic() + LIMIT
+    while keeper.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not keeper.exists()
+    assert list(tmp_path.glob("runs/echo/*/result.json"))
