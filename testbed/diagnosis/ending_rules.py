@@ -103,7 +103,8 @@ def _arrived_by(connection: SeenFlow, sender: Host, time: int) -> int:
 def raced(seen: Observed) -> Found:
     """Yield each request that crossed, or came after, the close of an idle connection by its server.
 
-    It is one if both ends had sent data before, the server's FIN acknowledges nothing of it, and a RST answers it.
+    It is one if both ends had sent data before, its sender had got an answer to what it had sent before, the server's
+    FIN acknowledges nothing of it, and a RST answers it.
     """
     for connection in seen.tcp:
         answers = [each for each in connection.packets if connection.cause(each).rule is CauseName.RESET_ANSWER]
@@ -122,7 +123,9 @@ def _raced(seen: Observed, connection: SeenFlow, answer: Crossing) -> Finding | 
     if fin is None or request is None or fin.ack is None or request.seq < fin.ack or answer.sent is None:
         return None
     before = all(any(each.time < fin.time for each in connection.data[host]) for host in HOSTS)
-    if not before or any(each.sender == closer and each.length and each.time > fin.time for each in connection.packets):
+    if not before or not _is_next_request(connection, request):
+        return None
+    if any(each.sender == closer and each.length and each.time > fin.time for each in connection.packets):
         return None
     closed = connection.calls[closer].fin_ender(fin.time) if connection.knows(closer) else None
     close = closed.call if closed is not None else None
@@ -151,6 +154,19 @@ def _raced(seen: Observed, connection: SeenFlow, answer: Crossing) -> Finding | 
         cost=Cost(bytes=connection.written(asker) - request.start, of_bytes=connection.written(asker)),
         certainty=Certainty.PROVEN if seen.both_ends else Certainty.INFERRED,
     )
+
+
+def _is_next_request(connection: SeenFlow, request: Crossing) -> bool:
+    """Whether its sender had got an answer to what it had sent before: else it may be the rest of that."""
+    asker = request.sender
+    sent = [each for each in connection.data[asker] if each.n < request.n]
+    if not sent:
+        return False
+    if connection.knows(asker):
+        own = connection.calls[asker]
+        return own.read_by(request.time) > own.read_by(sent[-1].time)
+    answers = connection.data[peer_of(asker)]
+    return any(sent[-1].time < arrival_time(each) <= request.time for each in answers)
 
 
 def _begins_turn(connection: SeenFlow, packet: Crossing) -> bool:
