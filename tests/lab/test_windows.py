@@ -64,7 +64,7 @@ def on_wine(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Calla
     (root / "made").mkdir(mode=0o755)
     compiler = shutil.which(machine.WINDOWS_COMPILER)
     assert compiler is not None
-    source = Path(__file__).parent / "programs" / "windows.c"
+    source = Path(__file__).parent / "windows" / "windows.c"
     words: list[str | Path] = [
         compiler,
         "-Wall",
