@@ -17,12 +17,12 @@ ROOT = Path(__file__).parents[1]
     help={
         "unit": "only the tests that need no Docker Engine",
         "select": "pytest's -k expression",
-        "jobs": "how many test files to run at the same time (default 4: most of them wait for labs)",
+        "jobs": "how many test files to run at the same time (default 3: most of them wait for labs)",
         "slow": "also every scenario on Docker and both engines compared, more seeds, 100,000 broken captures",
     }
 )
 @report_errors
-def test(context: Context, unit: bool = False, select: str = "", jobs: int = 4, slow: bool = False) -> int:
+def test(context: Context, unit: bool = False, select: str = "", jobs: int = 3, slow: bool = False) -> int:
     """Run the tests: unit and native, then on the real engine."""
     command = [sys.executable, "-m", "pytest"]
     chosen = "slow or not slow" if slow else "not slow"

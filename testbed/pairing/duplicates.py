@@ -222,7 +222,9 @@ class _Group:
             i = j = np.arange(min(len(ours), len(theirs)))
         else:
             apart = self.taps[1].time[theirs][None, :] - self.taps[0].time[ours][:, None]
-            i, j = likeliest(np.abs(apart - (delays[0] + delays[1]) // 2))
+            # of a packet and its copies the first to arrive is the packet, if its delay is a usual one
+            beyond = np.maximum(delays[0] - apart, 0) + np.maximum(apart - delays[1], 0)
+            i, j = likeliest(beyond if more_arrived else np.abs(apart - (delays[0] + delays[1]) // 2))
             if not more_arrived and not _only_way(apart, delays, i, j):
                 self.unresolved.append((ours, theirs))
                 return
