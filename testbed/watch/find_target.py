@@ -47,7 +47,7 @@ def find_target(target: Target, containers: RunningContainers, compose: str = ""
                 raise UsageError(f"`{target.text}`: there is no network namespace {path}", hint="`ip netns list`")
             return FoundTarget(target, f"network namespace {target.name}", namespace=path)
     found = containers.find(target.name, compose)
-    return FoundTarget(target, f"container {found.name}", container=found.id, pid=0)
+    return FoundTarget(target, f"container {found.name}", container=found.id)
 
 
 def _process(target: Target, pid: int) -> FoundTarget:

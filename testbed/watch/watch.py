@@ -99,8 +99,7 @@ class _Pair:
 
     def _tap(self, host: Host, expression: str, order: WatchOrder) -> TcpdumpTap:
         end, peer = self.ends[host], self.ends["server" if host == "client" else "client"]
-        interface = _interface(end, peer)
-        captured = Captured(interface, expression, HEADERS if order.headers else 0)
+        captured = Captured(_route(end, peer), expression, HEADERS if order.headers else 0)
 
         def make_file(path: Path) -> RingFile:
             self.rings[host] = RingFile(path, order.ring)
@@ -216,7 +215,7 @@ def _meet(one: _End, other: _End) -> bool:
 
 
 def _route(end: _End, peer: _End) -> str:
-    """Return the interface by which ``end`` reaches the first of its peer's addresses that it can reach."""
+    """Return the interface by which ``end`` reaches the first of its peer's addresses that it can, empty for none."""
     for address in peer.all_addresses:
         try:
             routes = json.loads(end.agent.run(["ip", "-json", "route", "get", address]))
@@ -225,11 +224,6 @@ def _route(end: _End, peer: _End) -> str:
         if routes and routes[0].get("dev") in end.addresses:
             return str(routes[0]["dev"])
     return ""
-
-
-def _interface(end: _End, peer: _End) -> str:
-    """Return where the two ends' packets pass: the interface with an address in the peer's network, if there is one."""
-    return _route(end, peer)
 
 
 def _between(one: _End, other: _End) -> str:
