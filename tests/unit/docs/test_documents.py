@@ -56,7 +56,8 @@ def commands(path: Path) -> list[str]:
     for text in (*spans, *lines):
         for match in COMMAND.finditer(text):
             rest = text[match.end() :].partition("  #")[0]
-            found.append(re.split(r"\s[|>;&]|[;]", rest)[0].strip())
+            command = re.split(r"\s[|>;&]|[;]", rest)[0].strip()
+            found.append(command.rstrip("\\"))  # before a backtick that is text (the Atlas)
     return found
 
 
