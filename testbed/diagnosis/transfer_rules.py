@@ -166,7 +166,10 @@ _STRETCH, _STRETCHES, _EVEN, _MANY_EVEN = 20, 4, 0.15, 0.8
 
 
 def _limited(connection: SeenFlow, host: Host) -> Found:
-    """Yield a rate: in stretches of packets that all had to wait, as many bytes arrive each second in all of them."""
+    """Yield a rate: in stretches of packets that all had to wait, as many bytes arrive each second in all of them.
+
+    Most of the stretches must be such: where few packets wait, something else was busy for a while.
+    """
     crossed = [each for each in connection.data[host] if each.fate is Fate.CROSSED]
     came = sorted(((arrival_time(each), each) for each in crossed), key=lambda each: each[0])
     least = min(time - each.time for time, each in came)
@@ -176,7 +179,7 @@ def _limited(connection: SeenFlow, host: Host) -> Found:
         took = stretch[-1][0] - came[at - 1][0]
         if all(time - each.time > least + MS for time, each in stretch) and took > 0:
             rates.append(sum(connection.size(each) for _, each in stretch) * SECOND / took)
-    if len(rates) < _STRETCHES:
+    if len(rates) < max(_STRETCHES, len(came) // _STRETCH // 2):
         return
     usual = statistics.median(rates)
     if sum(abs(each - usual) <= _EVEN * usual for each in rates) < _MANY_EVEN * len(rates):
