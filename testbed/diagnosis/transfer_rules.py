@@ -113,7 +113,7 @@ def small_windows(seen: Observed) -> Found:
 
 
 _PACKETS, _GROWN, _TIMES, _FOLLOWS, _LASTING = 50, 50 * MS, 3, 0.7, 200 * MS
-"""Packets, growth of the delay, and for how long: a processor that was busy for a moment is no full queue."""
+"""Packets, growth of the delay, and how long late ones come: a processor that was busy for a moment is no queue."""
 
 
 def full_queues(seen: Observed) -> Found:
@@ -136,8 +136,9 @@ def _bloated(connection: SeenFlow, host: Host, sent: Sequence[Flight], delays: S
     least, most = min(delays), max(delays)
     if most - least < _GROWN or most < _TIMES * max(least, 1):
         return
-    high = [each.packet.time for each, delay in zip(sent, delays, strict=True) if delay - least >= _GROWN]
-    if high[-1] - high[0] < _LASTING:
+    # what a busy processor held up comes all at once, what had to queue comes one by one
+    late = [arrival_time(each.packet) for each, delay in zip(sent, delays, strict=True) if delay - least >= _GROWN]
+    if max(late) - min(late) < _LASTING:
         return
     if statistics.pstdev([each.out for each in sent]) == 0:
         return
