@@ -18,6 +18,7 @@
 enum { LINES = 4096, PAGE = 1 << 16 };
 
 static const char RENAMED[] = "task/task_rename";
+static const char NONE_HELD[] = "-";
 static const char HELD_KIB[] = "8";
 
 static struct instance calling, holding;
@@ -74,17 +75,36 @@ void begin_calls(const char *name, char **arguments)
 	for (char **event = arguments + 2; *event; event++)
 		enable_call(*event);
 	open_processors(&calling);
-	make(&holding, name, "held", HELD_KIB);
-	await_programs(arguments[1]);
+	if (strcmp(arguments[1], NONE_HELD)) {
+		make(&holding, name, "held", HELD_KIB);
+		await_programs(arguments[1]);
+	}
 }
 
 int call_sources(struct pollfd *sources)
 {
-	if (held < 0)
+	if (!*calling.name)
 		return 0;
-	sources[0] = (struct pollfd){.fd = held, .events = POLLIN};
+	sources[0] = (struct pollfd){.fd = held, .events = POLLIN}; /* poll(2) leaves out a negative one */
 	memcpy(sources + 1, calling.processors, (size_t)calling.processor_count * sizeof *sources);
 	return 1 + calling.processor_count;
+}
+
+static void record_tasks(const char *numbers)
+{
+	if (!append_text(path_of("instances/%s/set_event_pid", calling.name), numbers) ||
+	    !write_text(path_of("instances/%s/tracing_on", calling.name), "1"))
+		fail("set_event_pid");
+}
+
+void add_tasks(const char *numbers)
+{
+	if (!*calling.name || !are_numbers(numbers)) {
+		errno = EINVAL;
+		fail("tasks to be recorded");
+	}
+	record_tasks(numbers);
+	send_text('T', numbers);
 }
 
 static void take_program(const char *line)
@@ -94,9 +114,7 @@ static void take_program(const char *line)
 	if (!read_renamed(line, &found))
 		return;
 	snprintf(number, sizeof number, "%d", found.pid);
-	if (!append_text(path_of("instances/%s/set_event_pid", calling.name), number) ||
-	    !write_text(path_of("instances/%s/tracing_on", calling.name), "1"))
-		fail("set_event_pid");
+	record_tasks(number);
 	snprintf(text, sizeof text, "%d %s", found.pid, found.name);
 	send_text('t', text);
 }
@@ -123,7 +141,7 @@ static void drain(int which)
 
 void take_calls(const struct pollfd *sources)
 {
-	if (held < 0)
+	if (!*calling.name)
 		return;
 	if (sources[0].revents & POLLIN)
 		take_programs();

@@ -1,8 +1,8 @@
 /* calls: the system calls of the programs of one run, in a tracefs instance that takes nothing but them.
  *
  * A program is found by its name: it is held (compose/hold/hold.c) under one that begins with the run's own, so that
- * nobody needs to know its number in the machine's PID namespace. From then on its calls are recorded, and those of
- * whatever it starts. */
+ * nobody needs to know its number in the machine's PID namespace. Tasks that run already are given by number. From then
+ * on their calls are recorded, and those of whatever they start. */
 
 #ifndef WITNESS_CALLS_H
 #define WITNESS_CALLS_H
@@ -14,8 +14,8 @@
 
 enum { MAX_CALL_SOURCES = 1 + MAX_PROCESSORS };
 
-/* Make the instances of the run `name`: KIB for each processor, the beginning of the programs' names, EVENTs. Sends a
- * frame `f` or `m` for each event. Nothing is recorded yet. */
+/* Make the instances of the run `name`: KIB for each processor, the beginning of the programs' names (`-`: none is held),
+ * EVENTs. Sends a frame `f` or `m` for each event. Nothing is recorded yet. */
 void begin_calls(const char *name, char **arguments);
 
 /* Put what is to be watched into `sources` (MAX_CALL_SOURCES); returns how many. None where no calls were asked for. */
@@ -23,6 +23,10 @@ int call_sources(struct pollfd *sources);
 
 /* Pass on what came: record the programs that are held now (a frame `t` for each), send full buffers (`p`). */
 void take_calls(const struct pollfd *sources);
+
+/* Record tasks that run already, from now on: their numbers in the machine's PID namespace, with blanks between. Sends
+ * the numbers back (`T`). */
+void add_tasks(const char *numbers);
 
 /* Stop recording. */
 void stop_calls(void);

@@ -48,6 +48,11 @@ bool read_renamed(const char *line, struct renamed *found)
 	       found->pid > 0;
 }
 
+bool are_numbers(const char *text)
+{
+	return *text && !text[strspn(text, "0123456789 ")];
+}
+
 char **split_calls(char **arguments)
 {
 	while (*arguments && strcmp(*arguments, "--"))

@@ -25,6 +25,9 @@ struct renamed {
 };
 bool read_renamed(const char *line, struct renamed *found);
 
+/* Are these numbers of tasks, with blanks between them? */
+bool are_numbers(const char *text);
+
 /* Cut the arguments in two at `--`; returns what is behind it, NULL where there is none. */
 char **split_calls(char **arguments);
 

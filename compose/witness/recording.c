@@ -19,9 +19,9 @@
 #include "witness/stacks.h"
 #include "witness/tracefs.h"
 
-enum { EVENTS, STACKS, INSTANCES, TRIES = 200, TEXT = 1 << 16, ENOUGH = 2 << 20 };
+enum { EVENTS, STACKS, INSTANCES, TRIES = 200, TEXT = 1 << 16, ENOUGH = 2 << 20, ORDER = 4096 };
 
-static const char WITH_STACK = '+';
+static const char WITH_STACK = '+', MORE_TASKS = '+';
 
 static struct instance instances[INSTANCES];
 static struct known_addresses named;
@@ -126,12 +126,34 @@ static void begin(const char *name, const char *kib, char **events)
 			enable_event(&instances[EVENTS], *event);
 }
 
+/* Take what the runner says, line by line; false when it says that it is enough, or is gone. */
+static bool take_orders(void)
+{
+	static char order[ORDER];
+	static size_t length;
+	ssize_t n = read(0, order + length, sizeof order - 1 - length);
+	if (n <= 0)
+		return false;
+	length += (size_t)n;
+	order[length] = 0;
+	char *line = order;
+	for (char *end; (end = strchr(line, '\n')); line = end + 1) {
+		*end = 0;
+		if (*line != MORE_TASKS)
+			return false;
+		add_tasks(line + 1);
+	}
+	length -= (size_t)(line - order);
+	memmove(order, line, length);
+	return length < sizeof order - 1;
+}
+
 /* Read on until the runner says that it is enough, or is gone. */
 static void watch(void)
 {
 	static struct pollfd all[1 + INSTANCES * MAX_PROCESSORS + MAX_CALL_SOURCES];
 	nfds_t count = 1;
-	char line[64];
+	bool enough = false;
 	all[0] = (struct pollfd){.fd = 0, .events = POLLIN};
 	for (int i = 0; i < INSTANCES; i++) {
 		memcpy(all + count, instances[i].processors, (size_t)instances[i].processor_count * sizeof *all);
@@ -139,7 +161,7 @@ static void watch(void)
 	}
 	struct pollfd *calls = all + count;
 	count += (nfds_t)call_sources(calls);
-	while (!(all[0].revents & (POLLIN | POLLHUP | POLLERR))) {
+	while (!enough) {
 		if (poll(all, count, -1) < 0 && errno != EINTR)
 			fail("poll");
 		const struct pollfd *next = all + 1;
@@ -155,9 +177,8 @@ static void watch(void)
 				drain_processor(&instances[i], k);
 			}
 		take_calls(calls);
+		enough = (all[0].revents & (POLLIN | POLLHUP | POLLERR)) && !take_orders();
 	}
-	if (read(0, line, sizeof line) < 0)
-		line[0] = 0;
 }
 
 static void finish(void)

@@ -2,15 +2,16 @@
  *
  * usage: witness record NAME KIB EVENT... [-- KIB BEGINNING EVENT...]
  *                                                     KIB: the buffer of each processor; after --: of programs held under
- *                                                     names that begin with BEGINNING (calls.h)
+ *                                                     names that begin with BEGINNING (calls.h), `-` for none
  *        witness list                                 the names of all instances of ours, one a line
  *        witness remove NAME                          remove one of them
  *
  *   EVENT: [+]group/name[=FILTER]                     + with the kernel's call stack after each, in the instance NAME.stacks
  *          [+]group/name~FIELD:FUNCTION,FUNCTION      only those whose field is the address of one of these functions
  *
- * `record` writes frames (frames.h) to standard output and ends, its instances removed, at a line on standard input or
- * at the end of it (the runner is gone):
+ * `record` writes frames (frames.h) to standard output. On standard input a line `+NUMBER NUMBER...` adds tasks that run
+ * already to those whose calls are recorded; at any other line, or at the end of it (the runner is gone), it ends, its
+ * instances removed. Frames:
  *
  *   P  a page of a ring buffer: instance (1 byte: 0 NAME, 1 NAME.stacks), processor (3 bytes, big endian), the page
  *      (events/header_page)
@@ -26,6 +27,7 @@
  *   S  statistics: instance and processor (as for P), the text of its per_cpu/cpuN/stats
  *   p  processor (4 bytes, big endian), a page of the programs' calls; likewise s, and as F and M: f, m
  *   t  a program's calls are being recorded: its number in the machine's PID namespace, a blank, the name it is held under
+ *   T  the calls of these tasks, which ran already, are being recorded: numbers, with blanks between them
  *   E  the end: everything was written
  *   X  why it cannot be: text
  *

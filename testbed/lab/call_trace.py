@@ -46,6 +46,11 @@ def arguments(run_id: str) -> tuple[str, ...]:
     return ("--", str(BUFFER >> 10), beginning(run_id), *EVENTS)
 
 
+def running_arguments() -> tuple[str, ...]:
+    """Return the recorder's further arguments where no program is held: all ran before."""
+    return ("--", str(BUFFER >> 10), "-", *EVENTS)
+
+
 def why_unable(missing: frozenset[str]) -> str:
     """Say why a kernel that lacks these events cannot tell the calls; empty if it can."""
     lacking = sorted(NEEDED & missing)

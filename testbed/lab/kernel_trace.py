@@ -8,13 +8,14 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from testbed.lab import call_trace
 from testbed.lab.agent import Channel
 from testbed.lab.engine import device_names
 from testbed.lab.identity import is_alive, owner
+from testbed.lab.tcpdump import CaptureFile
 from testbed.model.errors import LabError, LabTimeout, Unsupported
 
 READY_TIMEOUT = 20.0
@@ -62,6 +63,9 @@ END = b"E"
 READY = b"R"
 REFUSED = b"X"
 PROGRAM = b"t"
+TASKS = b"T"
+_AT_A_TIME = 200
+"""Tasks in one line to the recorder, which takes 4 KiB."""
 NO_CALL = b"m"
 _POLL = 0.01
 
@@ -120,7 +124,9 @@ def unsupported(why: str) -> Unsupported:
 class Witness:
     """One recording; what it says goes to ``path`` as it comes."""
 
-    def __init__(self, channel: Channel, path: Path) -> None:
+    def __init__(
+        self, channel: Channel, path: Path, make_file: Callable[[Path], CaptureFile] = lambda path: path.open("wb")
+    ) -> None:
         self.path = path
         self._channel = channel
         self._buffer = bytearray()
@@ -130,9 +136,10 @@ class Witness:
         self._over = threading.Event()
         self._ended = False
         self._programs: set[str] = set()
+        self._tasks: set[int] = set()
         self._missing: set[str] = set()
         self._news = threading.Condition()
-        self._file = path.open("wb")
+        self._file = make_file(path)
         self._reader = threading.Thread(target=self._read, name="witness", daemon=True)
         self._reader.start()
 
@@ -166,23 +173,43 @@ class Witness:
                 self._news.wait(_POLL)
         return True
 
+    def add_tasks(self, tasks: Iterable[int]) -> None:
+        """Record the calls of tasks that run already, and of what they start; return when they are recorded.
+
+        ``tasks`` are numbers in the machine's PID namespace. Raises LabError, LabTimeout.
+        """
+        wanted = sorted(set(tasks) - self._tasks)
+        for first in range(0, len(wanted), _AT_A_TIME):
+            self._send(f"+{' '.join(map(str, wanted[first : first + _AT_A_TIME]))}\n".encode())
+        deadline = time.monotonic() + READY_TIMEOUT
+        with self._news:
+            while not self._tasks.issuperset(wanted):
+                if self._over.is_set():
+                    raise LabError("the recorder of the kernel trace ended", state=self._refusal)
+                if time.monotonic() > deadline:
+                    raise LabTimeout(f"the recorder of the kernel trace took no tasks in {READY_TIMEOUT:g} s")
+                self._news.wait(_POLL)
+
     def last_words(self) -> str:
         """Return what the recorder printed on standard error."""
         return self._channel.last_words()
 
     def stop(self) -> None:
         """End the recording; return when all of it has come. The engine waits until its instance is removed."""
-        try:
-            self._channel.send(b"end\n")
-        except OSError as error:
-            raise LabError(
-                "the recorder of the kernel trace went away", last_output=self._channel.last_words()
-            ) from error
+        self._send(b"end\n")
         if not self._over.wait(END_TIMEOUT):
             raise LabTimeout(
                 f"the recorder of the kernel trace did not end in {END_TIMEOUT:g} s",
                 last_output=self._channel.last_words(),
             )
+
+    def _send(self, order: bytes) -> None:
+        try:
+            self._channel.send(order)
+        except OSError as error:
+            raise LabError(
+                "the recorder of the kernel trace went away", last_output=self._channel.last_words()
+            ) from error
 
     def close(self) -> None:
         """Close the channel and the file; the recorder, if it still runs, removes its instance and ends. Idempotent."""
@@ -226,6 +253,10 @@ class Witness:
             elif kind == PROGRAM:
                 with self._news:
                     self._programs.add(self._buffer[at - size : at].decode(errors="replace").partition(" ")[2])
+                    self._news.notify_all()
+            elif kind == TASKS:
+                with self._news:
+                    self._tasks.update(map(int, self._buffer[at - size : at].split()))
                     self._news.notify_all()
             elif kind == NO_CALL:
                 self._missing.add(self._buffer[at - size : at].decode(errors="replace"))

@@ -36,12 +36,13 @@ def _take(recording: Path, live: LiveLab, collected: Collected) -> None:
     roots = {
         recorded.tasks[name]: (host, pid) for host, (name, pid) in collected.traced.items() if name in recorded.tasks
     }
+    own = {host: [address] for host, address in live.addresses.items()}
     flaws = []
     if recorded.lost:
         flaws.append(f"the kernel's buffer was too small: {recorded.lost} events of its calls were lost")
     if not recorded.ended:
         flaws.append("the trace of its calls has no end")
-    for host, traced in calls_of(recorded.events(), roots, live.addresses).items():
+    for host, traced in calls_of(recorded.events(), roots, own).items():
         deferred = f"io_uring gave {traced.deferred} requests to workers, whose calls are not traced"
         _put_together(host, traced, [*flaws, *([deferred] if traced.deferred else [])], recorded.clock_error, collected)
 

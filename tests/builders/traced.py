@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from testbed.model import Call, Endpoint
+from testbed.model import Call, Endpoint, Host
+from testbed.observe.trace.running_process import RunningProcess
 from testbed.observe.trace.trace_calls import TracedCalls, calls_of
 from testbed.observe.trace.trace_events import (
     Became,
@@ -93,9 +94,10 @@ class Trace:
         self.changed(sk, 7, 2, 0, 80).changed(sk, 2, 1, port, 80, aside=True)
         return self.leave("connect", 0)
 
-    def decoded(self) -> TracedCalls:
-        """Return what the events are read as."""
-        return calls_of(self.events, {ROOT: ("client", 7)}, {"client": CLIENT})["client"]
+    def decoded(self, running: Sequence[RunningProcess] = ()) -> TracedCalls:
+        """Return what the events are read as; ``running`` are processes from before the first of them."""
+        roots: dict[int, tuple[Host, int]] = {} if running else {ROOT: ("client", 7)}
+        return calls_of(self.events, roots, {"client": [CLIENT]}, {"client": running} if running else {})["client"]
 
     def calls(self) -> tuple[Call, ...]:
         """Return the calls."""

@@ -61,6 +61,15 @@ static void calls_are_asked_for_behind_a_mark(void)
 	CHECK(!split_calls(without));
 }
 
+static void tasks_are_given_by_number(void)
+{
+	CHECK(are_numbers("1"));
+	CHECK(are_numbers("12 345 6"));
+	const char *const others[] = {"", "-1", "1,2", "1\n2", "0x1"};
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		CHECK(!are_numbers(others[i]));
+}
+
 static void a_frame_begins_with_type_and_size(void)
 {
 	unsigned char header[FRAME_HEADER];
@@ -76,6 +85,7 @@ int main(void)
 	RUN(a_processor_has_a_number_and_nothing_else);
 	RUN(a_new_name_is_read_from_the_traces_text);
 	RUN(calls_are_asked_for_behind_a_mark);
+	RUN(tasks_are_given_by_number);
 	RUN(a_frame_begins_with_type_and_size);
 	return end_tests();
 }

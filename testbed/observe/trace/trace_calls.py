@@ -10,14 +10,16 @@ system call is ``unknown_send`` or ``unknown_recv``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from testbed.model import Call, Host
 from testbed.model.call_table import FORKS
 from testbed.observe import linux_names as names
 from testbed.observe.trace.returned_calls import DATA, ON_NONE, OpenCall, ReturnedCalls, bytes_of
+from testbed.observe.trace.running_process import RunningHost, RunningProcess
 from testbed.observe.trace.trace_arguments import signed
 from testbed.observe.trace.trace_events import (
     Became,
@@ -51,22 +53,27 @@ class TracedCalls:
 
 
 def calls_of(
-    events: Iterable[Event], roots: Mapping[int, tuple[Host, int]], addresses: Mapping[Host, str]
+    events: Iterable[Event],
+    roots: Mapping[int, tuple[Host, int]],
+    addresses: Mapping[Host, Collection[str]],
+    running: Mapping[Host, Collection[RunningProcess]] = MappingProxyType({}),
 ) -> dict[Host, TracedCalls]:
     """Turn events, in order of time, into the calls of each host.
 
     ``roots`` are the programs that were held, by task number: host, and their number in their own PID namespace.
-    ``addresses`` are the hosts' own.
+    ``running`` are those that ran already before the first event. ``addresses`` are the hosts' own.
     """
-    tracer = _CallTracer(roots)
+    tracer = _CallTracer(roots, running)
     for event in events:
         tracer.take(event)
     return tracer.finish(addresses)
 
 
 class _CallTracer:
-    def __init__(self, roots: Mapping[int, tuple[Host, int]]) -> None:
-        hosts = {host for host, _ in roots.values()}
+    def __init__(
+        self, roots: Mapping[int, tuple[Host, int]], running: Mapping[Host, Collection[RunningProcess]]
+    ) -> None:
+        hosts = {host for host, _ in roots.values()} | set(running)
         self._sockets = {host: Sockets() for host in hosts}
         self._processes: dict[int, TracedProcess] = {}  # by task
         self._log = TracedLog(hosts)
@@ -78,6 +85,11 @@ class _CallTracer:
         for task, (host, pid) in roots.items():
             self._processes[task] = TracedProcess(task, host, "", pid, tasks={task})
             self._log.numbers[task] = pid
+        for host, processes in running.items():
+            known = RunningHost(host, self._sockets[host])
+            for each in processes:
+                self._processes.update(dict.fromkeys(each.tasks, known.process(each)))
+                self._log.numbers.update(each.tasks)
         self._take = {
             Entered: self._enter,
             Left: self._leave,
@@ -96,12 +108,12 @@ class _CallTracer:
         """Take the next event."""
         self._take[type(event)](event)  # type: ignore[operator]
 
-    def finish(self, addresses: Mapping[Host, str]) -> dict[Host, TracedCalls]:
+    def finish(self, addresses: Mapping[Host, Collection[str]]) -> dict[Host, TracedCalls]:
         """Return all calls, those that never returned among them."""
         for task, begun in list(self._open.items()):
             self._returned.never_returned(task, begun)
         for host, sockets in self._sockets.items():
-            sockets.settle(frozenset(filter(None, [addresses.get(host)])))
+            sockets.settle(frozenset(addresses.get(host, ())))
         return {host: TracedCalls(self._log.calls(host), self._deferred[host]) for host in self._sockets}
 
     # What happens in a task.

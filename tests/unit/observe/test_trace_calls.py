@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from testbed.model import Endpoint
+from testbed.observe.trace.running_process import HeldSocket, RunningProcess
 from testbed.observe.trace.trace_events import Deferred, Submitted
 from tests.builders.traced import CLIENT, ROOT, SERVER, TCP, UDP, Trace, told
 
@@ -135,3 +136,27 @@ def test_what_io_uring_moves_is_a_call_of_its_own() -> None:
 def test_another_tasks_events_are_not_ours() -> None:
     trace = Trace().call("socket", *TCP, result=3, task=55).moved(5, out=True, sk=0xA, task=55)
     assert trace.calls() == ()
+
+
+def test_processes_that_ran_before_keep_the_sockets_they_had() -> None:
+    """Two share a listener; a thread's call is its process's; descriptors stand for what they stood for."""
+    listener = HeldSocket(71, "tcp", Endpoint(CLIENT, 80))
+    open_one = HeldSocket(72, "tcp", Endpoint(CLIENT, 80), Endpoint(SERVER, 5000))
+    running = (
+        RunningProcess(ROOT, 1, "nginx", {ROOT: 1}, {6: (listener, False)}),
+        RunningProcess(2000, 8, "nginx", {2000: 8, 2001: 9}, {6: (listener, False), 9: (open_one, True)}),
+    )
+    trace = Trace()
+    trace.enter("recvfrom", 9, 0, 9, 0, 0, 0, task=2001).moved(4, out=False, sk=0xB, task=2001)
+    trace.leave("recvfrom", 4, task=2001)
+    trace.call("accept4", 6, 0, 0, 0, result=11, task=ROOT)
+    trace.call("close", 9, task=2000)
+    recv, accept, close = trace.decoded(running).calls
+    assert (recv.program, recv.pid, recv.tid, recv.length) == ("nginx", 8, 9, 4)
+    assert recv.socket is not None
+    assert (recv.socket.local, recv.socket.peer) == (Endpoint(CLIENT, 80), Endpoint(SERVER, 5000))
+    assert (accept.pid, accept.args["accepted"]["fd"]) == (1, 11)
+    assert accept.socket is not None
+    assert accept.socket.local == Endpoint(CLIENT, 80)
+    assert close.socket is not None
+    assert close.socket.cookie == recv.socket.cookie
