@@ -90,6 +90,7 @@ class Columns:
     offset: Int64 = _column(np.int64)  # of the frame's first byte in the file (unpacked)
     captured: Int64 = _column(np.int64)  # bytes of the frame in the file
     wire: Int64 = _column(np.int64)  # bytes of the frame on the wire
+    trailer: Int32 = _column(np.int32)  # bytes on the wire behind what a link header's own length (PPPoE) bounds
     what: Int32 = _column(np.int32)
     vlan: Int16 = _column(np.int16, -1)  # outermost VLAN id, -1 without a tag
     vlan_tags: UInt8 = _column(np.uint8)
@@ -115,7 +116,7 @@ class Columns:
     dport: UInt16 = _column(np.uint16)
     seq: UInt32 = _column(np.uint32)
     ack: UInt32 = _column(np.uint32)
-    flags: UInt16 = _column(np.uint16)  # 9 bits: AE CWR ECE URG ACK PSH RST SYN FIN
+    flags: UInt16 = _column(np.uint16)  # 12 bits: three reserved, AE CWR ECE URG ACK PSH RST SYN FIN
     window: UInt16 = _column(np.uint16)  # as on the wire, not scaled
     urgent: UInt16 = _column(np.uint16)
     checksum: UInt16 = _column(np.uint16)  # of TCP, UDP or ICMP

@@ -53,11 +53,12 @@ def decode(records: Records, *, together: bool = True) -> Capture:
 
 def _decode_rows(capture: Capture, rows: Int64, link_type: int, tunnels: Counter[str]) -> list[Transports]:
     """Decode packets of one link type, those in tunnels counted; return those that are fragments."""
-    start = capture.offset[rows]
-    end = start + capture.captured[rows]
-    frames = Frames.of(capture.data, start, end)
+    frames = Frames.of(capture.data, capture.offset[rows], capture.captured[rows], capture.wire[rows])
     find_network(frames, link_type)
     tunnels += enter_tunnels(frames)
+    trailer = capture.offset[rows] + capture.wire[rows] - frames.wire_end
+    if trailer.any():
+        capture.trailer[rows] = trailer
     capture.what[rows] = frames.what
     capture.vlan[rows] = frames.vlan
     capture.vlan_tags[rows] = frames.vlan_tags
@@ -66,7 +67,7 @@ def _decode_rows(capture: Capture, rows: Int64, link_type: int, tunnels: Counter
         chosen = frames.what == ethertype
         if not chosen.any():
             continue
-        packets = decode_ip(capture.data, capture, rows[chosen], frames.position[chosen], end[chosen])
+        packets = decode_ip(capture.data, capture, rows[chosen], frames.position[chosen], frames.end[chosen])
         parts = capture.fragment[packets.rows]
         if parts.any():
             fragments.append(packets.only(parts))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from testbed.capture.containers import pcapng
+from testbed.capture.containers import pcapng, snoop
 from testbed.capture.read_file import Loaded, load, pieces
 from testbed.model.errors import CaptureError
 
@@ -33,13 +33,15 @@ def load_series(pattern: str) -> Loaded:
     if all(pcapng.is_pcapng(each.data[:4].tobytes()) for each in loaded):
         parts = [each.data for each in loaded]  # sections follow each other
     else:
-        kinds = {(each.data[:4].tobytes(), each.data[_LINK].tobytes()) for each in loaded}
+        of_snoop = snoop.is_snoop(loaded[0].data[:8].tobytes())
+        header, link = (snoop.HEADER, slice(12, 16)) if of_snoop else (_HEADER, _LINK)
+        kinds = {(each.data[:4].tobytes(), each.data[link].tobytes()) for each in loaded}
         if len(kinds) > 1:
             raise CaptureError(
                 f"{pattern}: the {len(loaded)} files are not of one kind (container, byte order, link type)",
                 hint="mergecap -w all.pcapng puts them together",
             )
-        parts = [loaded[0].data, *(each.data[_HEADER:] for each in loaded[1:])]
+        parts = [loaded[0].data, *(each.data[header:] for each in loaded[1:])]
     broken = next((f"{each.name}: {each.broken}" for each in loaded if each.broken), None)
     return Loaded(pattern, np.concatenate(parts), broken)
 

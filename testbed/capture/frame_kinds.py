@@ -33,6 +33,12 @@ TRANSPORT_CUT = 0x40008
 TRANSPORT_MALFORMED = 0x40009
 NOT_IP = 0x4000A
 VLAN_DEEP = 0x4000B
+WIFI_MANAGEMENT = 0x4000C
+WIFI_CONTROL = 0x4000D
+WIFI_NO_DATA = 0x4000E
+WIFI_ENCRYPTED = 0x4000F
+WIFI_FRAGMENT = 0x40010
+WIFI_AGGREGATE = 0x40011
 
 _NAMES = {
     DECODED: "",
@@ -65,6 +71,7 @@ _NAMES = {
     IP_PROTOCOL + 89: "OSPF",
     IP_PROTOCOL + 103: "PIM",
     IP_PROTOCOL + 112: "VRRP",
+    IP_PROTOCOL + 115: "L2TPv3",
     IP_PROTOCOL + 132: "SCTP",
     PPP_PROTOCOL + 0x8021: "PPP IPCP",
     PPP_PROTOCOL + 0xC021: "PPP LCP",
@@ -82,6 +89,12 @@ _NAMES = {
     TRANSPORT_MALFORMED: "malformed transport header",
     NOT_IP: "not IP",
     VLAN_DEEP: "too many VLAN tags",
+    WIFI_MANAGEMENT: "802.11 management",
+    WIFI_CONTROL: "802.11 control",
+    WIFI_NO_DATA: "802.11 without data",
+    WIFI_ENCRYPTED: "802.11 encrypted",
+    WIFI_FRAGMENT: "802.11 fragment",
+    WIFI_AGGREGATE: "802.11 A-MSDU",
 }
 
 
@@ -105,6 +118,8 @@ _LINKS = {
     9: "PPP",
     **dict.fromkeys((12, 14, 101, 228, 229), "raw IP"),
     104: "Cisco HDLC",
+    105: "802.11",
+    127: "802.11 with radiotap",
     113: "Linux cooked",
     276: "Linux cooked 2",
 }

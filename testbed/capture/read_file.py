@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from testbed.capture.columns import Capture, Records, joined
-from testbed.capture.containers import pcap, pcapng
+from testbed.capture.containers import pcap, pcapng, snoop
 from testbed.capture.containers.decompress import unpack
 from testbed.capture.decode import decode
 from testbed.model.arrays import Bytes
@@ -24,7 +24,7 @@ Source = str | Path | bytes | BinaryIO
 
 
 def read(source: Source) -> Capture:
-    """Read a pcap or pcapng file, plain, gzip or zstd, from a path, bytes or an open binary stream.
+    """Read a pcap, pcapng or snoop file, plain, gzip or zstd, from a path, bytes or an open binary stream.
 
     A file that breaks off gives what it holds, with ``partial`` saying where. Raises CaptureError (one line with
     the byte offset) for what cannot be read at all. The file must not be made shorter while the capture is in use.
@@ -102,4 +102,6 @@ def _pieces(data: Bytes) -> Iterator[Records]:
         return pcapng.pieces(data)
     if pcap.is_pcap(magic):
         return pcap.pieces(data)
-    raise CaptureError(f"not a capture file: byte 0 holds {magic.hex(' ')}, neither pcap nor pcapng")
+    if snoop.is_snoop(data[:8].tobytes()):
+        return snoop.pieces(data)
+    raise CaptureError(f"not a capture file: byte 0 holds {magic.hex(' ')}, neither pcap, pcapng nor snoop")

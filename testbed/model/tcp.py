@@ -25,8 +25,9 @@ _LETTERS_OF = tuple(
 
 
 def flag_letters(flags: int) -> str:
-    """Return tcpdump's letters for TCP flags: ``S``, ``S.``, ``P.``, ``none``."""
-    return _LETTERS_OF[flags]
+    """Return tcpdump's letters for TCP flags: ``S``, ``S.``, ``P.``, ``none``; reserved bits as ``S+0x200``."""
+    reserved = flags & ~0x1FF
+    return _LETTERS_OF[flags & 0x1FF] + (f"+{reserved:#x}" if reserved else "")
 
 
 class OptionKind(IntEnum):

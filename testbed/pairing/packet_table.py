@@ -300,7 +300,8 @@ def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[
     """Return the columns of some packets, as narrow as the packet table has them."""
     one, two = _sides(capture, chosen)
     length = capture.payload_length[chosen]
-    room = capture.wire[chosen] - (capture.payload_offset[chosen] - capture.offset[chosen])
+    room = capture.wire[chosen] - capture.trailer[chosen]
+    room -= capture.payload_offset[chosen] - capture.offset[chosen]
     room[capture.fragment[chosen]] = length[capture.fragment[chosen]]
     rest = np.zeros(len(chosen), np.uint64)
     icmp = (capture.transport[chosen] == ICMP) | (capture.transport[chosen] == ICMPV6)

@@ -73,7 +73,7 @@ def decode_ipv4(buffer: Bytes, columns: Columns, rows: Int64, position: Int64, e
     size = (head["version"] & 15).astype(np.int64) * 4
     length = head["length"].astype(np.int64)
     # 0: segmentation offload or BIG TCP, the frame's own length is all there is
-    length = np.where(length == 0, columns.wire[rows] - (position - columns.offset[rows]), length)
+    length = np.where(length == 0, _room(columns, rows, position), length)
     cut = end - position < 20
     malformed = (head["version"] >> 4 != 4) | (size < 20) | (length < size)
     columns.what[rows[malformed]] = frame_kinds.IPV4_MALFORMED
@@ -97,6 +97,11 @@ def decode_ipv4(buffer: Bytes, columns: Columns, rows: Int64, position: Int64, e
     columns.fragment[rows] = (head["fragment"] & 0x3FFF) != 0
     end = np.minimum(end, position + length)
     return Transports(rows, head["proto"], position + size, end, length - size)
+
+
+def _room(columns: Columns, rows: Int64, position: Int64) -> Int64:
+    """Return how many bytes frames had on the wire from a position on."""
+    return columns.wire[rows] - columns.trailer[rows] - (position - columns.offset[rows])
 
 
 def decode_ipv6(buffer: Bytes, columns: Columns, rows: Int64, position: Int64, end: Int64) -> Transports:
@@ -128,7 +133,7 @@ def _payload_length(
     zero = np.flatnonzero(length == 0)
     if not len(zero):
         return length
-    length[zero] = np.maximum(columns.wire[rows[zero]] - (position[zero] - columns.offset[rows[zero]]) - 40, 0)
+    length[zero] = np.maximum(_room(columns, rows[zero], position[zero]) - 40, 0)
     hop = zero[(head["next"][zero] == _HOP_BY_HOP) & (end[zero] - position[zero] >= 48)]
     option = gather(buffer, position[hop] + 40, _EXTENSION)
     jumbo = option["word"] == _JUMBO

@@ -19,23 +19,27 @@ _SNAP = np.frombuffer(b"\xaa\xaa\x03\x00\x00\x00", np.uint8)
 class Frames:
     """Some frames of one link type: ``position`` moves from the frame's first byte to the network header.
 
-    ``end`` is where the captured bytes end. ``what`` is a code of :mod:`testbed.capture.frame_kinds`: IPV4 and IPV6
+    ``end`` is where the captured bytes end, ``wire_end`` where those on the wire would (an inner length may bound both).
+    ``what`` is a code of :mod:`testbed.capture.frame_kinds`: IPV4 and IPV6
     where ``position`` is of an IP header, else the frame's name.
     """
 
     buffer: Bytes
     position: Int64
     end: Int64
+    wire_end: Int64
     what: Int32
     vlan: Int32
     vlan_tags: Int32
 
     @classmethod
-    def of(cls, buffer: Bytes, start: Int64, end: Int64) -> Frames:
-        """Return frames not yet looked into."""
+    def of(cls, buffer: Bytes, start: Int64, captured: Int64, wire: Int64) -> Frames:
+        """Return frames not yet looked into: where each starts, how many bytes are captured, how many it had."""
         count = len(start)
         zero = np.zeros(count, np.int32)
-        return cls(buffer, start.copy(), end, zero.copy(), np.full(count, -1, np.int32), zero)
+        return cls(
+            buffer, start.copy(), start + captured, start + wire, zero.copy(), np.full(count, -1, np.int32), zero
+        )
 
     def word(self, rows: Bool, at: int | Int64, layout: str = ">u2") -> Int32:
         """Return a header field at a distance from ``position``."""
@@ -121,11 +125,26 @@ def _ip_version(frames: Frames, rows: Bool) -> None:
 
 
 def _pppoe(frames: Frames) -> None:
-    """Step over a PPPoE session header (RFC 2516) and the PPP protocol behind it."""
-    session = (frames.what == frame_kinds.PPPOE) & (frames.end - frames.position >= 8)
+    """Step over a PPPoE session header (RFC 2516) and the PPP protocol behind it; what follows its length is padding."""
+    session = (frames.what == frame_kinds.PPPOE) & (frames.end - frames.position >= 7)
     if session.any():
-        frames.what[session] = _ppp_kind(frames.word(session, 6))
-        frames.position[session] += 8
+        frames.position[session] += 6
+        behind = frames.position[session] + frames.word(session, -2)
+        frames.end[session] = np.minimum(frames.end[session], behind)
+        frames.wire_end[session] = np.minimum(frames.wire_end[session], behind)
+        enter_ppp(frames, session)
+
+
+def enter_ppp(frames: Frames, rows: Bool) -> None:
+    """Step over a PPP protocol of two bytes, or of one where it was compressed (RFC 1661, section 6.5)."""
+    rows = rows & (frames.end - frames.position >= 1)
+    short = rows.copy()
+    short[rows] = frames.word(rows, 0, "u1") & 1 == 1
+    frames.what[short] = _ppp_kind(frames.word(short, 0, "u1"))
+    frames.position[short] += 1
+    full = rows & ~short & (frames.end - frames.position >= 2)
+    frames.what[full] = _ppp_kind(frames.word(full, 0))
+    frames.position[full] += 2
 
 
 def _raw(frames: Frames) -> None:
@@ -157,9 +176,7 @@ def _ppp(frames: Frames) -> None:
     whole = frames.has(2)
     framed[whole] = frames.word(whole, 0) == 0xFF03
     frames.position[framed] += 2
-    whole = frames.has(2)
-    frames.what[whole] = _ppp_kind(frames.word(whole, 0))
-    frames.position[whole] += 2
+    enter_ppp(frames, frames.has(2))
 
 
 def _ppp_kind(protocol: Int32) -> Int32:
@@ -167,6 +184,77 @@ def _ppp_kind(protocol: Int32) -> Int32:
         [protocol == 0x21, protocol == 0x57], [frame_kinds.IPV4, frame_kinds.IPV6], protocol + frame_kinds.PPP_PROTOCOL
     )
     return kind.astype(np.int32)
+
+
+def _radiotap(frames: Frames) -> None:
+    """Step over a radiotap header (radiotap.org).
+
+    Its flags say whether the 802.11 header behind it is padded, and whether a checksum of four bytes ends the frame.
+    """
+    whole = frames.has(8)
+    length, present = np.zeros(len(whole), np.int64), np.zeros(len(whole), np.int64)
+    length[whole] = frames.word(whole, 2, "<u2")
+    present[whole] = frames.word(whole, 4, "<u4")
+    known = whole & (length >= 8) & (frames.end - frames.position >= length)
+    frames.what[whole & ~known] = frame_kinds.LINK_CUT
+    fields = np.full(len(whole), 8)  # where the fields begin: behind all words of those that are present
+    more = known & (present >> 31 & 1 == 1)
+    for _ in range(_DEEPEST):
+        more &= fields + 4 <= length
+        if not more.any():
+            break
+        more[more] = frames.word(more, fields[more], "<u4") < 0
+        fields[more] += 4
+    fields += np.where(present >> 31 & 1 == 1, 4, 0)
+    clocked = present & 1 == 1  # 8 bytes, aligned to 8
+    at = np.where(clocked, (fields + 7 & ~7) + 8, fields)
+    flagged = known & (present >> 1 & 1 == 1) & (at < length)
+    flags = np.zeros(len(whole), np.int32)
+    flags[flagged] = frames.word(flagged, at[flagged], "u1")
+    padded, checked = flags & 0x20 != 0, flags & 0x10 != 0
+    frames.wire_end[checked] -= 4
+    frames.end = np.minimum(frames.end, frames.wire_end)
+    frames.position[known] += length[known]
+    _enter_wifi(frames, known, padded)
+
+
+def _wifi(frames: Frames) -> None:
+    whole = frames.has(2)
+    _enter_wifi(frames, whole, np.zeros(len(whole), np.bool_))
+
+
+def _enter_wifi(frames: Frames, rows: Bool, padded: Bool) -> None:
+    """Step over an 802.11 header (IEEE 802.11, section 9.2) of unencrypted data to what LLC holds."""
+    rows = rows & (frames.end - frames.position >= 2)
+    kind, flags = np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32)
+    kind[rows], flags[rows] = frames.word(rows, 0, "u1"), frames.word(rows, 1, "u1")
+    data = rows & (kind & 0x0F == 0x08)
+    frames.what[rows & ~data] = np.where(
+        kind[rows & ~data] & 0x0C == 0, frame_kinds.WIFI_MANAGEMENT, frame_kinds.WIFI_CONTROL
+    )
+    quality = kind & 0x80 != 0
+    size = 24 + 6 * (flags & 3 == 3) + 2 * quality + 4 * (quality & (flags & 0x80 != 0))
+    parts = np.zeros(len(rows), np.int32)
+    whole = data & (frames.end - frames.position >= size)
+    frames.what[data & ~whole] = frame_kinds.LINK_CUT
+    parts[whole] = frames.word(whole, 22, "<u2") & 0x0F | flags[whole] & 0x04
+    several = whole & quality
+    control = size - 2 - 4 * (flags & 0x80 != 0)
+    several[several] = frames.word(several, control[several], "u1") & 0x80 != 0
+    names = [
+        (kind & 0x40 != 0, frame_kinds.WIFI_NO_DATA),
+        (flags & 0x40 != 0, frame_kinds.WIFI_ENCRYPTED),
+        (parts != 0, frame_kinds.WIFI_FRAGMENT),
+        (several, frame_kinds.WIFI_AGGREGATE),
+    ]
+    what = np.select([mask for mask, _ in names], [code for _, code in names], 0)
+    frames.what[whole] = what[whole]
+    plain = whole & (what == 0)
+    size += np.where(padded, -size % 4, 0)
+    frames.position[plain] += size[plain]
+    _llc(frames, plain)
+    _mpls(frames)
+    _pppoe(frames)
 
 
 _DECODERS: dict[int, Callable[[Frames], None]] = {
@@ -177,8 +265,10 @@ _DECODERS: dict[int, Callable[[Frames], None]] = {
     14: _raw,
     101: _raw,
     104: _ethertyped(2, 4),  # Cisco HDLC
+    105: _wifi,  # 802.11
     108: _loopback,
     113: _ethertyped(14, 16),  # Linux cooked, of `-i any`
+    127: _radiotap,  # 802.11 behind radiotap
     228: _only(frame_kinds.IPV4),
     229: _only(frame_kinds.IPV6),
     276: _ethertyped(0, 20),  # Linux cooked, version 2

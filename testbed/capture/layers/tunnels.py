@@ -1,7 +1,8 @@
 """Step into tunnels that do not encrypt: the packet inside is what both ends of a connection know.
 
 IP in IP (RFC 2003), 6in4 (RFC 4213), GRE (RFC 2784, 2890) with IP, Ethernet or ERSPAN in it, VXLAN (RFC 7348),
-Geneve (RFC 8926), GTP-U (3GPP TS 29.281). An outer packet that is a fragment, or whose tunnel is cut, stays itself.
+Geneve (RFC 8926), GTP-U (3GPP TS 29.281), PPP in L2TP (RFC 2661) and in PPTP's GRE (RFC 2637), L2TPv3 (RFC 3931) where
+one of the sizes that its header may have leads to a whole IP packet in an Ethernet frame. An outer packet that is a fragment, or whose tunnel is cut, stays itself.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from testbed.model.ip import GRE, UDP
 
 _DEEPEST = 4  # tunnels in each other
 _IP_IN_IP, _IPV6_IN_IP = 4, 41
-_VXLAN, _GENEVE, _GTP = 4789, 6081, 2152
-_TEB, _ERSPAN, _ERSPAN3 = 0x6558, 0x88BE, 0x22EB
+_VXLAN, _GENEVE, _GTP, _L2TP = 4789, 6081, 2152, 1701
+_L2TPV3 = 115
+_COOKIES = (0, 4, 8, 12)  # bytes of an L2TPv3 cookie and of what may follow it (RFC 3931, sections 4.1 and 4.6)
+_MOST_EXTENSIONS = 4  # of GTP-U
+_PADDED = 46  # bytes that a short Ethernet frame may be padded by
+_TEB, _ERSPAN, _ERSPAN3, _PPTP = 0x6558, 0x88BE, 0x22EB, 0x880B
 _ETHERNET = 14
 _CARRIES = np.zeros(256, np.bool_)
-_CARRIES[[_IP_IN_IP, _IPV6_IN_IP, GRE, UDP]] = True
+_CARRIES[[_IP_IN_IP, _IPV6_IN_IP, GRE, UDP, _L2TPV3]] = True
 
 
 def enter_tunnels(frames: Frames) -> Counter[str]:
@@ -39,6 +44,7 @@ def enter_tunnels(frames: Frames) -> Counter[str]:
         _plain(frames, protocol, header, inside, kind)
         _gre(frames, protocol, header, inside, kind, found)
         _udp(frames, protocol, header, inside, kind, found)
+        _session(frames, protocol == _L2TPV3, header + 4, inside, kind, found)
         entered = inside > 0
         if not entered.any():
             break
@@ -64,7 +70,7 @@ def _headers(frames: Frames, outer: Bool) -> tuple[Int32, Int64]:
     four, six = outer & (frames.what == frame_kinds.IPV4), outer & (frames.what == frame_kinds.IPV6)
     protocol[four] = frames.word(four, 9, "u1")
     protocol[six] = frames.word(six, 6, "u1")
-    tunnel = np.isin(protocol, (_IP_IN_IP, _IPV6_IN_IP, GRE, UDP))
+    tunnel = np.isin(protocol, (_IP_IN_IP, _IPV6_IN_IP, GRE, UDP, _L2TPV3))
     protocol[~tunnel] = -1
     four &= tunnel
     header[four] = (frames.word(four, 0, "u1") & 15) * 4
@@ -118,6 +124,10 @@ def _gre(frames: Frames, protocol: Int32, header: Int64, inside: Int64, kind: In
     flags, ethertype = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int32)
     flags[rows] = _word(frames, rows, header)
     ethertype[rows] = _word(frames, rows, header + 2)
+    pptp = rows & (flags & 0x7 == 1) & (ethertype == _PPTP) & (flags & 0x1000 != 0)
+    if pptp.any():  # version 1 with payload
+        done = _ppp_inside(frames, pptp, header + 12 + 4 * (flags >> 7 & 1), inside, kind)
+        found["inside PPTP"] += int(done.sum())
     rows &= (flags & 0x4007) == 0  # version 0, without routing
     size = header + 4 + 4 * ((flags >> 15 & 1) + (flags >> 13 & 1) + (flags >> 12 & 1))
     done = _ip_inside(frames, rows & np.isin(ethertype, (frame_kinds.IPV4, frame_kinds.IPV6)), size, inside, kind)
@@ -152,6 +162,72 @@ def _udp(frames: Frames, protocol: Int32, header: Int64, inside: Int64, kind: In
     if gtp.any():
         first, message = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int32)
         first[gtp], message[gtp] = _word(frames, gtp, at, "u1"), _word(frames, gtp, at + 1, "u1")
-        gtp &= (first >> 5 == 1) & (message == 0xFF) & (first & 4 == 0)  # version 1, data, no extension header
-        size = at + 8 + 4 * ((first & 3) != 0)
+        gtp &= (first >> 5 == 1) & (message == 0xFF)  # version 1, data
+        size = at + 8 + 4 * ((first & 7) != 0)
+        gtp &= _behind_extensions(frames, gtp & (first & 4 != 0), size)
         found["inside GTP-U"] += int(_ip_inside(frames, gtp, size, inside, kind).sum())
+    if (l2tp := rows & (port == _L2TP)).any():
+        _l2tp(frames, l2tp, at, inside, kind, found)
+
+
+def _behind_extensions(frames: Frames, rows: Bool, size: Int64) -> Bool:
+    """Move ``size`` behind the extension headers of GTP-U; return a mask of packets whose headers were understood."""
+    understood = np.ones(len(rows), np.bool_)
+    rows = rows.copy()
+    for _ in range(_MOST_EXTENSIONS + 1):
+        understood &= ~rows | _has(frames, rows, size, 4)
+        rows &= understood
+        rows[rows] = _word(frames, rows, size - 1, "u1") != 0
+        if not rows.any():
+            return understood
+        words = _word(frames, rows, size, "u1")
+        understood[rows] = words > 0
+        size[rows] += 4 * words
+    return understood & ~rows
+
+
+def _l2tp(frames: Frames, rows: Bool, at: Int64, inside: Int64, kind: Int32, found: Counter[str]) -> None:
+    """Enter data messages of L2TP, version 2 and 3."""
+    flags = np.zeros(len(rows), np.int64)
+    flags[rows] = _word(frames, rows, at)
+    data, version = rows & (flags & 0x8000 == 0), flags & 0x0F
+    size = at + 6 + 2 * (flags >> 14 & 1) + 4 * (flags >> 11 & 1)
+    padded = _has(frames, data & (version == 2) & (flags & 0x0200 != 0), size, 2)
+    size[padded] += 2 + _word(frames, padded, size)
+    found["inside L2TP"] += int(_ppp_inside(frames, data & (version == 2), size, inside, kind).sum())
+    _session(frames, data & (version == 3), at + 8, inside, kind, found)
+
+
+def _session(frames: Frames, rows: Bool, at: Int64, inside: Int64, kind: Int32, found: Counter[str]) -> None:
+    """Enter L2TPv3 data: the size of what stands before the frame is known to the two ends alone."""
+    if not rows.any():
+        return
+    for size in _COOKIES:
+        place, what = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int32)
+        good = _ethernet_inside(frames, rows & (inside == 0), at + size, place, what)
+        if not good.any():
+            continue
+        four = good & (what == frame_kinds.IPV4)
+        whole = np.zeros(len(rows), np.int64)
+        whole[four] = _word(frames, four, place + 2)
+        six = _has(frames, good & (what == frame_kinds.IPV6), place, 40)
+        whole[six] = _word(frames, six, place + 4) + 40
+        good &= (whole >= 20) & (frames.position + place + whole <= frames.wire_end)
+        good &= frames.wire_end - frames.position - place - whole <= _PADDED
+        inside[good], kind[good] = place[good], what[good]
+        found["inside L2TPv3"] += int(good.sum())
+
+
+def _ppp_inside(frames: Frames, rows: Bool, at: Int64, inside: Int64, kind: Int32) -> Bool:
+    """Take PPP at some places for IP where its protocol and version say so; return a mask of those."""
+    rows = _has(frames, rows, at, 4)
+    at = at.copy()
+    framed = rows.copy()
+    framed[rows] = _word(frames, rows, at) == 0xFF03  # address and control (RFC 1662)
+    at[framed] += 2
+    protocol, first = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+    first[rows], protocol[rows] = _word(frames, rows, at, "u1"), _word(frames, rows, at)
+    short = rows & (first & 1 == 1)  # compressed to one byte
+    protocol[short] = first[short]
+    rows &= np.isin(protocol, (0x21, 0x57))
+    return _ip_inside(frames, rows, at + np.where(short, 1, 2), inside, kind)

@@ -148,7 +148,7 @@ def test_an_impossible_record_length_ends_the_reading_with_its_place() -> None:
     ("data", "message"),
     [
         (b"", "the file is empty: no header at byte 0"),
-        (b"hello, world", "not a capture file: byte 0 holds 68 65 6c 6c, neither pcap nor pcapng"),
+        (b"hello, world", "not a capture file: byte 0 holds 68 65 6c 6c, neither pcap, pcapng nor snoop"),
         (b"\xd4\xc3", "not a capture file: byte 0 holds d4 c3"),
         (pcap([])[:20], "cut at byte 20: the pcap file header needs 24 bytes"),
         (b"\x34\xcd\xb2\xa1" + bytes(30), "the 'modified' pcap format"),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from scapy.contrib.erspan import ERSPAN_II
 from scapy.contrib.geneve import GENEVE
-from scapy.contrib.gtp import GTP_U_Header
+from scapy.contrib.gtp import GTP_U_Header, GTPPDUSessionContainer
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import GRE, Dot1Q, Ether
+from scapy.layers.l2 import GRE, Dot1Q, Ether, GRE_PPTP
+from scapy.layers.l2tp import L2TP
+from scapy.layers.ppp import PPP
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Raw
 
@@ -36,6 +38,26 @@ TUNNELS = {
     "VXLAN over IPv6": IPv6() / UDP(sport=50000, dport=4789) / VXLAN(vni=7) / FRAME,
     "Geneve": OUTER / UDP(sport=50000, dport=6081) / GENEVE(vni=7, proto=0x6558) / FRAME,
     "GTP-U": OUTER / UDP(sport=2152, dport=2152) / GTP_U_Header(teid=5) / INNER,
+    "GTP-U with an extension header": OUTER
+    / UDP(sport=2152, dport=2152)
+    / GTP_U_Header(teid=5, E=1, next_ex=0x85)
+    / GTPPDUSessionContainer(type=0, QFI=9)
+    / INNER,
+    "L2TP": OUTER / UDP(sport=1701, dport=1701) / L2TP(hdr=["length"], tunnel_id=5, session_id=6) / PPP() / INNER,
+    "L2TP with numbers": OUTER
+    / UDP(sport=1701, dport=1701)
+    / L2TP(hdr=["length", "sequence", "offset"], offset=0, tunnel_id=5, session_id=6)
+    / Raw(b"\xff\x03\x00\x21")
+    / INNER,
+    "L2TP with a protocol of one byte": OUTER
+    / UDP(sport=1701, dport=1701)
+    / L2TP(hdr=[], tunnel_id=5, session_id=6)
+    / Raw(b"\x21")
+    / INNER,
+    "L2TPv3": IP(src="192.0.2.1", dst="192.0.2.2", proto=115) / Raw(b"\0\0\0\x07") / FRAME,
+    "L2TPv3 with a cookie": IP(src="192.0.2.1", dst="192.0.2.2", proto=115) / Raw(b"\0\0\0\x07cookieee") / FRAME,
+    "L2TPv3 over UDP": OUTER / UDP(sport=1701, dport=1701) / Raw(b"\0\x03\0\0\0\0\0\x07\x40\0\0\x01") / FRAME,
+    "PPTP": OUTER / GRE_PPTP(seqnum_present=1, sequence_number=7, call_id=9) / Raw(b"\xff\x03\x00\x21") / INNER,
     "GRE in VXLAN": OUTER
     / UDP(sport=5, dport=4789)
     / VXLAN(vni=7)
@@ -62,6 +84,8 @@ def test_the_packet_inside_is_read(name: str) -> None:
         OUTER / UDP(sport=50000, dport=6081) / Raw(bytes(60)),
         OUTER / UDP(sport=2152, dport=2152) / Raw(b"\xff" * 60),
         OUTER / UDP(sport=50000, dport=4789),
+        OUTER / UDP(sport=1701, dport=1701) / Raw(b"\xc8\x02" + bytes(30)),
+        OUTER / UDP(sport=1701, dport=1701) / Raw(b"\0\x03" + bytes(60)),
     ],
 )
 def test_what_is_no_tunnel_stays_itself(packet: IP) -> None:
