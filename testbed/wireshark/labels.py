@@ -127,6 +127,8 @@ class _State:
         syn = (self.flags & SYN) != 0
         places = np.flatnonzero(syn & self.known)
         odd[places] = True  # again, or not the first
+        # what opens after the other direction has sent: which SYN and which ACK the round trip is from depends on order
+        odd[self.heads] |= ((self.flags[self.heads] & (SYN | ACK)) == SYN) & self.met[self.heads]
         return np.asarray(order.group[odd] >> 1)
 
     def _acks_unseen(self) -> Bool:
@@ -279,14 +281,15 @@ class _State:
         heads = self.heads[((self.flags[self.heads] & (SYN | ACK)) == SYN) & (self.time[self.heads] != 0)]
         np.minimum.at(opened, stream[heads], self.time[heads])
         first = np.full(count, np.iinfo(np.int64).max)
-        # the first ACK in file order
+        # the first ACK in file order; a round trip of 0 is none in Wireshark's state, and the next one is measured
         acks = np.flatnonzero(pure & np.isin(stream, distinct(stream[places])))
+        acks = acks[self.time[acks] != opened[stream[acks]]]
         np.minimum.at(first, stream[acks], self.order.position[acks])
         mine = stream[places]
         rtt = np.full(len(places), _RTT_UNKNOWN)
         measured = (opened[mine] != unknown) & (first[mine] < self.order.position[places])
         times = self.segments.time[first[mine[measured]]] - opened[mine[measured]]
-        rtt[measured] = np.where(times > 0, times, np.where(times == 0, _RTT_UNKNOWN, 0))
+        rtt[measured] = np.maximum(times, 0)
         return rtt
 
     def _length_at(self, places: Int64) -> Int32:

@@ -28,13 +28,13 @@ def random_segments(seed: int, count: int, size: int = 100) -> TcpSegments:
         }
         for _ in range(chance.randint(1, 3))
     ]
-    time = 10**9
+    time, step = chance.choice([(10**9, 1), (0, 1), (0, 10**6), (10**9, 10**7)])  # ns: the first time, the clock's step
     rows = []
     blocks: list[tuple[int, int, int]] = []
     for position in range(count):
         number = chance.randrange(len(flows))
         flow = flows[number]
-        time += chance.choice(GAPS)
+        time += chance.choice(GAPS) * (position > 0)
         side, flags, length, scale = chance.randint(0, 1), ACK, chance.choice([0, 0, 0, 1, 10, size, size]), -1
         if flow["begun"] < 2 and chance.random() < 0.9:
             side = flow["begun"]
@@ -63,7 +63,9 @@ def random_segments(seed: int, count: int, size: int = 100) -> TcpSegments:
             flow["window"][side] = chance.choice([0, 100, 100, 500])
         if flags == ACK and chance.random() < 0.3:
             blocks.append((position, (ack + size) % 2**32, (ack + 2 * size) % 2**32))
-        rows.append((time, number, side, seq % 2**32, ack % 2**32, flags, flow["window"][side], length, scale))
+        rows.append(
+            (time // step * step, number, side, seq % 2**32, ack % 2**32, flags, flow["window"][side], length, scale)
+        )
     edges = np.zeros((len(blocks), 4, 2), np.uint32)
     for k, (_, left, right) in enumerate(blocks):
         edges[k, 0] = left, right

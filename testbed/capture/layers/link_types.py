@@ -19,7 +19,7 @@ _SNAP = np.frombuffer(b"\xaa\xaa\x03\x00\x00\x00", np.uint8)
 class Frames:
     """Some frames of one link type: ``position`` moves from the frame's first byte to the network header.
 
-    ``end`` is where the captured bytes end, ``wire_end`` where those on the wire would (an inner length may bound both).
+    ``end`` is where the captured bytes end, ``wire_end`` where those on the wire would; an inner length may bound both.
     ``what`` is a code of :mod:`testbed.capture.frame_kinds`: IPV4 and IPV6
     where ``position`` is of an IP header, else the frame's name.
     """
@@ -125,7 +125,7 @@ def _ip_version(frames: Frames, rows: Bool) -> None:
 
 
 def _pppoe(frames: Frames) -> None:
-    """Step over a PPPoE session header (RFC 2516) and the PPP protocol behind it; what follows its length is padding."""
+    """Step over a PPPoE session header (RFC 2516) and the PPP protocol behind it; its length bounds what it carries."""
     session = (frames.what == frame_kinds.PPPOE) & (frames.end - frames.position >= 7)
     if session.any():
         frames.position[session] += 6

@@ -1,8 +1,9 @@
 """Step into tunnels that do not encrypt: the packet inside is what both ends of a connection know.
 
 IP in IP (RFC 2003), 6in4 (RFC 4213), GRE (RFC 2784, 2890) with IP, Ethernet or ERSPAN in it, VXLAN (RFC 7348),
-Geneve (RFC 8926), GTP-U (3GPP TS 29.281), PPP in L2TP (RFC 2661) and in PPTP's GRE (RFC 2637), L2TPv3 (RFC 3931) where
-one of the sizes that its header may have leads to a whole IP packet in an Ethernet frame. An outer packet that is a fragment, or whose tunnel is cut, stays itself.
+Geneve (RFC 8926), GTP-U (3GPP TS 29.281), PPP in L2TP (RFC 2661) and in PPTP's GRE (RFC 2637), L2TPv3 (RFC 3931)
+where one of the sizes that its header may have leads to a whole IP packet in an Ethernet frame. An outer packet that
+is a fragment, or whose tunnel is cut, stays itself.
 """
 
 from __future__ import annotations

@@ -33,9 +33,9 @@ UNREAD = {
     "802.11 A-MSDU": Dot11(type=2, subtype=8) / Dot11QoS(A_MSDU_Present=1) / DATA,
     "cut in the link header": Raw(bytes(Dot11(type=2))[:20]),
 }
-RADIOTAPS = {
-    "none": RadioTap(),
-    "a clock": RadioTap(present="TSFT+Flags+Channel", mac_timestamp=5, Flags=0x10),
+RADIOTAPS: dict[str, bytes] = {
+    "none": bytes(RadioTap()),
+    "a clock": bytes(RadioTap(present="TSFT+Flags+Channel", mac_timestamp=5, Flags=0x10)),
     "several words": struct.pack("<BBHIIIQBx", 0, 0, 26, 0x80000003, 0x80000000, 0, 7, 0),
 }
 
@@ -43,7 +43,7 @@ RADIOTAPS = {
 @pytest.mark.parametrize("name", list(WIRELESS))
 @pytest.mark.parametrize("before", [None, *RADIOTAPS])
 def test_a_packet_in_80211_is_read(name: str, before: str | None) -> None:
-    header = b"" if before is None else bytes(RADIOTAPS[before])
+    header = b"" if before is None else RADIOTAPS[before]
     check = bytes(4) if before == "a clock" else b""
     capture = read(pcap([header + bytes(WIRELESS[name]) + check], link=105 if before is None else 127))
     assert (capture.kind(0), int(capture.sport[0]), capture.payload(0)) == ("TCP", 4711, b"inside")
@@ -78,7 +78,11 @@ def test_the_length_of_pppoe_bounds_what_it_carries(protocol: bytes) -> None:
 
 def test_ports_are_read_of_a_header_that_is_cut_behind_them() -> None:
     capture = read(pcap([ethernet(tcp(b"never seen"))], snap=14 + 20 + 6))
-    assert (capture.kind(0), int(capture.sport[0]), int(capture.dport[0])) == ("cut in the transport header", 4711, 10011)
+    assert (capture.kind(0), int(capture.sport[0]), int(capture.dport[0])) == (
+        "cut in the transport header",
+        4711,
+        10011,
+    )
 
 
 def test_reserved_flags_of_tcp_are_kept() -> None:

@@ -8,7 +8,7 @@ from scapy.contrib.geneve import GENEVE
 from scapy.contrib.gtp import GTP_U_Header, GTPPDUSessionContainer
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import GRE, Dot1Q, Ether, GRE_PPTP
+from scapy.layers.l2 import GRE, GRE_PPTP, Dot1Q, Ether
 from scapy.layers.l2tp import L2TP
 from scapy.layers.ppp import PPP
 from scapy.layers.vxlan import VXLAN
