@@ -77,6 +77,8 @@ def lint(context: Context, fix: bool = False) -> int:
         "jobs": "truth: how many runs to make at the same time (default: three for each processor)",
         "tries": "truth: how many runs may go into making each kind's smallest scenario smaller (default 40)",
         "directory": "truth: where its state and the smallest scenarios are kept (default: truth)",
+        "keep": "truth: keep all runs there, some 200 KB each",
+        "again": "truth: make no run, compare those that were kept by the rules as they are now",
     },
 )
 @report_errors
@@ -90,6 +92,8 @@ def bench(
     jobs: int = 0,
     tries: int = 40,
     directory: str = "truth",
+    keep: bool = False,
+    again: bool = False,
 ) -> int:
     """Measure against a floor that is measured in the same run; fails beyond the limits that it prints.
 
@@ -102,8 +106,16 @@ def bench(
 
     def measure(name: str) -> int:
         if name == "truth":
-            kept = Path(directory)
-            return measure_truth.main(seed=seed, count=count, jobs=jobs, directory=kept, tries=tries, json_only=json)
+            return measure_truth.main(
+                seed=seed,
+                count=count,
+                jobs=jobs,
+                directory=Path(directory),
+                tries=tries,
+                json_only=json,
+                keep=keep,
+                again=again,
+            )
         if name == "healthy":
             return healthy_transfers.main(count=count, jobs=jobs or 2)
         if name == "pairs":

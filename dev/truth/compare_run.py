@@ -1,7 +1,8 @@
 """What a run's inference says beside what the kernel and the actor say, as counts and as single disagreements. Pure.
 
-Inferred causes are held against those that the kernel's stacks prove; each call without a packet against the packets
-that left inside that call; each ledger figure, and with it the verdict's facts, against what the actor counted itself.
+Inferred causes are held against those that the kernel's stacks prove, and what they say let a packet go against those
+stacks; each reason for a call without a packet, each fact of the verdict and each ledger figure, as they would be
+without the kernel's trace, against its changes of state, its stacks, and what the actors counted themselves.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dev.truth.check_absences import check_absences
+from dev.truth.check_verdict import check_verdict, name_of, silent
+from dev.truth.disagreement import Disagreement
+from dev.truth.kernel_says import KernelSays, without_kernel
 from testbed.model import HOSTS, Analysis, Cause, CauseKind, Host, peer_of
 from testbed.model.causes import Basis
-from testbed.model.origins import Mechanism
 from testbed.report.evidence_text import sentence
 
 Document = Mapping[str, Any]
@@ -25,25 +29,15 @@ _NESTED = ("fork", "repeat")
 _TAKES_NOTHING = ("MSG_PEEK", "MSG_OOB", "MSG_ERRQUEUE")
 
 
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """One claim that is wrong.
-
-    ``kind`` is the same for claims that are wrong alike: what is wrong, inferred and real, without numbers;
-    ``text`` is this one in words.
-    """
-
-    kind: str
-    text: str
-
-
 @dataclass(slots=True)
 class Tally:
     """What one run, or several, come to.
 
     ``confusion`` counts packets by (inferred, kernel) names; ``open`` those whose inferred cause is unknown or has
     alternatives; ``unproven`` those that left a host without the kernel's word; ``unnamed`` are their stacks where the
-    kernel gave one. ``calls`` counts calls without a packet that were checked, ``figures`` figures of ledgers.
+    kernel gave one. ``sent_by`` counts statements of what let a packet go that the kernel's stack confirms or refutes,
+    ``calls`` calls without a packet by how their reason was checked, ``facts`` facts of verdicts by name, and
+    ``figures`` figures of ledgers.
     """
 
     runs: int = 0
@@ -54,26 +48,32 @@ class Tally:
     open: Counter[str] = field(default_factory=Counter)
     contradicted: int = 0
     unnamed: Counter[str] = field(default_factory=Counter)
-    calls: int = 0
+    sent_by: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+    facts: Counter[str] = field(default_factory=Counter)
     figures: int = 0
     disagreements: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
         """Add what other runs come to."""
-        for name in ("runs", "packets", "proven", "contradicted", "calls", "figures"):
+        for name in ("runs", "packets", "proven", "contradicted", "sent_by", "figures"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("skipped", "confusion", "open", "unnamed", "disagreements"):
+        for name in ("skipped", "confusion", "open", "unnamed", "calls", "facts", "disagreements"):
             getattr(self, name).update(getattr(other, name))
 
 
 def compare_run(document: Document, analysis: Analysis) -> tuple[Tally, tuple[Disagreement, ...]]:
     """Compare a run of a drawn scenario with what kernel and actor say of it."""
     tally = Tally(runs=1)
-    found = [
-        *_causes(analysis, tally),
-        *_absences(analysis, tally),
-        *_figures(document, analysis, tally),
-    ]
+    found = list(_causes(analysis, tally))
+    if analysis.inputs.kernel is not None:
+        says, blind = KernelSays.of(analysis), without_kernel(analysis)
+        found += _sent_by(analysis, says, tally)
+        found += check_absences(blind, says, tally.calls)
+        found += _verdict(analysis, blind, says, tally)
+        found += _figures(document, blind, tally)
+    else:
+        found += _figures(document, analysis, tally)
     tally.disagreements.update(each.kind for each in found)
     return tally, tuple(found)
 
@@ -107,20 +107,33 @@ def _causes(analysis: Analysis, tally: Tally) -> Iterator[Disagreement]:
         yield Disagreement(kind, f"{where}: {inferred.rule} ({said}); the kernel: {cause.rule} ({real})")
 
 
-def _absences(analysis: Analysis, tally: Tally) -> Iterator[Disagreement]:
-    """Yield calls of which it is said that they caused no packet, although one left inside them."""
-    sent: dict[tuple[Host, int], int] = {}
+def _sent_by(analysis: Analysis, says: KernelSays, tally: Tally) -> Iterator[Disagreement]:
+    """Yield packets of which it was said that something else let them go than the kernel's stack says."""
     for packet, cause in zip(analysis.inputs.joined.crossings, analysis.causes, strict=True):
-        if cause.origin is not None and cause.origin.mechanism is Mechanism.CALL:
-            sent.update({(packet.sender, call): packet.n for call in cause.calls})
-    for (host, n), absence in analysis.no_packet.items():
-        tally.calls += 1
-        packet_n = sent.get((host, n))
-        if packet_n is not None and not absence.unsent:
-            call = analysis.inputs.calls[host][n]
-            yield Disagreement(
-                f"no packet: {call.name} {absence.reason}", f"{call}: {absence.reason}; the kernel: it sent #{packet_n}"
-            )
+        inferred = inferred_of(cause)
+        said, origin = inferred.sent_by, cause.origin
+        if said is None or origin is None or cause.basis is not Basis.KERNEL or cause.rule is not inferred.rule:
+            continue
+        tally.sent_by += 1
+        call = says.sent_in.get(packet.n)
+        real = f"{origin.mechanism}" + (f" {call}" if call is not None else "")
+        real += f" #{origin.packet}" if origin.packet is not None else ""
+        text = f"#{packet.n} {packet.sender} [{packet.flags}]: {sentence(inferred.evidence)}; the kernel: {real}"
+        if origin.mechanism not in said.mechanisms:
+            yield Disagreement(f"{inferred.rule} sent by {said.mechanisms[0]} is by {origin.mechanism}", text)
+        elif call is not None and said.calls and call.n not in said.calls:
+            yield Disagreement(f"{inferred.rule} sent in another call: {call.name}", text)
+        elif said.packet is not None and origin.certain and origin.packet not in (None, said.packet):
+            yield Disagreement(f"{inferred.rule} sent as another packet came", text)
+
+
+def _verdict(analysis: Analysis, blind: Analysis, says: KernelSays, tally: Tally) -> Iterator[Disagreement]:
+    for fact, why in check_verdict(analysis, blind, says):
+        name = name_of(fact)
+        tally.facts[name] += 1
+        if why is not None:
+            yield Disagreement(f"verdict {name}", f"{fact}; the kernel: {why}")
+    yield from silent(analysis, blind, says)
 
 
 def _figures(document: Document, analysis: Analysis, tally: Tally) -> Iterator[Disagreement]:

@@ -1,6 +1,7 @@
 """Many drawn scenarios: the totals, one smallest scenario of each kind of disagreement, and a state to go on from.
 
-The directory (default ``truth/``) holds ``state.json`` and ``<kind>.yaml``, whose first lines say what is wrong.
+The directory (default ``truth/``) holds ``state.json`` and ``<kind>.yaml``, whose first lines say what is wrong; with
+``--keep`` also ``runs/<seed>/``, of which ``--again`` compares each run anew instead of making any.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from dev.truth.compare_run import Tally
 from dev.truth.draw_scenario import Document, as_yaml
-from dev.truth.run_drawn import Measured, measure, measure_number
+from dev.truth.run_drawn import Measured, kept_runs, measure, measure_kept, measure_number
 from dev.truth.shrink import shrink, size
 
 FORMAT = "bothends-truth/1"
@@ -43,11 +44,16 @@ class Campaign:
                 self.smallest[each.kind] = measured.document, each.text
 
 
-def run_campaign(campaign: Campaign, count: int, jobs: int, told: Callable[[str], None]) -> float:
-    """Run so many more scenarios, several at the same time; return the seconds that they took."""
+def run_campaign(
+    campaign: Campaign, count: int, jobs: int, told: Callable[[str], None], keep: Path | None = None
+) -> float:
+    """Run so many more scenarios, several at the same time; return the seconds that they took.
+
+    With ``keep`` the runs stay below that directory.
+    """
     begun = time.monotonic()
     with ProcessPoolExecutor(jobs) as pool:
-        for measured in _in_order(pool, campaign.seed, range(campaign.next, campaign.next + count), jobs):
+        for measured in _in_order(pool, campaign.seed, range(campaign.next, campaign.next + count), jobs, keep):
             campaign.take(measured)
             campaign.next += 1
             if campaign.next % 100 == 0:
@@ -56,14 +62,24 @@ def run_campaign(campaign: Campaign, count: int, jobs: int, told: Callable[[str]
     return time.monotonic() - begun
 
 
-def _in_order(pool: ProcessPoolExecutor, seed: int, numbers: range, jobs: int) -> Iterator[Measured]:
+def compare_again(campaign: Campaign, directory: Path, jobs: int) -> float:
+    """Compare the runs that were kept below a directory by the rules as they are now; return the seconds it took."""
+    begun = time.monotonic()
+    with ProcessPoolExecutor(jobs) as pool:
+        for measured in pool.map(measure_kept, kept_runs(directory), chunksize=4):
+            campaign.take(measured)
+            campaign.next = max(campaign.next, (measured.number or 0) + 1)
+    return time.monotonic() - begun
+
+
+def _in_order(pool: ProcessPoolExecutor, seed: int, numbers: range, jobs: int, keep: Path | None) -> Iterator[Measured]:
     """Yield the runs in order of their numbers, with a bounded number under way."""
     under_way: dict[int, Future[Measured]] = {}
     waiting = iter(numbers)
     wanted = numbers.start
     while wanted < numbers.stop:
         while len(under_way) < 4 * jobs and (number := next(waiting, None)) is not None:
-            under_way[number] = pool.submit(measure_number, seed, number)
+            under_way[number] = pool.submit(measure_number, seed, number, keep)
         wait([under_way[wanted]], return_when=FIRST_COMPLETED)
         yield under_way.pop(wanted).result()
         wanted += 1
@@ -119,7 +135,7 @@ def as_json(campaign: Campaign) -> dict[str, Any]:
 def from_json(value: dict[str, Any]) -> Campaign:
     """Read what :func:`as_json` gave."""
     members = dict(value["tally"])
-    for name in ("skipped", "open", "unnamed", "disagreements"):
+    for name in ("skipped", "open", "unnamed", "calls", "facts", "disagreements"):
         members[name] = Counter(members[name])
     pairs = (key.split(_SEPARATOR) for key in members["confusion"])
     counts = members["confusion"].values()

@@ -19,7 +19,11 @@ def lines(campaign: Campaign, seconds: float) -> Iterator[str]:
     yield f"proven by the kernel's stack:    {tally.proven} ({_share(tally.proven, tally.packets)})"
     yield f"inferred and contradicted:       {tally.contradicted} ({_share(tally.contradicted, tally.proven)})"
     yield f"inferred as unknown or open:     {tally.open.total()} ({_share(tally.open.total(), tally.packets)})"
-    yield f"calls without a packet checked:  {tally.calls}"
+    yield f"what let a packet go, checked:   {tally.sent_by}"
+    yield f"calls without a packet checked:  {tally.calls.total()}"
+    yield from (f"  {count:6}  {how}" for how, count in tally.calls.most_common())
+    yield f"facts of verdicts checked:       {tally.facts.total()}"
+    yield from (f"  {count:6}  {name}" for name, count in tally.facts.most_common())
     yield f"figures of ledgers checked:      {tally.figures}"
     yield f"runs skipped:                    {tally.skipped.total()}"
     yield from (f"  {count:6}  {reason}" for reason, count in tally.skipped.most_common())

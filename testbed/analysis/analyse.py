@@ -38,7 +38,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = (), diagnose: 
     inputs = in_order(inputs)
     joined = inputs.joined
     streams = build_streams(joined, inputs.calls, inputs.observed, inputs.proven)
-    causes = _with_kernel(inputs, streams, find_causes(joined, streams, inputs.sysctls))
+    causes = _with_kernel(inputs, streams, find_causes(joined, streams, inputs.sysctls, inputs.queued))
     blind = tuple(unobserved_connections(joined.crossings, causes, streams, inputs.observed))
     if blind:
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testbed.analysis.absent.broken_off import reset_origin, was_taken
 from testbed.analysis.calls.streams import Streams
-from testbed.model import Crossing, Fate, Flow, Host
+from testbed.model import HOSTS, Crossing, Fate, Flow, Host
 from testbed.model.ledgers import ConnectionEnd, ConnectionReset, Unobserved
 
 
@@ -17,11 +17,18 @@ def connection_end(
     opened = any(crossing.ack is not None and not set("SR") & set(crossing.flags) for crossing in crossings)
     acknowledged = _is_acknowledged(fins[0], crossings) if fins else None
     reset = None
+    if all(_is_acknowledged_fin(crossings, host) for host in HOSTS):
+        resets = [each for each in resets if each.ack is not None]  # the others answer what came after the end
     # the peer's RST after all was acknowledged ended the other direction
     if resets and (not acknowledged or resets[0].sender == sender):
         first = resets[0]
         reset = ConnectionReset(first.n, first.sender, reset_origin(first), lost=first.fate is Fate.LOST)
     return ConnectionEnd(opened, acknowledged, reset, _unobserved(flow, sender, streams, opened=opened), unlogged)
+
+
+def _is_acknowledged_fin(crossings: list[Crossing], sender: Host) -> bool:
+    fins = [crossing for crossing in crossings if crossing.sender == sender and "F" in crossing.flags]
+    return bool(fins) and _is_acknowledged(fins[0], crossings)
 
 
 def _is_acknowledged(fin: Crossing, crossings: list[Crossing]) -> bool:

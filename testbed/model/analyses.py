@@ -65,7 +65,8 @@ class Inputs:
     hosts ran (``uname -r``), empty where it is not known. ``proven`` are the hosts of which the kernel's trace proves
     that ``calls`` has all calls on sockets: what is not there did not happen. ``counters`` is by how much each counter
     of a host's kernel changed during the run, those that did (:mod:`testbed.model.kernel_counters`); a host that is
-    missing was not asked.
+    missing was not asked. ``queued`` are the hosts whose interface has a queue (``egress``): what the captures show
+    there left later than the kernel's TCP had sent it.
     """
 
     joined: Joined
@@ -83,6 +84,7 @@ class Inputs:
     release: str = ""
     proven: frozenset[Host] = frozenset()
     counters: Mapping[Host, Mapping[str, int]] = field(default_factory=dict)
+    queued: frozenset[Host] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

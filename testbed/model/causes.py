@@ -24,7 +24,7 @@ from testbed.model.kernel_requirements import (
     SynRetransmitted,
     Untraced,
 )
-from testbed.model.origins import PacketOrigin
+from testbed.model.origins import PacketOrigin, SentBy
 
 
 class CauseKind(StrEnum):
@@ -169,7 +169,11 @@ CAUSES: Mapping[CauseName, CauseTraits] = {
         ResetSent(_NO_TAKER, by_listener=True),
         in_exchange=True,
     ),
-    C.RESET_LINGER: R(CALL, "RST by close with SO_LINGER 0", "__tcp_close", ResetSent(_DISCONNECT), in_ledger=True),
+    C.RESET_LINGER: R(
+        *(CALL, "RST by close with SO_LINGER 0 or a negative TCP_LINGER2, or by connect to AF_UNSPEC"),
+        *("__tcp_close; tcp_disconnect", ResetSent(_DISCONNECT)),
+        in_ledger=True,
+    ),
     C.RESET_UNREAD: R(
         *(CALL, "RST by close with unread data", "RFC 2525 2.17; __tcp_close"),
         ResetSent(("TCP_ABORT_ON_CLOSE",)),
@@ -387,7 +391,8 @@ class Cause:
 
     ``calls`` are indexes into the sender's calls (``Call.n``); ``packets`` are crossing numbers that it answers or
     repeats; ``refusal`` is the reason for which a SYN was refused, of a ``closed-port`` only. ``alternatives`` are the
-    other causes that it may be, where what was seen does not tell them apart. ``origin`` is what the kernel's call
+    other causes that it may be, where what was seen does not tell them apart. ``sent_by`` is in the course of what it
+    was sent, where the evidence says so without the kernel's word, else None. ``origin`` is what the kernel's call
     stack says, None without one; ``inferred`` is, beside a cause of the ``basis`` ``kernel``, what captures and calls
     led to.
     """
@@ -399,6 +404,7 @@ class Cause:
     refusal: Refusal | None = None
     alternatives: tuple[CauseName, ...] = ()
     basis: Basis = Basis.INFERRED
+    sent_by: SentBy | None = None
     origin: PacketOrigin | None = None
     inferred: Cause | None = None
 
@@ -408,11 +414,13 @@ class Cause:
         before = self.inferred
         if before is None or before.rule is CauseName.UNKNOWN:
             return False
-        if self.rule not in (before.rule, *before.alternatives):
+        if self.rule not in (before.rule, *before.alternatives) and before.rule not in self.alternatives:
             return True
         origin = self.origin
         if origin is None or origin.packet is None or not origin.certain or not before.packets:
             return False
+        if before.rule is CauseName.ACK:  # its packets are what it covers, which its number says
+            return before.sent_by is not None and before.sent_by.packet not in (None, origin.packet)
         return self.kind is CauseKind.ANSWER and origin.packet not in before.packets
 
     @property

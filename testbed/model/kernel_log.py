@@ -44,7 +44,8 @@ class Departure:
     ``frame`` is the number (from 1) of its frame in the host's capture, ``time`` ns on the captures' clock, ``pid`` the
     thread that ran on that processor, by its number outside the lab. ``stack`` indexes :attr:`KernelLog.stacks`, None
     where the kernel gave none. ``in_hand`` is the number of the frame whose receiving that processor began last, None
-    where that was another interface's, or was not recorded.
+    where that was another interface's, or was not recorded. ``given`` is when it was given to the interface's queue, or
+    made to wait for a hardware address, where it left later than that (``stack`` and ``pid`` are of then).
     """
 
     frame: int
@@ -54,6 +55,12 @@ class Departure:
     interrupt: bool
     stack: int | None
     in_hand: int | None = None
+    given: int | None = None
+
+    @property
+    def when_sent(self) -> int:
+        """When the processing of ``stack`` sent it."""
+        return self.time if self.given is None else self.given
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,8 @@ class PacketOrigin:
     ``syscall`` is the system call in which it was sent (empty where it was in none, or the stack does not name it),
     ``pid`` the number of the thread outside the lab. ``timer`` is the function of the timer that ran. ``packet`` is the
     number of the crossing that was being received, None where it is not known; ``certain`` says that the kernel named
-    it, and not only that it is the last that had come.
+    it, and not only that it is the last that had come. ``waited`` is how long (ns) it then waited below the stack, in
+    the interface's queue or for a hardware address.
     """
 
     mechanism: Mechanism
@@ -47,3 +48,32 @@ class PacketOrigin:
     timer: str = ""
     packet: int | None = None
     certain: bool = True
+    waited: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SentBy:
+    """In the course of what a packet was sent, as far as that was inferred: in one of ``mechanisms``.
+
+    ``calls`` are numbers of the sender's calls, one of which sent it; ``packet`` is the number of the crossing that was
+    being received; neither where that is not said.
+    """
+
+    mechanisms: tuple[Mechanism, ...]
+    calls: tuple[int, ...] = ()
+    packet: int | None = None
+
+
+def sent_in(*calls: int) -> SentBy:
+    """Return that one of these calls sent a packet."""
+    return SentBy((Mechanism.CALL,), calls)
+
+
+def sent_as_came(packet: int) -> SentBy:
+    """Return that a packet was sent as another came, or was looked at once the socket was free."""
+    return SentBy((Mechanism.ARRIVAL, Mechanism.BACKLOG), packet=packet)
+
+
+SENT_BY_TIMER = SentBy((Mechanism.TIMER,))
+SENT_BY_EXIT = SentBy((Mechanism.EXIT,))
+SENT_LATER = SentBy((Mechanism.LATER, Mechanism.TIMER))

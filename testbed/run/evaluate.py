@@ -84,11 +84,16 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
             },
             release=str(manifest["engine"].get("kernel", "")),
             proven=frozenset(host for host in hosts if manifest["hosts"][host].get("calls_proven", False)),
+            queued=frozenset() if scenario is None else _queued(scenario),
         ),
         () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expectations,
         diagnose_run,
     )
     return _with_recorded_checks(directory, analysis) if as_recorded else analysis
+
+
+def _queued(scenario: Scenario) -> frozenset[Host]:
+    return frozenset(host for host, described in scenario.hosts.items() if described.egress is not None)
 
 
 def _with_recorded_checks(directory: RunDirectory, analysis: Analysis) -> Analysis:

@@ -14,11 +14,15 @@ from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes.endpoint import arrival_time
 from testbed.model import Call, CallRef, Crossing, Host, PacketRef, call_ref, peer_of
 from testbed.model.absences import GaveUp, Reset
+from testbed.model.intervals import IntervalSet
 from testbed.model.ledgers import ResetOrigin
 
 
 class End(NamedTuple):
-    """What broke a connection off at a host, and when that was known there (ns since the epoch)."""
+    """What broke a connection off at a host, and when that was known there (ns since the epoch).
+
+    Neither ``reset`` nor ``gave_up``: it was gone by then, and nothing shows by what.
+    """
 
     time: int
     reset: Reset | None = None
@@ -44,10 +48,11 @@ def broken_off(crossings: Iterable[Crossing], streams: Streams) -> dict[tuple[in
         if packet.flow is None or packet.protocol != "tcp" or "R" not in packet.flags:
             continue
         reset = Reset(PacketRef(packet.n), packet.sender, reset_origin(packet))
-        if packet.sent is not None:
-            found.setdefault((packet.flow, packet.sender), End(packet.time, reset))
+        if packet.sent is not None:  # without ACK it answers for a socket that was gone before (tcp_v4_send_reset)
+            own = End(packet.time, reset) if packet.ack is not None else End(packet.time)
+            _note(found, (packet.flow, packet.sender), own)
         if was_taken(packet, streams):
-            found.setdefault((packet.flow, peer_of(packet.sender)), End(arrival_time(packet), reset))
+            _note(found, (packet.flow, peer_of(packet.sender)), End(arrival_time(packet), reset))
     for (flow, host), calls in streams.calls.items():
         gone = next((call for call in calls if _timed_out(call)), None)
         if gone is None or gone.end is None or streams.flows[flow].protocol != "tcp":
@@ -58,6 +63,13 @@ def broken_off(crossings: Iterable[Crossing], streams: Streams) -> dict[tuple[in
     return found
 
 
+def _note(found: dict[tuple[int, Host], End], key: tuple[int, Host], end: End) -> None:
+    """Keep the first of what ended a connection at a host."""
+    before = found.get(key)
+    if before is None or end.time < before.time:
+        found[key] = end
+
+
 def reset_origin(packet: Crossing) -> ResetOrigin:
     """Return who made a RST."""
     if packet.sent is not None:
@@ -66,11 +78,26 @@ def reset_origin(packet: Crossing) -> ResetOrigin:
 
 
 def was_taken(reset: Crossing, streams: Streams) -> bool:
-    """Say whether a RST ended the connection where it arrived: its receiver sent nothing else after it."""
+    """Say whether a RST ended the connection where it arrived: its number fitted, and its receiver sent nothing after.
+
+    RFC 5961 section 3.2: it must be the next number, which is between what the receiver had acknowledged and what had
+    come in order (RFC 9293 3.10.7.4), or the one before a FIN (tcp_reset_check).
+    """
     if reset.flow is None or reset.arrived is None or reset.discarded:
         return False
     ours = streams.by_sender.get((reset.flow, peer_of(reset.sender)), ())
-    return not any(each.sent is not None and each.sent > reset.arrived and "R" not in each.flags for each in ours)
+    if any(each.sent is not None and each.sent > reset.arrived and "R" not in each.flags for each in ours):
+        return False
+    acknowledged = [each.ack for each in ours if each.ack is not None and each.time <= reset.arrived]
+    if not acknowledged:
+        return True  # a SYN is out
+    came, fin = IntervalSet(), False
+    for each in streams.by_sender.get((reset.flow, reset.sender), ()):
+        if each.arrived is not None and each.arrived <= reset.arrived and each.sequence_length and not each.discarded:
+            came.add(each.seq, each.seq + each.sequence_length)
+            fin = fin or "F" in each.flags
+    known = max(acknowledged)
+    return known - fin <= reset.seq <= max(came.end_after(known), known)
 
 
 def _timed_out(call: Call) -> bool:

@@ -138,6 +138,8 @@ def _ended(end: End) -> NoPacket:
     """Return that the connection had been broken off before the call."""
     if end.gave_up is not None:
         return NoPacket(R.CONNECTION_GONE, end.gave_up.call)
+    if end.reset is None:
+        return NoPacket(R.CONNECTION_ENDED)
     return NoPacket(R.RESET_BEFORE, reset=end.reset)
 
 

@@ -40,8 +40,15 @@ def _why(streams: Streams, socket: ObservedSocket, share: Share, end: End | None
     assert socket.flow is not None  # noqa: S101 - the caller has looked
     held = _held(streams, socket.flow, socket, share, until=_FOREVER if end is None else end.time)
     if held is None:
-        held = NoPacket(NoPacketReason.STILL_QUEUED if end is None else NoPacketReason.RESET_BEFORE)
+        held = NoPacket(_ended(end))
     return replace(held, **ended_by(end))
+
+
+def _ended(end: End | None) -> NoPacketReason:
+    if end is None:
+        return NoPacketReason.STILL_QUEUED
+    known = end.reset is not None or end.gave_up is not None
+    return NoPacketReason.RESET_BEFORE if known else NoPacketReason.CONNECTION_ENDED
 
 
 def _held(streams: Streams, flow: int, socket: ObservedSocket, share: Share, until: int) -> NoPacket | None:

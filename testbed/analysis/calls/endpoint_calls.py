@@ -103,6 +103,15 @@ class EndpointCalls:
         found = self.reader(time)
         return found if found is not None and (found.end is None or found.end >= time) else None
 
+    def receiving(self, time: int) -> bool:
+        """Say whether a call that reads was in progress at ``time``, whether or not it got any bytes."""
+        at = bisect_right(self._receives, time, key=lambda call: call.start)
+        return any(call.end is None or call.end >= time for call in self._receives[max(at - 8, 0) : at])
+
+    @cached_property
+    def _receives(self) -> list[Call]:
+        return [call for call in self.calls if call.direction == "in"]
+
     @cached_property
     def _in_shares(self) -> dict[int, Share]:
         return {share.call.n: share for share in self.streams.stream(self.flow, self.host, "in").shares}

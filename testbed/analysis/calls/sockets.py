@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from testbed.analysis.calls.call_effects import (
     STARTED,
     accepted_socket,
+    disconnects,
     duplicate_of,
     endpoint_argument,
     is_accept,
@@ -192,9 +193,11 @@ class _Grouping:
 
 
 def _is_new_attempt(socket: ObservedSocket, call: Call) -> bool:
-    """Say whether a connect begins another connection on a socket whose last attempt failed."""
+    """Say whether a connect begins another connection on a socket whose last attempt failed, or was taken from it."""
     before = [each for each in socket.calls if each.name == "connect"]
-    if not before or before[-1].errno is None:
+    if before and disconnects(before[-1]):
+        return True
+    if not before or before[-1].errno is None or disconnects(call):
         return False
     return before[-1].errno not in STARTED or endpoint_argument(before[-1]) != endpoint_argument(call)
 

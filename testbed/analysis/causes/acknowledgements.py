@@ -13,6 +13,7 @@ from testbed.analysis.causes.release import AT_ONCE
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, packet_refs
 from testbed.model.evidence import Duration
+from testbed.model.origins import sent_as_came, sent_in
 
 RULES: BoundRules[TcpEndpoint] = BoundRules()
 
@@ -23,12 +24,24 @@ _SOON = 2_000_000
 """Most time (ns) between an arrival and the ACK that is sent in its processing; later, timers and reads send."""
 
 
+_IN_PROCESSING = 100_000
+"""Time (ns) within which an ACK may have been sent in the processing of a segment, also where a read began since."""
+
 _UNCOMPRESSED = 3
 """So many ACKs that repeat one number are never put off (TCP_FASTRETRANS_THRESH, __tcp_ack_snd_check)."""
 
 
-_COMPRESSED = 10_000
-"""Least time (ns) after which an ACK with SACK may be one that was put off (tcp_compressed_ack_kick: up to 1 ms)."""
+_COMPRESSED = 10_000, 1_000_000
+"""Least and most time (ns) after which an ACK with SACK is one that was put off (__tcp_ack_snd_check)."""
+
+
+def _compresses_for(endpoint: TcpEndpoint) -> int:
+    """Return the least time (ns) after which an ACK may be one that was put off: a twentieth of the round trip.
+
+    A fifth of that counts, since round trips may have become shorter than that of the handshake.
+    """
+    least, most = _COMPRESSED
+    return min(max((endpoint.handshake or 0) // 100, least), most)
 
 
 @RULES.explains(CauseName.DELAYED_ACK)
@@ -46,7 +59,10 @@ def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return None
     waited = Duration(_waited(newest, packet))
     evidence = ("acknowledges ", packet_refs(covered), ", ", waited, " after it came: the timer of delayed ACKs")
-    return Explanation(evidence, packets=covered)
+    # a read that lasts may take bytes at any time; what came last may be in processing still
+    reader = endpoint.taking(packet.time, endpoint.arrived)
+    unclear = endpoint.queued or waited.ns < _IN_PROCESSING or reader is not None
+    return Explanation(evidence, packets=covered, alternatives=(CauseName.ACK,) if unclear else ())
 
 
 @RULES.explains(CauseName.ACK)
@@ -64,20 +80,33 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     waited = Duration(_waited(newest, packet))
     reader = _reader_since(endpoint, newest, packet)
     how: Evidence
-    if reader is not None:
+    by = None
+    last = endpoint.last_arrival
+    # the ACK may have been sent in the processing of what came after it
+    later = last is not None and last is not newest and packet.time - arrival_time(last) < _SOON
+    unclear = reader is not None and (reader.start <= arrival_time(newest) or waited.ns < _IN_PROCESSING)
+    if reader is not None and unclear:
+        # the ACK may have left as the segment came, before it woke the read up (__tcp_ack_snd_check)
+        how = (", as it came or as ", call_ref(reader), " took it, ", waited, " after it came")
+    elif reader is not None:
+        by = sent_in(reader.n)
         how = (", while ", call_ref(reader), " took bytes, ", waited, " after it came")
     elif not endpoint.observed and waited.ns >= _DELAYED:
         how = (", delayed: ", waited, " after it came")
-    elif endpoint.observed and endpoint.reading(packet.time) is None:
+    elif endpoint.observed and not endpoint.receiving(packet.time) and not later:
         how = (" at once, ", waited, " after it came")
+        by = sent_as_came(newest.n)
+    elif later and last is not None:
+        how = (", ", waited, " after it came and ", Duration(_waited(last, packet)), " after ", PacketRef(last.n))
     else:
         how = (", ", waited, " after it came")
-    timer = (CauseName.DELAYED_ACK,) if not endpoint.observed and waited.ns >= _SOON else ()
-    last = endpoint.last_arrival
+    long = waited.ns >= _SOON if not endpoint.observed or endpoint.queued else _is_late(endpoint, waited.ns)
+    timer = (CauseName.DELAYED_ACK,) if long and (reader is None or unclear) else ()
     answers = last is not None and last.sequence_length > 0 and last.n not in covered
     if answers and last is not None and endpoint.unexpected and endpoint.unexpected[-1] is last:
-        return Explanation((*what, ", sent as ", PacketRef(last.n), " came"), packets=(*covered, last.n))
-    return Explanation((*what, *how), packets=covered, alternatives=timer)
+        came = (*what, ", sent as ", PacketRef(last.n), " came")
+        return Explanation(came, packets=(*covered, last.n), sent_by=sent_as_came(last.n))
+    return Explanation((*what, *how), packets=covered, alternatives=timer, sent_by=by)
 
 
 def _at_once(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> bool:
@@ -101,6 +130,11 @@ def _at_once(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> bool:
 
 _LEAST_SEGMENT = 536
 """What the kernel takes for a full segment before a larger one came (TCP_MSS_DEFAULT, tcp_initialize_rcv_mss)."""
+
+
+def _is_late(endpoint: TcpEndpoint, waited: int) -> bool:
+    """Say whether the timer of delayed ACKs may have run out: it is never later than the retransmission timeout."""
+    return waited >= min(_DELAYED, endpoint.rto_min * 3 // 4)
 
 
 def _covered(endpoint: TcpEndpoint, packet: Crossing) -> tuple[tuple[int, ...], Crossing | None]:
@@ -189,7 +223,7 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
     several = endpoint.repeated_acks >= _UNCOMPRESSED and bool(sack_blocks(packet))
     last = endpoint.last_arrival
-    late = several and last is not None and packet.time - arrival_time(last) >= _COMPRESSED
+    late = several and last is not None and packet.time - arrival_time(last) >= _compresses_for(endpoint)
     timer = (CauseName.COMPRESSED_ACK,) if late else ()
     effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
     return Explanation(evidence, packets=(culprit.n,), effects=effects, alternatives=timer)
@@ -229,7 +263,8 @@ def window_update(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     if reader is None:
         return None
     evidence = (f"{grown}: ", call_ref(reader), " freed the space")
-    return Explanation(evidence, (reader.n,), effects=(EndpointEffect.ANSWERS_PROBES,))
+    effects = (EndpointEffect.ANSWERS_PROBES,)
+    return Explanation(evidence, (reader.n,), effects=effects, sent_by=sent_in(reader.n))
 
 
 @RULES.explains(CauseName.NOT_TAKEN)

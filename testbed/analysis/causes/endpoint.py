@@ -22,6 +22,7 @@ from testbed.model.causes import Refusal
 from testbed.model.crossings import FieldChange, HeaderField
 from testbed.model.evidence import ByteRange, Part
 from testbed.model.intervals import IntervalSet
+from testbed.model.origins import SentBy
 from testbed.model.tcp import seq_offset
 
 
@@ -43,8 +44,8 @@ class EndpointEffect(Enum):
 class Explanation(NamedTuple):
     """What a rule found; the registry adds the rest.
 
-    ``calls``, ``packets`` and ``alternatives`` as in :class:`testbed.model.Cause`; ``effects`` are for the endpoint to
-    apply.
+    ``calls``, ``packets``, ``alternatives`` and ``sent_by`` as in :class:`testbed.model.Cause`; ``effects`` are for the
+    endpoint to apply.
     """
 
     evidence: Evidence
@@ -53,6 +54,7 @@ class Explanation(NamedTuple):
     effects: tuple[EndpointEffect, ...] = ()
     refusal: Refusal | None = None
     alternatives: tuple[CauseName, ...] = ()
+    sent_by: SentBy | None = None
 
 
 def sack_blocks(packet: Crossing) -> list[tuple[int, int]]:
@@ -89,10 +91,12 @@ def carried(packet: Crossing) -> Part:
 class TcpEndpoint(EndpointCalls):
     """One host's endpoint of one connection.
 
-    ``sysctls`` are those of its network namespace, empty where they are not known.
+    ``sysctls`` are those of its network namespace, empty where they are not known. ``queued``: its interface has a
+    queue, so that packets left later than they were sent.
     """
 
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    queued: bool = False
     snd_max: int | None = None
     una: int = 0
     rcv_nxt: int | None = None
@@ -102,12 +106,14 @@ class TcpEndpoint(EndpointCalls):
     scales: tuple[int | None, int | None] = (None, None)  # window scale on its own SYN and on the peer's
     peer_window: int | None = None
     send_edge: int | None = None  # the right edge of the window that the peer offers
+    handshake: int | None = None  # ns from its SYN or SYN+ACK to the answer
     repair_until: int = -1  # SND.NXT when the last timeout or fast retransmission happened
     originals: list[Crossing] = field(default_factory=list)
     original_seqs: list[int] = field(default_factory=list)
     resent: list[Crossing] = field(default_factory=list)
     tail_probed: int | None = None  # SND.NXT at a tail-loss probe that is not answered yet
     probed_new: bool = False  # that probe brought new bytes
+    unprobed: bool = False  # a timer sent the newest bytes, which plans no tail-loss probe (tcp_write_wakeup)
     edge: int | None = None  # the right edge of the window that was offered
     fin_sent: bool = False
     largest: int = 0  # bytes of the largest segment that came
@@ -206,6 +212,7 @@ class TcpEndpoint(EndpointCalls):
                 self.originals.append(packet)
                 self.original_seqs.append(max(packet.seq, self.original_seqs[-1] if self.original_seqs else packet.seq))
                 self.last_data_sent = packet if packet.length else self.last_data_sent
+                self.unprobed = rule in _BY_WAKEUP
             else:
                 self.repeats[packet.seq] = self.repeats.get(packet.seq, 0) + 1
                 self.resent.append(packet)
@@ -269,6 +276,8 @@ class TcpEndpoint(EndpointCalls):
         if packet.discarded:
             return
         self.last_arrival = packet
+        if self.handshake is None and self.originals and packet.ack is not None:
+            self.handshake = arrival_time(packet) - self.originals[0].time
         if "R" in packet.flags:
             # RFC 5961 section 3.2: one that fits the window, but not exactly, is challenged; others are not answered
             if self.rcv_nxt is not None and 0 < packet.seq - self.rcv_nxt < (self.last_window or 0):
@@ -322,6 +331,7 @@ class TcpEndpoint(EndpointCalls):
         self.by_ack[ack] = packet
         if ack > self.una:
             self.una, self.una_moved = ack, packet
+            self.unprobed = False
             if self.tail_probed is not None and self._answers_probe(packet, ack, self.tail_probed):
                 self.tail_probed = None
             self.duplicates.clear()
@@ -362,6 +372,7 @@ class TcpEndpoint(EndpointCalls):
 
 
 _KEPT = 32
+_BY_WAKEUP = frozenset((CauseName.CORK_TIMEOUT, CauseName.MORE_TIMEOUT, CauseName.WINDOW_PROBE))
 
 OPTIONS_MOST = 40
 """Bytes of TCP options: a segment that is shorter than the MSS by more than this is not full."""

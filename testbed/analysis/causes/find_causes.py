@@ -8,7 +8,7 @@ each cause is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from testbed.analysis.calls.streams import Streams
@@ -29,15 +29,18 @@ DATAGRAM_STAGES: Stages[DatagramState] = in_stages(datagrams.RULES)
 
 
 def find_causes(
-    joined: Joined, streams: Streams, sysctls: Mapping[Host, Mapping[str, str]] = MappingProxyType({})
+    joined: Joined,
+    streams: Streams,
+    sysctls: Mapping[Host, Mapping[str, str]] = MappingProxyType({}),
+    queued: Collection[Host] = (),
 ) -> tuple[Cause, ...]:
     """Return the cause of every crossing, aligned with ``joined.crossings``.
 
-    ``streams`` holds the calls; :func:`testbed.analysis.calls.streams.build_streams` makes it. ``sysctls`` as in
-    :class:`testbed.model.Inputs`.
+    ``streams`` holds the calls; :func:`testbed.analysis.calls.streams.build_streams` makes it. ``sysctls`` and
+    ``queued`` as in :class:`testbed.model.Inputs`.
     """
     endpoints = {
-        (flow.index, host): TcpEndpoint(flow.index, host, streams, sysctls.get(host, {}))
+        (flow.index, host): TcpEndpoint(flow.index, host, streams, sysctls.get(host, {}), queued=host in queued)
         for flow in joined.flows
         if flow.protocol == "tcp"
         for host in HOSTS
@@ -63,6 +66,7 @@ def find_causes(
                 explained.packets,
                 explained.refusal,
                 explained.alternatives,
+                sent_by=explained.sent_by,
             )
             sent[key] = packet.n
         else:

@@ -8,6 +8,10 @@ from testbed.analysis.calls.call_effects import has_flag
 from testbed.analysis.causes.endpoint import OPTIONS_MOST, EndpointEffect, TcpEndpoint, arrival_time
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, call_refs
 from testbed.model.evidence import Duration
+from testbed.model.origins import SENT_BY_EXIT, SENT_BY_TIMER, SENT_LATER, SentBy, sent_as_came, sent_in
+
+IN_PROCESSING = 200_000
+"""Most time (ns) between an arrival and what it surely released: a queue below, or the pacing, releases bytes too."""
 
 AT_ONCE = 5_000_000
 """Most time (ns) between an arrival and what is sent in its processing: the same interrupt, or the end of the system
@@ -18,13 +22,17 @@ _PROBED = 1_000_000
 
 
 class Release(NamedTuple):
-    """What released bytes: evidence to add, the packets and calls that did, and the cause of the segment."""
+    """What released bytes: evidence to add, the packets and calls that did, and the cause of the segment.
+
+    ``by`` is the same as a value; None where it is not said.
+    """
 
     evidence: Evidence = ()
     packets: tuple[int, ...] = ()
     calls: tuple[Call, ...] = ()
     rule: CauseName = CauseName.DATA
     effects: tuple[EndpointEffect, ...] = ()
+    by: SentBy | None = None
 
 
 def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Release:
@@ -36,20 +44,28 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
     """
     if last is None or last.end is None or last.end >= packet.time:
         return Release()
+    if endpoint.queued:
+        waited = Duration(packet.time - last.end)
+        return Release(("; it left ", waited, " after the call returned, through the queue of the interface"))
     going = endpoint.pushing(packet.time)
+    came = arrival_time(endpoint.last_arrival) if endpoint.last_arrival is not None else 0
+    waiting = [call for call in going if call.direction == "out" and _may_sleep(call, packet, came)]
+    if going and len(waiting) == len(going):  # what came, or a queue below, may have let them go as well
+        return Release(("; released while ", call_refs(going), " was in progress"))
     if going:
         how = "; released by " if len(going) == 1 else "; released by one of the calls in progress, "
         # A write that released other calls' bytes did not write these.
-        return Release((how, call_refs(going)), calls=tuple(call for call in going if call.direction != "out"))
+        calls = tuple(call for call in going if call.direction != "out")
+        return Release((how, call_refs(going)), calls=calls, by=sent_in(*(call.n for call in going)))
     waited = Duration(packet.time - last.end)
     arrival = endpoint.last_arrival
-    came = arrival_time(arrival) if arrival is not None else 0
     if arrival is not None and last.end < came and packet.time - came < AT_ONCE:
         return _by_arrival(endpoint, packet, arrival, waited)
     ender = endpoint.fin_ender(packet.time)
     ended = ender is not None and ender.by_exit and ("F" in packet.flags or ender.call is not None)
     if ender is not None and ended and (ender.call is None or ender.call.start > came):
-        return Release(("; released by the end of the process",), calls=(ender.call,) if ender.call else ())
+        calls = (ender.call,) if ender.call else ()
+        return Release(("; released by the end of the process",), calls=calls, by=SENT_BY_EXIT)
     timer = _by_timer(endpoint, packet, last, waited)
     if timer is not None:
         return timer
@@ -69,10 +85,12 @@ def _by_timer(endpoint: TcpEndpoint, packet: Crossing, last: Call, waited: Durat
     if waited.ns >= AT_ONCE and cork is not None:
         held: Evidence = ("; TCP_CORK (", call_ref(cork), ") held it, and the timer released it ", waited)
         calls = (cork,) if cork in endpoint.calls else ()
-        return Release((*held, " after ", call_ref(last), " returned"), calls=calls, rule=CauseName.CORK_TIMEOUT)
+        return Release(
+            (*held, " after ", call_ref(last), " returned"), calls=calls, rule=CauseName.CORK_TIMEOUT, by=SENT_BY_TIMER
+        )
     if waited.ns >= AT_ONCE and has_flag(last, "MSG_MORE"):
         held = ("; MSG_MORE of ", call_ref(last), " held it, and the timer released it ", waited)
-        return Release((*held, " after the call returned"), rule=CauseName.MORE_TIMEOUT)
+        return Release((*held, " after the call returned"), rule=CauseName.MORE_TIMEOUT, by=SENT_BY_TIMER)
     nagle = waits_by_nagle(endpoint, packet.time, packet.length)
     if nagle is None or nagle.seq + nagle.length <= endpoint.una or not endpoint.probes_tail:
         return None
@@ -80,7 +98,7 @@ def _by_timer(endpoint: TcpEndpoint, packet: Crossing, last: Call, waited: Durat
         return None
     held = ("; Nagle's algorithm held it, as ", PacketRef(nagle.n), " was not acknowledged")
     evidence = (*held, "; a tail-loss probe released it after ", waited)
-    return Release(evidence, (nagle.n,), effects=(EndpointEffect.PROBES_TAIL,))
+    return Release(evidence, (nagle.n,), effects=(EndpointEffect.PROBES_TAIL,), by=SENT_BY_TIMER)
 
 
 def _by_tail_probe(endpoint: TcpEndpoint, cork: Call | None, last: Call, waited: Duration) -> Release | None:
@@ -89,7 +107,7 @@ def _by_tail_probe(endpoint: TcpEndpoint, cork: Call | None, last: Call, waited:
         return None
     holder: Evidence = ("TCP_CORK (", call_ref(cork), ")") if cork is not None else ("MSG_MORE of ", call_ref(last))
     evidence = ("; ", *holder, " held it; a tail-loss probe released it after ", waited)
-    return Release(evidence, effects=(EndpointEffect.PROBES_TAIL,))
+    return Release(evidence, effects=(EndpointEffect.PROBES_TAIL,), by=SENT_BY_TIMER)
 
 
 def _by_pacing(endpoint: TcpEndpoint, packet: Crossing, waited: Duration) -> Release | None:
@@ -97,16 +115,26 @@ def _by_pacing(endpoint: TcpEndpoint, packet: Crossing, waited: Duration) -> Rel
     setter = endpoint.switched_on_by("SO_MAX_PACING_RATE", packet.time)
     if setter is None:
         return None
-    return Release(("; SO_MAX_PACING_RATE (", call_ref(setter), ") held it ", waited))
+    return Release(("; SO_MAX_PACING_RATE (", call_ref(setter), ") held it ", waited), by=SENT_LATER)
+
+
+def _may_sleep(call: Call, packet: Crossing, came: int) -> bool:
+    """Say whether a write in progress may have been asleep: it lasts, or something came since it began."""
+    return came >= call.start or packet.time - call.start >= IN_PROCESSING
 
 
 def _by_arrival(endpoint: TcpEndpoint, packet: Crossing, arrival: Crossing, waited: Duration) -> Release:
     """Return what released bytes that left after ``arrival``, which came after the call had returned."""
     nagle = waits_by_nagle(endpoint, packet.time, packet.length)
-    if nagle is not None and arrival.ack is not None and arrival.ack >= nagle.seq + nagle.length:
+    since = packet.time - arrival_time(arrival)
+    acknowledged = nagle is not None and (arrival.ack or 0) >= nagle.seq + nagle.length
+    if nagle is not None and acknowledged and since < IN_PROCESSING:
         held = ("; Nagle's algorithm held it ", waited)
-        return Release((*held, ", until ", PacketRef(arrival.n), " acknowledged ", PacketRef(nagle.n)), (arrival.n,))
-    return Release(("; it waited ", waited, " and left after ", PacketRef(arrival.n), " arrived"), (arrival.n,))
+        until = (*held, ", until ", PacketRef(arrival.n), " acknowledged ", PacketRef(nagle.n))
+        return Release(until, (arrival.n,), by=sent_as_came(arrival.n))
+    # the arrival may have made room, or a queue below, or it was time by the pacing
+    after = ("; it left ", waited, " after the call returned, ", Duration(since), " after ", PacketRef(arrival.n))
+    return Release((*after, " arrived"))
 
 
 def waits_by_nagle(endpoint: TcpEndpoint, time: int, length: int) -> Crossing | None:

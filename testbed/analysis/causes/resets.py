@@ -66,15 +66,22 @@ def answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
 
 @RULES.explains(CauseName.RESET_LINGER)
 def lingering(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
-    """Explain a RST by close with SO_LINGER on and zero seconds, or by connect to AF_UNSPEC (tcp_disconnect)."""
+    """Explain a RST by close with SO_LINGER on and zero seconds, or by connect to AF_UNSPEC (tcp_disconnect).
+
+    So does a close after the FIN was sent, with a negative TCP_LINGER2: nobody waits for the peer's (FIN-WAIT-2).
+    """
     ended = _disconnecting(endpoint, packet)
     if ended is not None:
         return Explanation((call_ref(ended), " to AF_UNSPEC ends the connection"), (ended.n,))
     close = _closing(endpoint, packet)
-    setter = _lingers(endpoint, close.start) if close is not None else None
-    if close is None or setter is None or endpoint.unread_at(packet.time) > 0:
+    if close is None or endpoint.unread_at(packet.time) > 0:
         return None  # __tcp_close looks for unread bytes first
-    evidence = (call_ref(close), " with SO_LINGER 0 (", call_ref(setter), ")")
+    setter, what = _lingers(endpoint, close.start), " with SO_LINGER 0 ("
+    if setter is None and endpoint.fin_sent:
+        setter, what = _waits_for_no_fin(endpoint, close.start), " with a negative TCP_LINGER2 ("
+    if setter is None:
+        return None
+    evidence = (call_ref(close), what, call_ref(setter), ")")
     return Explanation(evidence, (*((setter.n,) if setter in endpoint.calls else ()), close.n))
 
 
@@ -174,6 +181,13 @@ def _lingers(endpoint: TcpEndpoint, time: int) -> Call | None:
     """Return the setsockopt by which a close at ``time`` resets: SO_LINGER on with zero seconds, not unset since."""
     setter = endpoint.option("SO_LINGER", time)
     return setter if setter is not None and resets_on_close(setter) else None
+
+
+def _waits_for_no_fin(endpoint: TcpEndpoint, time: int) -> Call | None:
+    """Return the setsockopt of a negative TCP_LINGER2 that holds at ``time``."""
+    setter = endpoint.option("TCP_LINGER2", time)
+    value = option_value(setter)[:1] if setter is not None else ()
+    return setter if value and value[0] < 0 else None
 
 
 def _disconnecting(endpoint: TcpEndpoint, packet: Crossing) -> Call | None:

@@ -142,7 +142,9 @@ def recovery(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return None
     found = " acknowledged the bytes before, these were out when the loss was found"
     evidence = (*_again(before, packet), PacketRef(ack.n), found, *_by(endpoint, packet))
-    return Explanation(evidence, _callers(endpoint, packet), (ack.n,))
+    late = packet.time - arrival_time(ack) >= _REORDERED and all(endpoint.sack)
+    timer = (CauseName.REORDERING_TIMEOUT,) if late and endpoint.last_arrival is not ack else ()
+    return Explanation(evidence, _callers(endpoint, packet), (ack.n,), alternatives=timer)
 
 
 @RULES.explains(CauseName.TAIL_LOSS_PROBE)
@@ -207,7 +209,7 @@ def _probes_first(endpoint: TcpEndpoint) -> bool:
     """Say whether the kernel's first timer for the last segment is a tail-loss probe: no loss is being repaired."""
     again = any(seq >= endpoint.una for seq in endpoint.repeats)  # a probe is sent once for what is out (tlp_high_seq)
     repairs = endpoint.una < endpoint.repair_until or bool(endpoint.sacks) or again or endpoint.tail_probed is not None
-    return endpoint.probes_tail is True and not repairs
+    return endpoint.probes_tail is True and not repairs and not endpoint.unprobed
 
 
 def _callers(endpoint: TcpEndpoint, packet: Crossing) -> tuple[int, ...]:

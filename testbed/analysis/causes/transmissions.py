@@ -113,8 +113,11 @@ def keepalive_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
 
 @RULES.explains(CauseName.PROBE)
 def probe_without_reason(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
-    """Say that a segment has a probe's form, but nothing that was logged explains it."""
-    if not _is_probe(endpoint, packet):
+    """Say that a segment has a probe's form, but nothing that was logged explains it.
+
+    An ACK has it too where the peer took back a byte of its window (tcp_acceptable_seq).
+    """
+    if not _is_probe(endpoint, packet) or endpoint.pending or endpoint.unexpected:
         return None
     return Explanation(
         ("has the form of a keep-alive probe, but no logged call set SO_KEEPALIVE and the window is not 0",)
@@ -171,7 +174,13 @@ def _written(endpoint: TcpEndpoint, packet: Crossing, rule: CauseName) -> Explan
         evidence += ["; FIN: ", *ender.evidence] if ender else ["; no logged call explains the FIN"]
         if ender is not None and ender.call is not None:
             calls.append(ender.call.n)
-    return Explanation((*evidence, *released.evidence), tuple(dict.fromkeys(calls)), released.packets, released.effects)
+    return Explanation(
+        (*evidence, *released.evidence),
+        tuple(dict.fromkeys(calls)),
+        released.packets,
+        released.effects,
+        sent_by=released.by,
+    )
 
 
 @RULES.explains(CauseName.UNLOGGED_DATA)

@@ -127,7 +127,12 @@ STACKS: tuple[StackRow, ...] = (
     StackRow(
         _RESETS, (C.RESET_LINGER,), "a RST by tcp_disconnect: close with SO_LINGER 0", ("tcp_disconnect", "tcp_abort")
     ),
-    StackRow(_RESETS, (C.RESET_UNREAD, C.RESET_UNSEEN), "a RST by close with unread data", _CLOSES),
+    StackRow(  # __tcp_close looks for unread data first; in FIN-WAIT-2 a negative TCP_LINGER2 resets too
+        _RESETS,
+        (C.RESET_UNREAD, C.RESET_LINGER, C.RESET_UNSEEN),
+        "a RST by close: with unread data, or with a negative TCP_LINGER2",
+        _CLOSES,
+    ),
     # SYN
     StackRow(
         ("tcp_v4_send_synack", "tcp_v6_send_synack", "inet_rtx_syn_ack", "tcp_rtx_synack"),
@@ -175,7 +180,7 @@ STACKS: tuple[StackRow, ...] = (
     StackRow(_KEEP, (C.KEEP_ALIVE_PROBE,), "a keep-alive probe", (), (TIMER,)),
     StackRow(
         ("tcp_send_probe0", "tcp_probe_timer", "tcp_write_wakeup"),
-        (C.WINDOW_PROBE, C.CORK_TIMEOUT, C.MORE_TIMEOUT),
+        (C.WINDOW_PROBE, C.CORK_TIMEOUT, C.MORE_TIMEOUT, C.DATA),
         "the timer for what waits: a window probe, or bytes that were held",
     ),
     # ACKs by timers

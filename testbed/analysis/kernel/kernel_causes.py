@@ -31,14 +31,16 @@ from testbed.model import (
     packet_refs,
     peer_of,
 )
-from testbed.model.causes import CAUSES, Basis
+from testbed.model.causes import CAUSES, Basis, CauseKind
 from testbed.model.evidence import Duration
 from testbed.model.origins import Mechanism, PacketOrigin
 
 C = CauseName
 _ACKS = frozenset((C.ACK, C.DUPLICATE_ACK, C.D_SACK, C.PROBE_ANSWER, C.CHALLENGE_ACK, C.NOT_TAKEN, C.WINDOW_UPDATE))
 _BYTES = frozenset((C.DATA, C.FIN, C.EXIT))
-_HELD = frozenset((C.WINDOW_PROBE, C.CORK_TIMEOUT, C.MORE_TIMEOUT))
+_NOTABLE = 100_000
+"""Least time (ns) that a packet waited below TCP for it to be told."""
+_HELD = frozenset((C.WINDOW_PROBE, C.CORK_TIMEOUT, C.MORE_TIMEOUT, C.DATA))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,15 @@ class _Judge:
             evidence, calls, packets = self._of_bytes(packet, inferred, origin, call)
         elif rule in _ACKS or rule in (C.DELAYED_ACK, C.COMPRESSED_ACK):
             evidence, calls, packets = self._of_ack(packet, rule, inferred, origin, call)
-        elif self._is_same(rule, inferred) and (call is None or call.n in inferred.calls):
+        elif self._is_same(rule, inferred) and self._says_no_other(inferred, origin, call):
             evidence, calls, packets = inferred.evidence, inferred.calls, inferred.packets
         else:
             evidence, calls, packets = self._in_words(rule, inferred, origin, call)
             if others:  # which of them it is, nothing says
                 evidence = _how(origin, call)
+        if origin.waited >= _NOTABLE:
+            below = "for the queue of the interface or the next host's hardware address"
+            evidence = (*evidence, "; then it waited ", Duration(origin.waited), f" {below}")
         refusal = inferred.refusal if rule is inferred.rule else None
         return Cause(
             rule,
@@ -94,6 +99,13 @@ class _Judge:
             origin=origin,
             inferred=inferred,
         )
+
+    @staticmethod
+    def _says_no_other(inferred: Cause, origin: PacketOrigin, call: Call | None) -> bool:
+        """Say whether what was inferred names neither another call nor another packet than the kernel."""
+        if inferred.kind is CauseKind.ANSWER and origin.certain and origin.packet not in (None, *inferred.packets):
+            return False
+        return call is None or call.n in inferred.calls
 
     @staticmethod
     def _is_same(rule: CauseName, inferred: Cause) -> bool:
@@ -116,11 +128,13 @@ class _Judge:
             return self._kind_of_bytes(packet, inferred, origin), ()
         if _HELD.issuperset(causes) and not packet.length:
             return C.WINDOW_PROBE, ()
+        if C.CLOSED_PORT in causes and "R" not in packet.flags:
+            return self._kind_of_ack(packet, inferred, causes, origin), ()
         if C.CLOSED_PORT in causes:
             return (C.CLOSED_PORT if packet.ack is not None else C.RESET_ANSWER), ()
         if inferred.rule is C.RESET_EXIT and C.RESET_UNREAD in causes and self._closed_by_wine(packet, origin):
             return C.RESET_EXIT, ()
-        if inferred.rule in causes:
+        if inferred.rule in causes and not (inferred.rule is C.DATA and _HELD.issuperset(causes)):
             return inferred.rule, tuple(each for each in inferred.alternatives if each in causes)
         if causes == (C.DATAGRAM,) and inferred.rule is C.UNLOGGED_DATA:
             return C.UNLOGGED_DATA, ()
@@ -191,7 +205,7 @@ class _Judge:
         if origin.mechanism not in (Mechanism.CALL, Mechanism.BACKLOG) or not origin.syscall:
             return None
         departure = self._origins.departures[packet.n]
-        return self._calls.at(packet.sender, departure.time, origin.syscall, packet.flow, departure.pid)
+        return self._calls.at(packet.sender, departure.when_sent, origin.syscall, packet.flow, departure.pid)
 
     def _of_bytes(
         self, packet: Crossing, inferred: Cause, origin: PacketOrigin, call: Call | None
@@ -243,7 +257,8 @@ class _Judge:
     def _when(self, packet: Crossing, covered: tuple[int, ...], origin: PacketOrigin, call: Call | None) -> Evidence:
         """Say how long after the newest of what it covers an ACK was sent, and by what."""
         newest = self._joined.crossings[covered[-1]].arrived if covered else None
-        waited: Evidence = (Duration(packet.time - newest), " after it came") if newest is not None else ()
+        sent = packet.time - origin.waited
+        waited: Evidence = (Duration(sent - newest), " after it came") if newest is not None else ()
         if origin.mechanism is Mechanism.ARRIVAL and origin.packet is not None and origin.packet in covered[-1:]:
             return (" at once, ", *waited)
         later: Evidence = (", ", *waited) if waited else ()

@@ -51,6 +51,7 @@ def packet_origins(joined: Joined, log: KernelLog) -> StackOrigins:
             said.timer,
             answered,
             certain,
+            departure.time - departure.when_sent,
         )
     return found
 

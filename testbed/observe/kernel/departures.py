@@ -83,7 +83,10 @@ class Interfaces:
             origin, released = self._with_in_hand(host, passing), RELEASES in functions
         if released:
             self._released[host].append(at)
-        self._left[host].append(replace(origin, time=passing.time, length=passing.length, protocol=passing.protocol))
+        given = None if queued is None else origin.time
+        self._left[host].append(
+            replace(origin, time=passing.time, length=passing.length, protocol=passing.protocol, given=given)
+        )
 
     def waits(self, device: str, passing: Passing) -> None:
         """Take a ``neigh_event_send_done`` of a packet that waits for the hardware address of the next host.
@@ -131,7 +134,9 @@ class Interfaces:
             for at, origin in zip(released, waited, strict=False):
                 if at is not None:
                     own = left[at]
-                    left[at] = replace(origin, time=own.time, length=own.length, protocol=own.protocol)
+                    left[at] = replace(
+                        origin, time=own.time, length=own.length, protocol=own.protocol, given=origin.time
+                    )
         return left
 
     def departures(self, host: Host, frames: tuple[FrameRun, FrameRun], error: int) -> tuple[Departure, ...] | str:
@@ -152,6 +157,10 @@ class Interfaces:
             return numbers[at] if 0 <= at < len(numbers) else None
 
         return tuple(
-            Departure(frame, event.time, event.cpu, event.pid, event.interrupt, event.stack, frame_of(event.in_hand))
+            Departure(frame, *_of(event), frame_of(event.in_hand), event.given)
             for frame, event in zip(sent.number.tolist(), left[first:], strict=False)
         )
+
+
+def _of(event: Passing) -> tuple[int, int, int, bool, int | None]:
+    return event.time, event.cpu, event.pid, event.interrupt, event.stack

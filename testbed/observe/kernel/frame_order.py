@@ -36,6 +36,8 @@ class Passing:
     stack: int | None = None
     in_hand: int | None = None
     """Of a departure: which event of this interface (its place among them) began what this processor has in hand."""
+    given: int | None = None
+    """Of a departure: when it was made to wait, where it was."""
 
 
 def match_departures(frames: FrameRun, events: Sequence[Passing], error: int) -> int | str:

@@ -144,12 +144,16 @@ def test_an_unknown_stack_leaves_what_was_inferred() -> None:
 
 
 def test_a_stack_that_may_be_several_causes_names_them_all() -> None:
-    """Bytes by the timer of tcp_probe_timer, of a sender that set no option: they may have filled a small window."""
+    """Bytes by the timer of tcp_probe_timer, of a sender that set no option: they may have filled a small window, or
+
+    have been held for an ACK that waited below (tcp_should_autocork), whose end released nothing.
+    """
     run = Exchange()
     tcp = run.tcp().opened()
     with tcp.client("send", b"ab"):
         tcp("client P.", b"ab")
     found = analysed(run, {3: BY_PROBE_TIMER}).causes[3]
     assert (found.rule, found.basis) == (CauseName.WINDOW_PROBE, Basis.KERNEL)
-    assert found.alternatives == (CauseName.CORK_TIMEOUT, CauseName.MORE_TIMEOUT)
+    assert found.alternatives == (CauseName.CORK_TIMEOUT, CauseName.MORE_TIMEOUT, CauseName.DATA)
+    assert not found.differs
     assert sentence(found.evidence).startswith("the timer for what waits")

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
+from dev.truth.check_absences import check_absences
+from dev.truth.check_verdict import check_verdict, silent
 from dev.truth.compare_run import Tally, actor_counts, compare_run
 from dev.truth.draw_scenario import LEFT_OUT, as_scenario, draw_scenario
-from dev.truth.run_drawn import Measured
+from dev.truth.kernel_says import KernelSays
+from dev.truth.run_drawn import Measured, kept_runs
 from dev.truth.shrink import shrink, size, smaller_documents
 from dev.truth.truth_campaign import Campaign, as_json, from_json
 from dev.truth.truth_tables import confusion, is_true, lines
-from testbed.model import Analysis, CauseName
+from testbed.analysis.calls.streams import build_streams
+from testbed.model import Analysis, CauseName, PacketRef, call_ref
+from testbed.model.absences import NoPacket, NoPacketReason, Reset
 from testbed.model.causes import Basis
+from testbed.model.kernel_log import KernelEvent, KernelLog, StateChange
 from testbed.model.origins import Mechanism, PacketOrigin
+from testbed.model.verdicts import BrokenOff
 from testbed.scenario.steps.step import DEFINED
 from tests.builders.exchange import Exchange
 
@@ -136,6 +145,78 @@ def test_the_actors_own_count_is_held_against_the_ledger() -> None:
 def test_what_is_only_peeked_at_counts_for_nothing() -> None:
     assert actor_counts(DOCUMENT, "server", OUTPUT["server"]) == {("conn0", "in"): 5}
     assert actor_counts(DOCUMENT, "server", "cut sho") is None
+
+
+def test_what_let_a_packet_go_is_held_against_the_stack() -> None:
+    """The ACK is said to be sent as the data came; the kernel says that a call sent it."""
+    before = analysed(OUTPUT)
+    inferred = before.causes[4]
+    said = replace(
+        inferred, basis=Basis.KERNEL, origin=PacketOrigin(Mechanism.CALL, "a call", packet=None), inferred=inferred
+    )
+    assert inferred.sent_by is not None
+    analysis = replace(before, causes=(*before.causes[:4], said, *before.causes[5:]))
+    analysis = replace(analysis, inputs=replace(analysis.inputs, kernel=KernelLog((), ())))
+    tally, found = compare_run(DOCUMENT, analysis)
+    assert tally.sent_by == 1
+    assert [each.kind for each in found] == ["ack sent by arrival is by call"]
+
+
+def broken_off(kind: Literal["packet", "timer"]) -> tuple[Analysis, Analysis, KernelSays]:
+    """A connection that a RST of the server's broke off, or so it seems; the kernel says by what at the client."""
+    run = Exchange()
+    tcp = run.tcp(server_port=7001).opened()
+    tcp.client("send", b"hello")
+    tcp("client P.", b"hello")
+    tcp.server("recv", b"hello")
+    tcp.server("setsockopt", args={"name": "SO_LINGER", "value": [1, 0]}, result=0)
+    with tcp.server("close"):
+        reset = tcp("server R.")
+    analysis = run.analysis(output=OUTPUT)
+    says = KernelSays(build_streams(analysis.inputs.joined, analysis.inputs.calls, analysis.inputs.observed))
+    arrived = analysis.inputs.joined.crossings[reset].arrived or 0
+    opening = KernelEvent(0, "inet_sock_set_state", 0, interrupt=True, host="client")
+    ending = replace(opening, time=arrived + 10)
+    packets = (reset,) if kind == "packet" else ()
+    says.changes[0, "client"] = [
+        StateChange(opening, 0, "SYN_SENT", "ESTABLISHED", "packet", ()),
+        StateChange(ending, 0, "ESTABLISHED", "CLOSE", kind, (), packets=packets),
+    ]
+    return analysis, analysis, says
+
+
+def test_facts_of_the_verdict_are_held_against_the_kernels_states() -> None:
+    right = [why for fact, why in check_verdict(*broken_off("packet")) if isinstance(fact, BrokenOff)]
+    wrong = [why for fact, why in check_verdict(*broken_off("timer")) if isinstance(fact, BrokenOff)]
+    assert right == [None]
+    assert wrong == ["#4 ended nothing; ESTABLISHED to CLOSE by timer at client"]
+
+
+def test_a_verdict_that_is_silent_about_a_connections_end_is_one_that_disagrees() -> None:
+    analysis, blind, says = broken_off("timer")
+    assert not list(silent(analysis, blind, says))
+    blind = replace(blind, verdict=())
+    assert [each.kind for each in silent(analysis, blind, says)] == ["verdict silent: ESTABLISHED to CLOSE by timer"]
+
+
+def test_reasons_for_no_packet_are_held_against_the_kernels_states() -> None:
+    analysis, blind, says = broken_off("timer")
+    call = call_ref(analysis.inputs.calls["client"][-1])
+    reset = Reset(PacketRef(4), "server")
+    blind = replace(blind, no_packet={("client", call.n): NoPacket(NoPacketReason.RESET_BEFORE, reset=reset)})
+    checked: Counter[str] = Counter()
+    [found] = check_absences(blind, says, checked)
+    assert found.kind == "no packet: send reset-before"
+    assert checked == {"by the kernel's states and stacks": 1}
+    assert not list(check_absences(blind, broken_off("packet")[2], Counter()))
+
+
+def test_kept_runs_are_found_by_their_numbers(tmp_path: Path) -> None:
+    for number in (3, 1):
+        (tmp_path / f"{number:06}").mkdir()
+        (tmp_path / f"{number:06}" / "drawn.json").write_text("{}")
+    (tmp_path / "000002").mkdir()
+    assert [path.name for path in kept_runs(tmp_path)] == ["000001", "000003"]
 
 
 def test_a_campaign_goes_on_from_what_it_wrote() -> None:
