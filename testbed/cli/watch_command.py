@@ -12,10 +12,12 @@ from pathlib import Path
 from testbed.cli.outputs import Outputs
 from testbed.cli.progress import print_json, show_progress, show_run
 from testbed.model.errors import UsageError
+from testbed.report.html.watch_page import ShownRun, write_page
 from testbed.run.interruption import ended_by_signals
 from testbed.watch.happenings import MEANINGS, Happening
 from testbed.watch.target import WAYS, parse_target
-from testbed.watch.watch import Watched, WatchOrder, watch
+from testbed.watch.watch import watch
+from testbed.watch.watch_order import Kept, Watched, WatchOrder
 
 _END_TIMEOUT = 10.0
 
@@ -30,6 +32,7 @@ def watch_targets(
     if len(names) < 2:
         raise UsageError("name at least two targets", hint=WAYS)
     targets = [parse_target(name) for name in names]
+    shown = _Shown(order, outputs)
     with show_progress(quiet=outputs.quiet) as progress, ended_by_signals():
         program = _Command(command) if command else None
         try:
@@ -39,39 +42,110 @@ def watch_targets(
                 root=runs,
                 progress=progress,
                 meanwhile=program.has_ended if program is not None else lambda: False,
+                on_kept=shown.take if order.every else lambda _: None,
             )
         finally:
             status = program.end() if program is not None else 0
-    _show(watched, order, outputs)
+    if not order.every:
+        for kept in watched.kept:
+            shown.take(kept)
+    shown.end(watched, runs)
     if program is not None:
         return status
     return 1 if order.until is not None and watched.happened is None else 0
 
 
-def _show(watched: Watched, order: WatchOrder, outputs: Outputs) -> None:
-    from testbed.api.finish_run import FINISH
-    from testbed.api.runs import analyse_again
-    from testbed.rundir.layout import RESULT
+def print_overlay(names: Sequence[str], *, headers: bool) -> int:
+    """Print a compose file that adds taps to services."""
+    from testbed.cli.watch_options import HEADERS
+    from testbed.lab.docker import images
+    from testbed.watch.overlay import overlay
 
-    for directory in watched.runs:
+    targets = [parse_target(name) for name in names]
+    sys.stdout.write(overlay(targets, images.reference("tap"), HEADERS if headers else 0))
+    return 0
+
+
+def evaluate_folder(folder: str, outputs: Outputs) -> int:
+    """Print what the services of an overlay said to each other. Raises UsageError."""
+    from testbed.watch.overlay import is_overlay_folder, runs_of
+
+    if not is_overlay_folder(Path(folder)):
+        raise UsageError(f"{folder} holds nothing that taps wrote", hint="`invoke watch A B --overlay > watch.yaml`")
+    shown = _Shown(WatchOrder(), outputs)
+    watched = Watched(list(runs_of(Path(folder))))
+    for kept in watched.kept:
+        shown.take(kept)
+    if not watched.kept:
+        sys.stderr.write("no two services said anything to each other\n")
+    shown.end(watched, Path(folder))
+    return 0
+
+
+class _Shown:
+    """Analyses each run as it is there, and prints it."""
+
+    def __init__(self, order: WatchOrder, outputs: Outputs) -> None:
+        self._order = order
+        self._outputs = outputs
+        self._shown: list[ShownRun] = []
+
+    def take(self, kept: Kept) -> None:
+        """Print one run."""
+        if kept.one_end:
+            self._take_one_end(kept)
+            return
+        from testbed.api.finish_run import FINISH
+        from testbed.api.runs import analyse_again
+        from testbed.rundir.layout import RESULT
+
+        directory = kept.directory
         result = analyse_again(directory)
         FINISH.write(directory, result.analysis)
         directory.point_latest()
-        if outputs.as_json:
+        self._shown.append(ShownRun(kept.client, kept.server, directory.path, result.analysis))
+        if self._outputs.as_json:
             print_json(directory.read_json(RESULT))
         else:
+            sys.stdout.write(f"client: {kept.client}, server: {kept.server}\n")
             show_run(result, as_json=False)
-        if outputs.pages:
+        if self._outputs.pages:
             from testbed.report import run_files
 
             run_files.write(directory, result.analysis)
             sys.stderr.write(f"{directory.file(run_files.PAGE)}\n")
-    for one, other in watched.silent:
-        sys.stderr.write(f"{one} and {other} said nothing to each other\n")
-    if watched.ended:
-        sys.stderr.write(f"{watched.ended}\n")
-    if order.until is not None:
-        sys.stderr.write(_until_text(watched.happened))
+        self._say(kept)
+
+    def _take_one_end(self, kept: Kept) -> None:
+        """Print what one capture shows."""
+        from testbed.api.diagnosing import diagnose_files
+        from testbed.report.text.finding_text import report_lines
+
+        end = "client" if kept.directory.file("client.pcap").exists() else "server"
+        path = kept.directory.file(f"{end}.pcap")
+        diagnosed = diagnose_files(path)
+        kept.directory.point_latest()
+        if self._outputs.as_json:
+            print_json(diagnosed.to_json())
+        else:
+            sys.stdout.write(f"client: {kept.client}, server: {kept.server}; captured at the {end} only: {path}\n")
+            sys.stdout.writelines(f"{line}\n" for line in report_lines(diagnosed.diagnosis, diagnosed.flows))
+        self._say(kept)
+
+    def _say(self, kept: Kept) -> None:
+        if self._order.until is not None and kept.happened is not None:
+            sys.stderr.write(_until_text(kept.happened))
+
+    def end(self, watched: Watched, runs: Path) -> None:
+        """Print what there is to say of all."""
+        for one, other in watched.silent:
+            sys.stderr.write(f"{one} and {other} said nothing to each other\n")
+        if watched.ended:
+            sys.stderr.write(f"{watched.ended}\n")
+        if self._order.until is not None and watched.happened is None:
+            sys.stderr.write(_until_text(None))
+        if len(self._shown) > 1:
+            sys.stderr.write(f"{write_page(self._shown, runs)}\n")
 
 
 def _until_text(happened: Happening | None) -> str:

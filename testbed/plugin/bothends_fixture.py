@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from testbed.api.runs import RunResult
+from testbed.plugin.kept_reports import remember_watch
 from testbed.plugin.lab_by_test import LabByTest
 from testbed.plugin.make_run import judge, make_run, project_of
+
+if TYPE_CHECKING:  # the engine's client is slow to import
+    from testbed.plugin.watch_by_test import WatchByTest
 
 
 class Bothends:
@@ -49,8 +53,23 @@ class Bothends:
         """
         return self._labs.enter_context(LabByTest(self._item, client or {}, server or {}, members))
 
+    def watch(self, *targets: str, calls: str = "", headers: bool = False, compose: str = "") -> WatchByTest:
+        """Watch programs that run already from now on: containers, compose services, ``pid:1234``, ``name:nginx``.
+
+        It ends with ``with``, else with the test; then ``runs`` has one for each pair of targets that talked.
+        ``calls``: ``trace`` demands the kernel's trace, ``strace`` uses that, ``none`` leaves calls out; ``headers``
+        keeps 128 bytes of each packet; ``compose`` is the file of whose project services are.
+        """
+        from testbed.cli.watch_options import watch_order
+        from testbed.plugin.watch_by_test import WatchByTest
+
+        order = watch_order(seconds="", until="", headers=headers, compose=compose, calls=calls)
+        watched = WatchByTest(self._item, targets, order)
+        remember_watch(self._item, watched)
+        return self._labs.enter_context(watched)
+
     def close(self) -> None:
-        """End the labs that are up."""
+        """End the labs that are up, and watching."""
         self._labs.close()
 
     def _found(self, name: str) -> str:

@@ -25,7 +25,7 @@ gc.set_threshold(100_000)
 
 ns = Collection(
     "bothends",
-    *(run_tasks.run, run_tasks.step, watch_tasks.watch),
+    *(run_tasks.run, run_tasks.step, watch_tasks.watch, watch_tasks.evaluate),
     *(result_tasks.list_, result_tasks.show, result_tasks.diff, result_tasks.report, result_tasks.open_),
     *(result_tasks.diagnose, result_tasks.compare, machine_tasks.doctor, machine_tasks.images, machine_tasks.kernels),
     *(machine_tasks.up, machine_tasks.shell, machine_tasks.down, machine_tasks.clean, run_tasks.atlas),

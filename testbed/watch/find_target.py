@@ -8,7 +8,7 @@ from pathlib import Path
 
 from testbed.lab.docker.running_containers import RunningContainers
 from testbed.model.errors import UsageError
-from testbed.watch.target import Target, TargetKind
+from testbed.watch.target import Target, TargetKind, outside_of
 
 _NAMED = Path("/run/netns")
 
@@ -17,7 +17,7 @@ _NAMED = Path("/run/netns")
 class FoundTarget:
     """A target that was found: ``container`` is its id, or else ``namespace`` the path of its network namespace.
 
-    ``pid`` is a process in it, 0 where none is known. ``what`` describes it in a few words.
+    ``pid`` is a process in it, of a container its first, 0 where none is known. ``what`` describes it in a few words.
     """
 
     target: Target
@@ -25,6 +25,8 @@ class FoundTarget:
     container: str = ""
     namespace: Path | None = None
     pid: int = 0
+    outside: tuple[str, int] | None = None
+    """Host and port, where it is outside."""
 
     def lives(self) -> bool:
         """Say whether it is still there. A container is asked for elsewhere."""
@@ -46,8 +48,10 @@ def find_target(target: Target, containers: RunningContainers, compose: str = ""
             if not path.exists():
                 raise UsageError(f"`{target.text}`: there is no network namespace {path}", hint="`ip netns list`")
             return FoundTarget(target, f"network namespace {target.name}", namespace=path)
+        case TargetKind.OUTSIDE:
+            return FoundTarget(target, f"outside: {target.name}", outside=outside_of(target))
     found = containers.find(target.name, compose)
-    return FoundTarget(target, f"container {found.name}", container=found.id)
+    return FoundTarget(target, f"container {found.name}", container=found.id, pid=containers.first_process(found.id))
 
 
 def _process(target: Target, pid: int) -> FoundTarget:

@@ -83,8 +83,20 @@ class HappeningWatch:
         if not whole:
             return []
         capture = read(self._records.header + whole)
-        rows = np.flatnonzero(capture.transport == TCP).tolist()
-        return [happening for row in rows for happening in self._of(capture, row)]
+        return [happening for row in self._rows(capture) for happening in self._of(capture, row)]
+
+    def _rows(self, capture: Capture) -> list[int]:
+        """Return the packets that may show an event: few of a long transfer, unless each segment must be looked at."""
+        tcp = capture.transport == TCP
+        if "retransmission" not in self._wanted.names:
+            may = (capture.flags & (RST | FIN)) != 0
+            if "zero-window" in self._wanted.names:
+                may |= capture.window == 0
+            if self._wanted.payloads:
+                may |= capture.payload_length > 0
+            tcp &= may
+        found: list[int] = np.flatnonzero(tcp).tolist()
+        return found
 
     def _of(self, capture: Capture, row: int) -> Iterator[Happening]:
         for name in self._names(capture, row):

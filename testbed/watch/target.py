@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,8 +11,8 @@ from testbed.model import HOSTS, Host
 from testbed.model.errors import UsageError
 
 WAYS = (
-    "write a container's name or id, a compose service, pid:NUMBER, name:PROGRAM, or netns:NAME (or a path); "
-    "`client=` or `server=` before it says which end it is"
+    "write a container's name or id, a compose service, pid:NUMBER, name:PROGRAM, netns:NAME (or a path), or "
+    "HOST:PORT; `client=` or `server=` before it says which end it is"
 )
 
 
@@ -23,6 +24,12 @@ class TargetKind(StrEnum):
     PID = "pid"
     NAME = "name"
     NAMESPACE = "netns"
+    OUTSIDE = "outside"
+    """An address and a port (``example.org:443``), at which nothing can be captured."""
+
+
+_WRITTEN = frozenset({TargetKind.PID, TargetKind.NAME, TargetKind.NAMESPACE})
+_OUTSIDE = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +55,24 @@ def parse_target(text: str) -> Target:
     before, colon, name = rest.partition(":")
     if not colon:
         kind, name = TargetKind.CONTAINER, rest
-    elif before in set(TargetKind):
+    elif before in _WRITTEN:
         kind = TargetKind(before)
+    elif _OUTSIDE.fullmatch(rest):
+        kind, name = TargetKind.OUTSIDE, rest
     else:
         raise UsageError(f"`{text}` names nothing that can be watched", hint=WAYS)
     if not name or (kind is TargetKind.PID and not name.isdecimal()):
         what = "a process's number" if kind is TargetKind.PID else "a name"
         raise UsageError(f"`{text}`: {what} is missing", hint=WAYS)
     return Target(text, kind, name, role)
+
+
+def outside_of(target: Target) -> tuple[str, int]:
+    """Return host and port of a target outside. Raises UsageError for a port that there cannot be."""
+    host, _, port = target.name.rpartition(":")
+    if not 0 < int(port) < 1 << 16:
+        raise UsageError(f"`{target.text}`: {port} is no port")
+    return host.strip("[]"), int(port)
 
 
 def ends(one: Target, other: Target) -> tuple[Target, Target]:
@@ -67,3 +84,12 @@ def ends(one: Target, other: Target) -> tuple[Target, Target]:
         raise UsageError(f"`{one.text}` and `{other.text}` cannot both be the {one.role}")
     swapped = one.role == "server" or other.role == "client"
     return (other, one) if swapped else (one, other)
+
+
+def addresses_in(listing: str) -> dict[str, list[str]]:
+    """Return the addresses of each interface but the loopback, from the JSON of `ip address`."""
+    return {
+        each["ifname"]: [own["local"] for own in each["addr_info"] if "local" in own and own["scope"] == "global"]
+        for each in json.loads(listing or "[]")
+        if "LOOPBACK" not in each.get("flags", ["LOOPBACK"])  # one that is not up is empty
+    }

@@ -82,11 +82,11 @@ def test_a_reset_that_happens_now_and_then_is_caught(
     assert "it happened: a RST, from " in done.err
     result = done.json
     assert result["outcome"] == "pass"
-    assert result["hosts"]["client"]["observer"] == "none"
+    assert result["hosts"]["client"]["observer"] == "trace", done.err
     resets = [packet for packet in result["crossings"] if "R" in packet["flags"]]
     assert resets[0]["sender"] == "server"
     (row,) = (row for row in result["ledger"] if row["flow"] == resets[0]["flow"] and row["sender"] == "client")
-    assert (row["sent"]["bytes"], row["arrived"]["bytes"], row["written"]["bytes"]) == (150, 150, None)
+    assert (row["sent"]["bytes"], row["arrived"]["bytes"], row["written"]["bytes"]) == (150, 150, 150)
     assert {packet["fate"] for packet in result["crossings"]} == {"crossed"}
     assert [container.attrs["State"]["StartedAt"] for container in map(_again, two_containers)] == before
     assert not _ours_beside(engine, client)

@@ -94,8 +94,13 @@ class Streams:
         return (flow, host) in self.calls
 
     def listens(self, flow: int, host: Host) -> bool:
-        """Say whether an observer saw a listener on the flow's port: then an unknown connection was never accepted."""
-        port = self.flows[flow].endpoint(host).port
+        """Say whether an observer saw a listener on the flow's port: then an unknown connection was never accepted.
+
+        Of one that was open before, its being accepted need not have been seen.
+        """
+        opening, port = self.flows[flow], self.flows[flow].endpoint(host).port
+        if opening.client_isn is None and opening.server_isn is None:
+            return False
         return any(
             socket.listening and socket.local is not None and socket.local.port == port for socket in self.sockets[host]
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,16 +14,29 @@ import docker
 import docker.errors
 
 from testbed.lab.agent import Agent
-from testbed.lab.docker import images
+from testbed.lab.docker import engine_facts, images
 from testbed.lab.docker.attach_stream import DockerChannel
-from testbed.lab.docker.container_settings import AGENT_COMMAND, tap_settings
+from testbed.lab.docker.container_settings import (
+    AGENT_COMMAND,
+    DEBUGGER,
+    WITNESS,
+    WITNESS_TIMEOUT,
+    tap_settings,
+    tracefs_volume,
+    with_debugger,
+    witness_settings,
+)
 from testbed.lab.docker.docker_engine import connect
 from testbed.lab.docker.docker_errors import translate
-from testbed.lab.engine import Progress
+from testbed.lab.engine import DEBUGGER_DIRECTORY, Progress
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner
+from testbed.lab.kernel_trace import unsupported
 from testbed.model.errors import EngineError, UsageError
 
 _SERVICE, _FILES = "com.docker.compose.service", "com.docker.compose.project.config_files"
+_PROCESSES = 'echo "$PPID,$$"; for each in /proc/[0-9]*; do echo "${each#/proc/}"; done'
+"""Prints our own processes (the agent, and this shell), then all."""
+_DIRECTORY = "com.docker.compose.project.working_dir"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +45,30 @@ class RunningContainer:
 
     id: str
     name: str
+
+
+class WitnessSidecar:
+    """A container that records the kernel's trace."""
+
+    def __init__(self, api: docker.APIClient, container: str, volume: str | None) -> None:
+        self.channel = DockerChannel(api, container)
+        self._api = api
+        self._container = container
+        self._volume = volume
+
+    def remove(self) -> None:
+        """End the recorder, which removes its instance of tracefs; remove its container. Idempotent."""
+        if not self._container:
+            return
+        container, self._container = self._container, ""
+        self.channel.close()
+        with contextlib.suppress(EngineError), translate("wait for the recorder of the kernel's trace"):
+            self._api.wait(container, timeout=WITNESS_TIMEOUT)
+        with translate("remove the recorder"), contextlib.suppress(docker.errors.NotFound):
+            self._api.remove_container(container, force=True, v=True)
+        if self._volume is not None:
+            with translate("remove the volume of tracefs"):
+                self._api.remove_volume(self._volume, force=True)
 
 
 class RunningContainers:
@@ -43,6 +82,8 @@ class RunningContainers:
         self._progress = progress
         self._connected: docker.DockerClient | None = None
         self._taps: list[tuple[Agent, str]] = []
+        self._witnesses: list[WitnessSidecar] = []
+        self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
         return self
@@ -50,6 +91,9 @@ class RunningContainers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for sidecar in self._witnesses:
+            sidecar.remove()
+        self._witnesses.clear()
         for agent, container in self._taps:
             agent.close()
             with translate("remove a tap"), contextlib.suppress(docker.errors.NotFound):
@@ -98,24 +142,76 @@ class RunningContainers:
         with translate("inspect a container"):
             return str(self._client.api.inspect_container(container)["State"]["StartedAt"])
 
+    def first_process(self, container: str) -> int:
+        """Return the number of a container's first process, as the engine has it; 0 where it says none."""
+        with translate("inspect a container"):
+            return int(self._client.api.inspect_container(container)["State"].get("Pid") or 0)
+
+    def witness(self, run_id: str, words: Sequence[str]) -> WitnessSidecar:
+        """Start the recorder of the kernel's trace in a container that has nothing else.
+
+        Raises Unsupported where the engine does not allow it.
+        """
+        ids = images.ensure(self._client, ["witness"], self._progress)
+        api, labels = self._client.api, {RUN_LABEL: run_id, OWNER_LABEL: owner(), ROLE_LABEL: "witness"}
+        volume = tracefs_volume(api, engine_facts.ask(api), labels)
+        with translate("create the recorder of the kernel's trace"):
+            made = api.create_container(
+                ids["witness"],
+                [WITNESS, *words],
+                name=f"bothends-{run_id}-witness",
+                entrypoint=[],
+                stdin_open=True,
+                labels=labels,
+                host_config=api.create_host_config(**witness_settings(volume)),
+            )
+        sidecar = WitnessSidecar(api, made["Id"], volume)
+        self._witnesses.append(sidecar)
+        try:
+            with translate("start the recorder of the kernel's trace"):
+                api.start(made["Id"])
+        except EngineError as error:
+            raise unsupported(f"{error.what} ({error.state})" if error.state else error.what) from error
+        return sidecar
+
+    def tracer(self, container: str, role: str) -> tuple[Agent, tuple[str, ...], list[int]]:
+        """Start an agent that may trace a container's processes: how strace is started, and their numbers there.
+
+        It shares the container's network and PID namespaces and has SYS_PTRACE, and nothing else.
+        """
+        ids = images.ensure(self._client, ["tools", "tap", "debugger"], self._progress)
+        volume = images.ensure_tools_volume(self._client, ids["tools"], self._progress)
+        debugger = images.ensure_tools_volume(
+            self._client, ids["debugger"], self._progress, directory=DEBUGGER_DIRECTORY
+        )
+        settings = {**tap_settings(volume, container), "cap_add": ["SYS_PTRACE"], "pid_mode": f"container:{container}"}
+        agent = self._start(ids["tap"], f"{role}-strace", with_debugger(settings, debugger))
+        own, *others = agent.run(["sh", "-c", _PROCESSES]).split()
+        ours = set(own.split(","))
+        return agent, tuple(DEBUGGER.strace), [int(pid) for pid in others if pid not in ours]
+
     def tap(self, container: str, role: str) -> Agent:
         """Start an agent in a container of our own that shares another one's network namespace, and nothing else."""
         ids = images.ensure(self._client, ["tools", "tap"], self._progress)
         volume = images.ensure_tools_volume(self._client, ids["tools"], self._progress)
-        with translate(f"create the tap of the {role}"):
+        return self._start(ids["tap"], f"{role}-tap", tap_settings(volume, container))
+
+    def _start(self, image: str, role: str, settings: dict[str, Any]) -> Agent:
+        name = role.replace("-", " ")
+        with translate(f"create the {name}"):
             api = self._client.api
             made = api.create_container(
-                ids["tap"],
+                image,
                 list(AGENT_COMMAND),
-                name=f"bothends-{self._run_id}-{role}-tap",
+                name=f"bothends-{self._run_id}-{next(self._numbers)}-{role}",
                 entrypoint=[],
                 stdin_open=True,
-                labels={RUN_LABEL: self._run_id, OWNER_LABEL: owner(), ROLE_LABEL: f"{role}-tap"},
-                host_config=api.create_host_config(**tap_settings(volume, container)),
+                labels={RUN_LABEL: self._run_id, OWNER_LABEL: owner(), ROLE_LABEL: role},
+                host_config=api.create_host_config(**settings),
             )
-        agent = Agent(DockerChannel(api, made["Id"]), f"{role} tap")
+        agent = Agent(DockerChannel(api, made["Id"]), name)
         self._taps.append((agent, made["Id"]))
-        with translate(f"start the tap of the {role}"):
+        with translate(f"start the {name}"):
             api.start(made["Id"])
         return agent
 
@@ -129,5 +225,6 @@ class RunningContainers:
 def _is_service(labels: dict[str, str], name: str, compose: str) -> bool:
     if labels.get(_SERVICE) != name:
         return False
-    files = [str(Path(file).resolve()) for file in labels.get(_FILES, "").split(",") if file]
-    return not compose or str(Path(compose).resolve()) in files
+    # compose 1 says them relative to the project's directory
+    files = [(Path(labels.get(_DIRECTORY, "")) / file).resolve() for file in labels.get(_FILES, "").split(",") if file]
+    return not compose or Path(compose).resolve() in files

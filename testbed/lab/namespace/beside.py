@@ -6,9 +6,10 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from testbed.lab.agent import Agent
 from testbed.lab.engine import Progress
@@ -19,6 +20,34 @@ from testbed.model.errors import Unsupported
 _END_TIMEOUT = 5.0
 
 
+class WitnessProcess:
+    """A process of ours that records the kernel's trace."""
+
+    def __init__(self, words: Sequence[str | Path], errors: IO[bytes]) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                words,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=errors,
+                start_new_session=True,
+                cwd="/",
+                env={},
+            )
+        self.channel = SocketChannel(ours, errors)
+
+    def remove(self) -> None:
+        """End it; it removes its instance of tracefs. Idempotent."""
+        self.channel.close()
+        try:
+            self._process.wait(_END_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self.channel.release()
+
+
 class Beside:
     """Starts agents beside processes of this machine. Leaving the context ends them, and what they run."""
 
@@ -26,6 +55,7 @@ class Beside:
         self._progress = progress
         self._words = os.fdopen(os.memfd_create("bothends-stderr"), "r+b", buffering=0)
         self._agents: list[tuple[Agent, SocketChannel, subprocess.Popen[bytes]]] = []
+        self._witnesses: list[WitnessProcess] = []
 
     def __enter__(self) -> Self:
         return self
@@ -33,6 +63,9 @@ class Beside:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for witness in self._witnesses:
+            witness.remove()
+        self._witnesses.clear()
         for agent, channel, process in self._agents:
             agent.close()  # an agent whose input ends kills what it started, and ends
             try:
@@ -70,3 +103,17 @@ class Beside:
         agent = Agent(channel, f"{role} tap")
         self._agents.append((agent, channel, process))
         return agent
+
+    @staticmethod
+    def strace() -> tuple[str, ...]:
+        """Return how strace is started on this machine. Raises Unsupported where it is missing."""
+        lacking = machine.missing(("strace",))
+        if lacking:
+            raise machine.lacks(lacking)
+        return ("strace",)
+
+    def witness(self, words: Sequence[str]) -> WitnessProcess:
+        """Start the recorder of the kernel's trace on this machine."""
+        witness = WitnessProcess([toolchain.provide(self._progress).witness, *words], self._words)
+        self._witnesses.append(witness)
+        return witness

@@ -36,7 +36,7 @@ from testbed.observe.trace.trace_events import (
     TaskMade,
 )
 from testbed.observe.trace.traced_log import TracedLog
-from testbed.observe.trace.traced_sockets import LISTEN, Sockets, TracedProcess, TracedSocket
+from testbed.observe.trace.traced_sockets import LISTEN, SYN_SENT, Sockets, TracedProcess, TracedSocket
 
 _AGAIN = frozenset({-512, -513, -514, -516})  # ERESTARTSYS and its like: a signal came, and the kernel begins again
 _AGAIN_LATER = -11  # EAGAIN
@@ -158,6 +158,8 @@ class _CallTracer:
         process = None if event.aside else self._processes.get(event.task)
         for host, sockets in self._sockets.items():
             socket = self._handled(event.task) if process is not None and process.host == host else None
+            if event.after == SYN_SENT:
+                sockets.opens(event.sk)
             if socket is not None and not socket.sk and event.before != LISTEN:
                 sockets.bind(socket, event.sk)
             if socket is not None and event.after == LISTEN and socket.sk == event.sk:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from testbed.model import Endpoint, Host, SocketInfo
 from testbed.observe.trace.trace_events import Changed
 
-CLOSE, LISTEN, SYN_RECV, ESTABLISHED = 7, 10, 3, 1
+CLOSE, LISTEN, SYN_RECV, SYN_SENT, ESTABLISHED = 7, 10, 3, 2, 1
 """TCP's states by number (include/net/tcp_states.h)."""
 
 
@@ -121,6 +121,10 @@ class Sockets:
         child = self._children.pop(sk, None)
         if child is not None:
             socket.learn(socket.accepted or 0, child.local, child.peer)
+
+    def opens(self, sk: int) -> None:
+        """Note that ``sk`` is a socket that connects, and its memory no longer a connection made for a listener."""
+        self._retire(sk)
 
     def change(self, event: Changed) -> None:
         """Note the addresses that a change of state shows, of a socket or of one that waits to be accepted."""

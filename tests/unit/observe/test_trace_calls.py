@@ -160,3 +160,13 @@ def test_processes_that_ran_before_keep_the_sockets_they_had() -> None:
     assert accept.socket.local == Endpoint(CLIENT, 80)
     assert close.socket is not None
     assert close.socket.cookie == recv.socket.cookie
+
+
+def test_memory_that_was_an_accepted_connections_is_a_connecting_sockets_next() -> None:
+    """The kernel uses it again: what it stood for says nothing of the new one."""
+    trace = Trace()
+    trace.changed(0xA, 10, 3, 80, 5000, aside=True).changed(0xA, 3, 1, 80, 5000, aside=True)
+    made, connect = trace.connect(3, 0xA, 40000).calls()
+    for call in (made, connect):
+        assert call.socket is not None
+        assert call.socket.local == Endpoint(CLIENT, 40000)

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.watch.pcap_stream import FILE_HEADER, PARTS, PcapRecords, RingFile, sizes, without_frames
+from testbed.watch.pcap_stream import FILE_HEADER, PARTS, PcapRecords, RingFile, TraceFrames, sizes, without_frames
 from tests.builders.frames import ethernet, pcap, tcp
 
 FRAMES = [ethernet(tcp(bytes([n]) * n, seq=n)) for n in range(1, 60)]
@@ -58,3 +58,23 @@ def test_frames_are_taken_out(tmp_path: Path) -> None:
     without_frames(path, frozenset({1, 3, len(FRAMES)}))
     times = [(n * 10**9, frame) for n, frame in enumerate(FRAMES, 1) if n not in {1, 3, len(FRAMES)}]
     assert path.read_bytes() == pcap(times)
+
+
+def test_a_recording_keeps_all_but_its_oldest_pages(tmp_path: Path) -> None:
+    """What is said once, such as formats and clocks, stays; the time since which all pages are there is known."""
+
+    def frame(kind: bytes, size: int) -> bytes:
+        return kind + size.to_bytes(4) + bytes([size % 251]) * size
+
+    pages = [frame(b"Pp"[n % 2 : n % 2 + 1], 100 + n) for n in range(80)]
+    whole = frame(b"H", 3) + frame(b"C", 24) + b"".join(pages) + frame(b"E", 0)
+    ring = RingFile(tmp_path / "recording", 2000, TraceFrames())
+    for at in range(0, len(whole), 37):
+        ring.write(whole[at : at + 37])
+    ring.close()
+    kept = (tmp_path / "recording").read_bytes()
+    said = frame(b"H", 3) + frame(b"C", 24) + frame(b"E", 0)
+    assert kept.startswith(said)
+    assert b"".join(pages).endswith(kept[len(said) :])
+    assert 1000 < len(kept) - len(said) <= 2000
+    assert ring.complete_since > 0

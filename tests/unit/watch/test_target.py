@@ -10,7 +10,7 @@ import pytest
 from testbed.lab.docker.running_containers import RunningContainers
 from testbed.model.errors import UsageError
 from testbed.watch.find_target import find_target
-from testbed.watch.target import Target, TargetKind, ends, parse_target
+from testbed.watch.target import Target, TargetKind, ends, outside_of, parse_target
 
 
 @pytest.mark.parametrize(
@@ -21,13 +21,18 @@ from testbed.watch.target import Target, TargetKind, ends, parse_target
         ("server=pid:123", Target("server=pid:123", TargetKind.PID, "123", "server")),
         ("name:nginx", Target("name:nginx", TargetKind.NAME, "nginx")),
         ("netns:/run/netns/blue", Target("netns:/run/netns/blue", TargetKind.NAMESPACE, "/run/netns/blue")),
+        ("db.example:5432", Target("db.example:5432", TargetKind.OUTSIDE, "db.example:5432")),
+        (
+            "server=[2001:db8::1]:80",
+            Target("server=[2001:db8::1]:80", TargetKind.OUTSIDE, "[2001:db8::1]:80", "server"),
+        ),
     ],
 )
 def test_a_target_is_read(text: str, target: Target) -> None:
     assert parse_target(text) == target
 
 
-@pytest.mark.parametrize("text", ["", "pid:", "pid:nginx", "name:", "docker:api", "client="])
+@pytest.mark.parametrize("text", ["", "pid:", "pid:nginx", "name:", "docker:api", "client=", "outside:", "a:b:c"])
 def test_what_names_nothing_is_told(text: str) -> None:
     with pytest.raises(UsageError):
         parse_target(text)
@@ -59,3 +64,11 @@ def test_a_process_is_found_by_its_number_and_one_that_is_not_there_is_told() ->
         find_target(parse_target("netns:nonesuch"), containers)
     with pytest.raises(UsageError, match="no process of this machine"):
         find_target(parse_target("name:nonesuch"), containers)
+
+
+def test_an_address_outside_is_a_name_or_an_address_and_a_port() -> None:
+    assert outside_of(parse_target("server=[2001:db8::1]:80")) == ("2001:db8::1", 80)
+    containers = RunningContainers("00000000", lambda _: None)
+    assert find_target(parse_target("192.0.2.1:443"), containers).outside == ("192.0.2.1", 443)
+    with pytest.raises(UsageError, match="no port"):
+        find_target(parse_target("192.0.2.1:99999"), containers)

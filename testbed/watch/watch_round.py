@@ -1,0 +1,223 @@
+"""One round of watching: every pair captured, the targets' calls recorded, and the runs that they become."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from testbed.lab.collected import Collected
+from testbed.lab.docker.running_containers import RunningContainers
+from testbed.lab.engine import Progress
+from testbed.lab.identity import new_run_id
+from testbed.lab.namespace.beside import Beside
+from testbed.model import Host
+from testbed.model.errors import CaptureError, EngineError, LabError, Unsupported
+from testbed.observe.kernel.kernel_jsonl import write_jsonl
+from testbed.observe.kernel.trace_recording import RunSources, decode
+from testbed.rundir.layout import KERNEL, RECORDING, RunDirectory
+from testbed.watch.call_recorder import (
+    Recorder,
+    StraceRecorder,
+    TraceRecorder,
+    make_witness,
+    pids_of,
+    witness_words,
+)
+from testbed.watch.happenings import Happening
+from testbed.watch.read_processes import network_of, why_not_here
+from testbed.watch.watch_order import CallSource, Kept, WatchOrder
+from testbed.watch.watched_end import WatchedEnd
+from testbed.watch.watched_pair import WatchedPair, all_rings
+
+Made = tuple[Mapping[Host, WatchedEnd], Callable[[], RunDirectory]]
+
+
+class WatchRound:
+    """Taps and trace of all pairs, from their start to their runs."""
+
+    def __init__(
+        self,
+        made: Sequence[Made],
+        order: WatchOrder,
+        containers: RunningContainers,
+        beside: Beside,
+        progress: Progress,
+    ) -> None:
+        self.pairs = [WatchedPair(ends, order, directory()) for ends, directory in made]
+        self._order = order
+        self._containers = containers
+        self._beside = beside
+        self._progress = progress
+        self._ends = {end.name: end for pair in self.pairs for end in pair.ends.values()}
+        self._trace: TraceRecorder | None = None
+        self._recorder: Recorder | None = None
+        self._straces: dict[str, StraceRecorder] = {}
+        self._note = ""
+        self._recording = Path(tempfile.mkdtemp(prefix=".trace-", dir=self.pairs[0].directory.path.parent)) / RECORDING
+
+    @property
+    def happened(self) -> Happening | None:
+        """The first event of any pair that :meth:`scan` has found."""
+        found = [pair.happened for pair in self.pairs if pair.happened is not None]
+        return min(found, key=lambda each: each.time) if found else None
+
+    def scan(self) -> Happening | None:
+        """Look for events in what was captured since the last time; return the first of all."""
+        for pair in self.pairs:
+            pair.scan()
+        return self.happened
+
+    @property
+    def died(self) -> bool:
+        """Whether a tap has ended by itself."""
+        return any(pair.died.is_set() for pair in self.pairs)
+
+    def begin(self) -> None:
+        """Start taps and trace; from then on events count."""
+        for pair in self.pairs:
+            pair.start()
+        match self._order.calls:
+            case CallSource.TRACE | CallSource.OFFERED:
+                try:
+                    self._begin_trace()
+                except (Unsupported, EngineError, LabError) as error:
+                    self._end_trace()
+                    if self._order.calls is CallSource.TRACE:
+                        self.give_up()
+                        raise
+                    self._note = f"calls are not recorded: {error.what}"
+                    self._progress(self._note)
+            case CallSource.STRACE:
+                self._begin_strace()
+        begun = self._trace.checkpoints[-1].begun if self._trace is not None else 0
+        for pair in self.pairs:
+            pair.begun = pair.events_since = begun or pair.now()
+
+    def _begin_trace(self) -> None:
+        refused = why_not_here()
+        if refused:
+            raise Unsupported(f"the kernel's trace cannot be had: {refused}")
+        for end in self._ends.values():
+            self._check_machine(end)
+        run_id = new_run_id()
+        words = witness_words(run_id)
+        in_container = any(end.found.container for end in self._ends.values())
+        recorder = self._containers.witness(run_id, words) if in_container else self._beside.witness(words)
+        self._recorder = recorder
+        witness, ring = make_witness(recorder.channel, self._recording, self._order.ring)
+        addresses = frozenset(address for end in self._ends.values() for address in end.all_addresses)
+        self._trace = TraceRecorder([end.found for end in self._ends.values()], witness, ring, addresses)
+        self._trace.begin()
+
+    @staticmethod
+    def _check_machine(end: WatchedEnd) -> None:
+        """Raise Unsupported where a container's processes are not those that this machine has by their numbers."""
+        if end.agent is None or not end.found.container:
+            return
+        own = end.agent.run(["stat", "-Lc", "%i", "/proc/self/ns/net"]).strip()
+        if str(network_of(end.found.pid)) != own:
+            raise Unsupported("the kernel's trace cannot be had: the engine is on another machine")
+
+    def _begin_strace(self) -> None:
+        for name, end in self._ends.items():
+            if end.agent is None:
+                continue
+            if end.found.container:
+                agent, strace, pids = self._containers.tracer(end.found.container, end.found.target.label)
+            else:
+                agent, strace, pids = end.agent, self._beside.strace(), pids_of(end.found)
+            self._straces[name] = StraceRecorder(name, agent, strace, pids)
+        for tracer in self._straces.values():
+            tracer.begin()
+
+    def follow(self, before: WatchRound) -> None:
+        """Count events from the end of the round before this one."""
+        for pair, last in zip(self.pairs, before.pairs, strict=True):
+            pair.events_since = last.ended
+
+    def look(self) -> None:
+        """Do what is to be done now and then."""
+        if self._trace is not None:
+            self._trace.look(all_rings(self.pairs))
+
+    def _end_trace(self) -> None:
+        if self._trace is not None:
+            self._trace.stop()
+        self._trace = None
+        if self._recorder is not None:
+            self._recorder.remove()
+        self._recorder = None
+        shutil.rmtree(self._recording.parent, ignore_errors=True)
+
+    def give_up(self) -> None:
+        """End all, and keep nothing."""
+        for tracer in self._straces.values():
+            tracer.stop()
+        self._end_trace()
+        for pair in self.pairs:
+            pair.stop()
+            for path in pair.directory.path.glob("*"):
+                path.unlink()
+            if pair.directory.path.exists():
+                pair.directory.path.rmdir()
+
+    def finish(self, engine: Mapping[str, Any], cut_short: str) -> Iterator[Kept | tuple[str, str]]:
+        """End all; yield each run, and the names of two that said nothing to each other."""
+        for tracer in self._straces.values():
+            tracer.stop()
+        stopped = {id(pair): pair.stop() for pair in self.pairs}  # before the trace: what is captured is in it
+        flaw = self._trace.stop() if self._trace is not None else ""
+        try:
+            for pair in self.pairs:
+                collected, names = stopped[id(pair)], pair.names
+                if collected is None:
+                    yield names["client"], names["server"]
+                    continue
+                collected.notes += [self._note] if self._note else []
+                collected.incomplete += [flaw] if flaw else []
+                self._add_calls(pair, collected)
+                demanded = {CallSource.TRACE: "demanded", CallSource.OFFERED: "offered"}
+                pair.write(collected, engine, cut_short, demanded.get(self._order.calls, "none"))
+                yield Kept(
+                    pair.directory, names["client"], names["server"], len(pair.taps) < len(pair.ends), pair.happened
+                )
+        finally:
+            self._trace = None
+            self._end_trace()
+
+    def _add_calls(self, pair: WatchedPair, collected: Collected) -> None:
+        if self._trace is not None:
+            at = self._trace.checkpoint(pair.complete_since)
+            if at is None:
+                collected.notes.append("the ring holds nothing since the targets were last read: calls are left out")
+                return
+            pair.begun = at.begun
+            calls = {
+                host: self._trace.calls(end.name, host, end.all_addresses, at)
+                for host, end in pair.ends.items()
+                if end.agent is not None
+            }
+            pair.take_calls(collected, calls, "trace", at)
+            _write_kernel(pair, self._trace, collected)
+        elif self._straces:
+            traced = {host: self._straces[end.name].calls(host) for host, end in pair.ends.items() if end.agent}
+            pair.take_calls(collected, traced, "strace", None)
+
+
+def _write_kernel(pair: WatchedPair, trace: TraceRecorder, collected: Collected) -> None:
+    """Write what the kernel reports of the pair's connections since watching began."""
+    try:
+        log = decode(trace.path, pair.addresses, {}, RunSources())
+    except CaptureError as error:
+        collected.notes.append(error.what)
+        return
+    events = tuple(event for event in log.events if pair.begun <= event.time <= pair.ended)
+    lines = io.StringIO()
+    write_jsonl(replace(log, events=events, timers=()), lines)
+    pair.directory.write_text(KERNEL, lines.getvalue())
+    collected.notes += log.problems

@@ -1,0 +1,232 @@
+"""Two ends whose conversation is captured, and the run directory that it becomes."""
+
+from __future__ import annotations
+
+import io
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from testbed.capture.read_file import read
+from testbed.lab import host_sockets
+from testbed.lab.collected import Collected
+from testbed.lab.pinned_sysctls import parse_listing
+from testbed.lab.tcpdump import Captured, TcpdumpTap
+from testbed.model import Host, peer_of
+from testbed.model.errors import CaptureError, LabError
+from testbed.model.kernel_counters import KernelCounters
+from testbed.observe.calls_jsonl import write_jsonl
+from testbed.rundir.layout import MANIFEST, RunDirectory
+from testbed.watch.call_recorder import Checkpoint, RecordedCalls
+from testbed.watch.edges import leave_out_edges
+from testbed.watch.happenings import Happening, HappeningWatch
+from testbed.watch.known_calls import CapturedConnections, both_quiet, known_calls
+from testbed.watch.pcap_stream import RingFile
+from testbed.watch.watch_order import WatchOrder
+from testbed.watch.watched_end import WatchedEnd, between, route
+from testbed.watch.watched_manifest import KNOWN_FROM, watched_manifest
+
+SYSCTLS = ("/proc/sys/net/core", "/proc/sys/net/ipv4")
+
+
+class WatchedPair:
+    """Two ends whose conversation is captured: at both, or at the one that is not outside."""
+
+    def __init__(self, ends: Mapping[Host, WatchedEnd], order: WatchOrder, directory: RunDirectory) -> None:
+        self.ends = dict(ends)
+        self.directory = directory
+        self.started = datetime.now(UTC)
+        self.begun = self.ended = self.events_since = 0
+        self.died = threading.Event()
+        self.rings: dict[Host, RingFile] = {}
+        self._order = order
+        self._happenings: list[Happening] = []
+        self._waiting: dict[Host, tuple[HappeningWatch, queue.SimpleQueue[bytes]]] = {}
+        self._before: dict[Host, KernelCounters] = {}
+        expression = between(self.ends["client"], self.ends["server"])
+        self.taps = {host: self._tap(host, expression) for host, end in self.ends.items() if end.agent is not None}
+
+    @property
+    def names(self) -> dict[Host, str]:
+        """The targets as they were named, without the words that say which end one is."""
+        return {host: end.name.removeprefix(f"{host}=") for host, end in self.ends.items()}
+
+    @property
+    def addresses(self) -> dict[Host, list[str]]:
+        """The addresses of each end."""
+        return {host: end.all_addresses for host, end in self.ends.items()}
+
+    def _tap(self, host: Host, expression: str) -> TcpdumpTap:
+        end, peer = self.ends[host], self.ends[peer_of(host)]
+        assert end.agent is not None  # noqa: S101 - asked for those only that have one
+        captured = Captured(route(end, peer), expression, self._order.headers)
+
+        def make_file(path: Path) -> RingFile:
+            self.rings[host] = RingFile(path, self._order.ring)
+            return self.rings[host]
+
+        path = self.directory.file(f"{host}.pcap")
+        tap = TcpdumpTap(host, end.agent, path, self.died.set, captured=captured, make_file=make_file)
+        if self._order.until is not None:
+            # What comes is only put aside in the thread that reads it, which must keep pace; `scan` looks into it.
+            self._waiting[host] = HappeningWatch(self._order.until), queue.SimpleQueue()
+            tap.watch = self._waiting[host][1].put
+        return tap
+
+    def scan(self) -> Happening | None:
+        """Look for events in what has come; return the first since both ends are captured."""
+        for watch, parts in self._waiting.values():
+            data = b"".join(parts.get() for _ in range(parts.qsize()))
+            if data:
+                self._happenings.extend(watch.feed(data))
+        return self.happened
+
+    @property
+    def happened(self) -> Happening | None:
+        """The first event that was found since both ends are captured."""
+        found = [each for each in self._happenings if self.events_since and each.time >= self.events_since]
+        return min(found, key=lambda each: each.time) if found else None
+
+    def start(self) -> None:
+        """Start the taps."""
+        for host, tap in self.taps.items():
+            tap.start()
+            self._before[host] = KernelCounters(host_sockets.counters(tap.agent))
+
+    def now(self) -> int:
+        """Return the clock of the captures, ns."""
+        try:
+            return next(iter(self.taps.values())).agent.hello()
+        except LabError:
+            return time.time_ns()
+
+    def stop(self) -> Collected | None:
+        """End the taps; None, and no directory stays, if the two never talked."""
+        collected = Collected(observers=dict.fromkeys(self.ends, "none"))
+        self.ended = self.now()
+        with ThreadPoolExecutor(len(self.taps)) as pool:
+            endings = {host: pool.submit(tap.stop) for host, tap in self.taps.items()}
+        for host, tap in self.taps.items():
+            failed = endings[host].exception()
+            if failed is not None and not isinstance(failed, LabError):
+                raise failed
+            collected.incomplete += [str(failed)] if failed is not None else []
+            died = tap.died()
+            collected.incomplete += [str(died)] if died else []
+            collected.incomplete += tap.problems(sentinel_seen=True)
+            collected.tap_statistics[host] = tap.statistics
+            self._ask(host, collected)
+        self.scan()
+        if any(ring.made for ring in self.rings.values()):
+            return collected
+        for host in self.taps:
+            self.directory.file(f"{host}.pcap").unlink(missing_ok=True)
+        self.directory.path.rmdir()
+        return None
+
+    def _ask(self, host: Host, collected: Collected) -> None:
+        """Fetch what the namespace is set to and has counted; a target that is gone tells nothing any more."""
+        agent, before = self.taps[host].agent, self._before.get(host)
+        try:
+            if before is not None:
+                collected.counters[host] = KernelCounters(before.before, host_sockets.counters(agent))
+            listing = agent.run(["grep", "-rs", "--exclude-dir=conf", "--exclude-dir=neigh", "", *SYSCTLS], fine=(0, 2))
+            collected.sysctls[host] = parse_listing(listing)
+            collected.tcpdump[host] = agent.run(["tcpdump", "--version"]).partition("\n")[0]
+        except LabError as error:
+            collected.notes.append(f"{host}: its settings are not known: {error.what}")
+
+    @property
+    def complete_since(self) -> int:
+        """Return since when (ns) both captures have all."""
+        return max((ring.complete_since for ring in self.rings.values()), default=0)
+
+    def take_calls(
+        self, collected: Collected, calls: Mapping[Host, RecordedCalls], observer: str, at: Checkpoint | None
+    ) -> None:
+        """Write the calls that can be put beside packets; note how many connections' cannot.
+
+        ``at``: what is known of the targets at a moment since which everything is there; :attr:`begun` is then.
+        """
+        captures = self._captures()
+        if captures is None:
+            return
+        since = min((state.since for state in at.states.values()), default=self.begun) if at else self.begun
+        old = frozenset.union(*(each.opened_before(self.begun) for each in captures))
+        known = at.states if at is not None else {}
+        states = {host: known[end.name].quiet for host, end in self.ends.items() if end.name in known}
+        quiet = both_quiet(states) & old
+        for each in captures:
+            quiet &= each.countable(quiet, since, self.begun)
+        left_out: set[frozenset[object]] = set()
+        for host, recorded in calls.items():
+            kept = known_calls(recorded.calls, old, quiet, (self.begun, self.ended))
+            left_out |= {frozenset(each) for each in kept.left_out}
+            collected.observers[host] = observer
+            collected.incomplete += [f"{host}: {problem}" for problem in recorded.problems]
+            lines = io.StringIO()
+            write_jsonl(kept.calls, lines)
+            self.directory.write_text(f"{host}.calls.jsonl", lines.getvalue())
+        if left_out:
+            were = "1 connection was" if len(left_out) == 1 else f"{len(left_out)} connections were"
+            collected.notes.append(
+                f"{were} open before and moved bytes as watching began: calls and packets cannot be counted "
+                "from one byte, so that the calls are left out"
+            )
+
+    def _captures(self) -> list[CapturedConnections] | None:
+        try:
+            return [CapturedConnections(read(self.directory.file(f"{host}.pcap"))) for host in self.taps]
+        except CaptureError:
+            return None  # said where it is evaluated
+
+    def write(self, collected: Collected, engine: Mapping[str, Any], cut_short: str, witness: str) -> None:
+        """Leave out what only one capture can have; write the manifest."""
+        collected.notes += self._bounds(cut_short)
+        paths = {host: self.directory.file(f"{host}.pcap") for host in self.taps}
+        try:
+            left_out = leave_out_edges(paths, self.addresses, max(self.begun, self.complete_since), self.ended)
+        except CaptureError as error:
+            collected.incomplete.append(error.what)
+        else:
+            if any(left_out.values()):
+                words = " and ".join(f"{number} at the {host}" for host, number in left_out.items() if number)
+                collected.notes.append(f"packets on their way as watching began or ended are left out: {words}")
+        made = watched_manifest(
+            self.directory,
+            {host: (self.names[host], end.found.what) for host, end in self.ends.items()},
+            self.addresses,
+            collected,
+            started=self.started,
+            engine=engine,
+            witness=witness,
+        )
+        self.directory.write_json(MANIFEST, made)
+
+    def _bounds(self, cut_short: str) -> list[str]:
+        notes = [KNOWN_FROM]
+        if cut_short:
+            notes.append(cut_short)
+        for host, ring in self.rings.items():
+            if ring.dropped:
+                notes.append(
+                    f"{host}: {ring.dropped:,} bytes of older packets did not fit into the ring and are not there"
+                )
+        if self._order.headers:
+            notes.append(
+                f"of each packet {self._order.headers} bytes were kept: bytes are counted, contents are not compared"
+            )
+        for host, end in self.ends.items():
+            if end.agent is None:
+                notes.append(f"only one end was captured: {end.name}, the {host}, is outside")
+        return notes
+
+
+def all_rings(pairs: Sequence[WatchedPair]) -> list[RingFile]:
+    """Return the captures of some pairs."""
+    return [ring for pair in pairs for ring in pair.rings.values()]
