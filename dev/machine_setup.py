@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 PACKAGES = {
-    "labs": ("docker.io", "docker-compose", "iproute2", "iptables", "tcpdump", "ethtool", "git", "ca-certificates"),
+    "labs": ("docker.io", "docker-compose", "iproute2", "iptables", "tcpdump", "git", "ca-certificates"),
     "compilers and fuzzers": ("gcc", "libc6-dev", "libxxhash-dev", "make", "clang", "libclang-rt-14-dev", "golang-go"),
     "observers": ("gdb", "strace"),
     "reports in a browser, and Wireshark's own labels": ("chromium", "tshark", "fonts-dejavu-core"),

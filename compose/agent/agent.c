@@ -21,6 +21,9 @@
  *   D  list the directory named                         f  names, each ending in NUL, then k; or n
  *   O  bind the sentinel's port (UDP 9)                 k; or n
  *   U  address NUL text: send the sentinel              k; or n
+ *   T  interface: turn its offloads off                k; or n
+ *   G  interface                                        f  its features, NAME=on or NAME=off, each ending in NUL,
+ *                                                       then k; or n
  *   H  (nothing)                                        h  protocol version (4), realtime ns (8)
  */
 
@@ -35,6 +38,7 @@
 
 #include "agent/files.h"
 #include "agent/frames.h"
+#include "agent/offloads.h"
 #include "agent/output.h"
 #include "agent/programs.h"
 #include "agent/sentinel.h"
@@ -79,6 +83,12 @@ static void obey(const struct frame *frame)
 		break;
 	case 'U':
 		send_sentinel(id, payload, part(payload, size, 1));
+		break;
+	case 'T':
+		turn_off_offloads(id, payload);
+		break;
+	case 'G':
+		list_offloads(id, payload);
 		break;
 	case 'H':
 		send_stamped('h', id, VERSION, now_ns());

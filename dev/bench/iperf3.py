@@ -20,7 +20,6 @@ PORT = 5201
 TIMEOUT = 60.0
 """Seconds that one transfer may take."""
 _LISTENS = Readiness("ports", (PORT,))
-_OFF = ("tx", "tso", "gso", "gro")
 
 
 def bring_up(engine: Engine, witness: Sequence[str] = (), run_id: str = "") -> LiveLab:
@@ -28,7 +27,7 @@ def bring_up(engine: Engine, witness: Sequence[str] = (), run_id: str = "") -> L
     host = LabHost("host", PINNED, DEFAULT_CONGESTION_CONTROL)
     live = engine.bring_up(LabSpec(run_id or new_run_id(), dict.fromkeys(HOSTS, host), 4, witness=tuple(witness)))
     for tap in live.taps.values():
-        tap.run(["ethtool", "-K", INTERFACE, *(word for name in _OFF for word in (name, "off"))])
+        tap.turn_off_offloads(INTERFACE)
     return live
 
 

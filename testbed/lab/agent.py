@@ -232,6 +232,15 @@ class Agent:
         listed = self._ask(b"D", os.fsencode(path))
         return sorted(os.fsdecode(name) for name in listed.split(b"\0") if name)
 
+    def turn_off_offloads(self, interface: str) -> None:
+        """Make an interface send and take segments as they are on a wire; :class:`AgentRefused` if it cannot."""
+        self._ask(b"T", interface.encode())
+
+    def offloads(self, interface: str) -> dict[str, str]:
+        """Return what an interface does for the kernel (ethtool(8)'s features), by name: ``on`` or ``off``."""
+        listed = self._ask(b"G", interface.encode()).decode().split("\0")
+        return dict(pair.split("=", 1) for pair in listed if pair)
+
     def open_sentinel(self) -> None:
         """Bind the sentinel's port, so that the peer's sentinel is not answered by ICMP."""
         self._ask(b"O", b"")

@@ -104,7 +104,7 @@ class LabSpec:
 class LinkHost:
     """The host between the hosts: its agent, and its addresses on each host's network. It forwards, and no more.
 
-    It has NET_ADMIN and NET_RAW in its network namespace, the programs ``link``, ``iptables``, ``ip`` and ``ethtool``,
+    It has NET_ADMIN and NET_RAW in its network namespace, the programs ``link``, ``iptables`` and ``ip``,
     and no default route that matters: nothing is meant for outside.
     """
 

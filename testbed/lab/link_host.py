@@ -61,7 +61,7 @@ class RunningLink:
         interfaces = self._interfaces()
         self._agent.run(["ip", f"-{self._ip}", "route", "flush", "exact", "default"])
         for interface in interfaces.values():
-            self._agent.run(["ethtool", "-K", interface, "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
+            self._agent.turn_off_offloads(interface)
         refusals = []
         for number, host in enumerate(self._host.addresses):
             rule = ["-A", "FORWARD", "-i", interfaces[host], "-j", "NFQUEUE", "--queue-num", str(number)]

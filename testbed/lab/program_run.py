@@ -29,6 +29,7 @@ from testbed.lab.running_program import (
     RunningProgram,
     TapDeath,
 )
+from testbed.lab.wine import ServerDied
 from testbed.model import Host, StopReason
 from testbed.model.errors import Unsupported, UsageError
 from testbed.observe.actor_events import explain
@@ -91,8 +92,10 @@ class ProgramRun:
         try:
             if all(self._start(spec, deadline) for spec in specs.values()):
                 self._serve(deadline)
-        except LinkDied:
-            self._link_died()
+        except LinkDied as died:
+            self._cut_short(str(died), StopReason.LINK_DIED)
+        except ServerDied as died:
+            self._cut_short(str(died), StopReason.WINE_DIED)
         finally:
             for program in self._programs.values():
                 program.stop(StopReason.RUN_ENDED)
@@ -154,6 +157,7 @@ class ProgramRun:
             else:
                 if program.ended:
                     break
+                program.check()
                 found = host_sockets.is_bound(agent, ready)
                 if not found:
                     time.sleep(READY_POLL)
@@ -173,8 +177,8 @@ class ProgramRun:
                 self._time_is_over()
                 return
             if isinstance(event, LinkDeath):
-                self._link_died()
-                return
+                assert self._link is not None  # noqa: S101 - it has died
+                raise self._link.death()
             if isinstance(event, TapDeath):
                 self._cut_short(f"the capture at the {event.host} ended", StopReason.CAPTURE_ENDED)
                 return
@@ -194,6 +198,8 @@ class ProgramRun:
         """Raise LabError if a part of the lab is gone or does not answer: then nobody can say what its programs do."""
         for agent in (*self._live.hosts.values(), *self._live.taps.values()):
             agent.check()
+        for program in self._programs.values():
+            program.check()
 
     def _time_is_over(self) -> None:
         failed = any(program.failed_step is not None or program.ended_otherwise for program in self._programs.values())
@@ -269,10 +275,6 @@ class ProgramRun:
         self._link.change(change)
         self._programs[event.host].release(actor.name or "")
         return True
-
-    def _link_died(self) -> None:
-        assert self._link is not None  # noqa: S101 - it has died
-        self._cut_short(str(self._link.death()), StopReason.LINK_DIED)
 
     def _cut_short(self, why: str, stopped: StopReason) -> None:
         self._collected.cut_short = why

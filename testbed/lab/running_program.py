@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from testbed.lab import wine
 from testbed.lab.agent import Agent, AgentProcess, ProgramExit
 from testbed.model import Host, Program, ProgramEnd, StopReason
 from testbed.model.errors import LabError
@@ -115,6 +116,7 @@ class RunningProgram:
         self.stopped: StopReason | None = None
         self._events = events
         self._line = b""
+        self._wine = wine.ServerWatch(agent, spec.host) if wine.is_wine(spec.argv) else None
         self._out = _Output(directory / f"{spec.host}.out")
         self._err = _Output(directory / f"{spec.host}.err")
         try:
@@ -137,6 +139,11 @@ class RunningProgram:
     def ended(self) -> bool:
         """Whether it has ended."""
         return self.process.ended.is_set()
+
+    def check(self) -> None:
+        """Raise wine.ServerDied if it is a Windows program that cannot go on: Wine's server is gone."""
+        if self._wine is not None and not self.ended:
+            self._wine.check()
 
     def release(self, barrier: str) -> None:
         """Let the actor go on after a barrier."""

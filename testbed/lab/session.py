@@ -28,7 +28,7 @@ from testbed.lab.packet_watch import PacketWatch
 from testbed.lab.pinned_sysctls import parse_listing
 from testbed.lab.program_run import ProgramRun
 from testbed.lab.running_program import LabEvent, LinkDeath, PacketSeen, ProgramSpec, TapDeath
-from testbed.lab.tcpdump import SENTINEL_PREFIX, TcpdumpTap, parse_features
+from testbed.lab.tcpdump import SENTINEL_PREFIX, TcpdumpTap
 from testbed.model import Host
 from testbed.model.awaited_packets import AwaitedPacket
 from testbed.model.errors import LabError
@@ -310,7 +310,6 @@ class Session:
         # Some files can only be written; grep passes over them and then exits with 2.
         without = ("--exclude-dir=conf", "--exclude-dir=neigh")  # those of single interfaces
         sysctls = tap.begin(["grep", "-rs", *without, "", "/proc/sys/net/core", "/proc/sys/net/ipv4"], fine=(0, 2))
-        features = tap.begin(["ethtool", "-k", INTERFACE])
         # All taps of a lab are made of the same files.
         version = tap.begin(["tcpdump", "--version"]) if host == next(iter(self.live.hosts)) else None
         observer = self._observers[host]
@@ -320,7 +319,7 @@ class Session:
         self.collected.calls[host] = observation.calls
         self.collected.call_problems[host] = list(observation.problems)
         self.collected.sysctls[host] = parse_listing(sysctls())
-        self.collected.offloads[host] = parse_features(features())
+        self.collected.offloads[host] = tap.offloads(INTERFACE)
         if version is not None:
             self.collected.tcpdump |= dict.fromkeys(self.live.hosts, version().partition("\n")[0])
 

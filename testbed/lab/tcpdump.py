@@ -110,7 +110,7 @@ class TcpdumpTap:
 
     def turn_off_offloads(self) -> None:
         """Make the host send and receive segments as they are on a wire, with every checksum computed."""
-        self.agent.run(["ethtool", "-K", INTERFACE, "tx", "off", "tso", "off", "gso", "off", "gro", "off"])
+        self.agent.turn_off_offloads(INTERFACE)
 
     def set_mtu(self, size: int) -> None:
         """Let the host's interface send and take packets of at most so many bytes."""
@@ -242,12 +242,3 @@ class TcpdumpTap:
         self._stderr += data
         if b"listening on" in self._stderr:
             self._started_or_ended.set()
-
-
-def parse_features(listing: str) -> dict[str, str]:
-    """Parse `ethtool -k`: feature -> ``on`` or ``off``."""
-    features = {}
-    for line in listing.splitlines()[1:]:
-        name, _, value = line.partition(":")
-        features[name.strip()] = value.split()[0] if value.split() else ""
-    return features

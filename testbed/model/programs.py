@@ -20,6 +20,7 @@ class StopReason(StrEnum):
     ALONE_AT_BARRIER = "nobody comes to its barrier"
     LINK_DIED = "the link died"
     CAPTURE_ENDED = "a capture ended"
+    WINE_DIED = "Wine's server died"
 
 
 @dataclass(frozen=True, slots=True)

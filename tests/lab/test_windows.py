@@ -13,7 +13,7 @@ import pytest
 from testbed.lab.namespace import lab_orders, machine
 from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.lab.observers.winsock_observer import STARTER
-from testbed.model import Outcome
+from testbed.model import Analysis, Outcome, Program, StopReason
 from testbed.report.json.result_file import result_of
 from testbed.run.live_lab import Finished, run
 from testbed.scenario.load import load
@@ -137,21 +137,30 @@ def test_a_program_whose_child_makes_the_calls_is_told_of(on_wine: Callable[[str
     assert any("winsock saw no call of `/opt/windows/windows.exe`" in reason for reason in analysis.reasons)
 
 
-@pytest.mark.parametrize("mode", ["crash", pytest.param("orphan", marks=pytest.mark.slow)])
-def test_what_was_logged_survives_a_crash(on_wine: Callable[[str], Finished], mode: str) -> None:
-    """Of the program, or of Wine's server under it: the calls until then are there, and the bytes that they sent.
+def test_what_was_logged_survives_a_crash(on_wine: Callable[[str], Finished]) -> None:
+    """The calls until then are there, and the bytes that they sent."""
+    analysis = on_wine(CLIENT.replace("MODE", "crash")).analysis
+    assert question_was_sent(analysis).end.status != 0
 
-    Without its server Wine's first process may wait for ever: then the run ends when its time is over, and says so.
-    """
-    analysis = on_wine(CLIENT.replace("MODE", mode).replace("30s", "8s")).analysis
+
+def test_a_server_of_wine_that_dies_ends_the_run(on_wine: Callable[[str], Finished]) -> None:
+    """The program waits for it without end: the run does not, says why, and keeps what was logged."""
+    analysis = on_wine(CLIENT.replace("MODE", "orphan")).analysis
+    assert analysis.outcome is Outcome.INCONCLUSIVE
+    assert any("wineserver) on the client died" in reason for reason in analysis.reasons), analysis.reasons
+    assert question_was_sent(analysis).end.stopped is StopReason.WINE_DIED
+
+
+def question_was_sent(analysis: Analysis) -> Program:
+    """Check what the client's log must have where it ended after its first send; return how it ended."""
     calls = [call.name for call in analysis.inputs.calls["client"]]
     assert calls[:3] == ["socket", "connect", "send"]
     assert "closesocket" not in calls
     (row,) = (row for row in analysis.ledger if row.sender == "client")
     assert (row.written.bytes, row.sent.bytes, row.arrived.bytes) == (8, 8, 8)
-    (program,) = (each for each in analysis.inputs.programs if each.host == "client")
-    assert program.end.status != 0
     assert not any(cause.kind.value == "unknown" for cause in analysis.causes)
+    (program,) = (each for each in analysis.inputs.programs if each.host == "client")
+    return program
 
 
 def test_a_host_without_the_starter_is_unsupported(on_wine: Callable[[str], Finished]) -> None:

@@ -209,3 +209,26 @@ def test_killed_agent_is_noticed(channel: PipeChannel) -> None:
         program.wait(WAIT)
     agent.close()
     channel.release()
+
+
+def test_offloads_are_read_and_turned_off(agent_program: Path) -> None:
+    """In a network namespace of one's own; of what cannot be turned off the name is told."""
+    channel = PipeChannel("unshare", "--user", "--map-root-user", "--net", agent_program)
+    agent = Agent(channel, "test agent")
+    try:
+        agent.run(["ip", "link", "add", "one", "type", "veth", "peer", "name", "other"])
+        names = ("tx-checksumming", "tcp-segmentation-offload", "generic-segmentation-offload", "tx-tcp-segmentation")
+        before = agent.offloads("one")
+        agent.turn_off_offloads("one")
+        after = agent.offloads("one")
+        assert {before[name] for name in names} == {"on"}
+        assert {after[name] for name in (*names, "generic-receive-offload")} == {"off"}
+        assert before.keys() == after.keys()
+        assert len(after) > 30
+        with pytest.raises(AgentRefused, match="tx-checksumming"):
+            agent.turn_off_offloads("lo")
+        with pytest.raises(AgentRefused, match="none"):
+            agent.offloads("none")
+    finally:
+        agent.close()
+        channel.release()

@@ -75,7 +75,7 @@ def with_debugger(settings: dict[str, Any], volume: str) -> dict[str, Any]:
 
 
 def tap_settings(tools_volume: str, host_container: str) -> dict[str, Any]:
-    """Return a tap's settings: in the host's network namespace, with what tcpdump and ethtool need."""
+    """Return a tap's settings: in the host's network namespace, with what tcpdump and changes of its interface need."""
     return {
         **common_settings(tools_volume),
         "network_mode": f"container:{host_container}",

@@ -132,7 +132,6 @@ def _try_features(agent: Agent) -> Iterator[DoctorFinding]:
     # linux/capability.h: NET_ADMIN is bit 12, NET_RAW bit 13
     yield _Finding("tap capabilities", int(capabilities, 16) == 0b11 << 12, f"{capabilities} (NET_ADMIN, NET_RAW)")
     yield _Finding("tcpdump", *_works(agent, ["tcpdump", "--version"]), needed=True)
-    yield _Finding("ethtool", *_works(agent, ["ethtool", "--version"]), needed=True)
     agent.run(["ip", "link", "add", INTERFACE, "type", "veth", "peer", "name", "other"])
     for kind, arguments in (
         ("netem", ["delay", "1ms"]),

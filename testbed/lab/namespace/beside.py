@@ -81,7 +81,7 @@ class Beside:
         """Start an agent in a network namespace. Raises Unsupported where this user or machine cannot."""
         if os.geteuid() != 0:
             raise Unsupported("processes of this machine can be watched by root only", hint="containers need no root")
-        lacking = machine.missing(("tcpdump", "ip", "ethtool", "grep"))
+        lacking = machine.missing(machine.TAP_PROGRAMS)
         if lacking:
             raise machine.lacks(lacking)
         enter = shutil.which("nsenter")

@@ -22,7 +22,6 @@ PACKAGES: Mapping[str, str] = {
     COMPILER: "gcc libc6-dev libxxhash-dev",
     MAKE: "make",
     "curl": "curl",
-    "ethtool": "ethtool",
     "gdb": "gdb",
     "grep": "grep",
     "ip": "iproute2",
@@ -40,7 +39,7 @@ PACKAGES: Mapping[str, str] = {
     "/usr/lib/python3/dist-packages/requests": "python3-requests",
 }
 """The Debian packages that bring a program, or a path."""
-TAP_PROGRAMS = ("ethtool", "grep", "ip", "tcpdump")
+TAP_PROGRAMS = ("grep", "ip", "tcpdump")
 LINK_PROGRAMS = ("iptables",)
 TRACERS = ("gdb", "strace")
 XXHASH = "xxhash.h"

@@ -28,7 +28,6 @@ def examine() -> Iterator[DoctorFinding]:
             tap = next(iter(live.taps.values()))
             user = live.manifest["engine"]["user"]
             version = tap.run(["tcpdump", "--version"]).splitlines()[0]
-            tap.run(["ethtool", "--version"])
     except BothendsError as error:
         refusal = f"{error.what} ({error.state})" if error.state else error.what
         yield _Finding("namespace engine", False, refusal, error.hint, needed=True)
