@@ -139,9 +139,7 @@ def default_in_words(info: FieldInfo) -> str:
     value = info.default if info.default is not PydanticUndefined else None
     kind = kind_of(info.metadata)
     match value:
-        case None | () | "":
-            return ""
-        case BaseModel():
+        case None | () | "" | BaseModel() | own_paths.WantedFiles(pairs=()):
             return ""
         case bool():
             return f"`{str(value).lower()}`"

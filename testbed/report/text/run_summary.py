@@ -125,14 +125,14 @@ def render(analysis: Analysis, meta: Mapping[str, Any], console: Console, extent
 
     width = console.width if extent is Extent.FULL else min(console.width, _WIDEST)
     for line in summary(analysis, meta, width, extent):
-        text = Text(line.text, style=_STYLES.get(line.style, ""), no_wrap=True, overflow="crop")
-        console.print(text, soft_wrap=False, highlight=False, crop=True)
+        text = Text(line.text, style=_STYLES.get(line.style, ""), no_wrap=True, overflow="ignore")
+        console.print(text, soft_wrap=extent is not Extent.SCREEN, highlight=False)
 
 
 def summary(analysis: Analysis, meta: Mapping[str, Any], width: int, extent: Extent = Extent.SCREEN) -> list[Line]:
-    """Return the summary's lines, each at most ``width`` characters."""
+    """Return the summary's lines, each at most ``width`` characters (but for a path that is longer, off a screen)."""
     first = _ROOMS[extent][0]
-    head = [*_headline(analysis, meta, width), *_separated(_findings(analysis, width, first))]
+    head = [*_headline(analysis, meta, width, first), *_separated(_findings(analysis, width, first))]
     body: list[Line] = []
     left = 0
     for room in _ROOMS[extent]:
@@ -153,7 +153,8 @@ def summary(analysis: Analysis, meta: Mapping[str, Any], width: int, extent: Ext
             break
     heights = {Extent.SCREEN: max(left, _LADDER_LEAST), Extent.UNCUT: _LADDER_UNCUT, Extent.FULL: None}
     steps = ladder(analysis, width, heights[extent])
-    return [Line(clip(line.text, width), line.style) for line in (*head, Line(""), *steps, *body)]
+    lines = [*head, Line(""), *steps, *body]
+    return lines if extent is not Extent.SCREEN else [Line(clip(line.text, width), line.style) for line in lines]
 
 
 def _separated(section: Iterator[Line]) -> Iterator[Line]:
@@ -164,13 +165,23 @@ def _separated(section: Iterator[Line]) -> Iterator[Line]:
         yield line
 
 
-def _headline(analysis: Analysis, meta: Mapping[str, Any], width: int) -> Iterator[Line]:
+def _headline(analysis: Analysis, meta: Mapping[str, Any], width: int, room: _Room) -> Iterator[Line]:
     outcome = analysis.outcome
     about = f"  {escape(str(meta['summary']))}" if meta.get("summary") else ""
     yield Line(f"{escape(str(meta.get('scenario', '')))}: {outcome.value.upper()}{about}", outcome.value)
     observers = ", ".join(f"{host}: {escape(analysis.inputs.observed.get(host, 'none'))}" for host in HOSTS)
     engine = f"{escape(str(meta['engine']))}; " if meta.get("engine") else ""
-    yield Line(clip(f"{escape(str(meta.get('directory', '')))}  ({engine}observers {observers})", width))
+    yield from _whole(f"{escape(str(meta.get('directory', '')))}  ({engine}observers {observers})", width, room)
+
+
+def _whole(text: str, width: int, room: _Room, style: str = "") -> Iterator[Line]:
+    """Yield a line that is cut on a screen only; elsewhere it goes on below."""
+    if room.sentence is not None:
+        yield Line(clip(text, width), style)
+        return
+    # A path is one word, however long.
+    parts = textwrap.wrap(text, width, subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False)
+    yield from (Line(part, style) for part in parts)
 
 
 # ------------------------------------------------------------------ what is wrong
@@ -211,7 +222,8 @@ def _wire(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
     for text in link if whole else shortened(link, _LINK_LINES, "impaired packet"):
         yield from (Line(part) for part in paragraph(text, width, indent_next=10, lines=room.sentence))
     if analysis.kernel is not None:
-        yield from (Line(clip(text, width), style) for text, style in kernel_lines(analysis.kernel))
+        for text, style in kernel_lines(analysis.kernel):
+            yield from _whole(text, width, room, style)
     elif analysis.causes:
         yield Line(clip("kernel    no trace: causes are inferred from captures and calls", width), "folded")
     unknown = sum(1 for cause in analysis.causes if cause.kind is CauseKind.UNKNOWN)
@@ -220,9 +232,10 @@ def _wire(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
     others = [
         f"{host} {escape(name)} {count:,}" for host in HOSTS for name, count in joined.other.get(host, {}).items()
     ]
-    yield from (Line(clip(text, width), "failed") for text in dropped_lines(analysis.inputs.counters))
+    for text in dropped_lines(analysis.inputs.counters):
+        yield from _whole(text, width, room, "failed")
     if others:
-        yield Line(clip(f"others    {', '.join(others)}", width))
+        yield from _whole(f"others    {', '.join(others)}", width, room)
 
 
 def _delay(delay: Delay) -> str:
@@ -378,10 +391,9 @@ def _programs(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
         if program.end.usual:
             continue
         name = escape(program.argv[0]) if program.argv else "program"
-        lines.append(clip(f"{program.host}: {name}: {program.end}", width))
+        longest = None if room.sentence is None else 1
+        lines += paragraph(f"{program.host}: {name}: {program.end}", width, lines=longest)
         printed = [line for line in analysis.inputs.output.get(program.host, "").splitlines() if line.strip()]
-        lines += [
-            clip(f"  | {escape(line)}", width)
-            for line in printed[-(_OUTPUT_LINES if room.programs is not None else _OUTPUT_UNCUT) :]
-        ]
+        for line in printed[-(_OUTPUT_LINES if room.programs is not None else _OUTPUT_UNCUT) :]:
+            lines += paragraph(line, width, indent="  | ", indent_next=4, lines=longest)
     yield from (Line(text, "failed") for text in shortened(lines, room.programs, "line"))

@@ -467,3 +467,18 @@ def test_a_pipe_gets_every_sentence_whole() -> None:
     assert "..." not in shown
     console, extent = console_for(io.StringIO())
     assert (console.width >= 120 or "COLUMNS" in os.environ, extent) == (True, Extent.UNCUT)
+
+
+def test_a_pipe_gets_paths_and_what_programs_printed_whole() -> None:
+    run = origin()
+    (program, *others) = run.inputs.programs
+    failed = replace(program, end=ProgramEnd(status=1))
+    printed = "why it failed: " + "many words " * 30 + "and the last"
+    analysis = with_inputs(run, programs=(failed, *others), output={program.host: printed})
+    path = "runs/" + "a" * 150
+    out = io.StringIO()
+    render(analysis, {**META, "directory": path}, *console_for(out))
+    shown = " ".join(line.strip() for line in out.getvalue().splitlines())
+    assert path in shown
+    assert shown.count("many words") == 30
+    assert "and the last" in shown
