@@ -99,7 +99,7 @@ def _row(row: LedgerRow) -> str:
     figures = [f"{point} {'?' if count.bytes is None else count.bytes}" for point, count in row.points()]
     unread = [f"unread {row.unread}"] if row.unread else []
     differs = [] if row.difference is None else [_difference(row.difference)]
-    return f"#{row.flow} {row.sender}: " + ", ".join([*figures, *unread, *differs])
+    return f"#{row.flow + 1} {row.sender}: " + ", ".join([*figures, *unread, *differs])
 
 
 def _difference(found: ContentDifference) -> str:

@@ -295,4 +295,4 @@ class ProgramRun:
         if program.failed_step is not None:
             self._collected.failures.append(explain(program.failed_step, host=spec.host))
         elif program.ended_otherwise:
-            self._collected.failures.append(program.how_it_ended())
+            self._collected.failures.append(program.how_it_ended(self._collected.observers[spec.host]))

@@ -19,6 +19,8 @@ from testbed.observe.actor_events import ActorEvent, parse_event
 OUTPUT_LIMIT = 16 << 20
 """Bytes of each output stream that are kept; the rest is read and dropped, so that a flood blocks nothing."""
 _SILENT = "one that inetd could start writes to its standard input: sh -c 'exec PROGRAM 0>&2' shows that"
+_INSIDE = frozenset({"probe", "winsock", "gdb", "strace"})
+"""Observers that a program can notice: they load a library into it or stop it."""
 TERM_GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL."""
 
@@ -188,13 +190,17 @@ class RunningProgram:
             return False
         return (ended.signal or ended.status) != expected
 
-    def how_it_ended(self) -> str:
-        """Say how it ended, how it should have, and the last lines of its error output, each in a line of its own."""
+    def how_it_ended(self, observer: str) -> str:
+        """Say how it ended, how it should have, and the last lines of its error output, each in a line of its own.
+
+        What ``observer`` put into the program might be why: how to find out is said.
+        """
         spec = self.spec
         expected = f"exit status {spec.expected_exit}" if isinstance(spec.expected_exit, int) else spec.expected_exit
         last = self.last_error_output()
         printed = f"; last output:\n{last}" if last else f"; it printed nothing ({_SILENT})"
-        return f"{spec.host}: `{spec.argv[0]}` ended with {self.process.exit}, expected {expected}{printed}"
+        beside = f" (unobserved too? `observe: {{{spec.host}: none}}`)" if observer in _INSIDE else ""
+        return f"{spec.host}: `{spec.argv[0]}` ended with {self.process.exit}{beside}, expected {expected}{printed}"
 
     def last_error_output(self) -> str:
         """Return the end of what it printed on standard error, or else on standard output."""

@@ -15,12 +15,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import docker
 import pytest
 import yaml
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 
+from dev.new_machine import PLAIN_USER as NEW_MACHINE_USER
+from dev.new_machine import build_wheel, enter, furnish, unpack_image
 from testbed.lab.choose_engine import DOCKER, NAMESPACE
+from testbed.lab.docker import images
 
 from .conftest import LIMIT, ROOT
 
@@ -45,13 +49,8 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def wheel(place: Path) -> Path:
-    """This machine's platform wheel, as docs/releasing.md makes it, built with what these tests' environment has."""
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(place / "dist")]
-    environment = {**os.environ, "BOTHENDS_TOOLS": platform.machine()}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (made,) = (place / "dist").glob("*.whl")
-    return made
+    """This machine's platform wheel, built with what these tests' environment has."""
+    return build_wheel(place / "dist")
 
 
 @dataclass(frozen=True)
@@ -192,6 +191,36 @@ def test_as_a_plain_user(installed: Installed, namespaces: None, place: Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PASS" in done.stdout
     assert "unpacking" in done.stderr
+
+
+@pytest.fixture
+def new_machine(engine: docker.DockerClient, place: Path) -> Path:
+    """A minimal Debian with nothing in it but Python: the base of our images, as debootstrap makes it (minbase)."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make another system's root")
+    root = place / "machine"
+    unpack_image(engine, images.ensure(engine, ["base"], print)["base"], root)
+    furnish(root)
+    return root
+
+
+def test_on_a_machine_with_nothing_on_it(installed: Installed, new_machine: Path, namespaces: None) -> None:
+    """A minimal Debian, Python and the wheel: no tcpdump, no iproute2, no compiler, no Docker; a plain user, then root.
+
+    `python -m dev.new_machine` does the same with a system from debootstrap and packages from the index.
+    """
+    del namespaces
+    for program in ("tcpdump", "ip", "ethtool", "iptables", "cc", "make", "docker"):
+        assert not [path for path in (new_machine / "usr").glob(f"*bin/{program}") if path.exists()], program
+    seen = {"/opt/packages": installed.packages, "/opt/dependencies": Path(pytest.__file__).parents[1]}
+    environment = {"PYTHONPATH": ":".join(seen), "PYTHONDONTWRITEBYTECODE": "1"}
+    for user in (NEW_MACHINE_USER, 0):
+        script = "cd && python3 -m testbed.tasks.command run connect-send-close"
+        done = enter(new_machine, script, user=user, environment=environment, seen=seen)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "PASS" in done.stdout
+        assert "unpacking ip, tcpdump" in done.stderr
+        assert "compiling" not in done.stderr
 
 
 def test_the_collection_in_somebodys_own_tasks(installed: Installed, repository: Path, namespaces: None) -> None:

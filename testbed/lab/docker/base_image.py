@@ -55,7 +55,7 @@ def provide(client: docker.DockerClient, progress: Progress) -> None:
     progress(f"base: no local image; {refusal}; making it from Debian packages (about 40 s)")
     _check_that_it_can_be_made(client, refusal)
     with tempfile.TemporaryDirectory(prefix="bothends-base-", dir=_roomy()) as directory:
-        root = _bootstrap(Path(directory), progress)
+        root = bootstrap(Path(directory), progress)
         progress("base: handing it to the engine")
         _import(client, root)
 
@@ -98,7 +98,7 @@ def _check_that_it_can_be_made(client: docker.DockerClient, refusal: str) -> Non
         )
 
 
-def _bootstrap(directory: Path, progress: Progress) -> Path:
+def bootstrap(directory: Path, progress: Progress) -> Path:
     """Install a minimal Debian of this machine's release into a directory and return it."""
     found = debian_packages.sources()
     archive = debian_packages.main_archive(found)

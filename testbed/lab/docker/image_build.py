@@ -65,11 +65,13 @@ def build(
     modes: Mapping[str, int] = MappingProxyType({}),
     arguments: Mapping[str, str],
     labels: Mapping[str, str] = MappingProxyType({}),
-    tag: str,
+    tag: str | None,
     progress: Progress,
     hint: str = "",
 ) -> None:
     """Build the image ``name`` from the files of its context and tag it; ImageError holds the step and the output.
+
+    Without a ``tag`` it is only what later builds begin with.
 
     ``modes`` are the permissions of files that are not 0644; ``labels`` are added to the Dockerfile's own.
     ``hint`` is what to do about a failure of which nothing else is known.

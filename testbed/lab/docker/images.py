@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ import docker.errors
 from testbed.lab.docker import base_image, tools_volume
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.image_build import Progress, build, find, pull
+from testbed.lab.docker.side_by_side import side_by_side
 from testbed.lab.docker.tools_volume import ensure_tools_volume
 from testbed.lab.engine_kind import ImageStatus
 from testbed.model.errors import ImageError
@@ -153,9 +155,37 @@ def ensure(client: docker.DockerClient, names: Sequence[str], progress: Progress
             ids[name] = str(found["Id"])
     if missing:
         with _one_at_a_time(progress):
-            for name in missing:
-                ids[name] = _make(client, name, progress)
+            ids |= _make_all(client, missing, progress)
     return ids
+
+
+def _make_all(client: docker.DockerClient, names: Sequence[str], progress: Progress) -> dict[str, str]:
+    """Make several images side by side; before that what they share: parents, and the stage with a compiler."""
+    if len(names) > 1:
+        progress(f"images to be made: {', '.join(names)}")
+        for parent in dict.fromkeys(DEFINITIONS[name].parent for name in names if is_ours(name)):
+            if parent is not None:
+                _make(client, parent, progress)
+        stages = dict.fromkeys(stage for stage in map(_shared_stage, names) if stage)
+        for dockerfile in stages:
+            files, arguments = {"Dockerfile": dockerfile.encode()}, {"BASE": base_image.TAG}
+            build(client, BUILD_STAGE, files=files, arguments=arguments, tag=None, progress=progress)
+    return side_by_side(names, lambda name: _make(client, name, progress))
+
+
+def _shared_stage(name: str) -> str:
+    """Return the lines with which a Dockerfile's first stage begins, through its first RUN, where it has a compiler.
+
+    Once the engine has carried them out it takes the result for every image that begins so. Empty for other images.
+    """
+    if not is_ours(name) or DEFINITIONS[name].parent is None:
+        return ""
+    stage = re.search(
+        rf"^ARG BASE\nFROM .*\nLABEL {IMAGE_LABEL}={BUILD_STAGE}\nRUN (.*\\\n)*.*\n",
+        definition_files(name)[_dockerfile(name)].decode(),
+        re.MULTILINE,
+    )
+    return stage[0] if stage else ""
 
 
 def _make(client: docker.DockerClient, name: str, progress: Progress) -> str:

@@ -20,6 +20,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from testbed.analysis.absent.no_packet import on_one_host
 from testbed.analysis.calls.call_effects import connect_error, endpoint_argument, option_name, shutdown_how
 from testbed.model import Analysis, Call, Crossing, Fate, Host
 from testbed.model.absences import NoPacket, NoPacketReason
@@ -132,14 +133,20 @@ class _Layout:
         return f"{line} {text}" if line and len(line) + 1 + len(text) <= self.call else text
 
     def _reason(self, calls: Sequence[Call]) -> str:
-        """Why a call that might have sent something sent nothing; that socket() or bind() did not is no news."""
+        """Why a call that might have sent something sent nothing; that socket() or bind() did not is no news.
+
+        Over the loopback also which process made it, as both ends are in one column: ``(nginx[12])``.
+        """
+        who = "; ".join(
+            f"{escape(each.program.rpartition('/')[2])}[{each.pid}]" for each in calls if _over_loopback(each)
+        )
         for call in calls:
             absence = self.no_packet.get((call.host, call.n))
             if absence and (call.direction == "out" or call.name in ("connect", "shutdown", "close", "closesocket")):
                 if absence.reason in _PLAIN and absence.errno == "":
                     continue
-                return f"(none: {escape(sentence(no_packet(absence)))})"
-        return ""
+                return f"({who}{': ' * bool(who)}none: {escape(sentence(no_packet(absence)))})"
+        return f"({who})" if who else ""
 
     def _arrow(self, crossing: Crossing) -> str:
         """``--P. "c"------>``, ``<--S.------``; a lost one ends in ``x``, one that nobody sent begins with ``?``."""
@@ -185,6 +192,14 @@ class _Layout:
         if crossing.length or crossing.protocol == "udp":
             words.append(quote(crossing.payload, room - len(" ".join(words)) - 1, crossing.length))
         return " ".join(words)
+
+
+def _over_loopback(call: Call) -> bool:
+    """Say whether a call is about a connection of its host to itself."""
+    if call.socket is not None and on_one_host(call.socket):
+        return True
+    asked = endpoint_argument(call) if call.name == "connect" else None
+    return asked is not None and (asked.address.startswith("127.") or asked.address == "::1")
 
 
 def show_call(call: Call, room: int, names: Mapping[str, str]) -> str:
