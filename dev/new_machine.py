@@ -15,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import docker
 
+from testbed.cli.progress import tell
 from testbed.lab.docker import base_image, debian_packages
 
 ROOT = Path(__file__).parents[1]
@@ -73,7 +74,8 @@ def unpack_image(client: docker.DockerClient, image: str, root: Path) -> None:
         unpack = ["tar", "--extract", "--numeric-owner", "--directory", str(root)]
         with subprocess.Popen(unpack, stdin=subprocess.PIPE) as running:
             assert running.stdin is not None  # noqa: S101 - asked for above
-            for part in container.export():
+            parts: Iterable[bytes] = container.export()
+            for part in parts:
                 running.stdin.write(part)
         if running.returncode:
             raise subprocess.CalledProcessError(running.returncode, unpack)
@@ -129,7 +131,7 @@ def main() -> int:
         place = Path(directory)
         place.chmod(0o755)
         wheel = build_wheel(place)
-        root = base_image.bootstrap(place, lambda text: sys.stderr.write(f"{text}\n"))
+        root = base_image.bootstrap(place, tell)
         root.chmod(0o755)
         furnish(root)
         shutil.copy(wheel, root / "opt")

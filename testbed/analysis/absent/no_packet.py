@@ -110,7 +110,7 @@ def _connect(socket: ObservedSocket, call: Call, caused: set[tuple[Host, int]]) 
     earlier = [each for each in socket.calls if each.name == "connect" and each.start < call.start]
     if earlier and (call.host, earlier[0].n) in caused:
         return NoPacket(R.OPENED_BEFORE, call_ref(earlier[0]))
-    if on_one_host(socket) and call.errno in _UNANSWERED:
+    if _on_one_host(socket) and call.errno in _UNANSWERED:
         return NoPacket(R.SAME_HOST, errno=call.errno or "")
     if call.errno is not None and call.errno not in STARTED:
         return NoPacket(R.FAILED_BEFORE_SYN, errno=call.errno)
@@ -176,9 +176,9 @@ def _never_open(socket: ObservedSocket, call: Call, streams: Streams) -> NoPacke
     told = [each for each in socket.calls if connect_error(each) is not None]
     if told:
         return NoPacket(R.NEVER_OPEN, call_ref(told[-1]), errno=connect_error(told[-1]) or "")
-    if failed and not on_one_host(socket) and not _answered(socket, call, streams):
+    if failed and not _on_one_host(socket) and not _answered(socket, call, streams):
         return NoPacket(R.NOT_OPEN_YET, call_ref(failed[-1]))
-    return NoPacket(R.SAME_HOST if on_one_host(socket) else R.FIN_NOT_CAPTURED)
+    return NoPacket(R.SAME_HOST if _on_one_host(socket) else R.FIN_NOT_CAPTURED)
 
 
 def _answered(socket: ObservedSocket, call: Call, streams: Streams) -> bool:
@@ -205,7 +205,7 @@ def _send(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> NoP
     if not moves_bytes(call, "out"):
         return NoPacket(R.NO_BYTES)
     if run.streams.flow_of.get((call.host, call.n)) is None:
-        return NoPacket(R.SAME_HOST if on_one_host(socket) else R.NOT_CAPTURED)
+        return NoPacket(R.SAME_HOST if _on_one_host(socket) else R.NOT_CAPTURED)
     return NoPacket(R.UNATTRIBUTED)
 
 
@@ -237,7 +237,7 @@ def _unsent_at(streams: Streams, flow: int, call: Call) -> int:
     return written - max((each.end for each in ours if each.length and each.time < call.start), default=0)
 
 
-def on_one_host(socket: ObservedSocket) -> bool:
+def _on_one_host(socket: ObservedSocket) -> bool:
     """Say whether both ends of a connection are on one host: what is sent to an own address goes over the loopback."""
     if socket.peer is None:
         return False

@@ -20,7 +20,6 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from testbed.analysis.absent.no_packet import on_one_host
 from testbed.analysis.calls.call_effects import connect_error, endpoint_argument, option_name, shutdown_how
 from testbed.model import Analysis, Call, Crossing, Fate, Host
 from testbed.model.absences import NoPacket, NoPacketReason
@@ -196,9 +195,10 @@ class _Layout:
 
 def _over_loopback(call: Call) -> bool:
     """Say whether a call is about a connection of its host to itself."""
-    if call.socket is not None and on_one_host(call.socket):
+    local, peer = (call.socket.local, call.socket.peer) if call.socket is not None else (None, None)
+    if local is not None and peer is not None and local.address == peer.address:
         return True
-    asked = endpoint_argument(call) if call.name == "connect" else None
+    asked = peer or (endpoint_argument(call) if call.name == "connect" else None)
     return asked is not None and (asked.address.startswith("127.") or asked.address == "::1")
 
 
