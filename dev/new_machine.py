@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import cast
 
 import docker
 
@@ -74,8 +75,7 @@ def unpack_image(client: docker.DockerClient, image: str, root: Path) -> None:
         unpack = ["tar", "--extract", "--numeric-owner", "--directory", str(root)]
         with subprocess.Popen(unpack, stdin=subprocess.PIPE) as running:
             assert running.stdin is not None  # noqa: S101 - asked for above
-            parts: Iterable[bytes] = container.export()
-            for part in parts:
+            for part in cast("Iterable[bytes]", container.export()):
                 running.stdin.write(part)
         if running.returncode:
             raise subprocess.CalledProcessError(running.returncode, unpack)
