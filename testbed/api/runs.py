@@ -21,7 +21,7 @@ from testbed.shipped.files import ROOT
 
 if TYPE_CHECKING:  # pydantic is slow to import, and a run is read without it
     from testbed.lab.engine_kind import Choice
-    from testbed.run.through_lab import MakeStepper
+    from testbed.run.through_lab import Stepping
     from testbed.scenario.scenario import Scenario
 
 CATALOGUE = ROOT
@@ -117,14 +117,14 @@ def run_scenario(
     runs: str | Path = ".",
     settings: Mapping[str, Any] | None = None,
     progress: Callable[[str], None] = lambda _: None,
-    make_stepper: MakeStepper | None = None,
+    stepping: Stepping | None = None,
 ) -> RunResult:
     """Run a scenario once in a lab of its own, and analyse the run. The lab is removed in any case.
 
     ``scenario`` is a name of the catalogue, the path of a YAML file, or a scenario that was loaded. ``engine`` is
     ``docker``, ``namespace``, or empty for the first that works here. The run directory is made below
     ``runs/runs/<scenario>/``. ``settings`` replace values of the scenario: ``{"observe.client": "strace"}``.
-    ``progress`` is called with what is being done, a few words at a time. ``make_stepper`` is for `invoke step`.
+    ``progress`` is called with what is being done, a few words at a time. ``stepping`` is for `invoke step`.
 
     That expectations fail is no error: see :attr:`RunResult.outcome`. Raises ScenarioError for a scenario that cannot
     be read, UsageError for a name that does not exist, Unsupported for what this machine lacks, EngineError or LabError
@@ -141,7 +141,7 @@ def run_scenario(
         make_engine=choice.make,
         progress=progress,
         finish=FINISH,
-        make_stepper=make_stepper,
+        stepping=stepping,
     )
     return RunResult(finished.directory.path, finished.analysis)
 

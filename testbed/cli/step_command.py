@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from testbed.cli.host_argument import host_named
 from testbed.cli.progress import say_why, show_progress, show_run
-from testbed.lab.observers.hold_rules import wait_quiet
+from testbed.lab.observers.hold_rules import Dialogue, wait_quiet
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Host, Inputs, peer_of
 from testbed.model.errors import CaptureError
 from testbed.report.cause_words import full_evidence
@@ -38,24 +39,21 @@ def step(name: str, *, host: str, catalogue: Path, runs: Path, engine: str) -> i
     """Run a scenario with one host's calls let go one by one; answers come from standard input."""
     from testbed.api.runs import run_scenario
     from testbed.lab.choose_engine import choose
+    from testbed.run.through_lab import Stepping
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
     loaded = load(find(name, catalogue))
     chosen = host_named(host, loaded.hosts)
     scenario = stepped(loaded, chosen)
-    made: list[PromptStepper] = []
-
-    def make(live: LiveLab, directory: Path) -> PromptStepper:
-        made.append(PromptStepper(chosen, live, directory, sys.stdin, sys.stdout))
-        return made[0]
-
+    dialogue = StreamDialogue(sys.stdin, sys.stdout)
+    stepping = Stepping(partial(PromptStepper, chosen), dialogue)
     choice = choose(engine)
     say_why(choice)
     sys.stdout.write(f"{HELP}\n")
     with show_progress(quiet=not sys.stderr.isatty()) as progress, ended_by_signals():
-        result = run_scenario(scenario, engine=choice, runs=runs, progress=progress, make_stepper=make)
-    if made and made[0].quit:
+        result = run_scenario(scenario, engine=choice, runs=runs, progress=progress, stepping=stepping)
+    if dialogue.quit:
         sys.stdout.write(f"ended; what was captured is in {RunDirectory(result.directory)}\n")
         return 0
     show_run(result, as_json=False)
@@ -69,16 +67,38 @@ def stepped(scenario: Scenario, host: Host) -> Scenario:
     return scenario.without_expectations().model_copy(update={"observe": observe, "timeout": _DAY, host: loose})
 
 
-class PromptStepper:
-    """Holds each call until a person (or a script) lets it go; ``quit`` once they want the run to end."""
+class StreamDialogue:
+    """A person at two streams; ``quit`` once they want the run to end."""
 
-    def __init__(self, host: Host, live: LiveLab, directory: Path, answers: TextIO, out: TextIO) -> None:
+    def __init__(self, answers: TextIO, out: TextIO) -> None:
         self.quit = False
+        self._answers = answers
+        self._out = out
+
+    def say(self, text: str) -> None:
+        """Write text."""
+        self._out.write(text)
+        self._out.flush()
+
+    def ask(self) -> str:
+        """Read a line."""
+        line = self._answers.readline()
+        self.quit = self.quit or _wants_end(line)
+        return line
+
+
+def _wants_end(line: str) -> bool:
+    return line.split()[:1] in (["q"], ["quit"])
+
+
+class PromptStepper:
+    """Holds each call until a person (or a script) lets it go."""
+
+    def __init__(self, host: Host, live: LiveLab, directory: Path, dialogue: Dialogue) -> None:
         self._host: Host = host
         self._live = live
         self._directory = directory
-        self._answers = answers
-        self._out = out
+        self._dialogue = dialogue
         self._free = False
         self._until = ""
         self._lines = ['{"event": "attached"}']
@@ -118,14 +138,13 @@ class PromptStepper:
 
     def _obey(self) -> bool:
         """Read one answer; False if it is none that is known."""
-        self._out.write("> ")
-        self._out.flush()
-        line = self._answers.readline()
+        self._dialogue.say("> ")
+        line = self._dialogue.ask()
         answer, _, rest = line.strip().partition(" ")
         if not line or answer in ("c", "continue"):
             self._free = True
-        elif answer in ("q", "quit"):
-            self.quit = self._free = True
+        elif _wants_end(line):
+            self._free = True
             for agent in self._live.hosts.values():  # the other program may wait for what never comes now
                 agent.signal_all(signal.SIGKILL)
         elif answer in ("s", "skip") and rest:
@@ -190,5 +209,4 @@ class PromptStepper:
         return sum((self._directory / f"{host}.pcap").stat().st_size for host in self._live.hosts)
 
     def _say(self, text: str) -> None:
-        self._out.write(text + "\n")
-        self._out.flush()
+        self._dialogue.say(text + "\n")

@@ -17,6 +17,20 @@ from testbed.model.errors import Unsupported
 EngineFactory = Callable[[Progress], Engine]
 
 
+Tell = Callable[[bytes], None]
+"""Gives a message to the worker inside."""
+
+
+class Conversation(Protocol):
+    """Whoever talks with the worker that carries an order out. Both are called from the thread that waits for it."""
+
+    def heard(self, value: Mapping[str, Any], tell: Tell) -> None:
+        """Take what the worker said; ``tell`` answers it. Meanwhile nothing else of it is heard."""
+
+    def look(self, tell: Tell) -> None:
+        """Say what there is to say; called about twice a second."""
+
+
 class InsideFactory(ABC):
     """Where labs cannot be reached from outside: time passes only inside, so whoever takes decisions must be inside.
 
@@ -32,7 +46,16 @@ class InsideFactory(ABC):
         raise Unsupported("a lab of this engine is used only by runs of scenarios", hint="--engine namespace")
 
     @abstractmethod
-    def carry_out(self, order: bytes, *, kernel: str, real_time: bool, seed: int, progress: Progress) -> bytes:
+    def carry_out(
+        self,
+        order: bytes,
+        *,
+        kernel: str,
+        real_time: bool,
+        seed: int,
+        progress: Progress,
+        conversation: Conversation | None = None,
+    ) -> bytes:
         """Have an order carried out inside (:mod:`testbed.run.through_guest`), and return the answer to it.
 
         ``kernel``: a version, empty for any; ``seed`` is where all chance inside comes from. Raises BothendsError.

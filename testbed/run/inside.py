@@ -1,6 +1,6 @@
 """The worker in a kernel of our own: makes the lab part of runs, one after the other. Started by its first process.
 
-usage: python -m testbed.run.inside DIRECTORY (see :class:`testbed.lab.uml.guest.OrderBook`)
+usage: python -m testbed.run.inside DIRECTORY (see :class:`testbed.lab.uml.order_book.OrderBook`)
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from testbed.lab.uml.guest import OrderBook
 from testbed.lab.uml.inside_engine import OwnKernel
+from testbed.lab.uml.order_book import OrderBook
 from testbed.run.through_guest import carry_out_inside
 
 MODULE = "testbed.run.inside"
@@ -22,7 +22,7 @@ def serve(directory: Path) -> None:
     while True:
         order = orders.next()
         make_engine.is_first = orders.number == 1
-        orders.answer(carry_out_inside(order, make_engine, orders.progress))
+        orders.answer(carry_out_inside(order, make_engine, orders))
 
 
 if __name__ == "__main__":

@@ -15,25 +15,27 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from testbed.lab.choose_engine import choose
+from testbed.lab.engine_kind import InsideFactory
 from testbed.lab.identity import is_alive, owner
-from testbed.lab.session import Session
 from testbed.model import Host
 from testbed.model.errors import LabError, LabTimeout, UsageError
-from testbed.run.artefacts import write_artefacts
 from testbed.run.evaluate import evaluate
 from testbed.run.finish import Finish
-from testbed.run.scenario_to_lab import egress_of, lab_spec, mtu_of, plan_of
+from testbed.run.held_lab import HeldLab, hold
+from testbed.run.scenario_to_lab import lab_spec
+from testbed.run.through_guest import hold_in_guest
 from testbed.rundir.layout import RUNS, SCENARIO_COPY, RunDirectory
 from testbed.scenario.load import load
 from testbed.shipped.files import CODE
 
 DOWN_TIMEOUT = 60.0
+LOOK = 1.0
+"""Seconds between two looks at whether whoever the lab is tied to still runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,37 +139,34 @@ def keep(scenario_path: Path, root: Path, engine_name: str, finish: Finish, tied
     signal.signal(signal.SIGINT, end)
     directory = RunDirectory.create(root, scenario.name, spec.run_id)
     directory.write_text(SCENARIO_COPY, scenario.source)
-    started = datetime.now(UTC)
     note = root / RUNS / ".labs" / f"{spec.run_id}.json"
-    with choose(engine_name).make(progress) as engine:
-        live = engine.bring_up(spec)
-        session = Session(live, directory.path, progress, plan=plan_of(scenario, live))
-        session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario), mtu=mtu_of(scenario))
+
+    def is_up(held: HeldLab) -> None:
         lab = KeptLab(
             run_id=spec.run_id,
             scenario=scenario.name,
             directory=str(directory.path),
             keeper=owner(),
             pid=os.getpid(),
-            addresses={**live.addresses},
-            engine=engine.name,
-            manifest=live.manifest,
+            addresses=held.addresses,
+            engine=held.engine,
+            manifest=held.manifest,
         )
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps(asdict(lab)), encoding="utf-8")
         sys.stdout.write(json.dumps(asdict(lab)) + "\n")
         sys.stdout.flush()
         _leave_terminal()
-        try:
-            while not over.wait(1.0) and not any(agent.gone.is_set() for agent in live.hosts.values()):
-                if tied_to and not is_alive(tied_to):
-                    break
-            session.settle()
-            session.prove()
-            session.collect()
-        finally:
-            write_artefacts(scenario, spec, directory, started, live, session.collected, "", by_hand=True)
-            note.unlink(missing_ok=True)
+
+    def is_over() -> bool:
+        return over.wait(LOOK) or bool(tied_to and not is_alive(tied_to))
+
+    make_engine = choose(engine_name).make
+    hold_lab = hold_in_guest if isinstance(make_engine, InsideFactory) else hold
+    try:
+        hold_lab(scenario, spec, directory, make_engine, progress, is_up, is_over)  # type: ignore[operator]
+    finally:
+        note.unlink(missing_ok=True)
     finish.write(directory, evaluate(directory, scenario))
     directory.point_latest()
 

@@ -18,7 +18,7 @@ from testbed.run.evaluate import evaluate
 from testbed.run.finish import NOTHING_MORE, Finish
 from testbed.run.scenario_to_lab import lab_spec
 from testbed.run.through_guest import refusal, through_guest
-from testbed.run.through_lab import MakeStepper, through_lab
+from testbed.run.through_lab import Stepping, through_lab
 from testbed.rundir.layout import RunDirectory
 
 if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has imported what it needs
@@ -50,9 +50,9 @@ def run(
     make_engine: EngineFactory,
     progress: Progress,
     finish: Finish = NOTHING_MORE,
-    make_stepper: MakeStepper | None = None,
+    stepping: Stepping | None = None,
 ) -> Finished:
-    """Run a scenario once; artefacts go below ``root/runs``. With ``make_stepper`` gdb asks it before each call.
+    """Run a scenario once; artefacts go below ``root/runs``. With ``stepping`` gdb asks before each call.
 
     Raises BothendsError when the run could not be carried through; what was captured until then, and a manifest with
     the error, is in the run directory, which the error names (``kept``).
@@ -65,9 +65,9 @@ def run(
     threading.Thread(target=_import_what_follows, args=(finish.modules,), daemon=True).start()
     with ThreadPoolExecutor(1) as pool:
         if isinstance(make_engine, InsideFactory):
-            down = through_guest(scenario, spec, directory, make_engine, progress)
+            down = through_guest(scenario, spec, directory, make_engine, progress, stepping)
         else:
-            down = through_lab(scenario, spec, directory, make_engine, progress, pool, make_stepper)
+            down = through_lab(scenario, spec, directory, make_engine, progress, pool, stepping)
         analysis = evaluate(directory, scenario)
         finish.write(directory, analysis)
         directory.point_latest()

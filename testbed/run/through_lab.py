@@ -6,11 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.lab.engine import Engine, LabSpec, LiveLab, Progress
 from testbed.lab.engine_kind import EngineFactory
-from testbed.lab.observers.hold_rules import CallStepper
+from testbed.lab.observers.hold_rules import CallStepper, Dialogue
 from testbed.lab.pinned_sysctls import BadSysctlError
 from testbed.lab.session import Session
 from testbed.model.errors import BothendsError, EngineError
@@ -30,8 +30,15 @@ from testbed.rundir.layout import SCENARIO_COPY, RunDirectory
 if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has imported what it needs
     from testbed.scenario.scenario import Scenario
 
-MakeStepper = Callable[[LiveLab, Path], CallStepper]
-"""Makes what gdb asks before and after each call, of a lab that is up and the run directory."""
+MakeStepper = Callable[[LiveLab, Path, Dialogue], CallStepper]
+"""Makes what gdb asks before and after each call, of a lab that is up, the run directory and whoever answers."""
+
+
+class Stepping(NamedTuple):
+    """A run whose calls a person lets go one by one. ``make_stepper`` can be pickled: it may be wanted elsewhere."""
+
+    make_stepper: MakeStepper
+    dialogue: Dialogue
 
 
 def through_lab(
@@ -41,7 +48,7 @@ def through_lab(
     make_engine: EngineFactory,
     progress: Progress,
     pool: ThreadPoolExecutor,
-    make_stepper: MakeStepper | None,
+    stepping: Stepping | None,
 ) -> Callable[[], None]:
     """Bring a lab up, run in it, write the artefacts; return a function that waits until the lab is down.
 
@@ -56,7 +63,7 @@ def through_lab(
     try:
         directory.write_text(SCENARIO_COPY, scenario.source)
         live = _bring_up(engine, spec, scenario)
-        stepper = make_stepper(live, directory.path) if make_stepper is not None else None
+        stepper = stepping.make_stepper(live, directory.path, stepping.dialogue) if stepping is not None else None
         session = Session(
             live,
             directory.path,
@@ -98,7 +105,7 @@ def through_lab(
                 live,
                 session.collected if session else None,
                 error,
-                by_hand=make_stepper is not None,
+                by_hand=stepping is not None,
             )
         if error:
             _wait_down(down.result, error, str(directory))

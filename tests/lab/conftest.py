@@ -15,12 +15,13 @@ from typing import Any
 import docker
 import pytest
 
-from testbed.lab.choose_engine import DOCKER, NAMESPACE
+from testbed.lab.choose_engine import DOCKER, NAMESPACE, UML
 from testbed.lab.docker.docker_engine import connect
 from testbed.lab.engine import LabHost, LabSpec
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, is_alive, new_run_id, owner
 from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.lab.pinned_sysctls import DEFAULT_CONGESTION_CONTROL
+from testbed.lab.uml import kernel_store
 from testbed.model import HOSTS
 from testbed.model.errors import BothendsError, Unsupported
 
@@ -61,8 +62,25 @@ def namespaces() -> None:
         pytest.skip(str(error))
 
 
+OWN_KERNEL = "6.12"
+"""The kernel of our own that tests run on; .ci/run builds it."""
+
+
+@pytest.fixture(scope="session")
+def own_kernel() -> kernel_store.Kernel:
+    """A kernel in the user's cache; a machine without one skips these tests, but CI must have it."""
+    found = kernel_store.find(OWN_KERNEL)
+    if found is None:
+        if os.environ.get("CI"):
+            kernel_store.choose_kernel(OWN_KERNEL)  # says what to do
+        pytest.skip(f"no kernel of our own: `invoke kernels build {OWN_KERNEL}`")
+    return found
+
+
 both_engines = pytest.mark.parametrize("invoke", [DOCKER, NAMESPACE], indirect=True)
 """Runs a test on either engine: what `invoke run` and `invoke up` bring up is made by it."""
+all_engines = pytest.mark.parametrize("invoke", [DOCKER, NAMESPACE, UML], indirect=True)
+"""The same on a kernel of our own too."""
 docker_slow = pytest.mark.parametrize(
     "invoke", [pytest.param(DOCKER, marks=pytest.mark.slow), NAMESPACE], indirect=True
 )
@@ -153,7 +171,7 @@ WITH_RUNS = frozenset({"run", "step", "show", "up", "down", "shell", "watch"})
 def invoke(tmp_path: Path, request: pytest.FixtureRequest) -> Invoke:
     """Run a task as a user does, with runs/ in the test's own directory; on the parameter's engine, else on Docker."""
     on = getattr(request, "param", "")
-    request.getfixturevalue("namespaces" if on == NAMESPACE else "engine")
+    request.getfixturevalue({NAMESPACE: "namespaces", UML: "own_kernel"}.get(on, "engine"))
     return invoke_in(tmp_path, on)
 
 

@@ -33,6 +33,16 @@ class CallStepper(CallHold, Protocol):
         """Do what is left once the programs have ended and the connections are settled."""
 
 
+class Dialogue(Protocol):
+    """Whoever decides about calls: a person, or a script."""
+
+    def say(self, text: str) -> None:
+        """Show text, which ends its own lines."""
+
+    def ask(self) -> str:
+        """Return a line of answer, empty once there are no more."""
+
+
 class ForTime:
     """Holds each call for a given time, before it and after it."""
 

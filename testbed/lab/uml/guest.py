@@ -22,19 +22,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from testbed.lab.engine import Progress
+from testbed.lab.engine_kind import Conversation
 from testbed.lab.namespace import toolchain
 from testbed.lab.uml.kernel_store import Kernel
+from testbed.lab.uml.order_book import MARK
 from testbed.model.errors import EngineError, LabError, LabTimeout, Unsupported
 from testbed.shipped.files import CODE
 
 MEMORY_MB = 640
-MARK = "\x02"
-"""Begins a line of the console that the worker wrote; all others are the kernel's."""
 EPOCH_NS = 1_700_000_000_000_000_000
 """What its clock shows when it starts, in virtual time: always the same."""
 BOOT_TIMEOUT = 120.0
 HANG_TIMEOUT = 600.0
 """Seconds of real time without a word after which a worker is taken for hung."""
+LOOK = 0.5
+"""Seconds between two looks at whether whoever talks with a worker has something to say."""
 FOREVER = "The system was going to sleep forever"
 _LAST_LINES = 40
 _CHUNK = 1 << 16
@@ -49,7 +51,9 @@ class GuestDied(LabError):  # noqa: N818 - it is what happened
 
 
 class Guest:
-    """One kernel that is up. ``worker`` is the Python module that it runs; see :func:`serve` for the other side.
+    """One kernel that is up. ``worker`` is the Python module that it runs.
+
+    The other side is :class:`testbed.lab.uml.order_book.OrderBook`.
 
     ``seed``: with it, and without ``real_time``, all chance in it is the same each time. ``first`` is the first order:
     it is there when the worker starts, so that the run does not depend on when it came.
@@ -69,6 +73,7 @@ class Guest:
         self.real_time = real_time
         self._progress = progress
         self._orders = 0
+        self._messages = 0
         self._buffer = b""
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._stopped = False
@@ -102,12 +107,15 @@ class Guest:
         self._put_order(order)
         return self.answer(progress)
 
-    def answer(self, progress: Progress) -> bytes:
-        """Return the answer to the last order that was given."""
+    def answer(self, progress: Progress, conversation: Conversation | None = None) -> bytes:
+        """Return the answer to the last order that was given.
+
+        With a ``conversation`` the worker may take as long as it wants.
+        """
         self._go_on()
         wanted = f"answer {self._orders}"
         while True:
-            line = self._next_line(HANG_TIMEOUT)
+            line = self._next_line(conversation)
             if line == wanted:
                 answer = (self._directory / f"answer-{self._orders}").read_bytes()
                 (self._directory / f"answer-{self._orders}").unlink()
@@ -115,6 +123,12 @@ class Guest:
                 return answer
             if line.startswith("progress "):
                 progress(line.removeprefix("progress "))
+            if line.startswith("told ") and conversation is not None:
+                conversation.heard(json.loads(line.removeprefix("told ")), self._tell)
+
+    def _tell(self, message: bytes) -> None:
+        self._messages += 1
+        self._put(f"message-{self._messages}", message)
 
     def close(self) -> None:
         """End it, whatever it does, and remove what it left."""
@@ -170,12 +184,14 @@ class Guest:
 
     def _put_order(self, order: bytes) -> None:
         self._orders += 1
-        path = self._directory / f"order-{self._orders}"
-        fresh = path.with_suffix(".new")
-        fresh.write_bytes(order)
-        fresh.rename(path)
+        self._put(f"order-{self._orders}", order)
 
-    def _next_line(self, timeout: float) -> str:
+    def _put(self, name: str, content: bytes) -> None:
+        fresh = self._directory / f"{name}.new"
+        fresh.write_bytes(content)
+        fresh.rename(self._directory / name)
+
+    def _next_line(self, conversation: Conversation | None) -> str:
         """Return the worker's next line. Raises GuestDied, LabTimeout."""
         while True:
             line, newline, rest = self._buffer.partition(b"\n")
@@ -187,8 +203,12 @@ class Guest:
                 if text.strip():
                     self._lines.append(text)
                 continue
-            if not self._selector.select(timeout):
-                state = f"nothing was heard of it for {timeout:g} s of real time"
+            if conversation is not None:
+                conversation.look(self._tell)
+                if not self._selector.select(LOOK):
+                    continue
+            elif not self._selector.select(HANG_TIMEOUT):
+                state = f"nothing was heard of it for {HANG_TIMEOUT:g} s of real time"
                 last = self.last_lines()
                 self.close()
                 raise LabTimeout(
@@ -218,6 +238,13 @@ class Guest:
                 state=f"seccomp: {_seccomp_mode()}",
                 last_output=last,
                 hint="a seccomp profile that allows ptrace (Docker: --security-opt seccomp=unconfined)",
+            )
+        if "setup_physmem" in last:
+            return Unsupported(
+                f"this machine does not give a kernel of our own its memory, {MEMORY_MB} MB",
+                state=f"exit status {status}",
+                last_output=last,
+                hint="raise the limit (`ulimit -v`, the container's memory), or make room",
             )
         return GuestDied("the kernel of our own ended", state=f"exit status {status}", last_output=last)
 
@@ -271,42 +298,3 @@ def _seccomp_mode() -> str:
             if line.startswith("Seccomp:"):
                 return {"0": "off", "1": "strict", "2": "a filter is in force"}.get(line.split()[1], line)
     return "unknown"
-
-
-class OrderBook:
-    """The worker's side of :class:`Guest`: inside the kernel, in the directory that both see."""
-
-    LOOK = 0.02
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._number = 0
-
-    def next(self) -> bytes:
-        """Return the next order, once there is one."""
-        self._number += 1
-        path = self._directory / f"order-{self._number}"
-        while not path.exists():
-            time.sleep(self.LOOK)
-        return path.read_bytes()
-
-    def answer(self, answer: bytes) -> None:
-        """Answer the last order."""
-        path = self._directory / f"answer-{self._number}"
-        with path.open("wb") as file:
-            file.write(answer)
-        _say(f"answer {self._number}")
-
-    @property
-    def number(self) -> int:
-        """How many orders there have been, with this one."""
-        return self._number
-
-    @staticmethod
-    def progress(text: str) -> None:
-        """Say what is being done."""
-        _say(f"progress {json.dumps(text)[1:-1]}")
-
-
-def _say(line: str) -> None:
-    os.write(1, f"{MARK}{line}\n".encode())

@@ -9,7 +9,7 @@ import platform
 import sys
 from pathlib import Path
 
-from testbed.lab.uml.guest import OrderBook
+from testbed.lab.uml.order_book import OrderBook
 
 
 def serve(directory: Path) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import atexit
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from testbed.lab.engine import Progress
-from testbed.lab.engine_kind import Choice, EngineKind, InsideFactory
+from testbed.lab.engine_kind import Choice, Conversation, EngineKind, InsideFactory
 from testbed.lab.fact import DoctorFinding
 from testbed.lab.namespace import toolchain
 from testbed.lab.remains import Remains
@@ -29,7 +30,16 @@ class Guests(InsideFactory):
         self._up: dict[tuple[str, bool], Guest] = {}
         atexit.register(self.close)
 
-    def carry_out(self, order: bytes, *, kernel: str, real_time: bool, seed: int, progress: Progress) -> bytes:
+    def carry_out(
+        self,
+        order: bytes,
+        *,
+        kernel: str,
+        real_time: bool,
+        seed: int,
+        progress: Progress,
+        conversation: Conversation | None = None,
+    ) -> bytes:
         """Have an order carried out; the kernel is started if it is not up. Raises BothendsError as it may be."""
         chosen = kernel_store.choose_kernel(kernel)
         key = chosen.about.release, real_time
@@ -40,7 +50,7 @@ class Guests(InsideFactory):
             self._make_room()
             progress(f"starting Linux {chosen.about.release}")
             guest = self._up[key] = Guest(chosen, WORKER, progress, first=order, real_time=real_time, seed=seed)
-            return guest.answer(progress)
+            return guest.answer(progress, conversation)
         except BaseException:
             self._end(key)
             raise
@@ -101,9 +111,14 @@ class UmlKind(EngineKind):
         argv: Sequence[str],
         environment: Mapping[str, str],
     ) -> int:
-        """Not possible."""
-        del run_id, manifest, host, argv, environment
-        raise Unsupported("a lab in a kernel of our own cannot be entered", hint="--engine namespace")
+        """Have the command started inside the kernel, and be its terminal."""
+        del run_id
+        from testbed.lab.uml import guest_shell
+
+        launch = toolchain.provide(lambda _: None).launch
+        inside = ("env", *(f"{name}={value}" for name, value in environment.items()), *argv)
+        words = (str(launch), "enter", str(manifest["processes"][f"{host}-host"]), *inside)
+        return guest_shell.be_terminal(Path(manifest["guest"]), words, environment["PATH"])
 
 
 KIND = UmlKind()

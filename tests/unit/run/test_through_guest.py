@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,21 @@ def scenario(**settings: Any) -> Scenario:
     return parse(SOURCE, name="x", path=Path("x.yaml"), shown="x.yaml", settings=settings)
 
 
+class Silent:
+    """A caller who is told nothing and says nothing."""
+
+    directory = Path()
+
+    def progress(self, text: str) -> None:
+        """Hear nothing."""
+
+    def tell(self, value: Mapping[str, Any]) -> None:
+        """Hear nothing."""
+
+    def message(self, timeout: float) -> bytes | None:
+        """Say nothing."""
+
+
 class Inside(InsideFactory):
     """Answers without a kernel: with an engine that fails, or by dying."""
 
@@ -41,7 +57,8 @@ class Inside(InsideFactory):
         def make_engine(_: object) -> Any:
             raise self.failure
 
-        return carry_out_inside(order, make_engine, progress)
+        del progress
+        return carry_out_inside(order, make_engine, Silent())
 
 
 @pytest.mark.parametrize("dies", [False, True])
@@ -52,7 +69,7 @@ def test_what_went_wrong_inside_is_raised_outside_with_what_was_kept(tmp_path: P
         run(scenario(kernel="6.12", clock="real"), root=tmp_path, make_engine=inside, progress=lambda _: None)
     error = caught.value
     assert (error.what, error.state, error.last_output, error.hint) == ("too late", "waiting", "one\ntwo", "again")
-    assert inside.asked == {"kernel": "6.12", "real_time": True, "seed": 1}
+    assert inside.asked == {"kernel": "6.12", "real_time": True, "seed": 1, "conversation": None}
     manifest = RunDirectory(Path(error.kept)).read_json(MANIFEST)
     assert "too late" in manifest["error"]
     assert manifest["deterministic"] is False
@@ -60,7 +77,7 @@ def test_what_went_wrong_inside_is_raised_outside_with_what_was_kept(tmp_path: P
 
 def test_a_run_directory_that_cannot_be_seen_inside_is_said(tmp_path: Path) -> None:
     order = pickle.dumps(GuestOrder(scenario(), lab_spec(scenario()), tmp_path / "hidden"))
-    answer = json.loads(carry_out_inside(order, Namespaces(), lambda _: None))
+    answer = json.loads(carry_out_inside(order, Namespaces(), Silent()))
     assert answer["kind"] == "Unsupported"
     assert str(tmp_path / "hidden") in answer["what"]
 
