@@ -17,6 +17,7 @@ from pathlib import Path
 PACKAGES = {
     "labs": ("docker.io", "docker-compose", "iproute2", "iptables", "tcpdump", "git", "ca-certificates"),
     "compilers and fuzzers": ("gcc", "libc6-dev", "libxxhash-dev", "make", "clang", "libclang-rt-14-dev", "golang-go"),
+    "kernels of our own": ("flex", "bison", "bc", "xz-utils", "binutils"),
     "observers": ("gdb", "strace"),
     "reports in a browser, and Wireshark's own labels": ("chromium", "tshark", "fonts-dejavu-core"),
     "programs of the scenarios": (

@@ -25,11 +25,6 @@ ALLOWED = (
         "captures of other people's machines are not part of the repository; pairs that the project makes itself, of "
         "each kind, go through the same tests (tests/unit/pairing/test_own_pairs.py, tests/lab/test_compare_pairs.py)",
     ),
-    AllowedSkip(
-        "no kernel of our own",
-        "to build one takes some eleven minutes of processor time, with which CI would not keep its 20 minutes; they "
-        "run on every machine on which `invoke kernels build 6.12` was run once",
-    ),
 )
 
 

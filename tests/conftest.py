@@ -29,10 +29,19 @@ LONGEST = (
 Most of them wait for labs, so that one that computes begins with them.
 """
 
+LAST = ("test_uml",)
+"""Files that need a kernel of our own, which CI builds beside all others."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; all others stay in their order. Tests do not depend on it."""
-    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+    items.sort(key=lambda item: _place(item.path.stem))
+
+
+def _place(stem: str) -> int:
+    if stem in LAST:
+        return len(LONGEST) + 1
+    return LONGEST.index(stem) if stem in LONGEST else len(LONGEST)
 
 
 def skipped(config: pytest.Config) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.nonempty import nonempty
 
-from .conftest import ROOT, Invoke, all_engines, both_engines, docker_slow
+from .conftest import ROOT, Invoke, both_engines, docker_slow
 
 PROGRAM = """
 summary: own program
@@ -123,7 +123,7 @@ def test_a_static_program_behind_a_shell_is_said(words: str, invoke: Invoke, sce
     assert re.search(r"client: the probe saw no call on port \d+, \d packets have no known cause: `strace` would", said)
 
 
-@all_engines
+@both_engines
 def test_stepping_shows_each_call_and_its_packets(invoke: Invoke) -> None:
     """Enter, skip, a wrong word, continue: the call with its line before it is made, its packets and causes after."""
     done = invoke("step", "own-program", stdin="\n\nskip to close\nwhat\ncontinue\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -182,6 +183,24 @@ def test_by_hand(lab: str, invoke: Invoke, tmp_path: Path) -> None:
     assert latest.resolve().name.endswith(lab)
     assert _manifest(latest)["engine"]["clock"] == "real"
     assert invoke("down").code == 2
+
+
+def test_stepping_shows_each_call_and_its_packets(invoke: Invoke) -> None:
+    """The person outside lets calls go that are made inside."""
+    done = invoke("step", "own-program", stdin="\nskip to close\ncontinue\n")
+    assert done.code == 0, done.out + done.err
+    text = done.out[: done.out.index("own-program: PASS")]
+    assert re.search(r"client: client\.c:\d+ connect\(3, .*:10011\)\n> +=", text)
+    assert re.search(r"client S  .*opens the connection\n.*server S\..*\n.*client \.  ", text)
+    assert len(re.findall(r"send\(3, 'c', 1\)\n(?:> )?  = 1\n.*client P\. \"c\"", text)) == 2
+    assert text.count("> ") == 3
+
+
+def test_stepping_can_be_left(invoke: Invoke) -> None:
+    done = invoke("step", "own-program", stdin="\nquit\n")
+    assert done.code == 0, done.out + done.err
+    assert "what was captured is in" in done.out
+    assert "send(" not in done.out
 
 
 @pytest.mark.usefixtures("lab")
