@@ -7,7 +7,6 @@ Both sides of the order and its answer are here: :func:`through_guest` and :func
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -216,7 +215,6 @@ def _hold_inside(wanted: GuestOrder, directory: RunDirectory, make_engine: Engin
             caller.tell(asdict(held))
 
         def is_over() -> bool:
-            os.sync()  # captures grow in the machine's files, not in this kernel's memory
             return caller.message(1.0) is not None
 
         hold(wanted.scenario, wanted.spec, directory, make_engine, caller.progress, is_up, is_over)

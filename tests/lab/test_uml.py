@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -97,6 +98,38 @@ def test_a_kernel_that_dies_says_so(own_kernel: kernel_store.Kernel) -> None:
         guest.order(b"?", lambda _: None)
     assert "137" in died.value.state
     assert not guest.is_up
+
+
+def test_what_was_captured_is_kept_when_a_kernel_dies(invoke: Invoke, tmp_path: Path) -> None:
+    """The run is inconclusive, shows the state and the kernel's last lines, and its directory has the packets."""
+    path = tmp_path / "waits.yaml"
+    path.write_text(
+        "summary: It waits.\ntimeout: 300s\nserver: {steps: [listen: 10011, accept: , recv_all: ]}\n"
+        "client: {steps: [connect: 'server:10011', send: hello, sleep: 200s]}\n"
+    )
+    words = ("run", str(path), "--runs", str(tmp_path), "--engine", UML, "--kernel", OWN_KERNEL, "--real-time")
+    with subprocess.Popen(command(*words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        while not any(b"hello" in found.read_bytes() for found in tmp_path.rglob("server.pcap")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        (kernel,) = _kernels_of(process.pid)
+        os.kill(kernel, signal.SIGKILL)
+        out, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 3, out
+    assert b"the kernel of our own ended" in out
+    assert b"kept: " in out
+    (capture,) = tmp_path.rglob("server.pcap")
+    assert b"hello" in capture.read_bytes()
+    assert "the kernel of our own ended" in _manifest(capture.parent)["error"]
+
+
+def _kernels_of(runner: int) -> list[int]:
+    """Return the kernels that a process has started: its children's children."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    return [pid for pid, parent in parents.items() if parents.get(parent) == runner]
 
 
 def test_a_worker_that_fails_leaves_its_words(own_kernel: kernel_store.Kernel) -> None:

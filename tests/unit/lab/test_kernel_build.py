@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.lab.uml import kernel_build, kernel_store
+from testbed.lab.uml import kernel_build, kernel_source, kernel_store
 from testbed.model.errors import EngineError, Unsupported, UsageError
 
 pytestmark = [
@@ -94,3 +94,21 @@ def test_missing_tools_are_one_command(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(Unsupported) as refused:
         kernel_build.build("6.12", tmp_path, lambda _: None)
     assert "apt-get install flex bc" in refused.value.hint
+
+
+def test_a_machine_without_debians_packages_is_asked_for_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unsupported, match="no apt-get") as refused:
+        kernel_build.build("6.12", None, lambda _: None)
+    assert "--source" in refused.value.hint
+
+
+@pytest.mark.skipif(shutil.which("apt-cache") is None, reason="this is no Debian")
+def test_a_version_that_no_package_has_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_source, "SUITES", ())  # other releases are asked over the network
+    with pytest.raises(Unsupported, match=r"no sources of Linux 9\.99") as refused:
+        kernel_build.build("9.99", None, lambda _: None)
+    assert "linux-source-9.99" in refused.value.what
+    assert "--source" in refused.value.hint
