@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -152,12 +153,18 @@ class Interfaces:
         begins = match_arrivals(received, came)
         numbers = received.number.tolist()
 
-        def frame_of(place: int | None) -> int | None:
+        def in_hand(frame: int, place: int | None) -> int | None:
             at = place - begins if place is not None and begins is not None else -1
-            return numbers[at] if 0 <= at < len(numbers) else None
+            if place is None or not 0 <= at < len(numbers):
+                return None
+            # Departures and arrivals are of two recordings, which time alone puts in order. Of arrivals of one time
+            # the capture knows the order: none is in hand that came after the departure.
+            before = min(at, bisect_left(numbers, frame) - 1)
+            same_time = before >= 0 and came[before - at + place].time == came[place].time
+            return numbers[before] if same_time else None
 
         return tuple(
-            Departure(frame, *_of(event), frame_of(event.in_hand), event.given)
+            Departure(frame, *_of(event), in_hand(frame, event.in_hand), event.given)
             for frame, event in zip(sent.number.tolist(), left[first:], strict=False)
         )
 

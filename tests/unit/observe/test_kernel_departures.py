@@ -69,6 +69,19 @@ def test_the_packet_in_hand_is_that_of_the_same_host_and_processor() -> None:
     assert [(each.frame, each.pid, each.stack, each.in_hand) for each in found] == [(4, 7, 5, 3), (5, 0, None, None)]
 
 
+def test_of_arrivals_of_one_time_that_before_the_departure_is_in_hand() -> None:
+    """Where time stands still, arrivals and departures are in order in the capture alone."""
+    interfaces = Interfaces(DEVICES)
+    for _ in range(3):
+        interfaces.begins("eth0-s", Passing(10, 0, 60))
+    for _ in range(2):
+        interfaces.leaves("eth0-s", 0, Passing(10, 0, 66, 0x800), ())
+    received = FrameRun(*(np.array(column, np.int64) for column in ((1, 3, 5), (10,) * 3, (74,) * 3, (0x800,) * 3)))
+    sent = FrameRun(*(np.array(column, np.int64) for column in ((2, 4), (10,) * 2, (66,) * 2, (0x800,) * 2)))
+    found = interfaces.departures("server", (sent, received), ERROR)
+    assert [(each.frame, each.in_hand) for each in found if not isinstance(each, str)] == [(2, 1), (4, 3)]
+
+
 def test_what_waited_for_a_hardware_address_left_its_stack_where_it_began_to_wait() -> None:
     """The event of waiting may come after the departure; the n-th that waited is the n-th that is released."""
     interfaces = Interfaces(DEVICES)
