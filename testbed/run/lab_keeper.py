@@ -162,9 +162,11 @@ def keep(scenario_path: Path, root: Path, engine_name: str, finish: Finish, tied
         return over.wait(LOOK) or bool(tied_to and not is_alive(tied_to))
 
     make_engine = choose(engine_name).make
-    hold_lab = hold_in_guest if isinstance(make_engine, InsideFactory) else hold
     try:
-        hold_lab(scenario, spec, directory, make_engine, progress, is_up, is_over)  # type: ignore[operator]
+        if isinstance(make_engine, InsideFactory):
+            hold_in_guest(scenario, spec, directory, make_engine, progress, is_up, is_over)
+        else:
+            hold(scenario, spec, directory, make_engine, progress, is_up, is_over)
     finally:
         note.unlink(missing_ok=True)
     finish.write(directory, evaluate(directory, scenario))
