@@ -100,7 +100,8 @@ def test_a_kernel_that_dies_says_so(own_kernel: kernel_store.Kernel) -> None:
     assert not guest.is_up
 
 
-def test_what_was_captured_is_kept_when_a_kernel_dies(invoke: Invoke, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("own_kernel")
+def test_what_was_captured_is_kept_when_a_kernel_dies(tmp_path: Path) -> None:
     """The run is inconclusive, shows the state and the kernel's last lines, and its directory has the packets."""
     path = tmp_path / "waits.yaml"
     path.write_text(
