@@ -9,7 +9,7 @@ from testbed.analysis.causes.endpoint import (
     arrival_time,
     sack_blocks,
 )
-from testbed.analysis.causes.release import AT_ONCE
+from testbed.analysis.causes.release import AT_ONCE, IN_PROCESSING
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, packet_refs
 from testbed.model.evidence import Duration
@@ -24,24 +24,21 @@ _SOON = 2_000_000
 """Most time (ns) between an arrival and the ACK that is sent in its processing; later, timers and reads send."""
 
 
-_IN_PROCESSING = 100_000
-"""Time (ns) within which an ACK may have been sent in the processing of a segment, also where a read began since."""
-
 _UNCOMPRESSED = 3
 """So many ACKs that repeat one number are never put off (TCP_FASTRETRANS_THRESH, __tcp_ack_snd_check)."""
 
 
-_COMPRESSED = 10_000, 1_000_000
-"""Least and most time (ns) after which an ACK with SACK is one that was put off (__tcp_ack_snd_check)."""
+_COMPRESSED = 10_000, 50_000
+"""Least and most time (ns) after which an ACK with SACK may be one that was put off (__tcp_ack_snd_check)."""
 
 
 def _compresses_for(endpoint: TcpEndpoint) -> int:
     """Return the least time (ns) after which an ACK may be one that was put off: a twentieth of the round trip.
 
-    A fifth of that counts, since round trips may have become shorter than that of the handshake.
+    A tenth of that counts, since round trips may have become shorter than that of the handshake.
     """
     least, most = _COMPRESSED
-    return min(max((endpoint.handshake or 0) // 100, least), most)
+    return min(max((endpoint.handshake or 0) // 200, least), most)
 
 
 @RULES.explains(CauseName.DELAYED_ACK)
@@ -60,8 +57,7 @@ def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     waited = Duration(_waited(newest, packet))
     evidence = ("acknowledges ", packet_refs(covered), ", ", waited, " after it came: the timer of delayed ACKs")
     # a read that lasts may take bytes at any time; what came last may be in processing still
-    reader = endpoint.taking(packet.time, endpoint.arrived)
-    unclear = endpoint.queued or waited.ns < _IN_PROCESSING or reader is not None
+    unclear = endpoint.queued or waited.ns < IN_PROCESSING or endpoint.receiving(packet.time)
     return Explanation(evidence, packets=covered, alternatives=(CauseName.ACK,) if unclear else ())
 
 
@@ -84,7 +80,7 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     last = endpoint.last_arrival
     # the ACK may have been sent in the processing of what came after it
     later = last is not None and last is not newest and packet.time - arrival_time(last) < _SOON
-    unclear = reader is not None and (reader.start <= arrival_time(newest) or waited.ns < _IN_PROCESSING)
+    unclear = reader is not None and (reader.start <= arrival_time(newest) or waited.ns < IN_PROCESSING)
     if reader is not None and unclear:
         # the ACK may have left as the segment came, before it woke the read up (__tcp_ack_snd_check)
         how = (", as it came or as ", call_ref(reader), " took it, ", waited, " after it came")
@@ -101,11 +97,16 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     else:
         how = (", ", waited, " after it came")
     long = waited.ns >= _SOON if not endpoint.observed or endpoint.queued else _is_late(endpoint, waited.ns)
+    long = long or (unclear and waited.ns >= AT_ONCE)
     timer = (CauseName.DELAYED_ACK,) if long and (reader is None or unclear) else ()
     answers = last is not None and last.sequence_length > 0 and last.n not in covered
     if answers and last is not None and endpoint.unexpected and endpoint.unexpected[-1] is last:
         came = (*what, ", sent as ", PacketRef(last.n), " came")
-        return Explanation(came, packets=(*covered, last.n), sent_by=sent_as_came(last.n))
+        reported = any(left <= last.seq < right for left, right in sack_blocks(packet)) or not all(endpoint.sack)
+        sure = reported and not endpoint.receiving(packet.time)
+        return Explanation(
+            came if sure else what, packets=(*covered, last.n), sent_by=sent_as_came(last.n) if sure else None
+        )
     return Explanation((*what, *how), packets=covered, alternatives=timer, sent_by=by)
 
 

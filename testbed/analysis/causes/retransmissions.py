@@ -16,7 +16,7 @@ from testbed.analysis.causes.endpoint import (
     carried,
     sack_blocks,
 )
-from testbed.analysis.causes.release import AT_ONCE
+from testbed.analysis.causes.release import AT_ONCE, IN_PROCESSING
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import CauseName, Crossing, Evidence, PacketRef, call_refs, packet_refs
 from testbed.model.evidence import Duration
@@ -142,9 +142,7 @@ def recovery(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return None
     found = " acknowledged the bytes before, these were out when the loss was found"
     evidence = (*_again(before, packet), PacketRef(ack.n), found, *_by(endpoint, packet))
-    late = packet.time - arrival_time(ack) >= _REORDERED and all(endpoint.sack)
-    timer = (CauseName.REORDERING_TIMEOUT,) if late and endpoint.last_arrival is not ack else ()
-    return Explanation(evidence, _callers(endpoint, packet), (ack.n,), alternatives=timer)
+    return Explanation(evidence, _callers(endpoint, packet), (ack.n,), alternatives=_timers(endpoint, packet))
 
 
 @RULES.explains(CauseName.TAIL_LOSS_PROBE)
@@ -180,7 +178,13 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         *(carried(packet), f" again (repeat {times + 1}), ", *_since(before, packet)),
         *(": not acknowledged", *_by(endpoint, packet)),
     )
-    return Explanation(evidence, _callers(endpoint, packet), (before.n,), (EndpointEffect.BEGINS_REPAIR,))
+    # a repeat in the processing of what came, sooner than the timeout can be, was asked for by that
+    asked = not _timers(endpoint, packet) and packet.time - before.time < endpoint.rto_min
+    others = (CauseName.RECOVERY, CauseName.FAST_RETRANSMISSION) if asked else ()
+    last = endpoint.last_arrival
+    packets = (before.n, last.n) if asked and last is not None else (before.n,)
+    effects = (EndpointEffect.BEGINS_REPAIR,)
+    return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=others)
 
 
 @RULES.explains(CauseName.RETRANSMISSION)
@@ -195,6 +199,14 @@ def retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
     )
     timers = (CauseName.TAIL_LOSS_PROBE, CauseName.TIMEOUT)
     return Explanation(evidence, _callers(endpoint, packet), (before.n,), alternatives=timers)
+
+
+def _timers(endpoint: TcpEndpoint, packet: Crossing) -> tuple[CauseName, ...]:
+    """Return which timers may have sent a segment again: none if it left in the processing of what came."""
+    last = endpoint.last_arrival
+    if last is not None and packet.time - arrival_time(last) < IN_PROCESSING:
+        return ()
+    return (CauseName.TIMEOUT, *((CauseName.REORDERING_TIMEOUT,) if all(endpoint.sack) else ()))
 
 
 def _repeated(endpoint: TcpEndpoint, packet: Crossing) -> Crossing | None:

@@ -176,6 +176,12 @@ STACKS: tuple[StackRow, ...] = (
         (),
         (*_RECEIVING, LATER),
     ),
+    StackRow(
+        ("tcp_xmit_retransmit_queue", *_AGAIN),
+        (C.FAST_RETRANSMISSION, C.RECOVERY),
+        "sent again, as an ACK had asked for it, when it was time by the pacing",
+        ("tcp_pace_kick", "tcp_tsq_handler", "tcp_tsq_write"),
+    ),
     # probes
     StackRow(_KEEP, (C.KEEP_ALIVE_PROBE,), "a keep-alive probe", (), (TIMER,)),
     StackRow(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from testbed.analysis.kernel.classify_stack import classify
 from testbed.model import CauseName
 from testbed.model.absences import NoPacketReason
 from testbed.model.origins import Mechanism, SentBy, sent_as_came, sent_in
@@ -189,3 +190,38 @@ def test_what_an_inferred_ack_says_of_its_sending_is_held_against_the_kernel() -
     assert cause.inferred.sent_by == sent_as_came(3)
     assert cause.differs
     assert SentBy((Mechanism.CALL,), (1,)) == sent_in(1)
+
+
+def test_what_an_ack_asked_for_and_the_pacing_put_off_is_a_repeat() -> None:
+    """tcp_tsq_write sends again what counts as lost, before it sends anything new."""
+    paced = ("tcp_retransmit_skb", "tcp_xmit_retransmit_queue", "tcp_tsq_write", "tcp_tsq_handler", "tcp_pace_kick")
+    found = classify(("__tcp_transmit_skb", "__tcp_retransmit_skb", *paced, "__hrtimer_run_queues"))
+    assert found.row is not None
+    assert CauseName.FAST_RETRANSMISSION in found.row.causes
+
+
+def test_an_ack_during_a_read_that_only_looks_is_not_surely_the_timers() -> None:
+    """A recv with MSG_PEEK moves no bytes, and acknowledges what came (tcp_cleanup_rbuf)."""
+    run, tcp = opened()
+    tcp.client("send", b"ab")
+    tcp("client P.", b"ab")
+    run.pause(4)
+    with tcp.server("recv", args={"flags": "MSG_PEEK"}, result=2):
+        tcp("server .")
+    cause = run.analysis().causes[4]
+    assert (cause.rule, cause.alternatives) == (CauseName.DELAYED_ACK, (CauseName.ACK,))
+
+
+def test_the_reset_that_refused_a_syn_is_the_one_that_came() -> None:
+    run = Exchange()
+    tcp = run.tcp()
+    with tcp.client("connect", result=-1, errno="ECONNREFUSED"):
+        tcp("client S")
+        tcp("server R.", seq=0, raw_seq=0, ack=1, lost=True)
+        run.pause(1000)
+        tcp("client S", seq=0)
+        came = tcp("server R.", seq=0, raw_seq=0, ack=1)
+    close = run.analysis().ledger[0].close
+    assert close is not None
+    assert close.reset is not None
+    assert close.reset.packet == came
