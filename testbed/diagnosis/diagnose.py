@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from testbed.analysis.expect.run_facts import RunFacts
 from testbed.diagnosis import (
@@ -58,7 +58,10 @@ def diagnose(seen: Observed) -> Diagnosis:
     )
 
 
-_ENDED_BY = (FindingName.IDLE_FORGOTTEN, FindingName.WRITE_DEADLOCK, FindingName.REQUEST_NEVER_READ)
+_ENDED_BY = (
+    *(FindingName.IDLE_FORGOTTEN, FindingName.PATH_DOWN),
+    *(FindingName.WRITE_DEADLOCK, FindingName.REQUEST_NEVER_READ),
+)
 _ENDS = (FindingName.UNREAD_DATA_RESET, FindingName.LINGER_ZERO_ABORT)
 
 
@@ -89,6 +92,10 @@ def _missing(seen: Observed) -> dict[FindingName, Need]:
     return {name: need for name, row in FINDINGS.items() for need in row.needs if need in lacking}
 
 
+def _packets(found: Iterable[Finding | Undecided]) -> frozenset[int]:
+    return frozenset(n for each in found if isinstance(each, Finding) for n in each.packets)
+
+
 def _found(seen: Observed) -> Iterator[Finding | Undecided]:
     yield from opening_rules.refused(seen)
     yield from opening_rules.unanswered(seen)
@@ -96,6 +103,7 @@ def _found(seen: Observed) -> Iterator[Finding | Undecided]:
     yield from opening_rules.no_port(seen)
     yield from opening_rules.cookies(seen)
     yield from ending_rules.aborted(seen)
+    yield from ending_rules.never_accepted(seen)
     yield from ending_rules.raced(seen)
     yield from ending_rules.died(seen)
     yield from ending_rules.forgotten(seen)
@@ -107,8 +115,9 @@ def _found(seen: Observed) -> Iterator[Finding | Undecided]:
     yield from waiting_rules.nagle(seen)
     yield from waiting_rules.tiny(seen)
     swallowed = [*path_rules.mtu(seen), *idle_rules.idle(seen)]
+    swallowed += idle_rules.down(seen, _packets(swallowed))
     yield from swallowed
-    explained = frozenset(n for each in swallowed if isinstance(each, Finding) for n in each.packets)
+    explained = _packets(swallowed)
     yield from ending_rules.forged(seen, explained)
     yield from loss_rules.losses(seen, explained)
     yield from path_rules.altered(seen)

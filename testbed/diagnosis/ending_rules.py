@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from testbed.analysis.absent.broken_off import was_taken
 from testbed.analysis.calls.call_effects import resets_on_close
 from testbed.analysis.causes.endpoint import arrival_time
 from testbed.diagnosis.observed import MS, SECOND, Observed, SeenFlow
-from testbed.model import HOSTS, CauseName, Crossing, Fate, Host, PacketRef, call_ref, peer_of
+from testbed.model import HOSTS, CauseName, Crossing, Endpoint, Fate, Host, PacketRef, call_ref, peer_of
 from testbed.model.call_table import going
 from testbed.model.evidence import Duration, Part, Quantity
 from testbed.model.findings import (
@@ -48,7 +49,12 @@ def aborted(seen: Observed) -> Found:
                 yield from _aborted(connection, packet, cause.calls)
             elif cause.rule is CauseName.RESET_UNSEEN and packet.sent is not None:
                 told.add(packet.sender)
-                names = (FindingName.UNREAD_DATA_RESET, FindingName.LINGER_ZERO_ABORT, FindingName.PROCESS_DIED)
+                names = (
+                    FindingName.UNREAD_DATA_RESET,
+                    FindingName.LINGER_ZERO_ABORT,
+                    FindingName.PROCESS_DIED,
+                    FindingName.NEVER_ACCEPTED,
+                )
                 why = Unknown.NO_CALLS if seen.both_ends else Unknown.ONE_END
                 yield Undecided(names, why, connection.index, (packet.n,))
 
@@ -93,6 +99,37 @@ def _aborted(connection: SeenFlow, reset: Crossing, calls: tuple[int, ...]) -> F
         calls=tuple(call_ref(each) for each in (closer, linger) if each is not None),
         cost=Cost(bytes=thrown, of_bytes=written),
     )
+
+
+def never_accepted(seen: Observed) -> Found:
+    """Yield each listener whose close reset connections that its program had not accepted."""
+    groups: dict[tuple[Host, Endpoint], list[tuple[SeenFlow, Crossing]]] = defaultdict(list)
+    for connection in seen.tcp:
+        reset = next(iter(connection.caused_by(CauseName.RESET_LISTENER)), None)
+        if reset is not None:
+            groups[reset.sender, connection.flow.endpoint(reset.sender)].append((connection, reset))
+    for (host, endpoint), group in groups.items():
+        peer, closes = peer_of(host), set(group[0][0].cause(group[0][1]).calls)
+        closer = next((call for call in seen.facts.inputs.calls[host] if call.n in closes), None)
+        thrown = sum(_arrived_by(connection, peer, reset.time) for connection, reset in group)
+        yield Finding(
+            FindingName.NEVER_ACCEPTED,
+            Severity.ERROR if thrown else Severity.WARNING,
+            program_of(host),
+            group[0][0].index,
+            {
+                "host": host,
+                "peer": peer,
+                "endpoint": endpoint,
+                "connections": Quantity(len(group), "connection"),
+                "closer": call_ref(closer) if closer is not None else f"the end of the {host} program",
+                "unread": Quantity(thrown, "byte"),
+            },
+            variant="" if thrown else "nothing-lost",
+            packets=tuple(reset.n for _, reset in group),
+            calls=(call_ref(closer),) if closer is not None else (),
+            cost=Cost(bytes=thrown, of_bytes=sum(connection.written(peer) for connection, _ in group)),
+        )
 
 
 def _arrived_by(connection: SeenFlow, sender: Host, time: int) -> int:

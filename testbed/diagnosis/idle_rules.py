@@ -16,7 +16,7 @@ Found = Iterator[Finding | Undecided]
 _SILENCE = SECOND
 """Least time (ns) without a packet after which the path may have forgotten a connection."""
 _SHORT_SILENCE = 300 * MS
-"""The same where what the peer sends passes: no break of the path does that."""
+"""The same where what the peer sends passes, or a RST in its name comes: no break of the path does that."""
 _TRIES = 3
 """Least packets in a row that are lost, and so are no accident."""
 
@@ -42,6 +42,7 @@ def after_silence(connection: SeenFlow, host: Host) -> list[Crossing]:
 def idle(seen: Observed) -> Found:
     """Yield each connection of which the path lets nothing pass in one direction after a silence, and why too late."""
     for connection in seen.tcp if seen.both_ends else ():
+        late = False
         for host in HOSTS:
             gone = after_silence(connection, host)
             if not gone:
@@ -72,9 +73,48 @@ def idle(seen: Observed) -> Found:
                 certainty=Certainty.INFERRED,
             )
             yield from _too_late(connection, gone[0], facts)
+            late = True
         yield from _reset_after_silence(connection)
-        for host in HOSTS:
+        for host in () if late else HOSTS:
             yield from _probed_too_late(connection, host)
+
+
+def down(seen: Observed, explained: frozenset[int]) -> Found:
+    """Yield the connections on which from some packet on nothing passed in either direction (one finding for all).
+
+    ``explained`` are packets whose loss another finding explains. Where only one end sent, its peer may be fine.
+    """
+    for connection in seen.tcp if seen.both_ends else ():
+        passed = max((at for at, each in enumerate(connection.packets) if each.fate is not Fate.LOST), default=None)
+        if passed is None:
+            continue
+        gone = connection.packets[passed + 1 :]
+        mine = {host: [each for each in gone if each.sender == host] for host in HOSTS}
+        if len(gone) < _TRIES or not all(mine.values()) or explained & {each.n for each in gone}:
+            continue
+        host = gone[0].sender
+        missing = {side: max(connection.written(side) - connection.got(side), 0) for side in HOSTS}
+        yield Finding(
+            FindingName.PATH_DOWN,
+            Severity.ERROR,
+            Culprit.PATH,
+            connection.index,
+            {
+                "host": host,
+                "peer": peer_of(host),
+                "first": PacketRef(gone[0].n),
+                "lost": Quantity(len(mine[host]), "packet"),
+                "theirs": Quantity(len(mine[peer_of(host)]), "packet"),
+            },
+            packets=tuple(each.n for each in gone),
+            cost=Cost(
+                sum(missing.values()),
+                sum(connection.written(side) for side in HOSTS),
+                arrival_time(gone[-1]) - gone[0].time,
+                connection.span,
+            ),
+            certainty=Certainty.INFERRED,
+        )
 
 
 def _probed_too_late(connection: SeenFlow, host: Host) -> Found:
@@ -117,7 +157,7 @@ def _reset_after_silence(connection: SeenFlow) -> Found:
         before = [each for each in connection.packets if each.n < reset.n]
         gone = [each for each in before if each.sender == host and each.fate is Fate.LOST]
         earlier = [arrival_time(each) for each in before if gone and each.n < gone[0].n]
-        if not gone or not earlier or gone[0].time - max(earlier) < _SILENCE:
+        if not gone or not earlier or gone[0].time - max(earlier) < _SHORT_SILENCE:
             continue
         missing = max(connection.written(host) - connection.got(host), 0)
         yield Finding(

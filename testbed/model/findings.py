@@ -28,6 +28,7 @@ class FindingName(StrEnum):
     SLOW_CONNECT = "slow-connect"
     SLOW_NAME_RESOLUTION = "slow-name-resolution"
     CONNECTION_PER_REQUEST = "connection-per-request"
+    NEVER_ACCEPTED = "never-accepted"
     # how it ends
     UNREAD_DATA_RESET = "unread-data-reset"
     LINGER_ZERO_ABORT = "linger-zero-abort"
@@ -38,6 +39,7 @@ class FindingName(StrEnum):
     FIN_WAIT_FORGOTTEN = "fin-wait-forgotten"
     IDLE_FORGOTTEN = "idle-forgotten"
     KEEP_ALIVE_TOO_LATE = "keep-alive-too-late"
+    PATH_DOWN = "path-down"
     # what it waits for
     REQUEST_NEVER_READ = "request-never-read"
     ZERO_WINDOW = "zero-window"
@@ -304,6 +306,11 @@ FINDINGS: Mapping[FindingName, FindingTraits] = {
     F.CONNECTION_PER_REQUEST: T(
         *(NOTE, "a connection for each request", ORDER, "RFC 9112 9.3"), "connection-per-request"
     ),
+    F.NEVER_ACCEPTED: T(
+        *(ERROR, "a connection reset with its listening socket, as nobody had accepted it", ORDER, "listen(2)"),
+        "listener-never-accepts",
+        _CALLS,
+    ),
     F.UNREAD_DATA_RESET: T(
         *(ERROR, "a close with unread data, whose RST destroyed data", ORDER, "RFC 2525 2.17"),
         "close-unread-destroys",
@@ -322,7 +329,9 @@ FINDINGS: Mapping[FindingName, FindingTraits] = {
         "close-wait-forgotten",
         _CALLS,
     ),
-    F.FIN_WAIT_FORGOTTEN: T(*(WARNING, "a half-closed connection whose peer never closes", ORDER, "tcp_fin_timeout")),
+    F.FIN_WAIT_FORGOTTEN: T(
+        *(WARNING, "a half-closed connection whose peer never closes", ORDER, "tcp_fin_timeout"), "fin-wait-forgotten"
+    ),
     F.IDLE_FORGOTTEN: T(
         *(ERROR, "an idle connection that the path forgot", OPTION, "RFC 5382 REQ-5"), "idle-forgotten", _ENDS
     ),
@@ -330,6 +339,11 @@ FINDINGS: Mapping[FindingName, FindingTraits] = {
         *(WARNING, "keep-alive that begins after the path forgot", OPTION, "tcp(7), TCP_KEEPIDLE"),
         "keep-alive-too-late",
         _CALLS,
+    ),
+    F.PATH_DOWN: T(
+        *(ERROR, "a path on which nothing passes any more", ON_PATH, "RFC 9293 3.8.3; tcp_retries2"),
+        "peer-vanishes",
+        _ENDS,
     ),
     F.REQUEST_NEVER_READ: T(
         *(ERROR, "data that its program never read", ORDER, "RFC 9293 3.9.1.3"), "request-never-read", _CALLS

@@ -106,6 +106,18 @@ WORDS: dict[FindingName, Words] = {
         "a second request on one of these connections",
         "keep the connection open and send the next request on it",
     ),
+    F.NEVER_ACCEPTED: Words(
+        {
+            "": "{connections} to {endpoint} {connections|was|were} open, and the {host} program had not accepted"
+            " {connections|it|them} when its listening socket was closed ({closer}): its kernel sent a RST, and"
+            " {unread} of the {peer} {unread|was|were} thrown away unread",
+            "nothing-lost": "{connections} to {endpoint} {connections|was|were} open, and the {host} program had not"
+            " accepted {connections|it|them} when its listening socket was closed ({closer}): its kernel sent a RST",
+        },
+        "an accept that returned these connections",
+        "accept until EAGAIN before the listening socket is closed; connect and send succeed without an accept, so"
+        " have the {peer} wait for an answer",
+    ),
     F.UNREAD_DATA_RESET: Words(
         {
             "": "the {host} program closed ({closer}) with {unread} unread, so its kernel sent a RST instead of the"
@@ -204,6 +216,15 @@ WORDS: dict[FindingName, Words] = {
         },
         "a probe before the path forgot the connection",
         "setsockopt TCP_KEEPIDLE to less than the path's limit",
+    ),
+    F.PATH_DOWN: Words(
+        {
+            "": "from {first} on nothing passed any more: {lost} of the {host} and {theirs} of the {peer} were lost."
+            " The path is down, or the other machine is gone, and no packet tells the programs",
+        },
+        "a packet of either end that arrives later",
+        "find out what broke; to notice sooner: a timeout on reads, TCP_USER_TIMEOUT for what is sent, SO_KEEPALIVE for"
+        " who only waits",
     ),
     F.REQUEST_NEVER_READ: Words(
         {

@@ -412,3 +412,74 @@ def test_what_the_path_changes_doubles_and_reorders() -> None:
     assert F.CHECKSUM_ERROR in run_of(bad_checksum=True)
     assert F.REORDERING in run_of(delay=5 * MS)
     assert F.DUPLICATED in run_of()
+
+
+def test_a_listener_that_closes_resets_what_nobody_accepted() -> None:
+    def run_of(*, accepts: bool) -> Exchange:
+        run = Exchange()
+        tcp = run.tcp()
+        listen = tcp.server("listen")
+        with tcp.client("connect"):
+            tcp("client S")
+            tcp("server S.")
+        with tcp.client("send", b"hello"):
+            tcp("client P.", b"hello")
+        tcp("server .")
+        if accepts:
+            tcp.server("accept")
+            tcp.server("recv", b"hello")
+            close(tcp)
+        else:
+            with tcp.server("close", socket=listen.fields["socket"], fd=3):
+                tcp("server R.")
+        return run
+
+    finding = only(run_of(accepts=False), F.NEVER_ACCEPTED)
+    assert (finding.severity, finding.who, finding.cost.bytes) == (Severity.ERROR, Culprit.SERVER_PROGRAM, 5)
+    assert "had not accepted it when its listening socket was closed (close #1)" in said(
+        run_of(accepts=False), F.NEVER_ACCEPTED
+    )
+    assert names(run_of(accepts=True)) == set()
+
+
+def swallowed(*, pause: float, both: bool = False, reset: bool = False, keep_alive: bool = False) -> Exchange:
+    """After a pause what the client sends is lost; what the server sends passes, is lost, or is a RST of the path's."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    if keep_alive:
+        tcp.client("setsockopt", args={"name": "SO_KEEPALIVE", "value": 1})
+    with tcp.client("send", b"ping"):
+        tcp("client P.", b"ping")
+    tcp("server .")
+    tcp.server("recv", b"ping")
+    run.pause(pause)
+    tcp.client("send", b"pong")
+    first = tcp("client P.", b"pong", lost=True)
+    if reset:
+        tcp("server R", appeared=True)
+        return run
+    with tcp.server("send", b"news"):
+        tcp("server P.", b"news", lost=both)
+    for wait in (200, 400):
+        run.pause(wait)
+        tcp("client P.", b"pong", seq=run.packets[first]["seq"], lost=True)
+    return run
+
+
+def test_a_path_on_which_nothing_passes_any_more_is_down() -> None:
+    assert names(swallowed(pause=100, both=True)) == {F.PATH_DOWN}
+    assert only(swallowed(pause=100, both=True), F.PATH_DOWN).cost.bytes == 8
+    assert said(swallowed(pause=100, both=True), F.PATH_DOWN).startswith(
+        "from #5 on nothing passed any more: 3 packets of the client and 1 packet of the server were lost."
+    )
+    assert F.PATH_DOWN not in names(swallowed(pause=100))
+
+
+def test_a_reset_in_the_peers_name_after_a_silence_is_a_path_that_forgot() -> None:
+    assert names(swallowed(pause=700, reset=True)) == {F.IDLE_FORGOTTEN}
+    assert F.IDLE_FORGOTTEN not in names(swallowed(pause=10, reset=True))
+
+
+def test_keep_alive_that_came_too_late_is_said_once() -> None:
+    found = [each.name for each in diagnosed(swallowed(pause=1200, keep_alive=True)).findings]
+    assert found.count(F.KEEP_ALIVE_TOO_LATE) == 1
