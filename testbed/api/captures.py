@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from testbed.model import Analysis
 from testbed.model.errors import CaptureError, UsageError
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.compare_captures import compare as compare_tracks
@@ -18,6 +17,9 @@ from testbed.pairing.flow_filter import parse_filter
 from testbed.pairing.flow_summary import flow_mapping, protocol_name
 from testbed.pairing.same import CATEGORIES, USUAL, count_differences, inconclusive
 from testbed.run.read_captures import read_both
+
+if TYPE_CHECKING:
+    from testbed.diagnosis.capture_facts import CaptureFindings
 
 _PIPE_WIDTH = 10_000
 """Columns: what reads a pipe needs no line cut to a terminal's width."""
@@ -93,13 +95,16 @@ class CaptureComparison:
         )
 
     @cached_property
-    def diagnosed(self) -> Analysis | None:
-        """What both captures show to be wrong (``diagnosis``); None of more than 5,000 packets (`invoke diagnose`)."""
-        from testbed.diagnosis.capture_facts import MOST_UNASKED, diagnose_captures, is_small
+    def diagnosed(self) -> CaptureFindings | None:
+        """What both captures show to be wrong (``diagnosis``); None where they have nothing in common.
 
-        if not len(self.comparison.pairs) or not is_small(self.comparison, MOST_UNASKED):
+        Of captures with many packets fewer are looked at one by one than by `invoke diagnose`.
+        """
+        from testbed.diagnosis.capture_facts import MOST_UNASKED, diagnose_captures
+
+        if not len(self.comparison.pairs):
             return None
-        return diagnose_captures(self.comparison, both_ends=True)
+        return diagnose_captures(self.comparison, both_ends=True, most=MOST_UNASKED)
 
     def summary(self, width: int = _PIPE_WIDTH) -> str:
         """Return the summary that `invoke compare` prints, without colours; tables are ``width`` columns at most."""

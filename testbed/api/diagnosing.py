@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed.diagnosis.capture_facts import MOST_PACKETS, diagnose_captures, is_small
+from testbed.diagnosis.capture_facts import diagnose_captures
 from testbed.model.crossings import Flow
-from testbed.model.errors import UsageError
 from testbed.model.findings import Diagnosis, Finding
 from testbed.pairing.compare_captures import compare as compare_tracks
 from testbed.run.read_captures import read_both
@@ -19,7 +19,7 @@ class CaptureDiagnosis:
     """What two captures, or one, show to be wrong; ``flows`` are those that findings name."""
 
     diagnosis: Diagnosis
-    flows: tuple[Flow, ...]
+    flows: Sequence[Flow]
     paths: tuple[str, ...]
 
     @property
@@ -37,16 +37,10 @@ class CaptureDiagnosis:
 def diagnose_files(client: str | Path, server: str | Path | None = None) -> CaptureDiagnosis:
     """Diagnose two captures of the same traffic, or one: pcap or pcapng files, also compressed.
 
-    Raises CaptureError for a file that cannot be read, UsageError for captures too large to look at every packet.
+    Raises CaptureError for a file that cannot be read.
     """
     paths = (str(client),) if server is None else (str(client), str(server))
     (one, first), (two, second) = read_both(paths[0], paths[-1])
     compared = compare_tracks(one, first, two, second, one_clock=server is None)
-    if not is_small(compared):
-        raise UsageError(
-            f"the captures have {len(compared.table):,} packets in common, more than {MOST_PACKETS:,}",
-            hint="cut out what is in question first: `editcap -A ... -B ...`, or a display filter",
-        )
-    analysis = diagnose_captures(compared, both_ends=server is not None)
-    assert analysis.diagnosis is not None  # noqa: S101 - it was asked for
-    return CaptureDiagnosis(analysis.diagnosis, analysis.inputs.joined.flows, paths)
+    found = diagnose_captures(compared, both_ends=server is not None)
+    return CaptureDiagnosis(found.diagnosis, found.flows, paths)

@@ -5,7 +5,9 @@ A comparison has columns for millions of packets; here are values, made for as m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 
@@ -37,7 +39,7 @@ class ComparisonView:
         # where the opener is at the first end, packets of direction 0 are the client's
         opener_is_client = compared.statistics.sent_at_one[::2]
         self._turned = (~opener_is_client).astype(np.int64)
-        self.flows = tuple(self._flow(pair) for pair in range(len(compared.pairs)))
+        self.flows = tuple(FlowsOnDemand(compared))
         self._times = self._aligned()
         time = np.where(
             np.where(table.sent_at_one, table.one >= 0, table.two < 0),
@@ -64,21 +66,6 @@ class ComparisonView:
 
     def _ways(self, place: Int64) -> Int64:
         return np.asarray(place & 1 ^ self._turned[place >> 1])
-
-    def _flow(self, pair: int) -> Flow:
-        pairs, packets = self._compared.pairs, self._compared.packets[0]
-        first, second = self._compared.flows
-        a, b = int(pairs.a[pair]), int(pairs.b[pair])
-        client = int(pairs.opener[pair]) ^ int(self._turned[pair])
-        ends = packets.ends[int(first.conversation[a])]
-        initial: list[int | None] = []
-        for side in (client, 1 - client):
-            here, there = int(first.isn[a, side]), int(second.isn[b, side ^ int(pairs.flip[pair])])
-            there = seq_add(there, -int(pairs.shift[pair, side])) if there >= 0 else -1
-            known = here if here >= 0 else there
-            initial.append(known if known >= 0 else None)
-        points = [Endpoint(ends.addresses[side], ends.ports[side]) for side in (client, 1 - client)]
-        return Flow(pair, protocol_name(int(first.protocol[a])), points[0], points[1], initial[0], initial[1])
 
     def _aligned(self) -> tuple[Int64, Int64]:
         """Return the times of both tracks' packets on the first capture's clock."""
@@ -124,3 +111,37 @@ class ComparisonView:
             time=self._times[which][wanted],
             kind=lambda item: protocol_name(int(whole.packets.protocol[item])),
         )
+
+
+class FlowsOnDemand(Sequence[Flow]):
+    """The flows of a comparison, as :attr:`ComparisonView.flows`, each made when it is asked for."""
+
+    def __init__(self, compared: Comparison) -> None:
+        self._compared = compared
+
+    def __len__(self) -> int:
+        return len(self._compared.pairs)
+
+    @overload
+    def __getitem__(self, pair: int) -> Flow: ...
+    @overload
+    def __getitem__(self, pair: slice) -> Sequence[Flow]: ...
+    def __getitem__(self, pair: int | slice) -> Flow | Sequence[Flow]:
+        if isinstance(pair, slice):
+            return [self._flow(each) for each in range(len(self))[pair]]
+        return self._flow(range(len(self))[pair])
+
+    def _flow(self, pair: int) -> Flow:
+        pairs, packets = self._compared.pairs, self._compared.packets[0]
+        first, second = self._compared.flows
+        a, b = int(pairs.a[pair]), int(pairs.b[pair])
+        client = int(pairs.opener[pair]) ^ int(not self._compared.statistics.sent_at_one[2 * pair])
+        ends = packets.ends[int(first.conversation[a])]
+        initial: list[int | None] = []
+        for side in (client, 1 - client):
+            here, there = int(first.isn[a, side]), int(second.isn[b, side ^ int(pairs.flip[pair])])
+            there = seq_add(there, -int(pairs.shift[pair, side])) if there >= 0 else -1
+            known = here if here >= 0 else there
+            initial.append(known if known >= 0 else None)
+        points = [Endpoint(ends.addresses[side], ends.ports[side]) for side in (client, 1 - client)]
+        return Flow(pair, protocol_name(int(first.protocol[a])), points[0], points[1], initial[0], initial[1])

@@ -6,41 +6,115 @@ crossed: nobody is accused of its loss. One capture is compared with itself, so 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from testbed.analysis.analyse import analyse
-from testbed.analysis.expect.run_facts import RunFacts
-from testbed.crossings.comparison_view import ComparisonView
-from testbed.diagnosis.diagnose import diagnose
+from testbed.crossings.comparison_view import ComparisonView, FlowsOnDemand
+from testbed.diagnosis.chosen_connections import Numbers, choose, restricted, times_of
+from testbed.diagnosis.counted_rules import counted
+from testbed.diagnosis.diagnose import dearest, diagnose, diagnose_beginning
 from testbed.diagnosis.mapping_rules import mapping_findings
 from testbed.diagnosis.observed import Observed
-from testbed.model import HOSTS, Analysis, Crossing, Inputs, Joined
-from testbed.model.findings import Diagnosis
+from testbed.diagnosis.renumbered import Renumbered, merged
+from testbed.model import HOSTS, Crossing, Flow, Inputs, Joined
+from testbed.model.findings import Diagnosis, Doubt, Finding, FindingName, Need, TimeAccount, Undecided
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate
 
 MOST_PACKETS = 20_000
-"""Packets above which only counts are diagnosed: the rules take some 0.1 ms for each."""
+"""Packets that are looked at one by one at most: the rules take some 0.1 ms for each."""
 
-MOST_UNASKED = 5_000
+MOST_UNASKED = 1_000
 """The same where nobody asked for a diagnosis, as in `compare`, which must not become slower by it."""
+
+_FEW = 5_000
+"""Packets of small captures, all of which are looked at whoever asks."""
 
 _KNOWN = (RowFate.CROSSED, RowFate.SPLIT, RowFate.MERGED, RowFate.LOST, RowFate.APPEARED, RowFate.DUPLICATED)
 
 
-def diagnose_captures(compared: Comparison, *, both_ends: bool) -> Analysis:
-    """Return an analysis of captures with its diagnosis; ``both_ends``: they are two."""
+class CaptureFindings(NamedTuple):
+    """What captures show to be wrong, and the flows (by index) that findings name."""
+
+    diagnosis: Diagnosis
+    flows: Sequence[Flow]
+
+
+def diagnose_captures(compared: Comparison, *, both_ends: bool, most: int = MOST_PACKETS) -> CaptureFindings:
+    """Return what captures show to be wrong; ``both_ends``: they are two.
+
+    At most ``most`` packets are looked at one by one: of larger captures those of the connections on which most went
+    wrong (:mod:`testbed.diagnosis.chosen_connections`), and what columns show of all the others.
+    """
     both_ends = both_ends and not _one_place(compared)
-    inputs, unsure = _inputs(compared, both_ends=both_ends)
+    if len(compared.table) <= max(most, _FEW):
+        view = ComparisonView(compared)
+        diagnosis = _by_packets(compared, view, diagnose, both_ends=both_ends)
+        more = tuple(mapping_findings(compared, range(len(compared.pairs))))
+        return CaptureFindings(replace(diagnosis, findings=(*diagnosis.findings, *more)), view.flows)
+    return _of_many(compared, most, both_ends=both_ends)
 
-    def diagnosed(facts: RunFacts) -> Diagnosis:
-        found = diagnose(Observed(facts, both_ends=both_ends, unsure=unsure))
-        more = tuple(mapping_findings(compared))
-        return replace(found, findings=(*found.findings, *more))
 
-    return analyse(inputs, (), diagnosed)
+def _of_many(compared: Comparison, most: int, *, both_ends: bool) -> CaptureFindings:
+    """Diagnose captures with more packets than are looked at one by one."""
+    chosen = choose(compared, most)
+    times = times_of(compared)
+    numbers = Numbers(times, compared.table.skip)
+    pair = compared.table.place >> 1
+    whole = np.zeros(len(compared.pairs), np.bool_)
+    whole[chosen.whole] = True
+    parts = [(chosen.whole, np.flatnonzero(whole[pair]), diagnose)] if len(chosen.whole) else []
+    for large in chosen.begun.tolist():
+        rows = np.flatnonzero(pair == large)
+        first = rows[np.argsort(times[rows], kind="stable")[: max(most // 4, 1)]]
+        parts.append((np.array([large], np.int64), np.sort(first), diagnose_beginning))
+    found: list[Finding] = []
+    undecided: list[Undecided] = []
+    time: list[TimeAccount] = []
+    doubts: dict[object, Doubt] = {}
+    last = Diagnosis()
+    for pairs, rows, by in parts:
+        some = restricted(compared, pairs, rows)
+        view = ComparisonView(some)
+        there = rows[view.rows]
+        renumber = Renumbered(tuple(numbers.of(there, times[there])), tuple(pairs.tolist()))
+        diagnosis = _by_packets(some, view, by, both_ends=both_ends)
+        found += [renumber.finding(each) for each in diagnosis.findings if each.name not in _OF_ALL]
+        undecided += [renumber.undecided(each) for each in diagnosis.undecided]
+        time += [replace(each, flow=int(pairs[each.flow])) for each in diagnosis.time]
+        doubts |= {(each.what, each.host): each for each in diagnosis.doubts}
+        last = last if last.looked_for else diagnosis
+    if both_ends:
+        found += counted(compared, ~whole, lambda rows: numbers.of(rows, times[rows]))
+    found += mapping_findings(compared, np.concatenate([chosen.whole, chosen.begun]).tolist())
+    missing = {**last.not_visible, **dict.fromkeys(_OF_ALL, Need.ALL_PACKETS)}
+    whole_diagnosis = Diagnosis(
+        findings=tuple(sorted(merged(found), key=dearest)),
+        undecided=tuple(undecided),
+        time=tuple(time),
+        doubts=tuple(doubts.values()),
+        looked_for=tuple(name for name in last.looked_for if name not in missing),
+        not_visible=missing,
+        looked_at=(len(chosen.whole), len(compared.pairs)),
+    )
+    return CaptureFindings(whole_diagnosis, FlowsOnDemand(compared))
+
+
+_OF_ALL = (FindingName.CONNECTION_PER_REQUEST,)
+"""Findings that speak of all connections."""
+
+
+def _by_packets(
+    compared: Comparison, view: ComparisonView, by: Callable[[Observed], Diagnosis], *, both_ends: bool
+) -> Diagnosis:
+    inputs, unsure = _inputs(compared, view, both_ends=both_ends)
+    analysis = analyse(inputs, (), lambda facts: by(Observed(facts, both_ends=both_ends, unsure=unsure)))
+    assert analysis.diagnosis is not None  # noqa: S101 - it was asked for
+    return analysis.diagnosis
 
 
 def _one_place(compared: Comparison) -> bool:
@@ -49,14 +123,8 @@ def _one_place(compared: Comparison) -> bool:
     return len(first) > 1 and bool((first[::2] == first[1::2]).all())
 
 
-def is_small(compared: Comparison, most: int = MOST_PACKETS) -> bool:
-    """Say whether captures are small enough for the rules to look at every packet."""
-    return len(compared.table) <= most
-
-
-def _inputs(compared: Comparison, *, both_ends: bool) -> tuple[Inputs, frozenset[int]]:
+def _inputs(compared: Comparison, view: ComparisonView, *, both_ends: bool) -> tuple[Inputs, frozenset[int]]:
     """Return captures as the inputs of an analysis, and the numbers of the packets whose fate is not known."""
-    view = ComparisonView(compared)
     crossings = view.crossings(np.arange(len(view), dtype=np.int64))
     known = np.isin(compared.table.fate[view.rows], [int(fate) for fate in _KNOWN])
     if both_ends:

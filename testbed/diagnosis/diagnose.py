@@ -19,7 +19,7 @@ from testbed.diagnosis.observed import Observed
 from testbed.diagnosis.time_account import time_accounts
 from testbed.diagnosis.trust import doubts
 from testbed.model import HOSTS
-from testbed.model.findings import FINDINGS, Diagnosis, Finding, FindingName, Need, Severity, Undecided
+from testbed.model.findings import FINDINGS, Diagnosis, Finding, FindingName, Need, Severity, TimeAccount, Undecided
 
 _SEVERITIES = tuple(Severity)
 _IN_ALL = 1000
@@ -38,8 +38,17 @@ def diagnose(seen: Observed) -> Diagnosis:
     """
     if seen.facts.inputs.cut_short:
         return Diagnosis()
+    return _diagnosis(seen, _found(seen), time_accounts(seen))
+
+
+def diagnose_beginning(seen: Observed) -> Diagnosis:
+    """Return what is wrong with connections of which only the first packets are given: nothing about their ends."""
+    return _diagnosis(seen, _found_at_first(seen), ())
+
+
+def _diagnosis(seen: Observed, rules: Iterator[Finding | Undecided], time: tuple[TimeAccount, ...]) -> Diagnosis:
     missing = _missing(seen)
-    found = list(_found(seen))
+    found = list(rules)
     findings = _without_consequences([each for each in found if isinstance(each, Finding) and each.name not in missing])
     told = {(each.name, each.flow) for each in findings}
     undecided = tuple(
@@ -47,11 +56,11 @@ def diagnose(seen: Observed) -> Diagnosis:
         for each in found
         if isinstance(each, Undecided) and not any((name, each.flow) in told for name in each.names)
     )
-    findings.sort(key=_dearest)
+    findings.sort(key=dearest)
     return Diagnosis(
         findings=tuple(findings[:_IN_ALL]),
         undecided=undecided[:_IN_ALL],
-        time=time_accounts(seen),
+        time=time,
         doubts=doubts(seen),
         looked_for=tuple(name for name in FINDINGS if name not in missing),
         not_visible=missing,
@@ -76,7 +85,8 @@ def _without_consequences(findings: list[Finding]) -> list[Finding]:
     return [each for each in findings if each.name not in _ENDS or each.flow not in beyond_help]
 
 
-def _dearest(finding: Finding) -> tuple[int, int, int]:
+def dearest(finding: Finding) -> tuple[int, int, int]:
+    """Return by what findings are sorted: severity, bytes lost, time waited."""
     return _SEVERITIES.index(finding.severity), -finding.cost.bytes, -finding.cost.wait
 
 
@@ -90,6 +100,15 @@ def _missing(seen: Observed) -> dict[FindingName, Need]:
     if not any(each.opener is not None for each in seen.tcp) and seen.tcp:
         lacking.add(Need.HANDSHAKE)
     return {name: need for name, row in FINDINGS.items() for need in row.needs if need in lacking}
+
+
+def _found_at_first(seen: Observed) -> Iterator[Finding | Undecided]:
+    yield from opening_rules.slow(seen)
+    yield from waiting_rules.nagle(seen)
+    yield from path_rules.altered(seen)
+    yield from transfer_rules.small_windows(seen)
+    yield from transfer_rules.full_queues(seen)
+    yield from transfer_rules.restarts(seen)
 
 
 def _packets(found: Iterable[Finding | Undecided]) -> frozenset[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from testbed.model.evidence import Duration
 from testbed.model.findings import Culprit, Finding, FindingName, Severity
@@ -15,10 +15,13 @@ _HOPS = 64
 """Hops that a packet may take: a TTL that fell by more was set anew."""
 
 
-def mapping_findings(compared: Comparison) -> Iterator[Finding]:
-    """Yield what was rewritten of whole connections (the first of each kind), and whether clocks differ."""
+def mapping_findings(compared: Comparison, pairs: Iterable[int]) -> Iterator[Finding]:
+    """Yield what was rewritten of whole connections (the first of each kind), and whether clocks differ.
+
+    ``pairs`` are those that are looked at.
+    """
     told: set[FindingName] = set()
-    for pair in range(len(compared.pairs)):
+    for pair in pairs:
         mapping = flow_mapping(compared, pair)
         if mapping.ends[0] != mapping.ends[1] and FindingName.ADDRESS_REWRITTEN not in told:
             told.add(FindingName.ADDRESS_REWRITTEN)

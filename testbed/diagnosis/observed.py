@@ -218,7 +218,11 @@ class Observed:
     def until(self, host: Host) -> int:
         """Return until when a host was seen, ns: its program's end, else the last packet."""
         ended = [each.ended for each in self.facts.inputs.programs if each.host == host]
-        return ended[0] if ended else max((arrival_time(each) for each in self.facts.crossings), default=0)
+        return ended[0] if ended else self._last
+
+    @cached_property
+    def _last(self) -> int:
+        return max((arrival_time(each) for each in self.facts.crossings), default=0)
 
     @cached_property
     def resets(self) -> dict[tuple[int, Host], int]:

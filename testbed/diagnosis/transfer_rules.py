@@ -196,6 +196,8 @@ def _limited(connection: SeenFlow, host: Host) -> Found:
     )
 
 
+_INITIAL = 10
+"""Segments with which a kernel begins again after a pause (the restart window, RFC 5681 section 4.1, RFC 6928)."""
 _PAUSE = 200 * MS
 """Least retransmission timeout: after so long without sending a kernel begins with slow start again."""
 
@@ -226,6 +228,8 @@ def restarts(seen: Observed) -> Found:
                 ):
                     continue
                 largest = max(each.packet.length for each in sent)
+                if reached <= _INITIAL * largest:
+                    continue
                 yield Finding(
                     FindingName.SLOW_START_AFTER_IDLE,
                     Severity.NOTE,

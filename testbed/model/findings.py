@@ -1,7 +1,8 @@
 """What is wrong with a connection, who did it, what proves it and what it cost: the registry of findings. Pure data.
 
 :data:`FINDINGS` is the only place that lists them. A rule of ``diagnosis/`` makes a :class:`Finding` of facts;
-``report/text/finding_text.py`` makes its sentence, what would disprove it and what to do.
+``report/text/finding_text.py`` makes its sentence, what would disprove it and what to do. The module is long because
+it is one registry with the values that its rows are made of.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ class Need(StrEnum):
     CALLS = "the calls of the host that did it"
     BOTH_ENDS = "captures of both ends"
     HANDSHAKE = "the opening of the connection"
+    ALL_PACKETS = "fewer packets, all of which can be looked at"
 
 
 class Culprit(StrEnum):
@@ -263,7 +265,8 @@ class Diagnosis:
     """What was found, the dearest first; what could not be decided; where the time went; what to distrust.
 
     ``looked_for`` are the findings whose rules were tried; ``not_visible`` those that what was seen cannot show, with
-    what they need.
+    what they need. ``looked_at`` is, of large captures, of how many connections every packet was looked at, and of how
+    many there are; None where that is all.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -272,6 +275,7 @@ class Diagnosis:
     doubts: tuple[Doubt, ...] = ()
     looked_for: tuple[FindingName, ...] = ()
     not_visible: Mapping[FindingName, Need] = field(default_factory=dict)
+    looked_at: tuple[int, int] | None = None
 
 
 F = FindingName

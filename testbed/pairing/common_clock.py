@@ -104,3 +104,27 @@ class _Mirrored(Timeline):
     def of_pairs(self, one: Int64, two: Int64, times: tuple[Int64, Int64]) -> tuple[Int64, Int64]:
         offset, error = self._of.of_pairs(two, one, times[::-1])
         return -offset, error
+
+
+class PartOfTimeline(Timeline):
+    """A timeline of some packets of both captures: ``one`` and ``two`` are their items among all."""
+
+    def __init__(self, of: Timeline, one: Int64, two: Int64) -> None:
+        self._of, self._items = of, (one, two)
+        self.clock = of.clock
+
+    def mirrored(self) -> Timeline:
+        """Return that of the captures in the other order."""
+        return PartOfTimeline(self._of.mirrored(), *self._items[::-1])
+
+    def at_one(self, items: Int64, time: Int64) -> tuple[Int64, Int64]:
+        """Return offset and error at packets of the first capture; ``time`` is its own."""
+        return self._of.at_one(self._items[0][items], time)
+
+    def at_two(self, items: Int64, time: Int64) -> tuple[Int64, Int64]:
+        """Return offset and error at packets of the second capture; ``time`` is its own."""
+        return self._of.at_two(self._items[1][items], time)
+
+    def of_pairs(self, one: Int64, two: Int64, times: tuple[Int64, Int64]) -> tuple[Int64, Int64]:
+        """Return offset and error at packets that crossed."""
+        return self._of.of_pairs(self._items[0][one], self._items[1][two], times)

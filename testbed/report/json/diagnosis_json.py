@@ -48,6 +48,9 @@ def diagnosis_to_json(diagnosis: Diagnosis | None) -> _Object | None:
             for each in diagnosis.doubts
         ],
         "looked_for": [name.value for name in diagnosis.looked_for],
+        "looked_at": None
+        if diagnosis.looked_at is None
+        else {"connections": diagnosis.looked_at[0], "of": diagnosis.looked_at[1]},
         "not_visible": {name.value: need.value for name, need in diagnosis.not_visible.items()},
     }
 

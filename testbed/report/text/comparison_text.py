@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from testbed.model import Analysis
+from testbed.diagnosis.capture_facts import CaptureFindings
 from testbed.model.arrays import Int64
 from testbed.model.ip import TCP
 from testbed.pairing.between_taps import what_lies_between
@@ -44,14 +44,14 @@ def render(
     paths: tuple[str, str],
     differs: tuple[str, ...],
     console: Console,
-    diagnosed: Analysis | None = None,
+    diagnosed: CaptureFindings | None = None,
 ) -> None:
     """Print the summary; ``diagnosed`` is what both captures show to be wrong, None where nobody looked."""
     first = f"[bold]between[/] {escape(between_text(what_lies_between(compared)))}"
     console.print(first, highlight=False, soft_wrap=True)
-    if diagnosed is not None and diagnosed.diagnosis is not None:
+    if diagnosed is not None:
         width = min(console.width, _WIDEST)
-        for text, style in summary_lines(diagnosed.diagnosis, diagnosed.inputs.joined.flows, width, most=_FINDINGS):
+        for text, style in summary_lines(diagnosed.diagnosis, diagnosed.flows, width, most=_FINDINGS):
             console.print(text, style=_STYLES.get(style, ""), markup=False, highlight=False, soft_wrap=True)
     for which, (name, path) in enumerate(zip(NAMES, paths, strict=True)):
         console.print(_capture_line(compared, which, name, path), highlight=False, soft_wrap=True)

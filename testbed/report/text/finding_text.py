@@ -129,6 +129,14 @@ def nothing_found(diagnosis: Diagnosis) -> str:
     return f"nothing found of the {len(diagnosis.looked_for)} conditions that were looked for{rest}"
 
 
+def looked_at_text(looked_at: int, of: int) -> str:
+    """Say how much of large captures was looked at packet by packet."""
+    return (
+        f"large captures: looked at every packet of {looked_at:,} of {of:,} connections, those on which most went"
+        " wrong, and at the beginning of the longest; of all others counted what was lost, doubled, late, sent again"
+    )
+
+
 def finding_lines(finding: Finding, flows: Sequence[Flow]) -> list[str]:
     """Return a finding as lines: its headline, then its details."""
     return [
@@ -160,6 +168,9 @@ def summary_lines(
         about = f"{more}; do: {remedy(finding)}"
         lines = paragraph(about, width, indent=" " * 10, indent_next=10, lines=None if most is None else 2)
         yield from ((line, "") for line in lines)
+    if diagnosis.looked_at:
+        text = f"          {looked_at_text(*diagnosis.looked_at)}"
+        yield from ((line, "folded") for line in paragraph(text, width, indent_next=10))
     rest = len(diagnosis.findings) - len(shown)
     if rest:
         yield f"  ... {rest:,} more findings: `invoke diagnose` ...", "folded"
@@ -201,6 +212,8 @@ def report_lines(diagnosis: Diagnosis, flows: Sequence[Flow]) -> Iterator[str]:
         yield nothing_found(diagnosis)
     for undecided in diagnosis.undecided:
         yield f"undecided: {named(flows, undecided.flow)}{undecided_text(undecided)}"
+    if diagnosis.looked_at:
+        yield looked_at_text(*diagnosis.looked_at)
     if diagnosis.findings:
         hidden = ", ".join(diagnosis.not_visible)
         yield f"looked for {len(diagnosis.looked_for)} conditions" + (

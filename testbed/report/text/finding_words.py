@@ -320,6 +320,7 @@ WORDS: dict[FindingName, Words] = {
             "never": "the path lost {lost} of the {host}'s {of}, one at a time, and {missing} never arrived ({first})",
             "": "the path lost {lost} of the {host}'s {of}, one at a time; the worst ({first}) came {waited} late",
             "free": "the path lost {lost} of the {host}'s {of}, one at a time, and that cost no time ({first})",
+            "counted": "the path lost {lost} of the {host}'s {of}, one at a time (the first {first})",
         },
         "the packets in the {peer}'s capture",
         "find where the path loses packets: compare captures of points between the two",
@@ -331,6 +332,8 @@ WORDS: dict[FindingName, Words] = {
             "": "the path lost {lost} of the {host}'s {of}, several in a row: a full queue or a break; the worst"
             " ({first}) came {waited} late",
             "free": "the path lost {lost} of the {host}'s {of}, several in a row ({first})",
+            "counted": "the path lost {lost} of the {host}'s {of}, several in a row (the first {first}): a full queue"
+            " or a break",
         },
         "the packets in the {peer}'s capture",
         "look for a full queue (a slower link, a rate limit) or a break of the path at that time",
@@ -350,6 +353,7 @@ WORDS: dict[FindingName, Words] = {
         {
             "": "the path lost {lost} by which the {host} acknowledges what came ({first}): the"
             " {peer} sent again what had arrived, after {waited}",
+            "counted": "the path lost {lost} by which the {host} acknowledges what came (the first {first})",
             "free": "the path lost {lost} by which the {host} acknowledges what came ({first});"
             " later ones made up for it",
         },
