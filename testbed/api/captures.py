@@ -151,7 +151,7 @@ class CaptureComparison:
         from testbed.report.html.comparison_page import render
 
         try:
-            path.write_text(render(self.comparison, self.paths, self.differs), encoding="utf-8")
+            path.write_text(render(self.comparison, self.paths, self.differs, self.diagnosed), encoding="utf-8")
         except OSError as problem:
             raise UsageError(f"{path}: {problem.strerror or problem}") from problem
 

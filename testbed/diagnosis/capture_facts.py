@@ -14,6 +14,7 @@ import numpy as np
 
 from testbed.analysis.analyse import analyse
 from testbed.crossings.comparison_view import ComparisonView, FlowsOnDemand
+from testbed.diagnosis.capture_trust import capture_doubts
 from testbed.diagnosis.chosen_connections import Numbers, choose, restricted, times_of
 from testbed.diagnosis.counted_rules import counted
 from testbed.diagnosis.diagnose import dearest, diagnose, diagnose_beginning
@@ -55,7 +56,8 @@ def diagnose_captures(compared: Comparison, *, both_ends: bool, most: int = MOST
         view = ComparisonView(compared)
         diagnosis = _by_packets(compared, view, diagnose, both_ends=both_ends)
         more = tuple(mapping_findings(compared, range(len(compared.pairs))))
-        return CaptureFindings(replace(diagnosis, findings=(*diagnosis.findings, *more)), view.flows)
+        doubts = (*capture_doubts(compared, both_ends=both_ends), *diagnosis.doubts)
+        return CaptureFindings(replace(diagnosis, findings=(*diagnosis.findings, *more), doubts=doubts), view.flows)
     return _of_many(compared, most, both_ends=both_ends)
 
 
@@ -96,7 +98,7 @@ def _of_many(compared: Comparison, most: int, *, both_ends: bool) -> CaptureFind
         findings=tuple(sorted(merged(found), key=dearest)),
         undecided=tuple(undecided),
         time=tuple(time),
-        doubts=tuple(doubts.values()),
+        doubts=(*capture_doubts(compared, both_ends=both_ends), *doubts.values()),
         looked_for=tuple(name for name in last.looked_for if name not in missing),
         not_visible=missing,
         looked_at=(len(chosen.whole), len(compared.pairs)),

@@ -39,7 +39,7 @@ def refused_datagrams(seen: Observed) -> Found:
                     "host": host,
                     "peer": peer,
                     "endpoint": connection.flow.endpoint(host),
-                    "datagrams": Quantity(len(refused), "datagram"),
+                    "datagrams": Quantity(len(refused) or len(errors), "datagram"),
                     "error": PacketRef(errors[0].n),
                 },
                 variant="unheard" if unheard else "",

@@ -7,7 +7,7 @@ that a packet's fate says nothing (:attr:`Observed.both_ends`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from testbed.analysis.absent.broken_off import broken_off
@@ -177,19 +177,31 @@ class Observed:
         errors: dict[int, list[Crossing]] = {}
         crossings = self.facts.crossings
         for packet in crossings:
-            if packet.flow is not None:
+            about = packet.options.get("about") or {}
+            error = packet.protocol in ("icmp", "icmpv6") and (packet.flow is None or bool(about))
+            if packet.flow is not None and not error:
                 by_flow.setdefault(packet.flow, []).append(packet)
-            elif packet.protocol in ("icmp", "icmpv6"):
-                about = packet.options.get("about") or {}
+            elif error:
                 named = {crossings[n].flow for n in self.facts.causes[packet.n].packets}
                 named |= set(self._by_ports.get((about.get("sport"), about.get("dport")), ()))
                 for index in (each for each in named if each is not None):
-                    errors.setdefault(index, []).append(packet)
+                    errors.setdefault(index, []).append(self._about(packet, index))
         return tuple(
             SeenFlow(flow, self.facts, by_flow[flow.index], self.both_ends, errors.get(flow.index, ()))
             for flow in self.facts.inputs.joined.flows
             if flow.index in by_flow
         )
+
+    def _about(self, error: Crossing, index: int) -> Crossing:
+        """Return an ICMP error about a flow, from the end that did not send what it quotes where one capture has it.
+
+        One capture does not show from which side of the tap an error came; the ports that it quotes do.
+        """
+        about = error.options.get("about") or {}
+        flow, ports = self.facts.inputs.joined.flows[index], (about.get("sport"), about.get("dport"))
+        if self.both_ends or flow.client.port == flow.server.port or None in ports:
+            return error
+        return replace(error, sender="server" if ports == (flow.client.port, flow.server.port) else "client")
 
     @cached_property
     def _by_ports(self) -> dict[tuple[int | None, int | None], list[int]]:

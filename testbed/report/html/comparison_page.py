@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 
 from testbed.crossings.comparison_view import ComparisonView
+from testbed.diagnosis.capture_facts import CaptureFindings
 from testbed.model.arrays import Int64
 from testbed.model.errors import UsageError
+from testbed.model.findings import Diagnosis
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_summary import NAMES
 from testbed.pairing.packet_table import PacketTable
 from testbed.pairing.same import CATEGORIES
 from testbed.report.html import assemble, packet_columns
+from testbed.report.html.findings_card import card
 from testbed.report.html.fit import LIMIT, fitting, kept
+from testbed.report.html.ledger_picture import WIDTH
 from testbed.report.html.marks import PacketMark
 from testbed.report.html.pack import Packer
 from testbed.report.html.page_source import ShownPackets
@@ -50,12 +54,24 @@ _PRESETS = {
 """Category of differences -> the page's preset that shows them."""
 
 
-def render(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...], *, limit: int = LIMIT) -> str:
+def render(
+    compared: Comparison,
+    paths: tuple[str, str],
+    differs: tuple[str, ...],
+    diagnosed: CaptureFindings | None = None,
+    *,
+    limit: int = LIMIT,
+) -> str:
     """Return the page, at most ``limit`` bytes; ``differs`` are the categories that count.
+
+    ``diagnosed`` is what both captures show to be wrong, None where nobody looked.
 
     Raises UsageError for captures that span more time than a page can show.
     """
-    return fitting(of_comparison(compared), lambda wire, most: _page(compared, wire, paths, differs, most), limit)
+    found = diagnosed if diagnosed is not None else CaptureFindings(Diagnosis(), ())
+    return fitting(
+        of_comparison(compared), lambda wire, most: _page(compared, wire, paths, differs, found, most), limit
+    )
 
 
 def of_comparison(compared: Comparison) -> Callable[[int], ShownPackets]:
@@ -127,7 +143,12 @@ def _fields(packets: PacketTable, items: Int64) -> dict[str, Int64]:
 
 
 def _page(
-    compared: Comparison, wire: ShownPackets, paths: tuple[str, str], differs: tuple[str, ...], payload_limit: int
+    compared: Comparison,
+    wire: ShownPackets,
+    paths: tuple[str, str],
+    differs: tuple[str, ...],
+    found: CaptureFindings,
+    payload_limit: int,
 ) -> str:
     times = [time for one in wire.crossings for time in (one.sent, one.arrived) if time is not None]
     base = min(times, default=0)
@@ -144,6 +165,8 @@ def _page(
         styles=STYLES,
         data=data,
         title=f"{Path(paths[0]).name}, {Path(paths[1]).name}: {'differs' if differs else 'same'}",
+        diagnosis=card(found.diagnosis, found.flows, (one.n for one in wire.crossings)),
+        picture_width=WIDTH,
         **_words(compared, wire, paths, differs, about),
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from testbed.model import Analysis
-from testbed.model.findings import Finding, TimeAccount, WaitKind
+from testbed.model import Flow
+from testbed.model.findings import Diagnosis, Finding, TimeAccount, WaitKind
 from testbed.report.evidence_text import span
 from testbed.report.html.ledger_picture import WIDTH
 from testbed.report.html.links import LinkedPiece, Links
@@ -14,6 +14,7 @@ from testbed.report.text.finding_text import (
     details,
     doubt_text,
     evidence_of,
+    looked_at_text,
     named,
     nothing_found,
     time_text,
@@ -66,12 +67,10 @@ class FindingsCard:
     bars: list[TimeBar]
 
 
-def card(analysis: Analysis, packets: Iterable[int]) -> FindingsCard | None:
+def card(diagnosis: Diagnosis | None, flows: Sequence[Flow], packets: Iterable[int]) -> FindingsCard | None:
     """Return the card; ``packets`` are the numbers of those that the page holds. None where nobody looked."""
-    diagnosis = analysis.diagnosis
     if diagnosis is None or not diagnosis.looked_for:
         return None
-    flows = analysis.inputs.joined.flows
     there = frozenset(packets)
     links = Links(there)
     return FindingsCard(
@@ -89,7 +88,10 @@ def card(analysis: Analysis, packets: Iterable[int]) -> FindingsCard | None:
         more=max(len(diagnosis.findings) - _MOST, 0),
         nothing=nothing_found(diagnosis),
         undecided=[f"{named(flows, each.flow)}{undecided_text(each)}" for each in diagnosis.undecided[:_MOST]],
-        doubts=list(map(doubt_text, diagnosis.doubts)),
+        doubts=[
+            *map(doubt_text, diagnosis.doubts),
+            *([looked_at_text(*diagnosis.looked_at)] if diagnosis.looked_at else []),
+        ],
         bars=[_bar(each, named(flows, each.flow)) for each in diagnosis.time[:_BARS] if each.total],
     )
 

@@ -96,7 +96,7 @@ def _words(
         "pictures": pictures(analysis.ledger, analysis.causes, many_flows=many),
         "picture_width": WIDTH,
         "verdict": verdict_text(analysis),
-        "diagnosis": card(analysis, (one.n for one in wire.crossings)),
+        "diagnosis": card(analysis.diagnosis, analysis.inputs.joined.flows, (one.n for one in wire.crossings)),
         "ledger": [(row, difference_text(row)) for row in analysis.ledger[:_ROWS]],
         "ledger_more": max(len(analysis.ledger) - _ROWS, 0),
         "closing": _closing(analysis),

@@ -12,6 +12,8 @@ from testbed.api.runs import load_run
 from testbed.cli.diagnose_command import diagnose
 from testbed.model.errors import UsageError
 from testbed.model.findings import FindingName, Unknown
+from testbed.report.text.finding_text import finding_sentence
+from tests.builders.frames import CLIENT, SERVER, ethernet, icmp, pcap, udp
 
 DATA = Path(__file__).parents[2] / "data"
 (RUN,) = (DATA / "run-v1" / "server-reads-once").iterdir()
@@ -49,3 +51,14 @@ def test_the_command_says_it_and_ends_with_1(capsys: pytest.CaptureFixture[str])
 def test_what_cannot_be_diagnosed_is_bad_use(what: list[str]) -> None:
     with pytest.raises(UsageError):
         diagnose(what, runs=Path(), as_json=False)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_icmp_errors_are_understood_without_calls(tmp_path: Path, count: int) -> None:
+    asked = udp(b"hello", sport=40000, dport=5000)
+    told = icmp(3, 3, 0, asked[:28], src=SERVER, dst=CLIENT)
+    path = tmp_path / "one.pcap"
+    path.write_bytes(pcap(map(ethernet, (asked, told))))
+    (finding,) = diagnose_files(*[path] * count).findings
+    assert finding.name is FindingName.PORT_UNREACHABLE
+    assert finding_sentence(finding).startswith(f"1 datagram of the client to {SERVER}:5000 was thrown away")

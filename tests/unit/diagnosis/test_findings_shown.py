@@ -9,6 +9,8 @@ from pathlib import Path
 import jsonschema
 from rich.console import Console
 
+from dev.bench.make_pair import make_pair
+from testbed.api.captures import compare_captures
 from testbed.api.runs import load_run
 from testbed.report.captures.annotated_pcapng import write
 from testbed.report.ci.ci_cases import RunRecord
@@ -33,7 +35,7 @@ def test_the_summary_begins_with_it() -> None:
 
 def test_the_card_selects_what_proves_it_and_draws_all_of_the_time() -> None:
     packets = [each.n for each in ANALYSIS.inputs.joined.crossings]
-    shown = card(ANALYSIS, packets)
+    shown = card(ANALYSIS.diagnosis, ANALYSIS.inputs.joined.flows, packets)
     assert shown is not None
     (finding,) = shown.findings
     assert finding.target.startswith("of=p")
@@ -57,3 +59,17 @@ def test_reports_for_ci_and_the_annotated_capture_say_it() -> None:
     stream = io.BytesIO()
     write(stream, ANALYSIS, {})
     assert SAID.encode() in stream.getvalue()
+
+
+def test_the_page_of_two_captures_has_the_card_and_its_findings_select_their_packets(tmp_path: Path) -> None:
+    pair = make_pair(tmp_path, packets=900, flows=1, loss=0.03, late=0.0)
+    compared = compare_captures(*pair)
+    page = tmp_path / "page.html"
+    compared.write_page(page)
+    text = page.read_text(encoding="utf-8")
+    assert compared.diagnosed is not None
+    finding = next(each for each in compared.diagnosed.diagnosis.findings if each.name.endswith("-loss"))
+    assert 'id="findings"' in text
+    assert "the path lost " in text
+    assert f'href="#of=p{finding.packets[0]}' in text
+    assert 'class="timebar"' in text
