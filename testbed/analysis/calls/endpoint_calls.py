@@ -103,10 +103,14 @@ class EndpointCalls:
         found = self.reader(time)
         return found if found is not None and (found.end is None or found.end >= time) else None
 
-    def receiving(self, time: int) -> bool:
-        """Say whether a call that reads was in progress at ``time``, whether or not it got any bytes."""
+    def receiving(self, time: int, since: int = 0) -> bool:
+        """Say whether a call that reads was in progress at ``time``, whether or not it got any bytes.
+
+        Only one that began later than ``since`` counts.
+        """
         at = bisect_right(self._receives, time, key=lambda call: call.start)
-        return any(call.end is None or call.end >= time for call in self._receives[max(at - 8, 0) : at])
+        before = self._receives[max(at - 8, 0) : at]
+        return any(call.start > since and (call.end is None or call.end >= time) for call in before)
 
     @cached_property
     def _receives(self) -> list[Call]:

@@ -56,8 +56,8 @@ def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return None
     waited = Duration(_waited(newest, packet))
     evidence = ("acknowledges ", packet_refs(covered), ", ", waited, " after it came: the timer of delayed ACKs")
-    # a read that lasts may take bytes at any time; what came last may be in processing still
-    unclear = endpoint.queued or waited.ns < IN_PROCESSING or endpoint.receiving(packet.time)
+    # a read that began since may take nothing, and acknowledge (MSG_PEEK); what came last may be in processing still
+    unclear = endpoint.queued or waited.ns < IN_PROCESSING or endpoint.receiving(packet.time, arrival_time(newest))
     return Explanation(evidence, packets=covered, alternatives=(CauseName.ACK,) if unclear else ())
 
 

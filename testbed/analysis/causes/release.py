@@ -49,7 +49,8 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
         return Release(("; it left ", waited, " after the call returned, through the queue of the interface"))
     going = endpoint.pushing(packet.time)
     came = arrival_time(endpoint.last_arrival) if endpoint.last_arrival is not None else 0
-    waiting = [call for call in going if call.direction == "out" and _may_sleep(call, packet, came)]
+    paced = endpoint.switched_on_by("SO_MAX_PACING_RATE", packet.time) is not None
+    waiting = [call for call in going if call.direction == "out" and (paced or _may_sleep(call, packet, came))]
     if going and len(waiting) == len(going):  # what came, or a queue below, may have let them go as well
         return Release(("; released while ", call_refs(going), " was in progress"))
     if going:

@@ -225,3 +225,28 @@ def test_the_reset_that_refused_a_syn_is_the_one_that_came() -> None:
     assert close is not None
     assert close.reset is not None
     assert close.reset.packet == came
+
+
+def test_a_read_that_sleeps_since_before_the_bytes_came_leaves_no_doubt_about_the_timer() -> None:
+    """SO_RCVLOWAT, or MSG_WAITALL, lets it sleep on; it acknowledges nothing."""
+    run, tcp = opened()
+    with tcp.server("recv", b"abcd"):
+        tcp.client("send", b"ab")
+        tcp("client P.", b"ab")
+        run.pause(45)
+        tcp("server .")
+        run.pause(45)
+        tcp.client("send", b"cd")
+        tcp("client P.", b"cd")
+    cause = run.analysis().causes[4]
+    assert (cause.rule, cause.alternatives) == (CauseName.DELAYED_ACK, ())
+
+
+def test_paced_bytes_are_not_said_to_be_let_go_by_a_write_in_progress() -> None:
+    run, tcp = opened()
+    tcp.client("setsockopt", args={"name": "SO_MAX_PACING_RATE", "value": 100_000}, result=0)
+    tcp.client("send", bytes(2920))
+    tcp("client .", bytes(1460))
+    with tcp.client("send", b"more"):
+        tcp("client .", bytes(1460))
+    assert run.analysis().causes[4].sent_by is None
