@@ -67,8 +67,8 @@ WORDS: dict[FindingName, Words] = {
     ),
     F.SYN_COOKIES: Words(
         {
-            "": "the {host}'s kernel answered by SYN cookies ({answer}): the connection goes without window scaling and"
-            " SACK, which makes it slow over long paths and under loss",
+            "": "the {host}'s kernel opened the connection by a SYN cookie ({answer}), which keeps none of its options:"
+            " the window is at most 64 KiB and there is no SACK, so it is slow over long paths and under loss",
         },
         "a SYN+ACK with the options that the SYN offered",
         "leave timestamps on (they carry the options), or avoid the overload: a larger backlog, faster accepts",
@@ -203,7 +203,7 @@ WORDS: dict[FindingName, Words] = {
             " while what the {peer} sends passes: the path has forgotten the connection, and the {peer} never learns",
         },
         "a packet of this connection that passes later, or loss of every other connection too (then the path is down)",
-        "SO_KEEPALIVE with TCP_KEEPIDLE below the path's limit, or messages that keep the connection busy",
+        "switch SO_KEEPALIVE on with TCP_KEEPIDLE below the path's limit, or send something more often than that",
     ),
     F.KEEP_ALIVE_TOO_LATE: Words(
         {
@@ -293,7 +293,7 @@ WORDS: dict[FindingName, Words] = {
             " {before} at once, although all had been written",
         },
         "as many packets at once as before the pause",
-        "net.ipv4.tcp_slow_start_after_idle=0 at the {host}",
+        "set net.ipv4.tcp_slow_start_after_idle=0 at the {host}, or keep the connection busy",
     ),
     F.MTU_BLACK_HOLE: Words(
         {
@@ -393,7 +393,7 @@ WORDS: dict[FindingName, Words] = {
             " fills up, and everything else waits in it",
         },
         "a delay that does not follow what is on its way",
-        "a queue that is kept short at the bottleneck (fq_codel, CAKE), or a limit below its rate",
+        "have the bottleneck keep its queue short (fq_codel, CAKE), or send less than its rate",
     ),
     F.RATE_LIMIT: Words(
         {
