@@ -29,6 +29,8 @@ Found = Iterator[Finding | Undecided]
 
 _FORGOTTEN = 2 * SECOND
 """How long (ns) after the peer's FIN a socket is open without anything being sent until it counts as forgotten."""
+_UNTOLD = 10 * SECOND
+"""The same where its program has not read so far: it may be busy with other connections."""
 _NOT_CLOSED = 500 * MS
 """The same where its program was told of the end and never closed the socket but by its own end."""
 _WRITES = going("out")
@@ -285,11 +287,16 @@ def forgotten(seen: Observed) -> Found:
             end = fin.seq + fin.sequence_length
             if not any(each.ack is not None and each.ack >= end for each in connection.sent[host]):
                 continue
+            if any("F" in each.flags and each.time <= came for each in connection.sent[host]):
+                continue  # it had ended its own side before: nothing is left to be closed
             later = [each for each in connection.sent[host] if each.time > came and (each.length or "F" in each.flags)]
             until = later[0].time if later else seen.until(host)
             known = connection.knows(host)
             left = known and _never_closed(connection, host, came)
-            if until - came < (_NOT_CLOSED if left else _FORGOTTEN) or (later and later[0].length):
+            told = _told(connection, host, came) if known else came
+            since = until - (came if told is None else told)
+            least = _NOT_CLOSED if left else _UNTOLD if told is None else _FORGOTTEN
+            if since < least or (later and later[0].length):
                 continue
             if known and any(call.start > came and call.name in _WRITES for call in connection.calls[host].calls):
                 continue
@@ -314,11 +321,19 @@ def forgotten(seen: Observed) -> Found:
             )
 
 
+def _told(connection: SeenFlow, host: Host, came: int) -> int | None:
+    """Return when a program read the end of the stream, which had come; None: it never did."""
+    return next(
+        (
+            call.end
+            for call in connection.calls[host].calls
+            if call.name in _READS and call.end is not None and call.end >= came and not call.errno and call.result == 0
+        ),
+        None,
+    )
+
+
 def _never_closed(connection: SeenFlow, host: Host, came: int) -> bool:
     """Whether a program read the end of the stream and made no call to close or shut its socket after it."""
     own = connection.calls[host]
-    told = any(
-        call.name in _READS and call.end is not None and call.end >= came and call.errno is None and call.result == 0
-        for call in own.calls
-    )
-    return told and not own.closes and not own.shutdowns
+    return _told(connection, host, came) is not None and not own.closes and not own.shutdowns

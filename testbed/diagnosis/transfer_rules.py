@@ -140,6 +140,10 @@ def _bloated(connection: SeenFlow, host: Host, sent: Sequence[Flight], delays: S
     late = [arrival_time(each.packet) for each, delay in zip(sent, delays, strict=True) if delay - least >= _GROWN]
     if max(late) - min(late) < _LASTING:
         return
+    came = sorted(arrival_time(each.packet) for each in sent)
+    stretch = came[max(came.index(min(late)) - 1, 0) : came.index(max(late)) + 1]
+    if max(after - before for before, after in pairwise(stretch)) * 2 >= most - least:
+        return  # nothing arrived for about as long as they were late: something stood still
     if statistics.pstdev([each.out for each in sent]) == 0:
         return
     if statistics.correlation([each.out for each in sent], delays) < _FOLLOWS:

@@ -483,3 +483,58 @@ def test_a_reset_in_the_peers_name_after_a_silence_is_a_path_that_forgot() -> No
 def test_keep_alive_that_came_too_late_is_said_once() -> None:
     found = [each.name for each in diagnosed(swallowed(pause=1200, keep_alive=True)).findings]
     assert found.count(F.KEEP_ALIVE_TOO_LATE) == 1
+
+
+def ended(*, told: bool = True, shut_before: bool = False, wait: float = 3000) -> Exchange:
+    """The client ends its side; the server reads the end, or not yet, and closes late, or had ended its side before."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    if shut_before:
+        with tcp.server("shutdown", args={"how": 1}):
+            tcp("server F.")
+        tcp("client .")
+    with tcp.client("close"):
+        tcp("client F.")
+    tcp("server .")
+    if told:
+        tcp.server("recv", b"")
+    run.pause(wait)
+    with tcp.server("close"):
+        if not shut_before:
+            tcp("server F.")
+    if not shut_before:
+        tcp("client .")
+    return run
+
+
+def test_a_socket_that_is_closed_long_after_the_end_was_read() -> None:
+    assert names(ended()) == {F.CLOSE_WAIT_FORGOTTEN}
+    assert names(ended(wait=100)) == set()
+
+
+def test_a_program_that_has_not_read_the_end_yet_is_busy_and_one_that_had_ended_its_side_has_nothing_to_close() -> None:
+    assert names(ended(told=False)) == set()
+    assert names(ended(told=False, wait=20_000)) == {F.CLOSE_WAIT_FORGOTTEN}
+    assert names(ended(shut_before=True)) == set()
+
+
+def bunched(*, still: bool) -> Exchange:
+    """Delays that grow with what is on its way: a queue hands the packets out one by one, or all arrive at once."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    size = 1000
+    with tcp.client("send", 80 * size):
+        begin = run.now
+        for n in range(80):
+            at = run.now + 100_000 - begin
+            due = (250 if n < 40 else 500) * MS + n * 100_000 if still else (n + 1) * 5 * MS
+            tcp("client .", bytes(size), delay=max(due - at, 50_000) if n > 3 else 50_000)
+    run.pause(500)
+    for n in range(80):
+        tcp("server .", ack=1 + (n + 1) * size)
+    return run
+
+
+def test_a_queue_hands_packets_out_one_by_one_and_what_stood_still_all_at_once() -> None:
+    assert F.BUFFERBLOAT in names(bunched(still=False))
+    assert F.BUFFERBLOAT not in names(bunched(still=True))
