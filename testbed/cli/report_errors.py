@@ -19,6 +19,7 @@ OURS = "_is_of_bothends"
 """The attribute that marks a task of ours."""
 OWN = ("testbed", "tasks", "tests")
 INFRASTRUCTURE = 3
+KEPT = "the run directory, if there is one, keeps what had been recorded until then"
 SET_UP = "to do: `.venv/bin/pip install --require-hashes -r requirements.txt` (to develop: requirements-dev.txt)"
 
 
@@ -62,13 +63,23 @@ def report_errors(function: Callable[..., int]) -> Callable[..., None]:
 
 
 def _tell_of(bug: Exception) -> int:
-    """Say that Bothends itself is at fault, with the traceback; return the exit code."""
+    """Say that Bothends itself is at fault, with the traceback, or what it got too little of; return the exit code."""
     import traceback  # never needed otherwise
 
+    from testbed.cli.scarce_machine import HINTS, what_is_scarce
+
     sys.stdout.flush()
+    if scarce := what_is_scarce(bug):
+        sys.stderr.write(f"{scarce}: {_first_line(bug)}\nstate: {KEPT}\n")
+        sys.stderr.write(f"to do: {HINTS.get(scarce, 'run fewer programs beside it (`ulimit -u`)')}\n")
+        return INFRASTRUCTURE
     sys.stderr.write("".join(traceback.format_exception(bug)))
-    said = f"{type(bug).__name__}: {bug}".splitlines()[0].rstrip()
-    sys.stderr.write(f"an error in Bothends itself, not in what it ran: {said}\n")
-    sys.stderr.write("state: the run directory, if there is one, keeps what had been recorded until then\n")
+    sys.stderr.write(f"an error in Bothends itself, not in what it ran: {_first_line(bug)}\n")
+    sys.stderr.write(f"state: {KEPT}\n")
     sys.stderr.write(in_callers_words("to do: report it with the lines above, and with `invoke doctor`'s output\n"))
     return INFRASTRUCTURE
+
+
+def _first_line(bug: Exception) -> str:
+    said = str(bug).strip() or "no more is known"
+    return f"{type(bug).__name__}: {said}".splitlines()[0].rstrip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import threading
 from collections.abc import Sequence
@@ -76,6 +77,8 @@ def run(
 
 
 def _import_what_follows(modules: Sequence[str]) -> None:
-    for module in (*ANALYSIS_MODULES, *modules):
-        importlib.import_module(module)
-    package_versions()
+    """Load ahead of its use what is needed once the lab has ended; a reason why that cannot be is told then."""
+    with contextlib.suppress(OSError, ImportError, MemoryError):
+        for module in (*ANALYSIS_MODULES, *modules):
+            importlib.import_module(module)
+        package_versions()

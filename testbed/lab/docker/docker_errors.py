@@ -69,6 +69,10 @@ def _unreachable(action: str, error: BaseException) -> EngineError:
         )
     if any(isinstance(reason, OSError) and reason.errno == errno.ENOSPC for reason in reasons):
         return EngineError(f"cannot {action}: no space left on this machine", hint="free disk space and try again")
+    if any(isinstance(reason, OSError) and reason.errno == errno.EMFILE for reason in reasons):
+        return EngineError(
+            f"cannot {action}: this process may not open more files", hint="allow more: `ulimit -n 1024`"
+        )
     if any(isinstance(reason, FileNotFoundError | ConnectionRefusedError) for reason in reasons):
         return EngineError(
             f"cannot {action}: no Docker Engine answers", state=_last_words(reasons), hint=NO_ENGINE_HINT
