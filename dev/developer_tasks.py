@@ -68,6 +68,7 @@ def lint(context: Context, fix: bool = False) -> int:
         "compare: two captures of a million packets; "
         "pairs: joins in generated pairs of captures against the truth (--count, --seed); "
         "witness: what recording the kernel's tracepoints costs; "
+        "watch: requests a second of a server that is watched; "
         "truth: what is inferred of random scenarios against what the kernel says; "
         "healthy: transfers without a fault, in which nothing may be found to be wrong (--count)",
         "repeat": "how often each of the two is measured (default 7)",

@@ -15,6 +15,7 @@ NAMES = {
     "probe": "probe_cost",
     "compare": "compare_speed",
     "witness": "trace_cost",
+    "watch": "watch_cost",
 }
 
 

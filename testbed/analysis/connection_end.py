@@ -45,7 +45,7 @@ def _is_acknowledged(fin: Crossing, crossings: list[Crossing]) -> bool:
 
 
 def _unobserved(flow: Flow, sender: Host, streams: Streams, *, opened: bool) -> Unobserved | None:
-    if not streams.observed[sender]:
+    if not streams.observes(flow.index, sender):
         return Unobserved.NO_OBSERVER
     if not opened or streams.knows(flow.index, sender):
         return None

@@ -86,7 +86,7 @@ def _from_calls(streams: Streams, flow: int, host: Host, stream: Stream, wire: W
     A connection that the observer's listener never handed out moved nothing.
     """
     seen = streams.knows(flow, host) or streams.listens(flow, host)
-    if not streams.observed[host] or (not seen and (wire.total or other.total)):
+    if not streams.observes(flow, host) or (not seen and (wire.total or other.total)):
         return _NOTHING
     seen = all(_is_seen(share.call) for share in stream.shares)
     return Count(stream.total, _stream_digest(stream, wire), seen=seen)

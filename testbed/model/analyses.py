@@ -66,7 +66,8 @@ class Inputs:
     that ``calls`` has all calls on sockets: what is not there did not happen. ``counters`` is by how much each counter
     of a host's kernel changed during the run, those that did (:mod:`testbed.model.kernel_counters`); a host that is
     missing was not asked. ``queued`` are the hosts whose interface has a queue (``egress``): what the captures show
-    there left later than the kernel's TCP had sent it.
+    there left later than the kernel's TCP had sent it. ``midway``: the hosts ran before (programs that were watched),
+    so that a connection may have been open, and its calls not seen.
     """
 
     joined: Joined
@@ -85,6 +86,7 @@ class Inputs:
     proven: frozenset[Host] = frozenset()
     counters: Mapping[Host, Mapping[str, int]] = field(default_factory=dict)
     queued: frozenset[Host] = frozenset()
+    midway: bool = False
 
 
 @dataclass(frozen=True, slots=True)

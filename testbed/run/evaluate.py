@@ -83,6 +83,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
                 host: counted.changed() for host, counted in counters(manifest).items() if counted.after is not None
             },
             release=str(manifest["engine"].get("kernel", "")),
+            midway=is_watched(manifest),
             proven=frozenset(host for host in hosts if manifest["hosts"][host].get("calls_proven", False)),
             queued=frozenset() if scenario is None else _queued(scenario),
         ),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -131,9 +134,37 @@ def test_a_killed_runner_leaves_what_clean_finds(
     assert not _ours_beside(engine, client)
 
 
-@pytest.mark.usefixtures("namespaces")
-def test_processes_of_this_machine(invoke: Invoke) -> None:
-    """Two processes in network namespaces of their own, joined by a veth."""
+TALKS = """
+import socket, sys, time
+old = socket.create_connection((sys.argv[1], 7001))
+while True:
+    old.sendall(b"x" * 150)
+    old.recv(150, socket.MSG_WAITALL)
+    time.sleep(0.25)
+"""
+ECHOES = """
+import socket
+connection, _ = socket.create_server(("", 7001)).accept()
+while data := connection.recv(1000):
+    connection.sendall(data)
+"""
+
+
+@dataclass(frozen=True)
+class TwoProcesses:
+    """A client and a server in network namespaces of their own, joined by a veth."""
+
+    client: int
+    server: int
+    names: tuple[str, str]
+    address: str
+
+
+@pytest.fixture
+def two_processes(request: pytest.FixtureRequest) -> Iterator[TwoProcesses]:
+    """The parameter has the scripts of client and server."""
+    request.getfixturevalue("namespaces")
+    scripts = getattr(request, "param", (CLIENT, SERVER))
     names = [f"w{token_hex(3)}{end}" for end in "cs"]
     ends = [f"{name}0" for name in names]
     processes = []
@@ -144,20 +175,76 @@ def test_processes_of_this_machine(invoke: Invoke) -> None:
         for name, end, address in zip(names, ends, ("198.18.77.1/30", "198.18.77.2/30"), strict=True):
             _ip("-n", name, "addr", "add", address, "dev", end)
             _ip("-n", name, "link", "set", end, "up")
-        for name, script in ((names[1], SERVER), (names[0], CLIENT)):
+        for name, script in zip(reversed(names), reversed(scripts), strict=True):
             words = ["ip", "netns", "exec", name, sys.executable, "-c", script, "198.18.77.2"]
             processes.append(subprocess.Popen(words, stderr=subprocess.DEVNULL))
+            time.sleep(2)  # the server listens, then the client connects
         server, client = processes
-        done = invoke("watch", f"pid:{client.pid}", f"netns:{names[1]}", "--until", "close", "--json")
-        assert done.code == 0, done.err
-        assert done.json["ledger"]
-        assert server.poll() is None
+        yield TwoProcesses(client.pid, server.pid, (names[0], names[1]), "198.18.77.2")
     finally:
         for process in processes:
             process.kill()
             process.wait()
         for name in names:
             subprocess.run(["ip", "netns", "delete", name], check=False, stderr=subprocess.DEVNULL)
+
+
+def test_processes_of_this_machine(invoke: Invoke, two_processes: TwoProcesses) -> None:
+    """By number and by network namespace; both run on."""
+    names = two_processes.names
+    done = invoke("watch", f"pid:{two_processes.client}", f"netns:{names[1]}", "--until", "close", "--json")
+    assert done.code == 0, done.err
+    assert done.json["ledger"]
+    for pid in (two_processes.client, two_processes.server):
+        assert "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+@pytest.mark.parametrize("two_processes", [(TALKS, ECHOES)], indirect=True)
+def test_calls_on_a_connection_that_was_open_before(invoke: Invoke, two_processes: TwoProcesses) -> None:
+    """Its descriptors are known from before, and it was quiet as watching began: bytes are counted from there on."""
+    ends = (f"pid:{two_processes.client}", f"pid:{two_processes.server}")
+    done = invoke("watch", *ends, "--calls", "trace", "--for", "3s", "--json")
+    assert done.code == 0, done.err
+    result = done.json
+    assert not [note for note in result["notes"] if "left out" in note and "calls" in note], result["notes"]
+    rows = result["ledger"]
+    assert len(rows) == 2
+    for row in rows:
+        counted = [row[point]["bytes"] for point in ("written", "sent", "arrived", "acknowledged", "read")]
+        assert counted[0] >= 300, counted
+        assert len(set(counted)) == 1, counted
+    assert {cause["kind"] for cause in result["causes"]} >= {"call"}
+    assert not [cause for cause in result["causes"] if cause["kind"] == "unknown"]
+
+
+def test_one_end_outside_is_said(invoke: Invoke, two_processes: TwoProcesses, tmp_path: Path) -> None:
+    """The server is known by its address only; what its client's capture shows is printed."""
+    done = invoke("watch", f"pid:{two_processes.client}", f"{two_processes.address}:7000", "--for", "2s", "--quiet")
+    assert done.code == 0, done.err
+    assert "captured at the client only" in done.out
+    (manifest,) = tmp_path.glob("runs/watch-*/2*/manifest.json")
+    assert "only one end was captured" in manifest.read_text(encoding="utf-8")
+    assert not (manifest.parent / "server.pcap").exists()
+
+
+def test_the_fixture_of_pytest_watches_and_junit_names_the_report(two_processes: TwoProcesses, tmp_path: Path) -> None:
+    (tmp_path / "test_made.py").write_text(
+        "import time\n"
+        "def test_it(bothends):\n"
+        f"    with bothends.watch('pid:{two_processes.client}', 'pid:{two_processes.server}') as watched:\n"
+        "        time.sleep(1)\n"
+        "    assert watched.result.ledger.client.sent\n"
+        "    assert not watched.runs, 'fails, so that its report is kept'\n",
+        encoding="utf-8",
+    )
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "testbed.plugin.pytest_plugin", "--junitxml", "junit.xml"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    junit = (tmp_path / "junit.xml").read_text(encoding="utf-8")
+    (report,) = re.findall(r'<property name="bothends-report" value="([^"]+)"', junit)
+    assert Path(report).is_file()
+    assert "fails, so that" in done.stdout
 
 
 def _again(container: Any) -> Any:

@@ -40,15 +40,14 @@ while True:
 STOPS_READING = """
 import socket, sys, time
 connection = socket.create_connection((sys.argv[1], 6379))
-connection.sendall(b"SET big " + b"x" * 1_000_000 + b"\\r\\n")
+connection.sendall(b"*3\\r\\n$3\\r\\nSET\\r\\n$3\\r\\nbig\\r\\n$1000000\\r\\n" + b"x" * 1_000_000 + b"\\r\\n")
 assert connection.recv(100) == b"+OK\\r\\n"
 while True:
-    for _ in range(10):
-        connection.sendall(b"GET big\\r\\n")
+    connection.sendall(10 * b"GET big\\r\\n")
     time.sleep(3)
-    for _ in range(10_000_130 // 1000):
-        connection.recv(1000, socket.MSG_WAITALL)
-    connection.recv(130)
+    left = 10 * len(b"$1000000\\r\\n" + 1_000_000 * b"x" + b"\\r\\n")
+    while left:
+        left -= len(connection.recv(min(left, 100_000)))
 """
 ASKS = """
 import socket, sys, time

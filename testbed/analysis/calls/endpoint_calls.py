@@ -40,8 +40,8 @@ class EndpointCalls:
 
     @property
     def observed(self) -> bool:
-        """Whether this host had an observer."""
-        return self.streams.observed[self.host]
+        """Whether this host had an observer, which saw what it did on this connection."""
+        return self.streams.observes(self.flow, self.host)
 
     @property
     def known(self) -> bool:
@@ -52,7 +52,8 @@ class EndpointCalls:
     def unknown_because(self) -> str:
         """Why there are no calls to point at."""
         if not self.observed:
-            return f"no observer on {self.host}"
+            older = self.streams.observed[self.host]
+            return f"no observer on {self.host}" + (" when this connection was opened" if older else "")
         return f"the observer on {self.host} saw no socket of this connection"
 
     @cached_property

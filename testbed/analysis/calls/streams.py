@@ -64,7 +64,7 @@ class Streams:
     ``wires`` are TCP bytes by (flow, sender, point); ``streams`` by (flow, host, direction); ``datagrams`` the same
     for UDP in call order; ``calls`` all calls on a flow's socket by (flow, host), ``descriptors`` its descriptors;
     ``flow_of`` the flow of a call.
-    ``by_sender`` lists the crossings of a flow and sender in time order. ``proven`` as in
+    ``by_sender`` lists the crossings of a flow and sender in time order. ``proven`` and ``midway`` as in
     :class:`testbed.model.Inputs`. ``observed`` says whether a host had an
     observer.
     """
@@ -80,6 +80,7 @@ class Streams:
     flow_of: dict[tuple[Host, int], int] = field(default_factory=dict)
     by_sender: dict[tuple[int, Host], list[Crossing]] = field(default_factory=dict)
     proven: frozenset[Host] = frozenset()
+    midway: bool = False
 
     def stream(self, flow: int, host: Host, direction: Direction) -> Stream:
         """Return the stream, an empty one if no call moved bytes."""
@@ -93,13 +94,21 @@ class Streams:
         """Say whether an observer saw this host's socket of the flow."""
         return (flow, host) in self.calls
 
+    def observes(self, flow: int, host: Host) -> bool:
+        """Say whether what a host did on a flow was observed: of an older connection, only if a call is there."""
+        return self.observed[host] and (self.knows(flow, host) or not self._is_older(flow))
+
+    def _is_older(self, flow: int) -> bool:
+        known = self.flows[flow]
+        return self.midway and known.protocol == "tcp" and known.client_isn is None and known.server_isn is None
+
     def listens(self, flow: int, host: Host) -> bool:
         """Say whether an observer saw a listener on the flow's port: then an unknown connection was never accepted.
 
         Of one that was open before, its being accepted need not have been seen.
         """
-        opening, port = self.flows[flow], self.flows[flow].endpoint(host).port
-        if opening.client_isn is None and opening.server_isn is None:
+        port = self.flows[flow].endpoint(host).port
+        if self._is_older(flow):
             return False
         return any(
             socket.listening and socket.local is not None and socket.local.port == port for socket in self.sockets[host]
@@ -115,15 +124,17 @@ def build_streams(
     calls: Mapping[Host, tuple[Call, ...]],
     observed: Mapping[Host, str] | None = None,
     proven: frozenset[Host] = frozenset(),
+    *,
+    midway: bool = False,
 ) -> Streams:
     """Place every call's bytes.
 
-    ``observed`` and ``proven`` as in :class:`testbed.model.Inputs`; without the former: hosts with calls.
+    ``observed``, ``proven`` and ``midway`` as in :class:`testbed.model.Inputs`; without the first: hosts with calls.
     """
     seen = {host: observed.get(host, "none") != "none" if observed else bool(calls.get(host)) for host in HOSTS}
     ordered = {host: sorted(calls.get(host, ()), key=lambda call: (call.start, call.n)) for host in HOSTS}
     flows = {flow.index: flow for flow in joined.flows}
-    streams = Streams(flows, seen, {host: group_sockets(ordered[host]) for host in HOSTS}, proven=proven)
+    streams = Streams(flows, seen, {host: group_sockets(ordered[host]) for host in HOSTS}, proven=proven, midway=midway)
     _gather_wires(joined, streams)
     _assign_calls(joined, streams)
     for flow in joined.flows:

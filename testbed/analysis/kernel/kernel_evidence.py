@@ -49,7 +49,7 @@ def kernel_evidence(
         listeners=frozenset(
             (flow, host)
             for flow, host in gathered.endpoints
-            if not streams.observed[host] or streams.listens(flow, host)
+            if not streams.observes(flow, host) or streams.listens(flow, host)
         ),
     )
     for change in changes:

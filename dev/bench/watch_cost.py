@@ -1,0 +1,173 @@
+"""``invoke bench watch``: requests a second of a small HTTP server while it is watched, against before and after.
+
+Server and client are Python programs in two network namespaces, one connection, one request after the other: the worst
+case, as every request waits for every cost. Each way of watching takes turns with none; the figures are medians of the
+pairs' ratios: of requests a second, and of the processor time that both programs took for a request.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+
+WAYS = {
+    "taps": ("--calls", "none"),
+    "taps, headers": ("--calls", "none", "--headers"),
+    "taps and trace": ("--calls", "trace"),
+    "taps and strace": ("--calls", "strace"),
+}
+SECONDS = 2.0
+_BEGIN_TIMEOUT = 120.0
+_SERVER = """
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"x" * 1000)
+    def log_message(self, *words):
+        pass
+ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+"""
+_CLIENT = """
+import http.client, mmap, struct, sys
+with open(sys.argv[2], "r+b") as file:
+    count = mmap.mmap(file.fileno(), 8)
+connection = http.client.HTTPConnection(sys.argv[1], 8080)
+n = 0
+while True:
+    connection.request("GET", "/")
+    connection.getresponse().read()
+    n += 1
+    count[:8] = struct.pack("q", n)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rate:
+    requests: float
+    processor: float
+    """Seconds that both programs took for a request."""
+
+
+class _Pair:
+    """A server and its client that run."""
+
+    def __init__(self, server: subprocess.Popen[bytes], client: subprocess.Popen[bytes], count: Path) -> None:
+        self.pids = client.pid, server.pid
+        self._count = count
+
+    def rate(self) -> _Rate:
+        """Measure for some seconds."""
+        first, spent, begun = self._requests(), self._spent(), time.monotonic()
+        time.sleep(SECONDS)
+        done = self._requests() - first
+        return _Rate(done / (time.monotonic() - begun), (self._spent() - spent) / max(done, 1))
+
+    def _requests(self) -> int:
+        return int.from_bytes(self._count.read_bytes(), sys.byteorder)
+
+    def _spent(self) -> float:
+        fields = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids)
+        return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def main(*, repeat: int, as_json: bool) -> int:
+    """Measure and print; there is no limit to keep."""
+    pairs: dict[str, list[tuple[_Rate, _Rate]]] = {name: [] for name in WAYS}
+    with tempfile.TemporaryDirectory(prefix="bothends-bench-") as made, _running(Path(made)) as pair:
+        for _ in range(repeat):
+            for name, words in WAYS.items():
+                bare = pair.rate()
+                with _watched(pair.pids, words, made):
+                    watched = pair.rate()
+                pairs[name].append((bare, watched))
+    result = {
+        "machine": f"{platform.machine()}, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}",
+        "repeat": repeat,
+        "ways": {
+            name: {
+                "requests_per_second": statistics.median(watched.requests for _, watched in each),
+                "without": statistics.median(bare.requests for bare, _ in each),
+                "ratio": statistics.median(watched.requests / bare.requests for bare, watched in each),
+                "processor_ratio": statistics.median(watched.processor / bare.processor for bare, watched in each),
+            }
+            for name, each in pairs.items()
+        },
+    }
+    if as_json:
+        print(json.dumps(result, indent=1))
+        return 0
+    print(f"a small HTTP server, one request after the other ({result['machine']}, medians of {repeat})")
+    for name, each in pairs.items():
+        ratios = [watched.requests / bare.requests for bare, watched in each]
+        processor = [watched.processor / bare.processor for bare, watched in each]
+        print(
+            f"  {name:16} {statistics.median(watched.requests for _, watched in each):8,.0f} requests/s, "
+            f"{statistics.median(ratios):.2f} of without; processor time a request x{statistics.median(processor):.2f}"
+        )
+    return 0
+
+
+@contextmanager
+def _running(directory: Path) -> Iterator[_Pair]:
+    names = [f"b{token_hex(3)}{end}" for end in "cs"]
+    count = directory / "count"
+    count.write_bytes(bytes(8))
+    programs: list[subprocess.Popen[bytes]] = []
+    try:
+        for name in names:
+            _ip("netns", "add", name)
+        _ip("-n", names[0], "link", "add", "v0", "type", "veth", "peer", "name", "v0", "netns", names[1])
+        for name, address in zip(names, ("198.18.78.1/30", "198.18.78.2/30"), strict=True):
+            _ip("-n", name, "addr", "add", address, "dev", "v0")
+            _ip("-n", name, "link", "set", "v0", "up")
+        for name, words in ((names[1], (_SERVER,)), (names[0], (_CLIENT, "198.18.78.2", str(count)))):
+            programs.append(subprocess.Popen(["ip", "netns", "exec", name, sys.executable, "-c", *words]))
+            time.sleep(2)
+        yield _Pair(programs[0], programs[1], count)
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+        for name in names:
+            subprocess.run(["ip", "netns", "delete", name], check=False, stderr=subprocess.DEVNULL)
+
+
+@contextmanager
+def _watched(pids: tuple[int, int], words: tuple[str, ...], runs: str) -> Iterator[None]:
+    targets = [f"pid:{pid}" for pid in pids]
+    argv = [sys.executable, "-m", "invoke", "watch", *targets, *words, "--ring", "16MiB", "--json", "--runs", runs]
+    watching = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        assert watching.stderr is not None  # noqa: S101 - a pipe was asked for
+        said = []
+        for line in watching.stderr:
+            said.append(line)
+            if line.startswith("watching"):
+                break
+        else:
+            raise RuntimeError(f"`{' '.join(argv)}` did not begin: {''.join(said)}")
+        yield
+    finally:
+        watching.kill()  # what it would make of the captures is not measured; its taps end with it
+        watching.communicate(timeout=_BEGIN_TIMEOUT)
+        time.sleep(1)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
