@@ -21,10 +21,12 @@ from testbed.observe.trace.trace_calls import calls_of
 from testbed.observe.trace.trace_events import CallRecording, Entered, Event, Left, read_recording
 from testbed.watch.find_target import FoundTarget
 from testbed.watch.pcap_stream import RingFile, TraceFrames
-from testbed.watch.read_processes import TargetState, everyone_in, members, read_state, tasks_of
+from testbed.watch.read_processes import TargetState, everyone_in, members, read_states, tasks_of
 
 _TRIES = 12
 _PAUSE = 0.05
+_CHOICE = 4
+"""Moments between which is chosen once it is known what was captured in each."""
 _ATTACH_TIMEOUT = 20.0
 _MOST_CHECKPOINTS = 32
 
@@ -97,11 +99,10 @@ class TraceRecorder:
             raise kernel_trace.unsupported(self._witness.why_no_calls())
         for _ in range(_TRIES):
             self._look()
-            best = min(self.checkpoints, key=lambda each: each.busy(self._addresses))
-            if not best.busy(self._addresses):
+            quiet = [each for each in self.checkpoints if not each.busy(self._addresses)]
+            if len(quiet) == _CHOICE:
                 break
             time.sleep(_PAUSE)
-        self.checkpoints = [best]
 
     def look(self, rings: Sequence[RingFile]) -> None:
         """Read the targets again where a ring has begun another part: what it forgets need not be known then."""
@@ -122,7 +123,7 @@ class TraceRecorder:
             pids = {found.target.text: pids_of(found) for found in self._targets}
             if {task for own in pids.values() for task in tasks_of(own)} <= before:
                 break
-        states = {name: read_state(own) for name, own in pids.items()}
+        states = read_states(pids)
         self.checkpoints.append(Checkpoint(max(state.until for state in states.values()), states))
 
     def stop(self) -> str:
@@ -140,10 +141,10 @@ class TraceRecorder:
         """The recording, once it is stopped."""
         return self._ring.path
 
-    def checkpoint(self, floor: int) -> Checkpoint | None:
-        """Return the first moment from which on everything is there; ``floor`` (ns) is that of the captures."""
+    def candidates(self, floor: int) -> list[Checkpoint]:
+        """Return the first moments from which on everything is there; ``floor`` (ns) is that of the captures."""
         least = max(floor, self._ring.complete_since)
-        return next((each for each in self.checkpoints if each.begun > least), None)
+        return [each for each in self.checkpoints if each.begun > least][:_TRIES]
 
     def calls(self, name: str, host: Host, addresses: Sequence[str], at: Checkpoint) -> RecordedCalls:
         """Return the calls of one target since a checkpoint."""

@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from testbed.observe.trace.running_process import HeldSocket, RunningProcess
 from testbed.observe.trace.trace_events import Entered
 
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO
+_OURS = frozenset({"agent", "nsenter"})
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _CLOEXEC = 0o2000000
 _LISTEN, _TIME_WAIT = 10, 6
@@ -94,28 +95,24 @@ def network_of(pid: int) -> int:
 
 
 def members(first: int, *, whole: bool) -> list[int]:
-    """Return a target's processes: with ``whole`` all in the namespaces of ``first``, else it and its descendants.
-
-    What we started ourselves is not among them.
-    """
+    """Return a target's processes: with ``whole`` all in the namespaces of ``first``, else it and its descendants."""
     parents = {pid: _parent(pid) for pid in _all_processes()}
     if whole:
         place = _namespace(first, "net"), _namespace(first, "pid")
-        found = [pid for pid in parents if (_namespace(pid, "net"), _namespace(pid, "pid")) == place]
-    else:
-        found = [pid for pid in parents if pid == first or first in _ancestors(pid, parents)]
-    return [pid for pid in found if pid != os.getpid() and os.getpid() not in _ancestors(pid, parents)]
+        return [pid for pid in parents if (_namespace(pid, "net"), _namespace(pid, "pid")) == place]
+    return [pid for pid in parents if pid == first or first in _ancestors(pid, parents)]
 
 
 def everyone_in(namespace: Path) -> list[int]:
-    """Return the processes in a network namespace, those that we started ourselves left out."""
+    """Return the processes in a network namespace, the agents that we started there left out with what they run."""
     try:
         inode = namespace.stat().st_ino
     except OSError:
         return []
     parents = {pid: _parent(pid) for pid in _all_processes()}
+    agents = {pid for pid, parent in parents.items() if parent == os.getpid() and _program(pid) in _OURS}
     found = [pid for pid in parents if _namespace(pid, "net") == inode]
-    return [pid for pid in found if pid != os.getpid() and os.getpid() not in _ancestors(pid, parents)]
+    return [pid for pid in found if not agents & {pid, *_ancestors(pid, parents)}]
 
 
 def tasks_of(pids: Iterable[int]) -> set[int]:
@@ -123,16 +120,29 @@ def tasks_of(pids: Iterable[int]) -> set[int]:
     return {task for pid in pids for task in _numbers(Path(f"/proc/{pid}/task"))}
 
 
-def read_state(pids: Iterable[int]) -> TargetState:
-    """Read a target's processes with what they have open.
+def read_states(targets: Mapping[str, Sequence[int]]) -> dict[str, TargetState]:
+    """Read targets' processes with what they have open.
 
-    Descriptors and calls in progress are read twice: what is the same in both was so at the moment between them.
+    Descriptors and calls in progress are read twice: what is the same in both was so at the moment between them, in
+    which the kernel is asked for the sockets of all targets, as soon after each other as it goes.
     """
-    pids = list(pids)
-    first = {pid: (_sockets(pid), _waiting(pid)) for pid in pids}
+    first = {name: {pid: (_sockets(pid), _waiting(pid)) for pid in pids} for name, pids in targets.items()}
+    tables = {name: _SocketTable(pids) for name, pids in targets.items()}
     since = time.time_ns()
-    table = _SocketTable(pids)
+    for table in tables.values():
+        table.read("tcp", TCP_FILES)
     until = time.time_ns()
+    for table in tables.values():
+        table.read("udp", UDP_FILES)
+    return {name: _state(first[name], tables[name], since, until) for name in targets}
+
+
+def _state(
+    first: Mapping[int, tuple[dict[int, tuple[int, bool]], dict[int, tuple[str, tuple[int, ...]]]]],
+    table: _SocketTable,
+    since: int,
+    until: int,
+) -> TargetState:
     processes, calls = [], []
     for pid, (sockets, waiting) in first.items():
         running = _process(pid, table, sockets, _sockets(pid))
@@ -151,15 +161,13 @@ class _SocketTable:
         self.sockets: dict[int, HeldSocket] = {}
         self.quiet: set[tuple[Endpoint, Endpoint]] = set()
         self.open: set[tuple[Endpoint, Endpoint]] = set()
-        seen: set[int] = set()
-        for pid in pids:
-            place = network_of(pid)
-            if place in seen:
-                continue
-            seen.add(place)
-            for protocol, files in (("tcp", TCP_FILES), ("udp", UDP_FILES)):
-                for file in files:
-                    self._take(protocol, _text(Path(f"/proc/{pid}/{file.removeprefix('/proc/')}")))
+        self._one_of_each = {network_of(pid): pid for pid in pids}.values()
+
+    def read(self, protocol: str, files: Iterable[str]) -> None:
+        """Take what there is now, of one protocol."""
+        for pid in self._one_of_each:
+            for file in files:
+                self._take(protocol, _text(Path(f"/proc/{pid}/{file.removeprefix('/proc/')}")))
 
     def _take(self, protocol: str, listing: str) -> None:
         for line in listing.splitlines()[1:]:

@@ -94,7 +94,7 @@ class WatchRound:
                     self._progress(self._note)
             case CallSource.STRACE:
                 self._begin_strace()
-        begun = self._trace.checkpoints[-1].begun if self._trace is not None else 0
+        begun = self._trace.checkpoints[0].begun if self._trace is not None else 0
         for pair in self.pairs:
             pair.begun = pair.events_since = begun or pair.now()
 
@@ -192,7 +192,7 @@ class WatchRound:
 
     def _add_calls(self, pair: WatchedPair, collected: Collected) -> None:
         if self._trace is not None:
-            at = self._trace.checkpoint(pair.complete_since)
+            at = pair.best_of(self._trace.candidates(pair.complete_since))
             if at is None:
                 collected.notes.append("the ring holds nothing since the targets were last read: calls are left out")
                 return

@@ -25,7 +25,7 @@ from testbed.rundir.layout import MANIFEST, RunDirectory
 from testbed.watch.call_recorder import Checkpoint, RecordedCalls
 from testbed.watch.edges import leave_out_edges
 from testbed.watch.happenings import Happening, HappeningWatch
-from testbed.watch.known_calls import CapturedConnections, both_quiet, known_calls
+from testbed.watch.known_calls import CapturedConnections, Connection, both_quiet, known_calls
 from testbed.watch.pcap_stream import RingFile
 from testbed.watch.watch_order import WatchOrder
 from testbed.watch.watched_end import WatchedEnd, between, route
@@ -156,13 +156,8 @@ class WatchedPair:
         captures = self._captures()
         if captures is None:
             return
-        since = min((state.since for state in at.states.values()), default=self.begun) if at else self.begun
         old = frozenset.union(*(each.opened_before(self.begun) for each in captures))
-        known = at.states if at is not None else {}
-        states = {host: known[end.name].quiet for host, end in self.ends.items() if end.name in known}
-        quiet = both_quiet(states) & old
-        for each in captures:
-            quiet &= each.countable(quiet, since, self.begun)
+        quiet = self._countable(captures, at) if at is not None else frozenset()
         left_out: set[frozenset[object]] = set()
         for host, recorded in calls.items():
             kept = known_calls(recorded.calls, old, quiet, (self.begun, self.ended))
@@ -178,6 +173,25 @@ class WatchedPair:
                 f"{were} open before and moved bytes as watching began: calls and packets cannot be counted "
                 "from one byte, so that the calls are left out"
             )
+
+    def best_of(self, moments: Sequence[Checkpoint]) -> Checkpoint | None:
+        """Return the moment from which on most connections that are older can be counted, of several the first."""
+        captures = self._captures()
+        if captures is None or not moments:
+            return None
+        counted = [len(self._countable(captures, each)) for each in moments]
+        return moments[counted.index(max(counted))]
+
+    def _countable(self, captures: Sequence[CapturedConnections], at: Checkpoint) -> frozenset[Connection]:
+        """Return the older connections of which calls and packets are counted from one byte since a moment."""
+        quiet = both_quiet(
+            {host: at.states[end.name].quiet for host, end in self.ends.items() if end.agent is not None}
+        )
+        quiet &= frozenset.union(*(each.opened_before(at.begun) for each in captures))
+        since = min(state.since for state in at.states.values())
+        for each in captures:
+            quiet &= each.countable(quiet, since, at.begun)
+        return quiet
 
     def _captures(self) -> list[CapturedConnections] | None:
         try:

@@ -140,7 +140,7 @@ old = socket.create_connection((sys.argv[1], 7001))
 while True:
     old.sendall(b"x" * 150)
     old.recv(150, socket.MSG_WAITALL)
-    time.sleep(0.25)
+    time.sleep(1)
 """
 ECHOES = """
 import socket
@@ -203,7 +203,7 @@ def test_processes_of_this_machine(invoke: Invoke, two_processes: TwoProcesses) 
 def test_calls_on_a_connection_that_was_open_before(invoke: Invoke, two_processes: TwoProcesses) -> None:
     """Its descriptors are known from before, and it was quiet as watching began: bytes are counted from there on."""
     ends = (f"pid:{two_processes.client}", f"pid:{two_processes.server}")
-    done = invoke("watch", *ends, "--calls", "trace", "--for", "3s", "--json")
+    done = invoke("watch", *ends, "--calls", "trace", "--for", "4s", "--json")
     assert done.code == 0, done.err
     result = done.json
     assert not [note for note in result["notes"] if "left out" in note and "calls" in note], result["notes"]
@@ -211,7 +211,7 @@ def test_calls_on_a_connection_that_was_open_before(invoke: Invoke, two_processe
     assert len(rows) == 2
     for row in rows:
         counted = [row[point]["bytes"] for point in ("written", "sent", "arrived", "acknowledged", "read")]
-        assert counted[0] >= 300, counted
+        assert counted[0] >= 150, counted
         assert len(set(counted)) == 1, counted
     assert {cause["kind"] for cause in result["causes"]} >= {"call"}
     assert not [cause for cause in result["causes"] if cause["kind"] == "unknown"]
