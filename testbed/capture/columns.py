@@ -164,6 +164,7 @@ class Capture(Columns):
     ``data`` is the file unpacked (memory-mapped where it can be), ``joined`` the bytes of packets put together
     from fragments: offsets from ``len(data)`` on point into it. ``others`` counts by name what is not decoded TCP, UDP
     or ICMP, and what was decoded inside a tunnel.
+    ``mptcp_kinds`` are the subtypes of the MPTCP options (RFC 8684) in ``mptcp_rows``, a bit each.
     ``partial`` says where and why reading ended early. ``comments`` are (frame or 0, text).
     """
 
@@ -175,6 +176,8 @@ class Capture(Columns):
     others: Counter[str] = field(default_factory=Counter)
     sack_rows: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
     sack_edges: UInt32 = field(default_factory=lambda: np.zeros((0, 4, 2), np.uint32))
+    mptcp_rows: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    mptcp_kinds: UInt16 = field(default_factory=lambda: np.zeros(0, np.uint16))
 
     @property
     def link_types(self) -> tuple[int, ...]:

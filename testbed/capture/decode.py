@@ -47,6 +47,8 @@ def decode(records: Records, *, together: bool = True) -> Capture:
     rows = capture.sack_rows[order]
     order = order[np.append(rows[1:] != rows[:-1], True)[: len(rows)]]  # of two SACK options the last counts
     capture.sack_rows, capture.sack_edges = capture.sack_rows[order], capture.sack_edges[order]
+    order = np.argsort(capture.mptcp_rows, kind="stable")
+    capture.mptcp_rows, capture.mptcp_kinds = capture.mptcp_rows[order], capture.mptcp_kinds[order]
     capture.others = _others(capture) + tunnels
     return capture
 

@@ -40,6 +40,7 @@ class OptionKind(IntEnum):
     SACK_PERMITTED = 4  # RFC 2018
     SACK = 5
     TIMESTAMPS = 8  # RFC 7323
+    MPTCP = 30  # RFC 8684
     FAST_OPEN = 34  # RFC 7413
     EXPERIMENT = 254  # RFC 6994; with FAST_OPEN_MAGIC it is Fast Open
 

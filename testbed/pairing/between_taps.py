@@ -11,9 +11,8 @@ from testbed.model.ip import TCP
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_changes import FlowField
+from testbed.pairing.flow_pauses import PAUSE
 from testbed.pairing.packet_table import ConversationEnds
-
-_PAUSE = 200_000_000  # ns; Linux waits at least as long before it sends again (TCP_RTO_MIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +164,7 @@ def _longest_pause(compared: Comparison) -> LongestPause | None:
         order = np.lexsort((time, pair))
         rows, pair, time = rows[order], pair[order], time[order]
     gaps: Int64 = np.where(pair[1:] == pair[:-1], time[1:] - time[:-1], 0)
-    if not len(gaps) or int(gaps.max()) < _PAUSE:
+    if not len(gaps) or int(gaps.max()) < PAUSE:
         return None
     k = int(gaps.argmax())
     row, lasted = int(rows[k + 1]), int(gaps[k])

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from testbed.model.arrays import Int64
+from testbed.model.arrays import Bool, Int64
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate
 
@@ -43,10 +43,13 @@ class LossBursts:
     lasted: int
 
 
-def delay_levels(compared: Comparison, *, from_one: bool) -> tuple[DelayLevel, ...]:
-    """Return the levels of the delays of one direction, in the order of time; none without delays."""
+def delay_levels(compared: Comparison, *, from_one: bool, rows: Int64 | None = None) -> tuple[DelayLevel, ...]:
+    """Return the levels of the delays of one direction, in the order of time; none without delays.
+
+    ``rows`` are those of the table that are looked at, all of them without.
+    """
     table, packets = compared.table, compared.packets[0]
-    rows = np.flatnonzero(table.timed & (table.sent_at_one == from_one))
+    rows = _of_direction(table.timed, compared, from_one, rows)
     if not len(rows):
         return ()
     rows = rows[:: len(rows) // _SAMPLE + 1]
@@ -85,12 +88,19 @@ def _split(medians: np.typing.NDArray[np.float64]) -> list[int]:
     return starts
 
 
-def loss_bursts(compared: Comparison, *, from_one: bool) -> LossBursts | None:
-    """Return in what bursts packets of one direction were lost, None where none was."""
+def _of_direction(wanted: Bool, compared: Comparison, from_one: bool, rows: Int64 | None) -> Int64:
+    if rows is None:
+        return np.flatnonzero(wanted & (compared.table.sent_at_one == from_one))
+    result: Int64 = rows[wanted[rows] & (compared.table.sent_at_one[rows] == from_one)]
+    return result
+
+
+def loss_bursts(compared: Comparison, *, from_one: bool, rows: Int64 | None = None) -> LossBursts | None:
+    """Return in what bursts packets of one direction were lost, None where none was; ``rows`` as above."""
     table = compared.table
     which = 0 if from_one else 1
     packets, items = compared.packets[which], (table.one, table.two)[which]
-    rows = np.flatnonzero((table.fate == RowFate.LOST) & (table.sent_at_one == from_one) & (items >= 0))
+    rows = _of_direction((table.fate == RowFate.LOST) & (items >= 0), compared, from_one, rows)
     if not len(rows):
         return None
     time = np.sort(packets.time[items[rows]])

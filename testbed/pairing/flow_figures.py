@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from testbed.model.arrays import Int64
 from testbed.model.ip import TCP
 from testbed.model.tcp import ACK, FIN, RST, SYN, seq_diff
-from testbed.pairing.flow_table import Flows
+from testbed.pairing.flow_table import Flows, members
 from testbed.pairing.packet_table import PacketTable
 from testbed.wireshark.label_names import RETRANSMISSION_LABELS, Label
 
@@ -49,6 +49,25 @@ def figures(packets: PacketTable, flows: Flows, flow: int, rows: Int64) -> tuple
     return _direction(packets, flows, rows, opener), _direction(packets, flows, rows, 1 - opener)
 
 
+@dataclass(slots=True)
+class FigureTaker:
+    """Takes figures of flows of one capture, of several from the same sorting of its packets."""
+
+    packets: PacketTable
+    flows: Flows
+    order: Int64 = field(init=False)
+    edges: Int64 = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.order, self.edges = members(self.flows.of, len(self.flows))
+
+    def of(self, flow: int, opener: int) -> tuple[DirectionFigures, DirectionFigures]:
+        """Return the figures of a flow from the side ``opener`` and to it."""
+        rows = self.order[self.edges[flow] : self.edges[flow + 1]]
+        ways = figures(self.packets, self.flows, flow, rows)
+        return ways if opener == self.flows.opener[flow] else ways[::-1]
+
+
 def _direction(packets: PacketTable, flows: Flows, rows: Int64, side: int) -> DirectionFigures:
     mine, others = rows[packets.side[rows] == side], rows[packets.side[rows] != side]
     labels = flows.labels[mine]
@@ -57,7 +76,8 @@ def _direction(packets: PacketTable, flows: Flows, rows: Int64, side: int) -> Di
     data = mine[length > 0]
     in_flight, trips = 0, None
     acks = others[(packets.flags[others] & ACK) != 0]
-    if len(data) and packets.protocol[data[0]] == TCP and len(acks):
+    tcp = bool(len(data)) and bool(packets.protocol[data[0]] == TCP)
+    if tcp and len(acks):
         base = int(packets.seq[data[0]])
         first = seq_diff(packets.seq[data].astype(np.int64), base)
         end = first + packets.length[data]
@@ -75,7 +95,7 @@ def _direction(packets: PacketTable, flows: Flows, rows: Int64, side: int) -> Di
             trips = int(took.min()), int(took.mean()), int(took.max())
     return DirectionFigures(
         len(mine), int(length.sum()), in_flight, trips, {name: count for name, count in counts.items() if count},
-        _limit(counts, labels, flows, others, len(data)),
+        _limit(counts, labels, flows, others, len(data)) if tcp else None,
     )  # fmt: skip
 
 

@@ -82,6 +82,8 @@ class PacketTable:
     sack_at: Int64
     sack_count: UInt8
     sack: UInt32
+    mptcp_at: Int64
+    mptcp: UInt16
     other: dict[str, int]
     frames: int
     partial: str | None
@@ -124,6 +126,8 @@ class PacketTable:
             sack_at=np.searchsorted(items, self.sack_at),
             sack_count=self.sack_count,
             sack=self.sack,
+            mptcp_at=np.searchsorted(items, self.mptcp_at),
+            mptcp=self.mptcp,
         )
 
 
@@ -193,6 +197,7 @@ class PacketTableBuilder:
         self._share = 0.0  # of the file that was gone through
         self._ends: dict[int, ConversationEnds] = {}
         self._sacks: list[tuple[Int64, UInt8, UInt32]] = []
+        self._mptcp: list[tuple[Int64, UInt16]] = []
         self._other: Counter[str] = Counter()
         self._frames = 0
         self._links: dict[str, None] = {}
@@ -223,6 +228,8 @@ class PacketTableBuilder:
         if len(capture.sack_rows):
             blocks = capture.sack_count[capture.sack_rows]
             self._sacks.append((rows[capture.sack_rows], blocks, capture.sack_edges))
+        if len(capture.mptcp_rows):
+            self._mptcp.append((rows[capture.mptcp_rows], capture.mptcp_kinds))
 
     def finish(self, data: UInt8 | None = None, partial: str | None = None) -> PacketTable:
         """Return the packet table; ``data`` is the file, where no packet was added."""
@@ -235,6 +242,8 @@ class PacketTableBuilder:
         frames = np.concatenate([*(rows for rows, _, _ in self._sacks), np.zeros(0, np.int64)])
         order = np.argsort(frames, kind="stable")
         empty = np.zeros((0, 4, 2), np.uint32)
+        mptcp = np.concatenate([*(rows for rows, _ in self._mptcp), np.zeros(0, np.int64)])
+        by_frame = np.argsort(mptcp, kind="stable")
         return PacketTable(
             **columns,
             data=self._data if data is None else data,
@@ -244,6 +253,8 @@ class PacketTableBuilder:
             sack_at=np.searchsorted(columns["frame"], frames[order]),
             sack_count=np.concatenate([*(count for _, count, _ in self._sacks), np.zeros(0, np.uint8)])[order],
             sack=np.concatenate([*(edges for _, _, edges in self._sacks), empty])[order],
+            mptcp_at=np.searchsorted(columns["frame"], mptcp[by_frame]),
+            mptcp=np.concatenate([*(kinds for _, kinds in self._mptcp), np.zeros(0, np.uint16)])[by_frame],
             other={name: count for name, count in self._other.items() if count},
             frames=self._frames,
             partial=partial,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int64, UInt64
+from testbed.model.arrays import AnyInt, Bool, Int64, UInt64
 from testbed.pairing.changes import most_frequent
 from testbed.pairing.duplicates import (
     FAR,
@@ -41,6 +41,11 @@ class KeyedPackets:
         """Return the differences in time of pairs (ns)."""
         return self.two.packets.time[self.two.item[self.theirs[y]]] - self.one.packets.time[self.one.item[self.ours[x]]]
 
+    def column(self, name: str, x: Int64, y: Int64) -> tuple[AnyInt, AnyInt]:
+        """Return what both packets of pairs have in a column of their packet tables."""
+        before, after = getattr(self.one.packets, name), getattr(self.two.packets, name)
+        return before[self.one.item[self.ours[x]]], after[self.two.item[self.theirs[y]]]
+
     def place(self, x: Int64) -> Int64:
         """Return the places of some of the first side."""
         return self.one.place[self.ours[x]]
@@ -65,9 +70,9 @@ class KnownDelays:
 
     ``usual`` is the range of differences in time (ns) of packets from the first end, and to it; ``own`` that of single
     places, where nothing else is known. By place: ``drop`` (int64[places]), by how much TTLs are lower in the second
-    capture; ``known`` (bool[places]), whether anything is known of it; ``same_ids``, whether packets keep their IP
-    identification. ``settled`` says that identical packets were told apart; with ``given`` the directions were known
-    beforehand.
+    capture; ``known`` (bool[places]), whether anything is known of it; ``same_ids`` and ``same_stamps``, whether
+    packets keep their IP identification and their time stamps. ``settled`` says that identical packets were told apart;
+    with ``given`` the directions were known beforehand.
     """
 
     ways: Directions
@@ -75,6 +80,7 @@ class KnownDelays:
     drop: Int64
     known: Bool
     same_ids: Bool
+    same_stamps: Bool
     given: bool
     settled: bool = False
     own: dict[int, DelayRange] = field(default_factory=dict)
@@ -91,6 +97,7 @@ class KnownDelays:
             ways or Directions(np.arange(places) & 1 == 0, unknown, unknown, unknown),
             (None, None),
             np.zeros(places, np.int64),
+            unknown.copy(),
             unknown.copy(),
             unknown.copy(),
             given=ways is not None,
@@ -131,9 +138,10 @@ class KnownDelays:
             self.ways = find_directions(place, apart, fallen, places)
         self.known[place] = True
         self.drop = most_frequent(fallen, place, places)
-        ids = [side.packets.ip_id[side.item[chosen]] for side, chosen in
-               ((level.one, level.ours[x]), (level.two, level.theirs[y]))]  # fmt: skip
-        self.same_ids = np.bincount(place[(ids[0] == ids[1]) & (ids[0] > 0)], minlength=places) > 0
+        for name, kept in (("ip_id", "same_ids"), ("tsval", "same_stamps")):
+            before, after = level.column(name, x, y)
+            some = place[(before == after) & (before > 0)]
+            setattr(self, kept, np.bincount(some, minlength=places) > 0)
         sent = self.ways.from_one[place]
         self.usual = _range(apart[sent]), _range(apart[~sent])
 
@@ -151,15 +159,18 @@ class KnownDelays:
     def possible(self, level: KeyedPackets, x: Int64, y: Int64, *, weak: bool) -> Bool:
         """Return a mask of pairs that can be the same packet although their keys hold little of them: bool[n].
 
-        Not where another IP identification says otherwise that the network leaves alone; of ``weak`` keys only what
-        was on its way about as long as others.
+        Not where another IP identification says otherwise that the network leaves alone; of ``weak`` keys only what was
+        on its way about as long as others, and no bare ACK for data that was sent at another time.
         """
         if self.given:
             return np.ones(len(x), np.bool_)
         place = level.place(x)
-        ids = [side.packets.ip_id[side.item[chosen]] for side, chosen in
-               ((level.one, level.ours[x]), (level.two, level.theirs[y]))]  # fmt: skip
+        ids = level.column("ip_id", x, y)
         result = np.asarray((ids[0] == ids[1]) | (ids[0] == 0) | (ids[1] == 0) | ~self.same_ids[place])
+        if weak:
+            lengths, stamps = level.column("length", x, y), level.column("tsval", x, y)
+            other_time = (stamps[0] != stamps[1]) & self.same_stamps[place]
+            result &= ((lengths[0] == 0) == (lengths[1] == 0)) | ~other_time
         if weak and self.usual != (None, None):
             (low, high), apart = self._ranges(), level.apart(x, y)
             late = (high - low) * FAR + LATE

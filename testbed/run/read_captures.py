@@ -117,7 +117,7 @@ def _child(file: Loaded, shared: int, answer: Connection) -> None:
 
 
 def _array_names() -> tuple[str, ...]:
-    return (*(name for name, _ in COLUMNS), "joined", "names", "sack_at", "sack_count", "sack")
+    return (*(name for name, _ in COLUMNS), "joined", "names", "sack_at", "sack_count", "sack", "mptcp_at", "mptcp")
 
 
 def _received(answer: Any, shared: int, file: Loaded) -> Read:  # noqa: ANN401 - what the child sent

@@ -6,7 +6,7 @@ Guide differs from it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntFlag
 
 import numpy as np
@@ -76,7 +76,7 @@ class TcpSegments:
     0 or 1 by direction. ``seq``, ``ack`` and ``window`` are as on the wire, ``length`` is that of the payload,
     ``wscale`` -1 without the option. SACK options, k of them: ``sack_at``: int64[k], positions of their segments,
     ascending; ``sack_count``: uint8[k]; ``sack``: uint32[k, 4, 2], raw left and right edges, of which ``sack_count``
-    count.
+    count. MPTCP options: ``mptcp_at``, positions of their segments, ascending; ``mptcp``: uint16, a bit for a subtype.
     """
 
     time: Int64
@@ -91,6 +91,8 @@ class TcpSegments:
     sack_at: Int64
     sack_count: UInt8
     sack: UInt32
+    mptcp_at: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    mptcp: UInt16 = field(default_factory=lambda: np.zeros(0, np.uint16))
 
     def __len__(self) -> int:
         return len(self.time)
@@ -101,3 +103,8 @@ class TcpSegments:
         if place == len(self.sack_at) or self.sack_at[place] != position:
             return ()
         return tuple((int(left), int(right)) for left, right in self.sack[place][: int(self.sack_count[place])])
+
+    def mptcp_kinds(self, position: int) -> int:
+        """Return the subtypes of the MPTCP options of one segment, a bit each."""
+        first, end = np.searchsorted(self.mptcp_at, (position, position + 1))
+        return int(np.bitwise_or.reduce(self.mptcp[first:end])) if first < end else 0

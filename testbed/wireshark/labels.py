@@ -43,10 +43,28 @@ def label(segments: TcpSegments, rules: LabelRules = WIRESHARK_4_4, known: tuple
     state = _State(segments, order)
     rare = state.rare()
     result[order.position] = state.labels(rules)
+    if len(segments.mptcp_at):
+        exempt = _exempt(segments, stream, order)
+        rare = np.concatenate([rare, stream[exempt[(result[exempt] & int(Label.DUPLICATE_ACK)) != 0]]])
     for members in members_of(stream, distinct(rare)):
         result[members] = label_stream(segments, members.tolist(), rules)
     result[reused] |= np.uint16(Label.REUSED_PORTS)
     return result
+
+
+def _exempt(segments: TcpSegments, stream: Int64, order: SegmentOrder) -> Int64:
+    """Return the segments that MPTCP may repeat: the next ones of both directions after an option of a new kind."""
+    kinds = stream[segments.mptcp_at] << 16 | segments.mptcp
+    _, first = np.unique(kinds, return_index=True)
+    found = []
+    for position in segments.mptcp_at[first].tolist():
+        for side in (0, 1):
+            group = int(stream[position]) << 1 | side
+            low, high = np.searchsorted(order.group, (group, group + 1))
+            later = low + int(np.searchsorted(order.position[low:high], position, side="right"))
+            if later < high:
+                found.append(int(order.position[later]))
+    return np.array(sorted(set(found)), np.int64)
 
 
 def _far(distance: Number) -> Bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from testbed.model.tcp import ACK, FIN, RST, SYN, seq_add, seq_after
 from testbed.wireshark.label_names import Label, LabelRules, TcpSegments
+from testbed.wireshark.unacknowledged import Unacknowledged
 
 _NEVER = 0xFFFFFFFF  # a window before there was one
 _FAST = 20_000_000  # ns since the ACK that a fast retransmission answers
@@ -36,13 +37,14 @@ class Direction:
     last_labels: int = 0
     last_length: int = 0  # lastacklen
     sack: tuple[tuple[int, int], ...] = ()
-    unacked: list[list[int]] = field(default_factory=list)  # [first, end), the newest last
+    mptcp: int = 0  # subtypes of MPTCP options that the stream had before the last segment of this direction
+    unacked: Unacknowledged = field(default_factory=Unacknowledged)
 
 
 def label_stream(segments: TcpSegments, positions: Sequence[int], rules: LabelRules) -> list[int]:
     """Return the labels of the segments at ``positions``, all those of one stream in file order."""
     directions = Direction(), Direction()
-    syn_time = rtt = 0
+    syn_time = rtt = mptcp = 0
     result = []
     columns = (
         segments.time[positions].tolist(),
@@ -59,7 +61,10 @@ def label_stream(segments: TcpSegments, positions: Sequence[int], rules: LabelRu
         if flags & (SYN | ACK) == SYN and fwd.nextseq:
             fwd.nextseq = fwd.edge  # a RST may have moved it (Wireshark issue 17616)
         fwd.sack = ()
-        labels = _forward(fwd, rev, seq, ack, flags, window, length, rules)
+        labels = _forward(fwd, rev, seq, ack, flags, window, length, rules, exempt=mptcp != fwd.mptcp)
+        fwd.mptcp = mptcp
+        if len(segments.mptcp_at):
+            mptcp |= segments.mptcp_kinds(position)
         # finished_fwd
         if ack != fwd.last_ack:
             fwd.duplicates = 0
@@ -68,7 +73,7 @@ def label_stream(segments: TcpSegments, positions: Sequence[int], rules: LabelRu
         if (length or flags & (SYN | FIN)) and not labels & Label.KEEP_ALIVE:
             labels |= _repeated(fwd, rev, seq, flags, length, time, rtt or _RTT_UNKNOWN, rules)
         _remember(fwd, seq, ack, flags, window, length, time, labels)
-        _acknowledge(rev, ack)
+        rev.unacked.acknowledge(ack)
         fwd.sack = segments.sack_blocks(position)
         result.append(labels)
         if flags & SYN:
@@ -85,9 +90,14 @@ def label_stream(segments: TcpSegments, positions: Sequence[int], rules: LabelRu
 
 
 def _forward(
-    fwd: Direction, rev: Direction, seq: int, ack: int, flags: int, window: int, length: int, rules: LabelRules
-) -> int:
-    """Return the labels up to duplicate_ack, and count duplicates."""
+    fwd: Direction, rev: Direction, seq: int, ack: int, flags: int, window: int, length: int, rules: LabelRules,
+    *, exempt: bool,
+) -> int:  # fmt: skip
+    """Return the labels up to duplicate_ack, and count duplicates.
+
+    ``exempt``: MPTCP may repeat this ACK to carry options (RFC 8684, section 4); Wireshark takes it for one of those
+    where the stream had a subtype of option for the first time since the last segment of the direction.
+    """
     if length == 1 and seq == fwd.nextseq and rev.window == 0:
         return Label.ZERO_WINDOW_PROBE
     labels = 0
@@ -109,6 +119,8 @@ def _forward(
     if repeats and window and window == fwd.window:
         if rev.last_labels & Label.KEEP_ALIVE:
             return labels | Label.KEEP_ALIVE_ACK
+        if exempt:
+            return labels
         fwd.duplicates = max(fwd.duplicates, 0) + 1
         return labels | Label.DUPLICATE_ACK
     consumed = rules.consumed and ack == seq_add(fwd.last_ack, 1)
@@ -136,16 +148,7 @@ def _ack_of_unseen(fwd: Direction, rev: Direction, seq: int, ack: int, rules: La
     ):  # fmt: skip
         rev.nextseq = rev.edge = ack
         return Label.WINDOW_UPDATE
-    left = right = 0
-    for first, end in reversed(rev.unacked):
-        if left == right:
-            left, right = first, end
-        if not seq_after(ack, first):
-            if end == left:
-                left = first
-            else:
-                left, right = first, end
-    rev.edge = right if ack == left and seq_after(right, ack) else ack
+    rev.edge = rev.unacked.edge_behind(ack)
     return Label.ACK_LOST_SEGMENT
 
 
@@ -166,15 +169,11 @@ def _repeated(
             return Label.FAST_RETRANSMISSION
         if rules.sack and rev.sack and not any(seq >= left and end <= right for left, right in rev.sack):
             return Label.FAST_RETRANSMISSION
-    if 0 <= time - fwd.nextseq_time < threshold and not (rules.seen and _seen(fwd, seq, end)):
+    if 0 <= time - fwd.nextseq_time < threshold and not (rules.seen and fwd.unacked.holds(seq, end)):
         closes = fwd.nextseq == seq_add(end, bool(flags & (SYN | FIN)))
         if not closes or (rules.seen and fwd.last_length == 0):
             return Label.OUT_OF_ORDER
     return Label.RETRANSMISSION
-
-
-def _seen(fwd: Direction, seq: int, end: int) -> bool:
-    return any(not seq_after(first, seq) and not seq_after(end, last) for first, last in fwd.unacked)
 
 
 def _remember(fwd: Direction, seq: int, ack: int, flags: int, window: int, length: int, time: int, labels: int) -> None:
@@ -182,7 +181,7 @@ def _remember(fwd: Direction, seq: int, ack: int, flags: int, window: int, lengt
     end = seq_add(seq, length)
     if (length or marked) and len(fwd.unacked) < _MOST_UNACKED:
         end = seq_add(end, marked)
-        fwd.unacked.append([seq, end])
+        fwd.unacked.add(seq, end)
     if not fwd.nextseq or seq_after(end, seq_add(fwd.nextseq, marked)):
         fwd.last_length = length
     if not labels & Label.ZERO_WINDOW_PROBE:
@@ -192,19 +191,6 @@ def _remember(fwd: Direction, seq: int, ack: int, flags: int, window: int, lengt
             fwd.edge = fwd.nextseq
     fwd.window, fwd.last_ack, fwd.last_time = window, ack, time
     fwd.last_labels = labels
-
-
-def _acknowledge(rev: Direction, ack: int) -> None:
-    """Forget what is acknowledged of the other direction's segments."""
-    if not rev.unacked:
-        return
-    kept = []
-    for segment in rev.unacked:
-        if seq_after(segment[1], ack):
-            if seq_after(ack, segment[0]):
-                segment[0] = ack
-            kept.append(segment)
-    rev.unacked = kept
 
 
 def _check_scaling(fwd: Direction, rev: Direction, *, answer: bool) -> None:

@@ -66,6 +66,7 @@ def random_segments(seed: int, count: int, size: int = 100) -> TcpSegments:
         rows.append(
             (time // step * step, number, side, seq % 2**32, ack % 2**32, flags, flow["window"][side], length, scale)
         )
+    options = sorted(chance.sample(range(count), chance.randint(0, min(count, 4)))) if chance.random() < 0.3 else []
     edges = np.zeros((len(blocks), 4, 2), np.uint32)
     for k, (_, left, right) in enumerate(blocks):
         edges[k, 0] = left, right
@@ -83,4 +84,6 @@ def random_segments(seed: int, count: int, size: int = 100) -> TcpSegments:
         sack_at=np.array([position for position, _, _ in blocks], np.int64),
         sack_count=np.ones(len(blocks), np.uint8),
         sack=edges,
+        mptcp_at=np.array(options, np.int64),
+        mptcp=np.array([1 << chance.randrange(4) for _ in options], np.uint16),
     )

@@ -83,6 +83,11 @@ def _note(
     found = np.flatnonzero((kind == OptionKind.EXPERIMENT) & (size >= 4))
     found = found[value(found, 2, 2) == FAST_OPEN_MAGIC]
     capture.fast_open[rows[found]] = size[found] - 4
+    found = np.flatnonzero((kind == OptionKind.MPTCP) & (size >= 3))
+    if len(found):
+        subtypes = np.left_shift(1, value(found, 2, 1) >> 4).astype(np.uint16)
+        capture.mptcp_rows = np.concatenate([capture.mptcp_rows, rows[found]])
+        capture.mptcp_kinds = np.concatenate([capture.mptcp_kinds, subtypes])
     found = np.flatnonzero((kind == OptionKind.SACK) & (size >= 10) & (size % 8 == 2))
     if len(found):
         edges = np.zeros((len(found), 4, 2), np.uint32)

@@ -11,7 +11,6 @@ import numpy as np
 from testbed.crossings.comparison_view import ComparisonView
 from testbed.diagnosis.capture_facts import CaptureFindings
 from testbed.model.arrays import Int64
-from testbed.model.errors import UsageError
 from testbed.model.findings import Diagnosis
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate
@@ -31,7 +30,6 @@ from testbed.report.text.terminal_text import counted, duration, rate
 from testbed.wireshark.label_names import label_names
 
 _FLOWS = 200  # rows of the table
-_SPAN = 1 << 52  # ns, 52 days: what a page can count exactly
 _MARKS = {
     RowFate.LOST: PacketMark.LOST,
     RowFate.APPEARED: PacketMark.APPEARED,
@@ -65,8 +63,6 @@ def render(
     """Return the page, at most ``limit`` bytes; ``differs`` are the categories that count.
 
     ``diagnosed`` is what both captures show to be wrong, None where nobody looked.
-
-    Raises UsageError for captures that span more time than a page can show.
     """
     found = diagnosed if diagnosed is not None else CaptureFindings(Diagnosis(), ())
     return fitting(
@@ -152,10 +148,6 @@ def _page(
 ) -> str:
     times = [time for one in wire.crossings for time in (one.sent, one.arrived) if time is not None]
     base = min(times, default=0)
-    if max(times, default=0) - base >= _SPAN:
-        raise UsageError(
-            "the captures span more than 52 days, which a page cannot show", hint="a damaged time stamp? see --json"
-        )
     packer = Packer()
     about = packet_columns.put(packer, wire, base, payload_limit)
     data = packer.pack(packet_columns.head(wire, base, compared.clock) | {"packets": about, "rules": {}})

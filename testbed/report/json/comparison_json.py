@@ -31,6 +31,7 @@ from testbed.pairing.statistics import QUANTILES
 from testbed.pairing.suspect_flows import suspect_pairs
 from testbed.pairing.terminated import TerminatedFlow
 from testbed.report.json.diagnosis_json import diagnosis_to_json
+from testbed.report.json.figures_json import course, flow_figures, has_figures
 from testbed.report.text.between_text import between_text
 from testbed.report.text.change_text import change_text
 from testbed.report.text.comparison_reasons import negative_text, nothing_text, origin_evidence
@@ -64,12 +65,20 @@ def to_json(
         "differences": differences(compared),
         "labels": labels(compared),
         "terminated": [terminated(compared, each) for each in compared.terminated],
-        "flows": [flow(compared, pair) for pair in range(len(compared.pairs))],
+        "over_time": {f"{NAMES[k]} to {NAMES[1 - k]}": course(compared, from_one=not k) for k in (0, 1)},
+        "flows": _flows(compared),
         "alone": {name: [alone(compared, which, k) for k in compared.alone[which].tolist()]
                   for which, name in enumerate(NAMES)},
         "ambiguous": {name: [alone(compared, which, k) for k in compared.pairs.ambiguous[which]]
                       for which, name in enumerate(NAMES)},
     }  # fmt: skip
+
+
+def _flows(compared: Comparison) -> list[dict[str, Any]]:
+    told = [flow(compared, pair) for pair in range(len(compared.pairs))]
+    if has_figures(compared):
+        return [one | {"figures": more} for one, more in zip(told, flow_figures(compared), strict=True)]
+    return [one | {"figures": None} for one in told]
 
 
 def _capture(compared: Comparison, which: int, path: str) -> dict[str, Any]:

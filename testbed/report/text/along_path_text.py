@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from testbed.pairing.between_taps import what_lies_between
 from testbed.pairing.compare_captures import Comparison
-from testbed.pairing.same import count_differences
+from testbed.pairing.same import count_differences, inconclusive
 from testbed.report.json import comparison_json as plain
 from testbed.report.text.between_text import between_text
 
@@ -25,5 +25,9 @@ def render(hops: list[tuple[Comparison, tuple[str, str], tuple[str, ...]]], cons
             if delay is not None:
                 times = ", ".join(f"{each} {delay[each] / 1e6:.3f} ms" for each in ("minimum", "median", "maximum"))
                 console.print(f"  delay {name}: {times}", highlight=False, soft_wrap=True)
-        result = f"[red]differs[/]: {', '.join(differs)}" if differs else "[green]same[/]"
+        result = "[green]same[/]"
+        if differs:
+            result = f"[red]differs[/]: {', '.join(differs)}"
+        elif unclear := inconclusive(compared):
+            result = f"[yellow]inconclusive[/]: {unclear:,} packets or flows are ambiguous"
         console.print(f"  {result}", highlight=False, soft_wrap=True)

@@ -28,6 +28,7 @@ from testbed.report.json import comparison_json as plain
 from testbed.report.text.between_text import between_text, terminated_text
 from testbed.report.text.change_text import change_text
 from testbed.report.text.comparison_reasons import negative_text, nothing_text, origin_text
+from testbed.report.text.figures_text import figure_lines
 from testbed.report.text.finding_text import summary_lines
 from testbed.report.text.terminal_text import rate
 from testbed.report.text.time_course_text import course_lines
@@ -77,6 +78,8 @@ def render(
             console.print(line, highlight=False, soft_wrap=True)
         shown = _worst(compared)
         console.print(_flows(compared, shown))
+        for line in figure_lines(compared, shown):
+            console.print(line, highlight=False, soft_wrap=True)
         for line in _filters(compared, shown):
             console.print(line, highlight=False, soft_wrap=True)
     for line in _details(compared):

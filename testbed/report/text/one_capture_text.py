@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from testbed.model.ip import TCP
-from testbed.pairing.flow_figures import DirectionFigures, closing, figures, opening
+from testbed.pairing.flow_figures import closing, figures, opening
 from testbed.pairing.flow_summary import protocol_name
 from testbed.pairing.flow_table import Flows, members
 from testbed.pairing.packet_table import PacketTable
+from testbed.report.json.figures_json import direction_figures
+from testbed.report.text.figures_text import figure_texts
 
 _FLOWS = 20  # shown; the JSON has all
 CANNOT = (
@@ -47,24 +49,13 @@ def _flow(packets: PacketTable, flows: Flows, flow: int, rows: np.typing.NDArray
         "protocol": protocol_name(int(flows.protocol[flow])),
         "ends": [ends.end(opener), ends.end(1 - opener)],
         "duration": int(packets.time[rows].max() - packets.time[rows].min()),
-        **{name: _direction(way) for name, way in zip(("from_opener", "to_opener"), ways, strict=True)},
+        **{name: direction_figures(way) for name, way in zip(("from_opener", "to_opener"), ways, strict=True)},
     }
     if flows.protocol[flow] == TCP:
         captured, took = opening(packets, rows)
         told["handshake"] = {"captured": captured, "syn_to_answer": took}
         told["close"] = [f"{('opener', 'other end')[who]} {kind}" for who, kind in closing(packets, rows, opener)]
     return told
-
-
-def _direction(way: DirectionFigures) -> dict[str, Any]:
-    return {
-        "packets": way.packets,
-        "bytes": way.payload,
-        "bytes_in_flight": way.in_flight,
-        "round_trip": way.trips and dict(zip(("minimum", "mean", "maximum"), way.trips, strict=True)),
-        "labels": way.labels,
-        "limited_by": way.limit and way.limit.value,
-    }
 
 
 def render(packets: PacketTable, flows: Flows, path: str, console: Console) -> None:
@@ -95,13 +86,7 @@ def _lines(flow: dict[str, Any]) -> Iterator[str]:
             yield f"  {name} nothing captured"
             continue
         line = f"  {name} {way['packets']:,} packets, {way['bytes']:,} bytes"
-        if way["bytes_in_flight"]:
-            line += f", at most {way['bytes_in_flight']:,} in flight"
-        if (trip := way["round_trip"]) is not None:
-            times = "/".join(f"{trip[each] / 1e6:.3f}" for each in ("minimum", "mean", "maximum"))
-            line += f", round trip min/avg/max {times} ms"
-        if way["limited_by"]:
-            line += f", limited by the {way['limited_by']}"
+        line += "".join(f", {told}" for told in figure_texts(way))
         if way["labels"]:
             line += f"; {', '.join(f'{count} {label}' for label, count in way['labels'].items())}"
         yield line

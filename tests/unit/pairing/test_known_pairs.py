@@ -34,6 +34,11 @@ def test_no_packet_is_joined_with_another_and_the_other_order_gives_the_mirror(k
     assert sum(each.ambiguous for each in judged) == 0
 
 
+def test_a_bare_ack_is_not_the_data_that_followed_it() -> None:
+    """Each is in one capture only: one tap missed the ACK, the path lost the data."""
+    assert judge(known_pair("plain", 58)).wrong == 0
+
+
 @pytest.mark.parametrize("kind", ["terminated", "alike"])
 def test_connections_that_carry_the_same_bytes_have_no_packet_in_common(kind: str) -> None:
     pair = known_pair(kind, 1)

@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
+from referencing import Registry, Resource
 from scapy.utils import RawPcapNgReader
 
+from dev.pairs.made_packets import pcap
+from dev.pairs.pair_kinds import known_pair
 from testbed.cli.compare_command import compare
 from testbed.pairing.delay_steps import delay_levels, loss_bursts
 from testbed.pairing.flow_figures import Limit, figures, opening
 from testbed.pairing.same import count_differences
+from testbed.report.json import comparison_json
 from testbed.run.read_captures import read_named
 from tests.builders.transfers import DELAY, MS, PACE, START, Transfer, file_of, moved, transfer
+
+SCHEMAS = Path(comparison_json.__file__).parent
 
 
 def written(folder: Path, made: Transfer) -> tuple[str, str]:
@@ -22,6 +30,15 @@ def written(folder: Path, made: Transfer) -> tuple[str, str]:
     for path, packets in zip(paths, (made.client, made.server), strict=True):
         path.write_bytes(file_of(packets))
     return str(paths[0]), str(paths[1])
+
+
+def validate(told: object, name: str) -> None:
+    """Hold what a program gets against its schema, which may refer to the others."""
+    schemas = {path.name: json.loads(path.read_text()) for path in SCHEMAS.glob("*.schema.json")}
+    registry: Registry[Any] = Registry().with_resources(
+        (key, Resource.from_contents(schema)) for key, schema in schemas.items()
+    )
+    jsonschema.Draft202012Validator(schemas[f"{name}.schema.json"], registry=registry).validate(told)
 
 
 def test_a_step_of_the_delay_is_where_it_was_made() -> None:
@@ -71,7 +88,9 @@ def test_one_capture_alone_says_what_it_shows(tmp_path: Path, capsys: pytest.Cap
     assert compare([client]) == 0
     assert "one capture cannot tell" in capsys.readouterr().out
     assert compare([client], as_json=True) == 0
-    (flow,) = json.loads(capsys.readouterr().out)["flows"]
+    told = json.loads(capsys.readouterr().out)
+    validate(told, "one-capture")
+    (flow,) = told["flows"]
     assert flow["close"] == ["opener FIN", "other end FIN"]
     assert flow["from_opener"]["bytes"] == 3000
 
@@ -83,7 +102,9 @@ def test_captures_along_a_path_are_compared_one_by_one(tmp_path: Path, capsys: p
     middle.write_bytes(file_of([replace(each, time=each.time + MS * (1 if each.from_client else -1))
                                 for each in made.client]))  # fmt: skip
     assert compare([client, str(middle), server], as_json=True) == 1
-    hops = json.loads(capsys.readouterr().out)["hops"]
+    told = json.loads(capsys.readouterr().out)
+    validate(told, "along-path")
+    hops = told["hops"]
     assert [hop["counts"]["lost"] for hop in hops] == [0, 1]
     assert compare([client, str(middle), server]) == 1
     out = capsys.readouterr().out
@@ -138,3 +159,40 @@ def test_a_damaged_file_without_a_packet_cannot_be_compared(tmp_path: Path, caps
     cut.write_bytes(Path(client).read_bytes()[:30])
     assert compare([str(cut), server]) == 2
     assert "before the first packet" in capsys.readouterr().err
+
+
+def test_each_flow_has_round_trips_bytes_in_flight_and_pauses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = transfer(segments=40)
+    later = START + 20 * MS + 20 * PACE
+    for packets in (made.client, made.server):
+        packets[:] = [replace(each, time=each.time + 700 * MS) if each.time >= later else each for each in packets]
+    client, server = written(tmp_path, made)
+    compare([client, server], as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    validate(told, "compare")
+    (flow,) = told["flows"]
+    way = flow["figures"]["at_taps"]["client"]["from_opener"]
+    assert way["round_trip"]["minimum"] >= 2 * DELAY
+    assert way["bytes_in_flight"] > 0
+    assert max(pause["lasted"] for pause in flow["figures"]["pauses"]) >= 600 * MS
+    assert len(told["over_time"]["client to server"]["delay_levels"]) == 1
+    compare([client, server])
+    text = capsys.readouterr().out
+    assert "flow 1 from the client: at most" in text
+    assert "pause of flow 1 at" in text
+
+
+def test_ambiguous_packets_of_a_part_of_the_path_do_not_pass_for_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = known_pair("identical", 88)
+    one, two = tmp_path / "one.pcap", tmp_path / "two.pcap"
+    one.write_bytes(pcap(pair.one))
+    two.write_bytes(pcap(pair.two))
+    assert compare([str(one), str(two), str(two)], fail_on="appeared") == 3
+    lines = capsys.readouterr().out.splitlines()
+    first, second = (line for line in lines if line.strip().startswith(("same", "inconclusive")))
+    assert "inconclusive" in first
+    assert "same" in second

@@ -8,7 +8,6 @@ import struct
 import zlib
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +30,7 @@ def numbers(head: dict[str, Any], data: bytes, name: str) -> list[int]:
         coded = sum(data[column["at"] + plane * count + i] << 8 * plane for plane in range(column["width"]))
         value = -(coded + 1) // 2 if coded % 2 else coded // 2
         before = before + value if column["delta"] else value
-        values.append(before)
+        values.append(before * column["unit"])
     return values
 
 
@@ -73,6 +72,13 @@ def test_a_text_is_stored_once() -> None:
     assert head["texts"] == ["", "same"]
 
 
-def test_what_a_browser_cannot_hold_is_refused() -> None:
-    with pytest.raises(ValueError, match="does not fit"):
-        Packer().numbers("x", [2**53])
+@given(st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=20))
+def test_what_a_browser_cannot_hold_is_rounded_to_what_it_can(values: list[int]) -> None:
+    packer = Packer()
+    packer.numbers("x", [*values, 2**52])
+    head, data = unpack(packer.pack({}))
+    unit = head["columns"]["x"]["unit"]
+    assert unit == 2 ** (max(map(abs, [*values, 2**52])).bit_length() - 51)
+    found = numbers(head, data, "x")
+    assert all(abs(one - other) <= unit // 2 for one, other in zip(found, [*values, 2**52], strict=True))
+    assert all(float(one) == one for one in found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from testbed.wireshark.label_names import (
 from testbed.wireshark.labels import label
 from testbed.wireshark.one_stream import label_stream
 from testbed.wireshark.segment_order import streams
+from tests.builders.frames import CLIENT, SERVER, ethernet, pcap, tcp
 from tests.builders.segments import random_segments
 from tests.builders.shared_captures import CORPUS, MANIFEST, needs_corpus
 
@@ -130,6 +132,7 @@ def test_a_download_of_ten_gigabytes_is_labelled_at_once(monkeypatch: pytest.Mon
 
 ACK, SYN = 0x10, 0x02
 MS = 10**6
+BACK: dict[str, Any] = {"src": SERVER, "dst": CLIENT, "sport": 10011, "dport": 4711}
 
 
 def labelled(
@@ -209,3 +212,40 @@ def test_a_keep_alive_and_its_answer() -> None:
 
 def test_an_ack_of_what_was_never_seen() -> None:
     assert labelled([(0, 0, 100, 500, 100), (5, 1, 500, 400, 0)]) == ["", "ack_lost_segment"]
+
+
+CAPABLE = tuple(bytes([30, size, 1, 1]) + bytes(size - 4) for size in (4, 12, 20))
+OPTIONS = {
+    "-": b"",
+    "D": bytes([30, 8, 0x20, 1, 0, 0, 0, 1]),  # a data acknowledgement
+    "A": bytes([30, 16, 0x30, 2, 10, 0, 0, 1]) + bytes(8),  # another address
+}
+
+
+@pytest.mark.parametrize("capable", [True, False])
+@pytest.mark.parametrize(
+    ("acks", "duplicates"),
+    [("---", [1, 2]), ("DDD", [2]), ("DADD", [3]), ("DAAA", [3]), ("-A--", [1, 3]), ("A-A", [2])],
+)
+def test_acks_that_mptcp_repeats_are_no_duplicates(capable: bool, acks: str, duplicates: list[int]) -> None:
+    """As tshark 4.0.17 counts them: those are exempt before which an option of a new kind came (RFC 8684)."""
+    opening = [
+        tcp(seq=99, flags=SYN, options=CAPABLE[0] if capable else b""),
+        tcp(seq=499, ack=100, flags=SYN | ACK, options=CAPABLE[1] if capable else b"", **BACK),
+        tcp(seq=100, ack=500, options=CAPABLE[2] if capable else b""),
+        tcp(bytes(100), seq=100, ack=500),
+        tcp(bytes(100), seq=300, ack=500),
+    ]
+    frames = opening + [tcp(seq=500, ack=200, options=OPTIONS[kind], **BACK) for kind in acks]
+    packets, _ = read_one(load(pcap(ethernet(each) for each in frames)))
+    found = label(packets.segments()[1], WIRESHARK_4_0)[len(opening) :]
+    assert [k for k, bits in enumerate(found.tolist()) if bits & Label.DUPLICATE_ACK] == duplicates
+
+
+def test_a_retransmission_after_an_ack_of_the_unseen_is_not_fast() -> None:
+    """On the list of known differences: tshark 4.0.17 takes its count of -1 duplicates for more than two."""
+    rows = [
+        (0, 0, 100, 500, 100), (1, 0, 200, 500, 100), (13, 1, 500, 200, 0), (14, 0, 300, 900, 0),
+        (28, 0, 200, 900, 100),
+    ]  # fmt: skip
+    assert labelled(rows, WIRESHARK_4_0)[3:] == ["ack_lost_segment", "retransmission"]

@@ -23,11 +23,11 @@ class Tables {
     this.decoded = new Map();
   }
 
-  // Integers, exact up to 2^53.
+  // Integers, exact up to 2^53; beyond that multiples of the column's unit.
   numbers(name) {
     const known = this.decoded.get(name);
     if (known) return known;
-    const { count, width, delta, at } = this.head.columns[name];
+    const { count, width, delta, unit, at } = this.head.columns[name];
     const values = new Float64Array(count);
     for (let plane = width - 1; plane >= 0; plane--) {
       const from = at + plane * count;
@@ -38,7 +38,7 @@ class Tables {
       const coded = values[i];
       const value = coded % 2 ? -(coded + 1) / 2 : coded / 2;
       before = delta ? before + value : value;
-      values[i] = before;
+      values[i] = before * unit;
     }
     this.decoded.set(name, values);
     return values;
