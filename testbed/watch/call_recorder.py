@@ -186,9 +186,12 @@ def _since(events: Sequence[Event], state: TargetState) -> Iterator[Event]:
 
 
 def witness_words(run_id: str) -> tuple[str, ...]:
-    """Return the recorder's arguments for targets that run already: their connections' events, and their calls."""
-    events = kernel_trace.command(run_id, buffer=call_trace.BUFFER, arrivals=False)
-    return (*(word for word in events if run_id[-8:] not in word or word.startswith(kernel_trace.PREFIX)), *_CALLS)
+    """Return the recorder's arguments for targets that run already: what happens on connections, and their calls.
+
+    Call stacks are left out: which packet one is of could not be told, and the whole machine's would be recorded.
+    """
+    words = kernel_trace.command(run_id, buffer=call_trace.BUFFER, arrivals=False)
+    return (*(word for word in words if not word.startswith("+")), *_CALLS)
 
 
 _CALLS = call_trace.running_arguments()

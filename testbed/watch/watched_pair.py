@@ -203,8 +203,10 @@ class WatchedPair:
         """Leave out what only one capture can have; write the manifest."""
         collected.notes += self._bounds(cut_short)
         paths = {host: self.directory.file(f"{host}.pcap") for host in self.taps}
+        left_out: dict[Host, int] = {}
         try:
-            left_out = leave_out_edges(paths, self.addresses, max(self.begun, self.complete_since), self.ended)
+            if len(paths) == len(self.ends):
+                left_out = leave_out_edges(paths, self.addresses, max(self.begun, self.complete_since), self.ended)
         except CaptureError as error:
             collected.incomplete.append(error.what)
         else:

@@ -237,7 +237,18 @@ def test_the_fixture_of_pytest_watches_and_junit_names_the_report(two_processes:
         "    assert not watched.runs, 'fails, so that its report is kept'\n",
         encoding="utf-8",
     )
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "testbed.plugin.pytest_plugin", "--junitxml", "junit.xml"]
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:bothends",
+        "-p",
+        "testbed.plugin.pytest_plugin",
+        "--junitxml",
+        "junit.xml",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
