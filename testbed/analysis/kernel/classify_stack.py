@@ -41,10 +41,13 @@ _EXITS = frozenset(("do_exit", "do_group_exit"))
 _DEFERRED_CLOSE = frozenset(("task_work_run", "____fput", "delayed_fput"))
 """What drops the last use of a file as the kernel returns from a call, or as a process ends."""
 _INTERRUPTED = frozenset(("handle_softirqs", "__do_softirq", "run_ksoftirqd", "__irq_exit_rcu", "irq_exit_rcu"))
-_ENTRY = frozenset(("do_syscall_64", "invoke_syscall", "el0_svc", "do_syscall_32", "__do_fast_syscall_32"))
+_ENTRY = frozenset(
+    ("do_syscall_64", "invoke_syscall", "el0_svc", "do_syscall_32", "__do_fast_syscall_32", "handle_syscall")
+)
+"""The last is User-Mode Linux's, which calls ``sys_close`` and its like by their plain names."""
 _URING = frozenset(("io_issue_sqe", "io_submit_sqes", "io_wq_submit_work", "io_sq_thread", "io_handle_tw_list"))
 _RELEASES_BACKLOG = "__release_sock"
-_SYSCALL = re.compile(r"^__(?:x64|arm64|ia32|riscv|s390x?|se|do)_(?:compat_)?sys_(\w+)$|^(?:__|k)sys_(\w+)$")
+_SYSCALL = re.compile(r"^__(?:x64|arm64|ia32|riscv|s390x?|se|do)_(?:compat_)?sys_(\w+)$|^(?:__|k)?sys_(\w+)$")
 _SAME_CALL = {"sendto": "sendto", "connect_file": "connect", "close_range": "close_range"}
 TIMER_FUNCTIONS = (
     *("tcp_delack_timer", "tcp_write_timer", "tcp_keepalive_timer", "reqsk_timer_handler", "tcp_pace_kick"),

@@ -56,6 +56,7 @@ RESET = ("__tcp_transmit_skb", "tcp_send_active_reset")
         ((*SENDING, "tcp_rcv_established", *RX), M.ARRIVAL, C.DATA, "", ""),
         ((*SENDING, "inet_shutdown", "__sys_shutdown", "__x64_sys_shutdown", *ENTRY), M.CALL, C.FIN, "shutdown", ""),
         ((*SENDING, *BY_CLOSE), M.CALL, C.FIN, "close", ""),
+        ((*SENDING, *CLOSING, "__fput_sync", "sys_close", "handle_syscall", "userspace"), M.CALL, C.FIN, "close", ""),
         ((*SENDING, *BY_EXIT), M.EXIT, C.EXIT, "", ""),
         ((*SENDING, *CLOSING, "task_work_run", "exit_to_user_mode_loop", *ENTRY), M.CALL, C.FIN, "close", ""),
         (("__tcp_transmit_skb", *RX), M.ARRIVAL, C.ACK, "", ""),
