@@ -17,6 +17,7 @@ from testbed.pairing.flow_filter import parse_filter
 from testbed.pairing.flow_summary import flow_mapping, protocol_name
 from testbed.pairing.same import CATEGORIES, USUAL, count_differences, inconclusive
 from testbed.run.read_captures import read_both
+from testbed.run.usual_packets import join_by_c
 
 if TYPE_CHECKING:
     from testbed.diagnosis.capture_facts import CaptureFindings
@@ -181,7 +182,7 @@ def compare_captures(
     for path, packets in zip(paths, (one, two), strict=True):
         if packets.partial and not packets.frames:
             raise CaptureError(f"{path}: {packets.partial}, before the first packet")
-    compared = compare_tracks(one, first, two, second, one_clock=one_clock, wanted=wanted)
+    compared = compare_tracks(one, first, two, second, one_clock=one_clock, wanted=wanted, join=join_by_c)
     counts = count_differences(compared)
     differs = tuple(name for name in fail_on if counts[name])
     if not len(compared.pairs) and "alone" in fail_on and not differs:

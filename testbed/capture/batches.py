@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -14,12 +14,16 @@ from testbed.model.arrays import Int64
 BATCH = 1 << 16
 
 
-def batches(parts: Iterable[Records]) -> Iterator[tuple[Int64, Capture]]:
-    """Yield rows of the file and their packets decoded; the last capture is of fragments put together.
+Take = Callable[[int, Records], Int64]
+"""Takes what records it can, given the row of the first; returns the positions of those that are left."""
 
-    ``parts`` are the file's, in order. The rows of fragments come twice: first as fragments, then, in a capture of
-    fragments only, as :func:`decode` gives them. The caller keeps no view of a capture's ``data``: its memory is
-    released.
+
+def batches(parts: Iterable[Records], take: Take | None = None) -> Iterator[tuple[Int64, Capture, bool]]:
+    """Yield rows of the file, their packets decoded, and whether they come again, as fragments put together.
+
+    ``parts`` are the file's, in order. The rows of fragments come twice: first as fragments, then, in a last capture
+    of fragments only, as :func:`decode` gives them. What ``take`` takes does not come here. The caller keeps no view of
+    a capture's ``data``: its memory is released.
     """
     fragments: list[Records] = []
     rows_of: list[Int64] = []
@@ -30,14 +34,19 @@ def batches(parts: Iterable[Records]) -> Iterator[tuple[Int64, Capture]]:
         for first in range(0, max(count, 1), BATCH):  # an empty part may say why the file ends
             some = part.only(slice(first, first + BATCH))
             rows = np.arange(done + first, done + first + len(some.offset))
+            if take is not None and len(rows):
+                left = take(done + first, some)
+                if not len(left) and some.partial is None:
+                    continue
+                some, rows = some.only(left), rows[left]
             capture = decode(some, together=False)
             if capture.fragment.any():
                 fragments.append(some.only(capture.fragment))
                 rows_of.append(rows[capture.fragment])
-            yield rows, capture
+            yield rows, capture, False
         if count:
             release(part.data, int(part.offset[0]), int(part.offset[-1]))
         done += count
         last = part
     if fragments and last is not None:
-        yield np.concatenate(rows_of), decode(joined(fragments, last))
+        yield np.concatenate(rows_of), decode(joined(fragments, last)), True

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ctypes import CDLL
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -55,13 +56,14 @@ def load(source: Source) -> Loaded:
     return Loaded(name, data, broken)
 
 
-def pieces(file: Loaded) -> Iterator[Records]:
+def pieces(file: Loaded, code: CDLL | None = None) -> Iterator[Records]:
     """Yield what a file holds part by part; the last part's interfaces, comments and ``partial`` are the file's.
 
-    Raises CaptureError as :func:`read` does, before the first part.
+    ``code`` is :func:`testbed.capture.compiled.columns_library`, if it shall find the records. Raises CaptureError as
+    :func:`read` does, before the first part.
     """
     with _named(file.name):
-        parts = _pieces(file.data)
+        parts = _pieces(file.data, code)
         part = next(parts, None)
     while part is not None:
         following = next(parts, None)
@@ -94,14 +96,14 @@ def _raw(source: Source) -> Bytes:
         return np.frombuffer(stream.read(), np.uint8)
 
 
-def _pieces(data: Bytes) -> Iterator[Records]:
+def _pieces(data: Bytes, code: CDLL | None) -> Iterator[Records]:
     if not len(data):
         raise CaptureError("the file is empty: no header at byte 0")
     magic = data[:4].tobytes()
     if pcapng.is_pcapng(magic):
-        return pcapng.pieces(data)
+        return pcapng.pieces(data, code)
     if pcap.is_pcap(magic):
-        return pcap.pieces(data)
+        return pcap.pieces(data, code)
     if snoop.is_snoop(data[:8].tobytes()):
         return snoop.pieces(data)
     raise CaptureError(f"not a capture file: byte 0 holds {magic.hex(' ')}, neither pcap, pcapng nor snoop")

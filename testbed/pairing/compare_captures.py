@@ -13,6 +13,7 @@ from testbed.pairing.changes import FlowwideChanges
 from testbed.pairing.clock import Clock
 from testbed.pairing.common_clock import Timeline
 from testbed.pairing.crossing_table import Assumptions, CrossingTable, find_timeline, make_table
+from testbed.pairing.equal_keys import Join, in_order
 from testbed.pairing.flow_packets import packets_of_pairs
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs, match_flows
@@ -63,8 +64,11 @@ def compare(
     *,
     one_clock: bool = False,
     wanted: Wanted | None = None,
+    join: Join = in_order,
 ) -> Comparison:
     """Compare two captures. ``wanted`` chooses flows by their ends: those that it takes at either end.
+
+    ``join`` pairs equal keys of packets: :func:`in_order`, or what does the same.
 
     The order of the captures is no evidence: whatever is found out of both is found out in one order, so that the other
     order gives the mirror.
@@ -103,11 +107,11 @@ def compare(
     if turned:
         ours, theirs = packets_of_pairs(two, second, one, first, pairs.mirrored())
         ours.again, theirs.again = right.again, left.again
-        crossed = pair_packets(ours, theirs)
+        crossed = pair_packets(ours, theirs, join=join)
         timeline = find_timeline(ours, theirs, crossed, known).mirrored()
         crossed = crossed.mirrored()
     else:
-        crossed = pair_packets(left, right)
+        crossed = pair_packets(left, right, join=join)
         timeline = find_timeline(left, right, crossed, known)
     table, usual = make_table(left, right, crossed, timeline, known)
     return Comparison(

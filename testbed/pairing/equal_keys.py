@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from testbed.model.arrays import Bool, Int64, UInt64
+
+Join = Callable[[UInt64, UInt64], tuple[Int64, Int64, Bool]]
+"""What :func:`in_order` does, by whatever does it."""
+
+
+def place_bits(a: UInt64, b: UInt64) -> np.uint64:
+    """Return the lowest bits of keys, those that tell no two keys apart: a place is written there."""
+    return np.uint64((1 << max(len(a), len(b), 1).bit_length()) - 1)
 
 
 def in_order(a: UInt64, b: UInt64) -> tuple[Int64, Int64, Bool]:
@@ -12,8 +22,7 @@ def in_order(a: UInt64, b: UInt64) -> tuple[Int64, Int64, Bool]:
 
     Returns positions in both, and a mask of pairs whose key one of both has more than once (rarely also others).
     """
-    bits = max(len(a), len(b), 1).bit_length()
-    low = np.uint64((1 << bits) - 1)
+    low = place_bits(a, b)
     # the upper bits of the key, then the place: one sort of numbers instead of one of places by key
     packed_a = _packed(a, low)
     packed_b = _packed(b, low)

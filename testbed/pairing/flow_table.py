@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from testbed.model.arrays import Bool, Int64, UInt16
 from testbed.model.ip import TCP, UDP
 from testbed.model.tcp import ACK, SYN, seq_add
 from testbed.pairing.packet_table import PacketTable
-from testbed.wireshark.label_names import WIRESHARK_4_4
+from testbed.wireshark.label_names import WIRESHARK_4_4, LabelRules, TcpSegments
 from testbed.wireshark.labels import label
 from testbed.wireshark.segment_order import streams
 
@@ -40,14 +41,21 @@ class Flows:
         return len(self.conversation)
 
 
-def find_flows(packets: PacketTable) -> Flows:
+Labelled = tuple[UInt16, Int64]  # the labels of TCP segments, and their streams
+
+
+def label_all(segments: TcpSegments, rules: LabelRules) -> Labelled:
+    """Return the labels and the streams of segments."""
+    known = streams(segments, rules)
+    return label(segments, rules, known), known[0]
+
+
+def find_flows(packets: PacketTable, labelled: Callable[[TcpSegments, LabelRules], Labelled] = label_all) -> Flows:
     """Return the flows of a packet table in the order of their first packet, and label every TCP segment."""
     items, segments = packets.segments()
-    known = streams(segments, WIRESHARK_4_4)
     labels = np.zeros(len(packets), np.uint16)
-    labels[items] = label(segments, WIRESHARK_4_4, known)
     key = packets.conversation.astype(np.int64)
-    key[items] = known[0]
+    labels[items], key[items] = labelled(segments, WIRESHARK_4_4)
     of, first = _numbered(key)
     count = np.bincount(of, minlength=len(first))
     last = np.zeros(len(first), np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 from testbed.model.arrays import Bool, Int64, UInt64
 from testbed.model.ip import TCP
 from testbed.pairing.duplicates import IdenticalPackets, UsualDelays, find_groups, resolve
-from testbed.pairing.equal_keys import in_order
+from testbed.pairing.equal_keys import Join, in_order
 from testbed.pairing.flow_packets import FlowPackets
 from testbed.pairing.resegmentation import SharedRange, find_pieces, positions_of
 from testbed.pairing.row_hash import hash_rows
@@ -99,8 +99,10 @@ class PacketPairs:
         )  # fmt: skip
 
 
-def pair_packets(one: FlowPackets, two: FlowPackets, from_one: Bool | None = None) -> PacketPairs:
-    """Pair the packets of two captures.
+def pair_packets(
+    one: FlowPackets, two: FlowPackets, from_one: Bool | None = None, *, join: Join = in_order
+) -> PacketPairs:
+    """Pair the packets of two captures; ``join`` pairs equal keys.
 
     ``from_one``: bool[places], whether the packets of a place are sent at the first end, where that is known
     beforehand; then all of them have crossed that are in both captures.
@@ -131,7 +133,7 @@ def pair_packets(one: FlowPackets, two: FlowPackets, from_one: Bool | None = Non
         if "1" in names:
             single_a, single_b = _single(a), _single(b)
             ours, theirs, a, b = ours[single_a], theirs[single_b], a[single_a], b[single_b]
-        x, y, several = in_order(a, b)
+        x, y, several = join(a, b)
         if not len(x):
             continue
         level = KeyedPackets(one, two, ours, theirs)
@@ -140,7 +142,7 @@ def pair_packets(one: FlowPackets, two: FlowPackets, from_one: Bool | None = Non
         elif not (kept := delays.possible(level, x, y, weak=names in _WEAK)).all():
             ours, theirs = _without_some(ours, x[~kept]), _without_some(theirs, y[~kept])
             a, b = _keys(one, ours, names), _keys(two, theirs, names)
-            x, y, several = in_order(a, b)
+            x, y, several = join(a, b)
             level = KeyedPackets(one, two, ours, theirs)
             kept = delays.possible(level, x, y, weak=names in _WEAK)
             x, y, several = x[kept], y[kept], several[kept]

@@ -1,7 +1,7 @@
 """The packets of one capture as a comparison needs them: some 80 bytes each, one array for each field.
 
 A :class:`PacketTable` is made from captures of parts of the file (:class:`PacketTableBuilder`), so that the whole file
-never needs to be in memory.
+never needs to be in memory. It is long because the table and the making of its columns are read together.
 """
 
 # ruff: noqa: RUF009 - _column() makes a dataclass field, evaluated once as intended
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import xxhash
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from testbed.model.arrays import Bool, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64
 from testbed.model.ip import ICMP, ICMPV6, TCP, UDP
+from testbed.pairing.growing_column import Allocate, GrowingColumn
 from testbed.pairing.row_hash import hash_rows
 from testbed.wireshark.label_names import TcpSegments
 
@@ -162,38 +163,51 @@ class ConversationEnds:
         return f"[{address}]:{port}" if self.version == 6 else f"{address}:{port}"
 
 
-class _Growing:
-    """A column that grows in large steps, so that it is not copied often and leaves no holes in the memory."""
+class Numbering(Protocol):
+    """Numbers conversations by their keys, from 0 in the order in which they appear."""
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self._room: NDArray[Any] = np.empty(0, dtype)
-        self._count = 0
+    def number(self, keys: UInt64) -> Int32:
+        """Return the number of each key."""
 
-    def add(self, values: NDArray[Any], share: float) -> None:
-        """Append; ``share`` is how much of the whole is reached then, for a guess at its size."""
-        count = self._count + len(values)
-        if count > len(self._room):
-            guess = int(count / share * 1.02) if share > 0 else 0
-            room = np.empty(max(guess, count * 3 // 2, 1024), self._room.dtype)
-            room[: self._count] = self._room[: self._count]
-            self._room = room
-        self._room[self._count : count] = values
-        self._count = count
+    def keys(self) -> UInt64:
+        """Return all keys, by number."""
 
-    def values(self) -> NDArray[Any]:
-        return self._room[: self._count]
+    def ends_of(self, number: int) -> ConversationEnds:
+        """Return the ends of a conversation of which no packet was given to :meth:`PacketTableBuilder.add`."""
+
+
+class _PlainNumbering:
+    """A dictionary."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, int] = {}
+
+    def number(self, keys: UInt64) -> Int32:
+        unique, place = np.unique(keys, return_inverse=True)
+        known = self._known
+        numbers = [known.setdefault(key, len(known)) for key in unique.tolist()]
+        return np.array(numbers, np.int32)[place] if len(keys) else np.zeros(0, np.int32)
+
+    def keys(self) -> UInt64:
+        return np.fromiter(self._known, np.uint64, len(self._known))
+
+    def ends_of(self, number: int) -> ConversationEnds:
+        raise AssertionError(number)  # all packets were given
 
 
 class PacketTableBuilder:
     """Builds a packet table from captures of parts of a file.
 
-    With ``fragments``, those that make up no whole packet are packets too, their place in it in ``icmp``.
+    With ``fragments``, those that make up no whole packet are packets too, their place in it in ``icmp``. ``numbering``
+    and ``allocate`` are how conversations are numbered and columns made.
     """
 
-    def __init__(self, *, fragments: bool = False) -> None:
+    def __init__(
+        self, *, fragments: bool = False, numbering: Numbering | None = None, allocate: Allocate = np.empty
+    ) -> None:
         self._fragments = fragments
-        kinds = [(name, dtype) for name, dtype in COLUMNS if name != "conversation"]
-        self._columns = {name: _Growing(dtype) for name, dtype in (*kinds, ("key", np.dtype(np.uint64)))}
+        self._numbering: Numbering = numbering or _PlainNumbering()
+        self._columns = {name: GrowingColumn(dtype, allocate) for name, dtype in COLUMNS}
         self._share = 0.0  # of the file that was gone through
         self._ends: dict[int, ConversationEnds] = {}
         self._sacks: list[tuple[Int64, UInt8, UInt32]] = []
@@ -202,11 +216,26 @@ class PacketTableBuilder:
         self._frames = 0
         self._links: dict[str, None] = {}
         self._again = False
+        self._between: int | None = None  # the row from which on what is added belongs between others
         self._data = self._joined = np.zeros(0, np.uint8)
 
-    def add(self, rows: Int64, capture: Capture) -> None:
+    def room(self, count: int, share: float) -> dict[str, NDArray[Any]]:
+        """Return room for the columns of the file's next packets; ``share`` of the file is reached with them."""
+        self._share = share
+        return {name: column.reserve(count, share) for name, column in self._columns.items()}
+
+    def fill(self, count: int, sacks: tuple[Int64, UInt8, UInt32], links: tuple[str, ...]) -> None:
+        """Say that so much of the room was filled; what is added then may belong between those packets."""
+        self._between = self._columns["frame"].count
+        for column in self._columns.values():
+            column.count += count
+        self._frames += count
+        self._links.update(dict.fromkeys(links))
+        if len(sacks[0]):
+            self._sacks.append(sacks)
+
+    def add(self, rows: Int64, capture: Capture, *, again: bool = False) -> None:
         """Add packets; ``rows`` are their places in the file. Those that came as fragments before count once."""
-        again = bool(len(rows)) and int(rows[0]) < self._frames
         self._again |= again
         self._data, self._joined = capture.data, capture.joined
         self._links.update(dict.fromkeys(capture.link_names))
@@ -221,8 +250,9 @@ class PacketTableBuilder:
             if again or "fragment" not in name:
                 self._other[name] += count
         if len(rows) and not again:
-            self._share = float(capture.offset[-1] + capture.captured[-1]) / max(len(capture.data), 1)
-        self._columns["key"].add(self._conversations(capture, chosen), self._share)
+            share = float(capture.offset[-1] + capture.captured[-1]) / max(len(capture.data), 1)
+            self._share = max(share, self._share)
+        self._columns["conversation"].add(self._conversations(capture, chosen), self._share)
         for name, values in _columns(capture, chosen, rows).items():
             self._columns[name].add(values, self._share)
         if len(capture.sack_rows):
@@ -230,12 +260,30 @@ class PacketTableBuilder:
             self._sacks.append((rows[capture.sack_rows], blocks, capture.sack_edges))
         if len(capture.mptcp_rows):
             self._mptcp.append((rows[capture.mptcp_rows], capture.mptcp_kinds))
+        self._put_between()
+
+    def _put_between(self) -> None:
+        """Put what was added since the last :meth:`fill` into the order of the file."""
+        if self._between is not None:
+            some = slice(self._between, None)
+            order = np.argsort(self._columns["frame"].values()[some], kind="stable")
+            for column in self._columns.values():
+                column.values()[some] = column.values()[some][order]
+        self._between = None
 
     def finish(self, data: UInt8 | None = None, partial: str | None = None) -> PacketTable:
         """Return the packet table; ``data`` is the file, where no packet was added."""
         columns = {name: column.values() for name, column in self._columns.items()}
-        known = np.array(sorted(self._ends), np.uint64)
-        columns["conversation"] = np.searchsorted(known, columns.pop("key")).astype(np.int32)
+        keys = self._numbering.keys()
+        by_key = np.argsort(keys, kind="stable")
+        place = np.empty(len(keys), np.int32)
+        place[by_key] = np.arange(len(keys), dtype=np.int32)
+        columns["conversation"][:] = place[columns["conversation"]]
+        known = keys[by_key]
+        ends = [
+            self._ends.get(key) or self._numbering.ends_of(number)
+            for key, number in zip(known.tolist(), by_key.tolist(), strict=True)
+        ]
         if self._again:  # what was put together from fragments came last
             order = np.argsort(columns["frame"], kind="stable")
             columns = {name: values[order] for name, values in columns.items()}
@@ -248,7 +296,7 @@ class PacketTableBuilder:
             **columns,
             data=self._data if data is None else data,
             joined=self._joined,
-            ends=[self._ends[key] for key in known.tolist()],
+            ends=ends,
             names=known,
             sack_at=np.searchsorted(columns["frame"], frames[order]),
             sack_count=np.concatenate([*(count for _, count, _ in self._sacks), np.zeros(0, np.uint8)])[order],
@@ -261,8 +309,8 @@ class PacketTableBuilder:
             links=tuple(self._links),
         )
 
-    def _conversations(self, capture: Capture, chosen: Int64) -> UInt64:
-        """Return a key for each packet's protocol and ends, the same in both directions."""
+    def _conversations(self, capture: Capture, chosen: Int64) -> Int32:
+        """Return a number for each packet's protocol and ends, the same in both directions."""
         one, two = _sides(capture, chosen)
         low, high = np.minimum(one, two), np.maximum(one, two)
         kinds = capture.proto[chosen].astype(np.uint64)
@@ -272,7 +320,7 @@ class PacketTableBuilder:
         for key, k in zip(unique.tolist(), first.tolist(), strict=True):
             if key not in self._ends:
                 self._ends[key] = _ends(capture, int(chosen[k]), reverse=bool(one[k] > two[k]))
-        return keys
+        return self._numbering.number(keys)
 
 
 def _sides(capture: Capture, chosen: Int64) -> tuple[UInt64, UInt64]:

@@ -18,14 +18,23 @@ _FACTORS = (
 )  # fmt: skip
 
 
+_BLOCK = 1 << 14  # rows that stay in a processor's cache from column to column
+
+
 def hash_rows(columns: Sequence[NDArray[Any]]) -> UInt64:
     """Return a 64-bit hash of each row of up to 12 integer columns of one length: uint64[n]."""
     result = np.full(len(columns[0]), 0x9E3779B97F4A7C15, np.uint64)
-    for column, factor in zip(columns, _FACTORS, strict=False):
-        # each column goes through a multiplication and a fold, so that sums of columns do not meet
-        value = (column.astype(np.uint64) + np.uint64(factor >> 32)) * np.uint64(factor)
-        result += value ^ (value >> np.uint64(29))
-    result ^= result >> np.uint64(32)
-    result *= np.uint64(0xD6E8FEB86659FD93)
-    result ^= result >> np.uint64(32)
+    for first in range(0, len(result), _BLOCK):
+        some = slice(first, first + _BLOCK)
+        hashed = result[some]
+        for column, factor in zip(columns, _FACTORS, strict=False):
+            # each column goes through a multiplication and a fold, so that sums of columns do not meet
+            value = column[some].astype(np.uint64)
+            value += np.uint64(factor >> 32)
+            value *= np.uint64(factor)
+            value ^= value >> np.uint64(29)
+            hashed += value
+        hashed ^= hashed >> np.uint64(32)
+        hashed *= np.uint64(0xD6E8FEB86659FD93)
+        hashed ^= hashed >> np.uint64(32)
     return result

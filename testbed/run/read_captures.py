@@ -11,6 +11,8 @@ import os
 import shutil
 import sys
 import tempfile
+from ctypes import CDLL
+from functools import partial as partial_function
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,13 @@ from typing import Any
 import numpy as np
 
 from testbed.capture.batches import batches
+from testbed.capture.compiled import columns_library
 from testbed.capture.file_series import is_pattern, load_series
 from testbed.capture.read_file import Loaded, load, pieces
 from testbed.model.errors import BothendsError, CaptureError, UsageError
-from testbed.pairing.flow_table import Flows, find_flows
+from testbed.pairing.flow_table import Flows, find_flows, label_all
 from testbed.pairing.packet_table import COLUMNS, PacketTable, PacketTableBuilder
+from testbed.run.usual_packets import UsualPackets, label_segments
 
 Read = tuple[PacketTable, Flows]
 
@@ -37,24 +41,33 @@ def read_both(one: str, two: str) -> tuple[Read, Read]:
     files = _load(one), _load(two)
     both_large = min(len(file.data) for file in files) >= _WORTH
     if not both_large or not hasattr(os, "memfd_create"):
-        return read_one(files[0]), read_one(files[1])
-    return _in_parallel(*files)
+        return read_one(files[0], code_for(files[0])), read_one(files[1], code_for(files[1]))
+    return _in_parallel(*files, code_for(*files))
 
 
 def read_named(name: str) -> Read:
     """Read one file (``-`` is standard input), or the files of a pattern. Raises CaptureError."""
-    return read_one(_load(name))
+    file = _load(name)
+    return read_one(file, code_for(file))
 
 
-def read_one(file: Loaded) -> Read:
-    """Read one file: its packets as columns, its flows, its labels."""
-    builder = PacketTableBuilder()
+def read_one(file: Loaded, code: CDLL | None = None) -> Read:
+    """Read one file: its packets as columns, its flows, its labels; by C where ``code`` is the library for it."""
+    usual = UsualPackets(code) if code else None
+    builder = PacketTableBuilder(numbering=usual)
+    if usual:
+        usual.builder = builder
     partial = None
-    for rows, capture in batches(pieces(file)):
-        builder.add(rows, capture)
+    for rows, capture, again in batches(pieces(file, code), usual.take if usual else None):
+        builder.add(rows, capture, again=again)
         partial = capture.partial or partial
     packets = builder.finish(file.data, partial)
-    return packets, find_flows(packets)
+    return packets, find_flows(packets, partial_function(label_segments, code) if code else label_all)
+
+
+def code_for(*files: Loaded) -> CDLL | None:
+    """Return the library if any of the files is so large that it is worth it."""
+    return columns_library() if max(len(file.data) for file in files) >= _WORTH else None
 
 
 def _load(name: str) -> Loaded:
@@ -69,15 +82,15 @@ def _load(name: str) -> Loaded:
     return Loaded("standard input", loaded.data, loaded.broken)
 
 
-def _in_parallel(one: Loaded, two: Loaded) -> tuple[Read, Read]:
+def _in_parallel(one: Loaded, two: Loaded, code: CDLL | None) -> tuple[Read, Read]:
     context = multiprocessing.get_context("fork")
     shared = os.memfd_create("bothends-columns")
     ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(two, shared, theirs), daemon=True)
+    child = context.Process(target=_child, args=(two, code, shared, theirs), daemon=True)
     try:
         child.start()
         theirs.close()
-        first = read_one(one)
+        first = read_one(one, code)
         try:
             answer = ours.recv()
         except EOFError:
@@ -98,10 +111,10 @@ def _in_parallel(one: Loaded, two: Loaded) -> tuple[Read, Read]:
             child.join()
 
 
-def _child(file: Loaded, shared: int, answer: Connection) -> None:
+def _child(file: Loaded, code: CDLL | None, shared: int, answer: Connection) -> None:
     """Read a file and hand its columns over."""
     try:
-        packets, flows = read_one(file)
+        packets, flows = read_one(file, code)
     except BothendsError as problem:
         answer.send(problem)
         return

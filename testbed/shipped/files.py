@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -22,3 +23,9 @@ TOOLS = _HERE / "tools" / f"linux-{platform.machine()}"
 """The programs of a lab as a platform wheel brings them, laid out as compose/Makefile does; else there is none."""
 STARTER = _HERE / "starter"
 """What `bothends new` and `bothends init` write into somebody's repository."""
+
+
+def user_cache() -> Path:
+    """Return the directory for what is made once for a user (XDG base directory specification)."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "bothends"

@@ -25,7 +25,7 @@ def streams(segments: TcpSegments, rules: LabelRules) -> tuple[Int64, Bool]:
     # of one side and number: a repeat; nearly every conversation has one kind of SYN on each side
     kinds = _distinct_columns(np.stack([stream[syns], segments.side[syns], segments.seq[syns]]))
     several = kinds[0][1:][(kinds[:2, 1:] == kinds[:2, :-1]).all(axis=0)]
-    late = _not_first(stream, syns)
+    late = _unusual_openings(segments, stream, syns)
     special = distinct(np.concatenate([several, late]))
     for members in members_of(stream, special):
         number, opened = _split(segments, members, rules)
@@ -48,14 +48,23 @@ def members_of(stream: Int64, wanted: Int64) -> list[Int64]:
     return np.split(by_stream, edges) if len(places) else []
 
 
-def _not_first(stream: Int64, syns: Int64) -> Int64:
-    """Return the streams with a segment before their first SYN or with more than one SYN of a side."""
-    counts = np.bincount(stream[syns], minlength=int(stream.max()) + 1)
-    first = np.full(len(counts), len(stream), np.int64)
-    np.minimum.at(first, stream, np.arange(len(stream)))
-    first_syn = np.full(len(counts), len(stream), np.int64)
+def _unusual_openings(segments: TcpSegments, stream: Int64, syns: Int64) -> Int64:
+    """Return the streams that do not begin with their one SYN, or with SYN and at once the other side's SYN."""
+    size = int(stream.max()) + 1
+    counts = np.bincount(stream[syns], minlength=size)
+    places = np.arange(len(stream))
+    first, second = np.full(size, len(stream), np.int64), np.full(size, len(stream), np.int64)
+    np.minimum.at(first, stream, places)
+    later = places[first[stream] != places]
+    np.minimum.at(second, stream[later], later)
+    first_syn, last_syn = np.full(size, len(stream), np.int64), np.full(size, -1, np.int64)
     np.minimum.at(first_syn, stream[syns], syns)
-    result: Int64 = np.flatnonzero((counts > 2) | ((counts > 0) & (first_syn > first)))
+    np.maximum.at(last_syn, stream[syns], syns)
+    odd = (counts > 2) | ((counts > 0) & (first_syn > first)) | ((counts == 2) & (last_syn != second))
+    two = np.flatnonzero((counts == 2) & ~odd)
+    odd[two] = segments.side[first_syn[two]] == segments.side[last_syn[two]]
+    odd[two] |= (segments.flags[first_syn[two]] & ACK) != 0  # it said where the other side begins
+    result: Int64 = np.flatnonzero(odd)
     return result
 
 

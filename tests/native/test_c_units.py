@@ -17,7 +17,7 @@ from .building import COMPOSE, make
 
 TESTS = sorted(path.relative_to(COMPOSE).with_suffix("").as_posix() for path in COMPOSE.glob("*/tests/test_*.c"))
 FUZZERS = sorted(path.relative_to(COMPOSE).with_suffix("").as_posix() for path in COMPOSE.glob("*/tests/fuzz_*.c"))
-FOLDERS = ("common", "agent", "actor", "probe", "link", "launch", "witness")
+FOLDERS = ("common", "columns", "agent", "actor", "probe", "link", "launch", "witness")
 
 pytestmark = pytest.mark.timeout(300)
 

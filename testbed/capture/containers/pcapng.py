@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from ctypes import CDLL
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from testbed.capture.columns import Interface, Records
+from testbed.capture.compiled import Walk, address, walk_pcapng
 from testbed.capture.containers.record_chain import WINDOW, Next, Plausible, Runs, find_runs
 from testbed.capture.gather import gather, spread
 from testbed.model.arrays import Bool, Bytes, Int64, UInt64
@@ -19,6 +21,8 @@ _INTERFACE = 1
 _PACKET = 2  # obsolete
 _SIMPLE = 3
 _ENHANCED = 6
+_SMALLEST = 32  # bytes of an enhanced packet block
+_NEAR = 8 << 20  # bytes that stay in a processor's cache
 _PACKETS = (_PACKET, _SIMPLE, _ENHANCED)
 _MAGIC = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 
@@ -64,11 +68,11 @@ def is_pcapng(magic: bytes) -> bool:
     return magic == b"\x0a\x0d\x0d\x0a"
 
 
-def pieces(data: Bytes) -> Iterator[Records]:
+def pieces(data: Bytes, code: CDLL | None = None) -> Iterator[Records]:
     """Yield the packets of a pcapng file; raises CaptureError when its first section header cannot be used."""
     file = _File(data, data.data)
     frames = 0
-    walk = _walk(file)
+    walk = _walk(file, code)
     partial = None
     while partial is None:
         try:
@@ -97,7 +101,7 @@ def pieces(data: Bytes) -> Iterator[Records]:
         )
 
 
-def _walk(file: _File) -> Iterator[tuple[_Section, Int64]]:
+def _walk(file: _File, code: CDLL | None) -> Iterator[tuple[_Section, Int64]]:
     """Step from block to block, yielding packet blocks; raises _Damage at the first block that cannot be right."""
     view = file.view
     size = len(view)
@@ -110,7 +114,11 @@ def _walk(file: _File) -> Iterator[tuple[_Section, Int64]]:
         if position >= limit and section is not None:
             if limit:
                 yield section, file.rest()
-            runs, limit = find_runs(file.data, position, *_many(file.data, section.order)), position + WINDOW
+            if code is None:
+                runs, limit = find_runs(file.data, position, *_many(file.data, section.order)), position + WINDOW
+            else:
+                limit = position + _NEAR
+                runs = _compiled(code, file.data, section.order, position, limit)
         while section is not None and (run := runs.at(position)) is not None:
             file.runs.append(run[0])
             position = run[1]
@@ -138,8 +146,17 @@ def _walk(file: _File) -> Iterator[tuple[_Section, Int64]]:
         elif kind == _INTERFACE:
             _interface(file, section, position, length)
         position += length
+        if code is not None and position < limit:
+            runs = _compiled(code, file.data, section.order, position, limit)
     if section is not None:
         yield section, file.rest()
+
+
+def _compiled(code: CDLL, data: Bytes, order: str, position: int, limit: int) -> Runs:
+    """Return the packet blocks from a position on, as far as they follow each other."""
+    walk = Walk(address(data), len(data), position, min(limit, len(data)), 0, order == ">")
+    blocks = walk_pcapng(code, walk, _NEAR // _SMALLEST)
+    return Runs([position], [blocks], [walk.position]) if len(blocks) else Runs([], [], [])
 
 
 def _many(data: Bytes, order: str) -> tuple[Next, Plausible]:

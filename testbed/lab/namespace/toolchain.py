@@ -24,7 +24,7 @@ from pathlib import Path
 from testbed.lab.engine import Progress
 from testbed.lab.namespace.machine import COMPILER, MAKE, WINDOWS_COMPILER, XXHASH, lacks
 from testbed.model.errors import EngineError
-from testbed.shipped.files import COMPOSE, TOOLS
+from testbed.shipped.files import COMPOSE, TOOLS, user_cache
 
 SOURCES = COMPOSE
 _HASH_DIGITS = 16
@@ -81,19 +81,13 @@ class Toolchain:
         return self.directory / "debugger"
 
 
-def cache() -> Path:
-    """Return the directory that holds toolchains (XDG base directory specification)."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "bothends"
-
-
 def provide(progress: Progress) -> Toolchain:
     """Return the toolchain for the sources as they are now, compiling it if it is not in the cache.
 
     Raises Unsupported where the compiler, make or a header is missing, EngineError where compiling fails or the cache
     cannot be written.
     """
-    made = Toolchain(cache() / _key())
+    made = Toolchain(user_cache() / _key())
     if not made.directory.is_dir():
         carried = TOOLS.is_dir()
         progress(f"{'unpacking' if carried else 'compiling'} agent, actor and probe for this machine")

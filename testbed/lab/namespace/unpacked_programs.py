@@ -18,8 +18,8 @@ from pathlib import Path
 
 from testbed.lab.engine import Progress
 from testbed.lab.namespace.machine import PACKAGES, PROGRAMS_DIRECTORY, TAP_PROGRAMS, can_unpack, lacks, missing
-from testbed.lab.namespace.toolchain import cache
 from testbed.model.errors import Unsupported
+from testbed.shipped.files import user_cache
 
 _DIRECTORIES = ("usr/sbin", "usr/bin", "sbin", "bin")
 _LIBRARIES = ("usr/lib", "lib")
@@ -37,7 +37,7 @@ def provide(progress: Progress) -> str:
     if not lacking:
         return ""
     release = f"{platform.freedesktop_os_release().get('VERSION_CODENAME', 'unknown')}-{platform.machine()}"
-    directory = cache() / f"programs-{release}" / "-".join(lacking)
+    directory = user_cache() / f"programs-{release}" / "-".join(lacking)
     if not directory.is_dir():
         progress(f"unpacking {', '.join(lacking)} from Debian packages into the cache, once")
         _unpack(directory, lacking)

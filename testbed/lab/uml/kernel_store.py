@@ -20,8 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from testbed.lab.engine import Progress
-from testbed.lab.namespace.toolchain import SOURCES, cache
+from testbed.lab.namespace.toolchain import SOURCES
 from testbed.model.errors import EngineError, Unsupported, UsageError
+from testbed.shipped.files import user_cache
 
 CONFIG = SOURCES / "kernel" / "config"
 """The options of our kernels, for all versions."""
@@ -77,7 +78,7 @@ class Kernel:
 
 def store() -> Path:
     """Return the directory that holds the kernels."""
-    return cache() / "kernels"
+    return user_cache() / "kernels"
 
 
 def configuration_hash() -> str:

@@ -1,0 +1,32 @@
+/* conversations.h: numbers for conversations, by a hash of their ends, in the order in which they appear. */
+
+#ifndef COLUMNS_CONVERSATIONS_H
+#define COLUMNS_CONVERSATIONS_H
+
+#include <stdint.h>
+
+/* A packet's ends, as the columns of a capture have them: addresses are two words each, source first. */
+struct ends {
+	uint64_t address[4];
+	uint16_t port[2];
+	uint8_t protocol, version;
+	uint8_t turned; /* the source is the second of the conversation's two ends */
+	uint8_t unused;
+};
+
+struct conversations;
+
+/* NULL without memory. */
+struct conversations *new_conversations(void);
+void free_conversations(struct conversations *all);
+int64_t count_conversations(const struct conversations *all);
+/* Write the keys of all, in the order of their numbers. */
+void conversation_keys(const struct conversations *all, uint64_t *keys);
+/* The number of a conversation, -1 without memory; `ends` are kept of one that is new (NULL: none are known). */
+int32_t number_conversation(struct conversations *all, uint64_t key, const struct ends *ends);
+/* The ends that were kept of one; version 0 if none were. */
+void conversation_ends(const struct conversations *all, int64_t number, struct ends *ends);
+/* Number those of many packets; false without memory. */
+int number_conversations(struct conversations *all, const uint64_t *keys, int64_t count, int32_t *numbers);
+
+#endif

@@ -1,0 +1,40 @@
+"""A column of which nobody knows how long it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Allocate = Callable[[int, np.dtype[Any]], NDArray[Any]]
+"""Makes a column with room for so many values."""
+
+
+class GrowingColumn:
+    """A column that grows in large steps, so that it is not copied often and leaves no holes in the memory."""
+
+    def __init__(self, dtype: np.dtype[Any], allocate: Allocate) -> None:
+        self._allocate = allocate
+        self._room: NDArray[Any] = np.empty(0, dtype)
+        self.count = 0
+
+    def reserve(self, more: int, share: float) -> NDArray[Any]:
+        """Return room for more values; ``share`` is how much of the whole is reached then, to guess at its size."""
+        count = self.count + more
+        if count > len(self._room):
+            guess = int(count / share * 1.02) if share > 0 else 0
+            room = self._allocate(max(guess, count * 3 // 2, 1024), self._room.dtype)
+            room[: self.count] = self._room[: self.count]
+            self._room = room
+        return self._room[self.count : count]
+
+    def add(self, values: NDArray[Any], share: float) -> None:
+        """Append values."""
+        self.reserve(len(values), share)[:] = values
+        self.count += len(values)
+
+    def values(self) -> NDArray[Any]:
+        """Return what was added."""
+        return self._room[: self.count]

@@ -1,0 +1,214 @@
+"""The C library for large captures gives what NumPy gives, to the bit: columns, flows, labels, complaints."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import struct
+from ctypes import CDLL
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testbed.capture import compiled
+from testbed.capture.read_file import Loaded, load
+from testbed.model.errors import CaptureError
+from testbed.pairing.equal_keys import in_order
+from testbed.pairing.flow_table import Flows, label_all
+from testbed.pairing.packet_table import COLUMNS, PacketTable
+from testbed.run.read_captures import read_one
+from testbed.run.usual_packets import join_keys, label_segments
+from testbed.wireshark.label_names import RULE_SETS
+from tests.builders.frames import (
+    CLIENT6,
+    SERVER6,
+    block,
+    enhanced,
+    ethernet,
+    icmp,
+    interface,
+    pcap,
+    section,
+    tcp,
+    timestamps,
+    udp,
+)  # fmt: skip
+from tests.builders.segments import random_segments
+from tests.builders.shared_captures import CORPUS, needs_corpus
+from tests.nonempty import nonempty
+
+pytestmark = pytest.mark.native
+
+ARRAYS = (*(name for name, _ in COLUMNS), "joined", "names", "sack_at", "sack_count", "sack", "mptcp_at", "mptcp")
+VALUES = ("ends", "other", "frames", "partial", "links")
+FILES = sorted(path for path in CORPUS.rglob("*") if ".pcap" in path.name) if CORPUS.is_dir() else []
+
+
+@pytest.fixture(scope="module")
+def code() -> CDLL:
+    library = compiled.columns_library()
+    assert library is not None
+    return library
+
+
+def read_or_complaint(file: Loaded, code: CDLL | None) -> tuple[PacketTable, Flows] | str:
+    try:
+        return read_one(file, code)
+    except CaptureError as error:
+        return str(error)
+
+
+def assert_same(file: Loaded, code: CDLL) -> int:
+    """Return how many packets there are."""
+    plain, fast = read_or_complaint(file, None), read_or_complaint(file, code)
+    if isinstance(plain, str) or isinstance(fast, str):
+        assert plain == fast
+        return 0
+    for one, two, names in ((plain[0], fast[0], ARRAYS), (plain[1], fast[1], Flows.__dataclass_fields__)):
+        for name in names:
+            ours, theirs = getattr(one, name), getattr(two, name)
+            assert ours.dtype == theirs.dtype, name
+            np.testing.assert_array_equal(ours, theirs, name)
+    assert [getattr(plain[0], name) for name in VALUES] == [getattr(fast[0], name) for name in VALUES]
+    return len(plain[0])
+
+
+@needs_corpus
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_file_of_the_collection_is_read_alike(code: CDLL, path: Path) -> None:
+    try:
+        file = load(path)
+    except CaptureError:
+        return
+    assert_same(file, code)
+
+
+FRAMES = [
+    ethernet(tcp(b"abc")),
+    ethernet(tcp(b"abc", options=timestamps(7, 8))),
+    ethernet(tcp(b"abc", src=CLIENT6, dst=SERVER6)),
+    ethernet(
+        tcp(b"abc", src=SERVER6, dst=CLIENT6, options=timestamps(7, 8) + b"\x05\x0a" + bytes(range(8)) + b"\x01\x00")
+    ),
+    ethernet(tcp(b"", options=b"\x02\x04\x05\xb4\x03\x03\x07\x04\x02\x08\x0a" + bytes(8) + b"\x00")),
+    ethernet(tcp(b"x" * 300), [(0x8100, 7)]),
+    ethernet(tcp(b"y"), [(0x88A8, 7), (0x8100, 5)]),
+    ethernet(udp(b"name")),
+    ethernet(udp(b"name", src=CLIENT6, dst=SERVER6)),
+    ethernet(icmp(8, 0, 77, b"ping")),
+    ethernet(b"\x00\x01\x08\x00", ethertype=0x0806),
+]
+
+
+def pcapng(frames: list[bytes], chance: random.Random) -> bytes:
+    """Return a file with blocks of other types among those of packets."""
+    order = chance.choice("<>")
+    parts = [section(order), interface(order), interface(order, link=101)]
+    for ticks, frame in enumerate(frames):
+        parts.append(enhanced(frame, ticks, order, chance.choice((0, 0, 0, 1))))
+        if chance.random() < 0.1:
+            parts.append(block(order, 5, bytes(12)))
+    return b"".join(parts)
+
+
+def changed(frame: bytes, chance: random.Random) -> bytes:
+    """Return a frame with a few bytes of its headers changed, or cut."""
+    result = bytearray(frame)
+    for _ in range(chance.choice((0, 0, 1, 2, 3))):
+        result[chance.randrange(12, min(len(result), 90))] = chance.choice(
+            (0, 1, 6, 8, 17, 0x45, 0x60, 255, chance.randrange(256))
+        )
+    return bytes(result[: chance.randrange(10, len(result) + 1)] if chance.random() < 0.15 else result)
+
+
+@given(st.integers(0, 2**32), st.booleans(), st.sampled_from(["pcap", "pcapng"]))
+@settings(max_examples=150, deadline=None)
+def test_changed_and_cut_frames_are_read_alike(code: CDLL, seed: int, cut: bool, kind: str) -> None:
+    chance = random.Random(seed)
+    frames = [changed(chance.choice(FRAMES), chance) for _ in range(chance.randint(1, 40))]
+    data = pcap(frames, link=chance.choice((1, 1, 1, 101, 113, 276, 147))) if kind == "pcap" else pcapng(frames, chance)
+    if cut:
+        data = data[: chance.randrange(len(data))]
+    file = Loaded("made", np.frombuffer(data, np.uint8), None)
+    assert_same(file, code)
+
+
+def test_what_is_usual_and_what_is_not_come_in_the_order_of_the_file(code: CDLL) -> None:
+    frames = FRAMES * 200
+    file = Loaded("made", np.frombuffer(pcap(frames), np.uint8), None)
+    assert assert_same(file, code) == len(frames) - 200  # ARP is no IP packet
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_a_file_of_many_parts_in_either_byte_order_is_read_alike(code: CDLL, big: bool) -> None:
+    order = ">" if big else "<"
+    chance = random.Random(1)
+    parts = [struct.pack(order + "IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)]
+    for second in range(12_000):
+        frame = ethernet(tcp(chance.randbytes(1400)))
+        parts.append(struct.pack(order + "IIII", second, second % 7, len(frame), len(frame) + second % 3) + frame)
+    assert assert_same(Loaded("made", np.frombuffer(b"".join(parts), np.uint8), None), code) == 12_000
+
+
+@given(st.integers(0, 2**32), st.integers(1, 80), st.sampled_from(sorted(RULE_SETS)))
+@settings(max_examples=200, deadline=None)
+def test_labels_and_streams_are_those_of_numpy(code: CDLL, seed: int, count: int, rules: str) -> None:
+    segments = random_segments(seed, count)
+    ours, theirs = label_all(segments, RULE_SETS[rules]), label_segments(code, segments, RULE_SETS[rules])
+    assert ours[0].tolist() == theirs[0].tolist()
+    assert ours[1].tolist() == theirs[1].tolist()
+
+
+@given(st.integers(0, 2**32), st.sampled_from(sorted(RULE_SETS)))
+@settings(max_examples=40, deadline=None)
+def test_labels_of_streams_of_many_gigabytes_are_those_of_numpy(code: CDLL, seed: int, rules: str) -> None:
+    segments = random_segments(seed, 120, 300 * 10**6)
+    ours, theirs = label_all(segments, RULE_SETS[rules]), label_segments(code, segments, RULE_SETS[rules])
+    assert ours[0].tolist() == theirs[0].tolist()
+
+
+@given(st.lists(st.integers(0, 60), max_size=80), st.lists(st.integers(0, 60), max_size=80), st.integers(0, 2**32))
+@settings(max_examples=300, deadline=None)
+def test_keys_are_joined_as_numpy_joins_them(code: CDLL, left: list[int], right: list[int], seed: int) -> None:
+    """Some keys differ in their lowest bits alone, which do not count for the order."""
+    chance = random.Random(seed)
+    names = [chance.getrandbits(64) for _ in range(20)]
+    a, b = (np.array([names[k % 20] ^ k // 20 for k in keys], np.uint64) for keys in (left, right))
+    assert [each.tolist() for each in in_order(a, b)] == [each.tolist() for each in join_keys(code, a, b)]
+
+
+def test_many_keys_are_joined_as_numpy_joins_them(code: CDLL) -> None:
+    a = np.random.default_rng(1).integers(0, 2**64, 200_000, np.uint64)
+    b = np.concatenate([a[5:1000][::-1], a[2000:], a[:7], a[:7]])
+    ours, theirs = in_order(a, b), join_keys(code, a, b)
+    assert len(ours[0]) > 190_000
+    assert all(np.array_equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+def test_without_a_compiler_or_turned_off_there_is_no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    find = compiled.columns_library.__wrapped__
+    monkeypatch.setenv("BOTHENDS_COMPILED", "0")
+    assert find() is None
+    monkeypatch.delenv("BOTHENDS_COMPILED")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find() is None
+
+
+def test_the_library_is_kept_and_found_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    find = compiled.columns_library.__wrapped__
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert find() is not None
+    (kept,) = nonempty(list(tmp_path.rglob("libcolumns.so")))
+    assert [path.name for path in kept.parent.parent.iterdir()] == [kept.parent.name]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find() is not None
+
+
+def test_a_packed_file_is_read_alike(code: CDLL, tmp_path: Path) -> None:
+    path = tmp_path / "some.pcap.gz"
+    path.write_bytes(gzip.compress(pcap(FRAMES * 3)))
+    assert assert_same(load(path), code) == 30
