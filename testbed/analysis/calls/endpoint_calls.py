@@ -109,13 +109,12 @@ class EndpointCalls:
 
         Only one that began later than ``since`` counts.
         """
-        at = bisect_right(self._receives, time, key=lambda call: call.start)
-        before = self._receives[max(at - 8, 0) : at]
-        return any(call.start > since and (call.end is None or call.end >= time) for call in before)
+        return any(call.start > since and call.direction == "in" for call in self.in_progress(time))
 
-    @cached_property
-    def _receives(self) -> list[Call]:
-        return [call for call in self.calls if call.direction == "in"]
+    def in_progress(self, time: int) -> list[Call]:
+        """Return the calls on the socket that were in progress at ``time``, of the last that had begun."""
+        at = bisect_right(self.calls, time, key=lambda call: call.start)
+        return [call for call in self.calls[max(at - 8, 0) : at] if call.end is None or call.end >= time]
 
     @cached_property
     def _in_shares(self) -> dict[int, Share]:

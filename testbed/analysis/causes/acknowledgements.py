@@ -89,7 +89,7 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         how = (", while ", call_ref(reader), " took bytes, ", waited, " after it came")
     elif not endpoint.observed and waited.ns >= _DELAYED:
         how = (", delayed: ", waited, " after it came")
-    elif endpoint.observed and not endpoint.receiving(packet.time) and not later:
+    elif endpoint.observed and not endpoint.in_progress(packet.time) and not later:
         how = (" at once, ", waited, " after it came")
         by = sent_as_came(newest.n)
     elif later and last is not None:

@@ -50,7 +50,7 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
     going = endpoint.pushing(packet.time)
     came = arrival_time(endpoint.last_arrival) if endpoint.last_arrival is not None else 0
     paced = endpoint.switched_on_by("SO_MAX_PACING_RATE", packet.time) is not None
-    waiting = [call for call in going if call.direction == "out" and (paced or _may_sleep(call, packet, came))]
+    waiting = [call for call in going if paced or _may_sleep(call, packet, came)]
     if going and len(waiting) == len(going):  # what came, or a queue below, may have let them go as well
         return Release(("; released while ", call_refs(going), " was in progress"))
     if going:
@@ -120,7 +120,7 @@ def _by_pacing(endpoint: TcpEndpoint, packet: Crossing, waited: Duration) -> Rel
 
 
 def _may_sleep(call: Call, packet: Crossing, came: int) -> bool:
-    """Say whether a write in progress may have been asleep: it lasts, or something came since it began."""
+    """Say whether a call in progress may have been asleep: it lasts, or something came since it began."""
     return came >= call.start or packet.time - call.start >= IN_PROCESSING
 
 

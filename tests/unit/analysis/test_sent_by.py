@@ -250,3 +250,23 @@ def test_paced_bytes_are_not_said_to_be_let_go_by_a_write_in_progress() -> None:
     with tcp.client("send", b"more"):
         tcp("client .", bytes(1460))
     assert run.analysis().causes[4].sent_by is None
+
+
+def test_a_close_that_lingers_lets_nothing_go_by_itself() -> None:
+    run, tcp = opened()
+    tcp.client("send", bytes(2920))
+    tcp("client .", bytes(1460))
+    with tcp.client("close"):
+        run.pause(20)
+        tcp("client .", bytes(1460))
+    assert run.analysis().causes[4].sent_by is None
+
+
+def test_an_ack_during_any_call_is_not_said_to_be_sent_at_once() -> None:
+    """The segment waits for the socket, and the call sends its ACK (release_sock)."""
+    run, tcp = opened()
+    tcp.client("send", b"ab")
+    with tcp.server("shutdown", args={"how": "SHUT_RD"}, result=0):
+        tcp("client P.", b"ab")
+        tcp("server .")
+    assert run.analysis().causes[4].sent_by is None
