@@ -93,10 +93,14 @@ def known_calls(
     """Keep what was done within ``span``, begin and end (ns), and no call of ``old`` connections that were not quiet.
 
     A call that was in progress as it began is kept, but for one that moved bytes out: which of them is not known, and
-    with it goes its connection.
+    with it goes its connection. One that returned after the end had not returned by then.
     """
     begun, ended = span
-    within = [call for call in calls if (call.end is None or call.end >= begun) and call.start <= ended]
+    within = [
+        call if call.end is None or call.end <= ended else replace(call, end=None, result=0, errno=None, length=0)
+        for call in calls
+        if (call.end is None or call.end >= begun) and call.start <= ended
+    ]
     before = {each for call in within if (each := _connection(call)) is not None and each in old}
     left_out = {each for each in before if each not in quiet}
     if any(call.name in _UNKNOWN and _connection(call) is None for call in within):

@@ -85,3 +85,8 @@ def test_of_a_connection_that_was_not_quiet_no_call_is_kept_and_of_a_new_one_all
     known = known_calls([call("recv", 20_000, 21_000, "in"), new], {(OWN, PEER)}, (), (BEGUN, ENDED))
     assert [each.name for each in known.calls] == ["send"]
     assert known.left_out == {(OWN, PEER)}
+
+
+def test_a_call_that_returned_after_the_end_has_moved_nothing_by_then() -> None:
+    known = known_calls([call("recv", 80_000, 95_000, "in")], (), (), (BEGUN, ENDED))
+    assert [(each.end, each.length) for each in known.calls] == [(None, 0)]
