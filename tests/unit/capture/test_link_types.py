@@ -76,15 +76,6 @@ def test_the_length_of_pppoe_bounds_what_it_carries(protocol: bytes) -> None:
     assert (capture.kind(0), capture.payload(0), int(capture.trailer[0])) == ("TCP", b"insi", 2)
 
 
-def test_ports_are_read_of_a_header_that_is_cut_behind_them() -> None:
-    capture = read(pcap([ethernet(tcp(b"never seen"))], snap=14 + 20 + 6))
-    assert (capture.kind(0), int(capture.sport[0]), int(capture.dport[0])) == (
-        "cut in the transport header",
-        4711,
-        10011,
-    )
-
-
 def test_reserved_flags_of_tcp_are_kept() -> None:
     assert int(read(pcap([ethernet(tcp(flags=ACK | 0x400))])).flags[0]) == ACK | 0x400
 
