@@ -1,13 +1,22 @@
-"""Benchmarks: ratios against a floor that is measured in the same run, on the same machine."""
+"""Benchmarks: ratios to what is measured in turn, in the same run on the same machine (:mod:`dev.bench.ratio`)."""
 
 from __future__ import annotations
 
 import importlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 
+from dev.bench.ratio import Ratio, table
 from testbed.model.errors import UsageError
 
 NAMES = {
     "run": "whole_run",
+    "start": "start_cost",
     "link": "link_cost",
     "namespace": "namespace_lab",
     "campaign": "campaign_rate",
@@ -17,12 +26,43 @@ NAMES = {
     "witness": "trace_cost",
     "watch": "watch_cost",
 }
+"""The benchmarks of speed, and the module of each: ``measure(repeat=..., say=...)`` returns its ratios."""
 
 
-def main(name: str, *, repeat: int, as_json: bool) -> int:
-    """Run a benchmark by name; 0 if its limits are kept."""
-    if name not in NAMES:
-        raise UsageError(f"there is no benchmark `{name}`", hint=f"one of {', '.join((*NAMES, 'truth'))}")
-    module = importlib.import_module(f"dev.bench.{NAMES[name]}")
-    code: int = module.main(repeat=repeat, as_json=as_json)
-    return code
+def main(names: Sequence[str], *, repeat: int, as_json: bool, page: str = "") -> int:
+    """Run benchmarks by name, all without a name; print one table of ratios. 0: every limit is kept, 1: not.
+
+    ``page`` is the file of the table, docs/performance.md: the rows of these benchmarks are renewed.
+    """
+    for name in names:
+        if name not in NAMES:
+            raise UsageError(f"there is no benchmark `{name}`", hint=f"one of {', '.join((*NAMES, 'truth'))}")
+    stream = sys.stderr if as_json else sys.stdout
+
+    def say(line: str) -> None:
+        print(line, file=stream, flush=True)
+
+    ratios: list[Ratio] = []
+    for name in names or NAMES:
+        say(f"{name}:")
+        module = importlib.import_module(f"dev.bench.{NAMES[name]}")
+        ratios += module.measure(repeat=repeat, say=lambda line: say(f"  {line}"))
+    kept = all(each.kept for each in ratios)
+    if as_json:
+        members = [asdict(each) | {"kept": each.kept} for each in ratios]
+        print(json.dumps({"machine": machine(), "kept": kept, "ratios": members}, indent=1))
+    else:
+        print("\n".join(["", *table(ratios), "", f"{machine()}; limits {'kept' if kept else 'NOT kept'}"]))
+    if page:
+        from dev.bench.performance_page import page_text
+
+        file = Path(page)
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        file.write_text(page_text(ratios, machine(), before), encoding="utf-8")
+    return 0 if kept else 1
+
+
+def machine() -> str:
+    """Return what was measured on, in a few words."""
+    load = os.getloadavg()[0]
+    return f"{os.cpu_count()} processors ({platform.machine()}), Linux {platform.release()}, load {load:.1f}"

@@ -1,14 +1,17 @@
-"""``invoke bench campaign``: many runs in namespaces, and the rate of a Docker campaign against bare labs.
+"""``invoke bench campaign``: many runs in namespaces, what a second job gains, and Docker campaigns against bare labs.
 
-The bare labs are those of ``bare_lab.py``, made by as many processes as the campaign has jobs, in turn with it.
+Beside the runs in namespaces the shell script of ``namespace_lab.py`` is timed, which makes and removes a lab and runs
+nothing. The bare labs are those of ``bare_lab.py``, made by as many processes as the campaign has jobs.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import resource
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -18,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dev.bench import bare_lab
+from dev.bench.namespace_lab import floor_seconds
+from dev.bench.ratio import Ratio, Say, in_turns, of_pairs, spread
 from testbed.api.campaign_worker import MODULE as WORKER
 from testbed.campaign.campaign import plan
 from testbed.campaign.campaign_options import Options
@@ -31,49 +36,68 @@ from testbed.model.errors import BothendsError
 from testbed.scenario.load import load
 
 ROOT = Path(__file__).parents[2]
-RUNS, SECONDS = 1000, 120.0
-"""So many runs in namespaces may take so long, on two processors."""
+RUNS = 1000
+"""Runs in namespaces, all of them analysed."""
 JOBS = 2
 """Runs at the same time."""
+FLOORS = 10
+"""How often the script is timed before the campaign, and after it."""
+FLOOR_SHARE = 0.55
+"""How long the campaign may take, of what the script alone would take so many times."""
+SCALING = 0.9
+"""The share of twice the rate of one job that two jobs must reach."""
+LABS = 6
+"""Labs of one turn on Docker."""
 RATE = 0.8
 """The share of the bare labs' rate that a Docker campaign must reach."""
 GROWTH = 1.2
 """How much larger a worker may be after all runs than after a tenth of them."""
 
 
-def main(*, repeat: int, as_json: bool) -> int:
-    """Measure both; 0 if all is within its limits. On Docker each job makes ``repeat`` runs and as many bare labs."""
-    jobs, labs = JOBS, JOBS * repeat
+def measure(*, repeat: int, say: Say) -> list[Ratio]:
+    """Measure ``RUNS`` runs in namespaces, then in ``repeat`` pairs what two jobs gain and what Docker costs.
+
+    BOTHENDS_BENCH_RUNS sets another number of runs in namespaces.
+    """
+    runs = int(os.environ.get("BOTHENDS_BENCH_RUNS", RUNS))
+    floors = [floor_seconds() for _ in range(FLOORS + 1)][1:]
     processor = _processor_seconds()
-    with _scratch() as root:
-        times, sizes = _campaign(root, NAMESPACE, RUNS, jobs)
+    times, sizes = _campaign(NAMESPACE, runs, JOBS, say)
     processor = _processor_seconds() - processor
-    seconds = times[-1]
+    floors += [floor_seconds() for _ in range(FLOORS)]
+    floor = statistics.median(floors)
+    say(f"{runs:,} runs in namespaces, {JOBS} at a time: {times[-1]:.0f} s, {processor:.0f} s of processor time")
+    say(f"the shell script: {spread(floors, 'ms', 1000, 0)}")
     growth = max(sizes[len(sizes) // 10 :]) / max(sizes[: len(sizes) // 10 or 1])
-    bare = _rate(_bare_labs(labs, jobs), jobs)
-    with _scratch() as root:
-        ours = _rate(_campaign(root, DOCKER, labs, jobs)[0], jobs)
-    result = {
-        "jobs": jobs,
-        "namespace_runs": RUNS,
-        "namespace_s": seconds,
-        "namespace_processor_s": processor,
-        "limit_s": SECONDS,
-        "worker_growth": growth,
-        "docker_runs_per_s": ours,
-        "bare_labs_per_s": bare,
-        "ratio": ours / bare,
-        "limit_ratio": RATE,
-    }
-    if as_json:
-        print(json.dumps(result, indent=1))
-    else:
-        print(f"{RUNS:,} runs in namespaces, {jobs} at a time: {seconds:.0f} s (limit {SECONDS:g} s)")
-        print(f"processor time that they took, all processes: {processor:.0f} s")
-        print(f"largest worker at the end against after a tenth: {growth:.2f} (limit {GROWTH})")
-        rates = f"{ours:.2f} runs/s, {bare:.2f} bare labs/s"
-        print(f"Docker, {jobs} at a time: {rates}, ratio {ours / bare:.2f} (at least {RATE})")
-    return 0 if seconds <= SECONDS and growth <= GROWTH and ours / bare >= RATE else 1
+    each = max(runs // 10, 10 * JOBS)
+    taken = in_turns({"one": lambda: _namespace_rate(each, 1), "two": lambda: _namespace_rate(each, JOBS)}, repeat)
+    say(f"one job {spread(taken['one'], 'runs/s', 1, 1)}, two jobs {spread(taken['two'], 'runs/s', 1, 1)}")
+    rates = in_turns({"ours": _docker_rate, "bare": _bare_rate}, repeat, warm_up=0)
+    say(f"Docker, {JOBS} at a time: {spread(rates['ours'], 'runs/s')}, bare labs {spread(rates['bare'], 'labs/s')}")
+    doubled = [JOBS * rate for rate in taken["one"]]
+    share = times[-1] / (runs * floor)
+    return [
+        Ratio("campaign", f"{runs:,} runs in namespaces", "the script, so many times", share, FLOOR_SHARE),
+        Ratio("campaign", "memory of a worker at the end", "after a tenth of the runs", growth, GROWTH),
+        of_pairs(
+            "campaign", "the rate of two jobs", "twice that of one", (taken["two"], doubled), SCALING, at_least=True
+        ),
+        of_pairs(
+            "campaign", "the rate of runs on Docker", "bare labs", (rates["ours"], rates["bare"]), RATE, at_least=True
+        ),
+    ]
+
+
+def _namespace_rate(runs: int, jobs: int) -> float:
+    return _rate(_campaign(NAMESPACE, runs, jobs)[0], jobs)
+
+
+def _docker_rate() -> float:
+    return _rate(_campaign(DOCKER, LABS, JOBS)[0], JOBS)
+
+
+def _bare_rate() -> float:
+    return _rate(_bare_labs(LABS, JOBS), JOBS)
 
 
 @contextmanager
@@ -85,8 +109,13 @@ def _scratch() -> Iterator[Path]:
         shutil.rmtree(root)
 
 
-def _campaign(root: Path, engine: str, runs: int, jobs: int) -> tuple[list[float], list[int]]:
+def _campaign(engine: str, runs: int, jobs: int, say: Say = lambda _: None) -> tuple[list[float], list[int]]:
     """Return when each run had ended, in seconds from the beginning, and the largest worker's size then, KiB."""
+    with _scratch() as root:
+        return _campaign_in(root, engine, runs, jobs, say)
+
+
+def _campaign_in(root: Path, engine: str, runs: int, jobs: int, say: Say) -> tuple[list[float], list[int]]:
     choice = choose(engine)
     scenario = load(ROOT / "scenarios" / "connect-send-close.yaml")
     choice.prepare(lambda text: print(text, file=sys.stderr))
@@ -103,7 +132,7 @@ def _campaign(root: Path, engine: str, runs: int, jobs: int) -> tuple[list[float
         ended.append(time.perf_counter() - begin)
         sizes.append(max(_resident(pid) for pid in pool.pids()))
         if len(ended) % 100 == 0:
-            print(f"{len(ended)} of {runs}, {ended[-1]:.0f} s", file=sys.stderr)
+            say(f"{len(ended)} of {runs}, {ended[-1]:.0f} s")
 
     conduct(work, store, pool, Stop(), told)
     pool.close()

@@ -6,18 +6,15 @@ programs of connect-send-close run in between and are not counted; the script ru
 
 from __future__ import annotations
 
-import json
-import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from dev.bench.ratio import Ratio, Say, in_turns, of_pairs, spread
 from testbed.lab.choose_engine import NAMESPACE, choose
 from testbed.lab.session import Session
 from testbed.model.errors import BothendsError
@@ -26,38 +23,17 @@ from testbed.scenario.load import load
 
 ROOT = Path(__file__).parents[2]
 FLOOR = Path(__file__).with_name("namespace_floor.sh")
-LIMIT = 1.5
-"""The ratio of medians that the engine must not exceed."""
+LIMIT = 1.0
+"""How many times as long as the script the engine may take."""
 
 
-def main(*, repeat: int, as_json: bool) -> int:
-    """Measure both in turn ``repeat`` times after one warm-up each; 0 if the ratio of medians is within LIMIT."""
-    measure: dict[str, Callable[[], float]] = {"engine": _engine, "floor": _floor}
-    times: dict[str, list[float]] = {name: [] for name in measure}
-    for turn in range(repeat + 1):
-        for name, once in measure.items():
-            seconds = once()
-            if turn:
-                times[name].append(seconds)
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    ratio = medians["engine"] / medians["floor"]
-    if as_json:
-        result = {
-            "machine": f"{platform.processor() or platform.machine()}, Linux {platform.release()}",
-            "repeat": repeat,
-            **{f"{name}_s": values for name, values in times.items()},
-            **{f"median_{name}_s": value for name, value in medians.items()},
-            "ratio": ratio,
-            "limit": LIMIT,
-        }
-        print(json.dumps(result, indent=1))
-    else:
-        print(f"{'':18}{'median':>9}{'least':>9}{'most':>9}")
-        for name, shown in (("engine", "namespace engine"), ("floor", "shell script")):
-            values = times[name]
-            print(f"{shown:18}" + "".join(f"{1000 * v:6.0f} ms" for v in (medians[name], min(values), max(values))))
-        print(f"ratio of medians  {ratio:9.2f}   (limit {LIMIT}, {repeat} times each, in turn)")
-    return 0 if ratio <= LIMIT else 1
+def measure(*, repeat: int, say: Say) -> list[Ratio]:
+    """Measure both in turn, thrice ``repeat`` times: each is short."""
+    taken = in_turns({"engine": _engine, "floor": floor_seconds}, 3 * repeat)
+    engine, floor = (spread(taken[name], "ms", 1000, 0) for name in ("engine", "floor"))
+    say(f"namespace engine {engine}, shell script {floor}")
+    pairs = (taken["engine"], taken["floor"])
+    return [of_pairs("namespace", "a lab of namespaces, made and removed", "a shell script that does so", pairs, LIMIT)]
 
 
 def _engine() -> float:
@@ -88,7 +64,8 @@ def _engine() -> float:
     return up - begin + end - down
 
 
-def _floor() -> float:
+def floor_seconds() -> float:
+    """Run the script; return how long it took."""
     begin = time.perf_counter()
     done = subprocess.run([FLOOR], capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - begin

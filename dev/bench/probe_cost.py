@@ -6,33 +6,30 @@ of its turns, since noise only adds. Throughput is in :mod:`dev.bench.probe_thro
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from dev.bench import probe_throughput, under_trace
+from dev.bench.ratio import Ratio, Say, of_pairs, spread
 from testbed.model.errors import Unsupported
 from testbed.observe.strace.strace_log import OPTIONS
 
 ROOT = Path(__file__).parents[2]
-LIMIT_NS = 1000.0
-"""Nanoseconds that the probe may add to a call."""
-TRACE_LIMIT_NS = 1500.0
-"""Nanoseconds that the kernel's trace may add to a call."""
-LEAST_RATIO = 20.0
-"""How many times more strace must add."""
+CALL_LIMITS = {"probe": 2.5, "trace": 4.0}
+"""How many times as long as without an observer a send of one byte may take."""
+LEAST_TIMES = 20.0
+"""How many times more than the probe strace must add."""
 CALLS = {"none": 200_000, "probe": 200_000, "trace": 100_000, "strace": 4_000}
 TURNS = 6
 """Of throughput, for each repetition: they scatter more than the cost of a call."""
 _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror")
 
 
-def main(*, repeat: int, as_json: bool) -> int:
-    """Measure; 0 if the probe costs a call and a throughput no more than the limits, strace LEAST_RATIO times more."""
+def measure(*, repeat: int, say: Say) -> list[Ratio]:
+    """Measure what a call costs, and what is left of a throughput."""
     for tool in ("cc", "make", "strace"):
         if shutil.which(tool) is None:
             raise Unsupported(f"`{tool}` is not on this machine", hint=f"install it to measure against {tool}")
@@ -41,42 +38,16 @@ def main(*, repeat: int, as_json: bool) -> int:
         times = _measure(Path(made), probe, repeat)
         rates = probe_throughput.measure(probe, TURNS * repeat)
     least = {name: min(values) for name, values in times.items()}
-    added = {name: least[name] - least["none"] for name in ("probe", "trace", "strace")}
-    ratio = added["strace"] / max(added["probe"], 1.0)
-    shares = {
-        place: {name: probe_throughput.share(each, name) for name in each if name != "none"}
-        for place, each in rates.items()
-    }
-    cheap = added["probe"] <= LIMIT_NS and added["trace"] <= TRACE_LIMIT_NS and ratio >= LEAST_RATIO
-    fine = cheap and all(median >= probe_throughput.LEAST_SHARE for median, *_ in shares["lab"].values())
-    result = {
-        "machine": f"{platform.machine()}, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}",
-        "repeat": repeat,
-        "ns_a_call": times,
-        "added_ns": added,
-        "ratio": ratio,
-        "limit_ns": LIMIT_NS,
-        "trace_limit_ns": TRACE_LIMIT_NS,
-        "least_ratio": LEAST_RATIO,
-        "bits_a_second": rates,
-        "share": {
-            place: {name: dict(zip(("median", "from", "to"), each, strict=True)) for name, each in under.items()}
-            for place, under in shares.items()
-        },
-        "least_share": probe_throughput.LEAST_SHARE,
-    }
-    if as_json:
-        print(json.dumps(result, indent=1))
-        return 0 if fine else 1
-    print(f"one send of one byte ({result['machine']}, least of {repeat})")
-    for name, value in least.items():
-        more = f"   {value - least['none']:+,.0f} ns" if name != "none" else ""
-        print(f"  {name:7}{value:10,.0f} ns{more}")
-    limits = f"limits: probe {LIMIT_NS:,.0f} ns, trace {TRACE_LIMIT_NS:,.0f} ns, {LEAST_RATIO:g} times"
-    print(f"  strace adds {ratio:,.0f} times what the probe adds ({limits})")
-    for place, each in rates.items():
-        probe_throughput.show(place, each)
-    return 0 if fine else 1
+    for name, values in times.items():
+        say(f"one send of one byte, {name}: {spread(values, 'ns', 1, 0)}")
+    added = {name: least[name] - least["none"] for name in ("probe", "strace")}
+    ratios = [
+        of_pairs("probe", f"a call under the {name}", "the call alone", (times[name], times["none"]), limit)
+        for name, limit in CALL_LIMITS.items()
+    ]
+    times_more = added["strace"] / max(added["probe"], 1.0)
+    ratios.append(Ratio("probe", "what strace adds to a call", "what the probe adds", times_more, LEAST_TIMES, True))
+    return ratios + probe_throughput.ratios(rates, say)
 
 
 def _compile(made: Path) -> Path:

@@ -1,25 +1,25 @@
 """What of iperf3's throughput is left under the probe and the kernel's trace: both ends observed, in turns with none.
 
-In a lab, offloads off as in every run, a share must be left. Over the loopback, where a call's 128 KiB are only copied
-and their digest counts most, it is shown beside. Each end has a processor of its own where there are two. Single turns
+In a lab offloads are off as in every run. Over the loopback a call's 128 KiB are only copied, and their digest counts
+most. Each end has a processor of its own where there are two. Single turns
 scatter by a tenth and more, and on a machine that others use too the rate changes for seconds: so many short turns,
 each compared with its neighbour, and the median of those shares counts.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import socket
-import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from dev.bench import iperf3, under_trace
+from dev.bench.ratio import Ratio, Say, in_turns, of_pairs, spread
 from testbed.lab.engine import LOG_DIRECTORY, PROBE_ENVIRONMENT
 from testbed.lab.identity import new_run_id
 from testbed.lab.namespace.namespace_engine import Namespaces
@@ -33,7 +33,7 @@ SIZES = {"lab": 200_000_000, "loopback": 500_000_000}
 BLOCK = 128 * 1024
 """What iperf3 gives one call."""
 LEAST_SHARE = 0.95
-"""Throughput under an observer in a lab, of that without."""
+"""Throughput under an observer, of that without."""
 
 
 def measure(probe: Path, turns: int) -> dict[str, Rates]:
@@ -45,39 +45,24 @@ def measure(probe: Path, turns: int) -> dict[str, Rates]:
         raise Unsupported("`iperf3` is not on this machine", hint="install it to measure throughput")
     engines = Namespaces()
     return {
-        "lab": _in_turns(turns, ("none", "probe", "trace"), lambda name: _in_lab(engines, name)),
-        "loopback": _in_turns(
-            turns, ("none", "probe"), lambda name: _over_loopback(probe if name == "probe" else None)
-        ),
+        "lab": in_turns({name: partial(_in_lab, engines, name) for name in ("none", "probe", "trace")}, turns),
+        "loopback": in_turns({"none": partial(_over_loopback, None), "probe": partial(_over_loopback, probe)}, turns),
     }
 
 
-def share(rates: Rates, name: str) -> tuple[float, float, float]:
-    """Return the median of what each turn under an observer had of its neighbour without, and its 95% limits."""
-    pairs = sorted(under / none for under, none in zip(rates[name], rates["none"], strict=True))
-    rank = max(0, int(len(pairs) / 2 - 0.98 * math.sqrt(len(pairs))))  # by the binomial distribution's normal form
-    return statistics.median(pairs), pairs[rank], pairs[-1 - rank]
-
-
-def show(place: str, rates: Rates) -> None:
-    """Print every turn, the medians and the share."""
-    print(f"iperf3, {place}, Gbit/s ({len(rates['none'])} turns each, of {SIZES[place] / 1e6:g} MB)")
-    for name, values in rates.items():
-        turns = " ".join(f"{value / 1e9:.1f}" for value in values)
-        print(f"  {name:7}{statistics.median(values) / 1e9:6.2f}   of {turns}")
-    limit = f"; limit: {LEAST_SHARE:g}" if place == "lab" else ""
-    for name in rates:
-        if name != "none":
-            left, low, high = share(rates, name)
-            print(f"  {left:.3f} of the throughput is left under the {name} (95%: {low:.3f} to {high:.3f}{limit})")
-
-
-def _in_turns(turns: int, names: Sequence[str], one: Callable[[str], float]) -> Rates:
-    rates: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(turns):
-        for name in list(rates)[:: -1 if turn % 2 else 1]:
-            rates[name].append(one(name))
-    return rates
+def ratios(rates: Mapping[str, Rates], say: Say) -> list[Ratio]:
+    """Say every rate, and return what each observer leaves of its neighbour without one."""
+    left = []
+    for place, each in rates.items():
+        for name, values in each.items():
+            say(f"iperf3, {place}, {name}: {spread(values, 'Gbit/s', 1e-9)}")
+            if name != "none":
+                pairs = (values, each["none"])
+                what = (
+                    f"iperf3's throughput in a lab under the {name}" if place == "lab" else f"over the loopback, {name}"
+                )
+                left.append(of_pairs("probe", what, "without an observer", pairs, LEAST_SHARE, at_least=True))
+    return left
 
 
 def _in_lab(engines: Namespaces, name: str) -> float:

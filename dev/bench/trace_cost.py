@@ -6,15 +6,13 @@ median of the pairs' ratios.
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import shutil
-import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from dev.bench import iperf3
+from dev.bench.ratio import Ratio, Say, in_turns, of_pairs, spread
 from testbed.lab.identity import new_run_id
 from testbed.lab.kernel_trace import Witness, command
 from testbed.lab.namespace.namespace_engine import Namespaces
@@ -26,28 +24,17 @@ LEAST_RATIO = 0.9
 SECONDS = "2"
 
 
-def main(*, repeat: int, as_json: bool) -> int:
-    """Measure; 0 if the median ratio is at least LEAST_RATIO."""
+def measure(*, repeat: int, say: Say) -> list[Ratio]:
+    """Measure both in turn."""
     if shutil.which("iperf3") is None:
         raise Unsupported("`iperf3` is not on this machine", hint="install it")
     engines = Namespaces()
-    pairs = [(_throughput(engines, witnessed=False), _throughput(engines, witnessed=True)) for _ in range(repeat)]
-    ratio = statistics.median(w / bare for bare, w in pairs)
-    result = {
-        "machine": f"{platform.machine()}, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}",
-        "repeat": repeat,
-        "bits_per_second": {"without": [bare for bare, _ in pairs], "with": [w for _, w in pairs]},
-        "ratio": ratio,
-        "least_ratio": LEAST_RATIO,
-    }
-    if as_json:
-        print(json.dumps(result, indent=1))
-    else:
-        bare, witnessed = (statistics.median(side) / 1e9 for side in zip(*pairs, strict=True))
-        print(f"iperf3 for {SECONDS} s, offloads off ({result['machine']}, medians of {repeat})")
-        print(f"  without the witness {bare:6.2f} Gbit/s\n  with it             {witnessed:6.2f} Gbit/s")
-        print(f"  ratio {ratio:.3f} (limit: {LEAST_RATIO:g})")
-    return 0 if ratio >= LEAST_RATIO else 1
+    sides = {"without": False, "with": True}
+    taken = in_turns({name: partial(_throughput, engines, witnessed=way) for name, way in sides.items()}, repeat)
+    rates = (spread(taken[name], "Gbit/s", 1e-9) for name in sides)
+    say("iperf3 for {} s, offloads off: without the kernel trace {}, with it {}".format(SECONDS, *rates))
+    pairs = (taken["with"], taken["without"])
+    return [of_pairs("witness", "iperf3 with the kernel trace", "without it", pairs, LEAST_RATIO, at_least=True)]
 
 
 def _throughput(engines: Namespaces, *, witnessed: bool) -> float:
