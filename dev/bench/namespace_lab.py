@@ -23,7 +23,7 @@ from testbed.scenario.load import load
 
 ROOT = Path(__file__).parents[2]
 FLOOR = Path(__file__).with_name("namespace_floor.sh")
-LIMIT = 1.0
+LIMIT = 1.5
 """How many times as long as the script the engine may take."""
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from testbed.cli.how_called import in_callers_words
-from testbed.cli.progress import print_json, show_run
+from testbed.cli.progress import print_json, show_run, show_words
 from testbed.model.errors import UsageError
 from testbed.rundir.layout import RUNS, RunDirectory
 from testbed.rundir.layout import find as find_run
@@ -36,12 +36,18 @@ def list_scenarios(*catalogues: Path, as_json: bool) -> int:
 
 
 def show(what: str, *, catalogue: Path, runs: Path, as_json: bool, full: bool = False) -> int:
-    """Print a run's summary worked out again (``full``: with every call and packet), or a scenario's source."""
-    from testbed.scenario.catalogue import find
-    from testbed.scenario.load import load
+    """Print a run's summary (``full``: with every call and packet), or a scenario's source.
 
+    It is worked out from the run's directory, or as it was printed before if neither that nor the program has changed.
+    """
     directory = find_run(what, runs)
     if directory is not None:
+        from testbed.cli.shown_before import shown_before
+
+        before = None if as_json else shown_before(directory.path, show_words(full=full))
+        if before is not None:
+            sys.stdout.write(before[0])
+            return before[1]
         from testbed.api.runs import analyse_again
         from testbed.rundir.broken_files import read_from
 
@@ -49,6 +55,9 @@ def show(what: str, *, catalogue: Path, runs: Path, as_json: bool, full: bool = 
         with read_from(directory):
             show_run(result, as_json=as_json, full=full)
         return result.outcome.exit_code
+    from testbed.scenario.catalogue import find
+    from testbed.scenario.load import load
+
     scenario = load(find(what, catalogue))
     if as_json:
         print_json({"name": scenario.name, "path": str(scenario.path), "source": scenario.source})

@@ -18,12 +18,19 @@ def show_run(run: RunResult, *, as_json: bool, full: bool = False) -> None:
     if as_json:
         print_json(run.to_json())
         return
+    from testbed.cli.shown_before import keeping
     from testbed.report.text.run_summary import Extent, console_for, render
     from testbed.rundir.layout import RunDirectory
     from testbed.rundir.manifest import meta
 
-    console, extent = console_for(sys.stdout)
-    render(run.analysis, meta(RunDirectory(run.directory)), console, Extent.FULL if full else extent)
+    with keeping(run.directory, show_words(full=full), run.outcome.exit_code):
+        console, extent = console_for(sys.stdout)
+        render(run.analysis, meta(RunDirectory(run.directory)), console, Extent.FULL if full else extent)
+
+
+def show_words(*, full: bool) -> tuple[str, ...]:
+    """Return by which words a printed summary is found again."""
+    return ("show", "--full") if full else ("show",)
 
 
 def say_why(choice: Choice) -> None:

@@ -27,12 +27,6 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
 
     With a matrix, repeats or jobs it is a campaign.
     """
-    from testbed.lab.choose_engine import choose
-    from testbed.report.ci.ci_cases import RunRecord, not_made
-    from testbed.report.ci.ci_files import write_ci_files
-    from testbed.scenario.catalogue import find
-    from testbed.scenario.load import load
-
     options.check()
     if not names and not options.resume:
         raise UsageError("no scenario is named", hint="`invoke list` shows them")
@@ -40,7 +34,11 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
         raise UsageError(
             "--resume continues a campaign with its own scenarios", hint="leave the names of scenarios out"
         )
-    scenarios = [load(find(name, catalogue), settings=options.fixed) for name in names]
+    scenarios = _load(names, catalogue, options, outputs)
+    from testbed.lab.choose_engine import choose
+    from testbed.report.ci.ci_cases import RunRecord, not_made
+    from testbed.report.ci.ci_files import write_ci_files
+
     if options.any or any(scenario.matrix for scenario in scenarios):
         from testbed.cli.campaign_command import run_campaign
 
@@ -66,6 +64,16 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
         raise records[0].error
     codes = [record.exit_code for record in records]
     return next((code for code in (1, 3, 4) if code in codes), 0)
+
+
+def _load(names: Sequence[str], catalogue: Path, options: Options, outputs: Outputs) -> list[Scenario]:
+    """Read the scenarios, of which is told at once: much has to be imported for it."""
+    with show_progress(quiet=outputs.quiet or not names) as progress:
+        progress(f"reading {', '.join(names)}")
+        from testbed.scenario.catalogue import find
+        from testbed.scenario.load import load
+
+        return [load(find(name, catalogue), settings=options.fixed) for name in names]
 
 
 def _witnessed(scenario: Scenario, options: Options) -> Scenario:

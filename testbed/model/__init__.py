@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from testbed.model.analyses import Analysis, Check, Inputs, Outcome
+    from testbed.model.analyses import Analysis, Check, Inputs
     from testbed.model.calls import DATA_PREFIX, Call, SocketInfo
     from testbed.model.causes import CAUSES, Cause, CauseKind, CauseName
     from testbed.model.crossings import (
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from testbed.model.hosts import HOSTS, Endpoint, Host, peer_of
     from testbed.model.ledgers import ConnectionEnd, ContentDifference, Count, LedgerPoint, LedgerRow
     from testbed.model.link_journals import LinkAction, LinkEffect, LinkFault, LinkJournal, LinkOrigin, LinkRecord
+    from testbed.model.outcomes import Outcome
     from testbed.model.programs import Program, ProgramEnd, StopReason
     from testbed.model.references import CallRef, PacketRef, call_ref, call_refs, packet_refs
 
@@ -118,7 +119,7 @@ _HOME = {
     "LinkOrigin": "testbed.model.link_journals",
     "LinkRecord": "testbed.model.link_journals",
     "OptionBytes": "testbed.model.crossings",
-    "Outcome": "testbed.model.analyses",
+    "Outcome": "testbed.model.outcomes",
     "PacketRef": "testbed.model.references",
     "PayloadChange": "testbed.model.crossings",
     "Program": "testbed.model.programs",

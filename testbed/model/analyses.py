@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from testbed.model.absences import NoPacket
 from testbed.model.calls import Call
@@ -17,22 +16,9 @@ from testbed.model.kernel_log import KernelEvidence, KernelLog
 from testbed.model.label_conflicts import LabelConflict
 from testbed.model.ledgers import LedgerRow
 from testbed.model.link_journals import LinkJournal
+from testbed.model.outcomes import Outcome
 from testbed.model.programs import Program
 from testbed.model.verdicts import VerdictFact
-
-
-class Outcome(StrEnum):
-    """How a run ended. ``exit_code`` is what `invoke run` returns for it."""
-
-    PASS = "pass"  # noqa: S105 - not a password
-    FAIL = "fail"
-    INCONCLUSIVE = "inconclusive"
-    UNSUPPORTED = "unsupported"
-
-    @property
-    def exit_code(self) -> int:
-        """0 pass, 1 fail, 3 inconclusive, 4 unsupported (2 is bad use)."""
-        return {"pass": 0, "fail": 1, "inconclusive": 3, "unsupported": 4}[self.value]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from testbed.model.errors import BothendsError
-from testbed.report.ci.ci_cases import Reported
+
+if TYPE_CHECKING:  # every `invoke run` imports this module, few write reports
+    from testbed.report.ci.ci_cases import Reported
 
 
 @dataclass(frozen=True, slots=True)
