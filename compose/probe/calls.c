@@ -11,7 +11,7 @@ struct probe_record *call_begin(const char name[16], int fd, struct fd_known kno
 	module_note(caller);
 	struct probe_record *record = log_record(name, fd, known.cookie, caller);
 	if (record && known.kind & FD_STREAM)
-		record->marks = PROBE_STREAM;
+		record->marks = known.kind & FD_LOCAL ? PROBE_STREAM | PROBE_LOCAL : PROBE_STREAM;
 	return record;
 }
 

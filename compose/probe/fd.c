@@ -83,6 +83,11 @@ struct fd_known fd_learn(int fd, uint64_t when, const void *peer, socklen_t peer
 	bool named = !NEXT(getsockname)(fd, (struct sockaddr *)&local, &local_length);
 	if (!named || has_port(&local))
 		known.kind |= FD_NAMED;
+	struct sockaddr_storage other;
+	socklen_t other_length = sizeof other;
+	bool connected = !NEXT(getpeername)(fd, (struct sockaddr *)&other, &other_length);
+	if (connected && known.kind & FD_STREAM && is_local((struct sockaddr *)&other, other_length))
+		known.kind |= FD_LOCAL;
 	fd_set_known(fd, known);
 
 	struct probe_record *record = log_record(NAME("#socket"), fd, known.cookie, NULL);
@@ -93,9 +98,7 @@ struct fd_known fd_learn(int fd, uint64_t when, const void *peer, socklen_t peer
 	record->arg[2] = protocol;
 	if (named)
 		record->address_length = copy_address(record->address, sizeof record->address, &local, local_length);
-	struct sockaddr_storage other;
-	socklen_t other_length = sizeof other;
-	if (!NEXT(getpeername)(fd, (struct sockaddr *)&other, &other_length))
+	if (connected)
 		record->kept = copy_address(record->blob, sizeof record->blob, &other, other_length);
 	else if (peer)
 		record->kept = copy_address(record->blob, sizeof record->blob, peer, peer_length);

@@ -14,6 +14,7 @@ enum fd_kind {
 	FD_SOCKET = 2,
 	FD_STREAM = 4,
 	FD_NAMED = 8, /* its local port is in the log, or it can have none */
+	FD_LOCAL = 16, /* a stream whose other end is on this host */
 };
 
 struct fd_known {

@@ -39,6 +39,7 @@ enum probe_mark {
 	PROBE_IN = 2,       /* a call that takes bytes from the kernel */
 	PROBE_DIGEST = 4,   /* `digest` is that of all `length` bytes, `blob` holds the first ones */
 	PROBE_STREAM = 8,   /* the socket is a SOCK_STREAM */
+	PROBE_LOCAL = 16,   /* a stream within this host: of more than PROBE_LOCAL_DIGEST bytes there is no digest */
 };
 
 /* Records whose name begins with '#' are not calls:
@@ -71,5 +72,6 @@ struct probe_record {
 _Static_assert(sizeof(struct probe_record) == 256, "records are four cache lines");
 
 #define PROBE_PREFIX 64 /* payload bytes kept, model.DATA_PREFIX */
+#define PROBE_LOCAL_DIGEST 4096
 
 #endif

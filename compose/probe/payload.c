@@ -1,5 +1,6 @@
 #include "probe/payload.h"
 
+#include <netinet/in.h>
 #include <string.h>
 
 #include "probe/format.h"
@@ -9,6 +10,22 @@ uint16_t copy_address(unsigned char *to, size_t room, const void *address, sockl
 	uint16_t size = (uint16_t)(length < room ? length : room);
 	memcpy(to, address, size);
 	return size;
+}
+
+bool is_local(const struct sockaddr *address, socklen_t length)
+{
+	if (length < sizeof address->sa_family)
+		return false;
+	if (address->sa_family == AF_UNIX)
+		return true;
+	if (address->sa_family == AF_INET && length >= sizeof(struct sockaddr_in)) {
+		const struct sockaddr_in *ipv4 = (const void *)address;
+		return ntohl(ipv4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	}
+	if (address->sa_family != AF_INET6 || length < sizeof(struct sockaddr_in6))
+		return false;
+	const struct in6_addr *ipv6 = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+	return IN6_IS_ADDR_LOOPBACK(ipv6) || (IN6_IS_ADDR_V4MAPPED(ipv6) && ipv6->s6_addr[12] == IN_LOOPBACKNET);
 }
 
 size_t total_length(const struct iovec *parts, size_t count)

@@ -21,7 +21,8 @@ direction   ``"out"``: bytes given to the kernel, ``"in"``: taken from it, or nu
 length      bytes that moved (0 for a peek, 0 for a call that never returned)
 data        the first of them (at most 64) in hex
 digest      XXH3-64 of all of them, 16 hex digits; null where nothing moved or the bytes were not visible
-            (``sendfile``, ``splice``)
+            (``sendfile``, ``splice``), and where more than 4096 moved on a stream within the host (127.0.0.1, ::1,
+            Unix domain), which no capture sees
 caller      return address as ``/path/of/module+0xoffset``, or null
 source      ``"client.c:12"``, or null
 kernel_only true where the observer missed the call and the kernel's trace has it; absent in older logs: false

@@ -53,6 +53,36 @@ def test_each_way_to_move_bytes_is_logged_with_its_bytes_and_digest(probe: Probe
         assert call.end is not None or call.name == "exit"
 
 
+_WITHIN_A_HOST = """
+import socket, sys
+family, address = {"ipv4": (socket.AF_INET, "127.0.0.1"), "ipv6": (socket.AF_INET6, "::1")}.get(sys.argv[1], (0, ""))
+if family:
+    listener = socket.create_server((address, 0), family=family)
+    one = socket.create_connection(listener.getsockname()[:2])
+    other, _ = listener.accept()
+else:
+    one, other = socket.socketpair()
+for size in (4096, 4097):
+    one.sendall(bytes(size))
+    other.recv(size, socket.MSG_WAITALL)
+"""
+
+
+@pytest.mark.parametrize("kind", ["ipv4", "ipv6", "unix"])
+def test_large_moves_within_a_host_have_no_digest(probe: Probe, kind: str) -> None:
+    """No capture sees them; their length and first bytes are in the log, and a digest of what is small."""
+    probe.run(sys.executable, "-c", _WITHIN_A_HOST, kind)
+    moves = [call for call in probe.complete().calls if call.direction and call.length]
+    assert [(call.direction, call.length) for call in moves] == [
+        ("out", 4096),
+        ("in", 4096),
+        ("out", 4097),
+        ("in", 4097),
+    ]
+    assert [call.digest for call in moves] == 2 * [xxhash.xxh3_64_hexdigest(bytes(4096))] + [None, None]
+    assert all(call.data == bytes(64) for call in moves)
+
+
 def test_the_digest_is_the_same_by_every_set_of_instructions(probe_build: Path) -> None:
     """Around the lengths at which XXH3 takes another way, in one buffer and in two."""
     program = probe_build / "probe" / "tests" / "digests"

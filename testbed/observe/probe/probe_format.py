@@ -10,7 +10,7 @@ from typing import NamedTuple
 MAGIC = b"BOTHENDS"
 VERSION = 1
 ENTERED, RETURNED = 1, 2
-OUT, IN, DIGEST, STREAM = 1, 2, 4, 8
+OUT, IN, DIGEST, STREAM, LOCAL = 1, 2, 4, 8, 16
 """Bits of :attr:`Record.marks`."""
 
 _HEADER = struct.Struct("<8s III ii I QQQQ 4032s")

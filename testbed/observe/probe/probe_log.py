@@ -32,6 +32,7 @@ from testbed.observe.probe.probe_format import (
     DIGEST,
     ENTERED,
     IN,
+    LOCAL,
     OUT,
     BadLogError,
     Header,
@@ -169,7 +170,7 @@ def _call(n: int, host: Host, r: Record, pid: int, program: str, sockets: _Socke
         socket=sockets.at(r.cookie, r.start) if r.cookie else None,
         direction="out" if r.marks & OUT else "in" if r.marks & IN else None,
         length=r.length,
-        data=r.blob if digest else b"",
+        data=r.blob if r.marks & (DIGEST | LOCAL) and r.length else b"",
         digest=f"{r.digest:016x}" if digest else None,
         caller=callers.name(r.caller) if r.caller else None,
     )
