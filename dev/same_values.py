@@ -99,12 +99,20 @@ def evaluate(trees: dict[str, Path], items: Path, place: Path, copy: Path, optio
 
 
 def compare(files: Sequence[Path], items: Sequence[corpus.Item], findings: Findings) -> list[str]:
-    """Compare both trees' documents of all items; by which entry each tree was asked."""
+    """Compare both trees' documents of all items; by which entry each tree was asked.
+
+    Raises BadUse where the old tree answers no item of a kind.
+    """
+    crashes: dict[str, list[str]] = {}
     with files[0].open(encoding="utf-8") as old, files[1].open(encoding="utf-8") as new:
         entries = [json.loads(next(lines))["entry"] for lines in (old, new)]
         for item, one, other in zip(items, old, new, strict=True):
             first = json.loads(one)
+            crashes.setdefault(item.kind, []).append(first["errors"][0] if "crash" in first else "")
             findings.take(item.kind, item.name, first, first if one == other else json.loads(other))
+    for kind, problems in crashes.items():
+        if all(problems):
+            raise BadUse(f"the old tree answers none of the {len(problems)} questions of kind `{kind}`: {problems[0]}")
     return entries
 
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from testbed.reference import tables
 from testbed.scenario import scenario
-from testbed.scenario.expect import expectations, packet_patterns
+from testbed.scenario.expect import all_expectations, packet_patterns
 from testbed.scenario.language import kernel_names
 from testbed.scenario.link import faults, impairments, link_model
 
@@ -24,7 +24,7 @@ def text() -> str:
     template = environment.from_string(resources.files("testbed.reference").joinpath("page.md.j2").read_text("utf-8"))
     page = template.render(
         t=tables,
-        expect=expectations,
+        expect=all_expectations,
         link=link_model,
         impairments=impairments,
         faults=faults,

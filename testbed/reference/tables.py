@@ -13,7 +13,7 @@ from testbed.reference.type_words import MODELS, cell, default_in_words, referen
 from testbed.report.evidence_text import sentence
 from testbed.report.no_packet_text import SENTENCES, no_packet
 from testbed.scenario import scenario
-from testbed.scenario.expect import expectations, packet_patterns
+from testbed.scenario.expect import all_expectations, packet_patterns
 from testbed.scenario.language.base import Short
 from testbed.scenario.link import faults, impairments, link_model
 from testbed.scenario.schema import field_docs
@@ -30,8 +30,8 @@ SECTIONS: dict[type, str] = {
     scenario.Route: "route",
     scenario.Observe: "observe",
     Step: "steps",
-    expectations.WrittenExpectation: "expectations",
-    expectations.Conditions: "conditions",
+    all_expectations.WrittenExpectation: "expectations",
+    all_expectations.Conditions: "conditions",
     faults.FaultItem: "exact-faults",
     link_model.LinkSpec: "the-link",
     impairments.Impairments: "impairments",
@@ -91,7 +91,7 @@ def expectation(name: str) -> str:
     """Return the section of a kind of expectation without its heading."""
     own = f"{name}-expectation"
     return _item(
-        expectations.EXPECTATIONS[name],
+        all_expectations.EXPECTATIONS[name],
         name,
         own if own in reference_words()["examples"] else name,
         BESIDE_EXPECTATIONS,

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from testbed.model import HOSTS, Host, peer_of
+from testbed.scenario.expect.all_expectations import AnyExpectation
 from testbed.scenario.expect.expectations import (
-    AnyExpectation,
     CallExpectation,
     LedgerExpectation,
     OrderExpectation,

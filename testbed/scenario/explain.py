@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from testbed.scenario.check_scenario import Flaw
-from testbed.scenario.expect.expectations import EXPECTATIONS
+from testbed.scenario.expect.all_expectations import EXPECTATIONS
 from testbed.scenario.expect.packet_patterns import EVENTS
 from testbed.scenario.language.base import nearest, shown
 from testbed.scenario.link.faults import FAULT_ITEMS

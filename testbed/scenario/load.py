@@ -14,7 +14,7 @@ from testbed.model import Host
 from testbed.model.errors import ScenarioError, UsageError
 from testbed.scenario.catalogue import name_of
 from testbed.scenario.check_scenario import Flaw, check
-from testbed.scenario.expect.expectations import AnyExpectation
+from testbed.scenario.expect.all_expectations import AnyExpectation
 from testbed.scenario.explain import explain
 from testbed.scenario.language.base import nearest
 from testbed.scenario.language.yaml_source import Node, Position, Problem, SourceText, decode, read, shown_path

@@ -11,7 +11,7 @@ from pydantic import Field, StrictBool, model_validator
 
 from testbed.model import Host
 from testbed.model.expect import Expectation
-from testbed.scenario.expect.expectations import AnyExpectation
+from testbed.scenario.expect.all_expectations import AnyExpectation
 from testbed.scenario.language.base import Frozen, Opt
 from testbed.scenario.language.own_paths import Files, InsidePath, OwnPath, Packages, Ports, User, WantedFiles
 from testbed.scenario.language.values import (

@@ -26,7 +26,7 @@ from testbed.model import (
     SocketInfo,
 )
 from testbed.model.expect import Expectation
-from testbed.scenario.expect.expectations import AnyExpectation, WrittenExpectation
+from testbed.scenario.expect.all_expectations import AnyExpectation, WrittenExpectation
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000

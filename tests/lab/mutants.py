@@ -19,9 +19,9 @@ from testbed.scenario.expect.expectations import (
     OrderExpectation,
     PacketFigures,
     PacketsExpectation,
-    WrittenExpectation,
 )
 from testbed.scenario.expect.packet_patterns import Pattern
+from testbed.scenario.expect.written_expectation import WrittenExpectation
 
 _OTHER_WORDS = {"flags": "SRU", "has": "SRU", "errno": "EPROTO", "call": "socketpair", "protocol": "sctp"}
 _NOT_CHECKED = frozenset({"when", "share", "maybe", "none"})

@@ -1,88 +1,28 @@
-"""What a scenario expects of a run, as written, and compiled into the plain values that the analysis checks.
-
-One class for each kind; the key that names the kind is a field of the same name, so that a model mirrors its YAML.
-Each compiles itself into one value of :mod:`testbed.model.expect`. It is long because every kind of expectation has its
-class here, side by side with the others that share its fields.
-"""
+"""What a scenario expects of a run's calls, packets, bytes and programs, as written, compiled for the analysis."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from testbed.model import Host, expect
 from testbed.model.expect import AT_LEAST_ONE, Limits
 from testbed.scenario.expect.packet_patterns import Event, Pattern
-from testbed.scenario.language.base import Frozen, Opt, Short, one_of
-from testbed.scenario.language.kernel_ranges import KernelRangeText
+from testbed.scenario.expect.written_expectation import WrittenExpectation
+from testbed.scenario.language.base import Frozen, Opt
 from testbed.scenario.language.limits import Amount, CountText, Ratio, Result, SpanLimits
 from testbed.scenario.language.payload import Data, Payload
 from testbed.scenario.language.values import (
     Call,
     CauseRule,
-    CulpritWord,
     Errno,
     ExitStatus,
-    FactName,
-    FindingWord,
     LabelName,
-    Line,
-    SeverityWord,
-    Share,
     Text,
     Whole,
     WhyNoPacket,
 )
-
-
-class Conditions(Frozen):
-    """When an expectation applies; all must be met. Settings of the matrix are written as they are there."""
-
-    model_config = ConfigDict(extra="allow")
-
-    kernel: Opt[KernelRangeText] = None
-    """On which kernels: "<6.5", "6.1-6.12". On others it is shown as not applicable, and neither holds nor fails."""
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The settings of the matrix that are named, and their values."""
-        return self.model_extra or {}
-
-
-EXPECTATIONS: dict[str, type[WrittenExpectation]] = {}
-"""The model of each kind of expectation by the key that names it, in the order of definition."""
-
-
-class WrittenExpectation(Frozen):
-    """One expectation of any kind."""
-
-    key: ClassVar[str]
-
-    when: Opt[Conditions] = None
-    """Only for the variants in which these settings of the matrix have these values, or for some kernels:
-    {observe.client: probe}, {kernel: "<6.5"}."""
-    share: Opt[Share] = Field(default=None, alias="in")
-    """In how many of a scenario's repeats it must hold: 99%. In a single run the result is shown but does not count."""
-
-    def applies(self, settings: Mapping[str, Any]) -> bool:
-        """Whether it is about the variant with these settings."""
-        wanted = self.when.settings if self.when else {}
-        return all(path in settings and settings[path] == value for path, value in wanted.items())
-
-    def compiled(self, text: str = "", where: str = "") -> expect.Expectation:
-        """Return the expectation as the analysis checks it; ``text`` and ``where`` are what its check shows."""
-        return expect.Expectation(self._wanted(), text, where, self.share, self.when.kernel if self.when else None)
-
-    def _wanted(self) -> expect.Wanted:
-        raise NotImplementedError
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - pydantic's own
-        super().__pydantic_init_subclass__(**kwargs)
-        EXPECTATIONS[cls.key] = cls
-
 
 OF_A_CALL = ("packets", "why", "result", "errno", "args", "data", "took", "count")
 """What can be expected of a call."""
@@ -380,100 +320,3 @@ class OutputExpectation(WrittenExpectation):
 
     def _wanted(self) -> expect.Wanted:
         return expect.ExpectedOutput(self.output)
-
-
-class VerdictFigures(Short):
-    """A fact about the data of a run, and how often it is in the verdict."""
-
-    short = "fact"
-    fact: FactName
-    """Its name: connection-refused, never-opened, no-data, transfer, broken-off, given-up, connects-failed,
-    datagrams-refused, dead-lock, socket-events, no-packets or no-flows."""
-    host: Opt[Host] = None
-    """The host that it names: that refused, opened, sent, gave up, or whose RST broke the connection off."""
-    reason: Opt[Line] = None
-    """Of never-opened, why: given-up, answers-lost, syns-lost or no-answer. Of connects-failed the errno. Of
-    socket-events, how it ended: all-read, not-read, closed or reset."""
-    connection: Opt[Whole] = Field(default=None, ge=1)
-    """Only of this connection or conversation, from 1 in the order of their first packets."""
-    count: CountText = Field(default=AT_LEAST_ONE)
-    """How many such facts: 1, ">=1"; 0 for none."""
-
-
-class VerdictExpectation(WrittenExpectation):
-    """A fact of the verdict."""
-
-    key = "verdict"
-    verdict: VerdictFigures
-    """The fact's name, or a mapping."""
-
-    def _wanted(self) -> expect.Wanted:
-        figures = self.verdict
-        return expect.ExpectedVerdict(figures.fact, figures.count, figures.host, figures.reason, figures.connection)
-
-
-class FindingFigures(Short):
-    """A finding, and how often it is made."""
-
-    short = "name"
-    name: FindingWord
-    """Its name (`invoke diagnose`): nagle-delayed-ack."""
-    severity: Opt[SeverityWord] = None
-    """How bad it is: error, warning or note."""
-    who: Opt[CulpritWord] = None
-    """Who did it: client program, client kernel, path, server kernel, server program or not decidable."""
-    connection: Opt[Whole] = Field(default=None, ge=1)
-    """Only of this connection or conversation, from 1 in the order of their first packets."""
-    count: CountText = Field(default=AT_LEAST_ONE)
-    """How many such findings: 1, ">=1"; 0 for none."""
-
-
-class FindingExpectation(WrittenExpectation):
-    """Something that is found to be wrong."""
-
-    key = "finding"
-    finding: FindingFigures
-    """The finding's name, or a mapping."""
-
-    def _wanted(self) -> expect.Wanted:
-        wanted = self.finding
-        return expect.ExpectedFinding(wanted.name, wanted.count, wanted.severity, wanted.who, wanted.connection)
-
-
-class WantedFindings(Short):
-    """Which findings there are."""
-
-    short = "exactly"
-    exactly: Opt[tuple[FindingWord, ...]] = None
-    """These and no others, each at least once; [] for none at all. Only where both hosts' calls are seen."""
-    maybe: tuple[FindingWord, ...] = ()
-    """Beside `exactly`: others that a run may have, as the machine's timing decides."""
-    none: tuple[SeverityWord, ...] = ()
-    """No finding of these severities."""
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.exactly is None) == (not self.none):
-            raise ValueError("exactly one of exactly, none is needed")
-        if self.maybe and self.exactly is None:
-            raise ValueError("`maybe` goes with `exactly`")
-        return self
-
-
-class FindingsExpectation(WrittenExpectation):
-    """All that is found to be wrong: these findings and no others, or none that is so bad."""
-
-    key = "findings"
-    findings: WantedFindings
-    """A list of names, or a mapping."""
-
-    def _wanted(self) -> expect.Wanted:
-        return expect.ExpectedFindings(self.findings.none, self.findings.exactly, self.findings.maybe)
-
-
-if TYPE_CHECKING:
-    AnyExpectation = WrittenExpectation
-else:
-    # `call` may have `packets` beside it, and comes first.
-    AnyExpectation = one_of(WrittenExpectation, EXPECTATIONS, several=True)
-"""An expectation of any kind, as pydantic reads it."""

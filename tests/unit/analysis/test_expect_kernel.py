@@ -15,7 +15,7 @@ from testbed.analysis.expect.run_facts import RunFacts
 from testbed.model import Cause, CauseName
 from testbed.model.causes import Basis
 from testbed.model.origins import Mechanism, PacketOrigin
-from testbed.scenario.expect.expectations import AnyExpectation
+from testbed.scenario.expect.all_expectations import AnyExpectation
 from tests.builders.exchange import Exchange
 
 READ: TypeAdapter[Any] = TypeAdapter(AnyExpectation)

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from testbed.model import Check, Outcome, Program, ProgramEnd, StopReason
 from testbed.report.evidence_text import sentence
-from testbed.scenario.expect.expectations import AnyExpectation, WrittenExpectation
+from testbed.scenario.expect.all_expectations import AnyExpectation, WrittenExpectation
 from tests.builders.exchange import START, Exchange
 
 ADAPTER: TypeAdapter[WrittenExpectation] = TypeAdapter(AnyExpectation)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from testbed.scenario.expect.expectations import EXPECTATIONS, AnyExpectation
+from testbed.scenario.expect.all_expectations import EXPECTATIONS, AnyExpectation
 from tests.lab.mutants import mutants
 
 READ: TypeAdapter[Any] = TypeAdapter(AnyExpectation)

@@ -226,6 +226,21 @@ def test_a_tree_without_an_entry_point_ends_with_2(tmp_path: Path, capsys: pytes
     assert "the new tree cannot be evaluated" in capsys.readouterr().err
 
 
+def test_pairs_of_captures_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both trees answer with values; where the old one answers no pair at all, nothing is called the same."""
+    assert run("--json") == 0
+    said = told(capsys)
+    assert said["inputs"]["pair"]
+    assert not said["crashed"]
+    tree = tmp_path / "broken"
+    tree.mkdir()
+    code = OTHER_TASKS.format(root=str(ROOT), old="", new="", spoil="pass")
+    broken = "\ndef compare(context, captures):\n    raise OSError('no comparison')\ncompare.body = compare\n"
+    (tree / "tasks.py").write_text(code + broken, encoding="utf-8")
+    assert same_values.main(["--old", str(tree), "--captures", str(KEPT), "--every", "3"]) == 2
+    assert "none of the" in capsys.readouterr().err
+
+
 def worktrees() -> str:
     command = ["git", "-C", str(ROOT), "worktree", "list"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout

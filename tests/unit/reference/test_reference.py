@@ -13,7 +13,7 @@ from testbed.model import CauseName
 from testbed.reference import reference_page
 from testbed.reference.type_words import kinds, reference_words
 from testbed.scenario import scenario
-from testbed.scenario.expect import expectations, packet_patterns
+from testbed.scenario.expect import all_expectations, expectations, packet_patterns, written_expectation
 from testbed.scenario.language import kernel_names
 from testbed.scenario.language.base import OneOf
 from testbed.scenario.language.yaml_source import read
@@ -27,14 +27,14 @@ TEXT = reference_page.PAGE.read_text(encoding="utf-8")
 MODELS: dict[str, type[BaseModel]] = {
     each.__name__: each
     for each in (
-        *(scenario.ScenarioFile, scenario.Server, scenario.Observe, expectations.Conditions),
+        *(scenario.ScenarioFile, scenario.Server, scenario.Observe, written_expectation.Conditions),
         *(link_model.LinkSpec, impairments.Impairments, impairments.Mtu, impairments.Reorder, impairments.Down),
     )
 }
-EXPECTATION: TypeAdapter[Any] = TypeAdapter(expectations.AnyExpectation)
+EXPECTATION: TypeAdapter[Any] = TypeAdapter(all_expectations.AnyExpectation)
 ITEMS: dict[str, TypeAdapter[Any]] = {
     **dict.fromkeys(STEPS, TypeAdapter(AnyStep)),
-    **dict.fromkeys((key for key in expectations.EXPECTATIONS if key != "exit"), EXPECTATION),
+    **dict.fromkeys((key for key in all_expectations.EXPECTATIONS if key != "exit"), EXPECTATION),
     "exit-expectation": EXPECTATION,
     **dict.fromkeys(faults.FAULT_ITEMS, TypeAdapter(faults.AnyFault)),
 }
