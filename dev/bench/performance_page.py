@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dev.bench import NAMES
 from dev.bench.ratio import HEADS, Ratio, rows
 
 _BEFORE = """\
@@ -17,9 +18,10 @@ between. Seconds are printed by the command and not judged: they tell more of th
 """
 _AFTER = """
 Beside speed, `invoke bench pairs` counts wrong joins in generated pairs of captures ([compare.md](compare.md)),
-`invoke bench truth` compares what is inferred of random scenarios with what the kernel's call stack and the actors say,
-and `invoke bench healthy` looks for findings in transfers without a fault ([diagnose.md](diagnose.md)). Comparisons of
-large captures are in [compare.md](compare.md#large-files).
+`invoke bench truth` compares what is inferred of random scenarios (causes, how packets came to be sent, calls without
+a packet, ledger figures, facts of the verdict) with what the kernel and the actors say, and `invoke bench healthy`
+looks for findings in transfers without a fault ([diagnose.md](diagnose.md)). Comparisons of large captures are in
+[compare.md](compare.md#large-files).
 """
 
 
@@ -35,8 +37,10 @@ def page_text(ratios: Sequence[Ratio], machine: str, page: str = "") -> str:
         for line in page.splitlines(keepends=True)
         if line.startswith("| ") and line not in heads and line.split("|")[1].strip() not in measured
     ]
+    missing = sorted({*NAMES} - measured - {line.split("|")[1].strip() for line in others})
+    unmeasured = f" Not measured in this form yet: {', '.join(missing)}." if missing else ""
     lines = heads + sorted([*others, *map(_line, rows(ratios))], key=lambda line: line.split("|")[1])
-    return f"{_BEFORE}{''.join(lines)}\nThe newest rows were measured on {machine}.\n{_AFTER}"
+    return f"{_BEFORE}{''.join(lines)}\nThe newest rows were measured on {machine}.{unmeasured}\n{_AFTER}"
 
 
 def _line(cells: Sequence[str]) -> str:
