@@ -58,7 +58,7 @@ def main(names: Sequence[str], *, repeat: int, as_json: bool, page: str = "") ->
 
         file = Path(page)
         before = file.read_text(encoding="utf-8") if file.exists() else ""
-        file.write_text(page_text(ratios, machine(), before), encoding="utf-8")
+        file.write_text(page_text(ratios, machine(), before, NAMES), encoding="utf-8")
     return 0 if kept else 1
 
 

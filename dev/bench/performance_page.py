@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from dev.bench import NAMES
 from dev.bench.ratio import HEADS, Ratio, rows
 
 _BEFORE = """\
@@ -25,10 +24,11 @@ looks for findings in transfers without a fault ([diagnose.md](diagnose.md)). Co
 """
 
 
-def page_text(ratios: Sequence[Ratio], machine: str, page: str = "") -> str:
+def page_text(ratios: Sequence[Ratio], machine: str, page: str = "", names: Iterable[str] = ()) -> str:
     """Return the page: what it says, the table, and on which machine the newest of its rows were measured.
 
-    ``page`` is the page as it was: its rows of other benchmarks are kept.
+    ``page`` is the page as it was: its rows of other benchmarks are kept. ``names`` are all
+    benchmarks: those without a row are named.
     """
     heads = [_line(HEADS), _line(["---"] * len(HEADS))]
     measured = {each.bench for each in ratios}
@@ -37,7 +37,7 @@ def page_text(ratios: Sequence[Ratio], machine: str, page: str = "") -> str:
         for line in page.splitlines(keepends=True)
         if line.startswith("| ") and line not in heads and line.split("|")[1].strip() not in measured
     ]
-    missing = sorted({*NAMES} - measured - {line.split("|")[1].strip() for line in others})
+    missing = sorted({*names} - measured - {line.split("|")[1].strip() for line in others})
     unmeasured = f" Not measured in this form yet: {', '.join(missing)}." if missing else ""
     lines = heads + sorted([*others, *map(_line, rows(ratios))], key=lambda line: line.split("|")[1])
     return f"{_BEFORE}{''.join(lines)}\nThe newest rows were measured on {machine}.{unmeasured}\n{_AFTER}"
