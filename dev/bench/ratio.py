@@ -16,7 +16,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """One ratio with its limit, which it must not exceed, or with ``at_least`` must reach."""
+    """One ratio with its limit, which it must not exceed, or with ``at_least`` must reach; None: there is no limit."""
 
     bench: str
     """The benchmark's name, as `invoke bench` takes it."""
@@ -25,7 +25,7 @@ class Ratio:
     beside: str
     """What was measured in turn with it: the ratio is to this."""
     value: float
-    limit: float
+    limit: float | None
     at_least: bool = False
     pairs: tuple[float, ...] = field(default=())
     """The ratio of each pair; empty where both were measured as one."""
@@ -33,6 +33,8 @@ class Ratio:
     @property
     def kept(self) -> bool:
         """Whether the limit is kept."""
+        if self.limit is None:
+            return True
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
@@ -41,7 +43,7 @@ def of_pairs(
     what: str,
     beside: str,
     pairs: tuple[Sequence[float], Sequence[float]],
-    limit: float,
+    limit: float | None,
     at_least: bool = False,
 ) -> Ratio:
     """Return the median ratio of pairs: what was measured, and its neighbours of what ran beside it."""
@@ -78,7 +80,7 @@ def rows(ratios: Sequence[Ratio]) -> list[tuple[str, ...]]:
             each.beside,
             f"{each.value:.3g}",
             f"{min(each.pairs):.3g} to {max(each.pairs):.3g}" if each.pairs else "",
-            f"at {'least' if each.at_least else 'most'} {each.limit:g}",
+            "none" if each.limit is None else f"at {'least' if each.at_least else 'most'} {each.limit:g}",
             "" if each.kept else "NOT KEPT",
         )
         for each in ratios

@@ -7,10 +7,7 @@ pairs' ratios: of requests a second, and of the processor time that both program
 
 from __future__ import annotations
 
-import json
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+
+from dev.bench.ratio import Ratio, Say, of_pairs, spread
 
 WAYS = {
     "taps": ("--calls", "none"),
@@ -86,8 +85,8 @@ class _Pair:
         return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
 
-def main(*, repeat: int, as_json: bool) -> int:
-    """Measure and print; there is no limit to keep."""
+def measure(*, repeat: int, say: Say) -> list[Ratio]:
+    """Measure each way of watching in turn with none; there is no limit to keep."""
     pairs: dict[str, list[tuple[_Rate, _Rate]]] = {name: [] for name in WAYS}
     with tempfile.TemporaryDirectory(prefix="bothends-bench-") as made, _running(Path(made)) as pair:
         for _ in range(repeat):
@@ -96,31 +95,16 @@ def main(*, repeat: int, as_json: bool) -> int:
                 with _watched(pair.pids, words, made):
                     watched = pair.rate()
                 pairs[name].append((bare, watched))
-    result = {
-        "machine": f"{platform.machine()}, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}",
-        "repeat": repeat,
-        "ways": {
-            name: {
-                "requests_per_second": statistics.median(watched.requests for _, watched in each),
-                "without": statistics.median(bare.requests for bare, _ in each),
-                "ratio": statistics.median(watched.requests / bare.requests for bare, watched in each),
-                "processor_ratio": statistics.median(watched.processor / bare.processor for bare, watched in each),
-            }
-            for name, each in pairs.items()
-        },
-    }
-    if as_json:
-        print(json.dumps(result, indent=1))
-        return 0
-    print(f"a small HTTP server, one request after the other ({result['machine']}, medians of {repeat})")
+    ratios = []
     for name, each in pairs.items():
-        ratios = [watched.requests / bare.requests for bare, watched in each]
-        processor = [watched.processor / bare.processor for bare, watched in each]
-        print(
-            f"  {name:16} {statistics.median(watched.requests for _, watched in each):8,.0f} requests/s, "
-            f"{statistics.median(ratios):.2f} of without; processor time a request x{statistics.median(processor):.2f}"
-        )
-    return 0
+        requests = [watched.requests for _, watched in each], [bare.requests for bare, _ in each]
+        processor = [watched.processor for _, watched in each], [bare.processor for bare, _ in each]
+        say(f"{name}: {spread(requests[0], 'requests/s', 1, 0)}, without {spread(requests[1], 'requests/s', 1, 0)}")
+        ratios += [
+            of_pairs("watch", f"requests a second, {name}", "unwatched", requests, None, at_least=True),
+            of_pairs("watch", f"processor time of a request, {name}", "unwatched", processor, None),
+        ]
+    return ratios
 
 
 @contextmanager
