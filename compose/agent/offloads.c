@@ -76,13 +76,14 @@ static void send_feature(uint32_t id, const char *name, bool on)
 /* How many features the kernel has names for; -1 and errno. */
 static int count_features(int fd, const char *interface)
 {
-	struct {
-		struct ethtool_sset_info head;
-		uint32_t count;
-	} sets = {.head = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1u << ETH_SS_FEATURES}};
-	if (ask(fd, interface, &sets))
-		return -1;
-	return sets.head.sset_mask ? (int)sets.count : 0;
+	struct ethtool_sset_info *sets = grow(NULL, sizeof *sets + sizeof *sets->data);
+	*sets = (struct ethtool_sset_info){.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1u << ETH_SS_FEATURES};
+	sets->data[0] = 0;
+	int count = ask(fd, interface, sets) ? -1 : sets->sset_mask ? (int)sets->data[0] : 0;
+	int error = errno;
+	free(sets);
+	errno = error;
+	return count;
 }
 
 /* The features that the kernel names; false and errno. */

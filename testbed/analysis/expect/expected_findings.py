@@ -13,7 +13,7 @@ _WITH_CALLS = ("probe", "trace", "strace")
 
 def check_finding(expected: ExpectedFinding, facts: RunFacts) -> Result:
     """Check how many findings are of a name and fit; undecided where nobody looked, or what was seen cannot show it."""
-    told = expected.name.value
+    told = str(expected.name)
     given = [str(each) for each in (expected.severity, expected.who) if each is not None]
     given += [f"connection {expected.connection}"] if expected.connection is not None else []
     wanted = f"{expected.count} {' '.join([told, *given])}"

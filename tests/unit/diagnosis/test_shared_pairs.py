@@ -9,7 +9,6 @@ from tests.builders.shared_captures import CORPUS, needs_corpus
 
 FOUND = {
     ("mptcpanalyzer-1", "client", "server"): [
-        "fin-wait-forgotten",
         "random-loss",
         "ack-loss",
         "spurious-retransmission",
