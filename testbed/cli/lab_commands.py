@@ -57,10 +57,11 @@ def images(*, as_json: bool, check: bool, save: str = "", load: str = "") -> int
         print_json([asdict(image) for image in found])
     else:
         for image in found:
-            size = f"{(image.size or 0) / 1e6:6.0f} MB" if image.id else "  missing"
+            absent = "on demand" if image.on_demand else "  missing"
+            size = f"{(image.size or 0) / 1e6:6.0f} MB" if image.id else absent
             stale = f"  ({len(image.stale)} out of date: `invoke clean --images`)" if image.stale else ""
             sys.stdout.write(in_callers_words(f"{image.name:<12} {size}  {image.tag}{stale}\n"))
-    return 4 if any(image.id is None for image in found) else 0
+    return 4 if any(image.id is None and not image.on_demand for image in found) else 0
 
 
 def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:

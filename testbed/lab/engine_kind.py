@@ -86,6 +86,8 @@ class ImageStatus:
     created: str | None
     stale: tuple[str, ...]
     """Tags of earlier versions, which :meth:`ImageStore.remove_stale` removes."""
+    on_demand: bool = False
+    """Whether it is made only when a scenario asks for it, so that nothing is amiss where it is not there."""
 
 
 class ImageStore(Protocol):

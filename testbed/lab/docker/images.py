@@ -267,7 +267,15 @@ def status(client: docker.DockerClient) -> list[ImageStatus]:
         tag = reference(name)
         found = find(client, tag) or {}
         described.append(
-            ImageStatus(name, tag, found.get("Id"), found.get("Size"), found.get("Created"), old.get(name, ()))
+            ImageStatus(
+                name,
+                tag,
+                found.get("Id"),
+                found.get("Size"),
+                found.get("Created"),
+                old.get(name, ()),
+                on_demand=DEFINITIONS[name].on_demand,
+            )
         )
     return described
 
