@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -79,6 +79,8 @@ def small_windows(seen: Observed) -> Found:
             waited = sum(max(sent[n + 1].packet.time - sent[n].packet.time, 0) for n in filled)
             if len(filled) < _FILLS or not most:
                 continue
+            if seen.both_ends and any(_bloated(connection, sender)):
+                continue  # what was on its way stood in a queue: a larger window would only fill that
             span = sent[-1].packet.time - sent[0].packet.time
             host = peer_of(sender)
             setter = (
@@ -124,15 +126,20 @@ def full_queues(seen: Observed) -> Found:
         if len(connection.packets) > _MOST:
             continue
         for host in HOSTS:
-            sent = [each for each in flights(connection, host) if each.packet.fate is Fate.CROSSED]
-            if len(sent) < _PACKETS:
-                continue
-            delays = [arrival_time(each.packet) - each.packet.time for each in sent]
-            yield from _bloated(connection, host, sent, delays)
-            yield from _limited(connection, host)
+            yield from _bloated(connection, host)
+            if len(_crossed(connection, host)) >= _PACKETS:
+                yield from _limited(connection, host)
 
 
-def _bloated(connection: SeenFlow, host: Host, sent: Sequence[Flight], delays: Sequence[int]) -> Found:
+def _crossed(connection: SeenFlow, host: Host) -> list[Flight]:
+    return [each for each in flights(connection, host) if each.packet.fate is Fate.CROSSED]
+
+
+def _bloated(connection: SeenFlow, host: Host) -> Found:
+    sent = _crossed(connection, host)
+    if len(sent) < _PACKETS:
+        return
+    delays = [arrival_time(each.packet) - each.packet.time for each in sent]
     least, most = min(delays), max(delays)
     if most - least < _GROWN or most < _TIMES * max(least, 1):
         return
