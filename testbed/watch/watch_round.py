@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from testbed.lab.docker.running_containers import RunningContainers
 from testbed.lab.engine import Progress
 from testbed.lab.identity import new_run_id
 from testbed.lab.namespace.beside import Beside
-from testbed.model import Host
+from testbed.model import Host, peer_of
 from testbed.model.errors import CaptureError, EngineError, LabError, Unsupported
+from testbed.model.kernel_log import KernelEvent
 from testbed.observe.kernel.kernel_jsonl import write_jsonl
 from testbed.observe.kernel.trace_recording import RunSources, decode
 from testbed.rundir.layout import KERNEL, RECORDING, RunDirectory
@@ -209,6 +211,16 @@ class WatchRound:
             pair.take_calls(collected, traced, "strace", None)
 
 
+def is_between(event: KernelEvent, addresses: Mapping[Host, Collection[str]]) -> bool:
+    """Whether an event is of a socket between the two hosts; one that names no peer may be, a listener's for instance.
+
+    A target talks with others too, whose packets this pair's captures do not have.
+    """
+    if event.host is None or event.peer is None or ip_address(event.peer.address).is_unspecified:
+        return True
+    return event.peer.address in addresses[peer_of(event.host)]
+
+
 def _write_kernel(pair: WatchedPair, trace: TraceRecorder, collected: Collected) -> None:
     """Write what the kernel reports of the pair's connections since watching began."""
     try:
@@ -216,7 +228,9 @@ def _write_kernel(pair: WatchedPair, trace: TraceRecorder, collected: Collected)
     except CaptureError as error:
         collected.notes.append(error.what)
         return
-    events = tuple(event for event in log.events if pair.begun <= event.time <= pair.ended)
+    events = tuple(
+        event for event in log.events if pair.begun <= event.time <= pair.ended and is_between(event, pair.addresses)
+    )
     lines = io.StringIO()
     write_jsonl(replace(log, events=events, timers=()), lines)
     pair.directory.write_text(KERNEL, lines.getvalue())
