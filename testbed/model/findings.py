@@ -410,3 +410,6 @@ FINDINGS: Mapping[FindingName, FindingTraits] = {
     ),
 }
 """Every finding, in the order of the list that says what was looked for."""
+BY_THE_MACHINE = frozenset({F.REORDERING})
+"""Notes that a lab's own machine brings about: its virtual wires have a queue for each processor, and packets of one
+connection that are sent from two of them may overtake each other (`enqueue_to_backlog`, net/core/dev.c)."""

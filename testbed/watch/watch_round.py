@@ -96,9 +96,10 @@ class WatchRound:
                     self._progress(self._note)
             case CallSource.STRACE:
                 self._begin_strace()
-        begun = self._trace.checkpoints[0].begun if self._trace is not None else 0
+        # Which of its moments calls are counted from is chosen later: an event after all of them is in any case kept.
+        looked = [each.begun for each in self._trace.checkpoints] if self._trace is not None else []
         for pair in self.pairs:
-            pair.begun = pair.events_since = begun or pair.now()
+            pair.begun, pair.events_since = (looked[0], looked[-1]) if looked else (pair.now(),) * 2
 
     def _begin_trace(self) -> None:
         refused = why_not_here()

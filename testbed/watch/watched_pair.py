@@ -175,8 +175,12 @@ class WatchedPair:
             )
 
     def best_of(self, moments: Sequence[Checkpoint]) -> Checkpoint | None:
-        """Return the moment from which on most connections that are older can be counted, of several the first."""
+        """Return the moment from which on most connections that are older can be counted, of several the first.
+
+        What happened is after it: an event that ended watching is in the run.
+        """
         captures = self._captures()
+        moments = before_it(moments, self.happened)
         if captures is None or not moments:
             return None
         counted = [len(self._countable(captures, each)) for each in moments]
@@ -241,6 +245,11 @@ class WatchedPair:
             if end.agent is None:
                 notes.append(f"only one end was captured: {end.name}, the {host}, is outside")
         return notes
+
+
+def before_it(moments: Sequence[Checkpoint], happened: Happening | None) -> Sequence[Checkpoint]:
+    """Return the moments that came before an event, of none the first."""
+    return moments if happened is None else [each for each in moments if each.begun <= happened.time] or moments[:1]
 
 
 def all_rings(pairs: Sequence[WatchedPair]) -> list[RingFile]:

@@ -77,7 +77,8 @@ class WantedFindings(Short):
 
     short = "exactly"
     exactly: Opt[tuple[FindingWord, ...]] = None
-    """These and no others, each at least once; [] for none at all. Only where both hosts' calls are seen."""
+    """These and no others, each at least once; [] for none at all. Only where both hosts' calls are seen. `reordering`
+    may always be there: a machine with several processors does it by itself."""
     maybe: tuple[FindingWord, ...] = ()
     """Beside `exactly`: others that a run may have, as the machine's timing decides."""
     none: tuple[SeverityWord, ...] = ()

@@ -60,6 +60,19 @@ def test_what_cannot_be_seen_is_undecided() -> None:
     assert checked({"finding": "unread-data-reset"}, run).ok is None
 
 
+def test_that_packets_overtook_each_other_is_never_one_too_many() -> None:
+    """A machine with several processors does that by itself; who wants it names it."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    with tcp.client("send", b"abcdef"):
+        tcp("client P.", b"abc", delay=5_000_000)
+        tcp("client P.", b"def")
+    assert checked({"finding": {"name": "reordering", "count": 1}}, run).ok is True
+    assert checked({"findings": []}, run).ok is True
+    assert checked({"findings": ["reordering"]}, run).ok is True
+    assert checked({"findings": ["filtered"]}, run).ok is False
+
+
 def test_where_nobody_looked_nothing_is_decided() -> None:
     run = refused()
     (check,) = analyse(run.inputs(), (expected(1, "findings", {"findings": []}),)).checks
