@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import select
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 import docker
 import pytest
@@ -24,6 +29,8 @@ from testbed.lab.pinned_sysctls import DEFAULT_CONGESTION_CONTROL
 from testbed.lab.uml import kernel_build, kernel_store
 from testbed.model import HOSTS
 from testbed.model.errors import BothendsError, Unsupported
+
+from .starter import Starter, needs_own_start
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 240.0
@@ -85,6 +92,8 @@ def own_kernel() -> kernel_store.Kernel:
 
 both_engines = pytest.mark.parametrize("invoke", [DOCKER, NAMESPACE], indirect=True)
 """Runs a test on either engine: what `invoke run` and `invoke up` bring up is made by it."""
+on_own_kernel = pytest.mark.parametrize("invoke", [UML], indirect=True)
+"""Runs a test on a kernel of our own."""
 docker_slow = pytest.mark.parametrize(
     "invoke", [pytest.param(DOCKER, marks=pytest.mark.slow), NAMESPACE], indirect=True
 )
@@ -185,20 +194,53 @@ def invoke_in(runs: Path, on: str = "") -> Invoke:
     def call(*words: str, env: dict[str, str] | None = None, stdin: str | None = None) -> Invoked:
         with_runs = [*words, "--runs", str(runs)] if words[0] in WITH_RUNS else words
         with_runs = [*with_runs, "--engine", on] if on and words[0] in {"run", "step", "up"} else with_runs
-        done = subprocess.run(
-            command(*with_runs),
-            cwd=ROOT,
-            env={**os.environ, "COLUMNS": "120", **(env or {})},
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
-        return Invoked(done.returncode, done.stdout, done.stderr)
+        return _invoked(with_runs, {**os.environ, "COLUMNS": "120", **(env or {})}, stdin)
 
     return call
+
+
+@functools.cache
+def _starter() -> Starter:
+    starter = Starter(ROOT)
+    atexit.register(starter.close)
+    return starter
+
+
+def _invoked(words: Sequence[str], env: Mapping[str, str], stdin: str | None) -> Invoked:
+    """Run a command with its output in files: what it leaves running may keep them open."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, ExitStack() as stack:
+        given = stack.enter_context(open(os.devnull, "rb")) if stdin is None else stack.enter_context(_piped(stdin))  # noqa: PTH123
+        streams = [each.fileno() for each in (given, out, err)]
+        if needs_own_start(env):
+            done = subprocess.run(
+                command(*words),
+                cwd=ROOT,
+                env=env,
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                timeout=LIMIT,
+                check=False,
+            )
+            code = done.returncode
+        else:
+            code = _starter().run(words, env, streams, LIMIT)
+        return Invoked(code, _text(out), _text(err))
+
+
+def _piped(text: str) -> BinaryIO:
+    """Return the end of a pipe from which this can be read."""
+    data = text.encode()
+    assert len(data) <= select.PIPE_BUF * 16, "a pipe that nobody reads yet holds 64 KiB"
+    reading, writing = os.pipe()
+    os.write(writing, data)
+    os.close(writing)
+    return os.fdopen(reading, "rb")
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode().replace("\r\n", "\n")
 
 
 @pytest.fixture
