@@ -72,7 +72,8 @@ def _lines(layout: _Layout, analysis: Analysis, room: int | None) -> list[Line]:
             lines.extend(layout.lines(entry, start))
     if hidden:
         what = counted(hidden, "call")
-        lines.append(Line(f"{indent}(not shown: {what} that sent and ended nothing; `invoke show --full`)", "folded"))
+        text = f"(not shown: {what} that sent and ended nothing; `invoke show --full`)"
+        lines.append(Line(indent[: max(layout.width - len(text), 0)] + text, "folded"))
     return lines
 
 
