@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.lab)
-        if "own_kernel" in getattr(item, "fixturenames", ()):
+        if item.path.stem.startswith("test_uml"):
             item.add_marker(pytest.mark.timeout(KERNEL_LIMIT))  # one of them waits for the kernel
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from testbed import run_scenario
 from testbed.lab.choose_engine import NAMES, UML
-from testbed.lab.uml import kernel_store
 from testbed.model import Outcome
 from testbed.model.errors import UsageError
 from tests.api_examples import carry_out, examples
@@ -23,11 +22,14 @@ def test_the_example_of_the_page(tmp_path: Path) -> None:
     assert (tmp_path / "runs/connect-send-close/latest/result.json").is_file()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != UML])  # that has test_uml.py
 @pytest.mark.usefixtures("engine", "namespaces")
 def test_a_run_on_each_engine(name: str, tmp_path: Path) -> None:
-    if name == UML and not kernel_store.kernels():
-        pytest.skip("no kernel of our own: `invoke kernels build 6.12`")
+    a_run(name, tmp_path)
+
+
+def a_run(name: str, tmp_path: Path) -> None:
+    """Run a scenario by Python on an engine."""
     told: list[str] = []
     result = run_scenario(
         "echo", engine=name, runs=tmp_path, settings={"observe.server": "strace"}, progress=told.append

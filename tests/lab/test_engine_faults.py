@@ -296,6 +296,7 @@ def test_engine_goes_away(engine: docker.DockerClient, scenario: Scenario, tmp_p
         text=True,
     ) as runner:
         wait_until_sent(tmp_path)
+        wait_until(lambda: b"hello" in (run_directory(tmp_path) / "client.pcap").read_bytes())
         forwarder.cut()
         _, err = runner.communicate(timeout=LIMIT)
     assert runner.returncode == 3, err

@@ -47,7 +47,7 @@ def test_broken_yaml(
     assert not (tmp_path / "runs").exists()
 
 
-@both_engines
+@docker_slow
 def test_program_not_found(invoke: Invoke, scenario: Scenario, tmp_path: Path) -> None:
     """A program that the image lacks: named with its image, exit 2; the manifest keeps the error."""
     done = invoke(
@@ -62,7 +62,7 @@ def test_program_not_found(invoke: Invoke, scenario: Scenario, tmp_path: Path) -
     assert "no-such-program" in (run_directory(tmp_path) / "manifest.json").read_text()
 
 
-@both_engines
+@docker_slow
 def test_a_sysctl_value_that_the_kernel_refuses(invoke: Invoke, scenario: Scenario) -> None:
     """Exit 2 with the scenario's line, whichever engine found out."""
     text = "summary: x\nserver: {steps: [{sleep: 1ms}]}\nclient:\n  steps: [{sleep: 1ms}]\n"

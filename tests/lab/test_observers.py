@@ -58,7 +58,7 @@ def test_each_observer_yields_the_same_calls(
     assert not [crossing for crossing in result["crossings"] if crossing["cause"]["kind"] == "unknown"]
 
 
-@both_engines
+@docker_slow
 def test_gdb_says_line_and_backtrace(invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """Each call of a program with debug information: its line in the source, and who called the caller."""
     done = invoke("run", scenario(PROGRAM.format(client="client", observer="gdb", server="probe")), "--json")
@@ -70,7 +70,7 @@ def test_gdb_says_line_and_backtrace(invoke: Invoke, scenario: Callable[[str], s
         assert [frame.split()[0] for frame in call["args"]["backtrace"][:2]] == ["send_text", "main"]
 
 
-@both_engines
+@docker_slow
 def test_gdb_with_stock_programs(invoke: Invoke, scenario: Callable[[str], str]) -> None:
     """curl under gdb and nginx with its worker under strace: every packet has a cause, the ledger adds up."""
     text = (ROOT / "scenarios/curl-nginx.yaml").read_text()
@@ -146,6 +146,7 @@ def test_stepping_can_be_left(invoke: Invoke) -> None:
     assert "send(" not in done.out
 
 
+@docker_slow
 def test_the_effect_of_each_observer_is_compared(invoke: Invoke) -> None:
     """A scenario with expectations runs under all observers, and each is set against none."""
     done = invoke("run", "nagle", "--compare-observers", "--json", "--quiet")

@@ -12,6 +12,7 @@ from testbed.lab.choose_engine import UML
 
 from .conftest import OWN_KERNEL, Invoke, on_own_kernel
 from .coverage import uncovered_bytes, unexplained_packets
+from .test_api import a_run
 from .test_scenarios import VIRTUAL
 
 SAME = ("client.pcap", "server.pcap", "link.jsonl", "client.calls.jsonl", "server.calls.jsonl")
@@ -69,3 +70,8 @@ def test_a_kernel_that_is_not_there_is_unsupported(invoke: Invoke) -> None:
     done = invoke("run", "nagle", "--kernel", "5.99")
     assert done.code == 4
     assert "invoke kernels build 5.99" in done.err
+
+
+@pytest.mark.usefixtures("own_kernel")
+def test_a_run_by_python(tmp_path: Path) -> None:
+    a_run(UML, tmp_path)

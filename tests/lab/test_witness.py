@@ -59,7 +59,7 @@ def test_the_kernels_reason_of_a_reset(invoke: Invoke, name: str, rule: str, rea
 
 
 @root_only
-@both_engines
+@docker_slow
 def test_the_look_alike_is_a_retransmission(invoke: Invoke) -> None:
     """tshark says keep-alive, we say tail-loss probe; the kernel retransmitted it, and its peer dropped it as old.
 
@@ -77,7 +77,7 @@ def test_the_look_alike_is_a_retransmission(invoke: Invoke) -> None:
 
 
 @root_only
-@both_engines
+@docker_slow
 def test_a_timeout_enters_the_loss_state(invoke: Invoke) -> None:
     result = witnessed(invoke, "lost-first-data")
     (packet,) = (each for each in result["crossings"] if each["cause"]["rule"] == "timeout")
