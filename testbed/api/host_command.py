@@ -13,7 +13,7 @@ from typing import cast
 from testbed.lab.host_shell import open_shell
 from testbed.model import Host
 from testbed.model.errors import BothendsError
-from testbed.run.lab_keeper import KeptLab
+from testbed.run.kept_labs import KeptLab
 
 MODULE = "testbed.api.host_command"
 

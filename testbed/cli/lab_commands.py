@@ -68,7 +68,7 @@ def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     """Bring a lab up and say how to use it."""
     from testbed.api.keeper_process import MODULE as KEEPER
     from testbed.lab.choose_engine import choose
-    from testbed.run import lab_keeper
+    from testbed.run import kept_labs
     from testbed.scenario.catalogue import find
     from testbed.scenario.load import load
 
@@ -76,7 +76,7 @@ def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     load(path)  # a broken scenario is reported here, not by the keeper
     choice = choose(engine)
     say_why(choice)
-    lab = lab_keeper.up(path.resolve(), runs.resolve(), choice.name, keeper=KEEPER)
+    lab = kept_labs.up(path.resolve(), runs.resolve(), choice.name, keeper=KEEPER)
     hosts = ", ".join(f"{host} {address}" for host, address in lab.addresses.items())
     shells = ", ".join(f"`invoke shell {host}`" for host in lab.addresses)
     told = (
@@ -91,9 +91,9 @@ def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
 def shell(host: str, *, lab: str, command: str, runs: Path) -> int:
     """Open a shell in a host of a lab that is up; the shell's exit status does not become ours."""
     from testbed.lab import host_shell
-    from testbed.run import lab_keeper
+    from testbed.run import kept_labs
 
-    kept = lab_keeper.only(runs, lab or None)
+    kept = kept_labs.only(runs, lab or None)
     chosen = host_named(host, kept.addresses)
     argv = ("sh", "-c", command) if command else host_shell.SHELL
     host_shell.open_shell(kept.engine, kept.run_id, kept.manifest, chosen, argv)
@@ -103,9 +103,9 @@ def shell(host: str, *, lab: str, command: str, runs: Path) -> int:
 def down(*, lab: str, runs: Path, as_json: bool) -> int:
     """End a lab that is up and show its summary."""
     from testbed.api.runs import analyse_again
-    from testbed.run import lab_keeper
+    from testbed.run import kept_labs
 
-    result = analyse_again(lab_keeper.down(lab_keeper.only(runs, lab or None)))
+    result = analyse_again(kept_labs.down(kept_labs.only(runs, lab or None)))
     show_run(result, as_json=as_json)
     return result.outcome.exit_code
 

@@ -21,7 +21,7 @@ from testbed.model import Host
 from testbed.model.errors import EngineError, LabTimeout, Unsupported, UsageError
 from testbed.plugin.kept_reports import remember
 from testbed.plugin.make_run import cannot, engine_of, runs_of
-from testbed.run import lab_keeper
+from testbed.run import kept_labs
 from testbed.shipped.files import CODE
 
 LIMIT = 60.0
@@ -36,7 +36,7 @@ class LabByTest:
     ) -> None:
         self._item = item
         self._source = {"summary": f"A lab of {item.name}", "client": {**client}, "server": {**server}, **members}
-        self._lab: lab_keeper.KeptLab | None = None
+        self._lab: kept_labs.KeptLab | None = None
         self._running: list[subprocess.Popen[str]] = []
         self._result: RunResult | None = None
 
@@ -53,7 +53,7 @@ class LabByTest:
         return self._up.addresses
 
     @property
-    def _up(self) -> lab_keeper.KeptLab:
+    def _up(self) -> kept_labs.KeptLab:
         if self._lab is None:
             raise UsageError("the lab is not up", hint="`with bothends.lab() as lab:`")
         return self._lab
@@ -72,7 +72,7 @@ class LabByTest:
             path.write_text(yaml.safe_dump(self._source, sort_keys=False), encoding="utf-8")
             try:
                 name = engine_of(self._item.config).name
-                self._lab = lab_keeper.up(path, runs, name, keeper=KEEPER, outlives_us=False)
+                self._lab = kept_labs.up(path, runs, name, keeper=KEEPER, outlives_us=False)
             except (EngineError, Unsupported) as error:
                 cannot(self._item.config, error)
         return self
@@ -83,7 +83,7 @@ class LabByTest:
         if self._lab is None or self._result is not None:
             return
         lab, self._lab = self._lab, None
-        self._result = analyse_again(lab_keeper.down(lab))
+        self._result = analyse_again(kept_labs.down(lab))
         for process in self._running:  # their hosts are gone
             process.kill()
             process.communicate()

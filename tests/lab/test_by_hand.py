@@ -167,10 +167,10 @@ def test_list_show_images_doctor(invoke: Invoke) -> None:
 def test_a_lab_that_is_tied_to_a_process_ends_with_it(tmp_path: Path) -> None:
     """As the labs of a test do (`bothends.lab()`), also where that is killed."""
     ties = (
-        "import os, signal; from pathlib import Path; from testbed.run import lab_keeper\n"
+        "import os, signal; from pathlib import Path; from testbed.run import kept_labs\n"
         "from testbed.api.keeper_process import MODULE\n"
         f"scenario, runs = Path('scenarios/echo.yaml'), Path({str(tmp_path)!r})\n"
-        "lab = lab_keeper.up(scenario, runs, 'namespace', keeper=MODULE, outlives_us=False)\n"
+        "lab = kept_labs.up(scenario, runs, 'namespace', keeper=MODULE, outlives_us=False)\n"
         "print(lab.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", ties], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
