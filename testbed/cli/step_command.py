@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -33,6 +34,8 @@ Event = dict[str, Any]
 
 HELP = "Enter: make this call; c(ontinue): all the rest; s(kip to) NAME: go on to the next NAME; q(uit): end the run"
 _DAY = 86400.0
+_BEHIND = 1.0
+"""Seconds by which the capture of one end may be behind that of the other on a busy machine."""
 
 
 def step(name: str, *, host: str, catalogue: Path, runs: Path, engine: str) -> int:
@@ -85,6 +88,11 @@ class StreamDialogue:
         line = self._answers.readline()
         self.quit = self.quit or _wants_end(line)
         return line
+
+
+def _places(crossing: Crossing) -> tuple[int | None, int | None]:
+    """Return a packet's places in both captures."""
+    return crossing.at_client, crossing.at_server
 
 
 def _wants_end(line: str) -> bool:
@@ -154,23 +162,25 @@ class PromptStepper:
         return True
 
     def _show_packets(self, calls: tuple[Call, ...], call: Call | None) -> None:
-        analysis = self._analyse(calls)
-        fresh = (
-            [
-                (crossing, cause)
-                for crossing, cause in zip(analysis.inputs.joined.crossings, analysis.causes, strict=True)
-                if (crossing.at_client, crossing.at_server) not in self._shown
-            ]
-            if analysis
-            else []
-        )
+        deadline = time.monotonic() + _BEHIND
+        while True:
+            analysis = self._analyse(calls)
+            fresh = self._fresh(analysis) if analysis else []
+            if all(None not in _places(crossing) for crossing, _ in fresh) or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
         for crossing, cause in fresh:
-            self._shown.add((crossing.at_client, crossing.at_server))
+            self._shown.add(_places(crossing))
             self._say(self._packet(crossing, cause))
         if analysis and call is not None and not fresh:
             absence = analysis.no_packet.get((self._host, call.n))
             reason = f": {escape(sentence(no_packet(absence)))}" if absence else ""
             self._say(f"  no packet{reason}")
+
+    def _fresh(self, analysis: Analysis) -> list[tuple[Crossing, Cause]]:
+        """Return the packets that were not shown yet, with their causes."""
+        each = zip(analysis.inputs.joined.crossings, analysis.causes, strict=True)
+        return [(crossing, cause) for crossing, cause in each if _places(crossing) not in self._shown]
 
     def _packet(self, crossing: Crossing, cause: Cause) -> str:
         if self._started is None:

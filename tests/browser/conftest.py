@@ -18,6 +18,10 @@ SIZES = [
 ]
 """Widths in pixels and colour schemes in which a page is looked at; two of the four with `--slow` only."""
 
+BOTH_SIZES = pytest.mark.parametrize(
+    ("width", "scheme"), [(1280, "light"), pytest.param(400, "dark", marks=pytest.mark.slow)]
+)
+"""For what a page does, which hardly depends on them: with `--slow` in a small dark window too."""
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE = 20_000
 """Milliseconds that a page has, on a machine that does much else; nothing here is measured."""

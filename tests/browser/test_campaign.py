@@ -15,7 +15,7 @@ from testbed.report.campaign_files import rebuild
 from testbed.report.html.campaign_page import render
 from tests.builders import campaigns as sample
 
-from .conftest import SIZES, Open
+from .conftest import BOTH_SIZES, SIZES, Open
 
 PAGES = {"campaign": sample.summary, "hostile": sample.hostile, "many": sample.many}
 LARGE = {"large": sample.large}
@@ -64,7 +64,7 @@ def test_it_opens_quietly_fits_its_window_and_axe_finds_nothing(
     assert [(one["id"], one["impact"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found] == []
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
+@BOTH_SIZES
 def test_the_matrix_has_a_row_for_each_scenario_and_a_bar_in_each_cell(
     open_page: Open, written: Written, width: int, scheme: str
 ) -> None:

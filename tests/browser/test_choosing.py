@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from .conftest import Open
+from .conftest import BOTH_SIZES, Open
 from .pages import OFFSET
 
 File = Callable[[str], Path]
-BOTH = pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 
 
 def shown(page: Page) -> set[int]:
@@ -31,7 +30,7 @@ def fields(page: Page) -> dict[str, list[str]]:
     return {row.locator("th").inner_text(): row.locator("td").all_inner_texts() for row in rows.all()}
 
 
-@BOTH
+@BOTH_SIZES
 def test_a_chosen_packet_shows_cause_call_source_line_times_bytes_and_fields(
     open_page: Open, page_file: File, width: int, scheme: str
 ) -> None:
@@ -97,7 +96,7 @@ def test_a_call_without_packets_says_why(open_page: Open, page_file: File) -> No
     assert "Packet 9" in panel(page)
 
 
-@BOTH
+@BOTH_SIZES
 def test_references_in_the_evidence_lead_to_the_packet_or_the_call(
     open_page: Open, page_file: File, width: int, scheme: str
 ) -> None:
@@ -290,7 +289,7 @@ def test_the_verdict_leads_to_its_evidence(open_page: Open, page_file: File) -> 
     assert page.locator("#expectations").get_attribute("open") is not None
 
 
-@BOTH
+@BOTH_SIZES
 def test_the_plot_and_the_ladder_share_choice_and_cursor(
     open_page: Open, page_file: File, width: int, scheme: str
 ) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from .conftest import Open
+from .conftest import BOTH_SIZES, Open
 
 File = Callable[[str], Path]
-BOTH = pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 
 
 def panel(page: Page) -> str:
@@ -31,7 +30,7 @@ def numbers(page: Page) -> dict[str, str]:
     return dict(zip(rows.locator("dt").all_inner_texts(), rows.locator("dd").all_inner_texts(), strict=True))
 
 
-@BOTH
+@BOTH_SIZES
 def test_a_packet_shows_whether_the_kernel_agrees_what_it_did_and_how_it_sent(
     open_page: Open, page_file: File, width: int, scheme: str
 ) -> None:
@@ -63,7 +62,7 @@ def test_its_word_leads_to_the_call(open_page: Open, page_file: File) -> None:
     assert page.locator(".panel .kernel li").all_inner_texts() == ["client: ESTABLISHED to FIN_WAIT1"]
 
 
-@BOTH
+@BOTH_SIZES
 def test_a_contradicted_cause_is_found_from_the_verdict_and_from_the_bar(
     open_page: Open, page_file: File, width: int, scheme: str
 ) -> None:
@@ -78,7 +77,7 @@ def test_a_contradicted_cause_is_found_from_the_verdict_and_from_the_bar(
     assert "tcp_retransmit_skb in the Recovery state" in panel(page)
 
 
-@BOTH
+@BOTH_SIZES
 def test_a_row_of_a_table_selects_the_packet_or_the_call_of_it(
     open_page: Open, page_file: File, width: int, scheme: str
 ) -> None:
@@ -101,7 +100,7 @@ def test_a_row_of_a_table_selects_the_packet_or_the_call_of_it(
     assert "Packet 4" in panel(page)
 
 
-@BOTH
+@BOTH_SIZES
 def test_the_line_of_states_leads_to_what_changed_them(
     open_page: Open, page_file: File, width: int, scheme: str
 ) -> None:
@@ -135,7 +134,7 @@ def test_words_of_the_kernel_are_searched(open_page: Open, page_file: File) -> N
     assert shown(page) == {4}
 
 
-@BOTH
+@BOTH_SIZES
 def test_the_plot_shows_how_far_the_congestion_window_let_the_sender_go(
     open_page: Open, page_file: File, width: int, scheme: str
 ) -> None:

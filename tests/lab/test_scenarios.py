@@ -31,8 +31,8 @@ RESOLVED = {"link-down"}
 such a packet leaves at last is not that of the call or timer which sent it, and they cannot be told apart."""
 NAMES = [name for name in ALL if name not in VIRTUAL]
 PLAIN = [name for name in NAMES if "\nmatrix:" not in (ROOT / "scenarios" / f"{name}.yaml").read_text()]
-SOME = sorted({"connect-send-close", "server-reads-once", "large-transfer", "own-program", *PLAIN[::7]})
-"""What CI runs on Docker: the origin's and every seventh scenario. All of them take minutes there, and are `slow`."""
+SOME = sorted({"connect-send-close", "server-reads-once", "large-transfer", "own-program", *PLAIN[::12]})
+"""What CI runs on Docker: the origin's and every twelfth scenario. All of them take minutes there, and are `slow`."""
 SCHEMA = Draft202012Validator(json.loads((ROOT / "testbed" / "report" / "json" / "result.schema.json").read_text()))
 ARTEFACTS = {
     "scenario.yaml",
