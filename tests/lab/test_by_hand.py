@@ -74,12 +74,16 @@ def test_by_hand(lab: str, invoke: Invoke, engine: docker.DockerClient, tmp_path
 
 
 def test_shell_on_a_terminal(kept: Kept) -> None:
+    check_shell_on_a_terminal(kept.runs)
+
+
+def check_shell_on_a_terminal(runs: Path) -> None:
     """On a terminal `shell` is a real one: what is typed is run, the size is known, it is left as it was."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (33, 99))
     before = termios.tcgetattr(slave)
     with subprocess.Popen(
-        command("shell", "client", "--runs", str(kept.runs)), cwd=ROOT, stdin=slave, stdout=slave, stderr=slave
+        command("shell", "client", "--runs", str(runs)), cwd=ROOT, stdin=slave, stdout=slave, stderr=slave
     ) as shell:
         os.write(master, b"stty size; echo $((6 * 7)) from $(hostname); exit\n")
         printed = b""

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import subprocess
-import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import pytest
 from testbed.lab.uml import kernel_store
 
 from .conftest import LIMIT, ROOT, Invoke, command, on_own_kernel
+from .test_by_hand import check_shell_on_a_terminal
 
 
 @pytest.fixture
@@ -75,19 +73,4 @@ def test_stepping_can_be_left(invoke: Invoke) -> None:
 @on_own_kernel
 @pytest.mark.usefixtures("lab")
 def test_shell_on_a_terminal(tmp_path: Path) -> None:
-    """On a terminal `shell` is a real one: what is typed is run, the size is known, it is left as it was."""
-    master, slave = pty.openpty()
-    termios.tcsetwinsize(slave, (33, 99))
-    before = termios.tcgetattr(slave)
-    with subprocess.Popen(
-        command("shell", "client", "--runs", str(tmp_path)), cwd=ROOT, stdin=slave, stdout=slave, stderr=slave
-    ) as shell:
-        os.write(master, b"stty size; echo $((6 * 7)) from $(hostname); exit\n")
-        printed = b""
-        while b"42 from client" not in printed:
-            printed += os.read(master, 4096)
-        assert shell.wait(LIMIT) == 0
-    assert b"33 99" in printed
-    assert termios.tcgetattr(slave) == before
-    os.close(master)
-    os.close(slave)
+    check_shell_on_a_terminal(tmp_path)
