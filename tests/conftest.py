@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.allowed_skips import counted, unexpected
+
+# jsonschema, when imported, makes a parser of addresses (RFC 3987): 3 s of each process, and no schema here needs it.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 # In CI a property is tried on half as many examples as on a developer's machine, for the time that CI has.
 settings.register_profile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 from tests.unit.architecture.imports import circles, import_graph
@@ -25,7 +26,12 @@ def package_of(module: str) -> str:
 
 
 ORDER = drawn_packages()
-GRAPH = import_graph(ROOT, ["testbed"])
+
+
+@cache
+def graph() -> dict[str, frozenset[str]]:
+    """Return who imports whom in testbed/: read when a test needs it, not in each process that collects tests."""
+    return import_graph(ROOT, ["testbed"])
 
 
 def test_the_page_draws_every_package_and_nothing_lies_loose_beside_them() -> None:
@@ -34,11 +40,11 @@ def test_the_page_draws_every_package_and_nothing_lies_loose_beside_them() -> No
 
 
 def test_a_package_imports_only_those_drawn_above_it() -> None:
-    assert len(GRAPH) > 200
+    assert len(graph()) > 200
     rank = {package: n for n, package in enumerate(ORDER)}
     wrong = [
         f"{name} imports {other}"
-        for name, others in GRAPH.items()
+        for name, others in graph().items()
         for other in others
         if package_of(name) and package_of(other) and rank[package_of(other)] > rank[package_of(name)]
     ]
@@ -47,7 +53,7 @@ def test_a_package_imports_only_those_drawn_above_it() -> None:
 
 def test_only_the_public_face_looks_into_packages_from_above() -> None:
     """``testbed/__init__.py`` offers the public API; a package that imported it would turn the order around."""
-    assert not [name for name, others in GRAPH.items() if "testbed" in others and name != "testbed"]
+    assert not [name for name, others in graph().items() if "testbed" in others and name != "testbed"]
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
