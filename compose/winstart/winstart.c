@@ -12,7 +12,7 @@
 #include <string.h>
 #include <wchar.h>
 
-enum { CANNOT = 126 };
+enum { CANNOT = 126, STARTS = 3 };
 
 static const wchar_t library_name[] = L"winprobe.dll";
 
@@ -59,6 +59,20 @@ static wchar_t *with_windows_path(wchar_t *line)
 	return made;
 }
 
+/* Make the program's process. One that Wine loses before its first instruction (ERROR_INTERNAL_ERROR; seen once in some
+ * 400 starts, on a busy machine) is made again: nothing of the program has run. */
+static void make_suspended(wchar_t *line, PROCESS_INFORMATION *program)
+{
+	STARTUPINFOW startup = {.cb = sizeof startup};
+	for (int left = STARTS - 1; !CreateProcessW(NULL, line, NULL, NULL, TRUE, CREATE_SUSPENDED, NULL, NULL,
+						    &startup, program);
+	     left--) {
+		DWORD error = GetLastError();
+		if (error != ERROR_INTERNAL_ERROR || !left)
+			fail("the program cannot be started", error);
+	}
+}
+
 static HANDLE make_job(void)
 {
 	JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits = {0};
@@ -95,7 +109,6 @@ static void put_library_into(HANDLE process)
 
 int main(void)
 {
-	STARTUPINFOW startup = {.cb = sizeof startup};
 	PROCESS_INFORMATION program;
 	BOOL is32 = FALSE;
 	DWORD status = CANNOT;
@@ -105,8 +118,7 @@ int main(void)
 		return 2;
 	}
 	HANDLE job = make_job();
-	if (!CreateProcessW(NULL, line, NULL, NULL, TRUE, CREATE_SUSPENDED, NULL, NULL, &startup, &program))
-		fail("the program cannot be started", GetLastError());
+	make_suspended(line, &program);
 	if (!AssignProcessToJobObject(job, program.hProcess)) {
 		TerminateProcess(program.hProcess, CANNOT);
 		fail("job of the program", GetLastError());

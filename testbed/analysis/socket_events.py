@@ -17,16 +17,19 @@ from testbed.model.verdicts import EventsEnd, SocketEvents
 
 def socket_events(joined: Joined, ledger: Sequence[LedgerRow], streams: Streams) -> Iterator[SocketEvents]:
     """Yield what is known of each TCP connection of which a host's program got messages; ``ledger`` is the run's."""
-    unread = {(row.flow, peer_of(row.sender)): row.unread for row in ledger}
+    rows = {(row.flow, peer_of(row.sender)): row for row in ledger}
     for flow in joined.flows:
         for host in HOSTS:
-            left = unread.get((flow.index, host))
+            row = rows.get((flow.index, host))
             calls = streams.calls.get((flow.index, host), ())
-            if flow.protocol == "tcp" and left is not None and any(call.name == "FD_READ" for call in calls):
-                yield from _of_connection(flow.index, host, calls, left)
+            if flow.protocol == "tcp" and row is not None and any(call.name == "FD_READ" for call in calls):
+                yield from _of_connection(row, host, calls)
 
 
-def _of_connection(flow: int, host: Host, calls: Sequence[Call], unread: int) -> Iterator[SocketEvents]:
+def _of_connection(row: LedgerRow, host: Host, calls: Sequence[Call]) -> Iterator[SocketEvents]:
+    arrived, unread = row.arrived.bytes, row.unread
+    if arrived is None or unread is None:
+        return
     closed = next((call for call in calls if is_close(call)), None)
     told = [call for call in calls if call.name == "FD_READ"]
     open_when = [call for call in told if closed is None or call.start <= closed.start]
@@ -46,12 +49,13 @@ def _of_connection(flow: int, host: Host, calls: Sequence[Call], unread: int) ->
     else:  # it was told, read, and something else ended it
         return
     yield SocketEvents(
-        flow,
+        row.flow,
         host,
         end,
         told=len(open_when),
         reads=len(reads),
         late=len(told) - len(open_when),
+        arrived=arrived,
         unread=unread,
         last=call_ref(last),
         close=call_ref(ends[0]) if ends else None,

@@ -78,7 +78,7 @@ def _aborted(connection: SeenFlow, reset: Crossing, calls: tuple[int, ...]) -> F
         "thrown": Quantity(thrown, "byte"),
         "written": Quantity(written, "byte"),
         "got": Quantity(got, "byte"),
-        "closer": f"the end of the {host} program" if by_exit or closer is None else call_ref(closer),
+        "closer": "its end" if by_exit or closer is None else call_ref(closer),
     }
     if unread:  # __tcp_close looks for unread bytes first
         name, variant = FindingName.UNREAD_DATA_RESET, "" if thrown else "nothing-lost"

@@ -191,7 +191,7 @@ class SocketEvents:
 
     ``told`` counts the FD_READ that it got while the socket was open, of which ``last`` is the last one, ``reads`` the
     calls that read, ``late`` the FD_READ that came after it had closed the socket. ``close`` is its FD_CLOSE, if it got
-    one. ``unread`` is in bytes.
+    one. Of the ``arrived`` bytes that its capture has, ``unread`` were never read.
     """
 
     flow: int
@@ -200,6 +200,7 @@ class SocketEvents:
     told: int
     reads: int
     late: int
+    arrived: int
     unread: int
     last: CallRef
     close: CallRef | None = None

@@ -120,9 +120,9 @@ WORDS: dict[FindingName, Words] = {
     ),
     F.UNREAD_DATA_RESET: Words(
         {
-            "": "the {host} program closed ({closer}) with {unread} unread, so its kernel sent a RST instead of the"
+            "": "the {host} program left {unread} unread at {closer}, so its kernel sent a RST instead of the"
             " rest: of {written} that it had written the {peer} got {got}, {thrown} {thrown|was|were} thrown away",
-            "nothing-lost": "the {host} program closed ({closer}) with {unread} unread, so its kernel sent a RST: the"
+            "nothing-lost": "the {host} program left {unread} unread at {closer}, so its kernel sent a RST: the"
             " {peer} gets an error, and what it had sent was never processed",
         },
         "a read of all that had arrived before the close",

@@ -82,12 +82,16 @@ def _named(flows: Sequence[Flow], index: int) -> str:
 
 def _socket_events(fact: SocketEvents) -> str:
     """Say what a Windows program was told, and by which of Winsock's rules (WSAAsyncSelect, Remarks)."""
+    return f"{_events_and_rule(fact)}; {_seen_by_program(fact)}"
+
+
+def _events_and_rule(fact: SocketEvents) -> str:
     last = sentence((fact.last,))
     told = f"the {fact.host} program got FD_READ {_times(fact.told)} and read {_times(fact.reads)}"
     match fact.end:
         case EventsEnd.NOT_READ:
             why = "Winsock posts another FD_READ only after a call that reads, and FD_CLOSE only when all is read"
-            return f"{told}: it did not read after {last}, and {why}; so it was not told of the other bytes"
+            return f"{told}: it did not read after {last}, and {why}"
         case EventsEnd.CLOSED:
             late = f"; what was posted before came all the same ({_some(fact.late, 'FD_READ')})" if fact.late else ""
             return f"{told}, then closed the socket: with that Winsock tells no more of it{late}"
@@ -97,6 +101,14 @@ def _socket_events(fact: SocketEvents) -> str:
             again = "Winsock posts FD_READ again after a call that reads and leaves data, or when more arrives"
             close = f", and FD_CLOSE ({sentence((fact.close,))}) once all is read" if fact.close is not None else ""
             return f"{told}: {again}{close}"
+
+
+def _seen_by_program(fact: SocketEvents) -> str:
+    """Say whether the program can have shown less than the capture of its host, as in the experiment."""
+    if not fact.unread:
+        return f"so it has all {fact.arrived:,} bytes that its capture has"
+    read = fact.arrived - fact.unread
+    return f"so it has {f'only the first {read:,}' if read else 'none'} of the {fact.arrived:,} bytes in its capture"
 
 
 def _times(number: int) -> str:

@@ -64,6 +64,22 @@ def test_the_verdict_cites_the_rule() -> None:
     assert "Winsock posts another FD_READ only after a call that reads" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("run", "has"),
+    [
+        (events("FD_READ"), "none of the 3 bytes in its capture"),
+        (events("FD_READ", "recv", "closesocket"), "only the first 1 of the 3 bytes in its capture"),
+        (
+            events(*("FD_READ", "recv") * 3, "FD_CLOSE", "closesocket", end="server F."),
+            "all 3 bytes that its capture has",
+        ),
+    ],
+)
+def test_the_verdict_says_what_the_program_can_have_shown(run: Exchange, has: str) -> None:
+    (said,) = (text for text in verdict_text(run.analysis()) if "FD_READ" in text)
+    assert said.endswith(f"; so it has {has}")
+
+
 def test_a_program_that_read_and_was_then_killed_is_not_judged() -> None:
     assert found(events("FD_READ", "recv")) == []
 

@@ -38,7 +38,7 @@ def test_its_captures_alone_do_not(captures: tuple[str, ...]) -> None:
 def test_the_command_says_it_and_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert diagnose([str(RUN)], runs=Path(), as_json=False) == 1
     text = capsys.readouterr().out
-    assert "warning: the server program closed (close #" in text
+    assert "warning: the server program left " in text
     assert "disproved by: a read of all that had arrived before the close" in text
     assert diagnose([str(RUN)], runs=Path(), as_json=True) == 1
     told = json.loads(capsys.readouterr().out)

@@ -97,7 +97,7 @@ def test_a_close_with_unread_data_destroys_the_reply() -> None:
     finding = only(closes_early(read=False), F.UNREAD_DATA_RESET)
     assert (finding.severity, finding.who, finding.cost.bytes) == (Severity.ERROR, Culprit.SERVER_PROGRAM, 10)
     sentence = said(closes_early(read=False), F.UNREAD_DATA_RESET)
-    assert "the server program closed (close #4) with 7 bytes unread, so its kernel sent a RST" in sentence
+    assert "the server program left 7 bytes unread at close #4, so its kernel sent a RST" in sentence
     assert F.UNREAD_DATA_RESET not in names(closes_early(read=True))
 
 

@@ -22,7 +22,7 @@ from testbed.report.text.run_summary import render
 
 (RUN,) = (Path(__file__).parents[2] / "data" / "run-v1" / "server-reads-once").iterdir()
 ANALYSIS = load_run(RUN).analysis
-SAID = "the server program closed (close #"
+SAID = "the server program left "
 
 
 def test_the_summary_begins_with_it() -> None:
