@@ -27,6 +27,7 @@ _OTHERS: Mapping[FindingName, str] = {
     F.UNREAD_DATA_RESET: "close-drained",
     F.LINGER_ZERO_ABORT: "linger-timeout",
     F.KEEP_ALIVE_RACE: "write-after-close",
+    F.SENT_AFTER_CLOSE: "half-close",
     F.PROCESS_DIED: "close-wait-forgotten",  # an exit with an open connection
     F.FORGED_RESET: "linger-zero",
     F.CLOSE_WAIT_FORGOTTEN: "half-close",

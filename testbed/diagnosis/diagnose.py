@@ -123,8 +123,9 @@ def _found(seen: Observed) -> Iterator[Finding | Undecided]:
     yield from opening_rules.cookies(seen)
     yield from ending_rules.aborted(seen)
     yield from ending_rules.never_accepted(seen)
-    yield from ending_rules.raced(seen)
-    yield from ending_rules.died(seen)
+    met = [*ending_rules.raced(seen), *ending_rules.died(seen)]
+    yield from met
+    yield from ending_rules.late(seen, frozenset(each.flow for each in met))
     yield from ending_rules.forgotten(seen)
     dead = list(waiting_rules.dead_locked(seen))
     yield from dead
@@ -135,6 +136,7 @@ def _found(seen: Observed) -> Iterator[Finding | Undecided]:
     yield from waiting_rules.tiny(seen)
     swallowed = [*path_rules.mtu(seen), *idle_rules.idle(seen)]
     swallowed += idle_rules.down(seen, _packets(swallowed))
+    swallowed += idle_rules.outages(seen, _packets(swallowed))
     yield from swallowed
     explained = _packets(swallowed)
     yield from ending_rules.forged(seen, explained)

@@ -214,6 +214,51 @@ def _begins_turn(connection: SeenFlow, packet: Crossing) -> bool:
     return not before or before[-1].sender != packet.sender
 
 
+def late(seen: Observed, explained: frozenset[int | None]) -> Found:
+    """Yield each connection on which bytes came when their receiver had closed its socket.
+
+    It had sent its FIN, no RST before, and a RST answers them: no socket took them. ``explained`` are flows of which
+    another finding says so.
+    """
+    for connection in seen.tcp:
+        for host in HOSTS:
+            answer = next((each for each in connection.sent[host] if "R" in each.flags), None)
+            fin = next((each for each in connection.sent[host] if "F" in each.flags), None)
+            if connection.index in explained or answer is None or fin is None or fin.time > answer.time:
+                continue
+            cause = connection.cause(answer)
+            if cause.rule is not CauseName.RESET_ANSWER or cause.alternatives or answer.sent is None:
+                continue
+            named = [seen.facts.crossings[n] for n in cause.packets]
+            first = next((each for each in named if each.length and each.sender != host), None)
+            if first is not None:
+                yield _late(seen, connection, first, fin, answer)
+
+
+def _late(seen: Observed, connection: SeenFlow, first: Crossing, fin: Crossing, answer: Crossing) -> Finding:
+    host, peer = answer.sender, first.sender
+    close = next((call for call in reversed(connection.calls[host].closes) if call.start <= answer.time), None)
+    came = max((each.end for each in connection.data[peer] if each.arrived is not None), default=first.end)
+    bytes_late = max(came - first.start, first.length)
+    return Finding(
+        FindingName.SENT_AFTER_CLOSE,
+        Severity.WARNING,
+        program_of(host),
+        connection.index,
+        {
+            "host": host,
+            "peer": peer,
+            "late": Quantity(bytes_late, "byte"),
+            "close": call_ref(close) if close is not None else PacketRef(fin.n),
+            "answer": PacketRef(answer.n),
+        },
+        packets=(fin.n, first.n, answer.n),
+        calls=(call_ref(close),) if close is not None else (),
+        cost=Cost(bytes=bytes_late, of_bytes=connection.written(peer)),
+        certainty=Certainty.PROVEN if seen.both_ends else Certainty.INFERRED,
+    )
+
+
 def died(seen: Observed) -> Found:
     """Yield each program that a signal ended while it had a connection open."""
     for program in seen.facts.inputs.programs:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
 
 from testbed.analysis.calls.call_effects import option_value, switched_on
 from testbed.analysis.causes.endpoint import arrival_time
@@ -19,6 +21,12 @@ _SHORT_SILENCE = 300 * MS
 """The same where what the peer sends passes, or a RST in its name comes: no break of the path does that."""
 _TRIES = 3
 """Least packets in a row that are lost, and so are no accident."""
+_AGAIN = 5
+"""So often the same bytes must be lost in a row for a path that lets nothing pass: less may be loss as any other."""
+_AS_LONG = 0.9
+"""A silence so much as long that the path had not forgotten in it says that it was something else."""
+_GIVEN_UP = (CauseName.KEEP_ALIVE_TIMEOUT, CauseName.USER_TIMEOUT)
+"""Where the kernel then ended the connection, _TRIES are enough."""
 
 
 def after_silence(connection: SeenFlow, host: Host) -> list[Crossing]:
@@ -26,17 +34,27 @@ def after_silence(connection: SeenFlow, host: Host) -> list[Crossing]:
     ours = connection.sent[host]
     gone: list[Crossing] = []
     for packet in reversed(ours):
+        if "R" in packet.flags and not gone and packet.fate is not Fate.LOST:
+            continue  # it answers what came after the connection had ended
         if packet.fate is not Fate.LOST:
             break
         gone.append(packet)
     gone.reverse()
     if len(gone) < _TRIES or len(gone) == len(ours):
         return []
-    before = [arrival_time(each) for each in connection.packets if each.time < gone[0].time]
-    theirs = [each for each in connection.sent[peer_of(host)] if each.time > gone[0].time]
-    passes = any(each.length and connection.reached(each) for each in theirs)
+    before = sorted(arrival_time(each) for each in connection.packets if each.time < gone[0].time)
+    passes = any(each.length and connection.reached(each) for each in _meanwhile(connection, gone))
     least = _SHORT_SILENCE if passes else _SILENCE
-    return gone if before and gone[0].time - max(before) >= least else []
+    if not before or gone[0].time - before[-1] < least:
+        return []
+    survived = max((later - earlier for earlier, later in pairwise(before)), default=0)
+    return [] if survived >= _AS_LONG * (gone[0].time - before[-1]) else gone
+
+
+def _meanwhile(connection: SeenFlow, gone: Sequence[Crossing]) -> list[Crossing]:
+    """Return what the peer sent while a host's packets were lost, before the last of them."""
+    theirs = connection.sent[peer_of(gone[0].sender)]
+    return [each for each in theirs if gone[0].time < each.time < gone[-1].time]
 
 
 def idle(seen: Observed) -> Found:
@@ -49,7 +67,7 @@ def idle(seen: Observed) -> Found:
                 continue
             peer = peer_of(host)
             before = max(arrival_time(each) for each in connection.packets if each.time < gone[0].time)
-            other = [each for each in connection.sent[peer] if each.time > gone[0].time]
+            other = _meanwhile(connection, gone)
             passes = any(each.arrived is not None for each in other)
             missing = max(connection.written(host) - connection.got(host), 0)
             facts: dict[str, Part] = {
@@ -115,6 +133,58 @@ def down(seen: Observed, explained: frozenset[int]) -> Found:
             ),
             certainty=Certainty.INFERRED,
         )
+
+
+def outages(seen: Observed, explained: frozenset[int]) -> Found:
+    """Yield each direction of a connection in which nothing passed for a time, while the same bytes were sent again.
+
+    ``explained`` are packets whose loss another finding explains.
+    """
+    for connection in seen.tcp if seen.both_ends else ():
+        for host in HOSTS:
+            gone = _outage(connection, host)
+            if not gone or explained & {each.n for each in gone}:
+                continue
+            peer, last = peer_of(host), gone[-1]
+            later = [each for each in connection.sent[host] if each.n > last.n and "R" not in each.flags]
+            back = later[0] if later else None
+            facts: dict[str, Part] = {
+                "host": host,
+                "peer": peer,
+                "first": PacketRef(gone[0].n),
+                "lost": Quantity(len(gone), "packet"),
+                "lasted": Duration(last.time - gone[0].time),
+            }
+            if back is not None:
+                facts |= {"back": PacketRef(back.n), "pause": Duration(back.time - last.time)}
+            missing = 0 if back is not None else max(connection.written(host) - connection.got(host), 0)
+            waited = (last if back is None else back).time - gone[0].time
+            yield Finding(
+                FindingName.PATH_DOWN,
+                Severity.ERROR if back is None else Severity.WARNING,
+                Culprit.PATH,
+                connection.index,
+                facts,
+                variant="one-way" if back is None else "back",
+                packets=tuple(each.n for each in gone),
+                cost=Cost(missing, connection.written(host), waited, connection.span),
+                certainty=Certainty.INFERRED,
+            )
+
+
+def _outage(connection: SeenFlow, host: Host) -> list[Crossing]:
+    """Return the most packets of a host's that were lost one after the other, the same thing tried often among them."""
+    ours = [each for each in connection.sent[host] if "R" not in each.flags]
+    ended = any(connection.cause(each).rule in _GIVEN_UP for each in connection.sent[host])
+    least = _TRIES if ended else _AGAIN
+    runs = [list(group) for lost_now, group in groupby(ours, lambda each: each.fate is Fate.LOST) if lost_now]
+    return max((run for run in runs if _tries(connection, run) >= least), key=len, default=[])
+
+
+def _tries(connection: SeenFlow, packets: Sequence[Crossing]) -> int:
+    """Return how often what was sent most often was sent: bytes, or a probe."""
+    tried = Counter(each.seq for each in packets if each.length or connection.cause(each).traits.probe)
+    return max(tried.values(), default=0)
 
 
 def _probed_too_late(connection: SeenFlow, host: Host) -> Found:

@@ -34,6 +34,7 @@ class FindingName(StrEnum):
     UNREAD_DATA_RESET = "unread-data-reset"
     LINGER_ZERO_ABORT = "linger-zero-abort"
     KEEP_ALIVE_RACE = "keep-alive-race"
+    SENT_AFTER_CLOSE = "sent-after-close"
     PROCESS_DIED = "process-died"
     FORGED_RESET = "forged-reset"
     CLOSE_WAIT_FORGOTTEN = "close-wait-forgotten"
@@ -325,6 +326,10 @@ FINDINGS: Mapping[FindingName, FindingTraits] = {
     ),
     F.KEEP_ALIVE_RACE: T(
         *(ERROR, "a request that crossed the close of its connection", ORDER, "RFC 9112 9.5"), "keep-alive-race"
+    ),
+    F.SENT_AFTER_CLOSE: T(
+        *(WARNING, "bytes that came when their receiver had closed its socket", ORDER, "RFC 9293 3.6.1"),
+        "write-after-close",
     ),
     F.PROCESS_DIED: T(*(ERROR, "a program that died in the middle", ORDER, "signal(7)"), "process-died", _CALLS),
     F.FORGED_RESET: T(*(ERROR, "a RST that the peer never sent", ON_PATH, "RFC 5961; RFC 3360"), "forged-rst", _ENDS),

@@ -148,6 +148,15 @@ WORDS: dict[FindingName, Words] = {
         "a read of the request by the {closer} program",
         "repeat the request on a new connection; let the client close idle connections sooner than the server does",
     ),
+    F.SENT_AFTER_CLOSE: Words(
+        {
+            "": "{late} of the {peer} came when the {host} program had closed the socket ({close}): nobody read them,"
+            " and its kernel answered with a RST ({answer})",
+        },
+        "a read of these bytes by the {host} program",
+        "read until the end of the stream before close; have the {peer} stop sending when its recv returns 0, unless"
+        " the protocol goes on after one end's FIN",
+    ),
     F.PROCESS_DIED: Words(
         {
             "": "the {host} program was ended by {signal} with {connections} open: its kernel sent the FIN ({end}), and"
@@ -221,8 +230,12 @@ WORDS: dict[FindingName, Words] = {
         {
             "": "from {first} on nothing passed any more: {lost} of the {host} and {theirs} of the {peer} were lost."
             " The path is down, or the other machine is gone, and no packet tells the programs",
+            "one-way": "from {first} on nothing of the {host} reached the {peer} any more: {lost} in {lasted}, one try"
+            " after the other. The path is down, or the other machine is gone, and no packet tells the programs",
+            "back": "for {lasted} nothing of the {host} reached the {peer}: {lost} from {first} on, tried again at"
+            " growing intervals; the last one was {pause}, so that the path may have been back long before {back}",
         },
-        "a packet of either end that arrives later",
+        "a packet that arrives in that time",
         "find out what broke; to notice sooner: a timeout on reads, TCP_USER_TIMEOUT for what is sent, SO_KEEPALIVE for"
         " who only waits",
     ),

@@ -151,6 +151,38 @@ def test_the_rest_of_a_request_is_no_other_one() -> None:
     assert F.KEEP_ALIVE_RACE not in names(kept_alive(one_request=True))
 
 
+def closed_first(*, half: bool = False) -> Exchange:
+    """The server closes, or ends its direction only, and bytes of the client's come after it."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    with tcp.client("send", b"one"):
+        tcp("client P.", b"one")
+    tcp("server .")
+    tcp.server("recv", b"one")
+    with tcp.server("shutdown", args={"how": "SHUT_WR"}) if half else tcp.server("close"):
+        tcp("server F.")
+    tcp("client .")
+    with tcp.client("send", b"two more"):
+        more = tcp("client P.", b"two more")
+    if half:
+        tcp("server .")
+        tcp.server("recv", b"two more")
+    else:
+        tcp("server R", seq=run.packets[more]["ack"])
+    return run
+
+
+def test_bytes_that_came_after_the_close_are_told() -> None:
+    finding = only(closed_first(), F.SENT_AFTER_CLOSE)
+    assert finding.who is Culprit.SERVER_PROGRAM
+    assert (finding.cost.bytes, finding.cost.of_bytes) == (8, 11)
+    assert said(closed_first(), F.SENT_AFTER_CLOSE).startswith(
+        "8 bytes of the client came when the server program had closed the socket (close #"
+    )
+    assert F.SENT_AFTER_CLOSE not in names(closed_first(half=True))
+    assert F.SENT_AFTER_CLOSE not in names(kept_alive())
+
+
 def not_reading(*, reopened: bool, probed: bool = True, pause: float = 3000) -> Exchange:
     """The server's window closes, and opens again or not; the client's send waits."""
     run = Exchange()
@@ -473,6 +505,37 @@ def test_a_path_on_which_nothing_passes_any_more_is_down() -> None:
         "from #5 on nothing passed any more: 3 packets of the client and 1 packet of the server were lost."
     )
     assert F.PATH_DOWN not in names(swallowed(pause=100))
+
+
+def unanswered(*, tries: int, back: bool = False) -> Exchange:
+    """The client's bytes are lost so often, one try after the other; or the last one arrives."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"hello")
+    first = tcp("client P.", b"hello", lost=True)
+    for n in range(1, tries):
+        run.pause(200 * 2**n)
+        tcp("client P.", b"hello", seq=run.packets[first]["seq"], lost=True)
+    if back:
+        run.pause(200 * 2**tries)
+        tcp("client P.", b"hello", seq=run.packets[first]["seq"])
+        tcp("server .")
+    return run
+
+
+def test_the_same_bytes_lost_again_and_again_are_a_path_that_is_down() -> None:
+    assert names(unanswered(tries=6)) == {F.PATH_DOWN}
+    finding = only(unanswered(tries=6), F.PATH_DOWN)
+    assert (finding.variant, finding.severity, finding.cost.bytes) == ("one-way", Severity.ERROR, 5)
+    assert F.PATH_DOWN not in names(unanswered(tries=3, back=True))
+
+
+def test_a_path_that_was_down_for_a_time_is_told_with_the_last_pause() -> None:
+    finding = only(unanswered(tries=6, back=True), F.PATH_DOWN)
+    assert (finding.variant, finding.severity, finding.cost.bytes) == ("back", Severity.WARNING, 0)
+    assert "the last one was 12.80 s, so that the path may have been back long before" in said(
+        unanswered(tries=6, back=True), F.PATH_DOWN
+    )
 
 
 def test_a_reset_in_the_peers_name_after_a_silence_is_a_path_that_forgot() -> None:
