@@ -26,6 +26,7 @@ from testbed.report.text.finding_text import headline
 from testbed.run.live_lab import run
 
 COUNT, SEED = 1000, 7
+_TOLD_EVERY = 50
 _SIZES = (1, 20, 100, 700, 1448, 1449, 3000, 9000, 30_000, 120_000, 400_000)
 
 
@@ -97,13 +98,19 @@ def main(count: int = COUNT, jobs: int = 2) -> int:
     told: Counter[str] = Counter()
     wrong = 0
     with ProcessPoolExecutor(jobs) as pool:
-        for found in pool.map(measure, range(count), chunksize=4):
-            for text in found:
-                told[text.partition(" ")[0].rstrip(":")] += 1
-                if text != "skipped" and not text.startswith(Severity.NOTE):
-                    wrong += 1
-                    sys.stdout.write(f"{text}\n")
-                    sys.stdout.flush()
+        try:
+            for done, found in enumerate(pool.map(measure, range(count), chunksize=4), start=1):
+                for text in found:
+                    told[text.partition(" ")[0].rstrip(":")] += 1
+                    if text != "skipped" and not text.startswith(Severity.NOTE):
+                        wrong += 1
+                        sys.stdout.write(f"{text}\n")
+                        sys.stdout.flush()
+                if done % _TOLD_EVERY == 0:
+                    sys.stderr.write(f"{done:,} of {count:,} transfers, {wrong} errors and warnings\n")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # else all that was planned would still be done
+            raise
     notes = ", ".join(f"{number:,} {name}" for name, number in sorted(told.items()))
     sys.stdout.write(f"{count:,} healthy transfers: {wrong} errors and warnings ({notes or 'nothing found'})\n")
     return 1 if wrong else 0
