@@ -59,6 +59,11 @@ def frame(packet: Packet) -> bytes:
     return bytes(12) + b"\x08\x00" + head + body
 
 
+def quote(packet: Packet, size: int) -> bytes:
+    """Return what an ICMP error quotes of a packet: its IP header and ``size`` bytes behind it."""
+    return frame(packet)[14:][: (40 if ":" in packet.src else 20) + size]
+
+
 def pcap(seen: Iterable[Seen]) -> bytes:
     """Return a capture file with nanosecond stamps, in the order of time."""
     out = [struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1)]

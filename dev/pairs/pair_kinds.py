@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from random import Random
 
-from dev.pairs.made_packets import ACK, PSH, SYN, TCP, UDP, Packet, Seen
+from dev.pairs.made_packets import ACK, ICMP, PSH, SYN, TCP, UDP, Packet, Seen, quote
 from dev.pairs.talkers import MS, START, US, Exchange, Host, Sent, a_host, an_exchange, numbers, pings, tcp, udp
 from dev.pairs.tapped_path import Path, Tap, a_path
 
@@ -328,11 +328,56 @@ def _behind_port(packet: Packet, there: bool) -> Packet:
     return replace(packet, dst=OUTSIDE, dport=7777)
 
 
+def quoting(chance: Random) -> Seens:
+    """Have ICMP errors about datagrams and segments, from hosts and routers; some through a NAT.
+
+    The NAT rewrites what they quote, or forgets to, as programs do that rewrite captures.
+    """
+    path = a_path(chance)
+    translates, forgets = chance.random() < 0.7, chance.random() < 0.3
+    hosts = [a_host(chance, f"10.0.0.{5 + k}") for k in range(chance.randint(1, 4))]
+    server, size = a_host(chance, SERVER), chance.choice((8, 8, 28, 200))
+    ports = {5000 + k: 20000 + 7 * k for k in range(len(hosts))}
+    about: dict[tuple[int, ...], Packet] = {}  # what errors quote
+
+    def outside(packet: Packet, there: bool) -> Packet:
+        if not translates:
+            return packet
+        if packet.protocol == ICMP:
+            quoted = about[packet.ids]
+            return replace(packet, dst=OUTSIDE, payload=quote(outside(quoted, there=True), size))
+        if there:
+            return replace(packet, src=OUTSIDE, sport=ports[packet.sport])
+        return replace(packet, dst=OUTSIDE, dport=ports[packet.dport])
+
+    path.outside = outside
+    sent: list[Sent] = []
+    for k, host in enumerate(hosts):
+        time, length = START + chance.randrange(50 * MS), chance.choice((8, 30, 600))
+        if chance.random() < 0.3:
+            sent += tcp(host, server, (5000 + k, 443), an_exchange(chance, most=1), time, _trip(path))
+        else:
+            said = [(time + j * 20 * MS, True, chance.randbytes(length)) for j in range(chance.randint(1, 4))]
+            sent += udp(host, server, (5000 + k, 53), said)
+    for each in [one for one in sent if one.there and chance.random() < 0.4]:
+        kind = chance.choice(((3, 3), (3, 4), (11, 0)))
+        by, rest = (SERVER, 0) if kind == (3, 3) else ("198.51.100.1", 1400 if kind == (3, 4) else 0)
+        quoted = replace(each.packet, ttl=max(each.packet.ttl - path.hops - 1, 1))
+        shown = outside(quoted, there=True) if forgets else quoted
+        error = Packet(
+            by, each.packet.src, ICMP, (next(numbers),), ident=server.next_id(), kind=kind, rest=rest,
+            payload=quote(shown, size),
+        )  # fmt: skip
+        about[error.ids] = quoted
+        sent.append(Sent(each.time + _trip(path), False, error))
+    return path.carry(sent)
+
+
 KINDS: dict[str, Callable[[Random], Seens]] = {
     each.__name__: each
     for each in (
         plain, beginning_missing, terminated, alike, in_line, one_way, nat, balanced, remarked, bounced, identical,
-        reused, doubled, multicast, echoes, offloaded, several_hops, datagrams,
+        reused, doubled, multicast, echoes, offloaded, several_hops, datagrams, quoting,
     )
 }  # fmt: skip
 

@@ -156,6 +156,14 @@ class Columns:
     def __len__(self) -> int:
         return len(self.offset)
 
+    def source(self, row: int) -> str:
+        """Return the source address as canonical text, empty when not IP."""
+        return address_text(int(self.version[row]), int(self.src_hi[row]), int(self.src_lo[row]))
+
+    def destination(self, row: int) -> str:
+        """Return the destination address as canonical text, empty when not IP."""
+        return address_text(int(self.version[row]), int(self.dst_hi[row]), int(self.dst_lo[row]))
+
 
 @dataclass(slots=True, kw_only=True)
 class Capture(Columns):
@@ -164,7 +172,8 @@ class Capture(Columns):
     ``data`` is the file unpacked (memory-mapped where it can be), ``joined`` the bytes of packets put together
     from fragments: offsets from ``len(data)`` on point into it. ``others`` counts by name what is not decoded TCP, UDP
     or ICMP, and what was decoded inside a tunnel.
-    ``mptcp_kinds`` are the subtypes of the MPTCP options (RFC 8684) in ``mptcp_rows``, a bit each.
+    ``mptcp_kinds`` are the subtypes of the MPTCP options (RFC 8684) in ``mptcp_rows``, a bit each. ``quoted`` are the
+    headers that ICMP errors in ``quoted_rows`` quote, one for each.
     ``partial`` says where and why reading ended early. ``comments`` are (frame or 0, text).
     """
 
@@ -178,6 +187,8 @@ class Capture(Columns):
     sack_edges: UInt32 = field(default_factory=lambda: np.zeros((0, 4, 2), np.uint32))
     mptcp_rows: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
     mptcp_kinds: UInt16 = field(default_factory=lambda: np.zeros(0, np.uint16))
+    quoted_rows: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    quoted: Columns = field(default_factory=lambda: Columns.empty(0))
 
     @property
     def link_types(self) -> tuple[int, ...]:
@@ -220,11 +231,3 @@ class Capture(Columns):
         """Return the name of what a frame is: TCP, UDP, ICMP, ICMPv6, ARP, LLDP, 802.3, GRE, ..."""
         decoded = {TCP: "TCP", UDP: "UDP", ICMP: "ICMP", ICMPV6: "ICMPv6"}.get(int(self.transport[row]))
         return decoded or frame_kinds.name(int(self.what[row]))
-
-    def source(self, row: int) -> str:
-        """Return the source address as canonical text, empty when not IP."""
-        return address_text(int(self.version[row]), int(self.src_hi[row]), int(self.src_lo[row]))
-
-    def destination(self, row: int) -> str:
-        """Return the destination address as canonical text, empty when not IP."""
-        return address_text(int(self.version[row]), int(self.dst_hi[row]), int(self.dst_lo[row]))

@@ -11,6 +11,7 @@ from testbed.capture.columns import Capture, Records
 from testbed.capture.layers.fragments import reassemble
 from testbed.capture.layers.ip_headers import Transports, decode_ipv4, decode_ipv6
 from testbed.capture.layers.link_types import LINK_TYPES, Frames, find_network
+from testbed.capture.layers.quoted_packets import decode_quoted
 from testbed.capture.layers.transport import decode_transport
 from testbed.capture.layers.tunnels import enter_tunnels
 from testbed.model.arrays import Int64, distinct
@@ -49,6 +50,7 @@ def decode(records: Records, *, together: bool = True) -> Capture:
     capture.sack_rows, capture.sack_edges = capture.sack_rows[order], capture.sack_edges[order]
     order = np.argsort(capture.mptcp_rows, kind="stable")
     capture.mptcp_rows, capture.mptcp_kinds = capture.mptcp_rows[order], capture.mptcp_kinds[order]
+    capture.quoted_rows, capture.quoted = decode_quoted(capture)
     capture.others = _others(capture) + tunnels
     return capture
 

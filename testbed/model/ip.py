@@ -36,6 +36,23 @@ def quoted_transport(packet: bytes) -> tuple[int, int]:
     return protocol, at
 
 
+def plain_quote(packet: bytes) -> bytes:
+    """Return a packet that an ICMP error quotes (20 bytes or more) without what a NAT on the way rewrites in it.
+
+    Zero are addresses, ports, the identifier of an echo and checksums (RFC 5508 section 4, RFC 3022 section 4.3).
+    """
+    protocol, at = quoted_transport(packet)
+    plain = bytearray(packet)
+    four = packet[0] >> 4 == 4
+    ranges = [(10, 20) if four else (8, 40)]  # IPv4: checksum, addresses
+    ranges += {TCP: [(at, at + 4), (at + 16, at + 18)], UDP: [(at, at + 4), (at + 6, at + 8)]}.get(
+        protocol, [(at + 2, at + 6)] if protocol in (ICMP, ICMPV6) else []
+    )
+    for start, end in ranges:
+        plain[start:end] = bytes(max(min(end, len(plain)) - start, 0))
+    return bytes(plain)
+
+
 def is_group(text: str) -> bool:
     """Say whether an address is that of a group, or of all hosts (RFC 1112, RFC 919, RFC 4291 section 2.7)."""
     address = ipaddress.ip_address(text)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.model.arrays import Bool, Int64, UInt32
-from testbed.model.ip import TCP
+from testbed.model.ip import TCP, plain_quote
 from testbed.model.tcp import ACK
 from testbed.pairing.checksum import checksums_are_wrong
 from testbed.pairing.fates import ChangedField
@@ -16,6 +16,7 @@ from testbed.pairing.flow_packets import FlowPackets
 from testbed.pairing.packet_table import PacketTable
 
 _NONE = 1 << 20  # more than any TTL
+_QUOTED = 20  # bytes of an IP header that an ICMP error quotes
 _PLAIN = (
     (ChangedField.FLAGS, "flags"),
     (ChangedField.WINDOW, "window"),
@@ -112,8 +113,10 @@ def _other_payload(ours: PacketTable, a: Int64, theirs: PacketTable, b: Int64) -
     for k in np.flatnonzero(other & (ours.captured[a] != theirs.captured[b])).tolist():
         common = min(int(ours.captured[a[k]]), int(theirs.captured[b[k]]))
         cut = ours.captured[a[k]] < ours.length[a[k]] or theirs.captured[b[k]] < theirs.length[b[k]]
-        same = ours.bytes_at(int(a[k]), 0, common) == theirs.bytes_at(int(b[k]), 0, common)
-        other[k] = not (same and cut)
+        first, second = ours.bytes_at(int(a[k]), 0, common), theirs.bytes_at(int(b[k]), 0, common)
+        if common >= _QUOTED and ours.ends[int(ours.conversation[a[k]])].quoted is not None:
+            first, second = plain_quote(first), plain_quote(second)
+        other[k] = not (first == second and cut)
     return np.asarray(other)
 
 

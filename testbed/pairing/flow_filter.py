@@ -20,7 +20,8 @@ def parse_filter(text: str) -> Wanted:
     """Return a predicate of a flow's ends. Raises UsageError for an expression that cannot be read.
 
     Known are ``host ADDRESS``, ``net ADDRESS/BITS``, ``port NUMBER``, ``tcp``, ``udp``, ``icmp``, ``ip``, ``ip6``,
-    ``and``, ``or``, ``not`` and parentheses. Either end of a flow may match: there is no ``src`` or ``dst``.
+    ``and``, ``or``, ``not`` and parentheses. Either end of a flow may match: there is no ``src`` or ``dst``. ICMP
+    errors match as what they are, and as the flow that they quote.
     """
     return _Parser(_WORD.findall(text), text).whole()
 
@@ -74,7 +75,11 @@ class _Parser:
             if not self.next_is(")"):
                 raise self.error("a ')' is missing")
             return inner
-        word = self.take()
+        fits = self.term(self.take())
+        # an ICMP error belongs to what it quotes as well
+        return lambda ends: fits(ends) or (ends.quoted is not None and fits(ends.quoted))
+
+    def term(self, word: str) -> Wanted:
         if word in _PROTOCOLS:
             return lambda ends: ends.protocol in _PROTOCOLS[word]
         if word in ("ip", "ip6"):

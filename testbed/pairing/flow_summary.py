@@ -24,7 +24,7 @@ class FlowMapping:
     ``ends`` are (opener, other end) in each capture. ``ttl`` is by how much the TTL changed on the way for packets
     of each direction, ``sequence`` by how much the second capture's numbers are higher; None where nothing crossed.
     ``vlan`` is the outermost tag of the first packet in each, -1 without one; that it differs is no rewriting.
-    ``changed`` are other changes of all its packets.
+    ``changed`` are other changes of all its packets, ``quoted`` is the conversation that ICMP errors are about.
     """
 
     ends: tuple[tuple[str, str], tuple[str, str]]
@@ -33,6 +33,7 @@ class FlowMapping:
     vlan: tuple[int, int]
     rewritten: tuple[str, ...]
     changed: tuple[FlowChange, ...] = ()
+    quoted: str = ""
 
     @property
     def text(self) -> str:
@@ -43,6 +44,7 @@ class FlowMapping:
             parts.append(f"TTL {known[0]:+d}" if len(set(known)) == 1 else f"TTL {known[0]:+d} and {known[1]:+d}")
         same = self.sequence[0] == self.sequence[1]
         parts.append(f"sequence {self.sequence[0]:+d}" + ("" if same else f" and {self.sequence[1]:+d}"))
+        parts += [f"errors about {self.quoted}"] if self.quoted else []
         if self.vlan[0] != self.vlan[1]:
             parts.append(f"VLAN {_vlan(self.vlan[0])} -> {_vlan(self.vlan[1])}")
         if "ip ids" in self.rewritten:
@@ -97,7 +99,8 @@ def flow_mapping(compared: Comparison, pair: int) -> FlowMapping:
         rewritten.append("ttl")
     changed = tuple(fact for fact in compared.usual.facts if fact.place >> 1 == pair)
     rewritten += dict.fromkeys(fact.field.value for fact in changed)
-    return FlowMapping(ends, (ttl[0], ttl[1]), (shift[0], shift[1]), vlan, tuple(rewritten), changed)
+    quoted = "" if ours.quoted is None else str(ours.quoted)
+    return FlowMapping(ends, (ttl[0], ttl[1]), (shift[0], shift[1]), vlan, tuple(rewritten), changed, quoted)
 
 
 def _orders(

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int64
+from testbed.model.arrays import Bool, Int64, distinct
 from testbed.model.ip import TCP
 from testbed.model.tcp import seq_offset
 from testbed.pairing.flow_identity import Candidates, PacketsAgreeing, verify
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.flow_tokens import Tokens, common_tokens, find_tokens
 from testbed.pairing.packet_table import PacketTable
+from testbed.pairing.quoting_flows import NO_ERROR, about_the_same, between_the_same, quoted_conversations
 
 _MOST = 8  # candidates of one flow that are looked at
+_FLOW = 0xFFFFFFFF  # of a key
 _NEAR = 50_000_000  # ns by which a flow's difference in time may leave that of flows that are certain
 
 
@@ -92,17 +94,49 @@ def match_flows(one: PacketTable, first: Flows, two: PacketTable, second: Flows)
     left = np.ones(len(first), np.bool_), np.ones(len(second), np.bool_)
     left[0][pairs.a] = False
     left[1][pairs.b] = False
-    if left[0].any() and left[1].any():
-        rest = left[0][a] & left[1][b]
-        tokens = find_tokens(one, first, left[0]), find_tokens(two, second, left[1])
-        fitting = rest & ~contrary
-        given, how = _candidates(first, second, a[fitting], b[fitting], (a[rest], b[rest]), tokens)
-        if len(given):
-            agreed = verify(one, first, two, second, given)
-            usual = _usual_apart(one, first, two, second, pairs)
-            _choose(pairs, given, agreed, how, usual, (one, two), (first, second))
+    quotes = quoted_conversations(one, first), quoted_conversations(two, second)
+    errors = quotes[0] > NO_ERROR, quotes[1] > NO_ERROR
+    named = _keys(a, b)
+    packets, flows = (one, two), (first, second)
+    _add_by_packets(pairs, packets, flows, (left[0] & ~errors[0], left[1] & ~errors[1]), named, named[~contrary])
+    if errors[0].any() or errors[1].any():  # what they quote is known by now
+        x, y = about_the_same(quotes, flows, (pairs.a, pairs.b))
+        turned = one.side[first.first[x]] ^ two.side[second.first[y]]
+        named = distinct(np.concatenate([named, _keys(x, y) | turned]))
+        _add_by_packets(pairs, packets, flows, errors, named, named)
+        rest = between_the_same(packets, flows, (pairs.a, pairs.b), pairs.ambiguous)  # quotes may be damaged
+        for each, some in zip(errors, rest, strict=True):
+            each[:] = False
+            each[some] = True
+        _add_by_packets(pairs, packets, flows, errors, _keys(*rest), _keys(*rest))
     pairs.opener = first.opener[pairs.a]
     return pairs
+
+
+def _keys(a: Int64, b: Int64) -> Int64:
+    """Return pairs of flows as one number each; the lowest bit says that their sides are exchanged."""
+    return a << 33 | b << 1
+
+
+def _add_by_packets(
+    pairs: FlowPairs, packets: tuple[PacketTable, PacketTable], flows: tuple[Flows, Flows], left: tuple[Bool, Bool],
+    named: Int64, fitting: Int64,
+) -> None:  # fmt: skip
+    """Add pairs of the flows that are ``left`` by what their packets show.
+
+    ``named`` are keys of pairs of the same name (or that quote the same flow), ``fitting`` those of them whose numbers
+    do not contradict each other.
+    """
+    if not left[0].any() or not left[1].any():
+        return
+    (one, two), (first, second) = packets, flows
+    named, fitting = (each[left[0][each >> 33] & left[1][each >> 1 & _FLOW]] for each in (named, fitting))
+    tokens = find_tokens(one, first, left[0]), find_tokens(two, second, left[1])
+    given, how = _candidates(first, second, fitting, named, tokens)
+    if len(given):
+        agreed = verify(one, first, two, second, given)
+        usual = _usual_apart(one, first, two, second, pairs)
+        _choose(pairs, given, agreed, how, usual, packets, flows)
 
 
 def _by_name(one: PacketTable, first: Flows, two: PacketTable, second: Flows) -> tuple[Int64, Int64, Bool]:
@@ -148,15 +182,14 @@ def _of_several(first: Flows, left: Int64, there: Int64, second: Flows) -> Int64
 
 
 def _candidates(
-    first: Flows, second: Flows, a: Int64, b: Int64, names: tuple[Int64, Int64], tokens: tuple[Tokens, Tokens]
+    first: Flows, second: Flows, named: Int64, all_names: Int64, tokens: tuple[Tokens, Tokens]
 ) -> tuple[Candidates, list[str]]:
-    """Return candidates, those of the same name (``a``, ``b``) and those that share tokens, and what they share."""
+    """Return candidates, those of the same name (``named``) and those that share tokens, and what they share."""
     ours, theirs = tokens
     x, y = common_tokens(ours, theirs)
     key = ours.flow[x] << 33 | theirs.flow[y] << 1 | ours.side[x] ^ theirs.side[y]
     unique, place = np.unique(key, return_inverse=True)
     points = np.bincount(place, weights=ours.weight[x], minlength=len(unique)).astype(np.int64)
-    named = a << 33 | b << 1
     points += (1 << 40) * np.isin(unique, named)
     kept = _best(unique, points)
     of = np.full(len(unique), -1, np.int64)
@@ -167,9 +200,8 @@ def _candidates(
     unique = unique[kept]
     alone = named[~np.isin(named, unique)]
     keys = np.concatenate([unique, alone])
-    all_names = names[0] << 33 | names[1] << 1
     shift = np.concatenate([shift, np.zeros((len(alone), 2), np.int64)])
-    made = Candidates(keys >> 33, keys >> 1 & 0xFFFFFFFF, keys & 1, shift, np.isin(keys, all_names))
+    made = Candidates(keys >> 33, keys >> 1 & _FLOW, keys & 1, shift, np.isin(keys, all_names))
     _complete(made, first, second)
     # two flows of one name whose numbers do not contradict each other may also have them as they are
     as_is = np.flatnonzero(np.isin(keys, named) & made.shift.any(axis=1))
@@ -189,7 +221,7 @@ def _candidates(
 def _best(keys: Int64, points: Int64) -> Int64:
     """Return the positions of the candidates that are among the best of both of their flows."""
     good = np.ones(len(keys), np.bool_)
-    for flow in (keys >> 33, keys >> 1 & 0xFFFFFFFF):
+    for flow in (keys >> 33, keys >> 1 & _FLOW):
         order = np.lexsort((-points, flow))
         ordered = flow[order]
         start = np.searchsorted(ordered, ordered)
@@ -276,7 +308,7 @@ def _choose(
     pairs.sides = np.append(pairs.sides, np.array([sum(1 << side for side in each.sides) for each in made], np.int64))
     pairs.shift = np.concatenate([pairs.shift, given.shift[numbers]])
     pairs.how.extend(how[each.number] for each in made)
-    pairs.alike = _alike(pairs, given, agreed, flows)
+    pairs.alike = np.concatenate([pairs.alike, _alike(pairs, given, agreed, flows)])
 
 
 def _routed(
@@ -339,7 +371,7 @@ def _take(candidates: list[_Candidate], pairs: FlowPairs) -> list[_Candidate]:
             taken |= claims(one, one.sides)
             unclear[0].add(one.a)
             unclear[1].add(one.b)
-    pairs.ambiguous = sorted(unclear[0]), sorted(unclear[1])
+    pairs.ambiguous = sorted({*pairs.ambiguous[0], *unclear[0]}), sorted({*pairs.ambiguous[1], *unclear[1]})
     for each in made:  # a side that shares nothing goes with the other
         if len(each.sides) == 1 and not taken & (other := claims(each, (1 - each.sides[0],))):
             taken |= other

@@ -8,7 +8,7 @@ never needs to be in memory. It is long because the table and the making of its 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,13 +16,13 @@ import xxhash
 from numpy.typing import NDArray
 
 from testbed.model.arrays import Bool, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64
-from testbed.model.ip import ICMP, ICMPV6, TCP, UDP
+from testbed.model.ip import ICMP, ICMPV6, TCP, UDP, plain_quote
 from testbed.pairing.growing_column import Allocate, GrowingColumn
 from testbed.pairing.row_hash import hash_rows
 from testbed.wireshark.label_names import TcpSegments
 
 if TYPE_CHECKING:
-    from testbed.capture.columns import Capture
+    from testbed.capture.columns import Capture, Columns
 
 
 _FARTHEST = 2**62 - 1  # ns, from 1823 to 2116: what lies beyond is damaged, and differences shall fit
@@ -41,7 +41,8 @@ class PacketTable:
     ends, 1 for the others. ``protocol`` is that of IP, ``decoded`` whether its header (TCP, UDP, ICMP) was read.
     ``length`` is the payload's on the wire by the IP header, ``framed`` what of it the frame had room for (-1: not
     even for the header), ``captured`` what of it is in the file, ``header`` the length of the transport header before
-    it. ``payload`` and ``options`` are digests, 0 without any. ``icmp`` is type, code and second word of an ICMP
+    it. ``payload`` and ``options`` are digests, 0 without any; what an ICMP error quotes counts without what a NAT
+    rewrites in it. ``icmp`` is type, code and second word of an ICMP
     header, 0 for other packets. What a packet does not have is 0, ``wscale`` -1.
     ``other`` counts by name what is not decoded TCP, UDP or ICMP; part of it may be here as IP packets. ``data`` is
     the file (mapped), ``joined`` what was put together from fragments, ``links`` names its link types.
@@ -143,7 +144,9 @@ COLUMNS: tuple[tuple[str, np.dtype[Any]], ...] = tuple(
 class ConversationEnds:
     """The two ends of a conversation: addresses as text, ports (0 for protocols without).
 
-    ``echo`` is the identifier of ICMP echos, None for all else: each ping is a conversation of its own.
+    ``echo`` is the identifier of ICMP echos, None for all else: each ping is a conversation of its own. ``quoted`` are
+    the ends of what ICMP errors quote: the errors about each conversation are one of their own. So are packets whose
+    transport header is ``cut`` behind its ports.
     """
 
     protocol: int
@@ -151,6 +154,8 @@ class ConversationEnds:
     addresses: tuple[str, str]
     ports: tuple[int, int]
     echo: int | None = None
+    quoted: ConversationEnds | None = None
+    cut: bool = False
 
     def __str__(self) -> str:
         return f"{self.end(0)} - {self.end(1)}"
@@ -311,47 +316,72 @@ class PacketTableBuilder:
 
     def _conversations(self, capture: Capture, chosen: Int64) -> Int32:
         """Return a number for each packet's protocol and ends, the same in both directions."""
-        one, two = _sides(capture, chosen)
-        low, high = np.minimum(one, two), np.maximum(one, two)
-        kinds = capture.proto[chosen].astype(np.uint64)
-        kinds |= _echoes(capture, chosen) << np.uint64(8)
-        keys = hash_rows([low, high, kinds])
+        keys, turned = _keys(capture, chosen)
+        about = np.full(len(chosen), -1, np.int64)
+        if len(capture.quoted_rows):
+            errors = np.flatnonzero(np.isin(chosen, capture.quoted_rows))
+            about[errors] = np.searchsorted(capture.quoted_rows, chosen[errors])
+            theirs, quotes_turned = _keys(capture.quoted, about[errors])
+            keys[errors] = hash_rows([keys[errors], theirs])
         unique, first = np.unique(keys, return_index=True)
         for key, k in zip(unique.tolist(), first.tolist(), strict=True):
             if key not in self._ends:
-                self._ends[key] = _ends(capture, int(chosen[k]), reverse=bool(one[k] > two[k]))
+                self._ends[key] = ends = _ends(capture, int(chosen[k]), reverse=bool(turned[k]))
+                if about[k] >= 0:
+                    reverse = bool(quotes_turned[np.searchsorted(errors, k)])
+                    self._ends[key] = replace(ends, quoted=_ends(capture.quoted, int(about[k]), reverse=reverse))
         return self._numbering.number(keys)
 
 
-def _sides(capture: Capture, chosen: Int64) -> tuple[UInt64, UInt64]:
+def _keys(packets: Columns, chosen: Int64) -> tuple[UInt64, Bool]:
+    """Return what names the conversations of some packets, and which are from the second of their ends."""
+    one, two = _sides(packets, chosen)
+    kinds = packets.proto[chosen].astype(np.uint64)
+    kinds |= _echoes(packets, chosen) << np.uint64(8)
+    kinds |= _cut(packets, chosen).astype(np.uint64) << np.uint64(40)
+    return hash_rows([np.minimum(one, two), np.maximum(one, two), kinds]), one > two
+
+
+def _cut(packets: Columns, chosen: Int64) -> Bool:
+    """Tell which packets have ports although the rest of their header was not captured."""
+    ported = (packets.sport[chosen] > 0) | (packets.dport[chosen] > 0)
+    return np.asarray(ported & (packets.transport[chosen] == 0))
+
+
+def _sides(packets: Columns, chosen: Int64) -> tuple[UInt64, UInt64]:
     """Return numbers for source and destination of each packet, address and port."""
-    ports = capture.transport[chosen] != ICMP
+    ports = packets.transport[chosen] != ICMP
     return (
-        hash_rows([capture.src_hi[chosen], capture.src_lo[chosen], capture.sport[chosen] * ports]),
-        hash_rows([capture.dst_hi[chosen], capture.dst_lo[chosen], capture.dport[chosen] * ports]),
+        hash_rows([packets.src_hi[chosen], packets.src_lo[chosen], packets.sport[chosen] * ports]),
+        hash_rows([packets.dst_hi[chosen], packets.dst_lo[chosen], packets.dport[chosen] * ports]),
     )
 
 
-def _ends(capture: Capture, row: int, *, reverse: bool) -> ConversationEnds:
-    addresses = capture.source(row), capture.destination(row)
-    ports = int(capture.sport[row]), int(capture.dport[row])
+def _ends(packets: Columns, row: int, *, reverse: bool) -> ConversationEnds:
+    addresses = packets.source(row), packets.destination(row)
+    ports = int(packets.sport[row]), int(packets.dport[row])
     if reverse:
         addresses, ports = addresses[::-1], ports[::-1]
-    icmp = capture.transport[row] in (ICMP, ICMPV6)
-    echo = int(_echoes(capture, np.array([row]))[0]) if icmp else 0
+    icmp = packets.transport[row] in (ICMP, ICMPV6)
+    echo = int(_echoes(packets, np.array([row]))[0]) if icmp else 0
     return ConversationEnds(
-        int(capture.proto[row]), int(capture.version[row]), addresses, ports, echo - 1 if echo else None
+        int(packets.proto[row]),
+        int(packets.version[row]),
+        addresses,
+        ports,
+        echo - 1 if echo else None,
+        cut=bool(_cut(packets, np.array([row]))[0]),
     )
 
 
-def _echoes(capture: Capture, chosen: Int64) -> UInt64:
+def _echoes(packets: Columns, chosen: Int64) -> UInt64:
     """Return the identifiers of ICMP echos, requests and replies, plus 1; 0 for all else."""
     result = np.zeros(len(chosen), np.uint64)
-    transport = capture.transport[chosen]
+    transport = packets.transport[chosen]
     echo = np.flatnonzero((transport == ICMP) | (transport == ICMPV6))
-    kind, six = capture.icmp_type[chosen[echo]], transport[echo] == ICMPV6
+    kind, six = packets.icmp_type[chosen[echo]], transport[echo] == ICMPV6
     echo = echo[np.where(six, kind >> 1 == 64, (kind == 0) | (kind == 8))]
-    result[echo] = (capture.icmp_rest[chosen[echo]] >> 16) + 1
+    result[echo] = (packets.icmp_rest[chosen[echo]] >> 16) + 1
     return result
 
 
@@ -383,7 +413,7 @@ def _columns(capture: Capture, chosen: Int64, rows: Int64) -> dict[str, NDArray[
         "captured": capture.payload_captured[chosen],
         "payload_at": capture.payload_offset[chosen],
         "header": capture.payload_offset[chosen] - capture.transport_offset[chosen],
-        "payload": digests(capture, capture.payload_offset[chosen], capture.payload_captured[chosen]),
+        "payload": _payload_digests(capture, chosen),
         "options": _option_digests(capture, chosen),
         "icmp": rest,
     }
@@ -405,6 +435,15 @@ def digests(capture: Capture, offsets: Int64, lengths: Int64) -> UInt64:
         digest(own[start : start + length]) if start < size else digest(joined[start - size : start - size + length])
         for start, length in zip(offsets[some].tolist(), lengths[some].tolist(), strict=True)
     ]
+    return result
+
+
+def _payload_digests(capture: Capture, chosen: Int64) -> UInt64:
+    """Return digests of payloads; of what ICMP errors quote without what a NAT rewrites in it."""
+    result = digests(capture, capture.payload_offset[chosen], capture.payload_captured[chosen])
+    if len(capture.quoted_rows):
+        for k in np.flatnonzero(np.isin(chosen, capture.quoted_rows)).tolist():
+            result[k] = xxhash.xxh3_64_intdigest(plain_quote(capture.payload(int(chosen[k]))))
     return result
 
 

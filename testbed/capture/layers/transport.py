@@ -25,6 +25,7 @@ _TCP_HEADER = np.dtype(
     ]
 )
 _UDP_HEADER = np.dtype([("sport", ">u2"), ("dport", ">u2"), ("length", ">u2"), ("checksum", ">u2")])
+_PORTS = np.dtype([("sport", ">u2"), ("dport", ">u2")])
 _ICMP_HEADER = np.dtype([("type", "u1"), ("code", "u1"), ("checksum", ">u2"), ("rest", ">u4")])
 
 
@@ -47,14 +48,18 @@ def decode_transport(buffer: Bytes, base: int, capture: Capture, packets: Transp
     ):
         known |= chosen
         if chosen.any():
-            decode(buffer, base, capture, _whole(capture, packets.only(chosen), size))
+            decode(buffer, base, capture, _whole(buffer, capture, packets.only(chosen), size))
     capture.what[packets.rows[~known]] = frame_kinds.IP_PROTOCOL + proto[~known].astype(np.int32)
 
 
-def _whole(capture: Capture, packets: Transports, size: int) -> Transports:
-    """Return those whose header of ``size`` bytes is captured; name the others."""
+def _whole(buffer: Bytes, capture: Capture, packets: Transports, size: int) -> Transports:
+    """Return those whose header of ``size`` bytes is captured; name the others, and read the ports that they have."""
     short = packets.length < size
     cut = packets.end - packets.start < size
+    ported = packets.only(cut & (packets.end - packets.start >= 4) & np.isin(packets.proto, (TCP, UDP)))
+    if len(ported.rows):
+        head = gather(buffer, ported.start, _PORTS)
+        capture.sport[ported.rows], capture.dport[ported.rows] = head["sport"], head["dport"]
     capture.what[packets.rows[cut]] = frame_kinds.TRANSPORT_CUT
     capture.what[packets.rows[short]] = frame_kinds.TRANSPORT_MALFORMED
     return packets.only(~(short | cut))

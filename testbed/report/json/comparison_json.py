@@ -23,6 +23,7 @@ from testbed.pairing.flow_summary import (
     protocol_name,
     terminated_ends,
 )
+from testbed.pairing.icmp_errors import ErrorsAbout, errors_of_pairs
 from testbed.pairing.needed_retransmissions import Needed
 from testbed.pairing.negative_delay import negative_delays
 from testbed.pairing.same import count_differences, inconclusive
@@ -35,6 +36,7 @@ from testbed.report.json.figures_json import course, flow_figures, has_figures
 from testbed.report.text.between_text import between_text
 from testbed.report.text.change_text import change_text
 from testbed.report.text.comparison_reasons import negative_text, nothing_text, origin_evidence
+from testbed.report.text.icmp_text import error_text
 from testbed.wireshark.label_names import Label, label_names
 
 VERSION = 1
@@ -75,7 +77,11 @@ def to_json(
 
 
 def _flows(compared: Comparison) -> list[dict[str, Any]]:
-    told = [flow(compared, pair) for pair in range(len(compared.pairs))]
+    errors = errors_of_pairs(compared)
+    told = [
+        flow(compared, pair) | {"icmp_errors": [icmp_error(each) for each in errors.get(pair, ())]}
+        for pair in range(len(compared.pairs))
+    ]
     if has_figures(compared):
         return [one | {"figures": more} for one, more in zip(told, flow_figures(compared), strict=True)]
     return [one | {"figures": None} for one in told]
@@ -318,6 +324,20 @@ def flow(compared: Comparison, pair: int) -> dict[str, Any]:
     return result
 
 
+def icmp_error(about: ErrorsAbout) -> dict[str, Any]:
+    """Return what was said about a flow."""
+    error = about.error
+    return {
+        "text": error_text(error),
+        "type": error.type,
+        "code": error.code,
+        "mtu": error.mtu,
+        "by": error.by,
+        "packets": dict(zip(NAMES, about.packets, strict=True)),
+        "misquoted": about.misquoted,
+    }
+
+
 def _timed(compared: Comparison, place: int) -> bool:
     return bool(compared.statistics.fates[place, : RowFate.MERGED + 1].sum())
 
@@ -330,6 +350,7 @@ def alone(compared: Comparison, which: int, number: int) -> dict[str, Any]:
     return {
         "protocol": protocol_name(ends.protocol),
         "ends": [ends.end(opener), ends.end(1 - opener)],
+        "about": None if ends.quoted is None else str(ends.quoted),
         "packets": int(flows.count[number]),
         "filter": display_filter(compared, which, number),
     }

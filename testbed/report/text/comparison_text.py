@@ -20,6 +20,7 @@ from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.delay_steps import delay_levels, loss_bursts
 from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_summary import NAMES, close_text, display_filter, flow_mapping, terminated_ends
+from testbed.pairing.icmp_errors import errors_of_pairs
 from testbed.pairing.negative_delay import negative_delays
 from testbed.pairing.same import USUAL, count_differences, inconclusive, rewritten
 from testbed.pairing.sender_guess import Origins
@@ -30,6 +31,7 @@ from testbed.report.text.change_text import change_text
 from testbed.report.text.comparison_reasons import negative_text, nothing_text, origin_text
 from testbed.report.text.figures_text import figure_lines
 from testbed.report.text.finding_text import summary_lines
+from testbed.report.text.icmp_text import errors_text
 from testbed.report.text.terminal_text import rate
 from testbed.report.text.time_course_text import course_lines
 
@@ -80,6 +82,11 @@ def render(
         console.print(_flows(compared, shown))
         for line in figure_lines(compared, shown):
             console.print(line, highlight=False, soft_wrap=True)
+        errors = errors_of_pairs(compared)
+        for pair in shown:
+            for about in errors.get(pair, ()):
+                line = f"[bold]ICMP[/] about flow {pair + 1}: {escape(errors_text(about))}"
+                console.print(line, highlight=False, soft_wrap=True)
         for line in _filters(compared, shown):
             console.print(line, highlight=False, soft_wrap=True)
     for line in _details(compared):
@@ -203,13 +210,13 @@ def _worst(compared: Comparison) -> list[int]:
 def _filters(compared: Comparison, shown: list[int]) -> Iterator[str]:
     """Yield a ready display filter for each flow, two where it looks different at both ends."""
     pairs = compared.pairs
-    for n, pair in enumerate(shown, 1):
+    for pair in shown:
         told = [display_filter(compared, which, int((pairs.a, pairs.b)[which][pair])) for which in (0, 1)]
         if told[0] == told[1]:
-            yield f"[bold]Wireshark[/] {n}: {escape(told[0])}"
+            yield f"[bold]Wireshark[/] {pair + 1}: {escape(told[0])}"
             continue
         for name, each in zip(NAMES, told, strict=True):
-            yield f"[bold]Wireshark[/] {n} at the {name}: {escape(each)}"
+            yield f"[bold]Wireshark[/] {pair + 1} at the {name}: {escape(each)}"
 
 
 def _flows(compared: Comparison, shown: list[int]) -> Table:
@@ -218,7 +225,7 @@ def _flows(compared: Comparison, shown: list[int]) -> Table:
     title = "" if len(shown) == count else f"the {len(shown)} flows with most differences, of {count:,}"
     table = Table("", Column("flow", overflow="fold"), "packets", "lost", "other", "delay there / back", "close",
                   box=None, pad_edge=False, title=title or None, title_justify="left")  # fmt: skip
-    for n, pair in enumerate(shown, 1):
+    for pair in shown:
         places = [2 * pair, 2 * pair + 1]
         packets = statistics.packets[places].sum(axis=0)
         lost = int(statistics.fates[places, RowFate.LOST].sum())
@@ -228,7 +235,7 @@ def _flows(compared: Comparison, shown: list[int]) -> Table:
             for place, median in zip(places, medians, strict=True)
         )
         table.add_row(
-            str(n),
+            str(pair + 1),
             escape(flow_mapping(compared, pair).text),
             f"{packets[0]:,} / {packets[1]:,}" if packets[0] != packets[1] else f"{packets[0]:,}",
             f"{lost:,}" if lost else "",

@@ -32,19 +32,20 @@ def figure_lines(compared: Comparison, shown: list[int]) -> Iterator[str]:
     if not has_figures(compared):
         return
     every = list(flow_figures(compared))
-    for n, pair in enumerate(shown[:_FLOWS], 1):
+    for pair in shown[:_FLOWS]:
         names = NAMES if opener_end(compared, pair) == NAMES[0] else NAMES[::-1]
         for way, sender in zip(("from_opener", "to_opener"), names, strict=True):
             told = ", ".join(figure_texts(every[pair]["at_taps"][sender][way]))
             if told:
-                yield f"[bold]flow[/] {n} from the {sender}: {told}"
+                yield f"[bold]flow[/] {pair + 1} from the {sender}: {told}"
         if len(every) > 1:
             rows = np.flatnonzero(compared.table.place >> 1 == pair)
             yield from course_lines(
                 tuple(delay_levels(compared, from_one=each, rows=rows) for each in (True, False)),
                 tuple(loss_bursts(compared, from_one=each, rows=rows) for each in (True, False)),
-                (f"of flow {n}, client to server", f"of flow {n}, server to client"),
+                (f"of flow {pair + 1}, client to server", f"of flow {pair + 1}, server to client"),
             )
         for pause in every[pair]["pauses"]:
             why = "its packet was on the way" if pause["on_the_way"] else f"the {pause['ended_by']} ended it"
-            yield f"[bold]pause[/] of flow {n} at {clock_time(pause['start'])}, {pause['lasted'] / 1e9:.3f} s: {why}"
+            when = f"at {clock_time(pause['start'])}, {pause['lasted'] / 1e9:.3f} s"
+            yield f"[bold]pause[/] of flow {pair + 1} {when}: {why}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from testbed.model.ip import TCP
 from testbed.pairing.flow_figures import closing, figures, opening
 from testbed.pairing.flow_summary import protocol_name
 from testbed.pairing.flow_table import Flows, members
+from testbed.pairing.icmp_errors import ErrorsAbout, errors_of_capture
 from testbed.pairing.packet_table import PacketTable
 from testbed.report.json.figures_json import direction_figures
 from testbed.report.text.figures_text import figure_texts
+from testbed.report.text.icmp_text import error_text
 
 _FLOWS = 20  # shown; the JSON has all
 CANNOT = (
@@ -27,6 +29,7 @@ CANNOT = (
 def plain(packets: PacketTable, flows: Flows, path: str) -> dict[str, Any]:
     """Return what one capture shows as plain values; times in ns."""
     order, edges = members(flows.of, len(flows))
+    errors = errors_of_capture(packets, flows)
     return {
         "version": 1,
         "capture": {
@@ -37,7 +40,10 @@ def plain(packets: PacketTable, flows: Flows, path: str) -> dict[str, Any]:
             "other": packets.other,
             "partial": packets.partial,
         },
-        "flows": [_flow(packets, flows, k, order[edges[k] : edges[k + 1]]) for k in range(len(flows))],
+        "flows": [
+            _flow(packets, flows, k, order[edges[k] : edges[k + 1]]) | _about(packets, flows, k, errors.get(k, ()))
+            for k in range(len(flows))
+        ],
         "cannot_tell": CANNOT,
     }
 
@@ -58,6 +64,25 @@ def _flow(packets: PacketTable, flows: Flows, flow: int, rows: np.typing.NDArray
     return told
 
 
+def _about(packets: PacketTable, flows: Flows, flow: int, errors: Sequence[ErrorsAbout]) -> dict[str, Any]:
+    """Return what a flow of ICMP errors quotes, and what errors were said about a flow."""
+    ends = packets.ends[int(flows.conversation[flow])]
+    return {
+        "about": None if ends.quoted is None else str(ends.quoted),
+        "icmp_errors": [
+            {
+                "text": error_text(each.error),
+                "type": each.error.type,
+                "code": each.error.code,
+                "mtu": each.error.mtu,
+                "by": each.error.by,
+                "packets": each.packets[0],
+            }
+            for each in errors
+        ],
+    }
+
+
 def render(packets: PacketTable, flows: Flows, path: str, console: Console) -> None:
     """Print the summary of one capture."""
     told = plain(packets, flows, path)
@@ -75,7 +100,8 @@ def render(packets: PacketTable, flows: Flows, path: str, console: Console) -> N
 
 
 def _lines(flow: dict[str, Any]) -> Iterator[str]:
-    head = f"{flow['protocol']} {flow['ends'][0]} -> {flow['ends'][1]}: {flow['duration'] / 1e9:.3f} s"
+    about = f" about {flow['about']}" if flow["about"] else ""
+    head = f"{flow['protocol']} {flow['ends'][0]} -> {flow['ends'][1]}{about}: {flow['duration'] / 1e9:.3f} s"
     if "handshake" in flow:
         took = flow["handshake"]["syn_to_answer"]
         head += f"; handshake {f'{took / 1e6:.3f} ms' if took is not None else 'not captured whole'}"
@@ -90,3 +116,5 @@ def _lines(flow: dict[str, Any]) -> Iterator[str]:
         if way["labels"]:
             line += f"; {', '.join(f'{count} {label}' for label, count in way['labels'].items())}"
         yield line
+    for error in flow["icmp_errors"]:
+        yield f"  {error['packets']:,} ICMP: {error['text']}"

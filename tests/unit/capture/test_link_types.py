@@ -117,3 +117,10 @@ def test_a_snoop_file_that_breaks_off_gives_what_it_holds() -> None:
 def test_a_snoop_file_that_cannot_be_used_says_why(data: bytes, said: str) -> None:
     with pytest.raises(CaptureError, match=said):
         read(data)
+
+
+@pytest.mark.parametrize(("size", "ports"), [(3, (0, 0)), (6, (4711, 10011))])
+def test_ports_are_read_of_a_header_that_is_cut_behind_them(size: int, ports: tuple[int, int]) -> None:
+    capture = read(pcap([ethernet(tcp(b"never seen"))], snap=14 + 20 + size))
+    assert capture.kind(0) == "cut in the transport header"
+    assert (int(capture.sport[0]), int(capture.dport[0])) == ports

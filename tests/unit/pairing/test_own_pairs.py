@@ -14,7 +14,7 @@ from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_summary import close_text, display_filter, flow_mapping, handshake_text
 from testbed.pairing.nothing_in_common import AmbiguousFlows, CapturedApart, OtherConnections
 from testbed.pairing.same import USUAL, count_differences
-from tests.builders.frames import SERVER, enhanced, ethernet, icmp, interface, option, pcap, section, tcp
+from tests.builders.frames import CLIENT, SERVER, enhanced, ethernet, icmp, interface, option, pcap, section, tcp
 from tests.builders.transfers import (
     DELAY,
     MS,
@@ -172,6 +172,27 @@ def test_a_short_snap_length_hides_payload_but_alters_nothing() -> None:
     made = transfer(segments=50)
     compared = compare_bytes(file_of(made.client), file_of(made.server, snap=96))
     assert_same(compared)
+
+
+def test_segments_whose_header_is_cut_behind_its_ports_are_a_flow_of_their_own_that_names_them() -> None:
+    """Nothing says which of the connection's packets they are; both captures cut alike have them in common."""
+    made = transfer(segments=8)
+    whole, cut = file_of(made.client), file_of(made.server, snap=14 + 20 + 6)
+    compared = compare_bytes(whole, cut)
+    (ends,) = compared.packets[1].ends
+    assert ends.cut
+    assert {ends.end(0), ends.end(1)} == {f"{CLIENT}:4711", f"{SERVER}:10011"}
+    assert [len(each) for each in compared.alone] == [1, 1]
+    assert_same(compare_bytes(file_of(made.client, snap=14 + 20 + 6), cut))
+
+
+def test_reserved_flags_that_a_device_clears_are_altered_flags() -> None:
+    made = transfer(segments=8)
+    odd = [replace(each, fields={**each.fields, "flags": each.fields["flags"] | 0x400}) if each.number == 3 else each
+           for each in made.client]  # fmt: skip
+    compared = compare_bytes(file_of(odd), file_of(made.server))
+    assert count_differences(compared)["altered"] == 1
+    assert_same(compare_bytes(file_of(odd), file_of(odd)))
 
 
 def test_a_file_cut_in_a_packet_says_so_and_the_rest_was_not_captured() -> None:
