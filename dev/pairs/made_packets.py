@@ -40,10 +40,11 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A packet as one tap captured it, by that tap's clock (ns)."""
+    """A packet as one tap captured it, by that tap's clock (ns); ``way`` as :mod:`testbed.model.ways` has it."""
 
     time: int
     packet: Packet
+    way: int = 0
 
 
 def frame(packet: Packet) -> bytes:
@@ -65,10 +66,14 @@ def quote(packet: Packet, size: int) -> bytes:
 
 
 def pcap(seen: Iterable[Seen]) -> bytes:
-    """Return a capture file with nanosecond stamps, in the order of time."""
-    out = [struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1)]
-    for each in sorted(seen, key=lambda one: one.time):
+    """Return a capture file with nanosecond stamps, in the order of time; a cooked one where it says the ways."""
+    known = sorted(seen, key=lambda one: one.time)
+    cooked = any(each.way for each in known)
+    out = [struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 113 if cooked else 1)]
+    for each in known:
         data = frame(each.packet)
+        if cooked:  # packet type 4: sent by us; then ARPHRD_ETHER, the length of an address, eight bytes for it
+            data = struct.pack(">HHH8x", 4 if each.way == 2 else 0, 1, 6) + data[12:]
         out.append(struct.pack("<IIII", each.time // 10**9, each.time % 10**9, len(data), len(data)) + data)
     return b"".join(out)
 
@@ -83,6 +88,20 @@ def _checksum(data: bytes) -> int:
     total = int.from_bytes(data + bytes(len(data) % 2), "big")
     folded = total % 0xFFFF if total % 0xFFFF or not total else 0xFFFF
     return 0xFFFF - folded
+
+
+def pcapng(seen: Iterable[Seen]) -> bytes:
+    """Return the same as pcapng, with ``epb_flags`` where the ways are known."""
+    out = [struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)]
+    out.append(struct.pack("<IIHHIHHB3xII", 1, 32, 1, 0, 262144, 9, 1, 9, 0, 32))
+    for each in sorted(seen, key=lambda one: one.time):
+        data = frame(each.packet)
+        padded = data + bytes(-len(data) % 4)
+        options = struct.pack("<HHII", 2, 4, each.way, 0) if each.way else b""
+        length = 32 + len(padded) + len(options)
+        head = struct.pack("<IIIIIII", 6, length, 0, each.time >> 32, each.time & 0xFFFFFFFF, len(data), len(data))
+        out.append(head + padded + options + struct.pack("<I", length))
+    return b"".join(out)
 
 
 def _transport(packet: Packet, source: bytes, target: bytes) -> bytes:

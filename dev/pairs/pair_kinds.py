@@ -238,6 +238,28 @@ def doubled(chance: Random) -> Seens:
     return one, [again for each in two for again in (each, replace(each, time=each.time + chance.randint(1, 20) * US))]
 
 
+def passed_on(chance: Random) -> Seens:
+    """One tap is on all interfaces of a machine that passes some packets on: a router, or a bridge (no lower TTL).
+
+    The capture says which way each copy went. Other connections end on the machine.
+    """
+    path = a_path(chance)
+    path.hops = max(path.hops, 1)
+    one, two = path.carry(_connections(chance, path, chance.randint(1, 4)))
+    through, lower = {40000 + k for k in range(4) if chance.random() < 0.6}, chance.choice((0, 1))
+    seen = []
+    for each in two:
+        port = each.packet.sport if each.packet.dport == 443 else each.packet.dport
+        here = each.packet.dport == 443  # what a server on the machine sends goes out
+        if port not in through:
+            seen.append(replace(each, way=1 if here else 2))
+            continue
+        later = replace(each, time=each.time + chance.randint(1, 30) * US, way=2)
+        out = replace(later, packet=replace(each.packet, ttl=each.packet.ttl - lower))
+        seen += [replace(each, way=1), out]
+    return one, seen
+
+
 def multicast(chance: Random) -> Seens:
     """Both hosts' own mDNS, and reports from ``::``, which no router carries; and a connection."""
     path = a_path(chance, clean=True)
@@ -377,7 +399,7 @@ KINDS: dict[str, Callable[[Random], Seens]] = {
     each.__name__: each
     for each in (
         plain, beginning_missing, terminated, alike, in_line, one_way, nat, balanced, remarked, bounced, identical,
-        reused, doubled, multicast, echoes, offloaded, several_hops, datagrams, quoting,
+        reused, doubled, multicast, echoes, offloaded, several_hops, datagrams, quoting, passed_on,
     )
 }  # fmt: skip
 

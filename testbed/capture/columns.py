@@ -36,7 +36,11 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What a container holds, before any header is decoded. ``comments`` are (frame or 0, text)."""
+    """What a container holds, before any header is decoded. ``comments`` are (frame or 0, text).
+
+    ``way`` is how each packet passed the interface, as the container says (:mod:`testbed.model.ways`); empty where it
+    says nothing.
+    """
 
     data: Bytes
     offset: Int64
@@ -47,6 +51,7 @@ class Records:
     interfaces: tuple[Interface, ...]
     comments: tuple[tuple[int, str], ...] = ()
     partial: str | None = None
+    way: UInt8 = field(default_factory=lambda: np.zeros(0, np.uint8))
 
     def only(self, rows: Int64 | Bool | slice) -> Records:
         """Return some of the records."""
@@ -57,6 +62,7 @@ class Records:
             wire=self.wire[rows],
             time_ns=self.time_ns[rows],
             interface=self.interface[rows],
+            way=self.way[rows] if len(self.way) else self.way,
         )
 
 
@@ -69,7 +75,12 @@ def joined(parts: Sequence[Records], last: Records) -> Records:
         wire=np.concatenate([part.wire for part in parts]),
         time_ns=np.concatenate([part.time_ns for part in parts]),
         interface=np.concatenate([part.interface for part in parts]),
+        way=np.concatenate([_ways(part) for part in parts]) if any(len(part.way) for part in parts) else last.way,
     )
+
+
+def _ways(part: Records) -> UInt8:
+    return part.way if len(part.way) else np.zeros(len(part.offset), np.uint8)
 
 
 def _column(dtype: type[np.generic], absent: int = 0) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -90,6 +101,7 @@ class Columns:
     offset: Int64 = _column(np.int64)  # of the frame's first byte in the file (unpacked)
     captured: Int64 = _column(np.int64)  # bytes of the frame in the file
     wire: Int64 = _column(np.int64)  # bytes of the frame on the wire
+    way: UInt8 = _column(np.uint8)  # how it passed the interface: see testbed.model.ways
     trailer: Int32 = _column(np.int32)  # bytes on the wire behind what a link header's own length (PPPoE) bounds
     what: Int32 = _column(np.int32)
     vlan: Int16 = _column(np.int16, -1)  # outermost VLAN id, -1 without a tag

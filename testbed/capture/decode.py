@@ -14,6 +14,7 @@ from testbed.capture.layers.link_types import LINK_TYPES, Frames, find_network
 from testbed.capture.layers.quoted_packets import decode_quoted
 from testbed.capture.layers.transport import decode_transport
 from testbed.capture.layers.tunnels import enter_tunnels
+from testbed.capture.ways import ways
 from testbed.model.arrays import Int64, distinct
 
 _CHUNK = 1 << 17
@@ -32,6 +33,8 @@ def decode(records: Records, *, together: bool = True) -> Capture:
     )
     for name in ("time_ns", "interface", "offset", "captured", "wire"):
         setattr(capture, name, getattr(records, name))
+    if len(way := ways(records)):
+        capture.way = way
     capture.reassembled_in[:] = -1
     link_types = np.array([one.link_type for one in records.interfaces] or [0])
     fragments: list[Transports] = []

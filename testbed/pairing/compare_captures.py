@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.model.arrays import Int64
-from testbed.pairing.captured_twice import captured_twice
+from testbed.pairing.captured_twice import mark_again
 from testbed.pairing.changes import FlowwideChanges
 from testbed.pairing.clock import Clock
 from testbed.pairing.common_clock import Timeline
@@ -100,9 +100,7 @@ def compare(
         if not terminated and (not wanted or (any(fitting) and not common)):
             reasons += why_nothing(one, two, pairs)
     left, right = packets_of_pairs(one, first, two, second, pairs)
-    twice = [captured_twice(packets) for packets in (one, two)]
-    if not all(each.any() for each in twice):  # else they are as alike as all others
-        left.again, right.again = twice[0][left.item], twice[1][right.item]
+    mark_again(left, right)
     known = Assumptions(one_clock=one_clock)
     if turned:
         ours, theirs = packets_of_pairs(two, second, one, first, pairs.mirrored())

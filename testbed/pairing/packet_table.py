@@ -46,7 +46,8 @@ class PacketTable:
     header, 0 for other packets. What a packet does not have is 0, ``wscale`` -1.
     ``other`` counts by name what is not decoded TCP, UDP or ICMP; part of it may be here as IP packets. ``data`` is
     the file (mapped), ``joined`` what was put together from fragments, ``links`` names its link types.
-    ``names`` are hashes of the ``ends``, ascending, the same for every capture.
+    ``names`` are hashes of the ``ends``, ascending, the same for every capture. ``way`` is how each packet passed the
+    tap's interface (:mod:`testbed.model.ways`); empty where no packet says so.
     """
 
     frame: Int32 = _column(np.int32)
@@ -86,6 +87,7 @@ class PacketTable:
     sack: UInt32
     mptcp_at: Int64
     mptcp: UInt16
+    way: UInt8
     other: dict[str, int]
     frames: int
     partial: str | None
@@ -217,6 +219,7 @@ class PacketTableBuilder:
         self._ends: dict[int, ConversationEnds] = {}
         self._sacks: list[tuple[Int64, UInt8, UInt32]] = []
         self._mptcp: list[tuple[Int64, UInt16]] = []
+        self._ways: list[tuple[Int64, UInt8]] = []
         self._other: Counter[str] = Counter()
         self._frames = 0
         self._links: dict[str, None] = {}
@@ -239,11 +242,17 @@ class PacketTableBuilder:
         if len(sacks[0]):
             self._sacks.append(sacks)
 
+    def note_ways(self, rows: Int64, way: UInt8) -> None:
+        """Say how packets passed the interface; ``rows`` are their places in the file."""
+        if way.any():
+            self._ways.append((rows, way.copy()))
+
     def add(self, rows: Int64, capture: Capture, *, again: bool = False) -> None:
         """Add packets; ``rows`` are their places in the file. Those that came as fragments before count once."""
         self._again |= again
         self._data, self._joined = capture.data, capture.joined
         self._links.update(dict.fromkeys(capture.link_names))
+        self.note_ways(rows, capture.way)
         whole = ~capture.fragment | (capture.reassembled_in == np.arange(len(capture)))
         if self._fragments:
             whole |= capture.reassembled_in < 0
@@ -308,11 +317,20 @@ class PacketTableBuilder:
             sack=np.concatenate([*(edges for _, _, edges in self._sacks), empty])[order],
             mptcp_at=np.searchsorted(columns["frame"], mptcp[by_frame]),
             mptcp=np.concatenate([*(kinds for _, kinds in self._mptcp), np.zeros(0, np.uint16)])[by_frame],
+            way=self._way_column(columns["frame"]),
             other={name: count for name, count in self._other.items() if count},
             frames=self._frames,
             partial=partial,
             links=tuple(self._links),
         )
+
+    def _way_column(self, frames: Int32) -> UInt8:
+        if not self._ways or not len(frames):
+            return np.zeros(0, np.uint8)
+        by_frame = np.zeros(max(int(frames.max()), *(int(rows.max()) for rows, _ in self._ways)) + 1, np.uint8)
+        for rows, way in self._ways:
+            by_frame[rows] = way
+        return by_frame[frames]
 
     def _conversations(self, capture: Capture, chosen: Int64) -> Int32:
         """Return a number for each packet's protocol and ends, the same in both directions."""

@@ -130,7 +130,8 @@ def _child(file: Loaded, code: CDLL | None, shared: int, answer: Connection) -> 
 
 
 def _array_names() -> tuple[str, ...]:
-    return (*(name for name, _ in COLUMNS), "joined", "names", "sack_at", "sack_count", "sack", "mptcp_at", "mptcp")
+    others = ("joined", "names", "sack_at", "sack_count", "sack", "mptcp_at", "mptcp", "way")
+    return (*(name for name, _ in COLUMNS), *others)
 
 
 def _received(answer: Any, shared: int, file: Loaded) -> Read:  # noqa: ANN401 - what the child sent

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from testbed.capture.columns import Records
 from testbed.capture.compiled import address, columns_library
 from testbed.capture.frame_kinds import link_name
+from testbed.capture.ways import ways
 from testbed.model.arrays import Bool, Int32, Int64, UInt16, UInt64
 from testbed.model.errors import CaptureError
 from testbed.model.ip import address_text
@@ -110,6 +111,7 @@ class UsualPackets:
             np.ascontiguousarray, (records.offset, records.captured, records.wire, records.time_ns)
         )
         interface = np.ascontiguousarray(records.interface, np.int32)
+        self.builder.note_ways(np.arange(first, first + count), ways(records))
         links = np.array([one.link_type for one in records.interfaces], np.int32)
         share = float(offset[-1] + captured[-1]) / max(len(records.data), 1)
         columns = self.builder.room(count, share)

@@ -42,7 +42,17 @@ from tests.nonempty import nonempty
 
 pytestmark = pytest.mark.native
 
-ARRAYS = (*(name for name, _ in COLUMNS), "joined", "names", "sack_at", "sack_count", "sack", "mptcp_at", "mptcp")
+ARRAYS = (
+    *(name for name, _ in COLUMNS),
+    "joined",
+    "names",
+    "sack_at",
+    "sack_count",
+    "sack",
+    "mptcp_at",
+    "mptcp",
+    "way",
+)
 VALUES = ("ends", "other", "frames", "partial", "links")
 FILES = sorted(path for path in CORPUS.rglob("*") if ".pcap" in path.name) if CORPUS.is_dir() else []
 

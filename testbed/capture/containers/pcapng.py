@@ -13,7 +13,7 @@ from testbed.capture.columns import Interface, Records
 from testbed.capture.compiled import Walk, address, walk_pcapng
 from testbed.capture.containers.record_chain import WINDOW, Next, Plausible, Runs, find_runs
 from testbed.capture.gather import gather, spread
-from testbed.model.arrays import Bool, Bytes, Int64, UInt64
+from testbed.model.arrays import Bool, Bytes, Int64, UInt8, UInt64
 from testbed.model.errors import CaptureError
 
 _SECTION = 0x0A0D0D0A  # reads the same in both byte orders
@@ -27,6 +27,7 @@ _PACKETS = (_PACKET, _SIMPLE, _ENHANCED)
 _MAGIC = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 
 _COMMENT = 1
+_EPB_FLAGS = 2  # of an enhanced packet block; its two lowest bits are as in testbed.model.ways
 _IF_NAME = 2
 _IF_TSRESOL = 9
 _IF_TSOFFSET = 14
@@ -54,6 +55,7 @@ class _File:
     comments: list[tuple[int, str]] = field(default_factory=list)
     runs: list[Int64] = field(default_factory=list)  # packet blocks not yet handed on
     packets: int = 0  # that were handed on
+    ways: dict[int, int] = field(default_factory=dict)  # by the rows of the packets last read
 
     def rest(self) -> Int64:
         """Hand on the offsets of the packet blocks found since the last time."""
@@ -98,6 +100,7 @@ def pieces(data: Bytes, code: CDLL | None = None) -> Iterator[Records]:
             interfaces=tuple(file.interfaces),
             comments=tuple(file.comments),
             partial=partial,
+            way=_way_column(file.ways, len(offset)),
         )
 
 
@@ -270,7 +273,7 @@ def _packets(
     interface = interface[kept] + section.first_interface
     simple = simple[kept]
     offset = blocks[kept] + np.where(simple, 12, 28)
-    _packet_comments(
+    _packet_options(
         file, section.order, frames, offset + (captured[kept] + 3 & ~3), (blocks + head["length"])[kept], simple
     )
     ticks = head["high"][kept].astype(np.uint64) << np.uint64(32) | head["low"][kept]
@@ -283,11 +286,23 @@ def _packets(
     return (offset, captured[kept], wire[kept], time_ns, interface), complaint
 
 
-def _packet_comments(file: _File, order: str, frames: int, start: Int64, end: Int64, simple: Bool) -> None:
+def _way_column(known: dict[int, int], count: int) -> UInt8:
+    if not known:
+        return np.zeros(0, np.uint8)
+    column = np.zeros(count, np.uint8)
+    column[list(known)] = list(known.values())
+    return column
+
+
+def _packet_options(file: _File, order: str, frames: int, start: Int64, end: Int64, simple: Bool) -> None:
+    """Read comments and directions."""
+    file.ways.clear()
     for row in np.flatnonzero((end - start >= 8) & ~simple):
         for code, value in _options(file, order, int(start[row]), int(end[row]) - 4):
             if code == _COMMENT:
                 file.comments.append((frames + int(row) + 1, value.decode(errors="replace")))
+            elif code == _EPB_FLAGS and len(value) == 4 and (way := value[0 if order == "<" else 3] & 3) < 3:
+                file.ways[int(row)] = way
 
 
 def _nanoseconds(ticks: UInt64, interface: Interface) -> Int64:
