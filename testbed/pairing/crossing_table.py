@@ -135,7 +135,8 @@ def make_table(
     x, y = _by_first(crossed.one, crossed.two, len(one))
     changes, usual = find_changes(one, x, two, y, crossed.from_one, one_route=known.one_route)
     rows = _Rows.none()
-    length = one.packets.length[one.item[x]].astype(np.int64)
+    sizes = one.packets.length[one.item[x]], two.packets.length[two.item[y]]
+    length = np.where(crossed.from_one[one.place[x]], *sizes).astype(np.int64)  # as its sender sent it
     zero = np.zeros(len(x), np.int64)
     rows.add(one.item[x], two.item[y], one.place[x], np.zeros(len(x), np.uint8), changes, zero, zero, length)
     _add_pieces(rows, one, two, crossed)

@@ -35,20 +35,33 @@ _FLOW_COLUMNS = tuple(name for name in Flows.__dataclass_fields__)
 
 
 def read_both(one: str, two: str) -> tuple[Read, Read]:
-    """Read two files (``-`` is standard input). Raises CaptureError, UsageError when both are standard input."""
+    """Read two files (``-`` is standard input).
+
+    Raises CaptureError, also for a damaged file without any packet, and UsageError when both are standard input.
+    """
     if one == two == "-":
         raise UsageError("only one of the two captures can be standard input")
     files = _load(one), _load(two)
     both_large = min(len(file.data) for file in files) >= _WORTH
     if not both_large or not hasattr(os, "memfd_create"):
-        return read_one(files[0], code_for(files[0])), read_one(files[1], code_for(files[1]))
-    return _in_parallel(*files, code_for(*files))
+        found = read_one(files[0], code_for(files[0])), read_one(files[1], code_for(files[1]))
+    else:
+        found = _in_parallel(*files, code_for(*files))
+    return _usable(files[0].name, found[0]), _usable(files[1].name, found[1])
+
+
+def _usable(name: str, read: Read) -> Read:
+    """Refuse a damaged file without any packet: of it nothing is known, not even that it is empty."""
+    packets, _ = read
+    if packets.partial and not packets.frames:
+        raise CaptureError(f"{name}: {packets.partial}, before the first packet")
+    return read
 
 
 def read_named(name: str) -> Read:
-    """Read one file (``-`` is standard input), or the files of a pattern. Raises CaptureError."""
+    """Read one file (``-`` is standard input), or the files of a pattern. Raises CaptureError as :func:`read_both`."""
     file = _load(name)
-    return read_one(file, code_for(file))
+    return _usable(file.name, read_one(file, code_for(file)))
 
 
 def read_one(file: Loaded, code: CDLL | None = None) -> Read:

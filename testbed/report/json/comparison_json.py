@@ -263,12 +263,17 @@ def row_plain(compared: Comparison, origins: Origins, row: int) -> dict[str, Any
     return told
 
 
-def labels(compared: Comparison) -> dict[str, Any]:
-    """Return each file's labels, and where those of one packet differ between both ends."""
+def label_totals(compared: Comparison) -> dict[str, dict[str, int]]:
+    """Return how many packets of each file have which label."""
     totals = {}
     for name, flows in zip(NAMES, compared.flows, strict=True):
         counts = {each.name.lower(): int(np.count_nonzero(flows.labels & int(each))) for each in Label if each.name}
         totals[name] = {label: count for label, count in counts.items() if count}
+    return totals
+
+
+def labels(compared: Comparison) -> dict[str, Any]:
+    """Return each file's labels, and where those of one packet differ between both ends."""
     statistics, table = compared.statistics, compared.table
     examples = []
     for row in statistics.differ[:_SHOWN].tolist():
@@ -277,7 +282,7 @@ def labels(compared: Comparison) -> dict[str, Any]:
         told = [list(label_names(int(each[row]))) for each in statistics.labels]
         examples.append({"frames": dict(zip(NAMES, frames, strict=True)), **dict(zip(NAMES, told, strict=True))})
     only = {label: dict(zip(NAMES, counts, strict=True)) for label, counts in statistics.label_differences().items()}
-    return {"totals": totals, "differ": len(statistics.differ), "only_at": only, "examples": examples}
+    return {"totals": label_totals(compared), "differ": len(statistics.differ), "only_at": only, "examples": examples}
 
 
 def flow(compared: Comparison, pair: int) -> dict[str, Any]:

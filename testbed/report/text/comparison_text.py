@@ -255,6 +255,10 @@ def _details(compared: Comparison) -> Iterator[str]:
         yield f"  {escape(terminated_text(flow, terminated_ends(compared, flow)))}"
     if (count := int(rewritten(compared).sum())) > 0:
         yield f"[bold]rewritten[/] {count:,} flows on the way: see their mapping"
+    for name, counts in plain.label_totals(compared).items():
+        if counts:
+            told = ", ".join(f"{count:,} {label}" for label, count in counts.items())
+            yield f"[bold]labels[/] at the {name}: {told}"
     differ = compared.statistics.label_differences()
     if differ:
         told = "; ".join(f"{label}: {one:,} only at the client, {two:,} only at the server"

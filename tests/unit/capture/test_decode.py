@@ -68,6 +68,12 @@ def sll2(ethertype: int, packet: bytes) -> bytes:
         (9, b"\xff\x03\x00\x21" + V4, CLIENT),
         (9, b"\x00\x57" + V6, CLIENT6),
         (104, b"\x0f\x00\x08\x00" + V4, CLIENT),
+        (
+            1,
+            ethernet(struct.pack(">I", 5 << 12 | 64) + struct.pack(">I", 6 << 12 | 0x100 | 64) + V4, ethertype=0x8847),
+            CLIENT,
+        ),
+        (1, ethernet(struct.pack(">I", 5 << 12 | 0x100 | 64) + V6, ethertype=0x8848), CLIENT6),
     ],
 )
 def test_the_same_segment_over_every_link_layer(link: int, frame: bytes, source: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from scapy.contrib.erspan import ERSPAN_II
+from scapy.contrib.erspan import ERSPAN_II, ERSPAN_III
 from scapy.contrib.geneve import GENEVE
 from scapy.contrib.gtp import GTP_U_Header, GTPPDUSessionContainer
 from scapy.layers.inet import IP, TCP, UDP
@@ -28,6 +28,8 @@ TUNNELS = {
     "GRE with key": OUTER / GRE(key_present=1, key=5, chksum_present=1) / INNER,
     "GRE with Ethernet": OUTER / GRE(proto=0x6558) / FRAME,
     "ERSPAN": OUTER / GRE(proto=0x88BE, seqnum_present=1, sequence_number=3) / ERSPAN_II() / FRAME,
+    "ERSPAN of type III": OUTER / GRE(proto=0x22EB, seqnum_present=1, sequence_number=3) / ERSPAN_III() / FRAME,
+    "ERSPAN of type I": OUTER / GRE(proto=0x88BE) / FRAME,
     "VXLAN": OUTER / UDP(sport=50000, dport=4789) / VXLAN(vni=7) / FRAME,
     "VXLAN with a tag": OUTER
     / UDP(sport=50000, dport=4789)

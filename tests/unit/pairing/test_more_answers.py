@@ -157,8 +157,9 @@ def test_a_damaged_file_without_a_packet_cannot_be_compared(tmp_path: Path, caps
     client, server = written(tmp_path, transfer(segments=3))
     cut = tmp_path / "cut.pcap"
     cut.write_bytes(Path(client).read_bytes()[:30])
-    assert compare([str(cut), server]) == 2
-    assert "before the first packet" in capsys.readouterr().err
+    for files in ([str(cut), server], [str(cut)], [client, server, str(cut)], [str(tmp_path / "c?t.pcap")]):
+        assert compare(files) == 2
+        assert "before the first packet" in capsys.readouterr().err
 
 
 def test_each_flow_has_round_trips_bytes_in_flight_and_pauses(

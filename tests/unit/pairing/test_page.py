@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,26 @@ def test_a_clock_that_is_decades_away_changes_no_time_on_the_first_ones_line() -
     plain, moved_ = (ComparisonView(each.compare()).crossings(np.arange(30)) for each in (made, apart))
     assert [one.sent for one in plain] == [one.sent for one in moved_]
     assert "differs" in render(apart.compare(), ("a", "b"), ("lost",))
+
+
+def test_a_page_of_captures_that_span_months_has_both_their_transfers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """52 days are 2**32 milliseconds and a bit: the second transfer is 80 days later."""
+    first, second = transfer(segments=10), transfer(segments=10, seed=1, isns=(10**6, 5 * 10**6))
+    port = {True: {"sport": 5000}, False: {"dport": 5000}}
+    paths = []
+    for name, mine, later in (("client", first.client, second.client), ("server", first.server, second.server)):
+        moved_ = [replace(each, time=each.time + 80 * 86400 * 10**9, fields={**each.fields, **port[each.from_client]})
+                  for each in later]  # fmt: skip
+        paths.append(tmp_path / f"{name}.pcap")
+        paths[-1].write_bytes(file_of([*mine, *moved_]))
+    assert compare([*map(str, paths)], html=str(tmp_path / "page.html"), as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["same"] is True
+    assert (tmp_path / "page.html").read_text().count("</html>") == 1
+    shown = of_comparison(compare_bytes(*(path.read_bytes() for path in paths)))(1000)
+    sent = [each.sent for each in shown.crossings if each.sent is not None]
+    assert max(sent) - min(sent) > 80 * 86400 * 10**9
 
 
 def test_relative_numbers_are_one_line_although_the_other_end_has_rewritten_ones() -> None:
