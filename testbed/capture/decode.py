@@ -8,13 +8,13 @@ import numpy as np
 
 from testbed.capture import frame_kinds
 from testbed.capture.columns import Capture, Records
+from testbed.capture.interface_ways import ways
 from testbed.capture.layers.fragments import reassemble
 from testbed.capture.layers.ip_headers import Transports, decode_ipv4, decode_ipv6
 from testbed.capture.layers.link_types import LINK_TYPES, Frames, find_network
 from testbed.capture.layers.quoted_packets import decode_quoted
 from testbed.capture.layers.transport import decode_transport
 from testbed.capture.layers.tunnels import enter_tunnels
-from testbed.capture.ways import ways
 from testbed.model.arrays import Int64, distinct
 
 _CHUNK = 1 << 17

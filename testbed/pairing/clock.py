@@ -18,6 +18,7 @@ _BINS = 2048  # stretches of time of which only the least and the greatest diffe
 _STEEPEST = 1e-3  # 1000 ppm: a clock that drifts more is broken, or stepped
 _WINDOW = 5  # bins before and after a small step that must agree on it
 _SLOPE_POINTS = 64  # through which a drift is looked for
+_STRETCH, _MOST_STRETCHES = 4, 32  # packets of a stretch whose smallest delay counts; stretches
 _LEAST_STEP = 200_000  # ns; smaller ones cannot be distinguished from delays that change
 
 
@@ -167,22 +168,43 @@ def _fit(time: Int64, apart: Int64, from_one: Bool) -> _Line:
     rooms = np.array([room(slope)[0] for slope in slopes.tolist()])
     best = int(rooms.argmax())
     # delays vary: slopes that leave nearly as much room are as good
-    noise = _noise(lower, upper, float(slopes[best]))
-    near = slopes[rooms >= rooms[best] - noise]
+    noise = _noise((low_x, low_y), (high_x, high_y), float(slopes[best]))
+    wider = np.concatenate([[-_STEEPEST], slopes, [_STEEPEST]])
+    ends = [room(-_STEEPEST)[0]], [room(_STEEPEST)[0]]
+    least, most = _as_good(wider, np.concatenate([ends[0], rooms, ends[1]]), float(rooms[best]) - noise)
     slope = float(slopes[best])
-    if near[0] <= 0.0 <= near[-1]:
+    if least <= 0.0 <= most:
         slope = 0.0
     left, below, above = room(slope)
-    spread = max(float(near[-1]) - slope, slope - float(near[0]))
+    spread = max(most - slope, slope - least)
     return _Line(base + round((below + above) / 2), slope, max(round(left / 2), 0), spread, left)
 
 
 def _noise(lower: tuple[Float64, Float64], upper: tuple[Float64, Float64], slope: float) -> float:
-    """Return how much the smallest delays vary over time: they are what the line is fitted to."""
-    spread = [
-        float(np.median(np.abs(y - slope * x - (y - slope * x).min()))) for x, y in (lower, (upper[0], -upper[1]))
-    ]
-    return min(max(spread), 1e6) * 0.5 + 100.0
+    """Return how much the smallest delays vary over time: they are what the line is fitted to.
+
+    Of few packets each has a delay of its own, and the smallest of some stretches of time say how much they vary.
+    """
+    spread = []
+    for x, y in (lower, (upper[0], -upper[1])):
+        above = y - slope * x * (1 if y is lower[1] else -1)
+        above -= above.min()
+        stretches = min(max(len(above) // _STRETCH, 1), _MOST_STRETCHES)
+        edges = np.linspace(0, len(above), min(max(stretches, 4), len(above)) + 1).astype(np.int64)[:-1]
+        spread.append(float(np.quantile(np.minimum.reduceat(above, edges), 0.75)))
+    return 1.5 * min(max(spread), 1e6) + 100.0
+
+
+def _as_good(slopes: Float64, rooms: Float64, wanted: float) -> tuple[float, float]:
+    """Return between which slopes so much room is left; it grows evenly from one slope to the next."""
+    good = np.flatnonzero(rooms >= wanted)
+    ends = []
+    for at, beside in ((int(good[0]), int(good[0]) - 1), (int(good[-1]), int(good[-1]) + 1)):
+        end = float(slopes[at])
+        if 0 <= beside < len(slopes) and rooms[at] > rooms[beside]:
+            end += float(slopes[beside] - slopes[at]) * float((rooms[at] - wanted) / (rooms[at] - rooms[beside]))
+        ends.append(end)
+    return ends[0], ends[1]
 
 
 def _extremes(x: Float64, y: Float64) -> tuple[Float64, Float64]:

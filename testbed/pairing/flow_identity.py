@@ -220,7 +220,8 @@ def _by_numbers(
         mine = none[rows.candidate] & (packets.protocol[item] != TCP) & said
         place = np.flatnonzero(mine)
         item = item[place]
-        columns: list[NDArray[Any]] = [packets.ip_id[item], packets.length[item], packets.icmp[item]]
+        word = np.where(packets.ip_id[item] > 0, np.uint64(0), packets.icmp[item])  # which may be what was changed
+        columns: list[NDArray[Any]] = [packets.ip_id[item], packets.length[item], word]
         keys.append(hash_rows([rows.candidate[place] << 1 | rows.side[place], *columns]))
         places.append(place)
     more_x, more_y, _ = in_order(keys[0], keys[1])

@@ -16,7 +16,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from testbed.model.arrays import Bool, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64
-from testbed.model.ip import ICMP, ICMPV6, TCP, UDP, plain_quote
+from testbed.model.ip import ICMP, ICMP_ERRORS, ICMPV6, ICMPV6_ERRORS, TCP, UDP, plain_quote
 from testbed.pairing.growing_column import Allocate, GrowingColumn
 from testbed.pairing.row_hash import hash_rows
 from testbed.wireshark.label_names import TcpSegments
@@ -336,6 +336,8 @@ class PacketTableBuilder:
         """Return a number for each packet's protocol and ends, the same in both directions."""
         keys, turned = _keys(capture, chosen)
         about = np.full(len(chosen), -1, np.int64)
+        lost = _errors(capture, chosen)  # what they quote cannot be read: nothing says which belong together
+        keys[lost] = hash_rows([keys[lost], capture.ip_id[chosen[lost]]])
         if len(capture.quoted_rows):
             errors = np.flatnonzero(np.isin(chosen, capture.quoted_rows))
             about[errors] = np.searchsorted(capture.quoted_rows, chosen[errors])
@@ -358,6 +360,15 @@ def _keys(packets: Columns, chosen: Int64) -> tuple[UInt64, Bool]:
     kinds |= _echoes(packets, chosen) << np.uint64(8)
     kinds |= _cut(packets, chosen).astype(np.uint64) << np.uint64(40)
     return hash_rows([np.minimum(one, two), np.maximum(one, two), kinds]), one > two
+
+
+def _errors(capture: Capture, chosen: Int64) -> Bool:
+    """Tell which packets are ICMP errors that quote no packet that can be read."""
+    kind, transport = capture.icmp_type[chosen], capture.transport[chosen]
+    result = (transport == ICMP) & np.isin(kind, ICMP_ERRORS) | (transport == ICMPV6) & np.isin(kind, ICMPV6_ERRORS)
+    if result.any():
+        result &= ~np.isin(chosen, capture.quoted_rows)
+    return np.asarray(result)
 
 
 def _cut(packets: Columns, chosen: Int64) -> Bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from testbed.capture.columns import Records
 from testbed.capture.compiled import address, columns_library
 from testbed.capture.frame_kinds import link_name
-from testbed.capture.ways import ways
+from testbed.capture.interface_ways import ways
 from testbed.model.arrays import Bool, Int32, Int64, UInt16, UInt64
 from testbed.model.errors import CaptureError
 from testbed.model.ip import address_text

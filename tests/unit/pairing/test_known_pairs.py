@@ -108,3 +108,12 @@ def test_packets_that_a_tap_captures_twice_are_joined_once() -> None:
     pair = known_pair("doubled", 0)
     counts = count_differences(compare(*read_seen(pair.one), *read_seen(pair.two)))
     assert {name: count for name, count in counts.items() if count} == {"captured-again": len(pair.two) // 2}
+
+
+@pytest.mark.parametrize("seed", [5, 36, 48, *range(10)])
+def test_a_drift_that_delays_may_feign_is_not_told(seed: int) -> None:
+    """Both clocks are equally fast; a few packets of each direction have delays that vary by 200 microseconds."""
+    pair = known_pair("identical", seed)
+    pieces = compare(*read_seen(pair.one), *read_seen(pair.two)).clock.pieces
+    assert pieces
+    assert every(abs(piece.drift) <= (piece.drift_error or 0.0) for piece in pieces)
