@@ -81,7 +81,9 @@ def as_seen(compared: Comparison, *, turned: bool = False) -> tuple[object, ...]
     fate = table.fate.astype(np.int64)
     sent = table.sent_at_one != turned
     delay = table.delay
-    if turned:  # of one place, there is no sender's end
+    # of one place, there is no sender's end: what is split one way is merged the other, or split if both are larger
+    fate[unknown & (fate == RowFate.MERGED)] = RowFate.SPLIT
+    if turned:
         swapped = np.where(
             fate == RowFate.LOST, RowFate.APPEARED, np.where(fate == RowFate.APPEARED, RowFate.LOST, fate)
         )
