@@ -89,9 +89,9 @@ int32_t number_conversation(struct conversations *all, uint64_t key, const struc
 	return (int32_t)all->count++;
 }
 
-void conversation_ends(const struct conversations *all, int64_t number, struct ends *ends)
+void conversation_ends(const struct conversations *all, struct ends *ends)
 {
-	*ends = all->ends[number];
+	memcpy(ends, all->ends, (size_t)all->count * sizeof *ends);
 }
 
 int number_conversations(struct conversations *all, const uint64_t *keys, int64_t count, int32_t *numbers)

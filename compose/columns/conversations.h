@@ -24,8 +24,8 @@ int64_t count_conversations(const struct conversations *all);
 void conversation_keys(const struct conversations *all, uint64_t *keys);
 /* The number of a conversation, -1 without memory; `ends` are kept of one that is new (NULL: none are known). */
 int32_t number_conversation(struct conversations *all, uint64_t key, const struct ends *ends);
-/* The ends that were kept of one; version 0 if none were. */
-void conversation_ends(const struct conversations *all, int64_t number, struct ends *ends);
+/* Write the ends that were kept of each, in the order of their numbers; version 0 where none were. */
+void conversation_ends(const struct conversations *all, struct ends *ends);
 /* Number those of many packets; false without memory. */
 int number_conversations(struct conversations *all, const uint64_t *keys, int64_t count, int32_t *numbers);
 

@@ -32,11 +32,13 @@ struct range {
 };
 
 /* Segments that carry something and are not acknowledged, the oldest at `head`. In line: each begins where the one before
- * ends or later, and all lie within half of the numbers, so that an ACK takes away from the front alone. */
+ * ends or later, and all lie within half of the numbers, so that an ACK takes away from the front alone. Settled: the ACK `acked`
+ * would change nothing, as after a loss the same comes again and again. */
 struct unacked {
 	struct range *ranges;
 	int32_t head, count, room;
-	int in_line;
+	int in_line, settled;
+	uint32_t acked;
 };
 
 /* What is remembered of one direction; numbers are raw, 0 where there was none yet. */
@@ -105,6 +107,8 @@ static int add_unacked(struct unacked *all, uint32_t first, uint32_t end)
 		all->room = room;
 	}
 	struct range *r = all->ranges + all->head;
+	if (after(all->acked, first) || !after(end, all->acked))
+		all->settled = 0;
 	if (!all->count) {
 		all->in_line = end - first < UINT32_C(1) << 31;
 	} else if (all->in_line) {
@@ -118,8 +122,10 @@ static int add_unacked(struct unacked *all, uint32_t first, uint32_t end)
 /* Forget what is acknowledged of the other direction's segments. */
 static void acknowledge(struct unacked *all, uint32_t ack)
 {
-	if (!all->count)
+	if (!all->count || (all->settled && all->acked == ack))
 		return;
+	all->settled = 1;
+	all->acked = ack;
 	if (all->in_line) {
 		struct range *r = all->ranges + all->head;
 		while (all->count && !after(r->end, ack)) {
@@ -350,7 +356,7 @@ static void begin(struct stream *stream)
 {
 	for (int side = 0; side < 2; side++) {
 		struct unacked unacked = stream->directions[side].unacked;
-		unacked.head = unacked.count = 0;
+		unacked.head = unacked.count = unacked.settled = 0;
 		stream->directions[side] = (struct direction){.window = NEVER, .scale = UNKNOWN_SCALE, .unacked = unacked};
 		stream->base[side] = -1;
 	}

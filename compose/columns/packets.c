@@ -11,6 +11,7 @@ enum { IPV4 = 0x0800, IPV6 = 0x86dd };
 enum { TCP = 6, UDP = 17 };
 enum { L2TP = 1701, GTP = 2152, VXLAN = 4789, GENEVE = 6081 };
 enum { MOST_TAGS = 4 };
+enum { AT_ONCE = 256 }; /* records */
 enum { END = 0, NOP = 1, WINDOW_SCALE = 3, SACK = 5, TIMESTAMPS = 8, MPTCP = 30 };
 static const uint32_t USUAL_OPTIONS = 0x0101080A;          /* two NOPs, then timestamps */
 static const int64_t FARTHEST = (INT64_C(1) << 62) - 1;    /* ns */
@@ -205,7 +206,8 @@ static void write_row(const struct rows *rows, int64_t row, const struct frames 
 	rows->ack[row] = p->ack;
 	rows->flags[row] = p->flags;
 	rows->window[row] = p->window;
-	rows->urgent[row] = p->urgent;
+	if (p->urgent)
+		rows->urgent[row] = p->urgent;
 	rows->checksum[row] = p->checksum;
 	rows->ttl[row] = p->ttl;
 	rows->tos[row] = p->tos;
@@ -218,7 +220,6 @@ static void write_row(const struct rows *rows, int64_t row, const struct frames 
 	rows->header[row] = p->header;
 	rows->payload[row] = digest_of(frames->data + (captured ? at : 0), (size_t)captured);
 	rows->options[row] = p->options;
-	rows->icmp[row] = 0;
 	rows->tsval[row] = p->tsval;
 	rows->tsecr[row] = p->tsecr;
 	rows->wscale[row] = p->wscale;
@@ -256,12 +257,12 @@ static int32_t conversation_of(struct conversations *all, struct recent recent[2
 	return number;
 }
 
-int64_t usual_packets(const struct frames *frames, struct conversations *all, const struct rows *rows, struct sacks *sacks,
-                      int64_t *left)
+/* Read the frames from `first` on; `*row` is the next row, the left ones are written from `left` on. */
+static int read_frames(const struct frames *frames, int64_t first, struct conversations *all, const struct rows *rows, int64_t *row,
+                       struct sacks *sacks, int64_t *left)
 {
 	struct recent recent[2] = {{.ends = {.version = 0}}, {.ends = {.version = 0}}};
-	int64_t row = 0;
-	for (int64_t k = 0; k < frames->count; k++) {
+	for (int64_t k = first; k < frames->count; k++) {
 		int64_t offset = frames->offset[k], captured = frames->captured[k];
 		int32_t interface = frames->interface[k];
 		struct packet p = {.vlan = -1, .wscale = -1};
@@ -278,14 +279,38 @@ int64_t usual_packets(const struct frames *frames, struct conversations *all, co
 		}
 		int32_t number = conversation_of(all, recent, &p.ends);
 		if (number < 0)
-			return -1;
-		rows->conversation[row] = number;
-		write_row(rows, row++, frames, k, &p);
+			return 0;
+		rows->conversation[*row] = number;
+		write_row(rows, (*row)++, frames, k, &p);
 		if (p.blocks) {
 			sacks->frame[sacks->count] = frames->first_frame + k;
 			sacks->blocks[sacks->count] = p.blocks;
 			memcpy(sacks->edges[sacks->count++], p.edges, sizeof p.edges);
 		}
+	}
+	return 1;
+}
+
+int64_t usual_packets(const struct frames *frames, struct conversations *all, const struct rows *rows, struct sacks *sacks,
+                      int64_t *left)
+{
+	int64_t row = 0;
+	return read_frames(frames, 0, all, rows, &row, sacks, left) ? row : -1;
+}
+
+int64_t usual_records(struct walk *walk, int64_t longest, int64_t tick, const struct records *found, struct frames *frames,
+                      struct conversations *all, const struct rows *rows, struct sacks *sacks, int64_t *left)
+{
+	int64_t row = 0, room = walk->room;
+	for (int64_t first = 0; first < room; first = frames->count) {
+		const struct records some = {found->offset + first, found->captured + first, found->wire + first, found->time + first};
+		walk->room = room - first < AT_ONCE ? room - first : AT_ONCE;
+		int64_t count = walk_pcap(walk, longest, tick, &some);
+		frames->count = first + count;
+		if (!read_frames(frames, first, all, rows, &row, sacks, left + (first - row)))
+			return -1;
+		if (count < walk->room)
+			break;
 	}
 	return row;
 }

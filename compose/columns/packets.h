@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "columns/conversations.h"
+#include "columns/records.h"
 
 /* The frames: `count` items in each array. Link types of interfaces as in the file, -1 for one that is not known. */
 struct frames {
@@ -20,7 +21,8 @@ struct frames {
 	int64_t interfaces, count, first_frame;
 };
 
-/* The rows, with room for `count` each; columns as in PacketTable, but `conversation` in the order of appearance. */
+/* The rows, with room for `count` each; columns as in PacketTable, but `conversation` in the order of appearance. Of `urgent` and
+ * `icmp` nothing is written that is 0: they are memory that is 0 already. */
 struct rows {
 	int32_t *frame;
 	int64_t *time;
@@ -53,5 +55,10 @@ struct sacks {
  * many rows there are, -1 without memory. */
 int64_t usual_packets(const struct frames *frames, struct conversations *all, const struct rows *rows, struct sacks *sacks,
                       int64_t *left);
+
+/* Do the same to the records of a pcap file as they are found (records.h): `frames` has the arrays of `found`, and their `count`
+ * comes out. A few records are found and read at a time, which stay in a processor's cache. */
+int64_t usual_records(struct walk *walk, int64_t longest, int64_t tick, const struct records *found, struct frames *frames,
+                      struct conversations *all, const struct rows *rows, struct sacks *sacks, int64_t *left);
 
 #endif

@@ -22,7 +22,8 @@ def batches(parts: Iterable[Records], take: Take | None = None) -> Iterator[tupl
     """Yield rows of the file, their packets decoded, and whether they come again, as fragments put together.
 
     ``parts`` are the file's, in order. The rows of fragments come twice: first as fragments, then, in a last capture
-    of fragments only, as :func:`decode` gives them. What ``take`` takes does not come here. The caller keeps no view of
+    of fragments only, as :func:`decode` gives them. What ``take`` takes, or took as records were found (of at most
+    BATCH of them), does not come here. The caller keeps no view of
     a capture's ``data``: its memory is released.
     """
     fragments: list[Records] = []
@@ -35,7 +36,7 @@ def batches(parts: Iterable[Records], take: Take | None = None) -> Iterator[tupl
             some = part.only(slice(first, first + BATCH))
             rows = np.arange(done + first, done + first + len(some.offset))
             if take is not None and len(rows):
-                left = take(done + first, some)
+                left = take(done + first, some) if part.left is None else part.left
                 if not len(left) and some.partial is None:
                     continue
                 some, rows = some.only(left), rows[left]

@@ -40,6 +40,8 @@ class Records:
 
     ``way`` is how each packet passed the interface, as the container says (:mod:`testbed.model.ways`); empty where it
     says nothing.
+    ``left`` are the positions of those that whoever finds usual packets along the way (:class:`FindsUsual`) has not
+    taken, None where it was not there.
     """
 
     data: Bytes
@@ -52,11 +54,13 @@ class Records:
     comments: tuple[tuple[int, str], ...] = ()
     partial: str | None = None
     way: UInt8 = field(default_factory=lambda: np.zeros(0, np.uint8))
+    left: Int64 | None = None
 
     def only(self, rows: Int64 | Bool | slice) -> Records:
         """Return some of the records."""
         return replace(
             self,
+            left=None,
             offset=self.offset[rows],
             captured=self.captured[rows],
             wire=self.wire[rows],
@@ -70,6 +74,7 @@ def joined(parts: Sequence[Records], last: Records) -> Records:
     """Return records of several parts of a file as one; ``last`` has what the file says about itself."""
     return replace(
         last,
+        left=None,
         offset=np.concatenate([part.offset for part in parts]),
         captured=np.concatenate([part.captured for part in parts]),
         wire=np.concatenate([part.wire for part in parts]),

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,10 +63,19 @@ def columns_library() -> ctypes.CDLL | None:
         loaded = ctypes.CDLL(str(path))
     except OSError:  # of another machine's kind
         return None
-    for name in ("walk_pcap", "walk_pcapng", "usual_packets", "count_conversations", "join_keys"):
+    for name in ("walk_pcap", "walk_pcapng", "usual_packets", "usual_records", "count_conversations", "join_keys"):
         getattr(loaded, name).restype = ctypes.c_int64
     loaded.new_conversations.restype = ctypes.c_void_p
     return loaded
+
+
+class FindsUsual(Protocol):
+    """Takes usual packets as their records are found (compose/columns/packets.h)."""
+
+    def read_pcap(
+        self, walk: Walk, longest: int, tick: int, room: int, link_type: int
+    ) -> tuple[tuple[NDArray[np.int64], ...], NDArray[np.int64]]:
+        """Return what :func:`walk_pcap` does, and the positions of the records that are left."""
 
 
 def walk_pcap(code: ctypes.CDLL, walk: Walk, longest: int, tick: int, room: int) -> tuple[NDArray[np.int64], ...]:

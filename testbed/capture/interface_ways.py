@@ -15,6 +15,11 @@ _SENT = 4  # PACKET_OUTGOING; 0 to 3 came: to this host, to all, to a group, to 
 _HEADER = 11
 
 
+def says_ways(link_type: int) -> bool:
+    """Tell whether headers of a link type say how packets passed the interface."""
+    return link_type in _PACKET_TYPE
+
+
 def ways(records: Records) -> UInt8:
     """Return how each packet passed its interface: uint8[n], none where no packet says so."""
     known = records.way

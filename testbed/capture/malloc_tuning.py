@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import platform
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGE = 64 << 20
 _KEPT = 256 << 20
 
@@ -21,3 +21,4 @@ def keep_freed_memory() -> None:
     library = ctypes.CDLL(None)
     library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
     library.mallopt(_M_TRIM_THRESHOLD, _KEPT)
+    library.mallopt(_M_ARENA_MAX, 1)  # what one thread gave back is there for the other

@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from testbed.capture.columns import Capture, Records, joined
+from testbed.capture.compiled import FindsUsual
 from testbed.capture.containers import pcap, pcapng, snoop
 from testbed.capture.containers.decompress import unpack
 from testbed.capture.decode import decode
@@ -56,18 +57,23 @@ def load(source: Source) -> Loaded:
     return Loaded(name, data, broken)
 
 
-def pieces(file: Loaded, code: CDLL | None = None) -> Iterator[Records]:
+def pieces(file: Loaded, code: CDLL | None = None, usual: FindsUsual | None = None) -> Iterator[Records]:
     """Yield what a file holds part by part; the last part's interfaces, comments and ``partial`` are the file's.
 
-    ``code`` is :func:`testbed.capture.compiled.columns_library`, if it shall find the records. Raises CaptureError as
-    :func:`read` does, before the first part.
+    ``code`` is :func:`testbed.capture.compiled.columns_library`, if it shall find the records, and ``usual`` takes what
+    it can of them at once, where the container allows it. Raises CaptureError as :func:`read` does, before the first
+    part.
     """
     with _named(file.name):
-        parts = _pieces(file.data, code)
+        parts = _pieces(file.data, code, None if file.broken else usual)
         part = next(parts, None)
     while part is not None:
+        if not file.broken:  # no part is looked for before the one before it is done with
+            yield part
+            part = next(parts, None)
+            continue
         following = next(parts, None)
-        if following is None and file.broken:
+        if following is None:
             part = replace(part, partial=f"{file.broken}; {part.partial}" if part.partial else file.broken)
         yield part
         part = following
@@ -96,14 +102,14 @@ def _raw(source: Source) -> Bytes:
         return np.frombuffer(stream.read(), np.uint8)
 
 
-def _pieces(data: Bytes, code: CDLL | None) -> Iterator[Records]:
+def _pieces(data: Bytes, code: CDLL | None, usual: FindsUsual | None) -> Iterator[Records]:
     if not len(data):
         raise CaptureError("the file is empty: no header at byte 0")
     magic = data[:4].tobytes()
     if pcapng.is_pcapng(magic):
         return pcapng.pieces(data, code)
     if pcap.is_pcap(magic):
-        return pcap.pieces(data, code)
+        return pcap.pieces(data, code, usual)
     if snoop.is_snoop(data[:8].tobytes()):
         return snoop.pieces(data)
     raise CaptureError(f"not a capture file: byte 0 holds {magic.hex(' ')}, neither pcap, pcapng nor snoop")

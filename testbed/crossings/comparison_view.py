@@ -86,7 +86,8 @@ class ComparisonView:
     def _raw(self, side: FlowPackets) -> RawNumbers:
         packets, items = side.packets, side.item
         tcp = (packets.protocol[items] == TCP) & packets.decoded[items]
-        return RawNumbers(tcp, packets.flags[items], side.seq, side.ack, self._ways(side.place), side.place >> 1)
+        seq, ack = side.seq.astype(np.int64), side.ack.astype(np.int64)
+        return RawNumbers(tcp, packets.flags[items], seq, ack, self._ways(side.place), side.place >> 1)
 
     def _explained(self) -> dict[int, Evidence]:
         """Return the note of each row that has one."""
@@ -101,7 +102,8 @@ class ComparisonView:
         whole = self._sides[which]
         wanted = distinct(items[items >= 0])
         at = np.searchsorted(whole.item, wanted)
-        side = FlowPackets(whole.packets, wanted, whole.place[at], whole.seq[at], whole.ack[at], whole.places)
+        seq, ack = (each[at].astype(np.int64) for each in (whole.seq, whole.ack))
+        side = FlowPackets(whole.packets, wanted, whole.place[at], seq, ack, whole.places)
         seq, ack, start = (column[at] for column in self._numbers[which])
         return HostView(
             host=HOSTS[which],

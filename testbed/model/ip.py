@@ -69,5 +69,5 @@ def address_words(text: str) -> tuple[int, int]:
 def address_text(version: int, high: int, low: int) -> str:
     """Return the canonical text of an address that columns hold, empty when ``version`` is 0."""
     if version == 4:
-        return str(ipaddress.IPv4Address(low & 0xFFFFFFFF))
+        return f"{low >> 24 & 255}.{low >> 16 & 255}.{low >> 8 & 255}.{low & 255}"
     return str(ipaddress.IPv6Address(high << 64 | low)) if version == 6 else ""

@@ -17,6 +17,7 @@ from testbed.pairing.packet_table import PacketTable
 
 _NONE = 1 << 20  # more than any TTL
 _QUOTED = 20  # bytes of an IP header that an ICMP error quotes
+_BLOCK = 1 << 14  # pairs of which all that is needed stays in a processor's cache
 _PLAIN = (
     (ChangedField.FLAGS, "flags"),
     (ChangedField.WINDOW, "window"),
@@ -54,32 +55,47 @@ def find_changes(
     a, b = one.item[x], two.item[y]
     place = one.place[x]
     found = np.zeros(len(x), np.uint32)
-
-    def note(change: ChangedField, where: Bool) -> None:
-        found[where] |= np.uint32(change)
-
-    for change, name in _PLAIN:
-        note(change, getattr(ours, name)[a] != getattr(theirs, name)[b])
-    tcp = (ours.protocol[a] == TCP) & ours.decoded[a]
-    note(ChangedField.SEQUENCE, tcp & (one.seq[x] != two.seq[y]))
-    acks = tcp & ((ours.flags[a] & theirs.flags[b] & ACK) != 0)
-    note(ChangedField.ACKNOWLEDGMENT, acks & (one.ack[x] != two.ack[y]))
-    tos = ours.tos[a] ^ theirs.tos[b]
-    note(ChangedField.DSCP, tos >= 4)
-    note(ChangedField.ECN, (tos & 3) != 0)
-    whole = (ours.captured[a] == ours.framed[a]) & (theirs.captured[b] == theirs.framed[b])
-    note(ChangedField.FRAME_LENGTH, whole & (ours.framed[a] != theirs.framed[b]) & (ours.length[a] == theirs.length[b]))
-    dropped = ours.ttl[a].astype(np.int64) - theirs.ttl[b]
+    for first in range(0, len(x), _BLOCK):
+        some = slice(first, first + _BLOCK)
+        _plain_changes(one, x[some], two, y[some], found[some])
+    dropped = ours.ttl[a].astype(np.int64)
+    dropped -= theirs.ttl[b]
     ttl = _routing(dropped, place, from_one) if one_route else most_frequent(dropped, place, places)
-    note(ChangedField.TTL, dropped != ttl[place])
+    _note(found, ChangedField.TTL, dropped != ttl[place])
+    del dropped
     other = ours.ip_id[a] != theirs.ip_id[b]
     count = np.bincount(place, minlength=places)
     new_ids = (np.bincount(place[other], minlength=places) * 2 > count) & (not one_route)
-    note(ChangedField.IP_ID, other & ~new_ids[place])
-    note(ChangedField.PAYLOAD, _other_payload(ours, a, theirs, b))
-    _checksums(found, ours, a, theirs, b, from_one[place])
+    if other.any():
+        _note(found, ChangedField.IP_ID, other & ~new_ids[place])
+    _note(found, ChangedField.PAYLOAD, _other_payload(ours, a, theirs, b))
+    _checksums(found, ours, a, theirs, b, place, from_one)
     facts = () if one_route else find_flow_changes(one, x, two, y, from_one, found)
     return found, FlowwideChanges(ttl, new_ids, facts)
+
+
+def _note(found: UInt32, change: ChangedField, where: Bool) -> None:
+    if where.any():
+        found[where] |= np.uint32(change)
+
+
+def _plain_changes(one: FlowPackets, x: Int64, two: FlowPackets, y: Int64, found: UInt32) -> None:
+    """Note the fields that differ of some pairs, by their headers alone."""
+    ours, theirs = one.packets, two.packets
+    a, b = one.item[x], two.item[y]
+    for change, name in _PLAIN:
+        _note(found, change, getattr(ours, name)[a] != getattr(theirs, name)[b])
+    tcp = (ours.protocol[a] == TCP) & ours.decoded[a]
+    _note(found, ChangedField.SEQUENCE, tcp & (one.seq[x] != two.seq[y]))
+    acks = tcp & ((ours.flags[a] & theirs.flags[b] & ACK) != 0)
+    _note(found, ChangedField.ACKNOWLEDGMENT, acks & (one.ack[x] != two.ack[y]))
+    tos = ours.tos[a] ^ theirs.tos[b]
+    _note(found, ChangedField.DSCP, tos >= 4)
+    _note(found, ChangedField.ECN, (tos & 3) != 0)
+    framed, there = ours.framed[a], theirs.framed[b]
+    if (other := framed != there).any():
+        other &= (ours.captured[a] == framed) & (theirs.captured[b] == there)
+        _note(found, ChangedField.FRAME_LENGTH, other & (ours.length[a] == theirs.length[b]))
 
 
 def most_frequent(values: Int64, place: Int64, places: int) -> Int64:
@@ -120,12 +136,15 @@ def _other_payload(ours: PacketTable, a: Int64, theirs: PacketTable, b: Int64) -
     return np.asarray(other)
 
 
-def _checksums(found: UInt32, ours: PacketTable, a: Int64, theirs: PacketTable, b: Int64, at_one: Bool) -> None:
+def _checksums(
+    found: UInt32, ours: PacketTable, a: Int64, theirs: PacketTable, b: Int64, place: Int64, from_one: Bool
+) -> None:
     """Note checksums that are wrong where they arrived, of those that differ, or whose payload does.
 
     That a network card fills them in after the tap, and that they follow from rewritten addresses, is no alteration.
     """
     payload = (found & np.uint32(ChangedField.PAYLOAD)) != 0
     differ = np.flatnonzero((ours.checksum[a] != theirs.checksum[b]) | payload)
-    for packets, items, mine in ((theirs, b, differ[at_one[differ]]), (ours, a, differ[~at_one[differ]])):
+    at_one = from_one[place[differ]]
+    for packets, items, mine in ((theirs, b, differ[at_one]), (ours, a, differ[~at_one])):
         found[mine[checksums_are_wrong(packets, items[mine])]] |= np.uint32(ChangedField.CHECKSUM)

@@ -8,13 +8,16 @@ half of that room is the error, as the smallest delay may be all in one directio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from testbed.model.arrays import Bool, Float64, Int64, distinct
+from testbed.model.arrays import Bool, Float64, Int64, distinct, median
 
 _BINS = 2048  # stretches of time of which only the least and the greatest difference are used
+_AT_ONCE = 64  # of them that are looked at: what they need stays in a processor's cache
 _STEEPEST = 1e-3  # 1000 ppm: a clock that drifts more is broken, or stepped
 _WINDOW = 5  # bins before and after a small step that must agree on it
 _SLOPE_POINTS = 64  # through which a drift is looked for
@@ -122,16 +125,14 @@ def fit_clock(time: Int64, apart: Int64, from_one: Bool) -> Clock:
     pieces: list[ClockPiece] = []
     first = 0
     while first < len(time):
-        last = _until_step(time[first:], apart[first:], from_one[first:]) + first
-        pieces.append(_piece(time, apart, from_one, first, last))
+        line = _fit(time[first:], apart[first:], from_one[first:])
+        last = _until_step(time[first:], apart[first:], from_one[first:], line) + first
+        if last < len(time):
+            some = slice(first, last)
+            line = _fit(time[some], apart[some], from_one[some])
+        pieces.append(ClockPiece(first, last, int(time[first]), line.offset, line.slope, line.error, line.slope_error))
         first = last
     return Clock(tuple(pieces))
-
-
-def _piece(time: Int64, apart: Int64, from_one: Bool, first: int, last: int) -> ClockPiece:
-    some = slice(first, last)
-    line = _fit(time[some], apart[some], from_one[some])
-    return ClockPiece(first, last, int(time[first]), line.offset, line.slope, line.error, line.slope_error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +147,14 @@ class _Line:
 
 
 def _fit(time: Int64, apart: Int64, from_one: Bool) -> _Line:
-    start, base = int(time[0]), int(np.median(apart[:: len(apart) // 1000 + 1]))
-    x, y = (time - start).astype(np.float64), (apart - base).astype(np.float64)
-    low_x, low_y = _extremes(x[from_one], y[from_one])
-    high_x, high_y = _extremes(x[~from_one], -y[~from_one])
-    high_y = -high_y
+    start, base = int(time[0]), int(median(apart[:: len(apart) // 1000 + 1]))
+
+    def lowest(rows: Int64, sign: int) -> tuple[Float64, Float64]:
+        places = _lowest(rows, lambda some: sign * (apart[some] - base).astype(np.float64))
+        return (time[places] - start).astype(np.float64), (apart[places] - base).astype(np.float64)
+
+    low_x, low_y = lowest(np.flatnonzero(from_one), 1)
+    high_x, high_y = lowest(np.flatnonzero(~from_one), -1)
     if not len(low_x) or not len(high_x):
         offset = float(low_y.min()) if len(low_x) else float(high_y.max())
         return _Line(base + round(offset), 0.0, None, None, 0.0)
@@ -207,16 +211,18 @@ def _as_good(slopes: Float64, rooms: Float64, wanted: float) -> tuple[float, flo
     return ends[0], ends[1]
 
 
-def _extremes(x: Float64, y: Float64) -> tuple[Float64, Float64]:
-    """Return of each of many stretches the point with the least value."""
-    each = len(x) // _BINS
+def _lowest(rows: Int64, values: Callable[[Int64], Float64]) -> Int64:
+    """Return of each of many stretches of ``rows`` the one with the least value."""
+    each = len(rows) // _BINS
     if each < 2:
-        return x, y
-    whole = y[: each * _BINS].reshape(_BINS, each)
-    places = whole.argmin(axis=1) + np.arange(_BINS) * each
-    if each * _BINS < len(y):
-        places = np.append(places, each * _BINS + int(y[each * _BINS :].argmin()))
-    return x[places], y[places]
+        return rows
+    found = []
+    for first in range(0, _BINS, _AT_ONCE):
+        some = rows[first * each : (first + _AT_ONCE) * each]
+        found.append(some[values(some).reshape(_AT_ONCE, each).argmin(axis=1) + np.arange(_AT_ONCE) * each])
+    if len(rest := rows[each * _BINS :]):
+        found.append(rest[int(values(rest).argmin())][None])
+    return np.concatenate(found)
 
 
 def _hull(x: Float64, y: Float64) -> tuple[Float64, Float64]:
@@ -240,10 +246,10 @@ def _slopes(x: Float64, y: Float64) -> Float64:
     return (np.diff(y)[wide] / np.diff(x)[wide]) if len(x) > 1 else np.zeros(0)
 
 
-def _until_step(time: Int64, apart: Int64, from_one: Bool) -> int:
-    """Return how many of the pairs, from the first on, one clock explains."""
+def _until_step(time: Int64, apart: Int64, from_one: Bool, line: _Line) -> int:
+    """Return how many of the pairs, from the first on, one clock explains; ``line`` is fitted to all."""
     count = len(time)
-    if _fit(time, apart, from_one).room < 0:
+    if line.room < 0:
         low, high = 1, count  # one explains the first ``low``, not the first ``high``
         while high - low > 1:
             middle = (low + high) // 2
@@ -291,9 +297,11 @@ def _small_step(time: Int64, apart: Int64, from_one: Bool) -> int | None:
     middle = time[(bins[known] + bins[np.array(known) + 1]) // 2].astype(np.float64)
     drift = _steady_slope(middle, (low + high) / 2) * (middle - middle[0])
     low, high = low - drift, high - drift
-    usual = max(float(np.median(np.abs(np.diff(low)))), float(np.median(np.abs(np.diff(high)))))
+    usual = max(median(np.abs(np.diff(low))), median(np.abs(np.diff(high))))
+    # of each stretch of so many, an odd number: the middle one
+    levels = [np.sort(sliding_window_view(each, _WINDOW), axis=1)[:, _WINDOW // 2] for each in (low, high)]
     for k in range(_WINDOW, len(known) - _WINDOW + 1):
-        moves = [float(np.median(each[k : k + _WINDOW]) - np.median(each[k - _WINDOW : k])) for each in (low, high)]
+        moves = [float(each[k] - each[k - _WINDOW]) for each in levels]
         least_move = min(abs(moves[0]), abs(moves[1]))
         together = moves[0] * moves[1] > 0 and abs(moves[0] - moves[1]) < least_move / 4
         sharp = abs(low[k] - low[k - 1]) > least_move / 2 and abs(high[k] - high[k - 1]) > least_move / 2
@@ -309,7 +317,7 @@ def _steady_slope(x: Float64, y: Float64) -> float:
     i, j = np.triu_indices(len(near), 1)
     wide = x[near[j]] > x[near[i]]
     slopes = (y[near[j]] - y[near[i]])[wide] / (x[near[j]] - x[near[i]])[wide]
-    slope = float(np.median(slopes)) if len(slopes) else 0.0
+    slope = median(slopes) if len(slopes) else 0.0
     return slope if abs(slope) <= _STEEPEST else 0.0
 
 

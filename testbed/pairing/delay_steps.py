@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int64
+from testbed.model.arrays import Bool, Int64, median
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate
 
@@ -57,11 +57,11 @@ def delay_levels(compared: Comparison, *, from_one: bool, rows: Int64 | None = N
     order = np.argsort(time, kind="stable")
     time, delay = time[order], table.delay[rows[order]]
     edges = np.linspace(0, len(time), min(max(len(time) // 4, 1), _BINS) + 1).astype(np.int64)
-    medians = np.array([np.median(delay[a:b]) for a, b in pairwise(edges.tolist())])
+    medians = np.array([median(delay[a:b]) for a, b in pairwise(edges.tolist())])
     starts = _split(medians)
     ends = [*starts[1:], len(medians)]
     return tuple(
-        DelayLevel(int(time[edges[first]]), int(np.median(delay[edges[first] : edges[end]])))
+        DelayLevel(int(time[edges[first]]), int(median(delay[edges[first] : edges[end]])))
         for first, end in zip(starts, ends, strict=True)
     )
 
@@ -77,8 +77,8 @@ def _split(medians: np.typing.NDArray[np.float64]) -> list[int]:
                 if sharp <= _STEP / 2:
                     continue
                 before, after = medians[first:k], medians[k:end]
-                low, high = sorted((float(np.median(before)), float(np.median(after))))
-                vary = float(max(np.median(np.abs(each - np.median(each))) for each in (before, after)))
+                low, high = sorted((median(before), median(after)))
+                vary = max(median(np.abs(each - median(each))) for each in (before, after))
                 step = high - low
                 if step > max(_FACTOR * vary, _STEP, _SHARE * abs(high)) and sharp > step / 2:
                     best = max(best or (0.0, 0), (step + sharp, k))

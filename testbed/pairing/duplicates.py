@@ -71,13 +71,14 @@ class Resolved:
 
 
 def resolve(
-    groups: IdenticalPackets, x: Int64, y: Int64, taps: tuple[TapPackets, TapPackets],
+    groups: IdenticalPackets, x: Int64, y: Int64, taps: Callable[[], tuple[TapPackets, TapPackets]],
     expect: Callable[[int], Expected], *, all_crossed: bool,
 ) -> Resolved:  # fmt: skip
     """Resolve ``groups`` of identical packets; ``x`` and ``y`` (int64[n]) are pairs of equal keys in order.
 
-    ``expect`` tells what is expected of a position of the first side. With ``all_crossed`` what is left over in both
-    captures must be paired somehow: it is unresolved, however late it would be.
+    ``taps`` gives what both captures show of packets, ``expect`` what is expected of a position of the first side. With
+    ``all_crossed`` what is left over in both captures must be paired somehow: it is unresolved, however late it would
+    be.
     """
     result = Resolved(x, y)
     if not groups:
@@ -85,8 +86,9 @@ def resolve(
     kept = settled(groups, x)
     pairs: list[tuple[Int64, Int64]] = [(x[kept], y[kept])]
     count = int(kept.sum())
+    shown = taps()
     for ours, theirs in groups:
-        group = _Group(taps, ours, theirs, expect(int(ours[0])), all_crossed=all_crossed)
+        group = _Group(shown, ours, theirs, expect(int(ours[0])), all_crossed=all_crossed)
         group.pair()
         result.copies.extend((side, position, count + which) for side, position, which in group.copies)
         result.again.extend(group.again)
@@ -335,6 +337,8 @@ def find_groups(a: UInt64, b: UInt64, x: Int64, y: Int64, doubtful: Bool) -> Ide
     bool[n], pairs whose time is unlike that of others. Of keys that both sides have equally often only those with a
     doubtful pair are returned.
     """
+    if len(x) == len(a) == len(b) and not doubtful.any():
+        return []
     spare_a, spare_b = np.ones(len(a), np.bool_), np.ones(len(b), np.bool_)
     spare_a[x] = False
     spare_b[y] = False

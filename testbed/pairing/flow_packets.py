@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int64
+from testbed.model.arrays import Bool, Int64, UInt32
 from testbed.model.ip import TCP
 from testbed.model.tcp import ACK, seq_add
 from testbed.pairing.flow_table import Flows
@@ -20,7 +20,8 @@ class FlowPackets:
 
     ``item``: int64[n], rows of ``packets``, ascending. ``place``: int64[n], which direction of which flow: pair of
     flows * 2 + direction (0 from the end that opened the flow, 1 to it), below ``places``. ``seq`` and ``ack``:
-    int64[n], as the first capture has them (the second's shifted where sequence numbers were rewritten).
+    int64[n], as the first capture has them (the second's shifted where sequence numbers were rewritten), or as their
+    columns have them, uint32[n].
     ``again``: bool[n], packets that the tap captured once more (:mod:`testbed.pairing.captured_twice`).
     A "position" is an index into these.
     """
@@ -28,8 +29,8 @@ class FlowPackets:
     packets: PacketTable
     item: Int64
     place: Int64
-    seq: Int64
-    ack: Int64
+    seq: Int64 | UInt32
+    ack: Int64 | UInt32
     places: int
     again: Bool = field(default_factory=lambda: np.zeros(0, np.bool_))
 
@@ -40,14 +41,14 @@ class FlowPackets:
     def __len__(self) -> int:
         return len(self.item)
 
-    def parts(self) -> tuple[PacketTable, Int64, Int64, Int64]:
+    def parts(self) -> tuple[PacketTable, Int64, Int64, Int64 | UInt32]:
         """Return ``packets``, ``item``, ``place`` and ``seq``, as :func:`find_pieces` wants them."""
         return self.packets, self.item, self.place, self.seq
 
     def column(self, name: str, items: Int64) -> np.typing.NDArray[np.generic]:
         """Return what a key is made from, for some of the packets."""
         if name in ("seq", "ack"):
-            own: Int64 = self.seq if name == "seq" else self.ack
+            own = self.seq if name == "seq" else self.ack
             return own if len(items) == len(self) else own[items]
         packets = self.packets
         rows: Int64 | slice = slice(None)
@@ -75,25 +76,41 @@ def packets_of_pairs(
         some = np.flatnonzero(pairs.sides >> side & 1)
         pair_a[pairs.a[some], side] = some
         pair_b[pairs.b[some], side ^ pairs.flip[some]] = some
-    of_a, of_b = pair_a[first.of, one.side], pair_b[second.of, two.side]
-    items_a, items_b = np.flatnonzero(of_a >= 0), np.flatnonzero(of_b >= 0)
-    of_a, of_b = of_a[items_a], of_b[items_b]
-    opener = pairs.opener
-    side_b = two.side[items_b] ^ pairs.flip[of_b]
-    acks = (two.flags[items_b] & ACK) != 0
-    plain = not pairs.shift.any()
-    seq, ack = two.seq[items_b].astype(np.int64), two.ack[items_b].astype(np.int64)
-    if not plain:
-        seq = seq_add(seq, -pairs.shift[of_b, side_b])
-        ack = np.where(acks, seq_add(ack, -pairs.shift[of_b, 1 - side_b]), ack)
     return (
-        FlowPackets(
-            one,
-            items_a,
-            of_a << 1 | one.side[items_a] ^ opener[of_a],
-            one.seq[items_a].astype(np.int64),
-            one.ack[items_a].astype(np.int64),
-            2 * len(pairs),
-        ),
-        FlowPackets(two, items_b, of_b << 1 | side_b ^ opener[of_b], seq, ack, 2 * len(pairs)),
+        _of_places(one, first, _places(pair_a, pairs.opener), 2 * len(pairs)),
+        _shifted(_of_places(two, second, _places(pair_b, pairs.opener ^ pairs.flip), 2 * len(pairs)), pairs),
     )
+
+
+def _places(pair_of: Int64, opener: Int64) -> Int64:
+    """Return the place of each flow's packets of side 0 and 1, -1 without: int64[2 * flows]."""
+    place = np.full(pair_of.shape, -1, np.int64)
+    flow, side = np.nonzero(pair_of >= 0)
+    pair = pair_of[flow, side]
+    place[flow, side] = pair << 1 | side ^ opener[pair]
+    return place.ravel()
+
+
+def _of_places(packets: PacketTable, flows: Flows, place_of: Int64, places: int) -> FlowPackets:
+    """Return the packets that have a place."""
+    flow_side = flows.of << 1
+    flow_side |= packets.side
+    place = place_of[flow_side]
+    del flow_side
+    if len(place) and int(place.min()) >= 0:  # all have
+        return FlowPackets(packets, np.arange(len(place)), place, packets.seq, packets.ack, places)
+    items = np.flatnonzero(place >= 0)
+    return FlowPackets(packets, items, place[items], packets.seq[items], packets.ack[items], places)
+
+
+def _shifted(two: FlowPackets, pairs: FlowPairs) -> FlowPackets:
+    """Return the second capture's packets with sequence numbers as the first has them."""
+    if not pairs.shift.any():
+        return two
+    of = two.place >> 1
+    side = two.packets.side[two.item] ^ pairs.flip[of]
+    acks = (two.packets.flags[two.item] & ACK) != 0
+    seq, ack = two.seq.astype(np.int64), two.ack.astype(np.int64)
+    two.seq = seq_add(seq, -pairs.shift[of, side])
+    two.ack = np.where(acks, seq_add(ack, -pairs.shift[of, 1 - side]), ack)
+    return two

@@ -20,12 +20,17 @@ class GrowingColumn:
         self._room: NDArray[Any] = np.empty(0, dtype)
         self.count = 0
 
-    def reserve(self, more: int, share: float) -> NDArray[Any]:
-        """Return room for more values; ``share`` is how much of the whole is reached then, to guess at its size."""
+    def reserve(self, more: int, share: float, likely: int | None = None) -> NDArray[Any]:
+        """Return room for more values; ``share`` is how much of the whole is reached then, to guess at its size.
+
+        ``likely`` is how many more there will be, where that is known better.
+        """
         count = self.count + more
         if count > len(self._room):
             guess = int(count / share * 1.02) if share > 0 else 0
-            room = self._allocate(max(guess, count * 3 // 2, 1024), self._room.dtype)
+            if likely is not None and share > 0:
+                guess = int((self.count + likely) / share * 1.02) + more
+            room = self._allocate(max(guess if guess > count else count * 3 // 2, 1024), self._room.dtype)
             room[: self.count] = self._room[: self.count]
             self._room = room
         return self._room[self.count : count]

@@ -149,7 +149,7 @@ def pair_packets(
         alike = np.flatnonzero(several)
         several[alike] = delays.doubtful(level, x[alike], y[alike])
         groups = find_groups(a, b, x, y, several)
-        done = resolve(groups, x, y, level.taps(), delays.expected(level), all_crossed=from_one is not None)
+        done = resolve(groups, x, y, level.taps, delays.expected(level), all_crossed=from_one is not None)
         if not delays.settled:
             delays.settle(level, done.x, done.y)
             found.ways = delays.ways

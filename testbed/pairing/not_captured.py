@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int64, distinct
+from testbed.model.arrays import Bool, Int64, UInt32, distinct
 from testbed.model.interval_arrays import covers, union
 from testbed.model.ip import TCP
 from testbed.model.tcp import ACK, seq_diff
@@ -48,7 +48,7 @@ def _acknowledged(here: FlowPackets, there: FlowPackets, places: int) -> Bool:
     rows = np.flatnonzero(mine & (base[here.place ^ 1] >= 0))
     about = here.place[rows] ^ 1
     result = np.zeros(places, np.bool_)
-    result[about[seq_diff(here.ack[rows], base[about]) > 0]] = True
+    result[about[seq_diff(here.ack[rows].astype(np.int64), base[about]) > 0]] = True
     return result
 
 
@@ -63,8 +63,8 @@ class CapturedBytes:
             rows = np.flatnonzero(side.packets.protocol[side.item] == TCP)[::-1]
             self._base[side.place[rows]] = side.seq[rows]
 
-    def _relative(self, seq: Int64, place: Int64) -> Int64:
-        return seq_diff(seq, self._base[place])
+    def _relative(self, seq: Int64 | UInt32, place: Int64) -> Int64:
+        return seq_diff(seq.astype(np.int64), self._base[place])
 
     def missed(self, left: Int64, sent: Bool, *, at_one: bool) -> Bool:
         """Return a mask, bool[k], of packets in one capture only that the other end's tap must have dropped.

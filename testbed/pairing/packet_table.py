@@ -227,10 +227,13 @@ class PacketTableBuilder:
         self._between: int | None = None  # the row from which on what is added belongs between others
         self._data = self._joined = np.zeros(0, np.uint8)
 
-    def room(self, count: int, share: float) -> dict[str, NDArray[Any]]:
-        """Return room for the columns of the file's next packets; ``share`` of the file is reached with them."""
+    def room(self, count: int, share: float, likely: int | None = None) -> dict[str, NDArray[Any]]:
+        """Return room for the columns of the file's next packets; ``share`` of the file is reached with them.
+
+        ``likely`` is how many there are, about, where ``count`` is how many there may be.
+        """
         self._share = share
-        return {name: column.reserve(count, share) for name, column in self._columns.items()}
+        return {name: column.reserve(count, share, likely) for name, column in self._columns.items()}
 
     def fill(self, count: int, sacks: tuple[Int64, UInt8, UInt32], links: tuple[str, ...]) -> None:
         """Say that so much of the room was filled; what is added then may belong between those packets."""

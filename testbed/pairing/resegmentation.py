@@ -14,7 +14,7 @@ from itertools import chain
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int64, distinct
+from testbed.model.arrays import Bool, Int64, UInt32, distinct
 from testbed.model.intervals import Interval, IntervalSet
 from testbed.model.ip import TCP
 from testbed.model.tcp import seq_diff
@@ -24,6 +24,9 @@ from testbed.pairing.packet_table import PacketTable
 _TRIES = 64  # overlapping segments tried for one byte
 _LONGEST = 1 << 20  # BIG TCP stays below it
 _SLACK = 1_000_000  # ns by which a piece may seem early
+
+Side = tuple[PacketTable, Int64, Int64, Int64 | UInt32]
+"""A capture as :meth:`FlowPackets.parts <testbed.pairing.flow_packets.FlowPackets.parts>` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class _Segment:
 
 
 def find_pieces(
-    one: tuple[PacketTable, Int64, Int64, Int64], two: tuple[PacketTable, Int64, Int64, Int64],
+    one: Side, two: Side,
     ours: Int64, theirs: Int64, from_one: Bool, usual: UsualDelays,
 ) -> list[SharedRange]:  # fmt: skip
     """Return the byte ranges that the segments ``ours`` and ``theirs`` have in common.
@@ -72,7 +75,7 @@ def find_pieces(
     return found
 
 
-def _by_place(side: tuple[PacketTable, Int64, Int64, Int64], positions: Int64) -> dict[int, list[int]]:
+def _by_place(side: Side, positions: Int64) -> dict[int, list[int]]:
     packets, items, places, _ = side
     rows = items[positions]
     result: dict[int, list[int]] = defaultdict(list)
@@ -83,8 +86,8 @@ def _by_place(side: tuple[PacketTable, Int64, Int64, Int64], positions: Int64) -
 
 
 def _segments(
-    side: tuple[PacketTable, Int64, Int64, Int64], positions: list[int], base: int,
-    of: tuple[PacketTable, Int64, Int64, Int64] | None = None,
+    side: Side, positions: list[int], base: int,
+    of: Side | None = None,
 ) -> list[_Segment]:  # fmt: skip
     """Return segments with numbers relative to that of the position ``base`` (of this side, or of another)."""
     packets, items, _, seq = side

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from testbed.model.arrays import Int64, UInt8
+from testbed.model.arrays import Int64, UInt8, median
 from testbed.pairing.crossing_table import CrossingTable
 from testbed.pairing.fates import RowFate
 from testbed.pairing.packet_table import PacketTable
@@ -128,7 +128,7 @@ def _odd_id(packets: PacketTable, item: int, mine: Int64) -> tuple[int | None, i
     if not numbers.any():
         return number, None
     steps = np.diff(numbers) % 65536
-    if len(mine) < 4 or np.median(steps) > _NEAR:
+    if len(mine) < 4 or median(steps) > _NEAR:
         return None, None  # they do not count up
     place = int(np.searchsorted(mine, item))
     before, after = int(numbers[max(place - 1, 0)]), int(numbers[min(place, len(mine) - 1)])

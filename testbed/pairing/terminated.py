@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from testbed.model.arrays import Int64
+from testbed.model.arrays import Int64, median
 from testbed.model.tcp import seq_diff
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs
@@ -63,7 +63,7 @@ def find_terminated(
     """Return those of ``pairs.alike`` that are at one time, by the clocks as the pairs show them, or as they are."""
     offset = 0
     if len(pairs):
-        offset = int(np.median(two.time[second.first[pairs.b]] - one.time[first.first[pairs.a]]))
+        offset = int(median(two.time[second.first[pairs.b]] - one.time[first.first[pairs.a]]))
     result = []
     for a, b, flip in pairs.alike.tolist():
         begins = int(one.time[first.first[a]]), int(two.time[second.first[b]])
@@ -92,7 +92,7 @@ def _compared(
     delay = None
     if common and relation is not StreamRelation.TRANSFORMED:
         places = np.array([begin for begin, _ in at_mine if begin < common], np.int64)
-        delay = int(np.median(_when(at_others, places) - _when(at_mine, places)))
+        delay = int(median(_when(at_others, places) - _when(at_mine, places)))
     return ByteStream(relation, (len(mine), len(others)), delay)
 
 

@@ -39,7 +39,9 @@ class KeyedPackets:
 
     def apart(self, x: Int64, y: Int64) -> Int64:
         """Return the differences in time of pairs (ns)."""
-        return self.two.packets.time[self.two.item[self.theirs[y]]] - self.one.packets.time[self.one.item[self.ours[x]]]
+        result = self.two.packets.time[self.two.item[self.theirs[y]]]
+        result -= self.one.packets.time[self.one.item[self.ours[x]]]
+        return result
 
     def column(self, name: str, x: Int64, y: Int64) -> tuple[AnyInt, AnyInt]:
         """Return what both packets of pairs have in a column of their packet tables."""
@@ -52,8 +54,9 @@ class KeyedPackets:
 
     def fallen(self, x: Int64, y: Int64) -> Int64:
         """Return by how much the TTLs of pairs are lower in the second capture."""
-        before = self.one.packets.ttl[self.one.item[self.ours[x]]].astype(np.int64)
-        return np.asarray(before - self.two.packets.ttl[self.two.item[self.theirs[y]]])
+        result = self.one.packets.ttl[self.one.item[self.ours[x]]].astype(np.int64)
+        result -= self.two.packets.ttl[self.two.item[self.theirs[y]]]
+        return result
 
     def taps(self) -> tuple[TapPackets, TapPackets]:
         """Return what identical packets are told apart by."""
@@ -102,9 +105,11 @@ class KnownDelays:
             unknown.copy(),
             given=ways is not None,
         )
-        single = np.flatnonzero(~several)
-        if len(single):
-            result._learn(level, x[single], y[single])
+        single = x, y
+        if several.any():
+            single = x[~several], y[~several]
+        if len(single[0]):
+            result._learn(level, *single)
         if not result.given and bool((rest := several & ~result.known[level.place(x)]).any()):
             result._estimate(level, find_groups(*keys, x, y, rest))
         return result
@@ -132,7 +137,8 @@ class KnownDelays:
             self._learn(level, x, y)
 
     def _learn(self, level: KeyedPackets, x: Int64, y: Int64) -> None:
-        place, apart, fallen = level.place(x), level.apart(x, y), level.fallen(x, y)
+        place, apart = level.place(x), level.apart(x, y)
+        fallen = level.fallen(x, y)
         places = level.one.places
         if not self.given:
             self.ways = find_directions(place, apart, fallen, places)
@@ -140,10 +146,11 @@ class KnownDelays:
         self.drop = most_frequent(fallen, place, places)
         for name, kept in (("ip_id", "same_ids"), ("tsval", "same_stamps")):
             before, after = level.column(name, x, y)
-            some = place[(before == after) & (before > 0)]
-            setattr(self, kept, np.bincount(some, minlength=places) > 0)
+            some = np.zeros(places, np.bool_)
+            some[place[(before == after) & (before > 0)]] = True
+            setattr(self, kept, some)
         sent = self.ways.from_one[place]
-        self.usual = _range(apart[sent]), _range(apart[~sent])
+        self.usual = _range(apart, sent), _range(apart, ~sent)
 
     def _ranges(self) -> tuple[Int64, Int64]:
         """Return the usual differences in time of each place, those of both directions where its own is not known."""
@@ -199,7 +206,8 @@ class KnownDelays:
         return expect
 
 
-def _range(apart: Int64) -> DelayRange | None:
-    """Return the range that most differences in time have (ns)."""
-    some = np.sort(apart[:: len(apart) // _SAMPLE + 1])
+def _range(apart: Int64, mine: Bool) -> DelayRange | None:
+    """Return the range that most differences in time have (ns), of those chosen."""
+    rows = np.flatnonzero(mine)
+    some = np.sort(apart[rows[:: len(rows) // _SAMPLE + 1]])
     return (int(some[len(some) // 100]), int(some[-1 - len(some) // 100])) if len(some) else None

@@ -1,6 +1,7 @@
 """Read two captures at once, each on a core of its own, into what a comparison needs of them.
 
-The second file is read by a child process; its columns come back through memory that both share.
+The second file is read by a thread where C does it, which needs nothing of Python, and else by a child process, whose
+columns come back through memory that both share.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import os
 import shutil
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from ctypes import CDLL
+from dataclasses import replace
 from functools import partial as partial_function
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,11 +29,12 @@ from testbed.capture.read_file import Loaded, load, pieces
 from testbed.model.errors import BothendsError, CaptureError, UsageError
 from testbed.pairing.flow_table import Flows, find_flows, label_all
 from testbed.pairing.packet_table import COLUMNS, PacketTable, PacketTableBuilder
-from testbed.run.usual_packets import UsualPackets, label_segments
+from testbed.run.usual_packets import UsualPackets, label_segments, zeros
 
 Read = tuple[PacketTable, Flows]
 
 _WORTH = 16 << 20  # bytes; smaller files are read before a child has started
+_LOOK = 4096  # packets
 _FLOW_COLUMNS = tuple(name for name in Flows.__dataclass_fields__)
 
 
@@ -46,8 +50,16 @@ def read_both(one: str, two: str) -> tuple[Read, Read]:
     if not both_large or not hasattr(os, "memfd_create"):
         found = read_one(files[0], code_for(files[0])), read_one(files[1], code_for(files[1]))
     else:
-        found = _in_parallel(*files, code_for(*files))
+        found = _at_once(*files, code_for(*files))
     return _usable(files[0].name, found[0]), _usable(files[1].name, found[1])
+
+
+def _at_once(one: Loaded, two: Loaded, code: CDLL | None) -> tuple[Read, Read]:
+    if code and all(_mostly_usual(file, code) for file in (one, two)):
+        with ThreadPoolExecutor(1) as other:
+            second = other.submit(read_one, two, code)
+            return read_one(one, code), second.result()
+    return _in_processes(one, two, code)
 
 
 def _usable(name: str, read: Read) -> Read:
@@ -67,11 +79,11 @@ def read_named(name: str) -> Read:
 def read_one(file: Loaded, code: CDLL | None = None) -> Read:
     """Read one file: its packets as columns, its flows, its labels; by C where ``code`` is the library for it."""
     usual = UsualPackets(code) if code else None
-    builder = PacketTableBuilder(numbering=usual)
+    builder = PacketTableBuilder(numbering=usual, allocate=zeros) if usual else PacketTableBuilder()
     if usual:
         usual.builder = builder
     partial = None
-    for rows, capture, again in batches(pieces(file, code), usual.take if usual else None):
+    for rows, capture, again in batches(pieces(file, code, usual), usual.take if usual else None):
         builder.add(rows, capture, again=again)
         partial = capture.partial or partial
     packets = builder.finish(file.data, partial)
@@ -95,7 +107,19 @@ def _load(name: str) -> Loaded:
     return Loaded("standard input", loaded.data, loaded.broken)
 
 
-def _in_parallel(one: Loaded, two: Loaded, code: CDLL | None) -> tuple[Read, Read]:
+def _mostly_usual(file: Loaded, code: CDLL) -> bool:
+    """Tell of a file, by its beginning, whether most of its packets are read by C."""
+    first = next(pieces(file, code)).only(slice(_LOOK))
+    count = len(first.offset)
+    if not count:
+        return False
+    usual = UsualPackets(code)
+    usual.builder = PacketTableBuilder(numbering=usual, allocate=np.zeros)
+    alone = replace(first, data=file.data[: int(first.offset[-1] + first.captured[-1])])
+    return 2 * len(usual.take(0, alone)) < count
+
+
+def _in_processes(one: Loaded, two: Loaded, code: CDLL | None) -> tuple[Read, Read]:
     context = multiprocessing.get_context("fork")
     shared = os.memfd_create("bothends-columns")
     ours, theirs = context.Pipe(duplex=False)

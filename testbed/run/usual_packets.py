@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from testbed.capture.columns import Records
-from testbed.capture.compiled import address, columns_library
+from testbed.capture.compiled import FoundRecords, Walk, address, columns_library, walk_pcap
 from testbed.capture.frame_kinds import link_name
 from testbed.capture.interface_ways import ways
 from testbed.model.arrays import Bool, Int32, Int64, UInt16, UInt64
@@ -22,6 +24,7 @@ from testbed.wireshark.label_names import LabelRules, TcpSegments
 
 _WORDS = ("sack", "seen", "closed", "consumed", "unseen")
 _WORD = (1 << 64) - 1
+_SAMPLE = 1024  # records that show how long they are
 _MANY = 1 << 17  # keys; fewer are joined before a library is loaded
 _SEGMENT: dict[str, type[np.generic]] = {
     "time": np.int64,
@@ -35,14 +38,12 @@ _SEGMENT: dict[str, type[np.generic]] = {
 }
 
 
-class _Ends(ctypes.Structure):
-    """``struct ends`` (compose/columns/conversations.h)."""
-
-    _fields_ = (
-        ("address", ctypes.c_uint64 * 4),
-        ("port", ctypes.c_uint16 * 2),
-        *((name, ctypes.c_uint8) for name in ("protocol", "version", "turned", "unused")),
-    )
+_ENDS = np.dtype(
+    [(f"address{k}", "u8") for k in range(4)]
+    + [(f"port{k}", "u2") for k in range(2)]
+    + [(name, "u1") for name in ("protocol", "version", "turned", "unused")]
+)
+"""``struct ends`` (compose/columns/conversations.h)."""
 
 
 class _Frames(ctypes.Structure):
@@ -86,6 +87,14 @@ class _Segments(ctypes.Structure):
     )
 
 
+def zeros(count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return a new column of zeros, by small pages: what is never written to takes no memory."""
+    size = count * dtype.itemsize
+    if size < mmap.PAGESIZE:
+        return np.zeros(count, dtype)
+    return np.frombuffer(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype, count)
+
+
 def _no_memory() -> CaptureError:
     return CaptureError("there is not enough memory for the capture")
 
@@ -99,6 +108,9 @@ class UsualPackets:
         if not self._all:
             raise _no_memory()
         self.builder: PacketTableBuilder | None = None
+        self._ends: list[tuple[Any, ...]] = []
+        self._frames = 0  # that were seen
+        self._record = 0.0  # bytes of a record, about
 
     def __del__(self) -> None:
         self._code.free_conversations(self._all)
@@ -119,19 +131,53 @@ class UsualPackets:
             address(records.data), len(records.data),
             *(address(each) for each in (offset, captured, wire, time, interface, links)), len(links), count, first,
         )  # fmt: skip
+        names = tuple(dict.fromkeys(link_name(one.link_type) for one in records.interfaces))
+        return self._fill(self._code.usual_packets, frames, columns, count, names)[1]
+
+    def _fill(
+        self, read: Callable[..., int], frames: _Frames, columns: Mapping[str, NDArray[Any]], room: int,
+        names: tuple[str, ...], *first: object,
+    ) -> tuple[int, Int64]:  # fmt: skip
+        """Let C fill columns of the builder's that have room; return how many packets there were, and what is left."""
+        assert self.builder is not None  # noqa: S101 - the two are made together
         rows = _Rows(*(address(columns[name]) for name, _ in COLUMNS))
-        found = np.empty(count, np.int64), np.empty(count, np.uint8), np.empty((count, 4, 2), np.uint32)
+        found = np.empty(room, np.int64), np.empty(room, np.uint8), np.empty((room, 4, 2), np.uint32)
         sacks = _Sacks(*(address(each) for each in found), 0)
-        left = np.empty(count, np.int64)
-        taken = self._code.usual_packets(
-            ctypes.byref(frames), self._all, ctypes.byref(rows), ctypes.byref(sacks), ctypes.c_void_p(address(left))
-        )
+        left = np.empty(room, np.int64)
+        taken = read(
+            *first,
+            ctypes.byref(frames), self._all, ctypes.byref(rows), ctypes.byref(sacks), ctypes.c_void_p(address(left)),
+        )  # fmt: skip
         if taken < 0:
             raise _no_memory()
-        names = tuple(dict.fromkeys(link_name(one.link_type) for one in records.interfaces))
         some = slice(sacks.count)
         self.builder.fill(taken, (found[0][some].copy(), found[1][some].copy(), found[2][some].copy()), names)
-        return left[: count - taken]
+        self._frames += frames.count
+        return frames.count, left[: frames.count - taken].copy()
+
+    def read_pcap(
+        self, walk: Walk, longest: int, tick: int, room: int, link_type: int
+    ) -> tuple[tuple[Int64, ...], Int64]:
+        """Find records and give the builder the usual packets at once; return the records, and which are left.
+
+        Of few records at a time both is done while they are near.
+        """
+        assert self.builder is not None  # noqa: S101 - the two are made together
+        if not self._record:
+            some = Walk(walk.data, walk.size, walk.position, walk.size, 0, walk.big)
+            count = len(walk_pcap(self._code, some, longest, tick, _SAMPLE)[0])
+            self._record = (some.position - walk.position) / count if count else float(walk.size)
+        columns = self.builder.room(room, walk.limit / walk.size, int((walk.limit - walk.position) / self._record))
+        found = tuple(np.empty(room, np.int64) for _ in range(4))
+        interface, link = np.zeros(room, np.int32), np.array([link_type], np.int32)
+        places = [*map(address, found), address(interface), address(link)]
+        walk.room = room
+        frames = _Frames(walk.data, walk.size, *places, 1, 0, self._frames)
+        count, left = self._fill(
+            self._code.usual_records, frames, columns, room, (link_name(link_type),),
+            ctypes.byref(walk), ctypes.c_int64(longest), ctypes.c_int64(tick), ctypes.byref(FoundRecords(*places[:4])),
+        )  # fmt: skip
+        return tuple(column[:count] for column in found), left
 
     def number(self, keys: UInt64) -> Int32:
         """Return the number of each key."""
@@ -151,13 +197,15 @@ class UsualPackets:
 
     def ends_of(self, number: int) -> ConversationEnds:
         """Return the ends of a conversation."""
-        ends = _Ends()
-        self._code.conversation_ends(self._all, ctypes.c_int64(number), ctypes.byref(ends))
-        one, two = (address_text(ends.version, ends.address[k], ends.address[k + 1]) for k in (0, 2))
-        ports = ends.port[0], ends.port[1]
-        if ends.turned:
-            one, two, ports = two, one, ports[::-1]
-        return ConversationEnds(ends.protocol, ends.version, (one, two), ports)
+        if number >= len(self._ends):
+            ends = np.empty(self._code.count_conversations(self._all), _ENDS)
+            self._code.conversation_ends(self._all, ctypes.c_void_p(address(ends)))
+            self._ends = ends.tolist()
+        *words, source, target, protocol, version, turned, _ = self._ends[number]
+        one, two = address_text(version, words[0], words[1]), address_text(version, words[2], words[3])
+        if turned:
+            return ConversationEnds(protocol, version, (two, one), (target, source))
+        return ConversationEnds(protocol, version, (one, two), (source, target))
 
 
 def label_segments(code: ctypes.CDLL, segments: TcpSegments, rules: LabelRules) -> tuple[UInt16, Int64]:

@@ -19,6 +19,7 @@ from testbed.model.errors import CaptureError
 from testbed.pairing.equal_keys import in_order
 from testbed.pairing.flow_table import Flows, label_all
 from testbed.pairing.packet_table import COLUMNS, PacketTable
+from testbed.run import read_captures
 from testbed.run.read_captures import read_one
 from testbed.run.usual_packets import join_keys, label_segments
 from testbed.wireshark.label_names import RULE_SETS
@@ -161,6 +162,27 @@ def test_a_file_of_many_parts_in_either_byte_order_is_read_alike(code: CDLL, big
         frame = ethernet(tcp(chance.randbytes(1400)))
         parts.append(struct.pack(order + "IIII", second, second % 7, len(frame), len(frame) + second % 3) + frame)
     assert assert_same(Loaded("made", np.frombuffer(b"".join(parts), np.uint8), None), code) == 12_000
+
+
+@pytest.mark.parametrize("unusual", [0, 300])
+def test_two_files_are_read_at_once_as_one_after_the_other(
+    code: CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unusual: int
+) -> None:
+    """By a thread where C reads most packets, else by a process."""
+    monkeypatch.setattr(read_captures, "_WORTH", 1)
+    paths = []
+    for name, count in (("one", 100), ("two", 250)):
+        frames = [FRAMES[-1], FRAMES[-2]] * unusual + [ethernet(udp(b"name")), ethernet(tcp(b"abc"))] * count
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(pcap(frames))
+    assert [read_captures._mostly_usual(load(path), code) for path in paths] == [not unusual] * 2
+    both = read_captures.read_both(*map(str, paths))
+    for path, (packets, flows) in nonempty(list(zip(paths, both, strict=True))):
+        alone = read_one(load(path), code)
+        for one, other, names in ((packets, alone[0], ARRAYS), (flows, alone[1], Flows.__dataclass_fields__)):
+            for name in names:
+                np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
+        assert [getattr(packets, name) for name in VALUES] == [getattr(alone[0], name) for name in VALUES]
 
 
 @given(st.integers(0, 2**32), st.integers(1, 80), st.sampled_from(sorted(RULE_SETS)))

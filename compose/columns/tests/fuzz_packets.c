@@ -22,8 +22,8 @@ static void read_frames(const uint8_t *file, int64_t size, const struct records 
 	int64_t time[MOST], payload_at[MOST], sack_at[MOST], left[MOST];
 	uint8_t side[MOST], protocol[MOST], decoded[MOST], ttl[MOST], tos[MOST], dont_fragment[MOST], header[MOST], blocks[MOST];
 	uint32_t seq[MOST], ack[MOST], ip_id[MOST], options[MOST], tsval[MOST], tsecr[MOST], edges[MOST][4][2];
-	uint16_t flags[MOST], window[MOST], urgent[MOST], checksum[MOST];
-	uint64_t payload[MOST], icmp[MOST];
+	uint16_t flags[MOST], window[MOST], urgent[MOST] = {0}, checksum[MOST];
+	uint64_t payload[MOST], icmp[MOST] = {0};
 	int16_t wscale[MOST], vlan[MOST];
 	struct frames frames = {file, size, found->offset, found->captured, found->wire, found->time, interface, &link, 1, count, 0};
 	struct rows rows = {frame, time, conversation, side, protocol, decoded, seq, ack, flags, window, urgent, checksum,

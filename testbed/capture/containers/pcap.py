@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ctypes import CDLL
 
 import numpy as np
 
 from testbed.capture.columns import Interface, Records
-from testbed.capture.compiled import Walk, address, walk_pcap
+from testbed.capture.compiled import FindsUsual, Walk, address, walk_pcap
 from testbed.capture.containers.record_chain import WINDOW, Next, Plausible, find_runs
 from testbed.capture.gather import gather, spread
+from testbed.capture.interface_ways import says_ways
 from testbed.model.arrays import Bytes, Int64
 from testbed.model.errors import CaptureError
 
@@ -37,8 +38,11 @@ def is_pcap(magic: bytes) -> bool:
     return magic in _MAGIC or magic in _MODIFIED
 
 
-def pieces(data: Bytes, code: CDLL | None = None) -> Iterator[Records]:
-    """Yield the records of a pcap file window by window; raises CaptureError when its header cannot be used."""
+def pieces(data: Bytes, code: CDLL | None = None, usual: FindsUsual | None = None) -> Iterator[Records]:
+    """Yield the records of a pcap file window by window; raises CaptureError when its header cannot be used.
+
+    ``code`` finds the records, if given, and ``usual`` then takes what it can of them at once.
+    """
     magic = data[:4].tobytes()
     if magic in _MODIFIED:
         raise CaptureError("byte 0: the 'modified' pcap format (magic a1b2cd34) is not supported")
@@ -51,10 +55,17 @@ def pieces(data: Bytes, code: CDLL | None = None) -> Iterator[Records]:
     if link & 0x03FF0000:  # above them stand the length of the Ethernet FCS and whether it is there
         raise CaptureError(f"byte 20: reserved bits of the link type are set (0x{link:08x})")
     longest = max(snap, _LONGEST)
-    walk = (
-        _fields(data, order, resolution, longest) if code is None else _compiled(code, data, order, resolution, longest)
-    )
-    for (offset, captured, wire, time_ns), partial in walk:
+    walk = _fields(data, order, resolution, longest)
+    if code is not None:
+        tick, link_type = 10**9 // resolution, link & 0xFFFF
+
+        def find(walk: Walk) -> tuple[Fields, Int64 | None]:
+            if usual is not None and not says_ways(link_type):
+                return usual.read_pcap(walk, longest, tick, _ROOM, link_type)
+            return walk_pcap(code, walk, longest, tick, _ROOM), None
+
+        walk = _compiled(find, data, order, longest)
+    for (offset, captured, wire, time_ns), partial, left in walk:
         yield Records(
             data=data,
             offset=offset,
@@ -64,38 +75,42 @@ def pieces(data: Bytes, code: CDLL | None = None) -> Iterator[Records]:
             interface=np.zeros(len(offset), np.int32),
             interfaces=(Interface(link & 0xFFFF, snap, resolution),),
             partial=partial,
+            left=left,
         )
 
 
 Fields = tuple[Int64, ...]  # offset, captured, wire, time_ns of each record
 
 
+Found = tuple[Fields, str | None, Int64 | None]  # ..., what is wrong with the next record, what is left
+
+
 def _compiled(
-    code: CDLL, data: Bytes, order: str, resolution: int, longest: int
-) -> Iterator[tuple[Fields, str | None]]:
+    find: Callable[[Walk], tuple[Fields, Int64 | None]], data: Bytes, order: str, longest: int
+) -> Iterator[Found]:
     """Yield what :func:`_fields` does, of smaller parts: what C has just touched is near when it is decoded."""
     size = len(data)
     walk = Walk(address(data), size, _HEADER, 0, 0, order == ">")
     number = 1
     while True:
         walk.limit = min(walk.position + _NEAR, size)
-        fields = walk_pcap(code, walk, longest, 10**9 // resolution, _ROOM)
+        fields, left = find(walk)
         number += len(fields[0])
         whole = walk.position >= walk.limit or len(fields[0]) == _ROOM
         length_at = struct.Struct(order + "I").unpack_from
-        yield fields, None if whole else _complaint(data.data, walk.position, number, length_at, longest)
+        yield fields, None if whole else _complaint(data.data, walk.position, number, length_at, longest), left
         if not whole or walk.position >= size:
             return
 
 
-def _fields(data: Bytes, order: str, resolution: int, longest: int) -> Iterator[tuple[Fields, str | None]]:
+def _fields(data: Bytes, order: str, resolution: int, longest: int) -> Iterator[Found]:
     """Yield what the headers of each window's records hold, and what is wrong with the first that is not whole."""
     header = np.dtype([(name, order + "u4") for name in ("seconds", "ticks", "captured", "wire")])
     for offsets, partial in _walk(data, order, resolution, longest):
         fields = gather(data, offsets, header)
         captured, wire = fields["captured"].astype(np.int64), fields["wire"].astype(np.int64)
         seconds, ticks = fields["seconds"].astype(np.int64), fields["ticks"].astype(np.int64)
-        yield (offsets + _RECORD, captured, wire, seconds * 10**9 + ticks * (10**9 // resolution)), partial
+        yield (offsets + _RECORD, captured, wire, seconds * 10**9 + ticks * (10**9 // resolution)), partial, None
 
 
 def _walk(data: Bytes, order: str, resolution: int, longest: int) -> Iterator[tuple[Int64, str | None]]:

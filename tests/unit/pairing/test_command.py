@@ -172,7 +172,7 @@ def test_standard_input_is_read(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "same"
 
 
-def test_large_files_are_read_by_two_processes_with_the_same_result(
+def test_large_files_are_read_at_once_with_the_same_result(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from testbed.run import read_captures
