@@ -19,6 +19,8 @@
  *   F  read the file named; or PATH NUL OFFSET NUL      f  chunks of it, then k; or n
  *      LENGTH in decimal: that part of it
  *   D  list the directory named                         f  names, each ending in NUL, then k; or n
+ *   R  directories, each ending in NUL, an empty         f  of each regular file below them that can be read: its path,
+ *      one, and names of directories to pass over          NUL, its content, NUL; then k; or n
  *   O  bind the sentinel's port (UDP 9)                 k; or n
  *   U  address NUL text: send the sentinel              k; or n
  *   T  interface: turn its offloads off                k; or n
@@ -77,6 +79,9 @@ static void obey(const struct frame *frame)
 		break;
 	case 'D':
 		list_directory(id, payload);
+		break;
+	case 'R':
+		read_trees(id, payload, size);
 		break;
 	case 'O':
 		open_sentinel(id);

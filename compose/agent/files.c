@@ -4,12 +4,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "agent/output.h"
 #include "agent/system.h"
+
+enum { TREE_FILE = 4096 }; /* of a file below a tree: the kernel's settings are a line each */
 
 void read_file(uint32_t id, const char *path, const char *offset, const char *length)
 {
@@ -44,5 +48,98 @@ void list_directory(uint32_t id, const char *path)
 		if (entry->d_name[0] != '.')
 			send_frame('f', id, entry->d_name, strlen(entry->d_name) + 1);
 	closedir(directory);
+	send_frame('k', id, NULL, 0);
+}
+
+/* What is found waits in one buffer, so that a frame holds many files. */
+struct found {
+	uint32_t id;
+	size_t length;
+	char bytes[CHUNK];
+};
+
+static void add_found(struct found *found, const char *bytes, size_t size)
+{
+	while (size) {
+		size_t fits = sizeof found->bytes - found->length;
+		if (fits > size)
+			fits = size;
+		memcpy(found->bytes + found->length, bytes, fits);
+		found->length += fits;
+		bytes += fits;
+		size -= fits;
+		if (found->length == sizeof found->bytes) {
+			send_frame('f', found->id, found->bytes, found->length);
+			found->length = 0;
+		}
+	}
+}
+
+static void add_file(struct found *found, int directory, const char *name, const char *path)
+{
+	char content[TREE_FILE];
+	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, content, sizeof content);
+	if (n >= 0) {
+		add_found(found, path, strlen(path) + 1);
+		add_found(found, content, (size_t)n);
+		add_found(found, "", 1);
+	}
+	close_fd(&fd);
+}
+
+static bool is_among(const char *name, const char *names, size_t size)
+{
+	for (const char *at = names; at < names + size; at += strlen(at) + 1)
+		if (!strcmp(at, name))
+			return true;
+	return false;
+}
+
+static void add_tree(struct found *found, char path[PATH_MAX], int fd, const char *without, size_t size)
+{
+	size_t length = strlen(path);
+	DIR *directory = fdopendir(fd);
+	if (!directory) {
+		close_fd(&fd);
+		return;
+	}
+	for (struct dirent *entry; (entry = readdir(directory)); path[length] = 0) {
+		const char *name = entry->d_name;
+		if (name[0] == '.' || length + strlen(name) + 2 > PATH_MAX)
+			continue;
+		path[length] = '/';
+		strcpy(path + length + 1, name);
+		if (entry->d_type == DT_REG) {
+			add_file(found, dirfd(directory), name, path);
+		} else if (entry->d_type == DT_DIR && !is_among(name, without, size)) {
+			int below = openat(dirfd(directory), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			if (below >= 0)
+				add_tree(found, path, below, without, size);
+		}
+	}
+	closedir(directory);
+}
+
+void read_trees(uint32_t id, const char *names, size_t size)
+{
+	static struct found found;
+	char path[PATH_MAX];
+	const char *end = names, *last = names + size;
+	found.id = id;
+	found.length = 0;
+	while (end < last && *end)
+		end += strlen(end) + 1;
+	for (const char *at = names; at < end; at += strlen(at) + 1) {
+		int fd = strlen(at) < sizeof path ? open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+		if (fd < 0) {
+			send_error(id, errno, at);
+			return;
+		}
+		strcpy(path, at);
+		add_tree(&found, path, fd, end + 1, end < last ? (size_t)(last - end) - 1 : 0);
+	}
+	if (found.length)
+		send_frame('f', id, found.bytes, found.length);
 	send_frame('k', id, NULL, 0);
 }

@@ -3,22 +3,26 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "agent/frames.h"
 #include "common/bytes.h"
 
-static void write_all(const void *data, size_t size)
+static void write_all(struct iovec *part, int count)
 {
-	const char *at = data;
-	while (size) {
-		ssize_t n = write(STDOUT_FILENO, at, size);
+	while (count) {
+		ssize_t n = writev(STDOUT_FILENO, part, count);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			exit(0); /* the runner is gone; process 1 ends and the namespace with it */
-		at += n;
-		size -= (size_t)n;
+		for (; count && (size_t)n >= part->iov_len; part++, count--)
+			n -= (ssize_t)part->iov_len;
+		if (count) {
+			part->iov_base = (char *)part->iov_base + n;
+			part->iov_len -= (size_t)n;
+		}
 	}
 }
 
@@ -26,8 +30,8 @@ void send_frame(char type, uint32_t id, const void *payload, size_t size)
 {
 	unsigned char header[HEADER];
 	put_header(header, type, id, size);
-	write_all(header, HEADER);
-	write_all(payload, size);
+	struct iovec parts[] = {{header, HEADER}, {(void *)payload, size}};
+	write_all(parts, size ? 2 : 1);
 }
 
 void send_error(uint32_t id, int error, const char *what)

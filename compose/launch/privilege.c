@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "launch/privilege.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
@@ -45,9 +46,15 @@ bool take_namespaces(void)
 const char *drop_privileges(bool tap, bool in_user_namespace)
 {
 	uint64_t keep = tap ? 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW : 0;
-	for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
-		if (!(keep >> capability & 1) && prctl(PR_CAPBSET_DROP, capability))
-			return "bounding set";
+	for (int capability = 0;; capability++) {
+		if (keep >> capability & 1)
+			continue;
+		if (!prctl(PR_CAPBSET_DROP, capability))
+			continue;
+		if (errno == EINVAL && capability > CAP_NET_RAW)
+			break; /* that was the last one */
+		return "bounding set";
+	}
 	if (!in_user_namespace) {
 		if (prctl(PR_SET_KEEPCAPS, 1) || setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
 		    setresuid(NOBODY, NOBODY, NOBODY))

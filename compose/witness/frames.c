@@ -6,6 +6,11 @@
 
 #include "common/bytes.h"
 
+enum { TOGETHER = 1 << 16 };
+
+static char waiting[TOGETHER];
+static size_t length;
+
 static void write_all(const void *data, size_t size)
 {
 	const char *at = data;
@@ -20,6 +25,24 @@ static void write_all(const void *data, size_t size)
 	}
 }
 
+void flush_frames(void)
+{
+	write_all(waiting, length);
+	length = 0;
+}
+
+static void add(const void *data, size_t size)
+{
+	if (size > sizeof waiting - length)
+		flush_frames();
+	if (size > sizeof waiting) {
+		write_all(data, size);
+		return;
+	}
+	memcpy(waiting + length, data, size);
+	length += size;
+}
+
 void put_frame_header(unsigned char to[FRAME_HEADER], char type, size_t size)
 {
 	to[0] = (unsigned char)type;
@@ -30,9 +53,9 @@ void send_frame(char type, const void *first, size_t first_size, const void *sec
 {
 	unsigned char header[FRAME_HEADER];
 	put_frame_header(header, type, first_size + second_size);
-	write_all(header, sizeof header);
-	write_all(first, first_size);
-	write_all(second, second_size);
+	add(header, sizeof header);
+	add(first, first_size);
+	add(second, second_size);
 }
 
 void send_text(char type, const char *text)

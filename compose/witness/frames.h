@@ -10,8 +10,12 @@ enum { FRAME_HEADER = 5 };
 /* Write a frame's header into memory. */
 void put_frame_header(unsigned char to[FRAME_HEADER], char type, size_t size);
 
-/* Send one frame whose payload has two parts. */
+/* Send one frame whose payload has two parts. Frames wait for each other until flush_frames: a write for each would cost
+ * more than what they say. */
 void send_frame(char type, const void *first, size_t first_size, const void *second, size_t second_size);
 void send_text(char type, const char *text);
+
+/* Write what waits: before anything that may take time, and at the end. */
+void flush_frames(void);
 
 #endif

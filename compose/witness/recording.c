@@ -162,6 +162,7 @@ static void watch(void)
 	struct pollfd *calls = all + count;
 	count += (nfds_t)call_sources(calls);
 	while (!enough) {
+		flush_frames();
 		if (poll(all, count, -1) < 0 && errno != EINTR)
 			fail("poll");
 		const struct pollfd *next = all + 1;
@@ -197,6 +198,7 @@ static void finish(void)
 		send_statistics(&instances[i]);
 	}
 	send_text('E', "");
+	flush_frames();
 }
 
 int record(const char *name, const char *kib, char **events, char **calls)

@@ -19,6 +19,7 @@ void fail(const char *what)
 	if (first)
 		first();
 	send_text('X', text);
+	flush_frames();
 	fprintf(stderr, "witness: %s\n", text);
 	exit(1);
 }

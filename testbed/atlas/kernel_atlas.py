@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,17 @@ PAGE = "kernels.md"
 
 @dataclass(frozen=True, slots=True)
 class KernelStep:
-    """Two kernels, the older one first: scenarios that go otherwise, settings with other defaults."""
+    """Two kernels, the older one first: scenarios that go otherwise, settings with other defaults.
+
+    ``runs``, by the name of such a scenario: on each of the two, how many runs went as is shown, and of how many.
+    """
 
     before: str
     now: str
     scenarios: tuple[ScenarioDifference, ...]
     settings: Mapping[str, tuple[str, str]]
     measured: int
+    runs: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = field(default_factory=dict)
 
 
 def main(
@@ -69,20 +73,37 @@ def main(
 
 def steps(found: Sequence[Mapping[str, Any]]) -> list[KernelStep]:
     """Compare each Atlas (as JSON) with the one before it. Pure."""
-    return [
-        KernelStep(
-            before=str(before["conditions"]["kernel"]),
-            now=str(now["conditions"]["kernel"]),
-            scenarios=tuple(differences(before, now)),
-            settings={
-                name: (before["sysctls"].get(name, "none"), now["sysctls"].get(name, "none"))
-                for name in sorted(before["sysctls"].keys() | now["sysctls"].keys())
-                if before["sysctls"].get(name) != now["sysctls"].get(name)
-            },
-            measured=len(now["entries"]),
+    return [_step(before, now) for before, now in pairwise(found)]
+
+
+def _step(before: Mapping[str, Any], now: Mapping[str, Any]) -> KernelStep:
+    scenarios = tuple(differences(before, now))
+    then_counted, now_counted = _counted(before), _counted(now)
+    return KernelStep(
+        before=str(before["conditions"]["kernel"]),
+        now=str(now["conditions"]["kernel"]),
+        scenarios=scenarios,
+        settings={
+            name: (before["sysctls"].get(name, "none"), now["sysctls"].get(name, "none"))
+            for name in sorted(before["sysctls"].keys() | now["sysctls"].keys())
+            if before["sysctls"].get(name) != now["sysctls"].get(name)
+        },
+        measured=len(now["entries"]),
+        runs={
+            each.name: (then_counted.get(each.name, (0, 0)), now_counted.get(each.name, (0, 0))) for each in scenarios
+        },
+    )
+
+
+def _counted(atlas: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Count, for each scenario, the runs that went the way that comes first, and all that could be measured."""
+    return {
+        f"{entry['scenario']} [{entry['variant']}]" if entry["variant"] else entry["scenario"]: (
+            int(entry["kinds"][0]["runs"]) if entry["kinds"] else 0,
+            sum(int(kind["runs"]) for kind in entry["kinds"]),
         )
-        for before, now in pairwise(found)
-    ]
+        for entry in atlas["entries"]
+    }
 
 
 def render(found: Sequence[KernelStep], atlases: Sequence[Mapping[str, Any]]) -> str:
@@ -120,11 +141,22 @@ def _lines(found: Sequence[KernelStep], atlases: Sequence[Mapping[str, Any]]) ->
             yield "```diff"
             yield from (_as_diff(line) for line in difference.lines)
             yield "```"
+            yield ""
+            yield _runs(step, difference.name)
         if step.settings:
             yield ""
             yield "| setting | before | now |\n|---|---|---|"
             for name, (old, new) in step.settings.items():
                 yield f"| `{_cell(name)}` | {_cell(old) or 'empty'} | {_cell(new) or 'empty'} |"
+
+
+def _runs(step: KernelStep, name: str) -> str:
+    told = [
+        f"on {_cell(kernel)} in {so} of {of} runs"
+        for kernel, (so, of) in zip((step.before, step.now), step.runs.get(name, ()), strict=False)
+    ]
+    again = f"{step.before},{step.now}"
+    return f"{'; '.join(told)}. Again: `invoke run {_cell(name.partition(' ')[0])} --set kernel={_cell(again)}`".strip()
 
 
 def _known(scenario: str) -> Iterator[KernelChange]:

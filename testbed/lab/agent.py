@@ -232,6 +232,20 @@ class Agent:
         listed = self._ask(b"D", os.fsencode(path))
         return sorted(os.fsdecode(name) for name in listed.split(b"\0") if name)
 
+    def begin_trees(self, directories: Sequence[str], without: Sequence[str] = ()) -> Callable[[], dict[str, str]]:
+        """Start to read the files below some directories, but for those in directories named ``without``.
+
+        Call the answer for them: content by path, of those that can be read. They are text, of 4096 bytes at most.
+        """
+        wanted = b"".join(os.fsencode(name) + b"\0" for name in (*directories, "", *without))
+        answer = self._begin(b"R", wanted)
+
+        def finish() -> dict[str, str]:
+            paths_and_contents = self._wait(answer).decode(errors="replace").split("\0")
+            return dict(zip(paths_and_contents[::2], paths_and_contents[1::2], strict=False))
+
+        return finish
+
     def turn_off_offloads(self, interface: str) -> None:
         """Make an interface send and take segments as they are on a wire; :class:`AgentRefused` if it cannot."""
         self._ask(b"T", interface.encode())
@@ -277,6 +291,9 @@ class Agent:
             raise self.gone_error() from error
 
     def _ask(self, kind: bytes, payload: bytes, number: int | None = None) -> bytes:
+        return self._wait(self._begin(kind, payload, number))
+
+    def _begin(self, kind: bytes, payload: bytes, number: int | None = None) -> Future[bytes]:
         number = next(self._ids) if number is None else number
         answer: Future[bytes] = Future()
         with self._state:
@@ -286,6 +303,9 @@ class Agent:
                 raise self._silent_error()
             self._answers[number] = answer
         self.request(kind, number, payload)
+        return answer
+
+    def _wait(self, answer: Future[bytes]) -> bytes:
         try:
             return answer.result(ANSWER_TIMEOUT)
         except FutureTimeoutError:

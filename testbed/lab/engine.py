@@ -110,6 +110,8 @@ class LinkHost:
 
     agent: Agent
     addresses: Mapping[Host, str]
+    interfaces: Mapping[Host, str] = field(default_factory=dict)
+    """Its interface on each host's side, where the engine made them, and then there is no default route at all."""
 
 
 @dataclass(slots=True)
@@ -132,6 +134,8 @@ class LiveLab:
     """Why there is none."""
     look: float = 2.0
     """Seconds between two looks at whether all agents still answer."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """What programs beside the hosts say of themselves, once they were asked; labs of the same files may share it."""
     manifest: dict[str, Any] = field(default_factory=dict)
 
 

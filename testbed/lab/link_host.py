@@ -58,26 +58,30 @@ class RunningLink:
 
     def prepare(self) -> None:
         """Make the kernel hand over what it forwards. Unsupported if it cannot."""
-        interfaces = self._interfaces()
-        self._agent.run(["ip", f"-{self._ip}", "route", "flush", "exact", "default"])
+        interfaces = self._host.interfaces
+        if not interfaces:
+            interfaces = self._interfaces()
+            self._agent.run(["ip", f"-{self._ip}", "route", "flush", "exact", "default"])
         for interface in interfaces.values():
             self._agent.turn_off_offloads(interface)
+        rules = [
+            f"-A FORWARD -i {interfaces[host]} -j NFQUEUE --queue-num {number}"
+            for number, host in enumerate(self._host.addresses)
+        ]
+        text = "\n".join(["*filter", *rules, "COMMIT", ""])
         refusals = []
-        for number, host in enumerate(self._host.addresses):
-            rule = ["-A", "FORWARD", "-i", interfaces[host], "-j", "NFQUEUE", "--queue-num", str(number)]
-            for tool in FILTERS[self._ip]:
-                try:
-                    self._agent.run([tool, *rule])
-                except LabError as error:
-                    refusals.append(f"{tool}: {(error.last_output or error.what).strip().splitlines()[-1]}")
-                else:
-                    break
+        for tool in FILTERS[self._ip]:
+            try:
+                self._agent.begin([f"{tool}-restore", "--noflush"], text=text)()
+            except LabError as error:
+                refusals.append(f"{tool}: {(error.last_output or error.what).strip().splitlines()[-1]}")
             else:
-                raise Unsupported(
-                    "this kernel has no NFQUEUE, with which the link takes packets",
-                    last_output="\n".join(refusals),
-                    hint="a kernel with CONFIG_NETFILTER_XT_TARGET_NFQUEUE; `invoke doctor` says what is there",
-                )
+                return
+        raise Unsupported(
+            "this kernel has no NFQUEUE, with which the link takes packets",
+            last_output="\n".join(refusals),
+            hint="a kernel with CONFIG_NETFILTER_XT_TARGET_NFQUEUE; `invoke doctor` says what is there",
+        )
 
     def _interfaces(self) -> dict[Host, str]:
         """Return the link host's interface on each host's side, found by its address."""

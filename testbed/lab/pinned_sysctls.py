@@ -74,12 +74,13 @@ def for_link(ip: int) -> dict[str, str]:
     return forward if ip == 4 else {**forward, "net.ipv6.conf.all.forwarding": "1"}
 
 
-def parse_listing(listing: str) -> dict[str, str]:
-    """Turn grep's ``path:value`` lines into names and values, without those of single interfaces."""
-    settings = {}
-    for line in listing.splitlines():
-        path, _, value = line.partition(":")
-        name = path.removeprefix("/proc/sys/").replace("/", ".")
-        if ".conf." not in name and ".neigh." not in name:
-            settings[name] = " ".join(value.split())
-    return settings
+READ_BELOW = ("/proc/sys/net/core", "/proc/sys/net/ipv4")
+OF_INTERFACES = ("conf", "neigh")
+"""Directories of settings of single interfaces."""
+
+
+def by_name(files: Mapping[str, str]) -> dict[str, str]:
+    """Turn files below /proc/sys, by path, into names and values."""
+    return {
+        path.removeprefix("/proc/sys/").replace("/", "."): " ".join(content.split()) for path, content in files.items()
+    }

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from testbed.lab import host_sockets, tcp_table
+from testbed.lab import host_sockets, pinned_sysctls, tcp_table
 from testbed.lab.collected import Collected
 from testbed.lab.engine import INTERFACE, LiveLab, Progress, device_name
 from testbed.lab.kernel_trace import Witness, unsupported
@@ -25,7 +25,6 @@ from testbed.lab.observers.make_observer import CallTrace
 from testbed.lab.observers.probe_observer import HostObserver, ProbeObserver
 from testbed.lab.observers.trace_observer import TracedObserver
 from testbed.lab.packet_watch import PacketWatch
-from testbed.lab.pinned_sysctls import parse_listing
 from testbed.lab.program_run import ProgramRun
 from testbed.lab.running_program import LabEvent, LinkDeath, PacketSeen, ProgramSpec, TapDeath
 from testbed.lab.tcpdump import SENTINEL_PREFIX, TcpdumpTap
@@ -307,21 +306,22 @@ class Session:
 
     def _collect_from(self, host: Host) -> None:
         tap = self.live.taps[host]
-        # Some files can only be written; grep passes over them and then exits with 2.
-        without = ("--exclude-dir=conf", "--exclude-dir=neigh")  # those of single interfaces
-        sysctls = tap.begin(["grep", "-rs", *without, "", "/proc/sys/net/core", "/proc/sys/net/ipv4"], fine=(0, 2))
-        # All taps of a lab are made of the same files.
-        version = tap.begin(["tcpdump", "--version"]) if host == next(iter(self.live.hosts)) else None
+        sysctls = tap.begin_trees(pinned_sysctls.READ_BELOW, without=pinned_sysctls.OF_INTERFACES)
+        # All taps of an engine are made of the same files.
+        first = host == next(iter(self.live.hosts))
+        version = tap.begin(["tcpdump", "--version"]) if first and not self.live.versions else None
         observer = self._observers[host]
         observation = observer.collect()
         if isinstance(observer, TracedObserver) and observer.pid:
             self.collected.traced[host] = (observer.held_name, observer.pid)
         self.collected.calls[host] = observation.calls
         self.collected.call_problems[host] = list(observation.problems)
-        self.collected.sysctls[host] = parse_listing(sysctls())
+        self.collected.sysctls[host] = pinned_sysctls.by_name(sysctls())
         self.collected.offloads[host] = tap.offloads(INTERFACE)
         if version is not None:
-            self.collected.tcpdump |= dict.fromkeys(self.live.hosts, version().partition("\n")[0])
+            self.live.versions["tcpdump"] = version().partition("\n")[0]
+        if first:
+            self.collected.tcpdump |= dict.fromkeys(self.live.hosts, self.live.versions["tcpdump"])
 
     def salvage(self) -> None:
         """Fetch what can still be had after the run was cut short; what cannot is left out."""

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from testbed.capture.read_file import read
-from testbed.lab import host_sockets
+from testbed.lab import host_sockets, pinned_sysctls
 from testbed.lab.collected import Collected
-from testbed.lab.pinned_sysctls import parse_listing
 from testbed.lab.tcpdump import Captured, TcpdumpTap
 from testbed.model import Host, peer_of
 from testbed.model.errors import CaptureError, LabError
@@ -30,8 +29,6 @@ from testbed.watch.pcap_stream import RingFile
 from testbed.watch.watch_order import WatchOrder
 from testbed.watch.watched_end import WatchedEnd, between, route
 from testbed.watch.watched_manifest import KNOWN_FROM, watched_manifest
-
-SYSCTLS = ("/proc/sys/net/core", "/proc/sys/net/ipv4")
 
 
 class WatchedPair:
@@ -135,8 +132,8 @@ class WatchedPair:
         try:
             if before is not None:
                 collected.counters[host] = KernelCounters(before.before, host_sockets.counters(agent))
-            listing = agent.run(["grep", "-rs", "--exclude-dir=conf", "--exclude-dir=neigh", "", *SYSCTLS], fine=(0, 2))
-            collected.sysctls[host] = parse_listing(listing)
+            files = agent.begin_trees(pinned_sysctls.READ_BELOW, without=pinned_sysctls.OF_INTERFACES)()
+            collected.sysctls[host] = pinned_sysctls.by_name(files)
             collected.tcpdump[host] = agent.run(["tcpdump", "--version"]).partition("\n")[0]
         except LabError as error:
             collected.notes.append(f"{host}: its settings are not known: {error.what}")

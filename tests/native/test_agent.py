@@ -161,6 +161,30 @@ def test_files_and_directories(agent: Agent, tmp_path: Path) -> None:
         agent.list_directory(str(tmp_path / "c"))
 
 
+def test_trees_of_files(agent: Agent, tmp_path: Path) -> None:
+    """Regular files below directories come with their paths; some directories, links and what is hidden do not."""
+    (tmp_path / "one" / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / "two").mkdir()
+    (tmp_path / "one" / "without").mkdir()
+    (tmp_path / "one" / "without" / "left-out").write_text("no")
+    (tmp_path / "one" / ".hidden").write_text("no")
+    (tmp_path / "one" / "link").symlink_to(tmp_path / "two" / "b")
+    files = {
+        tmp_path / "one" / "a": "1\t2\n",
+        tmp_path / "one" / "empty": "",
+        tmp_path / "one" / "deep" / "deeper" / "c": "x" * 4096,
+        tmp_path / "two" / "b": "3\n",
+        **{tmp_path / "two" / f"many{n}": "y" * 4000 for n in range(300)},
+    }
+    for path, content in files.items():
+        path.write_text(content)
+    trees = [str(tmp_path / "one"), str(tmp_path / "two")]
+    assert agent.begin_trees(trees, ["without"])() == {str(path): content for path, content in files.items()}
+    assert str(tmp_path / "one" / "without" / "left-out") in agent.begin_trees(trees)()
+    with pytest.raises(AgentRefused, match="No such file"):
+        agent.begin_trees([*trees, str(tmp_path / "three")])()
+
+
 def test_sentinel_needs_its_port_first(agent: Agent) -> None:
     """Sending before `open` is refused, afterwards it goes out; what is no address is refused.
 

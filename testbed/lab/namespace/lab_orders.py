@@ -84,6 +84,11 @@ def roles(spec: LabSpec) -> list[Role]:
     return [*((host, kind) for host in spec.hosts for kind in ("host", "tap")), *link]
 
 
+def link_interfaces(spec: LabSpec) -> dict[Host, str]:
+    """Return the names of the link host's interfaces by the host on their side."""
+    return {host: f"eth{number}" for number, host in enumerate(spec.hosts)}
+
+
 # As in a container: ports below 1024 are for everybody (the sentinel's, for one).
 _ALWAYS = {"net.ipv4.ip_unprivileged_port_start": "0"}
 # Before the interface exists, so that it starts with them. Nothing must be on the wire that no program caused: no
@@ -183,9 +188,9 @@ def _links(spec: LabSpec, net: Topology) -> Iterator[str]:
     devices = {host: device_name(spec.run_id, host) for host in spec.hosts}
     interfaces: list[tuple[str, str, Host]] = [(host, devices[host], host) for host in spec.hosts]
     if spec.routed:
-        for number, host in enumerate(spec.hosts):
-            yield _order("veth", host, devices[host], LINK, f"eth{number}")
-            interfaces.append((LINK, f"eth{number}", host))
+        for host, interface in link_interfaces(spec).items():
+            yield _order("veth", host, devices[host], LINK, interface)
+            interfaces.append((LINK, interface, host))
     else:
         one_end, other_end = spec.hosts  # a pair of interfaces joins two hosts, no more
         yield _order("veth", one_end, devices[one_end], other_end, devices[other_end])

@@ -23,7 +23,6 @@ PACKAGES: Mapping[str, str] = {
     MAKE: "make",
     "curl": "curl",
     "gdb": "gdb",
-    "grep": "grep",
     "ip": "iproute2",
     "iperf3": "iperf3",
     "iptables": "iptables",
@@ -39,7 +38,7 @@ PACKAGES: Mapping[str, str] = {
     "/usr/lib/python3/dist-packages/requests": "python3-requests",
 }
 """The Debian packages that bring a program, or a path."""
-TAP_PROGRAMS = ("grep", "ip", "tcpdump")
+TAP_PROGRAMS = ("ip", "tcpdump")
 LINK_PROGRAMS = ("iptables",)
 TRACERS = ("gdb", "strace")
 XXHASH = "xxhash.h"

@@ -65,6 +65,7 @@ class Namespaces:
     def __init__(self) -> None:
         self._toolchain: toolchain.Toolchain | None = None
         self._files: lab_orders.MachineFiles | None = None
+        self.versions: dict[str, str] = {}
 
     def __call__(self, progress: Progress) -> NamespaceEngine:
         """Return an engine for one lab."""
@@ -118,8 +119,13 @@ class NamespaceEngine:
             addresses=net.addresses,
             routes={host: net.routes(host, described.route) for host, described in spec.hosts.items()},
             devices={host: device_name(spec.run_id, host) for host in spec.hosts},
-            link=LinkHost(agents[lab_orders.LINK, lab_orders.LINK], net.link) if spec.routed else None,
+            link=(
+                LinkHost(agents[lab_orders.LINK, lab_orders.LINK], net.link, lab_orders.link_interfaces(spec))
+                if spec.routed
+                else None
+            ),
             witness=witness,
+            versions=self._shared.versions,
             manifest={
                 "engine": {
                     "name": self.name,
