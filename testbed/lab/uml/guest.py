@@ -18,12 +18,13 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from testbed.lab.engine import Progress
 from testbed.lab.engine_kind import Conversation
 from testbed.lab.namespace import toolchain
+from testbed.lab.uml import compiled_modules
 from testbed.lab.uml.kernel_store import Kernel
 from testbed.lab.uml.order_book import MARK
 from testbed.model.errors import EngineError, LabError, LabTimeout, Unsupported
@@ -51,7 +52,7 @@ class GuestDied(LabError):  # noqa: N818 - it is what happened
 
 
 class Guest:
-    """One kernel that is up. ``worker`` is the Python module that it runs.
+    """One kernel that is up. ``worker`` is the Python module that it runs, ``modules`` what that imports later on.
 
     The other side is :class:`testbed.lab.uml.order_book.OrderBook`.
 
@@ -68,6 +69,7 @@ class Guest:
         first: bytes = b"",
         real_time: bool = False,
         seed: int = 1,
+        modules: Sequence[str] = (),
     ) -> None:
         self.kernel = kernel
         self.real_time = real_time
@@ -78,10 +80,11 @@ class Guest:
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._stopped = False
         tools = toolchain.provide(progress)
+        compiled = compiled_modules.environment((worker[0], *modules), progress)
         self._directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
         try:
             check_visible(self._directory)
-            self._write_command(worker)
+            self._write_command(worker, compiled)
             if first:
                 self._put_order(first)
             self._process = self._boot(tools, seed)
@@ -173,8 +176,9 @@ class Guest:
         except OSError as error:
             raise EngineError(f"the kernel cannot be started: {error.strerror}") from error
 
-    def _write_command(self, worker: Sequence[str]) -> None:
+    def _write_command(self, worker: Sequence[str], compiled: Mapping[str, str]) -> None:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment |= compiled
         environment |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
         places = [str(CODE), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment |= {"PYTHONPATH": os.pathsep.join(places), "PYTHONUNBUFFERED": "1"}

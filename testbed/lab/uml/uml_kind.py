@@ -19,6 +19,17 @@ from testbed.model import Host
 from testbed.model.errors import Unsupported
 
 WORKER = ("testbed.run.inside",)
+_IMPORTED_LATER = (
+    "testbed.observe.calls_jsonl",
+    "testbed.observe.kernel.kernel_jsonl",
+    "testbed.observe.kernel.trace_recording",
+    "testbed.observe.probe.probe_log",
+    "testbed.observe.trace.complete_log",
+    "testbed.capture.arrivals",
+    "testbed.capture.directions",
+    "testbed.scenario.read_own_files",
+)
+"""What the worker imports when a run first needs it."""
 MOST_GUESTS = 3
 """Kernels that one process keeps up at a time: variants of one scenario on several of them take turns."""
 
@@ -49,7 +60,9 @@ class Guests(InsideFactory):
                 return guest.order(order, progress)
             self._make_room()
             progress(f"starting Linux {chosen.about.release}")
-            guest = self._up[key] = Guest(chosen, WORKER, progress, first=order, real_time=real_time, seed=seed)
+            guest = self._up[key] = Guest(
+                chosen, WORKER, progress, first=order, real_time=real_time, seed=seed, modules=_IMPORTED_LATER
+            )
             return guest.answer(progress, conversation)
         except BaseException:
             self._end(key)
