@@ -23,7 +23,7 @@ GLIBC = "manylinux_2_34"
 """The oldest C library that the probe, which is preloaded into programs, works with (README.md, Known limits)."""
 COMPILERS = {"x86_64": "x86_64-linux-gnu-gcc", "aarch64": "aarch64-linux-gnu-gcc"}
 DYNAMIC = ("tools", "own-program", "guest", "columns")
-STATIC = ("tools/link", "launch", "witness", "guest/guest", "own-program/client-static")
+STATIC = ("tools/link", "tools/dump", "launch", "witness", "guest/guest", "own-program/client-static")
 
 
 class WheelHook(BuildHookInterface[Any]):

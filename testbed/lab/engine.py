@@ -132,6 +132,8 @@ class LiveLab:
     """Standard input and output of the witness, if it was asked for and the engine can have one."""
     witness_refused: str = ""
     """Why there is none."""
+    capturing: str = ""
+    """The program that captures where tcpdump does not; as :class:`testbed.lab.tcpdump.TcpdumpTap` has it."""
     look: float = 2.0
     """Seconds between two looks at whether all agents still answer."""
     versions: dict[str, str] = field(default_factory=dict)

@@ -93,7 +93,13 @@ class Session:
         }
         self._sentinel_captured: dict[Host, bool] = {}
         self._taps = {
-            host: TcpdumpTap(host, agent, directory / f"{host}.pcap", partial(self._events.put, TapDeath(host)))
+            host: TcpdumpTap(
+                host,
+                agent,
+                directory / f"{host}.pcap",
+                partial(self._events.put, TapDeath(host)),
+                program=live.capturing,
+            )
             for host, agent in live.taps.items()
         }
         self._watches = {

@@ -61,6 +61,7 @@ class TcpdumpTap:
     """One tap, from its preparation to the end of its capture; ``path`` is written as packets arrive.
 
     ``on_death`` is called from another thread if the capture ends by itself. ``make_file`` opens what is written.
+    ``program`` captures instead of tcpdump: it is given the interface, writes and says what tcpdump does.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class TcpdumpTap:
         *,
         captured: Captured = Captured(),
         make_file: Callable[[Path], CaptureFile] = lambda path: path.open("wb"),
+        program: str = "",
     ) -> None:
         self.host = host
         self.agent = agent
         self.path = path
         self._captured = captured
         self._make_file = make_file
+        self._program = program
         self.statistics: dict[str, int] = {}
         self._on_death = on_death
         self._file: CaptureFile | None = None
@@ -91,6 +94,11 @@ class TcpdumpTap:
         self._write_error: OSError | None = None
         self.watch: Callable[[bytes], None] | None = None
         """Is given the capture's bytes as they come."""
+
+    @property
+    def program(self) -> str:
+        """What captures."""
+        return self._program or "tcpdump"
 
     def begin_routes(self, routes: Mapping[int, Sequence[str]]) -> Callable[[], None]:
         """Start to give the host exactly these routes (lines for `ip -batch`, by IP version) and no way out.
@@ -151,10 +159,12 @@ class TcpdumpTap:
         what = self._captured
         argv = ["tcpdump", "-i", what.interface, "-n", "-p", "-U", "-s", str(what.snap), "-B", BUFFER_KIB, "-Z", "root"]
         argv += ["--immediate-mode", "--time-stamp-precision=nano", "-w", "-", *what.expression.split()]
+        if self._program:
+            argv = [self._program, what.interface]
         self._process = self.agent.start(argv, out=self._take, err=self._take_error, on_end=self._note_end)
         if not self._started_or_ended.wait(READY_TIMEOUT):
             raise LabTimeout(
-                f"tcpdump on the {self.host} was not ready in {READY_TIMEOUT:g} s (awaited: 'listening on')",
+                f"{self.program} on the {self.host} was not ready in {READY_TIMEOUT:g} s (awaited: 'listening on')",
                 last_output=self._stderr.decode(errors="replace"),
             )
         if self._process.ended.is_set():
@@ -175,7 +185,9 @@ class TcpdumpTap:
                 self._asked_to_end = True
                 self._process.signal(signal.SIGINT)
                 if self._process.wait(STOP_TIMEOUT) is None:
-                    raise LabTimeout(f"tcpdump on the {self.host} did not end in {STOP_TIMEOUT:g} s after SIGINT")
+                    raise LabTimeout(
+                        f"{self.program} on the {self.host} did not end in {STOP_TIMEOUT:g} s after SIGINT"
+                    )
         finally:
             if self._file is not None:
                 try:
@@ -193,12 +205,12 @@ class TcpdumpTap:
         if not sentinel_seen:
             found.append(f"{self.host}: the sentinel sent after the last event is not in the capture")
         found += [
-            f"{self.host}: tcpdump says that {self.statistics[where]} packets were {where}"
+            f"{self.host}: {self.program} says that {self.statistics[where]} packets were {where}"
             for where in ("dropped by kernel", "dropped by interface")
             if self.statistics.get(where)
         ]
         if "captured" not in self.statistics:
-            found.append(f"{self.host}: tcpdump ended without its statistics")
+            found.append(f"{self.host}: {self.program} ended without its statistics")
         return found
 
     def died(self) -> LabError | None:
@@ -210,7 +222,7 @@ class TcpdumpTap:
     def _died(self, when: str) -> LabError:
         ended = self._process.exit if self._process is not None else None
         return LabError(
-            f"tcpdump on the {self.host} ended {when}",
+            f"{self.program} on the {self.host} ended {when}",
             state=str(ended) if ended else "its container is gone",
             last_output=self._stderr.decode(errors="replace"),
         )

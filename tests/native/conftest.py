@@ -29,7 +29,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where compose/Makefile has built what needs no other library than the C library's."""
     made = tmp_path_factory.mktemp("programs")
     made.chmod(0o755)
-    make(made, "link", *(f"{made}/tools/{name}" for name in ("agent", "actor", "hold")))
+    make(made, "link", *(f"{made}/tools/{name}" for name in ("agent", "actor", "hold", "dump")))
     return made
 
 

@@ -28,7 +28,7 @@ from testbed.shipped.files import COMPOSE, TOOLS, user_cache
 
 SOURCES = COMPOSE
 _HASH_DIGITS = 16
-_C_FOLDERS = ("common", "agent", "actor", "probe", "link", "launch", "witness", "hold", "own-program")
+_C_FOLDERS = ("common", "agent", "actor", "probe", "link", "launch", "witness", "hold", "own-program", "dump")
 _FOLDERS = (*_C_FOLDERS, "guest", "seeded", "debugger", "nginx", "winsock", "winprobe", "winstart")
 _SUFFIXES = frozenset({".c", ".h", ".conf", ".py"})
 _UNFINISHED = ".making-"

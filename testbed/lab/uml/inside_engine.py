@@ -11,6 +11,8 @@ _CLOCK = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource"
 _VIRTUAL = "time-travel"
 """The kernel's clock in virtual time has a name that begins so (arch/um/kernel/time.c)."""
 
+CAPTURING = "dump"
+"""compose/dump: tcpdump's large buffer would be mapped page by page, by a system call of the machine each."""
 _LOOK = 3600.0
 """Nobody waits for a program here, and an hour may pass in a millisecond."""
 
@@ -39,6 +41,8 @@ class OwnKernelEngine(NamespaceEngine):
     def bring_up(self, spec: LabSpec) -> LiveLab:
         """Make namespaces and agents, and say which kernel and clock they have."""
         live = super().bring_up(spec)
+        live.capturing = CAPTURING
+        live.versions["tcpdump"] = f"{CAPTURING} of Bothends"  # so that nobody asks for its version
         if is_virtual():
             live.look = _LOOK
         live.manifest["engine"]["clock"] = "virtual" if is_virtual() else "real"
