@@ -4,8 +4,8 @@
  *
  * A capture file (pcap, nanoseconds) on standard output, each packet as soon as it is there; on standard error what
  * tcpdump says: that it listens, and after SIGINT how many packets there were and how many were lost. tcpdump's buffer is
- * shared with the kernel page by page, and in User-Mode Linux each page costs a system call of the machine: of 32 MiB for
- * each host the start took longer than the whole run. Here packets wait in the socket.
+ * shared with the kernel, which User-Mode Linux does page by page; on 6.1 each page is a system call of the machine, and
+ * those of 32 MiB for each host took longer than the rest of a run. Here packets wait in the socket.
  *
  * It needs CAP_NET_RAW, and for a large buffer CAP_NET_ADMIN of the whole machine. */
 #define _GNU_SOURCE

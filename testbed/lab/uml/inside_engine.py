@@ -12,7 +12,7 @@ _VIRTUAL = "time-travel"
 """The kernel's clock in virtual time has a name that begins so (arch/um/kernel/time.c)."""
 
 CAPTURING = "dump"
-"""compose/dump: tcpdump's large buffer would be mapped page by page, by a system call of the machine each."""
+"""compose/dump: tcpdump's large buffer would be mapped page by page."""
 _LOOK = 3600.0
 """Nobody waits for a program here, and an hour may pass in a millisecond."""
 
