@@ -123,8 +123,8 @@ def _lines(found: Sequence[KernelStep], atlases: Sequence[Mapping[str, Any]]) ->
     yield ""
     yield (
         f"Measured on Linux {', '.join(releases)} (engine uml, virtual time): {runs} runs. Only what differs is here; "
-        "everything else of [the Atlas](atlas.md) is the same on these kernels. What a scenario may do in several ways on "
-        "each of them may differ by chance: how many runs went so is below each difference."
+        "everything else of [the Atlas](atlas.md) is the same on these kernels. What a scenario may do in several "
+        "ways on each of them may differ by chance: how many runs went so is below each difference."
     )
     for step in found:
         same = step.measured - len(step.scenarios)
