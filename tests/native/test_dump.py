@@ -41,7 +41,7 @@ for process in started:
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
 """
-TCPDUMP = ("-i", "v2", "-n", "-p", "-U", "-s", "0", "--immediate-mode", "--time-stamp-precision=nano")
+TCPDUMP = ("-i", "v2", "-n", "-p", "-U", "-s", "0", "-B", "32768", "--immediate-mode", "--time-stamp-precision=nano")
 
 
 @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="no tcpdump on this machine to compare with")
