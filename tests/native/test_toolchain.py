@@ -32,7 +32,7 @@ def test_programs_are_made_once_for_each_state_of_the_sources(sources: Path) -> 
     made = provide()
     for path in (made.launch, made.witness, made.debugger / "held.py", made.directory / "www"):
         assert path.exists()
-    assert {path.name for path in made.tools.iterdir()} == {"agent", "actor", "hold", "libprobe.so", "link"}
+    assert {path.name for path in made.tools.iterdir()} == {"agent", "actor", "dump", "hold", "libprobe.so", "link"}
     assert made == provide()
     (sources / "link" / "tests" / "more.c").write_text("no C\n")
     assert made == provide()
