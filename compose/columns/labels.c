@@ -1,5 +1,7 @@
 /* The rules of tcp_analyze_sequence_number (Wireshark's packet-tcp.c) as testbed/wireshark/one_stream.py states them; the
- * streams of a conversation as testbed/wireshark/segment_order.py tells them apart. */
+ * streams of a conversation as testbed/wireshark/segment_order.py tells them apart.
+ *
+ * It is long because it is one machine: every rule looks at the same state of both sides. */
 
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* The calls that are logged, a function for each. It is long because there are so many of them. */
 #include "winprobe/calls.h"
 
 #include <winsock2.h>

@@ -1,4 +1,7 @@
-"""The kinds of pairs: what lies between two taps, or that nothing does, each with its exact truth."""
+"""The kinds of pairs: what lies between two taps, or that nothing does, each with its exact truth.
+
+It is long because it is one list: a function for each kind.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 A scenario is drawn from a seed and a number, and is the same for the same two. It is drawn as a plain mapping, the one
 that its YAML file holds, so that the shrinker can leave parts out. No step waits without a limit: sockets have
 SO_RCVTIMEO and SO_SNDTIMEO, and every step may fail.
+
+It is long because it draws every step and every fault that scenarios have.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from testbed.analysis.analyse import analyse
 from testbed.diagnosis.diagnose import diagnose_run
 from testbed.model.findings import Diagnosis, Finding, FindingName
 from testbed.report.text.finding_text import finding_sentence
-from tests.builders.exchange import Exchange
+from tests.builders.exchange import Exchange, Tcp
 
 
 def diagnosed(run: Exchange, **given: Any) -> Diagnosis:
@@ -32,3 +32,12 @@ def only(run: Exchange, name: FindingName, **given: Any) -> Finding:
 def said(run: Exchange, name: FindingName, **given: Any) -> str:
     """Return the sentence of the one finding of a name."""
     return finding_sentence(only(run, name, **given))
+
+
+def close(tcp: Tcp) -> None:
+    """Let both ends close, the client first."""
+    with tcp.client("close"):
+        tcp("client F.")
+    with tcp.server("close"):
+        tcp("server F.")
+    tcp("client .")

@@ -1,4 +1,7 @@
-"""The join names exactly what happened to each packet on its way."""
+"""The join names exactly what happened to each packet on its way.
+
+It is long because each fate is shown with the captures that lead to it.
+"""
 
 from __future__ import annotations
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from testbed.model import CallRef, ProgramEnd, SocketInfo
+from testbed.model import ProgramEnd
 from testbed.model.findings import Certainty, Culprit, FindingName, Severity, Unknown
 from testbed.model.programs import Program
-from tests.builders.diagnosed import diagnosed, names, only, said
-from tests.builders.exchange import MS, START, Exchange, Tcp
+from tests.builders.diagnosed import close, diagnosed, names, only, said
+from tests.builders.exchange import MS, START, Exchange
 
 F = FindingName
 
@@ -25,14 +25,6 @@ def healthy() -> Exchange:
     tcp.client("recv", b"told")
     close(tcp)
     return run
-
-
-def close(tcp: Tcp) -> None:
-    with tcp.client("close"):
-        tcp("client F.")
-    with tcp.server("close"):
-        tcp("server F.")
-    tcp("client .")
 
 
 def test_nothing_is_found_in_a_healthy_run() -> None:
@@ -226,121 +218,6 @@ def test_both_in_a_write_is_a_dead_lock_and_no_zero_window() -> None:
     assert said(run, F.WRITE_DEADLOCK).startswith("dead-lock: both programs are in a write (client send #1, server")
 
 
-def refused(*, listens: bool = False) -> Exchange:
-    run = Exchange()
-    tcp = run.tcp()
-    if listens:
-        tcp.opened()
-        return run
-    with tcp.client("connect", errno="ECONNREFUSED"):
-        tcp("client S")
-        tcp("server R.", seq=0, raw_seq=0)
-    return run
-
-
-def test_refused_is_told_from_not_answered() -> None:
-    assert names(refused()) == {F.CONNECTION_REFUSED}
-    assert only(refused(), F.CONNECTION_REFUSED).calls == (CallRef("client", 0, "connect"),)
-    assert names(refused(listens=True)) == set()
-    run = Exchange()
-    tcp = run.tcp()
-    with tcp.client("connect", errno="ETIMEDOUT"):
-        tcp("client S", lost=True)
-        run.pause(1000)
-        tcp("client S", seq=0, lost=True)
-    assert names(run) == {F.FILTERED}
-    assert "2 SYNs left, none reached the server" in said(run, F.FILTERED)
-
-
-def busy(*, accepted: bool, backlog: int = 0) -> Exchange:
-    """A second connect while the first connection waits to be accepted."""
-    run = Exchange()
-    first = run.tcp()
-    first.server("listen", args={"backlog": backlog})
-    with first.client("connect"):
-        first("client S")
-        first("server S.")
-    first("client .")
-    if accepted:
-        first.server("accept")
-    second = run.tcp(40001)
-    with second.client("connect"):
-        second("client S")
-        run.pause(1000)
-        second("client S", seq=0)
-        second("server S.")
-    second("client .")
-    return run
-
-
-def test_a_full_accept_queue_is_found_by_the_calls_or_by_the_counter() -> None:
-    finding = only(busy(accepted=False), F.ACCEPT_QUEUE_FULL)
-    assert (finding.who, finding.certainty) == (Culprit.SERVER_PROGRAM, Certainty.PROVEN)
-    assert F.ACCEPT_QUEUE_FULL not in names(busy(accepted=True))
-    counted = {"counters": {"server": {"TcpExtListenOverflows": 4}}}
-    assert only(busy(accepted=True), F.ACCEPT_QUEUE_FULL, **counted).counters == {"TcpExtListenOverflows": 4}
-
-
-def test_a_lost_syn_makes_connect_slow() -> None:
-    run = Exchange()
-    tcp = run.tcp()
-    tcp.server("listen")
-    with tcp.client("connect"):
-        tcp("client S", lost=True)
-        run.pause(1000)
-        tcp("client S", seq=0)
-        tcp("server S.")
-    tcp("client .")
-    tcp.server("accept")
-    close(tcp)
-    assert names(run) == {F.SLOW_CONNECT}
-
-
-def large(*, size: int = 1448, small_passes: bool = True) -> Exchange:
-    """Large segments are lost each time; a small one passes, or is lost as well."""
-    run = Exchange()
-    tcp = run.tcp().opened()
-    with tcp.client("send", b"a" * (size + 10)):
-        tcp("client .", b"a" * size, lost=True)
-        tcp("client P.", b"a" * 10, lost=not small_passes)
-    for pause in (200, 400):
-        run.pause(pause)
-        tcp("client .", b"a" * size, seq=1, lost=True)
-    return run
-
-
-def test_a_black_hole_takes_large_packets_only() -> None:
-    finding = only(large(), F.MTU_BLACK_HOLE)
-    assert (finding.who, finding.certainty, finding.severity) == (Culprit.PATH, Certainty.INFERRED, Severity.ERROR)
-    assert "1,488 bytes or more" in said(large(), F.MTU_BLACK_HOLE)
-    assert F.MTU_BLACK_HOLE not in names(large(small_passes=False))
-    assert F.MTU_BLACK_HOLE not in names(large(size=20))
-
-
-def silent(*, pause: float = 5000, answers: bool = True) -> Exchange:
-    """After a pause nothing of the client's passes any more."""
-    run = Exchange()
-    tcp = run.tcp().opened()
-    with tcp.client("send", b"ping"):
-        tcp("client P.", b"ping")
-    tcp("server .")
-    tcp.server("recv", b"ping")
-    run.pause(pause)
-    with tcp.client("send", b"pong"):
-        tcp("client P.", b"pong", lost=True)
-    for wait in (200, 400, 800):
-        run.pause(wait)
-        tcp("client P.", b"pong", seq=5, lost=answers)
-    return run
-
-
-def test_an_idle_connection_that_the_path_forgets() -> None:
-    assert only(silent(), F.IDLE_FORGOTTEN).who is Culprit.PATH
-    assert said(silent(), F.IDLE_FORGOTTEN).startswith("after 5.00 s of silence all that the client sent was lost (4 ")
-    assert F.IDLE_FORGOTTEN not in names(silent(pause=100))
-    assert F.IDLE_FORGOTTEN not in names(silent(answers=False))
-
-
 def test_a_program_that_a_signal_ended() -> None:
     def run_of(end: ProgramEnd) -> set[FindingName]:
         run = Exchange()
@@ -357,42 +234,6 @@ def test_a_program_that_a_signal_ended() -> None:
     assert run_of(ProgramEnd(0)) == set()
 
 
-def test_a_reset_that_nobody_sent() -> None:
-    run = Exchange()
-    tcp = run.tcp().opened()
-    with tcp.client("send", b"ask"):
-        tcp("client P.", b"ask")
-    tcp("client R.", appeared=True)
-    assert F.FORGED_RESET in names(run)
-    assert only(run, F.FORGED_RESET).who is Culprit.PATH
-
-
-def out_of_ports(*, server_closes: bool) -> Exchange:
-    """Two connections from the two ports that there are, closed by one end, and a third connect that gets none."""
-    run = Exchange()
-    for port in (40000, 40001):
-        tcp = run.tcp(port).opened()
-        if server_closes:
-            with tcp.server("close"):
-                tcp("server F.")
-            with tcp.client("close"):
-                tcp("client F.")
-            tcp("server .")
-        else:
-            close(tcp)
-    address = str(tcp.ends["server"])
-    run.call("client", "connect", errno="EADDRNOTAVAIL", args={"address": address}, socket=SocketInfo(99, "tcp"))
-    return run
-
-
-def test_no_port_is_left_as_all_are_in_time_wait() -> None:
-    given = {"sysctls": {"client": {"net.ipv4.ip_local_port_range": "40000 40001"}, "server": {}}}
-    finding = only(out_of_ports(server_closes=False), F.TIME_WAIT_EXHAUSTION, **given)
-    assert (finding.who, finding.certainty) == (Culprit.CLIENT_PROGRAM, Certainty.PROVEN)
-    assert only(out_of_ports(server_closes=False), F.TIME_WAIT_EXHAUSTION).certainty is Certainty.INFERRED
-    assert names(out_of_ports(server_closes=True), **given) == set()
-
-
 def test_a_receiver_whose_buffer_overflowed() -> None:
     def run_of(*, read: bool) -> Exchange:
         run = Exchange()
@@ -407,145 +248,6 @@ def test_a_receiver_whose_buffer_overflowed() -> None:
 
     assert names(run_of(read=False)) == {F.UDP_RECEIVE_OVERRUN}
     assert names(run_of(read=True)) == set()
-
-
-def test_a_connection_for_each_request() -> None:
-    def run_of(requests: int, connections: int) -> Exchange:
-        run = Exchange()
-        for n in range(connections):
-            tcp = run.tcp(40000 + n).opened()
-            for _ in range(requests):
-                with tcp.client("send", b"ask"):
-                    tcp("client P.", b"ask")
-                tcp.server("recv", b"ask")
-                with tcp.server("send", b"told"):
-                    tcp("server P.", b"told")
-                tcp.client("recv", b"told")
-            close(tcp)
-        return run
-
-    assert names(run_of(1, 6)) == {F.CONNECTION_PER_REQUEST}
-    assert names(run_of(2, 6)) == set()
-    assert names(run_of(1, 2)) == set()
-
-
-def test_what_the_path_changes_doubles_and_reorders() -> None:
-    def run_of(**given: object) -> set[FindingName]:
-        run = Exchange()
-        tcp = run.tcp().opened()
-        with tcp.client("send", b"abcdef"):
-            tcp("client P.", b"abc", **given)
-            tcp("client P.", b"def")
-        if given == {}:
-            tcp("client P.", b"def", seq=4, appeared=True, raw_seq=run.packets[-1]["raw_seq"])
-        return names(run)
-
-    assert F.PAYLOAD_ALTERED in run_of(altered=b"axc")
-    assert F.CHECKSUM_ERROR in run_of(bad_checksum=True)
-    assert F.REORDERING in run_of(delay=5 * MS)
-    assert F.DUPLICATED in run_of()
-
-
-def test_a_listener_that_closes_resets_what_nobody_accepted() -> None:
-    def run_of(*, accepts: bool) -> Exchange:
-        run = Exchange()
-        tcp = run.tcp()
-        listen = tcp.server("listen")
-        with tcp.client("connect"):
-            tcp("client S")
-            tcp("server S.")
-        with tcp.client("send", b"hello"):
-            tcp("client P.", b"hello")
-        tcp("server .")
-        if accepts:
-            tcp.server("accept")
-            tcp.server("recv", b"hello")
-            close(tcp)
-        else:
-            with tcp.server("close", socket=listen.fields["socket"], fd=3):
-                tcp("server R.")
-        return run
-
-    finding = only(run_of(accepts=False), F.NEVER_ACCEPTED)
-    assert (finding.severity, finding.who, finding.cost.bytes) == (Severity.ERROR, Culprit.SERVER_PROGRAM, 5)
-    assert "had not accepted it when its listening socket was closed (close #1)" in said(
-        run_of(accepts=False), F.NEVER_ACCEPTED
-    )
-    assert names(run_of(accepts=True)) == set()
-
-
-def swallowed(*, pause: float, both: bool = False, reset: bool = False, keep_alive: bool = False) -> Exchange:
-    """After a pause what the client sends is lost; what the server sends passes, is lost, or is a RST of the path's."""
-    run = Exchange()
-    tcp = run.tcp().opened()
-    if keep_alive:
-        tcp.client("setsockopt", args={"name": "SO_KEEPALIVE", "value": 1})
-    with tcp.client("send", b"ping"):
-        tcp("client P.", b"ping")
-    tcp("server .")
-    tcp.server("recv", b"ping")
-    run.pause(pause)
-    tcp.client("send", b"pong")
-    first = tcp("client P.", b"pong", lost=True)
-    if reset:
-        tcp("server R", appeared=True)
-        return run
-    with tcp.server("send", b"news"):
-        tcp("server P.", b"news", lost=both)
-    for wait in (200, 400):
-        run.pause(wait)
-        tcp("client P.", b"pong", seq=run.packets[first]["seq"], lost=True)
-    return run
-
-
-def test_a_path_on_which_nothing_passes_any_more_is_down() -> None:
-    assert names(swallowed(pause=100, both=True)) == {F.PATH_DOWN}
-    assert only(swallowed(pause=100, both=True), F.PATH_DOWN).cost.bytes == 8
-    assert said(swallowed(pause=100, both=True), F.PATH_DOWN).startswith(
-        "from #5 on nothing passed any more: 3 packets of the client and 1 packet of the server were lost."
-    )
-    assert F.PATH_DOWN not in names(swallowed(pause=100))
-
-
-def unanswered(*, tries: int, back: bool = False) -> Exchange:
-    """The client's bytes are lost so often, one try after the other; or the last one arrives."""
-    run = Exchange()
-    tcp = run.tcp().opened()
-    tcp.client("send", b"hello")
-    first = tcp("client P.", b"hello", lost=True)
-    for n in range(1, tries):
-        run.pause(200 * 2**n)
-        tcp("client P.", b"hello", seq=run.packets[first]["seq"], lost=True)
-    if back:
-        run.pause(200 * 2**tries)
-        tcp("client P.", b"hello", seq=run.packets[first]["seq"])
-        tcp("server .")
-    return run
-
-
-def test_the_same_bytes_lost_again_and_again_are_a_path_that_is_down() -> None:
-    assert names(unanswered(tries=6)) == {F.PATH_DOWN}
-    finding = only(unanswered(tries=6), F.PATH_DOWN)
-    assert (finding.variant, finding.severity, finding.cost.bytes) == ("one-way", Severity.ERROR, 5)
-    assert F.PATH_DOWN not in names(unanswered(tries=3, back=True))
-
-
-def test_a_path_that_was_down_for_a_time_is_told_with_the_last_pause() -> None:
-    finding = only(unanswered(tries=6, back=True), F.PATH_DOWN)
-    assert (finding.variant, finding.severity, finding.cost.bytes) == ("back", Severity.WARNING, 0)
-    assert "the last one was 12.80 s, so that the path may have been back long before" in said(
-        unanswered(tries=6, back=True), F.PATH_DOWN
-    )
-
-
-def test_a_reset_in_the_peers_name_after_a_silence_is_a_path_that_forgot() -> None:
-    assert names(swallowed(pause=700, reset=True)) == {F.IDLE_FORGOTTEN}
-    assert F.IDLE_FORGOTTEN not in names(swallowed(pause=10, reset=True))
-
-
-def test_keep_alive_that_came_too_late_is_said_once() -> None:
-    found = [each.name for each in diagnosed(swallowed(pause=1200, keep_alive=True)).findings]
-    assert found.count(F.KEEP_ALIVE_TOO_LATE) == 1
 
 
 def ended(*, told: bool = True, shut_before: bool = False, wait: float = 3000) -> Exchange:
@@ -579,25 +281,3 @@ def test_a_program_that_has_not_read_the_end_yet_is_busy_and_one_that_had_ended_
     assert names(ended(told=False)) == set()
     assert names(ended(told=False, wait=20_000)) == {F.CLOSE_WAIT_FORGOTTEN}
     assert names(ended(shut_before=True)) == set()
-
-
-def bunched(*, still: bool) -> Exchange:
-    """Delays that grow with what is on its way: a queue hands the packets out one by one, or all arrive at once."""
-    run = Exchange()
-    tcp = run.tcp().opened()
-    size = 1000
-    with tcp.client("send", 80 * size):
-        begin = run.now
-        for n in range(80):
-            at = run.now + 100_000 - begin
-            due = (250 if n < 40 else 500) * MS + n * 100_000 if still else (n + 1) * 5 * MS
-            tcp("client .", bytes(size), delay=max(due - at, 50_000) if n > 3 else 50_000)
-    run.pause(500)
-    for n in range(80):
-        tcp("server .", ack=1 + (n + 1) * size)
-    return run
-
-
-def test_a_queue_hands_packets_out_one_by_one_and_what_stood_still_all_at_once() -> None:
-    assert F.BUFFERBLOAT in names(bunched(still=False))
-    assert F.BUFFERBLOAT not in names(bunched(still=True))

@@ -1,4 +1,7 @@
-"""The summary: plain words, one screen, nothing foreign that acts on the terminal."""
+"""The summary: plain words, one screen, nothing foreign that acts on the terminal.
+
+It is long because each part of the summary is asked for in runs of its own, with the same few helpers.
+"""
 
 from __future__ import annotations
 
