@@ -319,7 +319,7 @@ def test_the_plot_and_the_ladder_share_choice_and_cursor(
 def test_a_finding_shows_what_proves_it(open_page: Open, page_file: File) -> None:
     page = open_page(page_file("run"))
     card = page.locator("#findings")
-    expect(card).to_contain_text("unread, so its kernel sent a RST")
+    expect(card).to_contain_text("so its kernel sent a RST")
     card.locator("a.chip").first.click()
     expect(page.locator("#clear-of")).to_be_visible()
     assert "of=p" in page.url

@@ -58,6 +58,8 @@ def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     evidence = ("acknowledges ", packet_refs(covered), ", ", waited, " after it came: the timer of delayed ACKs")
     # a read that began since may take nothing, and acknowledge (MSG_PEEK); what came last may be in processing still
     unclear = endpoint.queued or waited.ns < IN_PROCESSING or endpoint.receiving(packet.time, arrival_time(newest))
+    early = "F" not in newest.flags and not _is_late(endpoint, _waited(endpoint.pending[0], packet))
+    unclear = unclear or early  # a read that was logged late, as on a busy machine
     return Explanation(evidence, packets=covered, alternatives=(CauseName.ACK,) if unclear else ())
 
 

@@ -7,7 +7,7 @@ from testbed.model import HOSTS
 from testbed.model.expect import ExpectedFinding, ExpectedFindings
 from testbed.model.findings import BY_THE_MACHINE, Finding
 
-_WITH_CALLS = ("probe", "trace", "strace")
+_WITH_CALLS = ("probe", "trace", "strace", "winsock")
 """Observers that see the calls and do not hold them."""
 
 
