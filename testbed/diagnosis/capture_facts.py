@@ -114,7 +114,10 @@ def _by_packets(
     compared: Comparison, view: ComparisonView, by: Callable[[Observed], Diagnosis], *, both_ends: bool
 ) -> Diagnosis:
     inputs, unsure = _inputs(compared, view, both_ends=both_ends)
-    analysis = analyse(inputs, (), lambda facts: by(Observed(facts, both_ends=both_ends, unsure=unsure)))
+    clock = not compared.clock.unfit
+    analysis = analyse(
+        inputs, (), lambda facts: by(Observed(facts, both_ends=both_ends, unsure=unsure, one_clock=clock))
+    )
     assert analysis.diagnosis is not None  # noqa: S101 - it was asked for
     return analysis.diagnosis
 

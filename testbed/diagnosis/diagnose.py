@@ -38,7 +38,7 @@ def diagnose(seen: Observed) -> Diagnosis:
     """
     if seen.facts.inputs.cut_short:
         return Diagnosis()
-    return _diagnosis(seen, _found(seen), time_accounts(seen))
+    return _diagnosis(seen, _found(seen), time_accounts(seen) if seen.one_clock else ())
 
 
 def diagnose_beginning(seen: Observed) -> Diagnosis:
@@ -95,6 +95,8 @@ def _missing(seen: Observed) -> dict[FindingName, Need]:
     lacking: set[Need] = set()
     if not seen.both_ends:
         lacking.add(Need.BOTH_ENDS)
+    if not seen.one_clock:
+        lacking.add(Need.ONE_CLOCK)
     if not any(seen.facts.streams.observed[host] for host in HOSTS):
         lacking.add(Need.CALLS)
     if not any(each.opener is not None for each in seen.tcp) and seen.tcp:

@@ -159,12 +159,14 @@ class SeenFlow:
 class Observed:
     """Everything that was seen. ``both_ends``: a packet's fate is known, since captures of both ends were joined.
 
-    ``unsure`` are packets of which it is not, and which count as having crossed.
+    ``unsure`` are packets of which it is not, and which count as having crossed. ``one_clock``: times of
+    both captures can be compared.
     """
 
     facts: RunFacts
     both_ends: bool = True
     unsure: frozenset[int] = frozenset()
+    one_clock: bool = True
 
     def counter(self, host: Host, name: str) -> int:
         """Return by how much a counter of a host's kernel grew (:mod:`testbed.model.kernel_counters`)."""

@@ -98,6 +98,7 @@ class Need(StrEnum):
 
     CALLS = "the calls of the host that did it"
     BOTH_ENDS = "captures of both ends"
+    ONE_CLOCK = "a clock that fits both captures"
     HANDSHAKE = "the opening of the connection"
     ALL_PACKETS = "fewer packets, all of which can be looked at"
 
@@ -283,6 +284,7 @@ F = FindingName
 T = FindingTraits
 ERROR, WARNING, NOTE = Severity
 _CALLS, _ENDS, _OPENING = (Need.CALLS,), (Need.BOTH_ENDS,), (Need.HANDSHAKE,)
+_TIMED = (*_ENDS, Need.ONE_CLOCK)
 OPTION, ORDER, SETTING, ON_PATH, SERVICE, NOTHING = Remedy
 
 FINDINGS: Mapping[FindingName, FindingTraits] = {
@@ -386,12 +388,14 @@ FINDINGS: Mapping[FindingName, FindingTraits] = {
     F.TAIL_LOSS: T(*(WARNING, "the last packet lost", ON_PATH, "RFC 8985 7"), "lost-tail", _ENDS),
     F.ACK_LOSS: T(*(WARNING, "acknowledgments lost", ON_PATH, "RFC 3449"), "ack-loss", _ENDS),
     F.SPURIOUS_RETRANSMISSION: T(
-        *(NOTE, "bytes sent again that had arrived", SETTING, "RFC 3522; RFC 5682"), "spurious-retransmission", _ENDS
+        *(NOTE, "bytes sent again that had arrived", SETTING, "RFC 3522; RFC 5682"), "spurious-retransmission", _TIMED
     ),
-    F.REORDERING: T(*(NOTE, "packets that overtook others", ON_PATH, "RFC 4737"), "reordering", _ENDS),
+    F.REORDERING: T(*(NOTE, "packets that overtook others", ON_PATH, "RFC 4737"), "reordering", _TIMED),
     F.DUPLICATED: T(*(NOTE, "packets that the path doubled", ON_PATH, "RFC 2883"), "duplicated-segment", _ENDS),
-    F.BUFFERBLOAT: T(*(WARNING, "delay that grows with what is on its way", ON_PATH, "RFC 7567"), "bufferbloat", _ENDS),
-    F.RATE_LIMIT: T(*(NOTE, "a path that carries so much and no more", ON_PATH, "RFC 2309"), "rate-limit", _ENDS),
+    F.BUFFERBLOAT: T(
+        *(WARNING, "delay that grows with what is on its way", ON_PATH, "RFC 7567"), "bufferbloat", _TIMED
+    ),
+    F.RATE_LIMIT: T(*(NOTE, "a path that carries so much and no more", ON_PATH, "RFC 2309"), "rate-limit", _TIMED),
     F.PAYLOAD_ALTERED: T(
         *(ERROR, "bytes that were changed on the way", ON_PATH, "RFC 9293 3.1"), "payload-altered", _ENDS
     ),
