@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from testbed.model.ip import AH, ESP, GRE, TCP, UDP
 from testbed.pairing.match_flows import FlowPairs
 from testbed.pairing.packet_table import ConversationEnds, PacketTable
@@ -48,16 +50,24 @@ class EncryptedInOne(NamedTuple):
 
 
 class OtherConnections(NamedTuple):
-    """Addresses and ports of so many flows are in both, but neither initial sequence numbers nor payloads."""
+    """Addresses and ports of so many flows are in both, but not their initial sequence numbers.
+
+    ``payloads``: how many different payloads are in both captures.
+    """
 
     flows: int
     example: ConversationEnds
+    payloads: int = 0
 
 
 class OtherFlows(NamedTuple):
-    """No flow has its addresses and ports in both; these addresses are, in the order of their texts."""
+    """No flow has its addresses and ports in both; these addresses are, in the order of their texts.
+
+    ``payloads``: how many different payloads are in both captures.
+    """
 
     addresses: tuple[str, ...]
+    payloads: int = 0
 
 
 class NothingFitsFilter(NamedTuple):
@@ -99,12 +109,13 @@ def why_nothing(one: PacketTable, two: PacketTable, pairs: FlowPairs) -> tuple[N
     first, second = _tunnel(one), _tunnel(two)
     if first != second and (tunnel := first or second) is not None:
         reasons.append(EncryptedInOne(0 if first else 1, tunnel))
+    payloads = len(np.intersect1d(one.payload[one.payload != 0], two.payload))
     same = {ends for ends in one.ends if ends.protocol in (TCP, UDP)} & set(two.ends)
     if same:
-        reasons.append(OtherConnections(len(same), min(same, key=str)))
+        reasons.append(OtherConnections(len(same), min(same, key=str), payloads))
     else:
         addresses = [{address for ends in packets.ends for address in ends.addresses} for packets in (one, two)]
-        reasons.append(OtherFlows(tuple(sorted(addresses[0] & addresses[1])[:_MOST_SHOWN])))
+        reasons.append(OtherFlows(tuple(sorted(addresses[0] & addresses[1])[:_MOST_SHOWN]), payloads))
     return tuple(reasons)
 
 

@@ -26,14 +26,22 @@ def nothing_text(reason: nothing.NothingInCommon) -> str:
             return f"other time: the captures are {_long(apart)} apart (unless a clock is wrong by that much)"
         case nothing.EncryptedInOne(capture, tunnel):
             return f"encrypted: the {_CAPTURES[capture]} capture holds a tunnel ({_tunnel(tunnel)})"
-        case nothing.OtherConnections(flows, example):
+        case nothing.OtherConnections(flows, example, payloads):
             of = f"of {flows} flow{'s' * (flows > 1)}, as {example}"
-            return (
-                f"addresses and ports are in both ({of}), but neither initial sequence numbers nor payloads: another "
-                "connection, or terminated by a proxy"
+            but = (
+                f"and so are {_payloads(payloads)}, but not the initial sequence numbers: another connection that"
+                " carries the same"
+                if payloads
+                else "but neither initial sequence numbers nor payloads: another connection"
             )
-        case nothing.OtherFlows(addresses):
+            return f"addresses and ports are in both ({of}), {but}, or terminated by a proxy"
+        case nothing.OtherFlows(addresses, payloads):
             about = f"addresses in both: {', '.join(addresses)}" if addresses else "not one address is in both"
+            if payloads:
+                return (
+                    f"other flows that carry the same, or terminated by a proxy: {about}; {_payloads(payloads)} are in"
+                    " both, but nothing says that the packets are the same"
+                )
             return (
                 f"other flows, or terminated by a proxy or encrypted in between: {about}; no initial sequence number, "
                 "payload or time stamp is in both"
@@ -44,6 +52,10 @@ def nothing_text(reason: nothing.NothingInCommon) -> str:
             return "no flow of either capture fits the filter"
         case nothing.FitsInOneCapture(common):
             return f"what fits the filter is in one capture only; other flows are in both: {common}"
+
+
+def _payloads(count: int) -> str:
+    return f"{count:,} payload{'s' * (count > 1)}"
 
 
 def _tunnel(tunnel: nothing.Tunnel) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import struct
 from dataclasses import replace
 
@@ -350,6 +351,24 @@ def test_captures_of_other_flows_say_why_nothing_is_common() -> None:
     assert isinstance(compared.reasons[0], CapturedApart)
     assert compared.reasons[0].apart > 9 * 10**12
     assert isinstance(compared.reasons[1], OtherConnections)
+    assert compared.reasons[1].payloads == 0
+
+
+def test_payloads_that_are_in_both_are_not_denied() -> None:
+    """The same bytes over another connection much later: no packet is joined, and the reason says what is in both."""
+    taken = []
+    for isn, start in ((1000, 10**12), (900_000, 10**13)):
+        ids = random.Random(isn)
+        sent = [
+            (start + n * MS, ethernet(tcp(bytes([n]) * 200, seq=isn + 200 * n, ident=ids.randrange(1 << 16))))
+            for n in range(100)
+        ]
+        taken.append(pcap(sent))
+    compared = compare_bytes(*taken)
+    assert not len(compared.pairs)
+    reason = compared.reasons[1]
+    assert isinstance(reason, OtherConnections)
+    assert reason.payloads == 100
 
 
 def test_two_flows_that_fit_equally_are_ambiguous() -> None:

@@ -18,6 +18,10 @@ PIECE = ClockPiece(0, 9, 0, -2_500_000, 0.0, 1_000, None)
 
 OTHER_CONNECTIONS = """addresses and ports are in both (of 2 flows, as 10.0.0.5:4711 - 10.0.0.9:80), but neither
 initial sequence numbers nor payloads: another connection, or terminated by a proxy"""
+OTHER_SAME = """addresses and ports are in both (of 1 flow, as 10.0.0.5:4711 - 10.0.0.9:80), and so are 1,200 payloads,
+but not the initial sequence numbers: another connection that carries the same, or terminated by a proxy"""
+FLOWS_SAME = """other flows that carry the same, or terminated by a proxy: not one address is in both; 2 payloads are
+in both, but nothing says that the packets are the same"""
 OTHER_FLOWS = """other flows, or terminated by a proxy or encrypted in between: {};
 no initial sequence number, payload or time stamp is in both"""
 
@@ -41,6 +45,14 @@ no initial sequence number, payload or time stamp is in both"""
             "encrypted: the second capture holds a tunnel (UDP port 500)",
         ),
         (nothing.OtherConnections(2, ENDS), OTHER_CONNECTIONS),
+        (
+            nothing.OtherConnections(1, ENDS, 1200),
+            OTHER_SAME,
+        ),
+        (
+            nothing.OtherFlows((), 2),
+            FLOWS_SAME,
+        ),
         (nothing.OtherFlows(()), OTHER_FLOWS.format("not one address is in both")),
         (
             nothing.OtherFlows(("10.0.0.5", "10.0.0.9")),
