@@ -15,7 +15,7 @@ from testbed.pairing.compare_captures import compare as compare_tracks
 from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_filter import parse_filter
 from testbed.pairing.flow_summary import flow_mapping, protocol_name
-from testbed.pairing.same import CATEGORIES, USUAL, count_differences, inconclusive
+from testbed.pairing.same import CATEGORIES, USUAL, count_differences, inconclusive, nothing_to_compare
 from testbed.run.read_captures import read_both
 from testbed.run.usual_packets import join_by_c
 
@@ -55,7 +55,7 @@ class CaptureComparison:
     @property
     def same(self) -> bool:
         """Whether the captures differ in nothing that was asked for."""
-        return not self.differs and not self.inconclusive
+        return not self.differs and not self.inconclusive and not nothing_to_compare(self.comparison)
 
     @cached_property
     def inconclusive(self) -> int:
@@ -182,6 +182,6 @@ def compare_captures(
     compared = compare_tracks(one, first, two, second, one_clock=one_clock, wanted=wanted, join=join_by_c)
     counts = count_differences(compared)
     differs = tuple(name for name in fail_on if counts[name])
-    if not len(compared.pairs) and "alone" in fail_on and not differs:
+    if not (len(compared.pairs) or nothing_to_compare(compared) or differs) and "alone" in fail_on:
         differs = ("nothing in common",)
     return CaptureComparison(compared, paths, differs)

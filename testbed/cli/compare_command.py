@@ -67,7 +67,7 @@ def _console() -> Any:  # noqa: ANN401 - rich is loaded only where it prints
 
 
 def _code(compared: CaptureComparison) -> int:
-    return 1 if compared.differs else 3 if compared.inconclusive else 0
+    return 1 if compared.differs else 0 if compared.same else 3
 
 
 def _compare(client: str, server: str, options: dict[str, Any], files: dict[str, str], *, as_json: bool) -> int:

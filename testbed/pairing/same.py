@@ -54,6 +54,11 @@ def rewritten(compared: Comparison) -> Bool:
     return np.asarray(other | (rose | compared.usual.new_ids).reshape(-1, 2).any(axis=1))
 
 
+def nothing_to_compare(compared: Comparison) -> bool:
+    """Say whether neither capture has an IP packet: what else is in them is not compared."""
+    return not any(len(packets) for packets in compared.packets)
+
+
 def inconclusive(compared: Comparison) -> int:
     """Return how many packets, or flows, may be lost or anything else: nothing in the captures tells."""
     counts = count_differences(compared)

@@ -26,7 +26,7 @@ from testbed.pairing.flow_summary import (
 from testbed.pairing.icmp_errors import ErrorsAbout, errors_of_pairs
 from testbed.pairing.needed_retransmissions import Needed
 from testbed.pairing.negative_delay import negative_delays
-from testbed.pairing.same import count_differences, inconclusive
+from testbed.pairing.same import count_differences, inconclusive, nothing_to_compare
 from testbed.pairing.sender_guess import Origins
 from testbed.pairing.statistics import QUANTILES
 from testbed.pairing.suspect_flows import suspect_pairs
@@ -50,7 +50,7 @@ def to_json(
     ways = [direction(compared, from_one=from_one) for from_one in (True, False)]
     return {
         "version": VERSION,
-        "same": not differs and not inconclusive(compared),
+        "same": not differs and not inconclusive(compared) and not nothing_to_compare(compared),
         "inconclusive": inconclusive(compared),
         "between": between(compared),
         "differs": list(differs),

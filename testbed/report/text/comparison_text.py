@@ -22,7 +22,7 @@ from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_summary import NAMES, close_text, display_filter, flow_mapping, terminated_ends
 from testbed.pairing.icmp_errors import errors_of_pairs
 from testbed.pairing.negative_delay import negative_delays
-from testbed.pairing.same import USUAL, count_differences, inconclusive, rewritten
+from testbed.pairing.same import USUAL, count_differences, inconclusive, nothing_to_compare, rewritten
 from testbed.pairing.sender_guess import Origins
 from testbed.pairing.suspect_flows import suspect_pairs
 from testbed.report.json import comparison_json as plain
@@ -99,6 +99,8 @@ def _verdict(compared: Comparison, differs: tuple[str, ...]) -> str:
         return f"[red]differs[/]: {', '.join(differs)}"
     if count := inconclusive(compared):
         return f"[yellow]inconclusive[/]: {count:,} packets or flows are ambiguous, and may be lost or anything else"
+    if nothing_to_compare(compared):
+        return "[yellow]inconclusive[/]: neither capture has an IP packet, and nothing else is compared"
     uncounted = [name for name, count in count_differences(compared).items() if count and name in USUAL]
     rest = f" in everything that --fail-on names; also found: {', '.join(uncounted)}" if uncounted else ""
     return f"[green]same[/]{rest}"

@@ -15,6 +15,7 @@ import pytest
 from scapy.utils import RawPcapNgReader
 
 from testbed.cli.compare_command import compare
+from tests.builders.frames import ethernet, pcap
 from tests.builders.transfers import MS, Transfer, file_of, moved, rewritten, transfer
 
 ROOT = Path(__file__).parents[3]
@@ -49,6 +50,18 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*same, fail_on="gone") == 2
     assert "`gone` is no category of differences" in capsys.readouterr().err
     assert run("-", "-") == 2
+
+
+def test_captures_without_an_ip_packet_are_not_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two files of ARP alone nothing is compared: they neither differ nor are the same."""
+    arp = ethernet(bytes(28), ethertype=0x0806)
+    path, other = tmp_path / "arp.pcap", written(tmp_path, transfer())[0]
+    path.write_bytes(pcap([arp, arp]))
+    assert run(path, path) == 3
+    assert "inconclusive: neither capture has an IP packet" in capsys.readouterr().out
+    assert run(path, path, as_json=True) == 3
+    assert json.loads(capsys.readouterr().out)["same"] is False
+    assert run(path, other) == 1
 
 
 def test_json_has_everything_that_the_summary_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
