@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 from .conftest import SIZES, Open
 from .pages import SOURCES
@@ -47,7 +48,7 @@ def test_the_four_lanes_stand_in_order(open_page: Open, page_file: File, width: 
     assert any(text.startswith("send(") for text in cells(page, "call.c0"))
     assert any(text.startswith("P.") for text in cells(page, "packet.c0"))
     page.evaluate("scrollTo(0, document.body.scrollHeight)")  # only rows in view are drawn
-    page.wait_for_function("[...document.querySelectorAll('.packet.c1')].some(e => e.textContent.startsWith('R.'))")
+    expect(page.locator(".packet.c1").filter(has_text=re.compile(r"^R\."))).not_to_have_count(0)
 
 
 def test_an_arrow_goes_down_from_its_sender_to_its_receiver(open_page: Open, page_file: File) -> None:
