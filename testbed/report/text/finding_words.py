@@ -233,7 +233,7 @@ WORDS: dict[FindingName, Words] = {
             "one-way": "from {first} on nothing of the {host} reached the {peer} any more: {lost} in {lasted}, one try"
             " after the other. The path is down, or the other machine is gone, and no packet tells the programs",
             "back": "for {lasted} nothing of the {host} reached the {peer}: {lost} from {first} on, tried again at"
-            " growing intervals; the last one was {pause}, so that the path may have been back long before {back}",
+            " growing intervals, the last of {pause}, so that the path may have been back long before {back}",
         },
         "a packet that arrives in that time",
         "find out what broke; to notice sooner: a timeout on reads, TCP_USER_TIMEOUT for what is sent, SO_KEEPALIVE for"

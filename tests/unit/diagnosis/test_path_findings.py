@@ -140,7 +140,7 @@ def test_the_same_bytes_lost_again_and_again_are_a_path_that_is_down() -> None:
 def test_a_path_that_was_down_for_a_time_is_told_with_the_last_pause() -> None:
     finding = only(unanswered(tries=6, back=True), F.PATH_DOWN)
     assert (finding.variant, finding.severity, finding.cost.bytes) == ("back", Severity.WARNING, 0)
-    assert "the last one was 12.80 s, so that the path may have been back long before" in said(
+    assert "the last of 12.80 s, so that the path may have been back long before" in said(
         unanswered(tries=6, back=True), F.PATH_DOWN
     )
 
