@@ -66,7 +66,7 @@ def cluster() -> Iterator[Cluster]:
     scheduler = _start(
         place, "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(told), cwd=place
     )
-    wait_until(told.exists)
+    wait_until(lambda: told.exists() and told.stat().st_size > 0)
     address = str(json.loads(told.read_text())["address"])
     made = Cluster(address, place, scheduler, [_worker(place, address, "--resources", "lab=1") for _ in range(2)])
     wait_until(lambda: _registered(made) == 2)

@@ -168,7 +168,7 @@ def test_shipped_scenario_on_docker(name: str, some: tuple[Invoked, Path]) -> No
 
 
 def _fits(name: str, done: Invoked, root: Path) -> None:
-    found = [path.parent for path in (root / "runs" / name).glob("*-*/result.json")]
+    found = _runs_of(name, root)
     if not found and NO_WINE and name in WINDOWS:
         pytest.skip("no Wine on this machine")
     assert found, done.out + done.err
@@ -198,6 +198,11 @@ def _fits(name: str, done: Invoked, root: Path) -> None:
             assert [each for each in left if not (each.endswith(unproven) and each.split()[0] in without)] == []
 
 
+def _runs_of(name: str, root: Path) -> list[Path]:
+    """Return the directories of a scenario's runs, those of a campaign too: one scenario alone, with `--jobs`, is one."""
+    return [path.parent for path in (root / "runs").glob(f"**/{name}/*-*/result.json")]
+
+
 def _without_stack(directory: Path, result: dict[str, Any]) -> set[str]:
     """Return the packets (``#7``) that left in an interrupt and for which the kernel recorded no stack, as happens."""
     with (directory / "kernel.jsonl").open(encoding="utf-8") as lines:
@@ -215,7 +220,7 @@ def _without_stack(directory: Path, result: dict[str, Any]) -> set[str]:
 def test_no_expectation_is_empty(name: str, whole: tuple[Invoked, Path]) -> None:
     """Each expectation of each variant, made wrong in one place, fails on the run that met it."""
     done, root = whole
-    runs = [path.parent for path in (root / "runs" / name).glob("*-*/result.json")]
+    runs = _runs_of(name, root)
     if not runs and NO_WINE and name in WINDOWS:
         pytest.skip("no Wine on this machine")
     assert runs, done.out + done.err

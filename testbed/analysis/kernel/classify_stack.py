@@ -47,6 +47,9 @@ _ENTRY = frozenset(
 """The last is User-Mode Linux's, which calls ``sys_close`` and its like by their plain names."""
 _URING = frozenset(("io_issue_sqe", "io_submit_sqes", "io_wq_submit_work", "io_sq_thread", "io_handle_tw_list"))
 _RELEASES_BACKLOG = "__release_sock"
+_LETS_GO = ("tcp_release_cb", "__sk_flush_backlog", "release_sock")
+"""What runs as a call lets a socket go; the compiler may drop the frame of the first, which ends in tcp_send_ack."""
+_SENDS_ACK = ("tcp_send_ack", "__tcp_send_ack", "__tcp_transmit_skb")
 _SYSCALL = re.compile(r"^__(?:x64|arm64|ia32|riscv|s390x?|se|do)_(?:compat_)?sys_(\w+)$|^(?:__|k)?sys_(\w+)$")
 _SAME_CALL = {"sendto": "sendto", "connect_file": "connect", "close_range": "close_range"}
 TIMER_FUNCTIONS = (
@@ -265,6 +268,8 @@ def classify(stack: Sequence[str]) -> Classified:
         mechanism, timer = TIMER, "tcp_delack_timer"  # it had run out while a call used the socket
     elif "tcp_release_cb" in own and "tcp_write_timer_handler" in own:
         mechanism, timer = TIMER, "tcp_write_timer"
+    elif mechanism in (CALL, EXIT) and _is_put_off(own):
+        mechanism = BACKLOG
     elif "tcp_release_cb" in own:
         mechanism = LATER
     names = set(own)
@@ -276,6 +281,12 @@ def classify(stack: Sequence[str]) -> Classified:
             functions = tuple(dict.fromkeys(name for name in own if name in decisive or name == timer))
             return Classified(mechanism, row, functions, syscall, timer)
     return Classified(mechanism, None, tuple(own[-1:]), syscall, timer)
+
+
+def _is_put_off(own: Sequence[str]) -> bool:
+    """Say whether this is an ACK to what came while a call used the socket (TCP_ACK_DEFERRED, Linux 6.7)."""
+    lets_go = [at for at, name in enumerate(own) if name in _LETS_GO]
+    return bool(lets_go) and lets_go[0] > 0 and own[lets_go[0] - 1] in _SENDS_ACK
 
 
 def _fits(row: StackRow, names: set[str], mechanism: Mechanism) -> bool:

@@ -99,6 +99,27 @@ RESET = ("__tcp_transmit_skb", "tcp_send_active_reset")
             "",
         ),
         (
+            (
+                "__tcp_transmit_skb",
+                "__sk_flush_backlog",
+                "tcp_recvmsg_locked",
+                "tcp_recvmsg",
+                "__x64_sys_recvfrom",
+                *ENTRY,
+            ),
+            M.BACKLOG,
+            C.ACK,
+            "recvfrom",
+            "",
+        ),
+        (
+            ("tcp_send_ack", "tcp_release_cb", "release_sock", "tcp_recvmsg", "__x64_sys_recvfrom", *ENTRY),
+            M.BACKLOG,
+            C.ACK,
+            "recvfrom",
+            "",
+        ),
+        (
             (*AGAIN[:2], "tcp_send_loss_probe", "tcp_write_timer_handler", "tcp_write_timer", *TIMER),
             M.TIMER,
             C.TAIL_LOSS_PROBE,
