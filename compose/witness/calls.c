@@ -23,6 +23,7 @@ static const char HELD_KIB[] = "8";
 
 static struct instance calling, holding;
 static int held = -1; /* the text of what is held */
+static bool has_parents; /* whose children are recorded in any case */
 
 /* Make an instance NAME.WHAT. */
 static void make(struct instance *made, const char *name, const char *what, const char *kib)
@@ -42,12 +43,18 @@ static void enable_call(const char *event)
 		send_text('m', event);
 		return;
 	}
-	if (!write_text(path_of("instances/%s/events/%s/enable", calling.name, event), "1"))
+	if (!switch_event(&calling, event, true))
 		fail(event);
 	const char *text = read_text(path_of("events/%s/format", event));
 	if (!text)
 		fail(event);
 	send_frame('f', event, strlen(event) + 1, text, strlen(text));
+}
+
+static void add_to_recorded(const char *numbers)
+{
+	if (!append_text(path_of("instances/%s/set_event_pid", calling.name), numbers))
+		fail("set_event_pid");
 }
 
 static void await_programs(const char *beginning)
@@ -58,8 +65,9 @@ static void await_programs(const char *beginning)
 		fail(beginning);
 	}
 	if (!write_text(path_of("instances/%s/events/%s/filter", holding.name, RENAMED), filter) ||
-	    !write_text(path_of("instances/%s/events/%s/enable", holding.name, RENAMED), "1"))
+	    !switch_event(&holding, RENAMED, true))
 		fail(RENAMED);
+	start_instance(&holding);
 	write_text(path_of("instances/%s/buffer_percent", holding.name), "0"); /* each event wakes us */
 	held = open(path_of("instances/%s/trace_pipe", holding.name), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (held < 0)
@@ -68,6 +76,7 @@ static void await_programs(const char *beginning)
 
 void begin_calls(const char *name, char **arguments)
 {
+	const char *parents = split_event(arguments[1]);
 	make(&calling, name, "calls", arguments[0]);
 	stop_instance(&calling); /* until there is a program */
 	if (!set_option(&calling, "event-fork", "1"))
@@ -75,6 +84,9 @@ void begin_calls(const char *name, char **arguments)
 	for (char **event = arguments + 2; *event; event++)
 		enable_call(*event);
 	open_processors(&calling);
+	has_parents = parents && are_numbers(parents);
+	if (has_parents)
+		add_to_recorded(parents);
 	if (strcmp(arguments[1], NONE_HELD)) {
 		make(&holding, name, "held", HELD_KIB);
 		await_programs(arguments[1]);
@@ -90,11 +102,13 @@ int call_sources(struct pollfd *sources)
 	return 1 + calling.processor_count;
 }
 
+/* Record, from now on, these tasks as well, if any. */
 static void record_tasks(const char *numbers)
 {
-	if (!append_text(path_of("instances/%s/set_event_pid", calling.name), numbers) ||
-	    !write_text(path_of("instances/%s/tracing_on", calling.name), "1"))
-		fail("set_event_pid");
+	if (numbers)
+		add_to_recorded(numbers);
+	if (!write_text(path_of("instances/%s/tracing_on", calling.name), "1"))
+		fail("tracing_on");
 }
 
 void add_tasks(const char *numbers)
@@ -114,7 +128,7 @@ static void take_program(const char *line)
 	if (!read_renamed(line, &found))
 		return;
 	snprintf(number, sizeof number, "%d", found.pid);
-	record_tasks(number);
+	record_tasks(has_parents ? NULL : number);
 	snprintf(text, sizeof text, "%d %s", found.pid, found.name);
 	send_text('t', text);
 }
@@ -158,13 +172,28 @@ void stop_calls(void)
 
 void finish_calls(void)
 {
-	for (int i = 0; i < calling.processor_count; i++) {
+	for (int i = 0; i < calling.processor_count; i++)
 		drain(i);
-		uint32_t number = htonl((uint32_t)calling.numbers[i]);
-		const char *text = read_text(path_of("instances/%s/per_cpu/cpu%d/stats", calling.name, calling.numbers[i]));
-		if (text)
-			send_frame('s', &number, sizeof number, text, strlen(text));
-	}
+	send_statistics(&calling, 's');
+}
+
+/* What it has read of the programs that are held is of this recording alone. */
+static void forget_held(void)
+{
+	char text[LINES];
+	stop_instance(&holding);
+	while (read(held, text, sizeof text) > 0)
+		;
+	close(held);
+	held = -1;
+}
+
+bool keep_calls(void)
+{
+	if (held >= 0)
+		forget_held();
+	bool done = keep_made(&holding);
+	return keep_made(&calling) && done;
 }
 
 bool remove_calls(void)

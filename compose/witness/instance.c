@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,16 +18,24 @@
 
 enum { PAGE = 1 << 20, FILTER_SIZE = 1024 };
 
+static const char NO_FILTER[] = "0";
+
+bool keeps_instances;
+
 void make_instance(struct instance *made, unsigned char tag, const char *name, const char *kib)
 {
 	if (strlen(name) >= sizeof made->name) {
 		errno = ENAMETOOLONG;
 		fail(name);
 	}
-	if (mkdir(path_of("instances/%s", name), 0700))
+	bool is_new = !mkdir(path_of("instances/%s", name), 0700);
+	made->is_old = !is_new && errno == EEXIST && keeps_instances;
+	if (!is_new && !made->is_old)
 		fail("make an instance of tracefs");
 	strcpy(made->name, name);
 	made->tag = tag;
+	if (made->is_old)
+		return;
 	if (!write_text(path_of("instances/%s/trace_clock", name), "mono"))
 		fail("trace_clock mono");
 	if (!write_text(path_of("instances/%s/buffer_size_kb", name), kib))
@@ -37,6 +46,14 @@ void make_instance(struct instance *made, unsigned char tag, const char *name, c
 bool set_option(const struct instance *its, const char *option, const char *value)
 {
 	return write_text(path_of("instances/%s/options/%s", its->name, option), value);
+}
+
+bool switch_event(const struct instance *its, const char *event, bool on)
+{
+	const char *state = its->is_old ? read_text(path_of("instances/%s/events/%s/enable", its->name, event)) : NULL;
+	if (state && *state == (on ? '1' : '0'))
+		return true;
+	return write_text(path_of("instances/%s/events/%s/enable", its->name, event), on ? "1" : "0");
 }
 
 static bool set_filter(const struct instance *its, const char *event, const char *filter)
@@ -75,9 +92,11 @@ bool enable_event(const struct instance *its, char *event)
 		send_text('M', event);
 		return false;
 	}
+	if (its->is_old && !filter && !functions)
+		set_filter(its, event, NO_FILTER); /* that of an earlier recording */
 	if (filter && !set_filter(its, event, filter))
 		send_text('N', event);
-	if (!write_text(path_of("instances/%s/events/%s/enable", its->name, event), "1"))
+	if (!switch_event(its, event, true))
 		fail(event);
 	send_format(event);
 	return true;
@@ -116,26 +135,63 @@ void drain_processor(const struct instance *its, int which)
 		send_frame('P', &number, sizeof number, page, (size_t)n);
 }
 
+void disable_others(const struct instance *its, char *const *events, char mark)
+{
+	const char *enabled = its->is_old ? read_text(path_of("instances/%s/set_event", its->name)) : NULL;
+	char *text = enabled ? strdup(enabled) : NULL, *rest = text, *line;
+	while ((line = strsep(&rest, "\n"))) { /* group:name */
+		char *colon = strchr(line, ':');
+		if (!colon)
+			continue;
+		*colon = '/';
+		if (!is_among(line, events, mark) && !switch_event(its, line, false))
+			fail(line);
+	}
+	free(text);
+}
+
+void start_instance(const struct instance *its)
+{
+	if (its->is_old && !write_text(path_of("instances/%s/tracing_on", its->name), "1"))
+		fail("tracing_on");
+}
+
 void stop_instance(const struct instance *its)
 {
 	write_text(path_of("instances/%s/tracing_on", its->name), "0");
 }
 
-void send_statistics(const struct instance *its)
+void send_statistics(struct instance *its, char type)
 {
 	for (int i = 0; i < its->processor_count; i++) {
 		uint32_t number = tagged(its, i);
 		const char *text = read_text(path_of("instances/%s/per_cpu/cpu%d/stats", its->name, its->numbers[i]));
-		if (text)
-			send_frame('S', &number, sizeof number, text, strlen(text));
+		if (!text)
+			continue;
+		send_frame(type, &number, sizeof number, text, strlen(text));
+		its->has_lost = its->has_lost || says_lost(text);
 	}
 }
 
-bool remove_made(struct instance *its)
+static void close_processors(struct instance *its)
 {
 	for (int i = 0; i < its->processor_count; i++)
 		close(its->processors[i].fd);
 	its->processor_count = 0;
+}
+
+bool keep_made(struct instance *its)
+{
+	if (its->has_lost) /* its statistics would say so of the next recording too */
+		return remove_made(its);
+	close_processors(its);
+	*its->name = 0;
+	return true;
+}
+
+bool remove_made(struct instance *its)
+{
+	close_processors(its);
 	if (!*its->name)
 		return true;
 	bool done = remove_instance(its->name);

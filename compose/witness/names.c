@@ -12,6 +12,12 @@ bool is_ours(const char *name)
 	return !strncmp(name, PREFIX, strlen(PREFIX)) && !strchr(name, '/');
 }
 
+bool belongs_to(const char *name, const char *whose)
+{
+	size_t length = strlen(whose);
+	return !strncmp(name, whose, length) && (!name[length] || (name[length] == '.' && !strchr(name + length + 1, '.')));
+}
+
 static char *split_at(char *argument, char at)
 {
 	char *rest = strchr(argument, at);
@@ -46,6 +52,24 @@ bool read_renamed(const char *line, struct renamed *found)
 	const char *event = strstr(line, ": task_rename: ");
 	return event && sscanf(event, ": task_rename: pid=%d oldcomm=%*s newcomm=%15s ", &found->pid, found->name) == 2 &&
 	       found->pid > 0;
+}
+
+bool says_lost(const char *statistics)
+{
+	static const char *const counters[] = {"entries: ", "overrun: ", "commit overrun: ", "dropped events: "};
+	for (const char *line = statistics; line; line = strchr(line, '\n'), line += line != NULL)
+		for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+			if (!strncmp(line, counters[i], strlen(counters[i])) && strtoul(line + strlen(counters[i]), NULL, 10))
+				return true;
+	return false;
+}
+
+bool is_among(const char *event, char *const *events, char mark)
+{
+	for (; *events; events++)
+		if (mark ? **events == mark && !strcmp(*events + 1, event) : !strcmp(*events, event))
+			return true;
+	return false;
 }
 
 bool are_numbers(const char *text)

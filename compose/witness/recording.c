@@ -25,7 +25,7 @@ static const char WITH_STACK = '+', MORE_TASKS = '+';
 
 static struct instance instances[INSTANCES];
 static struct known_addresses named;
-static bool has_stacks, read_before[MAX_PROCESSORS];
+static bool has_stacks, is_alone, read_before[MAX_PROCESSORS];
 
 static bool remove_instances(void)
 {
@@ -33,6 +33,14 @@ static bool remove_instances(void)
 	for (int i = 0; i < INSTANCES; i++)
 		done = remove_made(&instances[i]) && done;
 	return remove_calls() && done;
+}
+
+static bool keep_instances(void)
+{
+	bool done = true;
+	for (int i = 0; i < INSTANCES; i++)
+		done = keep_made(&instances[i]) && done;
+	return keep_calls() && done;
 }
 
 static void remove_what_was_made(void)
@@ -124,6 +132,11 @@ static void begin(const char *name, const char *kib, char **events)
 			enable_event(&instances[STACKS], *event + 1);
 		else
 			enable_event(&instances[EVENTS], *event);
+	for (int i = 0; i < INSTANCES; i++)
+		if (*instances[i].name) {
+			disable_others(&instances[i], events, i == STACKS ? WITH_STACK : 0);
+			start_instance(&instances[i]);
+		}
 }
 
 /* Take what the runner says, line by line; false when it says that it is enough, or is gone. */
@@ -132,8 +145,10 @@ static bool take_orders(void)
 	static char order[ORDER];
 	static size_t length;
 	ssize_t n = read(0, order + length, sizeof order - 1 - length);
-	if (n <= 0)
+	if (n <= 0) {
+		is_alone = true;
 		return false;
+	}
 	length += (size_t)n;
 	order[length] = 0;
 	char *line = order;
@@ -195,7 +210,7 @@ static void finish(void)
 	for (int i = 0; i < INSTANCES; i++) {
 		for (int k = 0; k < instances[i].processor_count; k++)
 			drain_processor(&instances[i], k);
-		send_statistics(&instances[i]);
+		send_statistics(&instances[i], 'S');
 	}
 	send_text('E', "");
 	flush_frames();
@@ -210,5 +225,5 @@ int record(const char *name, const char *kib, char **events, char **calls)
 	send_text('R', "");
 	watch();
 	finish();
-	return remove_instances() ? 0 : 1;
+	return (keeps_instances && !is_alone ? keep_instances() : remove_instances()) ? 0 : 1;
 }

@@ -3,8 +3,9 @@
  * usage: witness record NAME KIB EVENT... [-- KIB BEGINNING EVENT...]
  *                                                     KIB: the buffer of each processor; after --: of programs held under
  *                                                     names that begin with BEGINNING (calls.h), `-` for none
+ *        witness reuse NAME ...                      as record; its instances are kept at the end, for the next one
  *        witness list                                 the names of all instances of ours, one a line
- *        witness remove NAME                          remove one of them
+ *        witness remove NAME...                       remove these, each with what belongs to it (NAME.stacks)
  *
  *   EVENT: [+]group/name[=FILTER]                     + with the kernel's call stack after each, in the instance NAME.stacks
  *          [+]group/name~FIELD:FUNCTION,FUNCTION      only those whose field is the address of one of these functions
@@ -38,6 +39,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "witness/instance.h"
 #include "witness/names.h"
 #include "witness/recording.h"
 #include "witness/report.h"
@@ -48,12 +50,27 @@ static void print_name(const char *name)
 	printf("%s\n", name);
 }
 
+static char **unwanted;
+static bool has_removed;
+
+static void remove_unwanted(const char *name)
+{
+	for (char **each = unwanted; *each; each++) {
+		if (!belongs_to(name, *each))
+			continue;
+		if (!remove_instance(name))
+			fail("remove an instance");
+		has_removed = true;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* for the runner, which tells us */
 	find_tracefs();
-	if (argc >= 5 && !strcmp(argv[1], "record") && is_ours(argv[2])) {
+	keeps_instances = argc >= 2 && !strcmp(argv[1], "reuse");
+	if (argc >= 5 && (keeps_instances || !strcmp(argv[1], "record")) && is_ours(argv[2])) {
 		char **calls = split_calls(argv + 4);
 		return record(argv[2], argv[3], argv + 4, calls);
 	}
@@ -61,11 +78,14 @@ int main(int argc, char **argv)
 		each_instance(print_name);
 		return 0;
 	}
-	if (argc == 3 && !strcmp(argv[1], "remove") && is_ours(argv[2])) {
-		if (!remove_instance(argv[2]))
-			fail("remove an instance");
+	if (argc >= 3 && !strcmp(argv[1], "remove")) {
+		unwanted = argv + 2;
+		do { /* what is removed meanwhile may hide others from the reader of a directory */
+			has_removed = false;
+			each_instance(remove_unwanted);
+		} while (has_removed);
 		return 0;
 	}
-	fprintf(stderr, "usage: witness record NAME KIB EVENT... [-- KIB BEGINNING EVENT...] | list | remove NAME\n");
+	fprintf(stderr, "usage: witness record|reuse NAME KIB EVENT... [-- KIB BEGINNING EVENT...] | list | remove NAME...\n");
 	return 2;
 }

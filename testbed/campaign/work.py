@@ -13,7 +13,7 @@ from typing import Any
 from testbed.campaign.signature import facets, key
 from testbed.campaign.task_list import Plan, ScenarioSource, Task
 from testbed.lab.choose_engine import choose
-from testbed.lab.engine_kind import EngineFactory, InsideFactory
+from testbed.lab.engine_kind import EngineFactory, keep_up
 from testbed.model import Outcome
 from testbed.model.errors import BothendsError, Unsupported
 from testbed.run.finish import Finish
@@ -121,8 +121,7 @@ class Worker:
         if self._make_engine is None:
             try:
                 self._make_engine = choose(self._plan.engine).make
-                if isinstance(self._make_engine, InsideFactory):
-                    self._make_engine.keep_up = True
+                keep_up(self._make_engine)
             except BothendsError as error:
                 return failed(task, error.what, Outcome.INCONCLUSIVE, 0.0, full=str(error))
         return carry_out(

@@ -7,6 +7,8 @@ from then on records it and its children.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from testbed.model import Host
 
 BUFFER = 4 << 20
@@ -49,6 +51,17 @@ def arguments(run_id: str) -> tuple[str, ...]:
 def running_arguments() -> tuple[str, ...]:
     """Return the recorder's further arguments where no program is held: all ran before."""
     return ("--", str(BUFFER >> 10), "-", *EVENTS)
+
+
+def with_parents(arguments: Sequence[str], parents: Iterable[int]) -> tuple[str, ...]:
+    """Return the recorder's arguments with the tasks that start the held programs: what they start is recorded at once.
+
+    ``parents`` are numbers in the machine's PID namespace. Without calls in the arguments nothing is changed.
+    """
+    words = list(arguments)
+    if "--" in words:
+        words[words.index("--") + 2] += f"={' '.join(map(str, parents))}"
+    return tuple(words)
 
 
 def why_unable(missing: frozenset[str]) -> str:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from testbed.lab.engine import Engine, Progress
 from testbed.lab.fact import DoctorFinding
@@ -29,6 +29,22 @@ class Conversation(Protocol):
 
     def look(self, tell: Tell) -> None:
         """Say what there is to say; called about twice a second."""
+
+
+@runtime_checkable
+class KeepsUp(Protocol):
+    """A factory that can keep what the labs of many runs share: ``keep_up``; ``close`` removes it."""
+
+    keep_up: bool
+
+    def close(self) -> None:
+        """Remove what was kept. Idempotent."""
+
+
+def keep_up(factory: object) -> None:
+    """Have an engine's factory keep what the labs of many runs share, if there is anything."""
+    if isinstance(factory, KeepsUp):
+        factory.keep_up = True
 
 
 class InsideFactory(ABC):

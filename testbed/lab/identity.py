@@ -10,6 +10,7 @@ from pathlib import Path
 RUN_LABEL = "bothends.run"
 OWNER_LABEL = "bothends.owner"
 ROLE_LABEL = "bothends.role"
+_INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO
 
 
 def new_run_id() -> str:
@@ -33,6 +34,11 @@ def is_alive(owner_label: str) -> bool | None:
         # A reboot of this machine changes its boot id too, but then no container of it is running either.
         return None
     return _start_time(number) == start_time
+
+
+def numbers_tasks_as_the_kernel() -> bool:
+    """Say whether process ids are the machine's own here, as in the kernel's trace: a container has others."""
+    return Path("/proc/self/ns/pid").stat().st_ino == _INITIAL_PID_NAMESPACE
 
 
 def _boot_id() -> str:

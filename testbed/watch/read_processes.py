@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.lab.identity import numbers_tasks_as_the_kernel
 from testbed.lab.tcp_table import TCP_FILES, UDP_FILES
 from testbed.model import Endpoint
 from testbed.observe.trace.running_process import HeldSocket, RunningProcess
 from testbed.observe.trace.trace_events import Entered
 
-_INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO
 _OURS = frozenset({"agent", "nsenter"})
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _CLOEXEC = 0o2000000
@@ -84,7 +84,7 @@ def why_not_here() -> str:
     """Say why processes cannot be read here as the kernel's trace numbers them; empty if they can."""
     if os.geteuid() != 0:
         return "it takes root on the engine's machine"
-    if Path("/proc/self/ns/pid").stat().st_ino != _INITIAL_PID_NAMESPACE:
+    if not numbers_tasks_as_the_kernel():
         return "this program runs in a PID namespace of its own (a container?)"
     return ""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from testbed.model import CAUSES, CauseName
 
+UNPROVEN = ": no call stack proves it"
 WROTE_NOTHING = "0 bytes"
 _AGAIN = {"inet_rtx_syn_ack", "tcp_rtx_synack"}
 """Functions that send a SYN+ACK again."""
@@ -61,14 +64,16 @@ def _missing(start: int, end: int, spans: list[tuple[int, int]]) -> list[tuple[i
     return [*gaps, (start, end)]
 
 
-def untold(result: dict[str, Any]) -> list[str]:
+def untold(result: dict[str, Any], directory: Path) -> list[str]:
     """Return what the kernel says otherwise or does not say, and events and packets of which only one side tells.
+
+    ``directory`` is the run's: what :func:`without_stack` tells of is nobody's fault.
 
     What one run may have and another not (a delayed ACK that a busy machine sends early) may be inferred otherwise.
 
     Retransmissions, RSTs and changes of state are each other's, all of them.
     """
-    kernel = result["kernel"]
+    kernel, without = result["kernel"], without_stack(directory, result)
     problems = [*kernel["problems"], *kernel["unmatched"]]
     problems += [
         f"#{crossing['n']} {crossing['cause']['rule']}: {crossing['kernel']['said']}"
@@ -76,10 +81,11 @@ def untold(result: dict[str, Any]) -> list[str]:
         if crossing["kernel"]["agreement"] == "contradicted" and not CAUSES[CauseName(crossing["cause"]["rule"])].timing
     ]
     problems += [
-        f"#{crossing['n']} {crossing['cause']['rule']}: no call stack proves it"
+        f"#{crossing['n']} {crossing['cause']['rule']}{UNPROVEN}"
         for crossing in result["crossings"]
         if crossing["sent_ns"] is not None
         and crossing["cause"]["basis"] != "kernel"
+        and crossing["n"] not in without
         and (crossing["length"] < _SHORT or "net/netif_receive_skb" in kernel["recorded"])
     ]
     for kind, packets in (("retransmissions", _again(result)), ("resets", _resets(result))):
@@ -117,3 +123,15 @@ def _again(result: dict[str, Any]) -> list[int]:
             found.append(packet["n"])
         highest[packet["flow"], packet["sender"]] = end if before is None else max(before, end)
     return found
+
+
+def without_stack(directory: Path, result: dict[str, Any]) -> set[int]:
+    """Return the packets that left in an interrupt and for which the kernel recorded no stack, as happens."""
+    with (directory / "kernel.jsonl").open(encoding="utf-8") as lines:
+        departures = json.loads(next(lines))["departures"]
+    bare = {(host, each[0]) for host, own in departures.items() for each in own if each[5] is None and each[4]}
+    return {
+        crossing["n"]
+        for crossing in result["crossings"]
+        if (crossing["sender"], crossing[f"at_{crossing['sender']}"]) in bare
+    }

@@ -17,7 +17,7 @@ from testbed.lab.choose_engine import DOCKER, NAMESPACE
 from testbed.lab.namespace import machine
 
 from .conftest import LIMIT, ROOT, Invoke, Invoked, both_engines, command, docker_slow
-from .coverage import uncovered_bytes, unexplained_packets, untold
+from .coverage import UNPROVEN, uncovered_bytes, unexplained_packets, untold
 from .survivors import surviving
 
 ALL = sorted(path.stem for path in (ROOT / "scenarios").glob("*.yaml"))
@@ -192,27 +192,13 @@ def _fits(name: str, done: Invoked, root: Path) -> None:
             by_link = [text for text in crossing["link"] if not text.startswith("delayed")]
             assert crossing["fate"] == "crossed" or by_link
         if witnessed:
-            unproven = ": no call stack proves it"
-            left = [each for each in untold(result) if not (name in RESOLVED and each.endswith(unproven))]
-            without = _without_stack(directory, result)
-            assert [each for each in left if not (each.endswith(unproven) and each.split()[0] in without)] == []
+            left = untold(result, directory)
+            assert [each for each in left if not (name in RESOLVED and each.endswith(UNPROVEN))] == []
 
 
 def _runs_of(name: str, root: Path) -> list[Path]:
-    """Return the directories of a scenario's runs, those of a campaign too: one scenario alone, with `--jobs`, is one."""
+    """Return the directories of a scenario's runs, those of a campaign too (one scenario with `--jobs`)."""
     return [path.parent for path in (root / "runs").glob(f"**/{name}/*-*/result.json")]
-
-
-def _without_stack(directory: Path, result: dict[str, Any]) -> set[str]:
-    """Return the packets (``#7``) that left in an interrupt and for which the kernel recorded no stack, as happens."""
-    with (directory / "kernel.jsonl").open(encoding="utf-8") as lines:
-        departures = json.loads(next(lines))["departures"]
-    bare = {(host, each[0]) for host, own in departures.items() for each in own if each[5] is None and each[4]}
-    return {
-        f"#{crossing['n']}"
-        for crossing in result["crossings"]
-        if (crossing["sender"], crossing[f"at_{crossing['sender']}"]) in bare
-    }
 
 
 @pytest.mark.parametrize("whole", [NAMESPACE], indirect=True)

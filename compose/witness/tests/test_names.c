@@ -12,6 +12,15 @@ static void only_instances_of_ours_are_touched(void)
 	CHECK(!is_ours("bothends-/../other"));
 }
 
+static void what_was_made_beside_an_instance_goes_with_it(void)
+{
+	CHECK(belongs_to("bothends-1-boot.2.3", "bothends-1-boot.2.3"));
+	CHECK(belongs_to("bothends-1-boot.2.3.stacks", "bothends-1-boot.2.3"));
+	CHECK(!belongs_to("bothends-1-boot.2.34", "bothends-1-boot.2.3"));
+	CHECK(!belongs_to("bothends-1-boot.2.3", "bothends-1-boot"));
+	CHECK(!belongs_to("bothends-1", "bothends-1-boot.2.3"));
+}
+
 static void an_event_may_have_a_filter(void)
 {
 	char plain[] = "tcp/tcp_probe", filtered[] = "tcp/tcp_probe=sport==1";
@@ -70,6 +79,27 @@ static void tasks_are_given_by_number(void)
 		CHECK(!are_numbers(others[i]));
 }
 
+static void statistics_tell_what_was_lost_or_not_read(void)
+{
+	CHECK(!says_lost("entries: 0\noverrun: 0\ncommit overrun: 0\nbytes: 4711\ndropped events: 0\nread events: 12\n"));
+	CHECK(says_lost("entries: 3\noverrun: 0\n"));
+	CHECK(says_lost("entries: 0\noverrun: 0\ncommit overrun: 1\n"));
+	CHECK(says_lost("entries: 0\noverrun: 10\n"));
+	CHECK(says_lost("entries: 0\ndropped events: 2"));
+	CHECK(!says_lost(""));
+}
+
+static void an_event_is_found_by_its_mark(void)
+{
+	char one[] = "a/b", two[] = "+c/d";
+	char *events[] = {one, two, NULL};
+	CHECK(is_among("a/b", events, 0));
+	CHECK(!is_among("a/b", events, '+'));
+	CHECK(is_among("c/d", events, '+'));
+	CHECK(!is_among("c/d", events, 0));
+	CHECK(!is_among("a", events, 0));
+}
+
 static void a_frame_begins_with_type_and_size(void)
 {
 	unsigned char header[FRAME_HEADER];
@@ -80,12 +110,15 @@ static void a_frame_begins_with_type_and_size(void)
 int main(void)
 {
 	RUN(only_instances_of_ours_are_touched);
+	RUN(what_was_made_beside_an_instance_goes_with_it);
 	RUN(an_event_may_have_a_filter);
 	RUN(an_event_may_be_of_some_functions_only);
 	RUN(a_processor_has_a_number_and_nothing_else);
 	RUN(a_new_name_is_read_from_the_traces_text);
 	RUN(calls_are_asked_for_behind_a_mark);
 	RUN(tasks_are_given_by_number);
+	RUN(statistics_tell_what_was_lost_or_not_read);
+	RUN(an_event_is_found_by_its_mark);
 	RUN(a_frame_begins_with_type_and_size);
 	return end_tests();
 }

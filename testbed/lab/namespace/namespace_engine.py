@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import platform
@@ -9,12 +10,16 @@ import random
 import socket
 import subprocess
 import threading
+from collections.abc import Mapping
 from types import TracebackType
 from typing import IO, Self
 
+from testbed.lab import call_trace
 from testbed.lab.addresses import random_subnet
 from testbed.lab.agent import Agent
 from testbed.lab.engine import LabSpec, LinkHost, LiveLab, Progress, device_name
+from testbed.lab.identity import numbers_tasks_as_the_kernel
+from testbed.lab.kernel_trace import instance_name
 from testbed.lab.namespace import lab_orders, machine, toolchain, unpacked_programs
 from testbed.lab.namespace.refusal import explain
 from testbed.model import Host
@@ -60,9 +65,17 @@ class SocketChannel:
 
 
 class Namespaces:
-    """Makes engines; what they share is found out once: what is compiled, and what of the machine they show."""
+    """Makes engines; what they share is found out once: what is compiled, and what of the machine they show.
+
+    ``keep_up``: what records the kernel's trace of one lab is kept for the next ones, until this process ends. To make
+    and remove it takes a third of a second in which the kernel makes no other.
+    """
+
+    keep_up = False
 
     def __init__(self) -> None:
+        self._recorders: list[str] = []
+        self._idle: list[str] = []
         self._toolchain: toolchain.Toolchain | None = None
         self._files: lab_orders.MachineFiles | None = None
         self.versions: dict[str, str] = {}
@@ -80,6 +93,26 @@ class Namespaces:
             )
         return self._toolchain, self._files
 
+    def take_recorder(self) -> str:
+        """Return the name of instances of tracefs that no lab uses now."""
+        if not self._recorders:
+            atexit.register(self.close)
+        if not self._idle:
+            self._recorders.append(instance_name(os.urandom(4).hex()))
+            return self._recorders[-1]
+        return self._idle.pop()
+
+    def give_recorder(self, name: str) -> None:
+        """Take back what a lab recorded with, which has ended as it should."""
+        self._idle.append(name)
+
+    def close(self) -> None:
+        """Remove the instances of tracefs that were kept."""
+        names, self._recorders, self._idle = self._recorders, [], []
+        if names and self._toolchain is not None:
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                subprocess.run([self._toolchain.witness, "remove", *names], timeout=DOWN_TIMEOUT, check=False)
+
 
 class NamespaceEngine:
     """One lab in namespaces. Leaving the context removes it: the kernel does, once its processes have ended."""
@@ -92,7 +125,7 @@ class NamespaceEngine:
         self._launch: subprocess.Popen[bytes] | None = None
         self._agents: list[tuple[Agent, SocketChannel]] = []
         self._words: IO[bytes] | None = None
-        self._witness: tuple[subprocess.Popen[bytes], SocketChannel] | None = None
+        self._witness: tuple[subprocess.Popen[bytes], SocketChannel, str] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +143,7 @@ class NamespaceEngine:
         net = lab_orders.topology(spec, lambda: random_subnet(random.SystemRandom(), tuple(spec.hosts)))
         self._progress(f"making {len(spec.hosts)} hosts with their taps")
         agents, pids = self._start(spec, net, tools, files)
-        witness = self._start_witness(spec, tools) if spec.witness else None
+        witness = self._start_witness(spec, tools, pids) if spec.witness else None
         for agent in agents.values():
             agent.hello()
         return LiveLab(
@@ -155,14 +188,16 @@ class NamespaceEngine:
             launch.stdout.close()
         witness, self._witness = self._witness, None
         if witness is not None:
-            process, its_channel = witness
-            its_channel.close()  # it removes its instance of tracefs and ends
+            process, its_channel, kept = witness
+            its_channel.close()  # it removes its instance of tracefs, if it has not kept it, and ends
             try:
-                process.wait(DOWN_TIMEOUT)
+                ended = process.wait(DOWN_TIMEOUT)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+                ended = process.wait()
             its_channel.release()
+            if kept and ended == 0:
+                self._shared.give_recorder(kept)
         for agent, channel in self._agents:
             agent.close()
             channel.release()
@@ -177,13 +212,17 @@ class NamespaceEngine:
         ended = None if self._launch is None else self._launch.poll()
         return "" if ended is None else f"the lab's launcher ended with {ended}"
 
-    def _start_witness(self, spec: LabSpec, tools: toolchain.Toolchain) -> SocketChannel:
-        """Start the witness outside the lab, with the rights that we have."""
+    def _start_witness(self, spec: LabSpec, tools: toolchain.Toolchain, pids: Mapping[str, int]) -> SocketChannel:
+        """Start the witness outside the lab, with the rights that we have; ``pids`` are the agents'."""
         assert self._words is not None  # noqa: S101 - the lab is up
+        kept = self._shared.take_recorder() if self._shared.keep_up else ""
+        words = ("reuse", kept, *spec.witness[2:]) if kept else spec.witness
+        if numbers_tasks_as_the_kernel():
+            words = call_trace.with_parents(words, (pids[f"{host}-host"] for host in spec.hosts))
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
-                [tools.witness, *spec.witness],
+                [tools.witness, *words],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._words,
@@ -192,7 +231,7 @@ class NamespaceEngine:
                 env={},
             )
         channel = SocketChannel(ours, self._words)
-        self._witness = process, channel
+        self._witness = process, channel, kept
         return channel
 
     def _start(
