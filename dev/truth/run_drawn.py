@@ -11,13 +11,14 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 from dev.truth.compare_run import Tally, compare_run
 from dev.truth.disagreement import Disagreement
 from dev.truth.draw_scenario import Document, as_scenario, draw_scenario
 from testbed.lab.choose_engine import NAMESPACE, choose
-from testbed.lab.engine_kind import EngineFactory
+from testbed.lab.engine_kind import EngineFactory, keep_up
 from testbed.model import Analysis
 from testbed.model.errors import BothendsError, ScenarioError
 from testbed.run.evaluate import evaluate
@@ -89,4 +90,6 @@ def _skipped(reason: str) -> Tally:
 
 @cache
 def _engine() -> EngineFactory:
-    return choose(NAMESPACE).make
+    made = choose(NAMESPACE).make
+    Finalize(None, keep_up(made), exitpriority=1)  # processes of a pool run nothing else at their end
+    return made

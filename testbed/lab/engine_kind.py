@@ -41,10 +41,12 @@ class KeepsUp(Protocol):
         """Remove what was kept. Idempotent."""
 
 
-def keep_up(factory: object) -> None:
-    """Have an engine's factory keep what the labs of many runs share, if there is anything."""
-    if isinstance(factory, KeepsUp):
-        factory.keep_up = True
+def keep_up(factory: object) -> Callable[[], None]:
+    """Have an engine's factory keep what the labs of many runs share, if there is anything; return what removes it."""
+    if not isinstance(factory, KeepsUp):
+        return lambda: None
+    factory.keep_up = True
+    return factory.close
 
 
 class InsideFactory(ABC):
