@@ -30,7 +30,7 @@ def check_absences(blind: Analysis, says: KernelSays, checked: Counter[str]) -> 
         call = blind.inputs.calls[host][n]
         checked[_how(absence)] += 1
         why = None
-        if (host, n) in sent and not absence.unsent:
+        if (host, n) in sent and not absence.unsent and absence.reason is not R.MAY_HAVE_SENT:
             why = f"it sent #{sent[host, n]}"
         flow = says.streams.flow_of.get((host, n))
         if why is None and flow is not None and says.streams.flows[flow].protocol == "tcp":

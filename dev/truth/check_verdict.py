@@ -51,12 +51,19 @@ def silent(analysis: Analysis, blind: Analysis, says: KernelSays) -> Iterator[Di
             said.add(fact.flow)
     for flow, host in says.changes:
         closed = says.closed((flow, host))
+        if closed is not None and closed.old == "CLOSING" and _is_all_acknowledged(blind, flow, host):
+            continue  # there was nothing left to be lost
         if flow in said or closed is None or not says.opened((flow, host)) or not _breaks_off(closed, analysis):
             continue
         yield Disagreement(
             f"verdict silent: {closed.old} to CLOSE by {closed.kind}",
             f"flow {flow} at {host}: {closed.old} to CLOSE by {closed.kind} {closed.packets or closed.calls}",
         )
+
+
+def _is_all_acknowledged(analysis: Analysis, flow: int, sender: Host) -> bool:
+    rows = [row for row in analysis.ledger if (row.flow, row.sender) == (flow, sender)]
+    return all(row.acknowledged is not None and row.acknowledged == row.sent for row in rows)
 
 
 def name_of(fact: VerdictFact) -> str:
@@ -151,6 +158,8 @@ class _Judge:
         forged = self._analysis.inputs.joined.crossings[reset].sent is None
         if own is not None and not answers and not forged:
             return None
+        if forged and theirs is None:
+            return _NOTHING_TO_COMPARE  # a connection that was never opened there has no states
         ended = [each for each in (own, theirs) if each is not None and _breaks_off(each, self._analysis)]
         if not ended and theirs is None:
             return None

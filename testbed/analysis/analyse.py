@@ -37,7 +37,9 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = (), diagnose: 
         inputs = replace(inputs, joined=joined, incomplete=(*inputs.incomplete, *problems))
     inputs = in_order(inputs)
     joined = inputs.joined
-    streams = build_streams(joined, inputs.calls, inputs.observed, inputs.proven, midway=inputs.midway)
+    streams = build_streams(
+        joined, inputs.calls, inputs.observed, inputs.proven, midway=inputs.midway, queued=inputs.queued
+    )
     causes = _with_kernel(inputs, streams, find_causes(joined, streams, inputs.sysctls, inputs.queued))
     blind = tuple(unobserved_connections(joined.crossings, causes, streams, inputs.observed))
     if blind:

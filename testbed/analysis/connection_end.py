@@ -21,8 +21,9 @@ def connection_end(
         resets = [each for each in resets if each.ack is not None]  # the others answer what came after the end
     # the peer's RST after all was acknowledged ended the other direction
     if resets and (not acknowledged or resets[0].sender == sender):
-        # a RST that refuses a SYN ended nothing if it was lost: the SYN came again
-        first = resets[0] if opened else next((each for each in resets if each.fate is not Fate.LOST), resets[0])
+        # one that was lost ended nothing, but for that of a socket that it ended itself
+        ending = (each for each in resets if each.fate is not Fate.LOST or (opened and each.ack is not None))
+        first = next(ending, resets[0])
         reset = ConnectionReset(first.n, first.sender, reset_origin(first), lost=first.fate is Fate.LOST)
     return ConnectionEnd(opened, acknowledged, reset, _unobserved(flow, sender, streams, opened=opened), unlogged)
 

@@ -48,6 +48,8 @@ class NoPacketReason(StrEnum):
     CONNECTION_GONE = "connection-gone"
     """``call`` had given ETIMEDOUT."""
     FIN_NOT_CAPTURED = "fin-not-captured"
+    MAY_HAVE_SENT = "may-have-sent"
+    """``packet`` left while it was in progress, and it is not known whether by it."""
     # the connection had ended, or the sending direction
     RESET_BEFORE = "reset-before"
     """``reset`` had broken the connection off."""

@@ -385,6 +385,12 @@ class Basis(StrEnum):
     """What captures and calls show: a conclusion."""
 
 
+_NAME_OTHERS = frozenset(
+    (CauseName.ACK, CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY, CauseName.PATH_MTU),
+)
+"""Causes whose packets are what it covers, or what shows a loss, and not in any case what it was sent for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Why a packet exists, with its evidence.
@@ -419,7 +425,7 @@ class Cause:
         origin = self.origin
         if origin is None or origin.packet is None or not origin.certain or not before.packets:
             return False
-        if before.rule is CauseName.ACK:  # its packets are what it covers, which its number says
+        if before.rule in _NAME_OTHERS:
             return before.sent_by is not None and before.sent_by.packet not in (None, origin.packet)
         return self.kind is CauseKind.ANSWER and origin.packet not in before.packets
 

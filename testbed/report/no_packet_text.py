@@ -35,6 +35,7 @@ SENTENCES: Mapping[NoPacketReason, str] = {
     R.NEVER_OPEN: "the connection was never open: {call} gave {errno}",
     R.CONNECTION_GONE: "the connection was gone: {call} gave ETIMEDOUT",
     R.FIN_NOT_CAPTURED: "no FIN of it was captured",
+    R.MAY_HAVE_SENT: "no packet is surely its own; {packet} left while it was in progress",
     R.RESET_BEFORE: "",
     R.CONNECTION_ENDED: "the connection had ended",
     R.SEND_BUFFER_FULL: "the send buffer was full",

@@ -80,24 +80,46 @@ def reset_origin(packet: Crossing) -> ResetOrigin:
 def was_taken(reset: Crossing, streams: Streams) -> bool:
     """Say whether a RST ended the connection where it arrived: its number fitted, and its receiver sent nothing after.
 
+    What leaves in a call that was in progress as it came, or waited in a queue, was sent before it was looked at.
+
     RFC 5961 section 3.2: it must be the next number, which is between what the receiver had acknowledged and what had
-    come in order (RFC 9293 3.10.7.4), or the one before a FIN (tcp_reset_check).
+    come in order (RFC 9293 3.10.7.4), or the one before a FIN (tcp_reset_check), or the end of the last bytes that came
+    out of order, where SACK reports them (tcp_validate_incoming).
     """
     if reset.flow is None or reset.arrived is None or reset.discarded:
         return False
-    ours = streams.by_sender.get((reset.flow, peer_of(reset.sender)), ())
-    if any(each.sent is not None and each.sent > reset.arrived and "R" not in each.flags for each in ours):
+    host = peer_of(reset.sender)
+    ours = streams.by_sender.get((reset.flow, host), ())
+    in_call = _is_in_call(reset.arrived, streams.calls.get((reset.flow, host), ()))
+    looked_at = reset.arrived + (_IN_CALL if in_call else 0)
+    after = [each.sent for each in ours if each.sent is not None and ("R" not in each.flags or each.ack is not None)]
+    last = max(after, default=0)
+    if last > looked_at and host not in streams.queued:
         return False
     acknowledged = [each.ack for each in ours if each.ack is not None and each.time <= reset.arrived]
     if not acknowledged:
-        return True  # a SYN is out
+        return reset.ack is not None  # a SYN is out
     came, fin = IntervalSet(), False
     for each in streams.by_sender.get((reset.flow, reset.sender), ()):
         if each.arrived is not None and each.arrived <= reset.arrived and each.sequence_length and not each.discarded:
             came.add(each.seq, each.seq + each.sequence_length)
             fin = fin or "F" in each.flags
     known = max(acknowledged)
-    return known - fin <= reset.seq <= max(came.end_after(known), known)
+    following = max(came.end_after(known), known)
+    if known - fin <= reset.seq < following - fin and last > reset.arrived:
+        return False  # it is old, unless what came before was not taken
+    if known - fin <= reset.seq <= following:
+        return True
+    selective = any(each.options.get("sack") for each in ours if each.sent is not None and each.sent <= reset.arrived)
+    return selective and bool(came) and reset.seq == came.end
+
+
+_IN_CALL = 5_000_000
+"""Most time (ns) that a RST waits while a call uses the socket (sk_backlog)."""
+
+
+def _is_in_call(time: int, calls: Iterable[Call]) -> bool:
+    return any(call.start <= time and (call.end is None or call.end > time) for call in calls)
 
 
 def _timed_out(call: Call) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -24,8 +25,9 @@ from testbed.analysis.calls.call_effects import (
 from testbed.analysis.calls.datagram_calls import sent_datagrams
 from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.streams import Streams
-from testbed.model import HOSTS, Call, Cause, Host, Joined, call_ref, peer_of
+from testbed.model import HOSTS, Call, Cause, Crossing, Host, Joined, PacketRef, call_ref, peer_of
 from testbed.model.absences import NoPacket, NoPacketReason
+from testbed.model.causes import Basis
 
 R = NoPacketReason
 _UNANSWERED = frozenset({None, "EINPROGRESS", "ECONNREFUSED", "ETIMEDOUT"})
@@ -36,7 +38,7 @@ _REPEATED = {"EALREADY": R.BEING_OPENED, "EISCONN": R.ALREADY_OPEN}
 def calls_without_packet(
     joined: Joined,
     streams: Streams,
-    causes: Iterable[Cause],
+    causes: Sequence[Cause],
     sysctls: Mapping[Host, Mapping[str, str]] = MappingProxyType({}),
 ) -> dict[tuple[Host, int], NoPacket]:
     """Return the reason for each call from which a packet could be expected and which caused none.
@@ -48,7 +50,7 @@ def calls_without_packet(
     for packet, cause in zip(joined.crossings, causes, strict=True):
         caused.update((packet.sender, n) for n in cause.calls)
     ends = broken_off(joined.crossings, streams)
-    run = _Run(streams, caused, unsent_calls(streams, ends), sysctls)
+    run = _Run(streams, caused, unsent_calls(streams, ends), sysctls, _not_said(joined, causes))
     found: dict[tuple[Host, int], NoPacket] = {}
     for host in HOSTS:
         for socket in streams.sockets[host]:
@@ -68,6 +70,17 @@ class _Run(NamedTuple):
     caused: set[tuple[Host, int]]
     unsent: Mapping[tuple[Host, int], NoPacket]
     sysctls: Mapping[Host, Mapping[str, str]]
+    not_said: Mapping[tuple[int, Host], tuple[Crossing, ...]]
+    """Packets with bytes, in time order, of which it is not known in the course of what they were sent."""
+
+
+def _not_said(joined: Joined, causes: Sequence[Cause]) -> Mapping[tuple[int, Host], tuple[Crossing, ...]]:
+    found: dict[tuple[int, Host], list[Crossing]] = defaultdict(list)
+    for packet, cause in zip(joined.crossings, causes, strict=True):
+        known = cause.sent_by is not None or cause.basis is Basis.KERNEL
+        if packet.flow is not None and packet.sent is not None and packet.length and not known:
+            found[packet.flow, packet.sender].append(packet)
+    return {key: tuple(packets) for key, packets in found.items()}
 
 
 def _end_before(ends: Mapping[tuple[int, Host], End], flow: int | None, call: Call) -> End | None:
@@ -82,7 +95,7 @@ def _reason(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> N
     if starts_connection(call) and call.name == "connect":
         return _connect(socket, call, run.caused)
     if shutdown_how(call) is not None:
-        return _shutdown(socket, call, end)
+        return _shutdown(run, socket, call, end)
     if call.name in ("close", "closesocket", "fclose"):
         return _close(run, socket, call, end)
     if call.direction == "out" or call.name.startswith("send"):
@@ -117,7 +130,7 @@ def _connect(socket: ObservedSocket, call: Call, caused: set[tuple[Host, int]]) 
     return NoPacket(R.SYN_NOT_CAPTURED)
 
 
-def _shutdown(socket: ObservedSocket, call: Call, end: End | None) -> NoPacket:
+def _shutdown(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> NoPacket:
     if call.errno == "ENOTCONN":
         return NoPacket(R.NOT_CONNECTED if end is None else R.CONNECTION_ENDED, **ended_by(end))
     if call.errno is not None:
@@ -131,7 +144,18 @@ def _shutdown(socket: ObservedSocket, call: Call, end: End | None) -> NoPacket:
     earlier = [each for each in socket.calls if shuts_writing(each) and each.start < call.start]
     if earlier:
         return NoPacket(R.SENDING_ENDED_BEFORE, call_ref(earlier[0]))
+    perhaps = _sent_meanwhile(run, socket, call)
+    if perhaps is not None:
+        return perhaps
     return NoPacket(R.FIN_NOT_CAPTURED) if end is None else _ended(end)
+
+
+def _sent_meanwhile(run: _Run, socket: ObservedSocket, call: Call) -> NoPacket | None:
+    """Return that a packet of the connection left while a call was in progress, and may have been sent by it."""
+    packets = run.not_said.get((socket.flow, call.host), ()) if socket.flow is not None else ()
+    meanwhile = (each for each in packets if call.start <= each.time and (call.end is None or each.time <= call.end))
+    first = next(meanwhile, None)
+    return None if first is None else NoPacket(R.MAY_HAVE_SENT, packet=PacketRef(first.n))
 
 
 def _ended(end: End) -> NoPacket:
@@ -163,6 +187,9 @@ def _close(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> No
         return NoPacket(R.OPEN_UNTIL, call_ref(max(closers, key=lambda each: (each.start, each.n))))
     if any(each.used or each.held for each in later):
         return NoPacket(R.STILL_OPEN)
+    perhaps = _sent_meanwhile(run, socket, call)
+    if perhaps is not None:
+        return perhaps
     waiting = [reason for each in socket.calls if (reason := run.unsent.get((each.host, each.n))) is not None]
     if waiting and _answered(socket, call, run.streams):
         behind = sum(reason.unsent for reason in waiting)

@@ -273,7 +273,8 @@ class EndpointCalls:
         if last.name == "exit":
             open_at_end = (f"process {last.pid} ended with the socket open (", call_ref(last), ")")
             return Ender(last, open_at_end, by_exit=True)
-        if last.end is not None and time - last.end > _LATE and self._idle_at(last.end):
+        waits = self.host in self.streams.queued  # in the queue of the interface
+        if last.end is not None and time - last.end > _LATE and not waits and self._idle_at(last.end):
             held = (call_ref(last), " closed the last descriptor in a log; a process without one still held the socket")
             return Ender(None, held, by_exit=True)
         late: Evidence = (", ", Duration(time - last.end), " before") if last.end is not None else ()

@@ -64,8 +64,8 @@ class Streams:
     ``wires`` are TCP bytes by (flow, sender, point); ``streams`` by (flow, host, direction); ``datagrams`` the same
     for UDP in call order; ``calls`` all calls on a flow's socket by (flow, host), ``descriptors`` its descriptors;
     ``flow_of`` the flow of a call.
-    ``by_sender`` lists the crossings of a flow and sender in time order. ``proven`` and ``midway`` as in
-    :class:`testbed.model.Inputs`. ``observed`` says whether a host had an
+    ``by_sender`` lists the crossings of a flow and sender in time order. ``proven``, ``midway`` and ``queued`` as
+    in :class:`testbed.model.Inputs`. ``observed`` says whether a host had an
     observer.
     """
 
@@ -81,6 +81,7 @@ class Streams:
     by_sender: dict[tuple[int, Host], list[Crossing]] = field(default_factory=dict)
     proven: frozenset[Host] = frozenset()
     midway: bool = False
+    queued: frozenset[Host] = frozenset()
 
     def stream(self, flow: int, host: Host, direction: Direction) -> Stream:
         """Return the stream, an empty one if no call moved bytes."""
@@ -126,15 +127,18 @@ def build_streams(
     proven: frozenset[Host] = frozenset(),
     *,
     midway: bool = False,
+    queued: frozenset[Host] = frozenset(),
 ) -> Streams:
     """Place every call's bytes.
 
-    ``observed``, ``proven`` and ``midway`` as in :class:`testbed.model.Inputs`; without the first: hosts with calls.
+    ``observed``, ``proven``, ``midway`` and ``queued`` as in :class:`testbed.model.Inputs`; without the first: hosts
+    with calls.
     """
     seen = {host: observed.get(host, "none") != "none" if observed else bool(calls.get(host)) for host in HOSTS}
     ordered = {host: sorted(calls.get(host, ()), key=lambda call: (call.start, call.n)) for host in HOSTS}
     flows = {flow.index: flow for flow in joined.flows}
-    streams = Streams(flows, seen, {host: group_sockets(ordered[host]) for host in HOSTS}, proven=proven, midway=midway)
+    sockets = {host: group_sockets(ordered[host]) for host in HOSTS}
+    streams = Streams(flows, seen, sockets, proven=proven, midway=midway, queued=queued)
     _gather_wires(joined, streams)
     _assign_calls(joined, streams)
     for flow in joined.flows:

@@ -82,6 +82,8 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     last = endpoint.last_arrival
     # the ACK may have been sent in the processing of what came after it
     later = last is not None and last is not newest and packet.time - arrival_time(last) < _SOON
+    if later:
+        reader = None
     unclear = reader is not None and (reader.start <= arrival_time(newest) or waited.ns < IN_PROCESSING)
     if reader is not None and unclear:
         # the ACK may have left as the segment came, before it woke the read up (__tcp_ack_snd_check)
@@ -91,7 +93,7 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         how = (", while ", call_ref(reader), " took bytes, ", waited, " after it came")
     elif not endpoint.observed and waited.ns >= _DELAYED:
         how = (", delayed: ", waited, " after it came")
-    elif endpoint.observed and not endpoint.in_progress(packet.time) and not later:
+    elif endpoint.observed and not endpoint.queued and not endpoint.in_progress(packet.time) and not later:
         how = (" at once, ", waited, " after it came")
         by = sent_as_came(newest.n)
     elif later and last is not None:
@@ -101,7 +103,7 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     long = waited.ns >= _SOON if not endpoint.observed or endpoint.queued else _is_late(endpoint, waited.ns)
     long = long or (unclear and waited.ns >= AT_ONCE)
     timer = (CauseName.DELAYED_ACK,) if long and (reader is None or unclear) else ()
-    answers = last is not None and last.sequence_length > 0 and last.n not in covered
+    answers = later and last is not None and last.sequence_length > 0 and last.n not in covered
     if answers and last is not None and endpoint.unexpected and endpoint.unexpected[-1] is last:
         came = (*what, ", sent as ", PacketRef(last.n), " came")
         reported = any(left <= last.seq < right for left, right in sack_blocks(packet)) or not all(endpoint.sack)
@@ -109,7 +111,9 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         return Explanation(
             came if sure else what, packets=(*covered, last.n), sent_by=sent_as_came(last.n) if sure else None
         )
-    return Explanation((*what, *how), packets=covered, alternatives=timer, sent_by=by)
+    repeat = any(right <= _ack(packet) for _, right in sack_blocks(packet)[:1])
+    others = (*timer, *((CauseName.D_SACK,) if repeat else ()))
+    return Explanation((*what, *how), packets=covered, alternatives=others, sent_by=by)
 
 
 def _at_once(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> bool:
@@ -199,14 +203,28 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     inside = len(blocks) > 1 and blocks[1][0] <= left and right <= blocks[1][1]
     if right > _ack(packet) and not inside:
         return None
-    culprits = [each for each in endpoint.unexpected if each.seq < right and each.seq + each.sequence_length > left]
+    arrivals = (*endpoint.unexpected, *(each for each in endpoint.pending if each.n in covered))
+    culprits = [each for each in arrivals if each.seq < right and each.seq + each.sequence_length > left]
     if not culprits and covered and last is not None and last.seq < right:
         culprits = [last]  # it brought new bytes as well
     if not culprits:
         return None
     also: Evidence = (", and acknowledges ", packet_refs(covered)) if covered else ()
     evidence = ("reports by D-SACK that ", PacketRef(culprits[0].n), " brought bytes it had already", *also)
-    return Explanation(evidence, packets=(*covered, culprits[0].n), effects=(EndpointEffect.ANSWERS_UNEXPECTED,))
+    # a read that began since sends what is to be acknowledged as well (tcp_cleanup_rbuf)
+    reads = last is not None and _reader_since(endpoint, last, packet) is not None
+    by_read: tuple[CauseName, ...] = (CauseName.ACK if covered else CauseName.WINDOW_UPDATE,) if reads else ()
+    by_read += () if covered else _by_timer(endpoint, packet)
+    packets = tuple(dict.fromkeys((*covered, culprits[0].n)))
+    return Explanation(evidence, packets=packets, effects=(EndpointEffect.ANSWERS_UNEXPECTED,), alternatives=by_read)
+
+
+def _by_timer(endpoint: TcpEndpoint, packet: Crossing) -> tuple[CauseName, ...]:
+    """Return which timers may have sent an ACK that repeats its number: it reports several segments, and was late."""
+    several = endpoint.repeated_acks >= _UNCOMPRESSED and bool(sack_blocks(packet))
+    waiting = [*endpoint.unexpected] or [each for each in (endpoint.last_arrival,) if each is not None]
+    late = any(packet.time - arrival_time(each) >= _compresses_for(endpoint) for each in waiting)
+    return (CauseName.COMPRESSED_ACK, CauseName.DELAYED_ACK) if several and late else ()
 
 
 @RULES.explains(CauseName.DUPLICATE_ACK)
@@ -215,27 +233,26 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     if not _is_bare(packet):
         return None
     segments = [each for each in endpoint.unexpected if each.sequence_length and "S" not in each.flags]
-    if not segments:
+    if not segments or _made_room(endpoint, packet):
         return None
     culprit = segments[-1] if segments[-1] is endpoint.last_arrival else segments[0]
     for left, right in sack_blocks(packet)[:1]:  # RFC 2018 section 4: the first holds the newest
         inside = [each for each in segments if left <= each.seq and each.seq + each.sequence_length <= right]
-        culprit = inside[-1] if inside and culprit not in inside else culprit
+        culprit = inside[-1] if inside else culprit
     old = endpoint.rcv_nxt is not None and culprit.seq < _ack(packet)
     reason = " brought bytes it had already" if old else " came out of order"
     evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
-    several = endpoint.repeated_acks >= _UNCOMPRESSED and bool(sack_blocks(packet))
-    last = endpoint.last_arrival
-    late = several and last is not None and packet.time - arrival_time(last) >= _compresses_for(endpoint)
-    timer = (CauseName.COMPRESSED_ACK,) if late else ()
+    last, timer = endpoint.last_arrival, _by_timer(endpoint, packet)
     effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
-    return Explanation(evidence, packets=(culprit.n,), effects=effects, alternatives=timer)
+    # what comes next may send it, before that is looked at (tcp_sack_new_ofo_skb)
+    newer = (last.n,) if last is not None and last is segments[-1] is not culprit else ()
+    return Explanation(evidence, packets=(culprit.n, *newer), effects=effects, alternatives=timer)
 
 
 @RULES.explains(CauseName.CHALLENGE_ACK)
 def challenge_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK that answers an unacceptable segment (RFC 5961, RFC 9293 section 3.10.7.4)."""
-    if not _is_bare(packet) or not endpoint.unexpected:
+    if not _is_bare(packet) or not endpoint.unexpected or _made_room(endpoint, packet):
         return None
     culprit = endpoint.unexpected[-1]
     what = ": a SYN on an open connection" if "S" in culprit.flags else ": a segment outside the window"
@@ -267,17 +284,35 @@ def window_update(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
         return None
     evidence = (f"{grown}: ", call_ref(reader), " freed the space")
     effects = (EndpointEffect.ANSWERS_PROBES,)
+    if sack_blocks(packet):  # what came out of order may have been answered with a larger window
+        return Explanation(evidence, (reader.n,), effects=effects, alternatives=(CauseName.DUPLICATE_ACK,))
     return Explanation(evidence, (reader.n,), effects=effects, sent_by=sent_in(reader.n))
 
 
 @RULES.explains(CauseName.NOT_TAKEN)
 def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK while data that came in order is not covered: the kernel did not take it."""
-    if not _is_bare(packet) or not endpoint.pending or endpoint.last_ack is None:
+    if not _is_bare(packet) or endpoint.last_ack is None:
         return None
-    refused = endpoint.pending[-1]
-    evidence = ("repeats its ACK although ", PacketRef(refused.n), " came in order: it was not taken")
-    return Explanation(evidence, packets=(refused.n,), effects=(EndpointEffect.SHOWS_REFUSAL,))
+    if endpoint.no_room is not None:
+        evidence = ("repeats its ACK although ", PacketRef(endpoint.no_room.n), " came in order: the window was 0")
+        return Explanation(evidence, packets=(endpoint.no_room.n,))
+    if not endpoint.pending:
+        return None
+    first, newest = endpoint.pending[0], endpoint.pending[-1]
+    evidence = ("repeats its ACK although ", PacketRef(first.n), " came in order: it was not taken")
+    # what came after the one that was refused is out of order
+    others = () if newest is first else (CauseName.DUPLICATE_ACK,)
+    packets = tuple(dict.fromkeys((first.n, newest.n)))
+    return Explanation(evidence, packets=packets, effects=(EndpointEffect.SHOWS_REFUSAL,), alternatives=others)
+
+
+def _made_room(endpoint: TcpEndpoint, packet: Crossing) -> bool:
+    """Say whether an ACK only tells of the room that a read made: nothing came for long, and the window grows."""
+    last, before = endpoint.last_arrival, endpoint.last_window
+    if last is None or before is None or endpoint.window(packet) <= before or sack_blocks(packet):
+        return False
+    return packet.time - arrival_time(last) >= _SOON and endpoint.reader(packet.time) is not None
 
 
 def _acts(endpoint: TcpEndpoint, last: Crossing, packet: Crossing) -> bool:

@@ -138,6 +138,7 @@ class TcpEndpoint(EndpointCalls):
     unexpected: deque[Crossing] = field(default_factory=lambda: deque(maxlen=4 * _KEPT))
     # those that were old; True once an ACK passed them by
     old: dict[int, bool] = field(default_factory=dict)
+    no_room: Crossing | None = None  # the newest that came in order while the window was 0, not answered yet
     probes: list[Crossing] = field(default_factory=list)
     unanswered_syn: Crossing | None = None
     too_big: list[Crossing] = field(default_factory=list)  # ICMP errors: a segment that left does not fit the path
@@ -185,6 +186,11 @@ class TcpEndpoint(EndpointCalls):
     def full(self) -> int:
         """How many bytes a segment has at least that is certainly full: nothing but windows holds those back."""
         return (self.mss or 0) - OPTIONS_MOST
+
+    @property
+    def loses_in_queue(self) -> bool:
+        """Whether what is seen leaving may be a repeat of what its own queue threw away, as too big for the path."""
+        return self.queued and bool(self.too_big)
 
     def unread_at(self, time: int) -> int:
         """Return how many bytes had arrived but were not read by calls that began before ``time``."""
@@ -234,25 +240,29 @@ class TcpEndpoint(EndpointCalls):
                 self.repeated_acks = int(bool(sack_blocks(packet)))
             elif not length:
                 self.repeated_acks += 1
-            self._note_answered(packet, explained)
+            self._note_answered(packet, rule, explained)
+            if self.rcv_nxt is not None and not self.pending:
+                self.rcv_nxt = packet.ack  # less than that: what was out of order was thrown away (tcp_prune_ofo_queue)
             self.last_ack = packet.ack if self.last_ack is None else max(self.last_ack, packet.ack)
             if "R" not in packet.flags:
                 self.last_window = self.window(packet)
                 self.edge = max(self.edge or 0, packet.ack + self.last_window)
         self.last_sent, self.last_cause = packet, rule
 
-    def _note_answered(self, packet: Crossing, explained: Explanation) -> None:
+    def _note_answered(self, packet: Crossing, rule: CauseName, explained: Explanation) -> None:
         assert packet.ack is not None  # noqa: S101 - the caller has looked
         while self.pending and self.pending[0].seq + self.pending[0].sequence_length <= packet.ack:
             self.pending.popleft()
         if self.unexpected:
             named = explained.packets if EndpointEffect.ANSWERS_UNEXPECTED in explained.effects else ()
+            named = named[:1] if rule is CauseName.DUPLICATE_ACK else named
             answered = max(named, default=-1)
             grown = self.last_ack is not None and packet.ack > self.last_ack
             if answered >= 0 or grown:
                 left = (each for each in self.unexpected if each.n > answered)
                 left = (each for each in left if not (grown and self._passed(each, packet)))
                 self.unexpected = deque(left, self.unexpected.maxlen)
+            self.no_room = None
         if EndpointEffect.ANSWERS_PROBES in explained.effects:
             self.probes.clear()
         packets = explained.packets
@@ -285,7 +295,8 @@ class TcpEndpoint(EndpointCalls):
             return
         length = sequence_length_arrived(packet)
         if "S" in packet.flags:
-            self.unanswered_syn = packet
+            if packet.ack is None:
+                self.unanswered_syn = packet
             if self.rcv_nxt is not None and packet.seq + length > self.rcv_nxt:
                 self.unexpected.append(packet)  # RFC 5961 section 4.2: a SYN on an open connection is challenged
                 return
@@ -324,7 +335,7 @@ class TcpEndpoint(EndpointCalls):
         ports = (flow.endpoint(self.host).port, flow.endpoint(peer).port)
         if last is None or about.get("protocol") != "tcp" or (about["sport"], about["dport"]) != ports:
             return
-        if seq_offset(about["raw_seq"], last.raw_seq - last.seq) in self.sent_last:
+        if self.una <= seq_offset(about["raw_seq"], last.raw_seq - last.seq) <= (self.snd_max or 0):  # as tcp_v4_err
             self.too_big.append(packet)
 
     def _note_ack(self, packet: Crossing, ack: int) -> None:
@@ -364,6 +375,9 @@ class TcpEndpoint(EndpointCalls):
         if packet.seq > self.rcv_nxt:
             self.unexpected.append(packet)
             self.out_of_order.add(packet.seq, end)
+            return
+        if packet.length and packet.seq == self.rcv_nxt == self.edge and not self.pending:
+            self.no_room = packet  # the window is 0 (tcp_data_queue: ZEROWINDOWDROP)
             return
         self.rcv_nxt = self.out_of_order.end_after(end)
         self.filled = packet.n if self.rcv_nxt > end else self.filled

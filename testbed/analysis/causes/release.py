@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from testbed.analysis.calls.call_effects import has_flag
@@ -50,7 +51,9 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
     going = endpoint.pushing(packet.time)
     came = arrival_time(endpoint.last_arrival) if endpoint.last_arrival is not None else 0
     paced = endpoint.switched_on_by("SO_MAX_PACING_RATE", packet.time) is not None
-    waiting = [call for call in going if paced or _may_sleep(call, packet, came)]
+    full = packet.length >= endpoint.full > 0  # waits for room in a window or a queue, which no call makes
+    elsewhere = paced or full or _may_be_processed(endpoint, packet) or _ends_a_burst(endpoint, packet, going)
+    waiting = [call for call in going if elsewhere or _may_sleep(call, packet, came)]
     if going and len(waiting) == len(going):  # what came, or a queue below, may have let them go as well
         return Release(("; released while ", call_refs(going), " was in progress"))
     if going:
@@ -64,7 +67,7 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
         return _by_arrival(endpoint, packet, arrival, waited)
     ender = endpoint.fin_ender(packet.time)
     ended = ender is not None and ender.by_exit and ("F" in packet.flags or ender.call is not None)
-    if ender is not None and ended and (ender.call is None or ender.call.start > came):
+    if ender is not None and ended and not full and (ender.call is None or ender.call.start > came):
         calls = (ender.call,) if ender.call else ()
         return Release(("; released by the end of the process",), calls=calls, by=SENT_BY_EXIT)
     timer = _by_timer(endpoint, packet, last, waited)
@@ -122,6 +125,22 @@ def _by_pacing(endpoint: TcpEndpoint, packet: Crossing, waited: Duration) -> Rel
 def _may_sleep(call: Call, packet: Crossing, came: int) -> bool:
     """Say whether a call in progress may have been asleep: it lasts, or something came since it began."""
     return came >= call.start or packet.time - call.start >= IN_PROCESSING
+
+
+def _ends_a_burst(endpoint: TcpEndpoint, packet: Crossing, going: Sequence[Call]) -> bool:
+    """Say whether a segment left right before it that no call in progress let go: a full one, or before they began."""
+    before = endpoint.last_data_sent
+    if before is None or packet.time - before.time >= IN_PROCESSING:
+        return False
+    return before.length >= endpoint.full > 0 or all(before.time < call.start for call in going)
+
+
+def _may_be_processed(endpoint: TcpEndpoint, packet: Crossing) -> bool:
+    """Say whether what came last, which acknowledged something, may have been in processing as a packet left."""
+    last = endpoint.last_arrival
+    if last is None or last is not endpoint.una_moved or "S" in last.flags:
+        return False  # a SYN+ACK was processed before connect returned
+    return packet.time - arrival_time(last) < IN_PROCESSING
 
 
 def _by_arrival(endpoint: TcpEndpoint, packet: Crossing, arrival: Crossing, waited: Duration) -> Release:

@@ -61,6 +61,8 @@ def answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     else:
         reason = (f": no socket takes it; {endpoint.unknown_because}",)
     of: Evidence = ("the ", Quantity(culprit.length, "byte"), " of ") if culprit.length else ()
+    if endpoint.queued:  # while it waited to leave others came
+        return Explanation(("answers ", PacketRef(culprit.n), " or what came before it", *reason))
     return Explanation(("answers ", *of, PacketRef(culprit.n), *reason), packets=(culprit.n,))
 
 

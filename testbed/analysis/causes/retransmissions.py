@@ -59,7 +59,12 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
         return None
     packets = tuple(ack.n for ack in hints)
     reordering = packet.time - arrival_time(hints[-1]) >= _REORDERED or endpoint.last_arrival is not hints[-1]
-    timer = (CauseName.REORDERING_TIMEOUT,) if reordering and all(endpoint.sack) else ()
+    timer: tuple[CauseName, ...] = (CauseName.REORDERING_TIMEOUT,) if reordering and all(endpoint.sack) else ()
+    if _timers(endpoint, packet):  # one of the others may have run out just then
+        tail = packet.seq + packet.sequence_length == endpoint.snd_max and endpoint.probes_tail is not False
+        timer += (CauseName.TAIL_LOSS_PROBE,) if tail else ()
+        timer += (CauseName.TIMEOUT,) if packet.time - before.time >= _RTO_MIN and packet.seq == endpoint.una else ()
+    timer += (CauseName.DATA,) if endpoint.loses_in_queue else ()
     evidence = (*_again(before, packet), packet_refs(packets), " show that later bytes arrived", *_by(endpoint, packet))
     effects = (EndpointEffect.BEGINS_REPAIR,)
     return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=timer)
@@ -82,7 +87,7 @@ def _hints(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> list[Cr
         ack
         for ack in endpoint.sacks
         if arrival_time(ack) > before.time
-        and any(_reports_later(endpoint, block, before) if again else block[1] > end for block in sack_blocks(ack))
+        and any(_reports_later(endpoint, block, before) or (not again and block[1] > end) for block in sack_blocks(ack))
     ]
 
 
@@ -120,15 +125,16 @@ def path_mtu(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     before = _repeated(endpoint, packet)
     if before is None or packet.length >= before.length:
         return None
-    reported = next((icmp for icmp in reversed(endpoint.too_big) if arrival_time(icmp) > before.time), None)
+    reported = [icmp for icmp in endpoint.too_big if arrival_time(icmp) > before.time]
     moved = endpoint.una_moved
-    if reported is None or (moved is not None and arrival_time(moved) > arrival_time(reported)):
+    if not reported or (moved is not None and arrival_time(moved) > arrival_time(reported[-1])):
         return None  # an ACK since then sends the rest
+    packets = tuple(icmp.n for icmp in reported)
     evidence: Evidence = (
-        *(carried(packet), " again in a smaller segment than ", PacketRef(before.n), ": ", PacketRef(reported.n)),
-        *(" says that the path takes no such size", *_by(endpoint, packet)),
+        *(carried(packet), " again in a smaller segment than ", PacketRef(before.n)),
+        *(": the path takes no such size (", packet_refs(packets), ")", *_by(endpoint, packet)),
     )
-    return Explanation(evidence, _callers(endpoint, packet), (reported.n,), (EndpointEffect.BEGINS_REPAIR,))
+    return Explanation(evidence, _callers(endpoint, packet), packets, (EndpointEffect.BEGINS_REPAIR,))
 
 
 @RULES.explains(CauseName.RECOVERY)
@@ -142,7 +148,8 @@ def recovery(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return None
     found = " acknowledged the bytes before, these were out when the loss was found"
     evidence = (*_again(before, packet), PacketRef(ack.n), found, *_by(endpoint, packet))
-    return Explanation(evidence, _callers(endpoint, packet), (ack.n,), alternatives=_timers(endpoint, packet))
+    others = (*_timers(endpoint, packet), *((CauseName.DATA,) if endpoint.loses_in_queue else ()))
+    return Explanation(evidence, _callers(endpoint, packet), (ack.n,), alternatives=others)
 
 
 @RULES.explains(CauseName.TAIL_LOSS_PROBE)
@@ -161,7 +168,8 @@ def tail_loss_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     effects = (EndpointEffect.PROBES_TAIL,)
     repaired = bool(endpoint.resent) and before.time - endpoint.resent[-1].time < _REPAIRED
     other = (CauseName.TIMEOUT,) if repaired else ()
-    return Explanation(evidence, _callers(endpoint, packet), (before.n,), effects, alternatives=other)
+    others = (*other, *_by_icmp(endpoint))
+    return Explanation(evidence, _callers(endpoint, packet), (before.n,), effects, alternatives=others)
 
 
 @RULES.explains(CauseName.TIMEOUT)
@@ -180,7 +188,10 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     )
     # a repeat in the processing of what came, sooner than the timeout can be, was asked for by that
     asked = not _timers(endpoint, packet) and packet.time - before.time < endpoint.rto_min
-    others = (CauseName.RECOVERY, CauseName.FAST_RETRANSMISSION) if asked else ()
+    others: tuple[CauseName, ...] = (CauseName.RECOVERY, CauseName.FAST_RETRANSMISSION) if asked else ()
+    if tail and not times and not asked and endpoint.probes_tail is not False:
+        others = (CauseName.TAIL_LOSS_PROBE,)  # whether a loss is still being repaired does not show
+    others += _by_icmp(endpoint)
     last = endpoint.last_arrival
     packets = (before.n, last.n) if asked and last is not None else (before.n,)
     effects = (EndpointEffect.BEGINS_REPAIR,)
@@ -197,8 +208,13 @@ def retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
         *(carried(packet), " again, ", *_since(before, packet)),
         *(", no ACK between: a tail-loss probe or a timeout", *_by(endpoint, packet)),
     )
-    timers = (CauseName.TAIL_LOSS_PROBE, CauseName.TIMEOUT)
+    timers = (CauseName.TAIL_LOSS_PROBE, CauseName.TIMEOUT, *_by_icmp(endpoint))
     return Explanation(evidence, _callers(endpoint, packet), (before.n,), alternatives=timers)
+
+
+def _by_icmp(endpoint: TcpEndpoint) -> tuple[CauseName, ...]:
+    """Return what else a repeat may be where ICMP had said that the path takes no such size (tcp_simple_retransmit)."""
+    return (CauseName.FAST_RETRANSMISSION, CauseName.PATH_MTU, CauseName.RECOVERY) if endpoint.too_big else ()
 
 
 def _timers(endpoint: TcpEndpoint, packet: Crossing) -> tuple[CauseName, ...]:

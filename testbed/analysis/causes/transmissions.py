@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testbed.analysis.calls.call_effects import switched_on
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint, arrival_time, carried
-from testbed.analysis.causes.release import release
+from testbed.analysis.causes.release import AT_ONCE, release
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, call_refs
 from testbed.model.evidence import Duration, Part, Quantity
@@ -41,7 +41,9 @@ def syn_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     syn = endpoint.unanswered_syn
     if "S" not in packet.flags or packet.ack is None or syn is None:
         return None
-    return Explanation(("accepts the SYN ", PacketRef(syn.n)), packets=(syn.n,))
+    timer = endpoint.snd_max is not None and packet.time - arrival_time(syn) >= AT_ONCE
+    evidence = ("accepts the SYN ", PacketRef(syn.n))
+    return Explanation(evidence, packets=(syn.n,), alternatives=(CauseName.SYN_RETRANSMISSION,) if timer else ())
 
 
 @RULES.explains(CauseName.SYN_RETRANSMISSION)
@@ -99,8 +101,8 @@ def window_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
 @RULES.explains(CauseName.KEEP_ALIVE_PROBE)
 def keepalive_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain the same while the window is open, where SO_KEEPALIVE was set."""
-    if not _is_probe(endpoint, packet):
-        return None
+    if not _is_probe(endpoint, packet) or (endpoint.observed and endpoint.una < (endpoint.snd_max or 0)):
+        return None  # tcp_keepalive_timer sends none while something is out
     at = (f"no data, sequence number {packet.seq} = next - 1, ", *_pause(endpoint, packet))
     if not endpoint.observed:
         return Explanation((*at, f"; {endpoint.unknown_because} to show SO_KEEPALIVE"))
@@ -174,11 +176,13 @@ def _written(endpoint: TcpEndpoint, packet: Crossing, rule: CauseName) -> Explan
         evidence += ["; FIN: ", *ender.evidence] if ender else ["; no logged call explains the FIN"]
         if ender is not None and ender.call is not None:
             calls.append(ender.call.n)
+    again = (CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY, CauseName.PATH_MTU)
     return Explanation(
         (*evidence, *released.evidence),
         tuple(dict.fromkeys(calls)),
         released.packets,
         released.effects,
+        alternatives=again if endpoint.loses_in_queue else (),
         sent_by=released.by,
     )
 

@@ -174,7 +174,8 @@ class _Judge:
         grows = before is None or (packet.ack is not None and packet.ack > before)
         if C.DUPLICATE_ACK not in causes:  # by a call
             return C.ACK if grows else C.WINDOW_UPDATE
-        answered = self._joined.crossings[origin.packet] if origin.packet is not None else None
+        known = origin.packet is not None and origin.certain
+        answered = self._joined.crossings[origin.packet] if known and origin.packet is not None else None
         if _reports_repeat(packet):
             return C.D_SACK
         if grows:

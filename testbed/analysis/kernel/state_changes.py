@@ -74,14 +74,22 @@ def _change(
             if event.interrupt:
                 return StateChange(*about, "timer", _timer(endpoint, at))
         elif cause != RST or _reset_reported(endpoint, at):
-            packet = _packet(endpoint, event, _PACKETS[cause], slack)
+            packet = _packet(endpoint, event, _PACKETS[cause], slack, calls)
             if packet is not None:
                 return StateChange(*about, "packet", (f"{cause} ", PacketRef(packet.n)), packets=(packet.n,))
     return StateChange(*about, "unknown", ("no call, packet or timer explains it",))
 
 
-def _packet(endpoint: KernelEndpoint, event: KernelEvent, accepts: Accepts, slack: int) -> Crossing | None:
-    return next((packet for packet in endpoint.arrived_until(event.time + slack) if accepts(packet)), None)
+def _packet(
+    endpoint: KernelEndpoint, event: KernelEvent, accepts: Accepts, slack: int, calls: EndpointCalls
+) -> Crossing | None:
+    """Return the newest packet of a kind that had come; of RSTs that a call kept waiting the first, which ends it."""
+    came = [packet for packet in endpoint.arrived_until(event.time + slack) if accepts(packet)]
+    if accepts is not _PACKETS[RST] or event.interrupt or not came:
+        return came[0] if came else None
+    going = [call.start for call in calls.calls if call.start <= event.time and _goes_on(call, event.time, slack)]
+    waited = [packet for packet in came if going and packet.arrived is not None and packet.arrived >= min(going)]
+    return waited[-1] if waited else came[0]
 
 
 def _reset_reported(endpoint: KernelEndpoint, at: int) -> bool:

@@ -59,6 +59,7 @@ _PHRASES: Mapping[NoPacketReason, tuple[str, ...]] = {
     R.DATAGRAM_NOT_SENT: ("its datagram never reached the wire",),
     R.NO_BYTES: ("0 bytes: there is nothing to send",),
     R.NOT_CAPTURED: ("no packet of its connection was captured",),
+    R.MAY_HAVE_SENT: ("no packet is surely its own; PACKET left while it was in progress",),
     R.UNATTRIBUTED: ("its bytes left in a packet that no rule gives to it",),
     R.HELD_BY_NAGLE: ("bytes never left the host: held by Nagle's algorithm, as PACKET was not acknowledged",),
     R.HELD_BY_CORK: ("bytes never left the host: held by TCP_CORK (CALL)",),

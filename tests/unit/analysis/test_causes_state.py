@@ -364,5 +364,5 @@ def test_a_fourth_ack_of_one_number_may_have_been_put_off() -> None:
         tcp("server .", ack=1, options={"sack": [(2, left + 1)]})
     found = run.analysis()
     open_to = [found.causes[n].alternatives for n in (5, 7, 9, 11)]
-    assert open_to == [(), (), (), ("compressed-ack",)]
+    assert open_to == [(), (), (), ("compressed-ack", "delayed-ack")]
     assert set(rules(found)[5::2]) == {"duplicate-ack"}

@@ -1,0 +1,149 @@
+"""What random scenarios showed to be said too surely, or of the wrong packet: each kind in its smallest form."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.model import CauseName
+from testbed.model.absences import NoPacketReason
+from testbed.model.origins import sent_in
+from tests.builders.exchange import Exchange, Tcp
+
+from .caused import evidence, rules
+
+PROBING = {host: {"net.ipv4.tcp_early_retrans": "3"} for host in ("client", "server")}
+FULL = b"x" * 1448
+
+
+def opened() -> tuple[Exchange, Tcp]:
+    run = Exchange()
+    return run, run.tcp().opened()
+
+
+@pytest.mark.parametrize(("second", "by_close"), [(b"b", True), (FULL, False)])
+def test_a_full_segment_is_let_go_by_no_call_for_sure(second: bytes, *, by_close: bool) -> None:
+    """What fills a segment waits for room in a window or a queue, small ones also for Nagle's algorithm."""
+    run, tcp = opened()
+    tcp.client("send", b"a")
+    tcp("client P.", b"a")
+    tcp.client("send", second)
+    run.pause(10)
+    with tcp.client("close"):
+        run.now -= 90_000
+        tcp("client P.", second)
+    found = run.analysis(sysctls=PROBING)
+    close = found.inputs.calls["client"][-1].n
+    assert rules(found)[4] == "data"
+    assert found.causes[4].sent_by == (sent_in(close) if by_close else None)
+    if not by_close:
+        absent = found.no_packet["client", close]
+        assert (absent.reason, absent.packet and absent.packet.n) == (NoPacketReason.MAY_HAVE_SENT, 4)
+
+
+def test_what_just_acknowledged_something_may_have_let_bytes_go() -> None:
+    """It may still be in processing on another processor, although a call has begun since."""
+    run, tcp = opened()
+    tcp.client("send", b"a")
+    tcp("client P.", b"a")
+    tcp.client("send", b"b")
+    tcp("server .", delay=20_000)
+    run.now -= 60_000
+    with tcp.client("send", b"c"):
+        run.now -= 90_000
+        tcp("client P.", b"b")
+    found = run.analysis(sysctls=PROBING)
+    assert found.causes[5].sent_by is None
+
+
+def test_the_newest_in_the_first_block_is_what_an_ack_answers() -> None:
+    """RFC 2018 section 4: the first block holds the segment that has just come."""
+    run, tcp = opened()
+    tcp.client("send", b"abc")
+    tcp("client .", b"a", lost=True)
+    tcp("client .", b"b")
+    tcp("client .", b"c")
+    tcp("server .", ack=1, options={"sack": [(2, 4)]})
+    found = run.analysis()
+    assert (rules(found)[6], found.causes[6].packets) == ("duplicate-ack", (5,))
+
+
+def test_data_at_a_window_of_zero_is_not_taken() -> None:
+    """tcp_data_queue drops it (TCPZeroWindowDrop), so that it is repeated as new when there is room."""
+    run, tcp = opened()
+    filling = b"x" * 500
+    tcp.client("send", filling + b"ab")
+    tcp("client P.", filling)
+    tcp("server .", window=0)
+    tcp("client P.", b"ab")
+    tcp("server .", ack=501, window=0)
+    found = run.analysis()
+    assert rules(found)[6] == "not-taken"
+    assert evidence(found, 6) == "repeats its ACK although #5 came in order: the window was 0"
+
+
+@pytest.mark.parametrize(("seq", "taken"), [(4, True), (3, False), (1, True)])
+def test_a_reset_at_the_end_of_what_sack_reports_is_taken(seq: int, *, taken: bool) -> None:
+    """RFC 5961 asks for the next number; Linux takes the right edge of the last SACK block too."""
+    run, tcp = opened()
+    tcp.client("send", b"abc")
+    tcp("client .", b"a", lost=True)
+    tcp("client .", b"bc")
+    tcp("server .", ack=1, options={"sack": [(2, 4)]})
+    tcp("client R.", seq=seq)
+    close = tcp.server("close").n
+    found = run.analysis()
+    absent = found.no_packet.get(("server", close))
+    assert (absent is not None and absent.reason is NoPacketReason.RESET_BEFORE) is taken
+
+
+@pytest.mark.parametrize("flags", ["R", "R."])
+def test_a_syn_is_not_refused_by_a_reset_without_ack(flags: str) -> None:
+    """tcp_rcv_synsent_state_process: without an acceptable ACK it is not looked at."""
+    run = Exchange()
+    tcp = run.tcp()
+    with tcp.client("connect", errno="ECONNREFUSED"):
+        tcp("client S")
+        tcp(f"server {flags}", appeared=True, seq=0)
+    close = tcp.client("close").n
+    found = run.analysis()
+    absent = found.no_packet.get(("client", close))
+    assert (absent is not None and absent.reset is not None) is (flags == "R.")
+
+
+def test_a_reset_that_comes_while_a_call_uses_the_socket_is_looked_at_later() -> None:
+    """What the call still sends does not show that it was not taken (sk_backlog)."""
+    run, tcp = opened()
+    with tcp.server("send", b"abcdef"):
+        tcp("server .", b"abc")
+        tcp("client R.", seq=1)
+        tcp("server .", b"def")
+    close = tcp.server("close").n
+    absent = run.analysis().no_packet["server", close]
+    assert (absent.reason, absent.reset and absent.reset.packet.n) == (NoPacketReason.RESET_BEFORE, 4)
+
+
+def test_the_first_repeat_of_the_last_bytes_may_be_a_probe_as_long_as_that_is_not_excluded() -> None:
+    """SACKs of long ago do not show that a loss is still being repaired (tcp_schedule_loss_probe)."""
+    run, tcp = opened()
+    tcp.client("send", b"abcd")
+    tcp("client .", b"a", lost=True)
+    tcp("client .", b"b")
+    tcp("server .", ack=1, options={"sack": [(2, 3)]})
+    tcp("client .", b"a", seq=1)
+    tcp("server .", ack=3)
+    tcp("client P.", b"cd", lost=True)
+    run.pause(220)
+    tcp("client P.", b"cd", seq=3)
+    cause = run.analysis(sysctls=PROBING).causes[9]
+    assert {cause.rule, *cause.alternatives} >= {CauseName.TIMEOUT, CauseName.TAIL_LOSS_PROBE}
+
+
+def test_what_a_reset_answers_that_waited_in_a_queue_is_not_known() -> None:
+    run, tcp = opened()
+    tcp("client P.", b"a")
+    tcp.server("close")
+    tcp("client P.", b"b")
+    tcp("client P.", b"c")
+    tcp("server R", seq=1, ack=None)
+    found = run.analysis(queued=frozenset({"server"}))
+    assert (rules(found)[6], found.causes[6].packets) == ("reset-answer", ())
