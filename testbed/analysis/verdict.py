@@ -179,12 +179,18 @@ def _refused_datagrams(run: _Run, flow: Flow) -> Iterator[DatagramsRefused]:
             yield DatagramsRefused(flow.index, host, errors[0].n, len(errors), port=is_port_unreachable(errors[0]))
 
 
+def _goes_on(packet: Crossing) -> bool:
+    return packet.ack is not None and not {"S", "R"} & set(packet.flags)
+
+
 def why_unopened(
     flow: Flow, packets: list[Crossing], causes: Sequence[Cause]
 ) -> ConnectionRefused | NeverOpened | None:
     """Return why a connection never opened, None if it did (or if its opening was not captured)."""
     for packet in packets:
         if causes[packet.n].rule is CauseName.CLOSED_PORT:
+            if {each.sender for each in packets if each.n < packet.n and _goes_on(each)} == {*HOSTS}:
+                break  # it had been open: a SYN came late, or was forged
             if packet.fate is Fate.LOST:
                 break
             listening = causes[packet.n].refusal in (Refusal.NOT_ACCEPTED, Refusal.CONNECTION_ENDED)

@@ -329,7 +329,6 @@ CAUSES: Mapping[CauseName, CauseTraits] = {
         NotRetransmitted(),
         labels=("duplicate_ack",),
         timing=True,
-        origin=CauseOrigin.KERNEL,
     ),
     C.ACK: R(ANSWER, "covers what came", "RFC 9293 3.10.7.4; RFC 5681 4.2", NotRetransmitted(), in_exchange=True),
     C.PROBE_ANSWER: R(
@@ -386,9 +385,12 @@ class Basis(StrEnum):
 
 
 _NAME_OTHERS = frozenset(
-    (CauseName.ACK, CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY, CauseName.PATH_MTU),
+    (
+        *(CauseName.ACK, CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY, CauseName.PATH_MTU),
+        *(CauseName.RETRANSMISSION, CauseName.TIMEOUT, CauseName.TAIL_LOSS_PROBE),
+    )
 )
-"""Causes whose packets are what it covers, or what shows a loss, and not in any case what it was sent for."""
+"""Causes whose packets are what it covers, repeats or was shown to be lost by, and not in any case what it answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, TypedDict
 
-from testbed.analysis.calls.call_effects import option_name, option_set, switched_on
+from testbed.analysis.calls.call_effects import is_close, option_name, option_set, switched_on
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes.endpoint import arrival_time
 from testbed.model import Call, CallRef, Crossing, Host, PacketRef, call_ref, peer_of
@@ -49,7 +49,7 @@ def broken_off(crossings: Iterable[Crossing], streams: Streams) -> dict[tuple[in
             continue
         reset = Reset(PacketRef(packet.n), packet.sender, reset_origin(packet))
         if packet.sent is not None:  # without ACK it answers for a socket that was gone before (tcp_v4_send_reset)
-            own = End(packet.time, reset) if packet.ack is not None else End(packet.time)
+            own = End(_made(packet, streams), reset) if packet.ack is not None else End(packet.time)
             _note(found, (packet.flow, packet.sender), own)
         if was_taken(packet, streams):
             _note(found, (packet.flow, peer_of(packet.sender)), End(arrival_time(packet), reset))
@@ -61,6 +61,16 @@ def broken_off(crossings: Iterable[Crossing], streams: Streams) -> dict[tuple[in
         if before is None or before.time > gone.end:
             found[flow, host] = End(gone.end, gave_up=GaveUp(call_ref(gone), _limit(calls, gone)))
     return found
+
+
+def _made(reset: Crossing, streams: Streams) -> int:
+    """Return when a host had made a RST of its own: in the close that it left in, or before it waited in a queue."""
+    assert reset.flow is not None  # noqa: S101 - it is of a connection
+    calls = streams.calls.get((reset.flow, reset.sender), ())
+    closers = [call for call in calls if (is_close(call) or call.name == "connect") and call.start <= reset.time]
+    if closers and (closers[-1].end is None or closers[-1].end >= reset.time or reset.sender in streams.queued):
+        return closers[-1].start
+    return reset.time
 
 
 def _note(found: dict[tuple[int, Host], End], key: tuple[int, Host], end: End) -> None:

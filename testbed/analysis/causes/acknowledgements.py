@@ -84,7 +84,7 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     later = last is not None and last is not newest and packet.time - arrival_time(last) < _SOON
     if later:
         reader = None
-    unclear = reader is not None and (reader.start <= arrival_time(newest) or waited.ns < IN_PROCESSING)
+    unclear = reader is not None and (reader.start <= arrival_time(newest) or waited.ns < AT_ONCE)
     if reader is not None and unclear:
         # the ACK may have left as the segment came, before it woke the read up (__tcp_ack_snd_check)
         how = (", as it came or as ", call_ref(reader), " took it, ", waited, " after it came")
@@ -212,7 +212,8 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     also: Evidence = (", and acknowledges ", packet_refs(covered)) if covered else ()
     evidence = ("reports by D-SACK that ", PacketRef(culprits[0].n), " brought bytes it had already", *also)
     # a read that began since sends what is to be acknowledged as well (tcp_cleanup_rbuf)
-    reads = last is not None and _reader_since(endpoint, last, packet) is not None
+    late = last is not None and packet.time - arrival_time(last) >= IN_PROCESSING
+    reads = late and last is not None and _reader_since(endpoint, last, packet) is not None
     by_read: tuple[CauseName, ...] = (CauseName.ACK if covered else CauseName.WINDOW_UPDATE,) if reads else ()
     by_read += () if covered else _by_timer(endpoint, packet)
     packets = tuple(dict.fromkeys((*covered, culprits[0].n)))
@@ -225,6 +226,26 @@ def _by_timer(endpoint: TcpEndpoint, packet: Crossing) -> tuple[CauseName, ...]:
     waiting = [*endpoint.unexpected] or [each for each in (endpoint.last_arrival,) if each is not None]
     late = any(packet.time - arrival_time(each) >= _compresses_for(endpoint) for each in waiting)
     return (CauseName.COMPRESSED_ACK, CauseName.DELAYED_ACK) if several and late else ()
+
+
+@RULES.explains(CauseName.COMPRESSED_ACK)
+def compressed_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
+    """Explain a repeated ACK that a timer sent for several (tcp_compressed_ack_kick): late, after all that it reports.
+
+    Only of a lab's own kernels: others have other timers, or none.
+    """
+    last = endpoint.last_arrival
+    if last is None or not endpoint.sysctls or endpoint.queued or packet.ack != endpoint.last_ack:
+        return None
+    if packet.time - arrival_time(last) < IN_PROCESSING or endpoint.taking(packet.time, endpoint.arrived) is not None:
+        return None
+    found = duplicate_ack(endpoint, packet)
+    reported = any(left <= last.seq < right for left, right in sack_blocks(packet))
+    if found is None or CauseName.COMPRESSED_ACK not in found.alternatives or not reported:
+        return None
+    waited = Duration(packet.time - arrival_time(last))
+    evidence = ("repeats its ACK for several that came out of order, ", waited, " after ", PacketRef(last.n))
+    return found._replace(evidence=evidence, packets=(last.n,), alternatives=())
 
 
 @RULES.explains(CauseName.DUPLICATE_ACK)

@@ -3,14 +3,14 @@
 An endpoint is given every segment that left it and every one that reached it, in the order of its own capture. It keeps
 what the kernel keeps (RFC 9293 section 3.3.1): SND.UNA, SND.NXT, RCV.NXT, windows, and which arrivals are not answered
 yet. Sequence numbers are relative, SYN and FIN count one. Rules read it; only :meth:`TcpEndpoint.note_sent` and
-:meth:`TcpEndpoint.note_arrived` change it.
+:meth:`TcpEndpoint.note_arrived` change it. Long because it is one state machine, whose parts share what they keep.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
@@ -138,6 +138,7 @@ class TcpEndpoint(EndpointCalls):
     unexpected: deque[Crossing] = field(default_factory=lambda: deque(maxlen=4 * _KEPT))
     # those that were old; True once an ACK passed them by
     old: dict[int, bool] = field(default_factory=dict)
+    reported: Sequence[tuple[int, int]] = ()  # the SACK blocks of its last ACK
     no_room: Crossing | None = None  # the newest that came in order while the window was 0, not answered yet
     probes: list[Crossing] = field(default_factory=list)
     unanswered_syn: Crossing | None = None
@@ -189,8 +190,13 @@ class TcpEndpoint(EndpointCalls):
 
     @property
     def loses_in_queue(self) -> bool:
-        """Whether what is seen leaving may be a repeat of what its own queue threw away, as too big for the path."""
+        """Whether what leaves may be a repeat of what its own queue threw away, as too big for the path."""
         return self.queued and bool(self.too_big)
+
+    def may_be_lost_in_queue(self, packet: Crossing) -> bool:
+        """Say whether that may be so of new bytes: their segment is as large as any before, or later ones came."""
+        largest = max((each.length for each in self.originals), default=0)
+        return self.loses_in_queue and (packet.length >= largest or bool(self.sacks))
 
     def unread_at(self, time: int) -> int:
         """Return how many bytes had arrived but were not read by calls that began before ``time``."""
@@ -241,6 +247,7 @@ class TcpEndpoint(EndpointCalls):
             elif not length:
                 self.repeated_acks += 1
             self._note_answered(packet, rule, explained)
+            self._note_reported(packet)
             if self.rcv_nxt is not None and not self.pending:
                 self.rcv_nxt = packet.ack  # less than that: what was out of order was thrown away (tcp_prune_ofo_queue)
             self.last_ack = packet.ack if self.last_ack is None else max(self.last_ack, packet.ack)
@@ -249,13 +256,25 @@ class TcpEndpoint(EndpointCalls):
                 self.edge = max(self.edge or 0, packet.ack + self.last_window)
         self.last_sent, self.last_cause = packet, rule
 
+    def _note_reported(self, packet: Crossing) -> None:
+        """Forget what was out of order and is no longer reported: the kernel threw it away (tcp_prune_ofo_queue)."""
+        blocks = sack_blocks(packet)
+        ahead = [(left, right) for left, right in self.reported if right > (packet.ack or 0)]
+        if (
+            blocks
+            and len(blocks) < _SACK_ROOM
+            and not all(any(left <= old[0] and old[1] <= right for left, right in blocks) for old in ahead)
+        ):
+            self.out_of_order = IntervalSet(blocks)
+        self.reported = blocks
+
     def _note_answered(self, packet: Crossing, rule: CauseName, explained: Explanation) -> None:
         assert packet.ack is not None  # noqa: S101 - the caller has looked
         while self.pending and self.pending[0].seq + self.pending[0].sequence_length <= packet.ack:
             self.pending.popleft()
         if self.unexpected:
             named = explained.packets if EndpointEffect.ANSWERS_UNEXPECTED in explained.effects else ()
-            named = named[:1] if rule is CauseName.DUPLICATE_ACK else named
+            named = named[:1] if rule is CauseName.DUPLICATE_ACK else named  # what comes next gets its own
             answered = max(named, default=-1)
             grown = self.last_ack is not None and packet.ack > self.last_ack
             if answered >= 0 or grown:
@@ -385,6 +404,8 @@ class TcpEndpoint(EndpointCalls):
         self.pending.append(packet)
 
 
+_SACK_ROOM = 3
+"""Blocks that an ACK with a time stamp has room for."""
 _KEPT = 32
 _BY_WAKEUP = frozenset((CauseName.CORK_TIMEOUT, CauseName.MORE_TIMEOUT, CauseName.WINDOW_PROBE))
 

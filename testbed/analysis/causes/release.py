@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
     going = endpoint.pushing(packet.time)
     came = arrival_time(endpoint.last_arrival) if endpoint.last_arrival is not None else 0
     paced = endpoint.switched_on_by("SO_MAX_PACING_RATE", packet.time) is not None
-    full = packet.length >= endpoint.full > 0  # waits for room in a window or a queue, which no call makes
+    full = is_full(endpoint, packet)  # waits for room in a window or a queue, which no call makes
     elsewhere = paced or full or _may_be_processed(endpoint, packet) or _ends_a_burst(endpoint, packet, going)
     waiting = [call for call in going if elsewhere or _may_sleep(call, packet, came)]
     if going and len(waiting) == len(going):  # what came, or a queue below, may have let them go as well
@@ -127,12 +128,24 @@ def _may_sleep(call: Call, packet: Crossing, came: int) -> bool:
     return came >= call.start or packet.time - call.start >= IN_PROCESSING
 
 
+def is_full(endpoint: TcpEndpoint, packet: Crossing) -> bool:
+    """Say whether a segment is as large as the path takes them: by the peer's SYN, or as the one before it was."""
+    at = bisect_left(endpoint.original_seqs, packet.seq)
+    before = endpoint.originals[at - 1] if at else None
+    alike = before is not None and before.length == packet.length >= _LEAST_FULL
+    return packet.length >= endpoint.full > 0 or alike
+
+
+_LEAST_FULL = 400
+"""Bytes. A path takes more in any case; small messages are often alike."""
+
+
 def _ends_a_burst(endpoint: TcpEndpoint, packet: Crossing, going: Sequence[Call]) -> bool:
     """Say whether a segment left right before it that no call in progress let go: a full one, or before they began."""
     before = endpoint.last_data_sent
     if before is None or packet.time - before.time >= IN_PROCESSING:
         return False
-    return before.length >= endpoint.full > 0 or all(before.time < call.start for call in going)
+    return is_full(endpoint, before) or all(before.time < call.start for call in going)
 
 
 def _may_be_processed(endpoint: TcpEndpoint, packet: Crossing) -> bool:

@@ -133,11 +133,15 @@ def user_timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
 def unanswered_probes(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a RST after the last keep-alive probe that nobody answered (tcp_keepalive_timer)."""
     probe = _unanswered_probe(endpoint, packet)
-    if probe is None:
+    if probe is None or packet.time - probe.time < _LEAST_INTERVAL:
         return None
     waited = Duration(packet.time - probe.time)
     evidence = ("gives up: no answer to the probe ", PacketRef(probe.n), ", ", waited, " before")
     return Explanation(evidence, packets=(probe.n,))
+
+
+_LEAST_INTERVAL = 900_000_000
+"""TCP_KEEPINTVL is at least a second (ns)."""
 
 
 def _unanswered_probe(endpoint: TcpEndpoint, packet: Crossing) -> Crossing | None:

@@ -28,6 +28,8 @@ _REORDERED = 300_000
 """Least time (ns) after which the timer for reordered segments may have sent what an ACK asked for (RFC 8985 6.2)."""
 _REPAIRED = 300_000_000
 """Most time (ns) since a repeat for which it is not known whether the kernel counts the loss as repaired."""
+_PROBE_MOST = 240_000_000
+"""Most time (ns) beside two round trips after which a tail-loss probe goes: the peer may put its ACK off by 200 ms."""
 _DUPLICATES = 3  # RFC 5681 section 3.2
 
 
@@ -58,7 +60,8 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     if not hints or _timed_out(endpoint, packet, before, hints[-1]):
         return None
     packets = tuple(ack.n for ack in hints)
-    reordering = packet.time - arrival_time(hints[-1]) >= _REORDERED or endpoint.last_arrival is not hints[-1]
+    since = packet.time - arrival_time(endpoint.last_arrival or hints[-1])
+    reordering = packet.time - arrival_time(hints[-1]) >= _REORDERED and since >= IN_PROCESSING
     timer: tuple[CauseName, ...] = (CauseName.REORDERING_TIMEOUT,) if reordering and all(endpoint.sack) else ()
     if _timers(endpoint, packet):  # one of the others may have run out just then
         tail = packet.seq + packet.sequence_length == endpoint.snd_max and endpoint.probes_tail is not False
@@ -167,7 +170,10 @@ def tail_loss_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     evidence = (carried(packet), " again, ", *_since(before, packet), reason, *_by(endpoint, packet))
     effects = (EndpointEffect.PROBES_TAIL,)
     repaired = bool(endpoint.resent) and before.time - endpoint.resent[-1].time < _REPAIRED
-    other = (CauseName.TIMEOUT,) if repaired else ()
+    since = max(before.time, arrival_time(endpoint.una_moved) if endpoint.una_moved is not None else 0)
+    slow = packet.time - since > 2 * (endpoint.handshake or 0) + _PROBE_MOST
+    # a timeout begins with the first
+    other = (CauseName.TIMEOUT,) if (repaired or slow) and packet.seq == endpoint.una else ()
     others = (*other, *_by_icmp(endpoint))
     return Explanation(evidence, _callers(endpoint, packet), (before.n,), effects, alternatives=others)
 

@@ -182,7 +182,7 @@ def _written(endpoint: TcpEndpoint, packet: Crossing, rule: CauseName) -> Explan
         tuple(dict.fromkeys(calls)),
         released.packets,
         released.effects,
-        alternatives=again if endpoint.loses_in_queue else (),
+        alternatives=again if endpoint.may_be_lost_in_queue(packet) else (),
         sent_by=released.by,
     )
 
@@ -240,7 +240,8 @@ def _fills_window_late(endpoint: TcpEndpoint, packet: Crossing) -> bool:
 
 def _is_probe(endpoint: TcpEndpoint, packet: Crossing) -> bool:
     at = endpoint.snd_max
-    urgent = "U" in packet.flags  # tcp_xmit_probe_skb: one that says so has the next number
+    # tcp_xmit_probe_skb: one that says so has the next number, as an ACK has
+    urgent = "U" in packet.flags and not endpoint.pending
     return (
         packet.flags in (".", ".U") and not packet.length and at is not None and packet.seq in (at - 1, at - 1 + urgent)
     )

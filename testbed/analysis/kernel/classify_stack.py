@@ -184,7 +184,7 @@ STACKS: tuple[StackRow, ...] = (
     ),
     StackRow(
         ("tcp_xmit_retransmit_queue", *_AGAIN),
-        (C.FAST_RETRANSMISSION, C.RECOVERY),
+        (C.FAST_RETRANSMISSION, C.RECOVERY, C.PATH_MTU),
         "sent again, as an ACK had asked for it, when it was time by the pacing",
         ("tcp_pace_kick", "tcp_tsq_handler", "tcp_tsq_write"),
     ),

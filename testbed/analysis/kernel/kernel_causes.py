@@ -124,6 +124,8 @@ class _Judge:
             return self._of_syn(packet, causes), ()
         if _ACKS.issuperset(causes):
             return self._kind_of_ack(packet, inferred, causes, origin), ()
+        if causes == (C.DELAYED_ACK,) and packet.ack == self._before[packet.n].ack and sack_blocks(packet):
+            return C.COMPRESSED_ACK, ()  # tcp_delack_timer_handler sends what was put off, if it runs out first
         if _BYTES.issuperset(causes):
             return self._kind_of_bytes(packet, inferred, origin), ()
         if _HELD.issuperset(causes) and not packet.length:
