@@ -13,13 +13,11 @@ import sys
 import tempfile
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dev.kept_engine import kept_engine
 from dev.truth.draw_scenario import as_scenario
-from testbed.lab.choose_engine import NAMESPACE, choose
-from testbed.lab.engine_kind import EngineFactory
 from testbed.model.errors import BothendsError
 from testbed.model.findings import Severity
 from testbed.report.text.finding_text import headline
@@ -70,7 +68,9 @@ def measure(number: int) -> tuple[str, ...]:
     """Run one; return what was found to be wrong in it, and ``skipped`` where the lab could not carry it through."""
     root = Path(tempfile.mkdtemp(prefix="bothends-healthy-"))
     try:
-        finished = run(as_scenario(draw(SEED, number), "healthy"), root=root, make_engine=_engine(), progress=_quiet)
+        finished = run(
+            as_scenario(draw(SEED, number), "healthy"), root=root, make_engine=kept_engine(), progress=_quiet
+        )
         analysis = finished.analysis
         if analysis.diagnosis is None or analysis.inputs.incomplete or not analysis.diagnosis.looked_for:
             return ("skipped",)
@@ -86,11 +86,6 @@ def measure(number: int) -> tuple[str, ...]:
 
 def _quiet(_: str) -> None:
     return None
-
-
-@cache
-def _engine() -> EngineFactory:
-    return choose(NAMESPACE).make
 
 
 def main(count: int = COUNT, jobs: int = 2) -> int:

@@ -10,15 +10,12 @@ import json
 import shutil
 import tempfile
 from dataclasses import dataclass
-from functools import cache
-from multiprocessing.util import Finalize
 from pathlib import Path
 
+from dev.kept_engine import kept_engine
 from dev.truth.compare_run import Tally, compare_run
 from dev.truth.disagreement import Disagreement
 from dev.truth.draw_scenario import Document, as_scenario, draw_scenario
-from testbed.lab.choose_engine import NAMESPACE, choose
-from testbed.lab.engine_kind import EngineFactory, keep_up
 from testbed.model import Analysis
 from testbed.model.errors import BothendsError, ScenarioError
 from testbed.run.evaluate import evaluate
@@ -48,7 +45,7 @@ def measure(document: Document, number: int | None = None, keep: Path | None = N
     root = Path(tempfile.mkdtemp(prefix="bothends-truth-"))
     try:
         scenario = as_scenario({**document, "observe": {"kernel": True, "kernel_buffer": "32MiB"}}, "drawn")
-        finished = run(scenario, root=root, make_engine=_engine(), progress=lambda _: None)
+        finished = run(scenario, root=root, make_engine=kept_engine(), progress=lambda _: None)
         if keep is not None:
             (finished.directory.path / _DOCUMENT).write_text(json.dumps(document), encoding="utf-8")
             keep.parent.mkdir(parents=True, exist_ok=True)
@@ -86,10 +83,3 @@ def _skipped(reason: str) -> Tally:
     tally = Tally(runs=1)
     tally.skipped[reason.splitlines()[0][:100]] += 1
     return tally
-
-
-@cache
-def _engine() -> EngineFactory:
-    made = choose(NAMESPACE).make
-    Finalize(None, keep_up(made), exitpriority=1)  # processes of a pool run nothing else at their end
-    return made
