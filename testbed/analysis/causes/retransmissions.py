@@ -66,11 +66,18 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     if _timers(endpoint, packet):  # one of the others may have run out just then
         tail = packet.seq + packet.sequence_length == endpoint.snd_max and endpoint.probes_tail is not False
         timer += (CauseName.TAIL_LOSS_PROBE,) if tail else ()
-        timer += (CauseName.TIMEOUT,) if packet.time - before.time >= _RTO_MIN and packet.seq == endpoint.una else ()
+        timer += (CauseName.TIMEOUT,) if _may_time_out(endpoint, packet, before) else ()
     timer += (CauseName.DATA,) if endpoint.loses_in_queue else ()
     evidence = (*_again(before, packet), packet_refs(packets), " show that later bytes arrived", *_by(endpoint, packet))
     effects = (EndpointEffect.BEGINS_REPAIR,)
     return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=timer)
+
+
+def _may_time_out(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> bool:
+    """Say whether the retransmission timeout may have run out: a route may set its minimum, but no round trip less."""
+    moved = endpoint.una_moved
+    since = max(before.time, arrival_time(moved) if moved is not None else 0)
+    return packet.seq == endpoint.una and packet.time - since >= (endpoint.handshake or 0)
 
 
 def _hints(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> list[Crossing]:
@@ -137,7 +144,10 @@ def path_mtu(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         *(carried(packet), " again in a smaller segment than ", PacketRef(before.n)),
         *(": the path takes no such size (", packet_refs(packets), ")", *_by(endpoint, packet)),
     )
-    return Explanation(evidence, _callers(endpoint, packet), packets, (EndpointEffect.BEGINS_REPAIR,))
+    late = packet.time - arrival_time(reported[-1]) >= IN_PROCESSING and bool(_timers(endpoint, packet))
+    others = (CauseName.TIMEOUT,) if late and _may_time_out(endpoint, packet, before) else ()
+    effects = (EndpointEffect.BEGINS_REPAIR,)
+    return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=others)
 
 
 @RULES.explains(CauseName.RECOVERY)
@@ -198,6 +208,7 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if tail and not times and not asked and endpoint.probes_tail is not False:
         others = (CauseName.TAIL_LOSS_PROBE,)  # whether a loss is still being repaired does not show
     others += _by_icmp(endpoint)
+    others += (CauseName.RECOVERY, CauseName.FAST_RETRANSMISSION) if endpoint.queued and not others else ()
     last = endpoint.last_arrival
     packets = (before.n, last.n) if asked and last is not None else (before.n,)
     effects = (EndpointEffect.BEGINS_REPAIR,)

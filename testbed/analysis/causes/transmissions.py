@@ -89,7 +89,9 @@ def window_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if _fills_window_late(endpoint, packet):
         written = endpoint.writers(packet)
         rest = (carried(packet), " fill what the peer's window leaves; less than a segment, they waited for the timer")
-        return Explanation(rest, tuple(dict.fromkeys(share.call.n for share in written)))
+        begun = any(packet.time - call.start < AT_ONCE for call in endpoint.pushing(packet.time))  # or it sent them
+        others = (CauseName.DATA,) if begun else ()
+        return Explanation(rest, tuple(dict.fromkeys(share.call.n for share in written)), alternatives=others)
     if not _is_probe(endpoint, packet) or endpoint.peer_window != 0:
         return None
     offset = max((endpoint.snd_max or 1) - 1, 0)
@@ -241,7 +243,7 @@ def _fills_window_late(endpoint: TcpEndpoint, packet: Crossing) -> bool:
 def _is_probe(endpoint: TcpEndpoint, packet: Crossing) -> bool:
     at = endpoint.snd_max
     # tcp_xmit_probe_skb: one that says so has the next number, as an ACK has
-    urgent = "U" in packet.flags and not endpoint.pending
+    urgent = "U" in packet.flags and not (endpoint.pending or endpoint.probes or endpoint.unexpected)
     return (
         packet.flags in (".", ".U") and not packet.length and at is not None and packet.seq in (at - 1, at - 1 + urgent)
     )
