@@ -1,13 +1,15 @@
 """Addresses for labs, out of ranges that no real network uses.
 
 IPv4 from 198.18.0.0/15 (RFC 2544, set aside for benchmarks), IPv6 from fd00::/8 (RFC 4193, random prefix), in
-small subnets chosen at random: two runs rarely collide, and the engine that made them retries when they do.
+small subnets chosen at random: two runs rarely collide, and the engine that made them retries when they do. Labs that
+share nothing may have the same addresses, but the kernel's trace tells connections by them: :class:`Claims`.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import random
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +34,38 @@ class Subnet:
 
     def __hash__(self) -> int:
         return hash(self.network4)
+
+
+class Claims:
+    """The subnets of one lab, which no other of this machine chooses meanwhile.
+
+    Each is a name in the kernel's abstract socket namespace (unix(7)), which goes with this process.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[socket.socket] = []
+
+    def choose(self, hosts: Sequence[Host]) -> Subnet:
+        """Return a subnet chosen at random; the last of a hundred that are all taken, if it comes to that."""
+        for _ in range(_TRIES):
+            subnet = random_subnet(random.SystemRandom(), hosts)
+            name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                name.bind(f"\0bothends/{subnet.network4}")
+            except OSError:
+                name.close()
+            else:
+                self._held.append(name)
+                break
+        return subnet
+
+    def release(self) -> None:
+        """Give them back. Idempotent."""
+        while self._held:
+            self._held.pop().close()
+
+
+_TRIES = 100
 
 
 def random_subnet(source: random.Random, hosts: Sequence[Host]) -> Subnet:

@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import os
 import platform
-import random
 import socket
 import subprocess
 import threading
@@ -15,7 +14,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from testbed.lab import call_trace
-from testbed.lab.addresses import random_subnet
+from testbed.lab.addresses import Claims
 from testbed.lab.agent import Agent
 from testbed.lab.engine import LabSpec, LinkHost, LiveLab, Progress, device_name
 from testbed.lab.identity import numbers_tasks_as_the_kernel
@@ -122,6 +121,7 @@ class NamespaceEngine:
     def __init__(self, shared: Namespaces, progress: Progress) -> None:
         self._shared = shared
         self._progress = progress
+        self._claims = Claims()
         self._launch: subprocess.Popen[bytes] | None = None
         self._agents: list[tuple[Agent, SocketChannel]] = []
         self._words: IO[bytes] | None = None
@@ -140,7 +140,7 @@ class NamespaceEngine:
         debugger = any(host.debugger for host in spec.hosts.values())
         machine.check(spec.hosts.values(), routed=spec.routed, debugger=debugger)
         tools, files = self._shared.provide(self._progress)
-        net = lab_orders.topology(spec, lambda: random_subnet(random.SystemRandom(), tuple(spec.hosts)))
+        net = lab_orders.topology(spec, lambda: self._claims.choose(tuple(spec.hosts)))
         self._progress(f"making {len(spec.hosts)} hosts with their taps")
         agents, pids = self._start(spec, net, tools, files)
         witness = self._start_witness(spec, tools, pids) if spec.witness else None
@@ -205,6 +205,7 @@ class NamespaceEngine:
         if self._words is not None:
             self._words.close()
             self._words = None
+        self._claims.release()
 
     def describe_death(self, host: Host) -> str:
         """Say if the process that holds the lab is gone; an agent's own end shows in its channel."""

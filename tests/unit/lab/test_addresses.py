@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.lab.addresses import RANGE4, random_subnet
+from testbed.lab import addresses
+from testbed.lab.addresses import RANGE4, Claims, random_subnet
 from testbed.model import HOSTS
 
 
@@ -24,6 +26,18 @@ def test_every_subnet_is_ours_and_its_addresses_fit(seed: int) -> None:
         assert len(set(addresses)) == 3
         assert all(address in network for address in addresses)
         assert network.network_address not in addresses
+
+
+def test_two_labs_at_once_have_different_subnets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as one of them has it: the kernel's trace tells connections by their addresses."""
+    chosen = [random_subnet(random.Random(seed), HOSTS) for seed in (1, 1, 2, 1)]
+    monkeypatch.setattr(addresses, "random_subnet", lambda *_: chosen.pop(0))
+    one, other = Claims(), Claims()
+    first, second = one.choose(HOSTS), other.choose(HOSTS)
+    assert first.network4 != second.network4
+    one.release()
+    assert other.choose(HOSTS).network4 == first.network4
+    other.release()
 
 
 def test_subnets_differ() -> None:
