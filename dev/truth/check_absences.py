@@ -58,6 +58,7 @@ def _refuted(blind: Analysis, says: KernelSays, key: Key, call: Call, absence: N
         n, own = absence.reset.packet.n, absence.reset.sender == key[1]
         arrived = blind.inputs.joined.crossings[n].arrived or 0
         by_it = closed.kind == "packet" and (n in closed.packets or 0 <= closed.event.time - arrived + 2000 < 1_000_000)
+        by_it = by_it or (closed.kind == "packet" and _is_of_same_host(blind, n, closed.packets))
         if not own and not by_it:
             return f"{closed.old} to CLOSE by {closed.kind} {closed.packets or closed.calls}, not by #{n}"
         if own and blind.causes[n].rule is CauseName.RESET_ANSWER and closed.event.time < blind_time(blind, n):
@@ -83,6 +84,12 @@ def _refuted(blind: Analysis, says: KernelSays, key: Key, call: Call, absence: N
         if ended is not None and ended.event.time > call.start and call.end is not None:
             return f"{ended.old} to {ended.new} only after it began, not by {ender}"
     return None
+
+
+def _is_of_same_host(blind: Analysis, n: int, packets: tuple[int, ...]) -> bool:
+    """Say whether one of these is a RST of the same host: of several the kernel's state does not say which it was."""
+    crossings = blind.inputs.joined.crossings
+    return any("R" in crossings[each].flags and crossings[each].sender == crossings[n].sender for each in packets)
 
 
 def blind_time(blind: Analysis, n: int) -> int:

@@ -152,8 +152,10 @@ class _Judge:
         """Return what else broke a connection off at both hosts than this RST."""
         sender = self._analysis.inputs.joined.crossings[reset].sender
         theirs, own = self._says.closed((flow, peer_of(sender))), self._says.closed((flow, sender))
-        if theirs is not None and theirs.kind == "packet" and reset in theirs.packets:
-            return None
+        crossings = self._analysis.inputs.joined.crossings
+        resets = [each for each in (theirs.packets if theirs is not None else ()) if "R" in crossings[each].flags]
+        if theirs is not None and theirs.kind == "packet" and any(crossings[each].sender == sender for each in resets):
+            return None  # of several of one host the state does not say which it was
         answers = self._analysis.causes[reset].rule is CauseName.RESET_ANSWER
         forged = self._analysis.inputs.joined.crossings[reset].sent is None
         if own is not None and not answers and not forged:

@@ -20,6 +20,8 @@ RULES: BoundRules[TcpEndpoint] = BoundRules()
 _DELAYED = 30_000_000
 """Time (ns) after which an ACK is called delayed where no call is known: TCP_DELACK_MIN is 40 ms, in ticks."""
 
+_LEAST_DELAYED = 1_000_000
+"""Least time (ns) after which the timer of delayed ACKs may run out, where a route's minimum of timeouts is small."""
 _SOON = 2_000_000
 """Most time (ns) between an arrival and the ACK that is sent in its processing; later, timers and reads send."""
 
@@ -102,7 +104,8 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         how = (", ", waited, " after it came")
     long = waited.ns >= _SOON if not endpoint.observed or endpoint.queued else _is_late(endpoint, waited.ns)
     long = long or (unclear and waited.ns >= AT_ONCE)
-    timer = (CauseName.DELAYED_ACK,) if long and (reader is None or unclear) else ()
+    long = long or (by is not None and by.packet is not None and waited.ns >= _LEAST_DELAYED)
+    timer = (CauseName.DELAYED_ACK,) if long else ()  # it may also run out just as a read begins
     answers = later and last is not None and last.sequence_length > 0 and last.n not in covered
     if answers and last is not None and endpoint.unexpected and endpoint.unexpected[-1] is last:
         came = (*what, ", sent as ", PacketRef(last.n), " came")
@@ -307,7 +310,10 @@ def window_update(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     effects = (EndpointEffect.ANSWERS_PROBES,)
     if sack_blocks(packet):  # what came out of order may have been answered with a larger window
         return Explanation(evidence, (reader.n,), effects=effects, alternatives=(CauseName.DUPLICATE_ACK,))
-    return Explanation(evidence, (reader.n,), effects=effects, sent_by=sent_in(reader.n))
+    near = packet.time - IN_PROCESSING  # the end of a read is logged before it is over
+    reads = [call for call in endpoint.calls if call.direction == "in" and call.start <= packet.time]
+    makers = [call.n for call in reads if call.end is None or call.end >= near]
+    return Explanation(evidence, (reader.n,), effects=effects, sent_by=sent_in(*makers))
 
 
 @RULES.explains(CauseName.NOT_TAKEN)

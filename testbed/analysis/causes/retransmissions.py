@@ -208,7 +208,9 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if tail and not times and not asked and endpoint.probes_tail is not False:
         others = (CauseName.TAIL_LOSS_PROBE,)  # whether a loss is still being repaired does not show
     others += _by_icmp(endpoint)
-    others += (CauseName.RECOVERY, CauseName.FAST_RETRANSMISSION) if endpoint.queued and not others else ()
+    others += (
+        (CauseName.RECOVERY, CauseName.FAST_RETRANSMISSION) if _waits_to_leave(endpoint, packet) and not others else ()
+    )
     last = endpoint.last_arrival
     packets = (before.n, last.n) if asked and last is not None else (before.n,)
     effects = (EndpointEffect.BEGINS_REPAIR,)
@@ -226,7 +228,14 @@ def retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
         *(", no ACK between: a tail-loss probe or a timeout", *_by(endpoint, packet)),
     )
     timers = (CauseName.TAIL_LOSS_PROBE, CauseName.TIMEOUT, *_by_icmp(endpoint))
+    if not endpoint.too_big and (endpoint.sacks or endpoint.duplicates or not _timers(endpoint, packet)):
+        timers += (CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY)
     return Explanation(evidence, _callers(endpoint, packet), (before.n,), alternatives=timers)
+
+
+def _waits_to_leave(endpoint: TcpEndpoint, packet: Crossing) -> bool:
+    """Say whether what an ACK asks for may leave much later: by the pacing, or through a queue."""
+    return endpoint.queued or endpoint.switched_on_by("SO_MAX_PACING_RATE", packet.time) is not None
 
 
 def _by_icmp(endpoint: TcpEndpoint) -> tuple[CauseName, ...]:
