@@ -15,8 +15,9 @@ from testbed.model.findings import Certainty, Cost, Culprit, Finding, FindingNam
 
 Found = Iterator[Finding | Undecided]
 
-_SILENCE = SECOND
-"""Least time (ns) without a packet after which the path may have forgotten a connection."""
+_SILENCE = 900 * MS
+"""Least time (ns) without a packet after which the path may have forgotten a connection: the least TCP_KEEPIDLE, less
+what the last packet was on its way."""
 _SHORT_SILENCE = 300 * MS
 """The same where what the peer sends passes, or a RST in its name comes: no break of the path does that."""
 _TRIES = 3
