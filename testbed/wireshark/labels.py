@@ -25,6 +25,7 @@ _NARROW = 2**33  # the same while no direction has more than ``_FAR`` bytes
 _MOST_WIDE = 2**22  # directions that may be so far apart
 _FAST = 20_000_000
 _RTT_UNKNOWN = 3_000_000
+_NO_WINDOW = np.uint32(0xFFFFFFFF)
 
 
 def label(segments: TcpSegments, rules: LabelRules = WIRESHARK_4_4, known: tuple[Int64, Bool] | None = None) -> UInt16:
@@ -215,6 +216,12 @@ class _State:
         edge = self.other_ack[some] + (self.window[back].astype(np.uint32) << scale)
         full = np.zeros(len(self.seq), np.bool_)
         full[some] = self.raw_seq[some] + self.length[some].astype(np.uint32) == edge
+        # of a direction without packets so far Wireshark takes the largest number for the window
+        alone = np.flatnonzero((self.length > 0) & self.plain & ~self.met)
+        head = self.heads[self.index[alone]]
+        unscaled = ((self.flags[head] & SYN) != 0) & (self.segments.wscale[self.order.position[head]] < 0)
+        alone = alone[unscaled]
+        full[alone] = self.raw_seq[alone] + self.length[alone].astype(np.uint32) == _NO_WINDOW
         return full
 
     def _before_ack(self, places: Int64) -> Bool:
