@@ -16,7 +16,8 @@ enum { MAX_CALL_SOURCES = 1 + MAX_PROCESSORS };
 
 /* Make the instances of the run `name`: KIB for each processor, the beginning of the programs' names (`-`: none is held),
  * EVENTs. Behind the beginning may be `=` and the tasks whose children the programs are: all that they start is then
- * recorded, so that no program waits until it is (the kernel takes its time to add one). Sends a frame `f` or `m` for each event. Nothing is recorded yet. */
+ * recorded, so that no program waits until it is (the kernel takes its time to add one). Sends a frame `f` or `m` for
+ * each event. Nothing is recorded yet. */
 void begin_calls(const char *name, char **arguments);
 
 /* Put what is to be watched into `sources` (MAX_CALL_SOURCES); returns how many. None where no calls were asked for. */

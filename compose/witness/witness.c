@@ -2,7 +2,8 @@
  *
  * usage: witness record NAME KIB EVENT... [-- KIB BEGINNING EVENT...]
  *                                                     KIB: the buffer of each processor; after --: of programs held under
- *                                                     names that begin with BEGINNING (calls.h), `-` for none
+ *                                                     names that begin with BEGINNING (calls.h), `-` for none; behind it
+ *                                                     may be `=` and the tasks that start them
  *        witness reuse NAME ...                      as record; its instances are kept at the end, for the next one
  *        witness list                                 the names of all instances of ours, one a line
  *        witness remove NAME...                       remove these, each with what belongs to it (NAME.stacks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from testbed.analysis.causes.endpoint import (
     EndpointEffect,
     Explanation,
@@ -20,6 +22,8 @@ RULES: BoundRules[TcpEndpoint] = BoundRules()
 _DELAYED = 30_000_000
 """Time (ns) after which an ACK is called delayed where no call is known: TCP_DELACK_MIN is 40 ms, in ticks."""
 
+_JUST_NOW = 8
+"""So many calls back a read is looked for that had just ended."""
 _LEAST_DELAYED = 1_000_000
 """Least time (ns) after which the timer of delayed ACKs may run out, where a route's minimum of timeouts is small."""
 _SOON = 2_000_000
@@ -311,9 +315,10 @@ def window_update(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     if sack_blocks(packet):  # what came out of order may have been answered with a larger window
         return Explanation(evidence, (reader.n,), effects=effects, alternatives=(CauseName.DUPLICATE_ACK,))
     near = packet.time - IN_PROCESSING  # the end of a read is logged before it is over
-    reads = [call for call in endpoint.calls if call.direction == "in" and call.start <= packet.time]
-    makers = [call.n for call in reads if call.end is None or call.end >= near]
-    return Explanation(evidence, (reader.n,), effects=effects, sent_by=sent_in(*makers))
+    begun = bisect_right(endpoint.calls, packet.time, key=lambda call: call.start)
+    just = (call for call in endpoint.calls[max(begun - _JUST_NOW, 0) : begun] if call.direction == "in")
+    makers = {reader.n, *(call.n for call in just if call.end is None or call.end >= near)}
+    return Explanation(evidence, (reader.n,), effects=effects, sent_by=sent_in(*sorted(makers)))
 
 
 @RULES.explains(CauseName.NOT_TAKEN)

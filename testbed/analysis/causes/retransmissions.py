@@ -75,9 +75,14 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
 
 def _may_time_out(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> bool:
     """Say whether the retransmission timeout may have run out: a route may set its minimum, but no round trip less."""
+    late = packet.time - _timer_began(endpoint, before) >= (endpoint.handshake or 0)
+    return late and packet.seq == endpoint.una
+
+
+def _timer_began(endpoint: TcpEndpoint, before: Crossing) -> int:
+    """Return from when the timer for a segment runs: its last transmission, or the last ACK that covered more."""
     moved = endpoint.una_moved
-    since = max(before.time, arrival_time(moved) if moved is not None else 0)
-    return packet.seq == endpoint.una and packet.time - since >= (endpoint.handshake or 0)
+    return max(before.time, arrival_time(moved) if moved is not None else 0)
 
 
 def _hints(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> list[Crossing]:
@@ -121,9 +126,7 @@ def _timed_out(endpoint: TcpEndpoint, packet: Crossing, before: Crossing, hint: 
     """
     if packet.time - arrival_time(hint) < AT_ONCE:
         return False
-    moved = endpoint.una_moved
-    since = max(before.time, arrival_time(moved) if moved is not None else 0)
-    return packet.time - since >= _RTO_MIN
+    return packet.time - _timer_began(endpoint, before) >= _RTO_MIN
 
 
 @RULES.explains(CauseName.PATH_MTU)
@@ -180,8 +183,7 @@ def tail_loss_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     evidence = (carried(packet), " again, ", *_since(before, packet), reason, *_by(endpoint, packet))
     effects = (EndpointEffect.PROBES_TAIL,)
     repaired = bool(endpoint.resent) and before.time - endpoint.resent[-1].time < _REPAIRED
-    since = max(before.time, arrival_time(endpoint.una_moved) if endpoint.una_moved is not None else 0)
-    slow = packet.time - since > 2 * (endpoint.handshake or 0) + _PROBE_MOST
+    slow = packet.time - _timer_began(endpoint, before) > 2 * (endpoint.handshake or 0) + _PROBE_MOST
     # a timeout begins with the first
     other = (CauseName.TIMEOUT,) if (repaired or slow) and packet.seq == endpoint.una else ()
     others = (*other, *_by_icmp(endpoint))
