@@ -26,9 +26,9 @@ from dev.bench.ratio import Ratio, Say, of_pairs, spread
 ROOT = Path(__file__).parents[2]
 PACKETS = 1_000_000
 MEBIBYTES = 450
-TCPTRACE, TSHARK, CAT, MORE = 1.5, 35, 6, 1.5
+TCPTRACE, TSHARK, CAT, MORE, DIAGNOSE = 1.5, 35, 6, 1.5, 1.1
 """The limits: memory of a comparison of so many packets, how often it may take what tcptrace and cat take, by how much
-it is faster than tshark with its analysis, how often a page, a table or a diagnosis may take what it takes."""
+it is faster than tshark with its analysis, how often a page or a table, and a diagnosis, may take what it takes."""
 
 PAIRS = (
     ("1 flow", 1, 0.0),
@@ -81,6 +81,7 @@ def compared(pair: Sequence[Path], *options: str) -> Run:
 
 def _measure(name: str, pair: tuple[Path, Path], repeat: int, mebibytes: float, say: Say) -> list[Ratio]:
     ours: list[Run] = []
+    diagnosed: list[Run] = []
     tcptrace: list[Run] = []
     floor: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="bothends-bench-", dir=_memory()) as memory:
@@ -88,6 +89,7 @@ def _measure(name: str, pair: tuple[Path, Path], repeat: int, mebibytes: float, 
             for path in pair:
                 _warm(path)
             runs = [compared(pair)]
+            diagnosis = run([sys.executable, "-m", "invoke", "diagnose", *map(str, pair)])
             if shutil.which("tcptrace"):
                 runs.append(run([*_TCPTRACE, str(pair[0])]) + run([*_TCPTRACE, str(pair[1])]))
             target = Path(memory, "both")
@@ -96,6 +98,7 @@ def _measure(name: str, pair: tuple[Path, Path], repeat: int, mebibytes: float, 
             target.unlink()
             if turn:  # the first one loads programs
                 ours.append(runs[0])
+                diagnosed.append(diagnosis)
                 floor.append(runs[-1])
                 tcptrace += runs[1:-1]
     memory_used = max(each.mebibytes for each in ours)
@@ -107,6 +110,8 @@ def _measure(name: str, pair: tuple[Path, Path], repeat: int, mebibytes: float, 
         processors = [each.cpu for each in ours], [each.cpu for each in tcptrace]
         beside = "that of tcptrace, one file after the other"
         ratios.append(of_pairs("compare", f"processor time, {name}", beside, processors, TCPTRACE))
+    say(f"{name}, diagnose: {_spread(diagnosed)}")
+    ratios.append(_wall("diagnose", f"compare, {name}", diagnosed, ours, DIAGNOSE))
     ratios.append(_wall(name, "cat of both files to memory", ours, floor, CAT))
     if shutil.which("tshark"):  # it takes a minute
         tshark = run(["tshark", *_TSHARK, str(pair[0])]) + run(["tshark", *_TSHARK, str(pair[1])])
@@ -123,7 +128,6 @@ def _more(name: str, pair: tuple[Path, Path], repeat: int, folder: Path, say: Sa
     commands = {
         "compare --html": partial(compared, pair, "--html", str(folder / "page.html")),
         "compare --csv": partial(compared, pair, "--csv", str(folder / "packets.csv")),
-        "diagnose": partial(run, [sys.executable, "-m", "invoke", "diagnose", *map(str, pair)]),
     }
     taken: dict[str, list[Run]] = {what: [] for what in commands}
     for _ in range(repeat):

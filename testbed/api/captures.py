@@ -101,11 +101,11 @@ class CaptureComparison:
 
         Of captures with many packets fewer are looked at one by one than by `invoke diagnose`.
         """
-        from testbed.diagnosis.capture_facts import MOST_UNASKED, diagnose_captures
+        from testbed.diagnosis.capture_facts import UNASKED, diagnose_captures
 
         if not len(self.comparison.pairs):
             return None
-        return diagnose_captures(self.comparison, both_ends=True, most=MOST_UNASKED)
+        return diagnose_captures(self.comparison, both_ends=True, depth=UNASKED)
 
     def summary(self, width: int = _PIPE_WIDTH) -> str:
         """Return the summary that `invoke compare` prints, without colours; tables are ``width`` columns at most."""

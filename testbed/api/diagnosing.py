@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed.diagnosis.capture_facts import diagnose_captures
+from testbed.diagnosis.capture_facts import THOROUGH, USUAL, diagnose_captures
 from testbed.model.crossings import Flow
 from testbed.model.findings import Diagnosis, Finding
 from testbed.pairing.compare_captures import compare as compare_tracks
@@ -34,13 +34,14 @@ class CaptureDiagnosis:
         return diagnosis_report(self.diagnosis, ", ".join(self.paths))
 
 
-def diagnose_files(client: str | Path, server: str | Path | None = None) -> CaptureDiagnosis:
+def diagnose_files(client: str | Path, server: str | Path | None = None, *, thorough: bool = False) -> CaptureDiagnosis:
     """Diagnose two captures of the same traffic, or one: pcap or pcapng files, also compressed.
 
-    Raises CaptureError for a file that cannot be read.
+    ``thorough`` looks at more packets of large captures one by one, which takes seconds. Raises CaptureError for a file
+    that cannot be read.
     """
     paths = (str(client),) if server is None else (str(client), str(server))
     (one, first), (two, second) = read_both(paths[0], paths[-1])
     compared = compare_tracks(one, first, two, second, one_clock=server is None)
-    found = diagnose_captures(compared, both_ends=server is not None)
+    found = diagnose_captures(compared, both_ends=server is not None, depth=THOROUGH if thorough else USUAL)
     return CaptureDiagnosis(found.diagnosis, found.flows, paths)

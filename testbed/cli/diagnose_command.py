@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Diagnosed = tuple[str, Diagnosis | None, Sequence[Flow]]
 
 
-def diagnose(what: Sequence[str], *, runs: Path, as_json: bool) -> int:
+def diagnose(what: Sequence[str], *, runs: Path, as_json: bool, thorough: bool = False) -> int:
     """Diagnose; 0: nothing is worse than a note, 1: an error or a warning was found.
 
     ``what`` are runs and campaigns, or one capture, or two of the same traffic.
@@ -27,7 +27,7 @@ def diagnose(what: Sequence[str], *, runs: Path, as_json: bool) -> int:
     if not what:
         raise UsageError("nothing to diagnose", hint="a run, a campaign, one capture, or two of the same traffic")
     worst = 0
-    for name, diagnosis, flows in _diagnosed(what, runs):
+    for name, diagnosis, flows in _diagnosed(what, runs, thorough=thorough):
         if as_json:
             from testbed.report.json.diagnosis_json import diagnosis_report
 
@@ -45,7 +45,7 @@ def diagnose(what: Sequence[str], *, runs: Path, as_json: bool) -> int:
     return worst
 
 
-def _diagnosed(what: Sequence[str], runs: Path) -> Iterator[Diagnosed]:
+def _diagnosed(what: Sequence[str], runs: Path, *, thorough: bool) -> Iterator[Diagnosed]:
     directories = [_runs_of(name, runs) for name in what]
     if any(directories):
         for name, found in zip(what, directories, strict=True):
@@ -71,7 +71,7 @@ def _diagnosed(what: Sequence[str], runs: Path) -> Iterator[Diagnosed]:
     from testbed.model.errors import CaptureError
 
     try:
-        result = diagnose_files(*what)
+        result = diagnose_files(*what, thorough=thorough)
     except CaptureError as error:
         raise UsageError(str(error)) from error
     yield ", ".join(what), result.diagnosis, result.flows

@@ -26,14 +26,22 @@ from testbed.model.findings import Diagnosis, Doubt, Finding, FindingName, Need,
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate
 
-MOST_PACKETS = 20_000
-"""Packets that are looked at one by one at most: the rules take some 0.1 ms for each."""
 
-MOST_UNASKED = 1_000
-"""The same where nobody asked for a diagnosis, as in `compare`, which must not become slower by it."""
+class Depth(NamedTuple):
+    """How many packets are looked at one by one, which takes some 0.1 ms for each.
 
-_FEW = 5_000
-"""Packets of small captures, all of which are looked at whoever asks."""
+    ``whole``: captures with at most so many packets in common are looked at whole; ``chosen``: of larger ones so many.
+    """
+
+    whole: int
+    chosen: int
+
+
+UNASKED = Depth(5_000, 1_000)
+"""Where nobody asked for a diagnosis, as in `compare`."""
+USUAL = Depth(20_000, 2_000)
+"""What adds at most a tenth to a comparison of a million packets."""
+THOROUGH = Depth(100_000, 50_000)
 
 _KNOWN = (RowFate.CROSSED, RowFate.SPLIT, RowFate.MERGED, RowFate.LOST, RowFate.APPEARED, RowFate.DUPLICATED)
 
@@ -45,20 +53,20 @@ class CaptureFindings(NamedTuple):
     flows: Sequence[Flow]
 
 
-def diagnose_captures(compared: Comparison, *, both_ends: bool, most: int = MOST_PACKETS) -> CaptureFindings:
+def diagnose_captures(compared: Comparison, *, both_ends: bool, depth: Depth = USUAL) -> CaptureFindings:
     """Return what captures show to be wrong; ``both_ends``: they are two.
 
-    At most ``most`` packets are looked at one by one: of larger captures those of the connections on which most went
-    wrong (:mod:`testbed.diagnosis.chosen_connections`), and what columns show of all the others.
+    Of large captures the packets of those connections are looked at one by one on which most went wrong
+    (:mod:`testbed.diagnosis.chosen_connections`), and what columns show of all the others.
     """
     both_ends = both_ends and not _one_place(compared)
-    if len(compared.table) <= max(most, _FEW):
+    if len(compared.table) <= depth.whole:
         view = ComparisonView(compared)
         diagnosis = _by_packets(compared, view, diagnose, both_ends=both_ends)
         more = tuple(mapping_findings(compared, range(len(compared.pairs))))
         doubts = (*capture_doubts(compared, both_ends=both_ends), *diagnosis.doubts)
         return CaptureFindings(replace(diagnosis, findings=(*diagnosis.findings, *more), doubts=doubts), view.flows)
-    return _of_many(compared, most, both_ends=both_ends)
+    return _of_many(compared, depth.chosen, both_ends=both_ends)
 
 
 def _of_many(compared: Comparison, most: int, *, both_ends: bool) -> CaptureFindings:

@@ -114,10 +114,11 @@ def open_(context: Context, run: str, runs: str = "", serve: bool = False, port:
         "what": "runs or campaigns (directory, id, SCENARIO/latest), or one capture, or two of the same traffic",
         "runs": "directory that holds runs/ (default: here)",
         "json": "print one JSON object for each run, or for the captures",
+        "thorough": "of large captures look at more packets one by one (seconds)",
     },
 )
 @report_errors
-def diagnose(context: Context, what: list[str], runs: str = "", json: bool = False) -> int:
+def diagnose(context: Context, what: list[str], runs: str = "", json: bool = False, thorough: bool = False) -> int:
     """Say what is wrong: who did it, what proves it, what it cost, what to do. Exit code: 1 for errors and warnings.
 
     Examples: invoke diagnose echo/latest
@@ -125,7 +126,7 @@ def diagnose(context: Context, what: list[str], runs: str = "", json: bool = Fal
     """
     from testbed.cli import diagnose_command
 
-    return diagnose_command.diagnose(what, runs=project(context).runs_in(runs), as_json=json)
+    return diagnose_command.diagnose(what, runs=project(context).runs_in(runs), as_json=json, thorough=thorough)
 
 
 @task(

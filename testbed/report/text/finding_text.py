@@ -133,7 +133,8 @@ def looked_at_text(looked_at: int, of: int) -> str:
     """Say how much of large captures was looked at packet by packet."""
     return (
         f"large captures: looked at every packet of {looked_at:,} of {of:,} connections, those on which most went"
-        " wrong, and at the beginning of the longest; of all others counted what was lost, doubled, late, sent again"
+        " wrong, and at the beginning of the longest; of all others counted what was lost, doubled, late, sent again; "
+        "`invoke diagnose --thorough` looks at more"
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dev.bench.make_pair import make_pair
-from testbed.diagnosis.capture_facts import CaptureFindings, diagnose_captures
+from testbed.diagnosis.capture_facts import CaptureFindings, Depth, diagnose_captures
 from testbed.model.findings import Finding, FindingName
 from testbed.pairing.compare_captures import Comparison, compare
 from testbed.pairing.fates import RowFate
@@ -29,13 +29,13 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
 @pytest.fixture(scope="module")
 def large(compared: Comparison) -> CaptureFindings:
     """What is said where 600 packets are looked at one by one."""
-    return diagnose_captures(compared, both_ends=True, most=600)
+    return diagnose_captures(compared, both_ends=True, depth=Depth(600, 600))
 
 
 @pytest.fixture(scope="module")
 def full(compared: Comparison) -> CaptureFindings:
     """What is said where all are."""
-    return diagnose_captures(compared, both_ends=True, most=10_000)
+    return diagnose_captures(compared, both_ends=True, depth=Depth(10_000, 10_000))
 
 
 def test_it_says_how_much_was_looked_at(large: CaptureFindings, full: CaptureFindings) -> None:
@@ -70,7 +70,7 @@ def test_the_rest_is_counted(compared: Comparison, large: CaptureFindings) -> No
 def test_one_large_connection_is_looked_at_from_its_beginning(tmp_path: Path) -> None:
     pair = make_pair(tmp_path, packets=6_000, flows=1, loss=0.01, late=0.0)
     (one, first), (two, second) = read_both(*map(str, pair))
-    found = diagnose_captures(compare(one, first, two, second), both_ends=True, most=400)
+    found = diagnose_captures(compare(one, first, two, second), both_ends=True, depth=Depth(400, 400))
     assert found.diagnosis.looked_at == (0, 1)
     assert F.RANDOM_LOSS in {each.name for each in found.diagnosis.findings}
     assert F.TAIL_LOSS not in {each.name for each in found.diagnosis.findings}
