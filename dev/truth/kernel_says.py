@@ -55,7 +55,8 @@ class KernelSays:
                 continue
             when = packet.time - origin.waited
             call = calls.at(packet.sender, when, origin.syscall, packet.flow, origin.pid)
-            if call is not None:
+            named = {n for n in cause.calls if inputs.calls[packet.sender][n].name == (call and call.name)}
+            if call is not None and (not named or call.n in named):  # else two of one name are too near each other
                 found.sent_in[packet.n] = call
         return found
 

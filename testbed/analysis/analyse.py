@@ -48,7 +48,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = (), diagnose: 
     refuted = tuple(refuted_calls(joined, ledger, streams)) if not inputs.incomplete else ()
     if refuted:
         inputs = replace(inputs, incomplete=refuted)
-    no_packet = calls_without_packet(joined, streams, causes, inputs.sysctls)
+    no_packet = calls_without_packet(joined, streams, causes, inputs.sysctls, inputs.queued)
     told = (
         *programs_failed(joined, inputs.programs),
         *dead_locks(joined, streams),

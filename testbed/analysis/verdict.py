@@ -232,7 +232,8 @@ def _refused(row: LedgerRow, packets: list[Crossing], causes: Sequence[Cause]) -
 
 
 def _unread_end(row: LedgerRow, packets: list[Crossing], causes: Sequence[Cause]) -> UnreadEnd:
-    rules = {causes[packet.n].rule for packet in packets if packet.sender == peer_of(row.sender)}
+    told = (causes[packet.n] for packet in packets if packet.sender == peer_of(row.sender))
+    rules = {cause.rule for cause in told if not cause.alternatives}
     if CauseName.RESET_UNREAD in rules:
         return UnreadEnd.CLOSED
     return UnreadEnd.EXITED if CauseName.RESET_EXIT in rules else UnreadEnd.UNKNOWN

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from testbed.lab.engine import LabSpec, LiveLab
 from testbed.model import Host
 from testbed.model.errors import CaptureError
 from testbed.run import build_manifest
-from testbed.run.scenario_to_lab import witness_wanted
+from testbed.run.scenario_to_lab import egress_of, witness_wanted
 from testbed.run.traced_calls import take_traced_calls
 from testbed.rundir.layout import KERNEL, MANIFEST, RECORDING, RunDirectory
 
@@ -43,7 +43,8 @@ def write_artefacts(
         _write_calls(directory, collected, spec.hosts)
         if live is not None:
             wanted = scenario.observe.kernel
-            _write_kernel(directory, spec, live, collected, wanted=bool(wanted), needed=wanted is True)
+            queued = egress_of(scenario)
+            _write_kernel(directory, spec, live, collected, queued, wanted=bool(wanted), needed=wanted is True)
     source = scenario.source.encode()
     directory.write_json(
         MANIFEST,
@@ -86,9 +87,19 @@ def _write_calls(directory: RunDirectory, collected: Collected, hosts: Iterable[
 
 
 def _write_kernel(
-    directory: RunDirectory, spec: LabSpec, live: LiveLab, collected: Collected, *, wanted: bool, needed: bool
+    directory: RunDirectory,
+    spec: LabSpec,
+    live: LiveLab,
+    collected: Collected,
+    queued: Collection[Host],
+    *,
+    wanted: bool,
+    needed: bool,
 ) -> None:
-    """Turn the witness's recording into ``kernel.jsonl`` if it is ``wanted``; what is wrong with it is noted."""
+    """Turn the witness's recording into ``kernel.jsonl`` if it is ``wanted``; what is wrong with it is noted.
+
+    ``queued`` are the hosts whose interface has a queue.
+    """
     recording = directory.file(RECORDING)
     if not recording.exists():
         return
@@ -102,7 +113,8 @@ def _write_kernel(
         lambda: _arrivals(directory, live.addresses), lambda: _frames(directory, live.addresses, spec.witness), _symbols
     )
     try:
-        log = decode(recording, {host: [address] for host, address in live.addresses.items()}, live.devices, sources)
+        own = {host: [address] for host, address in live.addresses.items()}
+        log = decode(recording, own, live.devices, sources, queued)
     except CaptureError as error:
         problems: tuple[str, ...] = (error.what,)
     else:

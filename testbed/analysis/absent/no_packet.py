@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -40,17 +40,18 @@ def calls_without_packet(
     streams: Streams,
     causes: Sequence[Cause],
     sysctls: Mapping[Host, Mapping[str, str]] = MappingProxyType({}),
+    queued: Collection[Host] = (),
 ) -> dict[tuple[Host, int], NoPacket]:
     """Return the reason for each call from which a packet could be expected and which caused none.
 
     A call of whose bytes only some left is included, with how many did not, and why. ``causes`` are aligned with the
-    crossings, ``sysctls`` as in :class:`testbed.model.Inputs`.
+    crossings, ``sysctls`` and ``queued`` as in :class:`testbed.model.Inputs`.
     """
     caused: set[tuple[Host, int]] = set()
     for packet, cause in zip(joined.crossings, causes, strict=True):
         caused.update((packet.sender, n) for n in cause.calls)
     ends = broken_off(joined.crossings, streams)
-    run = _Run(streams, caused, unsent_calls(streams, ends), sysctls, _not_said(joined, causes))
+    run = _Run(streams, caused, unsent_calls(streams, ends), sysctls, queued, _not_said(joined, causes))
     found: dict[tuple[Host, int], NoPacket] = {}
     for host in HOSTS:
         for socket in streams.sockets[host]:
@@ -70,6 +71,7 @@ class _Run(NamedTuple):
     caused: set[tuple[Host, int]]
     unsent: Mapping[tuple[Host, int], NoPacket]
     sysctls: Mapping[Host, Mapping[str, str]]
+    queued: Collection[Host]
     not_said: Mapping[tuple[int, Host], tuple[Crossing, ...]]
     """Packets with bytes, in time order, of which it is not known in the course of what they were sent."""
 
@@ -151,9 +153,13 @@ def _shutdown(run: _Run, socket: ObservedSocket, call: Call, end: End | None) ->
 
 
 def _sent_meanwhile(run: _Run, socket: ObservedSocket, call: Call) -> NoPacket | None:
-    """Return that a packet of the connection left while a call was in progress, and may have been sent by it."""
+    """Return that a packet of the connection left while a call was in progress, and may have been sent by it.
+
+    Where it has to wait in the host's own queue it may have left later.
+    """
     packets = run.not_said.get((socket.flow, call.host), ()) if socket.flow is not None else ()
-    meanwhile = (each for each in packets if call.start <= each.time and (call.end is None or each.time <= call.end))
+    end = None if call.host in run.queued else call.end
+    meanwhile = (each for each in packets if call.start <= each.time and (end is None or each.time <= end))
     first = next(meanwhile, None)
     return None if first is None else NoPacket(R.MAY_HAVE_SENT, packet=PacketRef(first.n))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-
 from testbed.analysis.causes.endpoint import (
     EndpointEffect,
     Explanation,
@@ -11,7 +9,8 @@ from testbed.analysis.causes.endpoint import (
     arrival_time,
     sack_blocks,
 )
-from testbed.analysis.causes.release import AT_ONCE, IN_PROCESSING
+from testbed.analysis.causes.release import AT_ONCE, HAS_LEFT, IN_PROCESSING
+from testbed.analysis.causes.room import SOON, ack_of, is_bare, made_room, may_be_read, refuses
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, packet_refs
 from testbed.model.evidence import Duration
@@ -22,12 +21,8 @@ RULES: BoundRules[TcpEndpoint] = BoundRules()
 _DELAYED = 30_000_000
 """Time (ns) after which an ACK is called delayed where no call is known: TCP_DELACK_MIN is 40 ms, in ticks."""
 
-_JUST_NOW = 8
-"""So many calls back a read is looked for that had just ended."""
 _LEAST_DELAYED = 1_000_000
 """Least time (ns) after which the timer of delayed ACKs may run out, where a route's minimum of timeouts is small."""
-_SOON = 2_000_000
-"""Most time (ns) between an arrival and the ACK that is sent in its processing; later, timers and reads send."""
 
 
 _UNCOMPRESSED = 3
@@ -87,7 +82,7 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     by = None
     last = endpoint.last_arrival
     # the ACK may have been sent in the processing of what came after it
-    later = last is not None and last is not newest and packet.time - arrival_time(last) < _SOON
+    later = last is not None and last is not newest and packet.time - arrival_time(last) < SOON
     if later:
         reader = None
     unclear = reader is not None and (reader.start <= arrival_time(newest) or waited.ns < AT_ONCE)
@@ -106,7 +101,7 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         how = (", ", waited, " after it came and ", Duration(_waited(last, packet)), " after ", PacketRef(last.n))
     else:
         how = (", ", waited, " after it came")
-    long = waited.ns >= _SOON if not endpoint.observed or endpoint.queued else _is_late(endpoint, waited.ns)
+    long = waited.ns >= SOON if not endpoint.observed or endpoint.queued else _is_late(endpoint, waited.ns)
     long = long or (unclear and waited.ns >= AT_ONCE)
     long = long or (by is not None and by.packet is not None and waited.ns >= _LEAST_DELAYED)
     timer = (CauseName.DELAYED_ACK,) if long else ()  # it may also run out just as a read begins
@@ -116,9 +111,12 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         reported = any(left <= last.seq < right for left, right in sack_blocks(packet)) or not all(endpoint.sack)
         sure = reported and not endpoint.receiving(packet.time)
         return Explanation(
-            came if sure else what, packets=(*covered, last.n), sent_by=sent_as_came(last.n) if sure else None
+            came if sure else what,
+            packets=(*covered, last.n),
+            effects=(EndpointEffect.ANSWERS_UNEXPECTED,) if sure else (),
+            sent_by=sent_as_came(last.n) if sure else None,
         )
-    repeat = any(right <= _ack(packet) for _, right in sack_blocks(packet)[:1])
+    repeat = any(right <= ack_of(packet) for _, right in sack_blocks(packet)[:1])
     others = (*timer, *((CauseName.D_SACK,) if repeat else ()))
     return Explanation((*what, *how), packets=covered, alternatives=others, sent_by=by)
 
@@ -130,11 +128,13 @@ def _at_once(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> bool:
     (tcp_fin enters the interactive mode), unless it fills a hole or more than a segment is to be acknowledged.
     """
     last, sent = endpoint.last_arrival, endpoint.last_sent
-    if endpoint.rcv_nxt is not None and _ack(packet) < endpoint.rcv_nxt:
+    if endpoint.rcv_nxt is not None and ack_of(packet) < endpoint.rcv_nxt:
         return True  # what came had waited at the socket (__release_sock): the timer would acknowledge all
     if sent is not None and sent.time > arrival_time(newest) and sent.ack is not None and not sent.sequence_length:
         return True  # the last of those
-    if last is None or packet.time - arrival_time(last) >= _SOON:
+    if last is newest and "F" in newest.flags and endpoint.closing(arrival_time(newest)):
+        return True  # both directions end (tcp_fin): no timer is in it
+    if last is None or packet.time - arrival_time(last) >= SOON:
         return False
     if "F" not in newest.flags or endpoint.closing(arrival_time(newest)) or last is not newest:
         return True
@@ -153,12 +153,12 @@ def _is_late(endpoint: TcpEndpoint, waited: int) -> bool:
 
 def _covered(endpoint: TcpEndpoint, packet: Crossing) -> tuple[tuple[int, ...], Crossing | None]:
     """Return the arrivals that a pure ACK covers first, and the newest that it covers whole."""
-    if not _is_bare(packet) or (endpoint.last_ack is not None and _ack(packet) <= endpoint.last_ack):
+    if not is_bare(packet) or (endpoint.last_ack is not None and ack_of(packet) <= endpoint.last_ack):
         return (), None
-    whole = [each for each in endpoint.pending if each.seq + each.sequence_length <= _ack(packet)]
+    whole = [each for each in endpoint.pending if each.seq + each.sequence_length <= ack_of(packet)]
     if whole:
         return tuple(each.n for each in whole), whole[-1]
-    return tuple(each.n for each in list(endpoint.pending)[:1] if each.seq < _ack(packet)), None
+    return tuple(each.n for each in list(endpoint.pending)[:1] if each.seq < ack_of(packet)), None
 
 
 def _waited(newest: Crossing, packet: Crossing) -> int:
@@ -181,7 +181,7 @@ def _reader_since(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> 
 @RULES.explains(CauseName.PROBE_ANSWER)
 def probe_answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK that answers a keep-alive or window probe (RFC 9293 section 3.8.4)."""
-    if not _is_bare(packet) or not endpoint.probes:
+    if not is_bare(packet) or not endpoint.probes:
         return None
     probe = endpoint.probes[-1]
     if _is_update(endpoint, packet, probe):
@@ -197,18 +197,18 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
 
     One that also covers new bytes was sent at once for the repeat only if that came last.
     """
-    if not _is_bare(packet):
+    if not is_bare(packet):
         return None
     covered, _ = _covered(endpoint, packet)
     last = endpoint.last_arrival
-    if covered and (last is None or packet.time - arrival_time(last) >= _SOON):
+    if covered and (last is None or packet.time - arrival_time(last) >= SOON):
         return None  # the timer of delayed ACKs sent it
     blocks = sack_blocks(packet)
     if not blocks:
         return None
     left, right = blocks[0]
     inside = len(blocks) > 1 and blocks[1][0] <= left and right <= blocks[1][1]
-    if right > _ack(packet) and not inside:
+    if right > ack_of(packet) and not inside:
         return None
     arrivals = (*endpoint.unexpected, *(each for each in endpoint.pending if each.n in covered))
     culprits = [each for each in arrivals if each.seq < right and each.seq + each.sequence_length > left]
@@ -219,7 +219,7 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     also: Evidence = (", and acknowledges ", packet_refs(covered)) if covered else ()
     evidence = ("reports by D-SACK that ", PacketRef(culprits[0].n), " brought bytes it had already", *also)
     # a read that began since sends what is to be acknowledged as well (tcp_cleanup_rbuf)
-    late = last is not None and packet.time - arrival_time(last) >= IN_PROCESSING
+    late = last is not None and packet.time - arrival_time(last) >= HAS_LEFT
     reads = late and last is not None and _reader_since(endpoint, last, packet) is not None
     by_read: tuple[CauseName, ...] = (CauseName.ACK if covered else CauseName.WINDOW_UPDATE,) if reads else ()
     by_read += () if covered else _by_timer(endpoint, packet)
@@ -258,29 +258,30 @@ def compressed_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
 @RULES.explains(CauseName.DUPLICATE_ACK)
 def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK: old or out-of-order data came (RFC 5681 section 4.2, tcp_send_dupack)."""
-    if not _is_bare(packet):
+    if not is_bare(packet):
         return None
     segments = [each for each in endpoint.unexpected if each.sequence_length and "S" not in each.flags]
-    if not segments or _made_room(endpoint, packet):
+    if not segments or made_room(endpoint, packet) or refuses(endpoint, packet):
         return None
     culprit = segments[-1] if segments[-1] is endpoint.last_arrival else segments[0]
     for left, right in sack_blocks(packet)[:1]:  # RFC 2018 section 4: the first holds the newest
         inside = [each for each in segments if left <= each.seq and each.seq + each.sequence_length <= right]
         culprit = inside[-1] if inside else culprit
-    old = endpoint.rcv_nxt is not None and culprit.seq < _ack(packet)
+    old = endpoint.rcv_nxt is not None and culprit.seq < ack_of(packet)
     reason = " brought bytes it had already" if old else " came out of order"
     evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
     last, timer = endpoint.last_arrival, _by_timer(endpoint, packet)
     effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
     # what comes next may send it, before that is looked at (tcp_sack_new_ofo_skb)
     newer = (last.n,) if last is not None and last is segments[-1] is not culprit else ()
-    return Explanation(evidence, packets=(culprit.n, *newer), effects=effects, alternatives=timer)
+    reads = (CauseName.WINDOW_UPDATE,) if may_be_read(endpoint, packet) else ()
+    return Explanation(evidence, packets=(culprit.n, *newer), effects=effects, alternatives=(*timer, *reads))
 
 
 @RULES.explains(CauseName.CHALLENGE_ACK)
 def challenge_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a repeated ACK that answers an unacceptable segment (RFC 5961, RFC 9293 section 3.10.7.4)."""
-    if not _is_bare(packet) or not endpoint.unexpected or _made_room(endpoint, packet):
+    if not is_bare(packet) or not endpoint.unexpected or made_room(endpoint, packet) or refuses(endpoint, packet):
         return None
     culprit = endpoint.unexpected[-1]
     what = ": a SYN on an open connection" if "S" in culprit.flags else ": a segment outside the window"
@@ -288,70 +289,6 @@ def challenge_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
         what = ": a RST that fits the window, but is not the next"
     evidence = ("repeats its ACK to ", PacketRef(culprit.n), what)
     return Explanation(evidence, packets=(culprit.n,), effects=(EndpointEffect.ANSWERS_UNEXPECTED,))
-
-
-@RULES.explains(CauseName.WINDOW_UPDATE)
-def window_update(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
-    """Explain a repeated ACK with a larger window by the read that freed the space (tcp_cleanup_rbuf)."""
-    window = endpoint.window(packet)
-    if not _is_bare(packet) or endpoint.last_window is None or window <= endpoint.last_window:
-        return None
-    last = endpoint.last_arrival
-    if (
-        last is not None
-        and endpoint.unexpected
-        and endpoint.unexpected[-1] is last
-        and not _acts(endpoint, last, packet)
-    ):
-        return None  # a challenge ACK, with a window that grew before
-    grown = f"the window grows from {endpoint.last_window} to {window}"
-    if not endpoint.known:
-        return Explanation((f"{grown}; {endpoint.unknown_because}",), effects=(EndpointEffect.ANSWERS_PROBES,))
-    reader = endpoint.reader(packet.time)
-    if reader is None:
-        return None
-    evidence = (f"{grown}: ", call_ref(reader), " freed the space")
-    effects = (EndpointEffect.ANSWERS_PROBES,)
-    if sack_blocks(packet):  # what came out of order may have been answered with a larger window
-        return Explanation(evidence, (reader.n,), effects=effects, alternatives=(CauseName.DUPLICATE_ACK,))
-    near = packet.time - IN_PROCESSING  # the end of a read is logged before it is over
-    begun = bisect_right(endpoint.calls, packet.time, key=lambda call: call.start)
-    just = (call for call in endpoint.calls[max(begun - _JUST_NOW, 0) : begun] if call.direction == "in")
-    makers = {reader.n, *(call.n for call in just if call.end is None or call.end >= near)}
-    return Explanation(evidence, (reader.n,), effects=effects, sent_by=sent_in(*sorted(makers)))
-
-
-@RULES.explains(CauseName.NOT_TAKEN)
-def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
-    """Explain a repeated ACK while data that came in order is not covered: the kernel did not take it."""
-    if not _is_bare(packet) or endpoint.last_ack is None:
-        return None
-    if endpoint.no_room is not None:
-        evidence = ("repeats its ACK although ", PacketRef(endpoint.no_room.n), " came in order: the window was 0")
-        return Explanation(evidence, packets=(endpoint.no_room.n,))
-    if not endpoint.pending:
-        return None
-    first, newest = endpoint.pending[0], endpoint.pending[-1]
-    evidence = ("repeats its ACK although ", PacketRef(first.n), " came in order: it was not taken")
-    # what came after the one that was refused is out of order
-    others = () if newest is first else (CauseName.DUPLICATE_ACK,)
-    packets = tuple(dict.fromkeys((first.n, newest.n)))
-    return Explanation(evidence, packets=packets, effects=(EndpointEffect.SHOWS_REFUSAL,), alternatives=others)
-
-
-def _made_room(endpoint: TcpEndpoint, packet: Crossing) -> bool:
-    """Say whether an ACK only tells of the room that a read made: nothing came for long, and the window grows."""
-    last, before = endpoint.last_arrival, endpoint.last_window
-    if last is None or before is None or endpoint.window(packet) <= before or sack_blocks(packet):
-        return False
-    return packet.time - arrival_time(last) >= _SOON and endpoint.reader(packet.time) is not None
-
-
-def _acts(endpoint: TcpEndpoint, last: Crossing, packet: Crossing) -> bool:
-    """Say whether a read that began after the last arrival, or the lack of one since, makes an ACK the program's."""
-    reader = endpoint.taking(packet.time, endpoint.arrived)
-    late = packet.time - arrival_time(last) >= _SOON
-    return late or (reader is not None and reader.start > arrival_time(last))
 
 
 def _is_update(endpoint: TcpEndpoint, packet: Crossing, probe: Crossing) -> bool:
@@ -363,11 +300,3 @@ def _is_update(endpoint: TcpEndpoint, packet: Crossing, probe: Crossing) -> bool
         return False
     reader = endpoint.reader(packet.time)
     return reader is not None and reader.start > arrival_time(probe)
-
-
-def _is_bare(packet: Crossing) -> bool:
-    return packet.ack is not None and not packet.sequence_length and "R" not in packet.flags
-
-
-def _ack(packet: Crossing) -> int:
-    return packet.ack if packet.ack is not None else -1

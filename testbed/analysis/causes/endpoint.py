@@ -117,6 +117,7 @@ class TcpEndpoint(EndpointCalls):
     edge: int | None = None  # the right edge of the window that was offered
     fin_sent: bool = False
     largest: int = 0  # bytes of the largest segment that came
+    urgent: bool = False  # urgent bytes came: of those the kernel may have passed one over (tcp_recvmsg_locked)
     filled: int | None = None  # the arrival that filled a hole, so that what was kept behind it followed
     sent_last: dict[int, Crossing] = field(default_factory=dict)  # by first sequence number
     repeats: dict[int, int] = field(default_factory=dict)
@@ -381,6 +382,7 @@ class TcpEndpoint(EndpointCalls):
 
     def _note_data(self, packet: Crossing, end: int) -> None:
         if packet.length:
+            self.urgent = self.urgent or "U" in packet.flags
             self.last_data = packet
             self.largest = max(self.largest, packet.length)
         if "F" in packet.flags:
@@ -395,7 +397,9 @@ class TcpEndpoint(EndpointCalls):
             self.unexpected.append(packet)
             self.out_of_order.add(packet.seq, end)
             return
-        if packet.length and packet.seq == self.rcv_nxt == self.edge and not self.pending:
+        # a receiver without memory takes its window back, behind the edge it had offered (ICSK_ACK_NOMEM)
+        closed = self.edge == self.rcv_nxt or self.last_window == 0
+        if packet.length and packet.seq == self.rcv_nxt and closed and not self.pending:
             self.no_room = packet  # the window is 0 (tcp_data_queue: ZEROWINDOWDROP)
             return
         self.rcv_nxt = self.out_of_order.end_after(end)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from testbed.analysis.calls.streams import Streams
-from testbed.analysis.causes import acknowledgements, datagrams, resets, retransmissions, transmissions
+from testbed.analysis.causes import acknowledgements, datagrams, resets, retransmissions, room, transmissions
 from testbed.analysis.causes.datagrams import DatagramState
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint
 from testbed.analysis.causes.rule_set import Rule, Stages, State, in_stages
@@ -23,7 +23,7 @@ from testbed.model.evidence import concatenated
 C = CauseName
 
 TCP_STAGES: Stages[TcpEndpoint] = in_stages(
-    resets.RULES, transmissions.RULES, retransmissions.RULES, acknowledgements.RULES
+    resets.RULES, transmissions.RULES, retransmissions.RULES, acknowledgements.RULES, room.RULES
 )
 DATAGRAM_STAGES: Stages[DatagramState] = in_stages(datagrams.RULES)
 

@@ -15,6 +15,9 @@ from testbed.model.origins import SENT_BY_EXIT, SENT_BY_TIMER, SENT_LATER, SentB
 IN_PROCESSING = 200_000
 """Most time (ns) between an arrival and what it surely released: a queue below, or the pacing, releases bytes too."""
 
+HAS_LEFT = 50_000
+"""Time (ns) after which what an arrival asks for has left, on a processor that has nothing else to do."""
+
 AT_ONCE = 5_000_000
 """Most time (ns) between an arrival and what is sent in its processing: the same interrupt, or the end of the system
 call that holds the socket."""

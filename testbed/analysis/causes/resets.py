@@ -96,7 +96,9 @@ def unread(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return None
     if endpoint.uses_stdio:
         return Explanation((call_ref(close), " with unread bytes; standard I/O may have read some"), (close.n,))
-    return Explanation((call_ref(close), " with ", Quantity(count, "unread byte")), (close.n,))
+    passed_over = count == 1 and endpoint.urgent and _lingers(endpoint, close.start) is not None
+    others = (CauseName.RESET_LINGER,) if passed_over else ()
+    return Explanation((call_ref(close), " with ", Quantity(count, "unread byte")), (close.n,), alternatives=others)
 
 
 @RULES.explains(CauseName.RESET_LISTENER)

@@ -16,7 +16,7 @@ from testbed.analysis.causes.endpoint import (
     carried,
     sack_blocks,
 )
-from testbed.analysis.causes.release import AT_ONCE, IN_PROCESSING
+from testbed.analysis.causes.release import AT_ONCE, HAS_LEFT, IN_PROCESSING
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import CauseName, Crossing, Evidence, PacketRef, call_refs, packet_refs
 from testbed.model.evidence import Duration
@@ -63,7 +63,10 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     since = packet.time - arrival_time(endpoint.last_arrival or hints[-1])
     reordering = packet.time - arrival_time(hints[-1]) >= _REORDERED and since >= IN_PROCESSING
     timer: tuple[CauseName, ...] = (CauseName.REORDERING_TIMEOUT,) if reordering and all(endpoint.sack) else ()
-    if _timers(endpoint, packet):  # one of the others may have run out just then
+    trips = hints[min(_DUPLICATES, len(hints)) - 1]
+    due = packet.time - _timer_began(endpoint, before) >= endpoint.rto_min
+    just_then = due and packet.time - arrival_time(trips) >= HAS_LEFT
+    if just_then or _timers(endpoint, packet):  # one of the others may have run out just then
         tail = packet.seq + packet.sequence_length == endpoint.snd_max and endpoint.probes_tail is not False
         timer += (CauseName.TAIL_LOSS_PROBE,) if tail else ()
         timer += (CauseName.TIMEOUT,) if _may_time_out(endpoint, packet, before) else ()

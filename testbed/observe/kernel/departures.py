@@ -14,20 +14,36 @@ from testbed.observe.kernel.frame_order import Passing, match_arrivals, match_de
 
 RELEASES = "__neigh_update"
 """The function that sends what waited for a hardware address (net/core/neighbour.c)."""
-_HEADER = {0x0800: 66, 0x86DD: 86}
-"""Bytes of headers before a segment's payload, by EtherType, with the usual option of time stamps."""
+_HEADER = {0x0800: 54, 0x86DD: 74}
+"""Bytes of headers before a segment's payload, by EtherType, without TCP's options."""
+_OPTIONS_MOST = 40
 SLACK = 200
 """ns by which an event may be on the wrong side of a time stamp, besides the clocks' error."""
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A packet in an interface's queue: bytes that its segments have ``left`` to go, and the length of the first."""
+    """A packet in an interface's queue: how many ``segments`` of it have left, and the length of the first."""
 
     origin: Passing
     released: bool
-    left: int
+    segments: int = 0
     first: int = 0
+
+    def leaves(self, segment: Passing) -> bool:
+        """Take a segment of it; return whether that is the last: a shorter one, or what fills it exactly.
+
+        The packet is headers and payload; each segment has the same headers, whose options are not known.
+        """
+        self.segments += 1
+        self.first = self.first or segment.length
+        if segment.length < self.first:
+            return True
+        if self.segments < 2:
+            return False
+        headers, rest = divmod(self.segments * self.first - self.origin.length, self.segments - 1)
+        options = headers - _HEADER.get(segment.protocol, 0)
+        return not rest and not options % 4 and 0 <= options <= _OPTIONS_MOST
 
 
 class _Queue:
@@ -38,7 +54,7 @@ class _Queue:
 
     def joins(self, skb: int, origin: Passing, *, released: bool) -> None:
         self._waiting.pop(skb, None)  # its memory is used again: that one never left
-        self._waiting[skb] = _Waiting(origin, released, origin.length)
+        self._waiting[skb] = _Waiting(origin, released)
 
     def leaves(self, skb: int, passing: Passing) -> tuple[Passing, bool] | None:
         """Return from where a packet came into the queue; a segment is of the oldest that is longer than a frame."""
@@ -47,20 +63,21 @@ class _Queue:
             return whole.origin, whole.released
         for number, each in self._waiting.items():
             if each.origin.length > passing.length:
-                header = _HEADER.get(passing.protocol, 0)
-                each.left -= passing.length - (header if each.first else 0)
-                each.first = each.first or passing.length
-                if each.left <= 0 or passing.length < each.first:
+                if each.leaves(passing):
                     del self._waiting[number]
                 return each.origin, each.released
         return None
 
 
 class Interfaces:
-    """The packets that passed the hosts' interfaces, in order. ``devices`` are their names, no two alike."""
+    """The packets that passed the hosts' interfaces, in order. ``devices`` are their names, no two alike.
 
-    def __init__(self, devices: Mapping[Host, str]) -> None:
+    ``queued`` are the hosts whose interface has a queue: from others a packet leaves in the call that gives it.
+    """
+
+    def __init__(self, devices: Mapping[Host, str], queued: Collection[Host] = ()) -> None:
         self._hosts = {device: host for host, device in devices.items()}
+        self._queued = queued
         self._left: dict[Host, list[Passing]] = defaultdict(list)
         self._came: dict[Host, list[Passing]] = defaultdict(list)
         self._waited: dict[Host, list[Passing]] = defaultdict(list)
@@ -107,7 +124,7 @@ class Interfaces:
     def queues(self, device: str, skb: int, passing: Passing, functions: Collection[str]) -> None:
         """Take a ``net_dev_queue``: a packet that may have to wait in the interface's queue."""
         host = self._hosts.get(device)
-        if host is not None:
+        if host is not None and host in self._queued:
             self._queues[host].joins(skb, self._with_in_hand(host, passing), released=RELEASES in functions)
 
     def _with_in_hand(self, host: Host, passing: Passing) -> Passing:

@@ -6,7 +6,7 @@ import ipaddress
 import re
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -82,25 +82,30 @@ def decode(
     addresses: Mapping[Host, Iterable[str]],
     devices: Mapping[Host, str] | None = None,
     sources: RunSources = RunSources(),
+    queued: Collection[Host] = (),
 ) -> KernelLog:
     """Read a recording and keep the events of the lab; ``addresses`` are its hosts'.
 
-    ``devices`` are the first names of their interfaces, where no other on the machine has the same. Raises CaptureError
-    where the recording makes no sense.
+    ``devices`` are the first names of their interfaces, where no other on the machine has the same; ``queued``
+    are the hosts whose interface has a queue. Raises CaptureError where the recording makes no sense.
     """
     recording = RecordedFrames()
     try:
         with path.open("rb") as data:
             for kind, payload in frames(data):
                 recording.take(kind, payload)
-        return _Decoder(recording, addresses, devices or {}).log(sources)
+        return _Decoder(recording, addresses, devices or {}, queued).log(sources)
     except (OSError, ValueError, KeyError, IndexError, struct.error) as error:
         raise CaptureError(f"the witness's record cannot be read: {error!r}") from error
 
 
 class _Decoder:
     def __init__(
-        self, recording: RecordedFrames, addresses: Mapping[Host, Iterable[str]], devices: Mapping[Host, str]
+        self,
+        recording: RecordedFrames,
+        addresses: Mapping[Host, Iterable[str]],
+        devices: Mapping[Host, str],
+        queued: Collection[Host],
     ) -> None:
         self._recording = recording
         self._hosts: dict[str, Host] = {address: host for host, own in addresses.items() for address in own}
@@ -108,7 +113,7 @@ class _Decoder:
         self._formats = {made.id: made for made in recording.formats.values() if made.name in known}
         self._devices = devices
         self._stacks = CallStacks(recording.names)
-        self._interfaces = Interfaces(devices)
+        self._interfaces = Interfaces(devices, queued)
         self._timers: list[TimerRun] = []
         self._functions: dict[int, str] = {}
         self._numbers: dict[int, int] = {}

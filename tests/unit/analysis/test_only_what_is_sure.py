@@ -147,3 +147,104 @@ def test_what_a_reset_answers_that_waited_in_a_queue_is_not_known() -> None:
     tcp("server R", seq=1, ack=None)
     found = run.analysis(queued=frozenset({"server"}))
     assert (rules(found)[6], found.causes[6].packets) == ("reset-answer", ())
+
+
+def test_with_a_larger_window_and_a_read_that_began_since_a_repeated_ack_may_be_the_reads() -> None:
+    """tcp_cleanup_rbuf tells of the room; the blocks of SACK are in it as in any ACK."""
+    run, tcp = opened()
+    tcp.client("send", b"abc")
+    tcp("client .", b"a")
+    tcp("server .", window=100)
+    tcp("client .", b"b", lost=True)
+    tcp("client .", b"c")
+    run.pause(0.2)
+    with tcp.server("recv", b"a"):
+        tcp("server .", window=200, options={"sack": [(3, 4)]})
+    cause = run.analysis().causes[7]
+    assert {cause.rule, *cause.alternatives} == {CauseName.DUPLICATE_ACK, CauseName.WINDOW_UPDATE}
+
+
+def test_an_ack_sent_as_something_came_out_of_order_answers_that() -> None:
+    run, tcp = opened()
+    tcp.client("send", b"abc")
+    tcp("client .", b"a")
+    tcp("client .", b"b", lost=True)
+    tcp("client .", b"c")
+    tcp("server .", window=100, ack=2, options={"sack": [(3, 4)]})
+    run.pause(50)
+    with tcp.server("recv", b"a"):
+        tcp("server .", window=200, ack=2, options={"sack": [(3, 4)]})
+    found = run.analysis()
+    assert (rules(found)[6], found.causes[6].packets) == ("ack", (3, 5))
+    assert (rules(found)[7], found.causes[7].alternatives) == ("window-update", (CauseName.DUPLICATE_ACK,))
+
+
+def test_data_in_order_for_which_there_is_no_memory_is_not_taken() -> None:
+    """The kernel takes its window back (ICSK_ACK_NOMEM), and does not answer what came out of order before."""
+    run, tcp = opened()
+    tcp.client("send", b"abc")
+    tcp("client .", b"a", lost=True)
+    tcp("client .", b"b")
+    tcp("client .", b"c")
+    run.pause(200)
+    tcp("client .", b"a", seq=1)
+    tcp("server .", ack=1, window=0)
+    run.pause(400)
+    tcp("client .", b"a", seq=1)
+    tcp("server .", ack=1, window=0)
+    found = run.analysis()
+    assert (rules(found)[7], rules(found)[9]) == ("not-taken", "not-taken")
+
+
+def test_a_fin_that_ends_both_directions_is_never_acknowledged_by_the_timer() -> None:
+    """tcp_fin enters CLOSING or TIME-WAIT and acknowledges; on a busy machine that is milliseconds later."""
+    run, tcp = opened()
+    tcp.server("close")
+    tcp("server F.")
+    tcp.client("close")
+    tcp("client F.", ack=1)
+    run.pause(3)
+    tcp("server .")
+    assert rules(run.analysis())[5] == "ack"
+
+
+def test_a_timeout_that_is_due_may_come_before_what_three_repeated_acks_ask_for() -> None:
+    run = Exchange()
+    tcp = run.tcp()
+    with tcp.client("connect"):
+        tcp("client S", options={"mss": 1460})
+        tcp("server S.", options={"mss": 1460})
+        tcp("client .")
+    tcp.client("send", b"abcde")
+    tcp("client .", b"a", lost=True)
+    run.pause(205)
+    for each in (b"b", b"c", b"d"):
+        tcp("client .", each)
+        tcp("server .", ack=1)
+    run.pause(0.1)
+    tcp("client .", b"a", seq=1)
+    cause = run.analysis().causes[10]
+    assert {cause.rule, *cause.alternatives} >= {CauseName.FAST_RETRANSMISSION, CauseName.TIMEOUT}
+
+
+def test_a_close_may_have_sent_what_left_later_through_a_queue() -> None:
+    run, tcp = opened()
+    tcp.client("send", b"ab")
+    close = tcp.client("close").n
+    run.pause(5)
+    tcp("client P.", b"ab")
+    tcp("server R", seq=1, ack=None)
+    found = run.analysis(queued=frozenset({"client"}))
+    absent = found.no_packet["client", close]
+    assert (absent.reason, absent.packet and absent.packet.n) == (NoPacketReason.MAY_HAVE_SENT, 3)
+
+
+def test_one_urgent_byte_that_was_not_read_may_have_been_passed_over() -> None:
+    """tcp_recvmsg_locked counts it as read where a read goes on behind it: then SO_LINGER 0 resets, not the byte."""
+    run, tcp = opened()
+    tcp("server P.U", b"a", options={"urgent": 1})
+    tcp.client("setsockopt", args={"name": "SO_LINGER", "value": {"onoff": 1, "linger": 0}})
+    tcp.client("close")
+    tcp("client R.")
+    cause = run.analysis().causes[4]
+    assert (cause.rule, cause.alternatives) == (CauseName.RESET_UNREAD, (CauseName.RESET_LINGER,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import numpy as np
+import pytest
 
 from testbed.capture.directions import FrameRun, shorter
 from testbed.lab.engine import device_name
@@ -97,12 +98,38 @@ def test_what_waited_for_a_hardware_address_left_its_stack_where_it_began_to_wai
 
 
 def test_what_was_queued_left_its_stack_where_it_was_queued() -> None:
-    interfaces = Interfaces(DEVICES)
+    interfaces = Interfaces(DEVICES, {"client"})
     interfaces.queues("eth0-c", 77, Passing(5, 0, 74, 0, 8, False, 2), ())
     interfaces.leaves("eth0-c", 77, Passing(10, 0, 74, 0x800, 1, True, 1), ())
     found = interfaces.departures("client", (frames((9, 74)), frames()), ERROR)
     assert not isinstance(found, str)
     assert [(each.pid, each.stack, each.time) for each in found] == [(8, 2, 10)]
+
+
+@pytest.mark.parametrize("options", [0, 12, 24])
+@pytest.mark.parametrize("last", [1440, 10])
+def test_the_last_segment_of_a_queued_packet_is_known_without_its_headers(options: int, last: int) -> None:
+    """Else what comes behind it in the queue would have its stack."""
+    interfaces = Interfaces(DEVICES, {"client"})
+    headers = 74 + options
+    interfaces.queues("eth0-c", 1, Passing(5, 0, headers + 4 * 1440 + last, 0, 8, False, 2), ())
+    interfaces.queues("eth0-c", 2, Passing(6, 0, headers + 2 * 1440, 0, 8, False, 3), ())
+    sizes = [*(headers + 1440,) * 4, headers + last, *(headers + 1440,) * 2]
+    for number, size in enumerate(sizes):
+        interfaces.leaves("eth0-c", 100 + number, Passing(10 + number, 0, size, 0x86DD, 1, True, 1), ())
+    rows = [(9 + number, size) for number, size in enumerate(sizes)]
+    found = interfaces.departures("client", (frames(*rows, protocol=0x86DD), frames()), ERROR)
+    assert not isinstance(found, str)
+    assert [each.stack for each in found] == [2] * 5 + [3] * 2
+
+
+def test_what_leaves_an_interface_without_a_queue_has_its_own_stack() -> None:
+    interfaces = Interfaces(DEVICES, {"server"})
+    interfaces.queues("eth0-c", 77, Passing(5, 0, 2900, 0, 8, False, 2), ())
+    interfaces.leaves("eth0-c", 78, Passing(10, 0, 1514, 0x800, 1, True, 1), ())
+    found = interfaces.departures("client", (frames((9, 1514)), frames()), ERROR)
+    assert not isinstance(found, str)
+    assert [each.stack for each in found] == [1]
 
 
 MADE = Format("kernel_stack", 4, {"size": Field(8, 4, signed=True), "caller": Field(16, 64, signed=False)})
