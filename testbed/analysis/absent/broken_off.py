@@ -108,7 +108,10 @@ def was_taken(reset: Crossing, streams: Streams) -> bool:
         return False
     acknowledged = [each.ack for each in ours if each.ack is not None and each.time <= reset.arrived]
     if not acknowledged:
-        return reset.ack is not None  # a SYN is out
+        # a SYN is out: only what acknowledges it ends that (RFC 9293 section 3.10.7.3)
+        out = (each for each in ours if each.sent is not None and each.sent <= reset.arrived)
+        edge = max((each.seq + each.sequence_length for each in out), default=0)
+        return reset.ack is not None and 0 < reset.ack <= edge
     came, fin = IntervalSet(), False
     for each in streams.by_sender.get((reset.flow, reset.sender), ()):
         if each.arrived is not None and each.arrived <= reset.arrived and each.sequence_length and not each.discarded:

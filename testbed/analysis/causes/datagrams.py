@@ -123,13 +123,28 @@ def icmp_error(state: DatagramState, packet: Crossing) -> Explanation | None:
     """Explain an ICMP error by the packet that it quotes (RFC 792, RFC 1122 section 3.2.2, RFC 4443)."""
     about = packet.options.get("about") or {}
     key = (packet.sender, about.get("protocol"), about.get("sport"), about.get("dport"))
-    found = None
-    for each in state.arrivals.get(key, ()):
-        if each.protocol != "tcp" or each.raw_seq == about.get("raw_seq"):
-            found = each
-    if found is None:
+    came = state.arrivals.get(key, ())
+    found = [each for each in came if _quotes(packet, each, about.get("raw_seq"))]
+    if not found:
         return _not_reassembled(state, packet) if is_reassembly_timeout(packet) else None
-    return Explanation(("reports that ", PacketRef(found.n), " could not be delivered"), packets=(found.n,))
+    if packet.sender in state.streams.queued and len(found) > 1:  # while it waited to leave others came
+        alike = packet_refs(each.n for each in found)
+        return Explanation(("reports that one of ", alike, " could not be delivered"))
+    culprit = found[-1]
+    return Explanation(("reports that ", PacketRef(culprit.n), " could not be delivered"), packets=(culprit.n,))
+
+
+_QUOTED = {"icmp": (20, 548), "icmpv6": (40, 1232)}
+"""Bytes of an IP header, and most that an error quotes (icmp_send: 576 bytes with headers; RFC 4443: 1,280)."""
+_UDP_HEADER = 8
+
+
+def _quotes(error: Crossing, packet: Crossing, raw_seq: int | None) -> bool:
+    """Say whether an ICMP error may be about a packet of its ports: a segment's number, or as much as is quoted."""
+    if packet.protocol == "tcp":
+        return packet.raw_seq == raw_seq
+    header, most = _QUOTED[error.protocol]
+    return error.length >= most or packet.protocol != "udp" or error.length == header + _UDP_HEADER + packet.length
 
 
 def _not_reassembled(state: DatagramState, packet: Crossing) -> Explanation | None:

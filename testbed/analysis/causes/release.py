@@ -29,7 +29,7 @@ _PROBED = 1_000_000
 class Release(NamedTuple):
     """What released bytes: evidence to add, the packets and calls that did, and the cause of the segment.
 
-    ``by`` is the same as a value; None where it is not said.
+    ``by`` is the same as a value; None where it is not said. ``alternatives`` are what the cause may be as well.
     """
 
     evidence: Evidence = ()
@@ -38,6 +38,7 @@ class Release(NamedTuple):
     rule: CauseName = CauseName.DATA
     effects: tuple[EndpointEffect, ...] = ()
     by: SentBy | None = None
+    alternatives: tuple[CauseName, ...] = ()
 
 
 def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Release:
@@ -90,15 +91,17 @@ def _by_timer(endpoint: TcpEndpoint, packet: Crossing, last: Call, waited: Durat
     out = (endpoint.snd_max or 0) > endpoint.una  # then the timer is that of a tail-loss probe, which nothing holds
     if out and (cork is not None or has_flag(last, "MSG_MORE")):
         return _by_tail_probe(endpoint, cork, last, waited)
+    paced = endpoint.switched_on_by("SO_MAX_PACING_RATE", packet.time) is not None  # its timer may be what held it
+    others, by = ((CauseName.DATA,), None) if paced else ((), SENT_BY_TIMER)
     if waited.ns >= AT_ONCE and cork is not None:
         held: Evidence = ("; TCP_CORK (", call_ref(cork), ") held it, and the timer released it ", waited)
         calls = (cork,) if cork in endpoint.calls else ()
-        return Release(
-            (*held, " after ", call_ref(last), " returned"), calls=calls, rule=CauseName.CORK_TIMEOUT, by=SENT_BY_TIMER
-        )
+        after = (*held, " after ", call_ref(last), " returned")
+        return Release(after, calls=calls, rule=CauseName.CORK_TIMEOUT, by=by, alternatives=others)
     if waited.ns >= AT_ONCE and has_flag(last, "MSG_MORE"):
         held = ("; MSG_MORE of ", call_ref(last), " held it, and the timer released it ", waited)
-        return Release((*held, " after the call returned"), rule=CauseName.MORE_TIMEOUT, by=SENT_BY_TIMER)
+        after = (*held, " after the call returned")
+        return Release(after, rule=CauseName.MORE_TIMEOUT, by=by, alternatives=others)
     nagle = waits_by_nagle(endpoint, packet.time, packet.length)
     if nagle is None or nagle.seq + nagle.length <= endpoint.una or not endpoint.probes_tail:
         return None

@@ -184,7 +184,7 @@ def _written(endpoint: TcpEndpoint, packet: Crossing, rule: CauseName) -> Explan
         tuple(dict.fromkeys(calls)),
         released.packets,
         released.effects,
-        alternatives=again if endpoint.may_be_lost_in_queue(packet) else (),
+        alternatives=(*released.alternatives, *(again if endpoint.may_be_lost_in_queue(packet) else ())),
         sent_by=released.by,
     )
 

@@ -214,7 +214,7 @@ def datagram() -> Exchange:
     udp("client", b"anyone?")
     about = {"protocol": "udp", "sport": 40000, "dport": 5000}
     error = {"flow": None, "sender": "server", "protocol": "icmp", "payload": b"", "sent": run.now + 100_000}
-    run.packets.append({**run.packets[0], **error, "arrived": run.now + 150_000})
+    run.packets.append({**run.packets[0], **error, "length": 35, "arrived": run.now + 150_000})
     run.packets[1]["options"] = {"type": 3, "code": 3, "about": about}
     return run
 

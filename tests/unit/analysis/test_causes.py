@@ -223,6 +223,7 @@ def test_a_datagram_is_caused_by_its_send_and_an_icmp_error_by_what_it_quotes() 
             "flow": None,
             "sender": "server",
             "protocol": "icmp",
+            "length": 35,
             "payload": b"",
             "sent": run.now + 100_000,
             "arrived": run.now + 150_000,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.model import CauseName
+from testbed.model import CauseName, Host
 from testbed.model.absences import NoPacketReason
 from testbed.model.origins import sent_in
 from tests.builders.exchange import Exchange, Tcp
@@ -248,3 +248,43 @@ def test_one_urgent_byte_that_was_not_read_may_have_been_passed_over() -> None:
     tcp("client R.")
     cause = run.analysis().causes[4]
     assert (cause.rule, cause.alternatives) == (CauseName.RESET_UNREAD, (CauseName.RESET_LINGER,))
+
+
+@pytest.mark.parametrize(("ack", "taken"), [(1, True), (12, False)])
+def test_only_a_reset_that_acknowledges_the_syn_refuses_it(ack: int, *, taken: bool) -> None:
+    """One that answers a forged SYN acknowledges that (RFC 9293 section 3.10.7.3)."""
+    run = Exchange()
+    tcp = run.tcp()
+    with tcp.client("connect", errno="EINPROGRESS"):
+        tcp("client S")
+    tcp("server R.", ack=ack)
+    close = tcp.client("close").n
+    absent = run.analysis().no_packet.get(("client", close))
+    assert (absent is not None and absent.reset is not None) is taken
+
+
+@pytest.mark.parametrize(("queued", "packets"), [((), (2,)), (("server",), ())])
+def test_which_of_several_datagrams_an_error_is_about_is_not_known_where_it_waited(
+    queued: tuple[Host, ...], packets: tuple[int, ...]
+) -> None:
+    run = Exchange()
+    udp = run.udp()
+    for data in (b"a", b"abc", b"b"):
+        udp.client("send", data)
+        udp("client", data)
+    about = {"protocol": "udp", "sport": 40000, "dport": 5000}
+    udp("server", bytes(29))
+    run.packets[-1] |= {"protocol": "icmp", "flow": None, "options": {"type": 3, "code": 3, "about": about}}
+    cause = run.analysis(queued=frozenset(queued)).causes[3]
+    assert (cause.rule, cause.packets) == (CauseName.ICMP_ERROR, packets)
+    assert evidence(run.analysis(queued=frozenset(queued)), 3).startswith("reports that")
+
+
+def test_what_pacing_may_hold_as_well_is_not_surely_the_timers_of_msg_more() -> None:
+    run, tcp = opened()
+    tcp.client("setsockopt", args={"name": "SO_MAX_PACING_RATE", "value": 1000})
+    tcp.client("send", b"a", args={"flags": "MSG_MORE"})
+    run.pause(300)
+    tcp("client P.", b"a")
+    cause = run.analysis(sysctls=PROBING).causes[3]
+    assert (cause.rule, cause.alternatives) == (CauseName.MORE_TIMEOUT, (CauseName.DATA,))

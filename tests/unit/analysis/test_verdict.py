@@ -267,7 +267,7 @@ def test_datagrams_that_a_closed_port_refused() -> None:
     udp.client("send", b"x")
     udp("client", b"x")
     about = {"protocol": "udp", "sport": 40000, "dport": 5000}
-    udp("server", b"")
+    udp("server", bytes(29))
     run.packets[-1] |= {"flow": None, "protocol": "icmp", "options": {"type": 3, "code": 3, "about": about}}
     assert verdict_text(run.analysis()) == (
         "the datagram was written, sent and arrived; contents are equal",
