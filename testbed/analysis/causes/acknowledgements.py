@@ -70,8 +70,10 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     covered, newest = _covered(endpoint, packet)
     if not covered:
         return None
-    if newest is None:  # part of a segment: a receiver that took only what fitted
-        return Explanation(("acknowledges a part of ", packet_refs(covered)), packets=covered)
+    if newest is None:  # part of a segment: a receiver that took only what fitted, or what was left of it
+        late = _waited(endpoint.pending[0], packet) >= _LEAST_DELAYED
+        part = ("acknowledges a part of ", packet_refs(covered))
+        return Explanation(part, packets=covered, alternatives=(CauseName.DELAYED_ACK,) if late else ())
     fills = endpoint.filled is not None and endpoint.filled in covered
     what: Evidence = ("acknowledges ", packet_refs(covered), *((" and what was kept behind it",) if fills else ()))
     if packet.sent is None or newest.arrived is None:
@@ -103,6 +105,7 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         how = (", ", waited, " after it came")
     long = waited.ns >= SOON if not endpoint.observed or endpoint.queued else _is_late(endpoint, waited.ns)
     long = long or (unclear and waited.ns >= AT_ONCE)
+    long = long or (later and last is not None and not last.sequence_length and waited.ns >= _LEAST_DELAYED)
     long = long or (by is not None and by.packet is not None and waited.ns >= _LEAST_DELAYED)
     timer = (CauseName.DELAYED_ACK,) if long else ()  # it may also run out just as a read begins
     answers = later and last is not None and last.sequence_length > 0 and last.n not in covered

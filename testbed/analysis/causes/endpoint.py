@@ -106,6 +106,7 @@ class TcpEndpoint(EndpointCalls):
     scales: tuple[int | None, int | None] = (None, None)  # window scale on its own SYN and on the peer's
     peer_window: int | None = None
     send_edge: int | None = None  # the right edge of the window that the peer offers
+    widest: int = 0  # bytes of the largest window that the peer offered (tcp_sock.max_window)
     handshake: int | None = None  # ns from its SYN or SYN+ACK to the answer
     repair_until: int = -1  # SND.NXT when the last timeout or fast retransmission happened
     originals: list[Crossing] = field(default_factory=list)
@@ -237,6 +238,7 @@ class TcpEndpoint(EndpointCalls):
         self.fin_sent = self.fin_sent or "F" in packet.flags
         if "S" in packet.flags:
             self.unanswered_syn = None
+            self.unexpected = deque((each for each in self.unexpected if "S" not in each.flags), self.unexpected.maxlen)
             self.scales = (packet.options.get("wscale"), self.scales[1])
             self.sack = (bool(packet.options.get("sack_permitted")), self.sack[1])
             if packet.ack is not None and self.rcv_nxt is not None and packet.ack < self.rcv_nxt:
@@ -327,6 +329,9 @@ class TcpEndpoint(EndpointCalls):
         if packet.ack is not None and self.snd_max is not None and packet.ack > self.snd_max and self.rcv_nxt:
             self.unexpected.append(packet)  # RFC 5961 section 5.2: it acknowledges what was never sent
             return
+        if packet.ack is not None and self.una - packet.ack > min(self.widest, self.una - 1) > 0:
+            self.unexpected.append(packet)  # RFC 5961 section 5.2: its ACK is too old
+            return
         if length and self.edge is not None and self.rcv_nxt is not None and packet.seq > max(self.edge, self.rcv_nxt):
             self.unexpected.append(packet)
             return
@@ -335,6 +340,7 @@ class TcpEndpoint(EndpointCalls):
         if packet.ack is None or packet.ack >= self.una:
             self.peer_window = packet.window
             self.send_edge = self._edge_offered(packet)
+            self.widest = max(self.widest, (self.send_edge or 0) - (packet.ack or 0))
         if length:
             self._note_data(packet, packet.seq + length)
         elif self.rcv_nxt is not None and self.last_ack is not None:

@@ -92,8 +92,10 @@ def unread(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     """Explain a RST by close while bytes waited to be read (RFC 2525 section 2.17, __tcp_close)."""
     close = _closing(endpoint, packet)
     count = endpoint.unread_at(packet.time) if close is not None else 0
-    if close is None or count <= 0:
+    if close is None or (count <= 0 and not endpoint.urgent):
         return None
+    if count <= 0:  # nothing else is left for which a close resets; which urgent byte was passed over is not known
+        return Explanation((call_ref(close), " with unread bytes: urgent ones had come"), (close.n,))
     if endpoint.uses_stdio:
         return Explanation((call_ref(close), " with unread bytes; standard I/O may have read some"), (close.n,))
     passed_over = count == 1 and endpoint.urgent and _lingers(endpoint, close.start) is not None

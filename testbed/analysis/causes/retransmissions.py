@@ -30,6 +30,8 @@ _REPAIRED = 300_000_000
 """Most time (ns) since a repeat for which it is not known whether the kernel counts the loss as repaired."""
 _PROBE_MOST = 240_000_000
 """Most time (ns) beside two round trips after which a tail-loss probe goes: the peer may put its ACK off by 200 ms."""
+_SHRUNK = 4
+"""Round trips may be shorter than that of the handshake by this factor."""
 _DUPLICATES = 3  # RFC 5681 section 3.2
 
 
@@ -77,8 +79,8 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
 
 
 def _may_time_out(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> bool:
-    """Say whether the retransmission timeout may have run out: a route may set its minimum, but no round trip less."""
-    late = packet.time - _timer_began(endpoint, before) >= (endpoint.handshake or 0)
+    """Say whether the retransmission timeout may have run out: a route may set its minimum, and round trips shrink."""
+    late = packet.time - _timer_began(endpoint, before) >= (endpoint.handshake or 0) // _SHRUNK
     return late and packet.seq == endpoint.una
 
 

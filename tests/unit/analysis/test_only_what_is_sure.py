@@ -288,3 +288,38 @@ def test_what_pacing_may_hold_as_well_is_not_surely_the_timers_of_msg_more() -> 
     tcp("client P.", b"a")
     cause = run.analysis(sysctls=PROBING).causes[3]
     assert (cause.rule, cause.alternatives) == (CauseName.MORE_TIMEOUT, (CauseName.DATA,))
+
+
+def test_a_close_that_resets_after_urgent_bytes_left_something_unread() -> None:
+    """Which urgent byte a read passed over does not show, but nothing else makes such a close reset."""
+    run, tcp = opened()
+    tcp("server P.U", b"a", options={"urgent": 1})
+    tcp.client("recv", b"a")
+    close = tcp.client("close").n
+    tcp("client R.")
+    found = run.analysis()
+    assert (rules(found)[4], found.causes[4].calls) == ("reset-unread", (close,))
+
+
+def test_an_ack_that_is_older_than_the_widest_window_is_challenged() -> None:
+    """RFC 5961 section 5.2, tcp_ack; a SYN that a SYN+ACK had answered is no reason any more."""
+    run, tcp = opened()
+    data = b"x" * 400
+    for _ in range(4):
+        tcp.client("send", data)
+        tcp("client P.", data)
+        tcp("server .")
+    tcp("server .", ack=1)
+    tcp("client .")
+    found = run.analysis()
+    assert (rules(found)[12], found.causes[12].packets) == ("challenge-ack", (11,))
+
+
+def test_a_part_that_is_acknowledged_late_may_be_by_the_timer() -> None:
+    run, tcp = opened()
+    tcp.client("send", b"abc")
+    tcp("client P.", b"abc")
+    run.pause(40)
+    tcp("server .", ack=2)
+    cause = run.analysis().causes[4]
+    assert (cause.rule, cause.alternatives) == (CauseName.ACK, (CauseName.DELAYED_ACK,))
