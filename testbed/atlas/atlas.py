@@ -10,6 +10,7 @@ from testbed.atlas.call_facts import PictureRow, compared, facts, rows, timers
 from testbed.atlas.groups import group_of
 from testbed.model import Analysis
 from testbed.model.errors import UsageError
+from testbed.model.outcomes import Outcome
 from testbed.report.evidence_text import sentence
 
 FORMAT: Final = "bothends-atlas/1"
@@ -156,15 +157,23 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Scena
             )
             continue
         theirs, ours = ([kind["compared"] for kind in each[key]["kinds"]] for each in (olds, news))
-        if not any(kind in theirs for kind in ours) and (theirs or ours):
+        if not theirs and not ours:
+            continue
+        if not theirs or not ours:
+            when, entry = ("before", olds[key]) if not theirs else ("now", news[key])
+            found.append(ScenarioDifference(name, (f"{when}: {_why_none(entry)}",)))
+        elif not any(kind in theirs for kind in ours):
             found.append(ScenarioDifference(name, tuple(_lines(theirs, ours))))
     return found
 
 
+def _why_none(entry: Mapping[str, Any]) -> str:
+    """Say why a scenario has no run that shows anything."""
+    only_unsupported = set(entry.get("outcomes", ())) == {Outcome.UNSUPPORTED}
+    return "it cannot be run there (unsupported)" if only_unsupported else "no run of it could be carried through"
+
+
 def _lines(theirs: list[dict[str, list[str]]], ours: list[dict[str, list[str]]]) -> Iterator[str]:
-    if not theirs or not ours:
-        yield "it was not measured before" if not theirs else "it could not be measured now"
-        return
     before, now = theirs[0], ours[0]
     for name in dict.fromkeys((*before, *now)):
         gone = [line for line in before.get(name, []) if line not in now.get(name, [])]

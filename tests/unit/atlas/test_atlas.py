@@ -66,17 +66,24 @@ def test_another_line_is_a_difference_and_is_shown_both_ways(facet: str) -> None
     assert found.lines == (f"{facet}: - {gone}", f"{facet}: + client did something else")
 
 
-def test_a_scenario_that_only_one_has_is_a_difference() -> None:
+@pytest.mark.parametrize(
+    ("outcomes", "why"),
+    [
+        ({"unsupported": 2}, "it cannot be run there (unsupported)"),
+        ({"unsupported": 1, "inconclusive": 1}, "no run of it could be carried through"),
+    ],
+)
+def test_a_scenario_that_only_one_has_is_a_difference(outcomes: dict[str, int], why: str) -> None:
     before: dict[str, Any] = to_json(atlas())
     now = copy.deepcopy(before)
-    now["entries"][1]["kinds"] = []
+    now["entries"][1] |= {"kinds": [], "outcomes": outcomes}
     del now["entries"][0]
     assert [each.lines for each in differences(before, now)] == [
-        ("it could not be measured now",),
+        (f"now: {why}",),
         ("only in the earlier Atlas",),
     ]
     assert [each.lines[0] for each in differences(now, before)] == [
-        "it was not measured before",
+        f"before: {why}",
         "not in the earlier Atlas",
     ]
 
