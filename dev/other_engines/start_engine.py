@@ -21,7 +21,7 @@ from pathlib import Path
 
 import docker
 
-from dev.other_engines.unpack_engine import UnpackedEngine
+from dev.other_engines.unpack_engine import ROOTLESS, USER, UnpackedEngine
 from testbed.model.errors import EngineError
 
 PATIENCE = 60.0
@@ -34,6 +34,10 @@ _COMMANDS = {
         "--pidfile /run/dockerd.pid --bridge none --cgroup-parent {cgroup}"
     ),
     "podman": f"podman --root {_DATA} --runroot /run/podman system service --time 0 unix://{_SHARED}/engine.sock",
+    ROOTLESS: (
+        f"setpriv --reuid {USER} --regid {USER} --clear-groups env HOME={_DATA} XDG_RUNTIME_DIR=/run/user "
+        f"podman system service --time 0 unix://{_SHARED}/engine.sock"
+    ),
 }
 _CONTAINERS_CONF = """\
 [containers]
@@ -62,6 +66,9 @@ mount -t tmpfs tmpfs tmp
 mkdir -p .{shared} .{data}
 mount --bind {sockets} .{shared}
 mount --bind {state} .{data}
+mkdir run/user
+chown {owner}:{owner} run/user .{shared} .{data}
+chmod 1777 tmp var/tmp
 ip link set lo up
 pivot_root . mnt
 cd /
@@ -73,7 +80,10 @@ exec {command}
 
 @dataclass(slots=True)
 class RunningEngine:
-    """An engine that answers at ``address`` (a value for DOCKER_HOST). ``log`` is what it prints."""
+    """An engine that answers at ``address`` (a value for DOCKER_HOST). ``log`` is what it prints.
+
+    ``kind`` is one of :data:`dev.other_engines.unpack_engine.PACKAGES`.
+    """
 
     kind: str
     address: str
@@ -133,8 +143,10 @@ def running(engine: UnpackedEngine, *, state: Path | None = None) -> Iterator[Ru
 
 def start(engine: UnpackedEngine, *, sockets: Path, data: Path, cgroup: str) -> RunningEngine:
     """Start an engine's processes in namespaces of their own."""
-    if engine.kind == "podman":
+    rootless = engine.kind == ROOTLESS
+    if rootless or engine.kind == "podman":
         (engine.root / "etc/containers/containers.conf").write_text(_CONTAINERS_CONF)
+    if engine.kind == "podman":
         (engine.root / "etc/containers/storage.conf").write_text(_STORAGE_CONF)
     script = _SETUP.format(
         root=shlex.quote(str(engine.root)),
@@ -142,6 +154,7 @@ def start(engine: UnpackedEngine, *, sockets: Path, data: Path, cgroup: str) -> 
         data=_DATA,
         sockets=shlex.quote(str(sockets)),
         state=shlex.quote(str(data)),
+        owner=USER if rootless else 0,
         command=_COMMANDS[engine.kind].format(cgroup=cgroup),
     )
     command = ["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "sh", "-c", script]

@@ -17,11 +17,16 @@ from testbed.lab.uml import debian_lists
 from testbed.model.errors import EngineError
 
 _COMMON = ("iptables", "iproute2", "mount", "util-linux", "coreutils", "dash", "kmod", "procps", "xz-utils", "tar")
+_PODMAN = ("podman", "crun", "conmon", "netavark", "aardvark-dns", "nftables", *_COMMON)
+ROOTLESS = "rootless-podman"
 PACKAGES = {
     "docker": ("docker.io", "containerd", "runc", *_COMMON),
-    "podman": ("podman", "crun", "conmon", "netavark", "aardvark-dns", "nftables", *_COMMON),
+    "podman": _PODMAN,
+    ROOTLESS: (*_PODMAN, "uidmap", "passt"),
 }
 """What each engine needs beside its dependencies: recommended packages are not fetched."""
+USER = 1000
+"""Who starts an engine without root; the numbers of its containers' users are its from 100,000 on."""
 _LISTED = {"bookworm", "trixie", "sid"}
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _FOLDERS = (
@@ -43,7 +48,7 @@ _IPTABLES = ("iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6t
 
 @dataclass(frozen=True, slots=True)
 class UnpackedEngine:
-    """An engine's own small system. ``kind`` is docker or podman; ``suite`` the release of Debian."""
+    """An engine's own small system. ``kind`` is one of :data:`PACKAGES`; ``suite`` the release of Debian."""
 
     kind: str
     suite: str
@@ -96,8 +101,12 @@ def _extract(package: Path, root: Path) -> None:
 
 def _set_up(root: Path) -> None:
     """Do the little of the packages' own scripts that an engine needs."""
-    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n")
-    (root / "etc/group").write_text("root:x:0:\ndocker:x:999:\nnogroup:x:65534:\n")
+    (root / "etc/passwd").write_text(
+        f"root:x:0:0:root:/root:/bin/sh\nuser:x:{USER}:{USER}::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"
+    )
+    (root / "etc/group").write_text(f"root:x:0:\ndocker:x:999:\nuser:x:{USER}:\nnogroup:x:65534:\n")
+    for name in ("subuid", "subgid"):
+        (root / "etc" / name).write_text("user:100000:65536\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
     (root / "etc/resolv.conf").write_text("")
     for name in _IPTABLES:  # an alternative, which a package's script chooses

@@ -46,9 +46,9 @@ def examine() -> Iterator[DoctorFinding]:
     enough = facts.api_numbers >= MINIMUM_API
     yield _Finding("Docker API", enough, facts.api, "Docker 20.10 or newer, Podman 4.3 or newer", needed=True)
     if any("rootless" in str(option) for option in info.get("SecurityOptions") or []):
-        yield _Finding(
-            "rights of the engine", None, "rootless: labs are not tried there", "an engine that root started"
-        )
+        limits = "; no limits of memory and processes (control groups v1)" if info.get("CgroupVersion") == "1" else ""
+        detail = f"rootless: no kernel trace, causes are inferred{limits}"
+        yield _Finding("rights of the engine", None, detail, "an engine that root started")
     yield _Finding("storage driver", True, info["Driver"])
     ready = True
     for image in images.status(client):
