@@ -130,7 +130,7 @@ class CaptureComparison:
         from testbed.report.text.comparison_csv import write_csv
 
         try:
-            with path.open("w", encoding="utf-8", newline="") as out:
+            with path.open("wb") as out:
                 write_csv(self.comparison, out)
         except OSError as problem:
             raise UsageError(f"{path}: {problem.strerror or problem}") from problem

@@ -1,4 +1,4 @@
-"""The C library that reads large captures (compose/columns), where this machine has it or can compile it.
+"""The C library that reads large captures and writes large tables (compose/columns), where there is or can be one.
 
 A platform wheel brings it; else ``make`` and a compiler make it at first use, into the user's cache. Without either,
 everything is done by NumPy, with the same result: the library only does again what the modules beside it say.
@@ -24,6 +24,16 @@ from testbed.shipped.files import COMPOSE, TOOLS, user_cache
 
 _NAME = "libcolumns.so"
 _FOLDERS = ("columns", "common")
+_COUNTING = (
+    "walk_pcap",
+    "walk_pcapng",
+    "usual_packets",
+    "usual_records",
+    "count_conversations",
+    "join_keys",
+    "csv_rows",
+)
+"""Functions that return how many there are, or were made."""
 _TURNED_OFF = "BOTHENDS_COMPILED"
 """Set to 0 in the environment, NumPy does all."""
 
@@ -63,7 +73,7 @@ def columns_library() -> ctypes.CDLL | None:
         loaded = ctypes.CDLL(str(path))
     except OSError:  # of another machine's kind
         return None
-    for name in ("walk_pcap", "walk_pcapng", "usual_packets", "usual_records", "count_conversations", "join_keys"):
+    for name in _COUNTING:
         getattr(loaded, name).restype = ctypes.c_int64
     loaded.new_conversations.restype = ctypes.c_void_p
     return loaded

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import random
 import struct
 from ctypes import CDLL
@@ -19,6 +21,7 @@ from testbed.model.errors import CaptureError
 from testbed.pairing.equal_keys import in_order
 from testbed.pairing.flow_table import Flows, label_all
 from testbed.pairing.packet_table import COLUMNS, PacketTable
+from testbed.report.text.csv_rows import EMPTY, CsvColumn, by_texts, csv_rows
 from testbed.run import read_captures
 from testbed.run.read_captures import read_one
 from testbed.run.usual_packets import join_keys, label_segments
@@ -218,6 +221,26 @@ def test_many_keys_are_joined_as_numpy_joins_them(code: CDLL) -> None:
     ours, theirs = in_order(a, b), join_keys(code, a, b)
     assert len(ours[0]) > 190_000
     assert all(np.array_equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+NUMBERS = st.one_of(st.integers(-(2**63) + 1, 2**63 - 1), st.integers(-20, 20), st.none())
+TEXTS = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=9), st.sampled_from(["", "lost", 'a, "b"'])
+)
+
+
+@given(st.lists(st.tuples(NUMBERS, TEXTS, NUMBERS, TEXTS), min_size=1, max_size=30))
+@settings(max_examples=300, deadline=None)
+def test_rows_are_those_of_the_csv_module(code: CDLL, rows: list[tuple[int | None, str, int | None, str]]) -> None:
+    wanted = io.StringIO()
+    csv.writer(wanted, lineterminator="\n").writerows(rows)
+    columns = []
+    for values in zip(*rows, strict=True):
+        if all(isinstance(value, str) for value in values):
+            columns.append(by_texts(values))
+        else:
+            columns.append(CsvColumn(np.array([EMPTY if value is None else value for value in values], np.int64)))
+    assert [bytes(csv_rows(columns, each)).decode() for each in (None, code)] == [wanted.getvalue()] * 2
 
 
 def test_without_a_compiler_or_turned_off_there_is_no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

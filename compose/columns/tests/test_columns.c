@@ -5,6 +5,7 @@
 
 #include "columns/conversations.h"
 #include "columns/hashes.h"
+#include "columns/csv_rows.h"
 #include "columns/join.h"
 #include "columns/labels.h"
 #include "columns/packets.h"
@@ -208,6 +209,16 @@ static void equal_keys_are_paired_in_order(void)
 	SAME(join_keys(a, 0, b, 5, ~UINT64_C(7), x, y, several), 0);
 }
 
+static void columns_are_rows_of_csv(void)
+{
+	int64_t numbers[] = {0, INT64_MIN + 1, INT64_MIN}, which[] = {2, 0, 1}, ends[] = {0, 0, 3, 7};
+	struct csv_column columns[] = {{numbers, NULL, NULL}, {which, (const uint8_t *)"yeslost", ends}};
+	static const char WANTED[] = "0,lost\n-9223372036854775807,\n,yes\n";
+	uint8_t out[3 * 21 + 3 * 5];
+	SAME(csv_rows(columns, 2, 3, out), (int64_t)sizeof WANTED - 1);
+	CHECK(!memcmp(out, WANTED, sizeof WANTED - 1));
+}
+
 int main(void)
 {
 	RUN(a_walk_finds_whole_records_and_stops_at_one_that_is_cut);
@@ -218,5 +229,6 @@ int main(void)
 	RUN(conversations_are_numbered_as_they_come);
 	RUN(a_hole_and_its_repair_are_labelled);
 	RUN(equal_keys_are_paired_in_order);
+	RUN(columns_are_rows_of_csv);
 	return end_tests();
 }

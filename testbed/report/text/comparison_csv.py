@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-from typing import TextIO
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.model.arrays import Bool, Int32, Int64, distinct
 from testbed.pairing.change_values import details
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate, change_names
 from testbed.pairing.flow_summary import NAMES
 from testbed.pairing.negative_delay import negative_delays
+from testbed.pairing.packet_table import PacketTable
 from testbed.pairing.sender_guess import Origins
 from testbed.report.text.change_text import change_text
 from testbed.report.text.comparison_reasons import negative_text, origin_text
+from testbed.report.text.csv_rows import EMPTY, CsvColumn, by_texts, csv_rows, library_for, quoted
 from testbed.wireshark.label_names import label_names
 
 HEADER = (
@@ -23,72 +29,79 @@ HEADER = (
 _AT_ONCE = 1 << 16
 
 
-def write_csv(compared: Comparison, out: TextIO) -> None:
+def write_csv(compared: Comparison, out: BinaryIO) -> None:
     """Write the crossings; ``flow`` is the index of the flow in the JSON, times are those of the captures.
 
     ``values`` are those of the altered fields, as sent and as arrived: ``window: 502 -> 77; ttl: 61 -> 33``. ``origin``
     is who sent a packet that appeared, ``negative_because`` explains a delay below 0.
     """
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(HEADER)
-    table = compared.table
-    labels = compared.statistics.labels
-    origins = Origins(*compared.packets, table)
-    before = negative_delays(compared)
-    because = negative_text(before) if before else ""
-    names: dict[int, str] = {}
-    changes: dict[int, str] = {}
-    for start in range(0, len(table), _AT_ONCE):
-        some = slice(start, start + _AT_ONCE)
-        ends = []
-        for packets, items in zip(compared.packets, (table.one[some], table.two[some]), strict=True):
-            seen = (items >= 0).tolist()
-            frames, times = (packets.frame[items] + 1).tolist(), packets.time[items].tolist()
-            ends.append(
-                [(frame, time) if there else ("", "") for there, frame, time in zip(seen, frames, times, strict=True)]
-            )
-        columns = (
-            (table.place[some] >> 1).tolist(),
-            table.sent_at_one[some].tolist(),
-            table.fate[some].tolist(),
-            *ends,
-            table.timed[some].tolist(),
-            table.delay[some].tolist(),
-            table.error[some].tolist(),
-            table.skip[some].tolist(),
-            table.length[some].tolist(),
-            table.reordered[some].tolist(),
-            table.changes[some].tolist(),
-            labels[0][some].tolist(),
-            labels[1][some].tolist(),
-        )
-        rows = enumerate(zip(*columns, strict=True), start)
-        for row, (
-            flow,
-            at_one,
-            fate,
-            one,
-            two,
-            timed,
-            delay,
-            error,
-            skip,
-            length,
-            late,
-            changed,
-            first,
-            second,
-        ) in rows:
-            for value in (first, second):
-                if value not in names:
-                    names[value] = " ".join(label_names(value))
-            if changed not in changes:
-                changes[changed] = ", ".join(change_names(changed))
-            writer.writerow((
-                flow, NAMES[0 if at_one else 1], RowFate(fate).text, one[0], two[0], one[1], two[1],
-                delay if timed else "", error if timed and error >= 0 else "", skip, length,
-                "yes" if late else "", changes[changed], names[first], names[second],
-                "; ".join(f"{what}: {sent} -> {arrived}" for what, sent, arrived
-                          in map(change_text, details(*compared.packets, table, row))) if changed else "",
-                origin_text(origin) if (origin := origins.of(row)) else "", because if timed and delay < 0 else "",
-            ))  # fmt: skip
+    out.write(",".join(HEADER).encode() + b"\n")
+    code = library_for(len(compared.table))
+    origins = Origins(*compared.packets, compared.table)
+    negative = negative_delays(compared)
+    because = negative_text(negative) if negative else ""
+    starts = range(0, len(compared.table), _AT_ONCE)
+    out.writelines(csv_rows(_columns(compared, start, origins, because), code) for start in starts)
+
+
+def _columns(compared: Comparison, start: int, origins: Origins, because: str) -> list[CsvColumn]:
+    """Return the fields of some rows from ``start`` on, in the order of the header."""
+    table, (one, two) = compared.table, compared.packets
+    some = slice(start, start + _AT_ONCE)
+    timed, delay, error = table.timed[some], table.delay[some], table.error[some]
+    changes, fates = table.changes[some], table.fate[some]
+    first, second = (labels[some] for labels in compared.statistics.labels)
+    return [
+        CsvColumn(table.place[some] >> 1),
+        _either(table.sent_at_one[some], NAMES[0], NAMES[1]),
+        _named(fates, lambda fate: RowFate(fate).text),
+        _seen(table.one[some], one, lambda items: one.frame[items].astype(np.int64) + 1),
+        _seen(table.two[some], two, lambda items: two.frame[items].astype(np.int64) + 1),
+        _seen(table.one[some], one, lambda items: one.time[items]),
+        _seen(table.two[some], two, lambda items: two.time[items]),
+        CsvColumn(np.where(timed, delay, EMPTY)),
+        CsvColumn(np.where(timed & (error >= 0), error, EMPTY)),
+        CsvColumn(table.skip[some].astype(np.int64)),
+        CsvColumn(table.length[some].astype(np.int64)),
+        _either(table.reordered[some], "yes", ""),
+        _named(changes, lambda value: ", ".join(change_names(value))),
+        _named(first, lambda value: " ".join(label_names(value))),
+        _named(second, lambda value: " ".join(label_names(value))),
+        _told(changes > 0, lambda k: _values(compared, start + k)),
+        _told(fates == RowFate.APPEARED, lambda k: _origin(origins, start + k)),
+        _either(timed & (delay < 0), because, ""),
+    ]
+
+
+def _seen(items: Int32, packets: PacketTable, of: Callable[[Int32], Int64]) -> CsvColumn:
+    """Return what ``of`` says of the items of one capture, where it has them."""
+    return CsvColumn(np.where(items >= 0, of(items), EMPTY) if len(packets) else np.full(len(items), EMPTY, np.int64))
+
+
+def _either(mask: Bool, there: str, else_: str) -> CsvColumn:
+    return CsvColumn(mask.astype(np.int64), [quoted(else_), quoted(there)])
+
+
+def _named(values: NDArray[Any], name: Callable[[int], str]) -> CsvColumn:
+    """Return the names of values of which there are few."""
+    kinds = distinct(values)
+    return CsvColumn(np.searchsorted(kinds, values), [quoted(name(kind)) for kind in kinds.tolist()])
+
+
+def _told(mask: Bool, tell: Callable[[int], str]) -> CsvColumn:
+    """Return what ``tell`` says of the rows of a mask, by their position; nothing of the others."""
+    rows = np.flatnonzero(mask)
+    told = by_texts(("", *map(tell, rows.tolist())))
+    values = np.zeros(len(mask), np.int64)
+    values[rows] = told.values[1:]
+    return CsvColumn(values, told.texts)
+
+
+def _values(compared: Comparison, row: int) -> str:
+    told = map(change_text, details(*compared.packets, compared.table, row))
+    return "; ".join(f"{what}: {sent} -> {arrived}" for what, sent, arrived in told)
+
+
+def _origin(origins: Origins, row: int) -> str:
+    origin = origins.of(row)
+    return origin_text(origin) if origin else ""

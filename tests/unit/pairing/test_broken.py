@@ -43,7 +43,7 @@ def survive(client: bytes, server: bytes) -> None:
 
 def consistent(compared: Comparison) -> None:
     told = to_json(compared, ("a", "b"), ())
-    write_csv(compared, io.StringIO())
+    write_csv(compared, io.BytesIO())
     render(compared, ("a", "b"), (), Console(file=io.StringIO()))
     assert bool(told["clock"]["negative"]) == bool((compared.table.timed & (compared.table.delay < 0)).any())
     assert told["captures"]["client"]["packets"] == len(compared.packets[0])

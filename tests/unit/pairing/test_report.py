@@ -202,9 +202,9 @@ def test_altered_fields_are_told_with_their_values_at_both_ends() -> None:
     assert told == wanted
     assert payload[0].startswith("byte 0 is 0x")
     assert int(payload[0][-2:], 16) ^ int(payload[1][-2:], 16) == 1
-    out = io.StringIO()
+    out = io.BytesIO()
     write_csv(compared, out)
-    rows = [row for row in csv.DictReader(io.StringIO(out.getvalue())) if row["altered"]]
+    rows = [row for row in csv.DictReader(io.StringIO(out.getvalue().decode())) if row["altered"]]
     assert "window: 502 -> 77" in {row["values"] for row in rows}
     assert len(rows) == 5
     shown = summary(compared)
@@ -223,10 +223,12 @@ def test_negative_delays_come_with_the_explanation() -> None:
     assert "the server's is 421.0" in negative["why"]
     assert "compare without --one-clock" in negative["why"]
     assert f"negative delays of {negative['packets']} packets" in summary(compared)
-    out = io.StringIO()
+    out = io.BytesIO()
     write_csv(compared, out)
     explained = [
-        row["negative_because"] for row in csv.DictReader(io.StringIO(out.getvalue())) if row["delay_ns"][:1] == "-"
+        row["negative_because"]
+        for row in csv.DictReader(io.StringIO(out.getvalue().decode()))
+        if row["delay_ns"][:1] == "-"
     ]
     assert explained == [negative["why"]] * negative["packets"]
     assert plain(made.compare())["clock"]["negative"] is None
