@@ -51,6 +51,8 @@ class CaptureComparison:
     paths: tuple[str, str]
     differs: tuple[str, ...]
     """The categories that were asked for and in which the captures differ; empty if they are the same."""
+    thorough: bool = False
+    """Whether more packets of large captures are looked at one by one, and shown, which takes seconds."""
 
     @property
     def same(self) -> bool:
@@ -99,13 +101,13 @@ class CaptureComparison:
     def diagnosed(self) -> CaptureFindings | None:
         """What both captures show to be wrong (``diagnosis``); None where they have nothing in common.
 
-        Of captures with many packets fewer are looked at one by one than by `invoke diagnose`.
+        Of captures with many packets fewer are looked at one by one than by `invoke diagnose`, unless ``thorough``.
         """
-        from testbed.diagnosis.capture_facts import UNASKED, diagnose_captures
+        from testbed.diagnosis.capture_facts import THOROUGH, UNASKED, diagnose_captures
 
         if not len(self.comparison.pairs):
             return None
-        return diagnose_captures(self.comparison, both_ends=True, depth=UNASKED)
+        return diagnose_captures(self.comparison, both_ends=True, depth=THOROUGH if self.thorough else UNASKED)
 
     def summary(self, width: int = _PIPE_WIDTH) -> str:
         """Return the summary that `invoke compare` prints, without colours; tables are ``width`` columns at most."""
@@ -152,7 +154,8 @@ class CaptureComparison:
         from testbed.report.html.comparison_page import render
 
         try:
-            path.write_text(render(self.comparison, self.paths, self.differs, self.diagnosed), encoding="utf-8")
+            page = render(self.comparison, self.paths, self.differs, self.diagnosed, thorough=self.thorough)
+            path.write_text(page, encoding="utf-8")
         except OSError as problem:
             raise UsageError(f"{path}: {problem.strerror or problem}") from problem
 
@@ -164,12 +167,14 @@ def compare_captures(
     one_clock: bool = False,
     flow_filter: str = "",
     fail_on: Sequence[str] = USUAL,
+    thorough: bool = False,
 ) -> CaptureComparison:
     """Compare two captures of the same traffic, made at different places.
 
     ``client`` and ``server`` are pcap or pcapng files, also compressed with gzip or zstd; one may be ``-``, standard
     input. ``one_clock``: both were made with one clock, so that delays are exact. ``flow_filter`` chooses flows:
-    ``host 10.0.0.5 and port 80``. ``fail_on`` are the categories that make the captures differ.
+    ``host 10.0.0.5 and port 80``. ``fail_on`` are the categories that make the captures differ. ``thorough`` looks at
+    more packets of large captures one by one, and puts more into a page, which takes seconds.
 
     Raises CaptureError for a file that cannot be read, UsageError for a filter or a category that does not exist.
     """
@@ -184,4 +189,4 @@ def compare_captures(
     differs = tuple(name for name in fail_on if counts[name])
     if not (len(compared.pairs) or nothing_to_compare(compared) or differs) and "alone" in fail_on:
         differs = ("nothing in common",)
-    return CaptureComparison(compared, paths, differs)
+    return CaptureComparison(compared, paths, differs, thorough)

@@ -28,6 +28,7 @@ def compare(
     fail_on: str = "",
     choose: str = "",
     one_clock: bool = False,
+    thorough: bool = False,
 ) -> int:
     """Compare two captures; 0: nothing that counts differs, 1: something does, 2: they cannot be compared, 3: unclear.
 
@@ -48,7 +49,7 @@ def compare(
             )
         if len(captures) == 1:
             return _describe(captures[0], as_json=as_json)
-        options: dict[str, Any] = {"one_clock": one_clock, "flow_filter": choose}
+        options: dict[str, Any] = {"one_clock": one_clock, "flow_filter": choose, "thorough": thorough}
         if counting:
             options["fail_on"] = counting
         if len(captures) > 2:

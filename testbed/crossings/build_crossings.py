@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from testbed.crossings.packet_sequence import sequence
 from testbed.crossings.relative_seq import Numbers
@@ -38,14 +39,19 @@ class HostView:
     kind: Callable[[int], str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A row of the table in terms of its sender (0 client): positions in both hosts' packets, -1 where not captured."""
+class _Seen(NamedTuple):
+    """A row of the table in terms of its sender (0 client): positions in both hosts' packets, -1 where not captured.
+
+    ``skip`` and ``length`` are the table's, ``changed`` says whether anything was altered.
+    """
 
     row: int
     sender: int
     near: int
     far: int
+    skip: int
+    length: int
+    changed: bool
 
 
 def make_crossings(
@@ -54,41 +60,43 @@ def make_crossings(
     *,
     notes: Mapping[int, Evidence],
     copies: Mapping[int, int],
-    rows: Sequence[int] | None = None,
+    rows: Int64 | None = None,
+    numbers: Sequence[int] = (),
 ) -> tuple[Crossing, ...]:
     """Return a crossing for each row, in the order in which they were first seen; or for some ``rows``, as they are.
 
-    ``notes`` go by row; ``copies`` maps the row of a packet that is one more copy to that of the packet. A row of part
-    of a segment shows that part, as the end has it where it is a segment of its own.
+    ``numbers`` are those of the crossings of ``rows``. ``notes`` go by row; ``copies`` maps the row of a packet that is
+    one more copy to that of the packet. A row of part of a segment shows that part, as the end has it where it is a
+    segment of its own.
     """
     makers = _Maker(ends[0]), _Maker(ends[1])
     parts = _parts(ends, table)
     seen, when = _in_order(ends, table, rows)
-    number = {one.row: n for n, one in enumerate(seen)}
+    numbers = range(len(seen)) if rows is None else numbers
+    number = {one.row: n for n, one in zip(numbers, seen, strict=True)} if copies else {}
     ordinals = _ordinals(makers, seen, copies)
-    length, skip = table.length.tolist(), table.skip.tolist()
     result = []
-    for n, one in enumerate(seen):
+    for n, one, ordinal in zip(numbers, seen, ordinals, strict=True):
         here, there = makers[one.sender], makers[1 - one.sender]
         part = parts.get(one.row, "")
-        finer = one.near < 0 or (part and one.far >= 0 and there.length[one.far] == length[one.row])
+        finer = one.near < 0 or (part and one.far >= 0 and there.length[one.far] == one.length)
         maker, position = (there, one.far) if finer else (here, one.near)
-        first = skip[one.row] if part else 0
-        payload = here.payload(one.near, first, length[one.row]) if one.near >= 0 else there.payload(one.far, first)
+        first = one.skip if part else 0
+        payload = here.payload(one.near, first, one.length) if one.near >= 0 else there.payload(one.far, first)
         frames = here.frame_at(one.near), there.frame_at(one.far)
         original = number.get(copies.get(one.row, -1))
         result.append(
             maker.crossing(
                 position,
                 payload=payload,
-                span=(0 if finer else first, length[one.row]) if part else None,
+                span=(0 if finer else first, one.length) if part else None,
                 n=n,
                 sender=HOSTS[one.sender],
-                ordinal=ordinals[n],
+                ordinal=ordinal,
                 sent=when[one.sender][one.near] if one.near >= 0 else None,
                 arrived=when[1 - one.sender][one.far] if one.far >= 0 else None,
                 frames=frames[::-1] if one.sender else frames,
-                changes=details(ends[0].side.packets, ends[1].side.packets, table, one.row),
+                changes=details(ends[0].side.packets, ends[1].side.packets, table, one.row) if one.changed else (),
                 note=(part,) if part else notes.get(one.row, ()) if original is None else copy_of(original),
             )
         )
@@ -132,17 +140,17 @@ def _rows(items: Int32, count: int) -> Int64:
 
 
 def _in_order(
-    ends: tuple[HostView, HostView], table: CrossingTable, rows: Sequence[int] | None
+    ends: tuple[HostView, HostView], table: CrossingTable, rows: Int64 | None
 ) -> tuple[list[_Seen], tuple[list[int], list[int]]]:
     """Return the rows by the place at which each was sent, else arrived, and each end's times by position."""
-    chosen = np.arange(len(table)) if rows is None else np.array(rows, np.int64)
+    chosen = np.arange(len(table)) if rows is None else rows
     positions = []
     for end, items in zip(ends, (table.one[chosen], table.two[chosen]), strict=True):
         there = np.searchsorted(end.side.item, items)
         positions.append(np.where(items >= 0, there, -1))
     sender = np.where(table.sent_at_one[chosen], 0, 1)
     near, far = np.where(sender == 0, positions, positions[::-1])
-    columns = (chosen, sender, near, far)
+    columns = (chosen, sender, near, far, table.skip[chosen], table.length[chosen], table.changes[chosen] > 0)
     if rows is not None:
         return _seen(columns), (ends[0].time.tolist(), ends[1].time.tolist())
     when = sequence((ends[0].time, ends[1].time), sender, near, far)
@@ -154,8 +162,8 @@ def _in_order(
     return _seen(column[order] for column in columns), when.times
 
 
-def _seen(columns: Iterable[Int64]) -> list[_Seen]:
-    return [_Seen(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
+def _seen(columns: Iterable[NDArray[Any]]) -> list[_Seen]:
+    return [_Seen._make(values) for values in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def _parts(ends: tuple[HostView, HostView], table: CrossingTable) -> dict[int, str]:

@@ -6,7 +6,6 @@ A comparison has columns for millions of packets; here are values, made for as m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import overload
 
 import numpy as np
@@ -26,8 +25,8 @@ class ComparisonView:
     """The rows of a comparison's table in time order; a row's number is its place among them, from 0.
 
     ``flows`` are the flows of both captures, as the first has them; a flow's client is the end at which the first
-    capture was made (the one that opened it, where both were made at one place). ``rows`` are the rows of the table,
-    ``ways`` says of each which end of its flow the packet is from (0: the client's). By number both.
+    capture was made (the one that opened it, where both were made at one place). ``rows`` are the rows of the table, by
+    number.
     """
 
     def __init__(self, compared: Comparison) -> None:
@@ -38,7 +37,7 @@ class ComparisonView:
         table = compared.table
         # where the opener is at the first end, packets of direction 0 are the client's
         opener_is_client = compared.statistics.sent_at_one[::2]
-        self._turned = (~opener_is_client).astype(np.int64)
+        self._way_of = np.stack([~opener_is_client, opener_is_client], axis=1).ravel().astype(np.int64)
         self.flows = tuple(FlowsOnDemand(compared))
         self._times = self._aligned()
         time = np.where(
@@ -47,7 +46,6 @@ class ComparisonView:
             self._times[1][table.two] if len(self._times[1]) else 0,
         )
         self.rows: Int64 = np.lexsort((table.skip, time))
-        self.ways: Int64 = self._ways(table.place)[self.rows]
         self._numbers = self._relative()
         self._notes = self._explained()
 
@@ -59,13 +57,11 @@ class ComparisonView:
         table = self._compared.table
         rows = self.rows[numbers]
         ends = self._end(0, table.one[rows].astype(np.int64)), self._end(1, table.two[rows].astype(np.int64))
-        made = make_crossings(ends, table, notes=self._notes, copies={}, rows=rows.tolist())
-        if len(made) == len(self.rows):
-            return made
-        return tuple(replace(one, n=n) for one, n in zip(made, numbers.tolist(), strict=True))
+        return make_crossings(ends, table, notes=self._notes, copies={}, rows=rows, numbers=numbers.tolist())
 
-    def _ways(self, place: Int64) -> Int64:
-        return np.asarray(place & 1 ^ self._turned[place >> 1])
+    def ways(self, numbers: Int64) -> Int64:
+        """Return from which end of their flows some packets are (0: the client's)."""
+        return self._way_of[self._compared.table.place[self.rows[numbers]]]
 
     def _aligned(self) -> tuple[Int64, Int64]:
         """Return the times of both tracks' packets on the first capture's clock."""
@@ -86,8 +82,8 @@ class ComparisonView:
     def _raw(self, side: FlowPackets) -> RawNumbers:
         packets, items = side.packets, side.item
         tcp = (packets.protocol[items] == TCP) & packets.decoded[items]
-        seq, ack = side.seq.astype(np.int64), side.ack.astype(np.int64)
-        return RawNumbers(tcp, packets.flags[items], seq, ack, self._ways(side.place), side.place >> 1)
+        sender, flow = self._way_of[side.place], side.place >> 1
+        return RawNumbers(tcp, packets.flags[items], side.seq, side.ack, sender, flow)
 
     def _explained(self) -> dict[int, Evidence]:
         """Return the note of each row that has one."""

@@ -138,14 +138,14 @@ def _one_place(compared: Comparison) -> bool:
 
 def _inputs(compared: Comparison, view: ComparisonView, *, both_ends: bool) -> tuple[Inputs, frozenset[int]]:
     """Return captures as the inputs of an analysis, and the numbers of the packets whose fate is not known."""
-    crossings = view.crossings(np.arange(len(view), dtype=np.int64))
+    numbers = np.arange(len(view), dtype=np.int64)
+    crossings = view.crossings(numbers)
     known = np.isin(compared.table.fate[view.rows], [int(fate) for fate in _KNOWN])
     if both_ends:
         packets = tuple(one if sure else _as_crossed(one) for one, sure in zip(crossings, known.tolist(), strict=True))
     else:
-        packets = tuple(
-            replace(_as_crossed(one), sender=HOSTS[way]) for one, way in zip(crossings, view.ways.tolist(), strict=True)
-        )
+        ways = view.ways(numbers).tolist()
+        packets = tuple(replace(_as_crossed(one), sender=HOSTS[way]) for one, way in zip(crossings, ways, strict=True))
     joined = Joined(
         view.flows,
         packets,

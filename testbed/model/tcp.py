@@ -59,6 +59,8 @@ FAST_OPEN_MAGIC = 0xF989
 LONGEST_OPTIONS = 40
 """Bytes of options that a header has room for."""
 
+_WORD = 2**32 - 1  # of arrays, its bits are taken in half the time of a remainder
+
 
 @overload
 def seq_add(seq: int, count: int) -> int: ...
@@ -66,7 +68,7 @@ def seq_add(seq: int, count: int) -> int: ...
 def seq_add(seq: Int64, count: Int64 | int) -> Int64: ...
 def seq_add(seq: int | Int64, count: int | Int64) -> int | Int64:
     """Return the sequence number ``count`` bytes after ``seq``; ``count`` may be negative."""
-    return (seq + count) % 2**32
+    return (seq + count) & _WORD
 
 
 @overload
@@ -75,7 +77,7 @@ def seq_offset(seq: int, base: int) -> int: ...
 def seq_offset(seq: Int64, base: Int64 | int) -> Int64: ...
 def seq_offset(seq: int | Int64, base: int | Int64) -> int | Int64:
     """Return how many bytes ``seq`` lies after ``base``, counted forwards only: 0 to 2**32 - 1."""
-    return (seq - base) % 2**32
+    return (seq - base) & _WORD
 
 
 @overload
@@ -87,7 +89,7 @@ def seq_diff(seq: int | Int64, base: int | Int64) -> int | Int64:
 
     Both may also be relative or unwrapped numbers: only their values modulo 2**32 count.
     """
-    return (seq - base + 2**31) % 2**32 - 2**31
+    return (seq - base + 2**31 & _WORD) - 2**31
 
 
 def seq_diff_uint32(seq: UInt32, base: UInt32) -> Int32:

@@ -143,6 +143,7 @@ def diagnose(context: Context, what: list[str], runs: str = "", json: bool = Fal
         "fail-on": "differences that give exit code 1: lost,appeared,altered,... (default: all but offloads and taps)",
         "filter": "compare only these flows: `host 10.0.0.5 and port 80`",
         "one-clock": "both captures were made with one clock: delays are exact",
+        "thorough": "of large captures look at more packets one by one, and put more into --html (seconds)",
     },
 )
 @report_errors
@@ -157,6 +158,7 @@ def compare(
     fail_on: str = "",
     filter: str = "",  # noqa: A002 - the option's name
     one_clock: bool = False,
+    thorough: bool = False,
 ) -> int:
     """Compare two captures: what lies between, what it does. Exit code: 0 same, 1 differs, 2 error, 3 unclear."""
     from testbed.cli.compare_command import compare
@@ -171,6 +173,7 @@ def compare(
         fail_on=fail_on,
         choose=filter,
         one_clock=one_clock,
+        thorough=thorough,
     )
 
 

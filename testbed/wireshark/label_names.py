@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntFlag
+from functools import cache
 
 import numpy as np
 
@@ -40,6 +41,7 @@ RETRANSMISSION_LABELS = (
 """Labels of which a segment of old bytes has at most one: what one capture alone shows of a retransmission."""
 
 
+@cache
 def label_names(value: int) -> tuple[str, ...]:
     """Return the names of a segment's labels: ``("lost_segment", "window_full")``."""
     return tuple(one.name.lower() for one in Label if value & one and one.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from testbed.pairing.flow_summary import NAMES
 from testbed.pairing.packet_table import PacketTable
 from testbed.pairing.same import CATEGORIES
 from testbed.report.html import assemble, packet_columns
-from testbed.report.html.findings_card import card
-from testbed.report.html.fit import LIMIT, fitting, kept
+from testbed.report.html.findings_card import card, named_packets
+from testbed.report.html.fit import CHOSEN, LIMIT, MOST_PACKETS, fitting, kept
 from testbed.report.html.ledger_picture import WIDTH
 from testbed.report.html.marks import PacketMark
 from testbed.report.html.pack import Packer
@@ -58,29 +58,35 @@ def render(
     differs: tuple[str, ...],
     diagnosed: CaptureFindings | None = None,
     *,
+    thorough: bool = False,
     limit: int = LIMIT,
 ) -> str:
     """Return the page, at most ``limit`` bytes; ``differs`` are the categories that count.
 
-    ``diagnosed`` is what both captures show to be wrong, None where nobody looked.
+    ``diagnosed`` is what both captures show to be wrong, None where nobody looked. ``thorough``: a page of large
+    captures has as many packets as any page may have.
     """
     found = diagnosed if diagnosed is not None else CaptureFindings(Diagnosis(), ())
+    most = MOST_PACKETS if thorough or len(compared.table) <= MOST_PACKETS else CHOSEN
     return fitting(
-        of_comparison(compared), lambda wire, most: _page(compared, wire, paths, differs, found, most), limit
+        of_comparison(compared, named_packets(found.diagnosis)),
+        lambda wire, payload: _page(compared, wire, paths, differs, found, payload),
+        limit,
+        most,
     )
 
 
-def of_comparison(compared: Comparison) -> Callable[[int], ShownPackets]:
-    """Return a function that gives at most so many packets of a comparison."""
+def of_comparison(compared: Comparison, named: Sequence[int] = ()) -> Callable[[int], ShownPackets]:
+    """Return a function that gives at most so many packets of a comparison, those ``named`` by the page first."""
     rows = ComparisonView(compared)
     table, statistics = compared.table, compared.statistics
     every = _marks(compared)[rows.rows]
-    remarkable = ((table.fate > RowFate.MERGED) | (table.changes > 0) | table.reordered)[rows.rows]
+    flows = table.place[rows.rows] >> 1
     counts = {int(mark): int(np.count_nonzero(every & mark)) for mark in PacketMark if not mark & _NOT_OFFERED}
     words = [fate.text for fate in RowFate]
 
     def at_most(most: int) -> ShownPackets:
-        numbers = kept(remarkable, most)
+        numbers = kept(every, flows, most, named)
         chosen = rows.rows[numbers]
         return ShownPackets(
             flows=rows.flows,
@@ -89,7 +95,7 @@ def of_comparison(compared: Comparison) -> Callable[[int], ShownPackets]:
             marks=every[numbers].tolist(),
             counts=counts,
             fates=[words[fate] for fate in table.fate[chosen].tolist()],
-            ways=rows.ways[numbers].tolist(),
+            ways=rows.ways(numbers).tolist(),
             labels={
                 "client": [", ".join(label_names(bits)) for bits in statistics.labels[0][chosen].tolist()],
                 "server": [", ".join(label_names(bits)) for bits in statistics.labels[1][chosen].tolist()],
@@ -185,6 +191,7 @@ def _words(
         "ambiguous": [(name, one) for name in NAMES for one in told["ambiguous"][name]][:_FLOWS],
         "total": wire.total,
         "kept": len(wire.crossings),
+        "most": MOST_PACKETS,
         "payload_limit": about["payload_limit"],
         "payload_cut": about["payload_cut"],
         "duration": lambda ns: duration(ns).replace("us", "µs"),

@@ -21,7 +21,7 @@ from testbed.report.text.finding_text import (
     undecided_text,
 )
 
-_MOST, _BARS, _SELECTED = 20, 6, 200
+_MOST, _BARS, _SELECTED, _NAMED = 20, 6, 200, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,12 @@ def card(diagnosis: Diagnosis | None, flows: Sequence[Flow], packets: Iterable[i
         ],
         bars=[_bar(each, named(flows, each.flow)) for each in diagnosis.time[:_BARS] if each.total],
     )
+
+
+def named_packets(diagnosis: Diagnosis | None) -> list[int]:
+    """Return the numbers of packets that the card leads to, some of each finding; a page should hold them."""
+    found = diagnosis.findings[:_MOST] if diagnosis is not None else ()
+    return [number for each in found for number in each.packets[:_NAMED]]
 
 
 def _target(finding: Finding, there: frozenset[int]) -> str:

@@ -43,8 +43,8 @@ def put_sentences(packer: Packer, name: str, rows: Sequence[Evidence]) -> None:
     Where it begins (UTF-16 units, as JavaScript counts), how long it is, and what it leads to: a packet's number, or
     ``-1 - (2 * number + host)`` for a call.
     """
-    packer.texts(name, [sentence(row) for row in rows])
-    packer.lists(f"{name}.links", [_links(row) for row in rows])
+    packer.texts(name, [sentence(row) if row else "" for row in rows])
+    packer.lists(f"{name}.links", [_links(row) if row else [] for row in rows])
 
 
 def _links(evidence: Evidence) -> list[int]:

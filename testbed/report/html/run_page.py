@@ -13,7 +13,7 @@ from testbed.model.kernel_log import Agreement
 from testbed.report.evidence_text import sentence
 from testbed.report.html import assemble, call_columns, kernel_columns, packet_columns
 from testbed.report.html.findings_card import card
-from testbed.report.html.fit import LIMIT, fitting
+from testbed.report.html.fit import LIMIT, MOST_PACKETS, fitting
 from testbed.report.html.ledger_picture import WIDTH, pictures
 from testbed.report.html.links import LinkedPiece, Links
 from testbed.report.html.marks import PacketMark
@@ -34,7 +34,7 @@ _WITNESS = "kernel"  # a script and a style that only a page with a witness has
 
 def render(source: PageSource, *, limit: int = LIMIT) -> str:
     """Return the page, at most ``limit`` bytes: payloads are cut first, then packets; the page says so."""
-    return fitting(of_run(source), lambda wire, payload: _page(source, wire, payload), limit)
+    return fitting(of_run(source), lambda wire, payload: _page(source, wire, payload), limit, MOST_PACKETS)
 
 
 def _page(source: PageSource, wire: ShownPackets, payload_limit: int) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from testbed.analysis.label_check import labels_of
-from testbed.model import HOSTS, Crossing, Fate, Host
+from testbed.model import HOSTS, Crossing, Host
 from testbed.model.arrays import Int64
 from testbed.model.kernel_log import Agreement
 from testbed.report.html import kernel_columns
+from testbed.report.html.findings_card import named_packets
 from testbed.report.html.fit import kept
 from testbed.report.html.marks import PacketMark, marks
 from testbed.report.html.packet_columns import ENDS
@@ -30,7 +31,8 @@ def of_run(source: PageSource) -> Callable[[int], ShownPackets]:
     """Return a function that gives at most so many packets of a run."""
     joined, causes = source.analysis.inputs.joined, source.analysis.causes
     every = np.array(marks(joined.crossings, causes, source.labels), np.int64)
-    remarkable = np.array([one.fate is not Fate.CROSSED or bool(one.changes) for one in joined.crossings], np.bool_)
+    flows = np.array([-1 if one.flow is None else one.flow for one in joined.crossings], np.int64)
+    named = named_packets(source.analysis.diagnosis)
     offered = (*_OFFERED, PacketMark.MISLABELLED) if any(source.labels.values()) else _OFFERED
     kernel = source.analysis.kernel
     if kernel is not None:
@@ -38,7 +40,7 @@ def of_run(source: PageSource) -> Callable[[int], ShownPackets]:
         every[[each.agreement is Agreement.CONTRADICTED for each in kernel.assessments]] |= PacketMark.CONTRADICTED
 
     def at_most(most: int) -> ShownPackets:
-        places = kept(remarkable, most)
+        places = kept(every, flows, most, named)
         crossings = [joined.crossings[place] for place in places.tolist()]
         return ShownPackets(
             flows=joined.flows,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from testbed.cli.compare_command import compare
 from testbed.crossings.comparison_view import ComparisonView
 from testbed.model import FieldChange, HeaderField
 from testbed.report.evidence_text import sentence
+from testbed.report.html import comparison_page
 from testbed.report.html.comparison_page import of_comparison, render
 from testbed.report.html.marks import PacketMark
 from tests.builders.frames import ethernet, pcap, udp
@@ -141,6 +143,16 @@ def test_a_small_limit_is_kept_and_the_cut_is_said() -> None:
     page = render(compared, ("a", "b"), ("lost",), limit=130_000)
     assert len(page.encode()) <= 130_000
     assert "This page holds" in page
+
+
+def test_a_page_of_large_captures_has_chosen_packets_and_leads_to_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison_page, "MOST_PACKETS", 400)
+    monkeypatch.setattr(comparison_page, "CHOSEN", 200)
+    compared = transfer(dict.fromkeys(range(50, 60), "lost"), segments=300).compare()
+    pages = {thorough: render(compared, ("a", "b"), ("lost",), thorough=thorough) for thorough in (False, True)}
+    held = {thorough: int(re.findall("This page holds ([0-9]+) of 6", page)[0]) for thorough, page in pages.items()}
+    assert held[False] <= 200 < held[True] <= 400
+    assert "With <code>--thorough</code> it holds up to 400" in pages[False]
 
 
 def test_a_negative_delay_stands_with_its_explanation() -> None:
