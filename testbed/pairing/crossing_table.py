@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.model.arrays import Bool, Int32, Int64, Item, UInt8, UInt32, distinct
+from testbed.model.arrays import AnyInt, Bool, Int32, Int64, Item, UInt8, UInt32, distinct
 from testbed.model.tcp import PSH
 from testbed.pairing.changes import FlowwideChanges, find_changes
 from testbed.pairing.clock import MOST_PIECES
@@ -60,22 +60,22 @@ class CrossingTable:
 class _Rows:
     """Rows while they are gathered."""
 
-    one: list[Int64]
-    two: list[Int64]
+    one: list[AnyInt]
+    two: list[AnyInt]
     place: list[Int64]
     fate: list[UInt8]
     changes: list[UInt32]
-    skip: list[Int64]
-    skip_there: list[Int64]
-    length: list[Int64]
+    skip: list[AnyInt]
+    skip_there: list[AnyInt]
+    length: list[AnyInt]
 
     @classmethod
     def none(cls) -> _Rows:
         return cls([], [], [], [], [], [], [], [])
 
     def add(
-        self, one: Int64, two: Int64, place: Int64, fate: UInt8, changes: UInt32, skip: Int64,
-        skip_there: Int64, length: Int64,
+        self, one: AnyInt, two: AnyInt, place: Int64, fate: UInt8, changes: UInt32, skip: AnyInt,
+        skip_there: AnyInt, length: AnyInt,
     ) -> None:  # fmt: skip
         parts = (one, two, place, fate, changes, skip, skip_there, length)
         lists = (self.one, self.two, self.place, self.fate, self.changes, self.skip, self.skip_there, self.length)
@@ -139,9 +139,12 @@ def make_table(
     changes, usual = find_changes(one, x, two, y, crossed.from_one, one_route=known.one_route)
     rows = _Rows.none()
     sizes = one.packets.length[one.item[x]], two.packets.length[two.item[y]]
-    length = np.where(crossed.from_one[one.place[x]], *sizes).astype(np.int64)  # as its sender sent it
-    zero = np.zeros(len(x), np.int64)
-    rows.add(one.item[x], two.item[y], one.place[x], np.zeros(len(x), np.uint8), changes, zero, zero, length)
+    place = one.place[x]
+    length = np.where(crossed.from_one[place], *sizes)  # as its sender sent it
+    items = one.item[x].astype(np.int32), two.item[y].astype(np.int32)
+    zero = np.zeros(len(x), np.uint8)
+    rows.add(*items, place, zero, changes, zero, zero, length)
+    del sizes, items, place, length, changes
     _add_pieces(rows, one, two, crossed)
     _add_single(rows, one, two, crossed, x, y, timeline, complete=known.complete)
     table = _joined(rows, crossed)
@@ -275,13 +278,14 @@ def _usual_delays(
     one: FlowPackets, two: FlowPackets, crossed: PacketPairs, x: Int64, y: Int64, timeline: Timeline
 ) -> tuple[int, int]:
     """Return the greatest delay to expect from the first end and to it (ns)."""
-    time = one.packets.time[one.item[x]]
-    apart = two.packets.time[two.item[y]] - time
-    offset, _ = timeline.at_one(one.item[x], time)
     sent = crossed.from_one[one.place[x]]
     result = []
-    for each in ((apart - offset)[sent], (offset - apart)[~sent]):
-        mine = np.sort(each[:: len(each) // _SAMPLE + 1])
+    for sign, which in ((1, np.flatnonzero(sent)), (-1, np.flatnonzero(~sent))):
+        some = which[:: len(which) // _SAMPLE + 1]
+        items = one.item[x[some]]
+        time = one.packets.time[items]
+        offset, _ = timeline.at_one(items, time)
+        mine = np.sort(sign * (two.packets.time[two.item[y[some]]] - time - offset))
         low, high = (int(mine[len(mine) // 100]), int(mine[-1 - len(mine) // 100])) if len(mine) else (0, 0)
         result.append(min(int(high + (high - low)) + _LEAST_SLACK, _LONGEST))
     return result[0], result[1]
@@ -361,15 +365,21 @@ def _mark_reordered(table: CrossingTable) -> None:
         if bool((np.diff(arrived) >= 0).all()) and bool((np.diff(sent) >= 0).all()):
             continue
         places = table.place[mine]
-        # the table is in the order of the first capture
-        steady = np.sort(places << 32 | np.arange(len(mine))) & 0xFFFFFFFF if from_one else None
-        order = np.lexsort((sent, places)) if steady is None else steady
-        places, arrived = places[order], arrived[order].astype(np.int64)
-        # of what was sent later: backwards, so that another place's numbers are always greater
-        least = np.minimum.accumulate((arrived + (places << 33))[::-1])[::-1] - (places << 33)
-        late = np.zeros(len(mine), np.bool_)
-        late[:-1] = (arrived[:-1] > least[1:]) & (places[:-1] == places[1:])
-        table.reordered[mine[order[late]]] = True
+        if bool((places == places[0]).all()):
+            order = np.argsort(sent, kind="stable")
+            late = _late(arrived[order])
+        else:
+            # the table is in the order of the first capture
+            steady = np.sort(places << 32 | np.arange(len(mine))) & 0xFFFFFFFF if from_one else None
+            order = np.lexsort((sent, places)) if steady is None else steady
+            # the numbers of what another place sent later are always greater
+            late = _late(arrived[order] + (places[order] << 33))
+        table.reordered[mine[order[:-1][late]]] = True
+
+
+def _late(arrived: AnyInt) -> Bool:
+    """Say of all but the last whether something behind it is less: bool[n - 1]."""
+    return np.asarray(arrived[:-1] > np.minimum.accumulate(arrived[:0:-1])[::-1])
 
 
 def _measure(table: CrossingTable, one: FlowPackets, two: FlowPackets, timeline: Timeline) -> None:

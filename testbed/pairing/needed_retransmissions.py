@@ -5,11 +5,12 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
-from testbed.model.arrays import Bool, Int32, Int64, UInt8, UInt16, distinct
+from testbed.model.arrays import Bool, Int32, Int64, Item, UInt8, UInt16, UInt32, distinct
 from testbed.model.intervals import IntervalSet
 from testbed.model.ip import TCP
-from testbed.model.tcp import seq_add, seq_diff
+from testbed.model.tcp import seq_diff
 from testbed.pairing.crossing_table import CrossingTable
 from testbed.pairing.duplicates import is_among
 from testbed.pairing.fates import RowFate
@@ -36,33 +37,42 @@ def judge_retransmissions(
     A retransmission here is what Wireshark labels as one in the sender's capture (RETRANSMISSION_LABELS, or keep-alive
     for one byte). ``labels``: uint16[rows], those at the sender's end.
     """
-    sender = np.where(table.sent_at_one, table.one, table.two).astype(np.int64)
+    sender = np.where(table.sent_at_one, table.one, table.two)
     sent = np.flatnonzero((sender >= 0) & (table.length > 0))
     from_one = table.sent_at_one[sent]
     item = sender[sent]
-    tcp = np.where(from_one, one.protocol[item % max(len(one), 1)], two.protocol[item % max(len(two), 1)]) == TCP
+    tcp = _of_sender(from_one, item, one.protocol, two.protocol) == TCP
     sent, from_one, item = sent[tcp], from_one[tcp], item[tcp]
     marked = (labels[sent] & int(RETRANSMISSION_LABELS)) != 0
     # a window probe or a repeated byte: Wireshark calls both keep-alive
     marked |= ((labels[sent] & int(Label.KEEP_ALIVE)) != 0) & (table.length[sent] == 1)
     if not marked.any():
         return np.zeros(0, np.int64), np.zeros(0, np.uint8)
-    seq = np.where(from_one, one.seq[item % max(len(one), 1)], two.seq[item % max(len(two), 1)]).astype(np.int64)
-    seq = seq_add(seq, table.skip[sent].astype(np.int64))
+    seq = _of_sender(from_one, item, one.seq, two.seq) + table.skip[sent].astype(np.uint32)
     arrived = table.fate[sent] <= RowFate.MERGED
-    verdict = _by_equal(table.place[sent], seq, table.length[sent].astype(np.int64), item, arrived, marked)
+    place, length = table.place[sent], table.length[sent]
+    verdict = _by_equal(place, seq, length, item, arrived, marked)
     chosen = np.flatnonzero(marked)
     for k in np.flatnonzero(verdict == Needed.UNKNOWN).tolist():
-        verdict[k] = _by_overlap(table.place[sent], seq, table.length[sent], arrived, int(chosen[k]))
+        verdict[k] = _by_overlap(place, seq, length, arrived, int(chosen[k]))
     return sent[chosen], verdict
 
 
-def _by_equal(place: Int64, seq: Int64, length: Int64, item: Int64, arrived: Bool, marked: Bool) -> UInt8:
+def _of_sender(from_one: Bool, items: Int32, one: NDArray[Item], two: NDArray[Item]) -> NDArray[Item]:
+    """Return what the sender's capture has in a column, of which there are ``one`` and ``two``."""
+    result = np.empty(len(items), one.dtype)
+    result[from_one] = one[items[from_one]]
+    result[~from_one] = two[items[~from_one]]
+    return result
+
+
+def _by_equal(place: Int64, seq: UInt32, length: Int32, item: Int32, arrived: Bool, marked: Bool) -> UInt8:
     """Judge by earlier segments with the same bytes."""
-    key = hash_rows([place, seq, length])
-    wanted = distinct(key[marked])
-    rows = np.flatnonzero(is_among(key, wanted))
-    group = np.searchsorted(wanted, key[rows])
+    near = np.flatnonzero(is_among(seq.astype(np.uint64), distinct(seq[marked]).astype(np.uint64)))
+    key = hash_rows([place[near], seq[near], length[near]])
+    wanted = distinct(key[marked[near]])
+    equal = np.flatnonzero(is_among(key, wanted))
+    rows, group = near[equal], np.searchsorted(wanted, key[equal])
     order = np.lexsort((item[rows], group))
     rows, group = rows[order], group[order]
     head = np.append(True, group[1:] != group[:-1])
@@ -75,11 +85,11 @@ def _by_equal(place: Int64, seq: Int64, length: Int64, item: Int64, arrived: Boo
     return result[marked]
 
 
-def _by_overlap(place: Int64, seq: Int64, length: Int32, arrived: Bool, row: int) -> Needed:
+def _by_overlap(place: Int64, seq: UInt32, length: Int32, arrived: Bool, row: int) -> Needed:
     """Judge by earlier segments that share bytes with it."""
     near = slice(max(row - _NEAR, 0), row)
     mine = np.flatnonzero(place[near] == place[row]) + near.start
-    first = seq_diff(seq[mine], int(seq[row]))
+    first = seq_diff(seq[mine].astype(np.int64), int(seq[row]))
     end = first + length[mine]
     size = int(length[row])
     shares = (first < size) & (end > 0)

@@ -113,6 +113,14 @@ class PacketTable:
             return self.joined[start : start + length].tobytes()
         return self.data[start : start + length].tobytes()
 
+    def forget_sack(self) -> None:
+        """Let go of the SACK blocks; :meth:`segments` has none afterwards."""
+        self.sack_at, self.sack_count, self.sack = (
+            self.sack_at[:0].copy(),
+            self.sack_count[:0].copy(),
+            self.sack[:0].copy(),
+        )
+
     def segments(self) -> tuple[Int64, TcpSegments]:
         """Return the items that are TCP segments with room for their header, and those as labels are made from."""
         items = np.flatnonzero((self.protocol == TCP) & self.decoded & (self.framed >= 0))
