@@ -138,7 +138,10 @@ def _quantiles(place: Int64, delay: Int64, places: int) -> Int64:
     if not len(delay):
         return result
     least = int(delay.min())
-    packed = np.sort(place << _BITS | np.minimum(delay - least, (1 << _BITS) - 1))
+    packed = delay - least
+    np.minimum(packed, (1 << _BITS) - 1, out=packed)
+    packed |= place << _BITS
+    packed.sort()
     edges = np.searchsorted(packed, np.arange(places + 1) << _BITS)
     count = np.diff(edges)
     some = np.flatnonzero(count)

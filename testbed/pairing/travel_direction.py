@@ -50,8 +50,10 @@ def find_directions(place: Int64, apart: Int64, fallen: Int64, places: int) -> D
         by_flow = np.sort((place >> 1) << 32 | np.arange(len(place))) & 0xFFFFFFFF
         place, apart = place[by_flow], apart[by_flow]
     turns = np.flatnonzero((place[1:] ^ place[:-1]) == 1)  # the next one of the same flow goes the other way
-    later = np.where(place[turns] & 1 == 0, apart[turns] - apart[turns + 1], apart[turns + 1] - apart[turns])
-    sign = np.where(np.abs(later) <= _SAME, 0, np.sign(later))
+    later = np.diff(apart)[turns]
+    np.negative(later, out=later, where=place[turns] & 1 == 0)
+    sign = np.sign(later)
+    sign[np.abs(later) <= _SAME] = 0
     flow = place[turns] >> 1
     score = np.bincount(flow, weights=sign, minlength=flows)
     seen = np.bincount(flow, minlength=flows)
