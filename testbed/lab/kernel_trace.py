@@ -17,6 +17,8 @@ from testbed.lab.engine import device_names
 from testbed.lab.identity import is_alive, owner
 from testbed.lab.tcpdump import CaptureFile
 from testbed.model.errors import LabError, LabTimeout, Unsupported
+from testbed.observe.kernel.frame_order import ETHERNET
+from testbed.observe.kernel.part_departures import SeenInterface
 
 READY_TIMEOUT = 20.0
 END_TIMEOUT = 60.0
@@ -29,6 +31,8 @@ _OURS = "OURS"
 _LEAVES = f'+net/net_dev_start_xmit=name ~ "{_OURS}"'
 SHORT = 300
 """Frames of fewer bytes have a call stack in any lab: ACKs, what opens and ends connections, small messages."""
+NOT_FULL = 1400
+"""Frames of fewer bytes have a call stack where programs are watched: all but the full segments of a bulk transfer."""
 EVENTS = (
     "sock/inet_sock_set_state",
     "tcp/tcp_retransmit_skb",
@@ -109,6 +113,18 @@ def command(
     events = tuple(event.replace(f'"{_OURS}"', f'"{device_names(run_id)}"') for event in events)
     words = ("record", instance_name(run_id), str(buffer >> 10), *events)
     return (*words, *call_trace.arguments(run_id)) if calls else words
+
+
+def stacks_of(seen: Iterable[SeenInterface]) -> tuple[str, ...]:
+    """Return the recorder's arguments for call stacks of what leaves some interfaces, below :data:`NOT_FULL` bytes."""
+    by_event: dict[tuple[str, int], set[str]] = {}
+    for each in seen:
+        event = ("net/netif_rx", NOT_FULL - ETHERNET) if each.by_peer else ("net/net_dev_start_xmit", NOT_FULL)
+        by_event.setdefault(event, set()).add(f'name == "{each.name}"')
+    return tuple(
+        f"+{event}=({' || '.join(sorted(names))}) && len < {length}"
+        for (event, length), names in sorted(by_event.items())
+    )
 
 
 def shorter_than(arguments: Sequence[str]) -> int | None:

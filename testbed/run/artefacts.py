@@ -110,11 +110,13 @@ def _write_kernel(
     from testbed.observe.kernel.trace_recording import RunSources, decode
 
     sources = RunSources(
-        lambda: _arrivals(directory, live.addresses), lambda: _frames(directory, live.addresses, spec.witness), _symbols
+        lambda: _arrivals(directory, live.addresses),
+        lambda: _frames(directory, live.addresses, spec.witness),
+        kernel_symbols,
     )
     try:
         own = {host: [address] for host, address in live.addresses.items()}
-        log = decode(recording, own, live.devices, sources, queued)
+        log = decode(recording, own, live.devices, sources, queued=queued)
     except CaptureError as error:
         problems: tuple[str, ...] = (error.what,)
     else:
@@ -139,7 +141,7 @@ def _arrivals(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Ho
     return found
 
 
-def _symbols() -> str:
+def kernel_symbols() -> str:
     """Return the names of this machine's kernel functions, nothing where they may not be read."""
     try:
         return Path("/proc/kallsyms").read_text(encoding="utf-8", errors="replace")

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from testbed.lab.agent import Agent, AgentProcess
 from testbed.lab.kernel_trace import Witness
 from testbed.model import Call, Host
 from testbed.model.errors import CaptureError, LabError, LabTimeout, Unsupported
+from testbed.observe.kernel.part_departures import SeenInterface
 from testbed.observe.strace import strace_log
 from testbed.observe.trace.trace_calls import calls_of
 from testbed.observe.trace.trace_events import CallRecording, Entered, Event, Left, read_recording
@@ -141,6 +142,11 @@ class TraceRecorder:
         """The recording, once it is stopped."""
         return self._ring.path
 
+    @property
+    def complete_since(self) -> int:
+        """Since when (ns) the recording has all."""
+        return self._ring.complete_since
+
     def candidates(self, floor: int) -> list[Checkpoint]:
         """Return the first moments from which on everything is there; ``floor`` (ns) is that of the captures."""
         least = max(floor, self._ring.complete_since)
@@ -185,13 +191,13 @@ def _since(events: Sequence[Event], state: TargetState) -> Iterator[Event]:
     yield from events[rest:]
 
 
-def witness_words(run_id: str) -> tuple[str, ...]:
+def witness_words(run_id: str, seen: Iterable[SeenInterface] = ()) -> tuple[str, ...]:
     """Return the recorder's arguments for targets that run already: what happens on connections, and their calls.
 
-    Call stacks are left out: which packet one is of could not be told, and the whole machine's would be recorded.
+    Call stacks are of frames that leave the ``seen`` interfaces, but for full ones, and of nothing else of the machine.
     """
     words = kernel_trace.command(run_id, buffer=call_trace.BUFFER, arrivals=False)
-    return (*(word for word in words if not word.startswith("+")), *_CALLS)
+    return (*(word for word in words if not word.startswith("+")), *kernel_trace.stacks_of(seen), *_CALLS)
 
 
 _CALLS = call_trace.running_arguments()

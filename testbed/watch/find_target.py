@@ -28,6 +28,11 @@ class FoundTarget:
     outside: tuple[str, int] | None = None
     """Host and port, where it is outside."""
 
+    @property
+    def path(self) -> Path:
+        """Its network namespace on this machine, if the engine is here too."""
+        return self.namespace or Path(f"/proc/{self.pid}/ns/net")
+
     def lives(self) -> bool:
         """Say whether it is still there. A container is asked for elsewhere."""
         return not self.pid or Path(f"/proc/{self.pid}").exists()

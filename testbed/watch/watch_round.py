@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
-from ipaddress import ip_address
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +13,12 @@ from testbed.lab.docker.running_containers import RunningContainers
 from testbed.lab.engine import Progress
 from testbed.lab.identity import new_run_id
 from testbed.lab.namespace.beside import Beside
-from testbed.model import Host, peer_of
-from testbed.model.errors import CaptureError, EngineError, LabError, Unsupported
-from testbed.model.kernel_log import KernelEvent
-from testbed.observe.kernel.kernel_jsonl import write_jsonl
-from testbed.observe.kernel.trace_recording import RunSources, decode
-from testbed.rundir.layout import KERNEL, RECORDING, RunDirectory
+from testbed.model import Host
+from testbed.model.errors import EngineError, LabError, Unsupported
+from testbed.observe.kernel.part_departures import SeenInterface
+from testbed.rundir.layout import RECORDING, RunDirectory
 from testbed.watch.call_recorder import (
+    Checkpoint,
     Recorder,
     StraceRecorder,
     TraceRecorder,
@@ -32,8 +28,10 @@ from testbed.watch.call_recorder import (
 )
 from testbed.watch.happenings import Happening
 from testbed.watch.read_processes import network_of, why_not_here
+from testbed.watch.seen_interface import seen_interface
 from testbed.watch.watch_order import CallSource, Kept, WatchOrder
 from testbed.watch.watched_end import WatchedEnd
+from testbed.watch.watched_kernel import write_kernel
 from testbed.watch.watched_pair import WatchedPair, all_rings
 
 Made = tuple[Mapping[Host, WatchedEnd], Callable[[], RunDirectory]]
@@ -60,6 +58,7 @@ class WatchRound:
         self._recorder: Recorder | None = None
         self._straces: dict[str, StraceRecorder] = {}
         self._note = ""
+        self._seen: dict[tuple[str, str], SeenInterface] = {}
         self._recording = Path(tempfile.mkdtemp(prefix=".trace-", dir=self.pairs[0].directory.path.parent)) / RECORDING
 
     @property
@@ -108,7 +107,8 @@ class WatchRound:
         for end in self._ends.values():
             self._check_machine(end)
         run_id = new_run_id()
-        words = witness_words(run_id)
+        self._seen = self._find_interfaces()
+        words = witness_words(run_id, self._seen.values())
         in_container = any(end.found.container for end in self._ends.values())
         recorder = self._containers.witness(run_id, words) if in_container else self._beside.witness(words)
         self._recorder = recorder
@@ -116,6 +116,16 @@ class WatchRound:
         addresses = frozenset(address for end in self._ends.values() for address in end.all_addresses)
         self._trace = TraceRecorder([end.found for end in self._ends.values()], witness, ring, addresses)
         self._trace.begin()
+
+    def _find_interfaces(self) -> dict[tuple[str, str], SeenInterface]:
+        """Return by which name each interface that is captured at is known, by target and its own name."""
+        captured = {
+            (pair.ends[host].name, device): pair.ends[host].found
+            for pair in self.pairs
+            for host, device in pair.devices.items()
+        }
+        found = {key: seen_interface(own.path, key[1]) for key, own in captured.items()}
+        return {key: seen for key, seen in found.items() if seen is not None}
 
     @staticmethod
     def _check_machine(end: WatchedEnd) -> None:
@@ -183,7 +193,10 @@ class WatchRound:
                     continue
                 collected.notes += [self._note] if self._note else []
                 collected.incomplete += [flaw] if flaw else []
-                self._add_calls(pair, collected)
+                at = self._add_calls(pair, collected)
+                pair.leave_out_edges(collected)
+                if self._trace is not None and at is not None:
+                    write_kernel(pair, self._trace, self._seen, collected)
                 demanded = {CallSource.TRACE: "demanded", CallSource.OFFERED: "offered"}
                 pair.write(collected, engine, cut_short, demanded.get(self._order.calls, "none"))
                 yield Kept(
@@ -193,12 +206,14 @@ class WatchRound:
             self._trace = None
             self._end_trace()
 
-    def _add_calls(self, pair: WatchedPair, collected: Collected) -> None:
+    def _add_calls(self, pair: WatchedPair, collected: Collected) -> Checkpoint | None:
+        """Write a pair's calls; return the moment from which the trace's are counted, if there is one."""
+        at: Checkpoint | None = None
         if self._trace is not None:
             at = pair.best_of(self._trace.candidates(pair.complete_since))
             if at is None:
                 collected.notes.append("the ring holds nothing since the targets were last read: calls are left out")
-                return
+                return None
             pair.begun = at.begun
             calls = {
                 host: self._trace.calls(end.name, host, end.all_addresses, at)
@@ -206,33 +221,7 @@ class WatchRound:
                 if end.agent is not None
             }
             pair.take_calls(collected, calls, "trace", at)
-            _write_kernel(pair, self._trace, collected)
         elif self._straces:
             traced = {host: self._straces[end.name].calls(host) for host, end in pair.ends.items() if end.agent}
             pair.take_calls(collected, traced, "strace", None)
-
-
-def is_between(event: KernelEvent, addresses: Mapping[Host, Collection[str]]) -> bool:
-    """Whether an event is of a socket between the two hosts; one that names no peer may be, a listener's for instance.
-
-    A target talks with others too, whose packets this pair's captures do not have.
-    """
-    if event.host is None or event.peer is None or ip_address(event.peer.address).is_unspecified:
-        return True
-    return event.peer.address in addresses[peer_of(event.host)]
-
-
-def _write_kernel(pair: WatchedPair, trace: TraceRecorder, collected: Collected) -> None:
-    """Write what the kernel reports of the pair's connections since watching began."""
-    try:
-        log = decode(trace.path, pair.addresses, {}, RunSources())
-    except CaptureError as error:
-        collected.notes.append(error.what)
-        return
-    events = tuple(
-        event for event in log.events if pair.begun <= event.time <= pair.ended and is_between(event, pair.addresses)
-    )
-    lines = io.StringIO()
-    write_jsonl(replace(log, events=events, timers=()), lines)
-    pair.directory.write_text(KERNEL, lines.getvalue())
-    collected.notes += log.problems
+        return at

@@ -41,6 +41,7 @@ class WatchedPair:
         self.begun = self.ended = self.events_since = 0
         self.died = threading.Event()
         self.rings: dict[Host, RingFile] = {}
+        self.devices: dict[Host, str] = {}
         self._order = order
         self._happenings: list[Happening] = []
         self._waiting: dict[Host, tuple[HappeningWatch, queue.SimpleQueue[bytes]]] = {}
@@ -61,7 +62,8 @@ class WatchedPair:
     def _tap(self, host: Host, expression: str) -> TcpdumpTap:
         end, peer = self.ends[host], self.ends[peer_of(host)]
         assert end.agent is not None  # noqa: S101 - asked for those only that have one
-        captured = Captured(route(end, peer), expression, self._order.headers)
+        self.devices[host] = route(end, peer)
+        captured = Captured(self.devices[host], expression, self._order.headers)
 
         def make_file(path: Path) -> RingFile:
             self.rings[host] = RingFile(path, self._order.ring)
@@ -200,9 +202,8 @@ class WatchedPair:
         except CaptureError:
             return None  # said where it is evaluated
 
-    def write(self, collected: Collected, engine: Mapping[str, Any], cut_short: str, witness: str) -> None:
-        """Leave out what only one capture can have; write the manifest."""
-        collected.notes += self._bounds(cut_short)
+    def leave_out_edges(self, collected: Collected) -> None:
+        """Leave out of the captures what only one of them can have: their frames have their numbers from then on."""
         paths = {host: self.directory.file(f"{host}.pcap") for host in self.taps}
         left_out: dict[Host, int] = {}
         try:
@@ -214,6 +215,10 @@ class WatchedPair:
             if any(left_out.values()):
                 words = " and ".join(f"{number} at the {host}" for host, number in left_out.items() if number)
                 collected.notes.append(f"packets on their way as watching began or ended are left out: {words}")
+
+    def write(self, collected: Collected, engine: Mapping[str, Any], cut_short: str, witness: str) -> None:
+        """Write the manifest."""
+        collected.notes += self._bounds(cut_short)
         made = watched_manifest(
             self.directory,
             {host: (self.names[host], end.found.what) for host, end in self.ends.items()},

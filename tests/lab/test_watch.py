@@ -18,6 +18,8 @@ import pytest
 
 from testbed.lab.docker import images
 from testbed.lab.identity import RUN_LABEL
+from testbed.observe.kernel.part_departures import SeenInterface
+from testbed.watch.seen_interface import seen_interface
 from tests.lab.conftest import ROOT, Invoke, command
 
 SERVER = """
@@ -49,12 +51,16 @@ while True:
 """
 
 
+SERVICE = "com.docker.compose.service"
+
+
 @pytest.fixture
 def two_containers(engine: docker.DockerClient) -> Iterator[tuple[Any, Any]]:
     """A client and a server that were started by somebody else, on a network of theirs."""
     image = images.ensure(engine, ["programs"], lambda _: None)["programs"]
     network = engine.networks.create(f"watched-{token_hex(4)}")
     made: list[Any] = []
+    services = f"watched-{token_hex(4)}"
     try:
         for name, script in (("server", SERVER), ("client", CLIENT)):
             made.append(
@@ -64,7 +70,7 @@ def two_containers(engine: docker.DockerClient) -> Iterator[tuple[Any, Any]]:
                     name=f"watched-{name}-{token_hex(4)}",
                     network=str(network.name),
                     detach=True,
-                    labels={"com.docker.compose.service": f"watched-{name}"},
+                    labels={SERVICE: f"{services}-{name}"},
                 )
             )
         yield made[1], made[0]
@@ -78,9 +84,10 @@ def test_a_reset_that_happens_now_and_then_is_caught(
     engine: docker.DockerClient, invoke: Invoke, two_containers: tuple[Any, Any]
 ) -> None:
     """By name and by compose service; the run tells how far the bytes of that connection came."""
-    client, _ = two_containers
+    client, server = two_containers
     before = [container.attrs["State"]["StartedAt"] for container in map(_again, two_containers)]
-    done = invoke("watch", "server=watched-server", client.name, "--until", "reset", "--after", "100ms", "--json")
+    words = ("--until", "reset", "--after", "100ms", "--for", "60s", "--json")
+    done = invoke("watch", f"server={server.labels[SERVICE]}", client.name, *words)
     assert done.code == 0, done.err
     assert "it happened: a RST, from " in done.err
     result = done.json
@@ -189,12 +196,26 @@ def two_processes(request: pytest.FixtureRequest) -> Iterator[TwoProcesses]:
             subprocess.run(["ip", "netns", "delete", name], check=False, stderr=subprocess.DEVNULL)
 
 
+def test_an_interface_is_known_by_a_name_that_no_other_has(two_processes: TwoProcesses) -> None:
+    """By that of the veth's other end before its own; where both have one name, by none."""
+    names, path = two_processes.names, Path(f"/proc/{two_processes.client}/ns/net")
+    assert seen_interface(path, f"{names[0]}0") == SeenInterface(f"{names[1]}0", by_peer=True)
+    assert seen_interface(path, "lo") is None
+    assert seen_interface(path, "nonesuch") is None
+    for name in names:
+        _ip("-n", name, "link", "set", f"{name}0", "down")
+        _ip("-n", name, "link", "set", f"{name}0", "name", "w0")
+    assert seen_interface(path, "w0") is None
+
+
 def test_processes_of_this_machine(invoke: Invoke, two_processes: TwoProcesses) -> None:
     """By number and by network namespace; both run on."""
     names = two_processes.names
     done = invoke("watch", f"pid:{two_processes.client}", f"netns:{names[1]}", "--until", "close", "--json")
     assert done.code == 0, done.err
     assert done.json["ledger"]
+    bases = [packet["cause"]["basis"] for packet in done.json["crossings"]]
+    assert bases.count("kernel") > len(bases) / 2, done.json["notes"]  # by call stacks
     for pid in (two_processes.client, two_processes.server):
         assert "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
 

@@ -40,7 +40,9 @@ while True:
 """
 STOPS_READING = """
 import socket, sys, time
-connection = socket.create_connection((sys.argv[1], 6379))
+connection = socket.socket()
+connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # else all may fit into its buffer
+connection.connect((sys.argv[1], 6379))
 connection.sendall(b"*3\\r\\n$3\\r\\nSET\\r\\n$3\\r\\nbig\\r\\n$1000000\\r\\n" + b"x" * 1_000_000 + b"\\r\\n")
 assert connection.recv(100) == b"+OK\\r\\n"
 while True:
@@ -114,7 +116,7 @@ def test_a_keep_alive_race_of_nginx_is_caught(invoke: Invoke, start: Start) -> N
         "nginx", "nginx", ["sh", "-c", f"echo '{KEEP_ALIVE}' > /tmp/conf; exec nginx -c /tmp/conf -g 'daemon off;'"]
     )
     client = start("programs", "asks", ["python3", "-c", SOMETIMES_LATE, server.name])
-    words = ("--until", "reset", "--after", "300ms", "--ring", "2MiB", "--json")
+    words = ("--until", "reset", "--after", "300ms", "--for", "60s", "--ring", "2MiB", "--json")
     for _ in range(4):
         done = invoke("watch", client.name, server.name, *words)
         assert done.code == 0, done.err
@@ -125,6 +127,8 @@ def test_a_keep_alive_race_of_nginx_is_caught(invoke: Invoke, start: Start) -> N
             break
     assert "keep-alive-race" in found, done.err
     assert result["hosts"]["client"]["observer"] == "trace", done.err
+    bases = [packet["cause"]["basis"] for packet in result["crossings"]]
+    assert bases.count("kernel") > len(bases) / 2, result["notes"]  # by call stacks
 
 
 @pytest.mark.slow
@@ -132,7 +136,8 @@ def test_a_client_of_redis_that_stops_reading_is_caught(invoke: Invoke, start: S
     server = start("programs", "redis", ["redis-server", "--save", "", "--protected-mode", "no"])
     time.sleep(1)
     client = start("programs", "reads", ["python3", "-c", STOPS_READING, server.name])
-    done = invoke("watch", client.name, server.name, "--until", "zero-window", "--after", "1s", "--headers", "--json")
+    words = ("--until", "zero-window", "--after", "1s", "--for", "60s")
+    done = invoke("watch", client.name, server.name, *words, "--headers", "--json")
     assert done.code == 0, done.err
     assert "takes no more" in done.err or "no more bytes are taken" in done.err
     result = done.json

@@ -76,6 +76,7 @@ class Interfaces:
     """
 
     def __init__(self, devices: Mapping[Host, str], queued: Collection[Host] = ()) -> None:
+        self.hosts = frozenset(devices)
         self._hosts = {device: host for host, device in devices.items()}
         self._queued = queued
         self._left: dict[Host, list[Passing]] = defaultdict(list)

@@ -18,6 +18,7 @@ from testbed.model.kernel_log import Departure, KernelEvent, KernelLog, TimerRun
 from testbed.observe.kernel.call_stacks import STACK, CallStacks
 from testbed.observe.kernel.departures import Interfaces
 from testbed.observe.kernel.frame_order import Passing
+from testbed.observe.kernel.part_departures import PartlyCaptured, SeenInterface
 from testbed.observe.kernel.recorded_frames import RecordedFrames, frames
 from testbed.observe.kernel.trace_drops import Came, WaysIn
 from testbed.observe.kernel.trace_format import Field, Format, PageHeader
@@ -82,19 +83,23 @@ def decode(
     addresses: Mapping[Host, Iterable[str]],
     devices: Mapping[Host, str] | None = None,
     sources: RunSources = RunSources(),
+    *,
     queued: Collection[Host] = (),
+    seen: Mapping[Host, SeenInterface] | None = None,
 ) -> KernelLog:
     """Read a recording and keep the events of the lab; ``addresses`` are its hosts'.
 
-    ``devices`` are the first names of their interfaces, where no other on the machine has the same; ``queued``
-    are the hosts whose interface has a queue. Raises CaptureError where the recording makes no sense.
+    ``devices`` are the first names of their interfaces, where no other on the machine has the same; ``seen`` are they
+    where captures have only some of what passes them. ``queued`` are the hosts whose interface has a queue. Raises
+    CaptureError where the recording makes no sense.
     """
     recording = RecordedFrames()
     try:
         with path.open("rb") as data:
             for kind, payload in frames(data):
                 recording.take(kind, payload)
-        return _Decoder(recording, addresses, devices or {}, queued).log(sources)
+        interfaces = Interfaces(devices or {}, queued) if seen is None else PartlyCaptured(seen)
+        return _Decoder(recording, addresses, devices or {}, interfaces).log(sources)
     except (OSError, ValueError, KeyError, IndexError, struct.error) as error:
         raise CaptureError(f"the witness's record cannot be read: {error!r}") from error
 
@@ -105,15 +110,14 @@ class _Decoder:
         recording: RecordedFrames,
         addresses: Mapping[Host, Iterable[str]],
         devices: Mapping[Host, str],
-        queued: Collection[Host],
+        interfaces: Interfaces | PartlyCaptured,
     ) -> None:
         self._recording = recording
         self._hosts: dict[str, Host] = {address: host for host, own in addresses.items() for address in own}
         known = {*KEPT, *WAYS_IN, *TIMERS, LEAVES, QUEUES, WAITS, STACK}
         self._formats = {made.id: made for made in recording.formats.values() if made.name in known}
-        self._devices = devices
         self._stacks = CallStacks(recording.names)
-        self._interfaces = Interfaces(devices, queued)
+        self._interfaces = interfaces
         self._timers: list[TimerRun] = []
         self._functions: dict[int, str] = {}
         self._numbers: dict[int, int] = {}
@@ -157,12 +161,12 @@ class _Decoder:
 
     def _departures(self, sources: RunSources, error: int, problems: list[str]) -> dict[Host, tuple[Departure, ...]]:
         """Return the departure of every frame; what cannot be matched is a problem."""
-        if not any(name.endswith(LEAVES) for name in self._recording.formats):
+        if not any(name.endswith((LEAVES, WAYS_IN[0])) for name in self._recording.formats):
             return {}
         found = {}
         for host, known in sources.frames().items():
             matched: tuple[Departure, ...] | str = known if isinstance(known, str) else _NO_NAME
-            if not isinstance(known, str) and host in self._devices:
+            if not isinstance(known, str) and host in self._interfaces.hosts:
                 matched = self._interfaces.departures(host, known, error)
             if isinstance(matched, str):
                 problems.append(f"the kernel's reports of what left the {host} do not match its capture: {matched}")
@@ -219,7 +223,7 @@ class _Decoder:
         if made.name in TIMERS:
             self._timer(made, time, cpu, record)
             return None, None
-        if made.name in (LEAVES, QUEUES, WAITS):
+        if made.name in (LEAVES, QUEUES, WAITS) or (made.name == WAYS_IN[0] and stack is not None):
             self._passes(made, self._on_wall(time), cpu, record, stack)
             return None, None
         sk = next((fields[name].number(record) for name in ("skaddr", "rx_sk") if name in fields), 0)

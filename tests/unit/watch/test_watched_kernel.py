@@ -8,7 +8,7 @@ from testbed.model import Endpoint
 from testbed.model.kernel_log import KernelEvent
 from testbed.watch.call_recorder import Checkpoint
 from testbed.watch.happenings import Happening
-from testbed.watch.watch_round import is_between
+from testbed.watch.watched_kernel import is_between
 from testbed.watch.watched_pair import before_it
 
 ADDRESSES = {"client": ["10.0.0.2"], "server": ["10.0.0.3", "fd00::3"]}
