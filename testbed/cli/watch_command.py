@@ -142,6 +142,8 @@ class _Shown:
             sys.stderr.write(f"{one} and {other} said nothing to each other\n")
         if watched.ended:
             sys.stderr.write(f"{watched.ended}\n")
+        for each in watched.left:
+            sys.stderr.write(f"{each}; `invoke clean` removes it\n")
         if self._order.until is not None and watched.happened is None:
             sys.stderr.write(_until_text(None))
         if len(self._shown) > 1:

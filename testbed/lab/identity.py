@@ -20,17 +20,17 @@ def new_run_id() -> str:
 
 def owner() -> str:
     """Name this process so that another can tell whether it still runs: ``<boot id>/<pid>/<start time>``."""
-    return f"{_boot_id()}/{os.getpid()}/{_start_time(os.getpid())}"
+    return f"{boot_id()}/{os.getpid()}/{_start_time(os.getpid())}"
 
 
 def is_alive(owner_label: str) -> bool | None:
     """Say whether the process named by :func:`owner` runs; None if it is another machine's, which we cannot see."""
     try:
-        boot_id, pid, start_time = owner_label.split("/")
+        boot, pid, start_time = owner_label.split("/")
         number = int(pid)
     except ValueError:
         return False
-    if boot_id != _boot_id():
+    if boot != boot_id():
         # A reboot of this machine changes its boot id too, but then no container of it is running either.
         return None
     return _start_time(number) == start_time
@@ -41,7 +41,7 @@ def numbers_tasks_as_the_kernel() -> bool:
     return Path("/proc/self/ns/pid").stat().st_ino == _INITIAL_PID_NAMESPACE
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
     """Return the kernel's boot id, or the machine's name where there is no /proc (macOS, Windows)."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

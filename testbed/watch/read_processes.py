@@ -94,6 +94,16 @@ def network_of(pid: int) -> int:
     return _namespace(pid, "net")
 
 
+def first_process_in(network: int) -> int:
+    """Return the first process of the one container in a network namespace (its number), 0 where not one is there.
+
+    It is the first of a PID namespace; the agents that we started there are left out.
+    """
+    found = [pid for pid in _all_processes() if _namespace(pid, "net") == network and _program(pid) not in _OURS]
+    first = [pid for pid in found if _own_number(Path(f"/proc/{pid}/status"), pid) == 1]
+    return first[0] if len(first) == 1 else 0
+
+
 def members(first: int, *, whole: bool) -> list[int]:
     """Return a target's processes: with ``whole`` all in the namespaces of ``first``, else it and its descendants."""
     parents = {pid: _parent(pid) for pid in _all_processes()}

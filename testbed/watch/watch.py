@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from testbed.lab.engine import Progress
 from testbed.lab.identity import new_run_id
 from testbed.lab.namespace.beside import Beside
 from testbed.model import Host
-from testbed.model.errors import LabError, UsageError
+from testbed.model.errors import EngineError, LabError, UsageError
 from testbed.rundir.layout import RunDirectory
 from testbed.watch.find_target import FoundTarget, find_target
 from testbed.watch.happenings import Happening
@@ -72,9 +73,9 @@ def watch(
             made = [(_ends(one, other), _directory(one, other, root)) for one, other in together_by_network]
             return WatchRound(made, order, containers, beside, progress)
 
-        return _Watching(order, make_round, _Lives(found, containers, started), engine, meanwhile, on_kept).run(
-            progress
-        )
+        lives = _Lives(found, containers, started)
+        watched = _Watching(order, make_round, lives, engine, meanwhile, on_kept).run(progress)
+    return replace(watched, left=tuple(containers.left))
 
 
 class _Lives:
@@ -143,8 +144,8 @@ class _Watching:
                 following.give_up()
         except TargetsLost as lost:
             self._result.ended = str(lost)
-        except LabError as failed:
-            self._result.ended = str(failed)
+        except (LabError, EngineError) as failed:
+            self._result.ended = failed.what
             if following is not None:
                 following.give_up()
         self._keep(now, None)

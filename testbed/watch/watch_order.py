@@ -57,4 +57,6 @@ class Watched:
     silent: list[tuple[str, str]] = field(default_factory=list)
     happened: Happening | None = None
     ended: str = ""
-    """Why it ended before its time: a target that went away, or a tap that died."""
+    """Why it ended before its time: a target that went away, a tap that died, an engine that does not answer."""
+    left: tuple[str, ...] = ()
+    """What of ours could not be removed, and why."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from testbed.lab.collected import Collected
 from testbed.lab.docker.running_containers import RunningContainers
 from testbed.lab.engine import Progress
-from testbed.lab.identity import new_run_id
+from testbed.lab.identity import boot_id, new_run_id
 from testbed.lab.namespace.beside import Beside
 from testbed.model import Host
 from testbed.model.errors import EngineError, LabError, Unsupported
@@ -27,13 +29,14 @@ from testbed.watch.call_recorder import (
     witness_words,
 )
 from testbed.watch.happenings import Happening
-from testbed.watch.read_processes import network_of, why_not_here
+from testbed.watch.read_processes import first_process_in, network_of, why_not_here
 from testbed.watch.seen_interface import seen_interface
 from testbed.watch.watch_order import CallSource, Kept, WatchOrder
 from testbed.watch.watched_end import WatchedEnd
 from testbed.watch.watched_kernel import write_kernel
 from testbed.watch.watched_pair import WatchedPair, all_rings
 
+_WHERE = "stat -Lc %i /proc/self/ns/net; cat /proc/sys/kernel/random/boot_id"
 Made = tuple[Mapping[Host, WatchedEnd], Callable[[], RunDirectory]]
 
 
@@ -105,7 +108,7 @@ class WatchRound:
         if refused:
             raise Unsupported(f"the kernel's trace cannot be had: {refused}")
         for end in self._ends.values():
-            self._check_machine(end)
+            self._find_process(end)
         run_id = new_run_id()
         self._seen = self._find_interfaces()
         words = witness_words(run_id, self._seen.values())
@@ -128,13 +131,23 @@ class WatchRound:
         return {key: seen for key, seen in found.items() if seen is not None}
 
     @staticmethod
-    def _check_machine(end: WatchedEnd) -> None:
-        """Raise Unsupported where a container's processes are not those that this machine has by their numbers."""
+    def _find_process(end: WatchedEnd) -> None:
+        """Find a container's first process by the number that this machine has for it.
+
+        The engine may be in another PID namespace. Raises Unsupported where it is on another machine, or where several
+        containers share a network namespace.
+        """
         if end.agent is None or not end.found.container:
             return
-        own = end.agent.run(["stat", "-Lc", "%i", "/proc/self/ns/net"]).strip()
-        if str(network_of(end.found.pid)) != own:
+        own, boot = end.agent.run(["sh", "-c", _WHERE]).split()
+        if boot != boot_id():
             raise Unsupported("the kernel's trace cannot be had: the engine is on another machine")
+        if str(network_of(end.found.pid)) == own:
+            return
+        pid = first_process_in(int(own))
+        if not pid:
+            raise Unsupported(f"the kernel's trace cannot be had: which processes are `{end.name}` is not known")
+        end.found = replace(end.found, pid=pid)
 
     def _begin_strace(self) -> None:
         for name, end in self._ends.items():
@@ -163,7 +176,8 @@ class WatchRound:
             self._trace.stop()
         self._trace = None
         if self._recorder is not None:
-            self._recorder.remove()
+            with contextlib.suppress(EngineError):  # who made it tries again, and says so
+                self._recorder.remove()
         self._recorder = None
         shutil.rmtree(self._recording.parent, ignore_errors=True)
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 import docker
 import pytest
@@ -21,10 +24,12 @@ from dev.other_engines.give_images import give
 from dev.other_engines.start_engine import RunningEngine, running
 from dev.other_engines.unpack_engine import ROOTLESS, unpacked
 from testbed.lab.choose_engine import DOCKER
+from testbed.lab.docker import images
 from testbed.lab.identity import RUN_LABEL
 
-from .conftest import ROOT, Invoke, command, invoke_in
+from .conftest import LIMIT, ROOT, Invoke, command, invoke_in
 from .hanging import HANGS, wait_until_sent
+from .test_watch import CLIENT, SERVER
 
 SUITES = ("bookworm", "trixie", "sid")
 CHEAP = [("podman", "bookworm")]
@@ -33,7 +38,7 @@ ALL = [*((kind, suite) for kind in ("docker", "podman") for suite in SUITES), (R
 SCENARIOS = ("connect-send-close", "nagle")
 MORE_SCENARIOS = ("keepalive-lookalike", "curl-nginx")
 IMAGES = ("tools", "host", "tap", "link", "witness")
-MORE_IMAGES = ("nginx", "curl", "debugger")
+MORE_IMAGES = ("nginx", "curl", "debugger", "programs")
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may start an engine"),
@@ -78,6 +83,67 @@ def left(engine: RunningEngine) -> list[str]:
         found = [c["Names"][0] for c in api.containers(all=True, filters=only)]
         found += [n["Name"] for n in api.networks(filters=only)]
         return found + [v["Name"] for v in api.volumes(filters=only)["Volumes"] or []]
+
+
+@dataclass
+class Watched:
+    """Two containers that were started by somebody else, and the engine that they run on."""
+
+    engine: RunningEngine
+    names: tuple[str, str]
+
+
+@pytest.fixture
+def watched(other: RunningEngine, all_images: None) -> Iterator[Watched]:
+    """A server and a client that ask each other, on a network of theirs."""
+    del all_images
+    made: list[str] = []
+    with closing(other.client()) as client:
+        network = client.networks.create(f"watched-{token_hex(4)}")
+        for script in (SERVER, CLIENT):
+            words = ["python3", "-c", script, *made]
+            container = client.containers.run(
+                images.reference("programs"), words, name=f"watched-{token_hex(4)}", network=network.name, detach=True
+            )
+            made.append(str(container.name))
+    yield Watched(other, (made[1], made[0]))
+    with closing(other.client()) as client:  # the engine may be another one meanwhile
+        for name in made:
+            client.containers.get(name).remove(force=True)
+        client.networks.get(str(network.name)).remove()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("calls", ["trace", "strace"])
+def test_programs_that_run_already_are_watched(watched: Watched, on_other: Invoke, calls: str) -> None:
+    """By the kernel's trace, whose stacks prove causes, or by strace; nothing of ours stays beside them."""
+    words = ("--until", "reset", "--after", "100ms", "--for", "60s", "--calls", calls, "--json")
+    done = on_other("watch", *watched.names, *words)
+    assert done.code == 0, done.out + done.err
+    assert done.json["outcome"] == "pass", done.json["reasons"]
+    assert done.json["hosts"]["client"]["observer"] == calls
+    proven = [packet for packet in done.json["crossings"] if packet["cause"]["basis"] == "kernel"]
+    assert bool(proven) == (calls == "trace"), done.json["notes"]
+    assert left(watched.engine) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other", [("docker", "bookworm"), ("podman", "bookworm")], indirect=True, ids="-".join)
+def test_an_engine_that_is_restarted_ends_watching(watched: Watched, on_other: Invoke, tmp_path: Path) -> None:
+    """That is said, what was captured is kept, and `invoke clean` finds what stayed."""
+    argv = command("watch", *watched.names, "--runs", str(tmp_path))
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stderr is not None
+        assert any(line.startswith("watching") for line in watching.stderr)
+        time.sleep(2)
+        watched.engine.restart()
+        out, err = watching.communicate(timeout=LIMIT)
+    assert watching.returncode == 0, out + err
+    assert "Traceback" not in err
+    assert "packets   " in out, out + err
+    done = on_other("clean")
+    assert done.code == 0, done.out + done.err
+    assert left(watched.engine) == []
 
 
 def test_scenarios(other: RunningEngine, on_other: Invoke) -> None:

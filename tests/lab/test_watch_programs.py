@@ -171,6 +171,7 @@ def test_strace_sees_calls_where_it_is_asked_for(invoke: Invoke, start: Start) -
     done = invoke("watch", client.name, server.name, "--calls", "strace", "--for", "4s", "--json")
     assert done.code == 0, done.err
     result = done.json
+    assert result["outcome"] == "pass", result["reasons"]
     assert result["hosts"]["client"]["observer"] == "strace"
     whole = [row for row in result["ledger"] if row["sender"] == "client" and row["written"]["bytes"]]
     assert whole
@@ -287,12 +288,15 @@ def test_a_pool_of_postgresql_whose_idle_connections_are_cut(
             own = [*words, *(container.name for container in made)]
             made.append(engine.containers.run(number, own, name=full, network=str(network.name), detach=True))
         time.sleep(6)
-        done = invoke(
-            "watch", made[1].name, made[0].name, "--until", "reset", "--after", "500ms", "--for", "60s", "--json"
-        )
-        assert done.code == 0, done.err
-        result = done.json
-        assert "keep-alive-race" in [finding["name"] for finding in result["diagnosis"]["findings"]]
+        until = ("--until", "reset", "--after", "500ms", "--for", "60s", "--json")
+        for _ in range(4):  # one that begins in the long pause does not have the exchange before it
+            done = invoke("watch", made[1].name, made[0].name, *until)
+            assert done.code == 0, done.err
+            result = done.json
+            found = [finding["name"] for finding in result["diagnosis"]["findings"]]
+            if "keep-alive-race" in found:
+                break
+        assert "keep-alive-race" in found, done.err
     finally:
         for container in made:
             container.remove(force=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,7 @@ from testbed.model.errors import EngineError, UsageError
 _SERVICE, _FILES = "com.docker.compose.service", "com.docker.compose.project.config_files"
 _PROCESSES = 'echo "$PPID,$$"; for each in /proc/[0-9]*; do echo "${each#/proc/}"; done'
 """Prints our own processes (the agent, and this shell), then all."""
+_END_TIMEOUT = 10
 _DIRECTORY = "com.docker.compose.project.working_dir"
 
 
@@ -57,24 +58,24 @@ class WitnessSidecar:
         self._volume = volume
 
     def remove(self) -> None:
-        """End the recorder, which removes its instance of tracefs; remove its container. Idempotent."""
+        """End the recorder, which removes its instance of tracefs; remove its container. Idempotent.
+
+        Raises EngineError where the engine does not remove it.
+        """
         if not self._container:
             return
-        container, self._container = self._container, ""
         self.channel.close()
-        with contextlib.suppress(EngineError), translate("wait for the recorder of the kernel's trace"):
-            self._api.wait(container, timeout=WITNESS_TIMEOUT)
-        with translate("remove the recorder"), contextlib.suppress(docker.errors.NotFound):
-            self._api.remove_container(container, force=True, v=True)
+        _remove_ended(self._api, self._container, "the recorder", WITNESS_TIMEOUT)
         if self._volume is not None:
-            with translate("remove the volume of tracefs"):
+            with translate("remove the volume of tracefs"), contextlib.suppress(docker.errors.NotFound):
                 self._api.remove_volume(self._volume, force=True)
+        self._container = ""
 
 
 class RunningContainers:
     """The containers of one engine. Leaving the context removes the taps that it made, and nothing else.
 
-    The engine is asked for nothing until the first container is.
+    The engine is asked for nothing until the first container is. ``left`` says what it could not remove, and why.
     """
 
     def __init__(self, run_id: str, progress: Progress) -> None:
@@ -84,6 +85,7 @@ class RunningContainers:
         self._taps: list[tuple[Agent, str]] = []
         self._witnesses: list[WitnessSidecar] = []
         self._numbers = itertools.count(1)
+        self.left: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -92,13 +94,19 @@ class RunningContainers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for sidecar in self._witnesses:
-            sidecar.remove()
+            self._try(sidecar.remove)
         self._witnesses.clear()
-        for agent, container in self._taps:
+        for agent, _ in self._taps:
             agent.close()
-            with translate("remove a tap"), contextlib.suppress(docker.errors.NotFound):
-                self._client.api.remove_container(container, force=True, v=True)
+        for _, container in self._taps:
+            self._try(lambda each=container: _remove_ended(self._client.api, each, "a tap", _END_TIMEOUT))  # type: ignore[misc]
         self._taps.clear()
+
+    def _try(self, remove: Callable[[], None]) -> None:
+        try:
+            remove()
+        except EngineError as error:
+            self.left.append(error.what)
 
     @property
     def _client(self) -> docker.DockerClient:
@@ -220,6 +228,14 @@ class RunningContainers:
         with translate("ask the engine for its version"):
             version = self._client.version()
         return {"version": version["Version"], "api": version["ApiVersion"], "kernel": version.get("KernelVersion", "")}
+
+
+def _remove_ended(api: docker.APIClient, container: str, what: str, patience: int) -> None:
+    """Remove a container that ends by itself, since its input has ended: Podman cannot kill one that just ends."""
+    with contextlib.suppress(EngineError), translate(f"wait for {what}"):
+        api.wait(container, timeout=patience)
+    with translate(f"remove {what}"), contextlib.suppress(docker.errors.NotFound):
+        api.remove_container(container, force=True, v=True)
 
 
 def _is_service(labels: dict[str, str], name: str, compose: str) -> bool:

@@ -14,7 +14,8 @@ _RESULT = re.compile(
     r"(?:<([A-Z][\w-]*:\[.*?\]|[^<>]*(?:<[^<>]*>)?)>)?"
     r"(?: (E[A-Z0-9]+))?(?: \(.*\))?(?: <(\d+)\.(\d{9})>)?$"
 )
-_UNFINISHED = " <unfinished ...>"
+_UNFINISHED = (" <unfinished ...>", " <detached ...>")
+"""Another thread's line comes, or strace lets go: then the call has not returned as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,9 @@ class Lines:
                 self._never_returned(tid)
             return None
         if text.endswith(_UNFINISHED):
-            name, _, arguments = text.removesuffix(_UNFINISHED).partition("(")
-            self._begun[tid] = _Begun(name, arguments, time)
+            name, _, arguments = text[: text.rindex(" <")].partition("(")
+            if not _RESUMED.match(text):
+                self._begun[tid] = _Begun(name, arguments, time)
             return None
         start = time
         resumed = _RESUMED.match(text)

@@ -199,7 +199,7 @@ class _TraceReader:
         for place, parameter in enumerate(known.parameters):
             if parameter == "option":
                 args |= _option(values)
-            elif parameter in _READ:
+            elif parameter in _READ and (place < len(values) or call.end is not None):  # some are shown as it returns
                 args |= _READ[parameter](values[place])
         return args
 

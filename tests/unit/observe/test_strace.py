@@ -121,6 +121,24 @@ def test_interrupted_lines_are_put_together() -> None:
     assert lines.bad == []
 
 
+def test_what_strace_let_go_of_had_not_returned() -> None:
+    lines = Lines()
+    calls = list(
+        lines.read(
+            [
+                "7  1000.000000001 accept4(3<TCP:[0.0.0.0:1]>,  <detached ...>\n",
+                "8  1000.000000002 recvfrom(5<TCP:[55]>,  <unfinished ...>\n",
+                "8  1000.000000003 <... recvfrom resumed> <detached ...>\n",
+            ]
+        )
+    )
+    assert [(call.name, call.arguments[0], call.end) for call in calls] == [
+        ("accept4", "3", None),
+        ("recvfrom", "5", None),
+    ]
+    assert lines.bad == []
+
+
 def test_a_call_between_whose_lines_others_stand_lasts_until_its_last_line() -> None:
     """strace's time in the call begins after it has printed the arguments: by that alone the next would be later."""
     trace = [
