@@ -42,19 +42,16 @@ def losses(seen: Observed, explained: frozenset[int]) -> Found:
 def _kind_of_loss(connection: SeenFlow, packet: Crossing) -> FindingName:
     if not packet.sequence_length:
         return FindingName.ACK_LOSS
-    ours = [each for each in connection.sent[packet.sender] if each.sequence_length]
-    again = _again(connection, packet)
-    meant = [
-        each
-        for each in ours
-        if packet.n < each.n
-        and (again is None or each.n < again.n)
-        and each.seq > packet.seq
-        and not connection.cause(each).traits.sent_again
-    ]
+    order, again = connection.segments[packet.sender], _again(connection, packet)
+    meant: list[Crossing] = []
+    for each in order.after(packet):
+        if len(meant) == _TAIL or (again is not None and each.n >= again.n):
+            break
+        if each.seq > packet.seq and not connection.cause(each).traits.sent_again:
+            meant.append(each)
     if len(meant) < _TAIL and all(each.fate is Fate.LOST for each in meant):
         return FindingName.TAIL_LOSS
-    at = ours.index(packet)
+    ours, at = order.segments, order.place(packet) - 1
     beside = [*ours[max(at - 1, 0) : at], *ours[at + 1 : at + 2]]
     in_a_row = any(each.fate is Fate.LOST and each.seq != packet.seq for each in beside)
     return FindingName.BURST_LOSS if in_a_row else FindingName.RANDOM_LOSS
@@ -100,19 +97,18 @@ _TIMEOUTS = (CauseName.USER_TIMEOUT, CauseName.KEEP_ALIVE_TIMEOUT)
 
 def _missing(connection: SeenFlow, packet: Crossing) -> int:
     """Return how many bytes of a lost segment, the last that carried them, never arrived, though nobody gave up."""
-    later = [each for each in connection.data[packet.sender] if each.n > packet.n and each.end > packet.start]
-    if any(each.start <= packet.start for each in later):
+    order = connection.segments[packet.sender]
+    alike = [each for each in order.from_before(packet, packet.seq) if each.length]
+    if any(each.start <= packet.start < each.end for each in alike):
         return 0
     given_up = any(
-        "R" in each.flags
-        and (each.sender == packet.sender or connection.reached(each))
-        and connection.cause(each).rule not in _TIMEOUTS
-        for each in connection.packets
+        (each.sender == packet.sender or connection.reached(each)) and connection.cause(each).rule not in _TIMEOUTS
+        for each in connection.resets
     )
     arrived = any(
-        each.end >= packet.end and connection.reached(each)
-        for each in connection.data[packet.sender]
-        if each.start <= packet.start
+        each.start <= packet.start and each.end >= packet.end and connection.reached(each)
+        for each in (packet, *alike, *order.beyond(packet, packet.seq + packet.length))
+        if each.length
     )
     return 0 if given_up or arrived else packet.length
 
@@ -120,20 +116,8 @@ def _missing(connection: SeenFlow, packet: Crossing) -> int:
 def _again(connection: SeenFlow, packet: Crossing) -> Crossing | None:
     """Return what made good for a lost packet: its bytes again; for an ACK, the peer's bytes again."""
     if packet.sequence_length:
-        return next(
-            (
-                each
-                for each in connection.sent[packet.sender]
-                if each.n > packet.n and each.seq <= packet.seq < each.seq + each.sequence_length
-            ),
-            None,
-        )
-    peer = connection.sent[peer_of(packet.sender)]
-    return next(
-        (
-            each
-            for each in peer
-            if each.n > packet.n and each.sequence_length and packet.ack is not None and each.seq < packet.ack
-        ),
-        None,
-    )
+        repeats = connection.segments[packet.sender].from_before(packet, packet.seq)
+        return next((each for each in repeats if packet.seq < each.seq + each.sequence_length), None)
+    if packet.ack is None:
+        return None
+    return next(connection.segments[peer_of(packet.sender)].from_before(packet, packet.ack - 1), None)
