@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 
+from dev.bench import watch_load
 from dev.bench.ratio import Ratio, Say, of_pairs, spread
+from dev.bench.two_programs import two_programs
 
 WAYS = {
     "taps": ("--calls", "none"),
@@ -66,8 +67,8 @@ class _Rate:
 class _Pair:
     """A server and its client that run."""
 
-    def __init__(self, server: subprocess.Popen[bytes], client: subprocess.Popen[bytes], count: Path) -> None:
-        self.pids = client.pid, server.pid
+    def __init__(self, pids: tuple[int, int], count: Path) -> None:
+        self.pids = pids
         self._count = count
 
     def rate(self) -> _Rate:
@@ -88,13 +89,17 @@ class _Pair:
 def measure(*, repeat: int, say: Say) -> list[Ratio]:
     """Measure each way of watching in turn with none; there is no limit to keep."""
     pairs: dict[str, list[tuple[_Rate, _Rate]]] = {name: [] for name in WAYS}
-    with tempfile.TemporaryDirectory(prefix="bothends-bench-") as made, _running(Path(made)) as pair:
-        for _ in range(repeat):
-            for name, words in WAYS.items():
-                bare = pair.rate()
-                with _watched(pair.pids, words, made):
-                    watched = pair.rate()
-                pairs[name].append((bare, watched))
+    with tempfile.TemporaryDirectory(prefix="bothends-bench-") as made:
+        count = Path(made, "count")
+        count.write_bytes(bytes(8))
+        with two_programs(_SERVER, _CLIENT, (str(count),)) as pids:
+            pair = _Pair(pids, count)
+            for _ in range(repeat):
+                for name, words in WAYS.items():
+                    bare = pair.rate()
+                    with _watched(pids, words, made):
+                        watched = pair.rate()
+                    pairs[name].append((bare, watched))
     ratios = []
     for name, each in pairs.items():
         requests = [watched.requests for _, watched in each], [bare.requests for bare, _ in each]
@@ -104,32 +109,7 @@ def measure(*, repeat: int, say: Say) -> list[Ratio]:
             of_pairs("watch", f"requests a second, {name}", "unwatched", requests, None, at_least=True),
             of_pairs("watch", f"processor time of a request, {name}", "unwatched", processor, None),
         ]
-    return ratios
-
-
-@contextmanager
-def _running(directory: Path) -> Iterator[_Pair]:
-    names = [f"b{token_hex(3)}{end}" for end in "cs"]
-    count = directory / "count"
-    count.write_bytes(bytes(8))
-    programs: list[subprocess.Popen[bytes]] = []
-    try:
-        for name in names:
-            _ip("netns", "add", name)
-        _ip("-n", names[0], "link", "add", "v0", "type", "veth", "peer", "name", "v0", "netns", names[1])
-        for name, address in zip(names, ("198.18.78.1/30", "198.18.78.2/30"), strict=True):
-            _ip("-n", name, "addr", "add", address, "dev", "v0")
-            _ip("-n", name, "link", "set", "v0", "up")
-        for name, words in ((names[1], (_SERVER,)), (names[0], (_CLIENT, "198.18.78.2", str(count)))):
-            programs.append(subprocess.Popen(["ip", "netns", "exec", name, sys.executable, "-c", *words]))
-            time.sleep(2)
-        yield _Pair(programs[0], programs[1], count)
-    finally:
-        for program in programs:
-            program.kill()
-            program.wait()
-        for name in names:
-            subprocess.run(["ip", "netns", "delete", name], check=False, stderr=subprocess.DEVNULL)
+    return ratios + watch_load.measure(say)
 
 
 @contextmanager
@@ -151,7 +131,3 @@ def _watched(pids: tuple[int, int], words: tuple[str, ...], runs: str) -> Iterat
         watching.kill()  # what it would make of the captures is not measured; its taps end with it
         watching.communicate(timeout=_BEGIN_TIMEOUT)
         time.sleep(1)
-
-
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)

@@ -49,12 +49,13 @@ class CaptureFile(Protocol):
 class Captured:
     """What a tap captures: the packets of one interface, of each the first ``snap`` bytes (0: all).
 
-    ``expression`` chooses packets (pcap-filter(7)), all if empty.
+    ``expression`` chooses packets (pcap-filter(7)), all if empty. ``buffer`` is the kernel's, KiB.
     """
 
     interface: str = INTERFACE
     expression: str = ""
     snap: int = 0
+    buffer: str = BUFFER_KIB
 
 
 class TcpdumpTap:
@@ -157,7 +158,20 @@ class TcpdumpTap:
         self._file = self._make_file(self.path)
         # Immediate mode: without it packets wait in the kernel for up to a second, and so would every run.
         what = self._captured
-        argv = ["tcpdump", "-i", what.interface, "-n", "-p", "-U", "-s", str(what.snap), "-B", BUFFER_KIB, "-Z", "root"]
+        argv = [
+            "tcpdump",
+            "-i",
+            what.interface,
+            "-n",
+            "-p",
+            "-U",
+            "-s",
+            str(what.snap),
+            "-B",
+            what.buffer,
+            "-Z",
+            "root",
+        ]
         argv += ["--immediate-mode", "--time-stamp-precision=nano", "-w", "-", *what.expression.split()]
         if self._program:
             argv = [self._program, what.interface]

@@ -35,7 +35,7 @@ class FoundTarget:
 
     def lives(self) -> bool:
         """Say whether it is still there. A container is asked for elsewhere."""
-        return not self.pid or Path(f"/proc/{self.pid}").exists()
+        return not self.pid or _runs(self.pid)
 
 
 def find_target(target: Target, containers: RunningContainers, compose: str = "") -> FoundTarget:
@@ -96,6 +96,16 @@ def _processes() -> Iterator[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             yield int(entry.name)
+
+
+def _runs(pid: int) -> bool:
+    """Say whether a process runs: one that has ended stays in the list until its parent asks for it."""
+    process = Path(f"/proc/{pid}")
+    try:
+        state = (process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(") ")[2][:1]
+        return state not in "ZX" or len(list((process / "task").iterdir())) > 1  # the first may end first
+    except OSError:
+        return False
 
 
 def _comm(pid: int) -> str:

@@ -164,7 +164,7 @@ class _Watching:
         """Wait for an event, and as long after it as asked for; None where something else ends watching."""
         looked = time.monotonic()
         while True:
-            happened = now.scan()
+            happened = now.happened
             if happened is not None:
                 time.sleep(self._order.after)
                 return happened

@@ -66,15 +66,9 @@ class WatchRound:
 
     @property
     def happened(self) -> Happening | None:
-        """The first event of any pair that :meth:`scan` has found."""
+        """The first event of any pair that was found so far."""
         found = [pair.happened for pair in self.pairs if pair.happened is not None]
         return min(found, key=lambda each: each.time) if found else None
-
-    def scan(self) -> Happening | None:
-        """Look for events in what was captured since the last time; return the first of all."""
-        for pair in self.pairs:
-            pair.scan()
-        return self.happened
 
     @property
     def died(self) -> bool:

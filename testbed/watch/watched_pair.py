@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -23,12 +22,17 @@ from testbed.observe.calls_jsonl import write_jsonl
 from testbed.rundir.layout import MANIFEST, RunDirectory
 from testbed.watch.call_recorder import Checkpoint, RecordedCalls
 from testbed.watch.edges import leave_out_edges
-from testbed.watch.happenings import Happening, HappeningWatch
+from testbed.watch.event_scanner import EventScanner
+from testbed.watch.happenings import Happening
 from testbed.watch.known_calls import CapturedConnections, Connection, both_quiet, known_calls
 from testbed.watch.pcap_stream import RingFile
 from testbed.watch.watch_order import WatchOrder
 from testbed.watch.watched_end import WatchedEnd, between, route
 from testbed.watch.watched_manifest import KNOWN_FROM, watched_manifest
+
+_BUFFER_KIB = "131072"
+"""tcpdump's kernel buffer: 2,000 packets where offloads are on, which hand over 64 KiB at once; a tenth of a second of
+1 Gbit/s is 200 of them, with as many ACKs."""
 
 
 class WatchedPair:
@@ -44,7 +48,7 @@ class WatchedPair:
         self.devices: dict[Host, str] = {}
         self._order = order
         self._happenings: list[Happening] = []
-        self._waiting: dict[Host, tuple[HappeningWatch, queue.SimpleQueue[bytes]]] = {}
+        self._scanners: list[EventScanner] = []
         self._before: dict[Host, KernelCounters] = {}
         expression = between(self.ends["client"], self.ends["server"])
         self.taps = {host: self._tap(host, expression) for host, end in self.ends.items() if end.agent is not None}
@@ -63,7 +67,7 @@ class WatchedPair:
         end, peer = self.ends[host], self.ends[peer_of(host)]
         assert end.agent is not None  # noqa: S101 - asked for those only that have one
         self.devices[host] = route(end, peer)
-        captured = Captured(self.devices[host], expression, self._order.headers)
+        captured = Captured(self.devices[host], expression, self._order.headers, _BUFFER_KIB)
 
         def make_file(path: Path) -> RingFile:
             self.rings[host] = RingFile(path, self._order.ring)
@@ -72,18 +76,9 @@ class WatchedPair:
         path = self.directory.file(f"{host}.pcap")
         tap = TcpdumpTap(host, end.agent, path, self.died.set, captured=captured, make_file=make_file)
         if self._order.until is not None:
-            # What comes is only put aside in the thread that reads it, which must keep pace; `scan` looks into it.
-            self._waiting[host] = HappeningWatch(self._order.until), queue.SimpleQueue()
-            tap.watch = self._waiting[host][1].put
+            self._scanners.append(EventScanner(self._order.until, self._happenings.append))
+            tap.watch = self._scanners[-1].put
         return tap
-
-    def scan(self) -> Happening | None:
-        """Look for events in what has come; return the first since both ends are captured."""
-        for watch, parts in self._waiting.values():
-            data = b"".join(parts.get() for _ in range(parts.qsize()))
-            if data:
-                self._happenings.extend(watch.feed(data))
-        return self.happened
 
     @property
     def happened(self) -> Happening | None:
@@ -120,7 +115,8 @@ class WatchedPair:
             collected.incomplete += tap.problems(sentinel_seen=True)
             collected.tap_statistics[host] = tap.statistics
             self._ask(host, collected)
-        self.scan()
+        for scanner in self._scanners:
+            scanner.end()
         if any(ring.made for ring in self.rings.values()):
             return collected
         for host in self.taps:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import resource
+import signal
 import subprocess
 import sys
 import time
@@ -20,7 +23,7 @@ from testbed.lab.docker import images
 from testbed.lab.identity import RUN_LABEL
 from testbed.observe.kernel.part_departures import SeenInterface
 from testbed.watch.seen_interface import seen_interface
-from tests.lab.conftest import ROOT, Invoke, command
+from tests.lab.conftest import LIMIT, ROOT, Invoke, command
 
 SERVER = """
 import socket, struct
@@ -110,6 +113,17 @@ def test_a_command_meanwhile_and_a_server_that_ends(invoke: Invoke, two_containe
     ends = f"import subprocess, time; subprocess.check_output(['docker', 'kill', '{server.name}']); time.sleep(60)"
     done = invoke("watch", client.name, server.name, "--json", "--", sys.executable, "-c", ends)
     assert f"`{server.name}` ended while it was watched (exited, exit 137)" in done.err
+    assert done.json["crossings"]
+
+
+@pytest.mark.slow
+def test_a_target_that_is_restarted_ends_watching(invoke: Invoke, two_containers: tuple[Any, Any]) -> None:
+    """Its network is another one since; what was captured until then is kept."""
+    client, server = two_containers
+    restart = f"subprocess.check_output(['docker', 'restart', '-t', '0', '{server.name}'])"
+    again = f"import subprocess, time; time.sleep(1); {restart}; time.sleep(60)"
+    done = invoke("watch", client.name, server.name, "--json", "--", sys.executable, "-c", again)
+    assert f"`{server.name}` was restarted while it was watched" in done.err
     assert done.json["crossings"]
 
 
@@ -218,6 +232,67 @@ def test_processes_of_this_machine(invoke: Invoke, two_processes: TwoProcesses) 
     assert bases.count("kernel") > len(bases) / 2, done.json["notes"]  # by call stacks
     for pid in (two_processes.client, two_processes.server):
         assert "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_ends_watching(invoke: Invoke, two_processes: TwoProcesses) -> None:
+    """Its network namespace may go with it; what was captured until then is kept."""
+    ends = f"import os, time; time.sleep(1); os.kill({two_processes.server}, 9); time.sleep(60)"
+    targets = (f"pid:{two_processes.client}", f"pid:{two_processes.server}")
+    done = invoke("watch", *targets, "--json", "--", sys.executable, "-c", ends)
+    assert f"`pid:{two_processes.server}` ended while it was watched" in done.err
+    assert done.json["crossings"]
+
+
+SENDS = """
+import socket, sys
+connection = socket.create_connection((sys.argv[1], 7000))
+while True:
+    connection.sendall(bytes(1 << 16))
+"""
+DRAINS = """
+import socket
+connection, _ = socket.create_server(("", 7000)).accept()
+while connection.recv(1 << 20):
+    pass
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("two_processes", [(SENDS, DRAINS)], indirect=True)
+def test_what_is_kept_while_it_waits_is_bounded(two_processes: TwoProcesses, tmp_path: Path) -> None:
+    """Hundreds of rings pass by: on disk there are never more than the rings, and memory does not grow with them."""
+    ring = 1 << 20
+    targets = (f"pid:{two_processes.client}", f"pid:{two_processes.server}")
+    words = ("--until", "refused,payload:/never/", "--ring", str(ring), "--runs", str(tmp_path), "--json")
+    with subprocess.Popen(
+        command("watch", *targets, *words), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        assert watching.stderr is not None
+        assert any(line.startswith("watching") for line in watching.stderr)
+        memory = []
+        for _ in range(20):
+            time.sleep(1)
+            files = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+            assert sum(map(_size, files)) <= 3 * ring + len(files) * ring // 8
+            memory.append(_resident(watching.pid))
+        watching.send_signal(signal.SIGINT)
+        out, err = watching.communicate(timeout=LIMIT)
+    assert watching.returncode == 1, err
+    (dropped,) = {note for note in json.loads(out)["notes"] if note.startswith("client:") and "ring" in note}
+    assert int(re.sub(r"\D", "", dropped)) > 100 * ring, dropped
+    assert max(memory[10:]) < max(memory[:10]) + (64 << 20), memory
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 @pytest.mark.parametrize("two_processes", [(TALKS, ECHOES)], indirect=True)
