@@ -38,7 +38,7 @@ def two_programs(
             time.sleep(2)
         yield programs[1].pid, programs[0].pid
     finally:
-        for program in programs:
+        for program in reversed(programs):  # the client first, which would complain of a server that is gone
             program.kill()
             program.wait()
         for name in names:

@@ -26,6 +26,7 @@ def watch_order(
     headers: bool = False,
     compose: str = "",
     calls: str = "",
+    sentinel: bool = False,
 ) -> WatchOrder:
     """Read the options. Raises UsageError."""
     if every and not until:
@@ -43,6 +44,7 @@ def watch_order(
         headers=HEADERS if headers else 0,
         compose=compose,
         calls=CallSource(calls or CallSource.OFFERED),
+        sentinel=sentinel,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from testbed.analysis.join.join import join
+from testbed.capture.columns import Capture
 from testbed.capture.read_file import read
 from testbed.model import HOSTS, Crossing, Fate, Host, peer_of
 from testbed.watch.pcap_stream import without_frames
@@ -16,6 +17,16 @@ EDGE = 1_000_000_000
 """ns from the beginning and the end in which a packet may have been on its way."""
 
 _Way = tuple[int | None, Host]
+
+
+def all_written(counted: Mapping[str, int]) -> bool:
+    """Say whether tcpdump, which ends at once when it is told to, has written all that had come, by what it counted."""
+    return "captured" in counted and counted["captured"] >= counted.get("received by filter", 0)
+
+
+def last_time(capture: Capture) -> int:
+    """Return until when (ns) a capture has all, where what came last may not have been written."""
+    return int(capture.time_ns[-1]) if len(capture.time_ns) else 0
 
 
 def leave_out_edges(

@@ -25,7 +25,7 @@ from testbed.model import HOSTS, Host
 from testbed.model.errors import CaptureError, UsageError
 from testbed.model.ip import address_words
 from testbed.rundir.layout import MANIFEST, RunDirectory
-from testbed.watch.edges import leave_out_edges
+from testbed.watch.edges import all_written, last_time, leave_out_edges
 from testbed.watch.pcap_stream import without_frames
 from testbed.watch.target import Target, TargetKind, addresses_in
 from testbed.watch.watch_order import Kept
@@ -34,6 +34,7 @@ from testbed.watch.watched_manifest import KNOWN_FROM, watched_manifest
 FOLDER = "watched"
 """Where the taps write, beside the compose file."""
 _DROPPED = re.compile(r"^([1-9]\d*) packets? (dropped by (?:kernel|interface))", re.MULTILINE)
+_COUNTED = re.compile(r"^(\d+) packets? (captured|received by filter)", re.MULTILINE)
 _HEADER = """\
 # Adds a tap to each of these services: captures of both ends, below ./{folder}.
 #   docker compose -f compose.yaml -f THIS up        (end it with Ctrl-C, or `docker compose ... stop`)
@@ -55,14 +56,14 @@ _SERVICE = """\
     command:
       - |
         cd /captures && ip -json address show up > {name}.json && rm -f {name}.begun {name}.ended
-        trap 'kill -INT $$tap' INT TERM
-        tcpdump -i any -n -p -U -s {snap} -B 32768 -Z root --time-stamp-precision=nano -w {name}.pcap \
-          {filter} 2> {name}.log &
+        trap 'ended=$$(date +%s%N); kill -INT $$tap' INT TERM
+        tcpdump -i any -n -p -U -s {snap} -B 32768 -Z root --immediate-mode --time-stamp-precision=nano \
+          -w {name}.pcap {filter} 2> {name}.log &
         tap=$$!
         until grep -q 'listening on' {name}.log || ! kill -0 $$tap; do sleep 0.1; done
         date +%s%N > {name}.begun
         wait $$tap || wait $$tap
-        date +%s%N > {name}.ended
+        echo $${{ended:-$$(date +%s%N)}} > {name}.ended
 """
 _FILTER = "'tcp or udp or icmp or icmp6'"
 
@@ -90,7 +91,10 @@ def overlay(targets: Sequence[Target], image: str, snap: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Tapped:
-    """What one tap left: the service's place and name, its addresses, times in ns, and what tcpdump dropped."""
+    """What one tap left: the service's place and name, its addresses, times in ns, and what tcpdump dropped.
+
+    ``whole``: all that had come as it ended was written.
+    """
 
     path: Path
     name: str
@@ -98,6 +102,7 @@ class _Tapped:
     begun: int
     ended: int
     problems: tuple[str, ...]
+    whole: bool
 
 
 def is_overlay_folder(folder: Path) -> bool:
@@ -142,7 +147,10 @@ def _tapped(path: Path) -> _Tapped:
     said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     problems += [f"tcpdump says that {count} packets were {where}" for count, where in _DROPPED.findall(said)]
     own = [address for each in addresses.values() for address in each]
-    return _Tapped(path, path.stem.partition("-")[2], own, begun, ended, tuple(problems))
+    counted = {what: int(count) for count, what in _COUNTED.findall(said)}
+    return _Tapped(
+        path, path.stem.partition("-")[2], own, begun, ended, tuple(problems), bool(ended) and all_written(counted)
+    )
 
 
 def _run(folder: Path, client: _Tapped, server: _Tapped) -> Kept | None:
@@ -165,7 +173,7 @@ def _run(folder: Path, client: _Tapped, server: _Tapped) -> Kept | None:
         without_frames(paths[host], frozenset((np.flatnonzero(~ours[host]) + 1).tolist()))
     addresses: dict[Host, list[str]] = {host: each.addresses for host, each in tapped.items()}
     begun = max(each.begun for each in tapped.values())
-    ended = min(each.ended or int(captures[host].time_ns[-1]) for host, each in tapped.items())
+    ended = min(each.ended if each.whole else last_time(captures[host]) for host, each in tapped.items())
     left_out = leave_out_edges(paths, addresses, begun, ended)
     if any(left_out.values()):
         words = " and ".join(f"{number} at the {host}" for host, number in left_out.items() if number)

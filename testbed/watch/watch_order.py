@@ -25,7 +25,7 @@ class WatchOrder:
 
     ``until`` ends watching ``after`` seconds later, or with ``every`` this run of it; ``seconds`` in any case (0: only
     by hand). ``ring`` bounds what is kept of each capture and of the trace, bytes (0: all); ``headers``: only so many
-    bytes of each packet (0: all).
+    bytes of each packet (0: all). ``sentinel``: send a datagram each way at the end, which both captures must have.
     """
 
     seconds: float = 0.0
@@ -36,6 +36,7 @@ class WatchOrder:
     headers: int = 0
     compose: str = ""
     calls: CallSource = CallSource.OFFERED
+    sentinel: bool = False
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import threading
 import time
@@ -9,19 +10,21 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from testbed.capture.read_file import read
 from testbed.lab import host_sockets, pinned_sysctls
 from testbed.lab.collected import Collected
-from testbed.lab.tcpdump import Captured, TcpdumpTap
+from testbed.lab.session import SENTINEL_TIMEOUT
+from testbed.lab.tcpdump import SENTINEL_PREFIX, Captured, TcpdumpTap
 from testbed.model import Host, peer_of
 from testbed.model.errors import CaptureError, LabError
 from testbed.model.kernel_counters import KernelCounters
 from testbed.observe.calls_jsonl import write_jsonl
 from testbed.rundir.layout import MANIFEST, RunDirectory
 from testbed.watch.call_recorder import Checkpoint, RecordedCalls
-from testbed.watch.edges import leave_out_edges
+from testbed.watch.edges import all_written, last_time, leave_out_edges
 from testbed.watch.event_scanner import EventScanner
 from testbed.watch.happenings import Happening
 from testbed.watch.known_calls import CapturedConnections, Connection, both_quiet, known_calls
@@ -103,6 +106,7 @@ class WatchedPair:
         """End the taps; None, and no directory stays, if the two never talked."""
         collected = Collected(observers=dict.fromkeys(self.ends, "none"))
         self.ended = self.now()
+        seen = self._prove(collected) if self._order.sentinel else {}
         with ThreadPoolExecutor(len(self.taps)) as pool:
             endings = {host: pool.submit(tap.stop) for host, tap in self.taps.items()}
         for host, tap in self.taps.items():
@@ -112,17 +116,48 @@ class WatchedPair:
             collected.incomplete += [str(failed)] if failed is not None else []
             died = tap.died()
             collected.incomplete += [str(died)] if died else []
-            collected.incomplete += tap.problems(sentinel_seen=True)
+            collected.incomplete += tap.problems(sentinel_seen=seen.get(host, True))
             collected.tap_statistics[host] = tap.statistics
             self._ask(host, collected)
         for scanner in self._scanners:
             scanner.end()
         if any(ring.made for ring in self.rings.values()):
+            self.ended = min(self.ended, *map(self._known_until, self.taps))
             return collected
         for host in self.taps:
             self.directory.file(f"{host}.pcap").unlink(missing_ok=True)
         self.directory.path.rmdir()
         return None
+
+    def _known_until(self, host: Host) -> int:
+        """Return until when (ns) a capture has all."""
+        if all_written(self.taps[host].statistics):
+            return self.ended
+        try:
+            return last_time(read(self.directory.file(f"{host}.pcap")))
+        except CaptureError:
+            return self.ended  # said where it is evaluated
+
+    def _prove(self, collected: Collected) -> dict[Host, bool]:
+        """Send a sentinel each way; return whether each capture has both. A capture is a queue: all before is in it."""
+        ways = [(host, peer_of(host)) for host in self.taps if peer_of(host) in self.taps]
+        texts = {way: f"{SENTINEL_PREFIX} {way[0]} {token_hex(8)}" for way in ways}
+        for tap in self.taps.values():
+            tap.expect(list(texts.values()))
+        for (host, other), text in texts.items():
+            agent = self.taps[host].agent
+            with contextlib.suppress(LabError):  # else it is answered by ICMP, which is left out
+                agent.open_sentinel()
+            try:
+                agent.send_sentinel(self._reached(host, other), text)
+            except LabError as error:
+                collected.incomplete.append(f"the sentinel could not be sent: {error.what}")
+        return {host: tap.wait_seen(SENTINEL_TIMEOUT) for host, tap in self.taps.items() if texts}
+
+    def _reached(self, host: Host, other: Host) -> str:
+        """Return the first address of the other end that has an address of ours in its family."""
+        own = {":" in address for address in self.addresses[host]}
+        return next((each for each in self.addresses[other] if (":" in each) in own), self.addresses[other][0])
 
     def _ask(self, host: Host, collected: Collected) -> None:
         """Fetch what the namespace is set to and has counted; a target that is gone tells nothing any more."""
@@ -239,6 +274,8 @@ class WatchedPair:
             notes.append(
                 f"of each packet {self._order.headers} bytes were kept: bytes are counted, contents are not compared"
             )
+        if not self._order.sentinel:
+            notes.append("no sentinel was sent: that the captures are complete is what tcpdump counted")
         for host, end in self.ends.items():
             if end.agent is None:
                 notes.append(f"only one end was captured: {end.name}, the {host}, is outside")

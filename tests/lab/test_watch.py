@@ -225,8 +225,11 @@ def test_an_interface_is_known_by_a_name_that_no_other_has(two_processes: TwoPro
 def test_processes_of_this_machine(invoke: Invoke, two_processes: TwoProcesses) -> None:
     """By number and by network namespace; both run on."""
     names = two_processes.names
-    done = invoke("watch", f"pid:{two_processes.client}", f"netns:{names[1]}", "--until", "close", "--json")
+    ends = (f"pid:{two_processes.client}", f"netns:{names[1]}")
+    done = invoke("watch", *ends, "--until", "close", "--sentinel", "--json")
     assert done.code == 0, done.err
+    assert done.json["outcome"] == "pass", done.json["reasons"]
+    assert not any("sentinel" in note for note in done.json["notes"])
     assert done.json["ledger"]
     bases = [packet["cause"]["basis"] for packet in done.json["crossings"]]
     assert bases.count("kernel") > len(bases) / 2, done.json["notes"]  # by call stacks

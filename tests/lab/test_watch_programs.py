@@ -243,6 +243,7 @@ def test_an_overlay_adds_taps_to_the_services_of_a_compose_file(invoke: Invoke, 
     kept = {path.parent.name for path in composed.glob("watched/runs/watch-*/2*")}
     assert kept == {"watch-web-api", "watch-api-redis"}, done.err
     assert "watch-web-api: PASS" in done.out
+    assert "0 lost, 0 altered, 0 appeared" in done.out  # what tcpdump had not written as it ended is in neither
     assert (composed / "watched" / "runs" / "watched.html").exists()
     compose(composed, "down", "-t", "1", more=("watch.yaml",))
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from testbed.model import HOSTS, Host
-from testbed.watch.edges import EDGE, leave_out_edges
+from testbed.watch.edges import EDGE, all_written, leave_out_edges
 from tests.builders.frames import CLIENT, SERVER, ethernet, pcap, tcp
 
 DELAY = 1_000_000
@@ -34,3 +36,17 @@ def test_only_what_was_on_its_way_is_left_out(tmp_path: Path) -> None:
             if n != 15 or host == "client"
         ]
         assert (tmp_path / f"{host}.pcap").read_bytes() == pcap(frames)
+
+
+@pytest.mark.parametrize(
+    ("counted", "whole"),
+    [
+        ({"captured": 5, "received by filter": 5}, True),
+        ({"captured": 5, "received by filter": 7}, False),  # two waited as it ended
+        ({}, False),  # it was killed
+    ],
+)
+def test_what_tcpdump_had_not_written_as_it_ended_is_known_by_its_counters(
+    counted: dict[str, int], whole: bool
+) -> None:
+    assert all_written(counted) is whole
