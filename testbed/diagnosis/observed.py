@@ -15,7 +15,7 @@ from testbed.analysis.calls.call_effects import moves_bytes
 from testbed.analysis.calls.endpoint_calls import EndpointCalls
 from testbed.analysis.causes.endpoint import arrival_time
 from testbed.analysis.expect.run_facts import RunFacts
-from testbed.diagnosis.segment_order import SegmentOrder
+from testbed.diagnosis.sent_segments import SentSegments
 from testbed.model import HOSTS, Call, Cause, CauseName, Crossing, Fate, Flow, Host, LedgerRow, peer_of
 from testbed.model.intervals import IntervalSet
 from testbed.model.verdicts import VerdictFact
@@ -53,9 +53,9 @@ class SeenFlow:
         return {host: [each for each in self.sent[host] if each.length] for host in HOSTS}
 
     @cached_property
-    def segments(self) -> dict[Host, SegmentOrder]:
+    def segments(self) -> dict[Host, SentSegments]:
         """Those that take sequence numbers."""
-        return {host: SegmentOrder(self.sent[host]) for host in HOSTS}
+        return {host: SentSegments(self.sent[host]) for host in HOSTS}
 
     @cached_property
     def resets(self) -> list[Crossing]:

@@ -46,7 +46,5 @@ def test_only_what_was_on_its_way_is_left_out(tmp_path: Path) -> None:
         ({}, False),  # it was killed
     ],
 )
-def test_what_tcpdump_had_not_written_as_it_ended_is_known_by_its_counters(
-    counted: dict[str, int], whole: bool
-) -> None:
+def test_what_tcpdump_had_not_written_is_known_by_its_counters(counted: dict[str, int], whole: bool) -> None:
     assert all_written(counted) is whole

@@ -12,7 +12,7 @@ from itertools import accumulate
 from testbed.model import Crossing
 
 
-class SegmentOrder:
+class SentSegments:
     """Segments that take sequence numbers, in the order in which they were sent."""
 
     def __init__(self, segments: Sequence[Crossing]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.diagnosis.segment_order import SegmentOrder
+from testbed.diagnosis.sent_segments import SentSegments
 from testbed.model import Crossing
 
 SEGMENTS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), min_size=1, max_size=40)
@@ -18,7 +18,7 @@ def segment(n: int, seq: int, length: int) -> Crossing:
 @given(SEGMENTS, st.integers(0, 39), st.integers(0, 50))
 def test_it_is_as_if_all_were_looked_at(rows: list[tuple[int, int]], place: int, number: int) -> None:
     packets = [segment(n, *row) for n, row in enumerate(rows)]
-    packet, order = packets[place % len(packets)], SegmentOrder(packets)
+    packet, order = packets[place % len(packets)], SentSegments(packets)
     carry = [each for each in packets if each.length]
     assert list(order.after(packet)) == [each for each in carry if each.n > packet.n]
     assert list(order.from_before(packet, number)) == [
