@@ -15,7 +15,8 @@ from .mutants import mutants
 def surviving(directory: Path) -> dict[str, tuple[list[str], list[str]]]:
     """Return for each expectation (place and text) the places whose change failed, and those whose change did not.
 
-    One evaluation checks all mutants at once, so that a run costs little more than `invoke show`.
+    Those for other kernels than the run's are left out. One evaluation checks all mutants at once, so that a run costs
+    little more than `invoke show`.
     """
     described = json.loads((directory / "manifest.json").read_text())["scenario"]
     scenario = load(directory / "scenario.yaml", name=described["name"], settings=described.get("settings", {}))
@@ -26,5 +27,8 @@ def surviving(directory: Path) -> dict[str, tuple[list[str], list[str]]]:
         f"{each.where} {each.text}": ([], []) for each in scenario.expectations
     }
     for (each, mutant), check in zip(tried, evaluate(RunDirectory(directory), wrong).checks, strict=True):
-        found[f"{each.where} {each.text}"][check.ok is not False].append(mutant.place)
+        if check.applies:
+            found[f"{each.where} {each.text}"][check.ok is not False].append(mutant.place)
+        else:
+            found.pop(f"{each.where} {each.text}", None)
     return found
