@@ -39,7 +39,7 @@ class Depth(NamedTuple):
 
 UNASKED = Depth(5_000, 1_000)
 """Where nobody asked for a diagnosis, as in `compare`."""
-USUAL = Depth(20_000, 2_000)
+USUAL = Depth(20_000, 1_500)
 """What adds at most a tenth to a comparison of a million packets."""
 THOROUGH = Depth(100_000, 50_000)
 
