@@ -189,6 +189,9 @@ class WatchRound:
 
     def finish(self, engine: Mapping[str, Any], cut_short: str) -> Iterator[Kept | tuple[str, str]]:
         """End all; yield each run, and the names of two that said nothing to each other."""
+        if self._straces:  # letting go of every process takes a while, in which calls are not seen any more
+            for pair in self.pairs:
+                pair.note_end()
         for tracer in self._straces.values():
             tracer.stop()
         stopped = {id(pair): pair.stop() for pair in self.pairs}  # before the trace: what is captured is in it

@@ -102,10 +102,15 @@ class WatchedPair:
         except LabError:
             return time.time_ns()
 
+    def note_end(self) -> None:
+        """Note that watching ends now: what is captured from here on is left out."""
+        self.ended = self.now()
+
     def stop(self) -> Collected | None:
         """End the taps; None, and no directory stays, if the two never talked."""
         collected = Collected(observers=dict.fromkeys(self.ends, "none"))
-        self.ended = self.now()
+        if not self.ended:
+            self.note_end()
         seen = self._prove(collected) if self._order.sentinel else {}
         with ThreadPoolExecutor(len(self.taps)) as pool:
             endings = {host: pool.submit(tap.stop) for host, tap in self.taps.items()}
