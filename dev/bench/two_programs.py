@@ -7,10 +7,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from secrets import token_hex
 
 ADDRESSES = ("198.18.78.1", "198.18.78.2")
 """Of client and server."""
+_ESTABLISHED, _LISTEN = "01", "0A"  # net/tcp_states.h
+_PATIENCE = 20
 
 
 @contextmanager
@@ -35,7 +38,7 @@ def two_programs(
             _ip("-n", name, "link", "set", device, "up")
         for name, words in ((names[1], (server,)), (names[0], (client, ADDRESSES[1], *arguments))):
             programs.append(subprocess.Popen(["ip", "netns", "exec", name, sys.executable, "-c", *words]))
-            time.sleep(2)
+            _wait_for(programs[-1], _LISTEN if len(programs) == 1 else _ESTABLISHED)
         yield programs[1].pid, programs[0].pid
     finally:
         for program in reversed(programs):  # the client first, which would complain of a server that is gone
@@ -43,6 +46,20 @@ def two_programs(
             program.wait()
         for name in names:
             subprocess.run(["ip", "netns", "delete", name], check=False, stderr=subprocess.DEVNULL)
+
+
+def _wait_for(program: subprocess.Popen[bytes], state: str) -> None:
+    """Return when a socket in a program's network namespace has a state. Raises TimeoutError, RuntimeError."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        if program.poll() is not None:
+            raise RuntimeError(f"a program to be watched ended with status {program.returncode}")
+        own = Path(f"/proc/{program.pid}/ns/net").stat().st_ino != Path("/proc/self/ns/net").stat().st_ino
+        lines = Path(f"/proc/{program.pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+        if own and any(line.split()[3] == state for line in lines):
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"no socket of a program to be watched is in state {state} after {_PATIENCE} s")
 
 
 def _ip(*words: str) -> None:

@@ -158,21 +158,8 @@ class TcpdumpTap:
         self._file = self._make_file(self.path)
         # Immediate mode: without it packets wait in the kernel for up to a second, and so would every run.
         what = self._captured
-        argv = [
-            "tcpdump",
-            "-i",
-            what.interface,
-            "-n",
-            "-p",
-            "-U",
-            "-s",
-            str(what.snap),
-            "-B",
-            what.buffer,
-            "-Z",
-            "root",
-        ]
-        argv += ["--immediate-mode", "--time-stamp-precision=nano", "-w", "-", *what.expression.split()]
+        argv = ["tcpdump", "-i", what.interface, "-n", "-p", "-U", "-s", str(what.snap), "-B", what.buffer]
+        argv += ["-Z", "root", "--immediate-mode", "--time-stamp-precision=nano", "-w", "-", *what.expression.split()]
         if self._program:
             argv = [self._program, what.interface]
         self._process = self.agent.start(argv, out=self._take, err=self._take_error, on_end=self._note_end)

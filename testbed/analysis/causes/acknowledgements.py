@@ -59,7 +59,7 @@ def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     evidence = ("acknowledges ", packet_refs(covered), ", ", waited, " after it came: the timer of delayed ACKs")
     # a read that began since may take nothing, and acknowledge (MSG_PEEK); what came last may be in processing still
     unclear = endpoint.queued or waited.ns < IN_PROCESSING or endpoint.receiving(packet.time, arrival_time(newest))
-    early = "F" not in newest.flags and not _is_late(endpoint, _waited(endpoint.pending[0], packet))
+    early = "F" not in newest.flags and _waited(endpoint.pending[0], packet) < _least_late(endpoint)
     unclear = unclear or early  # a read that was logged late, as on a busy machine
     return Explanation(evidence, packets=covered, alternatives=(CauseName.ACK,) if unclear else ())
 
@@ -103,11 +103,9 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         how = (", ", waited, " after it came and ", Duration(_waited(last, packet)), " after ", PacketRef(last.n))
     else:
         how = (", ", waited, " after it came")
-    long = waited.ns >= SOON if not endpoint.observed or endpoint.queued else _is_late(endpoint, waited.ns)
-    long = long or (unclear and waited.ns >= AT_ONCE)
-    long = long or (later and last is not None and not last.sequence_length and waited.ns >= _LEAST_DELAYED)
-    long = long or (by is not None and by.packet is not None and waited.ns >= _LEAST_DELAYED)
-    timer = (CauseName.DELAYED_ACK,) if long else ()  # it may also run out just as a read begins
+    early = (later and last is not None and not last.sequence_length) or (by is not None and by.packet is not None)
+    least = min(_timer_from(endpoint), AT_ONCE if unclear else _DELAYED, _LEAST_DELAYED if early else _DELAYED)
+    timer = (CauseName.DELAYED_ACK,) if waited.ns >= least else ()  # it may also run out just as a read begins
     answers = later and last is not None and last.sequence_length > 0 and last.n not in covered
     if answers and last is not None and endpoint.unexpected and endpoint.unexpected[-1] is last:
         came = (*what, ", sent as ", PacketRef(last.n), " came")
@@ -149,9 +147,14 @@ _LEAST_SEGMENT = 536
 """What the kernel takes for a full segment before a larger one came (TCP_MSS_DEFAULT, tcp_initialize_rcv_mss)."""
 
 
-def _is_late(endpoint: TcpEndpoint, waited: int) -> bool:
-    """Say whether the timer of delayed ACKs may have run out: it is never later than the retransmission timeout."""
-    return waited >= min(_DELAYED, endpoint.rto_min * 3 // 4)
+def _timer_from(endpoint: TcpEndpoint) -> int:
+    """Return after how long (ns) the timer of delayed ACKs may have sent one of which no read is known."""
+    return SOON if not endpoint.observed or endpoint.queued else _least_late(endpoint)
+
+
+def _least_late(endpoint: TcpEndpoint) -> int:
+    """Return after how long (ns) the timer of delayed ACKs may have run out: not after the retransmission timeout."""
+    return min(_DELAYED, endpoint.rto_min * 3 // 4)
 
 
 def _covered(endpoint: TcpEndpoint, packet: Crossing) -> tuple[tuple[int, ...], Crossing | None]:
