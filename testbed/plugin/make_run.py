@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from testbed.api.finish_run import FINISH
 from testbed.api.project import Project, read_project
 from testbed.api.runs import RunResult, run_scenario
 from testbed.model import Outcome
@@ -59,7 +60,10 @@ def make_run(
     progress: Callable[[str], None] = lambda _: None,
 ) -> RunResult:
     """Run a scenario for a test. Its outcome is not judged; see :func:`judge`."""
+    from testbed.run.live_lab import import_what_follows
+
     config = item.config
+    import_what_follows(FINISH.modules)
     try:
         result = run_scenario(
             scenario, engine=engine_of(config), runs=runs_of(config), settings=settings, progress=progress

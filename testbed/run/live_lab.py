@@ -28,10 +28,13 @@ if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has impo
 ANALYSIS_MODULES = (
     "testbed.observe.probe.probe_log",
     "testbed.observe.calls_jsonl",
+    "testbed.observe.kernel.kernel_jsonl",
+    "testbed.observe.link_jsonl",
     "testbed.capture",
     "testbed.analysis.join.join",
     "testbed.crossings.frame_labels",
     "testbed.analysis.analyse",
+    "testbed.diagnosis.diagnose",
 )
 """What a run needs once its lab is down: imported while the engine is busy bringing the lab up."""
 
@@ -63,12 +66,14 @@ def run(
         raise refused
     spec = lab_spec(scenario)
     directory = RunDirectory.create(root, scenario.name, spec.run_id)
-    threading.Thread(target=_import_what_follows, args=(finish.modules,), daemon=True).start()
+    ahead = threading.Thread(target=import_what_follows, args=(finish.modules,), daemon=True)
+    ahead.start()
     with ThreadPoolExecutor(1) as pool:
         if isinstance(make_engine, InsideFactory):
             down = through_guest(scenario, spec, directory, make_engine, progress, stepping)
         else:
             down = through_lab(scenario, spec, directory, make_engine, progress, pool, stepping)
+        ahead.join()  # two threads that import at once wait for each other, or worse: see import_what_follows
         analysis = evaluate(directory, scenario)
         finish.write(directory, analysis)
         directory.point_latest()
@@ -76,8 +81,12 @@ def run(
     return Finished(directory, analysis)
 
 
-def _import_what_follows(modules: Sequence[str]) -> None:
-    """Load ahead of its use what is needed once the lab has ended; a reason why that cannot be is told then."""
+def import_what_follows(modules: Sequence[str]) -> None:
+    """Load ahead of its use what is needed once the lab has ended; a reason why that cannot be is told then.
+
+    Under pytest no other thread may import meanwhile: it parses the modules of a plugin's package itself (to rewrite
+    `assert`), which CPython 3.11 cannot do in two threads at once (SystemError: AST constructor recursion depth).
+    """
     with contextlib.suppress(OSError, ImportError, MemoryError):
         for module in (*ANALYSIS_MODULES, *modules):
             importlib.import_module(module)
