@@ -76,6 +76,7 @@ static void write_waiting(void)
 static int open_capture(const char *interface)
 {
 	int room = ROOM, yes = 1;
+	int once = !strcmp(interface, "lo"); /* there each packet passes twice, out and in */
 	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 	/* Of no protocol until it is bound, so that no other interface's packets come first. */
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -84,6 +85,8 @@ static int open_capture(const char *interface)
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) &&
 	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room))
 		fail("SO_RCVBUF");
+	if (setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &once, sizeof once))
+		fail("PACKET_IGNORE_OUTGOING");
 	if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &yes, sizeof yes))
 		fail("SO_TIMESTAMPNS");
 	to.sll_ifindex = (int)if_nametoindex(interface);

@@ -9,7 +9,7 @@ import contextlib
 import queue
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +20,7 @@ from testbed.lab.collected import Collected
 from testbed.lab.engine import INTERFACE, LiveLab, Progress, device_name
 from testbed.lab.kernel_trace import Witness, unsupported
 from testbed.lab.link_host import LinkDied, RunningLink
+from testbed.lab.loopback_taps import LoopbackTaps
 from testbed.lab.observers.hold_rules import CallHold, UntilQuiet
 from testbed.lab.observers.make_observer import CallTrace
 from testbed.lab.observers.probe_observer import HostObserver, ProbeObserver
@@ -66,7 +67,8 @@ class Session:
     ``traced``: whose calls the kernel's trace tells where it can be had.
     ``plan`` is what its link host, if there is one, shall do. ``hold`` is how long gdb, where it observes, holds each
     call; default: until the wire is quiet. ``run_id`` names the hosts' interfaces for the kernel's trace.
-    ``packet_waits`` are the packets that steps wait for, by host and number of the step.
+    ``packet_waits`` are the packets that steps wait for, by host and number of the step. ``loopbacks`` are the hosts
+    whose loopback is captured too.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Session:
         traced: TracedPrograms = NONE_TRACED,
         run_id: str = "",
         packet_waits: Mapping[Host, Mapping[int, AwaitedPacket]] | None = None,
+        loopbacks: Collection[Host] = (),
     ) -> None:
         self.live = live
         self.collected = Collected()
@@ -102,6 +105,7 @@ class Session:
             )
             for host, agent in live.taps.items()
         }
+        self._loopbacks = LoopbackTaps(live, directory, loopbacks)
         self._watches = {
             host: PacketWatch(waits, live.addresses, lambda step, host=host: self._events.put(PacketSeen(host, step)))  # type: ignore[misc]
             for host, waits in (packet_waits or {}).items()
@@ -127,16 +131,18 @@ class Session:
         """
         for host, size in (mtu or {}).items():
             self._taps[host].set_mtu(size)
-        with ThreadPoolExecutor(4) as pool:
+        with ThreadPoolExecutor(6) as pool:
             linked = pool.submit(self._start_link)
             witnessed = pool.submit(self._start_witness)
+            listening = self._loopbacks.begin(pool)
             list(
                 pool.map(
                     lambda tap: self._start_tap(tap, witnessed, offloads=offloads, rate=egress.get(tap.host)),
                     self._taps.values(),
                 )
             )
-            linked.result()
+            for future in (linked, *listening):
+                future.result()
         for host, agent in self.live.hosts.items():
             self.collected.counters[host] = KernelCounters(host_sockets.counters(agent))
 
@@ -258,6 +264,7 @@ class Session:
         deadline = time.monotonic() + (0.0 if self.collected.cut_short else SENTINEL_TIMEOUT + self._patience)
         for host, tap in self._taps.items():
             self._sentinel_captured[host] = tap.wait_seen(max(0.0, deadline - time.monotonic()))
+        self._loopbacks.prove(max(0.0, deadline - time.monotonic()))
 
     @property
     def _patience(self) -> float:
@@ -306,9 +313,11 @@ class Session:
         with ThreadPoolExecutor(5) as pool:
             endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
             witnessed = pool.submit(self._end_witness, list(endings.values()))
+            ended = pool.submit(self._loopbacks.stop)
             list(pool.map(self._collect_from, self.live.hosts))
             witnessed.result()
         self._end_taps(endings)
+        self.collected.notes += ended.result()
 
     def _collect_from(self, host: Host) -> None:
         tap = self.live.taps[host]
@@ -334,6 +343,8 @@ class Session:
         self._end_link()
         with ThreadPoolExecutor(2) as pool:
             endings = {host: pool.submit(tap.stop) for host, tap in self._taps.items()}
+            ended = pool.submit(self._loopbacks.stop)
+        self.collected.notes += ended.result()
         self._end_witness(list(endings.values()))
         for host in self.live.hosts:
             with contextlib.suppress(LabError):

@@ -16,6 +16,7 @@ from testbed.model.kernel_log import KernelEvidence, KernelLog
 from testbed.model.label_conflicts import LabelConflict
 from testbed.model.ledgers import LedgerRow
 from testbed.model.link_journals import LinkJournal
+from testbed.model.loopback import Loopback
 from testbed.model.outcomes import Outcome
 from testbed.model.programs import Program
 from testbed.model.verdicts import VerdictFact
@@ -53,7 +54,8 @@ class Inputs:
     of a host's kernel changed during the run, those that did (:mod:`testbed.model.kernel_counters`); a host that is
     missing was not asked. ``queued`` are the hosts whose interface has a queue (``egress``): what the captures show
     there left later than the kernel's TCP had sent it. ``midway``: the hosts ran before (programs that were watched),
-    so that a connection may have been open, and its calls not seen.
+    so that a connection may have been open, and its calls not seen. ``loopback`` is what hosts sent to themselves,
+    where that was captured and there was anything.
     """
 
     joined: Joined
@@ -73,6 +75,7 @@ class Inputs:
     counters: Mapping[Host, Mapping[str, int]] = field(default_factory=dict)
     queued: frozenset[Host] = frozenset()
     midway: bool = False
+    loopback: Mapping[Host, Loopback] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

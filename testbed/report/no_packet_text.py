@@ -12,7 +12,7 @@ from testbed.model.ledgers import ResetOrigin
 
 R = NoPacketReason
 SENTENCES: Mapping[NoPacketReason, str] = {
-    R.SAME_HOST: "nothing of it was captured: both of its ends are on this host",
+    R.SAME_HOST: "its packets go over the loopback: both of its ends are on this host",
     R.FAILED: "failed: {errno}",
     R.TAKES_OPEN_CONNECTION: "takes a connection that the kernel had opened already",
     R.NO_CONNECTION_CAME: "no connection came",

@@ -10,7 +10,7 @@ from testbed.model.errors import CaptureError
 from testbed.report.captures import annotated_pcapng
 from testbed.report.json.result_file import write_result
 from testbed.run.evaluate import evaluate
-from testbed.rundir.layout import MANIFEST, RESULT, RunDirectory
+from testbed.rundir.layout import MANIFEST, RESULT, RunDirectory, loopback_file
 from testbed.rundir.manifest import meta
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def write(directory: RunDirectory, analysis: Analysis) -> None:
     page = source(directory, analysis)
     directory.write_text(PAGE, render(page))
     with directory.writing(annotated_pcapng.NAME) as stream:
-        annotated_pcapng.write(stream, analysis, page.captures)
+        annotated_pcapng.write(stream, analysis, page.captures, page.loopbacks)
 
 
 def source(directory: RunDirectory, analysis: Analysis) -> PageSource:
@@ -51,6 +51,7 @@ def source(directory: RunDirectory, analysis: Analysis) -> PageSource:
         analysis=analysis,
         meta=meta(directory),
         captures=captures,
+        loopbacks=_loopbacks(directory, analysis),
         labels=analysis.inputs.labels,
         printed={name: text for name in _PRINTED if (text := _printed(directory, name))},
         conditions=tuple(_conditions(directory.read_json(MANIFEST))),
@@ -67,6 +68,13 @@ def _captures(directory: RunDirectory, analysis: Analysis) -> dict[Host, Capture
         return {host: read(directory.file(f"{host}.pcap")) for host in HOSTS}
     except CaptureError:
         return {}
+
+
+def _loopbacks(directory: RunDirectory, analysis: Analysis) -> dict[Host, Capture]:
+    """Read the captures of the loopbacks over which anything went."""
+    from testbed.capture.read_file import read
+
+    return {host: read(directory.file(loopback_file(host))) for host in analysis.inputs.loopback}
 
 
 def _printed(directory: RunDirectory, name: str) -> str:

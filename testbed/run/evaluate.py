@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +21,12 @@ from testbed.model import (
     Outcome,
 )
 from testbed.model.errors import CaptureError, ScenarioError
-from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, SCENARIO_COPY, RunDirectory
+from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, SCENARIO_COPY, RunDirectory, loopback_file
 from testbed.rundir.manifest import addresses_of, counters, is_watched, programs, understood
 
 if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenario is given
     from testbed.model.kernel_log import KernelLog
+    from testbed.model.loopback import Loopback
     from testbed.scenario.scenario import Scenario
 
 OUTPUT_SHOWN = 1 << 20
@@ -86,6 +89,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
             midway=is_watched(manifest),
             proven=frozenset(host for host in hosts if manifest["hosts"][host].get("calls_proven", False)),
             queued=frozenset() if scenario is None else _queued(scenario),
+            loopback=_loopbacks(directory, hosts),
         ),
         () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expectations,
         diagnose_run,
@@ -140,6 +144,20 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
     one_end, other_end = (captures[end] for end in HOSTS)  # packets are joined between two captures
     joined = join(one_end, other_end, places)
     return joined, {host: wire_labels(capture) for host, capture in captures.items()}
+
+
+def _loopbacks(directory: RunDirectory, hosts: Iterable[Host]) -> dict[Host, Loopback]:
+    """Read what hosts sent to themselves; a capture that cannot be read is left out, as nothing rests on it."""
+    from testbed.analysis.join.loopback_frames import loopback_packets
+    from testbed.capture.read_file import read
+
+    found = {}
+    for host in hosts:
+        path = directory.file(loopback_file(host))
+        if path.exists():
+            with contextlib.suppress(CaptureError):
+                found[host] = loopback_packets(read(path), host)
+    return {host: each for host, each in found.items() if each.total}
 
 
 def _link_journal(

@@ -12,7 +12,7 @@ from testbed.lab.engine_kind import EngineFactory
 from testbed.lab.session import Session
 from testbed.model import Host
 from testbed.run.artefacts import write_artefacts
-from testbed.run.scenario_to_lab import egress_of, mtu_of, plan_of
+from testbed.run.scenario_to_lab import egress_of, loopbacks_of, mtu_of, plan_of
 from testbed.rundir.layout import RunDirectory
 
 if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has imported what it needs
@@ -44,7 +44,8 @@ def hold(
     started = datetime.now(UTC)
     with make_engine(progress) as engine:
         live = engine.bring_up(spec)
-        session = Session(live, directory.path, progress, plan=plan_of(scenario, live))
+        loopbacks = loopbacks_of(scenario, by_hand=True)
+        session = Session(live, directory.path, progress, plan=plan_of(scenario, live), loopbacks=loopbacks)
         session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario), mtu=mtu_of(scenario))
         try:
             is_up(HeldLab({**live.addresses}, engine.name, live.manifest))

@@ -32,6 +32,7 @@ ANALYSIS_MODULES = (
     "testbed.observe.link_jsonl",
     "testbed.capture",
     "testbed.analysis.join.join",
+    "testbed.analysis.join.loopback_frames",
     "testbed.crossings.frame_labels",
     "testbed.analysis.analyse",
     "testbed.diagnosis.diagnose",

@@ -98,6 +98,15 @@ def mtu_of(scenario: Scenario) -> dict[Host, int]:
     return {host: described.mtu for host, described in scenario.hosts.items() if described.mtu is not None}
 
 
+def loopbacks_of(scenario: Scenario, *, by_hand: bool = False) -> frozenset[Host]:
+    """Return the hosts whose loopback is captured; ``by_hand``: a person may start any program in each."""
+    return frozenset(
+        host
+        for host, described in scenario.hosts.items()
+        if (by_hand or described.command is not None if described.loopback is None else described.loopback)
+    )
+
+
 def hold_of(scenario: Scenario) -> CallHold | None:
     """Return how long gdb holds each call; None where the scenario does not say."""
     return ForTime(scenario.observe.hold / 1000) if scenario.observe.hold is not None else None

@@ -19,6 +19,7 @@ from testbed.run.interruption import may_be_hurried, not_interrupted
 from testbed.run.scenario_to_lab import (
     egress_of,
     hold_of,
+    loopbacks_of,
     mtu_of,
     packet_waits_of,
     plan_of,
@@ -74,6 +75,7 @@ def through_lab(
             traced=traced_programs(scenario, spec.run_id),
             run_id=spec.run_id,
             packet_waits=packet_waits_of(scenario),
+            loopbacks=loopbacks_of(scenario),
         )
         session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario), mtu=mtu_of(scenario))
         session.run(program_specs(scenario, spec, live.addresses), scenario.timeout)

@@ -28,6 +28,11 @@ KERNEL = "kernel.jsonl"
 RECORDING = ".kernel.recording"
 
 
+def loopback_file(host: str) -> str:
+    """Return the name of the capture of a host's loopback; a host that sent itself nothing has none."""
+    return f"{host}.loopback.pcap"
+
+
 _WHAT_TO_DO = {
     errno.ENOSPC: "free disk space",
     errno.EDQUOT: "free disk space: the quota is used up",

@@ -104,6 +104,8 @@ class HostSpec(Frozen):
     egress: Opt[Rate] = None
     """How many bits per second the host's interface sends. Packets that have to wait, wait in the host's own queue
     (tc-tbf(8)) and not yet on the wire. Default: no limit."""
+    loopback: Opt[StrictBool] = None
+    """Also capture what the host sends to itself. Default: where it runs a command."""
     exit: WantedExit = 0
     """How a command that ends by itself must end: an exit status, a signal's name, or any."""
 

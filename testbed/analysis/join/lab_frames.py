@@ -70,7 +70,7 @@ def select(capture: Capture, addresses: Mapping[Host, Collection[str]], to: Coll
     from_client = (source[0] >= 0) & (target[1] >= 0)
     from_server = (source[1] >= 0) & (target[0] >= 0)
     rows = np.arange(len(capture))
-    considered = ~_sentinel_rows(capture)
+    considered = ~sentinel_rows(capture)
     considered &= (capture.reassembled_in < 0) | (capture.reassembled_in == rows)
     link_local = (capture.transport == ICMPV6) & np.isin(capture.icmp_type, _MLD + _NDP)
     between = (from_client | from_server) & considered & ~link_local
@@ -92,7 +92,7 @@ def sentinels(capture: Capture) -> tuple[bytes, ...]:
     )
 
 
-def _sentinel_rows(capture: Capture) -> Bool:
+def sentinel_rows(capture: Capture) -> Bool:
     """Tell which rows are sentinels, or ICMP errors that quote one (its port is closed on most hosts)."""
     result = np.zeros(len(capture), np.bool_)
     for row in np.flatnonzero((capture.transport == UDP) & (capture.dport == SENTINEL_PORT)):

@@ -1,13 +1,17 @@
 """``annotated.pcapng``: both captures in one file, with what is known of each packet as comments for Wireshark.
 
-The interfaces are named ``client`` and ``server``. A packet seen at both ends stands there twice, once for each.
+The interfaces are named ``client`` and ``server``, a loopback ``server loopback``. A packet seen at both ends stands
+there twice, once for each.
 Every packet between the two hosts carries its comments: the cause with its evidence, the calls with their place in the
 program, its fate where it did not cross, what changed on the way, and, with a kernel trace, what that says of it.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -37,7 +41,12 @@ _ROOM = 100  # characters of a call
 _MOST_CALLS = 8
 
 
-def write(stream: BinaryIO, analysis: Analysis, captures: Mapping[Host, Capture]) -> None:
+def write(
+    stream: BinaryIO,
+    analysis: Analysis,
+    captures: Mapping[Host, Capture],
+    loopbacks: Mapping[Host, Capture] = MappingProxyType({}),
+) -> None:
     """Write the captures that there are, merged in the order in which they passed."""
     found = analysis.diagnosis.findings if analysis.diagnosis is not None else ()
     comment = "; ".join(map(escape, (*map(headline, found), *verdict_text(analysis))))
@@ -47,8 +56,16 @@ def write(stream: BinaryIO, analysis: Analysis, captures: Mapping[Host, Capture]
         for index, interface in enumerate(captures[host].interfaces):
             name = host if len(captures[host].interfaces) == 1 else f"{host} {interface.name or index}"
             numbers[host, index] = writer.interface(name, interface.link_type, interface.snap_length)
+    looped = {host: writer.interface(f"{host} loopback", *_link_of(capture)) for host, capture in loopbacks.items()}
     notes = _notes(analysis)
-    for host, row in _in_order(captures, analysis.inputs.joined.crossings):
+    between = _in_order(captures, analysis.inputs.joined.crossings)
+    for _, host, row, loopback in heapq.merge(
+        _timed(captures, between), _looped(loopbacks, analysis), key=itemgetter(0)
+    ):
+        if loopback:
+            capture = loopbacks[host]
+            writer.packet(looped[host], int(capture.time_ns[row]), capture.frame(row), int(capture.wire[row]), ())
+            continue
         capture = captures[host]
         writer.packet(
             numbers[host, int(capture.interface[row])],
@@ -57,6 +74,26 @@ def write(stream: BinaryIO, analysis: Analysis, captures: Mapping[Host, Capture]
             int(capture.wire[row]),
             notes[host].get(row + 1, ()),
         )
+
+
+def _link_of(capture: Capture) -> tuple[int, int]:
+    return capture.interfaces[0].link_type, capture.interfaces[0].snap_length
+
+
+def _timed(
+    captures: Mapping[Host, Capture], between: Iterable[tuple[Host, int]]
+) -> Iterator[tuple[int, Host, int, bool]]:
+    for host, row in between:
+        yield int(captures[host].time_ns[row]), host, row, False
+
+
+def _looped(loopbacks: Mapping[Host, Capture], analysis: Analysis) -> list[tuple[int, Host, int, bool]]:
+    """Return time, host and row of each packet over a loopback, but for the lab's own, by time."""
+    return sorted(
+        (packet.time, host, packet.frame - 1, True)
+        for host in loopbacks
+        for packet in analysis.inputs.loopback[host].packets
+    )
 
 
 def _in_order(captures: Mapping[Host, Capture], crossings: Iterable[Crossing]) -> Iterator[tuple[Host, int]]:

@@ -20,15 +20,16 @@ class PageSource:
     """One run to be shown.
 
     ``meta`` is what :func:`testbed.rundir.manifest.meta` returns, what it lacks is left out. Without ``captures`` the
-    header
-    fields that only they hold are not shown. ``labels`` are optional data of others. ``clock`` says how the server's
-    clock runs against the client's, on which crossings are told. ``printed`` holds what programs printed by the
-    artefact's name (``client.out``). ``conditions`` are (name, value) pairs that say under which the run was made.
+    header fields that only they hold are not shown; ``loopbacks`` are the captures of the hosts' loopbacks. ``labels``
+    are optional data of others. ``clock`` says how the server's clock runs against the client's, on which crossings are
+    told. ``printed`` holds what programs printed by the artefact's name (``client.out``). ``conditions`` are (name,
+    value) pairs that say under which the run was made.
     """
 
     analysis: Analysis
     meta: Mapping[str, Any]
     captures: Mapping[Host, Capture] = field(default_factory=dict)
+    loopbacks: Mapping[Host, Capture] = field(default_factory=dict)
     labels: Labels = field(default_factory=dict)
     clock: Clock = ONE_CLOCK
     printed: Mapping[str, str] = field(default_factory=dict)

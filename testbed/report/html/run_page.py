@@ -21,12 +21,14 @@ from testbed.report.html.pack import Packer
 from testbed.report.html.page_source import PageSource, ShownPackets
 from testbed.report.html.run_wire import of_run
 from testbed.report.text.ledger_text import close_evidence, difference_text
-from testbed.report.text.terminal_text import counted, duration
+from testbed.report.text.terminal_text import counted, duration, quote
 from testbed.report.text.verdict_text import verdict_text
 
 _OUTPUT = 64_000  # characters of what a program printed
 _META = ("scenario", "summary", "run_id", "engine", "started")
 _ROWS = 200  # ledger rows in the table
+_LOOPBACK_ROWS = 200  # packets over a host's loopback
+_LOOPBACK_WIDTH = 60  # characters of what each holds
 SCRIPTS = ("data", "text", "model", "filter", "rows", "draw", "ladder", "panel", "plot", "state", "app")
 STYLES = ("base", "run", "print")
 _WITNESS = "kernel"  # a script and a style that only a page with a witness has
@@ -53,7 +55,7 @@ def _page(source: PageSource, wire: ShownPackets, payload_limit: int) -> str:
         styles=(*STYLES, *witness),
         data=data,
         title=f"{source.meta.get('scenario', 'run')}: {analysis.outcome.value}",
-        **_words(source, wire, about, kernel_columns.card(analysis, wire, base)),
+        **_words(source, wire, about, kernel_columns.card(analysis, wire, base), base),
     )
 
 
@@ -80,7 +82,7 @@ class Chip:
 
 
 def _words(
-    source: PageSource, wire: ShownPackets, about: dict[str, Any], kernel: kernel_columns.Card | None
+    source: PageSource, wire: ShownPackets, about: dict[str, Any], kernel: kernel_columns.Card | None, base: int
 ) -> dict[str, Any]:
     analysis = source.analysis
     joined = analysis.inputs.joined
@@ -104,6 +106,9 @@ def _words(
         "delays": [(host, peer_of(host), analysis.delays[host]) for host in HOSTS if _measured(analysis, host)],
         "programs": [(program, str(program.end)) for program in analysis.inputs.programs],
         "printed": [(name, text[:_OUTPUT], len(text)) for name, text in source.printed.items() if text],
+        "loopback_rows": _LOOPBACK_ROWS,
+        "quoted": lambda packet: quote(packet.payload, _LOOPBACK_WIDTH, packet.length) if packet.length else "",
+        "base": base,
         "conditions": source.conditions,
         "kernel": kernel,
         "total": wire.total,

@@ -37,6 +37,7 @@ from testbed.model import (
     Program,
 )
 from testbed.model.crossings import FieldValue
+from testbed.model.loopback import Loopback
 from testbed.model.verdicts import (
     BrokenOff,
     ConnectionRefused,
@@ -99,6 +100,7 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
                 "other_frames": dict(inputs.joined.other.get(host, {})),
                 "delay": _delay(analysis.delays.get(host)),
                 "counters": _counters(inputs.counters.get(host)),
+                "loopback": _loopback(inputs.loopback.get(host)),
                 "calls": calls,
             }
             for host, calls in _calls(analysis).items()
@@ -115,6 +117,28 @@ def to_json(analysis: Analysis, meta: Mapping[str, Any]) -> dict[str, Any]:
         "kernel": kernel_json.run_to_json(analysis.kernel),
         "ledger": [_ledger(row, analysis.causes) for row in analysis.ledger],
         "checks": [{**asdict(check), "actual": sentence(check.actual)} for check in analysis.checks],
+    }
+
+
+def _loopback(looped: Loopback | None) -> _Object | None:
+    if looped is None:
+        return None
+    return {
+        "total": looped.total,
+        "bytes": looped.length,
+        "packets": [
+            {
+                "frame": packet.frame,
+                "time": packet.time,
+                "source": str(packet.source),
+                "destination": str(packet.destination),
+                "protocol": packet.protocol,
+                "flags": packet.flags,
+                "length": packet.length,
+                "payload": packet.payload.hex(),
+            }
+            for packet in looped.packets
+        ],
     }
 
 

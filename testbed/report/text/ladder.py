@@ -10,6 +10,7 @@ Where there is room the packet has a lane for each capture: what was sent, and h
 
        0.310  send("c") = 1                  P. "c" ----------> +5.02 ms       recv() = 1 "c"
 
+What a host sends to itself stands in its own column: ``lo 40002>8000 P. "c"``.
 A call that waits (accept, recv, poll) stands where it returned, any other where it began. Which rows there are
 :mod:`testbed.report.text.ladder_rows` says.
 """
@@ -17,14 +18,15 @@ A call that waits (accept, recv, poll) stands where it returned, any other where
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from testbed.analysis.calls.call_effects import connect_error, endpoint_argument, option_name, shutdown_how
-from testbed.model import Analysis, Call, Crossing, Fate, Host
+from testbed.model import HOSTS, Analysis, Call, Crossing, Fate, Host
 from testbed.model.absences import NoPacket, NoPacketReason
 from testbed.model.call_table import is_message
 from testbed.model.crossings import host_names
+from testbed.model.loopback import LoopbackPacket
 from testbed.report.evidence_text import sentence
 from testbed.report.no_packet_text import no_packet
 from testbed.report.text.ladder_rows import ENDLESS, Gap, LadderRow, choose
@@ -86,6 +88,8 @@ class _Layout:
     """Columns of one capture's lane; 0 where the two captures have none of their own."""
     many_flows: bool
     no_packet: dict[tuple[Host, int], NoPacket]
+    looped: Collection[Host]
+    """Hosts whose loopback was captured."""
     names: dict[str, str]
     """Addresses of the two hosts to their names, which are shorter and say more."""
 
@@ -96,7 +100,8 @@ class _Layout:
         call = max((width - _TIME - 4 - arrow) // 2, 12)
         flows = analysis.inputs.joined.flows
         names = host_names(flows)
-        return cls(width, call, arrow, capture, len(flows) > 1, analysis.no_packet, dict(names))
+        looped = analysis.inputs.loopback.keys()
+        return cls(width, call, arrow, capture, len(flows) > 1, analysis.no_packet, looped, dict(names))
 
     def head(self) -> str:
         """Return the line of headings."""
@@ -116,6 +121,8 @@ class _Layout:
         if row.crossing is not None and row.crossing.fate is not Fate.CROSSED:
             style = "lost"
         client, server = (self._call(call) if call else "" for call in (row.client, row.server))
+        if row.loopback is not None:
+            client, server = (self._looped(row.loopback) if row.loopback.host == host else "" for host in HOSTS)
         reason = "" if row.crossing else self._reason(calls)
         fits = len(reason) <= self.arrow
         middle = self._arrow(row.crossing) if row.crossing else reason if fits else ""
@@ -132,6 +139,16 @@ class _Layout:
         line = escape(call.source) if call.source else ""
         return f"{line} {text}" if line and len(line) + 1 + len(text) <= self.call else text
 
+    def _looped(self, packet: LoopbackPacket) -> str:
+        """``lo 40002>8000 P. "GET /"``: in its host's own column, as both of its ends are there."""
+        ends = (packet.source, packet.destination)
+        usual = packet.source.address == packet.destination.address
+        way = ">".join(f"{end.port}" if usual else str(end) for end in ends)
+        words = f"lo {way} {packet.flags or escape(packet.protocol.upper())}"
+        if packet.length:
+            words += f" {quote(packet.payload, self.call - len(words) - 1, packet.length)}"
+        return clip(words, self.call)
+
     def _reason(self, calls: Sequence[Call]) -> str:
         """Why a call that might have sent something sent nothing; that socket() or bind() did not is no news.
 
@@ -144,6 +161,8 @@ class _Layout:
             absence = self.no_packet.get((call.host, call.n))
             if absence and (call.direction == "out" or call.name in ("connect", "shutdown", "close", "closesocket")):
                 if absence.reason in _PLAIN and absence.errno == "":
+                    continue
+                if absence.reason is NoPacketReason.SAME_HOST and call.host in self.looped:
                     continue
                 return f"({who}{': ' * bool(who)}none: {escape(sentence(no_packet(absence)))})"
         return f"({who})" if who else ""

@@ -14,6 +14,7 @@ from enum import IntEnum
 
 from testbed.analysis.calls.call_effects import connect_error
 from testbed.model import HOSTS, Analysis, Call, CauseKind, Crossing, Host
+from testbed.model.loopback import LoopbackPacket
 from testbed.report.text.terminal_text import counted
 
 WINDOW = 4000
@@ -72,12 +73,21 @@ def _failed(call: Call) -> bool:
 
 @dataclass(slots=True)
 class LadderRow:
-    """A line of a ladder: a packet and the calls beside it; ``time`` is ns since the epoch."""
+    """A line of a ladder: a packet and the calls beside it, or a packet over a host's loopback.
+
+    ``time`` is ns since the epoch.
+    """
 
     time: int
     client: Call | None = None
     crossing: Crossing | None = None
     server: Call | None = None
+    loopback: LoopbackPacket | None = None
+
+    @property
+    def packet(self) -> Packet | None:
+        """The packet, wherever it went."""
+        return self.crossing or self.loopback
 
     def call(self, host: Host) -> Call | None:
         """Return the call of a host."""
@@ -94,12 +104,12 @@ class LadderRow:
         """Return what a gap in its place leaves out."""
         calls = (self.client is not None) + (self.server is not None)
         telling = self.weight() is not None
-        return Gap(int(self.crossing is not None), self.crossing.length if self.crossing else 0, calls, int(telling))
+        return Gap(int(self.packet is not None), self.packet.length if self.packet else 0, calls, int(telling))
 
     def weight(self) -> Telling | None:
         """Return what makes the row one that a reader looks for, None if nothing does."""
         calls = [call for call in (self.client, self.server) if call is not None]
-        if any(_failed(call) for call in calls) or (self.crossing is not None and "R" in self.crossing.flags):
+        if any(_failed(call) for call in calls) or (self.packet is not None and "R" in self.packet.flags):
             return Telling.FAILED
         ends = any(call.name in _ENDS and _on(call, "tcp") for call in calls)
         return Telling.ENDED if ends or (self.crossing is not None and "F" in self.crossing.flags) else None
@@ -133,6 +143,7 @@ class Gap:
 
 
 Entry = LadderRow | Gap
+Packet = Crossing | LoopbackPacket
 
 
 def choose(analysis: Analysis, room: int | None) -> tuple[list[Entry], int]:
@@ -151,12 +162,16 @@ def choose(analysis: Analysis, room: int | None) -> tuple[list[Entry], int]:
         crossing.n: frozenset(cause.calls if cause.kind is CauseKind.CALL else ())
         for crossing, cause in zip(inputs.joined.crossings, analysis.causes, strict=True)
     }
+    looped = [packet for host in HOSTS if host in inputs.loopback for packet in inputs.loopback[host].packets]
+    packets: Sequence[Packet] = inputs.joined.crossings
+    if looped:
+        packets = sorted([*packets, *looped], key=_when)
     if room is None:
-        events: list[Call | Crossing] = [*calls, *inputs.joined.crossings]
+        events: list[Call | Packet] = [*calls, *packets]
         return list(_rows(sorted(events, key=_when), causes)), 0
     for least in _Weight:
         heavy = [call for call in calls if _weigh(call, causing) >= least]
-        entries = _fold_packets(_entries(heavy, inputs.joined.crossings, causes), room)
+        entries = _fold_packets(_entries(heavy, packets, causes), room)
         if len(entries) <= room:
             break
     return _fold_middle(entries, room), len(calls) - len(heavy)
@@ -180,42 +195,42 @@ def _weigh(call: Call, causing: Collection[tuple[Host, int]]) -> _Weight:
     return _Weight.WIRE if met or call.length or call.end is None else _Weight.SOCKET
 
 
-def _entries(
-    calls: Sequence[Call], crossings: Sequence[Crossing], causes: Mapping[int, Collection[int]]
-) -> list[Entry]:
-    if len(calls) + len(crossings) <= 2 * WINDOW:
-        events: list[Call | Crossing] = [*calls, *crossings]
+def _entries(calls: Sequence[Call], packets: Sequence[Packet], causes: Mapping[int, Collection[int]]) -> list[Entry]:
+    if len(calls) + len(packets) <= 2 * WINDOW:
+        events: list[Call | Packet] = [*calls, *packets]
         return list(_rows(sorted(events, key=_when), causes))
-    first: list[Call | Crossing] = [*calls, *crossings[:WINDOW]]
-    last: list[Call | Crossing] = [*calls, *crossings[-WINDOW:]]
+    first: list[Call | Packet] = [*calls, *packets[:WINDOW]]
+    last: list[Call | Packet] = [*calls, *packets[-WINDOW:]]
     head = heapq.nsmallest(WINDOW, first, key=_when)
     tail = heapq.nlargest(WINDOW, last, key=_when)[::-1]
     bounds = _when(head[-1]), _when(tail[0])
-    failed: list[Call | Crossing] = [call for call in calls if _failed(call)]
-    failed += [crossing for crossing in crossings if "R" in crossing.flags]
+    failed: list[Call | Packet] = [call for call in calls if _failed(call)]
+    failed += [packet for packet in packets if "R" in packet.flags]
     middle = sorted((event for event in failed if bounds[0] < _when(event) < bounds[1]), key=_when)
-    shown = [event for event in (*head, *middle, *tail) if isinstance(event, Crossing)]
+    shown = [event for event in (*head, *middle, *tail) if not isinstance(event, Call)]
     between = Gap(
-        len(crossings) - len(shown),
-        sum(crossing.length for crossing in crossings) - sum(crossing.length for crossing in shown),
+        len(packets) - len(shown),
+        sum(packet.length for packet in packets) - sum(packet.length for packet in shown),
         len(calls) - (2 * WINDOW + len(middle) - len(shown)),
     )
     return [*_rows(head, causes), between, *_rows(middle, causes), *_rows(tail, causes)]
 
 
-def _when(event: Call | Crossing) -> tuple[int, int, int]:
+def _when(event: Call | Packet) -> tuple[int, int, int]:
     """Time, then calls before packets, then their numbers."""
+    if isinstance(event, LoopbackPacket):
+        return event.time, 1, event.frame
     if isinstance(event, Crossing):
         return event.time, 1, event.n
     waited = event.direction == "in" or event.name in _WAITING
     return event.end if waited and event.end is not None else event.start, 0, event.n
 
 
-def _rows(events: Iterable[Call | Crossing], causes: Mapping[int, Collection[int]]) -> Iterator[LadderRow]:
+def _rows(events: Iterable[Call | Packet], causes: Mapping[int, Collection[int]]) -> Iterator[LadderRow]:
     """Yield the rows of events in order; ``causes`` are the calls that caused a packet, by its number."""
     row: LadderRow | None = None
     for event in events:
-        if row is not None and _joins(row, event, causes):
+        if row is not None and not isinstance(event, LoopbackPacket) and _joins(row, event, causes):
             if isinstance(event, Crossing):
                 row.crossing = event
             else:
@@ -224,7 +239,9 @@ def _rows(events: Iterable[Call | Crossing], causes: Mapping[int, Collection[int
         if row is not None:
             yield row
         row = LadderRow(_when(event)[0])
-        if isinstance(event, Crossing):
+        if isinstance(event, LoopbackPacket):
+            row.loopback = event
+        elif isinstance(event, Crossing):
             row.crossing = event
         else:
             row.put(event.host, event)

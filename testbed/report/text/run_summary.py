@@ -19,7 +19,6 @@ from testbed.model import (
     Cause,
     CauseKind,
     Count,
-    Delay,
     Fate,
     LedgerPoint,
     LedgerRow,
@@ -216,7 +215,9 @@ def _wire(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
     for host in HOSTS:
         delay = analysis.delays.get(host)
         if delay is not None and delay.count:
-            yield Line(f"delay     {host} to {peer_of(host)}: {_delay(delay)}")
+            values = (("min", delay.minimum), ("median", delay.median), ("max", delay.maximum))
+            said = ", ".join(f"{name} {duration(ns)}" for name, ns in values if ns is not None)
+            yield Line(f"delay     {host} to {peer_of(host)}: {said}")
     link = list(impaired_packets(joined))
     whole = room.sentence is None and len(link) <= _LINK_UNCUT
     for text in link if whole else shortened(link, _LINK_LINES, "impaired packet"):
@@ -234,13 +235,11 @@ def _wire(analysis: Analysis, width: int, room: _Room) -> Iterator[Line]:
     ]
     for text in dropped_lines(analysis.inputs.counters):
         yield from _whole(text, width, room, "failed")
+    for host, looped in analysis.inputs.loopback.items():
+        amount = f"{counted(looped.total, 'packet')}, {counted(looped.length, 'byte')} of data"
+        yield Line(f"loopback  {host} to itself: {amount}")
     if others:
         yield from _whole(f"others    {', '.join(others)}", width, room)
-
-
-def _delay(delay: Delay) -> str:
-    named = (("min", delay.minimum), ("median", delay.median), ("max", delay.maximum))
-    return ", ".join(f"{name} {duration(ns)}" for name, ns in named if ns is not None)
 
 
 # ------------------------------------------------------------------ the ledger

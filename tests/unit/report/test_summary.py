@@ -40,6 +40,7 @@ from testbed.model import (
 from testbed.model.absences import NoPacket, NoPacketReason
 from testbed.model.kernel_log import Agreement, Assessment, KernelEvidence, KernelLog
 from testbed.model.ledgers import DifferenceKind
+from testbed.model.loopback import Loopback, LoopbackPacket
 from testbed.report.text.run_summary import SCREEN, Extent, console_for, render, summary
 from tests.builders.exchange import Exchange
 from tests.builders.runs import (
@@ -486,3 +487,27 @@ def test_a_pipe_gets_paths_and_what_programs_printed_whole() -> None:
     assert path in shown
     assert shown.count("many words") == 30
     assert "and the last" in shown
+
+
+def test_packets_over_a_loopback_stand_in_their_host_s_column() -> None:
+    """With ports where both ends have one address, foreign bytes quoted; the reason of a call that made them goes."""
+    ends = Endpoint("127.0.0.1", 40002), Endpoint("127.0.0.1", 8000)
+    packets = tuple(
+        LoopbackPacket("server", n, at(0.15 + n / 100), *ends, "tcp", flags, length, payload)
+        for n, (flags, length, payload) in enumerate([("S", 0, b""), ("P.", len(EVIL), EVIL.encode())], 1)
+    )
+    analysis = with_inputs(origin(), loopback={"server": Loopback(packets, 2, len(EVIL))})
+    shown = lines(analysis)
+    (syn,) = [line for line in shown if "lo 40002>8000 S" in line]
+    (head,) = [line for line in shown if line.lstrip().startswith("ms ")]
+    assert syn.index("lo ") == head.index("server")
+    assert any("lo 40002>8000 P. " in line for line in shown)
+    assert one(shown, "loopback").startswith(f"loopback  server to itself: 2 packets, {len(EVIL)} bytes of data")
+    assert not any(unicodedata.category(char) in MARKS for line in shown for char in line)
+
+
+def test_a_long_run_s_loopback_is_folded_with_the_other_packets() -> None:
+    ends = Endpoint("::1", 1), Endpoint("::1", 2)
+    packets = tuple(LoopbackPacket("client", n, at(0.001 * n), *ends, "udp", "", 3, b"abc") for n in range(1, 9001))
+    shown = lines(with_inputs(origin(), loopback={"client": Loopback(packets, 9000, 27_000)}))
+    assert any(re.search(r"\.\.\. [\d,]+ more segments? \([\d,]+ bytes\)", line) for line in shown)
