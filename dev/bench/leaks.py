@@ -39,7 +39,7 @@ State = dict[str, frozenset[str]]
 def main(*, runs: int) -> int:
     """Make the runs; 0 if all passed and nothing is left, else 1."""
     choices = _choices()
-    scenarios = [load(path) for path in all_scenarios(ROOT)]
+    scenarios = [each for path in all_scenarios(ROOT) if (each := load(path)).clock != "virtual"]
     pairs = itertools.cycle(itertools.product(scenarios, choices))
     failed = 0
     root = Path(tempfile.mkdtemp(prefix="bothends-soak-"))

@@ -23,6 +23,8 @@ NETWORK_OPTIONS = {
     # No address of the engine's machine on the link: nothing there to reach, nothing that answers.
     "com.docker.network.bridge.inhibit_ipv4": "true",
     "com.docker.network.bridge.enable_ip_masquerade": "false",
+    # An engine may have another by itself: rootless Podman takes over the 65,520 bytes of its way out.
+    "com.docker.network.driver.mtu": "1500",
 }
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from testbed.model import Analysis, Call, CallRef, Cause, Host, PacketRef, packet_refs
-from testbed.model.kernel_log import Agreement, KernelEvidence, KernelLog, Matched, StateChange
+from testbed.model import HOSTS, Analysis, Call, CallRef, Cause, Crossing, Host, PacketRef, packet_refs, peer_of
+from testbed.model.kernel_log import Agreement, KernelEvidence, KernelLog, Matched, StateChange, TimerRun
 from testbed.report import kernel_words
 from testbed.report.html.links import LinkedPiece, Links, put_sentences
 from testbed.report.html.pack import Packer
@@ -81,6 +81,8 @@ class Card:
     changes_total: int
     events: list[KernelRow]
     events_total: int
+    timers: list[KernelRow]
+    timers_total: int
     log: KernelLog
     clock_error: str
 
@@ -106,6 +108,8 @@ def card(analysis: Analysis, wire: ShownPackets, base: int) -> Card | None:
         changes_total=len(kernel.state_changes),
         events=[row for _, row in events[:ROWS]],
         events_total=len(events),
+        timers=list(_timers(analysis, kernel.log.timers[:ROWS], links, base, many=many)),
+        timers_total=len(kernel.log.timers),
         log=kernel.log,
         clock_error=duration(kernel.log.clock_error).replace("us", "µs"),
     )
@@ -165,6 +169,33 @@ def _events(kernel: KernelEvidence, links: Links, base: int, *, many: bool) -> I
             about = links.linked((packet_refs(each.packets),) if each.packets else ("no packet",))
             row = KernelRow(_ms(each.event.time, base), each.event.host or "?", flow, (words(each),), about)
             yield each.event.time, row
+
+
+_SOON = 1_000_000
+"""ns within which what a timer sends has left."""
+
+
+def _timers(
+    analysis: Analysis, timers: Iterable[TimerRun], links: Links, base: int, *, many: bool
+) -> Iterator[KernelRow]:
+    """Yield each run of a timer with the packets that it sent, or that it sent none."""
+    joined = analysis.inputs.joined
+    flows = {(host, flow.endpoint(host), flow.endpoint(peer_of(host))): flow for flow in joined.flows for host in HOSTS}
+    sent: dict[tuple[Host, int | None, str], list[Crossing]] = {}
+    for crossing, cause in zip(joined.crossings, analysis.causes, strict=True):
+        if cause.origin is not None and cause.origin.timer and crossing.sent is not None:
+            sent.setdefault((crossing.sender, crossing.flow, cause.origin.timer), []).append(crossing)
+    for timer in timers:
+        flow = flows.get((timer.host, timer.local, timer.peer))
+        index = None if flow is None else flow.index
+        began = sent.get((timer.host, index, timer.function), ())
+        packets = tuple(
+            each.n for each in began if each.sent is not None and timer.time <= each.sent < timer.time + _SOON
+        )
+        about = links.linked((packet_refs(packets),) if packets else ("no packet",))
+        yield KernelRow(
+            _ms(timer.time, base), timer.host, str(index) if many and flow else "", (timer.function,), about
+        )
 
 
 def _ms(time: int, base: int) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from testbed.model import CallRef
-from testbed.model.kernel_log import Agreement, Assessment
+from testbed.model import CallRef, peer_of
+from testbed.model.kernel_log import Agreement, Assessment, TimerRun
+from testbed.model.origins import Mechanism, PacketOrigin
 from testbed.report.html import kernel_columns
 from testbed.report.html.page_source import PageSource
 from testbed.report.html.run_page import render
@@ -109,3 +110,32 @@ def test_a_page_without_a_witness_has_nothing_of_it() -> None:
         assert trace not in page
         assert trace in with_it
     assert of_run(eventful_source())(100).kernel is None
+
+
+def test_a_timer_that_ran_out_is_told_with_what_it_sent_or_that_it_sent_nothing() -> None:
+    """Its packet is of the same connection and function and left within its run; one of another timer is not its."""
+    analysis = witnessed()
+    kernel, causes = analysis.kernel, list(analysis.causes)
+    assert kernel is not None
+    again = analysis.inputs.joined.crossings[4]
+    assert again.sent is not None
+    causes[4] = replace(causes[4], origin=PacketOrigin(Mechanism.TIMER, "by a timer", timer="tcp_write_timer"))
+    flow = analysis.inputs.joined.flows[0]
+    ends = (flow.endpoint(again.sender), flow.endpoint(peer_of(again.sender)))
+    timers = tuple(
+        TimerRun(again.sent - before, 0, function, again.sender, *ends)
+        for before, function in (
+            (3_000_000, "tcp_write_timer"),
+            (2_000, "tcp_write_timer"),
+            (1_000, "tcp_delack_timer"),
+        )
+    )
+    told = replace(analysis, kernel=replace(kernel, log=replace(kernel.log, timers=timers)), causes=tuple(causes))
+    found = card(PageSource(told, META))
+    assert [plain(row)[2:] for row in found.timers] == [
+        ("tcp_write_timer", "no packet"),
+        ("tcp_write_timer", "#4"),
+        ("tcp_delack_timer", "no packet"),
+    ]
+    assert found.timers_total == 3
+    assert "3 timers that ran out" in render(PageSource(told, META))
