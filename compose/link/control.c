@@ -19,8 +19,8 @@ static void start(struct link *link)
 	if (!plan_complete(&link->plan))
 		exit(2);
 	link->raw4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-	link->raw6 = link->plan.version == 6 ? socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW) : -1;
-	if (link->raw4 < 0 || (link->plan.version == 6 && link->raw6 < 0))
+	link->raw6 = link->plan.speaks[IPV6] ? socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW) : -1;
+	if (link->raw4 < 0 || (link->plan.speaks[IPV6] && link->raw6 < 0))
 		die("raw socket");
 	open_queue(&link->queue, link->plan.payload);
 	link->running = true;

@@ -29,7 +29,7 @@ static void find_faults(struct line *line, const struct packet *p, int side, con
 			d->forgers[d->forging++] = fault;
 		else if (!met[fault->action])
 			met[fault->action] = fault;
-		if (fault->action == FORGET_IT && met[FORGET_IT] == fault && fault->raw.size && p->protocol == TCP)
+		if (fault->action == FORGET_IT && met[FORGET_IT] == fault && answers_with_packet(fault) && p->protocol == TCP)
 			d->forgers[d->forging++] = fault;
 		if (d->record.faults_used < sizeof d->record.faults)
 			d->record.faults[d->record.faults_used++] = (uint8_t)i;

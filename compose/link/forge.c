@@ -11,13 +11,27 @@ static size_t quoted_size(const struct packet *p)
 	return p->captured < QUOTED_MOST ? p->captured : QUOTED_MOST;
 }
 
+/* The packet goes where the one that it follows came from, or where that went. */
+static void fill_addresses(uint8_t *ip, const struct packet *p, bool quote, bool same)
+{
+	const size_t size = p->version == 4 ? 4 : 16;
+	uint8_t *source = ip + (p->version == 4 ? 12 : 8), *target = source + size;
+	if (!quote)
+		memcpy(source, same ? p->src : p->dst, size);
+	memcpy(target, quote || !same ? p->src : p->dst, size);
+}
+
 struct blob forge(const struct fault *fault, const struct packet *p, const struct connection *c)
 {
 	const size_t quoted = fault->quote ? quoted_size(p) : 0;
-	struct blob blob = {grow(NULL, fault->raw.size + quoted), fault->raw.size + quoted};
-	memcpy(blob.bytes, fault->raw.bytes, fault->raw.size);
+	const enum version wanted = p->version == 4 ? IPV4 : IPV6;
+	const struct blob *raw = &fault->raw[fault->raw[wanted].size ? wanted : (enum version)!wanted];
+	struct blob blob = {grow(NULL, raw->size + quoted), raw->size + quoted};
+	memcpy(blob.bytes, raw->bytes, raw->size);
+	if (blob.bytes[0] >> 4 == p->version)
+		fill_addresses(blob.bytes, p, fault->quote, fault->as == fault->from);
 	if (fault->quote) { /* RFC 792, RFC 4443: the packet that it is about */
-		memcpy(blob.bytes + fault->raw.size, p->bytes, quoted);
+		memcpy(blob.bytes + raw->size, p->bytes, quoted);
 	} else if (c && p->protocol == TCP) {
 		const bool same = fault->as == fault->from;
 		uint8_t *tcp = blob.bytes + (blob.bytes[0] >> 4 == 4 ? (blob.bytes[0] & 15) * 4u : 40);
@@ -46,7 +60,7 @@ struct blob packet_too_big(const struct plan *plan, int side, const struct packe
 		ip[0] = 0x45;
 		ip[8] = 64;
 		ip[9] = ICMP;
-		memcpy(ip + 12, plan->address[side], 4);
+		memcpy(ip + 12, plan->address[side][IPV4], 4);
 		memcpy(ip + 16, p->src, 4);
 		icmp[0] = 3;
 		icmp[1] = 4;
@@ -55,7 +69,7 @@ struct blob packet_too_big(const struct plan *plan, int side, const struct packe
 		ip[0] = 0x60;
 		ip[6] = ICMPV6;
 		ip[7] = 64;
-		memcpy(ip + 8, plan->address[side], 16);
+		memcpy(ip + 8, plan->address[side][IPV6], 16);
 		memcpy(ip + 24, p->src, 16);
 		icmp[0] = 2;
 		put32(icmp + 4, (uint32_t)mtu);

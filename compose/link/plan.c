@@ -38,21 +38,24 @@ static void parse_link(struct plan *plan, char *rest)
 static void parse_end(struct plan *plan, char *rest)
 {
 	int from = -1;
+	enum version version = VERSIONS;
 	uint8_t address[16] = {0};
 	for (char *key, *value; next_pair(plan, &rest, &key, &value);) {
 		if (is(key, "from"))
 			from = parse_word(plan, key, value, side_names, SIDES);
 		else if (is(key, "address") && inet_pton(AF_INET, value, address) == 1)
-			plan->version = 4;
+			version = IPV4;
 		else if (is(key, "address") && inet_pton(AF_INET6, value, address) == 1)
-			plan->version = 6;
+			version = IPV6;
 		else
 			report_error(plan, "%s=%s is not known", key, value);
 	}
-	if (from < 0)
-		report_error(plan, "from is missing");
-	else
-		memcpy(plan->address[from], address, sizeof address);
+	if (from < 0 || version == VERSIONS) {
+		report_error(plan, "from or address is missing");
+		return;
+	}
+	memcpy(plan->address[from][version], address, sizeof address);
+	plan->speaks[version] = true;
 }
 
 void parse_set(struct plan *plan, char *rest)
@@ -166,7 +169,7 @@ static void take_fault_value(struct plan *plan, struct fault *made, const char *
 	else if (is(key, "as"))
 		made->as = parse_word(plan, key, value, side_names, SIDES);
 	else if (is(key, "raw"))
-		take_bytes(plan, key, value, &made->raw);
+		take_bytes(plan, key, value, &made->raw[value[0] == '6' ? IPV6 : IPV4]);
 	else if (is(key, "fill"))
 		made->quote = parse_word(plan, key, value, fills, 2);
 	else if (is(key, "offset"))
@@ -191,16 +194,27 @@ static void take_fault_value(struct plan *plan, struct fault *made, const char *
 		report_error(plan, "unknown key %s", key);
 }
 
-/* Has the raw packet room for what the link fills in: a TCP header, or the head of an ICMP message? */
-static bool can_be_forged(const struct fault *fault)
+bool answers_with_packet(const struct fault *fault)
 {
-	const uint8_t *ip = fault->raw.bytes;
+	return fault->raw[IPV4].size || fault->raw[IPV6].size;
+}
+
+/* Has a raw packet room for what the link fills in: a TCP header, or the head of an ICMP message? */
+static bool has_room(const struct fault *fault, const struct blob *raw)
+{
+	const uint8_t *ip = raw->bytes;
 	const size_t more = fault->quote ? 8 : 20;
-	if (fault->raw.size < 20 + more)
+	if (raw->size < 20 + more)
 		return false;
 	const size_t header = ip[0] >> 4 == 4 ? (ip[0] & 15) * 4u : ip[0] >> 4 == 6 ? 40 : SIZE_MAX / 2;
-	return header >= 20 && header + more <= fault->raw.size && header + fault->stamp + 8 <= fault->raw.size &&
-	       header + fault->sack + 8 * fault->blocks <= fault->raw.size;
+	return header >= 20 && header + more <= raw->size && header + fault->stamp + 8 <= raw->size &&
+	       header + fault->sack + 8 * fault->blocks <= raw->size;
+}
+
+static bool can_be_forged(const struct fault *fault)
+{
+	const struct blob *old = &fault->raw[IPV4], *new = &fault->raw[IPV6];
+	return answers_with_packet(fault) && (!old->size || has_room(fault, old)) && (!new->size || has_room(fault, new));
 }
 
 static void check_fault(struct plan *plan, const struct fault *made)
@@ -216,7 +230,7 @@ static void check_fault(struct plan *plan, const struct fault *made)
 	if (made->action == FORGE_IT && (made->as < 0 || !can_be_forged(made)))
 		report_error(plan, "forge needs as and a raw packet");
 	const bool answers = made->as >= 0 && !made->quote && can_be_forged(made);
-	if (made->action == FORGET_IT && (!made->hold || (made->raw.size && !answers)))
+	if (made->action == FORGET_IT && (!made->hold || (answers_with_packet(made) && !answers)))
 		report_error(plan, "forget needs for, and where it answers as and a raw packet");
 	if (!plan->payload && (made->payload.size || made->action == DUPLICATE_IT || made->action == TRUNCATE_IT ||
 	                       made->action == CORRUPT_IT || made->action == MARK_IT || made->action == REWRITE_IT))
@@ -228,7 +242,8 @@ static void check_fault(struct plan *plan, const struct fault *made)
 static void free_fault(struct fault *fault)
 {
 	free(fault->payload.bytes);
-	free(fault->raw.bytes);
+	free(fault->raw[IPV4].bytes);
+	free(fault->raw[IPV6].bytes);
 	free(fault->after);
 	free(fault->until);
 }
@@ -267,7 +282,7 @@ bool plan_line(struct plan *plan, const char *what, char *rest)
 
 bool plan_complete(struct plan *plan)
 {
-	if (!plan->version)
+	if (!plan->speaks[IPV4] && !plan->speaks[IPV6])
 		report_error(plan, "no address of the link");
 	return !plan->failed;
 }

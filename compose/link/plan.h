@@ -3,7 +3,7 @@
  *   link seed=N copy=headers|payload
  *       payload: packets are read whole. Needed for duplicate, corrupt, truncate and faults that look at payload.
  *   end from=client|server address=IP
- *       the link's own address on that host's side, the source of its ICMP messages
+ *       the link's own address on that host's side, the source of its ICMP messages; one line for each version of IP
  *   set from=client|server [delay=NS] [jitter=NS] [loss=P] [duplicate=P] [corrupt=P] [reorder=P] [behind=N]
  *       [within=NS] [rate=BITS/S] [queue=PACKETS] [mtu=BYTES] [icmp=0|1] [down_after=NS] [down_for=NS]
  *       what happens to the packets that this host sends; what is left out is off. P is 0 to 1.
@@ -11,9 +11,10 @@
  *       [payload=HEX] [bytes=FIRST-LAST] [after=BARRIER] [until=BARRIER] and what `do` needs:
  *       hold: [for=NS] [behind=N]   truncate: to=BYTES   corrupt: [fix=0|1]
  *       rewrite: [ttl=N] [mss=N]: the TTL or hop limit; the largest MSS that a SYN may announce. Without ttl it meets SYNs only
- *       forge: as=client|server raw=HEX fill=tcp|quote [offset=N] [ack=N] [stamp=BYTE value=N echo=N] [sack=BYTE blocks=N]
+ *       forge: as=client|server raw=HEX [raw=HEX] fill=tcp|quote [offset=N] [ack=N] [stamp=BYTE value=N echo=N] [sack=BYTE blocks=N]
  *           offset, ack, value, echo: distances from the numbers that would be right. stamp, sack: where in the TCP header
  *           the two time stamps and the blocks are, whose edges are distances from the first byte of the peer's stream
+ *           raw: a packet of each version of IP that is to be forged; its addresses become those of the packet that it follows
  *       forget: for=NS [as= raw= fill=tcp]: drops what this host sends on a connection of which no packet came for NS, until
  *           a SYN (of UDP: a datagram of the other host); answered by the raw packet
  *       one fault a line, numbered from 0. KIND: any syn synack data ack fin rst tcp udp icmp. count=0: all from nth on
@@ -36,6 +37,7 @@
 #include "link/packet.h"
 
 enum { CLIENT, SERVER, SIDES };
+enum version { IPV4, IPV6, VERSIONS };
 enum action { DROP_IT, HOLD_IT, DUPLICATE_IT, TRUNCATE_IT, CORRUPT_IT, MARK_IT, REWRITE_IT, FORGE_IT, FORGET_IT, ACTIONS };
 enum kind { ANY, K_SYN, K_SYNACK, K_DATA, K_ACK, K_FIN, K_RST, K_TCP, K_UDP, K_ICMP, KINDS };
 enum { MAX_FAULTS = 256, MAX_HEX = 4096 };
@@ -60,7 +62,7 @@ struct fault {
 	uint64_t ttl, mss;                /* what a rewrite sets; 0: left as it is */
 	int flags; /* -1: any */
 	bool by_bytes, quote;
-	struct blob payload, raw;
+	struct blob payload, raw[VERSIONS];
 	char *after, *until;
 	bool open;      /* between its barriers */
 	uint64_t found; /* packets that matched so far */
@@ -70,8 +72,8 @@ struct plan {
 	uint64_t seed;
 	bool payload;
 	struct impairments set[SIDES];
-	uint8_t address[SIDES][16];
-	uint8_t version; /* of the addresses */
+	uint8_t address[SIDES][VERSIONS][16];
+	bool speaks[VERSIONS]; /* the link has addresses of this version */
 	struct fault faults[MAX_FAULTS];
 	size_t faults_used;
 	bool tracks; /* some fault needs the sequence numbers of its connection */
@@ -86,6 +88,9 @@ void free_plan(struct plan *plan);
 
 /* Read one line before `start`: `link`, `end`, `set` or `fault`. False if it is none of these. */
 bool plan_line(struct plan *plan, const char *what, char *rest);
+
+/* Has a fault a packet to send: does it forge, or answer what it forgets? */
+bool answers_with_packet(const struct fault *fault);
 
 /* What `start` asks: is the plan complete? Reports what is missing. */
 bool plan_complete(struct plan *plan);

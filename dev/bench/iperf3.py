@@ -25,7 +25,7 @@ _LISTENS = Readiness("ports", (PORT,))
 def bring_up(engine: Engine, witness: Sequence[str] = (), run_id: str = "") -> LiveLab:
     """Make the lab."""
     host = LabHost("host", PINNED, DEFAULT_CONGESTION_CONTROL)
-    live = engine.bring_up(LabSpec(run_id or new_run_id(), dict.fromkeys(HOSTS, host), 4, witness=tuple(witness)))
+    live = engine.bring_up(LabSpec(run_id or new_run_id(), dict.fromkeys(HOSTS, host), (4,), witness=tuple(witness)))
     for tap in live.taps.values():
         tap.turn_off_offloads(INTERFACE)
     return live

@@ -102,7 +102,7 @@ def _one_way_delays(directory: Path) -> list[float]:
 def _throughputs(directory: Path, repeat: int) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {"kernel": [], **{name: [] for name in LIMITS}}
     host = LabHost("host", pinned_sysctls.for_host({}), pinned_sysctls.congestion_control({}))
-    spec = LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), ip=4, routed=True)
+    spec = LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), ip=(4,), routed=True)
     with DockerEngine(connect(), _tell) as engine:
         live = engine.bring_up(spec)
         for side, agent in live.taps.items():
@@ -130,8 +130,8 @@ def _linked(live: LiveLab, directory: Path, settings: dict[str, str] | None) -> 
         raise BothendsError("the link program died")
 
     both: dict[Host, dict[str, str]] = dict.fromkeys(HOSTS, settings)
-    plan = LinkPlan(seed=1, ip=4, payload=False, settings=both, faults=(), changes={}, patience=0)
-    link = RunningLink(live.link, 4, directory, died)
+    plan = LinkPlan(seed=1, payload=False, settings=both, faults=(), changes={}, patience=0)
+    link = RunningLink(live.link, directory, died)
     link.prepare()
     try:
         link.start(plan)
@@ -160,7 +160,7 @@ def _transfer(live: LiveLab) -> float:
     client.write(
         (
             "0 socket as=s family=inet type=stream\n"
-            f"0 connect sock=s addr={live.addresses['server']} port={PORT}\n"
+            f"0 connect sock=s addr={live.addresses['server'].first} port={PORT}\n"
             f"1 send sock=s size={BYTES} seed=1 chunk=262144\n2 close sock=s\nend\n"
         ).encode()
     )

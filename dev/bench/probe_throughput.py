@@ -76,7 +76,7 @@ def _traced_in_lab(engines: Namespaces) -> float:
         assert live.witness is not None  # noqa: S101 - it was asked for
         witness = under_trace.begin(live.witness, Path(made) / "recording")
         served = iperf3.serve(live.hosts["server"], under_trace.held(run_id, "server"))
-        words = _client(live.addresses["server"], iperf3.PORT, SIZES["lab"])
+        words = _client(live.addresses["server"].first, iperf3.PORT, SIZES["lab"])
         report = live.hosts["client"].run([*under_trace.held(run_id, "client"), *words])
         served()
         under_trace.end(witness, 2 * SIZES["lab"] // BLOCK)
@@ -88,7 +88,9 @@ def _probed_in_lab(engines: Namespaces, *, probed: bool) -> float:
     with engines(lambda _: None) as engine:
         live = iperf3.bring_up(engine)
         served = iperf3.serve(live.hosts["server"], preload)
-        report = live.hosts["client"].run([*preload, *_client(live.addresses["server"], iperf3.PORT, SIZES["lab"])])
+        report = live.hosts["client"].run(
+            [*preload, *_client(live.addresses["server"].first, iperf3.PORT, SIZES["lab"])]
+        )
         served()
         for name, agent in live.hosts.items():
             if probed:

@@ -48,7 +48,9 @@ def _throughput(engines: Namespaces, *, witnessed: bool) -> float:
         if refusal is not None:
             raise refusal
         served = iperf3.serve(live.hosts["server"])
-        report = live.hosts["client"].run(["iperf3", "--client", live.addresses["server"], "--time", SECONDS, "--json"])
+        report = live.hosts["client"].run(
+            ["iperf3", "--client", live.addresses["server"].first, "--time", SECONDS, "--json"]
+        )
         served()
         if witness is not None:
             witness.stop()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from testbed.analysis.expect.run_facts import RunFacts, packets_of
 from testbed.campaign.signature import MANY, facets
 from testbed.model import HOSTS, Analysis, Call, CauseKind, Crossing, Evidence, Fate, Host, LedgerRow
 from testbed.model.absences import NoPacket, NoPacketReason
-from testbed.model.crossings import host_names
 from testbed.report.evidence_text import without_numbers
 from testbed.report.no_packet_text import no_packet
 from testbed.report.text.ladder import show_call
@@ -58,7 +57,7 @@ def facts(analysis: Analysis) -> list[Fact]:
     inputs = analysis.inputs
     streams = build_streams(inputs.joined, inputs.calls, inputs.observed)
     findings = RunFacts(inputs, streams, analysis.causes, analysis.ledger, analysis.no_packet)
-    names = host_names(inputs.joined.flows)
+    names = inputs.address_names
     found = [
         _fact(call, findings, names)
         for host in HOSTS
@@ -77,14 +76,14 @@ def _matters(call: Call, findings: RunFacts) -> bool:
     return bool(call.errno) and call.errno not in ("EAGAIN", "EINPROGRESS") and call.direction == "in"
 
 
-def _fact(call: Call, findings: RunFacts, names: dict[str, Host]) -> Fact:
+def _fact(call: Call, findings: RunFacts, names: Mapping[str, str]) -> Fact:
     own = findings.caused.get((call.host, call.n), [])
     chain = packets_of(call, findings)
     waited = call.direction == "in" and call.end is not None
     return Fact(
         call.host,
         call.name,
-        show_call(call, _ROOM, dict(names)),
+        show_call(call, _ROOM, names),
         _cut([packet_text(packet) + _shared(packet, call, findings) for packet in chain]),
         tuple(_plain(packet) for packet in chain if not _is_bare_ack(packet)),
         findings.no_packet.get((call.host, call.n)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from testbed.capture.columns import Capture
@@ -10,11 +12,12 @@ from testbed.model.ip import TCP, address_words
 
 
 class Arrivals:
-    """IP packets of a capture that were sent to one address."""
+    """IP packets of a capture that were sent to a host's addresses."""
 
-    def __init__(self, capture: Capture, address: str) -> None:
-        high, low = map(np.uint64, address_words(address))
-        self._ours = (capture.version > 0) & (capture.dst_hi == high) & (capture.dst_lo == low)
+    def __init__(self, capture: Capture, addresses: Collection[str]) -> None:
+        self._ours = np.zeros(len(capture), np.bool_)
+        for high, low in (map(np.uint64, address_words(address)) for address in addresses):
+            self._ours |= (capture.version > 0) & (capture.dst_hi == high) & (capture.dst_lo == low)
         self._capture = capture
 
     def of(self, length: int, *, tcp: bool) -> list[tuple[int, int]]:

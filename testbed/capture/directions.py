@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,18 +32,19 @@ def shorter(frames: FrameRun, length: int | None) -> FrameRun:
     return FrameRun(frames.number[some], frames.time[some], frames.length[some], frames.protocol[some])
 
 
-def by_direction(capture: Capture, address: str) -> tuple[FrameRun, FrameRun]:
+def by_direction(capture: Capture, addresses: Collection[str]) -> tuple[FrameRun, FrameRun]:
     """Return what an interface sent and what it received, of its own capture, by the Ethernet address of its own.
 
-    That is the source of what has the IP ``address`` as source. Raises ValueError where there is no such frame.
+    That is the source of what has one of its IP ``addresses`` as source. Raises ValueError where no frame has.
     """
-    high, low = map(np.uint64, address_words(address))
-    ours = (capture.version > 0) & (capture.src_hi == high) & (capture.src_lo == low)
+    ours = np.zeros(len(capture), np.bool_)
+    for high, low in (map(np.uint64, address_words(address)) for address in addresses):
+        ours |= (capture.version > 0) & (capture.src_hi == high) & (capture.src_lo == low)
     headers = capture.data[capture.offset[:, None] + np.arange(2 * _ETHERNET_ADDRESS + 2)]
     sources = headers[:, _ETHERNET_ADDRESS : 2 * _ETHERNET_ADDRESS]
     found = np.flatnonzero(ours)
     if not len(found):
-        raise ValueError(f"the capture has no frame from {address}")
+        raise ValueError(f"the capture has no frame from {', '.join(addresses)}")
     sent = (sources == sources[found[-1]]).all(axis=1)
     protocol = headers[:, -2].astype(np.int64) << 8 | headers[:, -1]
 

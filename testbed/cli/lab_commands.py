@@ -77,7 +77,7 @@ def up(name: str, *, catalogue: Path, runs: Path, engine: str) -> int:
     choice = choose(engine)
     say_why(choice)
     lab = kept_labs.up(path.resolve(), runs.resolve(), choice.name, keeper=KEEPER)
-    hosts = ", ".join(f"{host} {address}" for host, address in lab.addresses.items())
+    hosts = ", ".join(f"{name} {address}" for name, address in lab.names.items())
     shells = ", ".join(f"`invoke shell {host}`" for host in lab.addresses)
     told = (
         f"lab {lab.run_id} is up: {hosts}\n"

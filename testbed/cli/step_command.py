@@ -205,7 +205,7 @@ class PromptStepper:
         except CaptureError:
             return None
         places = {
-            host: [own, *(address for other, address in link.items() if other != host)]
+            host: [*own.all, *(address for other, there in link.items() if other != host for address in there.all)]
             for host, own in self._live.addresses.items()
         }
         one_end, other_end = (captures[end] for end in HOSTS)  # packets are joined between two captures

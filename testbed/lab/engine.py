@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 from testbed.lab.agent import Agent, Channel
 from testbed.model import Host
 from testbed.model.host_files import BuildContext, HostFile
+from testbed.model.hosts import HostAddresses, IpVersion
 
 Progress = Callable[[str], None]
 TOOLS_DIRECTORY = "/opt/bothends"
@@ -52,7 +53,7 @@ class LabHost:
     strace (:attr:`LiveLab.debugger`). ``packages`` are Debian's, beside the image; ``files`` are copied in, for reading
     only; ``build`` is what an image of the user's own is built of, ``image`` is then its name in messages. ``user`` is
     the name of the user that programs run as, empty for the usual one; ``starts_in`` where a command starts, empty for
-    the image's own directory.
+    the image's own directory. ``addresses``: how many it has of each version of IP.
     """
 
     image: str
@@ -65,6 +66,7 @@ class LabHost:
     build: BuildContext | None = None
     user: str = ""
     starts_in: str = ""
+    addresses: int = 1
 
     @property
     def route(self) -> str:
@@ -86,7 +88,7 @@ class Debugger:
 
 @dataclass(frozen=True, slots=True)
 class LabSpec:
-    """What an engine is asked for. ``ip`` is 4 or 6: the family of :attr:`LiveLab.addresses`.
+    """What an engine is asked for. ``ip`` are the versions of IP, that of a host's bare name first.
 
     ``routed``: each host on a network of its own, and a link host on both that forwards. ``witness``: the arguments of
     the program that records the kernel's trace (:func:`testbed.lab.kernel_trace.command`), none where it is not asked
@@ -95,7 +97,7 @@ class LabSpec:
 
     run_id: str
     hosts: Mapping[Host, LabHost]
-    ip: int
+    ip: tuple[IpVersion, ...]
     routed: bool = False
     witness: tuple[str, ...] = ()
 
@@ -109,7 +111,7 @@ class LinkHost:
     """
 
     agent: Agent
-    addresses: Mapping[Host, str]
+    addresses: Mapping[Host, HostAddresses]
     interfaces: Mapping[Host, str] = field(default_factory=dict)
     """Its interface on each host's side, where the engine made them, and then there is no default route at all."""
 
@@ -120,9 +122,10 @@ class LiveLab:
 
     hosts: dict[Host, Agent]
     taps: dict[Host, Agent]
-    addresses: dict[Host, str]
+    addresses: dict[Host, HostAddresses]
     routes: dict[Host, dict[int, list[str]]]
-    """The routes that each host shall have besides none, as lines for `ip -batch`, by IP version."""
+    """The routes that each host shall have besides none, as lines for `ip -batch`, by IP version; before them the
+    addresses that the engine did not give it."""
     devices: dict[Host, str] = field(default_factory=dict)
     """What each host's interface is called first, where the engine made it with a name that no other has."""
     link: LinkHost | None = None

@@ -38,10 +38,10 @@ class RunningLink:
     ``on_death`` is called from another thread if its program ends by itself.
     """
 
-    def __init__(self, host: LinkHost, ip: int, directory: Path, on_death: Callable[[], None]) -> None:
+    def __init__(self, host: LinkHost, directory: Path, on_death: Callable[[], None]) -> None:
         self._host = host
         self._agent: Agent = host.agent
-        self._ip = ip
+        self._versions = next(iter(host.addresses.values())).of
         self._path = directory / JOURNAL
         self._plan_path = directory / PLAN
         self._on_death = on_death
@@ -61,16 +61,20 @@ class RunningLink:
         interfaces = self._host.interfaces
         if not interfaces:
             interfaces = self._interfaces()
-            self._agent.run(["ip", f"-{self._ip}", "route", "flush", "exact", "default"])
+            for version in self._versions:
+                self._agent.run(["ip", f"-{version}", "route", "flush", "exact", "default"])
         for interface in interfaces.values():
             self._agent.turn_off_offloads(interface)
         rules = [
             f"-A FORWARD -i {interfaces[host]} -j NFQUEUE --queue-num {number}"
             for number, host in enumerate(self._host.addresses)
         ]
-        text = "\n".join(["*filter", *rules, "COMMIT", ""])
+        for version in self._versions:
+            self._hand_over("\n".join(["*filter", *rules, "COMMIT", ""]), version)
+
+    def _hand_over(self, text: str, version: int) -> None:
         refusals = []
-        for tool in FILTERS[self._ip]:
+        for tool in FILTERS[version]:
             try:
                 self._agent.begin([f"{tool}-restore", "--noflush"], text=text)()
             except LabError as error:
@@ -86,10 +90,10 @@ class RunningLink:
     def _interfaces(self) -> dict[Host, str]:
         """Return the link host's interface on each host's side, found by its address."""
         found = {}
-        for line in self._agent.run(["ip", "-o", f"-{self._ip}", "address"]).splitlines():
+        for line in self._agent.run(["ip", "-o", "address"]).splitlines():
             _, name, _, address, *_ = line.split()
             for host, own in self._host.addresses.items():
-                if address.partition("/")[0] == own:
+                if address.partition("/")[0] == own.first:
                     found[host] = name
         if len(found) < len(self._host.addresses):
             raise LabError("the link host is not on every host's network", state=f"it has {found}")
@@ -103,7 +107,9 @@ class RunningLink:
             [PROGRAM], out=self._take, err=self._take_error, on_end=self._note_end, stdin=True
         )
         lines = [f"link seed={plan.seed} copy={'payload' if plan.payload else 'headers'}"]
-        lines += [f"end from={host} address={address}" for host, address in self._host.addresses.items()]
+        lines += [
+            f"end from={host} address={address}" for host, own in self._host.addresses.items() for address in own.all
+        ]
         lines += [_set_line(host, settings) for host, settings in self._settings.items()]
         lines += [f"fault {fault}" for fault in plan.faults]
         self._give([*lines, "start"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from testbed.capture.columns import Capture
 from testbed.capture.read_file import read
@@ -22,7 +22,10 @@ class PacketWatch:
     """
 
     def __init__(
-        self, waits: Mapping[int, AwaitedPacket], addresses: Mapping[Host, str], seen: Callable[[int], None]
+        self,
+        waits: Mapping[int, AwaitedPacket],
+        addresses: Mapping[Host, Collection[str]],
+        seen: Callable[[int], None],
     ) -> None:
         self._waits = waits
         self._addresses = addresses
@@ -88,14 +91,14 @@ class PacketWatch:
             self._seen(step)
 
 
-def matches(awaited: AwaitedPacket, capture: Capture, row: int, addresses: Mapping[Host, str]) -> bool:
+def matches(awaited: AwaitedPacket, capture: Capture, row: int, addresses: Mapping[Host, Collection[str]]) -> bool:
     """Say whether a packet of a capture is one that is awaited."""
     flags, length = int(capture.flags[row]), int(capture.payload_length[row])
     transport = int(capture.transport[row])
     wants_tcp = awaited.flags is not None or awaited.has is not None
     return (
         transport != 0
-        and (awaited.sender is None or capture.source(row) == addresses[awaited.sender])
+        and (awaited.sender is None or capture.source(row) in addresses[awaited.sender])
         and (awaited.protocol is None or transport == awaited.protocol)
         and (not wants_tcp or transport == TCP)
         and (awaited.flags is None or flags == awaited.flags)

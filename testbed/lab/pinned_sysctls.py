@@ -6,7 +6,7 @@ set any ``net.*`` name itself. Only names that have been per-namespace since Lin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from testbed.model.errors import UsageError
 
@@ -68,10 +68,10 @@ def congestion_control(scenario: Mapping[str, str]) -> str:
     return scenario.get(CONGESTION_CONTROL, DEFAULT_CONGESTION_CONTROL)
 
 
-def for_link(ip: int) -> dict[str, str]:
-    """Return what makes a link host forward packets of one IP version."""
+def for_link(ip: Collection[int]) -> dict[str, str]:
+    """Return what makes a link host forward packets of some IP versions."""
     forward = {"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.rp_filter": "0"}
-    return forward if ip == 4 else {**forward, "net.ipv6.conf.all.forwarding": "1"}
+    return {**forward, "net.ipv6.conf.all.forwarding": "1"} if 6 in ip else forward
 
 
 READ_BELOW = ("/proc/sys/net/core", "/proc/sys/net/ipv4")

@@ -106,8 +106,9 @@ class Session:
             for host, agent in live.taps.items()
         }
         self._loopbacks = LoopbackTaps(live, directory, loopbacks)
+        own = {host: addresses.all for host, addresses in live.addresses.items()}
         self._watches = {
-            host: PacketWatch(waits, live.addresses, lambda step, host=host: self._events.put(PacketSeen(host, step)))  # type: ignore[misc]
+            host: PacketWatch(waits, own, lambda step, host=host: self._events.put(PacketSeen(host, step)))  # type: ignore[misc]
             for host, waits in (packet_waits or {}).items()
         }
         for host, watch in self._watches.items():
@@ -115,7 +116,7 @@ class Session:
         self._plan = plan
         self._link: RunningLink | None = None
         if live.link is not None and plan is not None:
-            self._link = RunningLink(live.link, plan.ip, directory, lambda: self._events.put(LinkDeath()))
+            self._link = RunningLink(live.link, directory, lambda: self._events.put(LinkDeath()))
         self._needs_witness = needs_witness
         self._traced = traced
         self._witness = Witness(live.witness, directory / RECORDING) if live.witness is not None else None
@@ -258,7 +259,7 @@ class Session:
             for agent in self.live.hosts.values():
                 agent.open_sentinel()
             for (host, other), text in texts.items():
-                self.live.hosts[host].send_sentinel(self.live.addresses[other], text)
+                self.live.hosts[host].send_sentinel(self.live.addresses[other].first, text)
         except LabError as error:
             self.collected.incomplete.append(f"the sentinel could not be sent: {error.what}")
         deadline = time.monotonic() + (0.0 if self.collected.cut_short else SENTINEL_TIMEOUT + self._patience)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from testbed.model.absences import NoPacket
 from testbed.model.calls import Call
 from testbed.model.causes import Cause
-from testbed.model.crossings import Delay, Joined, Labels
+from testbed.model.crossings import Delay, Joined, Labels, host_names
 from testbed.model.evidence import Evidence
 from testbed.model.findings import Diagnosis
 from testbed.model.hosts import Host
@@ -53,9 +53,10 @@ class Inputs:
     that ``calls`` has all calls on sockets: what is not there did not happen. ``counters`` is by how much each counter
     of a host's kernel changed during the run, those that did (:mod:`testbed.model.kernel_counters`); a host that is
     missing was not asked. ``queued`` are the hosts whose interface has a queue (``egress``): what the captures show
-    there left later than the kernel's TCP had sent it. ``midway``: the hosts ran before (programs that were watched),
-    so that a connection may have been open, and its calls not seen. ``loopback`` is what hosts sent to themselves,
-    where that was captured and there was anything.
+    there left later than the kernel's TCP had sent it. ``names`` are those of a lab's addresses where a host has
+    several (``server.2``). ``midway``: the hosts ran before (programs that were watched), so that a connection may have
+    been open, and its calls not seen. ``loopback`` is what hosts sent to themselves, where that was captured and there
+    was anything.
     """
 
     joined: Joined
@@ -74,8 +75,14 @@ class Inputs:
     proven: frozenset[Host] = frozenset()
     counters: Mapping[Host, Mapping[str, int]] = field(default_factory=dict)
     queued: frozenset[Host] = frozenset()
+    names: Mapping[str, str] = field(default_factory=dict)
     midway: bool = False
     loopback: Mapping[Host, Loopback] = field(default_factory=dict)
+
+    @property
+    def address_names(self) -> dict[str, str]:
+        """Addresses to what a reader knows them by: the host, or which of its addresses."""
+        return {**host_names(self.joined.flows), **self.names}
 
 
 @dataclass(frozen=True, slots=True)

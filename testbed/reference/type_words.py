@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from testbed.model.expect import Limits
 from testbed.scenario.expect.packet_patterns import Moment, Pattern
-from testbed.scenario.language import kernel_ranges, limits, own_paths, values
+from testbed.scenario.language import endpoints, kernel_ranges, limits, own_paths, values
 from testbed.scenario.language.base import OneOf, Parsed, Short
 from testbed.scenario.language.payload import Data, Payload
 from testbed.scenario.link import link_values
@@ -45,7 +45,7 @@ def reference_words() -> dict[str, Any]:
 def kinds() -> Mapping[int, tuple[str, Parsed]]:
     """Return the small types of scenarios: the identity of how one is read, its name and how it is read."""
     found: dict[int, tuple[str, Parsed]] = {}
-    for module in (values, own_paths, limits, kernel_ranges, link_values, sending_steps):
+    for module in (values, endpoints, own_paths, limits, kernel_ranges, link_values, sending_steps):
         for name, alias in vars(module).items():
             if get_origin(alias) is Annotated:
                 for each in alias.__metadata__:
@@ -141,6 +141,8 @@ def default_in_words(info: FieldInfo) -> str:
     match value:
         case None | () | "" | BaseModel() | own_paths.WantedFiles(pairs=()):
             return ""
+        case (only,):
+            return f"`{only}`"
         case bool():
             return f"`{str(value).lower()}`"
         case float() if kind and kind[0] == "Seconds":

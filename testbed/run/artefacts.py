@@ -109,13 +109,13 @@ def _write_kernel(
     from testbed.observe.kernel.kernel_jsonl import write_jsonl
     from testbed.observe.kernel.trace_recording import RunSources, decode
 
+    own = {host: addresses.all for host, addresses in live.addresses.items()}
     sources = RunSources(
-        lambda: _arrivals(directory, live.addresses),
-        lambda: _frames(directory, live.addresses, spec.witness),
+        lambda: _arrivals(directory, own),
+        lambda: _frames(directory, own, spec.witness),
         kernel_symbols,
     )
     try:
-        own = {host: [address] for host, address in live.addresses.items()}
         log = decode(recording, own, live.devices, sources, queued=queued)
     except CaptureError as error:
         problems: tuple[str, ...] = (error.what,)
@@ -129,15 +129,15 @@ def _write_kernel(
     (collected.incomplete if needed else collected.notes).extend(problems)
 
 
-def _arrivals(directory: RunDirectory, addresses: Mapping[Host, str]) -> dict[Host, Arrivals]:
+def _arrivals(directory: RunDirectory, addresses: Mapping[Host, Collection[str]]) -> dict[Host, Arrivals]:
     """Read what came to each host that has a capture; what is wrong with one is reported where it is evaluated."""
     from testbed.capture.arrivals import Arrivals
     from testbed.capture.read_file import read
 
     found = {}
-    for host, address in addresses.items():
+    for host, own in addresses.items():
         with contextlib.suppress(CaptureError):
-            found[host] = Arrivals(read(directory.file(f"{host}.pcap")), address)
+            found[host] = Arrivals(read(directory.file(f"{host}.pcap")), own)
     return found
 
 
@@ -150,16 +150,16 @@ def kernel_symbols() -> str:
 
 
 def _frames(
-    directory: RunDirectory, addresses: Mapping[Host, str], recorder: Sequence[str]
+    directory: RunDirectory, addresses: Mapping[Host, Collection[str]], recorder: Sequence[str]
 ) -> dict[Host, tuple[FrameRun, FrameRun] | str]:
     """Read what each host's interface sent, as far as the recorder was asked for it, and received; or why not."""
     from testbed.capture.directions import by_direction, shorter
     from testbed.capture.read_file import read
 
     found: dict[Host, tuple[FrameRun, FrameRun] | str] = {}
-    for host, address in addresses.items():
+    for host, own in addresses.items():
         try:
-            sent, received = by_direction(read(directory.file(f"{host}.pcap")), address)
+            sent, received = by_direction(read(directory.file(f"{host}.pcap")), own)
             found[host] = shorter(sent, kernel_trace.shorter_than(recorder)), received
         except (CaptureError, ValueError) as error:
             found[host] = str(error)

@@ -59,15 +59,17 @@ def build(
         "link": {
             "kind": "routed" if spec.routed else "direct",
             "subnet": live.manifest.get("subnet", "") if live else "",
-            "addresses": dict(live.link.addresses) if live and live.link else {},
+            "addresses": {host: own.first for host, own in live.link.addresses.items()} if live and live.link else {},
+            "all_addresses": {host: own.all for host, own in live.link.addresses.items()} if live and live.link else {},
             "totals": result.link_totals,
         },
-        "ip": spec.ip,
+        "ip": spec.ip[0] if len(spec.ip) == 1 else list(spec.ip),
         "witness": witness,
         "hosts": {
             host: {
                 "image": spec.hosts[host].image,
-                "address": live.addresses[host] if live else None,
+                "address": live.addresses[host].first if live else None,
+                "addresses": list(live.addresses[host].all) if live else [],
                 "observer": observed[host],
                 "calls_proven": host in result.proven,
                 "sysctls_set": dict(spec.hosts[host].sysctls),

@@ -21,8 +21,9 @@ from testbed.model import (
     Outcome,
 )
 from testbed.model.errors import CaptureError, ScenarioError
+from testbed.model.hosts import HostAddresses, names_of
 from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, SCENARIO_COPY, RunDirectory, loopback_file
-from testbed.rundir.manifest import addresses_of, counters, is_watched, programs, understood
+from testbed.rundir.manifest import addresses_of, counters, is_watched, link_addresses_of, programs, understood
 
 if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenario is given
     from testbed.model.kernel_log import KernelLog
@@ -89,12 +90,21 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
             midway=is_watched(manifest),
             proven=frozenset(host for host in hosts if manifest["hosts"][host].get("calls_proven", False)),
             queued=frozenset() if scenario is None else _queued(scenario),
+            names=_names(manifest),
             loopback=_loopbacks(directory, hosts),
         ),
         () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expectations,
         diagnose_run,
     )
     return _with_recorded_checks(directory, analysis) if as_recorded else analysis
+
+
+def _names(manifest: dict[str, Any]) -> dict[str, str]:
+    """Return the names of a lab's addresses, if some host has several."""
+    several = any(len(own) > 1 for own in addresses_of(manifest).values())
+    if is_watched(manifest) or not several:
+        return {}
+    return names_of({host: HostAddresses.sorted(own) for host, own in addresses_of(manifest).items()})
 
 
 def _queued(scenario: Scenario) -> frozenset[Host]:
@@ -120,9 +130,9 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
 
     addresses = addresses_of(manifest)
     # What the link itself sends to a host comes, for that host, from where the other hosts are.
-    link = manifest["link"]["addresses"] or {}
+    link = link_addresses_of(manifest)
     places = {
-        host: [*own, *(address for other, address in link.items() if other != host)]
+        host: [*own, *(address for other, there in link.items() if other != host for address in there)]
         for host, own in addresses.items()
         if own
     }

@@ -11,6 +11,7 @@ from testbed.lab.engine import LabSpec, Progress
 from testbed.lab.engine_kind import EngineFactory
 from testbed.lab.session import Session
 from testbed.model import Host
+from testbed.model.hosts import names_of
 from testbed.run.artefacts import write_artefacts
 from testbed.run.scenario_to_lab import egress_of, loopbacks_of, mtu_of, plan_of
 from testbed.rundir.layout import RunDirectory
@@ -21,9 +22,13 @@ if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has impo
 
 @dataclass(frozen=True, slots=True)
 class HeldLab:
-    """A lab that is up. ``manifest`` is what the engine tells of it (:attr:`testbed.lab.engine.LiveLab.manifest`)."""
+    """A lab that is up. ``manifest`` is what the engine tells of it (:attr:`testbed.lab.engine.LiveLab.manifest`).
+
+    ``addresses`` are those that the hosts' bare names mean, ``names`` all, each under its shortest name.
+    """
 
     addresses: dict[Host, str]
+    names: dict[str, str]
     engine: str
     manifest: dict[str, Any]
 
@@ -48,7 +53,9 @@ def hold(
         session = Session(live, directory.path, progress, plan=plan_of(scenario, live), loopbacks=loopbacks)
         session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario), mtu=mtu_of(scenario))
         try:
-            is_up(HeldLab({**live.addresses}, engine.name, live.manifest))
+            names = {name: address for address, name in names_of(live.addresses).items()}
+            first = {host: own.first for host, own in live.addresses.items()}
+            is_up(HeldLab(first, names, engine.name, live.manifest))
             while not is_over() and not any(agent.gone.is_set() for agent in live.hosts.values()):
                 pass
             session.settle()

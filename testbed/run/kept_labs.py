@@ -41,6 +41,7 @@ class KeptLab:
     keeper: str
     pid: int
     addresses: dict[Host, str]
+    names: dict[str, str]
     engine: str
     manifest: dict[str, Any]
 

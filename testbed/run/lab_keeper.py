@@ -57,6 +57,7 @@ def keep(scenario_path: Path, root: Path, engine_name: str, finish: Finish, tied
             keeper=owner(),
             pid=os.getpid(),
             addresses=held.addresses,
+            names=held.names,
             engine=held.engine,
             manifest=held.manifest,
         )

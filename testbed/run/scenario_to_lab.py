@@ -15,6 +15,7 @@ from testbed.lab.running_program import ProgramSpec, Readiness
 from testbed.lab.session import TracedPrograms
 from testbed.model import Host
 from testbed.model.awaited_packets import AwaitedPacket
+from testbed.model.hosts import HostAddresses, by_name
 
 if TYPE_CHECKING:  # pydantic and scapy are slow to import: whoever has a scenario has imported what it needs
     from testbed.scenario.link.link_plan import LinkPlan
@@ -46,6 +47,7 @@ def lab_spec(scenario: Scenario, *, by_hand: bool = False) -> LabSpec:
                 build=own.get(host, NOTHING).build,
                 user=described.user or "",
                 starts_in=own.get(host, NOTHING).starts_in,
+                addresses=described.addresses,
             )
             for host, described in scenario.hosts.items()
         },
@@ -142,11 +144,14 @@ def witness_wanted(scenario: Scenario) -> str:
     return "offered" if wanted == "offered" else "demanded" if wanted else "none"
 
 
-def program_specs(scenario: Scenario, spec: LabSpec, addresses: Mapping[Host, str]) -> dict[Host, ProgramSpec]:
+def program_specs(
+    scenario: Scenario, spec: LabSpec, addresses: Mapping[Host, HostAddresses]
+) -> dict[Host, ProgramSpec]:
     """Turn a scenario's programs into what the session starts, in that order, with the lab's addresses filled in."""
+    names = by_name(addresses)
     # In the order in which they start: from the far end towards the client, each once the one before it is ready.
     return {
-        host: _program_spec(scenario, host, spec.hosts[host].starts_in, addresses)
+        host: _program_spec(scenario, host, spec.hosts[host].starts_in, names)
         for host in reversed(tuple(scenario.hosts))
     }
 
@@ -160,18 +165,18 @@ def _server_ready(scenario: Scenario) -> Readiness | None:
     return Readiness("ports", server.ready.port or (), server.ready.udp or ())
 
 
-def _program_spec(scenario: Scenario, host: Host, starts_in: str, addresses: Mapping[Host, str]) -> ProgramSpec:
-    from testbed.scenario.language.values import fill
+def _program_spec(scenario: Scenario, host: Host, starts_in: str, names: Mapping[str, str]) -> ProgramSpec:
+    from testbed.scenario.language.endpoints import fill
     from testbed.scenario.steps.actor_script import actor_script
 
     described = scenario.hosts[host]
     observer = getattr(scenario.observe, host)
     script = None
     if described.steps is not None:
-        family: Literal["inet", "inet6"] = "inet" if scenario.ip == 4 else "inet6"
-        script = actor_script(described.steps, family=family, addresses=addresses, seed=scenario.seed)
-    argv = tuple(fill(word, addresses) for word in described.command or ACTOR)
-    env = {name: fill(value, addresses) for name, value in described.env.items()}
+        family: Literal["inet", "inet6"] = "inet" if scenario.ip[0] == 4 else "inet6"
+        script = actor_script(described.steps, family=family, addresses=names, seed=scenario.seed)
+    argv = tuple(fill(word, names) for word in described.command or ACTOR)
+    env = {name: fill(value, names) for name, value in described.env.items()}
     return ProgramSpec(
         host=host,
         argv=argv,

@@ -36,7 +36,7 @@ def _take(recording: Path, live: LiveLab, collected: Collected) -> None:
     roots = {
         recorded.tasks[name]: (host, pid) for host, (name, pid) in collected.traced.items() if name in recorded.tasks
     }
-    own = {host: [address] for host, address in live.addresses.items()}
+    own = {host: addresses.all for host, addresses in live.addresses.items()}
     flaws = []
     if recorded.lost:
         flaws.append(f"the kernel's buffer was too small: {recorded.lost} events of its calls were lost")

@@ -13,7 +13,12 @@ from testbed.rundir.layout import MANIFEST, RunDirectory
 
 FORMAT = "bothends-manifest/1"
 
-ADDED: dict[str, Any] = {"cut_short": "", "witness": "none", "link": {"addresses": None}, "counters": {}}
+ADDED: dict[str, Any] = {
+    "cut_short": "",
+    "witness": "none",
+    "link": {"addresses": None, "all_addresses": None},
+    "counters": {},
+}
 """Members that came to FORMAT after its first run was written, with what their absence means.
 
 ``counters``: what a host's kernel counted is not known.
@@ -37,11 +42,17 @@ def is_watched(manifest: Mapping[str, Any]) -> bool:
 
 
 def addresses_of(manifest: Mapping[str, Any]) -> dict[Host, list[str]]:
-    """Return the addresses of each host, one for a host of a lab; none for one that never came up."""
+    """Return the addresses of each host; none for one that never came up."""
     return {
         host: about.get("addresses") or [own for own in [about["address"]] if own is not None]
         for host, about in manifest["hosts"].items()
     }
+
+
+def link_addresses_of(manifest: Mapping[str, Any]) -> dict[Host, list[str]]:
+    """Return the link host's addresses on each host's network; none where there is no link host."""
+    link = manifest["link"]
+    return link["all_addresses"] or {host: [address] for host, address in (link["addresses"] or {}).items()}
 
 
 def programs(manifest: dict[str, Any]) -> tuple[Program, ...]:

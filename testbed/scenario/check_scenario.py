@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from testbed.model import HOSTS, Host, peer_of
+from testbed.model.hosts import IpVersion
+from testbed.scenario.check_addresses import check_addresses
 from testbed.scenario.expect.all_expectations import AnyExpectation
 from testbed.scenario.expect.expectations import (
     CallExpectation,
@@ -25,7 +27,6 @@ from testbed.scenario.scenario import HostSpec, Observe, Server
 from testbed.scenario.steps.all_steps import WrittenStep, follow, written
 from testbed.scenario.steps.control_steps import BarrierStep, SleepStep
 from testbed.scenario.steps.opening_steps import BindStep, ConnectStep, ListenStep
-from testbed.scenario.steps.sending_steps import DataStep
 from testbed.scenario.steps.step import STEPS, CallStep, Step
 
 LEAST_MTU6 = 1280
@@ -49,7 +50,7 @@ def check(
     expect: Mapping[int, AnyExpectation],
     timeout: float,
     link: LinkSpec | None,
-    ip: int,
+    ip: tuple[IpVersion, ...],
 ) -> Iterator[Flaw]:
     """Yield all findings. A host, a link or an expectation that is not valid by itself is absent and not looked at."""
     too_long = {host: made for host, spec in hosts.items() if (made := sum(map(_times, spec.steps or ()))) > MOST_STEPS}
@@ -61,9 +62,9 @@ def check(
     for host, spec in hosts.items():
         yield from _host(host, spec, observe)
         yield from _steps(host, spec.steps or (), timeout)
-        yield from _groups(host, spec, ip)
-        if ip == 6 and spec.mtu is not None and spec.mtu < LEAST_MTU6:
+        if 6 in ip and spec.mtu is not None and spec.mtu < LEAST_MTU6:
             yield Flaw((host, "mtu"), f"an interface of {spec.mtu} bytes carries no IPv6", f"at least {LEAST_MTU6}")
+    yield from (Flaw(*problem) for problem in check_addresses(hosts, ip))
     if len(hosts) == len(HOSTS):
         yield from _barriers(hosts)
         yield from _connects(hosts)
@@ -149,15 +150,6 @@ def _own_error(at: tuple[str | int, ...], step: CallStep) -> Iterator[Flaw]:
     if givers and step.key not in givers:
         named = " and ".join(f"`{key}`" for key in givers)
         yield Flaw((*at, "error"), f"`{step.error}` is an error of {named}, not of `{step.key}`")
-
-
-def _groups(host: Host, spec: HostSpec, ip: int) -> Iterator[Flaw]:
-    """Yield datagrams to a group, or to all, whose address is of the other version of IP."""
-    for each in spec.written_steps:
-        to = each.step.sending.to if isinstance(each.step, DataStep) else None
-        if to is not None and to.address and ip != (6 if ":" in to.address else 4):
-            at = (host, "steps", *each.path, each.step.key, "to")
-            yield Flaw(at, f"`{to.address}` is no address of IPv{ip}", "or another `ip`")
 
 
 def _barriers(hosts: Mapping[Host, HostSpec]) -> Iterator[Flaw]:

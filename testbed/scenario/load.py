@@ -12,11 +12,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from testbed.model import Host
 from testbed.model.errors import ScenarioError, UsageError
+from testbed.model.hosts import IpVersion
 from testbed.scenario.catalogue import name_of
 from testbed.scenario.check_scenario import Flaw, check
 from testbed.scenario.expect.all_expectations import AnyExpectation
 from testbed.scenario.explain import explain
 from testbed.scenario.language.base import nearest
+from testbed.scenario.language.endpoints import IpVersions
 from testbed.scenario.language.yaml_source import Node, Position, Problem, SourceText, decode, read, shown_path
 from testbed.scenario.link.link_model import LinkSpec
 from testbed.scenario.read_own_files import own_parts
@@ -141,7 +143,10 @@ def _check_valid_parts(plain: dict[str, Any], bad: set[str]) -> Iterator[Flaw]:
         expect = TypeAdapter(tuple[AnyExpectation, ...]).validate_python(plain.get("expect", []))
     timeout = ScenarioFile.model_fields["timeout"].default
     link = None if "link" in bad else LinkSpec.model_validate(plain.get("link", {}))
-    return check(hosts, observe, dict(enumerate(expect)), timeout, link, 6 if plain.get("ip") == 6 else 4)
+    ip: tuple[IpVersion, ...] = (4, 6)
+    if "ip" not in bad:
+        ip = TypeAdapter[tuple[IpVersion, ...]](IpVersions).validate_python(plain.get("ip", 4))
+    return check(hosts, observe, dict(enumerate(expect)), timeout, link, ip)
 
 
 def _placed(root: Node, findings: list[Flaw]) -> Iterator[Problem]:

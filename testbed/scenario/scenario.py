@@ -11,8 +11,10 @@ from pydantic import Field, StrictBool, model_validator
 
 from testbed.model import Host
 from testbed.model.expect import Expectation
+from testbed.model.hosts import MOST_ADDRESSES
 from testbed.scenario.expect.all_expectations import AnyExpectation
 from testbed.scenario.language.base import Frozen, Opt
+from testbed.scenario.language.endpoints import IpVersions
 from testbed.scenario.language.own_paths import Files, InsidePath, OwnPath, Packages, Ports, User, WantedFiles
 from testbed.scenario.language.values import (
     Duration,
@@ -92,7 +94,7 @@ class HostSpec(Frozen):
     """Socket calls, made one after the other."""
     command: Opt[Words] = None
     """A program and its arguments: a list, or text that is split as a POSIX shell would (no shell is run). {client}
-    and {server} become the hosts' addresses; a brace itself is written twice."""
+    and {server} become the hosts' [addresses](#addresses); a brace itself is written twice."""
     env: dict[Variable, Word] = Field(default_factory=dict)
     """Environment variables of the program; {client} and {server} as in `command`."""
     sysctl: dict[Sysctl, Word] = Field(default_factory=dict)
@@ -101,6 +103,9 @@ class HostSpec(Frozen):
     """Options of the route to the other host: {rto_min: 5ms}."""
     mtu: Opt[PacketSize] = None
     """The MTU of the host's interface, in bytes; IPv6 needs 1280. Default: 1500."""
+    addresses: Annotated[Whole, Field(ge=1, le=MOST_ADDRESSES)] = 1
+    """How many addresses of each version of IP the host has: `server`, `server.2` and so on. See
+    [addresses](#addresses)."""
     egress: Opt[Rate] = None
     """How many bits per second the host's interface sends. Packets that have to wait, wait in the host's own queue
     (tc-tbf(8)) and not yet on the wire. Default: no limit."""
@@ -176,8 +181,8 @@ class ScenarioFile(Frozen):
     """Keywords."""
     about: Text = ""
     """What to look for, and which rule explains it."""
-    ip: Literal[4, 6] = 4
-    """The version of IP: 4 or 6."""
+    ip: IpVersions = (4,)
+    """The version of IP, 4 or 6; or both, that of a host's bare name first: [4, 6]. See [addresses](#addresses)."""
     timeout: Seconds = 30.0
     """How long the whole run may take."""
     seed: Whole = Field(default=1, ge=0, le=(1 << 63) - 1)

@@ -9,6 +9,7 @@ from typing import Any
 from testbed.lab.collected import Collected
 from testbed.lab.engine import LabHost, LabSpec, LiveLab
 from testbed.model import HOSTS, Host
+from testbed.model.hosts import HostAddresses, IpVersion
 from testbed.run import build_manifest
 from testbed.rundir.layout import RunDirectory
 
@@ -26,12 +27,13 @@ def watched_manifest(
     witness: str = "none",
 ) -> dict[str, Any]:
     """Put it together; ``targets`` are the ends as they were named, and what that is."""
-    version = 6 if all(":" in address for own in addresses.values() for address in own) else 4
+    version: IpVersion = 6 if all(":" in address for own in addresses.values() for address in own) else 4
     hosts = {host: LabHost(image=targets[host][0], sysctls={}, congestion_control="") for host in HOSTS}
+    known = {host: HostAddresses.sorted(own) for host, own in addresses.items()}
     live = LiveLab(
         hosts={},
         taps={},
-        addresses={host: own[0] for host, own in addresses.items()},
+        addresses=known,
         routes={},
         manifest={"engine": dict(engine)},
     )
@@ -41,7 +43,7 @@ def watched_manifest(
             "summary": f"{targets['client'][0]} and {targets['server'][0]}, as they were watched",
             "by_hand": True,
         },
-        spec=LabSpec(directory.run_id, hosts, version),
+        spec=LabSpec(directory.run_id, hosts, (version,)),
         started=started,
         observed=collected.observers,
         live=live,
@@ -49,7 +51,6 @@ def watched_manifest(
         error="",
         witness=witness,
     )
-    for host, own in addresses.items():
-        made["hosts"][host]["addresses"] = own
+    for host in addresses:
         made["hosts"][host]["watched"] = dict(zip(("target", "what"), targets[host], strict=True))
     return made

@@ -68,7 +68,7 @@ def namespaces() -> None:
     host = LabHost("host", {}, DEFAULT_CONGESTION_CONTROL)
     try:
         with Namespaces()(lambda _: None) as lab:
-            lab.bring_up(LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), 4))
+            lab.bring_up(LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), (4,)))
     except Unsupported as error:
         if os.environ.get("CI"):
             raise

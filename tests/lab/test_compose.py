@@ -83,7 +83,7 @@ def by_hand(client: docker.DockerClient) -> Iterator[dict[str, Any]]:
 def by_engine(client: docker.DockerClient) -> Iterator[dict[str, Any]]:
     """The lab that a run gets, inspected in the same way."""
     host = LabHost("host", {}, congestion_control="cubic")
-    spec = LabSpec(new_run_id(), {"client": host, "server": host}, ip=4)
+    spec = LabSpec(new_run_id(), {"client": host, "server": host}, ip=(4,))
     with DockerEngine(client, print) as engine:
         containers = engine.bring_up(spec).manifest["containers"]
         yield {

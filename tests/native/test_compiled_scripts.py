@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pydantic import TypeAdapter
 
+from testbed.model import HOSTS
+from testbed.model.hosts import HostAddresses, IpVersion, by_name
 from testbed.scenario.load import load
 from testbed.scenario.steps.actor_script import actor_script
 from testbed.scenario.steps.all_steps import written
@@ -25,6 +27,8 @@ ALL_STEPS: list[dict[str, Any]] = [
     {"socket": {"type": "tcp", "nonblocking": True}, "as": "plain"},
     {"bind": "client:0"},
     {"listen": {"backlog": 1}},
+    {"listen": {"port": 10012, "ip": 6}, "as": "six"},
+    {"close": "six"},
     {"connect": "server:80", "as": "c", "error": "ECONNREFUSED"},
     {"setsockopt": {"TCP_NODELAY": 1, "SO_LINGER": [1, 0], "SO_RCVTIMEO": "2s", "TCP_CONGESTION": "reno"}},
     {"getsockopt": "TCP_INFO"},
@@ -90,7 +94,7 @@ def test_each_kind_of_step_is_taken(actor_program: Path, family: Any) -> None:
     steps = TypeAdapter(tuple[AnyStep, ...]).validate_python(ALL_STEPS)
     assert {each.step.key for each in written(steps)} == set(STEPS)
     both = {"client": addresses[family], "server": addresses[family]}
-    script = actor_script(steps, family=family, addresses=both, seed=1)  # type: ignore[arg-type]
+    script = actor_script(steps, family=family, addresses=both, seed=1)
     said = complaints(actor_program, script)
     assert len(said) == 1
     assert "no-such-step" in said[0]
@@ -99,8 +103,11 @@ def test_each_kind_of_step_is_taken(actor_program: Path, family: Any) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_steps_are_taken(actor_program: Path, path: Path) -> None:
     """Only the line that was added is refused."""
-    for host in nonempty(load(path).hosts.values()):
+    scenario = load(path)
+    own: dict[IpVersion, tuple[str, ...]] = {4: ("198.18.0.2",) * 4, 6: ("fd00::2",) * 4}
+    both = by_name(dict.fromkeys(HOSTS, HostAddresses({version: own[version] for version in scenario.ip})))
+    for host in nonempty(scenario.hosts.values()):
         if host.steps:
-            both = {"client": "198.18.0.2", "server": "198.18.0.3"}
-            said = complaints(actor_program, actor_script(host.steps, family="inet", addresses=both, seed=1))  # type: ignore[arg-type]
+            family: Literal["inet", "inet6"] = "inet" if scenario.ip[0] == 4 else "inet6"
+            said = complaints(actor_program, actor_script(host.steps, family=family, addresses=both, seed=1))
             assert len(said) == 1

@@ -28,7 +28,7 @@ static void meet(const struct packet *p, int side, const struct connection *c)
 {
 	static uint8_t needle[] = "ab", raw[60] = {0x45, [12] = 198, [32] = 5 << 4, [33] = RST | ACK};
 	struct fault fault = {.action = MARK_IT, .nth = 1, .count = 1, .flags = -1, .open = true, .from = side, .as = 1 - side,
-	                      .by_bytes = true, .last_byte = 100, .payload = {needle, 2}, .raw = {raw, sizeof raw}};
+	                      .by_bytes = true, .last_byte = 100, .payload = {needle, 2}, .raw = {{raw, sizeof raw}}};
 	for (fault.kind = ANY; fault.kind < KINDS; fault.kind++)
 		meets(&fault, side, p, c);
 	for (int quote = 0; quote < 2; quote++) {
@@ -40,7 +40,7 @@ static void meet(const struct packet *p, int side, const struct connection *c)
 /* Eight bytes choose what is done; the rest is the packet, in memory of its own size. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct plan plan = {.version = 4};
+	static const struct plan plan = {.speaks = {true}};
 	struct packet p;
 	char line[LINE_MOST];
 	uint64_t choice = 0;

@@ -81,7 +81,7 @@ static void a_forged_segment_continues_the_connection(void)
 {
 	uint8_t raw[ROOM], copy[ROOM];
 	struct fault fault = {.action = FORGE_IT, .from = CLIENT, .as = SERVER, .offset = 7};
-	fault.raw = (struct blob){raw, make_tcp(raw, 4, RST | ACK, 0, "")};
+	fault.raw[IPV4] = (struct blob){raw, make_tcp(raw, 4, RST | ACK, 0, "")};
 	struct packet p = segment(ACK, 9000, "hello");
 	struct blob blob = forge(&fault, &p, track(&connections, &p, CLIENT, 0));
 	memcpy(copy, blob.bytes, blob.size);
@@ -110,7 +110,7 @@ static void a_forged_segment_has_stamps_and_blocks_of_its_own(void)
 	raw[32] = 11 << 4;
 	put32(raw + 20 + 36, 10);
 	put32(raw + 20 + 40, 20);
-	fault.raw = (struct blob){raw, size};
+	fault.raw[IPV4] = (struct blob){raw, size};
 	struct blob blob = forge(&fault, &p, c);
 	SAME(get32(blob.bytes + 20 + 4), 9005);
 	SAME(get32(blob.bytes + 20 + 8), 497);
@@ -143,7 +143,7 @@ static void a_connection_is_forgotten_after_a_silence(void)
 
 static void too_big_quotes_the_packet_and_names_the_mtu(void)
 {
-	struct plan plan = {.address = {{198, 18, 0, 4}}};
+	struct plan plan = {.address = {[CLIENT] = {[IPV4] = {198, 18, 0, 4}}}};
 	struct packet p = segment(ACK, 1, "hello");
 	struct blob blob = packet_too_big(&plan, CLIENT, &p, 1280);
 	SAME(blob.bytes[9], ICMP);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import docker
@@ -15,6 +15,7 @@ from testbed.lab.docker.engine_facts import EngineFacts
 from testbed.lab.engine import DEBUGGER_DIRECTORY, LOG_DIRECTORY, SCRATCH_SIZE, TOOLS_DIRECTORY, Debugger, LabHost
 from testbed.lab.identity import RUN_LABEL
 from testbed.model import Host
+from testbed.model.hosts import HostAddresses, host_lines
 
 TAP_CAPABILITIES = ("NET_ADMIN", "NET_RAW")
 SECURITY = ("no-new-privileges",)
@@ -51,7 +52,9 @@ def common_settings(tools_volume: str) -> dict[str, Any]:
     }
 
 
-def host_settings(tools_volume: str, network: str, spec: LabHost, addresses: Mapping[Host, str]) -> dict[str, Any]:
+def host_settings(
+    tools_volume: str, network: str, spec: LabHost, addresses: Mapping[Host, HostAddresses]
+) -> dict[str, Any]:
     """Return a host's settings: no capability at all, no name server, a read-only root if the image is ours."""
     return {
         **common_settings(tools_volume),
@@ -62,7 +65,7 @@ def host_settings(tools_volume: str, network: str, spec: LabHost, addresses: Map
         "memswap_limit": HOST_MEMORY,
         # Docker's own default, which Podman lacks: the sentinel's port, for one, is below 1024.
         "sysctls": {"net.ipv4.ip_unprivileged_port_start": "0", **spec.sysctls},
-        "extra_hosts": dict(addresses),
+        "extra_hosts": [f"{name}:{address}" for name, address in host_lines(addresses)],
         # Docker's resolver would forward to the engine's own name servers, a way out of the lab.
         "dns": ["127.0.0.1"],
     }
@@ -84,7 +87,7 @@ def tap_settings(tools_volume: str, host_container: str) -> dict[str, Any]:
     }
 
 
-def link_settings(tools_volume: str, network: str, ip: int) -> dict[str, Any]:
+def link_settings(tools_volume: str, network: str, ip: Collection[int]) -> dict[str, Any]:
     """Return the link host's settings: it forwards; the link program needs NFQUEUE and a raw socket."""
     return {
         **common_settings(tools_volume),

@@ -94,7 +94,7 @@ class DockerEngine:
         return LiveLab(
             hosts={host: pair[0] for host, pair in agents.items()},
             taps={host: pair[1] for host, pair in agents.items()},
-            addresses=networks.addresses,
+            addresses=networks.topology.addresses,
             routes={host: networks.routes(host, described.route) for host, described in spec.hosts.items()},
             link=link.result() if link else None,
             debugger=DEBUGGER,
@@ -105,7 +105,7 @@ class DockerEngine:
                 "images": dict(
                     sorted([*image_ids.items(), *((spec.hosts[host].image, each) for host, each in host_ids.items())])
                 ),
-                "subnet": networks.text,
+                "subnet": networks.topology.text,
                 "containers": dict(self._containers),
             },
         )
@@ -184,9 +184,9 @@ class DockerEngine:
         network = networks.of[host]
         subnet = network.subnet
         endpoint = self._api.create_endpoint_config(
-            ipv4_address=subnet.hosts4[host], ipv6_address=subnet.hosts6[host] if spec.ip == 6 else None
+            ipv4_address=subnet.hosts4[host][0], ipv6_address=subnet.hosts6[host][0] if 6 in spec.ip else None
         )
-        settings = host_settings(volume, network.name, host_spec, networks.addresses)
+        settings = host_settings(volume, network.name, host_spec, networks.topology.addresses)
         container = self._create(
             spec,
             host,
@@ -208,7 +208,7 @@ class DockerEngine:
         """Start the link host on every network: the engine takes one of them when it makes the container."""
         first, *others = networks.of.values()
         endpoint = self._api.create_endpoint_config(
-            ipv4_address=first.subnet.link4, ipv6_address=first.subnet.link6 if spec.ip == 6 else None
+            ipv4_address=first.subnet.link4, ipv6_address=first.subnet.link6 if 6 in spec.ip else None
         )
         container = self._create(
             spec,
@@ -224,11 +224,11 @@ class DockerEngine:
                     container,
                     other.id,
                     ipv4_address=other.subnet.link4,
-                    ipv6_address=other.subnet.link6 if spec.ip == 6 else None,
+                    ipv6_address=other.subnet.link6 if 6 in spec.ip else None,
                 )
         agent = self._start(container, "link host")
         agent.hello()
-        return LinkHost(agent, networks.link)
+        return LinkHost(agent, networks.topology.link)
 
     def _start_witness(self, spec: LabSpec, image: str, facts: EngineFacts) -> tuple[Channel | None, str]:
         """Start what records the kernel's trace; return its channel, or why the engine does not allow it."""

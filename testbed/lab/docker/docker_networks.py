@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,10 @@ from testbed.lab.addresses import RANGE4, Subnet, random_subnet
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.engine_facts import EngineFacts
 from testbed.lab.engine import INTERFACE, LabSpec
+from testbed.lab.topology import Topology, placed
 from testbed.model import Host
 from testbed.model.errors import EngineError
+from testbed.model.hosts import IpVersion
 
 SUBNET_TRIES = 16
 NETWORK_OPTIONS = {
@@ -39,49 +42,32 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The network that each host is on: one for all, or one each.
-
-    ``link`` are the link host's addresses, if there is one.
-    """
+    """The network that each host is on, one for all or one each, and where that puts everything."""
 
     of: Mapping[Host, Network]
-    ip: int
-    routed: bool
-
-    @property
-    def addresses(self) -> dict[Host, str]:
-        """The hosts' addresses of the lab's IP version."""
-        subnets = {host: network.subnet for host, network in self.of.items()}
-        return {host: (subnet.hosts4 if self.ip == 4 else subnet.hosts6)[host] for host, subnet in subnets.items()}
-
-    @property
-    def link(self) -> dict[Host, str]:
-        """The link host's address on each host's network."""
-        subnets = {host: network.subnet for host, network in self.of.items()}
-        return {host: subnet.link4 if self.ip == 4 else subnet.link6 for host, subnet in subnets.items()}
-
-    @property
-    def text(self) -> str:
-        """The subnets, for the manifest."""
-        subnets = dict.fromkeys(network.subnet for network in self.of.values())
-        return ", ".join(subnet.network4 if self.ip == 4 else subnet.network6 for subnet in subnets)
+    topology: Topology
 
     def routes(self, host: Host, options: str) -> dict[int, list[str]]:
-        """Return the routes that a host shall have; ``options`` as :attr:`LabHost.route` gives them.
+        """Return what :attr:`LiveLab.routes` holds; ``options`` as :attr:`LabHost.route` gives them.
 
-        With IPv6 the bridge has an address, which is shut off.
+        An engine gives an interface one address of each version: the further ones come first. With IPv6 the bridge has
+        an address, which is shut off.
         """
-        subnet = self.of[host].subnet
-        shut = [f"route replace unreachable {subnet.gateway6}"]
-        if self.routed:
-            others = [address for other, address in self.addresses.items() if other != host]
-            over = [f"route replace {other} via {self.link[host]} dev {INTERFACE} {options}" for other in others]
-            return {4: over} if self.ip == 4 else {4: [], 6: [*over, *shut]}
-        link4 = f"route replace {subnet.network4} dev {INTERFACE} proto kernel scope link src {subnet.hosts4[host]}"
-        if self.ip == 4:
-            return {4: [f"{link4} {options}"]}
-        link6 = f"route replace {subnet.network6} dev {INTERFACE} proto kernel metric 256"
-        return {4: [], 6: [f"{link6} {options}", *shut]}
+        net = self.topology
+        subnet = net.subnets[host]
+        routes = net.routes(host, options)
+        lines: dict[int, list[str]] = {version: [*self._further(host, version), *routes[version]] for version in net.ip}
+        if 6 in lines:
+            lines.setdefault(4, [])
+            lines[6].append(f"route replace unreachable {subnet.gateway6}")
+        return lines
+
+    def _further(self, host: Host, version: IpVersion) -> list[str]:
+        network = ipaddress.ip_network(self.topology.subnets[host].network(version))
+        # Nothing must be on the wire that no program caused: no question whether an address is unique.
+        quietly = " nodad" if version == 6 else ""
+        _, *further = self.topology.addresses[host].of[version]
+        return [f"address add {each}/{network.prefixlen} dev {INTERFACE}{quietly}" for each in further]
 
 
 def make_networks(
@@ -90,7 +76,7 @@ def make_networks(
     """Make what the lab needs; the id of each network is added to ``made`` as soon as it is there."""
     if not spec.routed:
         network = _make(api, f"bothends-{spec.run_id}", spec, {}, labels, made, internal=True)
-        return Networks(dict.fromkeys(spec.hosts, network), spec.ip, routed=False)
+        return _networks(spec, dict.fromkeys(spec.hosts, network))
     options, internal = facts.routed_options, facts.routed_internal
     with ThreadPoolExecutor(len(spec.hosts)) as pool:
         pending = {
@@ -99,7 +85,11 @@ def make_networks(
             )
             for host in spec.hosts
         }
-    return Networks({host: one.result() for host, one in pending.items()}, spec.ip, routed=True)
+    return _networks(spec, {host: one.result() for host, one in pending.items()})
+
+
+def _networks(spec: LabSpec, networks: Mapping[Host, Network]) -> Networks:
+    return Networks(networks, placed(spec, {host: network.subnet for host, network in networks.items()}))
 
 
 def _make(
@@ -117,7 +107,7 @@ def _make(
     for _ in range(SUBNET_TRIES):
         subnet = random_subnet(source, tuple(spec.hosts))
         pools = [docker.types.IPAMPool(subnet=subnet.network4, gateway=subnet.gateway4)]
-        if spec.ip == 6:
+        if 6 in spec.ip:
             pools.append(docker.types.IPAMPool(subnet=subnet.network6, gateway=subnet.gateway6))
         try:
             with translate("make the lab's network"):
@@ -127,7 +117,7 @@ def _make(
                     ipam=docker.types.IPAMConfig(pool_configs=pools),
                     # A routed lab's hosts have no way out either: no default route, and nobody masquerades.
                     internal=internal,
-                    enable_ipv6=spec.ip == 6,
+                    enable_ipv6=6 in spec.ip,
                     options={**NETWORK_OPTIONS, **options},
                     labels=dict(labels),
                 )["Id"]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from testbed.lab import pinned_sysctls
-from testbed.lab.addresses import Subnet
 from testbed.lab.engine import (
     DEBUGGER_DIRECTORY,
     INTERFACE,
@@ -20,62 +19,14 @@ from testbed.lab.engine import (
 from testbed.lab.namespace.machine import IMAGES, PROGRAMS_DIRECTORY
 from testbed.lab.namespace.own_orders import named_user, own_orders
 from testbed.lab.namespace.toolchain import Toolchain
+from testbed.lab.topology import Topology
 from testbed.model import Host
 from testbed.model.errors import Unsupported
+from testbed.model.hosts import IpVersion, host_lines
 
 Role = tuple[str, str]
 """A namespace and what its agent is for: ``host`` (no capability), ``tap`` or ``link`` (NET_ADMIN and NET_RAW)."""
 LINK = "link"
-
-
-@dataclass(frozen=True, slots=True)
-class Topology:
-    """Addresses: of the network that each host is on, one for all or, with a link host between them, one each."""
-
-    subnets: Mapping[Host, Subnet]
-    ip: int
-    routed: bool
-
-    @property
-    def addresses(self) -> dict[Host, str]:
-        """The hosts' addresses of the lab's IP version."""
-        return {host: (net.hosts4 if self.ip == 4 else net.hosts6)[host] for host, net in self.subnets.items()}
-
-    @property
-    def link(self) -> dict[Host, str]:
-        """The link host's address on each host's network."""
-        return {host: net.link4 if self.ip == 4 else net.link6 for host, net in self.subnets.items()}
-
-    @property
-    def text(self) -> str:
-        """The subnets, for the manifest."""
-        networks = (net.network4 if self.ip == 4 else net.network6 for net in self.subnets.values())
-        return ", ".join(dict.fromkeys(networks))
-
-    def routes(self, host: Host, options: str) -> dict[int, list[str]]:
-        """Return the routes for :attr:`LiveLab.routes`; ``options`` as :attr:`LabHost.route` gives them."""
-        subnet = self.subnets[host]
-        if self.routed:
-            others = [address for other, address in self.addresses.items() if other != host]
-            over = [f"route replace {other} via {self.link[host]} dev {INTERFACE} {options}" for other in others]
-            return {self.ip: over}
-        if self.ip == 4:
-            link4 = f"route replace {subnet.network4} dev {INTERFACE} proto kernel scope link src {subnet.hosts4[host]}"
-            return {4: [f"{link4} {options}"]}
-        return {6: [f"route replace {subnet.network6} dev {INTERFACE} proto kernel metric 256 {options}"]}
-
-
-def topology(spec: LabSpec, choose: Callable[[], Subnet]) -> Topology:
-    """Return the addresses of a lab; ``choose`` gives a subnet."""
-    if not spec.routed:
-        return Topology(dict.fromkeys(spec.hosts, choose()), spec.ip, routed=False)
-    subnets: dict[Host, Subnet] = {}
-    for host in spec.hosts:
-        subnet = choose()
-        while subnet.network4 in {other.network4 for other in subnets.values()}:
-            subnet = choose()
-        subnets[host] = subnet
-    return Topology(subnets, spec.ip, routed=True)
 
 
 def roles(spec: LabSpec) -> list[Role]:
@@ -154,7 +105,7 @@ def _root(spec: LabSpec, net: Topology, toolchain: Toolchain, files: MachineFile
     links = {**_LINKS, **files.links}
     for path, target in links.items():
         yield _order("symlink", target, path).encode()
-    names = "".join(f"{address} {host}\n" for host, address in net.addresses.items())
+    names = "".join(f"{address} {name}\n" for name, address in host_lines(net.addresses))
     texts = {**_FILES, "/etc/hosts": f"127.0.0.1 localhost\n::1 localhost\n{names}"}
     for path, text in texts.items():
         yield _order("file", path, str(len(text.encode()))).encode() + text.encode()
@@ -169,7 +120,7 @@ def _root(spec: LabSpec, net: Topology, toolchain: Toolchain, files: MachineFile
 
 
 def _namespaces(spec: LabSpec, channels: Mapping[Role, int]) -> Iterator[str]:
-    always = {**_ALWAYS, **(_IPV6 if spec.ip == 6 else _NO_IPV6)}
+    always = {**_ALWAYS, **(_IPV6 if 6 in spec.ip else _NO_IPV6)}
     settings: dict[str, Mapping[str, str]] = {
         host: {**always, **described.sysctls} for host, described in spec.hosts.items()
     }
@@ -197,13 +148,20 @@ def _links(spec: LabSpec, net: Topology) -> Iterator[str]:
     for host, device in devices.items():
         yield _order("alias", host, device, INTERFACE)
     for name, interface, host in interfaces:
-        subnet = net.subnets[host]
-        own4, own6 = (subnet.link4, subnet.link6) if name == LINK else (subnet.hosts4[host], subnet.hosts6[host])
-        yield _order("address", name, interface, _with_prefix(own4, subnet.network4))
-        if spec.ip == 6:
-            yield _order("address", name, interface, _with_prefix(own6, subnet.network6))
+        for address in _of_interface(name, host, net):
+            yield _order("address", name, interface, address)
         yield _order("up", name, interface)
     yield _order("ready")
+
+
+def _of_interface(name: str, host: Host, net: Topology) -> Iterator[str]:
+    """Yield the addresses of an interface on a host's network with their prefixes; one of IPv4 it has always."""
+    subnet = net.subnets[host]
+    versions: tuple[IpVersion, ...] = (4, 6) if 6 in net.ip else (4,)
+    own = subnet.link(versions) if name == LINK else subnet.of(host, versions, net.counts[host])
+    for version, addresses in own.of.items():
+        for address in addresses:
+            yield _with_prefix(address, subnet.network(version))
 
 
 def _order(*words: str) -> str:

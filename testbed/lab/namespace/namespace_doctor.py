@@ -24,7 +24,7 @@ def examine() -> Iterator[DoctorFinding]:
     host = LabHost("host", PINNED, DEFAULT_CONGESTION_CONTROL)
     try:
         with Namespaces()(lambda _: None) as engine:
-            live = engine.bring_up(LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), 4))
+            live = engine.bring_up(LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), (4,)))
             tap = next(iter(live.taps.values()))
             user = live.manifest["engine"]["user"]
             version = tap.run(["tcpdump", "--version"]).splitlines()[0]

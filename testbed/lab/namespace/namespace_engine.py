@@ -21,6 +21,7 @@ from testbed.lab.identity import numbers_tasks_as_the_kernel
 from testbed.lab.kernel_trace import instance_name
 from testbed.lab.namespace import lab_orders, machine, toolchain, unpacked_programs
 from testbed.lab.namespace.refusal import explain
+from testbed.lab.topology import Topology, topology
 from testbed.model import Host
 from testbed.model.errors import EngineError
 
@@ -140,7 +141,7 @@ class NamespaceEngine:
         debugger = any(host.debugger for host in spec.hosts.values())
         machine.check(spec.hosts.values(), routed=spec.routed, debugger=debugger)
         tools, files = self._shared.provide(self._progress)
-        net = lab_orders.topology(spec, lambda: self._claims.choose(tuple(spec.hosts)))
+        net = topology(spec, lambda: self._claims.choose(tuple(spec.hosts)))
         self._progress(f"making {len(spec.hosts)} hosts with their taps")
         agents, pids = self._start(spec, net, tools, files)
         witness = self._start_witness(spec, tools, pids) if spec.witness else None
@@ -236,7 +237,7 @@ class NamespaceEngine:
         return channel
 
     def _start(
-        self, spec: LabSpec, net: lab_orders.Topology, tools: toolchain.Toolchain, files: lab_orders.MachineFiles
+        self, spec: LabSpec, net: Topology, tools: toolchain.Toolchain, files: lab_orders.MachineFiles
     ) -> tuple[dict[lab_orders.Role, Agent], dict[str, int]]:
         self._words = words = os.fdopen(os.memfd_create("bothends-stderr"), "r+b", buffering=0)
         pairs = {role: socket.socketpair() for role in lab_orders.roles(spec)}

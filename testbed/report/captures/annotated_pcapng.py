@@ -18,7 +18,6 @@ import numpy as np
 
 from testbed.capture.containers.pcapng_write import Writer
 from testbed.model import HOSTS, Analysis, Call, Cause, Crossing, Fate, Host, peer_of
-from testbed.model.crossings import host_names
 from testbed.model.event_times import place_of
 from testbed.model.version import VERSION
 from testbed.report import kernel_words
@@ -121,7 +120,7 @@ def _notes(analysis: Analysis) -> dict[Host, dict[int, list[str]]]:
     notes: dict[Host, dict[int, list[str]]] = {host: {} for host in HOSTS}
     calls = {host: {call.n: call for call in analysis.inputs.calls.get(host, ())} for host in HOSTS}
     joined = analysis.inputs.joined
-    names = host_names(joined.flows)
+    names = analysis.inputs.address_names
     by_kernel = _kernel(analysis.kernel, analysis.causes)
     named: dict[int, list[str]] = {}
     for finding in analysis.diagnosis.findings if analysis.diagnosis is not None else ():

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.model import CAUSES, HOSTS, Analysis, Delay, Evidence, Host, Outcome, peer_of
-from testbed.model.crossings import host_names
 from testbed.model.findings import Severity
 from testbed.model.kernel_log import Agreement
 from testbed.report.evidence_text import sentence
@@ -64,7 +63,7 @@ def _head(analysis: Analysis) -> dict[str, Any]:
     used = {cause.rule for cause in analysis.causes}
     return {
         "observed": [inputs.observed.get(host, "none") for host in HOSTS],
-        "names": host_names(inputs.joined.flows),
+        "names": inputs.address_names,
         "rules": {rule.value: [CAUSES[rule].meaning, CAUSES[rule].source] for rule in CAUSES if rule in used},
     }
 

@@ -25,7 +25,6 @@ from testbed.analysis.calls.call_effects import connect_error, endpoint_argument
 from testbed.model import HOSTS, Analysis, Call, Crossing, Fate, Host
 from testbed.model.absences import NoPacket, NoPacketReason
 from testbed.model.call_table import is_message
-from testbed.model.crossings import host_names
 from testbed.model.loopback import LoopbackPacket
 from testbed.report.evidence_text import sentence
 from testbed.report.no_packet_text import no_packet
@@ -99,9 +98,8 @@ class _Layout:
         arrow = 2 * capture + _SHAFT + 2 if capture else max(width * 28 // 100, 16)
         call = max((width - _TIME - 4 - arrow) // 2, 12)
         flows = analysis.inputs.joined.flows
-        names = host_names(flows)
-        looped = analysis.inputs.loopback.keys()
-        return cls(width, call, arrow, capture, len(flows) > 1, analysis.no_packet, looped, dict(names))
+        looped, names = analysis.inputs.loopback.keys(), analysis.inputs.address_names
+        return cls(width, call, arrow, capture, len(flows) > 1, analysis.no_packet, looped, names)
 
     def head(self) -> str:
         """Return the line of headings."""

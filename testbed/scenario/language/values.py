@@ -6,16 +6,14 @@ second argument, an optional hint. The schema fragment beside it is what an edit
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import shlex
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import StrictInt
 
-from testbed.model import HOSTS, CauseName, Host
+from testbed.model import CauseName
 from testbed.model.absences import NoPacketReason
 from testbed.model.findings import Culprit, FindingName, Severity
 from testbed.model.tcp import FLAG_LETTERS
@@ -23,6 +21,7 @@ from testbed.model.verdicts import FACT_NAMES
 from testbed.scenario.allowed_sysctls import SYSCTLS, is_known
 from testbed.scenario.language.absence_phrases import reasons_named
 from testbed.scenario.language.base import Parsed, nearest, shown
+from testbed.scenario.language.endpoints import NUMBER, names_in
 from testbed.scenario.language.kernel_names import (
     CALLS,
     ERRNOS,
@@ -70,7 +69,6 @@ def _matching(pattern: str, what: str, hint: str = "") -> Any:  # noqa: ANN401 -
     return Parsed(check, {"type": "string", "pattern": f"^(?:{pattern})$"})
 
 
-_NUMBER = "(?:0|[1-9][0-9]{0,17})"
 _DURATION_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _UNITS = "|".join(_DURATION_MS)
 _SIZE_BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -80,7 +78,7 @@ LONGEST_MS = 7 * 86_400_000
 
 def duration_ms(value: object) -> int:
     """Return a duration such as 5ms, 2s or 1m in milliseconds. Raises ValueError (message, hint)."""
-    match = re.fullmatch(f"({_NUMBER})({_UNITS})", value) if isinstance(value, str) else None
+    match = re.fullmatch(f"({NUMBER})({_UNITS})", value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{shown(value)} is not a duration", "a whole number with its unit: 5ms, 2s, 1m, 2h or 1d")
     length = int(match[1]) * _DURATION_MS[match[2]]
@@ -98,7 +96,7 @@ def size_bytes(value: object) -> int:
     if type(value) is int and value >= 0:
         size = value
     else:
-        match = re.fullmatch(f"({_NUMBER})(KiB|MiB|GiB)", value) if isinstance(value, str) else None
+        match = re.fullmatch(f"({NUMBER})(KiB|MiB|GiB)", value) if isinstance(value, str) else None
         if match is None:
             hint = "a whole number of bytes, or with a unit: 8, 64KiB, 8MiB or 1GiB"
             raise ValueError(f"{shown(value)} is not a size", hint)
@@ -113,61 +111,6 @@ def _share(value: object) -> float:
     if match is None or float(match[1]) == 0:
         raise ValueError(f"{shown(value)} is not a share", "a percentage of the repeats: 99% or 99.5%")
     return float(match[1]) / 100
-
-
-class HostPort(NamedTuple):
-    """A port of a host; ``host`` None means every address of the host itself, or ``address`` where there is one."""
-
-    host: Host | None
-    port: int
-    address: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.host or self.address}:{self.port}"
-
-
-def _endpoint(value: object, *, needs_host: bool) -> HostPort:
-    hint = "a host and a port: server:10011" + ("" if needs_host else '; or a port alone, quoted: ":5000"')
-    match = re.fullmatch(f"([^:]*):({_NUMBER})", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{shown(value)} is not an endpoint", hint)
-    host, port = match[1], int(match[2])
-    if host not in HOSTS and (host or needs_host):
-        raise ValueError(f"`{host}` is not a host{nearest(host, HOSTS)}", hint)
-    if port > 65535 or (needs_host and port == 0):
-        raise ValueError(f"{port} is not a port", f"a number from {int(needs_host)} to 65535")
-    return HostPort("client" if host == "client" else "server" if host == "server" else None, port)
-
-
-def _remote(value: object) -> HostPort:
-    return _endpoint(value, needs_host=True)
-
-
-def _destination(value: object) -> HostPort:
-    """Read an endpoint of a host, or an address of a group or of all hosts: 239.1.2.3:5000, [ff02::123%eth0]:5000."""
-    match = (
-        re.fullmatch(rf"(?:([0-9.]+)|\[([0-9a-fA-F:.]+)(%[\w.-]+)?\]):({_NUMBER})", value)
-        if isinstance(value, str)
-        else None
-    )
-    if match is None:
-        return _remote(value)
-    address, port = match[1] or match[2], int(match[4])
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError as error:
-        raise ValueError(f"{shown(address)} is not an address") from error
-    if not found.is_multicast and address != "255.255.255.255":
-        raise ValueError(
-            f"{shown(address)} is the address of no group and not of all", "a host has a name: server:5000"
-        )
-    if not 1 <= port <= 65535:
-        raise ValueError(f"{port} is not a port", "a number from 1 to 65535")
-    return HostPort(None, port, address + (match[3] or ""))
-
-
-def _local(value: object) -> HostPort:
-    return _endpoint(value, needs_host=False)
 
 
 def port_number(value: object) -> int:
@@ -212,7 +155,7 @@ def _word(value: object) -> str:
     text = str(value) if type(value) is int else as_text(value)
     if "\0" in text:
         raise ValueError("an argument or a variable cannot hold a NUL byte")
-    fill(text, {"client": "", "server": ""})
+    names_in(text)
     return text
 
 
@@ -228,25 +171,6 @@ def _words(value: object) -> tuple[str, ...]:
     if not words or not words[0]:
         raise ValueError("the command names no program")
     return words
-
-
-def fill(text: str, addresses: Mapping[Host, str]) -> str:
-    """Return text with ``{client}`` and ``{server}`` replaced by addresses, ``{{`` and ``}}`` by one brace.
-
-    Raises ValueError (message, hint) at any other brace.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        found = match[0]
-        if found in ("{{", "}}"):
-            return found[0]
-        if found == "{client}":
-            return addresses["client"]
-        if found == "{server}":
-            return addresses["server"]
-        raise ValueError(f"unknown placeholder `{found}`", "{client} or {server}; a brace itself is written twice")
-
-    return re.sub(r"\{\{|\}\}|\{\w*\}|[{}]", value, text)
 
 
 def _sysctl(value: object) -> str:
@@ -266,30 +190,17 @@ def _raw_option(value: object) -> int | str | tuple[int, int]:
 
 
 _SHORT_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 0}
-Duration = Annotated[int, Parsed(duration_ms, {"type": "string", "pattern": f"^{_NUMBER}({_UNITS})$"})]
+Duration = Annotated[int, Parsed(duration_ms, {"type": "string", "pattern": f"^{NUMBER}({_UNITS})$"})]
 """Milliseconds, written 5ms, 2s or 1m."""
-Seconds = Annotated[float, Parsed(_seconds, {"type": "string", "pattern": f"^{_NUMBER}({_UNITS})$"})]
+Seconds = Annotated[float, Parsed(_seconds, {"type": "string", "pattern": f"^{NUMBER}({_UNITS})$"})]
 """Seconds, written as a duration: 5ms, 2s or 1m."""
 Size = Annotated[
     int,
-    Parsed(size_bytes, {"anyOf": [_SHORT_SCHEMA, {"type": "string", "pattern": f"^{_NUMBER}(KiB|MiB|GiB)$"}]}),
+    Parsed(size_bytes, {"anyOf": [_SHORT_SCHEMA, {"type": "string", "pattern": f"^{NUMBER}(KiB|MiB|GiB)$"}]}),
 ]
 """Bytes, written 8, 64KiB or 8MiB."""
 Share = Annotated[float, Parsed(_share, {"type": "string", "pattern": r"^(100|[1-9]?[0-9](\.[0-9]{1,3})?)\s*%$"})]
 """A share of the repeats, written 99%; a number up to 1 once loaded."""
-Remote = Annotated[HostPort, Parsed(_remote, {"type": "string", "pattern": "^(client|server):[1-9][0-9]*$"})]
-"""Where to connect or send to: server:10011."""
-Destination = Annotated[
-    HostPort,
-    Parsed(
-        _destination,
-        {"type": "string", "pattern": r"^((client|server)|[0-9.]+|\[[0-9a-fA-F:.]+(%[\w.-]+)?\]):[1-9][0-9]*$"},
-    ),
-]
-"""Where to send a datagram: server:5000, a group's address (239.1.2.3:5000, [ff02::123%eth0]:5000) or
-255.255.255.255:5000."""
-Local = Annotated[HostPort, Parsed(_local, {"type": "string", "pattern": f"^(client|server)?:{_NUMBER}$"})]
-"""Where to bind: ":5000" (every address) or server:5000; port 0 lets the kernel choose."""
 Port = Annotated[int, Parsed(port_number, {"type": "integer", "minimum": 1, "maximum": 65535})]
 Hex = Annotated[str, Parsed(_hex, {"type": "string", "pattern": r"^(\s*[0-9a-fA-F]\s*[0-9a-fA-F])*\s*$"})]
 """Bytes as pairs of hex digits."""

@@ -51,7 +51,10 @@ class Fault(Frozen):
     """Only until both hosts have reached this barrier."""
 
     def plan_keys(self, context: LinkContext) -> dict[str, object]:  # noqa: ARG002 - for those that override it
-        """Return what its line of the plan has besides which packets it means; None leaves a key out."""
+        """Return what its line of the plan has besides which packets it means.
+
+        None leaves a key out, a tuple repeats it.
+        """
         return {}
 
 
@@ -304,7 +307,7 @@ class ForgeFault(Fault):
             self.sack,
         )
         made = template(forged, context)
-        keys: dict[str, object] = {"as": made.source, "raw": made.raw.hex(), "fill": made.fill, "offset": self.seq}
+        keys: dict[str, object] = {"as": made.source, "raw": made.in_hex, "fill": made.fill, "offset": self.seq}
         if self.ack:
             keys["ack"] = self.ack
         if self.timestamps is not None:
@@ -343,7 +346,7 @@ class ForgetFault(Fault):
         keys: dict[str, object] = {"for": self.silence}
         if self.answer == "rst":
             made = template(ForgedPacket("rst", self.sender, peer_of(self.sender)), context)
-            keys |= {"as": made.source, "raw": made.raw.hex(), "fill": made.fill}
+            keys |= {"as": made.source, "raw": made.in_hex, "fill": made.fill}
         return keys
 
 

@@ -1,6 +1,6 @@
 """Packets that the link makes up: built by scapy as templates, of which the link fills in what only the wire knows.
 
-That is ports, sequence numbers, checksums, and in an ICMP error the packet that it quotes.
+That is which of a host's addresses, ports, sequence numbers, checksums, and in an ICMP error the packet that it quotes.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 from testbed.model import Host, peer_of
+from testbed.model.hosts import IpVersion
 from testbed.scenario.link.link_context import LinkContext
 
 TTL = 63
@@ -33,33 +34,38 @@ class ForgedPacket(NamedTuple):
 
 
 class Template(NamedTuple):
-    """``source``: on whose behalf it is sent; ``fill``: what the link completes.
+    """``source``: on whose behalf it is sent; ``raw``: its bytes, for each version of IP; ``fill``: what is completed.
 
     ``stamp`` and ``sack`` are where in the TCP header the time stamps and the edges of SACK blocks are, 0 for none.
     """
 
     source: Host
-    raw: bytes
+    raw: tuple[bytes, ...]
     fill: Literal["tcp", "quote"]
     stamp: int = 0
     sack: int = 0
 
+    @property
+    def in_hex(self) -> tuple[str, ...]:
+        """Its bytes as the plan has them."""
+        return tuple(each.hex() for each in self.raw)
+
 
 def template(forge: ForgedPacket, context: LinkContext) -> Template:
     """Return the bytes of a forged packet."""
-    ip, addresses = context.ip, context.addresses
     if forge.packet not in ("unreachable", "too-big"):
-        raw = _tcp(forge, ip, addresses[forge.source], addresses[peer_of(forge.source)])
+        raw = tuple(_tcp(forge, ip, context) for ip in context.versions)
         stamps = 12 if forge.stamped else 0
         # After the header of 20 bytes: two NOPs, kind and length; so again for SACK.
         return Template(forge.source, raw, "tcp", 24 if forge.stamped else 0, 20 + stamps + 4 if forge.sack else 0)
-    raw = _icmp(forge, ip, context.link[forge.sender], addresses[forge.sender])
+    raw = tuple(_icmp(forge, ip, context) for ip in context.versions)
     return Template(peer_of(forge.sender), raw, "quote")
 
 
-def _tcp(forge: ForgedPacket, ip: int, source: str, target: str) -> bytes:
+def _tcp(forge: ForgedPacket, ip: IpVersion, context: LinkContext) -> bytes:
     from scapy.layers.inet import TCP
 
+    source, target = (context.addresses[host].of[ip][0] for host in (forge.source, peer_of(forge.source)))
     flags = {"syn": "S", "rst": "R", "data": "PA", "ack": "A", "fin": "FA"}[forge.packet]
     window = forge.window if forge.window is not None else 0 if flags == "R" else 64240
     padding = [("NOP", None), ("NOP", None)]
@@ -72,10 +78,11 @@ def _tcp(forge: ForgedPacket, ip: int, source: str, target: str) -> bytes:
     return bytes(_network(ip, source, target) / TCP(flags=flags, window=window, options=options) / forge.data)
 
 
-def _icmp(forge: ForgedPacket, ip: int, source: str, target: str) -> bytes:
+def _icmp(forge: ForgedPacket, ip: IpVersion, context: LinkContext) -> bytes:
     from scapy.layers.inet import ICMP
     from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig
 
+    source, target = context.link[forge.sender].of[ip][0], context.addresses[forge.sender].of[ip][0]
     code = ICMP_CODES[ip] if forge.code is None else forge.code
     mtu = forge.mtu or DEFAULT_MTU
     error: Any  # scapy has no types

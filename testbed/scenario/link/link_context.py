@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from testbed.model import Host
+from testbed.model.hosts import HostAddresses, IpVersion
 
 
 @dataclass(frozen=True, slots=True)
 class LinkContext:
-    """The version of IP, the hosts' addresses, and the link's own ones on each host's side."""
+    """The addresses of the hosts, and the link's own ones on each host's side; all of the same versions of IP."""
 
-    ip: Literal[4, 6]
-    addresses: Mapping[Host, str]
-    link: Mapping[Host, str]
+    addresses: Mapping[Host, HostAddresses]
+    link: Mapping[Host, HostAddresses]
+
+    @property
+    def versions(self) -> tuple[IpVersion, ...]:
+        """The versions of IP."""
+        return tuple(next(iter(self.addresses.values())).of)

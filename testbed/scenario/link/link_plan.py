@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.model import HOSTS, Host
+from testbed.model.hosts import HostAddresses
 from testbed.scenario.link.faults import Fault, HoldFault
 from testbed.scenario.link.impairments import BothWays, Mtu, Reorder
 from testbed.scenario.link.link_context import LinkContext
@@ -36,7 +37,6 @@ class LinkPlan:
     """
 
     seed: int
-    ip: int
     payload: bool
     settings: Mapping[Host, Settings]
     faults: tuple[str, ...]
@@ -44,7 +44,9 @@ class LinkPlan:
     patience: float
 
 
-def link_plan(scenario: Scenario, addresses: Mapping[Host, str], link: Mapping[Host, str]) -> LinkPlan:
+def link_plan(
+    scenario: Scenario, addresses: Mapping[Host, HostAddresses], link: Mapping[Host, HostAddresses]
+) -> LinkPlan:
     """Return the plan of a scenario; ``link`` are the link's own addresses, on each host's side."""
     changes = {
         (host, each.number): _change(each.step.link)
@@ -54,10 +56,9 @@ def link_plan(scenario: Scenario, addresses: Mapping[Host, str], link: Mapping[H
     }
     named = [scenario.link, *_changes_of(scenario)]
     faults = scenario.link.exact
-    context = LinkContext(scenario.ip, addresses, link)
+    context = LinkContext(addresses, link)
     return LinkPlan(
         seed=scenario.seed,
-        ip=scenario.ip,
         payload=any(way.of(host).keys() & {"duplicate", "corrupt"} for way in named for host in HOSTS)
         or any(fault.payload or fault.reads_payload for fault in faults),
         settings={host: settings(scenario.link.of(host)) for host in HOSTS},
@@ -113,7 +114,10 @@ def _fault(fault: Fault, context: LinkContext) -> str:
         "until": fault.until,
     }
     keys |= fault.plan_keys(context)
-    return " ".join(f"{key}={value}" for key, value in keys.items() if value is not None)
+    pairs = [(key, value) for key, value in keys.items() if value is not None]
+    return " ".join(
+        f"{key}={each}" for key, value in pairs for each in (value if isinstance(value, tuple) else [value])
+    )
 
 
 def _patience(named: list[BothWays], faults: tuple[Fault, ...]) -> float:

@@ -54,7 +54,7 @@ class CloseStep(OnSocketStep):
         # Close the socket, whether or not the call gives an error (close(2)).
         sock = sockets.find(self.close or self.on, self.place, self.key)
         sockets.close(sock)
-        return Use(sock.name, "", sock.type)
+        return Use(sock.name, "", sock.type, sock.version)
 
 
 class DisconnectStep(OnSocketStep):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Self
 
 from testbed.model import Host
+from testbed.model.hosts import IpVersion
 from testbed.scenario.language.base import nearest
 
 SocketType = Literal["tcp", "udp", "unix"]
@@ -34,6 +35,8 @@ class OpenSocket:
     """Its sending direction was shut down."""
     port: int = 0
     """The port that a step bound it to, 0 where the kernel chooses."""
+    version: IpVersion | None = None
+    """The version of IP that it is made for, None for the lab's first one."""
 
     @property
     def described(self) -> str:
@@ -44,12 +47,14 @@ class OpenSocket:
 class Use(NamedTuple):
     """Which socket a step acts on, by name, and which one it makes; empty where there is none.
 
-    ``type`` is tcp, udp or unix, ``unknown`` where it is not known, empty for a step without a socket.
+    ``type`` is tcp, udp or unix, ``unknown`` where it is not known, empty for a step without a socket; ``version`` as a
+    socket has it.
     """
 
     sock: str = ""
     made: str = ""
     type: str = ""
+    version: IpVersion | None = None
 
 
 class Mistake(NamedTuple):
@@ -99,13 +104,15 @@ class OpenSockets:
         """The open socket that was made last."""
         return self._open[-1] if self._open else None
 
-    def make(self, name: str, kind: SocketType | Literal["unknown"], at: str) -> OpenSocket:
+    def make(
+        self, name: str, kind: SocketType | Literal["unknown"], at: str, version: IpVersion | None = None
+    ) -> OpenSocket:
         """Add a new socket; the key ``at`` is the one that names it."""
         old = self._named(name)
         if old:
             self.wrong(at, f"the socket `{name}` is still open", "name the new one with `as`, or close the old one")
             self._open.remove(old)
-        made = OpenSocket(name, kind)
+        made = OpenSocket(name, kind, version=version)
         self._open.append(made)
         return made
 
@@ -131,7 +138,7 @@ class OpenSockets:
         """Add another descriptor of a socket."""
         share(sock)
         made = self.make(name, sock.type, at)
-        made.state, made.write_shut, made.port = sock.state, sock.write_shut, sock.port
+        made.state, made.write_shut, made.port, made.version = sock.state, sock.write_shut, sock.port, sock.version
         return made
 
     def close(self, sock: OpenSocket) -> None:

@@ -9,7 +9,8 @@ from pydantic import Field, StrictBool
 from typing_extensions import override
 
 from testbed.scenario.language.base import Opt, Short
-from testbed.scenario.language.values import HostPort, Local, Name, Option, OptionValue, Port, Remote, Whole
+from testbed.scenario.language.endpoints import HostPort, Local, Remote
+from testbed.scenario.language.values import Name, Option, OptionValue, Port, Whole
 from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
 from testbed.scenario.steps.socket_options import option_value
 from testbed.scenario.steps.step import CallStep, NoValue, OnSocketStep, ScriptContext
@@ -23,6 +24,9 @@ class NewSocket(Short):
     """tcp or udp."""
     nonblocking: StrictBool = False
     """Create it with SOCK_NONBLOCK."""
+    ip: Opt[Literal[4, 6]] = None
+    """The version of IP that it is made for. Default: the lab's first. A socket of IPv6 takes IPv4 addresses too, which
+    are then IPv4-mapped (::ffff:198.18.0.3), unless IPV6_V6ONLY is set."""
 
 
 class SocketStep(CallStep):
@@ -38,7 +42,8 @@ class SocketStep(CallStep):
     def act(self, sockets: OpenSockets) -> Use:
         # Make the socket.
         at = "as" if "as_" in self.model_fields_set else self.key
-        return Use(made=sockets.make(self.as_, self.socket.type, at).name, type=self.socket.type)
+        made = sockets.make(self.as_, self.socket.type, at, self.socket.ip)
+        return Use(made=made.name, type=made.type, version=made.version)
 
     @override
     def lines(self, use: Use, context: ScriptContext) -> Iterator[str]:
@@ -112,7 +117,8 @@ class BindStep(OnSocketStep):
 
     key = "bind"
     bind: Local
-    """":5000" for every address of the host, or client:5000 for its lab address; port 0 lets the kernel choose."""
+    """":5000" for every address of the host, or client:5000, client.2:5000, client.v6:5000 for one of its addresses;
+    port 0 lets the kernel choose."""
 
     @override
     def announces(self, use: Use) -> bool:
@@ -146,6 +152,8 @@ class Listening(Short):
     """The port. Without it, listen(2) alone is called, on a socket that was created and bound before."""
     backlog: Whole = Field(default=128, ge=0, le=65535)
     """How many connections may wait for accept."""
+    ip: Opt[Literal[4, 6]] = None
+    """The version of IP of the socket that is made, as of `socket`."""
 
 
 class ListenStep(OnSocketStep):
@@ -170,9 +178,10 @@ class ListenStep(OnSocketStep):
             sockets.wrong("on", "`listen` with a port makes a new socket", "name it with `as`, or leave the port out")
         if self.error:
             sockets.wrong("error", "`listen` with a port is four calls", "write socket, bind and listen as steps")
-        sock = sockets.make(self.as_ or "listener", "tcp", "as" if "as_" in self.model_fields_set else self.key)
+        at = "as" if "as_" in self.model_fields_set else self.key
+        sock = sockets.make(self.as_ or "listener", "tcp", at, self.listen.ip)
         sock.state = "listening"
-        return Use(made=sock.name, type="tcp")
+        return Use(made=sock.name, type="tcp", version=sock.version)
 
     @override
     def check(self, sock: OpenSocket, sockets: OpenSockets) -> None:
@@ -219,9 +228,10 @@ class AcceptStep(OnSocketStep):
         if self.error not in (None, "any"):
             # A socket that is not made leaves its name free; the actor still wants one for it.
             return Use(sock.name, f"{self.as_}-failed-{sockets.index}", "tcp")
-        made = sockets.make(self.as_, "tcp", "as" if "as_" in self.model_fields_set else self.key)
+        at = "as" if "as_" in self.model_fields_set else self.key
+        made = sockets.make(self.as_, "tcp", at, sock.version)
         made.state = "connected" if self.error is None else "unknown"
-        return Use(sock.name, made.name, "tcp")
+        return Use(sock.name, made.name, "tcp", made.version)
 
     @override
     def check(self, sock: OpenSocket, sockets: OpenSockets) -> None:
@@ -239,7 +249,7 @@ class ConnectStep(OnSocketStep):
 
     key = "connect"
     connect: Remote
-    """The host and port to connect to: server:10011."""
+    """The host and port to connect to: server:10011; see [addresses](#addresses)."""
     as_: Opt[Name] = Field(default=None, alias="as")
     """Create a new TCP socket with this name."""
 
@@ -256,7 +266,8 @@ class ConnectStep(OnSocketStep):
         elif not self.as_ and last and (last.type == "udp" or last.state in ("new", "bound", "unknown")):
             sock = last
         else:
-            sock = sockets.make(self.as_ or "sock", "tcp", "as" if "as_" in self.model_fields_set else self.key)
+            at = "as" if "as_" in self.model_fields_set else self.key
+            sock = sockets.make(self.as_ or "sock", "tcp", at, self.connect.name and self.connect.name.version)
             made = sock.name
         if self.connect.host == sockets.host and sock.port != self.connect.port:
             hint = (
@@ -267,7 +278,7 @@ class ConnectStep(OnSocketStep):
             sock.state = "connected"
         elif sock.state != "connected":
             sock.state = "unknown"
-        return Use(sock.name, made, sock.type)
+        return Use(sock.name, made, sock.type, sock.version)
 
     @override
     def lines(self, use: Use, context: ScriptContext) -> Iterator[str]:
@@ -290,7 +301,7 @@ class DupStep(CallStep):
         # What one of the two descriptors is used for, holds for both.
         sock = sockets.find(self.dup, self.key, self.key)
         at = "as" if "as_" in self.model_fields_set else self.key
-        return Use(sock.name, sockets.duplicate(sock, self.as_, at).name, sock.type)
+        return Use(sock.name, sockets.duplicate(sock, self.as_, at).name, sock.type, sock.version)
 
     @override
     def lines(self, use: Use, context: ScriptContext) -> Iterator[str]:

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from testbed.scenario.language.base import Opt, Short
-from testbed.scenario.language.values import Name, WantedExit, Words, fill
+from testbed.scenario.language.endpoints import fill
+from testbed.scenario.language.values import Name, WantedExit, Words
 from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
 from testbed.scenario.steps.step import AnyStep, CallStep, OnSocketStep, ScriptContext, Step, arguments_of
 
@@ -82,7 +83,7 @@ class Execution(Short):
     short = "command"
     command: Words
     """A program and its arguments: a list, or text that is split as a POSIX shell would (no shell is run). {client}
-    and {server} become the hosts' addresses; a brace itself is written twice."""
+    and {server} become the hosts' [addresses](#addresses); a brace itself is written twice."""
     stdin: Opt[Name] = None
     """The socket that is its standard input. Default: /dev/null."""
     stdout: Opt[Name] = None

@@ -9,8 +9,9 @@ from pydantic import Field, StrictBool, model_validator
 from typing_extensions import override
 
 from testbed.scenario.language.base import Opt, Short
+from testbed.scenario.language.endpoints import Destination
 from testbed.scenario.language.payload import Data, Payload
-from testbed.scenario.language.values import Destination, Name, SendFlag, Size
+from testbed.scenario.language.values import Name, SendFlag, Size
 from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
 from testbed.scenario.steps.step import CallStep, OnSocketStep, ScriptContext, Step, arguments_of
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from testbed.model import Host
 from testbed.scenario.language.base import Frozen, Opt, Short, one_of
-from testbed.scenario.language.values import ExpectedError, HostPort, Name
+from testbed.scenario.language.endpoints import HostPort
+from testbed.scenario.language.values import ExpectedError, Name
 from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
 
 DEFINED: dict[str, type[Step]] = {}
@@ -25,14 +25,14 @@ BESIDE = ("on", "as", "error", "steps")
 
 @dataclass(frozen=True, slots=True)
 class ScriptContext:
-    """What a step's lines depend on besides the step and its socket.
+    """What a step's lines depend on besides the step and the name of its socket.
 
-    ``addresses`` are those of both hosts in the lab, ``seed`` makes the pattern of bytes, ``index`` is the number of
-    the step.
+    ``family`` is the socket's, ``addresses`` are those of both hosts in the lab by their names, ``seed`` makes the
+    pattern of bytes, ``index`` is the number of the step.
     """
 
     family: Literal["inet", "inet6"]
-    addresses: Mapping[Host, str]
+    addresses: Mapping[str, str]
     seed: int
     index: int
 
@@ -45,11 +45,13 @@ class ScriptContext:
         return f"family={self.family} type={'stream' if kind == 'tcp' else 'dgram'}"
 
     def to(self, endpoint: HostPort | None) -> str:
-        """Return the arguments that name an endpoint, nothing for None."""
+        """Return the arguments that name an endpoint, nothing for None; IPv4 on a socket of IPv6 is IPv4-mapped."""
         if endpoint is None:
             return ""
         any_address = "0.0.0.0" if self.family == "inet" else "::"  # noqa: S104 - a host of the lab, not this machine
-        address = endpoint.address or any_address if endpoint.host is None else self.addresses[endpoint.host]
+        address = endpoint.address or any_address if endpoint.name is None else self.addresses[str(endpoint.name)]
+        if self.family == "inet6" and ":" not in address:
+            address = f"::ffff:{address}"
         return f" addr={address} port={endpoint.port}"
 
 
@@ -137,7 +139,7 @@ class OnSocketStep(CallStep):
         self.judge(sock, sockets)
         if self.error is None:
             self.change(sock)
-        return Use(sock.name, "", sock.type)
+        return Use(sock.name, "", sock.type, sock.version)
 
     @property
     def place(self) -> str:

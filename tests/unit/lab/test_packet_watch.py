@@ -12,7 +12,7 @@ from testbed.model.expect import Limits
 from testbed.model.ip import UDP
 from tests.builders.frames import ACK, CLIENT, PSH, SERVER, SYN, ethernet, pcap, tcp, udp
 
-ADDRESSES: dict[Host, str] = {"client": CLIENT, "server": SERVER}
+ADDRESSES: dict[Host, list[str]] = {"client": [CLIENT], "server": ["fd00::3", SERVER]}
 
 
 def segment(flags: int, payload: bytes = b"", *, src: str = CLIENT, dst: str = SERVER) -> bytes:

@@ -9,7 +9,8 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6PacketTooBig, IPv6
 
-from testbed.model import Host
+from testbed.model import HOSTS, Host
+from testbed.model.hosts import HostAddresses, IpVersion
 from testbed.scenario.link.link_plan import LinkPlan, link_plan
 from testbed.scenario.load import parse
 
@@ -19,13 +20,17 @@ HOSTS6: dict[Host, str] = {"client": "fd00::2", "server": "fd01::3"}
 LINK6: dict[Host, str] = {"client": "fd00::4", "server": "fd01::4"}
 
 
-def plan(link: str, steps: str = "{close: }", ip: int = 4) -> LinkPlan:
+def plan(link: str, steps: str = "{close: }", ip: int | list[int] = 4) -> LinkPlan:
     text = (
         f"summary: s\nip: {ip}\nlink: {link}\nserver: {{steps: [{{listen: 80}}, {{barrier: b}}]}}\n"
         f"client: {{steps: [{{connect: 'server:80'}}, {{barrier: b}}, {steps}]}}\n"
     )
     scenario = parse(text.encode(), name="s", path=Path("s.yaml"), shown="s.yaml")
-    return link_plan(scenario, HOSTS4 if ip == 4 else HOSTS6, LINK4 if ip == 4 else LINK6)
+    return link_plan(scenario, places(HOSTS4, HOSTS6, scenario.ip), places(LINK4, LINK6, scenario.ip))
+
+
+def places(four: dict[Host, str], six: dict[Host, str], ip: tuple[IpVersion, ...]) -> dict[Host, HostAddresses]:
+    return {host: HostAddresses({each: ((four if each == 4 else six)[host],) for each in ip}) for host in HOSTS}
 
 
 @pytest.mark.parametrize(
@@ -147,6 +152,14 @@ def test_forged_packets_of_ip6() -> None:
     assert packet[ICMPv6PacketTooBig].mtu == 1300
     _, packet = raw("packet: unreachable", ip=6)
     assert (packet[IPv6].src, packet[ICMPv6DestUnreach].code) == (LINK6["client"], 4)
+
+
+def test_a_forged_packet_of_a_dual_stack_lab_is_there_for_both_versions() -> None:
+    """The link takes the one of the packet that it follows."""
+    (line,) = plan("{faults: [{forge: {from: client, packet: unreachable}}]}", ip=[6, 4]).faults
+    six, four = (bytes.fromhex(pair[4:]) for pair in line.split() if pair.startswith("raw="))
+    assert (IPv6(six).src, IPv6(six)[ICMPv6DestUnreach].code) == (LINK6["client"], 4)
+    assert (IP(four).src, IP(four)[ICMP].code) == (LINK4["client"], 3)
 
 
 def test_patience_covers_delays_holds_and_a_slow_line() -> None:

@@ -14,7 +14,7 @@ from testbed.model.errors import ScenarioError, UsageError
 from testbed.model.expect import NONE, Limits
 from testbed.run.scenario_to_lab import egress_of
 from testbed.scenario.expect.expectations import PacketFigures
-from testbed.scenario.language.values import HostPort, fill
+from testbed.scenario.language.endpoints import HostName, HostPort, fill
 from testbed.scenario.load import load, parse
 from testbed.scenario.scenario import Scenario
 from testbed.scenario.steps.control_steps import SleepStep
@@ -33,7 +33,7 @@ def scenario(**keys: Any) -> Scenario:
 
 def test_everything_that_may_be_left_out_has_its_default() -> None:
     loaded = scenario()
-    assert (loaded.ip, loaded.timeout, loaded.seed, loaded.offloads) == (4, 30.0, 1, False)
+    assert (loaded.ip, loaded.timeout, loaded.seed, loaded.offloads) == ((4,), 30.0, 1, False)
     assert (loaded.tags, loaded.about, loaded.expect) == ((), "", ())
     assert (loaded.observe.client, loaded.observe.server) == ("auto", "auto")
     assert (loaded.server.image, loaded.server.ready, loaded.server.until, loaded.server.exit) == (
@@ -53,7 +53,7 @@ def test_a_command_is_a_list_or_text_split_as_a_shell_would() -> None:
 
 def test_addresses_are_filled_in_and_doubled_braces_are_braces() -> None:
     addresses = {"client": "1.2.3.4", "server": "fd00::1"}
-    assert fill("http://[{server}]/ {client} {{x}} %{{http_code}}", addresses) == (  # type: ignore[arg-type]
+    assert fill("http://[{server}]/ {client} {{x}} %{{http_code}}", addresses) == (
         "http://[fd00::1]/ 1.2.3.4 {x} %{http_code}"
     )
 
@@ -108,7 +108,22 @@ def test_endpoints() -> None:
     bind, connect = steps.client.steps[1:]
     assert isinstance(bind, BindStep)
     assert isinstance(connect, ConnectStep)
-    assert (bind.bind, connect.connect) == (HostPort("client", 0), HostPort("server", 5000))
+    assert (bind.bind, connect.connect) == (HostPort(HostName("client"), 0), HostPort(HostName("server"), 5000))
+
+
+def test_names_of_addresses() -> None:
+    """The second one, one of a version of IP, and both; alone the first of the lab's first version."""
+    steps = [
+        {"connect": f"{name}:80", "as": name.replace(".", "-")} for name in ("server.2", "server.v6", "server.2.v6")
+    ]
+    made = scenario(ip=[4, 6], server={"addresses": 2, "command": "nc -l {server.2.v6} 80"}, client={"steps": steps})
+    assert (made.ip, made.server.addresses, made.client.addresses) == ((4, 6), 2, 1)
+    assert [step.connect.name for step in made.client.steps or () if isinstance(step, ConnectStep)] == [
+        HostName("server", 2),
+        HostName("server", 1, 6),
+        HostName("server", 2, 6),
+    ]
+    assert fill("{server.2.v6} {server}", {"server": "a", "server.2.v6": "b"}) == "b a"
 
 
 def test_each_expectation_is_compiled_with_its_text_and_place() -> None:

@@ -7,11 +7,16 @@ from typing import Any, Literal
 import pytest
 from pydantic import TypeAdapter
 
-from testbed.model import Host
 from testbed.scenario.steps.actor_script import actor_script
 from testbed.scenario.steps.step import STEPS, AnyStep
 
-ADDRESSES: dict[Host, str] = {"client": "198.18.0.2", "server": "198.18.0.3"}
+ADDRESSES = {
+    "client": "198.18.0.2",
+    "client.2": "198.18.0.5",
+    "server": "198.18.0.3",
+    "server.v6": "fd00::3",
+    "server.2.v6": "fd00::8",
+}
 TCP = {"socket": "tcp"}
 UDP = {"socket": "udp"}
 NEW = "0 socket as=sock family=inet type=stream"
@@ -37,6 +42,34 @@ CASES: list[tuple[list[dict[str, Any]], list[str]]] = [
             "2 recv_all sock=conn",
             "3 close sock=conn",
             "4 close sock=listener",
+        ],
+    ),
+    (
+        [{"connect": "server.2.v6:80"}, {"close": None}, {"listen": {"port": 80, "ip": 6}}],
+        [
+            "0 socket as=sock family=inet6 type=stream",
+            "0 connect sock=sock addr=fd00::8 port=80",
+            "1 close sock=sock",
+            "2 socket as=listener family=inet6 type=stream",
+            "2 setsockopt sock=listener name=SO_REUSEADDR value=1",
+            "2 bind sock=listener addr=:: port=80",
+            "2 listen sock=listener backlog=128",
+        ],
+    ),
+    (  # an address of IPv4 on a socket of IPv6 is IPv4-mapped
+        [
+            {"socket": {"type": "udp", "ip": 6}},
+            {"bind": "client.2:7"},
+            {"dup": "sock"},
+            {"send": {"text": "x", "to": "server:5"}, "on": "copy"},
+            {"send": {"text": "x", "to": "server.v6:5"}, "on": "sock"},
+        ],
+        [
+            "0 socket as=sock family=inet6 type=dgram",
+            "1 bind sock=sock addr=::ffff:198.18.0.5 port=7",
+            "2 dup sock=sock as=copy",
+            "3 send sock=copy hex=78 addr=::ffff:198.18.0.3 port=5",
+            "4 send sock=sock hex=78 addr=fd00::3 port=5",
         ],
     ),
     ([{"connect": "server:80"}], [NEW, "0 connect sock=sock addr=198.18.0.3 port=80"]),
