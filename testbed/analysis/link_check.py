@@ -13,6 +13,7 @@ from dataclasses import replace
 from testbed.model import (
     HOSTS,
     Crossing,
+    Endpoint,
     Evidence,
     Fate,
     Host,
@@ -28,7 +29,7 @@ from testbed.model import (
 )
 from testbed.model.ip import is_group
 
-_Key = tuple[Host, str, int, int, str, int, int]
+_Key = tuple[Host, str, Endpoint | None, Endpoint | None, str, int, int]
 _SHOWN = 5
 
 
@@ -104,21 +105,22 @@ def _whole(records: Iterable[LinkRecord]) -> list[LinkRecord]:
 
 
 def _of_record(record: LinkRecord) -> _Key:
+    ends = (record.source, record.target) if record.protocol in ("tcp", "udp") else (None, None)
     if record.protocol != "tcp":
-        return record.sender, record.protocol, record.sport, record.dport, "", 0, 0
+        return record.sender, record.protocol, *ends, "", 0, 0
     length = 0 if record.made else record.length
-    return record.sender, "tcp", record.sport, record.dport, record.flags, record.seq, length
+    return record.sender, "tcp", *ends, record.flags, record.seq, length
 
 
 def _of_crossing(crossing: Crossing, joined: Joined) -> _Key:
-    source = target = 0
+    ends: tuple[Endpoint | None, Endpoint | None] = None, None
     if crossing.flow is not None:
         flow = joined.flows[crossing.flow]
-        source, target = flow.endpoint(crossing.sender).port, flow.endpoint(peer_of(crossing.sender)).port
+        ends = flow.endpoint(crossing.sender), flow.endpoint(peer_of(crossing.sender))
     if crossing.protocol != "tcp":
-        return crossing.sender, crossing.protocol, source, target, "", 0, 0
+        return crossing.sender, crossing.protocol, *ends, "", 0, 0
     length = 0 if crossing.sent is None else crossing.length
-    return crossing.sender, "tcp", source, target, crossing.flags, crossing.raw_seq, length
+    return crossing.sender, "tcp", *ends, crossing.flags, crossing.raw_seq, length
 
 
 def _to_group(crossing: Crossing, joined: Joined) -> bool:

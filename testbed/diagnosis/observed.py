@@ -6,9 +6,10 @@ that a packet's fate says nothing (:attr:`Observed.both_ends`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from testbed.analysis.absent.broken_off import broken_off
 from testbed.analysis.calls.call_effects import moves_bytes
@@ -18,6 +19,7 @@ from testbed.analysis.expect.run_facts import RunFacts
 from testbed.diagnosis.sent_segments import SentSegments
 from testbed.model import HOSTS, Call, Cause, CauseName, Crossing, Fate, Flow, Host, LedgerRow, peer_of
 from testbed.model.intervals import IntervalSet
+from testbed.model.ip import quoted_addresses
 from testbed.model.verdicts import VerdictFact
 
 MS = 1_000_000
@@ -196,7 +198,7 @@ class Observed:
                 by_flow.setdefault(packet.flow, []).append(packet)
             elif error:
                 named = {crossings[n].flow for n in self.facts.causes[packet.n].packets}
-                named |= set(self._by_ports.get((about.get("sport"), about.get("dport")), ()))
+                named |= set(self._quoted_flows(packet, about))
                 for index in (each for each in named if each is not None):
                     errors.setdefault(index, []).append(self._about(packet, index))
         return tuple(
@@ -204,6 +206,16 @@ class Observed:
             for flow in self.facts.inputs.joined.flows
             if flow.index in by_flow
         )
+
+    def _quoted_flows(self, error: Crossing, about: Mapping[str, Any]) -> list[int]:
+        """Return the flows between the ports that an ICMP error quotes; of several those between its addresses, too."""
+        flows = self.facts.inputs.joined.flows
+        found = self._by_ports.get((about.get("sport"), about.get("dport")), [])
+        quoted = quoted_addresses(error.payload) if len(found) > 1 else None
+        if quoted is None:
+            return found
+        exact = [n for n in found if {flows[n].client.address, flows[n].server.address} == set(quoted)]
+        return exact or found
 
     def _about(self, error: Crossing, index: int) -> Crossing:
         """Return an ICMP error about a flow, from the end that did not send what it quotes where one capture has it.

@@ -36,6 +36,17 @@ def quoted_transport(packet: bytes) -> tuple[int, int]:
     return protocol, at
 
 
+def quoted_addresses(packet: bytes) -> tuple[str, str] | None:
+    """Return source and destination of a packet that an ICMP error quotes, None where it is too short to hold them."""
+    if len(packet) < 20:
+        return None
+    if packet[0] >> 4 == 4:
+        return str(ipaddress.IPv4Address(packet[12:16])), str(ipaddress.IPv4Address(packet[16:20]))
+    if len(packet) < 40:
+        return None
+    return str(ipaddress.IPv6Address(packet[8:24])), str(ipaddress.IPv6Address(packet[24:40]))
+
+
 def plain_quote(packet: bytes) -> bytes:
     """Return a packet that an ICMP error quotes (20 bytes or more) without what a NAT on the way rewrites in it.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from testbed.model.hosts import Host
+from testbed.model.hosts import Endpoint, Host
 
 
 class LinkAction(StrEnum):
@@ -79,8 +79,8 @@ class LinkRecord:
     time: int
     left: int | None
     protocol: str
-    sport: int
-    dport: int
+    source: Endpoint
+    target: Endpoint
     flags: str
     seq: int
     length: int

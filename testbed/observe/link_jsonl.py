@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from testbed.model import HOSTS, Host, LinkAction, LinkFault, LinkJournal, LinkRecord
+from testbed.model import HOSTS, Endpoint, Host, LinkAction, LinkFault, LinkJournal, LinkRecord
 from testbed.model.errors import CaptureError
 
 _ENDS: dict[str, Host] = {host: host for host in HOSTS}
@@ -42,8 +42,8 @@ def _record(found: dict[str, object]) -> LinkRecord:
         "time": found["time"],
         "left": found["left"],
         "protocol": found["protocol"],
-        "sport": found["sport"],
-        "dport": found["dport"],
+        "source": Endpoint(str(found["src"]), int(str(found["sport"]))),
+        "target": Endpoint(str(found["dst"]), int(str(found["dport"]))),
         "flags": found.get("flags", ""),
         "seq": found.get("seq", 0),
         "length": found["length"],

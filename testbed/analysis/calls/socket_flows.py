@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Sequence
+from typing import Literal
 
 from testbed.analysis.calls.call_effects import (
     STARTED,
@@ -21,7 +22,7 @@ from testbed.analysis.calls.call_effects import (
 )
 from testbed.analysis.calls.sockets import ObservedSocket
 from testbed.analysis.calls.wire_stream import payload_at
-from testbed.model import DATA_PREFIX, HOSTS, Call, Endpoint, Host, Joined, peer_of
+from testbed.model import DATA_PREFIX, HOSTS, Call, Crossing, Endpoint, Host, Joined, peer_of
 from testbed.model.ip import is_group
 
 
@@ -100,8 +101,6 @@ class UdpFlows:
     def __init__(self, joined: Joined) -> None:
         self._named: dict[tuple[Host, int, Endpoint], list[tuple[Endpoint, int]]] = defaultdict(list)
         self._ports: dict[tuple[Host, int], list[tuple[Endpoint, int]]] = defaultdict(list)
-        self._waiting: dict[tuple[int, Host, int, bytes | None], deque[tuple[int, int]]] = defaultdict(deque)
-        self._taken: set[int] = set()
         for flow in joined.flows:
             if flow.protocol == "udp":
                 for host in HOSTS:
@@ -109,15 +108,16 @@ class UdpFlows:
                     self._named[host, own.port, flow.endpoint(peer_of(host))].append((own, flow.index))
                     self._ports[host, own.port].append((own, flow.index))
         ports = {flow.index: flow for flow in joined.flows if flow.protocol == "udp"}
-        landed = [c for c in joined.crossings if c.arrived is not None and c.protocol == "udp" and c.flow in ports]
-        landed.sort(key=lambda c: (c.arrived, c.n))
-        for crossing in landed:
-            assert crossing.flow is not None  # noqa: S101 - chosen so above
-            receiver = peer_of(crossing.sender)
-            payload = payload_at(crossing, "arrived")
-            port = ports[crossing.flow].endpoint(receiver).port
-            for data in (payload[:DATA_PREFIX], None):  # without content: a socket gives what came first
-                self._waiting[port, receiver, len(payload), data].append((crossing.n, crossing.flow))
+        datagrams = [crossing for crossing in joined.crossings if crossing.flow in ports and crossing.protocol == "udp"]
+        self._moved: dict[Literal["out", "in"], _Datagrams] = {"out": _Datagrams(), "in": _Datagrams()}
+        for crossing in sorted(datagrams, key=lambda c: (c.sent or 0, c.n)):
+            if crossing.flow is not None and crossing.sent is not None:
+                own = ports[crossing.flow].endpoint(crossing.sender)
+                self._moved["out"].add(crossing, crossing.sender, own.port, payload_at(crossing, "sent"))
+        for crossing in sorted(datagrams, key=lambda c: (c.arrived or 0, c.n)):
+            if crossing.flow is not None and crossing.arrived is not None:
+                own = ports[crossing.flow].endpoint(peer_of(crossing.sender))
+                self._moved["in"].add(crossing, peer_of(crossing.sender), own.port, payload_at(crossing, "arrived"))
 
     def name_by_elimination(self, sockets: Sequence[ObservedSocket]) -> None:
         """Give the one datagram socket of a host whose port nobody saw the one port where packets came for no other.
@@ -134,7 +134,7 @@ class UdpFlows:
             return
         host = nameless[0].host
         named = {socket.local.port for socket in datagrams if socket.local is not None}
-        free = {port for port, receiver, *_ in self._waiting if receiver == host and port not in named}
+        free = {port for port, receiver, *_ in self._moved["in"].waiting if receiver == host and port not in named}
         if len(free) == 1:
             nameless[0].local = Endpoint("0.0.0.0", free.pop())  # noqa: S104 - whatever address it is bound to
 
@@ -152,23 +152,42 @@ class UdpFlows:
         if peer is not None:
             named = self._named.get((socket.host, local.port, peer), [])
             if call.direction == "in" and len(named) > 1 and is_wildcard(local):
-                return self._by_content(socket, call, local, {index for _, index in named})
+                return self._moved["in"].take(socket, call, local, {index for _, index in named})
+            ours = {index for own, index in named if not is_group(own.address)}
+            if call.direction == "out" and len(ours) > 1 and is_wildcard(local):  # the kernel chose the source address
+                index = self._moved["out"].take(socket, call, local, ours)
+                if index is not None:
+                    return index
             return _own([each for each in named if call.direction == "in" or not is_group(each[0].address)], local)
         if call.direction != "in":
             return None
         if len(self._ports.get((socket.host, local.port), ())) == 1:
             return _own(self._ports[socket.host, local.port], local)
-        return self._by_content(socket, call, local)
+        return self._moved["in"].take(socket, call, local)
 
-    def _by_content(
+
+class _Datagrams:
+    """The datagrams that hosts sent, or that came to them, in their order, by what a call on a socket shows of them."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[tuple[int, Host, int, bytes | None], deque[tuple[int, int]]] = defaultdict(deque)
+        self._taken: set[int] = set()
+
+    def add(self, crossing: Crossing, host: Host, port: int, payload: bytes) -> None:
+        """Add one that a host's port sent or took."""
+        assert crossing.flow is not None  # noqa: S101 - whoever adds it has looked
+        for data in (payload[:DATA_PREFIX], None):  # without content: a socket gives what came first
+            self.waiting[port, host, len(payload), data].append((crossing.n, crossing.flow))
+
+    def take(
         self, socket: ObservedSocket, call: Call, local: Endpoint, among: Collection[int] | None = None
     ) -> int | None:
-        """Return the flow of the next datagram of such content that arrived, ``among`` some flows or all.
+        """Return the flow of the next datagram of such content, ``among`` some flows or all.
 
         Of a call whose content nobody saw, the next of its length.
         """
         unseen = call.length > 0 and not call.data
-        queue = self._waiting.get((local.port, socket.host, call.length, None if unseen else call.data), deque())
+        queue = self.waiting.get((local.port, socket.host, call.length, None if unseen else call.data), deque())
         while queue and queue[0][0] in self._taken:  # by its content, or by its length
             queue.popleft()
         for crossing, index in queue:

@@ -22,6 +22,7 @@ from testbed.model import (
     peer_of,
 )
 from testbed.model.evidence import Quantity
+from testbed.model.ip import quoted_addresses
 
 ICMP = frozenset({"icmp", "icmpv6"})
 _ECHO_REQUEST = {8, 128}  # ICMP (RFC 792), ICMPv6 (RFC 4443)
@@ -125,6 +126,9 @@ def icmp_error(state: DatagramState, packet: Crossing) -> Explanation | None:
     key = (packet.sender, about.get("protocol"), about.get("sport"), about.get("dport"))
     came = state.arrivals.get(key, ())
     found = [each for each in came if _quotes(packet, each, about.get("raw_seq"))]
+    quoted = quoted_addresses(packet.payload)
+    if len(found) > 1 and quoted is not None:  # one port may have conversations of several addresses
+        found = [each for each in found if _addresses(state, each) == quoted] or found
     if not found:
         return _not_reassembled(state, packet) if is_reassembly_timeout(packet) else None
     if packet.sender in state.streams.queued and len(found) > 1:  # while it waited to leave others came
@@ -163,6 +167,13 @@ def _not_reassembled(state: DatagramState, packet: Crossing) -> Explanation | No
         return None
     which = (PacketRef(lost[0]),) if len(lost) == 1 else ("one of ", packet_refs(lost))
     return Explanation(("reports that not all fragments of ", *which, " came"), packets=lost)
+
+
+def _addresses(state: DatagramState, packet: Crossing) -> tuple[str, str] | None:
+    if packet.flow is None:
+        return None
+    flow = state.streams.flows[packet.flow]
+    return flow.endpoint(packet.sender).address, flow.endpoint(peer_of(packet.sender)).address
 
 
 def _ports(state: DatagramState, packet: Crossing) -> tuple[int, int] | None:

@@ -87,7 +87,10 @@ def _unmatched(
 
 
 def _on_no_wire(event: KernelEvent) -> bool:
-    """Whether it is of a connection of a host with itself, or of a connect that found no local port (EADDRNOTAVAIL)."""
+    """Whether it is of a connection of a host with itself, of a listening socket, or of a connect without a local port.
+
+    A listening socket has no peer; where a connect finds no local port it gives EADDRNOTAVAIL.
+    """
     if event.local is None or event.peer is None:
         return False
-    return event.local.address == event.peer.address or event.local.port == 0
+    return event.local.address == event.peer.address or event.local.port == 0 or event.peer.port == 0

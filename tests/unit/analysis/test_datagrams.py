@@ -8,7 +8,8 @@ from typing import Any
 from testbed.model import Analysis, Endpoint, SocketInfo
 from testbed.report.text.ledger_text import difference_text
 from testbed.report.text.verdict_text import verdict_text
-from tests.builders.exchange import Exchange
+from tests.builders import frames
+from tests.builders.exchange import Exchange, Udp
 
 from .caused import evidence, no_packet, rules
 
@@ -182,3 +183,43 @@ def test_a_member_that_answers_does_so_in_its_own_name() -> None:
         [1] * 4,
         [1] * 4,
     ]
+
+
+def two_addresses(run: Exchange) -> tuple[Udp, Udp]:
+    """Two conversations between the same ports, with two addresses of the server."""
+    asked, other = run.udp(), run.udp()
+    asked.ends["server"] = Endpoint("198.18.0.8", 5000)
+    run.flows[0] = replace(run.flows[0], server=asked.ends["server"])
+    return asked, other
+
+
+def test_a_socket_on_every_address_answers_from_the_one_that_the_kernel_chose() -> None:
+    """Which one shows what left: the call names none."""
+    run = Exchange()
+    asked, other = two_addresses(run)
+    for udp, answer in ((other, b"from another"), (asked, b"as asked")):
+        asked.client("send", b"question")
+        asked("client", b"question")
+        asked.server("recvfrom", b"question", args={"address": "198.18.0.2:40000"})
+        asked.server("sendto", answer, args={"address": "198.18.0.2:40000"})
+        udp("server", answer)
+    found = run.analysis()
+    written = {(row.flow, row.sender): (row.written.bytes, row.written.datagrams) for row in found.ledger}
+    assert (written[0, "server"], written[1, "server"]) == ((8, 1), (12, 1))
+    assert rules(found) == ["datagram"] * 4
+
+
+def test_an_icmp_error_is_about_the_conversation_of_its_addresses() -> None:
+    """Of two between the same ports it is not the one that came last."""
+    run = Exchange()
+    asked, other = two_addresses(run)
+    for udp in (asked, other):
+        udp("client", b"hello")
+    run.now += 100_000
+    about = {"protocol": "udp", "sport": 40000, "dport": 5000}
+    quoted = frames.udp(b"hello", src="198.18.0.2", dst="198.18.0.8", sport=40000, dport=5000)
+    error = {"flow": None, "sender": "server", "protocol": "icmp", "payload": quoted, "length": len(quoted)}
+    times = {"sent": run.now, "arrived": run.now + 50_000, "options": {"type": 3, "code": 3, "about": about}}
+    run.packets.append(run.packets[-1] | error | times)
+    found = run.analysis()
+    assert (found.causes[2].rule, found.causes[2].packets) == ("icmp-error", (0,))

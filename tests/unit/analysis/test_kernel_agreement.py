@@ -223,6 +223,16 @@ def test_a_connect_that_found_no_local_port_is_on_no_wire() -> None:
         assert len(found.kernel.unmatched) == expected
 
 
+def test_a_listening_socket_is_on_no_wire() -> None:
+    """One that is bound to an address of the lab; it has no peer."""
+    run, _, kernel = begun()
+    kernel.state("server", "CLOSE", "LISTEN", interrupt=False)
+    kernel.events[-1] = replace(kernel.events[-1], peer=Endpoint("0.0.0.0", 0))  # noqa: S104 - as the kernel names none
+    found = run.analysis(kernel=kernel.log())
+    assert found.kernel is not None
+    assert found.kernel.unmatched == ()
+
+
 def test_one_retransmission_may_be_several_segments() -> None:
     """A buffer of two segments is sent again by one event (a smaller MTU since), and all of it is matched."""
     run, tcp, kernel = begun()

@@ -44,15 +44,15 @@ def crossing(n: int, sender: Host, seq: int, sent: int | None, arrived: int | No
 
 
 def record(n: int, sender: Host, seq: int, time: int, left: int | None) -> LinkRecord:
-    port, other = (FLOW.endpoint(host).port for host in (sender, peer_of(sender)))
+    own, other = (FLOW.endpoint(host) for host in (sender, peer_of(sender)))
     actions = (LinkAction.DELAY if left is not None else LinkAction.LOSS,)
-    return LinkRecord(n, sender, time, left, "tcp", port, other, ".", seq, 0, n, actions)
+    return LinkRecord(n, sender, time, left, "tcp", own, other, ".", seq, 0, n, actions)
 
 
 def forged(sender: Host, seq: int, left: int) -> LinkRecord:
-    port, other = (FLOW.endpoint(host).port for host in (sender, peer_of(sender)))
+    own, other = (FLOW.endpoint(host) for host in (sender, peer_of(sender)))
     return LinkRecord(
-        *(None, sender, left, left, "tcp", port, other, "R", seq, 0, 0),
+        *(None, sender, left, left, "tcp", own, other, "R", seq, 0, 0),
         faults=(1,),
         made="forged",
         about="client",
@@ -164,7 +164,8 @@ def test_a_journal_without_its_end_is_told() -> None:
 def test_fragments_are_one_packet_and_one_lost_fragment_loses_it() -> None:
     joined, journal = run([("client", 1, True)])
     first = replace(journal.records[0], left=5 * MS, actions=(LinkAction.DELAY,), ip_id=9)
-    later = replace(first, n=2, left=None, actions=(LinkAction.DROP,), faults=(0,), sport=0, dport=0, part=True, time=6)
+    ends = {"source": replace(first.source, port=0), "target": replace(first.target, port=0)}
+    later = replace(first, n=2, left=None, actions=(LinkAction.DROP,), faults=(0,), **ends, part=True, time=6)
     met, problems = match_journal(joined, replace(journal, records=(later, first)))
     assert problems == ()
     assert met.crossings[0].link == (LinkEffect(LinkAction.DROP, faults=FAULTS[:1]),)
