@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from dev.truth.draw_addresses import spread
 from testbed.model.errors import ScenarioError
 from testbed.scenario.load import parse
 from testbed.scenario.scenario import Scenario
@@ -81,6 +82,7 @@ def draw_scenario(seed: int, number: int) -> Document:
     """Return the scenario of this number: the first draw that the scenario models take."""
     for attempt in range(100):
         document = _Drawing(random.Random(f"{seed}/{number}/{attempt}")).document()  # noqa: S311 - not for secrecy
+        spread(document, random.Random(f"{seed}/{number}/{attempt}/addresses"))  # noqa: S311 - as above
         try:
             as_scenario(document, "drawn")
         except ScenarioError:

@@ -50,6 +50,8 @@ def test_every_step_is_drawn_but_those_that_are_left_out() -> None:
 
 def test_scenarios_have_faults_both_families_datagrams_and_several_connections() -> None:
     assert any(document.get("ip") == 6 for document in DRAWN)
+    assert any(document.get("ip") in ([4, 6], [6, 4]) for document in DRAWN)
+    assert any("addresses" in document["server"] for document in DRAWN)
     assert any(document.get("link", {}).get("faults") for document in DRAWN)
     sockets = [{step.get("as") for step in steps(document)} for document in DRAWN]
     assert any("port" in names for names in sockets)
