@@ -164,8 +164,8 @@ def test_a_journal_without_its_end_is_told() -> None:
 def test_fragments_are_one_packet_and_one_lost_fragment_loses_it() -> None:
     joined, journal = run([("client", 1, True)])
     first = replace(journal.records[0], left=5 * MS, actions=(LinkAction.DELAY,), ip_id=9)
-    ends = {"source": replace(first.source, port=0), "target": replace(first.target, port=0)}
-    later = replace(first, n=2, left=None, actions=(LinkAction.DROP,), faults=(0,), **ends, part=True, time=6)
+    later = replace(first, n=2, left=None, actions=(LinkAction.DROP,), faults=(0,), part=True, time=6)
+    later = replace(later, source=replace(first.source, port=0), target=replace(first.target, port=0))
     met, problems = match_journal(joined, replace(journal, records=(later, first)))
     assert problems == ()
     assert met.crossings[0].link == (LinkEffect(LinkAction.DROP, faults=FAULTS[:1]),)
