@@ -38,6 +38,8 @@ ALL = [*((kind, suite) for kind in ("docker", "podman") for suite in SUITES), (R
 SCENARIOS = ("connect-send-close", "nagle")
 MORE_SCENARIOS = ("keepalive-lookalike", "curl-nginx")
 IMAGES = ("tools", "host", "tap", "link", "witness")
+CATALOGUE_LIMIT = 1800.0
+"""Seconds after which a catalogue has hung; nothing here is measured."""
 MORE_IMAGES = ("nginx", "curl", "debugger", "programs")
 
 pytestmark = [
@@ -159,6 +161,21 @@ def test_more_scenarios(other: RunningEngine, on_other: Invoke) -> None:
     """A timer, and programs that were not made for it."""
     done = on_other("run", *MORE_SCENARIOS, *traced(other), "--json")
     assert done.code == 0, done.out + done.err
+    assert left(other) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2 * CATALOGUE_LIMIT)
+def test_the_whole_catalogue(other: RunningEngine, engine: docker.DockerClient, tmp_path: Path) -> None:
+    """Every scenario passes, but for those that are made for virtual time."""
+    with closing(other.client()) as client:
+        give(engine, client, [*images.USUAL, "winsock"])
+    argv = command("run", "--all", *traced(other), "--engine", DOCKER, "--runs", str(tmp_path))
+    environment = {**os.environ, "DOCKER_HOST": other.address}
+    done = subprocess.run(
+        argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=CATALOGUE_LIMIT, check=False
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert left(other) == []
 
 
