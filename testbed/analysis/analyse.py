@@ -48,7 +48,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = (), diagnose: 
     refuted = tuple(refuted_calls(joined, ledger, streams)) if not inputs.incomplete else ()
     if refuted:
         inputs = replace(inputs, incomplete=refuted)
-    no_packet = calls_without_packet(joined, streams, causes, inputs.sysctls, inputs.queued)
+    no_packet = calls_without_packet(joined, streams, causes, inputs.sysctls, inputs.queued, inputs.addresses)
     told = (
         *programs_failed(joined, inputs.programs),
         *dead_locks(joined, streams),
@@ -92,7 +92,7 @@ def _kernel_evidence(inputs: Inputs, streams: Streams, causes: Sequence[Cause]) 
         return None
     from testbed.analysis.kernel.kernel_evidence import kernel_evidence
 
-    return kernel_evidence(inputs.joined, streams, causes, inputs.kernel, inputs.observed)
+    return kernel_evidence(inputs.joined, streams, causes, inputs.kernel, inputs.observed, inputs.addresses)
 
 
 def _outcome(inputs: Inputs, checks: tuple[Check, ...]) -> tuple[Outcome, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from testbed.model.causes import Cause
 from testbed.model.crossings import Delay, Joined, Labels, host_names
 from testbed.model.evidence import Evidence
 from testbed.model.findings import Diagnosis
-from testbed.model.hosts import Host
+from testbed.model.hosts import Host, HostAddresses, names_of
 from testbed.model.kernel_log import KernelEvidence, KernelLog
 from testbed.model.label_conflicts import LabelConflict
 from testbed.model.ledgers import LedgerRow
@@ -53,8 +53,8 @@ class Inputs:
     that ``calls`` has all calls on sockets: what is not there did not happen. ``counters`` is by how much each counter
     of a host's kernel changed during the run, those that did (:mod:`testbed.model.kernel_counters`); a host that is
     missing was not asked. ``queued`` are the hosts whose interface has a queue (``egress``): what the captures show
-    there left later than the kernel's TCP had sent it. ``names`` are those of a lab's addresses where a host has
-    several (``server.2``). ``midway``: the hosts ran before (programs that were watched), so that a connection may have
+    there left later than the kernel's TCP had sent it. ``addresses`` are those of a lab's hosts where one
+    has several. ``midway``: the hosts ran before (programs that were watched), so that a connection may have
     been open, and its calls not seen. ``loopback`` is what hosts sent to themselves, where that was captured and there
     was anything.
     """
@@ -75,14 +75,14 @@ class Inputs:
     proven: frozenset[Host] = frozenset()
     counters: Mapping[Host, Mapping[str, int]] = field(default_factory=dict)
     queued: frozenset[Host] = frozenset()
-    names: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[Host, HostAddresses] = field(default_factory=dict)
     midway: bool = False
     loopback: Mapping[Host, Loopback] = field(default_factory=dict)
 
     @property
     def address_names(self) -> dict[str, str]:
         """Addresses to what a reader knows them by: the host, or which of its addresses."""
-        return {**host_names(self.joined.flows), **self.names}
+        return {**host_names(self.joined.flows), **names_of(self.addresses)}
 
 
 @dataclass(frozen=True, slots=True)

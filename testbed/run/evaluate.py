@@ -21,7 +21,7 @@ from testbed.model import (
     Outcome,
 )
 from testbed.model.errors import CaptureError, ScenarioError
-from testbed.model.hosts import HostAddresses, names_of
+from testbed.model.hosts import HostAddresses
 from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, SCENARIO_COPY, RunDirectory, loopback_file
 from testbed.rundir.manifest import addresses_of, counters, is_watched, link_addresses_of, programs, understood
 
@@ -90,7 +90,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
             midway=is_watched(manifest),
             proven=frozenset(host for host in hosts if manifest["hosts"][host].get("calls_proven", False)),
             queued=frozenset() if scenario is None else _queued(scenario),
-            names=_names(manifest),
+            addresses=_addresses(manifest),
             loopback=_loopbacks(directory, hosts),
         ),
         () if scenario is None or manifest["scenario"]["by_hand"] else scenario.expectations,
@@ -99,12 +99,12 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
     return _with_recorded_checks(directory, analysis) if as_recorded else analysis
 
 
-def _names(manifest: dict[str, Any]) -> dict[str, str]:
-    """Return the names of a lab's addresses, if some host has several."""
+def _addresses(manifest: dict[str, Any]) -> dict[Host, HostAddresses]:
+    """Return the addresses of a lab's hosts, if some host has several."""
     several = any(len(own) > 1 for own in addresses_of(manifest).values())
     if is_watched(manifest) or not several:
         return {}
-    return names_of({host: HostAddresses.sorted(own) for host, own in addresses_of(manifest).items()})
+    return {host: HostAddresses.sorted(own) for host, own in addresses_of(manifest).items()}
 
 
 def _queued(scenario: Scenario) -> frozenset[Host]:

@@ -111,6 +111,36 @@ client:
   env: {WHERE: "{server.v6}"}
 """
 
+WITHIN = """
+summary: a host connects one of its addresses to another
+ip: [4, 6]
+server:
+  image: programs
+  addresses: 2
+  env: {SECOND: "{server.2}"}
+  command:
+    - python3
+    - -c
+    - |
+      import os, socket
+      listener = socket.create_server((os.environ["SECOND"], 7000))
+      socket.create_connection((os.environ["SECOND"], 7000), source_address=("server", 0)).sendall(b"x")
+client:
+  steps: [{connect: "server:80", error: ECONNREFUSED}, {close: }]
+expect:
+  - {call: connect, host: server, packets: [], why: same-host}
+"""
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_what_a_host_sends_to_another_of_its_addresses_is_no_riddle(
+    invoke: Invoke, scenario: Callable[[str], str]
+) -> None:
+    """No packet of it is expected on the wire, and the kernel's events of it are explained."""
+    done = invoke("run", scenario(WITHIN), "--engine", NAMESPACE)
+    assert done.code == 0, done.out + done.err
+    assert "nothing explains" not in done.out
+
 
 @pytest.mark.usefixtures("engine", "namespaces")
 @pytest.mark.parametrize("engine_name", [DOCKER, NAMESPACE])

@@ -28,6 +28,7 @@ from testbed.analysis.calls.streams import Streams
 from testbed.model import HOSTS, Call, Cause, Crossing, Host, Joined, PacketRef, call_ref, peer_of
 from testbed.model.absences import NoPacket, NoPacketReason
 from testbed.model.causes import Basis
+from testbed.model.hosts import HostAddresses
 
 R = NoPacketReason
 _UNANSWERED = frozenset({None, "EINPROGRESS", "ECONNREFUSED", "ETIMEDOUT"})
@@ -41,17 +42,18 @@ def calls_without_packet(
     causes: Sequence[Cause],
     sysctls: Mapping[Host, Mapping[str, str]] = MappingProxyType({}),
     queued: Collection[Host] = (),
+    addresses: Mapping[Host, HostAddresses] = MappingProxyType({}),
 ) -> dict[tuple[Host, int], NoPacket]:
     """Return the reason for each call from which a packet could be expected and which caused none.
 
     A call of whose bytes only some left is included, with how many did not, and why. ``causes`` are aligned with the
-    crossings, ``sysctls`` and ``queued`` as in :class:`testbed.model.Inputs`.
+    crossings, ``sysctls``, ``queued`` and ``addresses`` as in :class:`testbed.model.Inputs`.
     """
     caused: set[tuple[Host, int]] = set()
     for packet, cause in zip(joined.crossings, causes, strict=True):
         caused.update((packet.sender, n) for n in cause.calls)
     ends = broken_off(joined.crossings, streams)
-    run = _Run(streams, caused, unsent_calls(streams, ends), sysctls, queued, _not_said(joined, causes))
+    run = _Run(streams, caused, unsent_calls(streams, ends), sysctls, queued, addresses, _not_said(joined, causes))
     found: dict[tuple[Host, int], NoPacket] = {}
     for host in HOSTS:
         for socket in streams.sockets[host]:
@@ -72,6 +74,7 @@ class _Run(NamedTuple):
     unsent: Mapping[tuple[Host, int], NoPacket]
     sysctls: Mapping[Host, Mapping[str, str]]
     queued: Collection[Host]
+    addresses: Mapping[Host, HostAddresses]
     not_said: Mapping[tuple[int, Host], tuple[Crossing, ...]]
     """Packets with bytes, in time order, of which it is not known in the course of what they were sent."""
 
@@ -95,7 +98,7 @@ def _reason(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> N
     if is_accept(call):
         return _accept(call)
     if starts_connection(call) and call.name == "connect":
-        return _connect(socket, call, run.caused)
+        return _connect(run, socket, call)
     if shutdown_how(call) is not None:
         return _shutdown(run, socket, call, end)
     if call.name in ("close", "closesocket", "fclose"):
@@ -117,15 +120,15 @@ def _failed(call: Call, end: End | None = None) -> NoPacket:
     return NoPacket(R.FAILED, errno=call.errno or "", **ended_by(end))
 
 
-def _connect(socket: ObservedSocket, call: Call, caused: set[tuple[Host, int]]) -> NoPacket:
+def _connect(run: _Run, socket: ObservedSocket, call: Call) -> NoPacket:
     if socket.protocol == "udp":
         return NoPacket(R.NOTES_PEER)
     if call.errno in _REPEATED:
         return NoPacket(_REPEATED[call.errno])
     earlier = [each for each in socket.calls if each.name == "connect" and each.start < call.start]
-    if earlier and (call.host, earlier[0].n) in caused:
+    if earlier and (call.host, earlier[0].n) in run.caused:
         return NoPacket(R.OPENED_BEFORE, call_ref(earlier[0]))
-    if _on_one_host(socket) and call.errno in _UNANSWERED:
+    if _on_one_host(run, socket) and call.errno in _UNANSWERED:
         return NoPacket(R.SAME_HOST, errno=call.errno or "")
     if call.errno is not None and call.errno not in STARTED:
         return NoPacket(R.FAILED_BEFORE_SYN, errno=call.errno)
@@ -200,18 +203,18 @@ def _close(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> No
     if waiting and _answered(socket, call, run.streams):
         behind = sum(reason.unsent for reason in waiting)
         return replace(waiting[-1], behind=behind, unsent=0, written=0)
-    return _never_open(socket, call, run.streams)
+    return _never_open(run, socket, call)
 
 
-def _never_open(socket: ObservedSocket, call: Call, streams: Streams) -> NoPacket:
+def _never_open(run: _Run, socket: ObservedSocket, call: Call) -> NoPacket:
     """Return why the last close of a socket sent no FIN: its connection was not open, or was gone."""
     failed = [each for each in socket.calls if each.name == "connect" and each.errno is not None]
     told = [each for each in socket.calls if connect_error(each) is not None]
     if told:
         return NoPacket(R.NEVER_OPEN, call_ref(told[-1]), errno=connect_error(told[-1]) or "")
-    if failed and not _on_one_host(socket) and not _answered(socket, call, streams):
+    if failed and not _on_one_host(run, socket) and not _answered(socket, call, run.streams):
         return NoPacket(R.NOT_OPEN_YET, call_ref(failed[-1]))
-    return NoPacket(R.SAME_HOST if _on_one_host(socket) else R.FIN_NOT_CAPTURED)
+    return NoPacket(R.SAME_HOST if _on_one_host(run, socket) else R.FIN_NOT_CAPTURED)
 
 
 def _answered(socket: ObservedSocket, call: Call, streams: Streams) -> bool:
@@ -238,7 +241,7 @@ def _send(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> NoP
     if not moves_bytes(call, "out"):
         return NoPacket(R.NO_BYTES)
     if run.streams.flow_of.get((call.host, call.n)) is None:
-        return NoPacket(R.SAME_HOST if _on_one_host(socket) else R.NOT_CAPTURED)
+        return NoPacket(R.SAME_HOST if _on_one_host(run, socket) else R.NOT_CAPTURED)
     return NoPacket(R.UNATTRIBUTED)
 
 
@@ -270,9 +273,14 @@ def _unsent_at(streams: Streams, flow: int, call: Call) -> int:
     return written - max((each.end for each in ours if each.length and each.time < call.start), default=0)
 
 
-def _on_one_host(socket: ObservedSocket) -> bool:
+def _on_one_host(run: _Run, socket: ObservedSocket) -> bool:
     """Say whether both ends of a connection are on one host: what is sent to an own address goes over the loopback."""
     if socket.peer is None:
         return False
     loopback = socket.peer.address.startswith("127.") or socket.peer.address == "::1"
-    return loopback or (socket.local is not None and socket.local.address == socket.peer.address)
+    own = run.addresses[socket.host].all if socket.host in run.addresses else ()
+    return (
+        loopback
+        or socket.peer.address in own
+        or (socket.local is not None and socket.local.address == socket.peer.address)
+    )

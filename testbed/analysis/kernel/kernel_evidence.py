@@ -12,6 +12,7 @@ from testbed.analysis.kernel.agreement import TraceIndex, assess
 from testbed.analysis.kernel.kernel_endpoints import SLACK, gather
 from testbed.analysis.kernel.state_changes import state_changes
 from testbed.model import Cause, Host, Joined
+from testbed.model.hosts import HostAddresses
 from testbed.model.kernel_log import KernelEvent, KernelEvidence, KernelLog, Matched, SendState, StateChange
 
 _MATTERS = frozenset({*match_events.RETRANSMISSIONS, "tcp_send_reset", "inet_sock_set_state"})
@@ -19,11 +20,16 @@ _MATTERS = frozenset({*match_events.RETRANSMISSIONS, "tcp_send_reset", "inet_soc
 
 
 def kernel_evidence(
-    joined: Joined, streams: Streams, causes: Sequence[Cause], log: KernelLog, observed: Mapping[Host, str]
+    joined: Joined,
+    streams: Streams,
+    causes: Sequence[Cause],
+    log: KernelLog,
+    observed: Mapping[Host, str],
+    addresses: Mapping[Host, HostAddresses],
 ) -> KernelEvidence:
     """Return what a kernel's trace says of a run.
 
-    ``causes`` are aligned with the crossings, ``observed`` as in :class:`testbed.model.Inputs`.
+    ``causes`` are aligned with the crossings, ``observed`` and ``addresses`` as in :class:`testbed.model.Inputs`.
     """
     slack = SLACK + log.clock_error
     gathered = gather(joined, log)
@@ -63,7 +69,11 @@ def kernel_evidence(
         tuple(sorted(drops, key=_when)),
         tuple(sorted(changes, key=_when)),
         states,
-        _unmatched([*retransmissions, *resets, *drops], changes, gathered.strays),
+        _unmatched(
+            [*retransmissions, *resets, *drops],
+            changes,
+            [event for event in gathered.strays if not _within_host(event, addresses)],
+        ),
         sum(packet.sent is not None for packet in joined.crossings),
     )
 
@@ -84,6 +94,13 @@ def _unmatched(
     found += [change.event for change in changes if change.kind == "unknown"]
     found += [event for event in strays if event.name in _MATTERS and not _on_no_wire(event)]
     return tuple(sorted(found, key=attrgetter("time")))
+
+
+def _within_host(event: KernelEvent, addresses: Mapping[Host, HostAddresses]) -> bool:
+    """Whether it is of a connection between two addresses of one host."""
+    if event.host not in addresses or event.local is None or event.peer is None:
+        return False
+    return {event.local.address, event.peer.address} <= set(addresses[event.host].all)
 
 
 def _on_no_wire(event: KernelEvent) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from testbed.analysis.causes import find_causes as rules
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint
 from testbed.model import Analysis, CallRef, CauseName, Crossing, Endpoint, Host, peer_of
+from testbed.model.hosts import HostAddresses
 from testbed.model.kernel_log import Agreement, Assessment, KernelEvent, KernelLog
 from testbed.report.text.verdict_text import verdict_text
 from tests.builders.exchange import ADDRESS, US, Exchange, Tcp
@@ -231,6 +232,17 @@ def test_a_listening_socket_is_on_no_wire() -> None:
     found = run.analysis(kernel=kernel.log())
     assert found.kernel is not None
     assert found.kernel.unmatched == ()
+
+
+def test_a_connection_between_two_addresses_of_one_host_is_on_no_wire() -> None:
+    run, _, kernel = begun()
+    kernel.state("server", "ESTABLISHED", "FIN_WAIT1", interrupt=False)
+    kernel.events[-1] = replace(kernel.events[-1], peer=Endpoint("198.18.0.8", 80))
+    own = {"server": HostAddresses.sorted([ADDRESS["server"], "198.18.0.8"])}
+    for addresses, expected in ((own, 0), ({}, 1)):
+        found = run.analysis(kernel=kernel.log(), addresses=addresses)
+        assert found.kernel is not None
+        assert len(found.kernel.unmatched) == expected
 
 
 def test_one_retransmission_may_be_several_segments() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from testbed.model import Endpoint, SocketInfo
+from testbed.model.hosts import HostAddresses
 from tests.builders.exchange import Exchange, OpenCall, Tcp
 
 from .caused import no_packet
@@ -190,6 +191,17 @@ def test_a_socket_connected_to_itself() -> None:
     send = run.call("client", "send", b"me", socket=itself)
     said = "its packets go over the loopback: both of its ends are on this host"
     assert reason(run, connect) == reason(run, send) == said
+
+
+def test_what_goes_between_two_addresses_of_one_host_goes_over_the_loopback() -> None:
+    """A host that has several may be bound to one of them and connect to another."""
+    run = Exchange()
+    within = SocketInfo(7, "tcp", Endpoint("198.18.0.2", 5000), Endpoint("198.18.0.5", 80))
+    connect = run.call("client", "connect", args={"address": "198.18.0.5:80"}, socket=within)
+    said = "its packets go over the loopback: both of its ends are on this host"
+    own = {"client": HostAddresses.sorted(["198.18.0.2", "198.18.0.5"])}
+    assert no_packet(run.analysis(addresses=own), "client", connect.n) == said
+    assert no_packet(run.analysis(), "client", connect.n) != said
 
 
 def test_a_close_whose_fin_waits_behind_bytes_that_the_peer_has_no_room_for() -> None:
