@@ -11,22 +11,23 @@ enum { IPV4 = 0x0800, IPV6 = 0x86dd };
 enum { TCP = 6, UDP = 17 };
 enum { L2TP = 1701, GTP = 2152, VXLAN = 4789, GENEVE = 6081 };
 enum { MOST_TAGS = 4 };
-enum { AT_ONCE = 256 }; /* records */
+enum { AT_ONCE = 4 }; /* records: the bytes of one are the way to the next, which is near then */
 enum { END = 0, NOP = 1, WINDOW_SCALE = 3, SACK = 5, TIMESTAMPS = 8, MPTCP = 30 };
 static const uint32_t USUAL_OPTIONS = 0x0101080A;          /* two NOPs, then timestamps */
 static const int64_t FARTHEST = (INT64_C(1) << 62) - 1;    /* ns */
 static const uint64_t MAPPED = UINT64_C(0xFFFF00000000);   /* ::ffff:0:0 */
 
-/* One packet while its headers are read: `at` moves on, `end` is where captured bytes end; `length` is what follows on the wire. */
+/* One packet while its headers are read: `at` moves on, `end` is where captured bytes end; `length` is what follows on the wire.
+ * `ends` are written with the IP header, `edges` with `blocks`: neither needs to be cleared for each packet. */
 struct packet {
 	const uint8_t *at, *end;
 	int64_t length;
-	struct ends ends;
+	struct ends *ends;
+	uint32_t (*edges)[2];
 	uint32_t seq, ack, ip_id, tsval, tsecr, options;
 	uint16_t flags, window, urgent, checksum;
 	uint8_t ttl, tos, dont_fragment, header, blocks;
 	int16_t vlan, wscale;
-	uint32_t edges[4][2];
 };
 
 static inline uint64_t get64(const uint8_t *at)
@@ -67,7 +68,7 @@ static int read_ipv4(struct packet *p)
 	p->ip_id = get16(ip + 4);
 	p->dont_fragment = (fragment & 0x4000) != 0;
 	p->ttl = ip[8];
-	p->ends = (struct ends){{0, MAPPED | get32(ip + 12), 0, MAPPED | get32(ip + 16)}, {0, 0}, ip[9], 4, 0, 0};
+	*p->ends = (struct ends){{0, MAPPED | get32(ip + 12), 0, MAPPED | get32(ip + 16)}, {0, 0}, ip[9], 4, 0, 0};
 	if (p->end - ip < size)
 		return 0;
 	if (p->end - ip > length)
@@ -87,7 +88,7 @@ static int read_ipv6(struct packet *p)
 		return 0;
 	p->tos = (uint8_t)(get16(ip) >> 4);
 	p->ttl = ip[7];
-	p->ends = (struct ends){{get64(ip + 8), get64(ip + 16), get64(ip + 24), get64(ip + 32)}, {0, 0}, ip[6], 6, 0, 0};
+	*p->ends = (struct ends){{get64(ip + 8), get64(ip + 16), get64(ip + 24), get64(ip + 32)}, {0, 0}, ip[6], 6, 0, 0};
 	if (p->end - ip > 40 + length)
 		p->end = ip + 40 + length;
 	p->at += 40;
@@ -97,7 +98,7 @@ static int read_ipv6(struct packet *p)
 
 static void read_sack(struct packet *p, const uint8_t *option, int size)
 {
-	memset(p->edges, 0, sizeof p->edges); /* of two options the last counts */
+	memset(p->edges, 0, 4 * sizeof *p->edges); /* of two options the last counts */
 	p->blocks = (uint8_t)((size - 2) / 8);
 	for (int k = 0; k < p->blocks; k++) {
 		p->edges[k][0] = get32(option + 2 + 8 * k);
@@ -150,8 +151,8 @@ static int read_tcp(struct packet *p)
 	int header = (tcp[12] >> 4) * 4;
 	if (header < 20 || header > p->length)
 		return 0;
-	p->ends.port[0] = get16(tcp);
-	p->ends.port[1] = get16(tcp + 2);
+	p->ends->port[0] = get16(tcp);
+	p->ends->port[1] = get16(tcp + 2);
 	p->seq = get32(tcp + 4);
 	p->ack = get32(tcp + 8);
 	p->flags = get16(tcp + 12) & 0xfff;
@@ -171,8 +172,8 @@ static int read_udp(struct packet *p)
 	int length = get16(udp + 4), port = get16(udp + 2);
 	if (length < 8 || port == L2TP || port == GTP || port == VXLAN || port == GENEVE)
 		return 0;
-	p->ends.port[0] = get16(udp);
-	p->ends.port[1] = (uint16_t)port;
+	p->ends->port[0] = get16(udp);
+	p->ends->port[1] = (uint16_t)port;
 	p->checksum = get16(udp + 6);
 	p->header = 8;
 	p->length = (length < p->length ? length : p->length) - 8;
@@ -184,7 +185,7 @@ static int read_packet(struct packet *p, int32_t link)
 	int type = read_link(p, link);
 	if (type == IPV4 ? !read_ipv4(p) : type == IPV6 ? !read_ipv6(p) : 1)
 		return 0;
-	return p->ends.protocol == TCP ? read_tcp(p) : p->ends.protocol == UDP ? read_udp(p) : 0;
+	return p->ends->protocol == TCP ? read_tcp(p) : p->ends->protocol == UDP ? read_udp(p) : 0;
 }
 
 static inline int64_t least(int64_t one, int64_t two)
@@ -199,8 +200,8 @@ static void write_row(const struct rows *rows, int64_t row, const struct frames 
 	int64_t time = frames->time[k], captured = there < 0 ? 0 : least(there, p->length);
 	rows->frame[row] = (int32_t)(frames->first_frame + k);
 	rows->time[row] = time < -FARTHEST ? -FARTHEST : least(time, FARTHEST);
-	rows->side[row] = p->ends.turned;
-	rows->protocol[row] = p->ends.protocol;
+	rows->side[row] = p->ends->turned;
+	rows->protocol[row] = p->ends->protocol;
 	rows->decoded[row] = 1;
 	rows->seq[row] = p->seq;
 	rows->ack[row] = p->ack;
@@ -259,13 +260,14 @@ static int32_t conversation_of(struct conversations *all, struct recent recent[2
 
 /* Read the frames from `first` on; `*row` is the next row, the left ones are written from `left` on. */
 static int read_frames(const struct frames *frames, int64_t first, struct conversations *all, const struct rows *rows, int64_t *row,
-                       struct sacks *sacks, int64_t *left)
+                       struct sacks *sacks, struct recent recent[2], int64_t *left)
 {
-	struct recent recent[2] = {{.ends = {.version = 0}}, {.ends = {.version = 0}}};
+	struct ends ends;
+	uint32_t edges[4][2];
 	for (int64_t k = first; k < frames->count; k++) {
 		int64_t offset = frames->offset[k], captured = frames->captured[k];
 		int32_t interface = frames->interface[k];
-		struct packet p = {.vlan = -1, .wscale = -1};
+		struct packet p = {.ends = &ends, .edges = edges, .vlan = -1, .wscale = -1};
 		int good = offset >= 0 && captured >= 0 && offset <= frames->size && captured <= frames->size - offset &&
 		           interface >= 0 && interface < frames->interfaces;
 		if (good) {
@@ -277,7 +279,7 @@ static int read_frames(const struct frames *frames, int64_t first, struct conver
 			*left++ = k;
 			continue;
 		}
-		int32_t number = conversation_of(all, recent, &p.ends);
+		int32_t number = conversation_of(all, recent, &ends);
 		if (number < 0)
 			return 0;
 		rows->conversation[*row] = number;
@@ -285,7 +287,7 @@ static int read_frames(const struct frames *frames, int64_t first, struct conver
 		if (p.blocks) {
 			sacks->frame[sacks->count] = frames->first_frame + k;
 			sacks->blocks[sacks->count] = p.blocks;
-			memcpy(sacks->edges[sacks->count++], p.edges, sizeof p.edges);
+			memcpy(sacks->edges[sacks->count++], edges, sizeof edges);
 		}
 	}
 	return 1;
@@ -295,19 +297,21 @@ int64_t usual_packets(const struct frames *frames, struct conversations *all, co
                       int64_t *left)
 {
 	int64_t row = 0;
-	return read_frames(frames, 0, all, rows, &row, sacks, left) ? row : -1;
+	struct recent recent[2] = {{.ends = {.version = 0}}, {.ends = {.version = 0}}};
+	return read_frames(frames, 0, all, rows, &row, sacks, recent, left) ? row : -1;
 }
 
 int64_t usual_records(struct walk *walk, int64_t longest, int64_t tick, const struct records *found, struct frames *frames,
                       struct conversations *all, const struct rows *rows, struct sacks *sacks, int64_t *left)
 {
 	int64_t row = 0, room = walk->room;
+	struct recent recent[2] = {{.ends = {.version = 0}}, {.ends = {.version = 0}}};
 	for (int64_t first = 0; first < room; first = frames->count) {
 		const struct records some = {found->offset + first, found->captured + first, found->wire + first, found->time + first};
 		walk->room = room - first < AT_ONCE ? room - first : AT_ONCE;
 		int64_t count = walk_pcap(walk, longest, tick, &some);
 		frames->count = first + count;
-		if (!read_frames(frames, first, all, rows, &row, sacks, left + (first - row)))
+		if (!read_frames(frames, first, all, rows, &row, sacks, recent, left + (first - row)))
 			return -1;
 		if (count < walk->room)
 			break;
