@@ -8,7 +8,23 @@
 
 /* XXH3-64 of captured bytes, 0 of none. */
 uint64_t digest_of(const uint8_t *bytes, size_t length);
-/* What testbed/pairing/row_hash.py makes of one row of columns. */
+/* What testbed/pairing/row_hash.py makes of one row of columns: begin with HASH_START, add the columns one by one, end. */
+enum { HASH_COLUMNS = 12 };
+extern const uint64_t HASH_FACTORS[HASH_COLUMNS];
+static const uint64_t HASH_START = UINT64_C(0x9E3779B97F4A7C15), HASH_FOLD = UINT64_C(0xD6E8FEB86659FD93);
+
+static inline uint64_t hash_more(uint64_t sum, uint64_t value, int column)
+{
+	value = (value + (HASH_FACTORS[column] >> 32)) * HASH_FACTORS[column];
+	return sum + (value ^ value >> 29);
+}
+
+static inline uint64_t hash_end(uint64_t sum)
+{
+	sum = (sum ^ sum >> 32) * HASH_FOLD;
+	return sum ^ sum >> 32;
+}
+
 uint64_t hash_pair(uint64_t first, uint64_t second);
 uint64_t hash_triple(uint64_t first, uint64_t second, uint64_t third);
 

@@ -17,7 +17,7 @@ from testbed.pairing.flow_filter import parse_filter
 from testbed.pairing.flow_summary import flow_mapping, protocol_name
 from testbed.pairing.same import CATEGORIES, USUAL, count_differences, inconclusive, nothing_to_compare
 from testbed.run.read_captures import read_both
-from testbed.run.usual_packets import join_by_c
+from testbed.run.usual_packets import BY_C
 
 if TYPE_CHECKING:
     from testbed.diagnosis.capture_facts import CaptureFindings
@@ -184,7 +184,7 @@ def compare_captures(
     wanted = parse_filter(flow_filter) if flow_filter else None
     paths = (str(client), str(server))
     (one, first), (two, second) = read_both(*paths)
-    compared = compare_tracks(one, first, two, second, one_clock=one_clock, wanted=wanted, join=join_by_c)
+    compared = compare_tracks(one, first, two, second, one_clock=one_clock, wanted=wanted, passes=BY_C)
     counts = count_differences(compared)
     differs = tuple(name for name in fail_on if counts[name])
     if not (len(compared.pairs) or nothing_to_compare(compared) or differs) and "alone" in fail_on:

@@ -1,4 +1,4 @@
-"""Names for one-dimensional NumPy arrays by the type of their items; the set of an array's values, and its median.
+"""Names for one-dimensional NumPy arrays by the type of their items; the set of an array's values, and its quantiles.
 
 Two more for what the items are: :data:`Bytes` is raw file content, :data:`Bool` a mask.
 """
@@ -45,3 +45,15 @@ def median(values: NDArray[Any]) -> float:
         return float(np.partition(values, middle)[middle])
     low, high = np.partition(values, (middle - 1, middle))[middle - 1 : middle + 1].tolist()
     return (float(low) + float(high)) / 2
+
+
+def upper_quartile(values: Float64) -> float:
+    """Return what three quarters of some numbers, none NaN, are not greater than, between two of them if need be.
+
+    It is ``np.quantile(values, 0.75)`` without its question whether the array is masked.
+    """
+    ordered = np.sort(values)
+    whole, part = divmod(3 * (len(ordered) - 1), 4)
+    low, high = float(ordered[whole]), float(ordered[min(whole + 1, len(ordered) - 1)])
+    between = part / 4
+    return high - (high - low) * (1 - between) if between >= 0.5 else low + (high - low) * between

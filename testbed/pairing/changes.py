@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,13 @@ _PLAIN = (
     (ChangedField.LENGTH, "length"),
     (ChangedField.DONT_FRAGMENT, "dont_fragment"),
     (ChangedField.ICMP, "icmp"),
+    (ChangedField.IP_ID, "ip_id"),
+    (ChangedField.PAYLOAD, "payload"),
+    (ChangedField.CHECKSUM, "checksum"),
 )
+
+Differences = Callable[[FlowPackets, Int64, FlowPackets, Int64], UInt32]
+"""What :func:`differences` does, by whatever does it."""
 
 
 @dataclass(slots=True)
@@ -43,8 +50,9 @@ class FlowwideChanges:
 
 
 def find_changes(
-    one: FlowPackets, x: Int64, two: FlowPackets, y: Int64, from_one: Bool, *, one_route: bool = False
-) -> tuple[UInt32, FlowwideChanges]:
+    one: FlowPackets, x: Int64, two: FlowPackets, y: Int64, from_one: Bool, *, one_route: bool = False,
+    differ: Differences | None = None,
+) -> tuple[UInt32, FlowwideChanges]:  # fmt: skip
     """Return the changes of each pair of packets (uint32[n], ChangedField bits), and those of each place.
 
     ``x`` and ``y``: int64[n], positions in the sides, aligned. ``from_one``: bool[places], sent at the first end. With
@@ -52,23 +60,19 @@ def find_changes(
     """
     places = len(from_one)
     ours, theirs = one.packets, two.packets
-    a, b = one.item[x], two.item[y]
+    a, b = one.rows(x), two.rows(y)
     place = one.place[x]
-    found = np.zeros(len(x), np.uint32)
-    for first in range(0, len(x), _BLOCK):
-        some = slice(first, first + _BLOCK)
-        _plain_changes(one, x[some], two, y[some], found[some])
+    found = (differ or differences)(one, x, two, y)
     dropped = ours.ttl[a].astype(np.int64)
     dropped -= theirs.ttl[b]
     ttl = _routing(dropped, place, from_one) if one_route else most_frequent(dropped, place, places)
     _note(found, ChangedField.TTL, dropped != ttl[place])
     del dropped
-    other = ours.ip_id[a] != theirs.ip_id[b]
-    count = np.bincount(place, minlength=places)
+    other = np.flatnonzero(found & np.uint32(ChangedField.IP_ID))
+    count = np.bincount(place, minlength=places) if len(other) else np.zeros(places, np.int64)
     new_ids = (np.bincount(place[other], minlength=places) * 2 > count) & (not one_route)
-    if other.any():
-        _note(found, ChangedField.IP_ID, other & ~new_ids[place])
-    _note(found, ChangedField.PAYLOAD, _other_payload(ours, a, theirs, b))
+    found[other[new_ids[place[other]]]] &= ~np.uint32(ChangedField.IP_ID)
+    _cut_payloads(found, ours, a, theirs, b)
     _checksums(found, ours, a, theirs, b, place, from_one)
     facts = () if one_route else find_flow_changes(one, x, two, y, from_one, found)
     return found, FlowwideChanges(ttl, new_ids, facts)
@@ -79,10 +83,22 @@ def _note(found: UInt32, change: ChangedField, where: Bool) -> None:
         found[where] |= np.uint32(change)
 
 
+def differences(one: FlowPackets, x: Int64, two: FlowPackets, y: Int64) -> UInt32:
+    """Return how the packets of pairs differ by their columns: uint32[n], ChangedField bits, without TTL.
+
+    Of IP identification, payload and checksum they only say that both are not the same.
+    """
+    found = np.zeros(len(x), np.uint32)
+    for first in range(0, len(x), _BLOCK):
+        some = slice(first, first + _BLOCK)
+        _plain_changes(one, x[some], two, y[some], found[some])
+    return found
+
+
 def _plain_changes(one: FlowPackets, x: Int64, two: FlowPackets, y: Int64, found: UInt32) -> None:
     """Note the fields that differ of some pairs, by their headers alone."""
     ours, theirs = one.packets, two.packets
-    a, b = one.item[x], two.item[y]
+    a, b = one.rows(x), two.rows(y)
     for change, name in _PLAIN:
         _note(found, change, getattr(ours, name)[a] != getattr(theirs, name)[b])
     tcp = (ours.protocol[a] == TCP) & ours.decoded[a]
@@ -122,18 +138,18 @@ def _routing(dropped: Int64, place: Int64, from_one: Bool) -> Int64:
     return result
 
 
-def _other_payload(ours: PacketTable, a: Int64, theirs: PacketTable, b: Int64) -> Bool:
-    """Return a mask of pairs whose payloads differ as far as both captures have them: bool[n]."""
-    other = ours.payload[a] != theirs.payload[b]
+def _cut_payloads(found: UInt32, ours: PacketTable, a: Int64, theirs: PacketTable, b: Int64) -> None:
+    """Note no change of payloads that are the same as far as both captures have them."""
+    other = np.flatnonzero(found & np.uint32(ChangedField.PAYLOAD))
     # of different lengths: captured shorter, or changed; only the bytes themselves decide
-    for k in np.flatnonzero(other & (ours.captured[a] != theirs.captured[b])).tolist():
+    for k in other[ours.captured[a[other]] != theirs.captured[b[other]]].tolist():
         common = min(int(ours.captured[a[k]]), int(theirs.captured[b[k]]))
         cut = ours.captured[a[k]] < ours.length[a[k]] or theirs.captured[b[k]] < theirs.length[b[k]]
         first, second = ours.bytes_at(int(a[k]), 0, common), theirs.bytes_at(int(b[k]), 0, common)
         if common >= _QUOTED and ours.ends[int(ours.conversation[a[k]])].quoted is not None:
             first, second = plain_quote(first), plain_quote(second)
-        other[k] = not (first == second and cut)
-    return np.asarray(other)
+        if first == second and cut:
+            found[k] &= ~np.uint32(ChangedField.PAYLOAD)
 
 
 def _checksums(
@@ -143,8 +159,8 @@ def _checksums(
 
     That a network card fills them in after the tap, and that they follow from rewritten addresses, is no alteration.
     """
-    payload = (found & np.uint32(ChangedField.PAYLOAD)) != 0
-    differ = np.flatnonzero((ours.checksum[a] != theirs.checksum[b]) | payload)
+    differ = np.flatnonzero(found & np.uint32(ChangedField.CHECKSUM | ChangedField.PAYLOAD))
+    found[differ] &= ~np.uint32(ChangedField.CHECKSUM)
     at_one = from_one[place[differ]]
     for packets, items, mine in ((theirs, b, differ[at_one]), (ours, a, differ[~at_one])):
         found[mine[checksums_are_wrong(packets, items[mine])]] |= np.uint32(ChangedField.CHECKSUM)

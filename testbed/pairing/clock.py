@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from testbed.model.arrays import Bool, Float64, Int64, distinct, median
+from testbed.model.arrays import Bool, Float64, Int64, distinct, median, upper_quartile
 
 _BINS = 2048  # stretches of time of which only the least and the greatest difference are used
 _AT_ONCE = 64  # of them that are looked at: what they need stays in a processor's cache
@@ -195,7 +195,7 @@ def _noise(lower: tuple[Float64, Float64], upper: tuple[Float64, Float64], slope
         above -= above.min()
         stretches = min(max(len(above) // _STRETCH, 1), _MOST_STRETCHES)
         edges = np.linspace(0, len(above), min(max(stretches, 4), len(above)) + 1).astype(np.int64)[:-1]
-        spread.append(float(np.quantile(np.minimum.reduceat(above, edges), 0.75)))
+        spread.append(upper_quartile(np.minimum.reduceat(above, edges)))
     return 1.5 * min(max(spread), 1e6) + 100.0
 
 

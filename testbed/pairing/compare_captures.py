@@ -13,13 +13,13 @@ from testbed.pairing.changes import FlowwideChanges
 from testbed.pairing.clock import Clock
 from testbed.pairing.common_clock import Timeline
 from testbed.pairing.crossing_table import Assumptions, CrossingTable, find_timeline, make_table
-from testbed.pairing.equal_keys import Join, in_order
 from testbed.pairing.flow_packets import packets_of_pairs
 from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs, match_flows
 from testbed.pairing.match_packets import PacketPairs, pair_packets
 from testbed.pairing.nothing_in_common import NothingInCommon, why_filtered, why_nothing
 from testbed.pairing.packet_table import ConversationEnds, PacketTable
+from testbed.pairing.passes import BY_NUMPY, Passes
 from testbed.pairing.statistics import Statistics, measure
 from testbed.pairing.terminated import TerminatedFlow, find_terminated
 
@@ -64,11 +64,9 @@ def compare(
     *,
     one_clock: bool = False,
     wanted: Wanted | None = None,
-    join: Join = in_order,
+    passes: Passes = BY_NUMPY,
 ) -> Comparison:
     """Compare two captures. ``wanted`` chooses flows by their ends: those that it takes at either end.
-
-    ``join`` pairs equal keys of packets: :func:`in_order`, or what does the same.
 
     The order of the captures is no evidence: whatever is found out of both is found out in one order, so that the other
     order gives the mirror.
@@ -105,13 +103,13 @@ def compare(
     if turned:
         ours, theirs = packets_of_pairs(two, second, one, first, pairs.mirrored())
         ours.again, theirs.again = right.again, left.again
-        crossed = pair_packets(ours, theirs, join=join)
+        crossed = pair_packets(ours, theirs, passes=passes)
         timeline = find_timeline(ours, theirs, crossed, known).mirrored()
         crossed = crossed.mirrored()
     else:
-        crossed = pair_packets(left, right, join=join)
+        crossed = pair_packets(left, right, passes=passes)
         timeline = find_timeline(left, right, crossed, known)
-    table, usual = make_table(left, right, crossed, timeline, known)
+    table, usual = make_table(left, right, crossed, timeline, known, passes)
     return Comparison(
         packets=(one, two),
         flows=(first, second),

@@ -17,6 +17,8 @@ from testbed.pairing.fates import ChangedField, RowFate
 from testbed.pairing.flow_packets import FlowPackets
 from testbed.pairing.match_packets import PacketPairs
 from testbed.pairing.not_captured import CapturedBytes, uncaptured_places
+from testbed.pairing.passes import BY_NUMPY, Passes
+from testbed.pairing.reordered import reordered
 from testbed.pairing.resegmentation import positions_of, uncovered
 from testbed.pairing.travel_direction import passed_in_line
 
@@ -104,7 +106,7 @@ def find_timeline(one: FlowPackets, two: FlowPackets, crossed: PacketPairs, know
     """
     _whole_after_all(one, two, crossed)
     x, y = _by_first(crossed.one, crossed.two, len(one))
-    items, others, place, ways = one.item[x], two.item[y], one.place[x], crossed.ways
+    items, others, place, ways = one.rows(x), two.rows(y), one.place[x], crossed.ways
     time = one.packets.time[items]
     apart = two.packets.time[others] - time
     sure = ways.two_way[place]
@@ -132,23 +134,26 @@ def find_timeline(one: FlowPackets, two: FlowPackets, crossed: PacketPairs, know
 
 
 def make_table(
-    one: FlowPackets, two: FlowPackets, crossed: PacketPairs, timeline: Timeline, known: Assumptions
-) -> tuple[CrossingTable, FlowwideChanges]:
+    one: FlowPackets, two: FlowPackets, crossed: PacketPairs, timeline: Timeline, known: Assumptions,
+    passes: Passes = BY_NUMPY,
+) -> tuple[CrossingTable, FlowwideChanges]:  # fmt: skip
     """Return the fate of every packet of the flows that both captures have, and flow-wide changes."""
     x, y = _by_first(crossed.one, crossed.two, len(one))
-    changes, usual = find_changes(one, x, two, y, crossed.from_one, one_route=known.one_route)
+    changes, usual = find_changes(
+        one, x, two, y, crossed.from_one, one_route=known.one_route, differ=passes.differences
+    )
     rows = _Rows.none()
-    sizes = one.packets.length[one.item[x]], two.packets.length[two.item[y]]
+    sizes = one.packets.length[one.rows(x)], two.packets.length[two.rows(y)]
     place = one.place[x]
     length = np.where(crossed.from_one[place], *sizes)  # as its sender sent it
-    items = one.item[x].astype(np.int32), two.item[y].astype(np.int32)
+    items = one.rows(x).astype(np.int32), two.rows(y).astype(np.int32)
     zero = np.zeros(len(x), np.uint8)
     rows.add(*items, place, zero, changes, zero, zero, length)
     del sizes, items, place, length, changes
     _add_pieces(rows, one, two, crossed)
     _add_single(rows, one, two, crossed, x, y, timeline, complete=known.complete)
     table = _joined(rows, crossed)
-    _mark_reordered(table)
+    table.reordered = reordered(table.one, table.two, table.place, table.sent_at_one)
     _measure(table, one, two, timeline)
     return table, usual
 
@@ -322,21 +327,19 @@ def _outside(
 
 def _joined(rows: _Rows, crossed: PacketPairs) -> CrossingTable:
     count = sum(map(len, rows.one))
-    order: Int64 | None = None
-    if len(rows.one) > 1:
-        one, two = np.concatenate(rows.one), np.concatenate(rows.two)
-        order = np.lexsort((two, np.where(one < 0, np.iinfo(np.int64).max, one)))
-        del one, two
+    order, among = _order(rows)
 
     def column(parts: list[NDArray[Any]], kind: type[Item]) -> NDArray[Item]:
         """Return the rows of a column in their order, and let go of its parts."""
         made = np.empty(count, kind)
-        at = 0
-        for part in parts:
-            made[at : at + len(part)] = part
-            at += len(part)
+        first = parts.pop(0)
+        if among is None:
+            made[:] = first
+        else:
+            made[~among] = first
+            made[among] = np.concatenate(parts)[order]
         parts.clear()
-        return made if order is None else made[order]
+        return made
 
     place = column(rows.place, np.int64)
     return CrossingTable(
@@ -356,30 +359,20 @@ def _joined(rows: _Rows, crossed: PacketPairs) -> CrossingTable:
     )
 
 
-def _mark_reordered(table: CrossingTable) -> None:
-    """Mark what arrived after something sent later in the same direction (RFC 4737's type-P-reordered)."""
-    both = np.flatnonzero((table.one >= 0) & (table.two >= 0))
-    for from_one in (True, False):
-        mine = both[table.sent_at_one[both] == from_one]
-        sent, arrived = (table.one[mine], table.two[mine]) if from_one else (table.two[mine], table.one[mine])
-        if bool((np.diff(arrived) >= 0).all()) and bool((np.diff(sent) >= 0).all()):
-            continue
-        places = table.place[mine]
-        if bool((places == places[0]).all()):
-            order = np.argsort(sent, kind="stable")
-            late = _late(arrived[order])
-        else:
-            # the table is in the order of the first capture
-            steady = np.sort(places << 32 | np.arange(len(mine))) & 0xFFFFFFFF if from_one else None
-            order = np.lexsort((sent, places)) if steady is None else steady
-            # the numbers of what another place sent later are always greater
-            late = _late(arrived[order] + (places[order] << 33))
-        table.reordered[mine[order[:-1][late]]] = True
+def _order(rows: _Rows) -> tuple[Int64, Bool | None]:
+    """Return the order of all rows but those of the first part, and a mask of where they are among all; None without.
 
-
-def _late(arrived: AnyInt) -> Bool:
-    """Say of all but the last whether something behind it is less: bool[n - 1]."""
-    return np.asarray(arrived[:-1] > np.minimum.accumulate(arrived[:0:-1])[::-1])
+    The first part is ascending in the first capture, and has no packet of it that another part has too.
+    """
+    first = rows.one[0]
+    if len(rows.one) == 1:
+        return np.zeros(0, np.int64), None
+    one, two = np.concatenate(rows.one[1:]), np.concatenate(rows.two[1:])
+    place = np.where(one < 0, np.iinfo(np.int64).max, one)
+    order = np.lexsort((two, place))
+    among = np.zeros(len(first) + len(one), np.bool_)
+    among[np.searchsorted(first, place[order]) + np.arange(len(one))] = True
+    return order, among
 
 
 def _measure(table: CrossingTable, one: FlowPackets, two: FlowPackets, timeline: Timeline) -> None:

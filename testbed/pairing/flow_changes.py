@@ -75,7 +75,7 @@ def find_flow_changes(
     place = one.place[x]
     result: list[FlowChange] = []
     ours, theirs = one.packets, two.packets
-    a, b = one.item[x], two.item[y]
+    a, b = one.rows(x), two.rows(y)
     flags = ours.flags[a].astype(np.int64), theirs.flags[b].astype(np.int64)
     values = (
         (ChangedField.DSCP, FlowField.DSCP, ours.tos[a] >> 2, theirs.tos[b] >> 2),

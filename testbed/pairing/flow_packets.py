@@ -41,6 +41,10 @@ class FlowPackets:
     def __len__(self) -> int:
         return len(self.item)
 
+    def rows(self, positions: Int64) -> Int64:
+        """Return the rows of ``packets`` at some positions: the very positions where every packet is here."""
+        return positions if len(self) == len(self.packets) else self.item[positions]
+
     def parts(self) -> tuple[PacketTable, Int64, Int64, Int64 | UInt32]:
         """Return ``packets``, ``item``, ``place`` and ``seq``, as :func:`find_pieces` wants them."""
         return self.packets, self.item, self.place, self.seq

@@ -13,10 +13,9 @@ import numpy as np
 from testbed.model.arrays import Bool, Int64, UInt64
 from testbed.model.ip import TCP
 from testbed.pairing.duplicates import IdenticalPackets, UsualDelays, find_groups, resolve
-from testbed.pairing.equal_keys import Join, in_order
 from testbed.pairing.flow_packets import FlowPackets
+from testbed.pairing.passes import BY_NUMPY, Passes
 from testbed.pairing.resegmentation import SharedRange, find_pieces, positions_of
-from testbed.pairing.row_hash import hash_rows
 from testbed.pairing.travel_direction import Directions
 from testbed.pairing.usual_delays import KeyedPackets, KnownDelays
 
@@ -100,9 +99,9 @@ class PacketPairs:
 
 
 def pair_packets(
-    one: FlowPackets, two: FlowPackets, from_one: Bool | None = None, *, join: Join = in_order
+    one: FlowPackets, two: FlowPackets, from_one: Bool | None = None, *, passes: Passes = BY_NUMPY
 ) -> PacketPairs:
-    """Pair the packets of two captures; ``join`` pairs equal keys.
+    """Pair the packets of two captures.
 
     ``from_one``: bool[places], whether the packets of a place are sent at the first end, where that is known
     beforehand; then all of them have crossed that are in both captures.
@@ -129,20 +128,23 @@ def pair_packets(
             right = _without(right, len(two), positions_of(found.pieces, at_one=False))
             continue
         ours, theirs = _given(one, left, names), _given(two, right, names)
-        a, b = _keys(one, ours, names), _keys(two, theirs, names)
+        wanted = tuple(name.strip("!") for name in names if name != "1")
+        a, b = passes.keys(one, ours, wanted), passes.keys(two, theirs, wanted)
         if "1" in names:
             single_a, single_b = _single(a), _single(b)
             ours, theirs, a, b = ours[single_a], theirs[single_b], a[single_a], b[single_b]
-        x, y, several = join(a, b)
+        x, y, several = passes.join(a, b)
         if not len(x):
             continue
         level = KeyedPackets(one, two, ours, theirs)
         if delays is None:
-            delays = KnownDelays.found(level, (a, b), (x, y), several, ways if from_one is not None else None)
+            delays = KnownDelays.found(
+                level, (a, b), (x, y), several, ways if from_one is not None else None, passes.sums
+            )
         elif not (kept := delays.possible(level, x, y, weak=names in _WEAK)).all():
             ours, theirs = _without_some(ours, x[~kept]), _without_some(theirs, y[~kept])
-            a, b = _keys(one, ours, names), _keys(two, theirs, names)
-            x, y, several = join(a, b)
+            a, b = passes.keys(one, ours, wanted), passes.keys(two, theirs, wanted)
+            x, y, several = passes.join(a, b)
             level = KeyedPackets(one, two, ours, theirs)
             kept = delays.possible(level, x, y, weak=names in _WEAK)
             x, y, several = x[kept], y[kept], several[kept]
@@ -196,11 +198,6 @@ def _given(side: FlowPackets, items: Int64, names: tuple[str, ...]) -> Int64:
         if name.startswith("!"):
             items = items[side.column(name[1:], items) != 0]
     return items
-
-
-def _keys(side: FlowPackets, items: Int64, names: tuple[str, ...]) -> UInt64:
-    columns = [side.column(name.strip("!"), items) for name in names if name != "1"]
-    return hash_rows([side.place if len(items) == len(side) else side.place[items], *columns])
 
 
 def _single(keys: UInt64) -> Bool:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.model.arrays import Bool, Int64
+from testbed.pairing.pair_sums import PairSums
 
-_SAME = 100  # ns; both captures may be of one place
 _CLEAR = 0.6  # the share of neighbours by which one direction must be later than the other
 _NEARLY_ALL = 0.9  # of a direction's packets that must have a TTL that fell, or rose
 _DEVICE = 1_000_000  # ns; within one device nothing takes longer
@@ -34,34 +34,20 @@ class Directions:
     in_line: Bool
 
 
-def find_directions(place: Int64, apart: Int64, fallen: Int64, places: int) -> Directions:
-    """Find the directions from packets that crossed, in the order of the first capture.
-
-    ``place``, ``apart`` (the second capture's time less the first's, ns) and ``fallen`` (by how much the TTL is lower
-    in the second): int64[n].
+def find_directions(sums: PairSums) -> Directions:
+    """Find the directions from packets that crossed.
 
     Whatever the clocks are set to, a packet is later at the end that it goes to: so the difference of the two
     captures' times is greater for packets from the first end than for those to it that cross at the same time. Where
     only one direction was captured, the TTL decides, which falls on the way, or else most other flows.
     """
-    flows = places // 2
-    ttl = _ttl_votes(place, fallen, places)
-    if places > 2:
-        by_flow = np.sort((place >> 1) << 32 | np.arange(len(place))) & 0xFFFFFFFF
-        place, apart = place[by_flow], apart[by_flow]
-    turns = np.flatnonzero((place[1:] ^ place[:-1]) == 1)  # the next one of the same flow goes the other way
-    later = np.diff(apart)[turns]
-    np.negative(later, out=later, where=place[turns] & 1 == 0)
-    sign = np.sign(later)
-    sign[np.abs(later) <= _SAME] = 0
-    flow = place[turns] >> 1
-    score = np.bincount(flow, weights=sign, minlength=flows)
-    seen = np.bincount(flow, minlength=flows)
-    wide = np.bincount(flow, weights=np.abs(later), minlength=flows) > _DEVICE * seen
-    no_time = np.bincount(flow[sign == 0], minlength=flows) * 2 > seen
+    places = len(sums.count)
+    ttl = _ttl_votes(sums)
+    seen, score = sums.turns, sums.score
+    wide = sums.wide > _DEVICE * seen
+    no_time = sums.at_once * 2 > seen
     # a flow captured in one direction only goes by the other flows, or by that no packet took any time
-    at_once = bool((np.abs(apart) <= _SAME).all())
-    no_time[seen == 0] = 2 * int(no_time.sum()) > int((seen > 0).sum()) or (at_once and not seen.any())
+    no_time[seen == 0] = 2 * int(no_time.sum()) > int((seen > 0).sum()) or (sums.no_time and not seen.any())
     clear = (np.abs(score) >= _CLEAR * seen) & (seen > 0) & ~no_time
     alike = (ttl[::2] != 0) & (ttl[::2] == ttl[1::2])
     judged = (seen >= _TURNS) & ~no_time
@@ -69,7 +55,7 @@ def find_directions(place: Int64, apart: Int64, fallen: Int64, places: int) -> D
     # one flow may be mixed by chance, as when taps stamp late: most must be
     mixed &= 2 * int(mixed.sum()) > int(judged.sum())
     in_line = ((alike & ~(clear & wide)) | (mixed & ~(ttl[::2] * ttl[1::2] < 0))) & ~no_time
-    order = np.where(alike, ttl[::2], _later_on_the_whole(place, apart, flows))
+    order = np.where(alike, ttl[::2], np.where(sums.later >= 0, 1, -1))
     one_way = np.sign(np.sign(ttl[::2]) - np.sign(ttl[1::2]))
     vote = np.where(clear, np.sign(score), one_way)
     most = 1.0 if vote[~in_line].sum() >= 0 else -1.0
@@ -95,16 +81,8 @@ def passed_in_line(ways: Directions, place: Int64, apart: Int64) -> bool:
     return True
 
 
-def _ttl_votes(place: Int64, fallen: Int64, places: int) -> Int64:
+def _ttl_votes(sums: PairSums) -> Int64:
     """Return 1 for places whose packets arrive at the second capture with a lower TTL, -1 with a higher one, else 0."""
-    count = np.bincount(place, minlength=places)
-    fell, rose = (np.bincount(place[mask], minlength=places) for mask in (fallen > 0, fallen < 0))
-    least = np.maximum(_NEARLY_ALL * count, 1)
-    result: Int64 = (fell >= least).astype(np.int64) - (rose >= least)
+    least = np.maximum(_NEARLY_ALL * sums.count, 1)
+    result: Int64 = (sums.fell >= least).astype(np.int64) - (sums.rose >= least)
     return result
-
-
-def _later_on_the_whole(place: Int64, apart: Int64, flows: int) -> Int64:
-    """Return for each flow 1 where its packets are later in the second capture, -1 where they are in the first."""
-    later = np.bincount(place >> 1, weights=np.sign(apart), minlength=flows)
-    return np.where(later >= 0, 1, -1)

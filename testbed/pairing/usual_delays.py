@@ -22,6 +22,7 @@ from testbed.pairing.duplicates import (
     with_slack,
 )
 from testbed.pairing.flow_packets import FlowPackets
+from testbed.pairing.pair_sums import SumPairs, sum_pairs
 from testbed.pairing.travel_direction import Directions, find_directions
 
 _SAMPLE = 20_000  # packets that show what delays are usual
@@ -37,25 +38,34 @@ class KeyedPackets:
     ours: Int64
     theirs: Int64
 
+    def rows(self, x: Int64, y: Int64) -> tuple[Int64, Int64]:
+        """Return the rows of pairs in the packet tables."""
+        return (
+            self.one.rows(_chosen(self.one, self.ours, x)),
+            self.two.rows(_chosen(self.two, self.theirs, y)),
+        )
+
     def apart(self, x: Int64, y: Int64) -> Int64:
         """Return the differences in time of pairs (ns)."""
-        result = self.two.packets.time[self.two.item[self.theirs[y]]]
-        result -= self.one.packets.time[self.one.item[self.ours[x]]]
+        rows = self.rows(x, y)
+        result = self.two.packets.time[rows[1]]
+        result -= self.one.packets.time[rows[0]]
         return result
 
     def column(self, name: str, x: Int64, y: Int64) -> tuple[AnyInt, AnyInt]:
         """Return what both packets of pairs have in a column of their packet tables."""
-        before, after = getattr(self.one.packets, name), getattr(self.two.packets, name)
-        return before[self.one.item[self.ours[x]]], after[self.two.item[self.theirs[y]]]
+        rows = self.rows(x, y)
+        return getattr(self.one.packets, name)[rows[0]], getattr(self.two.packets, name)[rows[1]]
 
     def place(self, x: Int64) -> Int64:
         """Return the places of some of the first side."""
-        return self.one.place[self.ours[x]]
+        return self.one.place[_chosen(self.one, self.ours, x)]
 
     def fallen(self, x: Int64, y: Int64) -> Int64:
         """Return by how much the TTLs of pairs are lower in the second capture."""
-        result = self.one.packets.ttl[self.one.item[self.ours[x]]].astype(np.int64)
-        result -= self.two.packets.ttl[self.two.item[self.theirs[y]]]
+        before, after = self.column("ttl", x, y)
+        result = before.astype(np.int64)
+        result -= after
         return result
 
     def taps(self) -> tuple[TapPackets, TapPackets]:
@@ -87,11 +97,12 @@ class KnownDelays:
     given: bool
     settled: bool = False
     own: dict[int, DelayRange] = field(default_factory=dict)
+    sum_pairs: SumPairs = sum_pairs
 
     @classmethod
     def found(
         cls, level: KeyedPackets, keys: tuple[UInt64, UInt64], pairs: tuple[Int64, Int64], several: Bool,
-        ways: Directions | None,
+        ways: Directions | None, sum_pairs: SumPairs = sum_pairs,
     ) -> KnownDelays:  # fmt: skip
         """Learn from the first pairs of equal keys; ``several``: bool[n], those that are alike with others."""
         places, (x, y) = level.one.places, pairs
@@ -104,6 +115,7 @@ class KnownDelays:
             unknown.copy(),
             unknown.copy(),
             given=ways is not None,
+            sum_pairs=sum_pairs,
         )
         single = x, y
         if several.any():
@@ -137,20 +149,18 @@ class KnownDelays:
             self._learn(level, x, y)
 
     def _learn(self, level: KeyedPackets, x: Int64, y: Int64) -> None:
-        place, apart = level.place(x), level.apart(x, y)
-        fallen = level.fallen(x, y)
-        places = level.one.places
+        place, rows = level.place(x), level.rows(x, y)
+        sums = self.sum_pairs(level.one.packets, rows[0], level.two.packets, rows[1], place, level.one.places)
         if not self.given:
-            self.ways = find_directions(place, apart, fallen, places)
-        self.known[place] = True
-        self.drop = most_frequent(fallen, place, places)
-        for name, kept in (("ip_id", "same_ids"), ("tsval", "same_stamps")):
-            before, after = level.column(name, x, y)
-            some = np.zeros(places, np.bool_)
-            some[place[(before == after) & (before > 0)]] = True
-            setattr(self, kept, some)
+            self.ways = find_directions(sums)
+        self.known |= sums.count > 0
+        if bool((sums.least < sums.greatest).any()):
+            self.drop = most_frequent(level.fallen(x, y), place, level.one.places)
+        else:
+            self.drop = np.where(sums.count > 0, sums.least, 0)
+        self.same_ids, self.same_stamps = sums.same_ids, sums.same_stamps
         sent = self.ways.from_one[place]
-        self.usual = _range(apart, sent), _range(apart, ~sent)
+        self.usual = _range(level, x, y, sent), _range(level, x, y, ~sent)
 
     def _ranges(self) -> tuple[Int64, Int64]:
         """Return the usual differences in time of each place, those of both directions where its own is not known."""
@@ -206,8 +216,14 @@ class KnownDelays:
         return expect
 
 
-def _range(apart: Int64, mine: Bool) -> DelayRange | None:
-    """Return the range that most differences in time have (ns), of those chosen."""
-    rows = np.flatnonzero(mine)
-    some = np.sort(apart[rows[:: len(rows) // _SAMPLE + 1]])
+def _chosen(side: FlowPackets, positions: Int64, some: Int64) -> Int64:
+    """Return some of the positions in a side, which are all of its in their order where they are as many."""
+    return some if len(positions) == len(side) else positions[some]
+
+
+def _range(level: KeyedPackets, x: Int64, y: Int64, mine: Bool) -> DelayRange | None:
+    """Return the range that most differences in time have (ns), of those pairs that are chosen."""
+    chosen = np.flatnonzero(mine)
+    sample = chosen[:: len(chosen) // _SAMPLE + 1]
+    some = np.sort(level.apart(x[sample], y[sample]))
     return (int(some[len(some) // 100]), int(some[-1 - len(some) // 100])) if len(some) else None

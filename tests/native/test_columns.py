@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
 import io
 import random
 import struct
 from ctypes import CDLL
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +21,17 @@ from hypothesis import strategies as st
 from testbed.capture import compiled
 from testbed.capture.read_file import Loaded, load
 from testbed.model.errors import CaptureError
+from testbed.pairing.changes import differences
 from testbed.pairing.equal_keys import in_order
+from testbed.pairing.flow_packets import FlowPackets
 from testbed.pairing.flow_table import Flows, label_all
+from testbed.pairing.packet_keys import PARTS, key_packets
 from testbed.pairing.packet_table import COLUMNS, PacketTable
+from testbed.pairing.pair_sums import PairSums, sum_pairs
 from testbed.report.text.csv_rows import EMPTY, CsvColumn, by_texts, csv_rows
 from testbed.run import read_captures
 from testbed.run.read_captures import read_one
-from testbed.run.usual_packets import join_keys, label_segments
+from testbed.run.usual_packets import add_pairs, compare_packets, join_keys, label_segments, pack_keys
 from testbed.wireshark.label_names import RULE_SETS
 from tests.builders.frames import (
     CLIENT6,
@@ -267,3 +274,39 @@ def test_a_packed_file_is_read_alike(code: CDLL, tmp_path: Path) -> None:
     path = tmp_path / "some.pcap.gz"
     path.write_bytes(gzip.compress(pcap(FRAMES * 3)))
     assert assert_same(load(path), code) == 30
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32), st.integers(0, 1500), st.booleans(), st.sampled_from([2, 6, 40]), st.sampled_from([2, 300])
+)
+def test_passes_over_packets_of_pairs_are_those_of_numpy(
+    code: CDLL, seed: int, count: int, whole: bool, places: int, values: int
+) -> None:
+    chance = np.random.default_rng(seed)
+    one, two = (random_side(chance, count, places, values, whole=whole) for _ in range(2))
+    some = np.flatnonzero(chance.random(len(one)) < 0.5)
+    for parts in (PARTS, PARTS[:3], ()):
+        for items in (np.arange(len(one)), some):
+            assert key_packets(one, items, parts).tolist() == pack_keys(code, one, items, parts).tolist()
+    both = min(len(one), len(two))
+    x, y = np.sort(chance.permutation(len(one))[: both // 2]), chance.permutation(len(two))[: both // 2]
+    assert differences(one, x, two, y).tolist() == compare_packets(code, one, x, two, y).tolist()
+    given_pairs = one.packets, one.rows(x), two.packets, two.rows(y), one.place[x], places
+    sums, theirs = sum_pairs(*given_pairs), add_pairs(code, *given_pairs)
+    for each in fields(PairSums):
+        assert np.array_equal(getattr(sums, each.name), getattr(theirs, each.name)), each.name
+
+
+def random_side(chance: np.random.Generator, count: int, places: int, values: int, *, whole: bool) -> FlowPackets:
+    """Return packets of which many columns are equal by chance, with times that are damaged now and then."""
+    columns: dict[str, Any] = {name: chance.integers(0, values, count).astype(kind) for name, kind in COLUMNS}
+    columns["protocol"] = chance.choice(np.array([6, 17], np.uint8), count)
+    columns["decoded"] = chance.random(count) < 0.9
+    columns["wscale"] = chance.integers(-1, 3, count).astype(np.int16)
+    columns["time"] = chance.choice(np.array([0, 50, 900, 2**61, -(2**62) + 1, 2**62 - 1]), count)
+    empty = read_one(Loaded("none", np.frombuffer(pcap([]), np.uint8), None))[0]
+    packets = dataclasses.replace(empty, **columns)
+    item = np.arange(count) if whole else np.flatnonzero(chance.random(count) < 0.7)
+    place = chance.integers(0, places, len(item))
+    return FlowPackets(packets, item, place, packets.seq[item], packets.ack[item], places)

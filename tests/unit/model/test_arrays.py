@@ -1,4 +1,4 @@
-"""The set of an array's values, and its median, are NumPy's own."""
+"""The set of an array's values, and its quantiles, are NumPy's own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.model.arrays import distinct, median
+from testbed.model.arrays import distinct, median, upper_quartile
 
 
 @given(st.lists(st.integers(-3, 3) | st.integers(-(1 << 63), (1 << 63) - 1)))
@@ -38,3 +38,9 @@ def test_the_median_of_whole_numbers(values: list[int]) -> None:
 def test_the_median_of_fractions(values: list[float]) -> None:
     array = np.array(values, np.float64)
     assert median(array) == np.median(array)
+
+
+@given(st.lists(st.floats(-1e18, 1e18), min_size=1, max_size=40))
+def test_the_upper_quartile(values: list[float]) -> None:
+    array = np.array(values, np.float64)
+    assert upper_quartile(array) == np.quantile(array, 0.75)
