@@ -11,6 +11,7 @@ error in Bothends itself, 4 unsupported here.
 from __future__ import annotations
 
 import gc
+import sys
 
 from invoke import Collection
 from invoke.main import program
@@ -22,6 +23,10 @@ __all__ = ["ns"]
 
 # Modules make objects that stay: looking for garbage after every 700 of them takes a tenth of a short run.
 gc.set_threshold(100_000)
+
+# Invoke asks Python to keep no compiled modules, for the sake of task files, which it has read by now. Each command
+# would compile hundreds of ours anew: half a second of a processor. With PYTHONDONTWRITEBYTECODE or -B none are kept.
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
 ns = Collection(
     "bothends",

@@ -1,14 +1,15 @@
-"""Compiled Python modules for a kernel of our own, where the machine's Python writes none.
+"""Compiled Python modules for a kernel of our own, where the machine's Python has written none.
 
 Python inside writes no file; where the one outside does not either (PYTHONDONTWRITEBYTECODE, as many CI machines and
-images have it), each kernel would compile all modules anew, which takes seconds. Then they are compiled once, into the
-user's cache, and what is in the machine's own directories is left as it is.
+images have it), or has not yet, each kernel would compile all modules anew, which takes seconds. Then they are compiled
+once, into the user's cache, and what is in the machine's own directories is left as it is.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -24,7 +25,7 @@ _HASH_DIGITS = 16
 
 def environment(modules: Sequence[str], progress: Progress) -> dict[str, str]:
     """Return what Python inside is to have in its environment to find ``modules`` compiled; they are, if need be."""
-    if not sys.dont_write_bytecode:
+    if not sys.dont_write_bytecode and all(map(_is_compiled, modules)):
         return {}
     cache = user_cache() / "bytecode"
     place = {"PYTHONPYCACHEPREFIX": str(cache)}
@@ -36,6 +37,15 @@ def environment(modules: Sequence[str], progress: Progress) -> dict[str, str]:
             _compile(modules, place)
             done.touch()
     return place
+
+
+def _is_compiled(module: str) -> bool:
+    """Tell whether a module, and so what it imports, is compiled beside its source."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return False
+    return spec is not None and spec.cached is not None and Path(spec.cached).exists()
 
 
 def _compile(modules: Sequence[str], place: dict[str, str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import py_compile
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,9 +20,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "bothends" / "bytecode"
 
 
-def test_where_python_writes_modules_nothing_is_done(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_python_writes_modules_nothing_is_done(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it has written them: what nobody has imported yet is compiled like where it writes none."""
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    assert compiled_modules.environment(MODULES, lambda _: None) == {}
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    Path(tmp_path, "module_of_this_test.py").write_text("")
+    assert compiled_modules.environment(["module_of_this_test"], lambda _: None) == {"PYTHONPYCACHEPREFIX": str(cache)}
+    shutil.rmtree(cache)
+    py_compile.compile(str(tmp_path / "module_of_this_test.py"))
+    assert compiled_modules.environment(["module_of_this_test"], lambda _: None) == {}
     assert not cache.exists()
 
 
