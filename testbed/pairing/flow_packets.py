@@ -41,6 +41,12 @@ class FlowPackets:
     def __len__(self) -> int:
         return len(self.item)
 
+    def once(self) -> Int64:
+        """Return the positions of all packets but those captured once more."""
+        if len(self) == len(self.packets) and not self.again.any():
+            return self.item
+        return np.flatnonzero(~self.again)
+
     def rows(self, positions: Int64) -> Int64:
         """Return the rows of ``packets`` at some positions: the very positions where every packet is here."""
         return positions if len(self) == len(self.packets) else self.item[positions]
@@ -80,9 +86,10 @@ def packets_of_pairs(
         some = np.flatnonzero(pairs.sides >> side & 1)
         pair_a[pairs.a[some], side] = some
         pair_b[pairs.b[some], side ^ pairs.flip[some]] = some
+    every = np.arange(max(len(one), len(two)))
     return (
-        _of_places(one, first, _places(pair_a, pairs.opener), 2 * len(pairs)),
-        _shifted(_of_places(two, second, _places(pair_b, pairs.opener ^ pairs.flip), 2 * len(pairs)), pairs),
+        _of_places(one, first, _places(pair_a, pairs.opener), 2 * len(pairs), every),
+        _shifted(_of_places(two, second, _places(pair_b, pairs.opener ^ pairs.flip), 2 * len(pairs), every), pairs),
     )
 
 
@@ -95,14 +102,14 @@ def _places(pair_of: Int64, opener: Int64) -> Int64:
     return place.ravel()
 
 
-def _of_places(packets: PacketTable, flows: Flows, place_of: Int64, places: int) -> FlowPackets:
-    """Return the packets that have a place."""
+def _of_places(packets: PacketTable, flows: Flows, place_of: Int64, places: int, every: Int64) -> FlowPackets:
+    """Return the packets that have a place; ``every`` counts from 0."""
     flow_side = flows.of << 1
     flow_side |= packets.side
     place = place_of[flow_side]
     del flow_side
     if len(place) and int(place.min()) >= 0:  # all have
-        return FlowPackets(packets, np.arange(len(place)), place, packets.seq, packets.ack, places)
+        return FlowPackets(packets, every[: len(place)], place, packets.seq, packets.ack, places)
     items = np.flatnonzero(place >= 0)
     return FlowPackets(packets, items, place[items], packets.seq[items], packets.ack[items], places)
 

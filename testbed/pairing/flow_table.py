@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int64, UInt16
+from testbed.model.arrays import AnyInt, Bool, Int64, UInt16
 from testbed.model.ip import TCP, UDP
 from testbed.model.tcp import ACK, SYN, seq_add
 from testbed.pairing.packet_table import PacketTable
@@ -41,7 +41,7 @@ class Flows:
         return len(self.conversation)
 
 
-Labelled = tuple[UInt16, Int64]  # the labels of TCP segments, and their streams
+Labelled = tuple[UInt16, AnyInt]  # the labels of TCP segments, and their streams
 
 
 def label_all(segments: TcpSegments, rules: LabelRules) -> Labelled:
@@ -53,10 +53,14 @@ def label_all(segments: TcpSegments, rules: LabelRules) -> Labelled:
 def find_flows(packets: PacketTable, labelled: Callable[[TcpSegments, LabelRules], Labelled] = label_all) -> Flows:
     """Return the flows of a packet table in the order of their first packet, and label every TCP segment."""
     items, segments = packets.segments()
-    labels = np.zeros(len(packets), np.uint16)
-    key = packets.conversation.astype(np.int64)
-    labels[items], key[items] = labelled(segments, WIRESHARK_4_4)
+    labels, key = labelled(segments, WIRESHARK_4_4)
+    if len(items) < len(packets):
+        of_segments = labels, key
+        labels, key = np.zeros(len(packets), np.uint16), packets.conversation.astype(np.int64)
+        labels[items], key[items] = of_segments
+    del items, segments
     of, first = _numbered(key)
+    del key
     count = np.bincount(of, minlength=len(first))
     last = np.zeros(len(first), np.int64)
     np.maximum.at(last, of, np.arange(len(packets)))
@@ -73,10 +77,10 @@ def find_flows(packets: PacketTable, labelled: Callable[[TcpSegments, LabelRules
     )
 
 
-def _numbered(key: Int64) -> tuple[Int64, Int64]:
+def _numbered(key: AnyInt) -> tuple[Int64, Int64]:
     """Return for each key a number, from 0 in the order of appearance, and where each number appears first."""
     if not len(key):
-        return key, key
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     if int(key.max()) < 1 << 24:
         seen = np.full(int(key.max()) + 1, len(key), np.int64)
         np.minimum.at(seen, key, np.arange(len(key)))

@@ -106,7 +106,7 @@ def pair_packets(
     ``from_one``: bool[places], whether the packets of a place are sent at the first end, where that is known
     beforehand; then all of them have crossed that are in both captures.
     """
-    left, right = np.flatnonzero(~one.again), np.flatnonzero(~two.again)
+    left, right = one.once(), two.once()
     none = np.zeros(0, np.int64)
     unknown = np.zeros(one.places, np.bool_)
     ways = Directions(np.arange(one.places) & 1 == 0, unknown, unknown, unknown)

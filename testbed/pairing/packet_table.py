@@ -15,7 +15,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from testbed.model.arrays import Bool, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64
+from testbed.capture.gather import release
+from testbed.model.arrays import Bool, Int16, Int32, Int64, Item, UInt8, UInt16, UInt32, UInt64
 from testbed.model.ip import ICMP, ICMP_ERRORS, ICMPV6, ICMPV6_ERRORS, TCP, UDP, plain_quote
 from testbed.pairing.growing_column import Allocate, GrowingColumn
 from testbed.pairing.row_hash import hash_rows
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 _FARTHEST = 2**62 - 1  # ns, from 1823 to 2116: what lies beyond is damaged, and differences shall fit
+_LOOKS = 128  # each maps some 64 KiB of the file
 _FRAGMENT = np.uint64(1 << 48)  # above what an ICMP header has in ``icmp``
 
 
@@ -48,6 +50,7 @@ class PacketTable:
     the file (mapped), ``joined`` what was put together from fragments, ``links`` names its link types.
     ``names`` are hashes of the ``ends``, ascending, the same for every capture. ``way`` is how each packet passed the
     tap's interface (:mod:`testbed.model.ways`); empty where no packet says so.
+    ``looked_at`` counts how often bytes of the file were read.
     """
 
     frame: Int32 = _column(np.int32)
@@ -92,6 +95,7 @@ class PacketTable:
     frames: int
     partial: str | None
     links: tuple[str, ...]
+    looked_at: int = field(init=False, default=0)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -111,7 +115,11 @@ class PacketTable:
         if start >= len(self.data):
             start -= len(self.data)
             return self.joined[start : start + length].tobytes()
-        return self.data[start : start + length].tobytes()
+        content = self.data[start : start + length].tobytes()
+        self.looked_at += 1
+        if self.looked_at % _LOOKS == 0:
+            release(self.data)
+        return content
 
     def forget_sack(self) -> None:
         """Let go of the SACK blocks; :meth:`segments` has none afterwards."""
@@ -312,9 +320,7 @@ class PacketTableBuilder:
         if self._again:  # what was put together from fragments came last
             order = np.argsort(columns["frame"], kind="stable")
             columns = {name: values[order] for name, values in columns.items()}
-        frames = np.concatenate([*(rows for rows, _, _ in self._sacks), np.zeros(0, np.int64)])
-        order = np.argsort(frames, kind="stable")
-        empty = np.zeros((0, 4, 2), np.uint32)
+        frames, sack_count, sack = self._joined_sacks()
         mptcp = np.concatenate([*(rows for rows, _ in self._mptcp), np.zeros(0, np.int64)])
         by_frame = np.argsort(mptcp, kind="stable")
         return PacketTable(
@@ -323,9 +329,9 @@ class PacketTableBuilder:
             joined=self._joined,
             ends=ends,
             names=known,
-            sack_at=np.searchsorted(columns["frame"], frames[order]),
-            sack_count=np.concatenate([*(count for _, count, _ in self._sacks), np.zeros(0, np.uint8)])[order],
-            sack=np.concatenate([*(edges for _, _, edges in self._sacks), empty])[order],
+            sack_at=np.searchsorted(columns["frame"], frames.astype(np.int32)),
+            sack_count=sack_count,
+            sack=sack,
             mptcp_at=np.searchsorted(columns["frame"], mptcp[by_frame]),
             mptcp=np.concatenate([*(kinds for _, kinds in self._mptcp), np.zeros(0, np.uint16)])[by_frame],
             way=self._way_column(columns["frame"]),
@@ -334,6 +340,19 @@ class PacketTableBuilder:
             partial=partial,
             links=tuple(self._links),
         )
+
+    def _joined_sacks(self) -> tuple[Int64, UInt8, UInt32]:
+        """Return frames with SACK blocks, how many each has, and their edges; what was gathered is let go of."""
+        rows = [rows for rows, _, _ in self._sacks]
+        blocks = [count for _, count, _ in self._sacks]
+        ranges = [edges for _, _, edges in self._sacks]
+        self._sacks.clear()
+        frames, counts = _poured(rows, np.zeros(0, np.int64)), _poured(blocks, np.zeros(0, np.uint8))
+        edges = _poured(ranges, np.zeros((0, 4, 2), np.uint32))
+        if not bool((np.diff(frames) >= 0).all()):
+            order = np.argsort(frames, kind="stable")
+            frames, counts, edges = frames[order], counts[order], edges[order]
+        return frames, counts, edges
 
     def _way_column(self, frames: Int32) -> UInt8:
         if not self._ways or not len(frames):
@@ -362,6 +381,17 @@ class PacketTableBuilder:
                     reverse = bool(quotes_turned[np.searchsorted(errors, k)])
                     self._ends[key] = replace(ends, quoted=_ends(capture.quoted, int(about[k]), reverse=reverse))
         return self._numbering.number(keys)
+
+
+def _poured(parts: list[NDArray[Item]], empty: NDArray[Item]) -> NDArray[Item]:
+    """Put parts together, and let go of each once it is copied; ``empty`` is what no parts make."""
+    made = np.empty((sum(map(len, parts)), *empty.shape[1:]), empty.dtype)
+    at = len(made)
+    while parts:
+        part = parts.pop()
+        at -= len(part)
+        made[at : at + len(part)] = part
+    return made
 
 
 def _keys(packets: Columns, chosen: Int64) -> tuple[UInt64, Bool]:

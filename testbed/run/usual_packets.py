@@ -15,7 +15,7 @@ from testbed.capture.columns import Records
 from testbed.capture.compiled import FoundRecords, Walk, address, columns_library, walk_pcap
 from testbed.capture.frame_kinds import link_name
 from testbed.capture.interface_ways import ways
-from testbed.model.arrays import Bool, Int32, Int64, UInt16, UInt32, UInt64
+from testbed.model.arrays import AnyInt, Bool, Int32, Int64, UInt16, UInt32, UInt64
 from testbed.model.errors import CaptureError
 from testbed.model.ip import address_text
 from testbed.pairing.changes import differences
@@ -233,7 +233,7 @@ class UsualPackets:
         return ConversationEnds(protocol, version, (one, two), (source, target))
 
 
-def label_segments(code: ctypes.CDLL, segments: TcpSegments, rules: LabelRules) -> tuple[UInt16, Int64]:
+def label_segments(code: ctypes.CDLL, segments: TcpSegments, rules: LabelRules) -> tuple[UInt16, AnyInt]:
     """Return what :func:`label` and the first of :func:`streams` (testbed.wireshark) do; with MPTCP by those."""
     if len(segments.mptcp_at):
         return label_all(segments, rules)
@@ -259,6 +259,8 @@ def label_segments(code: ctypes.CDLL, segments: TcpSegments, rules: LabelRules) 
     places = (ctypes.c_void_p(address(each)) for each in (labels, number))
     if not code.label_segments(ctypes.byref(given), flags, *places):
         raise _no_memory()
+    if not number.any():  # each conversation is one stream
+        return labels, conversation
     stream = number.astype(np.int64)
     stream <<= 40
     stream += conversation
