@@ -98,9 +98,10 @@ def _unmatched(
 
 def _within_host(event: KernelEvent, addresses: Mapping[Host, HostAddresses]) -> bool:
     """Whether it is of a connection between two addresses of one host."""
-    if event.host not in addresses or event.local is None or event.peer is None:
+    own = addresses.get(event.host) if event.host is not None else None
+    if own is None or event.local is None or event.peer is None:
         return False
-    return {event.local.address, event.peer.address} <= set(addresses[event.host].all)
+    return {event.local.address, event.peer.address} <= set(own.all)
 
 
 def _on_no_wire(event: KernelEvent) -> bool:

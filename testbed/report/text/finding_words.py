@@ -31,7 +31,8 @@ WORDS: dict[FindingName, Words] = {
             "ended": "{connects} to {endpoint} failed: the answer came after the connection had ended ({answer}, RST)",
         },
         "a socket that listens on this address and port at that time (`ss -ltn`)",
-        "start the server first, and have it listen on this address and port (not only on 127.0.0.1, nor for IPv6 alone)",
+        "start the server first, and have it listen on this address and port (not only on 127.0.0.1, nor for IPv6"
+        " alone)",
     ),
     F.FILTERED: Words(
         {
