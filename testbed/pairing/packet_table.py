@@ -8,6 +8,7 @@ never needs to be in memory. It is long because the table and the making of its 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +16,6 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from testbed.capture.gather import release
 from testbed.model.arrays import Bool, Int16, Int32, Int64, Item, UInt8, UInt16, UInt32, UInt64
 from testbed.model.ip import ICMP, ICMP_ERRORS, ICMPV6, ICMPV6_ERRORS, TCP, UDP, plain_quote
 from testbed.pairing.growing_column import Allocate, GrowingColumn
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 _FARTHEST = 2**62 - 1  # ns, from 1823 to 2116: what lies beyond is damaged, and differences shall fit
 _LOOKS = 128  # each maps some 64 KiB of the file
 _FRAGMENT = np.uint64(1 << 48)  # above what an ICMP header has in ``icmp``
+
+
+Release = Callable[[UInt8], None]
+"""Lets go of the memory behind a mapped file, which is read again when it is needed."""
+
+
+def _keep(data: UInt8) -> None:
+    """Let go of nothing: ``data`` is in memory."""
 
 
 def _column(dtype: type[np.generic]) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -50,7 +58,7 @@ class PacketTable:
     the file (mapped), ``joined`` what was put together from fragments, ``links`` names its link types.
     ``names`` are hashes of the ``ends``, ascending, the same for every capture. ``way`` is how each packet passed the
     tap's interface (:mod:`testbed.model.ways`); empty where no packet says so.
-    ``looked_at`` counts how often bytes of the file were read.
+    ``release`` lets go of the memory that ``data`` takes, which ``looked_at`` counts uses of.
     """
 
     frame: Int32 = _column(np.int32)
@@ -95,6 +103,7 @@ class PacketTable:
     frames: int
     partial: str | None
     links: tuple[str, ...]
+    release: Release
     looked_at: int = field(init=False, default=0)
 
     def __len__(self) -> int:
@@ -118,7 +127,7 @@ class PacketTable:
         content = self.data[start : start + length].tobytes()
         self.looked_at += 1
         if self.looked_at % _LOOKS == 0:
-            release(self.data)
+            self.release(self.data)
         return content
 
     def forget_sack(self) -> None:
@@ -222,13 +231,15 @@ class PacketTableBuilder:
     """Builds a packet table from captures of parts of a file.
 
     With ``fragments``, those that make up no whole packet are packets too, their place in it in ``icmp``. ``numbering``
-    and ``allocate`` are how conversations are numbered and columns made.
+    and ``allocate`` are how conversations are numbered and columns made, ``release`` lets go of the file's memory.
     """
 
     def __init__(
-        self, *, fragments: bool = False, numbering: Numbering | None = None, allocate: Allocate = np.empty
-    ) -> None:
+        self, *, fragments: bool = False, numbering: Numbering | None = None, allocate: Allocate = np.empty,
+        release: Release = _keep,
+    ) -> None:  # fmt: skip
         self._fragments = fragments
+        self._release = release
         self._numbering: Numbering = numbering or _PlainNumbering()
         self._columns = {name: GrowingColumn(dtype, allocate) for name, dtype in COLUMNS}
         self._share = 0.0  # of the file that was gone through
@@ -339,6 +350,7 @@ class PacketTableBuilder:
             frames=self._frames,
             partial=partial,
             links=tuple(self._links),
+            release=self._release,
         )
 
     def _joined_sacks(self) -> tuple[Int64, UInt8, UInt32]:

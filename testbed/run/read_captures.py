@@ -25,6 +25,7 @@ import numpy as np
 from testbed.capture.batches import batches
 from testbed.capture.compiled import columns_library
 from testbed.capture.file_series import is_pattern, load_series
+from testbed.capture.gather import release
 from testbed.capture.read_file import Loaded, load, pieces
 from testbed.model.errors import BothendsError, CaptureError, UsageError
 from testbed.pairing.flow_table import Flows, find_flows, label_all
@@ -83,7 +84,7 @@ def read_named(name: str) -> Read:
 def read_one(file: Loaded, code: CDLL | None = None) -> Read:
     """Read one file: its packets as columns, its flows, its labels; by C where ``code`` is the library for it."""
     usual = UsualPackets(code) if code else None
-    builder = PacketTableBuilder(numbering=usual, allocate=zeros) if usual else PacketTableBuilder()
+    builder = PacketTableBuilder(numbering=usual, allocate=zeros if usual else np.empty, release=release)
     if usual:
         usual.builder = builder
     partial = None
@@ -187,6 +188,7 @@ def _received(answer: Any, shared: int, file: Loaded) -> Read:  # noqa: ANN401 -
         columns[owner][name] = column.reshape(shape)
         at += column.nbytes + -column.nbytes % 64
     packets = PacketTable(
-        **columns["track"], data=file.data, ends=ends, other=other, frames=frames, partial=partial, links=links
-    )
+        **columns["track"], data=file.data, ends=ends, other=other, frames=frames, partial=partial, links=links,
+        release=release,
+    )  # fmt: skip
     return packets, Flows(**columns["flows"])
