@@ -14,6 +14,7 @@ from invoke import Exit
 
 from testbed.cli.encoding import never_fail
 from testbed.cli.how_called import in_callers_words
+from testbed.cli.scarce_machine import HINTS, what_is_scarce
 
 OURS = "_is_of_bothends"
 """The attribute that marks a task of ours."""
@@ -64,15 +65,15 @@ def report_errors(function: Callable[..., int]) -> Callable[..., None]:
 
 def _tell_of(bug: Exception) -> int:
     """Say that Bothends itself is at fault, with the traceback, or what it got too little of; return the exit code."""
-    import traceback  # never needed otherwise
-
-    from testbed.cli.scarce_machine import HINTS, what_is_scarce
-
     sys.stdout.flush()
     if scarce := what_is_scarce(bug):
         sys.stderr.write(f"{scarce}: {_first_line(bug)}\nstate: {KEPT}\n")
-        sys.stderr.write(f"to do: {HINTS.get(scarce, 'run fewer programs beside it (`ulimit -u`)')}\n")
+        sys.stderr.write(
+            f"to do: {HINTS.get(scarce, 'run fewer programs beside it (`ulimit -u`), or allow more memory (`ulimit -v`)')}\n"
+        )
         return INFRASTRUCTURE
+    import traceback  # never needed otherwise; nor is it imported where memory is scarce
+
     sys.stderr.write("".join(traceback.format_exception(bug)))
     sys.stderr.write(f"an error in Bothends itself, not in what it ran: {_first_line(bug)}\n")
     sys.stderr.write(f"state: {KEPT}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -31,6 +32,10 @@ ENGINES = (
 NAMES = tuple(row.name for row in ENGINES)
 
 
+LEAST_MEMORY = 256 << 20
+"""Bytes of address space below which a run cannot go to its end: a library that it loads would end the process."""
+
+
 def engine_kind(name: str) -> EngineKind:
     """Return an engine by its name. Raises UsageError for a name that is none."""
     for row in ENGINES:
@@ -49,8 +54,15 @@ def engine_kinds() -> Iterator[EngineKind]:
 def choose(wanted: str = "") -> Choice:
     """Return the engine to use; ``wanted`` is a name, or empty for the first that answers.
 
-    Raises UsageError for a name that is none, EngineError when the one that is wanted (or none of them) answers.
+    Raises UsageError for a name that is none, EngineError when the one that is wanted (or none of them) does not answer
+    or this process may have too little memory.
     """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_MEMORY:
+        raise EngineError(
+            f"this process may have {limit >> 20} MiB of memory, a run takes {LEAST_MEMORY >> 20} or more",
+            hint="`ulimit -v unlimited`",
+        )
     if wanted:
         return engine_kind(wanted).choose()
     refusals: list[BothendsError] = []

@@ -11,6 +11,7 @@ error in Bothends itself, 4 unsupported here.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 from invoke import Collection
@@ -23,6 +24,10 @@ __all__ = ["ns"]
 
 # Modules make objects that stay: looking for garbage after every 700 of them takes a tenth of a short run.
 gc.set_threshold(100_000)
+
+# NumPy's library of linear algebra, which nothing here uses, makes threads with memory of their own as it is loaded, and
+# ends the process where there is too little.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Invoke asks Python to keep no compiled modules, for the sake of task files, which it has read by now. Each command
 # would compile hundreds of ours anew: half a second of a processor. With PYTHONDONTWRITEBYTECODE or -B none are kept.
