@@ -14,7 +14,7 @@ from invoke import Exit
 
 from testbed.cli.encoding import never_fail
 from testbed.cli.how_called import in_callers_words
-from testbed.cli.scarce_machine import HINTS, what_is_scarce
+from testbed.cli.scarce_machine import FEWER, HINTS, what_is_scarce
 
 OURS = "_is_of_bothends"
 """The attribute that marks a task of ours."""
@@ -68,9 +68,7 @@ def _tell_of(bug: Exception) -> int:
     sys.stdout.flush()
     if scarce := what_is_scarce(bug):
         sys.stderr.write(f"{scarce}: {_first_line(bug)}\nstate: {KEPT}\n")
-        sys.stderr.write(
-            f"to do: {HINTS.get(scarce, 'run fewer programs beside it (`ulimit -u`), or allow more memory (`ulimit -v`)')}\n"
-        )
+        sys.stderr.write(f"to do: {HINTS.get(scarce, FEWER)}\n")
         return INFRASTRUCTURE
     import traceback  # never needed otherwise; nor is it imported where memory is scarce
 

@@ -10,6 +10,8 @@ FILES = "this process may not open more files"
 _BY_ERRNO = {errno.ENOMEM: MEMORY, errno.EMFILE: FILES, errno.ENFILE: "the machine cannot open more files"}
 _LOADER = ("failed to map segment", "cannot allocate memory")
 """What the dynamic linker says (glibc, elf/dl-load.c) of a library for which there is no room."""
+FEWER = "run fewer programs beside it (`ulimit -u`), or allow more memory (`ulimit -v`)"
+"""What to do about all others."""
 HINTS = {
     MEMORY: "allow it 512 MiB or more: `ulimit -v` shows a limit of its own, the container's is its engine's",
     FILES: "allow more: `ulimit -n 1024`",

@@ -25,8 +25,8 @@ __all__ = ["ns"]
 # Modules make objects that stay: looking for garbage after every 700 of them takes a tenth of a short run.
 gc.set_threshold(100_000)
 
-# NumPy's library of linear algebra, which nothing here uses, makes threads with memory of their own as it is loaded, and
-# ends the process where there is too little.
+# NumPy's library of linear algebra, which nothing here uses, makes threads with memory of their own as it is loaded,
+# and ends the process where there is too little.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Invoke asks Python to keep no compiled modules, for the sake of task files, which it has read by now. Each command
