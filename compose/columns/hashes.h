@@ -13,16 +13,24 @@ enum { HASH_COLUMNS = 12 };
 extern const uint64_t HASH_FACTORS[HASH_COLUMNS];
 static const uint64_t HASH_START = UINT64_C(0x9E3779B97F4A7C15), HASH_FOLD = UINT64_C(0xD6E8FEB86659FD93);
 
+static inline uint64_t hash_spread(uint64_t value, int column)
+{
+	return (value + (HASH_FACTORS[column] >> 32)) * HASH_FACTORS[column];
+}
+
 static inline uint64_t hash_more(uint64_t sum, uint64_t value, int column)
 {
-	value = (value + (HASH_FACTORS[column] >> 32)) * HASH_FACTORS[column];
-	return sum + (value ^ value >> 29);
+	return sum + (hash_spread(value, column) ^ hash_spread(value, column) >> 29);
+}
+
+static inline uint64_t hash_folded(uint64_t sum)
+{
+	return (sum ^ sum >> 32) * HASH_FOLD;
 }
 
 static inline uint64_t hash_end(uint64_t sum)
 {
-	sum = (sum ^ sum >> 32) * HASH_FOLD;
-	return sum ^ sum >> 32;
+	return hash_folded(sum) ^ hash_folded(sum) >> 32;
 }
 
 uint64_t hash_pair(uint64_t first, uint64_t second);

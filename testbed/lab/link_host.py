@@ -63,6 +63,7 @@ class RunningLink:
             interfaces = self._interfaces()
             for version in self._versions:
                 self._agent.run(["ip", f"-{version}", "route", "flush", "exact", "default"])
+            self._end_waiting()
         for interface in interfaces.values():
             self._agent.turn_off_offloads(interface)
         rules = [
@@ -71,6 +72,18 @@ class RunningLink:
         ]
         for version in self._versions:
             self._hand_over("\n".join(["*filter", *rules, "COMMIT", ""]), version)
+
+    def _end_waiting(self) -> None:
+        """Let addresses of IPv6 be used that wait to be proved unique (RFC 4862), as an engine's link-local ones do.
+
+        Until then the kernel would ask for no neighbour of a packet that it forwards, and the packet would wait too.
+        """
+        waiting = self._agent.run(["ip", "-6", "-o", "address", "show", "tentative"]).splitlines()
+        lines = []
+        for _, name, _, address, *_ in map(str.split, waiting):
+            lines += [f"address del {address} dev {name}", f"address add {address} dev {name} nodad"]
+        if lines:
+            self._agent.begin(["ip", "-batch", "-"], text="\n".join([*lines, ""]))()
 
     def _hand_over(self, text: str, version: int) -> None:
         refusals = []

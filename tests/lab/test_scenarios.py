@@ -182,7 +182,9 @@ def _fits(name: str, done: Invoked, root: Path) -> None:
         witnessed = manifest["witness"] != "none" and os.geteuid() == 0
         assert {path.name for path in directory.iterdir()} == ARTEFACTS | (
             {"link.jsonl", "link.plan"} if routed else set()
-        ) | ({"kernel.jsonl"} if witnessed else set())
+        ) | ({"kernel.jsonl"} if witnessed else set()) | {
+            f"{host}.loopback.pcap" for host, about in result["hosts"].items() if about["loopback"]
+        }
         for host in ("client", "server"):
             capture = (directory / f"{host}.pcap").read_bytes()
             assert capture[:4] == bytes.fromhex("4d3cb2a1"), "not a little-endian nanosecond capture"
