@@ -37,14 +37,21 @@ class LoopbackTaps:
             if host in hosts
         }
         self._proven: set[Host] = set()
+        self._refused: dict[Host, str] = {}
 
     def begin(self, pool: Executor) -> list[Future[None]]:
-        """Start them; each answer is there when one listens."""
-        return [pool.submit(tap.start) for tap in self._taps.values()]
+        """Start them; each answer is there when one listens, or cannot."""
+        return [pool.submit(self._start, tap) for tap in self._taps.values()]
+
+    def _start(self, tap: TcpdumpTap) -> None:
+        try:
+            tap.start()
+        except LabError as error:
+            self._refused[tap.host] = f"loopback: {error}"
 
     def prove(self, timeout: float) -> None:
         """Send each host's loopback a datagram and wait until it was captured, and so all before it."""
-        for host, tap in self._taps.items():
+        for host, tap in self._listening().items():
             text = f"{SENTINEL_PREFIX} loopback {secrets.token_hex(8)}"
             tap.expect([text])
             try:
@@ -56,8 +63,8 @@ class LoopbackTaps:
 
     def stop(self) -> list[str]:
         """End them; return what there is to note."""
-        notes = []
-        for host, tap in self._taps.items():
+        notes = list(self._refused.values())
+        for host, tap in self._listening().items():
             try:
                 tap.stop()
                 if tap.died():
@@ -68,3 +75,6 @@ class LoopbackTaps:
             if host in self._proven and tap.statistics.get("captured") == 1:  # the lab's own datagram
                 tap.path.unlink(missing_ok=True)
         return notes
+
+    def _listening(self) -> dict[Host, TcpdumpTap]:
+        return {host: tap for host, tap in self._taps.items() if host not in self._refused}
