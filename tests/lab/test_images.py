@@ -104,7 +104,7 @@ def test_two_that_ensure_at_the_same_time_build_once_and_agree(name: str) -> Non
 def test_several_are_made_side_by_side_and_what_they_share_once(
     client: docker.DockerClient, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their common first stage comes first; one that fails is named, and nothing more is begun."""
+    """Their common first stage and their own beginnings come first; one that fails is named, and nothing more begun."""
     folders = [f"{name}-{number}" for number in range(3)]
     stage = f"ARG BASE\nFROM ${{BASE}} AS build\nLABEL bothends.image=compiler\nRUN echo {name} \\\n > /shared\n"
     more = {each: images.Definition(each) for each in folders}
@@ -112,19 +112,24 @@ def test_several_are_made_side_by_side_and_what_they_share_once(
     for each in folders:
         (images.FOLDERS / each).mkdir()
         (images.FOLDERS / each / "hello").write_text(f"{each}\n")
-        rest = f"FROM ${{BASE}}\nCOPY --from=build /shared /\nCOPY hello /\nLABEL bothends.image={name}\n"
+        own = f"FROM ${{BASE}}\nRUN echo {each} > /own\n"
+        rest = f"{own}COPY --from=build /shared /\nCOPY hello /\nLABEL bothends.image={name}\n"
         (images.FOLDERS / each / "Dockerfile").write_text(f"# {each}\n{stage}{rest}")
     said: list[str] = []
     try:
         made = images.ensure(client, [*folders, name], said.append)
         assert said[0] == f"images to be made: {', '.join([*folders, name])}"
         assert len(set(made.values())) == 4
-        assert sum(line.startswith("compiler: step") for line in said) == 4
-        last = max(n for n, line in enumerate(said) if line.startswith("compiler: "))
-        assert last < min(n for n, line in enumerate(said) if "building it" in line)
+        assert sum(line.startswith("compiler: step") for line in said) == 5
+        assert sum("building it" in line and line.startswith(name) for line in said) == 4
         for each in folders:
-            shared = client.containers.run(made[each], ["cat", "/shared", "/hello"], remove=True)
-            assert shared.decode() == f"{name}\n{each}\n"
+            mine = [line for line in said if line.startswith(f"{each}: ")]
+            begun = mine.index(f"{each}: no image {images.reference(each)}; building it")
+            assert [line.split(" ", 3)[3] for line in mine[:begun] if "RUN" in line] == [f"RUN echo {each} > /own"]
+            last = max(n for n, line in enumerate(said) if line.startswith("compiler: "))
+            assert last < said.index(mine[begun])
+            found = client.containers.run(made[each], ["cat", "/shared", "/own", "/hello"], remove=True)
+            assert found.decode() == f"{name}\n{each}\n{each}\n"
         (images.FOLDERS / folders[1] / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN exit 3\n")
         with pytest.raises(ImageError, match=f"image {folders[1]} cannot be built"):
             images.ensure(client, folders, print)

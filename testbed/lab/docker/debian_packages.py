@@ -1,4 +1,4 @@
-"""How this machine reaches Debian packages: its mirrors, its proxies, and debootstrap.
+"""How this machine reaches Debian packages: its mirrors, its proxies, and mmdebstrap.
 
 All is asked of apt, so that no mirror is named here and whatever the machine's owner configured is respected.
 """
@@ -138,21 +138,21 @@ def _is_loopback(proxy: str) -> bool:
     return bool(_LOOPBACK.match(urllib.parse.urlsplit(proxy).hostname or ""))
 
 
-def debootstrap(directory: Path) -> tuple[str, dict[str, str]]:
-    """Return debootstrap's path and the environment it needs, unpacking its package into ``directory`` if need be."""
-    installed = shutil.which("debootstrap", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+def mmdebstrap(directory: Path) -> Path:
+    """Return mmdebstrap's path, unpacking its package into ``directory`` if it is not installed."""
+    installed = shutil.which("mmdebstrap")
     if installed:
-        return installed, {}
-    download = ["apt-get", "download", "-o", "APT::Sandbox::User=root", "debootstrap"]
+        return Path(installed)
+    download = ["apt-get", "download", "-o", "APT::Sandbox::User=root", "mmdebstrap"]
     try:
-        run(download, "download debootstrap", directory)
+        run(download, "download mmdebstrap", directory)
     except ImageError:
         run(["apt-get", "update"], "fetch the lists of Debian packages")  # lists of old name files that are gone
-        run(download, "download debootstrap", directory)
+        run(download, "download mmdebstrap", directory)
     unpacked = directory / "unpacked"
-    for package in directory.glob("debootstrap_*.deb"):
-        run(["dpkg-deb", "-x", str(package), str(unpacked)], "unpack debootstrap")
-    return str(unpacked / "usr/sbin/debootstrap"), {"DEBOOTSTRAP_DIR": str(unpacked / "usr/share/debootstrap")}
+    for package in directory.glob("mmdebstrap_*.deb"):
+        run(["dpkg-deb", "-x", str(package), str(unpacked)], "unpack mmdebstrap")
+    return unpacked / "usr/bin/mmdebstrap"
 
 
 def run(command: Sequence[str], purpose: str, directory: Path | None = None) -> str:

@@ -70,6 +70,7 @@ class DockerEngine:
             wanted = ["tools", "tap", *(["link"] if spec.routed else [])]
             wanted += ["witness"] if spec.witness else []
             wanted += ["debugger"] if any(host.debugger for host in spec.hosts.values()) else []
+            wanted += [host.image for host in spec.hosts.values() if host.build is None]
             image_ids = images.ensure(self._client, wanted, self._progress)
             host_ids = {
                 host: host_image.provide(self._client, wanted, self._progress) for host, wanted in spec.hosts.items()

@@ -11,9 +11,10 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import docker
@@ -49,6 +50,8 @@ BUILD_STAGE = "compiler"
 """The label's value on first stages: images without a tag that speed up the next build."""
 PULL_PATIENCE = 60.0
 _HASH_DIGITS = 12
+_RUN = r"RUN (.*\\\n)*.*\n"
+"""A RUN over one line or several."""
 _NOT_SOURCES = frozenset({"tests", "__pycache__"})
 
 
@@ -160,32 +163,65 @@ def ensure(client: docker.DockerClient, names: Sequence[str], progress: Progress
 
 
 def _make_all(client: docker.DockerClient, names: Sequence[str], progress: Progress) -> dict[str, str]:
-    """Make several images side by side; before that what they share: parents, and the stage with a compiler."""
-    if len(names) > 1:
-        progress(f"images to be made: {', '.join(names)}")
-        for parent in dict.fromkeys(DEFINITIONS[name].parent for name in names if is_ours(name)):
-            if parent is not None:
-                _make(client, parent, progress)
-        stages = dict.fromkeys(stage for stage in map(_shared_stage, names) if stage)
-        for dockerfile in stages:
-            files, arguments = {"Dockerfile": dockerfile.encode()}, {"BASE": base_image.TAG}
-            build(client, BUILD_STAGE, files=files, arguments=arguments, tag=None, progress=progress)
-    return side_by_side(names, lambda name: _make(client, name, progress))
+    """Make several images side by side: first parents, then beginnings of those with two stages, beside all others."""
+    if len(names) == 1:
+        return {names[0]: _make(client, names[0], progress)}
+    progress(f"images to be made: {', '.join(names)}")
+    for parent in dict.fromkeys(DEFINITIONS[name].parent for name in names if is_ours(name)):
+        if parent is not None:
+            _make(client, parent, progress)
+    begun = {name: _beginnings(name) for name in names}
+    beginnings = dict.fromkeys(each for found in begun.values() for each in found)
+    whole = [name for name, found in begun.items() if not found]
+    works: dict[str, Callable[[], str]] = {}
+    for number, beginning in enumerate(beginnings):
+        works[f"beginning {number}"] = partial(_begin, client, beginning, progress)
+    for name in whole:
+        works[name] = partial(_make, client, name, progress)
+    made = side_by_side(list(works), lambda key: works[key]())
+    rest = side_by_side([name for name in names if name not in whole], lambda name: _make(client, name, progress))
+    return {name: made[name] for name in whole} | rest
 
 
-def _shared_stage(name: str) -> str:
-    """Return the lines with which a Dockerfile's first stage begins, through its first RUN, where it has a compiler.
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """Lines with which a stage begins, through its first RUN: once carried out, a build that has them takes the result.
 
-    Once the engine has carried them out it takes the result for every image that begins so. Empty for other images.
+    ``name`` is shown; the lines before the compiler's RUN are the same in several images.
     """
+
+    name: str
+    dockerfile: str
+
+
+def _beginnings(name: str) -> list[_Beginning]:
+    """Return what of an image with a compiler's stage can be made by itself, that stage first; none for others."""
     if not is_ours(name) or DEFINITIONS[name].parent is None:
-        return ""
-    stage = re.search(
-        rf"^ARG BASE\nFROM .*\nLABEL {IMAGE_LABEL}={BUILD_STAGE}\nRUN (.*\\\n)*.*\n",
-        definition_files(name)[_dockerfile(name)].decode(),
-        re.MULTILINE,
+        return []
+    dockerfile = definition_files(name)[_dockerfile(name)].decode()
+    compiler = re.search(
+        rf"^ARG BASE\nFROM .*\nLABEL {IMAGE_LABEL}={BUILD_STAGE}\n{_RUN}", dockerfile, re.MULTILINE
     )
-    return stage[0] if stage else ""
+    if compiler is None:
+        return []
+    own = re.search(rf"^FROM \${{BASE}}\n{_RUN}", dockerfile[compiler.end() :], re.MULTILINE)
+    return [
+        _Beginning(BUILD_STAGE, compiler[0]),
+        *([_Beginning(name, f"ARG BASE\n{own[0]}")] if own else []),
+    ]
+
+
+def _begin(client: docker.DockerClient, beginning: _Beginning, progress: Progress) -> str:
+    build(
+        client,
+        beginning.name,
+        files={"Dockerfile": beginning.dockerfile.encode()},
+        arguments={"BASE": base_image.TAG},
+        labels={IMAGE_LABEL: BUILD_STAGE},
+        tag=None,
+        progress=progress,
+    )
+    return ""
 
 
 def _make(client: docker.DockerClient, name: str, progress: Progress) -> str:
