@@ -16,6 +16,7 @@ from testbed.lab.engine import LabSpec, LiveLab
 from testbed.model import Host
 from testbed.model.errors import CaptureError
 from testbed.run import build_manifest
+from testbed.run.capture_files import CaptureFiles
 from testbed.run.scenario_to_lab import egress_of, witness_wanted
 from testbed.run.traced_calls import take_traced_calls
 from testbed.rundir.layout import KERNEL, MANIFEST, RECORDING, RunDirectory
@@ -36,15 +37,20 @@ def write_artefacts(
     error: str,
     *,
     by_hand: bool = False,
+    captures: CaptureFiles | None = None,
 ) -> None:
-    """Write call logs and manifest, whatever there is; ``by_hand``: calls were made or let go by a person."""
+    """Write call logs and manifest, whatever there is; ``by_hand``: calls were made or let go by a person.
+
+    ``captures`` are those of the directory, where they are wanted afterwards too.
+    """
     if collected is not None:
         take_traced_calls(directory.file(RECORDING), live, collected)
         _write_calls(directory, collected, spec.hosts)
         if live is not None:
             wanted = scenario.observe.kernel
             queued = egress_of(scenario)
-            _write_kernel(directory, spec, live, collected, queued, wanted=bool(wanted), needed=wanted is True)
+            files = captures or CaptureFiles(directory)
+            _write_kernel(directory, spec, live, collected, files, queued, wanted=bool(wanted), needed=wanted is True)
     source = scenario.source.encode()
     directory.write_json(
         MANIFEST,
@@ -91,6 +97,7 @@ def _write_kernel(
     spec: LabSpec,
     live: LiveLab,
     collected: Collected,
+    captures: CaptureFiles,
     queued: Collection[Host],
     *,
     wanted: bool,
@@ -111,8 +118,8 @@ def _write_kernel(
 
     own = {host: addresses.all for host, addresses in live.addresses.items()}
     sources = RunSources(
-        lambda: _arrivals(directory, own),
-        lambda: _frames(directory, own, spec.witness),
+        lambda: _arrivals(captures, own),
+        lambda: _frames(captures, own, spec.witness),
         kernel_symbols,
     )
     try:
@@ -129,15 +136,14 @@ def _write_kernel(
     (collected.incomplete if needed else collected.notes).extend(problems)
 
 
-def _arrivals(directory: RunDirectory, addresses: Mapping[Host, Collection[str]]) -> dict[Host, Arrivals]:
+def _arrivals(captures: CaptureFiles, addresses: Mapping[Host, Collection[str]]) -> dict[Host, Arrivals]:
     """Read what came to each host that has a capture; what is wrong with one is reported where it is evaluated."""
     from testbed.capture.arrivals import Arrivals
-    from testbed.capture.read_file import read
 
     found = {}
     for host, own in addresses.items():
         with contextlib.suppress(CaptureError):
-            found[host] = Arrivals(read(directory.file(f"{host}.pcap")), own)
+            found[host] = Arrivals(captures.of(host), own)
     return found
 
 
@@ -150,16 +156,15 @@ def kernel_symbols() -> str:
 
 
 def _frames(
-    directory: RunDirectory, addresses: Mapping[Host, Collection[str]], recorder: Sequence[str]
+    captures: CaptureFiles, addresses: Mapping[Host, Collection[str]], recorder: Sequence[str]
 ) -> dict[Host, tuple[FrameRun, FrameRun] | str]:
     """Read what each host's interface sent, as far as the recorder was asked for it, and received; or why not."""
     from testbed.capture.directions import by_direction, shorter
-    from testbed.capture.read_file import read
 
     found: dict[Host, tuple[FrameRun, FrameRun] | str] = {}
     for host, own in addresses.items():
         try:
-            sent, received = by_direction(read(directory.file(f"{host}.pcap")), own)
+            sent, received = by_direction(captures.of(host), own)
             found[host] = shorter(sent, kernel_trace.shorter_than(recorder)), received
         except (CaptureError, ValueError) as error:
             found[host] = str(error)

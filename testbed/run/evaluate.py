@@ -22,6 +22,7 @@ from testbed.model import (
 )
 from testbed.model.errors import CaptureError, ScenarioError
 from testbed.model.hosts import HostAddresses
+from testbed.run.capture_files import CaptureFiles
 from testbed.rundir.layout import JOURNAL, KERNEL, MANIFEST, RESULT, SCENARIO_COPY, RunDirectory, loopback_file
 from testbed.rundir.manifest import addresses_of, counters, is_watched, link_addresses_of, programs, understood
 
@@ -33,10 +34,12 @@ if TYPE_CHECKING:  # pydantic is slow to import, and only needed where no scenar
 OUTPUT_SHOWN = 1 << 20
 
 
-def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analysis:
+def evaluate(
+    directory: RunDirectory, scenario: Scenario | None = None, captures: CaptureFiles | None = None
+) -> Analysis:
     """Analyse the artefacts in a run directory. Raises UsageError where it is none.
 
-    ``scenario`` saves reading the directory's own copy again.
+    ``scenario`` saves reading the directory's own copy again, ``captures`` its captures.
     """
     from testbed.analysis.analyse import analyse
     from testbed.diagnosis.diagnose import diagnose_run
@@ -68,7 +71,7 @@ def evaluate(directory: RunDirectory, scenario: Scenario | None = None) -> Analy
                 calls[host] = tuple(read_jsonl(lines))
         else:
             calls[host] = ()
-    joined, labels = _join(directory, manifest, incomplete)
+    joined, labels = _join(directory, captures or CaptureFiles(directory), manifest, incomplete)
     analysis = analyse(
         Inputs(
             joined=joined,
@@ -123,9 +126,10 @@ def _with_recorded_checks(directory: RunDirectory, analysis: Analysis) -> Analys
     )
 
 
-def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[str]) -> tuple[Joined, Labels]:
+def _join(
+    directory: RunDirectory, files: CaptureFiles, manifest: dict[str, Any], incomplete: list[str]
+) -> tuple[Joined, Labels]:
     from testbed.analysis.join.join import join
-    from testbed.capture.read_file import read
     from testbed.crossings.frame_labels import wire_labels
 
     addresses = addresses_of(manifest)
@@ -143,7 +147,7 @@ def _join(directory: RunDirectory, manifest: dict[str, Any], incomplete: list[st
             incomplete.append(f"{host}: the capture is missing")
             continue
         try:
-            captures[host] = read(path)
+            captures[host] = files.of(host)
         except CaptureError as error:
             incomplete.append(f"{host}: {error.what}")
             continue

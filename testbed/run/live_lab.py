@@ -15,6 +15,7 @@ from testbed.lab.engine import Progress
 from testbed.lab.engine_kind import EngineFactory, InsideFactory
 from testbed.model import Analysis
 from testbed.run.build_manifest import package_versions
+from testbed.run.capture_files import CaptureFiles
 from testbed.run.evaluate import evaluate
 from testbed.run.finish import NOTHING_MORE, Finish
 from testbed.run.scenario_to_lab import lab_spec
@@ -67,15 +68,16 @@ def run(
         raise refused
     spec = lab_spec(scenario)
     directory = RunDirectory.create(root, scenario.name, spec.run_id)
+    captures = CaptureFiles(directory)
     ahead = threading.Thread(target=import_what_follows, args=(finish.modules,), daemon=True)
     ahead.start()
     with ThreadPoolExecutor(1) as pool:
         if isinstance(make_engine, InsideFactory):
             down = through_guest(scenario, spec, directory, make_engine, progress, stepping)
         else:
-            down = through_lab(scenario, spec, directory, make_engine, progress, pool, stepping)
+            down = through_lab(scenario, spec, directory, make_engine, progress, pool, stepping, captures)
         ahead.join()  # two threads that import at once wait for each other, or worse: see import_what_follows
-        analysis = evaluate(directory, scenario)
+        analysis = evaluate(directory, scenario, captures)
         finish.write(directory, analysis)
         directory.point_latest()
         down()

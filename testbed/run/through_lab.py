@@ -15,6 +15,7 @@ from testbed.lab.pinned_sysctls import BadSysctlError
 from testbed.lab.session import Session
 from testbed.model.errors import BothendsError, EngineError
 from testbed.run.artefacts import write_artefacts
+from testbed.run.capture_files import CaptureFiles
 from testbed.run.interruption import may_be_hurried, not_interrupted
 from testbed.run.scenario_to_lab import (
     egress_of,
@@ -50,10 +51,12 @@ def through_lab(
     progress: Progress,
     pool: ThreadPoolExecutor,
     stepping: Stepping | None,
+    captures: CaptureFiles | None = None,
 ) -> Callable[[], None]:
     """Bring a lab up, run in it, write the artefacts; return a function that waits until the lab is down.
 
-    The lab goes down in ``pool``, after an error as well. Raises BothendsError as
+    The lab goes down in ``pool``, after an error as well. ``captures`` are those of the directory, where they are wanted
+    afterwards too. Raises BothendsError as
     :func:`testbed.run.live_lab.run` does.
     """
     started = datetime.now(UTC)
@@ -108,6 +111,7 @@ def through_lab(
                 session.collected if session else None,
                 error,
                 by_hand=stepping is not None,
+                captures=captures,
             )
         if error:
             _wait_down(down.result, error, str(directory))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from testbed.model.errors import BothendsError, UsageError
+from testbed.rundir.json_text import in_lines
 
 RUNS = "runs"
 CAMPAIGNS = "campaigns"
@@ -99,7 +100,7 @@ class RunDirectory:
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write an artefact whole or not at all."""
-        self.write_text(name, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        self.write_text(name, in_lines(value))
 
     def write_text(self, name: str, text: str) -> None:
         """Write an artefact whole or not at all; BothendsError if the disk takes no more."""

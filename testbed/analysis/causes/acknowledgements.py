@@ -275,9 +275,12 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
         culprit = inside[-1] if inside else culprit
     old = endpoint.rcv_nxt is not None and culprit.seq < ack_of(packet)
     reason = " brought bytes it had already" if old else " came out of order"
+    effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
+    if endpoint.queued:  # while it waited to leave others came, and ACKs before it may have been thrown away
+        either = ("repeats its ACK: ", PacketRef(culprit.n), " or what came before it was old or out of order")
+        return Explanation(either, effects=effects, alternatives=(CauseName.ACK, *_by_timer(endpoint, packet)))
     evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
     last, timer = endpoint.last_arrival, _by_timer(endpoint, packet)
-    effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
     # what comes next may send it, before that is looked at (tcp_sack_new_ofo_skb)
     newer = (last.n,) if last is not None and last is segments[-1] is not culprit else ()
     reads = (CauseName.WINDOW_UPDATE,) if may_be_read(endpoint, packet) else ()

@@ -215,9 +215,9 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if tail and not times and not asked and endpoint.probes_tail is not False:
         others = (CauseName.TAIL_LOSS_PROBE,)  # whether a loss is still being repaired does not show
     others += _by_icmp(endpoint)
-    others += (
-        (CauseName.RECOVERY, CauseName.FAST_RETRANSMISSION) if _waits_to_leave(endpoint, packet) and not others else ()
-    )
+    if _waits_to_leave(endpoint, packet) and not others:
+        reordered = (CauseName.REORDERING_TIMEOUT,) if all(endpoint.sack) else ()
+        others = (CauseName.RECOVERY, CauseName.FAST_RETRANSMISSION, *reordered)
     last = endpoint.last_arrival
     packets = (before.n, last.n) if asked and last is not None else (before.n,)
     effects = (EndpointEffect.BEGINS_REPAIR,)

@@ -97,7 +97,12 @@ def window_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     offset = max((endpoint.snd_max or 1) - 1, 0)
     written = endpoint.streams.stream(endpoint.flow, endpoint.host, "out").covering(offset, offset + 1)
     behind: Evidence = ("; ", call_refs(share.call for share in written), " waits") if written else ()
-    return Explanation(("the peer's window is 0: asks for another, ", *_pause(endpoint, packet), *behind))
+    # what tells of room has this form too, where the peer took back a byte of its window (tcp_acceptable_seq)
+    grows = endpoint.last_window is not None and endpoint.window(packet) > endpoint.last_window
+    return Explanation(
+        ("the peer's window is 0: asks for another, ", *_pause(endpoint, packet), *behind),
+        alternatives=(CauseName.WINDOW_UPDATE,) if grows else (),
+    )
 
 
 @RULES.explains(CauseName.KEEP_ALIVE_PROBE)

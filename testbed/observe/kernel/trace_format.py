@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 _FIELD = re.compile(r"field:\s*(.+?);\s*offset:(\d+);\s*size:(\d+);(?:\s*signed:(\d+);)?")
 _SYMBOLS = re.compile(r"__print_symbolic\(REC->(\w+),((?:\s*\{[^{}]*\},?)*)\)")
@@ -54,8 +55,12 @@ class Format:
     symbols: dict[str, dict[int, str]] = field(default_factory=dict)
 
 
+@cache
 def parse_format(text: str) -> Format:
-    """Parse an event's ``format`` file. Raises ValueError where it is none."""
+    """Parse an event's ``format`` file. Raises ValueError where it is none.
+
+    Kept: a kernel's files are the same in each run of a campaign.
+    """
     name = re.search(r"^name: (\w+)$", text, re.MULTILINE)
     number = re.search(r"^ID: (\d+)$", text, re.MULTILINE)
     if name is None or number is None:
