@@ -209,8 +209,8 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         *(carried(packet), f" again (repeat {times + 1}), ", *_since(before, packet)),
         *(": not acknowledged", *_by(endpoint, packet)),
     )
-    # a repeat in the processing of what came, sooner than the timeout can be, was asked for by that
-    asked = not _timers(endpoint, packet) and packet.time - before.time < endpoint.rto_min
+    # a repeat in the processing of what came may have been asked for by that: a FIN too ends the wait of RACK
+    asked = not _timers(endpoint, packet)
     others: tuple[CauseName, ...] = (CauseName.RECOVERY, CauseName.FAST_RETRANSMISSION) if asked else ()
     if tail and not times and not asked and endpoint.probes_tail is not False:
         others = (CauseName.TAIL_LOSS_PROBE,)  # whether a loss is still being repaired does not show
