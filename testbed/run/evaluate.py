@@ -92,7 +92,7 @@ def evaluate(
             release=str(manifest["engine"].get("kernel", "")),
             midway=is_watched(manifest),
             proven=frozenset(host for host in hosts if manifest["hosts"][host].get("calls_proven", False)),
-            queued=frozenset() if scenario is None else _queued(scenario),
+            queued={} if scenario is None else _queued(scenario),
             addresses=_addresses(manifest),
             loopback=_loopbacks(directory, hosts),
         ),
@@ -110,8 +110,8 @@ def _addresses(manifest: dict[str, Any]) -> dict[Host, HostAddresses]:
     return {host: HostAddresses.sorted(own) for host, own in addresses_of(manifest).items()}
 
 
-def _queued(scenario: Scenario) -> frozenset[Host]:
-    return frozenset(host for host, described in scenario.hosts.items() if described.egress is not None)
+def _queued(scenario: Scenario) -> dict[Host, int]:
+    return {host: described.egress for host, described in scenario.hosts.items() if described.egress is not None}
 
 
 def _with_recorded_checks(directory: RunDirectory, analysis: Analysis) -> Analysis:

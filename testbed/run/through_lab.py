@@ -55,8 +55,8 @@ def through_lab(
 ) -> Callable[[], None]:
     """Bring a lab up, run in it, write the artefacts; return a function that waits until the lab is down.
 
-    The lab goes down in ``pool``, after an error as well. ``captures`` are those of the directory, where they are wanted
-    afterwards too. Raises BothendsError as
+    The lab goes down in ``pool``, after an error as well. ``captures`` are those of the directory, where they are
+    wanted afterwards too. Raises BothendsError as
     :func:`testbed.run.live_lab.run` does.
     """
     started = datetime.now(UTC)

@@ -1,7 +1,7 @@
 """JSON as a file of a run directory has it: a line for each item two levels deep.
 
-A person can read and grep it, and it is made by the encoder of CPython that is compiled: that one makes single lines only,
-and takes a tenth of the other's time.
+A person can read and grep it, and it is made by the encoder of CPython that is compiled: that one makes single lines
+only, and takes a tenth of the other's time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def in_lines(value: Mapping[str, Any]) -> str:
     return _block("{", (f"{_line(str(key))}: {_lines(each)}" for key, each in value.items()), "", "}") + "\n"
 
 
-def _lines(value: Any) -> str:
+def _lines(value: object) -> str:
     if isinstance(value, dict) and value:
         return _block("{", (f"{_line(str(key))}: {_line(each)}" for key, each in value.items()), " ", "}")
     if isinstance(value, list | tuple) and value:
@@ -28,5 +28,5 @@ def _block(opening: str, items: Iterable[str], indent: str, closing: str) -> str
     return f"{opening}\n" + ",\n".join(f"{indent} {item}" for item in items) + f"\n{indent}{closing}"
 
 
-def _line(value: Any) -> str:
+def _line(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from typing import Literal
@@ -81,7 +81,7 @@ class Streams:
     by_sender: dict[tuple[int, Host], list[Crossing]] = field(default_factory=dict)
     proven: frozenset[Host] = frozenset()
     midway: bool = False
-    queued: frozenset[Host] = frozenset()
+    queued: Collection[Host] = ()
 
     def stream(self, flow: int, host: Host, direction: Direction) -> Stream:
         """Return the stream, an empty one if no call moved bytes."""
@@ -127,7 +127,7 @@ def build_streams(
     proven: frozenset[Host] = frozenset(),
     *,
     midway: bool = False,
-    queued: frozenset[Host] = frozenset(),
+    queued: Collection[Host] = (),
 ) -> Streams:
     """Place every call's bytes.
 

@@ -276,9 +276,11 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     old = endpoint.rcv_nxt is not None and culprit.seq < ack_of(packet)
     reason = " brought bytes it had already" if old else " came out of order"
     effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
-    if endpoint.queued:  # while it waited to leave others came, and ACKs before it may have been thrown away
+    if endpoint.queued:  # while it waited to leave others came
+        if endpoint.last_ack is not None and ack_of(packet) > endpoint.last_ack:
+            return None
         either = ("repeats its ACK: ", PacketRef(culprit.n), " or what came before it was old or out of order")
-        return Explanation(either, effects=effects, alternatives=(CauseName.ACK, *_by_timer(endpoint, packet)))
+        return Explanation(either, effects=effects, alternatives=_by_timer(endpoint, packet))
     evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
     last, timer = endpoint.last_arrival, _by_timer(endpoint, packet)
     # what comes next may send it, before that is looked at (tcp_sack_new_ofo_skb)

@@ -91,11 +91,12 @@ def carried(packet: Crossing) -> Part:
 class TcpEndpoint(EndpointCalls):
     """One host's endpoint of one connection.
 
-    ``sysctls`` are those of its network namespace, empty where they are not known. ``queued``: its interface has a
-    queue, so that packets left later than they were sent.
+    ``sysctls`` are those of its network namespace, empty where they are not known. ``has_queue``: its interface has
+    a queue, in which packets wait before they leave; ``queued``: the packet that is looked at may have waited there.
     """
 
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    has_queue: bool = False
     queued: bool = False
     snd_max: int | None = None
     una: int = 0
@@ -193,7 +194,7 @@ class TcpEndpoint(EndpointCalls):
     @property
     def loses_in_queue(self) -> bool:
         """Whether what leaves may be a repeat of what its own queue threw away, as too big for the path."""
-        return self.queued and bool(self.too_big)
+        return self.has_queue and bool(self.too_big)
 
     def may_be_lost_in_queue(self, packet: Crossing) -> bool:
         """Say whether that may be so of new bytes: their segment is as large as any before, or later ones came."""

@@ -8,13 +8,14 @@ each cause is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes import acknowledgements, datagrams, resets, retransmissions, room, transmissions
 from testbed.analysis.causes.datagrams import DatagramState
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint
+from testbed.analysis.causes.interface_queue import InterfaceQueue
 from testbed.analysis.causes.rule_set import Rule, Stages, State, in_stages
 from testbed.analysis.link_check import origin_evidence
 from testbed.model import HOSTS, Cause, CauseName, Crossing, Evidence, Host, Joined, LinkOrigin, PacketRef, peer_of
@@ -32,7 +33,7 @@ def find_causes(
     joined: Joined,
     streams: Streams,
     sysctls: Mapping[Host, Mapping[str, str]] = MappingProxyType({}),
-    queued: Collection[Host] = (),
+    queued: Mapping[Host, int] = MappingProxyType({}),
 ) -> tuple[Cause, ...]:
     """Return the cause of every crossing, aligned with ``joined.crossings``.
 
@@ -40,7 +41,7 @@ def find_causes(
     ``queued`` as in :class:`testbed.model.Inputs`.
     """
     endpoints = {
-        (flow.index, host): TcpEndpoint(flow.index, host, streams, sysctls.get(host, {}), queued=host in queued)
+        (flow.index, host): TcpEndpoint(flow.index, host, streams, sysctls.get(host, {}), has_queue=host in queued)
         for flow in joined.flows
         if flow.protocol == "tcp"
         for host in HOSTS
@@ -48,13 +49,16 @@ def find_causes(
     datagram_state = DatagramState.of(joined, streams)
     tcp_rules, datagram_rules = _in_order(TCP_STAGES), _in_order(DATAGRAM_STAGES)
     causes: dict[int, Cause] = {}
+    queues = {host: InterfaceQueue(rate) for host, rate in queued.items()}
     sent: dict[tuple[int | None, Host, int, int, str], int] = {}
     for packet, is_departure in _events(joined.crossings):
         host = packet.sender if is_departure else peer_of(packet.sender)
         endpoint = endpoints.get((packet.flow, host)) if packet.flow is not None and packet.protocol == "tcp" else None
         key = (packet.flow, packet.sender, packet.raw_seq, packet.length, packet.flags)
         if is_departure:
+            waited = host in queues and queues[host].leaves(packet)
             if endpoint is not None:
+                endpoint.queued = waited
                 rule, explained = _first(tcp_rules, endpoint, packet)
                 endpoint.note_sent(packet, rule, explained)
             else:

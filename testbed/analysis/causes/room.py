@@ -61,14 +61,13 @@ def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         return None
     first, newest = endpoint.pending[0], endpoint.pending[-1]
     evidence = ("repeats its ACK although ", PacketRef(first.n), " came in order: it was not taken")
-    effects = (EndpointEffect.SHOWS_REFUSAL,)
     if endpoint.queued:  # it may have waited to leave since before that came
-        evidence = (*evidence, ", or came while this waited to leave")
-        return Explanation(evidence, effects=effects, alternatives=(CauseName.DUPLICATE_ACK,))
+        either = (*evidence, ", or came while this waited to leave")
+        return Explanation(either, alternatives=(CauseName.DUPLICATE_ACK,))
     # what came after the one that was refused is out of order
     others = () if newest is first else (CauseName.DUPLICATE_ACK,)
     packets = tuple(dict.fromkeys((first.n, newest.n)))
-    return Explanation(evidence, packets=packets, effects=effects, alternatives=others)
+    return Explanation(evidence, packets=packets, effects=(EndpointEffect.SHOWS_REFUSAL,), alternatives=others)
 
 
 def made_room(endpoint: TcpEndpoint, packet: Crossing) -> bool:

@@ -199,9 +199,7 @@ def _beginnings(name: str) -> list[_Beginning]:
     if not is_ours(name) or DEFINITIONS[name].parent is None:
         return []
     dockerfile = definition_files(name)[_dockerfile(name)].decode()
-    compiler = re.search(
-        rf"^ARG BASE\nFROM .*\nLABEL {IMAGE_LABEL}={BUILD_STAGE}\n{_RUN}", dockerfile, re.MULTILINE
-    )
+    compiler = re.search(rf"^ARG BASE\nFROM .*\nLABEL {IMAGE_LABEL}={BUILD_STAGE}\n{_RUN}", dockerfile, re.MULTILINE)
     if compiler is None:
         return []
     own = re.search(rf"^FROM \${{BASE}}\n{_RUN}", dockerfile[compiler.end() :], re.MULTILINE)

@@ -22,7 +22,12 @@ def test_it_holds_what_it_was_given(value: dict[str, object]) -> None:
 
 
 def test_a_line_holds_an_item() -> None:
-    value = {"outcome": "pass", "packets": [{"id": 0, "seq": [1, 2]}, {"id": 1}], "hosts": {"client": {"ip": 4}}, "none": []}
+    value = {
+        "outcome": "pass",
+        "packets": [{"id": 0, "seq": [1, 2]}, {"id": 1}],
+        "hosts": {"client": {"ip": 4}},
+        "none": [],
+    }
     assert in_lines(value) == (
         '{\n "outcome": "pass",\n "packets": [\n  {"id": 0, "seq": [1, 2]},\n  {"id": 1}\n ],\n'
         ' "hosts": {\n  "client": {"ip": 4}\n },\n "none": []\n}\n'
