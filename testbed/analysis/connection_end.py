@@ -14,6 +14,7 @@ def connection_end(
     """Return how one direction of a connection ended; ``unlogged`` as in :class:`ConnectionEnd`."""
     fins = [crossing for crossing in crossings if crossing.sender == sender and "F" in crossing.flags]
     resets = [each for each in crossings if "R" in each.flags and (each.sent is not None or was_taken(each, streams))]
+    resets = [each for each in resets if not _came_late(each, resets)]
     opened = any(crossing.ack is not None and not set("SR") & set(crossing.flags) for crossing in crossings)
     acknowledged = _is_acknowledged(fins[0], crossings) if fins else None
     reset = None
@@ -26,6 +27,14 @@ def connection_end(
         first = next(ending, resets[0])
         reset = ConnectionReset(first.n, first.sender, reset_origin(first), lost=first.fate is Fate.LOST)
     return ConnectionEnd(opened, acknowledged, reset, _unobserved(flow, sender, streams, opened=opened), unlogged)
+
+
+def _came_late(reset: Crossing, resets: list[Crossing]) -> bool:
+    """Say whether a RST that answered for no socket came to a host that had broken the connection off itself."""
+    if reset.ack is not None or reset.arrived is None:
+        return False
+    own = (each.sent for each in resets if each.sender != reset.sender and each.ack is not None)
+    return any(sent is not None and sent < reset.arrived for sent in own)
 
 
 def _is_acknowledged_fin(crossings: list[Crossing], sender: Host) -> bool:

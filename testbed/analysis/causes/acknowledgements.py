@@ -21,6 +21,9 @@ RULES: BoundRules[TcpEndpoint] = BoundRules()
 _DELAYED = 30_000_000
 """Time (ns) after which an ACK is called delayed where no call is known: TCP_DELACK_MIN is 40 ms, in ticks."""
 
+_ROUTES = 3_000_000
+"""Least time (ns) after which that timer may run out where a route has a small minimum of timeouts, as routes go."""
+
 _LEAST_DELAYED = 1_000_000
 """Least time (ns) after which the timer of delayed ACKs may run out, where a route's minimum of timeouts is small."""
 
@@ -104,7 +107,7 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     else:
         how = (", ", waited, " after it came")
     early = (later and last is not None and not last.sequence_length) or (by is not None and by.packet is not None)
-    least = min(_timer_from(endpoint), AT_ONCE if unclear else _DELAYED, _LEAST_DELAYED if early else _DELAYED)
+    least = min(_timer_from(endpoint), _ROUTES if unclear else _DELAYED, _LEAST_DELAYED if early else _DELAYED)
     timer = (CauseName.DELAYED_ACK,) if waited.ns >= least else ()  # it may also run out just as a read begins
     answers = later and last is not None and last.sequence_length > 0 and last.n not in covered
     if answers and last is not None and endpoint.unexpected and endpoint.unexpected[-1] is last:
@@ -222,6 +225,8 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         culprits = [last]  # it brought new bytes as well
     if not culprits:
         return None
+    if last in culprits and packet.time - arrival_time(culprits[0]) >= SOON:
+        culprits = [last]  # a repeat is answered as it comes, or never
     also: Evidence = (", and acknowledges ", packet_refs(covered)) if covered else ()
     evidence = ("reports by D-SACK that ", PacketRef(culprits[0].n), " brought bytes it had already", *also)
     # a read that began since sends what is to be acknowledged as well (tcp_cleanup_rbuf)

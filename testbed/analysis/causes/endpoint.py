@@ -119,7 +119,7 @@ class TcpEndpoint(EndpointCalls):
     edge: int | None = None  # the right edge of the window that was offered
     fin_sent: bool = False
     largest: int = 0  # bytes of the largest segment that came
-    urgent: bool = False  # urgent bytes came: of those the kernel may have passed one over (tcp_recvmsg_locked)
+    urgent: int = 0  # segments with urgent bytes that came: of those it may have passed one over (tcp_recvmsg_locked)
     filled: int | None = None  # the arrival that filled a hole, so that what was kept behind it followed
     sent_last: dict[int, Crossing] = field(default_factory=dict)  # by first sequence number
     repeats: dict[int, int] = field(default_factory=dict)
@@ -199,7 +199,10 @@ class TcpEndpoint(EndpointCalls):
     def may_be_lost_in_queue(self, packet: Crossing) -> bool:
         """Say whether that may be so of new bytes: their segment is as large as any before, or later ones came."""
         largest = max((each.length for each in self.originals), default=0)
-        return self.loses_in_queue and (packet.length >= largest or bool(self.sacks))
+        if not self.loses_in_queue:
+            return False
+        just_now = packet.time - arrival_time(self.too_big[-1]) < _MENDED
+        return packet.length >= largest or bool(self.sacks) or just_now
 
     def unread_at(self, time: int) -> int:
         """Return how many bytes had arrived but were not read by calls that began before ``time``."""
@@ -389,7 +392,7 @@ class TcpEndpoint(EndpointCalls):
 
     def _note_data(self, packet: Crossing, end: int) -> None:
         if packet.length:
-            self.urgent = self.urgent or "U" in packet.flags
+            self.urgent += "U" in packet.flags
             self.last_data = packet
             self.largest = max(self.largest, packet.length)
         if "F" in packet.flags:
@@ -415,6 +418,8 @@ class TcpEndpoint(EndpointCalls):
         self.pending.append(packet)
 
 
+_MENDED = 200_000_000
+"""Time (ns) after a report of too large packets in which what leaves may be a repeat of what a queue threw away."""
 _SACK_ROOM = 3
 """Blocks that an ACK with a time stamp has room for."""
 _KEPT = 32

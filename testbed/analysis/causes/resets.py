@@ -98,7 +98,7 @@ def unread(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return Explanation((call_ref(close), " with unread bytes: urgent ones had come"), (close.n,))
     if endpoint.uses_stdio:
         return Explanation((call_ref(close), " with unread bytes; standard I/O may have read some"), (close.n,))
-    passed_over = count == 1 and endpoint.urgent and _lingers(endpoint, close.start) is not None
+    passed_over = count <= endpoint.urgent and _lingers(endpoint, close.start) is not None
     others = (CauseName.RESET_LINGER,) if passed_over else ()
     return Explanation((call_ref(close), " with ", Quantity(count, "unread byte")), (close.n,), alternatives=others)
 

@@ -153,7 +153,8 @@ def path_mtu(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         *(": the path takes no such size (", packet_refs(packets), ")", *_by(endpoint, packet)),
     )
     late = packet.time - arrival_time(reported[-1]) >= IN_PROCESSING and bool(_timers(endpoint, packet))
-    others = (CauseName.TIMEOUT,) if late and _may_time_out(endpoint, packet, before) else ()
+    others: tuple[CauseName, ...] = (CauseName.TIMEOUT,) if late and _may_time_out(endpoint, packet, before) else ()
+    others += (CauseName.DATA,) if endpoint.loses_in_queue else ()
     effects = (EndpointEffect.BEGINS_REPAIR,)
     return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=others)
 

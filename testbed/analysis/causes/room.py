@@ -40,8 +40,10 @@ def window_update(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
         return None
     evidence = (f"{grown}: ", call_ref(reader), " freed the space")
     effects = (EndpointEffect.ANSWERS_PROBES,)
-    if sack_blocks(packet):  # what came out of order may have been answered with a larger window
-        return Explanation(evidence, (reader.n,), effects=effects, alternatives=(CauseName.DUPLICATE_ACK,))
+    advances = endpoint.last_ack is not None and ack_of(packet) > endpoint.last_ack
+    if sack_blocks(packet) or advances:  # or what came was answered, or taken after all, with a larger window
+        others = (CauseName.ACK,) if advances else (CauseName.DUPLICATE_ACK,)
+        return Explanation(evidence, (reader.n,), effects=effects, alternatives=others)
     near = packet.time - IN_PROCESSING  # the end of a read is logged before it is over
     begun = bisect_right(endpoint.calls, packet.time, key=lambda call: call.start)
     just = (call for call in endpoint.calls[max(begun - _JUST_NOW, 0) : begun] if call.direction == "in")
@@ -64,6 +66,13 @@ def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     if endpoint.queued:  # it may have waited to leave since before that came
         either = (*evidence, ", or came while this waited to leave")
         return Explanation(either, alternatives=(CauseName.DUPLICATE_ACK,))
+    last = endpoint.last_arrival
+    reading = endpoint.taking(packet.time, endpoint.arrived) is not None
+    if reading and last is newest and packet.time - arrival_time(newest) < IN_PROCESSING:
+        # a read in progress tells of its room before it looks at what came meanwhile (release_sock)
+        packets = tuple(dict.fromkeys((first.n, newest.n)))
+        others = (CauseName.WINDOW_UPDATE, *(() if newest is first else (CauseName.DUPLICATE_ACK,)))
+        return Explanation(evidence, packets=packets, effects=(EndpointEffect.SHOWS_REFUSAL,), alternatives=others)
     # what came after the one that was refused is out of order
     others = () if newest is first else (CauseName.DUPLICATE_ACK,)
     packets = tuple(dict.fromkeys((first.n, newest.n)))
