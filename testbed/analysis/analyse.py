@@ -40,7 +40,7 @@ def analyse(inputs: Inputs, expectations: Iterable[Expectation] = (), diagnose: 
     streams = build_streams(
         joined, inputs.calls, inputs.observed, inputs.proven, midway=inputs.midway, queued=inputs.queued
     )
-    causes = _with_kernel(inputs, streams, find_causes(joined, streams, inputs.sysctls, inputs.queued))
+    causes = _with_kernel(inputs, streams, find_causes(joined, streams, inputs.sysctls, inputs.queued, inputs.rto_min))
     blind = tuple(unobserved_connections(joined.crossings, causes, streams, inputs.observed))
     if blind:
         inputs = replace(inputs, incomplete=(*inputs.incomplete, *blind))

@@ -53,10 +53,11 @@ class Inputs:
     that ``calls`` has all calls on sockets: what is not there did not happen. ``counters`` is by how much each counter
     of a host's kernel changed during the run, those that did (:mod:`testbed.model.kernel_counters`); a host that is
     missing was not asked. ``queued`` are the hosts whose interface has a queue (``egress``), with its rate in bits a
-    second: what the captures show there may have left later than the kernel's TCP had sent it. ``addresses`` are those
-    of a lab's hosts where one has several. ``midway``: the hosts ran before (programs that were watched), so that a
-    connection may have been open, and its calls not seen. ``loopback`` is what hosts sent to themselves, where that
-    was captured and there was anything.
+    second: what the captures show there may have left later than the kernel's TCP had sent it. ``rto_min`` is the
+    minimum of the retransmission timeout (ns) that a host's route has, 0 for none; a host that is missing was not
+    asked. ``addresses`` are those of a lab's hosts where one has several. ``midway``: the hosts ran before (programs
+    that were watched), so that a connection may have been open, and its calls not seen. ``loopback`` is what hosts sent
+    to themselves, where that was captured and there was anything.
     """
 
     joined: Joined
@@ -75,6 +76,7 @@ class Inputs:
     proven: frozenset[Host] = frozenset()
     counters: Mapping[Host, Mapping[str, int]] = field(default_factory=dict)
     queued: Mapping[Host, int] = field(default_factory=dict)
+    rto_min: Mapping[Host, int] = field(default_factory=dict)
     addresses: Mapping[Host, HostAddresses] = field(default_factory=dict)
     midway: bool = False
     loopback: Mapping[Host, Loopback] = field(default_factory=dict)

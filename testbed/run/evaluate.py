@@ -92,6 +92,7 @@ def evaluate(
             release=str(manifest["engine"].get("kernel", "")),
             midway=is_watched(manifest),
             proven=frozenset(host for host in hosts if manifest["hosts"][host].get("calls_proven", False)),
+            rto_min={} if scenario is None else _rto_min(scenario),
             queued={} if scenario is None else _queued(scenario),
             addresses=_addresses(manifest),
             loopback=_loopbacks(directory, hosts),
@@ -108,6 +109,10 @@ def _addresses(manifest: dict[str, Any]) -> dict[Host, HostAddresses]:
     if is_watched(manifest) or not several:
         return {}
     return {host: HostAddresses.sorted(own) for host, own in addresses_of(manifest).items()}
+
+
+def _rto_min(scenario: Scenario) -> dict[Host, int]:
+    return {host: (described.route.rto_min or 0) * 1_000_000 for host, described in scenario.hosts.items()}
 
 
 def _queued(scenario: Scenario) -> dict[Host, int]:

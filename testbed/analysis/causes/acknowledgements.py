@@ -107,7 +107,8 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     else:
         how = (", ", waited, " after it came")
     early = (later and last is not None and not last.sequence_length) or (by is not None and by.packet is not None)
-    least = min(_timer_from(endpoint), _ROUTES if unclear else _DELAYED, _LEAST_DELAYED if early else _DELAYED)
+    may_be = _ROUTES if unclear and endpoint.route_rto_min is None else _DELAYED
+    least = min(_timer_from(endpoint), may_be, _LEAST_DELAYED if early else _DELAYED)
     timer = (CauseName.DELAYED_ACK,) if waited.ns >= least else ()  # it may also run out just as a read begins
     answers = later and last is not None and last.sequence_length > 0 and last.n not in covered
     if answers and last is not None and endpoint.unexpected and endpoint.unexpected[-1] is last:
@@ -157,7 +158,7 @@ def _timer_from(endpoint: TcpEndpoint) -> int:
 
 def _least_late(endpoint: TcpEndpoint) -> int:
     """Return after how long (ns) the timer of delayed ACKs may have run out: not after the retransmission timeout."""
-    return min(_DELAYED, endpoint.rto_min * 3 // 4)
+    return min(_DELAYED, endpoint.rto_min * 3 // 4, endpoint.least_set("TCP_DELACK_MAX_US") * 3 // 4)
 
 
 def _covered(endpoint: TcpEndpoint, packet: Crossing) -> tuple[tuple[int, ...], Crossing | None]:

@@ -16,6 +16,7 @@ from enum import Enum, auto
 from functools import cached_property
 from typing import NamedTuple
 
+from testbed.analysis.calls.call_effects import option_value
 from testbed.analysis.calls.endpoint_calls import EndpointCalls
 from testbed.model import CauseName, Crossing, Evidence, peer_of
 from testbed.model.causes import Refusal
@@ -91,11 +92,14 @@ def carried(packet: Crossing) -> Part:
 class TcpEndpoint(EndpointCalls):
     """One host's endpoint of one connection.
 
-    ``sysctls`` are those of its network namespace, empty where they are not known. ``has_queue``: its interface has
-    a queue, in which packets wait before they leave; ``queued``: the packet that is looked at may have waited there.
+    ``sysctls`` are those of its network namespace, empty where they are not known. ``route_rto_min``: the minimum of
+    the retransmission timeout (ns) that its route has, 0 for none, None where that is not known. ``has_queue``: its
+    interface has a queue, in which packets wait before they leave; ``queued``: the packet that is looked at may have
+    waited there.
     """
 
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    route_rto_min: int | None = None
     has_queue: bool = False
     queued: bool = False
     snd_max: int | None = None
@@ -183,8 +187,14 @@ class TcpEndpoint(EndpointCalls):
 
     @property
     def rto_min(self) -> int:
-        """The minimum of the retransmission timeout (ns), as far as the sysctls say it (TCP_RTO_MIN)."""
-        return int(self.sysctls.get("net.ipv4.tcp_rto_min_us", 200_000)) * 1000
+        """The minimum of the retransmission timeout (ns), as far as route, options and sysctls say it (TCP_RTO_MIN)."""
+        usual = self.route_rto_min or int(self.sysctls.get("net.ipv4.tcp_rto_min_us", 200_000)) * 1000
+        return min(usual, self.least_set("TCP_RTO_MIN_US"))
+
+    def least_set(self, name: str) -> int:
+        """Return the least time (ns) to which an option in microseconds was ever set, much where it never was."""
+        values = (option_value(call)[:1] for call in self._settings(name))
+        return min((value[0] * 1000 for value in values if value), default=_MUCH)
 
     @property
     def full(self) -> int:
@@ -201,7 +211,7 @@ class TcpEndpoint(EndpointCalls):
         largest = max((each.length for each in self.originals), default=0)
         if not self.loses_in_queue:
             return False
-        just_now = packet.time - arrival_time(self.too_big[-1]) < _MENDED
+        just_now = self.queued and packet.time - arrival_time(self.too_big[-1]) < _MENDED
         return packet.length >= largest or bool(self.sacks) or just_now
 
     def unread_at(self, time: int) -> int:
@@ -418,6 +428,7 @@ class TcpEndpoint(EndpointCalls):
         self.pending.append(packet)
 
 
+_MUCH = 1 << 62
 _MENDED = 200_000_000
 """Time (ns) after a report of too large packets in which what leaves may be a repeat of what a queue threw away."""
 _SACK_ROOM = 3

@@ -34,14 +34,22 @@ def find_causes(
     streams: Streams,
     sysctls: Mapping[Host, Mapping[str, str]] = MappingProxyType({}),
     queued: Mapping[Host, int] = MappingProxyType({}),
+    rto_min: Mapping[Host, int] = MappingProxyType({}),
 ) -> tuple[Cause, ...]:
     """Return the cause of every crossing, aligned with ``joined.crossings``.
 
-    ``streams`` holds the calls; :func:`testbed.analysis.calls.streams.build_streams` makes it. ``sysctls`` and
-    ``queued`` as in :class:`testbed.model.Inputs`.
+    ``streams`` holds the calls; :func:`testbed.analysis.calls.streams.build_streams` makes it. ``sysctls``,
+    ``queued`` and ``rto_min`` as in :class:`testbed.model.Inputs`.
     """
     endpoints = {
-        (flow.index, host): TcpEndpoint(flow.index, host, streams, sysctls.get(host, {}), has_queue=host in queued)
+        (flow.index, host): TcpEndpoint(
+            flow.index,
+            host,
+            streams,
+            sysctls.get(host, {}),
+            route_rto_min=rto_min.get(host),
+            has_queue=host in queued,
+        )
         for flow in joined.flows
         if flow.protocol == "tcp"
         for host in HOSTS

@@ -154,7 +154,7 @@ def path_mtu(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     )
     late = packet.time - arrival_time(reported[-1]) >= IN_PROCESSING and bool(_timers(endpoint, packet))
     others: tuple[CauseName, ...] = (CauseName.TIMEOUT,) if late and _may_time_out(endpoint, packet, before) else ()
-    others += (CauseName.DATA,) if endpoint.loses_in_queue else ()
+    others += (CauseName.DATA,) if endpoint.loses_in_queue and endpoint.queued else ()
     effects = (EndpointEffect.BEGINS_REPAIR,)
     return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=others)
 
