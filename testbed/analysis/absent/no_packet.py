@@ -188,8 +188,8 @@ def _close(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> No
     earlier = [each for each in socket.calls if shuts_writing(each) and (each.host, each.n) in run.caused]
     if earlier and earlier[0].start < call.start:
         return NoPacket(R.FIN_SENT_BEFORE, call_ref(earlier[0]))
-    if end is not None:
-        return _ended(end)
+    if end is not None:  # a RST that came during the call may have come after what the call sent
+        return (_sent_meanwhile(run, socket, call) if end.time > call.start else None) or _ended(end)
     later = [each for each in socket.descriptors if each.ended is None or each.ended.start > call.start]
     closers = [each.ended for each in later if each.ended is not None]
     if closers:
