@@ -234,6 +234,19 @@ def test_two_repeats_are_reported_by_a_d_sack_each() -> None:
     assert [found.causes[n].packets for n in (7, 8)] == [(5,), (6,)]
 
 
+def test_a_copy_that_was_not_answered_is_not_what_a_d_sack_of_long_after_reports() -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp.client("send", b"c")
+    tcp("client P.", b"c")
+    tcp("server .")
+    tcp("client P.", b"c", seq=1)
+    run.pause(40)
+    tcp("client P.", b"c", seq=1)
+    tcp("server .", options={"sack": [[1, 2]]})
+    assert run.analysis().causes[7].packets == (6,)
+
+
 def test_a_read_that_opens_the_window_after_an_unanswered_probe_is_no_answer() -> None:
     """Linux leaves some probes unanswered; what then grows the window is the read that began after the probe came."""
     run = Exchange()

@@ -327,3 +327,27 @@ def test_a_part_that_is_acknowledged_late_may_be_by_the_timer() -> None:
     tcp("server .", ack=2)
     cause = run.analysis().causes[4]
     assert (cause.rule, cause.alternatives) == (CauseName.ACK, (CauseName.DELAYED_ACK,))
+
+
+def test_a_rst_that_came_to_a_host_that_had_broken_the_connection_off_ended_nothing() -> None:
+    run, tcp = opened()
+    tcp.server("send", b"abc")
+    tcp("server P.", b"abc")
+    tcp.server("close")
+    tcp("client .")
+    answer = tcp("server R", seq=4, ack=None, delay=20_000_000)
+    with tcp.client("close"):
+        own = tcp("client R.")
+    ends = {row.close.reset.packet for row in run.analysis().ledger if row.close is not None and row.close.reset}
+    assert (own in ends, answer in ends) == (True, False)
+
+
+def test_what_left_during_a_close_may_be_the_closes_although_a_rst_came_before_it_returned() -> None:
+    run, tcp = opened()
+    tcp.client("send", bytes(1460))
+    with tcp.client("close") as close:
+        left = tcp("client P.", bytes(1460))
+        tcp("server R.")
+        run.pause(1)
+    absent = run.analysis().no_packet["client", close.n]
+    assert (absent.reason, absent.packet and absent.packet.n) == (NoPacketReason.MAY_HAVE_SENT, left)
