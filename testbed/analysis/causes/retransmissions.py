@@ -192,7 +192,9 @@ def tail_loss_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     slow = packet.time - _timer_began(endpoint, before) > 2 * (endpoint.handshake or 0) + _PROBE_MOST
     # a timeout begins with the first
     other = (CauseName.TIMEOUT,) if (repaired or slow) and packet.seq == endpoint.una else ()
-    others = (*other, *_by_icmp(endpoint))
+    # what an ACK asks for may have waited in a queue since then
+    asked = (CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY) if _waits_to_leave(endpoint, packet) else ()
+    others = tuple(dict.fromkeys((*other, *_by_icmp(endpoint), *asked)))
     return Explanation(evidence, _callers(endpoint, packet), (before.n,), effects, alternatives=others)
 
 
