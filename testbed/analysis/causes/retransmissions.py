@@ -78,6 +78,11 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=timer)
 
 
+def _reorders_for(endpoint: TcpEndpoint) -> int:
+    """Return how long (ns) the wait for reordered segments may last (tcp_rack_reo_wnd): a round trip, with room."""
+    return 2 * (endpoint.handshake or _RTO_MIN) + AT_ONCE
+
+
 def _may_time_out(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> bool:
     """Say whether the retransmission timeout may have run out: a route may set its minimum, and round trips shrink."""
     late = packet.time - _timer_began(endpoint, before) >= (endpoint.handshake or 0) // _SHRUNK
@@ -218,6 +223,9 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if tail and not times and not asked and endpoint.probes_tail is not False:
         others = (CauseName.TAIL_LOSS_PROBE,)  # whether a loss is still being repaired does not show
     others += _by_icmp(endpoint)
+    hints = _hints(endpoint, packet, before)
+    if hints and all(endpoint.sack) and packet.time - arrival_time(hints[-1]) < _reorders_for(endpoint):
+        others += (CauseName.REORDERING_TIMEOUT,)
     if _waits_to_leave(endpoint, packet) and not others:
         reordered = (CauseName.REORDERING_TIMEOUT,) if all(endpoint.sack) else ()
         others = (CauseName.RECOVERY, CauseName.FAST_RETRANSMISSION, *reordered)
