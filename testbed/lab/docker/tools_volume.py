@@ -73,7 +73,8 @@ def _fill(client: docker.DockerClient, tools_image_id: str, version: str, direct
         container = client.api.create_container(
             tools_image_id,
             ["true"],
-            host_config=client.api.create_host_config(mounts=[mount]),
+            # Without a network: on Podman's usual one a start leaves rules that drop what conntrack calls invalid.
+            host_config=client.api.create_host_config(mounts=[mount], network_mode="none"),
             # With these `invoke clean` finds it, should we be killed before the next line.
             labels={RUN_LABEL: "tools", OWNER_LABEL: owner()},
         )
