@@ -173,6 +173,8 @@ class _Judge:
         for flow in self._analysis.inputs.joined.flows:
             if flow.protocol != "tcp" or not self._packets[flow.index]:
                 continue
+            if all(each.sent is None for each in self._packets[flow.index]):
+                continue  # the link made all of it: nobody opened anything
             opener = self._packets[flow.index][0].sender
             if not self._says.opened((flow.index, opener)):
                 never += 1

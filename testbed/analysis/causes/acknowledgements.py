@@ -24,6 +24,9 @@ _DELAYED = 30_000_000
 _ROUTES = 3_000_000
 """Least time (ns) after which that timer may run out where a route has a small minimum of timeouts, as routes go."""
 
+_SLACK = 120_000
+"""How much later (ns) than it was set the timer of compressed ACKs runs (tcp_comp_sack_slack_ns, 100 us)."""
+
 _LEAST_DELAYED = 1_000_000
 """Least time (ns) after which the timer of delayed ACKs may run out, where a route's minimum of timeouts is small."""
 
@@ -266,7 +269,7 @@ def compressed_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
     evidence = ("repeats its ACK for several that came out of order, ", waited, " after ", PacketRef(last.n))
     # much later than that timer, the answer to one that came alone may be late as well, on a busy machine
     usual = min((endpoint.handshake or 0) // 20, 1_000_000)
-    late = len(endpoint.unexpected) < 2 and waited.ns > 2 * usual + IN_PROCESSING
+    late = len(endpoint.unexpected) < 2 and waited.ns > usual + _SLACK
     return found._replace(evidence=evidence, packets=(last.n,), alternatives=(CauseName.DUPLICATE_ACK,) if late else ())
 
 
