@@ -32,7 +32,7 @@ from testbed.lab.docker.engine_facts import EngineFacts
 from testbed.lab.engine import DEBUGGER_DIRECTORY, LabSpec, LinkHost, LiveLab, Progress
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner
 from testbed.model import Host
-from testbed.model.errors import EngineError
+from testbed.model.errors import EngineError, Unsupported
 
 
 class DockerEngine:
@@ -66,6 +66,11 @@ class DockerEngine:
         self._labels = {RUN_LABEL: spec.run_id, OWNER_LABEL: owner()}
         with ThreadPoolExecutor(8) as pool:
             self._facts = facts = engine_facts.ask(self._api)
+            for host in spec.hosts.values():
+                if reason := facts.refuses(host.sysctls):
+                    raise Unsupported(
+                        reason, hint="another engine (--engine namespace), or a range of more than 64 ports"
+                    )
             pending = pool.submit(make_networks, self._api, spec, facts, self._labels, self._networks)
             wanted = ["tools", "tap", *(["link"] if spec.routed else [])]
             wanted += ["witness"] if spec.witness else []

@@ -12,8 +12,11 @@ from testbed.lab.docker.docker_errors import translate
 
 _PODMAN = "Podman Engine"
 _GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv"
-_UNPROTECTED_SINCE = (1, 48)
-"""The API of Docker 28.0, which drops what comes to a bridge from another one unless the network says otherwise."""
+_DOCKER_28 = (1, 48)
+"""The API of Docker 28.0. It drops what comes to a bridge from another one unless the network says otherwise, and
+sets a host's sysctls before its own name server takes its ports there."""
+_PORT_RANGE = "net.ipv4.ip_local_port_range"
+_FEW_PORTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class EngineFacts:
     @property
     def routed_options(self) -> dict[str, str]:
         """What a network must say so that a link host may forward from it to another."""
-        if self.podman or self.api_numbers < _UNPROTECTED_SINCE:
+        if self.podman or self.api_numbers < _DOCKER_28:
             return {}
         return {f"{_GATEWAY_MODE}{ip}": "nat-unprotected" for ip in (4, 6)}
 
@@ -59,6 +62,18 @@ class EngineFacts:
         they masquerade.
         """
         return self.podman
+
+    def refuses(self, sysctls: Mapping[str, str]) -> str:
+        """Return why a host with these sysctls is not on this engine what they say; empty if it is."""
+        if self.podman or self.api_numbers < _DOCKER_28 or _PORT_RANGE not in sysctls:
+            return ""
+        first, last = (int(port) for port in sysctls[_PORT_RANGE].split())
+        if last - first >= _FEW_PORTS:
+            return ""
+        return (
+            f"{self.words} lets its name server take a port of {_PORT_RANGE} in each host: "
+            f"of {last - first + 1} ports one is not free"
+        )
 
     @property
     def differences(self) -> tuple[str, ...]:

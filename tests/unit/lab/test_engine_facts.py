@@ -36,6 +36,22 @@ def test_networks_by_engine(component: str, version: str, api: str, options: lis
     assert bool(facts.differences) is bool(options or internal)
 
 
+@pytest.mark.parametrize(
+    ("component", "api", "ports", "refused"),
+    [
+        ("Engine", "1.48", "40001 40004", True),
+        ("Engine", "1.48", "32768 60999", False),
+        ("Engine", "1.48", "", False),
+        ("Engine", "1.45", "40001 40004", False),
+        ("Podman Engine", "1.48", "40001 40004", False),
+    ],
+)
+def test_few_local_ports_where_the_engine_takes_some(component: str, api: str, ports: str, *, refused: bool) -> None:
+    """Docker 28 sets a host's sysctls before its name server binds to ports of the range (seen in /proc/net/tcp)."""
+    sysctls = {"net.ipv4.ip_local_port_range": ports} if ports else {}
+    assert bool(answer(component, "28.5.2", api).refuses(sysctls)) is refused
+
+
 def test_an_engine_that_names_no_components_is_docker() -> None:
     facts = read({"Version": "20.10.0", "ApiVersion": "1.41"})
     assert (facts.podman, facts.kernel) == (False, "")
