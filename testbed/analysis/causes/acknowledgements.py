@@ -67,7 +67,8 @@ def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     unclear = endpoint.queued or waited.ns < IN_PROCESSING or endpoint.receiving(packet.time, arrival_time(newest))
     early = "F" not in newest.flags and _waited(endpoint.pending[0], packet) < _least_late(endpoint)
     unclear = unclear or early  # a read that was logged late, as on a busy machine
-    return Explanation(evidence, packets=covered, alternatives=(CauseName.ACK,) if unclear else ())
+    answered = () if endpoint.queued else covered  # or what came later, before it had to wait
+    return Explanation(evidence, packets=answered, alternatives=(CauseName.ACK,) if unclear else ())
 
 
 @RULES.explains(CauseName.ACK)

@@ -193,7 +193,10 @@ def tail_loss_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         return None
     evidence = (carried(packet), " again, ", *_since(before, packet), reason, *_by(endpoint, packet))
     effects = (EndpointEffect.PROBES_TAIL,)
-    repaired = bool(endpoint.resent) and before.time - endpoint.resent[-1].time < _REPAIRED
+    again = endpoint.resent[-1] if endpoint.resent else None
+    # nothing new was acknowledged since: the window may still be reduced, when no probe is planned (TCP_CA_CWR)
+    reduced = again is not None and before.seq <= again.seq + again.sequence_length
+    repaired = again is not None and (before.time - again.time < _REPAIRED or reduced)
     slow = packet.time - _timer_began(endpoint, before) > 2 * (endpoint.handshake or 0) + _PROBE_MOST
     # a timeout begins with the first
     other = (CauseName.TIMEOUT,) if (repaired or slow) and packet.seq == endpoint.una else ()
