@@ -22,7 +22,7 @@ _DELAYED = 30_000_000
 """Time (ns) after which an ACK is called delayed where no call is known: TCP_DELACK_MIN is 40 ms, in ticks."""
 
 _ROUTES = 3_000_000
-"""Least time (ns) after which that timer may run out where a route has a small minimum of timeouts, as routes go."""
+"""Least time (ns) after which that timer may run out where a route may have a small minimum (5 ms), unknown to us."""
 
 _SLACK = 120_000
 """How much later (ns) than it was set the timer of compressed ACKs runs (tcp_comp_sack_slack_ns, 100 us)."""

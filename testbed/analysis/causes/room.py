@@ -66,15 +66,13 @@ def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     if endpoint.queued:  # it may have waited to leave since before that came
         either = (*evidence, ", or came while this waited to leave")
         return Explanation(either, alternatives=(CauseName.DUPLICATE_ACK,))
+    # what came after the one that was refused is out of order
+    others: tuple[CauseName, ...] = () if newest is first else (CauseName.DUPLICATE_ACK,)
     last = endpoint.last_arrival
     reading = endpoint.taking(packet.time, endpoint.arrived) is not None
     if reading and last is newest and packet.time - arrival_time(newest) < IN_PROCESSING:
         # a read in progress tells of its room before it looks at what came meanwhile (release_sock)
-        packets = tuple(dict.fromkeys((first.n, newest.n)))
-        others = (CauseName.WINDOW_UPDATE, *(() if newest is first else (CauseName.DUPLICATE_ACK,)))
-        return Explanation(evidence, packets=packets, effects=(EndpointEffect.SHOWS_REFUSAL,), alternatives=others)
-    # what came after the one that was refused is out of order
-    others = () if newest is first else (CauseName.DUPLICATE_ACK,)
+        others += (CauseName.WINDOW_UPDATE,)
     packets = tuple(dict.fromkeys((first.n, newest.n)))
     return Explanation(evidence, packets=packets, effects=(EndpointEffect.SHOWS_REFUSAL,), alternatives=others)
 

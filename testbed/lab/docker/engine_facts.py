@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ _DOCKER_28 = (1, 48)
 """The API of Docker 28.0. It drops what comes to a bridge from another one unless the network says otherwise, and
 sets a host's sysctls before its own name server takes its ports there."""
 _PORT_RANGE = "net.ipv4.ip_local_port_range"
+_RANGE = re.compile(r"\s*(\d+)\s+(\d+)\s*")
 _FEW_PORTS = 64
 
 
@@ -65,14 +67,15 @@ class EngineFacts:
 
     def refuses(self, sysctls: Mapping[str, str]) -> str:
         """Return why a host with these sysctls is not on this engine what they say; empty if it is."""
-        if self.podman or self.api_numbers < _DOCKER_28 or _PORT_RANGE not in sysctls:
+        ports = _RANGE.fullmatch(sysctls.get(_PORT_RANGE, ""))
+        if self.podman or self.api_numbers < _DOCKER_28 or ports is None:  # what is no range, the kernel refuses
             return ""
-        first, last = (int(port) for port in sysctls[_PORT_RANGE].split())
-        if last - first >= _FEW_PORTS:
+        count = int(ports[2]) - int(ports[1]) + 1
+        if count > _FEW_PORTS:
             return ""
         return (
             f"{self.words} lets its name server take a port of {_PORT_RANGE} in each host: "
-            f"of {last - first + 1} ports one is not free"
+            f"of {count} ports one is not free"
         )
 
     @property
