@@ -180,7 +180,7 @@ def _refused_datagrams(run: _Run, flow: Flow) -> Iterator[DatagramsRefused]:
 
 
 def _goes_on(packet: Crossing) -> bool:
-    return packet.ack is not None and not {"S", "R"} & set(packet.flags)
+    return not packet.made and packet.ack is not None and not {"S", "R"} & set(packet.flags)
 
 
 def why_unopened(
@@ -189,8 +189,8 @@ def why_unopened(
     """Return why a connection never opened, None if it did (or if its opening was not captured)."""
     for packet in packets:
         if causes[packet.n].rule is CauseName.CLOSED_PORT:
-            if any(_goes_on(each) and each.sender != packet.sender for each in packets if each.n < packet.n):
-                break  # it had been open: a SYN came late, or was forged
+            if any(_goes_on(each) and each.sender != packet.sender for each in packets):
+                break  # it had been open, or opened after all: a SYN came late, or was forged
             if packet.fate is Fate.LOST:
                 break
             listening = causes[packet.n].refusal in (Refusal.NOT_ACCEPTED, Refusal.CONNECTION_ENDED)
@@ -203,7 +203,8 @@ def why_unopened(
     syns = [packet for packet in packets if "S" in packet.flags]
     answers = [packet for packet in packets if packet.sender == peer_of(opener)]
     if any(packet.fate is not Fate.LOST for packet in answers):
-        if any("S" in packet.flags for packet in answers) and any("R" in packet.flags for packet in packets):
+        resets = ("R" in packet.flags for packet in packets if packet.sender == opener and not packet.made)
+        if any("S" in packet.flags for packet in answers) and any(resets):
             return NeverOpened(flow.index, opener, OpeningFailure.GIVEN_UP, len(syns))
         return None
     if answers:

@@ -150,6 +150,7 @@ class TcpEndpoint(EndpointCalls):
     probes: list[Crossing] = field(default_factory=list)
     unanswered_syn: Crossing | None = None
     too_big: list[Crossing] = field(default_factory=list)  # ICMP errors: a segment that left does not fit the path
+    others_too_big: bool = False  # ICMP said so to another socket of this host: routes keep it for all
     out_of_order: IntervalSet = field(default_factory=IntervalSet)  # sequence numbers received above rcv_nxt
 
     @cached_property
@@ -326,7 +327,8 @@ class TcpEndpoint(EndpointCalls):
             self.handshake = arrival_time(packet) - self.originals[0].time
         if "R" in packet.flags:
             # RFC 5961 section 3.2: one that fits the window, but not exactly, is challenged; others are not answered
-            if self.rcv_nxt is not None and 0 < packet.seq - self.rcv_nxt < (self.last_window or 0):
+            edge = (self.last_ack or 0) + (self.last_window or 0)  # as far as tcp_sequence takes it, itself included
+            if self.rcv_nxt is not None and self.rcv_nxt < packet.seq <= edge:
                 self.unexpected.append(packet)
             return
         length = sequence_length_arrived(packet)
@@ -374,6 +376,7 @@ class TcpEndpoint(EndpointCalls):
         flow, peer = self.streams.flows[self.flow], peer_of(self.host)
         ports = (flow.endpoint(self.host).port, flow.endpoint(peer).port)
         if last is None or about.get("protocol") != "tcp" or (about["sport"], about["dport"]) != ports:
+            self.others_too_big = True
             return
         if self.una <= seq_offset(about["raw_seq"], last.raw_seq - last.seq) <= (self.snd_max or 0):  # as tcp_v4_err
             self.too_big.append(packet)

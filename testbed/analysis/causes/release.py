@@ -122,9 +122,12 @@ def _by_tail_probe(endpoint: TcpEndpoint, cork: Call | None, last: Call, waited:
 
 
 def _by_pacing(endpoint: TcpEndpoint, packet: Crossing, waited: Duration) -> Release | None:
-    """Return the pacing that held a full segment (SO_MAX_PACING_RATE; tcp_pace_kick), None without it."""
+    """Return the pacing that held a full segment (SO_MAX_PACING_RATE; tcp_pace_kick), None without it.
+
+    Where the interface has a queue, that may hold it instead (TCP small queues), whatever the rate.
+    """
     setter = endpoint.switched_on_by("SO_MAX_PACING_RATE", packet.time)
-    if setter is None:
+    if setter is None or endpoint.has_queue:
         return None
     return Release(("; SO_MAX_PACING_RATE (", call_ref(setter), ") held it ", waited), by=SENT_LATER)
 

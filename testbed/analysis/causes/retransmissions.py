@@ -72,7 +72,7 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
         tail = packet.seq + packet.sequence_length == endpoint.snd_max and endpoint.probes_tail is not False
         timer += (CauseName.TAIL_LOSS_PROBE,) if tail else ()
         timer += (CauseName.TIMEOUT,) if _may_time_out(endpoint, packet, before) else ()
-    timer += (CauseName.DATA,) if endpoint.loses_in_queue else ()
+    timer += (*((CauseName.DATA,) if endpoint.loses_in_queue else ()), *_cut_anew(endpoint, packet, before))
     evidence = (*_again(before, packet), packet_refs(packets), " show that later bytes arrived", *_by(endpoint, packet))
     effects = (EndpointEffect.BEGINS_REPAIR,)
     return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=timer)
@@ -176,6 +176,7 @@ def recovery(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     found = " acknowledged the bytes before, these were out when the loss was found"
     evidence = (*_again(before, packet), PacketRef(ack.n), found, *_by(endpoint, packet))
     others = (*_timers(endpoint, packet), *((CauseName.DATA,) if endpoint.loses_in_queue else ()))
+    others += _cut_anew(endpoint, packet, before)
     return Explanation(evidence, _callers(endpoint, packet), (ack.n,), alternatives=others)
 
 
@@ -261,7 +262,16 @@ def _waits_to_leave(endpoint: TcpEndpoint, packet: Crossing) -> bool:
 
 def _by_icmp(endpoint: TcpEndpoint) -> tuple[CauseName, ...]:
     """Return what else a repeat may be where ICMP had said that the path takes no such size (tcp_simple_retransmit)."""
-    return (CauseName.FAST_RETRANSMISSION, CauseName.PATH_MTU, CauseName.RECOVERY) if endpoint.too_big else ()
+    said = endpoint.too_big or endpoint.others_too_big
+    return (CauseName.FAST_RETRANSMISSION, CauseName.PATH_MTU, CauseName.RECOVERY) if said else ()
+
+
+def _cut_anew(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> tuple[CauseName, ...]:
+    """Return what else a repeat in a smaller segment may be where another socket was told what the path takes.
+
+    A segment that is larger then ends in an ICMP error that the host makes itself, of which there is no frame.
+    """
+    return (CauseName.PATH_MTU,) if endpoint.others_too_big and packet.length < before.length else ()
 
 
 def _timers(endpoint: TcpEndpoint, packet: Crossing) -> tuple[CauseName, ...]:

@@ -65,7 +65,7 @@ def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     evidence = ("repeats its ACK although ", PacketRef(first.n), " came in order: it was not taken")
     if endpoint.queued:  # it may have waited to leave since before that came
         either = (*evidence, ", or came while this waited to leave")
-        return Explanation(either, alternatives=(CauseName.DUPLICATE_ACK,))
+        return Explanation(either, alternatives=(CauseName.DUPLICATE_ACK, CauseName.CHALLENGE_ACK))
     # what came after the one that was refused is out of order
     others: tuple[CauseName, ...] = () if newest is first else (CauseName.DUPLICATE_ACK,)
     last = endpoint.last_arrival

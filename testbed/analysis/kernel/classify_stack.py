@@ -47,6 +47,8 @@ _ENTRY = frozenset(
 """The last is User-Mode Linux's, which calls ``sys_close`` and its like by their plain names."""
 _URING = frozenset(("io_issue_sqe", "io_submit_sqes", "io_wq_submit_work", "io_sq_thread", "io_handle_tw_list"))
 _RELEASES_BACKLOG = "__release_sock"
+ERRORS = ("tcp_v4_err", "tcp_v6_err")
+"""What an ICMP error runs at the connection that it is about, in its processing."""
 _LETS_GO = ("tcp_release_cb", "__sk_flush_backlog", "release_sock")
 """What runs as a call lets a socket go; the compiler may drop the frame of the first, which ends in tcp_send_ack."""
 _SENDS_ACK = ("tcp_send_ack", "__tcp_send_ack", "__tcp_transmit_skb")
@@ -166,7 +168,7 @@ STACKS: tuple[StackRow, ...] = (
         _AGAIN,
         (C.PATH_MTU,),
         "sent again in smaller segments: ICMP says that it was too big",
-        ("tcp_simple_retransmit", "tcp_v4_mtu_reduced", "tcp_v6_mtu_reduced"),
+        ("tcp_simple_retransmit", "tcp_v4_mtu_reduced", "tcp_v6_mtu_reduced", *ERRORS),
     ),
     StackRow(
         _AGAIN,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from testbed.analysis.kernel.classify_stack import Classified, classify
+from testbed.analysis.kernel.classify_stack import ERRORS, Classified, classify
 from testbed.model import Crossing, Host, Joined, peer_of
 from testbed.model.kernel_log import Departure, KernelLog
 from testbed.model.origins import Mechanism, PacketOrigin
@@ -37,6 +37,8 @@ def packet_origins(joined: Joined, log: KernelLog) -> StackOrigins:
         answered, certain = None, True
         if said.mechanism is Mechanism.ARRIVAL and departure.in_hand is not None:
             answered = arrived.get((packet.sender, departure.in_hand))
+            if answered is not None and _is_other(joined.crossings[answered], log.stacks[departure.stack]):
+                answered = None
         elif said.mechanism is Mechanism.BACKLOG:
             answered, certain = last.before(packet), False
         found.classified[packet.n], found.departures[packet.n] = said, departure
@@ -54,6 +56,14 @@ def packet_origins(joined: Joined, log: KernelLog) -> StackOrigins:
             departure.time - departure.when_sent,
         )
     return found
+
+
+def _is_other(arrival: Crossing, stack: Sequence[str]) -> bool:
+    """Say whether a stack received something else than what came last: an ICMP error that its own host made.
+
+    Those are no frames: one is made where a segment is larger than what the path was said to take.
+    """
+    return arrival.protocol == "tcp" and not set(ERRORS).isdisjoint(stack)
 
 
 def _frame(packet: Crossing, host: Host) -> int | None:
