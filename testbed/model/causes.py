@@ -239,6 +239,13 @@ CAUSES: Mapping[CauseName, CauseTraits] = {
         Retransmitted(("Loss", "Recovery")),
         sent_again="in smaller segments because ICMP said it was too big",
     ),
+    C.REORDERING_TIMEOUT: R(
+        *(TIMER, "bytes again as the wait for reordered ones is over", "RFC 8985 6.2; tcp_rack_reo_timeout"),
+        Retransmitted(("Recovery", "Loss"), timeout=False),
+        sent_again="by the timer for reordered segments",
+        labels=("fast_retransmission",),
+        timing=True,
+    ),
     C.FAST_RETRANSMISSION: R(
         *(ANSWER, "bytes again as ACKs show a loss", "RFC 5681 3.2; RFC 8985"),
         Retransmitted(("Recovery", "Loss"), timeout=False),
@@ -261,14 +268,6 @@ CAUSES: Mapping[CauseName, CauseTraits] = {
         *(TIMER, "the first unacknowledged bytes again", "RFC 6298; tcp_retransmit_timer"),
         Retransmitted(("Loss",), timeout=True),
         sent_again="by the retransmission timeout",
-    ),
-    C.REORDERING_TIMEOUT: R(
-        *(TIMER, "bytes again as the wait for reordered ones is over", "RFC 8985 6.2; tcp_rack_reo_timeout"),
-        Retransmitted(("Recovery", "Loss"), timeout=False),
-        sent_again="by the timer for reordered segments",
-        labels=("fast_retransmission",),
-        timing=True,
-        origin=CauseOrigin.KERNEL,
     ),
     C.RETRANSMISSION: R(
         *(TIMER, "bytes again: probe or timeout", "RFC 6298; RFC 8985"),

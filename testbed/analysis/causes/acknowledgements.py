@@ -63,8 +63,8 @@ def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return None
     waited = Duration(_waited(newest, packet))
     evidence = ("acknowledges ", packet_refs(covered), ", ", waited, " after it came: the timer of delayed ACKs")
-    # a read that began since may take nothing, and acknowledge (MSG_PEEK); what came last may be in processing still
-    unclear = endpoint.queued or waited.ns < IN_PROCESSING or endpoint.receiving(packet.time, arrival_time(newest))
+    # what came last may be in processing still
+    unclear = endpoint.queued or waited.ns < IN_PROCESSING or _looks(endpoint, newest, packet)
     early = "F" not in newest.flags and _waited(endpoint.pending[0], packet) < _least_late(endpoint)
     unclear = unclear or early  # a read that was logged late, as on a busy machine
     answered = () if endpoint.queued else covered  # or what came later, before it had to wait
@@ -113,7 +113,9 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     early = (later and last is not None and not last.sequence_length) or (by is not None and by.packet is not None)
     may_be = _ROUTES if unclear and endpoint.route_rto_min is None else _DELAYED
     least = min(_timer_from(endpoint), may_be, _LEAST_DELAYED if early else _DELAYED)
-    timer = (CauseName.DELAYED_ACK,) if waited.ns >= least else ()  # it may also run out just as a read begins
+    # it may also run out just as a read begins; in a queue, others may have waited to be acknowledged for longer
+    since = _waited(endpoint.pending[0], packet) if endpoint.queued else waited.ns
+    timer = (CauseName.DELAYED_ACK,) if since >= least else ()
     answers = later and last is not None and last.sequence_length > 0 and last.n not in covered
     if answers and last is not None and endpoint.unexpected and endpoint.unexpected[-1] is last:
         came = (*what, ", sent as ", PacketRef(last.n), " came")
@@ -157,7 +159,7 @@ _LEAST_SEGMENT = 536
 
 def _timer_from(endpoint: TcpEndpoint) -> int:
     """Return after how long (ns) the timer of delayed ACKs may have sent one of which no read is known."""
-    return SOON if not endpoint.observed or endpoint.queued else _least_late(endpoint)
+    return _least_late(endpoint) if endpoint.observed else SOON
 
 
 def _least_late(endpoint: TcpEndpoint) -> int:
@@ -187,9 +189,18 @@ def _reader_since(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> 
     reader = endpoint.taking(packet.time, endpoint.arrived)
     if reader is None:
         return None
-    acts = packet.time - max(reader.start, arrival_time(newest)) < AT_ONCE
-    ends = reader.end is not None and reader.end - packet.time < AT_ONCE
-    return reader if acts or ends else None
+    return reader if _acts(reader, packet, max(reader.start, arrival_time(newest))) else None
+
+
+def _looks(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> bool:
+    """Say whether a read that began since acts just now, when it may acknowledge though it takes nothing (MSG_PEEK)."""
+    calls = (call for call in endpoint.in_progress(packet.time) if call.direction == "in")
+    return any(call.start > arrival_time(newest) and _acts(call, packet, call.start) for call in calls)
+
+
+def _acts(call: Call, packet: Crossing, since: int) -> bool:
+    """Say whether a call has just begun (or what it waited for came just now), or is about to end: else it sleeps."""
+    return packet.time - since < AT_ONCE or (call.end is not None and call.end - packet.time < AT_ONCE)
 
 
 @RULES.explains(CauseName.PROBE_ANSWER)
@@ -270,7 +281,7 @@ def compressed_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
     evidence = ("repeats its ACK for several that came out of order, ", waited, " after ", PacketRef(last.n))
     # much later than that timer, the answer to one that came alone may be late as well, on a busy machine
     usual = min((endpoint.handshake or 0) // 20, 1_000_000)
-    late = len(endpoint.unexpected) < 2 and waited.ns > usual + _SLACK
+    late = len(endpoint.unexpected) < 2 and waited.ns > usual * 6 // 5 + _SLACK  # round trips grow
     return found._replace(evidence=evidence, packets=(last.n,), alternatives=(CauseName.DUPLICATE_ACK,) if late else ())
 
 

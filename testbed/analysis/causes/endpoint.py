@@ -8,7 +8,7 @@ yet. Sequence numbers are relative, SYN and FIN count one. Rules read it; only :
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,6 +113,7 @@ class TcpEndpoint(EndpointCalls):
     send_edge: int | None = None  # the right edge of the window that the peer offers
     widest: int = 0  # bytes of the largest window that the peer offered (tcp_sock.max_window)
     handshake: int | None = None  # ns from its SYN or SYN+ACK to the answer
+    shortest: int | None = None  # ns of the shortest round trip so far: no sample of the kernel's was less
     repair_until: int = -1  # SND.NXT when the last timeout or fast retransmission happened
     originals: list[Crossing] = field(default_factory=list)
     original_seqs: list[int] = field(default_factory=list)
@@ -384,6 +385,7 @@ class TcpEndpoint(EndpointCalls):
     def _note_ack(self, packet: Crossing, ack: int) -> None:
         self.by_ack[ack] = packet
         if ack > self.una:
+            self._note_round_trip(packet, ack)
             self.una, self.una_moved = ack, packet
             self.unprobed = False
             if self.tail_probed is not None and self._answers_probe(packet, ack, self.tail_probed):
@@ -397,6 +399,13 @@ class TcpEndpoint(EndpointCalls):
             self.sacks.clear()
         elif packet.options.get("sack"):
             self.sacks.append(packet)
+
+    def _note_round_trip(self, packet: Crossing, ack: int) -> None:
+        at = bisect_left(self.original_seqs, ack) - 1
+        if at >= 0:
+            newest = self.originals[at]
+            took = arrival_time(packet) - self.sent_last.get(newest.seq, newest).time
+            self.shortest = took if self.shortest is None else min(self.shortest, took)
 
     def _answers_probe(self, packet: Crossing, ack: int, probed: int) -> bool:
         """Say whether an ACK ends a tail-loss probe (tcp_process_tlp_ack); of old bytes, only if it says more."""

@@ -24,8 +24,13 @@ from testbed.model.evidence import Duration
 RULES: BoundRules[TcpEndpoint] = BoundRules()
 
 _RTO_MIN = 190_000_000  # TCP_RTO_MIN is 200 ms, counted in ticks of up to 10 ms
+_TICK = 10_000_000
+"""The longest tick (ns) of a kernel: a timer may run out by so much earlier than it was set for (HZ=100)."""
 _REORDERED = 300_000
 """Least time (ns) after which the timer for reordered segments may have sent what an ACK asked for (RFC 8985 6.2)."""
+_LEAST_REORDERED = 1_500_000
+"""Least time (ns) after which that timer runs out: it waits for two ticks at least (TCP_TIMEOUT_MIN_US)."""
+_RACK = 1  # the bit of tcp_recovery that switches RACK on
 _REPAIRED = 300_000_000
 """Most time (ns) since a repeat for which it is not known whether the kernel counts the loss as repaired."""
 _PROBE_MOST = 240_000_000
@@ -50,6 +55,35 @@ def fast_open_fallback(endpoint: TcpEndpoint, packet: Crossing) -> Explanation |
         *(PacketRef(before.n), " carried", *_by(endpoint, packet)),
     )
     return Explanation(evidence, _callers(endpoint, packet), (answer.n,))
+
+
+@RULES.explains(CauseName.REORDERING_TIMEOUT)
+def reordering_timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
+    """Explain bytes sent again by the timer that waits for reordered segments (RFC 8985 section 6.2, tcp_timeout_mark).
+
+    ACKs had shown that later bytes arrived, but nothing has come for so long that no processing sends this, and the
+    retransmission timeout is not due yet. Only of a lab's own kernels: others have other timers, or none.
+    """
+    before = _repeated(endpoint, packet)
+    hints = _hints(endpoint, packet, before) if before is not None and all(endpoint.sack) else []
+    last = endpoint.last_arrival
+    if before is None or not hints or last is None or not endpoint.observed or endpoint.in_progress(packet.time):
+        return None
+    if not int(endpoint.sysctls.get("net.ipv4.tcp_recovery", 0)) & _RACK or _waits_to_leave(endpoint, packet):
+        return None
+    waited = packet.time - arrival_time(hints[-1])
+    if not _LEAST_REORDERED <= waited < _reorders_for(endpoint) or packet.time - arrival_time(last) < _LEAST_REORDERED:
+        return None
+    if endpoint.too_big or _may_time_out(endpoint, packet, before):
+        return None
+    if packet.seq + packet.sequence_length == endpoint.snd_max and endpoint.probes_tail is not False:
+        return None
+    packets = tuple(ack.n for ack in hints)
+    evidence = (
+        *(*_again(before, packet), packet_refs(packets), " show that later bytes arrived, ", Duration(waited)),
+        *(" before: the timer for reordered ones", *_by(endpoint, packet)),
+    )
+    return Explanation(evidence, _callers(endpoint, packet), packets, (EndpointEffect.BEGINS_REPAIR,))
 
 
 @RULES.explains(CauseName.FAST_RETRANSMISSION)
@@ -84,8 +118,16 @@ def _reorders_for(endpoint: TcpEndpoint) -> int:
 
 
 def _may_time_out(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> bool:
-    """Say whether the retransmission timeout may have run out: a route may set its minimum, and round trips shrink."""
-    late = packet.time - _timer_began(endpoint, before) >= (endpoint.handshake or 0) // _SHRUNK
+    """Say whether the retransmission timeout may have run out for the first segment that is not acknowledged.
+
+    It is the smoothed round trip and at least the minimum (tcp_set_rto), less a tick. Where that minimum is not known, a
+    route may have a small one.
+    """
+    waited = packet.time - _timer_began(endpoint, before)
+    if endpoint.route_rto_min is None:
+        late = waited >= (endpoint.handshake or 0) // _SHRUNK
+    else:
+        late = waited >= endpoint.rto_min + (endpoint.shortest or 0) - _TICK
     return late and packet.seq == endpoint.una
 
 
