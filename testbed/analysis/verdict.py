@@ -192,7 +192,7 @@ def why_unopened(
             if any(_goes_on(each) and each.sender != packet.sender for each in packets):
                 break  # it had been open, or opened after all: a SYN came late, or was forged
             if packet.fate is Fate.LOST:
-                break
+                continue  # a later one may have arrived
             listening = causes[packet.n].refusal in (Refusal.NOT_ACCEPTED, Refusal.CONNECTION_ENDED)
             return ConnectionRefused(flow.index, packet.sender, listening=listening)
     if "S" not in packets[0].flags:

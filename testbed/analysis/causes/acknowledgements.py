@@ -9,7 +9,7 @@ from testbed.analysis.causes.endpoint import (
     arrival_time,
     sack_blocks,
 )
-from testbed.analysis.causes.release import AT_ONCE, HAS_LEFT, IN_PROCESSING
+from testbed.analysis.causes.release import AT_ONCE, HAS_LEFT, IN_PROCESSING, acts
 from testbed.analysis.causes.room import SOON, ack_of, is_bare, made_room, may_be_read, refuses
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, packet_refs
@@ -42,7 +42,7 @@ _COMPRESSED = 10_000, 50_000
 def _compresses_for(endpoint: TcpEndpoint) -> int:
     """Return the least time (ns) after which an ACK may be one that was put off: a twentieth of the round trip.
 
-    A tenth of that counts, since round trips may have become shorter than that of the handshake.
+    A tenth of that counts: a receiver takes the time in which a window came for a round trip (tcp_rcv_rtt_measure).
     """
     least, most = _COMPRESSED
     return min(max((endpoint.handshake or 0) // 200, least), most)
@@ -189,18 +189,13 @@ def _reader_since(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> 
     reader = endpoint.taking(packet.time, endpoint.arrived)
     if reader is None:
         return None
-    return reader if _acts(reader, packet, max(reader.start, arrival_time(newest))) else None
+    return reader if acts(reader, packet, max(reader.start, arrival_time(newest))) else None
 
 
 def _looks(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> bool:
     """Say whether a read that began since acts just now, when it may acknowledge though it takes nothing (MSG_PEEK)."""
     calls = (call for call in endpoint.in_progress(packet.time) if call.direction == "in")
-    return any(call.start > arrival_time(newest) and _acts(call, packet, call.start) for call in calls)
-
-
-def _acts(call: Call, packet: Crossing, since: int) -> bool:
-    """Say whether a call has just begun (or what it waited for came just now), or is about to end: else it sleeps."""
-    return packet.time - since < AT_ONCE or (call.end is not None and call.end - packet.time < AT_ONCE)
+    return any(call.start > arrival_time(newest) and acts(call, packet, call.start) for call in calls)
 
 
 @RULES.explains(CauseName.PROBE_ANSWER)

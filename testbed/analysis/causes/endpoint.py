@@ -8,7 +8,7 @@ yet. Sequence numbers are relative, SYN and FIN count one. Rules read it; only :
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,6 +68,13 @@ def arrival_time(packet: Crossing) -> int:
     return packet.time if packet.arrived is None else packet.arrived
 
 
+def _faster(packet: Crossing, fastest: int | None) -> int | None:
+    if packet.sent is None or packet.arrived is None:
+        return fastest
+    took = packet.arrived - packet.sent
+    return took if fastest is None else min(fastest, took)
+
+
 def sequence_length_arrived(packet: Crossing) -> int:
     """Return how much sequence space a segment took where it arrived: it may have been cut on the way."""
     cut = sum(_shortened(each) for each in packet.changes if isinstance(each, FieldChange))
@@ -113,7 +120,8 @@ class TcpEndpoint(EndpointCalls):
     send_edge: int | None = None  # the right edge of the window that the peer offers
     widest: int = 0  # bytes of the largest window that the peer offered (tcp_sock.max_window)
     handshake: int | None = None  # ns from its SYN or SYN+ACK to the answer
-    shortest: int | None = None  # ns of the shortest round trip so far: no sample of the kernel's was less
+    # ns that the fastest packet so far took from the peer and to it, as both captures say
+    fastest: tuple[int | None, int | None] = (None, None)
     repair_until: int = -1  # SND.NXT when the last timeout or fast retransmission happened
     originals: list[Crossing] = field(default_factory=list)
     original_seqs: list[int] = field(default_factory=list)
@@ -199,6 +207,11 @@ class TcpEndpoint(EndpointCalls):
         return min((value[0] * 1000 for value in values if value), default=_MUCH)
 
     @property
+    def shortest(self) -> int:
+        """The shortest round trip (ns) that there can have been so far: none that the kernel measured was less."""
+        return max((self.fastest[0] or 0) + (self.fastest[1] or 0), 0)
+
+    @property
     def full(self) -> int:
         """How many bytes a segment has at least that is certainly full: nothing but windows holds those back."""
         return (self.mss or 0) - OPTIONS_MOST
@@ -230,6 +243,7 @@ class TcpEndpoint(EndpointCalls):
 
     def note_sent(self, packet: Crossing, rule: CauseName, explained: Explanation) -> None:
         """Record a segment that left, after its cause was found, with the effects of that."""
+        self.fastest = self.fastest[0], _faster(packet, self.fastest[1])
         if EndpointEffect.BEGINS_REPAIR in explained.effects:
             self.repair_until = max(self.repair_until, self.snd_max or 0)
         if EndpointEffect.SHOWS_REFUSAL in explained.effects and packet.ack is not None:
@@ -324,6 +338,7 @@ class TcpEndpoint(EndpointCalls):
         if packet.discarded:
             return
         self.last_arrival = packet
+        self.fastest = _faster(packet, self.fastest[0]), self.fastest[1]
         if self.handshake is None and self.originals and packet.ack is not None:
             self.handshake = arrival_time(packet) - self.originals[0].time
         if "R" in packet.flags:
@@ -385,7 +400,6 @@ class TcpEndpoint(EndpointCalls):
     def _note_ack(self, packet: Crossing, ack: int) -> None:
         self.by_ack[ack] = packet
         if ack > self.una:
-            self._note_round_trip(packet, ack)
             self.una, self.una_moved = ack, packet
             self.unprobed = False
             if self.tail_probed is not None and self._answers_probe(packet, ack, self.tail_probed):
@@ -399,13 +413,6 @@ class TcpEndpoint(EndpointCalls):
             self.sacks.clear()
         elif packet.options.get("sack"):
             self.sacks.append(packet)
-
-    def _note_round_trip(self, packet: Crossing, ack: int) -> None:
-        at = bisect_left(self.original_seqs, ack) - 1
-        if at >= 0:
-            newest = self.originals[at]
-            took = arrival_time(packet) - self.sent_last.get(newest.seq, newest).time
-            self.shortest = took if self.shortest is None else min(self.shortest, took)
 
     def _answers_probe(self, packet: Crossing, ack: int, probed: int) -> bool:
         """Say whether an ACK ends a tail-loss probe (tcp_process_tlp_ack); of old bytes, only if it says more."""

@@ -137,6 +137,14 @@ def _may_sleep(call: Call, packet: Crossing, came: int) -> bool:
     return came >= call.start or packet.time - call.start >= IN_PROCESSING
 
 
+def acts(call: Call, packet: Crossing, since: int) -> bool:
+    """Say whether a call in progress acts as a packet leaves: it begins, or what it waits for came, or it ends just now.
+
+    Else it sleeps. ``since`` is when it began, or when something came for it.
+    """
+    return packet.time - since < AT_ONCE or (call.end is not None and call.end - packet.time < AT_ONCE)
+
+
 def is_full(endpoint: TcpEndpoint, packet: Crossing) -> bool:
     """Say whether a segment is as large as the path takes them: by the peer's SYN, or as the one before it was."""
     at = bisect_left(endpoint.original_seqs, packet.seq)

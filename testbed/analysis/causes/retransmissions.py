@@ -16,7 +16,7 @@ from testbed.analysis.causes.endpoint import (
     carried,
     sack_blocks,
 )
-from testbed.analysis.causes.release import AT_ONCE, HAS_LEFT, IN_PROCESSING
+from testbed.analysis.causes.release import AT_ONCE, HAS_LEFT, IN_PROCESSING, acts
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import CauseName, Crossing, Evidence, PacketRef, call_refs, packet_refs
 from testbed.model.evidence import Duration
@@ -67,7 +67,9 @@ def reordering_timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation |
     before = _repeated(endpoint, packet)
     hints = _hints(endpoint, packet, before) if before is not None and all(endpoint.sack) else []
     last = endpoint.last_arrival
-    if before is None or not hints or last is None or not endpoint.observed or endpoint.in_progress(packet.time):
+    if before is None or not hints or last is None or not endpoint.observed:
+        return None
+    if any(acts(call, packet, max(call.start, arrival_time(last))) for call in endpoint.in_progress(packet.time)):
         return None
     if not int(endpoint.sysctls.get("net.ipv4.tcp_recovery", 0)) & _RACK or _waits_to_leave(endpoint, packet):
         return None
@@ -121,13 +123,15 @@ def _may_time_out(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> 
     """Say whether the retransmission timeout may have run out for the first segment that is not acknowledged.
 
     It is the smoothed round trip and at least the minimum (tcp_set_rto), less a tick. Where that minimum is not known, a
-    route may have a small one.
+    route may have a small one; where the peer took back what it had reported, the timer is one of 10 ms
+    (tcp_check_sack_reneging).
     """
     waited = packet.time - _timer_began(endpoint, before)
-    if endpoint.route_rto_min is None:
+    reneged = any(left <= endpoint.una < right for ack in endpoint.sacks for left, right in sack_blocks(ack))
+    if endpoint.route_rto_min is None or reneged:
         late = waited >= (endpoint.handshake or 0) // _SHRUNK
     else:
-        late = waited >= endpoint.rto_min + (endpoint.shortest or 0) - _TICK
+        late = waited >= endpoint.rto_min + endpoint.shortest - _TICK
     return late and packet.seq == endpoint.una
 
 
