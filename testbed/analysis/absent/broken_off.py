@@ -106,15 +106,23 @@ def was_taken(reset: Crossing, streams: Streams) -> bool:
     last = max(after, default=0)
     if last > looked_at and host not in streams.queued:
         return False
+    arrived = [
+        each
+        for each in streams.by_sender.get((reset.flow, reset.sender), ())
+        if each.arrived is not None and each.arrived <= reset.arrived and not each.discarded
+    ]
     acknowledged = [each.ack for each in ours if each.ack is not None and each.time <= reset.arrived]
     if not acknowledged:
         # a SYN is out: only what acknowledges it ends that (RFC 9293 section 3.10.7.3)
         out = (each for each in ours if each.sent is not None and each.sent <= reset.arrived)
         edge = max((each.seq + each.sequence_length for each in out), default=0)
-        return reset.ack is not None and 0 < reset.ack <= edge
+        answers = [each for each in arrived if "S" in each.flags and each.ack is not None and 0 < each.ack <= edge]
+        if not answers:
+            return reset.ack is not None and 0 < reset.ack <= edge
+        acknowledged = [answers[0].seq + 1]  # it is open, though its ACK waits (tcp_rcv_synsent_state_process)
     came, fin = IntervalSet(), False
-    for each in streams.by_sender.get((reset.flow, reset.sender), ()):
-        if each.arrived is not None and each.arrived <= reset.arrived and each.sequence_length and not each.discarded:
+    for each in arrived:
+        if each.sequence_length:
             came.add(each.seq, each.seq + each.sequence_length)
             fin = fin or "F" in each.flags
     known = max(acknowledged)

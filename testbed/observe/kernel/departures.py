@@ -51,15 +51,24 @@ class _Queue:
 
     def __init__(self) -> None:
         self._waiting: dict[int, _Waiting] = {}
+        self._longest = 0  # bytes of the longest frame so far
+        self._cut = 0
 
     def joins(self, skb: int, origin: Passing, *, released: bool) -> None:
+        before = self._waiting.get(skb)
+        if before is not None and before.origin.length > self._longest:
+            # it was cut into segments as it came, which wait still (tbf_segment), and its memory is used again
+            self._cut -= 1
+            self._waiting = {self._cut if key == skb else key: each for key, each in self._waiting.items()}
         self._waiting.pop(skb, None)  # its memory is used again: that one never left
         self._waiting[skb] = _Waiting(origin, released)
 
     def leaves(self, skb: int, passing: Passing) -> tuple[Passing, bool] | None:
         """Return from where a packet came into the queue; a segment is of the oldest that is longer than a frame."""
-        whole = self._waiting.pop(skb, None)
-        if whole is not None:
+        self._longest = max(self._longest, passing.length)
+        whole = self._waiting.get(skb)
+        if whole is not None and whole.origin.length <= passing.length:
+            del self._waiting[skb]
             return whole.origin, whole.released
         for number, each in self._waiting.items():
             if each.origin.length > passing.length:

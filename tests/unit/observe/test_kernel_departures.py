@@ -123,6 +123,28 @@ def test_the_last_segment_of_a_queued_packet_is_known_without_its_headers(option
     assert [each.stack for each in found] == [2] * 5 + [3] * 2
 
 
+def test_segments_that_wait_are_known_though_the_memory_of_their_packet_is_used_again() -> None:
+    interfaces = Interfaces(DEVICES, {"client"})
+    headers = 66
+    waiting = ((9, headers + 1440, 1), (1, headers + 2 * 1440, 2), (1, 74, 3))
+    leaving = ((9, headers + 1440), (21, headers + 1440), (22, headers + 1440), (1, 74))
+    for at, (skb, length, stack) in enumerate(waiting):
+        interfaces.queues("eth0-c", skb, Passing(5 + at, 0, length, 0, 8, False, stack), ())
+        if not at:
+            interfaces.leaves("eth0-c", *_leaving(5, leaving[0]), ())
+    for at, each in enumerate(leaving[1:], 1):
+        interfaces.leaves("eth0-c", *_leaving(10 + at, each), ())
+    rows = [(4, leaving[0][1]), *((9 + at, length) for at, (_, length) in enumerate(leaving[1:], 1))]
+    found = interfaces.departures("client", (frames(*rows), frames()), ERROR)
+    assert not isinstance(found, str)
+    assert [each.stack for each in found] == [1, 2, 2, 3]
+
+
+def _leaving(time: int, of: tuple[int, int]) -> tuple[int, Passing]:
+    skb, length = of
+    return skb, Passing(time, 0, length, 0x800, 1, True, 7)
+
+
 def test_what_leaves_an_interface_without_a_queue_has_its_own_stack() -> None:
     interfaces = Interfaces(DEVICES, {"server"})
     interfaces.queues("eth0-c", 77, Passing(5, 0, 2900, 0, 8, False, 2), ())
