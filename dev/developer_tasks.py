@@ -8,6 +8,8 @@ from pathlib import Path
 
 from invoke import Collection, Context, task
 
+from dev.benchmark_names import BESIDE_SPEED, SPEED
+from testbed.cli.invoke_words import takes_words
 from testbed.cli.report_errors import report_errors
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +84,7 @@ def lint(context: Context, fix: bool = False) -> int:
         "again": "truth: make no run, compare those that were kept by the rules as they are now",
     },
 )
+@takes_words((*SPEED, *BESIDE_SPEED))
 @report_errors
 def bench(
     _: Context,
@@ -102,6 +105,7 @@ def bench(
     Seconds are printed and not judged: other programs on the machine change them.
 
     Examples: invoke bench run start --repeat 11
+              invoke bench run report --page docs/performance.md
               invoke bench --page docs/performance.md
               invoke bench truth --seed 7 --count 1000
     """
@@ -111,7 +115,7 @@ def bench(
     from dev.truth import measure_truth
 
     codes = []
-    speed = [name for name in names if name not in {"truth", "healthy", "pairs"}]
+    speed = [name for name in names if name not in BESIDE_SPEED]
     if speed or not names:
         codes.append(bench.main(speed, repeat=repeat, as_json=json, page=page))
     if "truth" in names:

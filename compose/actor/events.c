@@ -1,5 +1,6 @@
 #include "actor/events.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,6 +8,15 @@
 #include <string.h>
 
 #include "actor/text.h"
+
+/* An address as packets bear it: an IPv4-mapped one as IPv4. */
+static void write_address(const struct in6_addr *address, char text[INET6_ADDRSTRLEN])
+{
+	if (IN6_IS_ADDR_V4MAPPED(address))
+		inet_ntop(AF_INET, &address->s6_addr[12], text, INET6_ADDRSTRLEN);
+	else
+		inet_ntop(AF_INET6, address, text, INET6_ADDRSTRLEN);
+}
 
 static void end_line(void)
 {
@@ -55,6 +65,11 @@ bool emit_ending(const struct step *step, const struct ending *end)
 		char *shown = to_hex(end->shown, end->shown_len);
 		printf(",\"data\":\"%s\"", shown);
 		free(shown);
+	}
+	if (end->has_packet_info) {
+		char address[INET6_ADDRSTRLEN];
+		write_address(&end->packet_info.address, address);
+		printf(",\"pktinfo\":{\"address\":\"%s\",\"interface\":%u}", address, end->packet_info.interface);
 	}
 	if (end->value) {
 		fputs(",\"value\":", stdout);

@@ -43,13 +43,14 @@ void run_readv(const struct step *step, struct ending *end)
 void run_recvmsg(const struct step *step, struct ending *end)
 {
 	struct iovec parts[IOV_MAX];
-	unsigned char control[512]; /* what came beside the bytes: a GRO segment's size, a time, an error */
+	_Alignas(struct cmsghdr) unsigned char control[512]; /* what came beside the bytes: a GRO segment's size, a time, an error */
 	size_t count = place_buffers(step, parts);
 	uint64_t room = 0;
 	struct msghdr message = {.msg_iov = parts, .msg_iovlen = count, .msg_control = control, .msg_controllen = sizeof control};
 	end->moves_bytes = end->received = true;
 	if (!CALL(end, recvmsg, step->sock->fd, &message, step->flags))
 		return;
+	end->has_packet_info = find_packet_info(&message, false, &end->packet_info);
 	for (size_t i = 0; i < count; i++)
 		room += parts[i].iov_len;
 	end->bytes = (uint64_t)end->result;

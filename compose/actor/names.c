@@ -92,7 +92,7 @@ const struct word SIGNALS[] = {WORD(SIGABRT), WORD(SIGKILL), WORD(SIGSEGV), WORD
 const char *const KEY_NAMES[KEYS] = {
 	"as", "sock", "family", "type", "nonblock", "addr", "port", "backlog", "name", "value", "hex", "size", "seed",
 	"chunk", "parts", "flags", "mode", "timeout", "how", "ms", "by", "for", "status", "signal", "once", "sizes", "count",
-	"to", "socks", "and", "fd", "stdin", "stdout", "expect",
+	"to", "socks", "and", "fd", "stdin", "stdout", "from", "expect",
 };
 
 int error_number(const char *name)

@@ -22,7 +22,7 @@
 	X(send_fd, BIT(K_SOCK) | BIT(K_FD), 0) \
 	X(recv_fd, BIT(K_SOCK) | BIT(K_AS) | BIT(K_FAMILY) | BIT(K_TYPE), 0) \
 	X(send, BIT(K_SOCK), BIT(K_HEX) | BIT(K_SIZE) | BIT(K_SEED) | BIT(K_CHUNK) | BIT(K_FLAGS) | BIT(K_ONCE) | ADDRESS) \
-	X(sendmsg, BIT(K_SOCK) | BIT(K_PARTS), BIT(K_FLAGS) | BIT(K_ONCE) | ADDRESS) \
+	X(sendmsg, BIT(K_SOCK) | BIT(K_PARTS), BIT(K_FLAGS) | BIT(K_ONCE) | BIT(K_FROM) | ADDRESS) \
 	X(sendmmsg, BIT(K_SOCK) | BIT(K_PARTS), BIT(K_FLAGS) | BIT(K_ONCE) | ADDRESS) \
 	X(writev, BIT(K_SOCK) | BIT(K_PARTS), 0) \
 	X(sendfile, BIT(K_SOCK) | BIT(K_SIZE) | BIT(K_SEED), 0) \

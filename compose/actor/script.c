@@ -176,6 +176,8 @@ static bool check_step(struct script *script, struct step *step)
 		return report_error(script, "%s: addr= and port= go together", step->op->name);
 	if (value[K_ADDR] && !parse_address(script, step))
 		return false;
+	if (value[K_FROM] && !parse_from(script, step))
+		return false;
 	if (step->sock && value[K_NAME] && !parse_option(script, step))
 		return false;
 	if (op == OP_send) {
@@ -276,6 +278,7 @@ void free_script(struct script *script)
 		free(step->sizes);
 		free(step->watched);
 		free(step->option_value);
+		free(step->control);
 		free(step->line);
 	}
 	free(script->steps);

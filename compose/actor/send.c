@@ -77,6 +77,7 @@ static bool give_message(const struct step *step, struct ending *end, struct iov
 	struct msghdr message = {
 		.msg_name = step->addr_len ? (void *)step_address(step) : NULL, .msg_namelen = step->addr_len,
 		.msg_iov = part, .msg_iovlen = parts,
+		.msg_control = step->control, .msg_controllen = step->control_len,
 	};
 	return CALL(end, sendmsg, step->sock->fd, &message, step->flags);
 }

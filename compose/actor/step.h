@@ -12,6 +12,7 @@
 
 #include "actor/names.h"
 #include "actor/ops.h"
+#include "common/packet_info.h"
 
 #define SHOWN 64 /* bytes of received data that an event carries */
 
@@ -50,6 +51,8 @@ struct step {
 	int parts;
 	uint64_t *sizes; /* the buffers of a call that receives into several */
 	int sizes_count;
+	unsigned char *control; /* what sendmsg is given beside the bytes: from where they leave */
+	size_t control_len;
 	size_t after; /* of a fork: the place of its end_fork; of an end_fork: that of its fork */
 	size_t slot;  /* of a barrier: the number of its name */
 	const struct option *option;
@@ -67,6 +70,8 @@ struct ending {
 	unsigned char shown[SHOWN];
 	size_t shown_len;
 	char *value; /* what getsockopt gave, what wait found */
+	bool has_packet_info;
+	struct packet_info packet_info; /* to which address a datagram came */
 };
 
 #endif

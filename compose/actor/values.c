@@ -173,6 +173,33 @@ bool parse_address(struct script *script, struct step *step)
 	return inet_pton(AF_INET, text, &to->sin_addr) == 1 || report_value(script, K_ADDR, text, "an IPv4 address");
 }
 
+static void keep_control(struct step *step, int level, int type, const void *info, size_t size)
+{
+	struct cmsghdr head = {.cmsg_len = CMSG_LEN(size), .cmsg_level = level, .cmsg_type = type};
+	step->control_len = CMSG_SPACE(size);
+	step->control = zeroed(step->control_len);
+	memcpy(step->control, &head, sizeof head);
+	memcpy(step->control + CMSG_LEN(0), info, size);
+}
+
+/* The socket's family says which control message the kernel reads, that of IPv6 also for an IPv4-mapped address. */
+bool parse_from(struct script *script, struct step *step)
+{
+	const char *text = step->value[K_FROM];
+	if (step->family == AF_INET6) {
+		struct in6_pktinfo six = {.ipi6_ifindex = 0};
+		if (inet_pton(AF_INET6, text, &six.ipi6_addr) != 1)
+			return report_value(script, K_FROM, text, "an IPv6 address");
+		keep_control(step, IPPROTO_IPV6, IPV6_PKTINFO, &six, sizeof six);
+		return true;
+	}
+	struct in_pktinfo four = {.ipi_ifindex = 0};
+	if (inet_pton(AF_INET, text, &four.ipi_spec_dst) != 1)
+		return report_value(script, K_FROM, text, "an IPv4 address");
+	keep_control(step, IPPROTO_IP, IP_PKTINFO, &four, sizeof four);
+	return true;
+}
+
 static void keep_value(struct step *step, const void *value, size_t size)
 {
 	step->option_value = copy_bytes(value, size);

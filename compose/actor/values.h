@@ -23,6 +23,9 @@ bool parse_value(struct script *script, struct step *step, enum key key, const c
 /* What depends on the socket's family: addr= and port=. */
 bool parse_address(struct script *script, struct step *step);
 
+/* from= of a message that is sent: a control message. */
+bool parse_from(struct script *script, struct step *step);
+
 /* name= and value= of a socket option. */
 bool parse_option(struct script *script, struct step *step);
 

@@ -46,6 +46,9 @@ enum probe_mark {
  * "#socket": what became known of a socket at time `start`: cookie, arg = family, type, protocol; `address` is its
  *            local address, `blob` its peer's. With the `start` of a new image's log (`forked_from` 0): the image began
  *            with the socket as `fd`;
+ * "#pktinfo": the address of this host that a message came to or leaves from (`address`, IPv4 as IPv4-mapped, without a
+ *            port), by the thread `tid` in the call that began at `start`: arg = number of the message in that call, index
+ *            of the interface, 0 for none;
  * "#module": executable mapping arg[0]..arg[1], load base arg[2], path of arg[3] bytes that starts at `address` and runs
  *            on over as many following slots as it needs. */
 struct probe_record {

@@ -72,8 +72,10 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	ssize_t result = NEXT(sendmsg)(fd, message, flags);
 	log_return(record, result);
 	learn_name(fd, record);
-	if (result >= 0)
+	if (result >= 0) {
+		message_packet_info(record, (struct msghdr *)message);
 		moved(record, message->msg_iov, message->msg_iovlen, result, flags);
+	}
 	log_state(record, PROBE_RETURNED);
 	return result;
 }
@@ -94,8 +96,9 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 		struct probe_record *one = message_record(record, i, result);
 		if (!one)
 			break;
-		const struct msghdr *message = &messages[i].msg_hdr;
+		struct msghdr *message = &messages[i].msg_hdr;
 		message_args(one, message, flags, true);
+		message_packet_info(one, message);
 		put_address(one, message->msg_name, message->msg_namelen);
 		moved(one, message->msg_iov, message->msg_iovlen, messages[i].msg_len, flags);
 		if (i)

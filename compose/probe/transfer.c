@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "probe/digest.h"
+#include "common/packet_info.h"
 #include "probe/payload.h"
 
 void moved(struct probe_record *record, const struct iovec *parts, size_t count, int64_t result, int flags)
@@ -91,10 +92,27 @@ static void message_descriptors(struct msghdr *message)
 	}
 }
 
+void message_packet_info(const struct probe_record *record, struct msghdr *message)
+{
+	struct packet_info info;
+	if (!message->msg_controllen || !find_packet_info(message, record->marks & PROBE_OUT, &info))
+		return;
+	struct probe_record *beside = log_record(NAME("#pktinfo"), record->fd, record->cookie, NULL);
+	if (!beside)
+		return;
+	struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = info.address};
+	beside->start = beside->end = record->start;
+	beside->arg[0] = record->arg[4];
+	beside->arg[1] = info.interface;
+	beside->address_length = copy_address(beside->address, sizeof beside->address, &address, sizeof address);
+	log_state(beside, PROBE_RETURNED);
+}
+
 void message_received(struct probe_record *record, struct msghdr *message, int64_t result, int flags)
 {
 	put_address(record, message->msg_name, message->msg_namelen);
 	message_descriptors(message);
+	message_packet_info(record, message);
 	record->arg[3] = (int64_t)message->msg_controllen;
 	record->arg[6] = message->msg_flags;
 	moved(record, message->msg_iov, message->msg_iovlen, result, flags);

@@ -29,6 +29,9 @@ void message_args(struct probe_record *record, const struct msghdr *message, int
 /* What a message that was received brought; `flags` are those of the call. */
 void message_received(struct probe_record *record, struct msghdr *message, int64_t result, int flags);
 
+/* Note to which address a message came, or from which one it leaves, if it says so; the kernel has just read or written it. */
+void message_packet_info(const struct probe_record *record, struct msghdr *message);
+
 /* The record of message `i`: the one that was entered for the first, a further one with the same times for others. */
 struct probe_record *message_record(struct probe_record *first, int i, int of);
 

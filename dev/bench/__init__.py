@@ -12,21 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dev.bench.ratio import Ratio, table
+from dev.benchmark_names import BESIDE_SPEED, SPEED
 from testbed.model.errors import UsageError
-
-NAMES = {
-    "run": "whole_run",
-    "start": "start_cost",
-    "link": "link_cost",
-    "namespace": "namespace_lab",
-    "campaign": "campaign_rate",
-    "report": "page_time",
-    "probe": "probe_cost",
-    "compare": "compare_speed",
-    "witness": "trace_cost",
-    "watch": "watch_cost",
-}
-"""The benchmarks of speed, and the module of each: ``measure(repeat=..., say=...)`` returns its ratios."""
 
 
 def main(names: Sequence[str], *, repeat: int, as_json: bool, page: str = "") -> int:
@@ -35,17 +22,17 @@ def main(names: Sequence[str], *, repeat: int, as_json: bool, page: str = "") ->
     ``page`` is the file of the table, docs/performance.md: the rows of these benchmarks are renewed.
     """
     for name in names:
-        if name not in NAMES:
-            raise UsageError(f"there is no benchmark `{name}`", hint=f"one of {', '.join((*NAMES, 'truth'))}")
+        if name not in SPEED:
+            raise UsageError(f"there is no benchmark `{name}`", hint=f"one of {', '.join((*SPEED, *BESIDE_SPEED))}")
     stream = sys.stderr if as_json else sys.stdout
 
     def say(line: str) -> None:
         print(line, file=stream, flush=True)
 
     ratios: list[Ratio] = []
-    for name in names or NAMES:
+    for name in names or SPEED:
         say(f"{name}:")
-        module = importlib.import_module(f"dev.bench.{NAMES[name]}")
+        module = importlib.import_module(f"dev.bench.{SPEED[name]}")
         ratios += module.measure(repeat=repeat, say=lambda line: say(f"  {line}"))
     kept = all(each.kept for each in ratios)
     if as_json:
@@ -58,7 +45,7 @@ def main(names: Sequence[str], *, repeat: int, as_json: bool, page: str = "") ->
 
         file = Path(page)
         before = file.read_text(encoding="utf-8") if file.exists() else ""
-        file.write_text(page_text(ratios, machine(), before, NAMES), encoding="utf-8")
+        file.write_text(page_text(ratios, machine(), before, SPEED), encoding="utf-8")
     return 0 if kept else 1
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from dev.truth.draw_addresses import spread
+from dev.truth.draw_packet_info import name_own_addresses
 from testbed.model.errors import ScenarioError
 from testbed.scenario.load import parse
 from testbed.scenario.scenario import Scenario
@@ -83,6 +84,7 @@ def draw_scenario(seed: int, number: int) -> Document:
     for attempt in range(100):
         document = _Drawing(random.Random(f"{seed}/{number}/{attempt}")).document()  # noqa: S311 - not for secrecy
         spread(document, random.Random(f"{seed}/{number}/{attempt}/addresses"))  # noqa: S311 - as above
+        name_own_addresses(document, random.Random(f"{seed}/{number}/{attempt}/pktinfo"))  # noqa: S311 - as above
         try:
             as_scenario(document, "drawn")
         except ScenarioError:

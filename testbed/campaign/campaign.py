@@ -13,8 +13,9 @@ from testbed.campaign.campaign_options import Options
 from testbed.campaign.campaign_summary import Summary, summarise
 from testbed.campaign.conduct import conduct, default_jobs, stoppable
 from testbed.campaign.pool import Pool, ProcessPool
+from testbed.campaign.read_settings import read_settings
 from testbed.campaign.store import Store
-from testbed.campaign.task_list import Plan, ScenarioSource, parse_settings, variants
+from testbed.campaign.task_list import Plan, ScenarioSource, variants
 from testbed.campaign.work import Report, load
 from testbed.model.errors import UsageError
 from testbed.scenario.language.yaml_source import shown_path
@@ -32,7 +33,7 @@ def plan(scenarios: Sequence[Scenario], options: Options, engine: str) -> Plan:
 
     ``engine`` is a name; empty: the workers of a cluster choose for themselves.
     """
-    settings = {name: [value] for name, value in options.fixed.items()} | parse_settings(options.settings)
+    settings = {name: [value] for name, value in options.fixed.items()} | read_settings(options.settings)
     sources = tuple(
         ScenarioSource(scenario.name, str(scenario.path.absolute()), shown_path(scenario.path), scenario.source)
         for scenario in scenarios

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.model.errors import UsageError
 from testbed.scenario.variants import combinations
 
 
@@ -54,27 +53,6 @@ class Plan:
 
     def __len__(self) -> int:
         return self.repeat * sum(len(self.variants[source.name]) for source in self.sources)
-
-
-_TEXTS = frozenset({"kernel"})
-"""Settings whose values are taken as written: 6.10 is a version and no number."""
-
-
-def parse_settings(words: Iterable[str]) -> dict[str, list[Any]]:
-    """Read ``--set key=a,b`` words: paths to the values to try, as YAML would read them. Raises UsageError."""
-    import yaml
-
-    found: dict[str, list[Any]] = {}
-    for word in words:
-        path, equals, values = word.partition("=")
-        if not path or not equals or not values:
-            raise UsageError(f"`{word}` is not a setting and its values", hint="--set observe.client=probe,none")
-        try:
-            read = str if path in _TEXTS else yaml.safe_load
-            found[path] = [read(value) for value in values.split(",")]
-        except yaml.YAMLError as error:
-            raise UsageError(f"the values of `{word}` cannot be read: {error}") from error
-    return found
 
 
 def variants(matrix: Mapping[str, Sequence[Any]], settings: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Any], ...]:

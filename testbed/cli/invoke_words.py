@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from invoke import Argument, Collection, Context, Exit, ParseError, Program
 from invoke.parser import ParserContext
@@ -16,6 +16,23 @@ from testbed.cli.report_errors import OURS
 
 _BAD_USE = 2
 _HELP = "--help"
+_OWN_WORDS = "_own_words"
+"""The attribute with the words that a task takes although other tasks have these names."""
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def takes_words(words: Iterable[str]) -> Callable[[Function], Function]:
+    """Say which words a task's list takes wherever they stand, although other tasks may have these names.
+
+    For a list of which all words are known: ``bench run report`` are two benchmarks and not a benchmark and a task.
+    """
+    known = frozenset(words)
+
+    def mark(function: Function) -> Function:
+        setattr(function, _OWN_WORDS, known)
+        return function
+
+    return mark
 
 
 def adapt(program: Program) -> None:
@@ -57,16 +74,18 @@ def spell_out(words: Sequence[str], tasks: Collection, adapts: Callable[[Any], b
     """Return ``run --scenarios A --scenarios B`` for ``run A B``: what invoke's parser (up to 3.0) understands.
 
     It refuses a second positional word. So each word that is no option, no option's value and no task's name becomes
-    one of the positional list argument, if its task has one. The first such word is taken even if a task has its name:
-    ``bench report``. ``--help`` (or ``-h``) after a task asks for that task's help, as ``--help TASK`` does; invoke
-    takes it for the task's argument. A task that ``adapts`` does not name is left to invoke. Raises ParseError where a
-    number is wanted and something else is given, for which invoke ends with a traceback.
+    one of the positional list argument, if its task has one. Taken even if a task has its name are the first such word,
+    ``run show``, and those that the task says it takes (:func:`takes_words`). ``--help`` (or ``-h``) after a task asks
+    for that task's help, as ``--help TASK`` does; invoke takes it for the task's argument. A task that ``adapts`` does
+    not name is left to invoke. Raises ParseError where a number is wanted and something else is given, for which invoke
+    ends with a traceback.
     """
     names = _names(tasks)
     spelled: list[str] = []
     context = ParserContext()
     taker: Argument | None = None
     awaits: str = ""
+    own: frozenset[str] = frozenset()
     taken = False
     current = ""
     ours = True
@@ -82,7 +101,7 @@ def spell_out(words: Sequence[str], tasks: Collection, adapts: Callable[[Any], b
             if takes_value and equals:
                 _check_value(context, name, value)
             awaits = word if takes_value and not equals else ""
-        elif word in names and (taker is None or taken):
+        elif word in names and (taker is None or (taken and word not in own)):
             current = word
             task = copy(tasks[word])
             ours = adapts(task)
@@ -90,6 +109,7 @@ def spell_out(words: Sequence[str], tasks: Collection, adapts: Callable[[Any], b
             context = ParserContext(args=task.get_arguments())
             lists = (argument for argument in context.positional_args if argument.kind is list)
             taker = next(lists, None) if ours else None
+            own = getattr(task.body, _OWN_WORDS, frozenset())
             taken = False
         elif taker is not None:
             spelled.append(f"--{taker.name}")

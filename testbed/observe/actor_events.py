@@ -33,6 +33,7 @@ class ActorEvent:
     ``name`` is a barrier's, or that of the socket option in an ``error``; ``port`` that of a listening socket (0: the
     kernel chose). ``bytes`` and ``calls`` sum over all calls of a step that moves bytes; ``data`` holds the first 64
     bytes received. ``value`` is what ``getsockopt`` gave, or what a wait found.
+    ``pktinfo`` is to which address of the host a message came, and by which interface (its index), where it says so.
     """
 
     event: str
@@ -48,6 +49,7 @@ class ActorEvent:
     bytes: int | None = None
     calls: int | None = None
     value: str | None = None
+    pktinfo: dict[str, Any] | None = None
 
     @property
     def failed(self) -> bool:
@@ -69,6 +71,7 @@ _TYPES: Final[dict[str, type]] = {
     "calls": int,
     "data": str,
     "value": str,
+    "pktinfo": dict,
 }
 
 

@@ -12,7 +12,7 @@ from testbed.scenario.scenario import HostSpec
 from testbed.scenario.steps.all_steps import FollowedStep, follow
 from testbed.scenario.steps.opening_steps import BindStep, ConnectStep, ListenStep, SocketStep
 from testbed.scenario.steps.process_steps import ExecStep
-from testbed.scenario.steps.sending_steps import DataStep
+from testbed.scenario.steps.sending_steps import DataStep, SendmsgStep
 from testbed.scenario.steps.step import Step
 
 AddressProblem = tuple[tuple[str | int, ...], str, str]
@@ -69,15 +69,12 @@ def _of_step(at: tuple[str | int, ...], each: FollowedStep, lab: _Lab) -> Iterat
     )
     if wanted is not None and wanted not in lab.ip:
         yield (*at, step.key, "ip"), f"the lab has no IPv{wanted}", "for both versions: `ip: [4, 6]`"
-    key, endpoint = _endpoint(step)
-    if endpoint is None:
-        return
-    if endpoint.name is not None:
-        missing = lab.missing(endpoint.name)
+    for key, endpoint in _endpoints(step):
+        missing = lab.missing(endpoint.name) if endpoint.name is not None else None
         if missing is not None:
             yield (*at, *key), *missing
-            return
-    yield from _of_socket((*at, *key), endpoint, each, lab)
+        else:
+            yield from _of_socket((*at, *key), endpoint, each, lab)
 
 
 def _of_socket(
@@ -95,10 +92,13 @@ def _of_socket(
         yield path, f"`{endpoint.name}` is an address of IPv6, `{each.use.sock}` a socket of IPv4", hint
 
 
-def _endpoint(step: Step) -> tuple[tuple[str, ...], HostPort | None]:
-    """Return the endpoint that a step names, and where."""
+def _endpoints(step: Step) -> Iterator[tuple[tuple[str, ...], HostPort]]:
+    """Yield the endpoints that a step names, and where; an address without a port has port 0."""
     if isinstance(step, ConnectStep):
-        return (step.key,), step.connect
-    if isinstance(step, BindStep):
-        return (step.key,), step.bind
-    return (step.key, "to"), step.sending.to if isinstance(step, DataStep) else None
+        yield (step.key,), step.connect
+    elif isinstance(step, BindStep):
+        yield (step.key,), step.bind
+    elif isinstance(step, DataStep) and step.sending.to is not None:
+        yield (step.key, "to"), step.sending.to
+    if isinstance(step, SendmsgStep) and step.sendmsg.from_ is not None:
+        yield (step.key, "from"), HostPort(step.sendmsg.from_, 0)

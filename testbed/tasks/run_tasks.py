@@ -25,7 +25,8 @@ from testbed.tasks.settings import project
         "engine": "docker, namespace or uml (default: the first that works here)",
         "kernel": "the version of Linux to run on, 6.12: a kernel of our own (`invoke kernels`); implies --engine uml",
         "real_time": "wait for time, where the engine uml or a scenario for virtual time would jump over it",
-        "set": "run one variant for each value of a setting: --set observe.client=probe,none (may be repeated)",
+        "set": "run one variant for each value of a setting: --set observe.client=probe,none (may be repeated); a "
+        "value may be a list or a mapping of YAML: --set 'ip=4,[4, 6]'",
         "repeat": "run each variant this many times and show the distribution of results",
         "jobs": "how many runs to make at the same time (default: one per processor)",
         "keep": "which run directories to keep: differing (default), one for each distinct result, or all",

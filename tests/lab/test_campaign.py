@@ -141,6 +141,7 @@ def test_bad_use(invoke: Invoke) -> None:
         (("run", "echo", "--keep", "some"), "differing or all"),
         (("run", "--resume", "nothing"), "there is no campaign `nothing`"),
         (("run", "echo", "--set", "ip"), "is not a setting"),
+        (("run", "echo", "--set", "ip=4,[4, 6"), "--set:1:11: broken YAML"),
         (("run", "echo", "--set", "ip=5"), "is not allowed here"),
     ):
         done = invoke(*words)

@@ -53,6 +53,7 @@ S = "socket as=c family=inet type=stream"
     (f"{S}\nsend sock=c hex=00 flags=MSG_MORE,MSG_LESS", "must be MSG_ names with commas between"),
     (f"{S}\nsend sock=c hex=00 addr=127.0.0.1", "line 2: send: addr= and port= go together"),
     (f"{S}\nsendmsg sock=c parts=00,0", "must be pairs of hex digits with commas between"),
+    (f"{S}\nsendmsg sock=c parts=00 from=::1", 'line 2: from="::1" must be an IPv4 address'),
     (f"{S}\nrecv sock=c size=67108865", "line 2: recv: size= is above 67108864"),
     (f"{S}\non_readable sock=c mode=twice size=1", "must be once, drain or each"),
     ("socket as=u family=inet type=dgram\nrecv_all sock=u", "line 2: recv_all: only a stream socket has an end"),

@@ -228,3 +228,42 @@ def test_no_call_is_made_that_no_step_names(start: Start, listener: socket.socke
     actor.finish()
     calls = [line.partition("(")[0] for line in log.read_text().splitlines() if not line.startswith("+++")]
     assert calls == ["socket", "connect", "setsockopt", "sendto", "sendto", "sendto"]
+
+
+@pytest.mark.parametrize(
+    ("family", "option", "named", "address", "source"),
+    [
+        ("inet", "IP_PKTINFO", "127.0.0.2", "127.0.0.2", "127.0.0.3"),
+        ("inet6", "IPV6_RECVPKTINFO", "::ffff:127.0.0.2", "127.0.0.2", "::ffff:127.0.0.3"),
+        ("inet6", "IPV6_RECVPKTINFO", "::1", "::1", "::1"),
+    ],
+)
+def test_a_socket_on_every_address_learns_where_it_was_asked_and_answers_from_where_it_is_told(
+    start: Start, family: str, option: str, named: str, address: str, source: str
+) -> None:
+    """By control messages: without the option there is none. The loopback interface has the index 1."""
+    port = free_port()
+    every = "::" if family == "inet6" else "0.0.0.0"  # noqa: S104 - only for the length of the test
+    actor = start(f"""socket as=s family={family} type=dgram
+        bind sock=s addr={every} port={port}
+        socket as=c family={family} type=dgram
+        sendmsg sock=c parts=61 addr={named} port={port}
+        recvmsg sock=s sizes=10
+        setsockopt sock=s name={option} value=1
+        sendmsg sock=c parts=6263 addr={named} port={port} from={source}
+        recvmsg sock=s sizes=10""")
+    events = actor.finish()
+    assert of_step(events, 5).pktinfo is None
+    assert (of_step(events, 8).data, of_step(events, 8).pktinfo) == (b"bc", {"address": address, "interface": 1})
+
+
+def test_the_address_that_a_message_leaves_from_is_the_one_it_names(start: Start) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.settimeout(20)
+        actor = start(f"""socket as=s family=inet type=dgram
+            sendmsg sock=s parts=61,62 from=127.0.0.9 addr=127.0.0.1 port={port_of(peer)}
+            sendmsg sock=s parts=63 from=192.0.2.1 addr=127.0.0.1 port={port_of(peer)} expect=any""")
+        assert of_step(actor.finish(), 3).errno, "no address of this host"
+        data, (address, _) = peer.recvfrom(10)
+    assert (data, address) == (b"ab", "127.0.0.9")

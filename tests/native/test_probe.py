@@ -53,6 +53,34 @@ def test_each_way_to_move_bytes_is_logged_with_its_bytes_and_digest(probe: Probe
         assert call.end is not None or call.name == "exit"
 
 
+_PACKET_INFO = """
+import socket, sys
+IP_PKTINFO, IPV6_RECVPKTINFO = 8, 49
+family, level, option, address = {
+    "ipv4": (socket.AF_INET, socket.IPPROTO_IP, IP_PKTINFO, "127.0.0.2"),
+    "mapped": (socket.AF_INET6, socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, "::ffff:127.0.0.2"),
+    "ipv6": (socket.AF_INET6, socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, "::1"),
+}[sys.argv[1]]
+server, client = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(2))
+server.bind(("", 0))
+client.sendto(b"first", (address, server.getsockname()[1]))
+server.recvmsg(9, 200)
+server.setsockopt(level, option, 1)
+client.sendto(b"second", (address, server.getsockname()[1]))
+_, control, _, peer = server.recvmsg(9, 200)
+server.sendmsg([b"answer"], control, 0, peer)
+"""
+
+
+@pytest.mark.parametrize(("kind", "address"), [("ipv4", "127.0.0.2"), ("mapped", "127.0.0.2"), ("ipv6", "::1")])
+def test_to_which_address_a_message_came_and_from_which_one_it_leaves(probe: Probe, kind: str, address: str) -> None:
+    """Where a control message says so, as packets bear it; the index of the loopback interface is 1."""
+    probe.run(sys.executable, "-c", _PACKET_INFO, kind)
+    calls = [call for call in probe.complete().calls if call.name in ("recvmsg", "sendmsg") and call.socket]
+    told = {"address": address, "interface": 1}
+    assert [(call.length, call.args.get("pktinfo")) for call in calls] == [(5, None), (6, told), (6, told)]
+
+
 _WITHIN_A_HOST = """
 import socket, sys
 family, address = {"ipv4": (socket.AF_INET, "127.0.0.1"), "ipv6": (socket.AF_INET6, "::1")}.get(sys.argv[1], (0, ""))

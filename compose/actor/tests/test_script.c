@@ -51,7 +51,8 @@ static void values_are_what_the_calls_take(void)
 		"2 setsockopt sock=a name=SO_RCVTIMEO value=1500\n"
 		"3 sendmsg sock=a parts=6162,,63 flags=MSG_MORE,MSG_OOB\n"
 		"4 wait sock=a for=pri timeout=3 expect=TIMEOUT\n"
-		"5 recv sock=a size=70000\nend\n");
+		"5 recv sock=a size=70000\n"
+		"6 sendmsg sock=a parts=61 from=127.0.0.2\nend\n");
 	SAME_TEXT(said, "");
 	SAME(script.steps[1].option->number, TCP_NODELAY);
 	SAME(script.steps[1].option_len, sizeof(int));
@@ -64,6 +65,8 @@ static void values_are_what_the_calls_take(void)
 	SAME(script.steps[4].events, POLLPRI);
 	SAME(script.steps[4].expect, NOT_ERRNO_TIMEOUT);
 	SAME(script.buffer_size, 70000);
+	SAME(script.steps[6].control_len, CMSG_SPACE(sizeof(struct in_pktinfo)));
+	SAME(((struct cmsghdr *)(void *)script.steps[6].control)->cmsg_type, IP_PKTINFO);
 	free_script(&script);
 }
 

@@ -1,7 +1,8 @@
 """What one logged call means for its socket: the only reader of ``Call.args`` in the analysis.
 
 The arguments looked at (as ``observe/probe/probe_log.py`` names them): ``flags`` (``"MSG_PEEK|MSG_OOB"``), ``how``
-(``"SHUT_WR"``), ``name`` and ``value`` of an option, ``address`` (``198.18.0.3:10011``), ``accepted`` (the new socket).
+(``"SHUT_WR"``), ``name`` and ``value`` of an option, ``address`` (``198.18.0.3:10011``), ``accepted`` (the new socket),
+``pktinfo`` (an address of the call's own host).
 """
 
 from __future__ import annotations
@@ -159,6 +160,13 @@ def connect_error(call: Call) -> str | None:
 def endpoint_argument(call: Call) -> Endpoint | None:
     """Return the address given to or returned by the call, None if there is none that can be read."""
     return parse_endpoint(call.args.get("address"))
+
+
+def own_address(call: Call) -> str | None:
+    """Return the address of its own host that a message names: to which it came, or from which it leaves."""
+    info = call.args.get("pktinfo")
+    address = info.get("address") if isinstance(info, dict) else None
+    return str(address) if address not in (None, "0.0.0.0", "::") else None  # noqa: S104 - compared, not bound
 
 
 def parse_endpoint(text: object) -> Endpoint | None:

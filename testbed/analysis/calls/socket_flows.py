@@ -17,6 +17,7 @@ from testbed.analysis.calls.call_effects import (
     is_accept,
     is_wildcard,
     moves_bytes,
+    own_address,
     plain,
     starts_connection,
 )
@@ -151,6 +152,11 @@ class UdpFlows:
             peer = plain(info.peer)
         if peer is not None:
             named = self._named.get((socket.host, local.port, peer), [])
+            own = own_address(call)
+            index = _own(named, Endpoint(own, local.port)) if own is not None else None
+            if index is not None and call.direction is not None:
+                self._moved[call.direction].take(socket, call, local, {index})  # no other call's now
+                return index
             if call.direction == "in" and len(named) > 1 and is_wildcard(local):
                 return self._moved["in"].take(socket, call, local, {index for _, index in named})
             ours = {index for own, index in named if not is_group(own.address)}

@@ -7,7 +7,7 @@ same bytes (it was delayed, or piggybacked on data), except in a handshake.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from testbed.analysis.expect.expected_packets import fits, packet_text
@@ -86,11 +86,18 @@ def _errno(expectation: ExpectedCall, call: Call, _: RunFacts) -> tuple[bool, st
     return call.errno == expectation.errno, call.errno or "none"
 
 
-def _args(expectation: ExpectedCall, call: Call, _: RunFacts) -> tuple[bool, str]:
+def _args(expectation: ExpectedCall, call: Call, facts: RunFacts) -> tuple[bool, str]:
     wanted = expectation.args or {}
     found = {name: argument(call, name) for name in wanted}
-    same = all(str(found[name]) == str(value) for name, value in wanted.items())
+    same = _same_value(found, wanted, facts.addresses)
     return same, ", ".join(f"{name} {'not recorded' if value is None else value}" for name, value in found.items())
+
+
+def _same_value(found: object, wanted: object, addresses: Mapping[str, str]) -> bool:
+    """Say whether a value is the wanted one, or has the members that are wanted; an address may be wanted by name."""
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        return all(_same_value(found.get(name), each, addresses) for name, each in wanted.items())
+    return str(found) in (str(wanted), addresses.get(str(wanted)))
 
 
 def argument(call: Call, name: str) -> Any:  # noqa: ANN401 - JSON value

@@ -23,7 +23,9 @@ from testbed.model import (
     peer_of,
 )
 from testbed.model.absences import NoPacket
+from testbed.model.crossings import host_names
 from testbed.model.findings import Diagnosis
+from testbed.model.hosts import by_name
 from testbed.model.verdicts import VerdictFact
 
 
@@ -60,6 +62,12 @@ class RunFacts:
     def crossings(self) -> Sequence[Crossing]:
         """All packets in time order."""
         return self.inputs.joined.crossings
+
+    @cached_property
+    def addresses(self) -> dict[str, str]:
+        """The addresses of hosts by all their names."""
+        known: dict[str, str] = {host: address for address, host in host_names(self.inputs.joined.flows).items()}
+        return {**known, **by_name(self.inputs.addresses)}
 
     @cached_property
     def answers(self) -> dict[int, list[int]]:

@@ -8,6 +8,8 @@ Beside the fields of :class:`~testbed.model.Call`:
   ``select`` the only descriptor asked for, else -1; of ``fork`` and ``exit`` -1.
 - ``sendmmsg`` and ``recvmmsg`` give one call for each message moved, with the same times and ``result`` (the number
   of messages); ``args`` count them (``message`` of ``messages``).
+- A message that says to which address of its host it came, or from which it leaves (IP_PKTINFO, IPV6_PKTINFO), has
+  ``pktinfo``: ``{address, interface}``, the latter an index, 0 for none.
 - ``execve`` stands for all calls of its family. Of one that worked ``args`` have the new ``program`` and ``holds``,
   the Internet sockets that it began with (``fd``, ``cookie``): those without close-on-exec. Of a child of vfork or
   posix_spawn, which logs nothing before, there is one at its image's start where it began with such sockets. A ``fork``
@@ -108,6 +110,23 @@ class _SocketInfos:
         return infos[max(0, bisect_right(times, time) - 1)]
 
 
+class _PacketInfos:
+    """What messages say of addresses of their own host, by the thread, start and place of the message in its call."""
+
+    def __init__(self, logs: list[_Log]) -> None:
+        self._known: dict[tuple[int, int, int], dict[str, Any]] = {}
+        for log in logs:
+            for record in log.records:
+                if record.name.startswith(b"#pktinfo") and (found := on_the_wire(record.address)):
+                    about = {"address": found.address, "interface": record.a1}
+                    self._known[record.tid, record.start, record.a0] = about
+
+    def of(self, record: Record) -> dict[str, Any]:
+        """Return it as an argument of the call, nothing where the message says nothing."""
+        known = self._known and self._known.get((record.tid, record.start, record.a4))
+        return {"pktinfo": known} if known else {}
+
+
 def decode(logs: Mapping[str, bytes], host: Host) -> ProbeResult:
     """Decode a host's logs: file name -> content, which may end in zeros. Bad files become ``problems``."""
     problems: list[str] = []
@@ -129,7 +148,7 @@ def decode(logs: Mapping[str, bytes], host: Host) -> ProbeResult:
         read.append(log)
     read.sort(key=lambda log: (log.header.start, log.header.pid))
 
-    sockets = _SocketInfos(read)
+    sockets, infos = _SocketInfos(read), _PacketInfos(read)
     found: list[tuple[int, Record, _Log]] = [
         (record.start, record, log) for log in read for record in log.records if not record.name.startswith(b"#")
     ]
@@ -137,7 +156,7 @@ def decode(logs: Mapping[str, bytes], host: Host) -> ProbeResult:
     callers = {log.name: _Callers(_modules_of(log, read)) for log in read}
     program = {log.name: posixpath.basename(log.header.program) for log in read}
     made = [
-        _call(0, host, record, log.header.pid, program[log.name], sockets, callers[log.name])
+        _call(host, record, log.header.pid, program[log.name], sockets, infos, callers[log.name])
         for _, record, log in found
     ]
     calls = _numbered([*_unlogged_forks(made, read, host), *_became(made, read, host)])
@@ -146,16 +165,26 @@ def decode(logs: Mapping[str, bytes], host: Host) -> ProbeResult:
     return ProbeResult(calls, sum(log.header.lost for log in read), processes, tuple(problems))
 
 
-def _call(n: int, host: Host, r: Record, pid: int, program: str, sockets: _SocketInfos, callers: _Callers) -> Call:
+def _call(
+    host: Host,
+    r: Record,
+    pid: int,
+    program: str,
+    sockets: _SocketInfos,
+    infos: _PacketInfos,
+    callers: _Callers,
+) -> Call:
     name = r.name.rstrip(b"\0").decode("ascii", errors="replace")
     returned = r.state != ENTERED
     decoder = DECODERS.get(name)
     args: dict[str, Any] = decoder(r) if decoder else {}
+    if name in _MESSAGES:
+        args |= infos.of(r)
     if name in ("accept", "accept4") and returned and r.result >= 0:
         args["accepted"] = _accepted(r, sockets)
     digest = r.marks & DIGEST
     return Call(
-        n=n,
+        n=0,
         host=host,
         pid=pid,
         tid=r.tid,
@@ -176,6 +205,7 @@ def _call(n: int, host: Host, r: Record, pid: int, program: str, sockets: _Socke
     )
 
 
+_MESSAGES = frozenset({"sendmsg", "sendmmsg", "recvmsg", "recvmmsg"})
 _INTERNET = (2, 10)  # AF_INET, AF_INET6
 
 

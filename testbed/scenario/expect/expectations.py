@@ -48,7 +48,8 @@ class CallExpectation(WrittenExpectation):
     """The error with which the call failed."""
     args: Opt[dict[Text, Any]] = Field(default=None, min_length=1)
     """Arguments as recorded, including values that the call returned in them: {name: SO_ERROR, value:
-    ECONNREFUSED}, {revents: POLLIN|POLLHUP}."""
+    ECONNREFUSED}, {revents: POLLIN|POLLHUP}. Of a value with members those that are named are compared, and an address
+    may be named as endpoints name it: {pktinfo: {address: server.2}}."""
     data: Opt[Data] = None
     """The bytes that the call moved."""
     took: Opt[SpanLimits] = None

@@ -77,6 +77,13 @@ def _endpoint(value: object, *, needs_host: bool) -> HostPort:
     return HostPort(name, port)
 
 
+def _host_address(value: object) -> HostName:
+    name = host_name(value) if isinstance(value, str) else None
+    if name is None:
+        raise ValueError(f"{shown(value)} names no address of a host", _ADDRESSES)
+    return name
+
+
 def _remote(value: object) -> HostPort:
     return _endpoint(value, needs_host=True)
 
@@ -163,6 +170,8 @@ Destination = Annotated[
 255.255.255.255:5000."""
 Local = Annotated[HostPort, Parsed(_local, {"type": "string", "pattern": f"^({HOST_NAME})?:{NUMBER}$"})]
 """Where to bind: ":5000" (every address) or server:5000; port 0 lets the kernel choose."""
+HostAddress = Annotated[HostName, Parsed(_host_address, {"type": "string", "pattern": f"^{HOST_NAME}$"})]
+"""One of a host's addresses, without a port: server, server.2, server.v6 or server.2.v6."""
 IpVersions = Annotated[
     tuple[IpVersion, ...],
     Parsed(

@@ -98,7 +98,11 @@ class ReceivingParts(Short):
 
 
 class RecvmsgStep(_ReceivingStep):
-    """Receives once with recvmsg, into several buffers, with room for what comes beside the bytes."""
+    """Receives once with recvmsg, into several buffers, with room for what comes beside the bytes.
+
+    After IP_PKTINFO or IPV6_RECVPKTINFO was set, a datagram says to which address of its host it came: the call has the
+    argument pktinfo, with the members address and interface (its index), in the log of the observer probe.
+    """
 
     key = "recvmsg"
     recvmsg: ReceivingParts

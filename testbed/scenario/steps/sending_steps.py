@@ -9,7 +9,7 @@ from pydantic import Field, StrictBool, model_validator
 from typing_extensions import override
 
 from testbed.scenario.language.base import Opt, Short
-from testbed.scenario.language.endpoints import Destination
+from testbed.scenario.language.endpoints import Destination, HostAddress
 from testbed.scenario.language.payload import Data, Payload
 from testbed.scenario.language.values import Name, SendFlag, Size
 from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
@@ -56,6 +56,10 @@ class SendingParts(Short):
     """Flags of the call."""
     to: Opt[Destination] = None
     """Where to send a datagram."""
+    from_: Opt[HostAddress] = Field(default=None, alias="from")
+    """From which address of its own the host sends a datagram: server.2. It is given with the message (IP_PKTINFO,
+    IPV6_PKTINFO), and the socket may be bound to every address or to another one. Default: the address that the socket
+    is bound to, else that which the route to the destination prefers."""
     partial: StrictBool = False
     """One call only: what the kernel does not take of it is not sent."""
 
@@ -166,7 +170,19 @@ class SendmsgStep(DataStep):
     @override
     def arguments(self, context: ScriptContext) -> str:
         spec = self.sendmsg
-        return f" parts={','.join(map(_hex, spec.parts))}{_how(spec, context)}"
+        source = context.address(spec.from_) if spec.from_ else None
+        return f" parts={','.join(map(_hex, spec.parts))}{arguments_of(**{'from': source})}{_how(spec, context)}"
+
+    @override
+    def check(self, sock: OpenSocket, sockets: OpenSockets) -> None:
+        # A datagram may leave from any address of its host.
+        source = self.sendmsg.from_
+        if source is not None and sock.type != "udp":
+            message = f"`{sock.name}` is no UDP socket; all that it sends leaves from one address"
+            sockets.wrong((self.key, "from"), message, "`bind` before `connect` chooses it")
+        elif source is not None and source.host != sockets.host:
+            sockets.wrong((self.key, "from"), f"the {sockets.host} cannot send from an address of the {source.host}")
+        super().check(sock, sockets)
 
 
 class SendmmsgStep(DataStep):

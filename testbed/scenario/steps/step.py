@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from testbed.scenario.language.base import Frozen, Opt, Short, one_of
-from testbed.scenario.language.endpoints import HostPort
+from testbed.scenario.language.endpoints import HostName, HostPort
 from testbed.scenario.language.values import ExpectedError, Name
 from testbed.scenario.steps.open_sockets import OpenSocket, OpenSockets, Use
 
@@ -49,10 +49,15 @@ class ScriptContext:
         if endpoint is None:
             return ""
         any_address = "0.0.0.0" if self.family == "inet" else "::"  # noqa: S104 - a host of the lab, not this machine
-        address = endpoint.address or any_address if endpoint.name is None else self.addresses[str(endpoint.name)]
-        if self.family == "inet6" and ":" not in address:
-            address = f"::ffff:{address}"
-        return f" addr={address} port={endpoint.port}"
+        address = endpoint.address or any_address if endpoint.name is None else self.address(endpoint.name)
+        return f" addr={self._of_socket(address)} port={endpoint.port}"
+
+    def address(self, name: HostName) -> str:
+        """Return a host's address as the socket takes it."""
+        return self._of_socket(self.addresses[str(name)])
+
+    def _of_socket(self, address: str) -> str:
+        return f"::ffff:{address}" if self.family == "inet6" and ":" not in address else address
 
 
 class Step(Frozen):

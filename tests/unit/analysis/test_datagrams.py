@@ -209,6 +209,26 @@ def test_a_socket_on_every_address_answers_from_the_one_that_the_kernel_chose() 
     assert rules(found) == ["datagram"] * 4
 
 
+def test_a_message_that_names_its_own_address_belongs_to_that_conversation() -> None:
+    """Also where another one of the same bytes left: the first answer is none of those in the capture."""
+    run = Exchange()
+    asked, other = two_addresses(run)
+    for udp, address in ((asked, "198.18.0.8"), (other, "198.18.0.3")):
+        udp.client("send", b"question")
+        udp("client", b"question")
+        args = {"address": "198.18.0.2:40000", "pktinfo": {"address": address, "interface": 2}}
+        udp.server("recvmsg", b"question", args=args)
+    for address in ("198.18.0.3", "198.18.0.8"):
+        args = {"address": "198.18.0.2:40000", "pktinfo": {"address": address, "interface": 0}}
+        asked.server("sendmsg", b"answer", args=args)
+    asked("server", b"answer")
+    found = run.analysis()
+    rows = {(row.flow, row.sender): row for row in found.ledger}
+    assert [rows[flow, "client"].read.datagrams for flow in (0, 1)] == [1, 1]
+    assert [rows[flow, "server"].written.datagrams for flow in (0, 1)] == [1, 1]
+    assert [rows[flow, "server"].sent.datagrams for flow in (0, 1)] == [1, 0]
+
+
 def test_an_icmp_error_is_about_the_conversation_of_its_addresses() -> None:
     """Of two between the same ports it is not the one that came last."""
     run = Exchange()

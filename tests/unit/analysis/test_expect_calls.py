@@ -19,6 +19,7 @@ def half_closed() -> Exchange:
     tcp.client("shutdown", args={"how": "SHUT_RD"})
     tcp.client("poll", args={"fds": [{"fd": 3, "revents": "POLLIN|POLLHUP"}], "timeout_ns": None}, result=1)
     tcp.client("getsockopt", args={"level": "SOL_SOCKET", "name": "SO_ERROR", "value": "ECONNREFUSED"}, result=0)
+    tcp.client("recvmsg", args={"pktinfo": {"address": "198.18.0.2", "interface": 7}}, result=0)
     with tcp.client("recv", b"ab"):
         run.pause(300)
         tcp("server P.", b"ab")
@@ -37,6 +38,8 @@ MET: list[dict[str, Any]] = [
     {"call": "shutdown", "count": 2, "result": 0},
     {"call": "poll", "args": {"revents": "POLLIN|POLLHUP"}, "result": ">=1"},
     {"call": "getsockopt", "args": {"name": "SO_ERROR", "value": "ECONNREFUSED"}},
+    {"call": "recvmsg", "args": {"pktinfo": {"address": "client"}}},
+    {"call": "recvmsg", "args": {"pktinfo": {"interface": 7, "address": "198.18.0.2"}}},
     {"call": "recv", "data": "ab", "result": "1-4", "took": ">=300ms"},
     {"call": "close", "count": 0},
 ]
@@ -49,6 +52,9 @@ NOT_MET: list[dict[str, Any]] = [
     {"call": "shutdown", "nth": 3, "result": 0},
     {"call": "poll", "args": {"revents": "POLLIN"}},
     {"call": "getsockopt", "args": {"nothing": 1}},
+    {"call": "recvmsg", "args": {"pktinfo": {"address": "server"}}},
+    {"call": "recvmsg", "args": {"pktinfo": {"address": "client", "interface": 8}}},
+    {"call": "recvmsg", "args": {"pktinfo": "client"}},
     {"call": "recv", "data": "abc"},
     {"call": "recv", "data": "ac"},
     {"call": "recv", "took": "<=100ms"},

@@ -10,7 +10,7 @@ import pytest
 from invoke import Collection, Context, ParseError, Program, task
 from invoke.parser.parser import ParseMachine
 
-from testbed.cli.invoke_words import spell_out
+from testbed.cli.invoke_words import spell_out, takes_words
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,7 +30,13 @@ def wait(_: Context, host: str, jobs: int = 0) -> None:
     """Takes a number; `-h` is its host."""
 
 
-TASKS = Collection(run, show, wait)
+@task(positional=["names"], iterable=["names"])
+@takes_words(["run", "link"])
+def bench(_: Context, names: list[str], page: str = "") -> None:
+    """Takes words that are tasks too."""
+
+
+TASKS = Collection(run, show, wait, bench)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +53,8 @@ TASKS = Collection(run, show, wait)
         ("run show", "run --names show"),
         ("run a show b", "run --names a show b"),
         ("run a run b", "run --names a run --names b"),
+        ("bench run run --page p link", "bench --names run --names run --page p --names link"),
+        ("bench link show run run", "bench --names link show run --names run"),
         ("show a b", "show a b"),
         ("nothing a", "nothing a"),
         ("run --frob a", "run --frob --names a"),

@@ -11,6 +11,10 @@ import pytest
 from dev import bench
 from dev.bench.performance_page import page_text
 from dev.bench.ratio import HEADS, Ratio, in_turns, of_pairs, table
+from dev.benchmark_names import BESIDE_SPEED, SPEED
+from dev.developer_tasks import with_developers
+from testbed.cli.invoke_words import spell_out
+from testbed.tasks import ns
 
 ROOT = Path(__file__).parents[3]
 SLOW = Ratio("run", "a run", "a floor", 1.3, 1.2, pairs=(1.1, 1.3, 1.4))
@@ -82,19 +86,28 @@ def test_bench_ends_by_the_limits(
 
 def test_every_benchmark_measures_ratios() -> None:
     """Each module of the list has the one function that is asked for; to import them all takes seconds."""
-    assert bench.NAMES
-    for name in bench.NAMES.values():
+    assert SPEED
+    for name in SPEED.values():
         source = (ROOT / f"dev/bench/{name}.py").read_text()
         assert "def measure(*, repeat: int, say: Say) -> list[Ratio]:" in source, name
+
+
+def test_benchmarks_with_names_of_tasks_are_named_side_by_side() -> None:
+    """Four of them are: after another benchmark they are still benchmarks; what is none begins the next task."""
+    tasks = with_developers(ns)
+    names = [*SPEED, *BESIDE_SPEED]
+    assert {"run", "report"} < {*names} & {*tasks.task_names}
+    spelled = [word for name in names for word in ("--names", name)]
+    assert spell_out(["bench", *names, "--json", "lint"], tasks) == ["bench", *spelled, "--json", "lint"]
 
 
 def test_the_page_is_one_that_bench_made() -> None:
     """docs/performance.md is what `invoke bench --page` would write of its own rows, and says what it lacks."""
     page = (ROOT / "docs/performance.md").read_text()
     machine = page.partition("measured on ")[2].partition(". Not measured")[0].partition(".\n")[0]
-    assert page == page_text([], machine, page, bench.NAMES)
+    assert page == page_text([], machine, page, SPEED)
     rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")]
     assert HEADS[0] in rows
-    assert {"start", "namespace"} < set(rows) <= {HEADS[0], "---", *bench.NAMES}
-    for name in {*bench.NAMES} - set(rows):
+    assert {"start", "namespace"} < set(rows) <= {HEADS[0], "---", *SPEED}
+    for name in {*SPEED} - set(rows):
         assert name in page.partition("Not measured in this form yet:")[2]

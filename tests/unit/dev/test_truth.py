@@ -58,6 +58,16 @@ def test_scenarios_have_faults_both_families_datagrams_and_several_connections()
     assert any("conn1" in names for names in sockets)
 
 
+def test_datagrams_between_several_addresses_name_those_of_their_own_host() -> None:
+    """On a socket that is told of them the server takes messages; of an IPv6 lab the option is that of IPv6."""
+    drawn = {number: draw_scenario(5, number) for number in (435, 955)}
+    for number, option in ((435, "IP_PKTINFO"), (955, "IPV6_RECVPKTINFO")):
+        written = json.dumps(steps(drawn[number]))
+        assert option in written
+        assert '"recvmsg": [' in written
+        assert '"from": "client' in written
+
+
 def test_shrinking_leaves_what_the_disagreement_needs() -> None:
     """It stays while the client sends: everything else goes, and what is left is valid."""
     document = next(

@@ -128,6 +128,10 @@ CASES: list[tuple[list[dict[str, Any]], list[str]]] = [
         ],
     ),
     (
+        [UDP, {"sendmsg": {"parts": ["a"], "to": "server:5000", "from": "client.2"}}],
+        [NEW_UDP, "1 sendmsg sock=sock parts=61 from=198.18.0.5 addr=198.18.0.3 port=5000"],
+    ),
+    (
         [TCP, {"recv": {"size": 5, "flags": ["MSG_PEEK"]}}, {"recv_exact": {"size": 9, "chunk": 3}, "error": "EOF"}],
         [NEW, "1 recv sock=sock size=5 flags=MSG_PEEK", "2 recv_exact sock=sock size=9 chunk=3 expect=EOF"],
     ),
