@@ -25,7 +25,7 @@
  *      at the start and at the end
  *   R  all events are being recorded
  *   A  an address of a stack, in hexadecimal, a blank, the name of its function
- *   L  a timer's event as text, which names its function
+ *   L  a timer's event as text, which names its function: one of each function
  *   S  statistics: instance and processor (as for P), the text of its per_cpu/cpuN/stats
  *   p  processor (4 bytes, big endian), a page of the programs' calls; likewise s, and as F and M: f, m
  *   t  a program's calls are being recorded: its number in the machine's PID namespace, a blank, the name it is held under

@@ -47,8 +47,8 @@ EVENTS = (
     _LEAVES,
     f'+neigh/neigh_event_send_done=err == 1 && dev ~ "{_OURS}"',
     f"+skb/kfree_skb={_DROP_FILTER}",
-    "+timer/timer_expire_entry~function:tcp_write_timer,tcp_delack_timer,tcp_keepalive_timer,reqsk_timer_handler",
-    "+timer/hrtimer_expire_entry~function:tcp_pace_kick,tcp_compressed_ack_kick",
+    "timer/timer_expire_entry~function:tcp_write_timer,tcp_delack_timer,tcp_keepalive_timer,reqsk_timer_handler",
+    "timer/hrtimer_expire_entry~function:tcp_pace_kick,tcp_compressed_ack_kick",
 )
 """Tracepoints, as the recorder wants them: + with the call stack, a filter where there is one. The others of ``tcp:*``
 say nothing of packets or of state."""
