@@ -28,6 +28,8 @@ static struct known_addresses named;
 static struct known_timers timers;
 static bool has_stacks, is_alone, read_before[INSTANCES][MAX_PROCESSORS];
 
+bool has_symbols;
+
 static bool remove_instances(void)
 {
 	bool done = true;
@@ -194,7 +196,7 @@ static void watch(void)
 			for (int k = 0; k < instances[i].processor_count; k++, next++) {
 				if (!(next->revents & POLLIN))
 					continue;
-				if (!read_before[i][k]) {
+				if (!has_symbols && !read_before[i][k]) {
 					read_before[i][k] = true; /* what is passed on is no longer in the text */
 					send_names(path_of("instances/%s/per_cpu/cpu%d/trace", instances[i].name,
 					                   instances[i].numbers[k]));
