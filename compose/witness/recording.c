@@ -25,7 +25,10 @@ static const char WITH_STACK = '+', MORE_TASKS = '+';
 
 static struct instance instances[INSTANCES];
 static struct known_addresses named;
-static bool has_stacks, is_alone, read_before[MAX_PROCESSORS];
+static struct known_timers timers;
+static bool has_stacks, is_alone, read_before[INSTANCES][MAX_PROCESSORS];
+
+bool has_symbols;
 
 static bool remove_instances(void)
 {
@@ -73,27 +76,35 @@ static void send_clocks(void)
 	send_frame('C', best, sizeof best, "", 0);
 }
 
-/* Send the names of the functions in the stacks that a buffer holds, each once, and its timers' lines. It ends where a
- * long text has named nothing new. */
+/* Send the name of a function in a stack, and a timer's line, the first time: whether this line has told something new. */
+static bool tells(char *line)
+{
+	const char *name;
+	uint64_t address;
+	char said[TEXT];
+	if (parse_stack_line(line, &name, &address)) {
+		if (!learn(&named, address))
+			return false;
+		snprintf(said, sizeof said, "%llx %s", (unsigned long long)address, name);
+		send_text('A', said);
+		return true;
+	}
+	if (!learn_timer(&timers, line))
+		return false;
+	send_text('L', line);
+	return true;
+}
+
+/* Send what the text of a buffer tells. It ends where a long text has told nothing new. */
 static void send_names(const char *path)
 {
 	char *line = NULL;
 	size_t size = 0, since = 0;
 	FILE *text = fopen(path, "re");
 	for (ssize_t n; text && since < ENOUGH && (n = getline(&line, &size, text)) > 0; since += (size_t)n) {
-		const char *name;
-		uint64_t address;
-		char said[TEXT];
 		line[strcspn(line, "\n")] = 0;
-		if (parse_stack_line(line, &name, &address)) {
-			if (!learn(&named, address))
-				continue;
-			snprintf(said, sizeof said, "%llx %s", (unsigned long long)address, name);
-			send_text('A', said);
+		if (tells(line))
 			since = 0;
-		} else if (strstr(line, "timer_expire_entry: ")) {
-			send_text('L', line);
-		}
 	}
 	free(line);
 	if (text)
@@ -108,6 +119,7 @@ static void begin(const char *name, const char *kib, char **events)
 		fail("read events/header_page of tracefs");
 	send_text('H', text);
 	make_instance(&instances[EVENTS], EVENTS, name, kib);
+	set_option(&instances[EVENTS], "hash-ptr", "0"); /* Linux 5.17: a timer's address as its record has it */
 	for (char **event = events; *event; event++)
 		has_stacks = has_stacks || **event == WITH_STACK;
 	if (has_stacks) {
@@ -121,7 +133,6 @@ static void begin(const char *name, const char *kib, char **events)
 		else
 			send_format("ftrace/kernel_stack");
 		set_option(&instances[STACKS], "sym-addr", "1");
-		set_option(&instances[STACKS], "hash-ptr", "0"); /* Linux 5.17: a timer's address as its record has it */
 	}
 	for (int i = 0; i < INSTANCES; i++)
 		if (*instances[i].name)
@@ -185,8 +196,8 @@ static void watch(void)
 			for (int k = 0; k < instances[i].processor_count; k++, next++) {
 				if (!(next->revents & POLLIN))
 					continue;
-				if (i == STACKS && !read_before[k]) {
-					read_before[k] = true; /* what is passed on is no longer in the text */
+				if (!has_symbols && !read_before[i][k]) {
+					read_before[i][k] = true; /* what is passed on is no longer in the text */
 					send_names(path_of("instances/%s/per_cpu/cpu%d/trace", instances[i].name,
 					                   instances[i].numbers[k]));
 				}
@@ -205,9 +216,9 @@ static void finish(void)
 	stop_calls();
 	send_clocks();
 	finish_calls();
-	if (has_stacks)
-		send_names(path_of("instances/%s/trace", instances[STACKS].name));
 	for (int i = 0; i < INSTANCES; i++) {
+		if (*instances[i].name)
+			send_names(path_of("instances/%s/trace", instances[i].name));
 		for (int k = 0; k < instances[i].processor_count; k++)
 			drain_processor(&instances[i], k);
 		send_statistics(&instances[i], 'S');

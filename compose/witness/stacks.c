@@ -7,7 +7,7 @@
 #include "common/memory.h"
 #include "common/splitmix.h"
 
-static const char BEGIN[] = " => ";
+static const char BEGIN[] = " => ", EXPIRES[] = "timer_expire_entry: ", FUNCTION[] = " function=";
 
 static bool put(struct known_addresses *known, uint64_t address)
 {
@@ -52,4 +52,22 @@ bool parse_stack_line(char *line, const char **name, uint64_t *address)
 	*name = line + strlen(BEGIN);
 	line[strlen(BEGIN) + strcspn(*name, " <")] = 0;
 	return **name != 0;
+}
+
+bool learn_timer(struct known_timers *known, const char *line)
+{
+	const char *function = strstr(line, EXPIRES) ? strstr(line, FUNCTION) : NULL;
+	if (!function)
+		return false;
+	function += strlen(FUNCTION);
+	size_t length = strcspn(function, " ");
+	if (!length || length >= FUNCTION_SIZE)
+		return false;
+	for (size_t i = 0; i < known->count; i++)
+		if (strlen(known->names[i]) == length && !memcmp(known->names[i], function, length))
+			return false;
+	if (known->count == MAX_TIMERS)
+		return false;
+	memcpy(known->names[known->count++], function, length); /* zeros are behind it */
+	return true;
 }

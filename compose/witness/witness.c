@@ -5,6 +5,7 @@
  *                                                     names that begin with BEGINNING (calls.h), `-` for none; behind it
  *                                                     may be `=` and the tasks that start them
  *        witness reuse NAME ...                      as record; its instances are kept at the end, for the next one
+ *        witness record|reuse --symbols NAME ...     the runner reads /proc/kallsyms (recording.h)
  *        witness list                                 the names of all instances of ours, one a line
  *        witness remove NAME...                       remove these, each with what belongs to it (NAME.stacks)
  *
@@ -25,7 +26,7 @@
  *      at the start and at the end
  *   R  all events are being recorded
  *   A  an address of a stack, in hexadecimal, a blank, the name of its function
- *   L  a timer's event as text, which names its function
+ *   L  a timer's event as text, which names its function: one of each function
  *   S  statistics: instance and processor (as for P), the text of its per_cpu/cpuN/stats
  *   p  processor (4 bytes, big endian), a page of the programs' calls; likewise s, and as F and M: f, m
  *   t  a program's calls are being recorded: its number in the machine's PID namespace, a blank, the name it is held under
@@ -37,6 +38,7 @@
  */
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,6 +47,8 @@
 #include "witness/recording.h"
 #include "witness/report.h"
 #include "witness/tracefs.h"
+
+static const char SYMBOLS[] = "--symbols";
 
 static void print_name(const char *name)
 {
@@ -71,7 +75,13 @@ int main(int argc, char **argv)
 	signal(SIGINT, SIG_IGN); /* for the runner, which tells us */
 	find_tracefs();
 	keeps_instances = argc >= 2 && !strcmp(argv[1], "reuse");
-	if (argc >= 5 && (keeps_instances || !strcmp(argv[1], "record")) && is_ours(argv[2])) {
+	bool records = keeps_instances || (argc >= 2 && !strcmp(argv[1], "record"));
+	has_symbols = records && argc >= 3 && !strcmp(argv[2], SYMBOLS);
+	if (has_symbols) {
+		argv++;
+		argc--;
+	}
+	if (records && argc >= 5 && is_ours(argv[2])) {
 		char **calls = split_calls(argv + 4);
 		return record(argv[2], argv[3], argv + 4, calls);
 	}
@@ -87,6 +97,6 @@ int main(int argc, char **argv)
 		} while (has_removed);
 		return 0;
 	}
-	fprintf(stderr, "usage: witness record|reuse NAME KIB EVENT... [-- KIB BEGINNING EVENT...] | list | remove NAME...\n");
+	fprintf(stderr, "usage: witness record|reuse [--symbols] NAME KIB EVENT... [-- KIB BEGINNING EVENT...] | list | remove NAME...\n");
 	return 2;
 }

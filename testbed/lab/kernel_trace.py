@@ -28,7 +28,8 @@ PREFIX = "bothends-"
 _DROP_FILTER = "protocol==2048||protocol==34525"
 _OURS = "OURS"
 """Stands for the interfaces of the lab's hosts: other labs and the machine's own traffic are not recorded."""
-_LEAVES = f'+net/net_dev_start_xmit=name ~ "{_OURS}"'
+_BY_OURS = f'name ~ "{_OURS}"'
+_LEAVES = f"+net/net_dev_start_xmit={_BY_OURS}"
 SHORT = 300
 """Frames of fewer bytes have a call stack in any lab: ACKs, what opens and ends connections, small messages."""
 NOT_FULL = 1400
@@ -46,8 +47,8 @@ EVENTS = (
     _LEAVES,
     f'+neigh/neigh_event_send_done=err == 1 && dev ~ "{_OURS}"',
     f"+skb/kfree_skb={_DROP_FILTER}",
-    "+timer/timer_expire_entry~function:tcp_write_timer,tcp_delack_timer,tcp_keepalive_timer,reqsk_timer_handler",
-    "+timer/hrtimer_expire_entry~function:tcp_pace_kick,tcp_compressed_ack_kick",
+    "timer/timer_expire_entry~function:tcp_write_timer,tcp_delack_timer,tcp_keepalive_timer,reqsk_timer_handler",
+    "timer/hrtimer_expire_entry~function:tcp_pace_kick,tcp_compressed_ack_kick",
 )
 """Tracepoints, as the recorder wants them: + with the call stack, a filter where there is one. The others of ``tcp:*``
 say nothing of packets or of state."""
@@ -57,8 +58,12 @@ ARRIVALS = (f'net/netif_rx=name ~ "{_OURS}"', f'net/netif_receive_skb=name ~ "{_
 """Those that tell which packet was dropped (:mod:`testbed.observe.kernel.trace_drops`): two for each that comes."""
 # A host's congestion window changes with the ACKs that it gets. An event for each full segment that it receives showed
 # nothing new of it, and took a tenth of the speed of a bulk transfer.
-# A call stack for each of its segments takes more than half of that speed.
-_WITHOUT_BULK = {"tcp/tcp_probe": "tcp/tcp_probe=data_len<1024", _LEAVES: f"{_LEAVES} && len < {SHORT}"}
+# A call stack for each of its segments takes more than half of that speed. The kernel compares in the order that is
+# written: the length first, which a segment of a bulk transfer fails, and the name only of what is short.
+_WITHOUT_BULK = {
+    "tcp/tcp_probe": "tcp/tcp_probe=data_len<1024",
+    _LEAVES: f"+net/net_dev_start_xmit=len < {SHORT} && {_BY_OURS}",
+}
 
 _OWNER_PARTS = 3
 """Parts of an owner; what an instance of a run is called besides follows (``.names``, ``.calls``, ``.held``)."""
@@ -122,7 +127,7 @@ def stacks_of(seen: Iterable[SeenInterface]) -> tuple[str, ...]:
         event = ("net/netif_rx", NOT_FULL - ETHERNET) if each.by_peer else ("net/net_dev_start_xmit", NOT_FULL)
         by_event.setdefault(event, set()).add(f'name == "{each.name}"')
     return tuple(
-        f"+{event}=({' || '.join(sorted(names))}) && len < {length}"
+        f"+{event}=len < {length} && ({' || '.join(sorted(names))})"
         for (event, length), names in sorted(by_event.items())
     )
 

@@ -197,10 +197,12 @@ def witness_words(run_id: str, seen: Iterable[SeenInterface] = ()) -> tuple[str,
     Call stacks are of frames that leave the ``seen`` interfaces, but for full ones, and of nothing else of the machine.
     """
     words = kernel_trace.command(run_id, buffer=call_trace.BUFFER, arrivals=False)
-    return (*(word for word in words if not word.startswith("+")), *kernel_trace.stacks_of(seen), *_CALLS)
+    return (*(word for word in words if not word.startswith(_NOT_OF_OTHERS)), *kernel_trace.stacks_of(seen), *_CALLS)
 
 
 _CALLS = call_trace.running_arguments()
+_NOT_OF_OTHERS = ("+", "timer/")
+"""What would be recorded of every program of the machine."""
 
 
 def make_witness(channel: object, path: Path, limit: int) -> tuple[Witness, RingFile]:

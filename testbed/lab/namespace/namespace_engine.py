@@ -20,6 +20,7 @@ from testbed.lab.engine import LabSpec, LinkHost, LiveLab, Progress, device_name
 from testbed.lab.identity import numbers_tasks_as_the_kernel
 from testbed.lab.kernel_trace import instance_name
 from testbed.lab.namespace import lab_orders, machine, toolchain, unpacked_programs
+from testbed.lab.namespace.namespace_trace import SYMBOLS, has_symbols
 from testbed.lab.namespace.refusal import explain
 from testbed.lab.topology import Topology, topology
 from testbed.model import Host
@@ -221,6 +222,8 @@ class NamespaceEngine:
         words = ("reuse", kept, *spec.witness[2:]) if kept else spec.witness
         if numbers_tasks_as_the_kernel():
             words = call_trace.with_parents(words, (pids[f"{host}-host"] for host in spec.hosts))
+        if has_symbols():  # the run is evaluated here, with our rights
+            words = (words[0], SYMBOLS, *words[1:])
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(

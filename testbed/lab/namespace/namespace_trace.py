@@ -5,10 +5,28 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
 
 from testbed.lab.namespace import toolchain
 from testbed.lab.trace_instances import TIMEOUT, RunRecorder
 from testbed.model.errors import BothendsError, EngineError
+
+SYMBOLS = "--symbols"
+"""Tells the recorder that whoever reads its recording has this kernel's list of symbols."""
+_ENOUGH = 1000
+"""Symbols to look at: the first may be no functions, whose addresses are zero in any case."""
+_SYMBOLS = Path("/proc/kallsyms")
+
+
+def has_symbols(listed: Path = _SYMBOLS) -> bool:
+    """Say whether the kernel tells us where its functions are: where it hides that, all addresses are zero."""
+    try:
+        with listed.open(encoding="utf-8", errors="replace") as lines:
+            words = (line.split(None, 3) for line in lines)
+            return any(int(address, 16) != 0 for address, kind, *_ in islice(words, _ENOUGH) if kind in "tT")
+    except (OSError, ValueError):
+        return False
 
 
 def on_this_machine() -> RunRecorder | None:

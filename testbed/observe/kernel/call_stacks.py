@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 
 from testbed.observe.kernel.trace_format import Format
@@ -29,11 +29,22 @@ class CallStacks:
         size = min(made.fields["size"].number(record), (len(record) - at) // 8)
         return self._numbers.setdefault(bytes(record[at : at + size * 8]), len(self._numbers))
 
-    def look_up(self, symbols: Callable[[], str]) -> None:
-        """Name what the recording names not by the text of ``/proc/kallsyms``, read only if it is needed."""
-        wanted = {address for raw in self._numbers for address in _addresses(raw)} - self._names.keys()
+    def learn(self, address: int, name: str) -> None:
+        """Take the name of a function that begins at an address."""
+        self._names[address] = name
+
+    def look_up(self, symbols: Callable[[], str], others: Collection[int] = ()) -> None:
+        """Name what the recording names not by the text of ``/proc/kallsyms``, read only if it is needed.
+
+        ``others``: addresses of functions that are in no stack.
+        """
+        wanted = {address for raw in self._numbers for address in _addresses(raw)}.union(others) - self._names.keys()
         if wanted:
             self._names.update(named_by(symbols(), self._names, wanted))
+
+    def name(self, address: int) -> str:
+        """Return the name of the function at an address, or the address where it has none."""
+        return self._names.get(address, f"{address:#x}")
 
     @property
     def all(self) -> Sequence[tuple[str, ...]]:
@@ -43,7 +54,7 @@ class CallStacks:
         return self._stacks
 
     def _functions(self, raw: bytes) -> list[str]:
-        named = [self._names.get(address, f"{address:#x}") for address in _addresses(raw)]
+        named = [self.name(address) for address in _addresses(raw)]
         while named and named[0].startswith(_OF_THE_TRACER):
             del named[0]
         return named

@@ -119,7 +119,7 @@ class _Decoder:
         self._stacks = CallStacks(recording.names)
         self._interfaces = interfaces
         self._timers: list[TimerRun] = []
-        self._functions: dict[int, str] = {}
+        self._timer_functions: set[int] = set()
         self._numbers: dict[int, int] = {}
         self._owners: dict[int, tuple[Host, Endpoint, Endpoint]] = {}
         self._handled: dict[int, tuple[str, int, tuple[Host, Endpoint, Endpoint]]] = {}
@@ -135,7 +135,7 @@ class _Decoder:
         if lost or any(recording.header.missed(page) for *_, page in recording.pages):
             problems.append(f"the kernel's buffer was too small: {lost or 'some'} events were lost")
         found = sorted(self._records(recording.header), key=lambda each: each[:2])
-        self._stacks.look_up(sources.symbols)
+        self._stacks.look_up(sources.symbols, self._timer_functions)
         events: list[KernelEvent] = []
         for record in found:
             event, came = self._event(*record)
@@ -199,6 +199,8 @@ class _Decoder:
                         at = own.pop()
                         found[at] = (*found[at][:3], self._stacks.number(made, record))
                 elif made is not None:
+                    if made.name in TIMERS:
+                        self._name_timer(made, record)
                     if instance:
                         own.append(len(found))
                     found.append((time, cpu, record, None))
@@ -284,17 +286,21 @@ class _Decoder:
         else:
             self._interfaces.leaves(fields["name"].text(record), skb, passing, functions)
 
-    def _timer(self, made: Format, time: int, cpu: int, record: memoryview) -> None:
-        """Note a timer of one of the lab's sockets, in whose memory it is; the trace's text names its function."""
-        pointer = made.fields["hrtimer" if "hrtimer" in made.fields else "timer"].number(record)
+    def _name_timer(self, made: Format, record: memoryview) -> None:
+        """Note a timer's function: the trace's text names it in one of its events."""
         function, now = (made.fields[name].number(record) for name in ("function", "now"))
-        name = self._recording.timers.get((pointer & _POINTER, now))
+        self._timer_functions.add(function)
+        name = self._recording.timers.get((_timer_pointer(made, record), now))
         if name is not None:
-            self._functions[function] = name
+            self._stacks.learn(function, name)
+
+    def _timer(self, made: Format, time: int, cpu: int, record: memoryview) -> None:
+        """Note a timer of one of the lab's sockets, in whose memory it is."""
+        pointer = _timer_pointer(made, record)
         sk = max((sk for sk in self._owners if sk <= pointer), default=0)
         if sk and pointer - sk < _SOCKET:
-            function_name = self._functions.get(function, f"{function:#x}")
-            self._timers.append(TimerRun(self._on_wall(time), cpu, function_name, *self._owners[sk]))
+            function = self._stacks.name(made.fields["function"].number(record))
+            self._timers.append(TimerRun(self._on_wall(time), cpu, function, *self._owners[sk]))
 
     def _ours(self, made: Format, record: memoryview) -> tuple[Host, Endpoint, Endpoint] | None:
         if made.name == "inet_sock_set_state" and made.fields["protocol"].number(record) != _TCP:
@@ -328,6 +334,10 @@ class _Decoder:
         """Return the function that dropped a packet: the first that is not about freeing, empty if unknown."""
         functions = self._stacks.all[stack] if stack is not None else ()
         return next((name for name in functions if not name.startswith(_FREEING)), "")
+
+
+def _timer_pointer(made: Format, record: memoryview) -> int:
+    return made.fields["hrtimer" if "hrtimer" in made.fields else "timer"].number(record) & _POINTER
 
 
 def _fits(end: Endpoint, ethertype: int) -> bool:

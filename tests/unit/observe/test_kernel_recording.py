@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from testbed.lab.kernel_trace import instance_name, is_owner_alive, run_of
+from testbed.model import Host
 from testbed.model.errors import CaptureError
 from testbed.observe.kernel.kernel_jsonl import read_jsonl, write_jsonl
 from testbed.observe.kernel.trace_format import PageHeader, parse_format
-from testbed.observe.kernel.trace_recording import decode
+from testbed.observe.kernel.trace_recording import RunSources, decode
 
 HEADER = """\
 \tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;
@@ -43,6 +44,19 @@ format:
 print fmt: "%s", __print_symbolic(REC->protocol, { 6, "IPPROTO_TCP" }, { 132, "IPPROTO_SCTP" })
 """
 WALL, MONO, WIDTH = 1_700_000_000_000_000_000, 5_000_000_000, 40
+
+TIMER = """\
+name: timer_expire_entry
+ID: 400
+format:
+\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;
+\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;
+
+\tfield:void * timer;\toffset:8;\tsize:8;\tsigned:0;
+\tfield:unsigned long now;\toffset:16;\tsize:8;\tsigned:0;
+\tfield:void * function;\toffset:24;\tsize:8;\tsigned:0;
+"""
+WRITES, ACKS = 0x10_0000, 0x20_0000
 
 
 def record(old: int, new: int, *, port: int, source: str = "198.18.0.2") -> bytes:
@@ -119,6 +133,30 @@ def test_only_the_labs_addresses_are_kept_on_the_captures_clock(tmp_path: Path) 
     text = io.StringIO()
     write_jsonl(log, text)
     assert read_jsonl(text.getvalue().splitlines()) == log
+
+
+def expired(now: int, function: int) -> bytes:
+    """Return the end of a timer in the memory of the socket at 0xffff0001."""
+    return struct.pack("<HBB4xQQQ", 400, 0x10, 0, 0xFFFF0101, now, function)
+
+
+def test_a_timer_has_its_functions_name_from_any_of_its_events(tmp_path: Path) -> None:
+    """One line of text names a function for all its events; what no line names, this machine's symbols do."""
+    entries = event(100, record(7, 2, port=40000))
+    entries += b"".join(event(1, expired(*each)) for each in ((7, WRITES), (8, ACKS), (9, WRITES)))
+    path = recording(tmp_path / "recording", page(MONO, entries))
+    line = (
+        b"<idle>-0 [000] ..s1. 5.0: timer_expire_entry: timer=00000000ffff0101 function=tcp_write_timer now=9 baseclk=9"
+    )
+    path.write_bytes(
+        frame(b"F", b"timer/timer_expire_entry\0" + TIMER.encode()) + frame(b"L", line) + path.read_bytes()
+    )
+    symbols = f"{WRITES:x} t tcp_write_timer\n{ACKS:x} t tcp_delack_timer\n"
+    hosts: dict[Host, list[str]] = {"client": ["198.18.0.2"], "server": []}
+    log = decode(path, hosts, sources=RunSources(symbols=lambda: symbols))
+    assert [timer.function for timer in log.timers] == ["tcp_write_timer", "tcp_delack_timer", "tcp_write_timer"]
+    unknown = decode(path, hosts)
+    assert [timer.function for timer in unknown.timers] == ["tcp_write_timer", hex(ACKS), "tcp_write_timer"]
 
 
 @pytest.mark.parametrize(

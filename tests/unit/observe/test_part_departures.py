@@ -59,7 +59,7 @@ def test_what_had_waited_is_not_known_by_the_stack_of_its_departure(function: st
 def test_stacks_are_asked_for_of_the_interfaces_alone() -> None:
     seen = [SeenInterface("a", by_peer=True), SeenInterface("b", by_peer=True), SeenInterface("c", by_peer=False)]
     assert stacks_of(seen) == (
-        '+net/net_dev_start_xmit=(name == "c") && len < 1400',
-        '+net/netif_rx=(name == "a" || name == "b") && len < 1386',
+        '+net/net_dev_start_xmit=len < 1400 && (name == "c")',
+        '+net/netif_rx=len < 1386 && (name == "a" || name == "b")',
     )
     assert stacks_of([]) == ()
