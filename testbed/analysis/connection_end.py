@@ -13,7 +13,7 @@ def connection_end(
 ) -> ConnectionEnd:
     """Return how one direction of a connection ended; ``unlogged`` as in :class:`ConnectionEnd`."""
     fins = [crossing for crossing in crossings if crossing.sender == sender and "F" in crossing.flags]
-    resets = [each for each in crossings if "R" in each.flags and (each.sent is not None or was_taken(each, streams))]
+    resets = [each for each in crossings if "R" in each.flags and (_may_end(each) or was_taken(each, streams))]
     resets = [each for each in resets if not _came_late(each, resets)]
     opened = any(crossing.ack is not None and not set("SR") & set(crossing.flags) for crossing in crossings)
     acknowledged = _is_acknowledged(fins[0], crossings) if fins else None
@@ -27,6 +27,11 @@ def connection_end(
         first = next(ending, resets[0])
         reset = ConnectionReset(first.n, first.sender, reset_origin(first), lost=first.fate is Fate.LOST)
     return ConnectionEnd(opened, acknowledged, reset, _unobserved(flow, sender, streams, opened=opened), unlogged)
+
+
+def _may_end(reset: Crossing) -> bool:
+    """Say whether a host's RST ended the connection there: not one that only refuses a SYN (tcp_v4_send_reset)."""
+    return reset.sent is not None and (reset.raw_seq != 0 or reset.ack is None)
 
 
 def _came_late(reset: Crossing, resets: list[Crossing]) -> bool:

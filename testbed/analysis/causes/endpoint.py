@@ -281,6 +281,8 @@ class TcpEndpoint(EndpointCalls):
                 self.repeated_acks += 1
             self._note_answered(packet, rule, explained)
             self._note_reported(packet)
+            if length and not self.queued and self._refused_all(packet):
+                self.pending.clear()
             if self.rcv_nxt is not None and not self.pending:
                 self.rcv_nxt = packet.ack  # less than that: what was out of order was thrown away (tcp_prune_ofo_queue)
             self.last_ack = packet.ack if self.last_ack is None else max(self.last_ack, packet.ack)
@@ -288,6 +290,13 @@ class TcpEndpoint(EndpointCalls):
                 self.last_window = self.window(packet)
                 self.edge = max(self.edge or 0, packet.ack + self.last_window)
         self.last_sent, self.last_cause = packet, rule
+
+    def _refused_all(self, packet: Crossing) -> bool:
+        """Say whether a segment with bytes and no window shows that what came in order, for long, was not taken."""
+        waiting = self.pending
+        if not waiting or packet.ack is None or packet.ack > waiting[0].seq or self.window(packet):
+            return False
+        return packet.time - arrival_time(waiting[-1]) >= _FOR_LONG
 
     def _note_reported(self, packet: Crossing) -> None:
         """Forget what was out of order and is no longer reported: the kernel threw it away (tcp_prune_ofo_queue)."""
@@ -450,6 +459,8 @@ class TcpEndpoint(EndpointCalls):
 _MUCH = 1 << 62
 _MENDED = 200_000_000
 """Time (ns) after a report of too large packets in which what leaves may be a repeat of what a queue threw away."""
+_FOR_LONG = 5_000_000
+"""Time (ns) after which no call that uses the socket keeps the kernel from looking at what came."""
 _SACK_ROOM = 3
 """Blocks that an ACK with a time stamp has room for."""
 _KEPT = 32

@@ -72,7 +72,7 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
         return _by_arrival(endpoint, packet, arrival, waited)
     ender = endpoint.fin_ender(packet.time)
     ended = ender is not None and ender.by_exit and ("F" in packet.flags or ender.call is not None)
-    if ender is not None and ended and not full and (ender.call is None or ender.call.start > came):
+    if ender is not None and ended and not full and not paced and (ender.call is None or ender.call.start > came):
         calls = (ender.call,) if ender.call else ()
         return Release(("; released by the end of the process",), calls=calls, by=SENT_BY_EXIT)
     timer = _by_timer(endpoint, packet, last, waited)

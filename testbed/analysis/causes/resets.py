@@ -98,8 +98,10 @@ def unread(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return Explanation((call_ref(close), " with unread bytes: urgent ones had come"), (close.n,))
     if endpoint.uses_stdio:
         return Explanation((call_ref(close), " with unread bytes; standard I/O may have read some"), (close.n,))
-    passed_over = count <= endpoint.urgent and _lingers(endpoint, close.start) is not None
-    others = (CauseName.RESET_LINGER,) if passed_over else ()
+    # an urgent byte may have been passed over, and what came during the close may have come too late for it
+    late = sum(each.length for each in endpoint.pending if arrival_time(each) > close.start)
+    lingers = count <= max(endpoint.urgent, late) and _lingers(endpoint, close.start) is not None
+    others = (CauseName.RESET_LINGER,) if lingers else ()
     return Explanation((call_ref(close), " with ", Quantity(count, "unread byte")), (close.n,), alternatives=others)
 
 

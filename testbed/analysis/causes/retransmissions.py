@@ -100,6 +100,7 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     packets = tuple(ack.n for ack in hints)
     since = packet.time - arrival_time(endpoint.last_arrival or hints[-1])
     reordering = packet.time - arrival_time(hints[-1]) >= _REORDERED and since >= IN_PROCESSING
+    reordering = reordering or _says_nothing_new(hints, packet)
     timer: tuple[CauseName, ...] = (CauseName.REORDERING_TIMEOUT,) if reordering and all(endpoint.sack) else ()
     trips = hints[min(_DUPLICATES, len(hints)) - 1]
     due = packet.time - _timer_began(endpoint, before) >= endpoint.rto_min
@@ -112,6 +113,13 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     evidence = (*_again(before, packet), packet_refs(packets), " show that later bytes arrived", *_by(endpoint, packet))
     effects = (EndpointEffect.BEGINS_REPAIR,)
     return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=timer)
+
+
+def _says_nothing_new(hints: list[Crossing], packet: Crossing) -> bool:
+    """Say whether the last ACK that showed a loss only repeats one of so long ago that the timer may have run out."""
+    blocks = sack_blocks(hints[-1])
+    first = next(ack for ack in hints if sack_blocks(ack) == blocks)
+    return packet.time - arrival_time(first) >= _LEAST_REORDERED
 
 
 def _reorders_for(endpoint: TcpEndpoint) -> int:
@@ -313,11 +321,13 @@ def _by_icmp(endpoint: TcpEndpoint) -> tuple[CauseName, ...]:
 
 
 def _cut_anew(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> tuple[CauseName, ...]:
-    """Return what else a repeat in a smaller segment may be where another socket was told what the path takes.
+    """Return what else a repeat in a smaller segment may be where ICMP had said what the path takes.
 
-    A segment that is larger then ends in an ICMP error that the host makes itself, of which there is no frame.
+    It may have waited in a queue since then. Where another socket was told, a segment that is larger ends in an ICMP
+    error that the host makes itself, of which there is no frame.
     """
-    return (CauseName.PATH_MTU,) if endpoint.others_too_big and packet.length < before.length else ()
+    said = endpoint.others_too_big or (endpoint.queued and bool(endpoint.too_big))
+    return (CauseName.PATH_MTU,) if said and packet.length < before.length else ()
 
 
 def _timers(endpoint: TcpEndpoint, packet: Crossing) -> tuple[CauseName, ...]:
