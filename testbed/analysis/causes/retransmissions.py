@@ -100,7 +100,8 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     packets = tuple(ack.n for ack in hints)
     since = packet.time - arrival_time(endpoint.last_arrival or hints[-1])
     reordering = packet.time - arrival_time(hints[-1]) >= _REORDERED and since >= IN_PROCESSING
-    reordering = reordering or _says_nothing_new(hints, packet)
+    # once losses are being repaired, each ACK lets some more of it go (tcp_xmit_recovery)
+    reordering = reordering or (packet.seq >= endpoint.repair_until and _says_nothing_new(hints, packet))
     timer: tuple[CauseName, ...] = (CauseName.REORDERING_TIMEOUT,) if reordering and all(endpoint.sack) else ()
     trips = hints[min(_DUPLICATES, len(hints)) - 1]
     due = packet.time - _timer_began(endpoint, before) >= endpoint.rto_min
