@@ -121,21 +121,19 @@ class DockerEngine:
         for agent in self._agents:
             agent.close()
         self._agents.clear()
-        if self._witness is not None:
-            self._end_witness(self._witness)
-            self._witness = None
         problems: list[str] = []
-        taps = [container for role, container in self._containers.items() if role.endswith("-tap")]
-        others = [container for role, container in self._containers.items() if not role.endswith("-tap")]
+        taps = [role for role in self._containers if role.endswith("-tap")]
+        others = [role for role in self._containers if not role.endswith("-tap")]
         # Podman removes no container in whose network namespace another one is; Docker removes all at once.
         for group in [taps, others] if self._facts is not None and self._facts.podman else [taps + others]:
-            with ThreadPoolExecutor(4) as pool:
-                for removal in [pool.submit(self._remove, container) for container in group]:
+            with ThreadPoolExecutor(max(len(group), 1)) as pool:
+                for removal in [pool.submit(self._remove, role) for role in group]:
                     try:
                         removal.result()
                     except EngineError as error:
                         problems.append(error.what)
         self._containers.clear()
+        self._witness = None
         if self._tracefs is not None:
             try:
                 with translate("remove the volume of the kernel's tracefs"):
@@ -285,10 +283,12 @@ class DockerEngine:
             self._api.start(container)
         return agent
 
-    def _remove(self, container: str) -> None:
+    def _remove(self, role: str) -> None:
+        if role == "witness" and self._witness is not None:
+            self._end_witness(self._witness)
         try:
             with translate("remove a container"):
-                self._api.remove_container(container, force=True, v=True)
+                self._api.remove_container(self._containers[role], force=True, v=True)
         except EngineError as error:
             if not isinstance(error.__cause__, docker.errors.NotFound):
                 raise
