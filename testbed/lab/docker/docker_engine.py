@@ -77,8 +77,11 @@ class DockerEngine:
             wanted += ["debugger"] if any(host.debugger for host in spec.hosts.values()) else []
             wanted += [host.image for host in spec.hosts.values() if host.build is None]
             image_ids = images.ensure(self._client, wanted, self._progress)
+            # It has the most to do once it is started.
+            witness = pool.submit(self._start_witness, spec, image_ids["witness"], facts) if spec.witness else None
             host_ids = {
-                host: host_image.provide(self._client, wanted, self._progress) for host, wanted in spec.hosts.items()
+                host: host_image.provide(self._client, wanted, image_ids.get(wanted.image, ""), self._progress)
+                for host, wanted in spec.hosts.items()
             }
             volume = images.ensure_tools_volume(self._client, image_ids["tools"], self._progress)
             if "debugger" in image_ids:
@@ -94,7 +97,6 @@ class DockerEngine:
                 for host in spec.hosts
             }
             link = pool.submit(self._start_link, spec, image_ids["link"], volume, networks) if spec.routed else None
-            witness = pool.submit(self._start_witness, spec, image_ids["witness"], facts) if spec.witness else None
             agents = {host: pair.result() for host, pair in pairs.items()}
         channel, refused = witness.result() if witness else (None, "")
         return LiveLab(
