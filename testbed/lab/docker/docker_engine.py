@@ -29,19 +29,45 @@ from testbed.lab.docker.container_settings import (
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.docker_networks import Networks, make_networks, remove_network
 from testbed.lab.docker.engine_facts import EngineFacts
+from testbed.lab.docker.kept_recorders import KeptRecorder, KeptRecorders, ProgramChannel
 from testbed.lab.engine import DEBUGGER_DIRECTORY, LabSpec, LinkHost, LiveLab, Progress
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner
 from testbed.model import Host
-from testbed.model.errors import EngineError, Unsupported
+from testbed.model.errors import EngineError, LabError, Unsupported
+
+
+class Containers:
+    """Makes engines. ``keep_up``: the recorder of the kernel's trace is kept for the next lab, until this process ends."""
+
+    keep_up = False
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self._client = client
+        self._recorders = KeptRecorders(client.api)
+
+    def __call__(self, progress: Progress) -> DockerEngine:
+        """Return an engine for one lab."""
+        return DockerEngine(self._client, progress, self._recorders if self.keep_up else None)
+
+    def close(self) -> None:
+        """Remove what was kept. Idempotent."""
+        self._recorders.close()
 
 
 class DockerEngine:
-    """One lab on a Docker Engine. Leaving the context removes all that it made."""
+    """One lab on a Docker Engine. Leaving the context removes all that it made.
+
+    ``recorders``: from where it takes what records the kernel's trace; else it makes that for itself.
+    """
 
     name = "docker"
 
-    def __init__(self, client: docker.DockerClient, progress: Progress) -> None:
+    def __init__(
+        self, client: docker.DockerClient, progress: Progress, recorders: KeptRecorders | None = None
+    ) -> None:
         self._client = client
+        self._recorders = recorders
+        self._kept: tuple[KeptRecorder, ProgramChannel] | None = None
         self._api: docker.APIClient = client.api
         self._progress = progress
         self._facts: EngineFacts | None = None
@@ -77,13 +103,15 @@ class DockerEngine:
             wanted += ["debugger"] if any(host.debugger for host in spec.hosts.values()) else []
             wanted += [host.image for host in spec.hosts.values() if host.build is None]
             image_ids = images.ensure(self._client, wanted, self._progress)
+            volume = images.ensure_tools_volume(self._client, image_ids["tools"], self._progress)
             # It has the most to do once it is started.
-            witness = pool.submit(self._start_witness, spec, image_ids["witness"], facts) if spec.witness else None
+            witness = (
+                pool.submit(self._start_witness, spec, image_ids["witness"], facts, volume) if spec.witness else None
+            )
             host_ids = {
                 host: host_image.provide(self._client, wanted, image_ids.get(wanted.image, ""), self._progress)
                 for host, wanted in spec.hosts.items()
             }
-            volume = images.ensure_tools_volume(self._client, image_ids["tools"], self._progress)
             if "debugger" in image_ids:
                 self._debugger_volume = images.ensure_tools_volume(
                     self._client, image_ids["debugger"], self._progress, directory=DEBUGGER_DIRECTORY
@@ -124,6 +152,7 @@ class DockerEngine:
             agent.close()
         self._agents.clear()
         problems: list[str] = []
+        kept, self._kept = self._kept, None
         taps = [role for role in self._containers if role.endswith("-tap")]
         others = [role for role in self._containers if not role.endswith("-tap")]
         # Podman removes no container in whose network namespace another one is; Docker removes all at once.
@@ -149,6 +178,8 @@ class DockerEngine:
             except EngineError as error:
                 problems.append(error.what)
         self._networks.clear()
+        if kept is not None and self._recorders is not None:
+            self._recorders.give(*kept)
         if problems:
             raise EngineError("; ".join(problems), hint="`invoke clean` removes what is left, once the engine answers")
 
@@ -236,8 +267,14 @@ class DockerEngine:
         agent.hello()
         return LinkHost(agent, networks.topology.link)
 
-    def _start_witness(self, spec: LabSpec, image: str, facts: EngineFacts) -> tuple[Channel | None, str]:
+    def _start_witness(self, spec: LabSpec, image: str, facts: EngineFacts, volume: str) -> tuple[Channel | None, str]:
         """Start what records the kernel's trace; return its channel, or why the engine does not allow it."""
+        if self._recorders is not None and not facts.podman:
+            try:
+                self._kept = self._recorders.take(image, volume, spec.witness)
+            except (EngineError, LabError) as error:
+                return None, _reason(error)
+            return self._kept[1], ""
         command = [WITNESS, *spec.witness]
         self._tracefs = tracefs_volume(self._api, facts, self._labels)
         container = self._create(spec, "witness", image, witness_settings(self._tracefs), command=command)
@@ -249,7 +286,7 @@ class DockerEngine:
         except EngineError as error:
             if channel is not None:
                 channel.close()
-            return None, f"{error.what} ({error.state})" if error.state else error.what
+            return None, _reason(error)
         self._witness = channel
         return channel, ""
 
@@ -294,6 +331,10 @@ class DockerEngine:
         except EngineError as error:
             if not isinstance(error.__cause__, docker.errors.NotFound):
                 raise
+
+
+def _reason(error: EngineError | LabError) -> str:
+    return f"{error.what} ({error.state})" if error.state else error.what
 
 
 def connect() -> docker.DockerClient:
