@@ -264,7 +264,8 @@ def test_a_worker_keeps_its_recorder_on_docker(tmp_path: Path) -> None:
             assert (result["outcome"], untold(result, finished.directory.path)) == ("pass", [])
             found.append(kept())
         # One whose container is gone is replaced.
-        client.api.remove_container(*found[-1], force=True, v=True)
+        (last,) = found[-1]
+        client.api.remove_container(last, force=True, v=True)
         run(scenario, root=tmp_path, make_engine=labs, progress=lambda _: None)
         assert kept().isdisjoint(found[-1])
     finally:

@@ -37,7 +37,10 @@ from testbed.model.errors import EngineError, LabError, Unsupported
 
 
 class Containers:
-    """Makes engines. ``keep_up``: the recorder of the kernel's trace is kept for the next lab, until this process ends."""
+    """Makes engines.
+
+    ``keep_up``: what records the kernel's trace of one lab is kept for the next ones, until this process ends.
+    """
 
     keep_up = False
 
@@ -62,9 +65,7 @@ class DockerEngine:
 
     name = "docker"
 
-    def __init__(
-        self, client: docker.DockerClient, progress: Progress, recorders: KeptRecorders | None = None
-    ) -> None:
+    def __init__(self, client: docker.DockerClient, progress: Progress, recorders: KeptRecorders | None = None) -> None:
         self._client = client
         self._recorders = recorders
         self._kept: tuple[KeptRecorder, ProgramChannel] | None = None

@@ -27,7 +27,6 @@ from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, new_run_id,
 from testbed.lab.kernel_trace import instance_name
 from testbed.model.errors import EngineError, LabError
 
-
 _COMMAND = ("/bin/sh", "-c", f"{AGENT_COMMAND[0]}; exec sleep {WITNESS_TIMEOUT}")
 """The agent is not process 1: when we are killed and it ends, the recorder has time to remove its instances."""
 

@@ -1,4 +1,4 @@
-"""By which events of the kernel's the departures of a watched interface are known. Light: a recorder is started with it."""
+"""By which events of the kernel the departures of a watched interface are known. Light: recorders are started by it."""
 
 from __future__ import annotations
 
