@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,6 +35,8 @@ from testbed.lab.engine import DEBUGGER_DIRECTORY, LabSpec, LinkHost, LiveLab, P
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner
 from testbed.model import Host
 from testbed.model.errors import EngineError, LabError, Unsupported
+
+WITNESS_ROLE = "witness"
 
 
 class Containers:
@@ -153,42 +156,44 @@ class DockerEngine:
             agent.close()
         self._agents.clear()
         problems: list[str] = []
-        kept, self._kept = self._kept, None
+
+        def attempt(remove: Callable[..., None], *what: object) -> None:
+            try:
+                remove(*what)
+            except EngineError as error:
+                problems.append(error.what)
+
         taps = [role for role in self._containers if role.endswith("-tap")]
-        others = [role for role in self._containers if not role.endswith("-tap")]
-        # Podman removes no container in whose network namespace another one is; Docker removes all at once.
-        for group in [taps, others] if self._facts is not None and self._facts.podman else [taps + others]:
-            with ThreadPoolExecutor(max(len(group), 1)) as pool:
-                for removal in [pool.submit(self._remove, role) for role in group]:
-                    try:
-                        removal.result()
-                    except EngineError as error:
-                        problems.append(error.what)
+        others = [role for role in self._containers if not role.endswith("-tap") and role != WITNESS_ROLE]
+        with ThreadPoolExecutor(8) as pool:
+            witness = pool.submit(attempt, self._remove_witness)  # takes longest: the networks do not wait for it
+            # Podman removes no container in whose network namespace another one is; Docker removes all at once.
+            for group in [taps, others] if self._facts is not None and self._facts.podman else [taps + others]:
+                list(pool.map(partial(attempt, self._remove), group))
+            for network in self._networks:
+                attempt(remove_network, self._api, network)
+            witness.result()
         self._containers.clear()
-        self._witness = None
-        if self._tracefs is not None:
-            try:
-                with translate("remove the volume of the kernel's tracefs"):
-                    self._api.remove_volume(self._tracefs, force=True)
-            except EngineError as error:
-                problems.append(error.what)
-            self._tracefs = None
-        for network in self._networks:
-            try:
-                remove_network(self._api, network)
-            except EngineError as error:
-                problems.append(error.what)
         self._networks.clear()
-        if kept is not None and self._recorders is not None:
-            self._recorders.give(*kept)
         if problems:
             raise EngineError("; ".join(problems), hint="`invoke clean` removes what is left, once the engine answers")
 
-    def _end_witness(self, channel: DockerChannel) -> None:
-        """Give the witness time to remove its instance of tracefs before its container goes."""
-        channel.close()
-        with contextlib.suppress(EngineError), translate("wait for the witness"):
-            self._api.wait(self._containers["witness"], timeout=WITNESS_TIMEOUT)
+    def _remove_witness(self) -> None:
+        """Remove what recorded the kernel's trace, once it has removed its instance of tracefs; or let it be kept."""
+        if self._kept is not None and self._recorders is not None:
+            self._recorders.give(*self._kept)
+            self._kept = None
+        if self._witness is not None:
+            self._witness.close()
+            with contextlib.suppress(EngineError), translate("wait for the witness"):
+                self._api.wait(self._containers[WITNESS_ROLE], timeout=WITNESS_TIMEOUT)
+            self._witness = None
+        if WITNESS_ROLE in self._containers:
+            self._remove(WITNESS_ROLE)
+        if self._tracefs is not None:
+            tracefs, self._tracefs = self._tracefs, None
+            with translate("remove the volume of the kernel's tracefs"):
+                self._api.remove_volume(tracefs, force=True)
 
     def describe_death(self, host: Host) -> str:
         """Ask the engine how this host's container or its tap's ended."""
@@ -278,7 +283,7 @@ class DockerEngine:
             return self._kept[1], ""
         command = [WITNESS, *spec.witness]
         self._tracefs = tracefs_volume(self._api, facts, self._labels)
-        container = self._create(spec, "witness", image, witness_settings(self._tracefs), command=command)
+        container = self._create(spec, WITNESS_ROLE, image, witness_settings(self._tracefs), command=command)
         channel = None
         try:
             channel = DockerChannel(self._api, container)
@@ -324,8 +329,6 @@ class DockerEngine:
         return agent
 
     def _remove(self, role: str) -> None:
-        if role == "witness" and self._witness is not None:
-            self._end_witness(self._witness)
         try:
             with translate("remove a container"):
                 self._api.remove_container(self._containers[role], force=True, v=True)
