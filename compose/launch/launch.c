@@ -20,6 +20,7 @@
  *   alias NAME IF OTHER         one more name of an interface (Linux 5.5)
  *   address NAME IF ADDRESS/PREFIX
  *   up NAME IF
+ *   route NAME IF DESTINATION/PREFIX SOURCE CONGCTL        replaces the route that `up` has made (IPv4)
  *   ready                       wait until links carry and agents run; answered by a line `ready PID...`
  *
  * An order that fails is answered by `error ERRNO WHAT`, and that is the end. As root everything is made directly and
@@ -81,6 +82,9 @@ static void obey(const struct order *order)
 		add_address(word[2], word[3]);
 	} else if (is_order(order, "up", 3)) {
 		raise_interface(word[1], word[2]);
+	} else if (is_order(order, "route", 6)) {
+		go_into(word[1]);
+		replace_route(word[2], word[3], word[4], word[5]);
 	} else if (is_order(order, "ready", 1)) {
 		wait_carriers();
 		report_ready();

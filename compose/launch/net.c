@@ -161,6 +161,35 @@ void add_address(const char *interface, char *text)
 	request(&m, "address");
 }
 
+void replace_route(const char *interface, char *destination, const char *source, const char *congestion_control)
+{
+	struct in_addr to, from;
+	char *prefix = strchr(destination, '/');
+	if (!prefix)
+		fail_with(EINVAL, destination);
+	*prefix++ = 0;
+	if (inet_pton(AF_INET, destination, &to) != 1 || inet_pton(AF_INET, source, &from) != 1)
+		fail_with(EINVAL, destination);
+	unsigned index = if_nametoindex(interface);
+	if (!index)
+		fail(interface);
+	struct rtmsg about = {.rtm_family = AF_INET,
+	                      .rtm_dst_len = (unsigned char)strtoul(prefix, NULL, 10),
+	                      .rtm_table = RT_TABLE_MAIN,
+	                      .rtm_protocol = RTPROT_KERNEL,
+	                      .rtm_scope = RT_SCOPE_LINK,
+	                      .rtm_type = RTN_UNICAST};
+	struct message m = begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+	append(&m, &about, sizeof about);
+	attribute(&m, RTA_DST, &to, sizeof to);
+	attribute(&m, RTA_OIF, &index, sizeof index);
+	attribute(&m, RTA_PREFSRC, &from, sizeof from);
+	struct rtattr *metrics = attribute(&m, RTA_METRICS, NULL, 0);
+	attribute(&m, RTAX_CC_ALGO, congestion_control, strlen(congestion_control) + 1);
+	end_nest(&m, metrics);
+	request(&m, "route");
+}
+
 static short interface_flags(const char *interface, bool raise)
 {
 	struct ifreq asked = {0};

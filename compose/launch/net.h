@@ -1,4 +1,4 @@
-/* net.h: the little of rtnetlink(7) that a lab needs: veth pairs, addresses, interfaces up. All in the present namespace. */
+/* net.h: the little of rtnetlink(7) that a lab needs: veth pairs, addresses, routes, interfaces up. All in the present namespace. */
 
 #ifndef LAUNCH_NET_H
 #define LAUNCH_NET_H
@@ -11,6 +11,9 @@ void add_alias(const char *interface, const char *other);
 
 /* `text` is ADDRESS/PREFIX, of either family. */
 void add_address(const char *interface, char *text);
+
+/* The route to the network on which an interface is: DESTINATION/PREFIX (IPv4), and how what goes there is controlled. */
+void replace_route(const char *interface, char *destination, const char *source, const char *congestion_control);
 
 void interface_up(const char *interface);
 

@@ -14,7 +14,6 @@ from testbed.api.ledger_view import Ledger
 from testbed.api.project import read_project
 from testbed.model import Analysis, Call, Cause, Crossing, Host, Outcome
 from testbed.model.errors import UsageError
-from testbed.report.text.verdict_text import verdict_text
 from testbed.rundir.layout import RunDirectory, find
 from testbed.rundir.manifest import meta
 from testbed.shipped.files import ROOT
@@ -49,6 +48,8 @@ class RunResult:
     @property
     def verdict(self) -> tuple[str, ...]:
         """What happened in plain sentences, the most important one first."""
+        from testbed.report.text.verdict_text import verdict_text
+
         return verdict_text(self.analysis)
 
     @cached_property

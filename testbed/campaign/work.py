@@ -14,11 +14,11 @@ from testbed.campaign.signature import facets, key
 from testbed.campaign.task_list import Plan, ScenarioSource, Task
 from testbed.lab.choose_engine import choose
 from testbed.lab.engine_kind import EngineFactory, keep_up
-from testbed.model import Outcome
+from testbed.model import Analysis, Outcome
 from testbed.model.errors import BothendsError, Unsupported
 from testbed.run.finish import Finish
 from testbed.run.live_lab import run
-from testbed.rundir.layout import RUNS
+from testbed.rundir.layout import RUNS, RunDirectory
 from testbed.scenario.load import parse
 from testbed.scenario.scenario import Scenario
 
@@ -71,22 +71,37 @@ def carry_out(
     ``known`` are the signatures of which a run is kept already: one more that has such a signature keeps no directory.
     """
     begin = time.perf_counter()
-    report = _run(task, scenario, root, make_engine, finish)
+    report = _run(task, scenario, root, make_engine, finish, known)
     if report.signature in known and report.directory:
         shutil.rmtree(root / RUNS / report.directory, ignore_errors=True)  # what stays the campaign sweeps away
         report = replace(report, directory="")
     return replace(report, seconds=time.perf_counter() - begin)
 
 
-def _run(task: Task, scenario: Scenario, root: Path, make_engine: EngineFactory, finish: Finish) -> Report:
+def _run(
+    task: Task, scenario: Scenario, root: Path, make_engine: EngineFactory, finish: Finish, known: Collection[str]
+) -> Report:
+    found: dict[str, list[str]] = {}
+
+    def write(directory: RunDirectory, analysis: Analysis) -> None:
+        """Finish a run that is kept: of any other the report is enough."""
+        found.update(facets(analysis))
+        if key(found) not in known:
+            finish.write(directory, analysis)
+
     try:
-        finished = run(scenario, root=root, make_engine=make_engine, progress=lambda _: None, finish=finish)
+        finished = run(
+            scenario,
+            root=root,
+            make_engine=make_engine,
+            progress=lambda _: None,
+            finish=Finish(write, finish.modules),
+        )
     except BothendsError as error:
         outcome = Outcome.UNSUPPORTED if isinstance(error, Unsupported) else Outcome.INCONCLUSIVE
         directory = str(Path(error.kept).resolve().relative_to(root.resolve() / RUNS)) if error.kept else ""
         return failed(task, error.what, outcome, 0.0, full=str(error), directory=directory)
     analysis = finished.analysis
-    found = facets(analysis)
     return Report(
         task=task,
         outcome=analysis.outcome.value,

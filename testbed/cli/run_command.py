@@ -18,6 +18,7 @@ from testbed.rundir.layout import RESULT, RunDirectory
 if TYPE_CHECKING:  # each task imports what it needs
     from testbed.campaign.campaign_options import Options
     from testbed.lab.engine_kind import Choice
+    from testbed.model import Analysis
     from testbed.report.ci.ci_cases import RunRecord
     from testbed.scenario.scenario import Scenario
 
@@ -36,8 +37,6 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
         )
     scenarios = _load(names, catalogue, options, outputs)
     from testbed.lab.choose_engine import choose
-    from testbed.report.ci.ci_cases import RunRecord, not_made
-    from testbed.report.ci.ci_files import write_ci_files
 
     if options.any or any(scenario.matrix for scenario in scenarios):
         from testbed.cli.campaign_command import run_campaign
@@ -47,6 +46,9 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
         choice = choose(engine)
     except EngineError as error:
         if outputs.ci is not None:
+            from testbed.report.ci.ci_cases import RunRecord
+            from testbed.report.ci.ci_files import write_ci_files
+
             write_ci_files([RunRecord(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
         raise
     say_why(choice)
@@ -59,6 +61,9 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
                 sys.stderr.write(f"{scenario.name}: {records[-1].error}\n")
     finally:
         if outputs.ci is not None:
+            from testbed.report.ci.ci_cases import not_made
+            from testbed.report.ci.ci_files import write_ci_files
+
             write_ci_files([*records, *(not_made(each.name) for each in scenarios[len(records) :])], outputs.ci)
     if len(records) == 1 and records[0].error is not None:
         raise records[0].error
@@ -156,13 +161,12 @@ def _run_one(
     scenario: Scenario, runs: Path, choice: Choice, progress: Callable[[str], None], outputs: Outputs
 ) -> RunRecord:
     from testbed.api.runs import run_scenario
-    from testbed.report.ci.ci_cases import RunRecord
 
     begin = time.monotonic()
     try:
         result = run_scenario(scenario, engine=choice, runs=runs, progress=progress)
     except BothendsError as error:
-        return RunRecord(scenario.name, time.monotonic() - begin, error=error)
+        return _record(scenario.name, time.monotonic() - begin, error=error)
     seconds = time.monotonic() - begin
     show_run(result, as_json=outputs.as_json)
     directory = RunDirectory(result.directory)
@@ -171,4 +175,12 @@ def _run_one(
 
         run_files.write(directory, result.analysis)
         sys.stderr.write(f"{directory.file(run_files.PAGE)}\n")
-    return RunRecord(scenario.name, seconds, str(directory), result.analysis)
+    return _record(scenario.name, seconds, str(directory), result.analysis)
+
+
+def _record(
+    name: str, seconds: float, directory: str = "", analysis: Analysis | None = None, error: BothendsError | None = None
+) -> RunRecord:
+    from testbed.report.ci.ci_cases import RunRecord  # needs what the analysis needs: imported by now
+
+    return RunRecord(name, seconds, directory, analysis, error)

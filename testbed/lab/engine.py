@@ -125,7 +125,7 @@ class LiveLab:
     addresses: dict[Host, HostAddresses]
     routes: dict[Host, dict[int, list[str]]]
     """The routes that each host shall have besides none, as lines for `ip -batch`, by IP version; before them the
-    addresses that the engine did not give it."""
+    addresses that the engine did not give it. No version where the engine has made the routes."""
     devices: dict[Host, str] = field(default_factory=dict)
     """What each host's interface is called first, where the engine made it with a name that no other has."""
     link: LinkHost | None = None

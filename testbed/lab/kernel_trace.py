@@ -17,8 +17,7 @@ from testbed.lab.engine import device_names
 from testbed.lab.identity import is_alive, owner
 from testbed.lab.tcpdump import CaptureFile
 from testbed.model.errors import LabError, LabTimeout, Unsupported
-from testbed.observe.kernel.frame_order import ETHERNET
-from testbed.observe.kernel.part_departures import SeenInterface
+from testbed.observe.kernel.observed_interface import ETHERNET, SeenInterface
 
 READY_TIMEOUT = 20.0
 END_TIMEOUT = 60.0

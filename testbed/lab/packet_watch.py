@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
 
-from testbed.capture.columns import Capture
-from testbed.capture.read_file import read
 from testbed.model import Host
 from testbed.model.awaited_packets import AwaitedPacket
 from testbed.model.ip import TCP
+
+if TYPE_CHECKING:  # NumPy is slow to import, and few scenarios wait for a packet
+    from testbed.capture.columns import Capture
 
 _FILE_HEADER, _RECORD_HEADER = 24, 16
 _BIG_ENDIAN = (b"\xa1\xb2\x3c\x4d", b"\xa1\xb2\xc3\xd4")
@@ -27,6 +29,9 @@ class PacketWatch:
         addresses: Mapping[Host, Collection[str]],
         seen: Callable[[int], None],
     ) -> None:
+        from testbed.capture.read_file import read
+
+        self._read_file = read
         self._waits = waits
         self._addresses = addresses
         self._seen = seen
@@ -63,7 +68,7 @@ class PacketWatch:
         whole = self._whole_records()
         if not whole:
             return
-        capture = read(self._header + self._rest[:whole])
+        capture = self._read_file(self._header + self._rest[:whole])
         self._rest = self._rest[whole:]
         with self._lock:
             for step, awaited in self._waits.items():

@@ -28,7 +28,7 @@ from testbed.lab.observers.trace_observer import TracedObserver
 from testbed.lab.packet_watch import PacketWatch
 from testbed.lab.program_run import ProgramRun
 from testbed.lab.running_program import LabEvent, LinkDeath, PacketSeen, ProgramSpec, TapDeath
-from testbed.lab.tcpdump import SENTINEL_PREFIX, TcpdumpTap
+from testbed.lab.tcpdump import BUFFER_KIB, SENTINEL_PREFIX, Captured, TcpdumpTap
 from testbed.model import Host
 from testbed.model.awaited_packets import AwaitedPacket
 from testbed.model.errors import LabError
@@ -68,7 +68,7 @@ class Session:
     ``plan`` is what its link host, if there is one, shall do. ``hold`` is how long gdb, where it observes, holds each
     call; default: until the wire is quiet. ``run_id`` names the hosts' interfaces for the kernel's trace.
     ``packet_waits`` are the packets that steps wait for, by host and number of the step. ``loopbacks`` are the hosts
-    whose loopback is captured too.
+    whose loopback is captured too. ``capture_buffer`` is the memory that the kernel has for each capture, KiB.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Session:
         run_id: str = "",
         packet_waits: Mapping[Host, Mapping[int, AwaitedPacket]] | None = None,
         loopbacks: Collection[Host] = (),
+        capture_buffer: str = BUFFER_KIB,
     ) -> None:
         self.live = live
         self.collected = Collected()
@@ -101,6 +102,7 @@ class Session:
                 agent,
                 directory / f"{host}.pcap",
                 partial(self._events.put, TapDeath(host)),
+                captured=Captured(buffer=capture_buffer),
                 program=live.capturing,
             )
             for host, agent in live.taps.items()

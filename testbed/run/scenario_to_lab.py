@@ -13,6 +13,7 @@ from testbed.lab.observers.hold_rules import CallHold, ForTime
 from testbed.lab.observers.make_observer import TRACED
 from testbed.lab.running_program import ProgramSpec, Readiness
 from testbed.lab.session import TracedPrograms
+from testbed.lab.tcpdump import BUFFER_KIB, SMALL_BUFFER_KIB
 from testbed.model import Host
 from testbed.model.awaited_packets import AwaitedPacket
 from testbed.model.hosts import HostAddresses, by_name
@@ -107,6 +108,13 @@ def loopbacks_of(scenario: Scenario, *, by_hand: bool = False) -> frozenset[Host
         for host, described in scenario.hosts.items()
         if (by_hand or described.command is not None if described.loopback is None else described.loopback)
     )
+
+
+def capture_buffer_of(scenario: Scenario) -> str:
+    """Return how much memory the kernel shall have for each capture, in KiB."""
+    from testbed.scenario.few_packets import has_few_packets
+
+    return SMALL_BUFFER_KIB if has_few_packets(scenario) else BUFFER_KIB
 
 
 def hold_of(scenario: Scenario) -> CallHold | None:

@@ -18,6 +18,7 @@ from testbed.run.artefacts import write_artefacts
 from testbed.run.capture_files import CaptureFiles
 from testbed.run.interruption import may_be_hurried, not_interrupted
 from testbed.run.scenario_to_lab import (
+    capture_buffer_of,
     egress_of,
     hold_of,
     loopbacks_of,
@@ -79,6 +80,7 @@ def through_lab(
             run_id=spec.run_id,
             packet_waits=packet_waits_of(scenario),
             loopbacks=loopbacks_of(scenario),
+            capture_buffer=capture_buffer_of(scenario),
         )
         session.start_taps(offloads=scenario.offloads, egress=egress_of(scenario), mtu=mtu_of(scenario))
         session.run(program_specs(scenario, spec, live.addresses), scenario.timeout)

@@ -16,7 +16,7 @@ from testbed.lab.agent import Agent, AgentProcess
 from testbed.lab.kernel_trace import Witness
 from testbed.model import Call, Host
 from testbed.model.errors import CaptureError, LabError, LabTimeout, Unsupported
-from testbed.observe.kernel.part_departures import SeenInterface
+from testbed.observe.kernel.observed_interface import SeenInterface
 from testbed.observe.strace import strace_log
 from testbed.observe.trace.trace_calls import calls_of
 from testbed.observe.trace.trace_events import CallRecording, Entered, Event, Left, read_recording

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from testbed.observe.kernel.part_departures import SeenInterface
+from testbed.observe.kernel.observed_interface import SeenInterface
 
 _HELD = (Path("/run/netns"), Path("/run/docker/netns"))
 """Where network namespaces are kept that no process need be in."""

@@ -17,7 +17,7 @@ from testbed.lab.identity import boot_id, new_run_id
 from testbed.lab.namespace.beside import Beside
 from testbed.model import Host
 from testbed.model.errors import EngineError, LabError, Unsupported
-from testbed.observe.kernel.part_departures import SeenInterface
+from testbed.observe.kernel.observed_interface import SeenInterface
 from testbed.rundir.layout import RECORDING, RunDirectory
 from testbed.watch.call_recorder import (
     Checkpoint,

@@ -19,7 +19,7 @@ from testbed.model.errors import CaptureError
 from testbed.model.ip import address_words
 from testbed.model.kernel_log import KernelEvent
 from testbed.observe.kernel.kernel_jsonl import write_jsonl
-from testbed.observe.kernel.part_departures import SeenInterface
+from testbed.observe.kernel.observed_interface import SeenInterface
 from testbed.observe.kernel.trace_recording import RunSources, decode
 from testbed.run.artefacts import kernel_symbols
 from testbed.rundir.layout import KERNEL

@@ -14,6 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from testbed.lab.choose_engine import NAMESPACE, choose
+from testbed.lab.engine import LabHost, LabSpec
+from testbed.lab.identity import new_run_id
+from testbed.lab.pinned_sysctls import DEFAULT_CONGESTION_CONTROL, PINNED
+from testbed.lab.session import Session
+from testbed.model import HOSTS
+
 from .conftest import LIMIT, ROOT, Invoke, command
 from .hanging import HANGS, wait_until, wait_until_sent
 
@@ -288,3 +295,25 @@ def test_a_plain_user_has_no_witness(home: Path) -> None:
     assert {each["kernel"] for each in result["crossings"]} == {None}
     (note,) = (note for note in result["notes"] if note.startswith(f"no kernel trace: {why}"))
     assert "tracefs" in note
+
+
+@pytest.mark.usefixtures("namespaces")
+def test_usual_routes_are_those_that_ip_makes(tmp_path: Path) -> None:
+    """Where launch makes the routes they are, but for an option more, what the taps make by ip(8)."""
+    shown = []
+    for options in ((), ("initcwnd", "10")):
+        host = LabHost("host", PINNED, DEFAULT_CONGESTION_CONTROL, route_options=options)
+        with choose(NAMESPACE).make(lambda _: None) as engine:
+            live = engine.bring_up(LabSpec(new_run_id(), dict.fromkeys(HOSTS, host), (4,)))
+            assert any(live.routes.values()) == bool(options)
+            session = Session(live, tmp_path, lambda _: None)
+            session.start_taps(offloads=False, egress={})
+            for name, agent in live.hosts.items():
+                lines = agent.run(["ip", "-details", "route", "show"])
+                own = live.addresses[name].first
+                network = lines.split()[1]
+                shown.append(lines.replace(own, "OWN").replace(network, "NET").replace(live.devices[name], "DEVICE"))
+            session.collect()
+    plain, with_option = shown[:2], shown[2:]
+    assert plain == [line.replace("initcwnd 10 ", "") for line in with_option]
+    assert all("congctl" in line and len(line.splitlines()) == 1 for line in plain)

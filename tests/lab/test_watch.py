@@ -21,7 +21,7 @@ import pytest
 
 from testbed.lab.docker import images
 from testbed.lab.identity import RUN_LABEL
-from testbed.observe.kernel.part_departures import SeenInterface
+from testbed.observe.kernel.observed_interface import SeenInterface
 from testbed.watch.seen_interface import seen_interface
 from tests.lab.conftest import LIMIT, ROOT, Invoke, command
 

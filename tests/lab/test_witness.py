@@ -14,8 +14,9 @@ import pytest
 
 from testbed.lab.choose_engine import DOCKER, NAMESPACE
 from testbed.lab.docker import container_settings, docker_engine
+from testbed.lab.docker.docker_trace import on_docker
 from testbed.lab.engine import Progress
-from testbed.lab.identity import owner
+from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, owner
 from testbed.lab.kernel_trace import PREFIX, instance_name
 from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.lab.namespace.namespace_trace import on_this_machine
@@ -237,6 +238,44 @@ def test_clean_removes_only_what_dead_runs_left(invoke: Invoke, *, reached: bool
         for name in (dead, alive, other):
             for instance in (name, f"{name}.stacks"):
                 run(["remove", instance])
+
+
+@root_only
+@pytest.mark.slow
+@pytest.mark.usefixtures("engine")
+def test_a_worker_keeps_its_recorder_on_docker(tmp_path: Path) -> None:
+    """All of each run is proven; one container records them all and is gone at the end, with its instances."""
+    client = docker_engine.connect()
+    labs = docker_engine.Containers(client)
+    labs.keep_up = True
+    recorder = on_docker(client)
+    assert recorder is not None
+
+    def kept() -> set[str]:
+        labels = [f"{OWNER_LABEL}={owner()}", f"{ROLE_LABEL}=witness"]
+        return {each["Id"] for each in client.api.containers(all=True, filters={"label": labels})}
+
+    found = []
+    try:
+        for name in ("lost-middle", "udp-datagrams", "curl-nginx"):
+            scenario = load(ROOT / "scenarios" / f"{name}.yaml", settings={"observe.kernel": True})
+            finished = run(scenario, root=tmp_path, make_engine=labs, progress=lambda _: None)
+            result = result_of(finished.directory, finished.analysis)
+            assert (result["outcome"], untold(result, finished.directory.path)) == ("pass", [])
+            found.append(kept())
+        # One whose container is gone is replaced.
+        (last,) = found[-1]
+        client.api.remove_container(last, force=True, v=True)
+        run(scenario, root=tmp_path, make_engine=labs, progress=lambda _: None)
+        assert kept().isdisjoint(found[-1])
+    finally:
+        labs.close()
+    assert [len(each) for each in found] == [1, 1, 1]
+    assert set.union(*found) == found[0]
+    assert kept() == set()
+    for name in recorder(["list"]).split():
+        if owner().replace("/", ".") in name:  # those of the container that was removed by force
+            recorder(["remove", name])
 
 
 @root_only

@@ -138,7 +138,7 @@ def _may_sleep(call: Call, packet: Crossing, came: int) -> bool:
 
 
 def acts(call: Call, packet: Crossing, since: int) -> bool:
-    """Say whether a call in progress acts as a packet leaves: it begins, or what it waits for came, or it ends just now.
+    """Say whether a call in progress acts as a packet leaves: it begins, it ends, or what it waits for came just now.
 
     Else it sleeps. ``since`` is when it began, or when something came for it.
     """

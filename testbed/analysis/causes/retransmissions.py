@@ -131,8 +131,8 @@ def _reorders_for(endpoint: TcpEndpoint) -> int:
 def _may_time_out(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> bool:
     """Say whether the retransmission timeout may have run out for the first segment that is not acknowledged.
 
-    It is the smoothed round trip and at least the minimum (tcp_set_rto), less a tick. Where that minimum is not known, a
-    route may have a small one; where the peer took back what it had reported, the timer is one of 10 ms
+    It is the smoothed round trip and at least the minimum (tcp_set_rto), less a tick. Where that minimum is not known,
+    a route may have a small one; where the peer took back what it had reported, the timer is one of 10 ms
     (tcp_check_sack_reneging).
     """
     waited = packet.time - _timer_began(endpoint, before)

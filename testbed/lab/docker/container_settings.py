@@ -118,6 +118,12 @@ def witness_settings(volume: str | None) -> dict[str, Any]:
     }
 
 
+def kept_witness_settings(tools_volume: str) -> dict[str, Any]:
+    """Return the settings of a witness that is kept for many labs: it has our agent beside the kernel's tracefs."""
+    settings = witness_settings(None)
+    return {**settings, "mounts": [*settings["mounts"], *common_settings(tools_volume)["mounts"]]}
+
+
 def tracefs_volume(api: docker.APIClient, facts: EngineFacts, labels: Mapping[str, str]) -> str | None:
     """Make a volume that is the kernel's tracefs where an engine cannot make it with the container: return its name."""
     if not facts.podman:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,19 +30,48 @@ from testbed.lab.docker.container_settings import (
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.docker_networks import Networks, make_networks, remove_network
 from testbed.lab.docker.engine_facts import EngineFacts
+from testbed.lab.docker.kept_recorders import KeptRecorder, KeptRecorders, ProgramChannel
 from testbed.lab.engine import DEBUGGER_DIRECTORY, LabSpec, LinkHost, LiveLab, Progress
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner
 from testbed.model import Host
-from testbed.model.errors import EngineError, Unsupported
+from testbed.model.errors import EngineError, LabError, Unsupported
+
+WITNESS_ROLE = "witness"
+
+
+class Containers:
+    """Makes engines.
+
+    ``keep_up``: what records the kernel's trace of one lab is kept for the next ones, until this process ends.
+    """
+
+    keep_up = False
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self._client = client
+        self._recorders = KeptRecorders(client.api)
+
+    def __call__(self, progress: Progress) -> DockerEngine:
+        """Return an engine for one lab."""
+        return DockerEngine(self._client, progress, self._recorders if self.keep_up else None)
+
+    def close(self) -> None:
+        """Remove what was kept. Idempotent."""
+        self._recorders.close()
 
 
 class DockerEngine:
-    """One lab on a Docker Engine. Leaving the context removes all that it made."""
+    """One lab on a Docker Engine. Leaving the context removes all that it made.
+
+    ``recorders``: from where it takes what records the kernel's trace; else it makes that for itself.
+    """
 
     name = "docker"
 
-    def __init__(self, client: docker.DockerClient, progress: Progress) -> None:
+    def __init__(self, client: docker.DockerClient, progress: Progress, recorders: KeptRecorders | None = None) -> None:
         self._client = client
+        self._recorders = recorders
+        self._kept: tuple[KeptRecorder, ProgramChannel] | None = None
         self._api: docker.APIClient = client.api
         self._progress = progress
         self._facts: EngineFacts | None = None
@@ -77,10 +107,15 @@ class DockerEngine:
             wanted += ["debugger"] if any(host.debugger for host in spec.hosts.values()) else []
             wanted += [host.image for host in spec.hosts.values() if host.build is None]
             image_ids = images.ensure(self._client, wanted, self._progress)
-            host_ids = {
-                host: host_image.provide(self._client, wanted, self._progress) for host, wanted in spec.hosts.items()
-            }
             volume = images.ensure_tools_volume(self._client, image_ids["tools"], self._progress)
+            # It has the most to do once it is started.
+            witness = (
+                pool.submit(self._start_witness, spec, image_ids["witness"], facts, volume) if spec.witness else None
+            )
+            host_ids = {
+                host: host_image.provide(self._client, wanted, image_ids.get(wanted.image, ""), self._progress)
+                for host, wanted in spec.hosts.items()
+            }
             if "debugger" in image_ids:
                 self._debugger_volume = images.ensure_tools_volume(
                     self._client, image_ids["debugger"], self._progress, directory=DEBUGGER_DIRECTORY
@@ -94,7 +129,6 @@ class DockerEngine:
                 for host in spec.hosts
             }
             link = pool.submit(self._start_link, spec, image_ids["link"], volume, networks) if spec.routed else None
-            witness = pool.submit(self._start_witness, spec, image_ids["witness"], facts) if spec.witness else None
             agents = {host: pair.result() for host, pair in pairs.items()}
         channel, refused = witness.result() if witness else (None, "")
         return LiveLab(
@@ -121,42 +155,45 @@ class DockerEngine:
         for agent in self._agents:
             agent.close()
         self._agents.clear()
-        if self._witness is not None:
-            self._end_witness(self._witness)
-            self._witness = None
         problems: list[str] = []
-        taps = [container for role, container in self._containers.items() if role.endswith("-tap")]
-        others = [container for role, container in self._containers.items() if not role.endswith("-tap")]
-        # Podman removes no container in whose network namespace another one is; Docker removes all at once.
-        for group in [taps, others] if self._facts is not None and self._facts.podman else [taps + others]:
-            with ThreadPoolExecutor(4) as pool:
-                for removal in [pool.submit(self._remove, container) for container in group]:
-                    try:
-                        removal.result()
-                    except EngineError as error:
-                        problems.append(error.what)
+
+        def attempt(remove: Callable[..., None], *what: object) -> None:
+            try:
+                remove(*what)
+            except EngineError as error:
+                problems.append(error.what)
+
+        taps = [role for role in self._containers if role.endswith("-tap")]
+        others = [role for role in self._containers if not role.endswith("-tap") and role != WITNESS_ROLE]
+        with ThreadPoolExecutor(8) as pool:
+            witness = pool.submit(attempt, self._remove_witness)  # takes longest: the networks do not wait for it
+            # Podman removes no container in whose network namespace another one is; Docker removes all at once.
+            for group in [taps, others] if self._facts is not None and self._facts.podman else [taps + others]:
+                list(pool.map(partial(attempt, self._remove), group))
+            for network in self._networks:
+                attempt(remove_network, self._api, network)
+            witness.result()
         self._containers.clear()
-        if self._tracefs is not None:
-            try:
-                with translate("remove the volume of the kernel's tracefs"):
-                    self._api.remove_volume(self._tracefs, force=True)
-            except EngineError as error:
-                problems.append(error.what)
-            self._tracefs = None
-        for network in self._networks:
-            try:
-                remove_network(self._api, network)
-            except EngineError as error:
-                problems.append(error.what)
         self._networks.clear()
         if problems:
             raise EngineError("; ".join(problems), hint="`invoke clean` removes what is left, once the engine answers")
 
-    def _end_witness(self, channel: DockerChannel) -> None:
-        """Give the witness time to remove its instance of tracefs before its container goes."""
-        channel.close()
-        with contextlib.suppress(EngineError), translate("wait for the witness"):
-            self._api.wait(self._containers["witness"], timeout=WITNESS_TIMEOUT)
+    def _remove_witness(self) -> None:
+        """Remove what recorded the kernel's trace, once it has removed its instance of tracefs; or let it be kept."""
+        if self._kept is not None and self._recorders is not None:
+            self._recorders.give(*self._kept)
+            self._kept = None
+        if self._witness is not None:
+            self._witness.close()
+            with contextlib.suppress(EngineError), translate("wait for the witness"):
+                self._api.wait(self._containers[WITNESS_ROLE], timeout=WITNESS_TIMEOUT)
+            self._witness = None
+        if WITNESS_ROLE in self._containers:
+            self._remove(WITNESS_ROLE)
+        if self._tracefs is not None:
+            tracefs, self._tracefs = self._tracefs, None
+            with translate("remove the volume of the kernel's tracefs"):
+                self._api.remove_volume(tracefs, force=True)
 
     def describe_death(self, host: Host) -> str:
         """Ask the engine how this host's container or its tap's ended."""
@@ -236,11 +273,17 @@ class DockerEngine:
         agent.hello()
         return LinkHost(agent, networks.topology.link)
 
-    def _start_witness(self, spec: LabSpec, image: str, facts: EngineFacts) -> tuple[Channel | None, str]:
+    def _start_witness(self, spec: LabSpec, image: str, facts: EngineFacts, volume: str) -> tuple[Channel | None, str]:
         """Start what records the kernel's trace; return its channel, or why the engine does not allow it."""
+        if self._recorders is not None and not facts.podman:
+            try:
+                self._kept = self._recorders.take(image, volume, spec.witness)
+            except (EngineError, LabError) as error:
+                return None, _reason(error)
+            return self._kept[1], ""
         command = [WITNESS, *spec.witness]
         self._tracefs = tracefs_volume(self._api, facts, self._labels)
-        container = self._create(spec, "witness", image, witness_settings(self._tracefs), command=command)
+        container = self._create(spec, WITNESS_ROLE, image, witness_settings(self._tracefs), command=command)
         channel = None
         try:
             channel = DockerChannel(self._api, container)
@@ -249,7 +292,7 @@ class DockerEngine:
         except EngineError as error:
             if channel is not None:
                 channel.close()
-            return None, f"{error.what} ({error.state})" if error.state else error.what
+            return None, _reason(error)
         self._witness = channel
         return channel, ""
 
@@ -285,13 +328,17 @@ class DockerEngine:
             self._api.start(container)
         return agent
 
-    def _remove(self, container: str) -> None:
+    def _remove(self, role: str) -> None:
         try:
             with translate("remove a container"):
-                self._api.remove_container(container, force=True, v=True)
+                self._api.remove_container(self._containers[role], force=True, v=True)
         except EngineError as error:
             if not isinstance(error.__cause__, docker.errors.NotFound):
                 raise
+
+
+def _reason(error: EngineError | LabError) -> str:
+    return f"{error.what} ({error.state})" if error.state else error.what
 
 
 def connect() -> docker.DockerClient:

@@ -9,7 +9,7 @@ from typing import Any
 import docker
 
 from testbed.lab.docker import image_archive, images
-from testbed.lab.docker.docker_engine import DockerEngine, connect
+from testbed.lab.docker.docker_engine import Containers, DockerEngine, connect
 from testbed.lab.engine import Progress
 from testbed.lab.engine_kind import Choice, EngineKind, ImageStatus
 from testbed.lab.fact import DoctorFinding
@@ -59,7 +59,7 @@ class DockerKind(EngineKind):
             ids = images.ensure(client, ["tools", "tap", "host"], progress)
             images.ensure_tools_volume(client, ids["tools"], progress)
 
-        return Choice(self.name, lambda progress: DockerEngine(client, progress), prepare)
+        return Choice(self.name, Containers(client), prepare)
 
     def examine(self) -> Iterator[DoctorFinding]:
         """Try what a lab needs in a container."""

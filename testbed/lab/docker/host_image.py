@@ -29,12 +29,13 @@ _ROOT = "root"
 _BASE = re.compile(rb"^\s*ARG\s+BASE\b", re.MULTILINE | re.IGNORECASE)
 
 
-def provide(client: docker.DockerClient, host: LabHost, progress: Progress) -> str:
-    """Return the id of a host's image, making or pulling what is missing. Raises ImageError."""
+def provide(client: docker.DockerClient, host: LabHost, image: str, progress: Progress) -> str:
+    """Return the id of a host's image, making what is missing. Raises ImageError.
+
+    ``image`` is the id of the image that it names, where it names one.
+    """
     if host.build is not None:
         image = _built(client, host.image, host.build, progress)
-    else:
-        image = images.ensure(client, [host.image], progress)[host.image]
     if host.packages:
         image = _with_packages(client, image, host.packages, progress)
     if host.files:

@@ -135,6 +135,15 @@ def _namespaces(spec: LabSpec, channels: Mapping[Role, int]) -> Iterator[str]:
                 yield _order("agent", "host" if role[1] == "host" else "tap", str(channel))
 
 
+def makes_routes(spec: LabSpec) -> bool:
+    """Say whether launch makes the hosts' routes itself; else the taps do it by ip(8), which takes two processes each.
+
+    They are made here where they are those of most labs.
+    """
+    usual = f"congctl {pinned_sysctls.DEFAULT_CONGESTION_CONTROL}"
+    return not spec.routed and spec.ip == (4,) and all(host.route == usual for host in spec.hosts.values())
+
+
 def _links(spec: LabSpec, net: Topology) -> Iterator[str]:
     devices = {host: device_name(spec.run_id, host) for host in spec.hosts}
     interfaces: list[tuple[str, str, Host]] = [(host, devices[host], host) for host in spec.hosts]
@@ -151,6 +160,10 @@ def _links(spec: LabSpec, net: Topology) -> Iterator[str]:
         for address in _of_interface(name, host, net):
             yield _order("address", name, interface, address)
         yield _order("up", name, interface)
+    if makes_routes(spec):
+        for host, device in devices.items():
+            route = "route", host, device, net.subnets[host].network4, net.addresses[host].first
+            yield _order(*route, spec.hosts[host].congestion_control)
     yield _order("ready")
 
 

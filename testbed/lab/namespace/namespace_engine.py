@@ -152,7 +152,10 @@ class NamespaceEngine:
             hosts={host: agents[host, "host"] for host in spec.hosts},
             taps={host: agents[host, "tap"] for host in spec.hosts},
             addresses=net.addresses,
-            routes={host: net.routes(host, described.route) for host, described in spec.hosts.items()},
+            routes={
+                host: {} if lab_orders.makes_routes(spec) else net.routes(host, described.route)
+                for host, described in spec.hosts.items()
+            },
             devices={host: device_name(spec.run_id, host) for host in spec.hosts},
             link=(
                 LinkHost(agents[lab_orders.LINK, lab_orders.LINK], net.link, lab_orders.link_interfaces(spec))

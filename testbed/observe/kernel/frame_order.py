@@ -14,9 +14,7 @@ import numpy as np
 
 from testbed.capture.directions import FrameRun
 from testbed.model.arrays import Int64
-
-ETHERNET = 14
-"""Bytes of the header that a received packet has lost when its event reports its length."""
+from testbed.observe.kernel.observed_interface import ETHERNET
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,24 +17,13 @@ from testbed.capture.directions import FrameRun
 from testbed.model import Host
 from testbed.model.kernel_log import Departure
 from testbed.observe.kernel.departures import RELEASES, SLACK
-from testbed.observe.kernel.frame_order import ETHERNET, Passing
+from testbed.observe.kernel.frame_order import Passing
+from testbed.observe.kernel.observed_interface import ETHERNET, SeenInterface
 
 LONGEST = 10_000_000
 """ns that can lie between a frame's time and its event, on a machine that is busy."""
 _QUEUED = frozenset(("__qdisc_run", "qdisc_run", "sch_direct_xmit", "net_tx_action", RELEASES))
 """Functions by which a packet leaves that had waited: the stack is then that of whoever let it go."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeenInterface:
-    """By which events the departures of an interface are known.
-
-    ``name`` is that of the interface itself (``net_dev_start_xmit``), or with ``by_peer`` that of the other end of a
-    veth, which is given each packet at once (``netif_rx``). No other interface of the machine has it.
-    """
-
-    name: str
-    by_peer: bool
 
 
 class PartlyCaptured:

@@ -18,7 +18,8 @@ from testbed.model.kernel_log import Departure, KernelEvent, KernelLog, TimerRun
 from testbed.observe.kernel.call_stacks import STACK, CallStacks
 from testbed.observe.kernel.departures import Interfaces
 from testbed.observe.kernel.frame_order import Passing
-from testbed.observe.kernel.part_departures import PartlyCaptured, SeenInterface
+from testbed.observe.kernel.observed_interface import SeenInterface
+from testbed.observe.kernel.part_departures import PartlyCaptured
 from testbed.observe.kernel.recorded_frames import RecordedFrames, frames
 from testbed.observe.kernel.trace_drops import Came, WaysIn
 from testbed.observe.kernel.trace_format import Field, Format, PageHeader

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
@@ -104,6 +105,11 @@ class ExecStep(Step):
     @override
     def program_end(self) -> int | str:
         return self.exec.exit
+
+    @property
+    @override
+    def sends(self) -> int:
+        return sys.maxsize  # what the program does, nobody knows before
 
     @override
     def act(self, sockets: OpenSockets) -> Use:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Self
 
 from pydantic import Field, StrictBool, model_validator
@@ -45,6 +45,11 @@ class Sending(Payload):
         """How many bytes the first call is given."""
         return min(self.length, self.chunk or self.length)
 
+    @property
+    def total(self) -> int:
+        """How many bytes all calls together are given."""
+        return self.length
+
 
 class SendingParts(Short):
     """What to send in one call from several buffers."""
@@ -66,7 +71,12 @@ class SendingParts(Short):
     @property
     def call_size(self) -> int:
         """How many bytes the call is given."""
-        return sum(len(part.content or b"") for part in self.parts)
+        return self.total
+
+    @property
+    def total(self) -> int:
+        """As :attr:`call_size`: there is one call."""
+        return _length(self.parts)
 
 
 class SendingMessages(Short):
@@ -87,6 +97,11 @@ class SendingMessages(Short):
         """How many bytes the largest message has."""
         return max(len(part.content or b"") for part in self.messages)
 
+    @property
+    def total(self) -> int:
+        """How many bytes all messages have."""
+        return _length(self.messages)
+
 
 Spec = Sending | SendingParts | SendingMessages
 
@@ -98,6 +113,11 @@ class DataStep(OnSocketStep):
     def sending(self) -> Spec:
         """What is sent."""
         raise NotImplementedError
+
+    @property
+    @override
+    def sends(self) -> int:
+        return self.sending.total
 
     @override
     def check(self, sock: OpenSocket, sockets: OpenSockets) -> None:
@@ -222,6 +242,11 @@ class WritevStep(_StreamStep):
     writev: Annotated[tuple[Data, ...], Field(min_length=1, max_length=1024)]
     """The buffers, each text or {bytes: "00ff"}."""
 
+    @property
+    @override
+    def sends(self) -> int:
+        return _length(self.writev)
+
     @override
     def arguments(self, context: ScriptContext) -> str:
         return f" parts={','.join(map(_hex, self.writev))}"
@@ -233,6 +258,11 @@ class SendfileStep(_StreamStep):
     key = "sendfile"
     sendfile: Annotated[Size, Field(ge=1, le=LARGEST_BUFFER)]
     """How many bytes."""
+
+    @property
+    @override
+    def sends(self) -> int:
+        return self.sendfile
 
     @override
     def arguments(self, context: ScriptContext) -> str:
@@ -257,6 +287,11 @@ class SpliceStep(CallStep):
     key = "splice"
     splice: Splicing
     """How many bytes of the pattern to send, or a mapping."""
+
+    @property
+    @override
+    def sends(self) -> int:
+        return self.splice.size
 
     @override
     def act(self, sockets: OpenSockets) -> Use:
@@ -289,6 +324,10 @@ def wrong_after_shutdown(step: Step, sock: OpenSocket, sockets: OpenSockets) -> 
     """Report that a step sends after the sending direction was shut down (send(2): EPIPE)."""
     message = f"the sending direction of `{sock.name}` was shut down: EPIPE"
     sockets.wrong(step.key, message, "if you mean it: `error: EPIPE`")
+
+
+def _length(parts: Iterable[Data]) -> int:
+    return sum(len(part.content or b"") for part in parts)
 
 
 def _hex(data: Data) -> str:

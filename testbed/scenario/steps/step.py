@@ -88,6 +88,11 @@ class Step(Frozen):
         """Whether these are the steps of a process of their own."""
         return False
 
+    @property
+    def sends(self) -> int:
+        """At most so many bytes go out by it each time that it is made."""
+        return 0
+
     def closing_lines(self) -> Iterator[str]:
         """Yield the lines of the actor's script that come after those of the steps that it holds."""
         return iter(())

@@ -6,7 +6,8 @@ import pytest
 
 from testbed.lab.kernel_trace import stacks_of
 from testbed.observe.kernel.frame_order import Passing
-from testbed.observe.kernel.part_departures import LONGEST, PartlyCaptured, SeenInterface, match_some
+from testbed.observe.kernel.observed_interface import SeenInterface
+from testbed.observe.kernel.part_departures import LONGEST, PartlyCaptured, match_some
 
 from .test_kernel_departures import ERROR, frames
 
