@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from testbed.analysis.absent.broken_off import reset_origin, was_taken
+from testbed.analysis.calls.endpoint_calls import EndpointCalls
 from testbed.analysis.calls.streams import Streams
-from testbed.model import HOSTS, Crossing, Fate, Flow, Host
+from testbed.model import HOSTS, Crossing, Fate, Flow, Host, peer_of
 from testbed.model.ledgers import ConnectionEnd, ConnectionReset, Unobserved
 
 
@@ -14,7 +15,7 @@ def connection_end(
     """Return how one direction of a connection ended; ``unlogged`` as in :class:`ConnectionEnd`."""
     fins = [crossing for crossing in crossings if crossing.sender == sender and "F" in crossing.flags]
     resets = [each for each in crossings if "R" in each.flags and (_may_end(each) or was_taken(each, streams))]
-    resets = [each for each in resets if not _came_late(each, resets)]
+    resets = [each for each in resets if not _came_late(each, resets) and not _came_after(each, crossings, streams)]
     opened = any(crossing.ack is not None and not set("SR") & set(crossing.flags) for crossing in crossings)
     acknowledged = _is_acknowledged(fins[0], crossings) if fins else None
     reset = None
@@ -40,6 +41,17 @@ def _came_late(reset: Crossing, resets: list[Crossing]) -> bool:
         return False
     own = (each.sent for each in resets if each.sender != reset.sender and each.ack is not None)
     return any(sent is not None and sent < reset.arrived for sent in own)
+
+
+def _came_after(reset: Crossing, crossings: list[Crossing], streams: Streams) -> bool:
+    """Say whether a RST that no host sent came to one whose program had closed, and whose FIN was acknowledged."""
+    if reset.sent is not None or reset.flow is None or reset.arrived is None:
+        return False
+    host = peer_of(reset.sender)
+    before = [each for each in crossings if each.time < reset.arrived]
+    calls = EndpointCalls(reset.flow, host, streams)
+    closed = any(call.start < reset.arrived for call in calls.closes) and calls.ender(reset.arrived) is not None
+    return closed and _is_acknowledged_fin(before, host)
 
 
 def _is_acknowledged_fin(crossings: list[Crossing], sender: Host) -> bool:

@@ -13,6 +13,7 @@ from testbed.analysis.absent.unsent_bytes import unsent_calls
 from testbed.analysis.calls.call_effects import (
     STARTED,
     connect_error,
+    disconnects,
     is_accept,
     moves_bytes,
     option_set,
@@ -120,7 +121,7 @@ def _failed(call: Call, end: End | None = None) -> NoPacket:
     return NoPacket(R.FAILED, errno=call.errno or "", **ended_by(end))
 
 
-def _connect(run: _Run, socket: ObservedSocket, call: Call) -> NoPacket:
+def _connect(run: _Run, socket: ObservedSocket, call: Call) -> NoPacket | None:
     if socket.protocol == "udp":
         return NoPacket(R.NOTES_PEER)
     if call.errno in _REPEATED:
@@ -132,7 +133,7 @@ def _connect(run: _Run, socket: ObservedSocket, call: Call) -> NoPacket:
         return NoPacket(R.SAME_HOST, errno=call.errno or "")
     if call.errno is not None and call.errno not in STARTED:
         return NoPacket(R.FAILED_BEFORE_SYN, errno=call.errno)
-    return NoPacket(R.SYN_NOT_CAPTURED)
+    return None if disconnects(call) else NoPacket(R.SYN_NOT_CAPTURED)
 
 
 def _shutdown(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> NoPacket:

@@ -376,9 +376,13 @@ class TcpEndpoint(EndpointCalls):
         if length and self.edge is not None and self.rcv_nxt is not None and packet.seq > max(self.edge, self.rcv_nxt):
             self.unexpected.append(packet)
             return
+        # of what lies before all that was acknowledged the kernel reads no ACK: a window probe (tcp_sequence)
+        read = self.last_ack is None or packet.seq + length >= self.last_ack
         if packet.ack is not None:
+            self.by_ack[packet.ack] = packet
+        if packet.ack is not None and read:
             self._note_ack(packet, packet.ack)
-        if packet.ack is None or packet.ack >= self.una:
+        if read and (packet.ack is None or packet.ack >= self.una):
             self.peer_window = packet.window
             self.send_edge = self._edge_offered(packet)
             self.widest = max(self.widest, (self.send_edge or 0) - (packet.ack or 0))
@@ -407,7 +411,6 @@ class TcpEndpoint(EndpointCalls):
             self.too_big.append(packet)
 
     def _note_ack(self, packet: Crossing, ack: int) -> None:
-        self.by_ack[ack] = packet
         if ack > self.una:
             self.una, self.una_moved = ack, packet
             self.unprobed = False

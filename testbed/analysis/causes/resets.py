@@ -203,11 +203,12 @@ def _waits_for_no_fin(endpoint: TcpEndpoint, time: int) -> Call | None:
 
 
 def _disconnecting(endpoint: TcpEndpoint, packet: Crossing) -> Call | None:
-    """Return the connect to AF_UNSPEC in which a RST left."""
+    """Return the connect to AF_UNSPEC in which a RST left, or after which it waited in the interface's queue."""
     if "R" not in packet.flags or packet.ack is None:
         return None
-    going = (call for call in endpoint.calls if disconnects(call) and call.start <= packet.time)
-    return next((call for call in going if call.end is None or call.end >= packet.time), None)
+    made = [call for call in endpoint.calls if disconnects(call) and call.start <= packet.time]
+    going = (call for call in made if call.end is None or call.end >= packet.time or endpoint.queued)
+    return next(going, None)
 
 
 def _closing(endpoint: TcpEndpoint, packet: Crossing) -> Call | None:
