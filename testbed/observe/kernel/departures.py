@@ -23,26 +23,40 @@ SLACK = 200
 
 @dataclass(slots=True)
 class _Waiting:
-    """A packet in an interface's queue: how many ``segments`` of it have left, and the length of the first."""
+    """A packet in an interface's queue: how many ``segments`` of it have left, of how many bytes in ``total``.
+
+    ``first`` is the length of the first; ``whole`` says that by their lengths these may have been all.
+    """
 
     origin: Passing
     released: bool
     segments: int = 0
     first: int = 0
+    total: int = 0
+    whole: bool = False
+
+    def has(self, segment: Passing) -> bool:
+        """Say whether a segment may be of it: it is longer, and not whole already, or this makes it whole."""
+        if self.origin.length <= segment.length:
+            return False
+        return not self.whole or self._fills(self.total + segment.length, self.segments + 1, segment.protocol)
 
     def leaves(self, segment: Passing) -> bool:
-        """Take a segment of it; return whether that is the last: a shorter one, or what fills it exactly.
-
-        The packet is headers and payload; each segment has the same headers, whose options are not known.
-        """
+        """Take a segment of it; return whether that is certainly the last: a shorter one."""
         self.segments += 1
         self.first = self.first or segment.length
-        if segment.length < self.first:
-            return True
-        if self.segments < 2:
-            return False
-        headers, rest = divmod(self.segments * self.first - self.origin.length, self.segments - 1)
-        options = headers - _HEADER.get(segment.protocol, 0)
+        self.total += segment.length
+        self.whole = self.segments > 1 and self._fills(self.total, self.segments, segment.protocol)
+        return segment.length < self.first
+
+    def _fills(self, total: int, segments: int, protocol: int) -> bool:
+        """Say whether so many segments are all of it, as far as their lengths can tell.
+
+        The packet is headers and payload; each segment has the same headers, whose options are not known: a last one
+        that is shorter than they may be is taken for them.
+        """
+        headers, rest = divmod(total - self.origin.length, segments - 1)
+        options = headers - _HEADER.get(protocol, 0)
         return not rest and not options % 4 and 0 <= options <= _OPTIONS_MOST
 
 
@@ -71,9 +85,10 @@ class _Queue:
             del self._waiting[skb]
             return whole.origin, whole.released
         for number, each in self._waiting.items():
-            if each.origin.length > passing.length:
+            if each.has(passing):
                 if each.leaves(passing):
                     del self._waiting[number]
+                self._waiting = {at: one for at, one in self._waiting.items() if not one.whole or one is each}
                 return each.origin, each.released
         return None
 

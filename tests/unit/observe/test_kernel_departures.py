@@ -107,7 +107,7 @@ def test_what_was_queued_left_its_stack_where_it_was_queued() -> None:
 
 
 @pytest.mark.parametrize("options", [0, 12, 24])
-@pytest.mark.parametrize("last", [1440, 10])
+@pytest.mark.parametrize("last", [1440, 10, 8, 12])
 def test_the_last_segment_of_a_queued_packet_is_known_without_its_headers(options: int, last: int) -> None:
     """Else what comes behind it in the queue would have its stack."""
     interfaces = Interfaces(DEVICES, {"client"})
