@@ -274,9 +274,10 @@ def compressed_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
         return None
     waited = Duration(packet.time - arrival_time(last))
     evidence = ("repeats its ACK for several that came out of order, ", waited, " after ", PacketRef(last.n))
-    # much later than that timer, the answer to one that came alone may be late as well, on a busy machine
+    # the answer to one that came alone may be late as well, on a busy machine: not by that timer's very time, if long
     usual = min((endpoint.handshake or 0) // 20, 1_000_000)
-    late = len(endpoint.unexpected) < 2 and waited.ns > usual * 6 // 5 + _SLACK  # round trips grow
+    timely = 2 * IN_PROCESSING <= waited.ns <= usual * 6 // 5 + _SLACK  # round trips grow
+    late = len(endpoint.unexpected) < 2 and not timely
     return found._replace(evidence=evidence, packets=(last.n,), alternatives=(CauseName.DUPLICATE_ACK,) if late else ())
 
 
