@@ -185,6 +185,7 @@ def test_interrupted_again_and_again(
     assert "KeyboardInterrupt" in (directory / "manifest.json").read_text()
 
 
+@pytest.mark.alone  # another test's clean would find what it leaves first
 def test_killed_runner(
     engine: docker.DockerClient, hanging: subprocess.Popen[str], tmp_path: Path, invoke: Invoke
 ) -> None:
