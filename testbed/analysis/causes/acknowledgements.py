@@ -274,7 +274,7 @@ def compressed_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
         return None
     waited = Duration(packet.time - arrival_time(last))
     evidence = ("repeats its ACK for several that came out of order, ", waited, " after ", PacketRef(last.n))
-    # on a busy machine the answer to one that came alone may be late as well: it is certain only at the timer's own time
+    # on a busy machine the answer to one that came alone may be late too: it is certain only at the timer's own time
     usual = min((endpoint.handshake or 0) // 20, 1_000_000)
     timely = 2 * IN_PROCESSING <= waited.ns <= usual * 6 // 5 + _SLACK  # round trips grow
     late = len(endpoint.unexpected) < 2 and not timely
