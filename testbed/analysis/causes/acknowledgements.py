@@ -306,7 +306,10 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     # what comes next may send it, before that is looked at (tcp_sack_new_ofo_skb)
     newer = (last.n,) if last is not None and last is segments[-1] is not culprit else ()
     reads = (CauseName.WINDOW_UPDATE,) if may_be_read(endpoint, packet) else ()
-    return Explanation(evidence, packets=(culprit.n, *newer), effects=effects, alternatives=(*timer, *reads))
+    # what came may be reported by data that left since; then the ACK answers a RST or a SYN that came as well
+    challenged = [each.n for each in endpoint.unexpected if each not in segments][-1:]
+    others = (*timer, *reads, *((CauseName.CHALLENGE_ACK,) if challenged else ()))
+    return Explanation(evidence, packets=(culprit.n, *newer, *challenged), effects=effects, alternatives=others)
 
 
 @RULES.explains(CauseName.CHALLENGE_ACK)

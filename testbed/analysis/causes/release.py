@@ -22,6 +22,9 @@ AT_ONCE = 5_000_000
 """Most time (ns) between an arrival and what is sent in its processing: the same interrupt, or the end of the system
 call that holds the socket."""
 
+_TICKS = 8_000_000
+"""How much earlier (ns) than it is due a timer may run out by our times: two ticks of 4 ms."""
+
 _PROBED = 1_000_000
 """Least time (ns) after which a tail-loss probe goes: TCP_TIMEOUT_MIN is two ticks."""
 
@@ -70,12 +73,14 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
     arrival = endpoint.last_arrival
     if arrival is not None and last.end < came and packet.time - came < AT_ONCE:
         return _by_arrival(endpoint, packet, arrival, waited)
+    timer = _by_timer(endpoint, packet, last, waited)
     ender = endpoint.fin_ender(packet.time)
     ended = ender is not None and ender.by_exit and ("F" in packet.flags or ender.call is not None)
     if ender is not None and ended and not full and not paced and (ender.call is None or ender.call.start > came):
         calls = (ender.call,) if ender.call else ()
+        if timer is not None and waited.ns >= (_PROBED if timer.effects else endpoint.rto_min - _TICKS):
+            return Release(("; it left as the process ended",), calls=calls)  # the timer may have run out then
         return Release(("; released by the end of the process",), calls=calls, by=SENT_BY_EXIT)
-    timer = _by_timer(endpoint, packet, last, waited)
     if timer is not None:
         return timer
     if arrival is not None and came > last.end:
@@ -166,9 +171,9 @@ def _ends_a_burst(endpoint: TcpEndpoint, packet: Crossing, going: Sequence[Call]
 
 
 def _may_be_processed(endpoint: TcpEndpoint, packet: Crossing) -> bool:
-    """Say whether what came last, which acknowledged something, may have been in processing as a packet left."""
+    """Say whether what came last may have been in processing as a packet left."""
     last = endpoint.last_arrival
-    if last is None or last is not endpoint.una_moved or "S" in last.flags:
+    if last is None or "S" in last.flags:
         return False  # a SYN+ACK was processed before connect returned
     return packet.time - arrival_time(last) < IN_PROCESSING
 
