@@ -51,7 +51,7 @@ def silent(analysis: Analysis, blind: Analysis, says: KernelSays) -> Iterator[Di
             said.add(fact.flow)
     for flow, host in says.changes:
         closed = says.closed((flow, host))
-        if closed is not None and closed.old == "CLOSING" and _is_all_acknowledged(blind, flow, host):
+        if closed is not None and closed.old in ("CLOSING", "LAST_ACK") and _is_all_acknowledged(blind, flow, host):
             continue  # there was nothing left to be lost
         if flow in said or closed is None or not says.opened((flow, host)) or not _breaks_off(closed, analysis):
             continue
@@ -75,9 +75,11 @@ _NOTHING_TO_COMPARE = ""
 
 
 def _breaks_off(closed: StateChange, analysis: Analysis) -> bool:
-    """Say whether a change to CLOSE broke an open connection off: by a RST that came, or by a timer."""
+    """Say whether a change to CLOSE broke an open connection off: by a RST, data after the close, or a timer."""
     if closed.kind == "packet":
-        return any("R" in analysis.inputs.joined.crossings[n].flags for n in closed.packets)
+        late = closed.old.startswith("FIN_WAIT")
+        crossings = (analysis.inputs.joined.crossings[n] for n in closed.packets)
+        return any("R" in each.flags or (late and each.length and "F" not in each.flags) for each in crossings)
     return closed.kind == "timer" and closed.old in ("ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT1", "CLOSING", "LAST_ACK")
 
 
@@ -160,6 +162,8 @@ class _Judge:
         forged = self._analysis.inputs.joined.crossings[reset].sent is None
         if own is not None and not answers and not forged:
             return None
+        if own is not None and answers and set(own.packets) & set(self._analysis.causes[reset].packets):
+            return None  # data that came after the close ended it, and this answers that
         if forged and theirs is None:
             return _NOTHING_TO_COMPARE  # a connection that was never opened there has no states
         ended = [each for each in (own, theirs) if each is not None and _breaks_off(each, self._analysis)]

@@ -63,8 +63,7 @@ def _is_acknowledged(fin: Crossing, crossings: list[Crossing]) -> bool:
     after = fin.seq + fin.length + 1
     return any(
         crossing.sender != fin.sender
-        and crossing.ack is not None
-        and crossing.ack >= after
+        and (crossing.acknowledges or 0) >= after
         and crossing.arrived is not None
         and not crossing.discarded
         for crossing in crossings

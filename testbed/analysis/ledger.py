@@ -123,12 +123,9 @@ def _content(share: Share, wire: WireBytes) -> bytes | None:
 def _acknowledged(crossings: list[Crossing], sender: Host, high: int) -> int:
     """Return how many bytes the receiver's ACKs cover, as far as they reached the sender (SYN counts one)."""
     acks = (
-        crossing.ack
+        crossing.acknowledges or 0
         for crossing in crossings
-        if crossing.sender != sender
-        and crossing.ack is not None
-        and crossing.arrived is not None
-        and not crossing.discarded
+        if crossing.sender != sender and crossing.arrived is not None and not crossing.discarded
     )
     return min(max(max(acks, default=0) - 1, 0), high)
 

@@ -146,6 +146,14 @@ class Crossing:
         return self.length + ("S" in self.flags) + ("F" in self.flags)
 
     @property
+    def acknowledges(self) -> int | None:
+        """Its ACK number, None without one, and of a RST that refuses a SYN: that is of no connection (3.10.7.1).
+
+        Such a RST has the sequence number 0.
+        """
+        return None if "R" in self.flags and self.raw_seq == 0 else self.ack
+
+    @property
     def discarded(self) -> bool:
         """Whether it arrived with a wrong checksum: the kernel drops it unseen (RFC 9293 section 3.1).
 

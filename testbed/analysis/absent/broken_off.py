@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, TypedDict
 
-from testbed.analysis.calls.call_effects import is_close, option_name, option_set, switched_on
+from testbed.analysis.calls.call_effects import is_close, option_name, option_set, option_value, switched_on
+from testbed.analysis.calls.endpoint_calls import EndpointCalls
 from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes.endpoint import arrival_time
 from testbed.model import Call, CallRef, Crossing, Host, PacketRef, call_ref, peer_of
@@ -21,7 +22,7 @@ from testbed.model.ledgers import ResetOrigin
 class End(NamedTuple):
     """What broke a connection off at a host, and when that was known there (ns since the epoch).
 
-    Neither ``reset`` nor ``gave_up``: it was gone by then, and nothing shows by what.
+    Neither ``reset`` nor ``gave_up``: it was gone by then, and nothing shows by what, or by data after the close.
     """
 
     time: int
@@ -52,7 +53,13 @@ def broken_off(crossings: Iterable[Crossing], streams: Streams) -> dict[tuple[in
             own = End(_made(packet, streams), reset) if packet.ack is not None else End(packet.time)
             _note(found, (packet.flow, packet.sender), own)
         if was_taken(packet, streams):
-            _note(found, (packet.flow, peer_of(packet.sender)), End(arrival_time(packet), reset))
+            host = peer_of(packet.sender)
+            sure = not _may_have_given_up(packet, host, streams)
+            _note(found, (packet.flow, host), End(arrival_time(packet), reset if sure else None))
+    for flow, host in streams.calls:
+        late = _came_after_close(flow, host, streams)
+        if late is not None:
+            _note(found, (flow, host), End(arrival_time(late)))
     for (flow, host), calls in streams.calls.items():
         gone = next((call for call in calls if _timed_out(call)), None)
         if gone is None or gone.end is None or streams.flows[flow].protocol != "tcp":
@@ -61,6 +68,41 @@ def broken_off(crossings: Iterable[Crossing], streams: Streams) -> dict[tuple[in
         if before is None or before.time > gone.end:
             found[flow, host] = End(gone.end, gave_up=GaveUp(call_ref(gone), _limit(calls, gone)))
     return found
+
+
+def _may_have_given_up(reset: Crossing, host: Host, streams: Streams) -> bool:
+    """Say whether TCP_USER_TIMEOUT may have run out before a RST came: something was out for that long."""
+    assert reset.flow is not None and reset.arrived is not None  # noqa: S101, PT018 - it came to a connection
+    came = reset.arrived
+    setter = EndpointCalls(reset.flow, host, streams).option("TCP_USER_TIMEOUT", came)
+    limit = sum(option_value(setter)[:1]) * 1_000_000 if setter is not None else 0
+    theirs = streams.by_sender.get((reset.flow, reset.sender), ())
+    acked = max(
+        (each.acknowledges or 0 for each in theirs if each.arrived is not None and each.arrived < came), default=0
+    )
+    ours = streams.by_sender.get((reset.flow, host), ())
+    out = (each.sent for each in ours if each.sent is not None and each.sequence_length and each.seq >= acked)
+    return limit > 0 and came - min(out, default=came) >= limit - _TICK
+
+
+_TICK = 10_000_000
+"""How much earlier (ns) than it is due a timer may run out by our times."""
+
+
+def _came_after_close(flow: int, host: Host, streams: Streams) -> Crossing | None:
+    """Return the first data that came once all descriptors were closed: it ends the connection (tcp_reset)."""
+    ends = [each.ended.start if each.ended is not None else None for each in streams.descriptors.get((flow, host), ())]
+    if streams.flows[flow].protocol != "tcp" or not ends or None in ends:
+        return None
+    closed = max(end for end in ends if end is not None)
+    theirs = streams.by_sender.get((flow, peer_of(host)), ())
+    late = (each for each in theirs if each.arrived is not None and each.arrived > closed and not each.discarded)
+    ours = [each for each in streams.by_sender.get((flow, host), ()) if each.sent is not None and each.ack is not None]
+    for packet in sorted(late, key=arrival_time):
+        had = max((each.ack or 0 for each in ours if each.time < arrival_time(packet)), default=0)
+        if packet.length and packet.seq + packet.length > had:
+            return packet
+    return None
 
 
 def _made(reset: Crossing, streams: Streams) -> int:
@@ -127,12 +169,21 @@ def was_taken(reset: Crossing, streams: Streams) -> bool:
             fin = fin or "F" in each.flags
     known = max(acknowledged)
     following = max(came.end_after(known), known)
+    closed = any("F" in each.flags and each.seq + each.sequence_length <= following for each in arrived)
+    if closed and _is_acknowledged(ours, arrived):
+        return False  # both directions had ended: what is left is a timer (TIME_WAIT)
     if known - fin <= reset.seq < following - fin and last > reset.arrived:
         return False  # it is old, unless what came before was not taken
     if known - fin <= reset.seq <= following:
         return True
     selective = any(each.options.get("sack") for each in ours if each.sent is not None and each.sent <= reset.arrived)
     return selective and bool(came) and reset.seq == came.end
+
+
+def _is_acknowledged(ours: Iterable[Crossing], arrived: Iterable[Crossing]) -> bool:
+    """Say whether what had arrived acknowledged a FIN of the host's."""
+    end = next((each.seq + each.sequence_length for each in ours if "F" in each.flags and each.sent is not None), None)
+    return end is not None and any((each.acknowledges or 0) >= end for each in arrived)
 
 
 _IN_CALL = 5_000_000

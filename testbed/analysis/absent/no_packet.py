@@ -138,7 +138,8 @@ def _connect(run: _Run, socket: ObservedSocket, call: Call) -> NoPacket | None:
 
 def _shutdown(run: _Run, socket: ObservedSocket, call: Call, end: End | None) -> NoPacket:
     if call.errno == "ENOTCONN":
-        return NoPacket(R.NOT_CONNECTED if end is None else R.CONNECTION_ENDED, **ended_by(end))
+        never = end is None and socket.flow is None
+        return NoPacket(R.NOT_CONNECTED if never else R.CONNECTION_ENDED, **ended_by(end))
     if call.errno is not None:
         return _failed(call)
     if shutdown_how(call) == "SHUT_RD":

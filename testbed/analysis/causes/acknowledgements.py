@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from testbed.analysis.calls.call_effects import is_close, switched_on
 from testbed.analysis.causes.endpoint import (
     EndpointEffect,
     Explanation,
@@ -59,7 +60,7 @@ def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     covered, newest = _covered(endpoint, packet)
     if newest is None or not endpoint.observed or _at_once(endpoint, newest, packet):
         return None
-    if _reader_since(endpoint, newest, packet):
+    if _reader_since(endpoint, newest, packet) or _hurries(endpoint, packet) is not None:
         return None
     waited = Duration(_waited(newest, packet))
     evidence = ("acknowledges ", packet_refs(covered), ", ", waited, " after it came: the timer of delayed ACKs")
@@ -101,6 +102,8 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     elif reader is not None:
         by = sent_in(reader.n)
         how = (", while ", call_ref(reader), " took bytes, ", waited, " after it came")
+    elif (hurrying := _hurries(endpoint, packet)) is not None:
+        how = (", ", waited, " after it came, while ", call_ref(hurrying), " was in progress")
     elif not endpoint.observed and waited.ns >= _DELAYED:
         how = (", delayed: ", waited, " after it came")
     elif endpoint.observed and not endpoint.queued and not endpoint.in_progress(packet.time) and not later:
@@ -125,10 +128,13 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
             came if sure else what,
             packets=(*covered, last.n),
             effects=(EndpointEffect.ANSWERS_UNEXPECTED,) if sure else (),
+            alternatives=() if sure else timer,
             sent_by=sent_as_came(last.n) if sure else None,
         )
     repeat = any(right <= ack_of(packet) for _, right in sack_blocks(packet)[:1])
     others = (*timer, *((CauseName.D_SACK,) if repeat else ()))
+    if "U" in packet.flags and endpoint.peer_window == 0:  # the timer asks for room in this form too (tcp_write_wakeup)
+        others += (CauseName.WINDOW_PROBE,)
     return Explanation((*what, *how), packets=covered, alternatives=others, sent_by=by)
 
 
@@ -196,6 +202,12 @@ def _looks(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> bool:
     """Say whether a read that began since acts just now, when it may acknowledge though it takes nothing (MSG_PEEK)."""
     calls = (call for call in endpoint.in_progress(packet.time) if call.direction == "in")
     return any(call.start > arrival_time(newest) and acts(call, packet, call.start) for call in calls)
+
+
+def _hurries(endpoint: TcpEndpoint, packet: Crossing) -> Call | None:
+    """Return the call in progress that sends an ACK which waits for its timer (__tcp_sock_set_quickack)."""
+    calls = endpoint.in_progress(packet.time)
+    return next((call for call in calls if switched_on(call, "TCP_QUICKACK")), None)
 
 
 @RULES.explains(CauseName.PROBE_ANSWER)
@@ -277,7 +289,9 @@ def compressed_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
     # on a busy machine the answer to one that came alone may be late too: it is certain only at the timer's own time
     usual = min((endpoint.handshake or 0) // 20, 1_000_000)
     timely = 2 * IN_PROCESSING <= waited.ns <= usual * 6 // 5 + _SLACK  # round trips grow
-    late = len(endpoint.unexpected) < 2 and not timely
+    # what came while a call used the socket is answered at the end of that
+    using = any(call.direction != "in" and not is_close(call) for call in endpoint.in_progress(packet.time))
+    late = using or (len(endpoint.unexpected) < 2 and not timely)
     return found._replace(evidence=evidence, packets=(last.n,), alternatives=(CauseName.DUPLICATE_ACK,) if late else ())
 
 

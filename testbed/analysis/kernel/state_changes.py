@@ -16,6 +16,7 @@ from testbed.model.kernel_log import KernelEvent, StateChange
 
 Accepts = Callable[[Crossing], bool]
 CALL, SYN, SYN_ACK, ACK, FIN, RST, TIMER = "call", "SYN", "SYN+ACK", "ACK", "FIN", "RST", "timer"
+LATE = "data after the close"
 
 _PACKETS: Mapping[str, Accepts] = {
     SYN: lambda packet: "S" in packet.flags,
@@ -23,6 +24,7 @@ _PACKETS: Mapping[str, Accepts] = {
     ACK: lambda packet: packet.ack is not None and "R" not in packet.flags,
     FIN: lambda packet: "F" in packet.flags,
     RST: lambda packet: "R" in packet.flags,
+    LATE: lambda packet: packet.length > 0 and not packet.discarded,
 }
 
 TRANSITIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
@@ -38,7 +40,8 @@ TRANSITIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("ESTABLISHED", "CLOSE_WAIT"): (FIN,),
     ("FIN_WAIT1", "FIN_WAIT2"): (ACK,),
     ("FIN_WAIT1", "CLOSING"): (FIN,),
-    ("FIN_WAIT2", "CLOSE"): (RST, FIN, CALL, TIMER),
+    ("FIN_WAIT1", "CLOSE"): (LATE, RST, CALL, TIMER),
+    ("FIN_WAIT2", "CLOSE"): (LATE, RST, FIN, CALL, TIMER),
     ("CLOSING", "CLOSE"): (RST, ACK, CALL, TIMER),
     ("LAST_ACK", "CLOSE"): (RST, ACK, CALL, TIMER),
 }
@@ -73,19 +76,27 @@ def _change(
         elif cause == TIMER:
             if event.interrupt:
                 return StateChange(*about, "timer", _timer(endpoint, at))
-        elif cause != RST or _reset_reported(endpoint, at):
-            packet = _packet(endpoint, event, _PACKETS[cause], slack, calls)
+        elif cause not in (RST, LATE) or _reset_reported(endpoint, at):
+            packet = _packet(endpoint, event, cause, slack, calls)
             if packet is not None:
                 return StateChange(*about, "packet", (f"{cause} ", PacketRef(packet.n)), packets=(packet.n,))
     return StateChange(*about, "unknown", ("no call, packet or timer explains it",))
 
 
 def _packet(
-    endpoint: KernelEndpoint, event: KernelEvent, accepts: Accepts, slack: int, calls: EndpointCalls
+    endpoint: KernelEndpoint, event: KernelEvent, cause: str, slack: int, calls: EndpointCalls
 ) -> Crossing | None:
-    """Return the newest packet of a kind that had come; of RSTs that a call kept waiting the first, which ends it."""
-    came = [packet for packet in endpoint.arrived_until(event.time + slack) if accepts(packet)]
-    if accepts is not _PACKETS[RST] or event.interrupt or not came:
+    """Return the newest packet of a kind that had come; of RSTs that a call kept waiting the first, which ends it.
+
+    Data that comes once the program has closed ends the connection as a RST does (tcp_rcv_state_process, tcp_reset),
+    unless a RST came behind it.
+    """
+    arrived = endpoint.arrived_until(event.time + slack)
+    came = [packet for packet in arrived if _PACKETS[cause](packet)]
+    if cause == LATE and came:
+        before = arrived[: arrived.index(came[0])]
+        return None if any(map(_PACKETS[RST], before)) else came[0]
+    if cause != RST or event.interrupt or not came:
         return came[0] if came else None
     going = [call.start for call in calls.calls if call.start <= event.time and _goes_on(call, event.time, slack)]
     waited = [packet for packet in came if going and packet.arrived is not None and packet.arrived >= min(going)]

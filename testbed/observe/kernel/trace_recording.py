@@ -8,6 +8,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from testbed.capture.arrivals import Arrivals
@@ -234,12 +235,15 @@ class _Decoder:
         if made.name in WAYS_IN:
             self._takes_in(made, self._on_wall(time), cpu, skb, record)
             return None, None
-        where = self._dropped(cpu, sk, skb, made, record) if made.name == "kfree_skb" else self._ours(made, record)
+        drop = made.name == "kfree_skb"
+        where = self._dropped(cpu, sk, skb, made, record) if drop else self._ours(made, record)
         if where is None or made.name == "tcp_destroy_sock":
             self._owners.pop(sk, None)  # the socket's memory is used again, by others' as well
+        if where is None and not drop:
+            return None, None  # another lab's, or the machine's own
         values = {name: _value(made, name, fields[name], record) for name in KEPT[made.name] if name in fields}
         interrupt = bool(fields["common_flags"].number(record) & _INTERRUPT)
-        if made.name == "kfree_skb":
+        if drop:
             wall, reason = self._on_wall(time), str(values.get("reason"))
             came = self._ways_in.dropped(cpu, skb, wall, reason, interrupt=interrupt)
             if reason in _WAITED:
@@ -373,6 +377,7 @@ def _sockaddr(data: bytes) -> Endpoint:
     return Endpoint(_address(data[8:24] if family == _INET6 else data[4:8]), port)
 
 
+@lru_cache(1024)
 def _address(data: bytes) -> str:
     found = ipaddress.ip_address(data)
     mapped = getattr(found, "ipv4_mapped", None)
