@@ -189,7 +189,7 @@ def why_unopened(
     """Return why a connection never opened, None if it did (or if its opening was not captured)."""
     for packet in packets:
         if causes[packet.n].rule is CauseName.CLOSED_PORT:
-            if any(_goes_on(each) and each.sender != packet.sender for each in packets):
+            if any(map(_goes_on, packets)):
                 break  # it had been open, or opened after all: a SYN came late, or was forged
             if packet.fate is Fate.LOST:
                 continue  # a later one may have arrived

@@ -274,7 +274,9 @@ class TcpEndpoint(EndpointCalls):
             if packet.ack is not None and self.rcv_nxt is not None and packet.ack < self.rcv_nxt:
                 self.rcv_nxt = packet.ack  # data on the SYN was not taken (RFC 7413 section 4.2)
                 self.pending.clear()
-        if packet.ack is not None:
+        if packet.ack is not None and packet.acknowledges is None:
+            self._note_answered(packet, rule, explained)  # it refuses a SYN: its number is of no connection
+        elif packet.ack is not None:
             if self.last_ack is None or packet.ack > self.last_ack:
                 self.repeated_acks = int(bool(sack_blocks(packet)))
             elif not length:

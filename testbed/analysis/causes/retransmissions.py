@@ -78,7 +78,7 @@ def reordering_timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation |
         return None
     if endpoint.too_big or _may_time_out(endpoint, packet, before):
         return None
-    if packet.seq + packet.sequence_length == endpoint.snd_max and endpoint.probes_tail is not False:
+    if _is_last(endpoint, packet, before) and endpoint.probes_tail is not False:
         return None
     packets = tuple(ack.n for ack in hints)
     evidence = (
@@ -107,7 +107,7 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     due = packet.time - _timer_began(endpoint, before) >= endpoint.rto_min
     just_then = due and packet.time - arrival_time(trips) >= HAS_LEFT
     if just_then or _timers(endpoint, packet):  # one of the others may have run out just then
-        tail = packet.seq + packet.sequence_length == endpoint.snd_max and endpoint.probes_tail is not False
+        tail = _is_last(endpoint, packet, before) and endpoint.probes_tail is not False
         timer += (CauseName.TAIL_LOSS_PROBE,) if tail else ()
         timer += (CauseName.TIMEOUT,) if _may_time_out(endpoint, packet, before) else ()
     timer += (*((CauseName.DATA,) if endpoint.loses_in_queue else ()), *_cut_anew(endpoint, packet, before))
@@ -269,7 +269,7 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if before is None or packet.seq > endpoint.una:
         return None
     times = endpoint.repeats.get(packet.seq, 0)
-    tail = packet.seq + packet.sequence_length == endpoint.snd_max
+    tail = _is_last(endpoint, packet, before)
     if tail and not times and endpoint.probes_tail is None:
         return None  # one segment is out, sent again once: a probe and a timeout look the same
     evidence: Evidence = (
@@ -308,6 +308,12 @@ def retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
     if not endpoint.too_big and (endpoint.sacks or endpoint.duplicates or not _timers(endpoint, packet)):
         timers += (CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY)
     return Explanation(evidence, _callers(endpoint, packet), (before.n,), alternatives=timers)
+
+
+def _is_last(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> bool:
+    """Say whether it is the last segment that is out, or the begin of that, as options have become longer since."""
+    end = packet.seq + packet.sequence_length
+    return endpoint.snd_max in (end, before.seq + before.sequence_length if packet.seq == before.seq else end)
 
 
 def _waits_to_leave(endpoint: TcpEndpoint, packet: Crossing) -> bool:
