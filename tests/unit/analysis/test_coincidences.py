@@ -1,0 +1,226 @@
+"""What happened within the same moment, so that one of both is said too surely: as random scenarios showed it."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.model import CauseName
+from testbed.model.absences import NoPacketReason
+from testbed.model.ledgers import LedgerPoint
+from testbed.model.verdicts import ConnectionRefused
+from tests.builders.exchange import US, Exchange, Tcp
+
+from .caused import evidence, no_packet, rules
+from .test_kernel_agreement import begun
+
+PROBING = {host: {"net.ipv4.tcp_early_retrans": "3"} for host in ("client", "server")}
+SACK = {"sack_permitted": True, "mss": 1460}
+
+
+def opened() -> tuple[Exchange, Tcp]:
+    run = Exchange()
+    return run, run.tcp().opened()
+
+
+def test_an_ack_behind_a_reset_may_challenge_that_and_not_repeat_for_data_out_of_order() -> None:
+    run, tcp = opened()
+    tcp.client("send", b"abc")
+    tcp("client .", b"a", lost=True)
+    tcp("client .", b"b")
+    tcp("client R", appeared=True, seq=40)
+    tcp("server .", ack=1, options={"sack": [(2, 3)]})
+    found = run.analysis().causes[-1]
+    assert (found.rule, found.alternatives) == ("duplicate-ack", (CauseName.CHALLENGE_ACK,))
+    assert found.packets == (4, 5)
+
+
+def test_an_ack_that_does_not_report_what_has_just_come_may_be_the_timers() -> None:
+    run, tcp = opened()
+    tcp.client("send", b"abc")
+    tcp("client .", b"a")
+    tcp("client .", b"b", lost=True)
+    run.pause(39)
+    tcp("client .", b"c")
+    run.now -= 40 * US
+    tcp("server .", ack=2)
+    found = run.analysis().causes[-1]
+    assert (found.rule, found.alternatives) == ("ack", (CauseName.DELAYED_ACK,))
+
+
+@pytest.mark.parametrize(("option", "rule"), [("TCP_QUICKACK", "ack"), ("TCP_NODELAY", "delayed-ack")])
+def test_an_option_that_asks_for_acks_at_once_sends_the_one_that_waits(option: str, rule: str) -> None:
+    """__tcp_sock_set_quickack calls tcp_cleanup_rbuf."""
+    run, tcp = opened()
+    tcp.client("send", b"abc")
+    tcp("client P.", b"abc")
+    run.pause(41)
+    with tcp.server("setsockopt", args={"name": option, "value": 1}):
+        tcp("server .")
+    found = run.analysis()
+    assert rules(found)[-1] == rule
+    assert ("while setsockopt #2 was in progress" in evidence(found, -1)) is (rule == "ack")
+
+
+def test_with_urgent_bytes_waiting_an_ack_at_a_window_of_zero_may_be_a_probe() -> None:
+    """tcp_write_wakeup asks with the number of the next byte, too, where there are urgent ones."""
+    run, tcp = opened()
+    tcp.client("send", b"abc")
+    tcp("client P.", b"abc")
+    tcp("server .", window=0)
+    tcp.client("send", b"u", args={"flags": "MSG_OOB"})
+    tcp.server("send", b"x")
+    tcp("server P.", b"x", window=0)
+    tcp("client .U")
+    found = run.analysis().causes[-1]
+    assert (found.rule, CauseName.WINDOW_PROBE in found.alternatives) == ("ack", True)
+
+
+def test_the_begin_of_the_last_segment_again_may_be_a_probe() -> None:
+    """It is cut where options have become longer since it was sent."""
+    run, tcp = opened()
+    tcp.client("send", b"x" * 1448)
+    tcp("client P.", b"x" * 1448, lost=True)
+    tcp.server("send", b"y")
+    tcp("server P.", b"y", ack=1)
+    tcp("client .")
+    run.pause(220)
+    tcp("client .", b"x" * 1436, seq=1)
+    found = run.analysis(sysctls=PROBING).causes[-1]
+    assert CauseName.TAIL_LOSS_PROBE in (found.rule, *found.alternatives)
+    assert CauseName.TIMEOUT in (found.rule, *found.alternatives)
+
+
+def test_a_timer_that_is_due_may_let_go_what_left_as_the_process_ended() -> None:
+    run, tcp = opened()
+    tcp.client("setsockopt", args={"name": "TCP_CORK", "value": 1})
+    tcp.client("send", b"ab")
+    run.pause(199)
+    with tcp.client("exit"):
+        tcp("client P.", b"ab")
+    found = run.analysis()
+    assert rules(found)[-1] == "data"
+    assert found.causes[-1].sent_by is None
+
+
+def both_closed() -> tuple[Exchange, Tcp]:
+    """Both directions have ended, and are acknowledged."""
+    run, tcp = opened()
+    tcp.client("shutdown", args={"how": "SHUT_WR"})
+    tcp("client F.")
+    with tcp.server("close"):
+        tcp("server F.")
+    tcp("client .")
+    return run, tcp
+
+
+def test_a_reset_after_both_directions_had_ended_ended_nothing() -> None:
+    """What is left of the connection is a timer (TIME_WAIT)."""
+    run, tcp = both_closed()
+    tcp("server R", seq=2)
+    tcp.client("shutdown", args={"how": "SHUT_WR"}, errno="ENOTCONN")
+    assert no_packet(run.analysis(), "client", 2) == "the connection had ended"
+
+
+def test_data_that_comes_after_the_close_ends_the_connection() -> None:
+    """tcp_rcv_state_process resets it: a RST that comes later did not."""
+    run, tcp, kernel = begun()
+    tcp.client("send", b"ab")
+    tcp("client P.", b"ab")
+    tcp.client("send", b"c")
+    with tcp.client("close"):
+        kernel.state("client", "ESTABLISHED", "FIN_WAIT1", interrupt=False)
+    tcp.server("send", b"xyz")
+    tcp("server P.", b"xyz", ack=1)
+    kernel("client", "tcp_receive_reset", late=55 * US)
+    kernel.state("client", "FIN_WAIT1", "CLOSE", late=60 * US)
+    tcp("server R.")
+    found = run.analysis(kernel=kernel.log())
+    assert found.kernel is not None
+    last = found.kernel.state_changes[-1]
+    assert (last.new, last.kind, last.packets) == ("CLOSE", "packet", (4,))
+    absent = found.no_packet["client", 2]
+    assert (absent.reason, absent.reset) == (NoPacketReason.HELD_BY_NAGLE, None)
+
+
+@pytest.mark.parametrize(("limit", "by_reset"), [(1000, False), (0, True), (5000, True)])
+def test_a_reset_that_came_when_a_user_timeout_was_due_may_have_come_too_late(limit: int, *, by_reset: bool) -> None:
+    run = Exchange()
+    tcp = run.tcp()
+    tcp.client("setsockopt", args={"name": "TCP_USER_TIMEOUT", "value": limit})
+    with tcp.client("connect", errno="EINPROGRESS"):
+        tcp("client S", lost=True)
+    run.pause(1020)
+    tcp("client S", seq=0)
+    tcp("server R.", seq=-5000, ack=1)
+    close = tcp.client("close").n
+    absent = run.analysis().no_packet["client", close]
+    assert (absent.reset is not None) is by_reset
+
+
+def test_the_number_of_a_reset_that_refuses_a_syn_acknowledges_nothing() -> None:
+    """It is that of the SYN, which the link may have forged."""
+    run, tcp = opened()
+    with tcp.client("close"):
+        tcp("client F.")
+    tcp.server("send", b"xyz")
+    tcp("server P.", b"xyz", lost=True)
+    tcp("server S", seq=1_000_000, appeared=True)
+    tcp("client R.", seq=-1000, ack=1_000_001)
+    found = run.analysis()
+    row = next(row for row in found.ledger if row.sender == "server")
+    assert (row.acknowledged.bytes, row.lost_at) == (0, LedgerPoint.ARRIVED)
+
+
+def test_a_connection_at_which_its_host_had_acknowledged_is_not_refused_by_it_later() -> None:
+    run, tcp = opened()
+    with tcp.client("close"):
+        tcp("client F.")
+    tcp("server S", seq=11, appeared=True)
+    tcp("client R.", seq=-1000, ack=12)
+    assert not [fact for fact in run.analysis().verdict if isinstance(fact, ConnectionRefused)]
+
+
+def test_what_came_while_a_call_used_the_socket_is_answered_at_its_end() -> None:
+    """So that it is late, as what a timer sends."""
+    run, tcp = opened()
+    tcp("client .", b"a", lost=True)
+    for at, byte in enumerate(b"bcdef"):
+        tcp("client .", bytes([byte]))
+        if at < 3:
+            run.now -= 90 * US
+            tcp("server .", ack=1, options={"sack": [(2, 3 + at)]})
+    with tcp.server("send", b"x" * 20):
+        run.pause(0.3)
+        tcp("server P.", b"x" * 20, ack=1, options={"sack": [(2, 5)]})
+        run.now -= 90 * US
+        tcp("server .", ack=1, options={"sack": [(2, 7)]})
+    found = run.analysis(sysctls=PROBING).causes[-1]
+    assert CauseName.DUPLICATE_ACK in (found.rule, *found.alternatives)
+
+
+def test_what_refused_a_syn_before_is_not_the_last_number_that_was_acknowledged() -> None:
+    run = Exchange()
+    tcp = run.tcp()
+    tcp("client S", seq=11, appeared=True)
+    tcp("server R.", seq=-5000, ack=12)
+    tcp.edge["client"] = 0
+    tcp.opened()
+    tcp.client("send", b"a")
+    tcp("client P.", b"a")
+    tcp("server .", ack=2)
+    assert rules(run.analysis())[-1] == "ack"
+
+
+def test_what_left_as_data_came_during_a_close_is_not_surely_the_closes() -> None:
+    """The data acknowledges nothing new, but what held the bytes may end with it."""
+    run, tcp = opened()
+    tcp.client("send", b"a")
+    tcp("client P.", b"a")
+    tcp.client("send", b"b")
+    tcp.server("send", b"z")
+    tcp("server P.", b"z", ack=1, delay=20 * US)
+    run.now -= 70 * US
+    with tcp.client("close"):
+        run.now -= 30 * US
+        tcp("client P.", b"b")
+    assert run.analysis(sysctls=PROBING).causes[-1].sent_by is None
