@@ -137,7 +137,8 @@ class _Judge:
             return f"{reset_by} sent no RST"
         for host in HOSTS:
             closed = self._says.closed((flow, host))
-            if reset_by is None and closed is not None and _breaks_off(closed, self._analysis):
+            over = closed is not None and closed.old in ("CLOSING", "LAST_ACK")  # there was nothing left to be lost
+            if reset_by is None and closed is not None and not over and _breaks_off(closed, self._analysis):
                 return f"{closed.old} to CLOSE at {host} by {closed.kind}"
             ended = any(change.new in ("FIN_WAIT1", "LAST_ACK") for change in self._says.changes[flow, host])
             if host in closed_by and not ended:

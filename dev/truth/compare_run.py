@@ -163,18 +163,21 @@ def _figures(document: Document, analysis: Analysis, tally: Tally) -> Iterator[D
 def actor_counts(document: Document, host: Host, output: str) -> dict[tuple[str, str], int | None] | None:
     """Return how many bytes the actor's own events say that each socket sent (``out``) and received (``in``).
 
-    None for one that cannot be known (MSG_OOB). None at all if the output is not whole, the program was killed, or
-    steps have steps of their own, whose events say only which line of the script they are of.
+    None for one that cannot be known (MSG_OOB, a step that the end of the run cut short). None at all if the output is
+    not whole, the program was killed, or steps have steps of their own, whose events say only which line of the script
+    they are of.
     """
     counts: dict[tuple[str, str], int | None] = {}
     steps = document[host]["steps"]
     if any(key in step for step in steps for key in (*_NESTED, "kill")):
         return None
+    done = -1
     for line in output.splitlines():
         try:
             event = json.loads(line)
         except ValueError:
             return None
+        done = max(done, event.get("step", -1))
         if "bytes" not in event:
             continue
         step = steps[event["step"]]
@@ -188,4 +191,6 @@ def actor_counts(document: Document, host: Host, output: str) -> dict[tuple[str,
         at = (name, "out" if key in _SENDING else "in")
         before = counts.get(at, 0)
         counts[at] = None if before is None else before + int(event["bytes"])
+    for step in steps[done + 1 : done + 2]:
+        counts |= {(step["on"], way): None for way in ("in", "out") if "on" in step}
     return counts

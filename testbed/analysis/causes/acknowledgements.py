@@ -11,7 +11,7 @@ from testbed.analysis.causes.endpoint import (
     sack_blocks,
 )
 from testbed.analysis.causes.release import AT_ONCE, HAS_LEFT, IN_PROCESSING, acts
-from testbed.analysis.causes.room import SOON, ack_of, is_bare, made_room, may_be_read, refuses
+from testbed.analysis.causes.room import SOON, ack_of, is_bare, made_room, may_be_read, refuses, reports_old
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, packet_refs
 from testbed.model.evidence import Duration
@@ -69,7 +69,11 @@ def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     early = "F" not in newest.flags and _waited(endpoint.pending[0], packet) < _least_late(endpoint)
     unclear = unclear or early  # a read that was logged late, as on a busy machine
     answered = () if endpoint.queued else covered  # or what came later, before it had to wait
-    return Explanation(evidence, packets=answered, alternatives=(CauseName.ACK,) if unclear else ())
+    others = (
+        *((CauseName.ACK,) if unclear else ()),
+        *((CauseName.D_SACK,) if endpoint.queued and reports_old(packet) else ()),
+    )
+    return Explanation(evidence, packets=answered, alternatives=others)
 
 
 @RULES.explains(CauseName.ACK)
@@ -131,8 +135,7 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
             alternatives=() if sure else timer,
             sent_by=sent_as_came(last.n) if sure else None,
         )
-    repeat = any(right <= ack_of(packet) for _, right in sack_blocks(packet)[:1])
-    others = (*timer, *((CauseName.D_SACK,) if repeat else ()))
+    others = (*timer, *((CauseName.D_SACK,) if reports_old(packet) else ()))
     if "U" in packet.flags and endpoint.peer_window == 0:  # the timer asks for room in this form too (tcp_write_wakeup)
         others += (CauseName.WINDOW_PROBE,)
     return Explanation((*what, *how), packets=covered, alternatives=others, sent_by=by)
@@ -254,7 +257,7 @@ def d_sack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     evidence = ("reports by D-SACK that ", PacketRef(culprits[0].n), " brought bytes it had already", *also)
     # a read that began since sends what is to be acknowledged as well (tcp_cleanup_rbuf)
     late = last is not None and packet.time - arrival_time(last) >= HAS_LEFT
-    reads = late and last is not None and _reader_since(endpoint, last, packet) is not None
+    reads = late and last is not None and endpoint.receiving(packet.time)
     by_read: tuple[CauseName, ...] = (CauseName.ACK if covered else CauseName.WINDOW_UPDATE,) if reads else ()
     by_read += () if covered else _by_timer(endpoint, packet)
     packets = tuple(dict.fromkeys((*covered, culprits[0].n)))
@@ -332,7 +335,7 @@ def challenge_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     if not is_bare(packet) or not endpoint.unexpected or made_room(endpoint, packet) or refuses(endpoint, packet):
         return None
     culprit = endpoint.unexpected[-1]
-    what = ": a SYN on an open connection" if "S" in culprit.flags else ": a segment outside the window"
+    what = ": a SYN on an open connection" if "S" in culprit.flags else ": a segment outside the window, or too old"
     if "R" in culprit.flags:
         what = ": a RST that fits the window, but is not the next"
     evidence = ("repeats its ACK to ", PacketRef(culprit.n), what)

@@ -119,6 +119,7 @@ class TcpEndpoint(EndpointCalls):
     peer_window: int | None = None
     send_edge: int | None = None  # the right edge of the window that the peer offers
     widest: int = 0  # bytes of the largest window that the peer offered (tcp_sock.max_window)
+    newest_stamp: int | None = None  # the peer's newest time stamp (tcp_options_received.ts_recent)
     handshake: int | None = None  # ns from its SYN or SYN+ACK to the answer
     # ns that the fastest packet so far took from the peer and to it, as both captures say
     fastest: tuple[int | None, int | None] = (None, None)
@@ -256,7 +257,7 @@ class TcpEndpoint(EndpointCalls):
                 self.originals.append(packet)
                 self.original_seqs.append(max(packet.seq, self.original_seqs[-1] if self.original_seqs else packet.seq))
                 self.last_data_sent = packet if packet.length else self.last_data_sent
-                self.unprobed = rule in _BY_WAKEUP
+                self.unprobed = bool(_BY_WAKEUP & {rule, *explained.alternatives})
             else:
                 self.repeats[packet.seq] = self.repeats.get(packet.seq, 0) + 1
                 self.resent.append(packet)
@@ -372,6 +373,9 @@ class TcpEndpoint(EndpointCalls):
         if packet.ack is not None and self.snd_max is not None and packet.ack > self.snd_max and self.rcv_nxt:
             self.unexpected.append(packet)  # RFC 5961 section 5.2: it acknowledges what was never sent
             return
+        if self._is_stale(packet):
+            self.unexpected.append(packet)
+            return
         if packet.ack is not None and self.una - packet.ack > min(self.widest, self.una - 1) > 0:
             self.unexpected.append(packet)  # RFC 5961 section 5.2: its ACK is too old
             return
@@ -396,6 +400,21 @@ class TcpEndpoint(EndpointCalls):
             elif packet.seq < self.last_ack or packet.seq > self.rcv_nxt:  # RFC 9293 3.10.7.4, first check
                 self.unexpected.append(packet)
 
+    def _is_stale(self, packet: Crossing) -> bool:
+        """Say whether a pure ACK that others overtook is discarded by its time stamp, and keep that of others.
+
+        RFC 7323 section 5.3; one that repeats the last number is taken all the same (tcp_disordered_ack).
+        """
+        stamp = packet.options.get("tsval")
+        if stamp is None:
+            return False
+        if self.newest_stamp is not None and (self.newest_stamp - stamp) % 2**32 in _OLDER:
+            in_order = packet.seq >= (self.last_ack or 0)  # else it has the form of a probe
+            return in_order and not packet.sequence_length and packet.ack != self.una
+        if self.last_ack is None or packet.seq <= self.last_ack:
+            self.newest_stamp = stamp
+        return False
+
     def _edge_offered(self, packet: Crossing) -> int | None:
         own, theirs = self.scales
         scale = theirs if theirs is not None and own is not None and "S" not in packet.flags else 0
@@ -415,7 +434,8 @@ class TcpEndpoint(EndpointCalls):
     def _note_ack(self, packet: Crossing, ack: int) -> None:
         if ack > self.una:
             self.una, self.una_moved = ack, packet
-            self.unprobed = False
+            # the ACK of a part of a segment leaves its timer as it is (tcp_clean_rtx_queue)
+            self.unprobed = self.unprobed and self.originals[-1].seq < ack < (self.snd_max or 0)
             if self.tail_probed is not None and self._answers_probe(packet, ack, self.tail_probed):
                 self.tail_probed = None
             self.duplicates.clear()
@@ -462,6 +482,8 @@ class TcpEndpoint(EndpointCalls):
 
 
 _MUCH = 1 << 62
+_OLDER = range(2, 2**31)
+"""By so much a time stamp is older than the newest one (TCP_PAWS_WINDOW)."""
 _MENDED = 200_000_000
 """Time (ns) after a report of too large packets in which what leaves may be a repeat of what a queue threw away."""
 _FOR_LONG = 5_000_000

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from testbed.analysis.calls.call_effects import has_flag
-from testbed.analysis.causes.endpoint import OPTIONS_MOST, EndpointEffect, TcpEndpoint, arrival_time
+from testbed.analysis.causes.endpoint import OPTIONS_MOST, EndpointEffect, TcpEndpoint, arrival_time, sack_blocks
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, call_refs
 from testbed.model.evidence import Duration
 from testbed.model.origins import SENT_BY_EXIT, SENT_BY_TIMER, SENT_LATER, SentBy, sent_as_came, sent_in
@@ -76,8 +76,10 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
     timer = _by_timer(endpoint, packet, last, waited)
     ender = endpoint.fin_ender(packet.time)
     ended = ender is not None and ender.by_exit and ("F" in packet.flags or ender.call is not None)
-    if ender is not None and ended and not full and not paced and (ender.call is None or ender.call.start > came):
+    if ender is not None and ended and (ender.call is None or ender.call.start > came):
         calls = (ender.call,) if ender.call else ()
+        if full or paced:  # what held it may have ended meanwhile
+            return Release(("; it left ", waited, " after the call returned"))
         if timer is not None and waited.ns >= (_PROBED if timer.effects else endpoint.rto_min - _TICKS):
             return Release(("; it left as the process ended",), calls=calls)  # the timer may have run out then
         return Release(("; released by the end of the process",), calls=calls, by=SENT_BY_EXIT)
@@ -92,12 +94,17 @@ def _by_timer(endpoint: TcpEndpoint, packet: Crossing, last: Call, waited: Durat
     """Return the timer that released bytes which nothing else did, None if none can have."""
     cork = endpoint.corked(packet.time)
     if packet.length >= endpoint.full > 0:
+        held_for: tuple[CauseName, ...] = (CauseName.CORK_TIMEOUT,) if cork is not None else ()
+        held_for += (CauseName.MORE_TIMEOUT,) if has_flag(last, "MSG_MORE") else ()
+        if held_for and waited.ns >= AT_ONCE and not _fills(endpoint, packet):
+            return Release(("; it left ", waited, " after the call returned"), alternatives=held_for)
         return _by_pacing(endpoint, packet, waited)
     out = (endpoint.snd_max or 0) > endpoint.una  # then the timer is that of a tail-loss probe, which nothing holds
     if out and (cork is not None or has_flag(last, "MSG_MORE")):
         return _by_tail_probe(endpoint, cork, last, waited)
     paced = endpoint.switched_on_by("SO_MAX_PACING_RATE", packet.time) is not None  # its timer may be what held it
-    others, by = ((CauseName.DATA,), None) if paced else ((), SENT_BY_TIMER)
+    early = waited.ns < endpoint.rto_min - _TICKS  # a timer that was set before the last write, or another
+    others, by = ((CauseName.DATA,), None) if paced or early else ((), SENT_BY_TIMER)
     if waited.ns >= AT_ONCE and cork is not None:
         held: Evidence = ("; TCP_CORK (", call_ref(cork), ") held it, and the timer released it ", waited)
         calls = (cork,) if cork in endpoint.calls else ()
@@ -124,6 +131,13 @@ def _by_tail_probe(endpoint: TcpEndpoint, cork: Call | None, last: Call, waited:
     holder: Evidence = ("TCP_CORK (", call_ref(cork), ")") if cork is not None else ("MSG_MORE of ", call_ref(last))
     evidence = ("; ", *holder, " held it; a tail-loss probe released it after ", waited)
     return Release(evidence, effects=(EndpointEffect.PROBES_TAIL,), by=SENT_BY_TIMER)
+
+
+def _fills(endpoint: TcpEndpoint, packet: Crossing) -> bool:
+    """Say whether a segment is as large as the path takes them, to the byte: less its own options."""
+    blocks, stamped = len(sack_blocks(packet)), "tsval" in packet.options
+    options = 12 * stamped + (4 + 8 * blocks if blocks else 0)
+    return is_full(endpoint, packet) and packet.length >= (endpoint.mss or 0) - options
 
 
 def _by_pacing(endpoint: TcpEndpoint, packet: Crossing, waited: Duration) -> Release | None:
@@ -163,7 +177,13 @@ _LEAST_FULL = 400
 
 
 def _ends_a_burst(endpoint: TcpEndpoint, packet: Crossing, going: Sequence[Call]) -> bool:
-    """Say whether a segment left right before it that no call in progress let go: a full one, or before they began."""
+    """Say whether a segment left right before it that no call in progress let go.
+
+    One sent again, a full one, or one before they began.
+    """
+    again = endpoint.resent[-1] if endpoint.resent else None
+    if again is not None and packet.time - again.time < IN_PROCESSING:
+        return True
     before = endpoint.last_data_sent
     if before is None or packet.time - before.time >= IN_PROCESSING:
         return False

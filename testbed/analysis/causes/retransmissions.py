@@ -311,9 +311,14 @@ def retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
 
 
 def _is_last(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> bool:
-    """Say whether it is the last segment that is out, or the begin of that, as options have become longer since."""
-    end = packet.seq + packet.sequence_length
-    return endpoint.snd_max in (end, before.seq + before.sequence_length if packet.seq == before.seq else end)
+    """Say whether it may be the last that is out, as the kernel keeps it (tcp_send_loss_probe).
+
+    That is the last segment or the begin of it, where options have become longer since; or the begin of several that
+    it keeps as one, where segments have become larger.
+    """
+    end, before_end = packet.seq + packet.sequence_length, before.seq + before.sequence_length
+    same = packet.seq == before.seq
+    return endpoint.snd_max == end or (same and (endpoint.snd_max == before_end or end > before_end))
 
 
 def _waits_to_leave(endpoint: TcpEndpoint, packet: Crossing) -> bool:

@@ -65,7 +65,8 @@ def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     evidence = ("repeats its ACK although ", PacketRef(first.n), " came in order: it was not taken")
     if endpoint.queued:  # it may have waited to leave since before that came
         either = (*evidence, ", or came while this waited to leave")
-        return Explanation(either, alternatives=(CauseName.DUPLICATE_ACK, CauseName.CHALLENGE_ACK))
+        old = (CauseName.D_SACK,) if reports_old(packet) else ()
+        return Explanation(either, alternatives=(CauseName.DUPLICATE_ACK, CauseName.CHALLENGE_ACK, *old))
     # what came after the one that was refused is out of order
     others: tuple[CauseName, ...] = () if newest is first else (CauseName.DUPLICATE_ACK,)
     last = endpoint.last_arrival
@@ -118,6 +119,11 @@ def _acts(endpoint: TcpEndpoint, last: Crossing, packet: Crossing) -> bool:
 def is_bare(packet: Crossing) -> bool:
     """Say whether a segment is an ACK alone."""
     return packet.ack is not None and not packet.sequence_length and "R" not in packet.flags
+
+
+def reports_old(packet: Crossing) -> bool:
+    """Say whether an ACK reports bytes that it acknowledges: they came twice (RFC 2883)."""
+    return any(right <= ack_of(packet) for _, right in sack_blocks(packet)[:1])
 
 
 def ack_of(packet: Crossing) -> int:
