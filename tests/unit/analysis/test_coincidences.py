@@ -224,3 +224,82 @@ def test_what_left_as_data_came_during_a_close_is_not_surely_the_closes() -> Non
         run.now -= 30 * US
         tcp("client P.", b"b")
     assert run.analysis(sysctls=PROBING).causes[-1].sent_by is None
+
+
+def test_a_pure_ack_that_others_overtook_is_answered_and_not_read() -> None:
+    """Its time stamp is too old (RFC 7323 section 5.3), so that a larger window behind it is no read's."""
+    run, tcp = opened()
+    tcp.server("send", b"z")
+    tcp("server P.", b"z", options={"tsval": 90, "tsecr": 1})
+    tcp("client .")
+    tcp.client("recv", b"z")
+    tcp.client("send", b"ab")
+    tcp("client .", b"a")
+    tcp("client P.", b"b")
+    late = tcp("server .", ack=2, options={"tsval": 100, "tsecr": 1})
+    tcp("server .", ack=3, options={"tsval": 105, "tsecr": 1})
+    run.pause(1)
+    run.packets[late]["arrived"] = run.now
+    run.now -= 50 * US
+    tcp("client .", window=501)
+    assert rules(run.analysis())[-1] == "challenge-ack"
+
+
+def test_a_larger_segment_sent_again_may_be_the_begin_of_what_the_kernel_keeps_as_one() -> None:
+    """tcp_send_loss_probe sends the last buffer again, from its begin once it fits in fewer segments."""
+    run, tcp = opened()
+    tcp.client("send", b"x" * 4308)
+    for at in range(3):
+        tcp("client .", b"x" * 1436, lost=True, seq=1 + 1436 * at)
+    run.pause(250)
+    tcp("client .", b"x" * 1448, seq=1)
+    found = run.analysis(sysctls=PROBING).causes[-1]
+    assert CauseName.TAIL_LOSS_PROBE in (found.rule, *found.alternatives)
+
+
+@pytest.mark.parametrize(("waited", "sure"), [(180, False), (205, True)])
+def test_what_msg_more_held_for_less_than_its_timer_may_be_sent_by_another(waited: int, *, sure: bool) -> None:
+    run, tcp = opened()
+    tcp.client("send", b"ab", args={"flags": "MSG_MORE"})
+    run.pause(waited)
+    tcp("client P.", b"ab")
+    found = run.analysis().causes[-1]
+    assert (found.rule, not found.alternatives, found.sent_by is not None) == ("more-timeout", sure, sure)
+
+
+def test_the_ack_of_a_part_of_what_a_timer_sent_plans_no_probe() -> None:
+    """tcp_write_wakeup plans none, and the ACK of a part leaves the timer as it is (tcp_clean_rtx_queue)."""
+    run, tcp = opened()
+    tcp.client("send", b"abc", args={"flags": "MSG_MORE"})
+    run.pause(205)
+    tcp("client P.", b"abc")
+    tcp("server .", ack=2)
+    run.pause(210)
+    tcp("client P.", b"bc", seq=2)
+    assert rules(run.analysis(sysctls=PROBING))[-1] == "timeout"
+
+
+def test_what_leaves_right_behind_a_repeat_is_not_surely_sent_by_a_call() -> None:
+    """Both may be sent by a queue below, or as something is looked at."""
+    run, tcp = opened()
+    tcp.client("send", b"abcd")
+    tcp("client .", b"ab", lost=True)
+    run.pause(300)
+    with tcp.client("send", b"ef"):
+        run.now -= 90 * US
+        tcp("client .", b"ab", seq=1)
+        run.now -= 80 * US
+        tcp("client P.", b"cd", seq=3)
+    assert run.analysis(sysctls=PROBING).causes[-1].sent_by is None
+
+
+def test_paced_bytes_that_left_with_the_fin_of_an_exit_were_not_surely_sent_by_a_timer() -> None:
+    run, tcp = opened()
+    tcp.client("setsockopt", args={"name": "SO_MAX_PACING_RATE", "value": 100_000})
+    tcp.client("send", b"a")
+    tcp("client P.", b"a")
+    tcp.client("send", b"b")
+    run.pause(29)
+    with tcp.client("exit"):
+        tcp("client FP.", b"b")
+    assert run.analysis(sysctls=PROBING).causes[-1].sent_by is None
