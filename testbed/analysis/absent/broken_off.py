@@ -146,6 +146,8 @@ def was_taken(reset: Crossing, streams: Streams) -> bool:
     looked_at = reset.arrived + (_IN_CALL if in_call else 0)
     after = [each.sent for each in ours if each.sent is not None and ("R" not in each.flags or each.ack is not None)]
     last = max(after, default=0)
+    if any("S" in each.flags and each.sent is not None and each.sent > reset.arrived + _AGAIN for each in ours):
+        return False  # at most a SYN was forgotten, and the next one taken
     if last > looked_at and host not in streams.queued:
         return False
     arrived = [
@@ -186,6 +188,8 @@ def _is_acknowledged(ours: Iterable[Crossing], arrived: Iterable[Crossing]) -> b
     return end is not None and any((each.acknowledges or 0) >= end for each in arrived)
 
 
+_AGAIN = 100_000_000
+"""Time (ns) after which a SYN+ACK has not waited in a queue since before."""
 _IN_CALL = 5_000_000
 """Most time (ns) that a RST waits while a call uses the socket (sk_backlog)."""
 

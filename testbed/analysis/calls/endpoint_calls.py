@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from testbed.analysis.calls.call_effects import (
+    disconnects,
     has_flag,
     is_close,
     moves_bytes,
@@ -185,7 +186,7 @@ class EndpointCalls:
     @cached_property
     def _listeners(self) -> list[ObservedSocket]:
         """The listener of which an accepted connection is the child (tcp_create_openreq_child copies its options)."""
-        if self.connects:
+        if not all(map(disconnects, self.connects)):
             return []
         port = self.streams.flows[self.flow].endpoint(self.host).port
         own = [

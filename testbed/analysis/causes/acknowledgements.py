@@ -11,7 +11,7 @@ from testbed.analysis.causes.endpoint import (
     sack_blocks,
 )
 from testbed.analysis.causes.release import AT_ONCE, HAS_LEFT, IN_PROCESSING, acts
-from testbed.analysis.causes.room import SOON, ack_of, is_bare, made_room, may_be_read, refuses, reports_old
+from testbed.analysis.causes.room import SOON, ack_of, has_read, is_bare, made_room, may_be_read, refuses, reports_old
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, packet_refs
 from testbed.model.evidence import Duration
@@ -24,6 +24,9 @@ _DELAYED = 30_000_000
 
 _ROUTES = 3_000_000
 """Least time (ns) after which that timer may run out where a route may have a small minimum (5 ms), unknown to us."""
+
+_WAKES = 20_000_000
+"""Time (ns) within which a program that waits for what came is surely awake, though the machine be busy."""
 
 _SLACK = 120_000
 """How much later (ns) than it was set the timer of compressed ACKs runs (tcp_comp_sack_slack_ns, 100 us)."""
@@ -67,7 +70,8 @@ def delayed(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     # what came last may be in processing still
     unclear = endpoint.queued or waited.ns < IN_PROCESSING or _looks(endpoint, newest, packet)
     early = "F" not in newest.flags and _waited(endpoint.pending[0], packet) < _least_late(endpoint)
-    unclear = unclear or early  # a read that was logged late, as on a busy machine
+    # a read that was logged late, or woke up late, as on a busy machine
+    unclear = unclear or early or (waited.ns < _WAKES and endpoint.reading(packet.time) is not None)
     answered = () if endpoint.queued else covered  # or what came later, before it had to wait
     others = (
         *((CauseName.ACK,) if unclear else ()),
@@ -317,7 +321,8 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
         if endpoint.last_ack is not None and ack_of(packet) > endpoint.last_ack:
             return None
         either = ("repeats its ACK: ", PacketRef(culprit.n), " or what came before it was old or out of order")
-        return Explanation(either, effects=effects, alternatives=_by_timer(endpoint, packet))
+        others = (*_by_timer(endpoint, packet), *((CauseName.WINDOW_UPDATE,) if has_read(endpoint, packet) else ()))
+        return Explanation(either, effects=effects, alternatives=others)
     evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
     last, timer = endpoint.last_arrival, _by_timer(endpoint, packet)
     # what comes next may send it, before that is looked at (tcp_sack_new_ofo_skb)

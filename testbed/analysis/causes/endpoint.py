@@ -191,10 +191,9 @@ class TcpEndpoint(EndpointCalls):
 
     def closing(self, time: int) -> bool:
         """Say whether a FIN was sent, or a call or an exit had asked for one, by ``time``: FIN-WAIT-1 or later."""
-        if self.fin_sent:
-            return True
-        ender = self.fin_ender(time)
-        return ender is not None and ender.call is not None and ender.call.start < time
+        ends = [each.ended for each in self.descriptors]
+        closed = bool(ends) and all(call is not None and call.start < time for call in ends)
+        return self.fin_sent or closed or any(call.start < time for call in self.shutdowns)
 
     @property
     def rto_min(self) -> int:
@@ -379,7 +378,7 @@ class TcpEndpoint(EndpointCalls):
         if packet.ack is not None and self.una - packet.ack > min(self.widest, self.una - 1) > 0:
             self.unexpected.append(packet)  # RFC 5961 section 5.2: its ACK is too old
             return
-        if length and self.edge is not None and self.rcv_nxt is not None and packet.seq > max(self.edge, self.rcv_nxt):
+        if self.edge is not None and self.rcv_nxt is not None and packet.seq > max(self.edge, self.rcv_nxt):
             self.unexpected.append(packet)
             return
         # of what lies before all that was acknowledged the kernel reads no ACK: a window probe (tcp_sequence)

@@ -157,6 +157,8 @@ def _hints(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> list[Cr
     ACK of all before it; that counts only once (RFC 6582 section 3.2).
     """
     end = packet.seq + packet.sequence_length
+    if end <= endpoint.una:
+        return []  # what says so was not taken
     if endpoint.sack != (True, True):
         first = packet.seq == endpoint.una and not endpoint.repeats.get(packet.seq)
         repeated = [ack for ack in endpoint.duplicates if arrival_time(ack) > before.time] if first else []
@@ -282,6 +284,8 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     if tail and not times and not asked and endpoint.probes_tail is not False:
         others = (CauseName.TAIL_LOSS_PROBE,)  # whether a loss is still being repaired does not show
     others += _by_icmp(endpoint)
+    if packet.seq + packet.sequence_length <= endpoint.una:  # ACKs that came were not taken: its state is not known
+        others = (*others, CauseName.TAIL_LOSS_PROBE, CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY)
     hints = _hints(endpoint, packet, before)
     if hints and all(endpoint.sack) and packet.time - arrival_time(hints[-1]) < _reorders_for(endpoint):
         others += (CauseName.REORDERING_TIMEOUT,)
@@ -351,11 +355,16 @@ def _timers(endpoint: TcpEndpoint, packet: Crossing) -> tuple[CauseName, ...]:
 
 
 def _repeated(endpoint: TcpEndpoint, packet: Crossing) -> Crossing | None:
-    """Return the earlier transmission if all that the segment carries was sent before."""
+    """Return the earlier transmission if all that the segment carries was sent before.
+
+    What is larger than a route takes, as another connection was told, never left, though what is behind it did.
+    """
     length = packet.sequence_length
     if not length or endpoint.snd_max is None or packet.seq + length > endpoint.snd_max:
         return None
-    return endpoint.previous(packet)
+    before = endpoint.previous(packet)
+    never = endpoint.others_too_big and before is not None and packet.seq >= before.seq + before.sequence_length
+    return None if never else before
 
 
 def _probes_first(endpoint: TcpEndpoint) -> bool:

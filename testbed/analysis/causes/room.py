@@ -66,7 +66,8 @@ def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     if endpoint.queued:  # it may have waited to leave since before that came
         either = (*evidence, ", or came while this waited to leave")
         old = (CauseName.D_SACK,) if reports_old(packet) else ()
-        return Explanation(either, alternatives=(CauseName.DUPLICATE_ACK, CauseName.CHALLENGE_ACK, *old))
+        timers = (CauseName.COMPRESSED_ACK, CauseName.DELAYED_ACK)
+        return Explanation(either, alternatives=(CauseName.DUPLICATE_ACK, CauseName.CHALLENGE_ACK, *timers, *old))
     # what came after the one that was refused is out of order
     others: tuple[CauseName, ...] = () if newest is first else (CauseName.DUPLICATE_ACK,)
     last = endpoint.last_arrival
@@ -107,6 +108,13 @@ def may_be_read(endpoint: TcpEndpoint, packet: Crossing) -> bool:
     last, before, reader = endpoint.last_arrival, endpoint.last_window, endpoint.taking(packet.time, endpoint.arrived)
     grows = before is not None and endpoint.window(packet) > before
     return grows and reader is not None and (last is None or reader.start > arrival_time(last) - IN_PROCESSING)
+
+
+def has_read(endpoint: TcpEndpoint, packet: Crossing) -> bool:
+    """Say whether the window grows, and a read took bytes since the host's last segment left."""
+    before, reader, sent = endpoint.last_window, endpoint.reader(packet.time), endpoint.last_sent
+    grows = before is not None and endpoint.window(packet) > before
+    return grows and reader is not None and (reader.end is None or sent is None or reader.end >= sent.time)
 
 
 def _acts(endpoint: TcpEndpoint, last: Crossing, packet: Crossing) -> bool:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.model import CauseName
+from testbed.analysis.calls.endpoint_calls import EndpointCalls
+from testbed.analysis.calls.streams import build_streams
+from testbed.model import CauseName, Endpoint, SocketInfo
 from testbed.model.absences import NoPacketReason
 from testbed.model.ledgers import LedgerPoint
-from testbed.model.verdicts import ConnectionRefused
-from tests.builders.exchange import US, Exchange, Tcp
+from testbed.model.verdicts import BrokenOff, ConnectionRefused
+from tests.builders.exchange import ADDRESS, US, Exchange, Tcp
 
 from .caused import evidence, no_packet, rules
 from .test_kernel_agreement import begun
 
 PROBING = {host: {"net.ipv4.tcp_early_retrans": "3"} for host in ("client", "server")}
-SACK = {"sack_permitted": True, "mss": 1460}
+LISTENER = SocketInfo(900, "tcp", Endpoint(ADDRESS["server"], 10011))
+ICMP = {"flow": None, "sender": "server", "protocol": "icmp", "flags": "", "ack": None, "length": 0, "payload": b""}
 
 
 def opened() -> tuple[Exchange, Tcp]:
@@ -303,3 +306,100 @@ def test_paced_bytes_that_left_with_the_fin_of_an_exit_were_not_surely_sent_by_a
     with tcp.client("exit"):
         tcp("client FP.", b"b")
     assert run.analysis(sysctls=PROBING).causes[-1].sent_by is None
+
+
+def test_a_fin_is_acknowledged_by_the_timer_while_another_process_holds_the_socket() -> None:
+    """The one that closed its descriptor did not close the connection."""
+    run, tcp = opened()
+    tcp.client("fork", fd=-1, result=101, socket=None)
+    tcp.client("close")
+    tcp.server("shutdown", args={"how": "SHUT_WR"})
+    tcp("server F.")
+    run.now += 100 * US
+    tcp("client .")
+    run.call("client", "exit", fd=-1, pid=101)
+    found = run.analysis().causes[-1]
+    assert CauseName.DELAYED_ACK in (found.rule, *found.alternatives)
+
+
+def test_a_read_may_wake_up_late_and_acknowledge() -> None:
+    run, tcp = opened()
+    with tcp.server("recv", b"abc", args={"flags": "MSG_WAITALL"}):
+        run.pause(20)
+        tcp.client("send", b"abc")
+        tcp("client .", b"a")
+        run.pause(31)
+        tcp("client P.", b"bc")
+        run.pause(6.5)
+        tcp("server .")
+        run.pause(10)
+    found = run.analysis().causes[-1]
+    assert (found.rule, found.alternatives) == ("delayed-ack", (CauseName.ACK,))
+
+
+def test_a_listeners_options_hold_for_a_connection_that_is_dissolved_later() -> None:
+    """connect with AF_UNSPEC is not what opened it."""
+    run = Exchange()
+    tcp = run.tcp()
+    tcp.server("listen")
+    run.made["server"][0].fields["start"] -= 1_000 * US
+    tcp.server("setsockopt", args={"name": "SO_MAX_PACING_RATE", "value": 1}, fd=3, socket=LISTENER)
+    run.made["server"][-1].fields["start"] -= 900 * US
+    tcp.opened()
+    tcp.server("send", b"ab")
+    tcp("server P.", b"ab", lost=True)
+    run.pause(300)
+    tcp.server("connect", args={"address": "AF_UNSPEC"})
+    inputs = run.inputs()
+    calls = EndpointCalls(0, "server", build_streams(inputs.joined, inputs.calls))
+    assert calls.switched_on_by("SO_MAX_PACING_RATE", run.now) is not None
+
+
+def test_a_reset_that_made_a_listener_forget_a_syn_broke_nothing_off() -> None:
+    """The next SYN was taken; packets of that host may wait in a queue, so that their times say little."""
+    run = Exchange()
+    tcp = run.tcp()
+    tcp.server("listen")
+    with tcp.client("connect"):
+        tcp("client S")
+        tcp("server S.", lost=True)
+        tcp("client R", seq=1, appeared=True)
+        run.pause(1000)
+        tcp("client S", seq=0)
+        tcp("server S.", seq=0)
+    tcp("client .")
+    tcp.server("accept")
+    found = run.analysis(queued={"server": 250_000})
+    assert not [fact for fact in found.verdict if isinstance(fact, BrokenOff)]
+
+
+def test_what_was_too_large_to_leave_at_all_is_no_retransmission() -> None:
+    """ICMP told another connection of the host what the path takes; what was behind it left."""
+    run = Exchange()
+    other = run.tcp(port=40001, server_port=10012).opened()
+    tcp = run.tcp().opened()
+    error = {"type": 3, "code": 4, "about": {"protocol": "tcp", "sport": 40001, "dport": 10012, "raw_seq": 1001}}
+    run.packets.append({**run.packets[0], **ICMP, "options": error, "sent": None, "arrived": run.now + 10 * US})
+    tcp.client("send", b"x" * 20)
+    tcp("client P.", b"x" * 8, seq=13)
+    tcp("server .", ack=1, options={"sack": [(13, 21)]})
+    tcp("client .", b"x" * 12, seq=1)
+    assert other.index == 0
+    assert rules(run.analysis())[-1] == "data"
+
+
+def test_a_pure_ack_outside_the_window_is_not_read() -> None:
+    """So that what it reports does not ask for a repeat (tcp_sequence)."""
+    run, tcp = opened()
+    tcp.server("send", b"zy")
+    tcp("server .", b"z", lost=True, window=3)
+    tcp("server P.", b"y", window=3)
+    tcp.client("send", b"abcdef")
+    tcp("client .", b"abc", ack=1)
+    tcp("server .", window=0)
+    tcp("client .", b"def", lost=True, ack=1)
+    for _ in range(3):
+        tcp("client .", ack=1, options={"sack": [(2, 3)]})
+    run.pause(300)
+    tcp("server .", b"z", seq=1, window=0)
+    assert rules(run.analysis(sysctls=PROBING))[-1] == "timeout"
