@@ -100,7 +100,7 @@ def _came_after_close(flow: int, host: Host, streams: Streams) -> Crossing | Non
     ours = [each for each in streams.by_sender.get((flow, host), ()) if each.sent is not None and each.ack is not None]
     for packet in sorted(late, key=arrival_time):
         had = max((each.ack or 0 for each in ours if each.time < arrival_time(packet)), default=0)
-        if packet.length and packet.seq + packet.length > had:
+        if packet.sequence_length and packet.seq + packet.length > had:
             return packet
     return None
 

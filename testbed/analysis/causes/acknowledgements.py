@@ -9,6 +9,7 @@ from testbed.analysis.causes.endpoint import (
     TcpEndpoint,
     arrival_time,
     sack_blocks,
+    sequence_length_arrived,
 )
 from testbed.analysis.causes.release import AT_ONCE, HAS_LEFT, IN_PROCESSING, acts
 from testbed.analysis.causes.room import SOON, ack_of, has_read, is_bare, made_room, may_be_read, refuses, reports_old
@@ -227,7 +228,9 @@ def probe_answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         return None
     window = ("; the window is still 0",) if packet.window == 0 else ()
     evidence = ("answers the probe ", PacketRef(probe.n), *window)
-    return Explanation(evidence, packets=(probe.n,), effects=(EndpointEffect.ANSWERS_PROBES,))
+    # bytes that were cut off on the way left the form of one
+    others = (CauseName.DUPLICATE_ACK,) if probe.length and not sequence_length_arrived(probe) else ()
+    return Explanation(evidence, packets=(probe.n,), effects=(EndpointEffect.ANSWERS_PROBES,), alternatives=others)
 
 
 @RULES.explains(CauseName.D_SACK)

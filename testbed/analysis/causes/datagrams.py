@@ -148,7 +148,8 @@ def _quotes(error: Crossing, packet: Crossing, raw_seq: int | None) -> bool:
     if packet.protocol == "tcp":
         return packet.raw_seq == raw_seq
     header, most = _QUOTED[error.protocol]
-    return error.length >= most or packet.protocol != "udp" or error.length == header + _UDP_HEADER + packet.length
+    whole = header + _UDP_HEADER + packet.length
+    return packet.protocol != "udp" or error.length == whole or (error.length >= most and whole >= most)
 
 
 def _not_reassembled(state: DatagramState, packet: Crossing) -> Explanation | None:

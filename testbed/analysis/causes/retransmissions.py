@@ -259,7 +259,8 @@ def tail_loss_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     # a timeout begins with the first
     other = (CauseName.TIMEOUT,) if (repaired or slow) and packet.seq == endpoint.una else ()
     # what an ACK asks for may have waited in a queue since then
-    asked = (CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY) if _waits_to_leave(endpoint, packet) else ()
+    waits = _waits_to_leave(endpoint, packet)
+    asked = (CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY, CauseName.TIMEOUT) if waits else ()
     others = tuple(dict.fromkeys((*other, *_by_icmp(endpoint), *asked)))
     return Explanation(evidence, _callers(endpoint, packet), (before.n,), effects, alternatives=others)
 
@@ -285,7 +286,8 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         others = (CauseName.TAIL_LOSS_PROBE,)  # whether a loss is still being repaired does not show
     others += _by_icmp(endpoint)
     if packet.seq + packet.sequence_length <= endpoint.una:  # ACKs that came were not taken: its state is not known
-        others = (*others, CauseName.TAIL_LOSS_PROBE, CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY)
+        anything = (CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY, CauseName.REORDERING_TIMEOUT)
+        others = tuple(dict.fromkeys((*others, CauseName.TAIL_LOSS_PROBE, *anything)))
     hints = _hints(endpoint, packet, before)
     if hints and all(endpoint.sack) and packet.time - arrival_time(hints[-1]) < _reorders_for(endpoint):
         others += (CauseName.REORDERING_TIMEOUT,)

@@ -24,7 +24,7 @@ _PACKETS: Mapping[str, Accepts] = {
     ACK: lambda packet: packet.ack is not None and "R" not in packet.flags,
     FIN: lambda packet: "F" in packet.flags,
     RST: lambda packet: "R" in packet.flags,
-    LATE: lambda packet: packet.length > 0 and not packet.discarded,
+    LATE: lambda packet: packet.sequence_length > 0 and not packet.discarded,
 }
 
 TRANSITIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
@@ -88,8 +88,8 @@ def _packet(
 ) -> Crossing | None:
     """Return the newest packet of a kind that had come; of RSTs that a call kept waiting the first, which ends it.
 
-    Data that comes once the program has closed ends the connection as a RST does (tcp_rcv_state_process, tcp_reset),
-    unless a RST came behind it.
+    Data, or a FIN behind some, that comes once the program has closed ends the connection as a RST does
+    (tcp_rcv_state_process, tcp_reset), unless a RST came behind it.
     """
     arrived = endpoint.arrived_until(event.time + slack)
     came = [packet for packet in arrived if _PACKETS[cause](packet)]

@@ -125,3 +125,21 @@ def test_a_reset_that_made_a_listener_forget_a_syn_broke_nothing_off() -> None:
     tcp.server("accept")
     found = run.analysis(queued={"server": 250_000})
     assert not [fact for fact in found.verdict if isinstance(fact, BrokenOff)]
+
+
+def test_a_fin_behind_lost_data_ends_a_connection_that_was_closed() -> None:
+    """It is out of order, and past what was acknowledged (tcp_rcv_state_process)."""
+    run, tcp, kernel = begun()
+    with tcp.client("close"):
+        kernel.state("client", "ESTABLISHED", "FIN_WAIT1", interrupt=False)
+        tcp("client F.", lost=True)
+    tcp.server("send", b"xyz")
+    tcp("server P.", b"xyz", lost=True, ack=1)
+    tcp.server("shutdown", args={"how": "SHUT_WR"})
+    tcp("server F.", ack=1)
+    kernel("client", "tcp_receive_reset", late=55 * US)
+    kernel.state("client", "FIN_WAIT1", "CLOSE", late=60 * US)
+    found = run.analysis(kernel=kernel.log())
+    assert found.kernel is not None
+    last = found.kernel.state_changes[-1]
+    assert (last.new, last.kind, last.packets) == ("CLOSE", "packet", (5,))
