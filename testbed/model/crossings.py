@@ -147,9 +147,9 @@ class Crossing:
 
     @property
     def acknowledges(self) -> int | None:
-        """Its ACK number, None without one, and of a RST that refuses a SYN: that is of no connection (3.10.7.1).
+        """Its ACK number; None without one, and of a RST that refuses a SYN, as that is of no connection.
 
-        Such a RST has the sequence number 0.
+        Such a RST has the sequence number 0 (RFC 9293 section 3.10.7.1).
         """
         return None if "R" in self.flags and self.raw_seq == 0 else self.ack
 
