@@ -51,7 +51,7 @@ def silent(analysis: Analysis, blind: Analysis, says: KernelSays) -> Iterator[Di
             said.add(fact.flow)
     for flow, host in says.changes:
         closed = says.closed((flow, host))
-        if closed is not None and closed.old in ("CLOSING", "LAST_ACK") and _is_all_acknowledged(blind, flow, host):
+        if closed is not None and closed.old in _BOTH_ENDED and _is_all_acknowledged(blind, flow, host):
             continue  # there was nothing left to be lost
         if flow in said or closed is None or not says.opened((flow, host)) or not _breaks_off(closed, analysis):
             continue
@@ -72,6 +72,8 @@ def name_of(fact: VerdictFact) -> str:
 
 
 _NOTHING_TO_COMPARE = ""
+_BOTH_ENDED = ("CLOSING", "LAST_ACK")
+"""States of an endpoint of which both directions have ended, though its FIN is not acknowledged yet."""
 
 
 def _breaks_off(closed: StateChange, analysis: Analysis) -> bool:
@@ -137,7 +139,7 @@ class _Judge:
             return f"{reset_by} sent no RST"
         for host in HOSTS:
             closed = self._says.closed((flow, host))
-            over = closed is not None and closed.old in ("CLOSING", "LAST_ACK")  # there was nothing left to be lost
+            over = closed is not None and closed.old in _BOTH_ENDED  # there was nothing left to be lost
             if reset_by is None and closed is not None and not over and _breaks_off(closed, self._analysis):
                 return f"{closed.old} to CLOSE at {host} by {closed.kind}"
             ended = any(change.new in ("FIN_WAIT1", "LAST_ACK") for change in self._says.changes[flow, host])

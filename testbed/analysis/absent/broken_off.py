@@ -22,7 +22,8 @@ from testbed.model.ledgers import ResetOrigin
 class End(NamedTuple):
     """What broke a connection off at a host, and when that was known there (ns since the epoch).
 
-    Neither ``reset`` nor ``gave_up``: it was gone by then, and nothing shows by what, or by data after the close.
+    Neither ``reset`` nor ``gave_up``: data that came after the close ended it (tcp_reset), or it was gone by then and
+    nothing shows by what.
     """
 
     time: int
@@ -71,7 +72,7 @@ def broken_off(crossings: Iterable[Crossing], streams: Streams) -> dict[tuple[in
 
 
 def _may_have_given_up(reset: Crossing, host: Host, streams: Streams) -> bool:
-    """Say whether TCP_USER_TIMEOUT may have run out before a RST came: something was out for that long."""
+    """Say whether TCP_USER_TIMEOUT may have run out before a RST came: something had waited for its ACK that long."""
     assert reset.flow is not None and reset.arrived is not None  # noqa: S101, PT018 - it came to a connection
     came = reset.arrived
     setter = EndpointCalls(reset.flow, host, streams).option("TCP_USER_TIMEOUT", came)

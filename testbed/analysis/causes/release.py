@@ -80,8 +80,10 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
         calls = (ender.call,) if ender.call else ()
         if full or paced:  # what held it may have ended meanwhile
             return Release(("; it left ", waited, " after the call returned"))
-        if timer is not None and waited.ns >= (_PROBED if timer.effects else endpoint.rto_min - _TICKS):
-            return Release(("; it left as the process ended",), calls=calls)  # the timer may have run out then
+        # a tail-loss probe (the only timer here that has an effect) may come early, the others after the least timeout
+        due = _PROBED if timer is not None and timer.effects else endpoint.rto_min - _TICKS
+        if timer is not None and waited.ns >= due:
+            return Release(("; it left as the process ended",), calls=calls)
         return Release(("; released by the end of the process",), calls=calls, by=SENT_BY_EXIT)
     if timer is not None:
         return timer
