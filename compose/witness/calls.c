@@ -19,11 +19,11 @@ enum { LINES = 4096, PAGE = 1 << 16 };
 
 static const char RENAMED[] = "task/task_rename";
 static const char NONE_HELD[] = "-";
-static const char HELD_KIB[] = "8";
 
 static struct instance calling, holding;
 static int held = -1; /* the text of what is held */
-static bool has_parents; /* whose children are recorded in any case */
+static bool has_parents;   /* whose children are recorded in any case */
+static bool lacks_parents; /* the runner has yet to say which */
 
 /* Make an instance NAME.WHAT. */
 static void make(struct instance *made, const char *name, const char *what, const char *kib)
@@ -84,13 +84,26 @@ void begin_calls(const char *name, char **arguments)
 	for (char **event = arguments + 2; *event; event++)
 		enable_call(*event);
 	open_processors(&calling);
-	has_parents = parents && are_numbers(parents);
-	if (has_parents)
-		add_to_recorded(parents);
+	has_parents = lacks_parents = parents;
 	if (strcmp(arguments[1], NONE_HELD)) {
-		make(&holding, name, "held", HELD_KIB);
+		make(&holding, name, "held", NULL);
 		await_programs(arguments[1]);
 	}
+}
+
+bool awaits_parents(void)
+{
+	return lacks_parents;
+}
+
+void set_parents(const char *numbers)
+{
+	if (!lacks_parents || !are_numbers(numbers)) {
+		errno = EINVAL;
+		fail("tasks that start programs");
+	}
+	add_to_recorded(numbers);
+	lacks_parents = false;
 }
 
 int call_sources(struct pollfd *sources)
@@ -131,6 +144,15 @@ static void take_program(const char *line)
 	record_tasks(has_parents ? NULL : number);
 	snprintf(text, sizeof text, "%d %s", found.pid, found.name);
 	send_text('t', text);
+}
+
+void await_no_program(void)
+{
+	if (held < 0 || keeps_instances)
+		return;
+	close(held);
+	held = -1;
+	remove_made(&holding);
 }
 
 static void take_programs(void)

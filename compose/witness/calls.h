@@ -15,10 +15,16 @@
 enum { MAX_CALL_SOURCES = 1 + MAX_PROCESSORS };
 
 /* Make the instances of the run `name`: KIB for each processor, the beginning of the programs' names (`-`: none is held),
- * EVENTs. Behind the beginning may be `=` and the tasks whose children the programs are: all that they start is then
- * recorded, so that no program waits until it is (the kernel takes its time to add one). Sends a frame `f` or `m` for
- * each event. Nothing is recorded yet. */
+ * EVENTs. With `=` behind the beginning set_parents is to follow. Sends a frame `f` or `m` for each event. Nothing is
+ * recorded yet. */
 void begin_calls(const char *name, char **arguments);
+
+/* Whether set_parents has yet to come. */
+bool awaits_parents(void);
+
+/* Record all that these tasks, whose children the programs are, start, so that no program waits until it is recorded (the
+ * kernel takes its time to add one): their numbers in the machine's PID namespace, with blanks between. */
+void set_parents(const char *numbers);
 
 /* Put what is to be watched into `sources` (MAX_CALL_SOURCES); returns how many. None where no calls were asked for. */
 int call_sources(struct pollfd *sources);
@@ -29,6 +35,10 @@ void take_calls(const struct pollfd *sources);
 /* Record tasks that run already, from now on: their numbers in the machine's PID namespace, with blanks between. Sends
  * the numbers back (`T`). */
 void add_tasks(const char *numbers);
+
+/* No further program will be held: remove what waits for one, unless it is kept, which takes the kernel a while. The
+ * sources are others then. */
+void await_no_program(void);
 
 /* Stop recording. */
 void stop_calls(void);

@@ -34,7 +34,7 @@ void make_instance(struct instance *made, unsigned char tag, const char *name, c
 		fail("make an instance of tracefs");
 	strcpy(made->name, name);
 	made->tag = tag;
-	if (made->is_old)
+	if (made->is_old || !kib)
 		return;
 	if (!write_text(path_of("instances/%s/trace_clock", name), "mono"))
 		fail("trace_clock mono");

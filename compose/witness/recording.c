@@ -21,7 +21,7 @@
 
 enum { EVENTS, STACKS, INSTANCES, TRIES = 200, TEXT = 1 << 16, ENOUGH = 2 << 20, ORDER = 4096 };
 
-static const char WITH_STACK = '+', MORE_TASKS = '+';
+static const char WITH_STACK = '+', MORE_TASKS = '+', PARENTS = '=', NO_MORE = '-';
 
 static struct instance instances[INSTANCES];
 static struct known_addresses named;
@@ -165,13 +165,30 @@ static bool take_orders(void)
 	char *line = order;
 	for (char *end; (end = strchr(line, '\n')); line = end + 1) {
 		*end = 0;
-		if (*line != MORE_TASKS)
+		if (*line == PARENTS)
+			set_parents(line + 1);
+		else if (*line == MORE_TASKS)
+			add_tasks(line + 1);
+		else if (*line == NO_MORE)
+			await_no_program();
+		else
 			return false;
-		add_tasks(line + 1);
 	}
 	length -= (size_t)(line - order);
 	memmove(order, line, length);
 	return length < sizeof order - 1;
+}
+
+/* Record the programs' calls too, if asked for; false if the runner has said before that it is enough, or is gone. */
+static bool begin_last(const char *name, char **calls)
+{
+	if (calls)
+		begin_calls(name, calls);
+	while (awaits_parents())
+		if (!take_orders())
+			return false;
+	send_text('r', "");
+	return true;
 }
 
 /* Read on until the runner says that it is enough, or is gone. */
@@ -186,10 +203,10 @@ static void watch(void)
 		count += (nfds_t)instances[i].processor_count;
 	}
 	struct pollfd *calls = all + count;
-	count += (nfds_t)call_sources(calls);
 	while (!enough) {
+		nfds_t more = (nfds_t)call_sources(calls);
 		flush_frames();
-		if (poll(all, count, -1) < 0 && errno != EINTR)
+		if (poll(all, count + more, -1) < 0 && errno != EINTR)
 			fail("poll");
 		const struct pollfd *next = all + 1;
 		for (int i = 0; i < INSTANCES; i++)
@@ -231,10 +248,10 @@ int record(const char *name, const char *kib, char **events, char **calls)
 {
 	undo = remove_what_was_made;
 	begin(name, kib, events);
-	if (calls)
-		begin_calls(name, calls);
 	send_text('R', "");
-	watch();
+	flush_frames(); /* whoever waits for it has other things to do meanwhile */
+	if (begin_last(name, calls))
+		watch();
 	finish();
 	return (keeps_instances && !is_alone ? keep_instances() : remove_instances()) ? 0 : 1;
 }

@@ -2,8 +2,8 @@
  *
  * usage: witness record NAME KIB EVENT... [-- KIB BEGINNING EVENT...]
  *                                                     KIB: the buffer of each processor; after --: of programs held under
- *                                                     names that begin with BEGINNING (calls.h), `-` for none; behind it
- *                                                     may be `=` and the tasks that start them
+ *                                                     names that begin with BEGINNING (calls.h), `-` for none; with `=`
+ *                                                     behind it, the tasks that start them are said later
  *        witness reuse NAME ...                      as record; its instances are kept at the end, for the next one
  *        witness record|reuse --symbols NAME ...     the runner reads /proc/kallsyms (recording.h)
  *        witness list                                 the names of all instances of ours, one a line
@@ -13,8 +13,9 @@
  *          [+]group/name~FIELD:FUNCTION,FUNCTION      only those whose field is the address of one of these functions
  *
  * `record` writes frames (frames.h) to standard output. On standard input a line `+NUMBER NUMBER...` adds tasks that run
- * already to those whose calls are recorded; at any other line, or at the end of it (the runner is gone), it ends, its
- * instances removed. Frames:
+ * already to those whose calls are recorded, a line `=NUMBER NUMBER...` says which tasks start the held programs, and `-`
+ * that no further one will be held; at any other line, or at the end of it (the runner is gone), it ends, its instances
+ * removed. Frames:
  *
  *   P  a page of a ring buffer: instance (1 byte: 0 NAME, 1 NAME.stacks), processor (3 bytes, big endian), the page
  *      (events/header_page)
@@ -25,6 +26,7 @@
  *   C  clocks (12 bytes each, big endian ns): CLOCK_REALTIME, CLOCK_MONOTONIC between two reads of it, and their distance;
  *      at the start and at the end
  *   R  all events are being recorded
+ *   r  and all calls
  *   A  an address of a stack, in hexadecimal, a blank, the name of its function
  *   L  a timer's event as text, which names its function: one of each function
  *   S  statistics: instance and processor (as for P), the text of its per_cpu/cpuN/stats

@@ -37,7 +37,7 @@ def held(run_id: str, host: Host, hold: str = f"{TOOLS_DIRECTORY}/hold") -> tupl
 def begin(channel: Channel, path: Path) -> Witness:
     """Return the recording once it is ready. Raises Unsupported where calls cannot be traced."""
     witness = Witness(channel, path)
-    refusal = witness.wait_ready()
+    refusal = witness.wait_ready() or witness.wait_calls()
     if refusal is not None:
         raise refusal
     if witness.why_no_calls():

@@ -32,18 +32,19 @@ def measure(*, repeat: int, say: Say) -> list[Ratio]:
     with tempfile.TemporaryDirectory(prefix="bothends-bench-") as runs:
         ours = [sys.executable, "-m", "invoke", "run", "connect-send-close", "--quiet", "--engine", "docker"]
         measures: dict[str, Callable[[], float]] = {
-            "run": partial(_seconds, "run", [*ours, "--runs", runs]),
-            "floor": partial(_seconds, "floor", floor),
+            "run": partial(seconds, "run", [*ours, "--runs", runs]),
+            "floor": partial(seconds, "floor", floor),
         }
         taken = in_turns(measures, repeat)
     say(f"invoke run {spread(taken['run'])}, bare SDK lab {spread(taken['floor'])}")
     return [of_pairs("run", "a whole run on Docker", "a bare lab by the SDK", (taken["run"], taken["floor"]), LIMIT)]
 
 
-def _seconds(name: str, command: list[str]) -> float:
+def seconds(name: str, command: list[str]) -> float:
+    """Return how long a command takes from start to end; ``name`` is what an error calls it."""
     begin = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - begin
+    taken = time.perf_counter() - begin
     if done.returncode:
         raise BothendsError(f"the {name} failed with exit code {done.returncode}", last_output=done.stderr[-2000:])
-    return seconds
+    return taken

@@ -53,15 +53,24 @@ def running_arguments() -> tuple[str, ...]:
     return ("--", str(BUFFER >> 10), "-", *EVENTS)
 
 
-def with_parents(arguments: Sequence[str], parents: Iterable[int]) -> tuple[str, ...]:
-    """Return the recorder's arguments with the tasks that start the held programs: what they start is recorded at once.
+def records_calls(arguments: Sequence[str]) -> bool:
+    """Say whether calls are recorded with the recorder's arguments."""
+    return "--" in arguments
 
-    ``parents`` are numbers in the machine's PID namespace. Without calls in the arguments nothing is changed.
-    """
+
+def awaiting_parents(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return the recorder's arguments, which record calls, so that :func:`parents_order` is to follow."""
     words = list(arguments)
-    if "--" in words:
-        words[words.index("--") + 2] += f"={' '.join(map(str, parents))}"
+    words[words.index("--") + 2] += "="
     return tuple(words)
+
+
+def parents_order(parents: Iterable[int]) -> bytes:
+    """Return what tells the recorder which tasks start the held programs: what they start is recorded at once.
+
+    ``parents`` are numbers in the machine's PID namespace.
+    """
+    return f"={' '.join(map(str, parents))}\n".encode()
 
 
 def why_unable(missing: frozenset[str]) -> str:

@@ -49,6 +49,20 @@ def keep_up(factory: object) -> Callable[[], None]:
     return factory.close
 
 
+@runtime_checkable
+class GetsReady(Protocol):
+    """A factory that has something to do before its first lab, in this process and not in the kernel or an engine."""
+
+    def get_ready(self, progress: Progress) -> None:
+        """Do it. What goes wrong is told where a lab is made."""
+
+
+def get_ready(factory: object, progress: Progress) -> None:
+    """Have an engine's factory do what it has to do before its first lab, if it has anything."""
+    if isinstance(factory, GetsReady):
+        factory.get_ready(progress)
+
+
 class InsideFactory(ABC):
     """Where labs cannot be reached from outside: time passes only inside, so whoever takes decisions must be inside.
 

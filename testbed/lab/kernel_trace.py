@@ -5,6 +5,7 @@ An engine gives the channel to it; everything else is the same on every engine.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import threading
 import time
@@ -69,6 +70,7 @@ _OWNER_PARTS = 3
 _HEADER = struct.Struct(">cI")
 END = b"E"
 READY = b"R"
+CALLS_READY = b"r"
 REFUSED = b"X"
 PROGRAM = b"t"
 TASKS = b"T"
@@ -153,6 +155,7 @@ class Witness:
         self._refusal = ""
         self._write_error: OSError | None = None
         self._ready = threading.Event()
+        self._calls_ready = threading.Event()
         self._over = threading.Event()
         self._ended = False
         self._programs: set[str] = set()
@@ -164,8 +167,15 @@ class Witness:
         self._reader.start()
 
     def wait_ready(self) -> Unsupported | None:
-        """Return when all events are recorded: None, or why kernel or engine do not allow it."""
-        if not self._ready.wait(READY_TIMEOUT):
+        """Return when what happens on connections is recorded: None, or why kernel or engine do not allow it."""
+        return self._wait(self._ready)
+
+    def wait_calls(self) -> Unsupported | None:
+        """Return when the programs' calls are recorded too, if they were asked for: as :meth:`wait_ready`, after it."""
+        return self._wait(self._calls_ready)
+
+    def _wait(self, ready: threading.Event) -> Unsupported | None:
+        if not ready.wait(READY_TIMEOUT):
             self.close()
             raise LabTimeout(
                 f"the recorder of the kernel trace was not ready in {READY_TIMEOUT:g} s",
@@ -177,7 +187,7 @@ class Witness:
         return None
 
     def why_no_calls(self) -> str:
-        """Say why this kernel cannot tell the programs' calls; empty if it can. For one that is ready."""
+        """Say why this kernel cannot tell the programs' calls; empty if it can. After :meth:`wait_calls`."""
         return call_trace.why_unable(frozenset(self._missing))
 
     def wait_program(self, name: str, ended: threading.Event) -> bool:
@@ -209,6 +219,11 @@ class Witness:
                 if time.monotonic() > deadline:
                     raise LabTimeout(f"the recorder of the kernel trace took no tasks in {READY_TIMEOUT:g} s")
                 self._news.wait(_POLL)
+
+    def await_no_program(self) -> None:
+        """Have the recorder remove what waits for programs, which takes the kernel a while: none will be held again."""
+        with contextlib.suppress(LabError):  # that it is gone is told at its end
+            self._send(b"-\n")
 
     def last_words(self) -> str:
         """Return what the recorder printed on standard error."""
@@ -254,6 +269,7 @@ class Witness:
             self._take(data)
         self._over.set()
         self._ready.set()
+        self._calls_ready.set()
 
     def _take(self, data: bytes) -> None:
         if self._write_error is None:
@@ -270,6 +286,8 @@ class Witness:
             at += _HEADER.size + size
             if kind == READY:
                 self._ready.set()
+            elif kind == CALLS_READY:
+                self._calls_ready.set()
             elif kind == PROGRAM:
                 with self._news:
                     self._programs.add(self._buffer[at - size : at].decode(errors="replace").partition(" ")[2])

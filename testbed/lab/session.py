@@ -31,7 +31,7 @@ from testbed.lab.running_program import LabEvent, LinkDeath, PacketSeen, Program
 from testbed.lab.tcpdump import BUFFER_KIB, SENTINEL_PREFIX, Captured, TcpdumpTap
 from testbed.model import Host
 from testbed.model.awaited_packets import AwaitedPacket
-from testbed.model.errors import LabError
+from testbed.model.errors import LabError, Unsupported
 from testbed.model.kernel_counters import KernelCounters
 from testbed.rundir.layout import RECORDING
 from testbed.scenario.link.link_plan import LinkPlan
@@ -146,6 +146,7 @@ class Session:
             )
             for future in (linked, *listening):
                 future.result()
+        self._start_call_trace()
         for host, agent in self.live.hosts.items():
             self.collected.counters[host] = KernelCounters(host_sockets.counters(agent))
 
@@ -154,15 +155,25 @@ class Session:
         if self._witness is not None:
             refusal = self._witness.wait_ready()
         if refusal is not None:
-            if self._needs_witness or self._traced.needed:
-                raise refusal
-            if self._witness is not None:
-                self._witness.path.unlink(missing_ok=True)  # it holds the refusal alone
-            self._witness = None
-            if not self._traced.alone:
-                self.collected.notes.append(f"no kernel trace: {refusal.what}")
-        elif self._traced.needed and self._witness is not None and self._witness.why_no_calls():
+            self._go_without_witness(refusal)
+
+    def _start_call_trace(self) -> None:
+        if self._witness is None:
+            return
+        refusal = self._witness.wait_calls()
+        if refusal is not None:
+            self._go_without_witness(refusal)
+        elif self._traced.needed and self._witness.why_no_calls():
             raise unsupported(self._witness.why_no_calls())
+
+    def _go_without_witness(self, refusal: Unsupported) -> None:
+        if self._needs_witness or self._traced.needed:
+            raise refusal
+        if self._witness is not None:
+            self._witness.path.unlink(missing_ok=True)  # it holds the refusal alone
+        self._witness = None
+        if not self._traced.alone:
+            self.collected.notes.append(f"no kernel trace: {refusal.what}")
 
     def _start_link(self) -> None:
         if self._link is not None and self._plan is not None:
@@ -220,6 +231,8 @@ class Session:
             self.collected.counters[host] = replace(before, after=after)
 
     def _wait_settled(self) -> None:
+        if self._witness is not None:
+            self._witness.await_no_program()
         self._progress("waiting until the kernels have nothing left to send")
         limit = 0.0 if self.collected.cut_short else SETTLE_LIMIT + self._patience
         begin = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.lab.engine import Progress
-from testbed.lab.engine_kind import EngineFactory, InsideFactory
+from testbed.lab.engine_kind import EngineFactory, InsideFactory, get_ready
 from testbed.model import Analysis
 from testbed.run.build_manifest import package_versions
 from testbed.run.capture_files import CaptureFiles
@@ -47,6 +48,8 @@ ANALYSIS_MODULES = (
     "testbed.diagnosis.diagnose",
 )
 """What a run needs once its lab is down: imported while the engine is busy bringing the lab up."""
+TURN = 0.0005
+"""How long a thread that imports keeps the interpreter from one that has an answer of the lab, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ def run(
     if refused is not None:
         raise refused
     spec = lab_spec(scenario)
+    get_ready(make_engine, progress)
     directory = RunDirectory.create(root, scenario.name, spec.run_id)
     captures = CaptureFiles(directory)
     ahead = threading.Thread(target=import_what_follows, args=(finish.modules,), daemon=True)
@@ -98,7 +102,12 @@ def import_what_follows(modules: Sequence[str]) -> None:
     Under pytest no other thread may import meanwhile: it parses the modules of a plugin's package itself (to rewrite
     `assert`), which CPython 3.11 cannot do in two threads at once (SystemError: AST constructor recursion depth).
     """
-    with contextlib.suppress(OSError, ImportError, MemoryError):
-        for module in (*ANALYSIS_MODULES, *modules):
-            importlib.import_module(module)
-        package_versions()
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(TURN)
+    try:
+        with contextlib.suppress(OSError, ImportError, MemoryError):
+            for module in (*ANALYSIS_MODULES, *modules):
+                importlib.import_module(module)
+            package_versions()
+    finally:
+        sys.setswitchinterval(usual)

@@ -93,7 +93,7 @@ class TraceRecorder:
 
         Raises Unsupported where the kernel cannot tell the calls.
         """
-        refusal = self._witness.wait_ready()
+        refusal = self._witness.wait_ready() or self._witness.wait_calls()
         if refusal is not None:
             raise refusal
         if self._witness.why_no_calls():

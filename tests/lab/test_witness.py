@@ -20,7 +20,6 @@ from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, owner
 from testbed.lab.kernel_trace import PREFIX, instance_name
 from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.lab.namespace.namespace_trace import on_this_machine
-from testbed.model import Outcome
 from testbed.model.errors import Unsupported
 from testbed.report.json.result_file import result_of
 from testbed.run.live_lab import Finished, run
@@ -28,7 +27,7 @@ from testbed.scenario.load import load
 
 from .conftest import LIMIT, ROOT, Invoke, both_engines, command, docker_slow
 from .coverage import untold, without_stack
-from .hanging import wait_until_sent
+from .hanging import wait_until, wait_until_sent
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may read the kernel's trace")
 
@@ -180,7 +179,7 @@ def test_an_engine_that_refuses_tracefs(
             run_it()
         return
     finished = run_it()
-    assert finished.analysis.outcome is Outcome.PASS
+    assert result_of(finished.directory, finished.analysis)["outcome"] == "pass"
     assert result_of(finished.directory, finished.analysis)["kernel"] is None
     (note,) = result_of(finished.directory, finished.analysis)["notes"]
     assert note.startswith("no kernel trace: the kernel trace cannot be recorded here: ")
@@ -305,18 +304,54 @@ def test_a_worker_records_run_after_run_in_the_same_instances(namespaces: None, 
     assert ours() == set()
 
 
+@root_only
+def test_what_waits_for_programs_goes_once_none_will_come(namespaces: None) -> None:
+    """The rest of the recording stays, until its end."""
+    del namespaces
+    list_of, name = on_this_machine(), instance_name("feedc0de")
+    assert list_of is not None
+
+    def ours() -> set[str]:
+        assert list_of is not None
+        return {each.removeprefix(name) for each in list_of(["list"]).split() if each.startswith(name)}
+
+    with _record(name, "--", "64", "hfeedc0de-", "syscalls/sys_enter_sendto") as recorder:
+        assert recorder.stdin is not None
+        wait_until(lambda: ours() == {"", ".stacks", ".calls", ".held"})
+        recorder.stdin.write(b"-\n")
+        recorder.stdin.flush()
+        wait_until(lambda: ours() == {"", ".stacks", ".calls"})
+        recorder.stdin.write(b"end\n")
+        recorder.stdin.close()
+    assert recorder.returncode == 0
+    assert ours() == set()
+
+
+@root_only
+def test_nothing_is_left_of_a_run_once_its_labs_are_closed(namespaces: None, tmp_path: Path) -> None:
+    """The kernel removes what recorded the trace while the run is evaluated and told; closing waits for it."""
+    del namespaces
+    labs, recorder = Namespaces(), on_this_machine()
+    assert recorder is not None
+    scenario = load(ROOT / "scenarios" / "lost-middle.yaml", settings={"observe.kernel": True})
+    finished = run(scenario, root=tmp_path, make_engine=labs, progress=lambda _: None)
+    labs.close()
+    assert not [name for name in recorder(["list"]).split() if owner().replace("/", ".") in name]
+    assert result_of(finished.directory, finished.analysis)["outcome"] == "pass"
+
+
 def _left_behind(name: str) -> None:
     """Have an instance of this name whose recorder was killed."""
     with _record(name) as recorder:  # closes its pipes
         recorder.kill()
 
 
-def _record(name: str) -> subprocess.Popen[bytes]:
-    """Start a recorder with an instance of this name, and return when it records."""
+def _record(name: str, *calls: str) -> subprocess.Popen[bytes]:
+    """Start a recorder with an instance of this name, and return when it records what is on connections."""
     from testbed.lab.namespace import toolchain
 
     program = str(toolchain.provide(lambda _: None).witness)
-    words = [program, "record", name, "64", "sock/inet_sock_set_state", "+net/net_dev_start_xmit"]
+    words = [program, "record", name, "64", "sock/inet_sock_set_state", "+net/net_dev_start_xmit", *calls]
     recorder = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert recorder.stdout is not None
     seen = b""

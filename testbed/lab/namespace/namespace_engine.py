@@ -9,7 +9,6 @@ import platform
 import socket
 import subprocess
 import threading
-from collections.abc import Mapping
 from types import TracebackType
 from typing import IO, Self
 
@@ -24,7 +23,7 @@ from testbed.lab.namespace.namespace_trace import SYMBOLS, has_symbols
 from testbed.lab.namespace.refusal import explain
 from testbed.lab.topology import Topology, topology
 from testbed.model import Host
-from testbed.model.errors import EngineError
+from testbed.model.errors import BothendsError, EngineError
 
 DOWN_TIMEOUT = 20.0
 _CHUNK = 1 << 18
@@ -77,6 +76,8 @@ class Namespaces:
     def __init__(self) -> None:
         self._recorders: list[str] = []
         self._idle: list[str] = []
+        self._ending: list[subprocess.Popen[bytes]] = []
+        self._closes_at_exit = False
         self._toolchain: toolchain.Toolchain | None = None
         self._files: lab_orders.MachineFiles | None = None
         self.versions: dict[str, str] = {}
@@ -84,6 +85,11 @@ class Namespaces:
     def __call__(self, progress: Progress) -> NamespaceEngine:
         """Return an engine for one lab."""
         return NamespaceEngine(self, progress)
+
+    def get_ready(self, progress: Progress) -> None:
+        """Provide ahead: it reads many small files, and waits at each while another thread of ours is busy."""
+        with contextlib.suppress(BothendsError):
+            self.provide(progress)
 
     def provide(self, progress: Progress) -> tuple[toolchain.Toolchain, lab_orders.MachineFiles]:
         """Return what a lab is made of, compiling it the first time."""
@@ -96,8 +102,7 @@ class Namespaces:
 
     def take_recorder(self) -> str:
         """Return the name of instances of tracefs that no lab uses now."""
-        if not self._recorders:
-            atexit.register(self.close)
+        self._close_at_exit()
         if not self._idle:
             self._recorders.append(instance_name(os.urandom(4).hex()))
             return self._recorders[-1]
@@ -107,8 +112,24 @@ class Namespaces:
         """Take back what a lab recorded with, which has ended as it should."""
         self._idle.append(name)
 
+    def leave(self, recorder: subprocess.Popen[bytes]) -> None:
+        """Take over what is removing its instances of tracefs, which takes the kernel a fifth of a second.
+
+        This process does not end before, nor does :meth:`close`.
+        """
+        self._close_at_exit()
+        self._ending = [process for process in (*self._ending, recorder) if process.poll() is None]
+
+    def _close_at_exit(self) -> None:
+        if not self._closes_at_exit:
+            self._closes_at_exit = True
+            atexit.register(self.close)
+
     def close(self) -> None:
-        """Remove the instances of tracefs that were kept."""
+        """Remove the instances of tracefs that were kept; return when all are removed."""
+        ending, self._ending = self._ending, []
+        for process in ending:
+            _end(process)
         names, self._recorders, self._idle = self._recorders, [], []
         if names and self._toolchain is not None:
             with contextlib.suppress(OSError, subprocess.SubprocessError):
@@ -142,10 +163,15 @@ class NamespaceEngine:
         debugger = any(host.debugger for host in spec.hosts.values())
         machine.check(spec.hosts.values(), routed=spec.routed, debugger=debugger)
         tools, files = self._shared.provide(self._progress)
+        self._words = os.fdopen(os.memfd_create("bothends-stderr"), "r+b", buffering=0)
+        # The kernel makes what the witness needs while it makes the hosts: it takes a sixth of a second.
+        witness = self._start_witness(spec, tools) if spec.witness else None
         net = topology(spec, lambda: self._claims.choose(tuple(spec.hosts)))
         self._progress(f"making {len(spec.hosts)} hosts with their taps")
         agents, pids = self._start(spec, net, tools, files)
-        witness = self._start_witness(spec, tools, pids) if spec.witness else None
+        if witness is not None and self._parents_follow(spec):
+            with contextlib.suppress(OSError):  # it may have ended, and has then said why
+                witness.send(call_trace.parents_order(pids[f"{host}-host"] for host in spec.hosts))
         for agent in agents.values():
             agent.hello()
         return LiveLab(
@@ -194,14 +220,11 @@ class NamespaceEngine:
         witness, self._witness = self._witness, None
         if witness is not None:
             process, its_channel, kept = witness
-            its_channel.close()  # it removes its instance of tracefs, if it has not kept it, and ends
-            try:
-                ended = process.wait(DOWN_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                ended = process.wait()
+            its_channel.close()  # it removes its instances of tracefs, if it has not kept them, and ends
             its_channel.release()
-            if kept and ended == 0:
+            if not kept:
+                self._shared.leave(process)
+            elif _end(process) == 0:
                 self._shared.give_recorder(kept)
         for agent, channel in self._agents:
             agent.close()
@@ -218,13 +241,16 @@ class NamespaceEngine:
         ended = None if self._launch is None else self._launch.poll()
         return "" if ended is None else f"the lab's launcher ended with {ended}"
 
-    def _start_witness(self, spec: LabSpec, tools: toolchain.Toolchain, pids: Mapping[str, int]) -> SocketChannel:
-        """Start the witness outside the lab, with the rights that we have; ``pids`` are the agents'."""
-        assert self._words is not None  # noqa: S101 - the lab is up
+    def _parents_follow(self, spec: LabSpec) -> bool:
+        return call_trace.records_calls(spec.witness) and numbers_tasks_as_the_kernel()
+
+    def _start_witness(self, spec: LabSpec, tools: toolchain.Toolchain) -> SocketChannel:
+        """Start the witness outside the lab, with the rights that we have."""
+        assert self._words is not None  # noqa: S101 - bring_up made it
         kept = self._shared.take_recorder() if self._shared.keep_up else ""
         words = ("reuse", kept, *spec.witness[2:]) if kept else spec.witness
-        if numbers_tasks_as_the_kernel():
-            words = call_trace.with_parents(words, (pids[f"{host}-host"] for host in spec.hosts))
+        if self._parents_follow(spec):
+            words = call_trace.awaiting_parents(words)
         if has_symbols():  # the run is evaluated here, with our rights
             words = (words[0], SYMBOLS, *words[1:])
         ours, theirs = socket.socketpair()
@@ -245,7 +271,8 @@ class NamespaceEngine:
     def _start(
         self, spec: LabSpec, net: Topology, tools: toolchain.Toolchain, files: lab_orders.MachineFiles
     ) -> tuple[dict[lab_orders.Role, Agent], dict[str, int]]:
-        self._words = words = os.fdopen(os.memfd_create("bothends-stderr"), "r+b", buffering=0)
+        assert self._words is not None  # noqa: S101 - bring_up made it
+        words = self._words
         pairs = {role: socket.socketpair() for role in lab_orders.roles(spec)}
         try:
             channels = {role: theirs.fileno() for role, (_, theirs) in pairs.items()}
@@ -275,6 +302,15 @@ class NamespaceEngine:
             self._agents.append((agents[role], channel))
         pids = _give_orders(launch, orders, words)
         return agents, {"-".join(role): pid for role, pid in zip(agents, pids, strict=True)}
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """Wait until a process has ended, which it was told to; return its exit status."""
+    try:
+        return process.wait(DOWN_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def _give_orders(launch: subprocess.Popen[bytes], orders: bytes, words: IO[bytes]) -> list[int]:
