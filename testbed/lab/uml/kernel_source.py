@@ -97,8 +97,11 @@ def _unpacked(tarball: Path, work: Path, progress: Progress) -> Path:
 
 
 def _from_debian(version: str, downloads: Path, progress: Progress) -> tuple[Path, str]:
-    """Download and unpack the package; return the tarball in it, and the package with its version."""
-    package = f"linux-source-{version}"
+    """Download and unpack the package; return the tarball in it, and the package with its version.
+
+    A package is of a series (6.12) and holds one version of it, the newest.
+    """
+    package = f"linux-source-{'.'.join(version.split('.')[:2])}"
     hint = f"give the sources: `invoke kernels build {version} --source TARBALL_OR_TREE`"
     lacking = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
     if lacking:
@@ -108,10 +111,11 @@ def _from_debian(version: str, downloads: Path, progress: Progress) -> tuple[Pat
         )
     own: dict[str, str] = {}
     tried = [("this machine's release", own), *((suite, None) for suite in SUITES if debian_lists.KEYRING.exists())]
-    said = ""
+    said, offered = "", {}
     for suite, environment in tried:
         chosen = environment if environment is not None else debian_lists.lists_of(suite, downloads, progress)
-        if chosen is None or not _knows(package, chosen):
+        offered[suite] = "" if chosen is None else _offered(package, chosen)
+        if chosen is None or not is_wanted(offered[suite], version):
             continue
         progress(f"downloading {package} (some 150 MB)")
         done = debian_lists.run(["apt-get", "download", package], chosen, downloads)
@@ -120,8 +124,8 @@ def _from_debian(version: str, downloads: Path, progress: Progress) -> tuple[Pat
         said = done.stderr
     else:
         raise Unsupported(
-            f"there are no sources of Linux {version}: no package {package} can be had",
-            state=f"asked: {', '.join(name for name, _ in tried)}",
+            f"there are no sources of Linux {version}: no package {package} with them can be had",
+            state=f"asked: {', '.join(f'{name} ({it})' if it else name for name, it in offered.items())}",
             last_output=_last(said),
             hint=f"`apt-get update`, or {hint}",
         )
@@ -133,9 +137,16 @@ def _from_debian(version: str, downloads: Path, progress: Progress) -> tuple[Pat
     return tarballs[0], " ".join(deb.name.split("_")[:2])
 
 
-def _knows(package: str, environment: dict[str, str]) -> bool:
+def is_wanted(offered: str, version: str) -> bool:
+    """Say whether a package that holds the version ``offered`` (empty: there is none) is of a series or version."""
+    return bool(offered) and (version.count(".") < 2 or offered == version)
+
+
+def _offered(package: str, environment: dict[str, str]) -> str:
+    """Return the version of Linux that a package holds: 6.12.117; empty if there is no such package."""
     done = debian_lists.run(["apt-cache", "show", "--no-all-versions", package], environment, Path("/"))
-    return done.returncode == 0 and bool(done.stdout.strip())
+    found = re.search(r"^Version: ([\d.]+)", done.stdout, re.MULTILINE)
+    return found[1] if done.returncode == 0 and found else ""
 
 
 def _last(text: str) -> str:

@@ -112,3 +112,31 @@ def test_a_version_that_no_package_has_is_said(monkeypatch: pytest.MonkeyPatch) 
         kernel_build.build("9.99", None, lambda _: None)
     assert "linux-source-9.99" in refused.value.what
     assert "--source" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("version", "offered", "wanted"),
+    [
+        ("6.12", "6.12.117", True),
+        ("6.12.117", "6.12.117", True),
+        ("6.12.11", "6.12.117", False),
+        ("6.12.117", "6.12.118", False),
+        ("6.12", "", False),
+    ],
+)
+def test_a_package_is_of_a_series_and_holds_one_version(version: str, offered: str, wanted: bool) -> None:
+    assert kernel_source.is_wanted(offered, version) is wanted
+
+
+@pytest.mark.skipif(shutil.which("apt-cache") is None, reason="this is no Debian")
+def test_a_version_that_is_gone_is_told_beside_the_one_there_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(kernel_source, "SUITES", ())
+    monkeypatch.setattr(kernel_source, "_offered", lambda package, _: "6.12.117" * package.endswith("-6.12"))
+    with (
+        pytest.raises(Unsupported) as refused,
+        kernel_source.sources("6.12.3", None, tmp_path, lambda _: None),
+    ):
+        pass
+    assert refused.value.state == "asked: this machine's release (6.12.117)"
