@@ -110,7 +110,9 @@ def _made(reset: Crossing, streams: Streams) -> int:
     """Return when a host had made a RST of its own: in the close that it left in, or before it waited in a queue."""
     assert reset.flow is not None  # noqa: S101 - it is of a connection
     calls = streams.calls.get((reset.flow, reset.sender), ())
-    closers = [call for call in calls if (is_close(call) or call.name == "connect") and call.start <= reset.time]
+    ended = [each.ended for each in streams.descriptors.get((reset.flow, reset.sender), ()) if each.ended is not None]
+    closers = [call for call in calls if is_close(call) or call.name == "connect"]
+    closers = sorted((call for call in (*closers, *ended) if call.start <= reset.time), key=lambda call: call.start)
     if closers and (closers[-1].end is None or closers[-1].end >= reset.time or reset.sender in streams.queued):
         return closers[-1].start
     return reset.time

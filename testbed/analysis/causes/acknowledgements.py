@@ -40,6 +40,11 @@ _UNCOMPRESSED = 3
 """So many ACKs that repeat one number are never put off (TCP_FASTRETRANS_THRESH, __tcp_ack_snd_check)."""
 
 
+_SOONEST, _LATEST = 60_000, 90_000
+"""Time (ns) before which the timer of compressed ACKs hardly ever runs out, and after which nothing is in processing.
+Neither is certain by itself, on a busy machine: they count where what the kernel does is known besides."""
+
+
 _COMPRESSED = 10_000, 50_000
 """Least and most time (ns) after which an ACK with SACK may be one that was put off (__tcp_ack_snd_check)."""
 
@@ -117,12 +122,13 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         how = (", delayed: ", waited, " after it came")
     elif endpoint.observed and not endpoint.queued and not endpoint.in_progress(packet.time) and not later:
         how = (" at once, ", waited, " after it came")
-        by = sent_as_came(newest.n)
+        by = sent_as_came(newest.n) if waited.ns < IN_PROCESSING else None
     elif later and last is not None:
         how = (", ", waited, " after it came and ", Duration(_waited(last, packet)), " after ", PacketRef(last.n))
     else:
         how = (", ", waited, " after it came")
     early = (later and last is not None and not last.sequence_length) or (by is not None and by.packet is not None)
+    by = None if endpoint.has_queue else by  # it may have waited there, after a read or a timer had sent it
     may_be = _ROUTES if unclear and endpoint.route_rto_min is None else _DELAYED
     least = min(_timer_from(endpoint), may_be, _LEAST_DELAYED if early else _DELAYED)
     # it may also run out just as a read begins; in a queue, others may have waited to be acknowledged for longer
@@ -141,9 +147,14 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
             sent_by=sent_as_came(last.n) if sure else None,
         )
     others = (*timer, *((CauseName.D_SACK,) if reports_old(packet) else ()))
-    if "U" in packet.flags and endpoint.peer_window == 0:  # the timer asks for room in this form too (tcp_write_wakeup)
-        others += (CauseName.WINDOW_PROBE,)
-    return Explanation((*what, *how), packets=covered, alternatives=others, sent_by=by)
+    return Explanation(
+        (*what, *how), packets=covered, alternatives=(*others, *_by_wakeup(endpoint, packet)), sent_by=by
+    )
+
+
+def _by_wakeup(endpoint: TcpEndpoint, packet: Crossing) -> tuple[CauseName, ...]:
+    """Return whether the timer may have sent an ACK: it asks for room in this form where urgent bytes wait for it."""
+    return (CauseName.WINDOW_PROBE,) if "U" in packet.flags and endpoint.peer_window == 0 else ()
 
 
 def _at_once(endpoint: TcpEndpoint, newest: Crossing, packet: Crossing) -> bool:
@@ -229,7 +240,8 @@ def probe_answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     window = ("; the window is still 0",) if packet.window == 0 else ()
     evidence = ("answers the probe ", PacketRef(probe.n), *window)
     # bytes that were cut off on the way left the form of one
-    others = (CauseName.DUPLICATE_ACK,) if probe.length and not sequence_length_arrived(probe) else ()
+    cut = (CauseName.DUPLICATE_ACK,) if probe.length and not sequence_length_arrived(probe) else ()
+    others = (*cut, *_by_wakeup(endpoint, packet))
     return Explanation(evidence, packets=(probe.n,), effects=(EndpointEffect.ANSWERS_PROBES,), alternatives=others)
 
 
@@ -275,7 +287,10 @@ def _by_timer(endpoint: TcpEndpoint, packet: Crossing) -> tuple[CauseName, ...]:
     """Return which timers may have sent an ACK that repeats its number: it reports several segments, and was late."""
     several = endpoint.repeated_acks >= _UNCOMPRESSED and bool(sack_blocks(packet))
     waiting = [*endpoint.unexpected] or [each for each in (endpoint.last_arrival,) if each is not None]
-    late = any(packet.time - arrival_time(each) >= _compresses_for(endpoint) for each in waiting)
+    longest = max((packet.time - arrival_time(each) for each in waiting), default=0)
+    if endpoint.answers_at_once and longest < _SOONEST:
+        return ()
+    late = longest >= _compresses_for(endpoint)
     return (CauseName.COMPRESSED_ACK, CauseName.DELAYED_ACK) if several and late else ()
 
 
@@ -288,7 +303,8 @@ def compressed_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
     last = endpoint.last_arrival
     if last is None or not endpoint.sysctls or endpoint.queued or packet.ack != endpoint.last_ack:
         return None
-    if packet.time - arrival_time(last) < IN_PROCESSING or endpoint.taking(packet.time, endpoint.arrived) is not None:
+    processed = _LATEST if endpoint.answers_at_once is False else IN_PROCESSING
+    if packet.time - arrival_time(last) < processed or endpoint.taking(packet.time, endpoint.arrived) is not None:
         return None
     found = duplicate_ack(endpoint, packet)
     reported = any(left <= last.seq < right for left, right in sack_blocks(packet))
@@ -301,6 +317,7 @@ def compressed_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
     timely = 2 * IN_PROCESSING <= waited.ns <= usual * 6 // 5 + _SLACK  # round trips grow
     # what came while a call used the socket is answered at the end of that
     using = any(call.direction != "in" and not is_close(call) for call in endpoint.in_progress(packet.time))
+    timely = timely or endpoint.answers_at_once is False
     late = using or (len(endpoint.unexpected) < 2 and not timely)
     return found._replace(evidence=evidence, packets=(last.n,), alternatives=(CauseName.DUPLICATE_ACK,) if late else ())
 
@@ -313,6 +330,8 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     segments = [each for each in endpoint.unexpected if each.sequence_length and "S" not in each.flags]
     if not segments or made_room(endpoint, packet) or refuses(endpoint, packet):
         return None
+    if endpoint.last_ack is not None and ack_of(packet) > endpoint.last_ack:
+        return None
     culprit = segments[-1] if segments[-1] is endpoint.last_arrival else segments[0]
     for left, right in sack_blocks(packet)[:1]:  # RFC 2018 section 4: the first holds the newest
         inside = [each for each in segments if left <= each.seq and each.seq + each.sequence_length <= right]
@@ -321,8 +340,6 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     reason = " brought bytes it had already" if old else " came out of order"
     effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
     if endpoint.queued:  # while it waited to leave others came
-        if endpoint.last_ack is not None and ack_of(packet) > endpoint.last_ack:
-            return None
         either = ("repeats its ACK: ", PacketRef(culprit.n), " or what came before it was old or out of order")
         others = (*_by_timer(endpoint, packet), *((CauseName.WINDOW_UPDATE,) if has_read(endpoint, packet) else ()))
         return Explanation(either, effects=effects, alternatives=others)
@@ -333,7 +350,10 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     reads = (CauseName.WINDOW_UPDATE,) if may_be_read(endpoint, packet) else ()
     # what came may be reported by data that left since; then the ACK answers a RST or a SYN that came as well
     challenged = [each.n for each in endpoint.unexpected if each not in segments][-1:]
-    others = (*timer, *reads, *((CauseName.CHALLENGE_ACK,) if challenged else ()))
+    # the next in order by this number, though more seemed to have been taken
+    refused = (CauseName.NOT_TAKEN,) if culprit.seq == ack_of(packet) and not reports_old(packet) else ()
+    others = (*timer, *reads, *((CauseName.CHALLENGE_ACK,) if challenged else ()), *refused)
+    others += _by_wakeup(endpoint, packet)
     return Explanation(evidence, packets=(culprit.n, *newer, *challenged), effects=effects, alternatives=others)
 
 
@@ -342,12 +362,15 @@ def challenge_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     """Explain a repeated ACK that answers an unacceptable segment (RFC 5961, RFC 9293 section 3.10.7.4)."""
     if not is_bare(packet) or not endpoint.unexpected or made_room(endpoint, packet) or refuses(endpoint, packet):
         return None
+    if endpoint.last_ack is not None and ack_of(packet) > endpoint.last_ack and not endpoint.queued:
+        return None
     culprit = endpoint.unexpected[-1]
     what = ": a SYN on an open connection" if "S" in culprit.flags else ": a segment outside the window, or too old"
     if "R" in culprit.flags:
         what = ": a RST that fits the window, but is not the next"
     evidence = ("repeats its ACK to ", PacketRef(culprit.n), what)
-    return Explanation(evidence, packets=(culprit.n,), effects=(EndpointEffect.ANSWERS_UNEXPECTED,))
+    effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
+    return Explanation(evidence, packets=(culprit.n,), effects=effects, alternatives=_by_wakeup(endpoint, packet))
 
 
 def _is_update(endpoint: TcpEndpoint, packet: Crossing, probe: Crossing) -> bool:

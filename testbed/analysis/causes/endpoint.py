@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from testbed.analysis.calls.call_effects import option_value
 from testbed.analysis.calls.endpoint_calls import EndpointCalls
+from testbed.analysis.causes.quick_acks import QuickAcks
 from testbed.model import CauseName, Crossing, Evidence, peer_of
 from testbed.model.causes import Refusal
 from testbed.model.crossings import FieldChange, HeaderField
@@ -162,6 +163,12 @@ class TcpEndpoint(EndpointCalls):
     too_big: list[Crossing] = field(default_factory=list)  # ICMP errors: a segment that left does not fit the path
     others_too_big: bool = False  # ICMP said so to another socket of this host: routes keep it for all
     out_of_order: IntervalSet = field(default_factory=IntervalSet)  # sequence numbers received above rcv_nxt
+    quick: QuickAcks = field(default_factory=QuickAcks)
+    _marks: bool = False  # congestion may be marked (RFC 3168), which is answered at once
+
+    def __post_init__(self) -> None:
+        if self._settings("TCP_QUICKACK"):
+            self.quick.is_set()
 
     @cached_property
     def _probing_kernel(self) -> bool | None:
@@ -174,6 +181,11 @@ class TcpEndpoint(EndpointCalls):
         if False in self.sack or self._probing_kernel is False:
             return False
         return self._probing_kernel if all(self.sack) else None
+
+    @property
+    def answers_at_once(self) -> bool | None:
+        """Whether what comes out of order now is acknowledged at once; None where that is not known."""
+        return None if self._marks else self.quick.at_once
 
     @property
     def arrived(self) -> int:
@@ -291,7 +303,24 @@ class TcpEndpoint(EndpointCalls):
             if "R" not in packet.flags:
                 self.last_window = self.window(packet)
                 self.edge = max(self.edge or 0, packet.ack + self.last_window)
+            if "S" not in packet.flags:
+                if length and self.last_sent is not None and self.last_sent.ack is None:
+                    self.quick.begins_with_bytes()
+                self._note_quick(packet, packet.ack, rule, explained)
+        if packet.length:
+            self.quick.sends_bytes(packet.time)
         self.last_sent, self.last_cause = packet, rule
+
+    def _note_quick(self, packet: Crossing, ack: int, rule: CauseName, explained: Explanation) -> None:
+        names = (rule, *explained.alternatives)
+        delayed = CauseName.DELAYED_ACK in names
+        timer = CauseName.COMPRESSED_ACK in names
+        self.quick.acknowledges(
+            ack,
+            repeats=not packet.sequence_length and bool(self.out_of_order),
+            by_timer=None if timer and len(names) == 1 else timer,
+            delayed=None if delayed and len(names) > 1 else delayed,
+        )
 
     def _refused_all(self, packet: Crossing) -> bool:
         """Say whether a segment with bytes and no window shows that what came in order, for long, was not taken."""
@@ -360,6 +389,7 @@ class TcpEndpoint(EndpointCalls):
             return
         length = sequence_length_arrived(packet)
         if "S" in packet.flags:
+            self._marks = self._marks or "E" in packet.flags
             if packet.ack is None:
                 self.unanswered_syn = packet
             if self.rcv_nxt is not None and packet.seq + length > self.rcv_nxt:
@@ -374,12 +404,14 @@ class TcpEndpoint(EndpointCalls):
             return
         if self._is_stale(packet):
             self.unexpected.append(packet)
+            self.quick.has_already(self.last_window or 0, self.largest, surely=False)
             return
         if packet.ack is not None and self.una - packet.ack > min(self.widest, self.una - 1) > 0:
             self.unexpected.append(packet)  # RFC 5961 section 5.2: its ACK is too old
             return
         if self.edge is not None and self.rcv_nxt is not None and packet.seq > max(self.edge, self.rcv_nxt):
             self.unexpected.append(packet)
+            self.quick.has_already(self.last_window or 0, self.largest, surely=False)
             return
         # of what lies before all that was acknowledged the kernel reads no ACK: a window probe (tcp_sequence)
         read = self.last_ack is None or packet.seq + length >= self.last_ack
@@ -464,20 +496,29 @@ class TcpEndpoint(EndpointCalls):
         if end <= self.rcv_nxt:
             self.unexpected.append(packet)
             self.old[packet.n] = False
+            self.quick.has_already(self.last_window or 0, self.largest, surely=True)
             return
         if packet.seq > self.rcv_nxt:
             self.unexpected.append(packet)
             self.out_of_order.add(packet.seq, end)
+            self.quick.keeps(self.last_window or 0)
             return
         # a receiver without memory takes its window back, behind the edge it had offered (ICSK_ACK_NOMEM)
         closed = self.edge == self.rcv_nxt or self.last_window == 0
         if packet.length and packet.seq == self.rcv_nxt and closed and not self.pending:
             self.no_room = packet  # the window is 0 (tcp_data_queue: ZEROWINDOWDROP)
+            self.quick.has_already(self.last_window or 0, self.largest, surely=False)
             return
+        if packet.length:
+            self.quick.takes(arrival_time(packet), self.last_window or 0, self.largest, self.rto_min)
+        if "F" in packet.flags:
+            self.quick.ends()
         self.rcv_nxt = self.out_of_order.end_after(end)
         self.filled = packet.n if self.rcv_nxt > end else self.filled
         self.out_of_order.remove(packet.seq, self.rcv_nxt)
         self.pending.append(packet)
+        if not self.out_of_order:
+            self.quick.keeps_none()
 
 
 _MUCH = 1 << 62

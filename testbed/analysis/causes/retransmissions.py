@@ -16,6 +16,7 @@ from testbed.analysis.causes.endpoint import (
     carried,
     sack_blocks,
 )
+from testbed.analysis.causes.loss_hints import DUPLICATES, hints_of
 from testbed.analysis.causes.release import AT_ONCE, HAS_LEFT, IN_PROCESSING, acts
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import CauseName, Crossing, Evidence, PacketRef, call_refs, packet_refs
@@ -26,6 +27,8 @@ RULES: BoundRules[TcpEndpoint] = BoundRules()
 _RTO_MIN = 190_000_000  # TCP_RTO_MIN is 200 ms, counted in ticks of up to 10 ms
 _TICK = 10_000_000
 """The longest tick (ns) of a kernel: a timer may run out by so much earlier than it was set for (HZ=100)."""
+_TICKS = 2 * _TICK
+"""The least time (ns) that the timer for reordered segments is set for besides (TCP_TIMEOUT_MIN)."""
 _REORDERED = 300_000
 """Least time (ns) after which the timer for reordered segments may have sent what an ACK asked for (RFC 8985 6.2)."""
 _LEAST_REORDERED = 1_500_000
@@ -37,7 +40,6 @@ _PROBE_MOST = 240_000_000
 """Most time (ns) beside two round trips after which a tail-loss probe goes: the peer may put its ACK off by 200 ms."""
 _SHRUNK = 4
 """Round trips may be shorter than that of the handshake by this factor."""
-_DUPLICATES = 3  # RFC 5681 section 3.2
 
 
 @RULES.explains(CauseName.FAST_OPEN_FALLBACK)
@@ -65,27 +67,30 @@ def reordering_timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation |
     retransmission timeout is not due yet. Only of a lab's own kernels: others have other timers, or none.
     """
     before = _repeated(endpoint, packet)
-    hints = _hints(endpoint, packet, before) if before is not None and all(endpoint.sack) else []
+    hints = hints_of(endpoint, packet, before) if before is not None and all(endpoint.sack) else []
     last = endpoint.last_arrival
-    if before is None or not hints or last is None or not endpoint.observed:
+    if before is None or not hints or last is None or not endpoint.observed or _waits_to_leave(endpoint, packet):
         return None
     if any(acts(call, packet, max(call.start, arrival_time(last))) for call in endpoint.in_progress(packet.time)):
         return None
-    if not int(endpoint.sysctls.get("net.ipv4.tcp_recovery", 0)) & _RACK or _waits_to_leave(endpoint, packet):
+    if not int(endpoint.sysctls.get("net.ipv4.tcp_recovery", 0)) & _RACK or endpoint.too_big:
         return None
     waited = packet.time - arrival_time(hints[-1])
     if not _LEAST_REORDERED <= waited < _reorders_for(endpoint) or packet.time - arrival_time(last) < _LEAST_REORDERED:
         return None
-    if endpoint.too_big or _may_time_out(endpoint, packet, before):
-        return None
-    if _is_last(endpoint, packet, before) and endpoint.probes_tail is not False:
+    tail = _is_last(endpoint, packet, before) and endpoint.probes_tail is not False
+    if tail or _may_time_out(endpoint, packet, before):
         return None
     packets = tuple(ack.n for ack in hints)
     evidence = (
         *(*_again(before, packet), packet_refs(packets), " show that later bytes arrived, ", Duration(waited)),
         *(" before: the timer for reordered ones", *_by(endpoint, packet)),
     )
-    return Explanation(evidence, _callers(endpoint, packet), packets, (EndpointEffect.BEGINS_REPAIR,))
+    # after another timer the timeout is set anew, and runs from when the segment was sent (tcp_rearm_rto)
+    overdue = packet.seq == endpoint.una and packet.time - before.time >= endpoint.rto_min
+    others = (CauseName.TIMEOUT,) if overdue else ()
+    effects = (EndpointEffect.BEGINS_REPAIR,)
+    return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=others)
 
 
 @RULES.explains(CauseName.FAST_RETRANSMISSION)
@@ -94,7 +99,7 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     before = _repeated(endpoint, packet)
     if before is None:
         return None
-    hints = _hints(endpoint, packet, before)
+    hints = hints_of(endpoint, packet, before)
     if not hints or _timed_out(endpoint, packet, before, hints[-1]):
         return None
     packets = tuple(ack.n for ack in hints)
@@ -103,7 +108,7 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     # once losses are being repaired, each ACK lets some more of it go (tcp_xmit_recovery)
     reordering = reordering or (packet.seq >= endpoint.repair_until and _says_nothing_new(hints, packet))
     timer: tuple[CauseName, ...] = (CauseName.REORDERING_TIMEOUT,) if reordering and all(endpoint.sack) else ()
-    trips = hints[min(_DUPLICATES, len(hints)) - 1]
+    trips = hints[min(DUPLICATES, len(hints)) - 1]
     due = packet.time - _timer_began(endpoint, before) >= endpoint.rto_min
     just_then = due and packet.time - arrival_time(trips) >= HAS_LEFT
     if just_then or _timers(endpoint, packet):  # one of the others may have run out just then
@@ -148,41 +153,6 @@ def _timer_began(endpoint: TcpEndpoint, before: Crossing) -> int:
     """Return from when the timer for a segment runs: its last transmission, or the last ACK that covered more."""
     moved = endpoint.una_moved
     return max(before.time, arrival_time(moved) if moved is not None else 0)
-
-
-def _hints(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> list[Crossing]:
-    """Return the ACKs that show that a segment was lost as it was sent last, ``before``.
-
-    With SACK: those that report bytes which were sent after it (tcp_rack_detect_loss). Without: three that repeat the
-    ACK of all before it; that counts only once (RFC 6582 section 3.2).
-    """
-    end = packet.seq + packet.sequence_length
-    if end <= endpoint.una:
-        return []  # what says so was not taken
-    if endpoint.sack != (True, True):
-        first = packet.seq == endpoint.una and not endpoint.repeats.get(packet.seq)
-        repeated = [ack for ack in endpoint.duplicates if arrival_time(ack) > before.time] if first else []
-        if len(repeated) >= _DUPLICATES:
-            return repeated
-    again = endpoint.repeats.get(packet.seq, 0) > 0
-    return [
-        ack
-        for ack in endpoint.sacks
-        if arrival_time(ack) > before.time
-        and any(_reports_later(endpoint, block, before) or (not again and block[1] > end) for block in sack_blocks(ack))
-    ]
-
-
-def _reports_later(endpoint: TcpEndpoint, block: tuple[int, int], before: Crossing) -> bool:
-    """Say whether a SACK block has bytes that were sent, or sent again, after ``before``."""
-    left, right = block
-    for segments in (endpoint.originals, endpoint.resent):
-        for each in reversed(segments):
-            if each.time <= before.time:
-                break
-            if left <= each.seq < right and each.n != before.n:
-                return True
-    return False
 
 
 def _timed_out(endpoint: TcpEndpoint, packet: Crossing, before: Crossing, hint: Crossing) -> bool:
@@ -287,17 +257,18 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     others += _by_icmp(endpoint)
     if packet.seq + packet.sequence_length <= endpoint.una:  # ACKs that came were not taken: its state is not known
         anything = (CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY, CauseName.REORDERING_TIMEOUT)
-        others = tuple(dict.fromkeys((*others, CauseName.TAIL_LOSS_PROBE, *anything)))
-    hints = _hints(endpoint, packet, before)
-    if hints and all(endpoint.sack) and packet.time - arrival_time(hints[-1]) < _reorders_for(endpoint):
-        others += (CauseName.REORDERING_TIMEOUT,)
-    if _waits_to_leave(endpoint, packet) and not others:
-        reordered = (CauseName.REORDERING_TIMEOUT,) if all(endpoint.sack) else ()
+        others += (CauseName.TAIL_LOSS_PROBE, *anything)
+    hints = hints_of(endpoint, packet, before) if all(endpoint.sack) else []
+    reordered = (CauseName.REORDERING_TIMEOUT,) if all(endpoint.sack) else ()
+    if hints and packet.time - arrival_time(hints[-1]) < _reorders_for(endpoint) + _TICKS:
+        others = (*others, *reordered, CauseName.FAST_RETRANSMISSION)  # or, once the pacing lets it go
+    elif _waits_to_leave(endpoint, packet) and not others:
         others = (CauseName.RECOVERY, CauseName.FAST_RETRANSMISSION, *reordered)
     last = endpoint.last_arrival
     packets = (before.n, last.n) if asked and last is not None else (before.n,)
     effects = (EndpointEffect.BEGINS_REPAIR,)
-    return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=others)
+    alternatives = tuple(dict.fromkeys(others))
+    return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=alternatives)
 
 
 @RULES.explains(CauseName.RETRANSMISSION)

@@ -71,11 +71,13 @@ def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     # what came after the one that was refused is out of order
     others: tuple[CauseName, ...] = () if newest is first else (CauseName.DUPLICATE_ACK,)
     last = endpoint.last_arrival
+    if last is not newest:  # what has come since, beyond the window that is left, may be answered
+        others = (CauseName.DUPLICATE_ACK, CauseName.CHALLENGE_ACK)
     reading = endpoint.taking(packet.time, endpoint.arrived) is not None
     if reading and last is newest and packet.time - arrival_time(newest) < IN_PROCESSING:
         # a read in progress tells of its room before it looks at what came meanwhile (release_sock)
         others += (CauseName.WINDOW_UPDATE,)
-    packets = tuple(dict.fromkeys((first.n, newest.n)))
+    packets = tuple(dict.fromkeys(each.n for each in (first, newest, last) if each is not None))
     return Explanation(evidence, packets=packets, effects=(EndpointEffect.SHOWS_REFUSAL,), alternatives=others)
 
 
