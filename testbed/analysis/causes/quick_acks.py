@@ -31,7 +31,7 @@ _ROOM = 65536
 class QuickAcks:
     """``most`` and ``least``: how many ACKs it still sends at once. ``interactive``: None where that is not known."""
 
-    most: int = _MOST
+    most: int = 0
     least: int = 0
     interactive: bool | None = False
     _taken: int | None = None
@@ -124,7 +124,7 @@ class QuickAcks:
 
     def begins_with_bytes(self) -> None:
         """Note that the answer to the SYN+ACK had waited for bytes: they may count as an answer themselves."""
-        self.interactive = None
+        self.most, self.interactive = _MOST, None
 
     def is_set(self) -> None:
         """Note that a program sets at some time whether the connection is interactive (TCP_QUICKACK)."""
