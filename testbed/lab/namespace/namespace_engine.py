@@ -129,7 +129,8 @@ class Namespaces:
         """Remove the instances of tracefs that were kept; return when all are removed."""
         ending, self._ending = self._ending, []
         for process in ending:
-            _end(process)
+            with contextlib.suppress(KeyboardInterrupt):  # whoever is in a hurry: it goes on without us
+                _end(process)
         names, self._recorders, self._idle = self._recorders, [], []
         if names and self._toolchain is not None:
             with contextlib.suppress(OSError, subprocess.SubprocessError):
