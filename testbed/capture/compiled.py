@@ -56,7 +56,7 @@ class FoundRecords(ctypes.Structure):
 def address(array: NDArray[Any]) -> int:
     """Return where an array's items are, one after the other."""
     assert array.flags.c_contiguous  # noqa: S101 - what C reads else is none of its items
-    return int(array.ctypes.data)
+    return int(array.__array_interface__["data"][0])  # in half the time of array.ctypes.data
 
 
 @cache

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Allocate = Callable[[int, np.dtype[Any]], NDArray[Any]]
 """Makes a column with room for so many values."""
 
+_SPARE = 2  # how often the likely room is taken, which takes no memory unless written to: later packets may be smaller
+
 
 class GrowingColumn:
     """A column that grows in large steps, so that it is not copied often and leaves no holes in the memory."""
@@ -29,7 +31,7 @@ class GrowingColumn:
         if count > len(self._room):
             guess = int(count / share * 1.02) if share > 0 else 0
             if likely is not None and share > 0:
-                guess = int((self.count + likely) / share * 1.02) + more
+                guess = int((self.count + likely) / share * _SPARE) + more
             room = self._allocate(max(guess if guess > count else count * 3 // 2, 1024), self._room.dtype)
             room[: self.count] = self._room[: self.count]
             self._room = room

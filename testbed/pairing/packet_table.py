@@ -152,12 +152,19 @@ class PacketTable:
             window=self.window[some],
             length=self.framed[some],
             wscale=self.wscale[some],
-            sack_at=np.searchsorted(items, self.sack_at),
+            sack_at=places_among(items, self.sack_at),
             sack_count=self.sack_count,
             sack=self.sack,
             mptcp_at=np.searchsorted(items, self.mptcp_at),
             mptcp=self.mptcp,
         )
+
+
+def places_among(numbers: Int32 | Int64, some: Int64) -> Int64:
+    """Return where some of ascending numbers (from 0, none twice) are among them: int64, as long as ``some``."""
+    if len(numbers) and int(numbers[-1]) == len(numbers) - 1:  # all that there are
+        return some
+    return np.searchsorted(numbers, some.astype(numbers.dtype))
 
 
 COLUMNS: tuple[tuple[str, np.dtype[Any]], ...] = tuple(
@@ -340,7 +347,7 @@ class PacketTableBuilder:
             joined=self._joined,
             ends=ends,
             names=known,
-            sack_at=np.searchsorted(columns["frame"], frames.astype(np.int32)),
+            sack_at=places_among(columns["frame"], frames),
             sack_count=sack_count,
             sack=sack,
             mptcp_at=np.searchsorted(columns["frame"], mptcp[by_frame]),
