@@ -79,8 +79,7 @@ def _of_many(compared: Comparison, most: int, *, both_ends: bool) -> CaptureFind
     whole[chosen.whole] = True
     parts = [(chosen.whole, np.flatnonzero(whole[pair]), diagnose)] if len(chosen.whole) else []
     for large in chosen.begun.tolist():
-        rows = np.flatnonzero(pair == large)
-        first = rows[np.argsort(times[rows], kind="stable")[: max(most // 4, 1)]]
+        first = numbers.earliest(pair == large, max(most // 4, 1))
         parts.append((np.array([large], np.int64), np.sort(first), diagnose_beginning))
     found: list[Finding] = []
     undecided: list[Undecided] = []

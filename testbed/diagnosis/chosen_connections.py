@@ -142,6 +142,10 @@ class Numbers:
         self._sorted = times[self._order]
         self._skip = skip
 
+    def earliest(self, wanted: Bool, most: int) -> Int64:
+        """Return the first rows of those that are wanted (bool[rows]), at most so many: int64[k], in order of time."""
+        return self._order[wanted[self._order]][:most]
+
     def of(self, rows: Int64, times: Int64) -> list[int]:
         """Return the numbers of some rows, whose times are given."""
         first = np.searchsorted(self._sorted, times, "left").tolist()

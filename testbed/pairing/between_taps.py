@@ -14,6 +14,8 @@ from testbed.pairing.flow_changes import FlowField
 from testbed.pairing.flow_pauses import PAUSE
 from testbed.pairing.packet_table import ConversationEnds
 
+_MOST_HOPS = 255
+
 
 @dataclass(frozen=True, slots=True)
 class SeenOnWay:
@@ -104,8 +106,7 @@ def _way(compared: Comparison, *, from_one: bool) -> SeenOnWay:
     if len(crossed):
         one, two = compared.packets
         fell = one.ttl[table.one[crossed]].astype(np.int64) - two.ttl[table.two[crossed]]
-        values, counts = np.unique(fell if from_one else -fell, return_counts=True)
-        hops = int(values[counts.argmax()])
+        hops = int(np.bincount((fell if from_one else -fell) + _MOST_HOPS).argmax()) - _MOST_HOPS
     return SeenOnWay(
         sent,
         int(fates[RowFate.LOST]),

@@ -106,10 +106,12 @@ def compare(
         crossed = pair_packets(ours, theirs, passes=passes)
         timeline = find_timeline(ours, theirs, crossed, known).mirrored()
         crossed = crossed.mirrored()
+        del ours, theirs
     else:
         crossed = pair_packets(left, right, passes=passes)
         timeline = find_timeline(left, right, crossed, known)
     table, usual = make_table(left, right, crossed, timeline, known, passes)
+    del left, right
     return Comparison(
         packets=(one, two),
         flows=(first, second),

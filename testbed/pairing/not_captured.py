@@ -41,10 +41,10 @@ def uncaptured_places(one: FlowPackets, two: FlowPackets, from_one: Bool) -> Boo
 
 def _acknowledged(here: FlowPackets, there: FlowPackets, places: int) -> Bool:
     """Tell of which places packets seen ``there`` are acknowledged ``here``: bool[places]."""
-    tcp = np.flatnonzero(there.packets.protocol[there.item] == TCP)[::-1]
+    tcp = np.flatnonzero(there.column("protocol", there.item) == TCP)[::-1]
     base = np.full(places, -1, np.int64)
     base[there.place[tcp]] = there.seq[tcp]
-    mine = (here.packets.protocol[here.item] == TCP) & ((here.packets.flags[here.item] & ACK) != 0)
+    mine = (here.column("protocol", here.item) == TCP) & ((here.packets.flags[here.item] & ACK) != 0)
     rows = np.flatnonzero(mine & (base[here.place ^ 1] >= 0))
     about = here.place[rows] ^ 1
     result = np.zeros(places, np.bool_)
@@ -60,7 +60,7 @@ class CapturedBytes:
         self._from_one = from_one
         self._base = np.full(len(from_one), -1, np.int64)
         for side in (one, two):
-            rows = np.flatnonzero(side.packets.protocol[side.item] == TCP)[::-1]
+            rows = np.flatnonzero(side.column("protocol", side.item) == TCP)[::-1]
             self._base[side.place[rows]] = side.seq[rows]
 
     def _relative(self, seq: Int64 | UInt32, place: Int64) -> Int64:
@@ -98,13 +98,12 @@ class CapturedBytes:
         """Return a mask of byte ranges (int64[k], relative) that a capture shows whole, in whatever segments."""
         wanted = np.zeros(len(self._from_one), np.bool_)
         wanted[place] = True
-        rows = side.item
-        mine = np.flatnonzero(
-            wanted[side.place] & (side.packets.length[rows] > 0) & (side.packets.protocol[rows] == TCP)
-        )
+        mine = np.flatnonzero(wanted[side.place] & (side.column("protocol", side.item) == TCP))
+        length = side.packets.length[side.rows(mine)]
+        mine, length = mine[length > 0], length[length > 0]
         places = side.place[mine]
         low = self._relative(side.seq[mine], places) + places * _WIDE
-        known = union(low, low + side.packets.length[rows[mine]])
+        known = union(low, low + length)
         return covers(*known, first + place * _WIDE, end + place * _WIDE)
 
     def _reach(self, side: FlowPackets, place: Int64, *, acks: bool) -> Int64:
@@ -112,10 +111,9 @@ class CapturedBytes:
         reach = np.full(len(self._from_one), -(2**40), np.int64)
         wanted = np.zeros(len(self._from_one), np.bool_)
         wanted[place] = True
-        rows = side.item
-        mine = np.flatnonzero(wanted[side.place] & (side.packets.protocol[rows] == TCP))
+        mine = np.flatnonzero(wanted[side.place] & (side.column("protocol", side.item) == TCP))
         if acks:
-            mine = mine[(side.packets.flags[rows[mine]] & ACK) != 0]
+            mine = mine[(side.packets.flags[side.rows(mine)] & ACK) != 0]
             numbers = self._relative(side.ack[mine], side.place[mine] ^ 1)
         else:
             numbers = self._relative(side.seq[mine], side.place[mine])

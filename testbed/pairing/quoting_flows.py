@@ -22,7 +22,7 @@ def quoted_conversations(packets: PacketTable, flows: Flows) -> Int64:
 
     Flows that are no errors have NO_ERROR, which is lower.
     """
-    if not np.isin(packets.protocol, (ICMP, ICMPV6)).any():
+    if not ((packets.protocol == ICMP) | (packets.protocol == ICMPV6)).any():
         return np.full(len(flows), NO_ERROR, np.int64)
     result = np.full(len(packets.ends), NO_ERROR, np.int64)
     errors = [number for number, ends in enumerate(packets.ends) if ends.quoted is not None]

@@ -21,19 +21,16 @@ def reordered(one: Int32, two: Int32, place: Int64, sent_at_one: Bool) -> Bool:
         if bool((np.diff(arrived) >= 0).all()) and bool((np.diff(sent) >= 0).all()):
             continue
         places = place[mine]
-        if bool((places == places[0]).all()):
-            order = np.argsort(sent, kind="stable")
-            late = _late(arrived[order])
+        # the table is in the order of the first capture: in which they were sent there, or arrived
+        numbers: AnyInt = arrived if from_one else sent
+        if not bool((places == places[0]).all()):
+            order = np.sort(places << 32 | np.arange(len(mine))) & 0xFFFFFFFF
+            # the numbers of other places, which are before it or behind it, are always less, or greater
+            mine, numbers = mine[order], numbers[order] + (places[order] << 33)
+        if from_one:
+            late = numbers[:-1] > np.minimum.accumulate(numbers[:0:-1])[::-1]
+            result[mine[:-1][late]] = True
         else:
-            # the table is in the order of the first capture
-            steady = np.sort(places << 32 | np.arange(len(mine))) & 0xFFFFFFFF if from_one else None
-            order = np.lexsort((sent, places)) if steady is None else steady
-            # the numbers of what another place sent later are always greater
-            late = _late(arrived[order] + (places[order] << 33))
-        result[mine[order[:-1][late]]] = True
+            late = numbers[1:] < np.maximum.accumulate(numbers[:-1])
+            result[mine[1:][late]] = True
     return result
-
-
-def _late(arrived: AnyInt) -> Bool:
-    """Say of all but the last whether something behind it is less: bool[n - 1]."""
-    return np.asarray(arrived[:-1] > np.minimum.accumulate(arrived[:0:-1])[::-1])

@@ -267,7 +267,9 @@ def label_totals(compared: Comparison) -> dict[str, dict[str, int]]:
     """Return how many packets of each file have which label."""
     totals = {}
     for name, flows in zip(NAMES, compared.flows, strict=True):
-        counts = {each.name.lower(): int(np.count_nonzero(flows.labels & int(each))) for each in Label if each.name}
+        sets = np.bincount(flows.labels)  # of labels that packets have at once
+        which = np.arange(len(sets))
+        counts = {each.name.lower(): int(sets[(which & int(each)) > 0].sum()) for each in Label if each.name}
         totals[name] = {label: count for label, count in counts.items() if count}
     return totals
 
