@@ -141,7 +141,10 @@ def _ends(compared: Comparison, pair: int) -> tuple[ConversationEnds, Conversati
 
 def _balanced(compared: Comparison) -> bool:
     """Whether flows to one address at one end are flows to several at the other, whose opener's address stays."""
-    pairs = compared.pairs
+    pairs, (one, two), (first, second) = compared.pairs, compared.packets, compared.flows
+    names = one.names[first.conversation[pairs.a]], two.names[second.conversation[pairs.b]]
+    if bool((names[0] == names[1]).all()) and not pairs.flip.any():
+        return False  # both ends of each flow are the same at both taps
     seen: dict[tuple[str, int], set[str]] = {}
     for pair in range(min(len(pairs), 10_000)):
         ours, theirs = _ends(compared, pair)

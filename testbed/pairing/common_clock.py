@@ -19,10 +19,12 @@ class Timeline:
 
     def __init__(self, clock: Clock, one: Int64, two: Int64, *, by_two: bool = False) -> None:
         self.clock = clock
-        self._one = one
-        by_item = np.argsort(two, kind="stable") if len(clock.pieces) > 1 else np.arange(len(two))
-        self._two = two[by_item] if len(clock.pieces) > 1 else two
+        if len(clock.pieces) <= 1:  # it counts for all
+            self._one = self._two = self._rank_one = self._rank_two = np.zeros(0, np.int64)
+            return
+        by_item = np.argsort(two, kind="stable")
         rank = np.arange(len(one))
+        self._one, self._two = one, two[by_item]
         self._rank_one, self._rank_two = rank, by_item
         if by_two:
             self._rank_one = np.empty(len(one), np.int64)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import xxhash
@@ -174,8 +174,7 @@ COLUMNS: tuple[tuple[str, np.dtype[Any]], ...] = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationEnds:
+class ConversationEnds(NamedTuple):
     """The two ends of a conversation: addresses as text, ports (0 for protocols without).
 
     ``echo`` is the identifier of ICMP echos, None for all else: each ping is a conversation of its own. ``quoted`` are
@@ -350,7 +349,7 @@ class PacketTableBuilder:
             sack_at=places_among(columns["frame"], frames),
             sack_count=sack_count,
             sack=sack,
-            mptcp_at=np.searchsorted(columns["frame"], mptcp[by_frame]),
+            mptcp_at=places_among(columns["frame"], mptcp[by_frame]),
             mptcp=np.concatenate([*(kinds for _, kinds in self._mptcp), np.zeros(0, np.uint16)])[by_frame],
             way=self._way_column(columns["frame"]),
             other={name: count for name, count in self._other.items() if count},
@@ -398,7 +397,7 @@ class PacketTableBuilder:
                 self._ends[key] = ends = _ends(capture, int(chosen[k]), reverse=bool(turned[k]))
                 if about[k] >= 0:
                     reverse = bool(quotes_turned[np.searchsorted(errors, k)])
-                    self._ends[key] = replace(ends, quoted=_ends(capture.quoted, int(about[k]), reverse=reverse))
+                    self._ends[key] = ends._replace(quoted=_ends(capture.quoted, int(about[k]), reverse=reverse))
         return self._numbering.number(keys)
 
 

@@ -183,16 +183,17 @@ def _handshakes(one: PacketTable, two: PacketTable, table: CrossingTable, flags:
     result = np.full(places // 2, -1, np.int64)
     syns = np.flatnonzero((flags & SYN) != 0)
     sent: dict[int, int] = {}
-    for row in syns.tolist():
-        pair, answer = int(table.place[row]) >> 1, bool(flags[row] & ACK)
-        opener_at_one = bool(table.sent_at_one[row]) != bool(table.place[row] & 1)
-        packets, items = (one, table.one) if opener_at_one else (two, table.two)
-        if items[row] < 0:
-            continue
-        time = int(packets.time[items[row]])
-        if not answer:
+    place, answers = table.place[syns], ((flags[syns] & ACK) != 0).tolist()
+    opener_at_one = table.sent_at_one[syns] != (place & 1 == 1)
+    items = np.where(opener_at_one, table.one[syns], table.two[syns])
+    times = np.where(opener_at_one, one.time[table.one[syns]], two.time[table.two[syns]])
+    there = np.flatnonzero(items >= 0).tolist()
+    pairs, times = (place >> 1).tolist(), times.tolist()
+    for k in there:
+        pair = pairs[k]
+        if not answers[k]:
             if result[pair] < 0:
-                sent[pair] = time
+                sent[pair] = times[k]
         elif pair in sent and result[pair] < 0:
-            result[pair] = time - sent[pair]
+            result[pair] = times[k] - sent[pair]
     return result
