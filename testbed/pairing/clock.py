@@ -287,8 +287,8 @@ def _small_step(time: Int64, apart: Int64, from_one: Bool) -> int | None:
     least, greatest = [], []
     for first, last in zip(bins[:-1].tolist(), bins[1:].tolist(), strict=True):
         mine, out = apart[first:last], from_one[first:last]
-        least.append(int(mine[out].min()) if out.any() else None)
-        greatest.append(int(mine[~out].max()) if (~out).any() else None)
+        least.append(int(mine.compress(out).min()) if out.any() else None)
+        greatest.append(int(mine.compress(~out).max()) if not out.all() else None)
     known = [k for k in range(len(least)) if least[k] is not None and greatest[k] is not None]
     if len(known) < 2 * _WINDOW:
         return None

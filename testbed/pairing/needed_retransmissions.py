@@ -61,8 +61,8 @@ def judge_retransmissions(
 def _of_sender(from_one: Bool, items: Int32, one: NDArray[Item], two: NDArray[Item]) -> NDArray[Item]:
     """Return what the sender's capture has in a column, of which there are ``one`` and ``two``."""
     result = np.empty(len(items), one.dtype)
-    result[from_one] = one[items[from_one]]
-    result[~from_one] = two[items[~from_one]]
+    for rows, column in ((np.flatnonzero(from_one), one), (np.flatnonzero(~from_one), two)):
+        result[rows] = column[items[rows]]
     return result
 
 

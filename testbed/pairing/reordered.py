@@ -16,7 +16,7 @@ def reordered(one: Int32, two: Int32, place: Int64, sent_at_one: Bool) -> Bool:
     result = np.zeros(len(one), np.bool_)
     both = np.flatnonzero((one >= 0) & (two >= 0))
     for from_one in (True, False):
-        mine = both[sent_at_one[both] == from_one]
+        mine = both.compress(sent_at_one[both] == from_one)
         sent, arrived = (one[mine], two[mine]) if from_one else (two[mine], one[mine])
         if bool((np.diff(arrived) >= 0).all()) and bool((np.diff(sent) >= 0).all()):
             continue

@@ -79,7 +79,8 @@ def measure(
     labels = _labels(table.one, first.labels), _labels(table.two, second.labels)
     both = (table.one >= 0) & (table.two >= 0)
     crossed = table.fate <= RowFate.MERGED
-    payload = np.bincount(place[crossed], weights=table.length[crossed], minlength=places).astype(np.int64)
+    payload = np.zeros(places, np.int64)
+    np.add.at(payload, place[crossed], table.length[crossed].astype(np.int64))
     rows, verdicts = judge_retransmissions(one, two, table, np.where(at_one, labels[0], labels[1]))
     repeats = np.bincount(place[rows] * len(Needed) + verdicts, minlength=places * len(Needed))
     times = np.where(at_one, one.time[table.one], two.time[table.two]) if len(table) else np.zeros(0, np.int64)

@@ -172,7 +172,8 @@ def direction(compared: Comparison, *, from_one: bool) -> dict[str, Any]:
     statistics = compared.statistics
     places = np.flatnonzero(statistics.sent_at_one == from_one)
     table = compared.table
-    delays = np.sort(table.delay[table.timed & (table.sent_at_one == from_one)])
+    delays = table.delay.compress(table.timed & (table.sent_at_one == from_one))
+    delays.sort()
     active = places[statistics.begin[places] >= 0]
     payload = int(statistics.payload[places].sum())
     took = int(statistics.end[active].max()) - int(statistics.begin[active].min()) if len(active) else 0
