@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 Allocate = Callable[[int, np.dtype[Any]], NDArray[Any]]
 """Makes a column with room for so many values."""
 
-_SPARE = 2  # how often the likely room is taken, which takes no memory unless written to: later packets may be smaller
-
 
 class GrowingColumn:
-    """A column that grows in large steps, so that it is not copied often and leaves no holes in the memory."""
+    """A column that grows in large steps, so that it is not copied often and leaves no holes in the memory.
 
-    def __init__(self, dtype: np.dtype[Any], allocate: Allocate) -> None:
-        self._allocate = allocate
+    ``spare`` is how often the room that is likely needed is allocated: the values to come may be more.
+    """
+
+    def __init__(self, dtype: np.dtype[Any], allocate: Allocate, spare: float) -> None:
+        self._allocate, self._spare = allocate, spare
         self._room: NDArray[Any] = np.empty(0, dtype)
         self.count = 0
 
@@ -29,9 +30,9 @@ class GrowingColumn:
         """
         count = self.count + more
         if count > len(self._room):
-            guess = int(count / share * 1.02) if share > 0 else 0
+            guess = int(count / share * self._spare) if share > 0 else 0
             if likely is not None and share > 0:
-                guess = int((self.count + likely) / share * _SPARE) + more
+                guess = int((self.count + likely) / share * self._spare) + more
             room = self._allocate(max(guess if guess > count else count * 3 // 2, 1024), self._room.dtype)
             room[: self.count] = self._room[: self.count]
             self._room = room

@@ -237,17 +237,18 @@ class PacketTableBuilder:
     """Builds a packet table from captures of parts of a file.
 
     With ``fragments``, those that make up no whole packet are packets too, their place in it in ``icmp``. ``numbering``
-    and ``allocate`` are how conversations are numbered and columns made, ``release`` lets go of the file's memory.
+    and ``allocate`` are how conversations are numbered and columns made (``spare`` times as long as they will likely
+    be), ``release`` lets go of the file's memory.
     """
 
     def __init__(
         self, *, fragments: bool = False, numbering: Numbering | None = None, allocate: Allocate = np.empty,
-        release: Release = _keep,
+        spare: float = 1.02, release: Release = _keep,
     ) -> None:  # fmt: skip
         self._fragments = fragments
         self._release = release
         self._numbering: Numbering = numbering or _PlainNumbering()
-        self._columns = {name: GrowingColumn(dtype, allocate) for name, dtype in COLUMNS}
+        self._columns = {name: GrowingColumn(dtype, allocate, spare) for name, dtype in COLUMNS}
         self._share = 0.0  # of the file that was gone through
         self._ends: dict[int, ConversationEnds] = {}
         self._sacks: list[tuple[Int64, UInt8, UInt32]] = []

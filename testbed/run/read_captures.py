@@ -84,9 +84,10 @@ def read_named(name: str) -> Read:
 def read_one(file: Loaded, code: CDLL | None = None) -> Read:
     """Read one file: its packets as columns, its flows, its labels; by C where ``code`` is the library for it."""
     usual = UsualPackets(code) if code else None
-    builder = PacketTableBuilder(numbering=usual, allocate=zeros if usual else np.empty, release=release)
-    if usual:
-        usual.builder = builder
+    if usual:  # later packets may be smaller, and more; of columns of zeros only what is written to takes memory
+        usual.builder = builder = PacketTableBuilder(numbering=usual, allocate=zeros, spare=2, release=release)
+    else:
+        builder = PacketTableBuilder(release=release)
     partial = None
     for rows, capture, again in batches(pieces(file, code, usual), usual.take if usual else None):
         builder.add(rows, capture, again=again)
