@@ -31,7 +31,7 @@ _ROOM = 65536
 class QuickAcks:
     """``most`` and ``least``: how many ACKs it still sends at once. ``interactive``: None where that is not known."""
 
-    most: int = 0
+    most: int = _MOST
     least: int = 0
     interactive: bool | None = False
     _taken: int | None = None
@@ -39,6 +39,8 @@ class QuickAcks:
     _number: int = -1
     _repeats: tuple[int, int] = (0, 0)
     _kept: int = 0
+    _was_kept: bool = False
+    _waited: bool = False
     _widest: int = 0
     _is_set: bool = False
 
@@ -60,8 +62,9 @@ class QuickAcks:
         ``window`` and ``largest``: bytes of the window that is offered, and of the largest segment so far;
         ``least_timeout``: ns, no retransmission timeout is shorter.
         """
-        if self._taken is None:
-            self._enter(window, largest, surely=True)
+        if self._taken is None:  # if something had come before, it has begun already, nobody knows where
+            self.most = self.most if self._was_kept or self._waited else 0
+            self._enter(window, largest, surely=not self._was_kept)
         elif time - self._taken >= least_timeout:
             self._enter(window, largest, surely=False)
         self._taken = time
@@ -74,6 +77,7 @@ class QuickAcks:
         program has not read makes the window smaller.
         """
         self._kept += 1
+        self._was_kept = True
         self._widest = max(self._widest, window)
         self._due = True
         if self._kept * _MEMORY > 2 * min(window, _ROOM) - min(self._widest, _ROOM):
@@ -124,7 +128,7 @@ class QuickAcks:
 
     def begins_with_bytes(self) -> None:
         """Note that the answer to the SYN+ACK had waited for bytes: they may count as an answer themselves."""
-        self.most, self.interactive = _MOST, None
+        self.interactive, self._waited = None, True
 
     def is_set(self) -> None:
         """Note that a program sets at some time whether the connection is interactive (TCP_QUICKACK)."""

@@ -67,6 +67,15 @@ def test_data_that_answers_data_soon_makes_it_interactive(later: int, interactiv
     assert acks.at_once is (False if interactive else None)
 
 
+def test_how_many_go_at_once_is_not_known_where_the_first_came_out_of_order() -> None:
+    acks = QuickAcks()
+    acknowledge(acks, times=5, repeats=True)
+    assert acks.at_once is None
+    acks.takes(0, WINDOW, SEGMENT, TIMEOUT)
+    acknowledge(acks, number=3000, times=4, repeats=True)
+    assert acks.at_once is None
+
+
 def test_data_before_any_came_answers_nothing() -> None:
     acks = QuickAcks()
     acks.sends_bytes(5 * MS)
