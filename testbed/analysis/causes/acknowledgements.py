@@ -241,8 +241,10 @@ def probe_answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     evidence = ("answers the probe ", PacketRef(probe.n), *window)
     # bytes that were cut off on the way left the form of one
     cut = (CauseName.DUPLICATE_ACK,) if probe.length and not sequence_length_arrived(probe) else ()
-    others = (*cut, *_by_wakeup(endpoint, packet))
-    return Explanation(evidence, packets=(probe.n,), effects=(EndpointEffect.ANSWERS_PROBES,), alternatives=others)
+    later = (CauseName.CHALLENGE_ACK,) if endpoint.queued else ()  # it waited, while others came
+    others = (*cut, *later, *_by_wakeup(endpoint, packet))
+    packets = () if endpoint.queued else (probe.n,)
+    return Explanation(evidence, packets=packets, effects=(EndpointEffect.ANSWERS_PROBES,), alternatives=others)
 
 
 @RULES.explains(CauseName.D_SACK)

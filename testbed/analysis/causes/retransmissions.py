@@ -110,7 +110,7 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     timer: tuple[CauseName, ...] = (CauseName.REORDERING_TIMEOUT,) if reordering and all(endpoint.sack) else ()
     trips = hints[min(DUPLICATES, len(hints)) - 1]
     due = packet.time - _timer_began(endpoint, before) >= endpoint.rto_min
-    just_then = due and packet.time - arrival_time(trips) >= HAS_LEFT
+    just_then = due and (endpoint.queued or packet.time - arrival_time(trips) >= HAS_LEFT)
     if just_then or _timers(endpoint, packet):  # one of the others may have run out just then
         tail = _is_last(endpoint, packet, before) and endpoint.probes_tail is not False
         timer += (CauseName.TAIL_LOSS_PROBE,) if tail else ()
@@ -284,6 +284,7 @@ def retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | Non
     timers = (CauseName.TAIL_LOSS_PROBE, CauseName.TIMEOUT, *_by_icmp(endpoint))
     if not endpoint.too_big and (endpoint.sacks or endpoint.duplicates or not _timers(endpoint, packet)):
         timers += (CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY)
+    timers += (CauseName.REORDERING_TIMEOUT,) if endpoint.sacks else ()
     return Explanation(evidence, _callers(endpoint, packet), (before.n,), alternatives=timers)
 
 
