@@ -398,3 +398,36 @@ def test_a_reset_of_an_exit_that_waited_in_a_queue_came_before_the_peers() -> No
     found = broken_off(crossings, build_streams(inputs.joined, inputs.calls, queued=["server"]))
     assert found[0, "server"].reset is not None
     assert found[0, "server"].reset.sender == "server"
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_a_repeat_of_which_nothing_is_sure_may_be_the_timer_for_reordered_ones(reported: bool) -> None:
+    """Only where ACKs had reported something."""
+    run, tcp = opened()
+    tcp.client("send", b"abcd")
+    tcp("client .", b"a", lost=True)
+    tcp("client .", b"b")
+    tcp("client .", b"c", lost=True)
+    tcp("client .", b"d", lost=True)
+    if reported:
+        tcp("server .", ack=1, options={"sack": [(2, 3)]})
+    run.pause(300)
+    tcp("client .", b"c", seq=3)
+    found = run.analysis(sysctls={}).causes[-1]
+    assert (CauseName.REORDERING_TIMEOUT in (found.rule, *found.alternatives)) is reported
+
+
+@pytest.mark.parametrize("rate", [None, 10_000])
+def test_an_answer_to_a_probe_that_waited_in_a_queue_may_answer_what_came_later(rate: int | None) -> None:
+    run, tcp = opened()
+    tcp.server("send", bytes(1400))
+    tcp("server .", bytes(1400))
+    tcp.client("send", b"ab")
+    tcp("client P.", b"ab")
+    tcp("server .", window=0)
+    run.pause(0.2)
+    tcp("client .", seq=2)
+    tcp("server .", window=0)
+    found = run.analysis(queued={} if rate is None else {"server": rate}).causes[-1]
+    assert found.rule == "probe-answer"
+    assert (CauseName.CHALLENGE_ACK in found.alternatives, found.packets == ()) == (rate is not None, rate is not None)
