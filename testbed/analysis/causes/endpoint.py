@@ -318,7 +318,7 @@ class TcpEndpoint(EndpointCalls):
         self.quick.acknowledges(
             ack,
             repeats=not packet.sequence_length and bool(self.out_of_order),
-            by_timer=None if timer and len(names) == 1 else timer,
+            by_timer=None if timer and len(names) > 1 else timer,
             delayed=None if delayed and len(names) > 1 else delayed,
         )
 

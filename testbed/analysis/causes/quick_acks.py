@@ -109,14 +109,14 @@ class QuickAcks:
     def acknowledges(self, number: int, *, repeats: bool, by_timer: bool | None, delayed: bool | None) -> None:
         """Note that a segment with this ACK number left.
 
-        ``repeats``: for what came out of order; ``by_timer``: that of compressed ACKs may have sent it, None: surely;
-        ``delayed``: the timer of delayed ACKs sent it, None: it may have.
+        ``repeats``: for what came out of order; ``by_timer``, ``delayed``: the timer of compressed ACKs, or of delayed
+        ones, sent it, None: it may have.
         """
         if number > self._number:
             self._number, self._repeats = number, (0, 0)
         if repeats:
             least, most = self._repeats
-            self._repeats = least + (self._surely_not and by_timer is False), most + (by_timer is not None)
+            self._repeats = least + (self._surely_not and by_timer is False), most + (by_timer is not True)
         self.least = max(self.least - 1, 0)
         if self._due:
             self.most = max(self.most - 1, 0)
