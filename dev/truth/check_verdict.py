@@ -186,10 +186,16 @@ class _Judge:
             if not self._says.opened((flow.index, opener)):
                 never += 1
                 continue
-            ends = (self._says.closed((flow.index, host)) for host in HOSTS)
-            broken += any(end is not None and _breaks_off(end, self._analysis) for end in ends)
+            broken += any(self._is_broken_off(flow.index, host) for host in HOSTS)
         if fact.refused + fact.never_opened != never:
             return f"{never} were never open at their opener"
         if fact.broken_off < broken:
             return f"{broken} were broken off by a RST or a timer"
         return None
+
+    def _is_broken_off(self, flow: int, host: Host) -> bool:
+        """Say whether a RST or a timer ended a connection at a host while there was something left to be lost."""
+        end = self._says.closed((flow, host))
+        if end is None or not _breaks_off(end, self._analysis):
+            return False
+        return end.old not in _BOTH_ENDED or not _is_all_acknowledged(self._analysis, flow, host)

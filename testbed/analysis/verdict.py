@@ -202,9 +202,11 @@ def why_unopened(
         return None
     syns = [packet for packet in packets if "S" in packet.flags]
     answers = [packet for packet in packets if packet.sender == peer_of(opener)]
-    if any(packet.fate is not Fate.LOST for packet in answers):
-        resets = ("R" in packet.flags for packet in packets if packet.sender == opener and not packet.made)
-        if any("S" in packet.flags for packet in answers) and any(resets):
+    came = [packet for packet in answers if packet.fate is not Fate.LOST]
+    if came:
+        # it had given up by when the first SYN+ACK came; later ones may follow what ended it since
+        resets = (packet for packet in packets if packet.sender == opener and "R" in packet.flags and not packet.made)
+        if "S" in came[0].flags and any(came[0].n in causes[reset.n].packets for reset in resets):
             return NeverOpened(flow.index, opener, OpeningFailure.GIVEN_UP, len(syns))
         return None
     if answers:

@@ -72,7 +72,11 @@ def broken_off(crossings: Iterable[Crossing], streams: Streams) -> dict[tuple[in
 
 
 def _may_have_given_up(reset: Crossing, host: Host, streams: Streams) -> bool:
-    """Say whether TCP_USER_TIMEOUT may have run out before a RST came: something had waited for its ACK that long."""
+    """Say whether TCP_USER_TIMEOUT may have run out before a RST came.
+
+    Something had waited for its ACK that long, or the peer's window was 0 since it was first asked for another
+    (tcp_probe_timer).
+    """
     assert reset.flow is not None and reset.arrived is not None  # noqa: S101, PT018 - it came to a connection
     came = reset.arrived
     setter = EndpointCalls(reset.flow, host, streams).option("TCP_USER_TIMEOUT", came)
@@ -81,9 +85,11 @@ def _may_have_given_up(reset: Crossing, host: Host, streams: Streams) -> bool:
     acked = max(
         (each.acknowledges or 0 for each in theirs if each.arrived is not None and each.arrived < came), default=0
     )
-    ours = streams.by_sender.get((reset.flow, host), ())
-    out = (each.sent for each in ours if each.sent is not None and each.sequence_length and each.seq >= acked)
-    return limit > 0 and came - min(out, default=came) >= limit - _TICK
+    ours = [each for each in streams.by_sender.get((reset.flow, host), ()) if each.sent is not None]
+    out = [each.time for each in ours if each.sequence_length and each.seq >= acked]
+    had_room = max((arrival_time(each) for each in theirs if each.window and arrival_time(each) < came), default=0)
+    probes = [each.time for each in ours if not each.sequence_length and each.seq < acked and each.time > had_room]
+    return limit > 0 and came - min(out + probes, default=came) >= limit - _TICK
 
 
 _TICK = 10_000_000

@@ -366,6 +366,10 @@ def challenge_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
         return None
     if endpoint.last_ack is not None and ack_of(packet) > endpoint.last_ack and not endpoint.queued:
         return None
+    if endpoint.queued:  # while it waited to leave others came
+        either = ("repeats its ACK to a segment outside the window, or too old, to a SYN or to a RST",)
+        effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
+        return Explanation(either, effects=effects, alternatives=_by_wakeup(endpoint, packet))
     culprit = endpoint.unexpected[-1]
     what = ": a SYN on an open connection" if "S" in culprit.flags else ": a segment outside the window, or too old"
     if "R" in culprit.flags:

@@ -15,7 +15,7 @@ from testbed.analysis.calls.streams import Streams
 from testbed.analysis.causes import acknowledgements, datagrams, resets, retransmissions, room, transmissions
 from testbed.analysis.causes.datagrams import DatagramState
 from testbed.analysis.causes.endpoint import Explanation, TcpEndpoint
-from testbed.analysis.causes.interface_queue import InterfaceQueue
+from testbed.analysis.causes.interface_queue import InterfaceQueue, behind_queue
 from testbed.analysis.causes.rule_set import Rule, Stages, State, in_stages
 from testbed.analysis.link_check import origin_evidence
 from testbed.model import HOSTS, Cause, CauseName, Crossing, Evidence, Host, Joined, LinkOrigin, PacketRef, peer_of
@@ -68,6 +68,7 @@ def find_causes(
             if endpoint is not None:
                 endpoint.queued = waited
                 rule, explained = _first(tcp_rules, endpoint, packet)
+                explained = behind_queue(rule, explained) if waited else explained
                 endpoint.note_sent(packet, rule, explained)
             else:
                 rule, explained = _first(datagram_rules, datagram_state, packet)

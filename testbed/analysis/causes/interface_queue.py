@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from testbed.model import Crossing
+from testbed.analysis.causes.endpoint import Explanation
+from testbed.model import CauseName, Crossing
 
 _BURST = 1500
 """Bytes that may leave at once: a frame (testbed/lab/tcpdump.py), less ARP, which is not among the packets."""
@@ -17,6 +18,22 @@ _HEADERS = 120
 """Most bytes of headers that a packet has, the link's too."""
 _TIMER = 5_000_000
 """How late (ns) the timer may be on a busy machine."""
+
+_REPEATS = (
+    *(CauseName.FAST_RETRANSMISSION, CauseName.REORDERING_TIMEOUT, CauseName.RECOVERY),
+    *(CauseName.TAIL_LOSS_PROBE, CauseName.TIMEOUT, CauseName.PATH_MTU),
+)
+_REPEATED_ACKS = (
+    *(CauseName.DUPLICATE_ACK, CauseName.D_SACK, CauseName.COMPRESSED_ACK, CauseName.WINDOW_UPDATE),
+    *(CauseName.PROBE_ANSWER, CauseName.CHALLENGE_ACK, CauseName.NOT_TAKEN),
+)
+
+
+def behind_queue(rule: CauseName, explained: Explanation) -> Explanation:
+    """Return the explanation of what may have waited: by what came meanwhile nobody knows what it was sent for."""
+    alike = next((names for names in (_REPEATS, _REPEATED_ACKS) if rule in names), ())
+    others = dict.fromkeys((*explained.alternatives, *alike))
+    return explained._replace(alternatives=tuple(name for name in others if name is not rule))
 
 
 @dataclass(slots=True)

@@ -101,6 +101,8 @@ def _by_timer(endpoint: TcpEndpoint, packet: Crossing, last: Call, waited: Durat
         if held_for and waited.ns >= AT_ONCE and not _fills(endpoint, packet):
             return Release(("; it left ", waited, " after the call returned"), alternatives=held_for)
         return _by_pacing(endpoint, packet, waited)
+    if _ends_a_burst(endpoint, packet, ()):  # a timer sends one segment
+        return None
     out = (endpoint.snd_max or 0) > endpoint.una  # then the timer is that of a tail-loss probe, which nothing holds
     if out and (cork is not None or has_flag(last, "MSG_MORE")):
         return _by_tail_probe(endpoint, cork, last, waited)

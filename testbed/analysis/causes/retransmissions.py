@@ -33,6 +33,8 @@ _REORDERED = 300_000
 """Least time (ns) after which the timer for reordered segments may have sent what an ACK asked for (RFC 8985 6.2)."""
 _LEAST_REORDERED = 1_500_000
 """Least time (ns) after which that timer runs out: it waits for two ticks at least (TCP_TIMEOUT_MIN_US)."""
+_SURELY_REORDERED = 3_500_000
+"""Time (ns) after which it was surely that timer."""
 _RACK = 1  # the bit of tcp_recovery that switches RACK on
 _REPAIRED = 300_000_000
 """Most time (ns) since a repeat for which it is not known whether the kernel counts the loss as repaired."""
@@ -88,7 +90,9 @@ def reordering_timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation |
     )
     # after another timer the timeout is set anew, and runs from when the segment was sent (tcp_rearm_rto)
     overdue = packet.seq == endpoint.una and packet.time - before.time >= endpoint.rto_min
-    others = (CauseName.TIMEOUT,) if overdue else ()
+    others: tuple[CauseName, ...] = (CauseName.TIMEOUT,) if overdue else ()
+    # on a busy machine what an ACK asks for leaves later as well
+    others += (CauseName.FAST_RETRANSMISSION,) if waited < _SURELY_REORDERED else ()
     effects = (EndpointEffect.BEGINS_REPAIR,)
     return Explanation(evidence, _callers(endpoint, packet), packets, effects, alternatives=others)
 
@@ -227,7 +231,8 @@ def tail_loss_probe(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     repaired = again is not None and (before.time - again.time < _REPAIRED or reduced)
     slow = packet.time - _timer_began(endpoint, before) > 2 * (endpoint.handshake or 0) + _PROBE_MOST
     # a timeout begins with the first
-    other = (CauseName.TIMEOUT,) if (repaired or slow) and packet.seq == endpoint.una else ()
+    unclear = repaired or slow or _may_have_probed(endpoint)
+    other = (CauseName.TIMEOUT,) if unclear and packet.seq == endpoint.una else ()
     # what an ACK asks for may have waited in a queue since then
     waits = _waits_to_leave(endpoint, packet)
     asked = (CauseName.FAST_RETRANSMISSION, CauseName.RECOVERY, CauseName.TIMEOUT) if waits else ()
@@ -346,6 +351,15 @@ def _probes_first(endpoint: TcpEndpoint) -> bool:
     again = any(seq >= endpoint.una for seq in endpoint.repeats)  # a probe is sent once for what is out (tlp_high_seq)
     repairs = endpoint.una < endpoint.repair_until or bool(endpoint.sacks) or again or endpoint.tail_probed is not None
     return endpoint.probes_tail is True and not repairs and not endpoint.unprobed
+
+
+def _may_have_probed(endpoint: TcpEndpoint) -> bool:
+    """Say whether the newest bytes may have been a tail-loss probe: they left long after their call, by no ACK."""
+    newest, moved = endpoint.last_data_sent, endpoint.una_moved
+    if newest is None or newest.seq <= endpoint.una or (moved is not None and arrival_time(moved) >= newest.time):
+        return False
+    ends = [share.call.end for share in endpoint.writers(newest)]
+    return bool(ends) and all(end is not None and newest.time - end >= _LEAST_REORDERED for end in ends)
 
 
 def _callers(endpoint: TcpEndpoint, packet: Crossing) -> tuple[int, ...]:

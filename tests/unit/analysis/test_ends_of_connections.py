@@ -73,6 +73,25 @@ def test_a_reset_that_came_when_a_user_timeout_was_due_may_have_come_too_late(li
     assert (absent.reset is not None) is by_reset
 
 
+@pytest.mark.parametrize(("limit", "by_reset"), [(500, False), (5000, True)])
+def test_a_user_timeout_may_have_run_out_while_the_window_was_0(limit: int, *, by_reset: bool) -> None:
+    """Nothing is out then: it runs from the first probe that asks for another window (tcp_probe_timer)."""
+    run, tcp = opened()
+    tcp.client("setsockopt", args={"name": "TCP_USER_TIMEOUT", "value": limit})
+    tcp.client("send", b"abcdef")
+    tcp("client P.", b"abc")
+    tcp("server .", window=0)
+    for pause in (200, 400):
+        run.pause(pause)
+        tcp("client .", seq=3)
+        tcp("server .", window=0)
+    run.pause(200)
+    tcp("server R.")
+    close = tcp.client("close").n
+    absent = run.analysis().no_packet["client", close]
+    assert (absent.reset is not None) is by_reset
+
+
 def test_the_number_of_a_reset_that_refuses_a_syn_acknowledges_nothing() -> None:
     """It is that of the SYN, which the link may have forged."""
     run, tcp = opened()

@@ -1,0 +1,112 @@
+"""What a queue, a busy machine or an unseen timer leaves open: as random scenarios showed it."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.model import CauseName
+from testbed.model.verdicts import NeverOpened
+from tests.builders.exchange import Exchange, Tcp
+
+RACK = {host: {"net.ipv4.tcp_early_retrans": "3", "net.ipv4.tcp_recovery": "1"} for host in ("client", "server")}
+SLOW = 10_000  # bits a second
+
+
+def opened() -> tuple[Exchange, Tcp]:
+    run = Exchange()
+    return run, run.tcp().opened()
+
+
+@pytest.mark.parametrize(("since", "is_open"), [(2, True), (5, False)])
+def test_what_an_ack_asks_for_leaves_later_on_a_busy_machine(since: float, is_open: bool) -> None:
+    """The timer for reordered ones runs out after two ticks, of which the shortest has 1 ms."""
+    run, tcp = opened()
+    tcp.client("send", b"abc")
+    tcp("client .", b"a", lost=True)
+    tcp("client .", b"b")
+    tcp("server .", ack=1, options={"sack": [(2, 3)]})
+    tcp("client .", b"c", lost=True)
+    run.pause(since)
+    tcp("client .", b"a", seq=1)
+    found = run.analysis(sysctls=RACK, rto_min={"client": 0}).causes[-1]
+    assert found.rule == "reordering-timeout"
+    assert (CauseName.FAST_RETRANSMISSION in found.alternatives) is is_open
+
+
+@pytest.mark.parametrize("rate", [None, SLOW])
+def test_a_repeat_that_waited_in_a_queue_may_be_any(rate: int | None) -> None:
+    run, tcp = opened()
+    tcp.client("send", bytes(2001))
+    tcp("client .", bytes(1000), lost=True)
+    tcp("client .", bytes(1000))
+    tcp("server .", ack=1, options={"sack": [(1001, 2001)]})
+    tcp("client .", bytes(1000), seq=1)
+    found = run.analysis(sysctls=RACK, queued={} if rate is None else {"client": rate}).causes[-1]
+    assert found.rule == "fast-retransmission"
+    any_other = {CauseName.TIMEOUT, CauseName.TAIL_LOSS_PROBE, CauseName.RECOVERY, CauseName.REORDERING_TIMEOUT}
+    assert (any_other <= set(found.alternatives)) is (rate is not None)
+
+
+@pytest.mark.parametrize("rate", [None, SLOW])
+def test_a_challenge_ack_that_waited_in_a_queue_answers_nobody_knows_what(rate: int | None) -> None:
+    run, tcp = opened()
+    tcp.server("send", bytes(1400))
+    tcp("server .", bytes(1400))
+    tcp.client("send", b"abc")
+    tcp("client P.", b"abc")
+    tcp("server .")
+    tcp("client .", seq=-100_000)
+    tcp("server .")
+    found = run.analysis(queued={} if rate is None else {"server": rate}).causes[-1]
+    assert found.rule == "challenge-ack"
+    assert (found.packets == (), CauseName.D_SACK in found.alternatives) == (rate is not None, rate is not None)
+
+
+@pytest.mark.parametrize(("wait", "is_open"), [(14, True), (0, False)])
+def test_new_bytes_that_left_long_after_their_call_may_have_been_a_probe(wait: float, is_open: bool) -> None:
+    """Of two timers in a row only the first is a tail-loss probe (tcp_sock.tlp_high_seq)."""
+    run, tcp = opened()
+    tcp.client("send", bytes(1450))
+    tcp("client P.", bytes(2), lost=True)
+    run.pause(wait)
+    tcp("client P.", bytes(1448), lost=True)
+    run.pause(15)
+    tcp("client P.", bytes(1450), seq=1)
+    found = run.analysis(sysctls=RACK).causes[-1]
+    assert found.rule == "tail-loss-probe"
+    assert (CauseName.TIMEOUT in found.alternatives) is is_open
+
+
+def test_a_timer_sends_one_segment_not_one_right_behind_others() -> None:
+    """After ICMP said what the path takes, a full segment is smaller than the peer's SYN allows."""
+    run, tcp = opened()
+    tcp.client("send", bytes(1000), args={"flags": "MSG_MORE"})
+    tcp("client .", bytes(600), lost=True)
+    run.pause(20)
+    tcp("client .", bytes(500), seq=1, lost=True)
+    tcp("client .", bytes(400))
+    found = run.analysis(sysctls=RACK).causes[-1]
+    assert (found.rule, found.sent_by) == ("data", None)
+
+
+@pytest.mark.parametrize("first_answered", [True, False])
+def test_a_client_had_given_up_if_it_answers_the_first_syn_ack_by_a_reset(first_answered: bool) -> None:
+    """What answers a later one may follow what ended the connection since it was open."""
+    run = Exchange()
+    tcp = run.tcp()
+    tcp.server("listen")
+    with tcp.client("connect", errno="ECONNRESET"):
+        tcp("client S")
+        if first_answered:
+            run.pause(100)
+    if not first_answered:
+        tcp("server S.", seq=0)
+        tcp("server R", appeared=True)
+        tcp.client("close")
+        run.pause(1000)
+    else:
+        tcp.client("close")
+    tcp("server S.", seq=0)
+    tcp("client R", seq=1)
+    verdict = run.analysis().verdict
+    assert any(isinstance(fact, NeverOpened) for fact in verdict) is first_answered
