@@ -107,6 +107,8 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     last = endpoint.last_arrival
     # the ACK may have been sent in the processing of what came after it
     later = last is not None and last is not newest and packet.time - arrival_time(last) < SOON
+    # the timer may run out just then: that of a FIN is not even a tick, and one may still run from before
+    slow = waited.ns >= _LATEST and not later and not endpoint.in_progress(packet.time)
     if later:
         reader = None
     unclear = reader is not None and (reader.start <= arrival_time(newest) or waited.ns < AT_ONCE)
@@ -120,9 +122,9 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
         how = (", ", waited, " after it came, while ", call_ref(hurrying), " was in progress")
     elif not endpoint.observed and waited.ns >= _DELAYED:
         how = (", delayed: ", waited, " after it came")
-    elif endpoint.observed and not endpoint.queued and not endpoint.in_progress(packet.time) and not later:
+    elif endpoint.observed and not endpoint.queued and not slow and not endpoint.in_progress(packet.time) and not later:
         how = (" at once, ", waited, " after it came")
-        by = sent_as_came(newest.n) if waited.ns < IN_PROCESSING else None
+        by = sent_as_came(newest.n)
     elif later and last is not None:
         how = (", ", waited, " after it came and ", Duration(_waited(last, packet)), " after ", PacketRef(last.n))
     else:
@@ -133,7 +135,7 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     least = min(_timer_from(endpoint), may_be, _LEAST_DELAYED if early else _DELAYED)
     # it may also run out just as a read begins; in a queue, others may have waited to be acknowledged for longer
     since = _waited(endpoint.pending[0], packet) if endpoint.queued else waited.ns
-    timer = (CauseName.DELAYED_ACK,) if since >= least else ()
+    timer = (CauseName.DELAYED_ACK,) if since >= least or slow else ()
     answers = later and last is not None and last.sequence_length > 0 and last.n not in covered
     if answers and last is not None and endpoint.unexpected and endpoint.unexpected[-1] is last:
         came = (*what, ", sent as ", PacketRef(last.n), " came")

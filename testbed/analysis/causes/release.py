@@ -82,7 +82,7 @@ def release(endpoint: TcpEndpoint, packet: Crossing, last: Call | None) -> Relea
             return Release(("; it left ", waited, " after the call returned"))
         # a tail-loss probe (the only timer here that has an effect) may come early, the others after the least timeout
         due = _PROBED if timer is not None and timer.effects else endpoint.rto_min - _TICKS
-        if timer is not None and waited.ns >= due:
+        if (timer is not None and waited.ns >= due) or _may_be_probe(endpoint, packet):
             return Release(("; it left as the process ended",), calls=calls)
         return Release(("; released by the end of the process",), calls=calls, by=SENT_BY_EXIT)
     if timer is not None:
@@ -135,6 +135,13 @@ def _by_tail_probe(endpoint: TcpEndpoint, cork: Call | None, last: Call, waited:
     holder: Evidence = ("TCP_CORK (", call_ref(cork), ")") if cork is not None else ("MSG_MORE of ", call_ref(last))
     evidence = ("; ", *holder, " held it; a tail-loss probe released it after ", waited)
     return Release(evidence, effects=(EndpointEffect.PROBES_TAIL,), by=SENT_BY_TIMER)
+
+
+def _may_be_probe(endpoint: TcpEndpoint, packet: Crossing) -> bool:
+    """Say whether a tail-loss probe may have sent new bytes, whatever held them: others are out, and no FIN is in it."""
+    before, ends = endpoint.last_data_sent, "F" in packet.flags
+    probes = endpoint.probes_tail is not False and (endpoint.snd_max or 0) > endpoint.una and not ends
+    return probes and before is not None and packet.time - before.time >= _PROBED
 
 
 def _fills(endpoint: TcpEndpoint, packet: Crossing) -> bool:

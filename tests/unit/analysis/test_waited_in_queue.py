@@ -110,3 +110,30 @@ def test_a_client_had_given_up_if_it_answers_the_first_syn_ack_by_a_reset(first_
     tcp("client R", seq=1)
     verdict = run.analysis().verdict
     assert any(isinstance(fact, NeverOpened) for fact in verdict) is first_answered
+
+
+@pytest.mark.parametrize(("wait", "is_open"), [(0.15, True), (0.02, False)])
+def test_the_timer_of_a_fin_may_run_out_as_early_as_an_answer_leaves(wait: float, is_open: bool) -> None:
+    run, tcp = opened()
+    tcp.client("close")
+    tcp.server("close")
+    tcp("server F.")
+    run.pause(wait)
+    tcp("client .")
+    found = run.analysis().causes[-1]
+    assert found.rule == "ack"
+    assert (CauseName.DELAYED_ACK in found.alternatives) is is_open
+
+
+@pytest.mark.parametrize(("wait", "by_exit"), [(30, False), (0, True)])
+def test_as_a_process_ends_a_probe_may_send_what_was_held(wait: float, by_exit: bool) -> None:
+    run, tcp = opened()
+    tcp.client("send", bytes(1449))
+    tcp("client .", bytes(1448))
+    run.pause(wait)
+    run.call("client", "exit", fd=-1, result=0)
+    run.made["client"][-1].fields["end"] = None
+    tcp("client P.", bytes(1))
+    found = run.analysis(sysctls=RACK).causes[-1]
+    assert found.rule == "data"
+    assert (found.sent_by is not None) is by_exit
