@@ -118,7 +118,7 @@ def _by_timer(endpoint: TcpEndpoint, packet: Crossing, last: Call, waited: Durat
         held = ("; MSG_MORE of ", call_ref(last), " held it, and the timer released it ", waited)
         after = (*held, " after the call returned")
         return Release(after, rule=CauseName.MORE_TIMEOUT, by=by, alternatives=others)
-    nagle = waits_by_nagle(endpoint, packet.time, packet.length)
+    nagle = None if is_full(endpoint, packet) else waits_by_nagle(endpoint, packet.time, packet.length)
     if nagle is None or nagle.seq + nagle.length <= endpoint.una or not endpoint.probes_tail:
         return None
     if endpoint.tail_probed is not None or packet.time - nagle.time < _PROBED:
@@ -138,7 +138,7 @@ def _by_tail_probe(endpoint: TcpEndpoint, cork: Call | None, last: Call, waited:
 
 
 def _may_be_probe(endpoint: TcpEndpoint, packet: Crossing) -> bool:
-    """Say whether a tail-loss probe may have sent new bytes, whatever held them: others are out, and no FIN is in it."""
+    """Say whether a tail-loss probe may have sent new bytes, whatever held them: others are out, it has no FIN."""
     before, ends = endpoint.last_data_sent, "F" in packet.flags
     probes = endpoint.probes_tail is not False and (endpoint.snd_max or 0) > endpoint.una and not ends
     return probes and before is not None and packet.time - before.time >= _PROBED
@@ -211,7 +211,7 @@ def _may_be_processed(endpoint: TcpEndpoint, packet: Crossing) -> bool:
 
 def _by_arrival(endpoint: TcpEndpoint, packet: Crossing, arrival: Crossing, waited: Duration) -> Release:
     """Return what released bytes that left after ``arrival``, which came after the call had returned."""
-    nagle = waits_by_nagle(endpoint, packet.time, packet.length)
+    nagle = None if is_full(endpoint, packet) else waits_by_nagle(endpoint, packet.time, packet.length)
     since = packet.time - arrival_time(arrival)
     acknowledged = nagle is not None and (arrival.ack or 0) >= nagle.seq + nagle.length
     if nagle is not None and acknowledged and since < IN_PROCESSING:

@@ -137,3 +137,17 @@ def test_as_a_process_ends_a_probe_may_send_what_was_held(wait: float, by_exit: 
     found = run.analysis(sysctls=RACK).causes[-1]
     assert found.rule == "data"
     assert (found.sent_by is not None) is by_exit
+
+
+@pytest.mark.parametrize(("size", "by_ack"), [(487, True), (488, False)])
+def test_nagle_holds_no_segment_that_is_as_large_as_the_one_before(size: int, by_ack: bool) -> None:
+    """By an option or a route segments may be smaller than the peer's SYN allows."""
+    run, tcp = opened()
+    tcp.client("send", bytes(488 + size))
+    tcp("client .", bytes(488))
+    run.pause(40)
+    tcp("server .")
+    tcp("client .", bytes(size))
+    found = run.analysis(sysctls=RACK).causes[-1]
+    assert found.rule == "data"
+    assert (found.sent_by is not None) is by_ack
