@@ -103,6 +103,12 @@ class KernelLog:
         """Whether the absence of an event says that it did not happen."""
         return not self.problems
 
+    @property
+    def unstacked_idle(self) -> int:
+        """How many packets left from a processor that was idle and have no stack, as some kernels record none there."""
+        each = (departure for own in self.departures.values() for departure in own)
+        return sum(one.stack is None and one.interrupt and one.pid == 0 for one in each)
+
 
 class Agreement(StrEnum):
     """Whether a kernel's trace agrees with a packet's cause."""

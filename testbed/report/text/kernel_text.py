@@ -19,7 +19,9 @@ def kernel_lines(kernel: KernelEvidence) -> Iterator[tuple[str, str]]:
         causes = f"{counted(confirmed + contradicted, 'cause')} proven by call stacks"
         causes += f", {contradicted:,} inferred otherwise" if contradicted else ""
         unproven = kernel.left - confirmed - contradicted
-        causes += f", {unproven:,} inferred only" if unproven else ""
+        idle = kernel.log.unstacked_idle
+        why = f" (the kernel recorded no stack for {idle:,} sent from an idle processor)" if idle else ""
+        causes += f", {unproven:,} inferred only{why}" if unproven else ""
     else:
         causes = f"{consistent:,} causes fit its events, {contradicted:,} contradicted, {not_covered:,} not covered"
     changes = counted(len(kernel.state_changes), "state change")

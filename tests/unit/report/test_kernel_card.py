@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from testbed.model import CallRef, peer_of
-from testbed.model.kernel_log import Agreement, Assessment, TimerRun
+from testbed.model.kernel_log import Agreement, Assessment, Departure, KernelEvidence, KernelLog, TimerRun
 from testbed.model.origins import Mechanism, PacketOrigin
 from testbed.report.html import kernel_columns
 from testbed.report.html.page_source import PageSource
 from testbed.report.html.run_page import render
 from testbed.report.html.run_wire import of_run
+from testbed.report.text.kernel_text import kernel_lines
 from tests.builders.eventful_run import change, eventful_source, witnessed, witnessed_source
 from tests.builders.runs import META, at
 
@@ -33,6 +34,16 @@ def test_each_state_change_has_its_time_its_host_and_what_caused_it() -> None:
         ("70.000", "client", "ESTABLISHED to FIN_WAIT1", "close #4"),
         ("90.000", "server", "CLOSE_WAIT to CLOSE", "a timer: TCP_KEEPALIVE_TIMEOUT"),
     ]
+
+
+def test_packets_of_an_idle_processor_without_a_stack_are_told() -> None:
+    """Some kernels record none there: their causes are inferred, and the trace is complete all the same."""
+    idle = Departure(1, 0, 1, 0, interrupt=True, stack=None)
+    log = KernelLog((), (), departures={"client": (idle, replace(idle, stack=0), replace(idle, pid=7))})
+    ((line, _), *_) = kernel_lines(KernelEvidence(log, (), left=3))
+    assert line.endswith(
+        "3 inferred only (the kernel recorded no stack for 1 sent from an idle processor); 0 state changes"
+    )
 
 
 def test_the_causes_are_links_to_their_calls_and_packets() -> None:
