@@ -95,6 +95,7 @@ def altered(seen: Observed) -> Found:
             yield from _set_anew(connection, host)
         if changed:
             packet, change = changed[0]
+            count = sum(each.size for _, each in changed)
             yield Finding(
                 FindingName.PAYLOAD_ALTERED,
                 Severity.ERROR,
@@ -105,11 +106,11 @@ def altered(seen: Observed) -> Found:
                     "peer": peer_of(host),
                     "packets": Quantity(len(changed), "packet"),
                     "first": PacketRef(packet.n),
-                    "bytes": Quantity(sum(max(each.count, 1) for _, each in changed), "byte"),
+                    "bytes": Quantity(count, "byte"),
                     "offset": Quantity(packet.start + change.offset),
                 },
                 packets=tuple(each.n for each, _ in changed),
-                cost=Cost(bytes=sum(max(each.count, 1) for _, each in changed)),
+                cost=Cost(bytes=count),
             )
         if wrong:
             yield Finding(

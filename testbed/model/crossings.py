@@ -90,6 +90,11 @@ class PayloadChange:
     count: int
     skip: int = 0
 
+    @property
+    def size(self) -> int:
+        """How many bytes differ, are missing or were added."""
+        return self.count + abs(len(self.before) - len(self.after))
+
     def applied_to(self, payload: bytes) -> bytes:
         """Return a crossing's payload as it arrived."""
         return payload[: self.offset] + self.after + payload[self.offset + len(self.before) :]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from testbed.model.findings import Certainty, Culprit, FindingName, Severity
 from tests.builders.diagnosed import diagnosed, names, only, said
 from tests.builders.exchange import MS, Exchange
@@ -79,6 +81,17 @@ def test_what_the_path_changes_doubles_and_reorders() -> None:
     assert F.CHECKSUM_ERROR in run_of(bad_checksum=True)
     assert F.REORDERING in run_of(delay=5 * MS)
     assert F.DUPLICATED in run_of()
+
+
+@pytest.mark.parametrize(("arrives", "count"), [(b"axc", 1), (b"a", 2), (b"", 3)])
+def test_bytes_that_were_cut_off_are_counted_as_changed(arrives: bytes, count: int) -> None:
+    run = Exchange()
+    tcp = run.tcp().opened()
+    with tcp.client("send", b"abc"):
+        tcp("client P.", b"abc", altered=arrives)
+    cost = only(run, F.PAYLOAD_ALTERED).cost
+    assert cost is not None
+    assert cost.bytes == count
 
 
 def swallowed(*, pause: float, both: bool = False, reset: bool = False, keep_alive: bool = False) -> Exchange:
