@@ -98,11 +98,14 @@ bool awaits_parents(void)
 
 void set_parents(const char *numbers)
 {
-	if (!lacks_parents || !are_numbers(numbers)) {
+	bool are_known = *numbers;
+	if (!lacks_parents || (are_known && !are_numbers(numbers))) {
 		errno = EINVAL;
 		fail("tasks that start programs");
 	}
-	add_to_recorded(numbers);
+	if (are_known)
+		add_to_recorded(numbers);
+	has_parents = are_known;
 	lacks_parents = false;
 }
 

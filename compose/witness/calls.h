@@ -23,7 +23,8 @@ void begin_calls(const char *name, char **arguments);
 bool awaits_parents(void);
 
 /* Record all that these tasks, whose children the programs are, start, so that no program waits until it is recorded (the
- * kernel takes its time to add one): their numbers in the machine's PID namespace, with blanks between. */
+ * kernel takes its time to add one): their numbers in the machine's PID namespace, with blanks between; none where they
+ * are not known, and each program is then added while it is held. */
 void set_parents(const char *numbers);
 
 /* Put what is to be watched into `sources` (MAX_CALL_SOURCES); returns how many. None where no calls were asked for. */

@@ -6,6 +6,7 @@
  *                                                     behind it, the tasks that start them are said later
  *        witness reuse NAME ...                      as record; its instances are kept at the end, for the next one
  *        witness record|reuse --symbols NAME ...     the runner reads /proc/kallsyms (recording.h)
+ *        witness await                                these words one a line on standard input, up to an empty one
  *        witness list                                 the names of all instances of ours, one a line
  *        witness remove NAME...                       remove these, each with what belongs to it (NAME.stacks)
  *
@@ -13,9 +14,9 @@
  *          [+]group/name~FIELD:FUNCTION,FUNCTION      only those whose field is the address of one of these functions
  *
  * `record` writes frames (frames.h) to standard output. On standard input a line `+NUMBER NUMBER...` adds tasks that run
- * already to those whose calls are recorded, a line `=NUMBER NUMBER...` says which tasks start the held programs, and `-`
- * that no further one will be held; at any other line, or at the end of it (the runner is gone), it ends, its instances
- * removed. Frames:
+ * already to those whose calls are recorded, a line `=NUMBER NUMBER...` says which tasks start the held programs (`=` that
+ * nobody knows), and `-` that no further one will be held; at any other line, or at the end of it (the runner is gone), it
+ * ends, its instances removed. Frames:
  *
  *   P  a page of a ring buffer: instance (1 byte: 0 NAME, 1 NAME.stacks), processor (3 bytes, big endian), the page
  *      (events/header_page)
@@ -43,6 +44,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "witness/instance.h"
 #include "witness/names.h"
@@ -50,7 +52,29 @@
 #include "witness/report.h"
 #include "witness/tracefs.h"
 
+enum { MOST_WORDS = 500, TEXT = 1 << 15 };
+
 static const char SYMBOLS[] = "--symbols";
+
+/* Read what is to be done from standard input, and nothing of what follows: how many words, 0 if nobody says any. */
+static int hear(char **words)
+{
+	static char text[TEXT];
+	int count = 0;
+	size_t length = 0;
+	for (char *word = text; length < sizeof text && read(0, text + length, 1) == 1; length++) {
+		if (text[length] != '\n')
+			continue;
+		text[length] = 0;
+		if (!*word)
+			return count;
+		if (count == MOST_WORDS)
+			break;
+		words[count++] = word;
+		word = text + length + 1;
+	}
+	return 0;
+}
 
 static void print_name(const char *name)
 {
@@ -75,6 +99,13 @@ int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* for the runner, which tells us */
+	if (argc == 2 && !strcmp(argv[1], "await")) {
+		static char *heard[1 + MOST_WORDS + 1];
+		argc = 1 + hear(heard + 1);
+		argv = heard;
+		if (argc == 1)
+			return 0;
+	}
 	find_tracefs();
 	keeps_instances = argc >= 2 && !strcmp(argv[1], "reuse");
 	bool records = keeps_instances || (argc >= 2 && !strcmp(argv[1], "record"));

@@ -35,22 +35,22 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
         raise UsageError(
             "--resume continues a campaign with its own scenarios", hint="leave the names of scenarios out"
         )
-    scenarios = _load(names, catalogue, options, outputs)
-    from testbed.lab.choose_engine import choose
-
-    if options.any or any(scenario.matrix for scenario in scenarios):
+    with show_progress(quiet=outputs.quiet or not names) as progress:
+        progress(f"reading {', '.join(names)}")  # at once: much has to be imported for it
+        chosen = None if options.any else _choose_early(engine, options)
+        scenarios = _load(names, catalogue, options)
+    if chosen is None or any(scenario.matrix for scenario in scenarios):
         from testbed.cli.campaign_command import run_campaign
 
         return run_campaign(scenarios, runs=runs, engine=engine, options=options, outputs=outputs)
-    try:
-        choice = choose(engine)
-    except EngineError as error:
-        if outputs.ci is not None:
+    if isinstance(chosen, BothendsError):
+        if isinstance(chosen, EngineError) and outputs.ci is not None:
             from testbed.report.ci.ci_cases import RunRecord
             from testbed.report.ci.ci_files import write_ci_files
 
-            write_ci_files([RunRecord(scenario.name, 0.0, error=error) for scenario in scenarios], outputs.ci)
-        raise
+            write_ci_files([RunRecord(scenario.name, 0.0, error=chosen) for scenario in scenarios], outputs.ci)
+        raise chosen
+    choice = chosen
     say_why(choice)
     records: list[RunRecord] = []
     try:
@@ -71,14 +71,27 @@ def run(names: Sequence[str], *, catalogue: Path, runs: Path, engine: str, optio
     return next((code for code in (1, 3, 4) if code in codes), 0)
 
 
-def _load(names: Sequence[str], catalogue: Path, options: Options, outputs: Outputs) -> list[Scenario]:
-    """Read the scenarios, of which is told at once: much has to be imported for it."""
-    with show_progress(quiet=outputs.quiet or not names) as progress:
-        progress(f"reading {', '.join(names)}")
-        from testbed.scenario.catalogue import find
-        from testbed.scenario.load import load
+def _choose_early(engine: str, options: Options) -> Choice | BothendsError:
+    """Choose an engine, which can then be busy while the scenarios are read; or return why there is none.
 
-        return [load(find(name, catalogue), settings=options.fixed) for name in names]
+    What is wrong with a scenario is told before that.
+    """
+    from testbed.lab.choose_engine import choose
+    from testbed.lab.engine_kind import begin_early
+
+    try:
+        choice = choose(engine)
+    except BothendsError as error:
+        return error
+    begin_early(choice.make, witness=options.witness is not False)
+    return choice
+
+
+def _load(names: Sequence[str], catalogue: Path, options: Options) -> list[Scenario]:
+    from testbed.scenario.catalogue import find
+    from testbed.scenario.load import load
+
+    return [load(find(name, catalogue), settings=options.fixed) for name in names]
 
 
 def _witnessed(scenario: Scenario, options: Options) -> Scenario:

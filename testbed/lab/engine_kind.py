@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from testbed.lab.engine import Engine, Progress
 from testbed.lab.fact import DoctorFinding
+from testbed.lab.identity import new_run_id
 from testbed.lab.remains import Remains
 from testbed.model import Host
 from testbed.model.errors import Unsupported
@@ -61,6 +62,31 @@ def get_ready(factory: object, progress: Progress) -> None:
     """Have an engine's factory do what it has to do before its first lab, if it has anything."""
     if isinstance(factory, GetsReady):
         factory.get_ready(progress)
+
+
+@runtime_checkable
+class BeginsEarly(Protocol):
+    """A factory whose engine can be making something before anyone knows what the first lab will be."""
+
+    def begin_early(self, run_id: str, *, witness: bool) -> None:
+        """Have it begin, and do not wait; what no lab takes is removed at the end of this process.
+
+        ``run_id`` is that of the run that the first lab is for. ``witness``: it is likely to want the kernel's trace.
+        """
+
+    def begun(self) -> str:
+        """Return the id of the run for which something was begun, the first time; else an empty text."""
+
+
+def begin_early(factory: object, *, witness: bool) -> None:
+    """Have an engine begin what a first lab will need, if it can know any."""
+    if isinstance(factory, BeginsEarly):
+        factory.begin_early(new_run_id(), witness=witness)
+
+
+def run_id_for(factory: object) -> str:
+    """Return the id of the next run in a factory's labs."""
+    return (factory.begun() if isinstance(factory, BeginsEarly) else "") or new_run_id()
 
 
 class InsideFactory(ABC):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.lab.engine import Progress
-from testbed.lab.engine_kind import EngineFactory, InsideFactory, get_ready
+from testbed.lab.engine_kind import EngineFactory, InsideFactory, get_ready, run_id_for
 from testbed.model import Analysis
 from testbed.run.build_manifest import package_versions
 from testbed.run.capture_files import CaptureFiles
@@ -77,7 +77,7 @@ def run(
     refused = refusal(scenario, make_engine)
     if refused is not None:
         raise refused
-    spec = lab_spec(scenario)
+    spec = lab_spec(scenario, run_id_for(make_engine))
     get_ready(make_engine, progress)
     directory = RunDirectory.create(root, scenario.name, spec.run_id)
     captures = CaptureFiles(directory)

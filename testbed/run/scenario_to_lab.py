@@ -25,14 +25,14 @@ if TYPE_CHECKING:  # pydantic and scapy are slow to import: whoever has a scenar
 TRACERS = ("gdb", "strace")
 
 
-def lab_spec(scenario: Scenario, *, by_hand: bool = False) -> LabSpec:
-    """Say what lab a scenario needs; the run gets its id here. ``by_hand``: a person starts the programs in it.
+def lab_spec(scenario: Scenario, run_id: str = "", *, by_hand: bool = False) -> LabSpec:
+    """Say what lab a scenario needs; a run without an id gets one. ``by_hand``: a person starts the programs in it.
 
     Raises ScenarioError for a path of the user's own that cannot be used.
     """
     from testbed.scenario.read_own_files import NOTHING, own_parts
 
-    run_id = new_run_id()
+    run_id = run_id or new_run_id()
     own = own_parts(scenario)
     return LabSpec(
         run_id=run_id,

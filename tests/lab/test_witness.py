@@ -13,7 +13,7 @@ import docker
 import pytest
 
 from testbed.lab.choose_engine import DOCKER, NAMESPACE
-from testbed.lab.docker import container_settings, docker_engine
+from testbed.lab.docker import container_settings, docker_engine, witness_container
 from testbed.lab.docker.docker_trace import on_docker
 from testbed.lab.engine import Progress
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, owner
@@ -164,7 +164,7 @@ def test_an_engine_that_refuses_tracefs(
     settings = container_settings.witness_settings(None)
     driver = docker.types.DriverConfig("local", {"type": "no-such-filesystem", "device": "nodev"})
     settings["mounts"] = [docker.types.Mount("/tracing", None, type="volume", driver_config=driver)]
-    monkeypatch.setattr(docker_engine, "witness_settings", lambda _: settings)
+    monkeypatch.setattr(witness_container, "witness_settings", lambda _: settings)
     text = (ROOT / "scenarios/echo.yaml").read_text()
     wanted = load(Path(scenario(f"{text}\nobserve: {{kernel: {'true' if demanded else 'offered'}}}\n")))
 

@@ -29,6 +29,9 @@ DEBUGGER = Debugger(
 AGENT_COMMAND = (f"{TOOLS_DIRECTORY}/agent",)
 WITNESS = "/usr/local/bin/witness"
 WITNESS_TIMEOUT = 20
+WITNESS_CONFIG: dict[str, Any] = {"network_disabled": True}
+"""Of a witness's container, beside :func:`witness_settings`: the engine has nothing to do for its network namespace,
+which has no interface but the loopback. For one with `network_mode: none` alone it starts itself once more."""
 TRACEFS = {"type": "tracefs", "device": "nodev"}
 """What the local volume driver mounts for a witness."""
 HOST_MEMORY = "4g"

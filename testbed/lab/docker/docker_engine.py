@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -12,31 +13,28 @@ from typing import Any, Self
 import docker
 import docker.errors
 
+from testbed.lab import call_trace
 from testbed.lab.agent import Agent, Channel
 from testbed.lab.docker import engine_facts, host_image, images
 from testbed.lab.docker.attach_stream import DockerChannel
 from testbed.lab.docker.container_settings import (
     AGENT_COMMAND,
     DEBUGGER,
-    WITNESS,
-    WITNESS_TIMEOUT,
     host_settings,
     link_settings,
     tap_settings,
-    tracefs_volume,
     with_debugger,
-    witness_settings,
 )
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.docker_networks import Networks, make_networks, remove_network
 from testbed.lab.docker.engine_facts import EngineFacts
 from testbed.lab.docker.kept_recorders import KeptRecorder, KeptRecorders, ProgramChannel
+from testbed.lab.docker.witness_container import ROLE as WITNESS_ROLE
+from testbed.lab.docker.witness_container import Early, WitnessContainer, number_of_kernel
 from testbed.lab.engine import DEBUGGER_DIRECTORY, LabSpec, LinkHost, LiveLab, Progress
-from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner
+from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, numbers_tasks_as_the_kernel, owner
 from testbed.model import Host
 from testbed.model.errors import EngineError, LabError, Unsupported
-
-WITNESS_ROLE = "witness"
 
 
 class Containers:
@@ -49,39 +47,65 @@ class Containers:
 
     def __init__(self, client: docker.DockerClient) -> None:
         self._client = client
-        self._recorders = KeptRecorders(client.api)
+        self._begun = ""
+        self._early: Early | None = None
+        self.recorders = KeptRecorders(client.api)
 
     def __call__(self, progress: Progress) -> DockerEngine:
         """Return an engine for one lab."""
-        return DockerEngine(self._client, progress, self._recorders if self.keep_up else None)
+        early, self._early = self._early, None
+        return DockerEngine(self._client, progress, self.recorders if self.keep_up else None, early)
+
+    def begin_early(self, run_id: str, *, witness: bool) -> None:
+        """Have the engine make what records the kernel's trace, for the first lab; ``close`` removes it if none is."""
+        atexit.register(self.close)
+        self._begun = run_id
+        self._early = Early(self._client, run_id, witness=witness)
+
+    def begun(self) -> str:
+        """Return the id of the run for which that was begun, the first time; else an empty text."""
+        begun, self._begun = self._begun, ""
+        return begun
 
     def close(self) -> None:
-        """Remove what was kept. Idempotent."""
-        self._recorders.close()
+        """Remove what was kept, or made early for nothing. Idempotent."""
+        early, self._early = self._early, None
+        if early is not None:
+            early.remove()
+        self.recorders.close()
 
 
 class DockerEngine:
     """One lab on a Docker Engine. Leaving the context removes all that it made.
 
-    ``recorders``: from where it takes what records the kernel's trace; else it makes that for itself.
+    ``recorders``: from where it takes what records the kernel's trace; else it makes that for itself, if that was not
+    done ``early``.
     """
 
     name = "docker"
 
-    def __init__(self, client: docker.DockerClient, progress: Progress, recorders: KeptRecorders | None = None) -> None:
+    def __init__(
+        self,
+        client: docker.DockerClient,
+        progress: Progress,
+        recorders: KeptRecorders | None = None,
+        early: Early | None = None,
+    ) -> None:
         self._client = client
         self._recorders = recorders
+        self._early = early
         self._kept: tuple[KeptRecorder, ProgramChannel] | None = None
         self._api: docker.APIClient = client.api
         self._progress = progress
         self._facts: EngineFacts | None = None
-        self._tracefs: str | None = None
         self._labels: dict[str, str] = {}
         self._containers: dict[str, str] = {}
         self._networks: list[str] = []
+        self._joined: list[tuple[str, str]] = []
         self._debugger_volume = ""
         self._agents: list[Agent] = []
-        self._witness: DockerChannel | None = None
+        self._witness: WitnessContainer | None = None
+        self._host_processes: list[int | None] = []
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +119,7 @@ class DockerEngine:
         """Make networks, hosts, taps and link host, everything in parallel that can be."""
         self._labels = {RUN_LABEL: spec.run_id, OWNER_LABEL: owner()}
         with ThreadPoolExecutor(8) as pool:
-            self._facts = facts = engine_facts.ask(self._api)
+            self._facts = facts = self._early.facts() if self._early is not None else engine_facts.ask(self._api)
             for host in spec.hosts.values():
                 if reason := facts.refuses(host.sysctls):
                     raise Unsupported(
@@ -131,6 +155,8 @@ class DockerEngine:
             link = pool.submit(self._start_link, spec, image_ids["link"], volume, networks) if spec.routed else None
             agents = {host: pair.result() for host, pair in pairs.items()}
         channel, refused = witness.result() if witness else (None, "")
+        if channel is not None and _parents_follow(spec):
+            self._tell_parents(channel)
         return LiveLab(
             hosts={host: pair[0] for host, pair in agents.items()},
             taps={host: pair[1] for host, pair in agents.items()},
@@ -151,10 +177,7 @@ class DockerEngine:
         )
 
     def take_down(self) -> None:
-        """Remove containers, then the networks. A part that is gone already is fine."""
-        for agent in self._agents:
-            agent.close()
-        self._agents.clear()
+        """Remove containers and networks. A part that is gone already is fine."""
         problems: list[str] = []
 
         def attempt(remove: Callable[..., None], *what: object) -> None:
@@ -167,16 +190,43 @@ class DockerEngine:
         others = [role for role in self._containers if not role.endswith("-tap") and role != WITNESS_ROLE]
         with ThreadPoolExecutor(8) as pool:
             witness = pool.submit(attempt, self._remove_witness)  # takes longest: the networks do not wait for it
-            # Podman removes no container in whose network namespace another one is; Docker removes all at once.
-            for group in [taps, others] if self._facts is not None and self._facts.podman else [taps + others]:
-                list(pool.map(partial(attempt, self._remove), group))
+            if self._facts is not None and self._facts.podman:
+                # It kills no container that just ends, and removes none in whose network namespace another one is.
+                self._close_agents()
+                list(pool.map(partial(attempt, self._remove), taps))
+                removed = []
+            else:
+                removed = [pool.submit(attempt, self._remove, role) for role in taps]
+                # Quicker while they run; the networks need not wait until the engine has removed the hosts.
+                list(pool.map(self._leave, self._joined))
+                self._close_agents()
+                removed += [pool.submit(self._remove_empty, network) for network in tuple(self._networks)]
+            removed += [pool.submit(attempt, self._remove, role) for role in others]
+            wait(removed)
             for network in self._networks:
                 attempt(remove_network, self._api, network)
             witness.result()
         self._containers.clear()
+        self._joined.clear()
         self._networks.clear()
         if problems:
             raise EngineError("; ".join(problems), hint="`invoke clean` removes what is left, once the engine answers")
+
+    def _close_agents(self) -> None:
+        for agent in self._agents:
+            agent.close()
+        self._agents.clear()
+
+    def _leave(self, joined: tuple[str, str]) -> None:
+        """Take a container from a network, which then need not wait until the engine has removed the container."""
+        with contextlib.suppress(EngineError), translate("take a container from the lab's network"):
+            self._api.disconnect_container_from_network(*joined, force=True)
+
+    def _remove_empty(self, network: str) -> None:
+        """Remove a network that nobody is on any more; one that somebody is on is removed after the containers."""
+        with contextlib.suppress(EngineError):
+            remove_network(self._api, network)
+            self._networks.remove(network)
 
     def _remove_witness(self) -> None:
         """Remove what recorded the kernel's trace, once it has removed its instance of tracefs; or let it be kept."""
@@ -184,16 +234,10 @@ class DockerEngine:
             self._recorders.give(*self._kept)
             self._kept = None
         if self._witness is not None:
-            self._witness.close()
-            with contextlib.suppress(EngineError), translate("wait for the witness"):
-                self._api.wait(self._containers[WITNESS_ROLE], timeout=WITNESS_TIMEOUT)
+            self._witness.remove()
             self._witness = None
-        if WITNESS_ROLE in self._containers:
-            self._remove(WITNESS_ROLE)
-        if self._tracefs is not None:
-            tracefs, self._tracefs = self._tracefs, None
-            with translate("remove the volume of the kernel's tracefs"):
-                self._api.remove_volume(tracefs, force=True)
+        if self._early is not None:
+            self._early.remove()
 
     def describe_death(self, host: Host) -> str:
         """Ask the engine how this host's container or its tap's ended."""
@@ -239,10 +283,14 @@ class DockerEngine:
             hostname=host,
             **host_image.user_settings(host_spec),
         )
+        self._joined.append((container, network.id))
         # The engine makes the tap while it starts the host; the tap can start only in a network namespace that lives.
         tap = pool.submit(self._create, spec, f"{host}-tap", tap_image, tap_settings(volume, container))
         host_agent = self._start(container, f"{host} host")
+        number = pool.submit(number_of_kernel, self._api, container) if _parents_follow(spec) else None
         tap_agent = self._start(tap.result(), f"{host} tap")
+        if number is not None:
+            self._host_processes.append(number.result())
         host_agent.hello()
         tap_agent.hello()
         return host_agent, tap_agent
@@ -261,6 +309,7 @@ class DockerEngine:
             networking_config={"EndpointsConfig": {first.name: endpoint}},
             hostname="link",
         )
+        self._joined += [(container, each.id) for each in networks.of.values()]
         for other in others:
             with translate(f"join the link host to the network {other.name}"):
                 self._api.connect_container_to_network(
@@ -275,26 +324,25 @@ class DockerEngine:
 
     def _start_witness(self, spec: LabSpec, image: str, facts: EngineFacts, volume: str) -> tuple[Channel | None, str]:
         """Start what records the kernel's trace; return its channel, or why the engine does not allow it."""
-        if self._recorders is not None and not facts.podman:
-            try:
-                self._kept = self._recorders.take(image, volume, spec.witness)
-            except (EngineError, LabError) as error:
-                return None, _reason(error)
-            return self._kept[1], ""
-        command = [WITNESS, *spec.witness]
-        self._tracefs = tracefs_volume(self._api, facts, self._labels)
-        container = self._create(spec, WITNESS_ROLE, image, witness_settings(self._tracefs), command=command)
-        channel = None
+        words = call_trace.awaiting_parents(spec.witness) if _parents_follow(spec) else spec.witness
         try:
-            channel = DockerChannel(self._api, container)
-            with translate("start the witness"):
-                self._api.start(container)
-        except EngineError as error:
-            if channel is not None:
-                channel.close()
-            return None, _reason(error)
-        self._witness = channel
-        return channel, ""
+            if self._recorders is not None and not facts.podman:
+                self._kept = self._recorders.take(image, volume, words)
+                return self._kept[1], ""
+            self._witness = self._early.take() if self._early is not None else None
+            if self._witness is None:
+                self._witness = WitnessContainer(self._api, image, facts, spec.run_id)
+            self._witness.record(words)
+        except (EngineError, LabError) as error:
+            return None, f"{error.what} ({error.state})" if error.state else error.what
+        self._containers[WITNESS_ROLE] = self._witness.id
+        return self._witness.channel, ""
+
+    def _tell_parents(self, witness: Channel) -> None:
+        """Tell the recorder which processes start the programs, if all are known, so that no program waits for it."""
+        known = [number for number in self._host_processes if number is not None]
+        with contextlib.suppress(OSError):  # it may have ended, and has then said why
+            witness.send(call_trace.parents_order(known if len(known) == len(self._host_processes) else ()))
 
     def _create(
         self,
@@ -302,14 +350,12 @@ class DockerEngine:
         role: str,
         image: str,
         settings: dict[str, Any],
-        *,
-        command: Sequence[str] = AGENT_COMMAND,
         **more: Any,  # noqa: ANN401 - the SDK's own keywords
     ) -> str:
         with translate(f"create the {role} container"):
             created = self._api.create_container(
                 image,
-                list(command),
+                list(AGENT_COMMAND),
                 name=f"bothends-{spec.run_id}-{role}",
                 entrypoint=[],
                 stdin_open=True,
@@ -337,8 +383,8 @@ class DockerEngine:
                 raise
 
 
-def _reason(error: EngineError | LabError) -> str:
-    return f"{error.what} ({error.state})" if error.state else error.what
+def _parents_follow(spec: LabSpec) -> bool:
+    return call_trace.records_calls(spec.witness) and numbers_tasks_as_the_kernel()
 
 
 def connect() -> docker.DockerClient:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import docker
 
 from testbed.lab.docker import engine_facts, images
-from testbed.lab.docker.container_settings import WITNESS, tracefs_volume, witness_settings
+from testbed.lab.docker.container_settings import WITNESS, WITNESS_CONFIG, tracefs_volume, witness_settings
 from testbed.lab.docker.docker_errors import translate
 from testbed.lab.docker.image_build import find
 from testbed.lab.identity import OWNER_LABEL, RUN_LABEL, new_run_id, owner
@@ -26,6 +26,7 @@ def on_docker(client: docker.DockerClient) -> RunRecorder | None:
         labels = {RUN_LABEL: new_run_id(), OWNER_LABEL: owner()}
         volume = tracefs_volume(client.api, facts, labels)
         settings = {name: value for name, value in witness_settings(volume).items() if name != "log_config"}
+        settings |= WITNESS_CONFIG
         with translate("run the recorder of the kernel trace"):
             container = client.containers.create(
                 image["Id"], [WITNESS, *words], entrypoint=[], labels=labels, **settings

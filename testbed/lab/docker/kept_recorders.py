@@ -19,6 +19,7 @@ from testbed.lab.docker.attach_stream import DockerChannel
 from testbed.lab.docker.container_settings import (
     AGENT_COMMAND,
     WITNESS,
+    WITNESS_CONFIG,
     WITNESS_TIMEOUT,
     kept_witness_settings,
 )
@@ -94,6 +95,7 @@ class KeptRecorder:
                     stdin_open=True,
                     labels={RUN_LABEL: run_id, OWNER_LABEL: owner(), ROLE_LABEL: "witness"},
                     host_config=api.create_host_config(**kept_witness_settings(tools_volume)),
+                    **WITNESS_CONFIG,
                 )["Id"]
             )
         self._agent: Agent | None = None

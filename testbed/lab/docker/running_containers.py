@@ -19,15 +19,12 @@ from testbed.lab.docker.attach_stream import DockerChannel
 from testbed.lab.docker.container_settings import (
     AGENT_COMMAND,
     DEBUGGER,
-    WITNESS,
-    WITNESS_TIMEOUT,
     tap_settings,
-    tracefs_volume,
     with_debugger,
-    witness_settings,
 )
 from testbed.lab.docker.docker_engine import connect
 from testbed.lab.docker.docker_errors import translate
+from testbed.lab.docker.witness_container import WitnessContainer
 from testbed.lab.engine import DEBUGGER_DIRECTORY, Progress
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, owner
 from testbed.lab.kernel_trace import unsupported
@@ -48,30 +45,6 @@ class RunningContainer:
     name: str
 
 
-class WitnessSidecar:
-    """A container that records the kernel's trace."""
-
-    def __init__(self, api: docker.APIClient, container: str, volume: str | None) -> None:
-        self.channel = DockerChannel(api, container)
-        self._api = api
-        self._container = container
-        self._volume = volume
-
-    def remove(self) -> None:
-        """End the recorder, which removes its instance of tracefs; remove its container. Idempotent.
-
-        Raises EngineError where the engine does not remove it.
-        """
-        if not self._container:
-            return
-        self.channel.close()
-        _remove_ended(self._api, self._container, "the recorder", WITNESS_TIMEOUT)
-        if self._volume is not None:
-            with translate("remove the volume of tracefs"), contextlib.suppress(docker.errors.NotFound):
-                self._api.remove_volume(self._volume, force=True)
-        self._container = ""
-
-
 class RunningContainers:
     """The containers of one engine. Leaving the context removes the taps that it made, and nothing else.
 
@@ -83,7 +56,7 @@ class RunningContainers:
         self._progress = progress
         self._connected: docker.DockerClient | None = None
         self._taps: list[tuple[Agent, str]] = []
-        self._witnesses: list[WitnessSidecar] = []
+        self._witnesses: list[WitnessContainer] = []
         self._numbers = itertools.count(1)
         self.left: list[str] = []
 
@@ -155,31 +128,20 @@ class RunningContainers:
         with translate("inspect a container"):
             return int(self._client.api.inspect_container(container)["State"].get("Pid") or 0)
 
-    def witness(self, run_id: str, words: Sequence[str]) -> WitnessSidecar:
+    def witness(self, run_id: str, words: Sequence[str]) -> WitnessContainer:
         """Start the recorder of the kernel's trace in a container that has nothing else.
 
         Raises Unsupported where the engine does not allow it.
         """
         ids = images.ensure(self._client, ["witness"], self._progress)
-        api, labels = self._client.api, {RUN_LABEL: run_id, OWNER_LABEL: owner(), ROLE_LABEL: "witness"}
-        volume = tracefs_volume(api, engine_facts.ask(api), labels)
-        with translate("create the recorder of the kernel's trace"):
-            made = api.create_container(
-                ids["witness"],
-                [WITNESS, *words],
-                name=f"bothends-{run_id}-witness",
-                entrypoint=[],
-                stdin_open=True,
-                labels=labels,
-                host_config=api.create_host_config(**witness_settings(volume)),
-            )
-        sidecar = WitnessSidecar(api, made["Id"], volume)
-        self._witnesses.append(sidecar)
+        api = self._client.api
+        facts = engine_facts.ask(api)
         try:
-            with translate("start the recorder of the kernel's trace"):
-                api.start(made["Id"])
+            sidecar = WitnessContainer(api, ids["witness"], facts, run_id)
         except EngineError as error:
             raise unsupported(f"{error.what} ({error.state})" if error.state else error.what) from error
+        self._witnesses.append(sidecar)
+        sidecar.record(words)
         return sidecar
 
     def tracer(self, container: str, role: str) -> tuple[Agent, tuple[str, ...], list[int]]:

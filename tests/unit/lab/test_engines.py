@@ -12,18 +12,23 @@ from typing import Any
 import pytest
 
 import testbed
+from testbed.campaign.campaign_options import Options
 from testbed.cli import lab_commands
+from testbed.cli.outputs import Outputs
+from testbed.cli.run_command import run
 from testbed.lab import choose_engine, doctor, host_shell
 from testbed.lab.choose_engine import DOCKER, NAMESPACE, UML, EngineRow, choose
 from testbed.lab.engine import Progress
-from testbed.lab.engine_kind import Choice, EngineKind
+from testbed.lab.engine_kind import Choice, EngineKind, begin_early, run_id_for
 from testbed.lab.fact import DoctorFinding
 from testbed.lab.namespace.namespace_engine import Namespaces
 from testbed.lab.remains import Remains
 from testbed.model import Host
 from testbed.model.errors import EngineError, UsageError
+from testbed.shipped.files import ROOT
 
 PACKAGE = Path(testbed.__file__).parent
+QUIET = Outputs(quiet=True)
 
 
 class OtherKind(EngineKind):
@@ -115,6 +120,51 @@ def test_an_engine_that_answers_but_makes_no_labs_is_the_last_resort(
         choose_engine, "ENGINES", (EngineRow("other", "other_engine"), EngineRow("third", "third_engine"))
     )
     assert (choose().name, choose().why) == ("third", "engine: third, because it makes no labs")
+
+
+class EarlyNamespaces(Namespaces):
+    """Notes what its engine is asked to begin before the scenario is read."""
+
+    def __init__(self, begun: list[bool]) -> None:
+        super().__init__()
+        self._begun = begun
+
+    def begin_early(self, run_id: str, *, witness: bool) -> None:
+        self._id = run_id
+        self._begun.append(witness)
+
+    def begun(self) -> str:
+        return self._id
+
+
+@pytest.mark.parametrize(("witness", "wanted"), [(None, True), (True, True), (False, False)])
+def test_an_engine_begins_before_the_scenario_is_read(
+    other: OtherKind, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, witness: bool | None, wanted: bool
+) -> None:
+    """It is told whether the run may want the kernel's trace; a campaign chooses for itself."""
+    begun: list[bool] = []
+    monkeypatch.setattr(other, "choose", lambda: Choice("other", EarlyNamespaces(begun), lambda _: None))
+    for options in (Options(witness=witness), Options(witness=witness, repeat=2)):
+        with pytest.raises(UsageError, match="no-such-scenario"):
+            run(["no-such-scenario"], catalogue=tmp_path, runs=tmp_path, engine="", options=options, outputs=QUIET)
+    assert begun == [wanted]
+
+
+def test_what_an_engine_began_is_of_the_run_that_follows() -> None:
+    labs = EarlyNamespaces([])
+    begin_early(labs, witness=True)
+    assert run_id_for(labs) == labs.begun()
+    assert run_id_for(Namespaces()) != run_id_for(Namespaces())
+
+
+def test_what_is_wrong_with_a_scenario_is_told_before_what_is_wrong_with_the_engine(
+    other: OtherKind, tmp_path: Path
+) -> None:
+    other.answers = False
+    with pytest.raises(UsageError, match="no-such-scenario"):
+        run(["no-such-scenario"], catalogue=tmp_path, runs=tmp_path, engine="", options=Options(), outputs=QUIET)
+    with pytest.raises(EngineError, match="it does not answer"):
+        run(["echo"], catalogue=ROOT, runs=tmp_path, engine="", options=Options(), outputs=QUIET)
 
 
 @pytest.mark.parametrize("row", choose_engine.ENGINES, ids=lambda row: row.name)
