@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Protocol
 
@@ -221,7 +222,11 @@ class Agent:
 
     def read_file(self, path: str) -> bytes:
         """Return a file's content; :class:`AgentRefused` if it cannot be read."""
-        return self._ask(b"F", os.fsencode(path))
+        return self.begin_file(path)()
+
+    def begin_file(self, path: str) -> Callable[[], bytes]:
+        """Start to read a file; call the answer for what :meth:`read_file` returns."""
+        return partial(self._wait, self._begin(b"F", os.fsencode(path)))
 
     def read_part(self, path: str, offset: int, length: int) -> bytes:
         """Return ``length`` bytes of a file from ``offset`` on, fewer where it ends before."""

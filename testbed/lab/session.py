@@ -147,8 +147,12 @@ class Session:
             for future in (linked, *listening):
                 future.result()
         self._start_call_trace()
-        for host, agent in self.live.hosts.items():
-            self.collected.counters[host] = KernelCounters(host_sockets.counters(agent))
+        for host, counted in self._counters().items():
+            self.collected.counters[host] = KernelCounters(counted)
+
+    def _counters(self) -> dict[Host, dict[str, int]]:
+        begun = {host: host_sockets.begin_counters(agent) for host, agent in self.live.hosts.items()}
+        return {host: finish() for host, finish in begun.items()}
 
     def _start_witness(self) -> None:
         refusal = unsupported(self.live.witness_refused) if self.live.witness_refused else None
@@ -226,9 +230,8 @@ class Session:
         What the kernels have counted until then is what they counted during the run.
         """
         self._wait_settled()
-        for host, before in self.collected.counters.items():
-            after = host_sockets.counters(self.live.hosts[host])
-            self.collected.counters[host] = replace(before, after=after)
+        for host, after in self._counters().items():
+            self.collected.counters[host] = replace(self.collected.counters[host], after=after)
 
     def _wait_settled(self) -> None:
         if self._witness is not None:
@@ -237,9 +240,8 @@ class Session:
         limit = 0.0 if self.collected.cut_short else SETTLE_LIMIT + self._patience
         begin = time.monotonic()
         while True:
-            left = {
-                host: tcp_table.unsettled(host_sockets.tcp_sockets(agent)) for host, agent in self.live.hosts.items()
-            }
+            begun = {host: host_sockets.begin_tcp_sockets(agent) for host, agent in self.live.hosts.items()}
+            left = {host: tcp_table.unsettled(finish()) for host, finish in begun.items()}
             if not any(left.values()) and self._is_quiet():
                 return
             elapsed = time.monotonic() - begin

@@ -93,7 +93,7 @@ class WatchedPair:
         """Start the taps."""
         for host, tap in self.taps.items():
             tap.start()
-            self._before[host] = KernelCounters(host_sockets.counters(tap.agent))
+            self._before[host] = KernelCounters(host_sockets.begin_counters(tap.agent)())
 
     def now(self) -> int:
         """Return the clock of the captures, ns."""
@@ -169,7 +169,7 @@ class WatchedPair:
         agent, before = self.taps[host].agent, self._before.get(host)
         try:
             if before is not None:
-                collected.counters[host] = KernelCounters(before.before, host_sockets.counters(agent))
+                collected.counters[host] = KernelCounters(before.before, host_sockets.begin_counters(agent)())
             files = agent.begin_trees(pinned_sysctls.READ_BELOW, without=pinned_sysctls.OF_INTERFACES)()
             collected.sysctls[host] = pinned_sysctls.by_name(files)
             collected.tcpdump[host] = agent.run(["tcpdump", "--version"]).partition("\n")[0]
