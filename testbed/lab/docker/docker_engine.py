@@ -191,8 +191,8 @@ class DockerEngine:
         with ThreadPoolExecutor(8) as pool:
             witness = pool.submit(attempt, self._remove_witness)  # takes longest: the networks do not wait for it
             if self._facts is not None and self._facts.podman:
-                # It kills no container that just ends, and removes none in whose network namespace another one is.
                 self._close_agents()
+                # It removes no container in whose network namespace another one is.
                 list(pool.map(partial(attempt, self._remove), taps))
                 removed = []
             else:
