@@ -265,8 +265,10 @@ def timeout(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
         others += (CauseName.TAIL_LOSS_PROBE, *anything)
     hints = hints_of(endpoint, packet, before) if all(endpoint.sack) else []
     reordered = (CauseName.REORDERING_TIMEOUT,) if all(endpoint.sack) else ()
-    if hints and packet.time - arrival_time(hints[-1]) < _reorders_for(endpoint) + _TICKS:
-        others = (*others, *reordered, CauseName.FAST_RETRANSMISSION)  # or, once the pacing lets it go
+    if hints:  # that timer may be as late as the timeout (tcp_rack_mark_lost)
+        soon = packet.time - arrival_time(hints[-1]) < _reorders_for(endpoint) + _TICKS
+        # or, once the pacing lets it go
+        others = (*others, *reordered, *((CauseName.FAST_RETRANSMISSION,) if soon else ()))
     elif _waits_to_leave(endpoint, packet) and not others:
         others = (CauseName.RECOVERY, CauseName.FAST_RETRANSMISSION, *reordered)
     last = endpoint.last_arrival

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from testbed.analysis.causes.endpoint import EndpointEffect, Explanation, TcpEndpoint, arrival_time, sack_blocks
-from testbed.analysis.causes.release import IN_PROCESSING
+from testbed.analysis.causes.release import HAS_LEFT, IN_PROCESSING
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import CauseName, Crossing, PacketRef, call_ref
 from testbed.model.origins import sent_in
@@ -109,7 +109,13 @@ def may_be_read(endpoint: TcpEndpoint, packet: Crossing) -> bool:
     """Say whether a read may have sent a repeated ACK, to tell of its room: it took bytes meanwhile."""
     last, before, reader = endpoint.last_arrival, endpoint.last_window, endpoint.taking(packet.time, endpoint.arrived)
     grows = before is not None and endpoint.window(packet) > before
-    return grows and reader is not None and (last is None or reader.start > arrival_time(last) - IN_PROCESSING)
+    if not grows or reader is None:
+        return False
+    if last is None or reader.start > arrival_time(last) - IN_PROCESSING:
+        return True
+    # what came woke it up, and the answer to that had time to leave before
+    ends = reader.end is not None and reader.end - packet.time < IN_PROCESSING
+    return ends and packet.time - arrival_time(last) >= HAS_LEFT
 
 
 def has_read(endpoint: TcpEndpoint, packet: Crossing) -> bool:

@@ -151,3 +151,20 @@ def test_nagle_holds_no_segment_that_is_as_large_as_the_one_before(size: int, by
     found = run.analysis(sysctls=RACK).causes[-1]
     assert found.rule == "data"
     assert (found.sent_by is not None) is by_ack
+
+
+@pytest.mark.parametrize(("goes_on", "is_open"), [(0, True), (20, False)])
+def test_a_read_that_ends_as_an_ack_leaves_may_tell_of_its_room(goes_on: float, is_open: bool) -> None:
+    """What was old when it came was answered by the ACK before, which covers more."""
+    run, tcp = opened()
+    tcp.server("send", b"ab")
+    with tcp.client("recv", b"ab"):
+        tcp("server .", b"ab")
+        tcp("client .", window=400)
+        tcp("server .", b"ab", seq=1)
+        run.pause(0.1)
+        tcp("client .", window=500)
+        run.pause(goes_on)
+    found = run.analysis().causes[-1]
+    assert found.rule == "duplicate-ack"
+    assert (CauseName.WINDOW_UPDATE in found.alternatives) is is_open
