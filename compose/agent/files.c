@@ -44,46 +44,23 @@ void list_directory(uint32_t id, const char *path)
 		send_error(id, errno, path);
 		return;
 	}
+	struct gathered *found = gather(id);
 	for (struct dirent *entry; (entry = readdir(directory));)
 		if (entry->d_name[0] != '.')
-			send_frame('f', id, entry->d_name, strlen(entry->d_name) + 1);
+			add_part(found, entry->d_name, strlen(entry->d_name) + 1);
 	closedir(directory);
-	send_frame('k', id, NULL, 0);
+	send_gathered(found);
 }
 
-/* What is found waits in one buffer, so that a frame holds many files. */
-struct found {
-	uint32_t id;
-	size_t length;
-	char bytes[CHUNK];
-};
-
-static void add_found(struct found *found, const char *bytes, size_t size)
-{
-	while (size) {
-		size_t fits = sizeof found->bytes - found->length;
-		if (fits > size)
-			fits = size;
-		memcpy(found->bytes + found->length, bytes, fits);
-		found->length += fits;
-		bytes += fits;
-		size -= fits;
-		if (found->length == sizeof found->bytes) {
-			send_frame('f', found->id, found->bytes, found->length);
-			found->length = 0;
-		}
-	}
-}
-
-static void add_file(struct found *found, int directory, const char *name, const char *path)
+static void add_file(struct gathered *found, int directory, const char *name, const char *path)
 {
 	char content[TREE_FILE];
 	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, content, sizeof content);
 	if (n >= 0) {
-		add_found(found, path, strlen(path) + 1);
-		add_found(found, content, (size_t)n);
-		add_found(found, "", 1);
+		add_part(found, path, strlen(path) + 1);
+		add_part(found, content, (size_t)n);
+		add_part(found, "", 1);
 	}
 	close_fd(&fd);
 }
@@ -96,7 +73,7 @@ static bool is_among(const char *name, const char *names, size_t size)
 	return false;
 }
 
-static void add_tree(struct found *found, char path[PATH_MAX], int fd, const char *without, size_t size)
+static void add_tree(struct gathered *found, char path[PATH_MAX], int fd, const char *without, size_t size)
 {
 	size_t length = strlen(path);
 	DIR *directory = fdopendir(fd);
@@ -123,11 +100,9 @@ static void add_tree(struct found *found, char path[PATH_MAX], int fd, const cha
 
 void read_trees(uint32_t id, const char *names, size_t size)
 {
-	static struct found found;
+	struct gathered *found = gather(id);
 	char path[PATH_MAX];
 	const char *end = names, *last = names + size;
-	found.id = id;
-	found.length = 0;
 	while (end < last && *end)
 		end += strlen(end) + 1;
 	for (const char *at = names; at < end; at += strlen(at) + 1) {
@@ -137,9 +112,7 @@ void read_trees(uint32_t id, const char *names, size_t size)
 			return;
 		}
 		strcpy(path, at);
-		add_tree(&found, path, fd, end + 1, end < last ? (size_t)(last - end) - 1 : 0);
+		add_tree(found, path, fd, end + 1, end < last ? (size_t)(last - end) - 1 : 0);
 	}
-	if (found.length)
-		send_frame('f', id, found.bytes, found.length);
-	send_frame('k', id, NULL, 0);
+	send_gathered(found);
 }

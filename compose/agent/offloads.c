@@ -66,11 +66,11 @@ void turn_off_offloads(uint32_t id, const char *interface)
 	close_fd(&fd);
 }
 
-static void send_feature(uint32_t id, const char *name, bool on)
+static void add_feature(struct gathered *found, const char *name, bool on)
 {
 	char text[ETH_GSTRING_LEN + 8];
 	int length = snprintf(text, sizeof text, "%.*s=%s", ETH_GSTRING_LEN, name, on ? "on" : "off");
-	send_frame('f', id, text, (size_t)length + 1);
+	add_part(found, text, (size_t)length + 1);
 }
 
 /* How many features the kernel has names for; -1 and errno. */
@@ -87,7 +87,7 @@ static int count_features(int fd, const char *interface)
 }
 
 /* The features that the kernel names; false and errno. */
-static bool send_named(uint32_t id, int fd, const char *interface)
+static bool add_named(struct gathered *found, int fd, const char *interface)
 {
 	int count = count_features(fd, interface);
 	if (count <= 0)
@@ -101,7 +101,7 @@ static bool send_named(uint32_t id, int fd, const char *interface)
 	for (int i = 0; works && i < count; i++) {
 		const char *name = (const char *)names->data + (size_t)i * ETH_GSTRING_LEN;
 		if (*name)
-			send_feature(id, name, values->features[i / 32].active >> i % 32 & 1);
+			add_feature(found, name, values->features[i / 32].active >> i % 32 & 1);
 	}
 	int error = errno;
 	free(names);
@@ -112,16 +112,17 @@ static bool send_named(uint32_t id, int fd, const char *interface)
 
 void list_offloads(uint32_t id, const char *interface)
 {
+	struct gathered *found = gather(id);
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool works = fd >= 0 && send_named(id, fd, interface);
+	bool works = fd >= 0 && add_named(found, fd, interface);
 	for (int i = 0; i < GROUPS && works; i++) {
 		struct ethtool_value value = {.cmd = groups[i].get};
 		works = !ask(fd, interface, &value);
 		if (works)
-			send_feature(id, groups[i].name, value.data);
+			add_feature(found, groups[i].name, value.data);
 	}
 	if (works)
-		send_frame('k', id, NULL, 0);
+		send_gathered(found);
 	else
 		send_error(id, errno, interface);
 	close_fd(&fd);

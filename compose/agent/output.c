@@ -45,6 +45,42 @@ void send_error(uint32_t id, int error, const char *what)
 	send_frame('n', id, payload, 4 + length);
 }
 
+struct gathered *gather(uint32_t id)
+{
+	static struct gathered gathered;
+	gathered.id = id;
+	gathered.length = 0;
+	return &gathered;
+}
+
+static void send_part(struct gathered *gathered)
+{
+	if (gathered->length)
+		send_frame('f', gathered->id, gathered->bytes, gathered->length);
+	gathered->length = 0;
+}
+
+void add_part(struct gathered *gathered, const void *bytes, size_t size)
+{
+	for (const char *from = bytes; size;) {
+		size_t fits = sizeof gathered->bytes - gathered->length;
+		if (fits > size)
+			fits = size;
+		memcpy(gathered->bytes + gathered->length, from, fits);
+		gathered->length += fits;
+		from += fits;
+		size -= fits;
+		if (gathered->length == sizeof gathered->bytes)
+			send_part(gathered);
+	}
+}
+
+void send_gathered(struct gathered *gathered)
+{
+	send_part(gathered);
+	send_frame('k', gathered->id, NULL, 0);
+}
+
 void send_stamped(char type, uint32_t id, uint32_t value, uint64_t ns)
 {
 	unsigned char payload[12];

@@ -8,6 +8,7 @@ does not reach it; SIGTERM ends it once the lab of its run is removed.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -27,7 +28,10 @@ def serve_tasks(finish: Finish) -> None:
     begin = json.loads(sys.stdin.readline())
     worker = Worker(plan_from_json(begin["plan"]), Path(begin["root"]), finish)
     with contextlib.suppress(KeyboardInterrupt), ended_by_signals():
-        for line in sys.stdin:
+        for number, line in enumerate(sys.stdin):
             order = json.loads(line)
             reports.write(encode(worker.run(Task(**order["task"]), order["known"]).to_json()))
             reports.flush()
+            if not number:  # what the first run has loaded stays: the collector need not look through it for each one
+                gc.collect()
+                gc.freeze()
