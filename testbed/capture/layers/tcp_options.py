@@ -69,27 +69,34 @@ def _note(
     def those(wanted: OptionKind) -> Int64:
         return np.flatnonzero((kind == wanted) & (size == OPTION_LENGTHS[wanted]))
 
-    found = those(OptionKind.MSS)
-    capture.mss[rows[found]] = value(found, 2, 2)
-    found = those(OptionKind.WINDOW_SCALE)
-    capture.wscale[rows[found]] = value(found, 2, 1)
-    capture.sack_permitted[rows[those(OptionKind.SACK_PERMITTED)]] = True
-    found = those(OptionKind.TIMESTAMPS)
-    capture.has_timestamps[rows[found]] = True
-    capture.tsval[rows[found]] = value(found, 2, 4)
-    capture.tsecr[rows[found]] = value(found, 6, 4)
-    found = np.flatnonzero(kind == OptionKind.FAST_OPEN)
-    capture.fast_open[rows[found]] = size[found] - 2
-    found = np.flatnonzero((kind == OptionKind.EXPERIMENT) & (size >= 4))
-    found = found[value(found, 2, 2) == FAST_OPEN_MAGIC]
-    capture.fast_open[rows[found]] = size[found] - 4
-    found = np.flatnonzero((kind == OptionKind.MPTCP) & (size >= 3))
-    if len(found):
+    present = set(np.flatnonzero(np.bincount(kind)).tolist())  # mostly one
+    if OptionKind.MSS in present:
+        found = those(OptionKind.MSS)
+        capture.mss[rows[found]] = value(found, 2, 2)
+    if OptionKind.WINDOW_SCALE in present:
+        found = those(OptionKind.WINDOW_SCALE)
+        capture.wscale[rows[found]] = value(found, 2, 1)
+    if OptionKind.SACK_PERMITTED in present:
+        capture.sack_permitted[rows[those(OptionKind.SACK_PERMITTED)]] = True
+    if OptionKind.TIMESTAMPS in present:
+        found = those(OptionKind.TIMESTAMPS)
+        capture.has_timestamps[rows[found]] = True
+        capture.tsval[rows[found]] = value(found, 2, 4)
+        capture.tsecr[rows[found]] = value(found, 6, 4)
+    if OptionKind.FAST_OPEN in present:
+        found = np.flatnonzero(kind == OptionKind.FAST_OPEN)
+        capture.fast_open[rows[found]] = size[found] - 2
+    if OptionKind.EXPERIMENT in present:
+        found = np.flatnonzero((kind == OptionKind.EXPERIMENT) & (size >= 4))
+        found = found[value(found, 2, 2) == FAST_OPEN_MAGIC]
+        capture.fast_open[rows[found]] = size[found] - 4
+    if OptionKind.MPTCP in present:
+        found = np.flatnonzero((kind == OptionKind.MPTCP) & (size >= 3))
         subtypes = np.left_shift(1, value(found, 2, 1) >> 4).astype(np.uint16)
         capture.mptcp_rows = np.concatenate([capture.mptcp_rows, rows[found]])
         capture.mptcp_kinds = np.concatenate([capture.mptcp_kinds, subtypes])
-    found = np.flatnonzero((kind == OptionKind.SACK) & (size >= 10) & (size % 8 == 2))
-    if len(found):
+    if OptionKind.SACK in present:
+        found = np.flatnonzero((kind == OptionKind.SACK) & (size >= 10) & (size % 8 == 2))
         edges = np.zeros((len(found), 4, 2), np.uint32)
         blocks = (size[found] - 2) // 8
         for k in range(8):

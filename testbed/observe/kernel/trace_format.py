@@ -45,9 +45,12 @@ class Field:
         return bytes(record[self.offset : self.offset + self.size])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Format:
-    """One tracepoint's records. ``symbols`` are the names that it has for values: field -> value -> name."""
+    """One tracepoint's records. ``symbols`` are the names that it has for values: field -> value -> name.
+
+    One is equal to itself alone, so that what is made of it can be kept as it is.
+    """
 
     name: str
     id: int

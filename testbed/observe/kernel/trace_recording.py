@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 
 from testbed.capture.arrivals import Arrivals
@@ -136,7 +137,7 @@ class _Decoder:
         lost = sum(int(count) for _, count in _OVERRUN.findall(recording.statistics))
         if lost or any(recording.header.missed(page) for *_, page in recording.pages):
             problems.append(f"the kernel's buffer was too small: {lost or 'some'} events were lost")
-        found = sorted(self._records(recording.header), key=lambda each: each[:2])
+        found = sorted(self._records(recording.header), key=itemgetter(0, 1))
         self._stacks.look_up(sources.symbols, self._timer_functions)
         events: list[KernelEvent] = []
         for record in found:

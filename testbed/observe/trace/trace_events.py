@@ -12,7 +12,8 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,6 +135,7 @@ class Deferred(NamedTuple):
 
 Event = Entered | Left | Moved | Changed | Routed | TaskMade | Became | Ended | Submitted | Completed | Deferred
 _Read = Callable[[int, memoryview], Event | None]
+_PLACE = itemgetter(0, 1)
 
 
 @dataclass
@@ -200,7 +202,7 @@ class CallRecording:
                     read = wanted.get(record[0] | record[1] << 8)
                     if read is not None:
                         found.append((time, len(found), read, record))
-        found.sort(key=lambda each: each[:2])
+        found.sort(key=_PLACE)
         for time, _, read, record in found:
             event = read(self._on_wall(time), record)
             if event is not None:
@@ -230,8 +232,9 @@ def read_recording(path: Path) -> CallRecording:
     return recording
 
 
+@cache
 def _reader(made: Format) -> _Read | None:
-    """Return what reads the records of one tracepoint."""
+    """Return what reads the records of one tracepoint. Kept, as its format is."""
     if made.name.startswith("sys_enter_"):
         return _enter(made)
     if made.name.startswith("sys_exit_"):
@@ -269,6 +272,7 @@ def _moved(made: Format) -> _Read:
     return read
 
 
+@cache
 def _state(made: Format) -> _Read:
     task, sk, before, after = (_int(made, name) for name in ("common_pid", "skaddr", "oldstate", "newstate"))
     protocol, family, context = (_int(made, name) for name in ("protocol", "family", "common_flags"))
@@ -357,6 +361,7 @@ def _int(made: Format, name: str) -> Callable[[memoryview], int]:
     return lambda record: int(word.unpack_from(record, offset)[0])
 
 
+@lru_cache(1024)
 def _address(data: bytes) -> str:
     found = ipaddress.ip_address(data)
     mapped = getattr(found, "ipv4_mapped", None)
