@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -161,11 +162,8 @@ class Columns:
     def empty(cls, count: int, **others: object) -> Self:
         """Return columns of ``count`` rows, all absent."""
         made: dict[str, Any] = {
-            name: np.full(count, spec.metadata["absent"], spec.metadata["dtype"])
-            if spec.metadata["absent"]
-            else np.zeros(count, spec.metadata["dtype"])
-            for name, spec in cls.__dataclass_fields__.items()
-            if "dtype" in spec.metadata
+            name: np.full(count, absent, dtype) if absent else np.zeros(count, dtype)
+            for name, dtype, absent in _specifications()
         }
         made.update(others)
         return cls(**made)
@@ -180,6 +178,19 @@ class Columns:
     def destination(self, row: int) -> str:
         """Return the destination address as canonical text, empty when not IP."""
         return address_text(int(self.version[row]), int(self.dst_hi[row]), int(self.dst_lo[row]))
+
+
+@cache
+def _specifications() -> tuple[tuple[str, np.dtype[Any], int], ...]:
+    """Return the name, type and absent value of each column."""
+    specified = (
+        (name, made.metadata) for name, made in Columns.__dataclass_fields__.items() if "dtype" in made.metadata
+    )
+    return tuple((name, spec["dtype"], spec["absent"]) for name, spec in specified)
+
+
+NO_ROWS = Columns.empty(0)
+"""None can be put into it, so that whoever has none can share it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -205,7 +216,7 @@ class Capture(Columns):
     mptcp_rows: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
     mptcp_kinds: UInt16 = field(default_factory=lambda: np.zeros(0, np.uint16))
     quoted_rows: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
-    quoted: Columns = field(default_factory=lambda: Columns.empty(0))
+    quoted: Columns = field(default_factory=lambda: NO_ROWS)
 
     @property
     def link_types(self) -> tuple[int, ...]:

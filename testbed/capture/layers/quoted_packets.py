@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from testbed.capture.columns import Capture, Columns
+from testbed.capture.columns import NO_ROWS, Capture, Columns
 from testbed.capture.gather import gather
 from testbed.capture.layers.ip_headers import decode_ipv4, decode_ipv6
 from testbed.model.arrays import Bool, Bytes, Int64
@@ -19,9 +19,9 @@ def decode_quoted(capture: Capture) -> tuple[Int64, Columns]:
     ``transport`` is that of TCP, UDP and echos whose ports or identifier are quoted, else 0.
     """
     rows = np.flatnonzero(capture.embedded_offset >= 0)
-    quoted = Columns.empty(len(rows))
     if not len(rows):
-        return rows, quoted
+        return rows, NO_ROWS
+    quoted = Columns.empty(len(rows))
     start = capture.embedded_offset[rows]
     end = capture.payload_offset[rows] + capture.payload_captured[rows]
     own = start < len(capture.data)
