@@ -4,14 +4,16 @@
 #include <string.h>
 
 #include "columns/conversations.h"
+#include "columns/hashes.h"
 
-enum { FIRST_ROOM = 1024 };
+enum { FIRST_ROOM = 1024, RECENT_BITS = 15 };
 
 struct conversations {
 	uint64_t *keys; /* by number */
 	struct ends *ends;
 	int32_t *slots; /* number + 1, 0: free; twice the room */
 	int64_t count, room;
+	int32_t recent[1 << RECENT_BITS]; /* number + 1 of the one asked for last, by a mix of its ends; 0: none */
 };
 
 static int make_room(struct conversations *all, int64_t room)
@@ -87,6 +89,40 @@ int32_t number_conversation(struct conversations *all, uint64_t key, const struc
 	all->ends[all->count] = ends ? *ends : (struct ends){.version = 0};
 	all->slots[at] = (int32_t)(all->count + 1);
 	return (int32_t)all->count++;
+}
+
+/* A packet's key, the same in both directions; says which of its ends is the source. */
+static uint64_t key_of(struct ends *ends)
+{
+	const uint64_t *a = ends->address;
+	uint64_t one = hash_triple(a[0], a[1], ends->port[0]), two = hash_triple(a[2], a[3], ends->port[1]);
+	ends->turned = one > two;
+	return hash_triple(one > two ? two : one, one > two ? one : two, ends->protocol);
+}
+
+static inline int same_ends(const struct ends *known, const struct ends *ends, int source)
+{
+	const uint64_t *a = known->address + 2 * source, *b = known->address + 2 * !source;
+	return a[0] == ends->address[0] && a[1] == ends->address[1] && b[0] == ends->address[2] && b[1] == ends->address[3] &&
+	       known->port[source] == ends->port[0] && known->port[!source] == ends->port[1];
+}
+
+int32_t conversation_between(struct conversations *all, struct ends *ends)
+{
+	const uint64_t *a = ends->address; /* the same mix in both directions */
+	uint64_t mix = (a[0] ^ a[2]) + ((a[1] ^ a[3]) << 16) + (ends->port[0] ^ ends->port[1]);
+	int32_t *recent = all->recent + (mix * HASH_START >> (64 - RECENT_BITS));
+	if (*recent) {
+		const struct ends *known = all->ends + *recent - 1;
+		for (int source = 0; source < 2 && known->version && known->protocol == ends->protocol; source++)
+			if (same_ends(known, ends, source)) {
+				ends->turned = known->turned ^ source;
+				return *recent - 1;
+			}
+	}
+	int32_t number = number_conversation(all, key_of(ends), ends);
+	*recent = number + 1;
+	return number;
 }
 
 void conversation_ends(const struct conversations *all, struct ends *ends)

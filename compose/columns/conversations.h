@@ -24,6 +24,9 @@ int64_t count_conversations(const struct conversations *all);
 void conversation_keys(const struct conversations *all, uint64_t *keys);
 /* The number of a conversation, -1 without memory; `ends` are kept of one that is new (NULL: none are known). */
 int32_t number_conversation(struct conversations *all, uint64_t key, const struct ends *ends);
+/* The number of the conversation of a packet with these ends, of which `turned` is set; -1 without memory. Of those that were asked
+ * for not long ago it is known without their keys. */
+int32_t conversation_between(struct conversations *all, struct ends *ends);
 /* Write the ends that were kept of each, in the order of their numbers; version 0 where none were. */
 void conversation_ends(const struct conversations *all, struct ends *ends);
 /* Number those of many packets; false without memory. */

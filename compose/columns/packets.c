@@ -227,40 +227,9 @@ static void write_row(const struct rows *rows, int64_t row, const struct frames 
 	rows->vlan[row] = p->vlan;
 }
 
-/* The key of a conversation, the same in both directions; says which of its ends is the source. */
-static uint64_t key_of(struct ends *ends)
-{
-	const uint64_t *a = ends->address;
-	uint64_t one = hash_triple(a[0], a[1], ends->port[0]), two = hash_triple(a[2], a[3], ends->port[1]);
-	ends->turned = one > two;
-	return hash_triple(one > two ? two : one, one > two ? one : two, ends->protocol);
-}
-
-/* Frames of one flow come one after the other: what the last one of either direction had is likely the same again. */
-struct recent {
-	struct ends ends;
-	int32_t number;
-};
-
-static int32_t conversation_of(struct conversations *all, struct recent recent[2], struct ends *ends)
-{
-	for (int k = 0; k < 2; k++) {
-		const struct ends *known = &recent[k].ends;
-		if (known->version && !memcmp(known->address, ends->address, sizeof ends->address) &&
-		    !memcmp(known->port, ends->port, sizeof ends->port) && known->protocol == ends->protocol) {
-			ends->turned = known->turned;
-			return recent[k].number;
-		}
-	}
-	uint64_t key = key_of(ends);
-	int32_t number = number_conversation(all, key, ends);
-	recent[ends->turned] = (struct recent){*ends, number};
-	return number;
-}
-
 /* Read the frames from `first` on; `*row` is the next row, the left ones are written from `left` on. */
 static int read_frames(const struct frames *frames, int64_t first, struct conversations *all, const struct rows *rows, int64_t *row,
-                       struct sacks *sacks, struct recent recent[2], int64_t *left)
+                       struct sacks *sacks, int64_t *left)
 {
 	struct ends ends;
 	uint32_t edges[4][2];
@@ -279,7 +248,7 @@ static int read_frames(const struct frames *frames, int64_t first, struct conver
 			*left++ = k;
 			continue;
 		}
-		int32_t number = conversation_of(all, recent, &ends);
+		int32_t number = conversation_between(all, &ends);
 		if (number < 0)
 			return 0;
 		rows->conversation[*row] = number;
@@ -297,21 +266,19 @@ int64_t usual_packets(const struct frames *frames, struct conversations *all, co
                       int64_t *left)
 {
 	int64_t row = 0;
-	struct recent recent[2] = {{.ends = {.version = 0}}, {.ends = {.version = 0}}};
-	return read_frames(frames, 0, all, rows, &row, sacks, recent, left) ? row : -1;
+	return read_frames(frames, 0, all, rows, &row, sacks, left) ? row : -1;
 }
 
 int64_t usual_records(struct walk *walk, int64_t longest, int64_t tick, const struct records *found, struct frames *frames,
                       struct conversations *all, const struct rows *rows, struct sacks *sacks, int64_t *left)
 {
 	int64_t row = 0, room = walk->room;
-	struct recent recent[2] = {{.ends = {.version = 0}}, {.ends = {.version = 0}}};
 	for (int64_t first = 0; first < room; first = frames->count) {
 		const struct records some = {found->offset + first, found->captured + first, found->wire + first, found->time + first};
 		walk->room = room - first < AT_ONCE ? room - first : AT_ONCE;
 		int64_t count = walk_pcap(walk, longest, tick, &some);
 		frames->count = first + count;
-		if (!read_frames(frames, first, all, rows, &row, sacks, recent, left + (first - row)))
+		if (!read_frames(frames, first, all, rows, &row, sacks, left + (first - row)))
 			return -1;
 		if (count < walk->room)
 			break;

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ from testbed.pairing.fates import RowFate
 from testbed.pairing.flow_filter import parse_filter
 from testbed.pairing.flow_summary import flow_mapping, protocol_name
 from testbed.pairing.same import CATEGORIES, USUAL, count_differences, inconclusive, nothing_to_compare
-from testbed.run.read_captures import read_both
-from testbed.run.usual_packets import BY_C
+from testbed.run.compiled_passes import BY_C
+from testbed.run.read_captures import Read, read_both
 
 if TYPE_CHECKING:
     from testbed.diagnosis.capture_facts import CaptureFindings
@@ -178,12 +178,28 @@ def compare_captures(
 
     Raises CaptureError for a file that cannot be read, UsageError for a filter or a category that does not exist.
     """
+    read = partial(read_both, str(client), str(server))
+    return compare_read(
+        read, (str(client), str(server)), one_clock=one_clock, flow_filter=flow_filter, fail_on=fail_on,
+        thorough=thorough,
+    )  # fmt: skip
+
+
+def compare_read(
+    read: Callable[[], tuple[Read, Read]],
+    paths: tuple[str, str],
+    *,
+    one_clock: bool = False,
+    flow_filter: str = "",
+    fail_on: Sequence[str] = USUAL,
+    thorough: bool = False,
+) -> CaptureComparison:
+    """Do what :func:`compare_captures` does with what ``read`` returns; it is not called where an option is wrong."""
     unknown = [name for name in fail_on if name not in CATEGORIES]
     if unknown:
         raise UsageError(f"`{unknown[0]}` is no category of differences", hint=f"known are {', '.join(CATEGORIES)}")
     wanted = parse_filter(flow_filter) if flow_filter else None
-    paths = (str(client), str(server))
-    (one, first), (two, second) = read_both(*paths)
+    (one, first), (two, second) = read()
     compared = compare_tracks(one, first, two, second, one_clock=one_clock, wanted=wanted, passes=BY_C)
     counts = count_differences(compared)
     differs = tuple(name for name in fail_on if counts[name])

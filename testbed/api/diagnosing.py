@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from testbed.diagnosis.capture_facts import THOROUGH, USUAL, diagnose_captures
-from testbed.model.crossings import Flow
-from testbed.model.findings import Diagnosis, Finding
-from testbed.pairing.compare_captures import compare as compare_tracks
-from testbed.run.read_captures import read_both
+from testbed.run.read_captures import BeingRead
+
+if TYPE_CHECKING:
+    from testbed.model.crossings import Flow
+    from testbed.model.findings import Diagnosis, Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,12 @@ def diagnose_files(client: str | Path, server: str | Path | None = None, *, thor
     that cannot be read.
     """
     paths = (str(client),) if server is None else (str(client), str(server))
-    (one, first), (two, second) = read_both(paths[0], paths[-1])
-    compared = compare_tracks(one, first, two, second, one_clock=server is None)
+    files = BeingRead(paths[0], paths[-1])  # while what follows is loaded
+    from testbed.diagnosis.capture_facts import THOROUGH, USUAL, diagnose_captures
+    from testbed.pairing.compare_captures import compare
+    from testbed.run.compiled_passes import BY_C
+
+    (one, first), (two, second) = files.both()
+    compared = compare(one, first, two, second, one_clock=server is None, passes=BY_C)
     found = diagnose_captures(compared, both_ends=server is not None, depth=THOROUGH if thorough else USUAL)
     return CaptureDiagnosis(found.diagnosis, found.flows, paths)

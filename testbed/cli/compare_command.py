@@ -72,16 +72,19 @@ def _code(compared: CaptureComparison) -> int:
 
 
 def _compare(client: str, server: str, options: dict[str, Any], files: dict[str, str], *, as_json: bool) -> int:
-    from testbed.api.captures import compare_captures
     from testbed.capture.malloc_tuning import keep_freed_memory
+    from testbed.run.read_captures import BeingRead
 
     keep_freed_memory()
-    compared = compare_captures(client, server, **options)
+    files_read = BeingRead(client, server)  # two threads, while all that follows is loaded
+    from testbed.api.captures import compare_read
+    from testbed.diagnosis import capture_facts  # noqa: F401 - what is needed later
+    from testbed.report.text.comparison_text import render
+
+    compared = compare_read(files_read.both, (client, server), **options)
     if as_json:
         print_json(compared.to_json())
     else:
-        from testbed.report.text.comparison_text import render
-
         render(compared.comparison, compared.paths, compared.differs, _console(), compared.diagnosed)
     writers = {
         "csv": compared.write_csv,

@@ -68,8 +68,10 @@ def _diagnosed(what: Sequence[str], runs: Path, *, thorough: bool) -> Iterator[D
     if len(what) > 2:
         raise UsageError("captures are diagnosed one at a time, or two of the same traffic")
     from testbed.api.diagnosing import diagnose_files
+    from testbed.capture.malloc_tuning import keep_freed_memory
     from testbed.model.errors import CaptureError
 
+    keep_freed_memory()
     try:
         result = diagnose_files(*what, thorough=thorough)
     except CaptureError as error:

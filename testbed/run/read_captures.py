@@ -12,12 +12,12 @@ import os
 import shutil
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from ctypes import CDLL
 from dataclasses import replace
 from functools import partial as partial_function
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -46,25 +46,65 @@ def read_both(one: str, two: str) -> tuple[Read, Read]:
     memory. Raises CaptureError, also for a damaged file without any packet, and UsageError when both are standard
     input.
     """
-    if one == two == "-":
-        raise UsageError("only one of the two captures can be standard input")
-    files = _load(one), _load(two)
-    both_large = min(len(file.data) for file in files) >= _WORTH
-    if not both_large or not hasattr(os, "memfd_create"):
-        found = read_one(files[0], code_for(files[0])), read_one(files[1], code_for(files[1]))
-    else:
-        found = _at_once(*files, code_for(*files))
-    for packets, _ in found:
-        packets.forget_sack()
-    return _usable(files[0].name, found[0]), _usable(files[1].name, found[1])
+    return BeingRead(one, two).both()
 
 
-def _at_once(one: Loaded, two: Loaded, code: CDLL | None) -> tuple[Read, Read]:
-    if code and all(_mostly_usual(file, code) for file in (one, two)):
-        with ThreadPoolExecutor(1) as other:
-            second = other.submit(read_one, two, code)
-            return read_one(one, code), second.result()
-    return _in_processes(one, two, code)
+class BeingRead:
+    """Two files that are being read, so that something else can be done meanwhile; raises as :func:`read_both`.
+
+    Of files that C does not read nothing is read before it is asked for.
+    """
+
+    def __init__(self, one: str, two: str) -> None:
+        if one == two == "-":
+            raise UsageError("only one of the two captures can be standard input")
+        self._files = _load(one), _load(two)
+        self._code = code_for(*self._files) if _large(self._files) else None
+        self._readers: tuple[_Reader, ...] = ()
+        if self._code and all(_mostly_usual(file, self._code) for file in self._files):
+            self._readers = tuple(_Reader(file, self._code) for file in self._files)
+
+    def both(self) -> tuple[Read, Read]:
+        """Return what is in the files, once it is known."""
+        one, two = self._files
+        if self._readers:
+            found = self._readers[0].result(), self._readers[1].result()
+        elif _large(self._files) and hasattr(os, "memfd_create"):
+            found = _in_processes(one, two, self._code)
+        else:
+            found = read_one(one, code_for(one)), read_one(two, code_for(two))
+        for packets, _ in found:
+            packets.forget_sack()
+        return _usable(one.name, found[0]), _usable(two.name, found[1])
+
+
+class _Reader(Thread):
+    """Reads a file; a daemon, so that nobody waits for it who does not ask for what is in the file."""
+
+    def __init__(self, file: Loaded, code: CDLL) -> None:
+        super().__init__(daemon=True)
+        self._file, self._code = file, code
+        self._found: Read | None = None
+        self._problem: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._found = read_one(self._file, self._code)
+        except BaseException as problem:  # noqa: BLE001 - who waits for it gets it
+            self._problem = problem
+
+    def result(self) -> Read:
+        """Return what is in the file. Raises what reading raised."""
+        self.join()
+        if self._found is None:
+            assert self._problem is not None  # noqa: S101 - one of both there is
+            raise self._problem
+        return self._found
+
+
+def _large(files: tuple[Loaded, Loaded]) -> bool:
+    return min(len(file.data) for file in files) >= _WORTH
 
 
 def _usable(name: str, read: Read) -> Read:

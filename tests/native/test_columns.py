@@ -30,8 +30,9 @@ from testbed.pairing.packet_table import COLUMNS, PacketTable
 from testbed.pairing.pair_sums import PairSums, sum_pairs
 from testbed.report.text.csv_rows import EMPTY, CsvColumn, by_texts, csv_rows
 from testbed.run import read_captures
+from testbed.run.compiled_passes import add_pairs, compare_packets, join_keys, pack_keys
 from testbed.run.read_captures import read_one
-from testbed.run.usual_packets import add_pairs, compare_packets, join_keys, label_segments, pack_keys
+from testbed.run.usual_packets import label_segments
 from testbed.wireshark.label_names import RULE_SETS
 from tests.builders.frames import (
     CLIENT6,
