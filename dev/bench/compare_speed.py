@@ -2,7 +2,7 @@
 
 Each turn runs every program on the same two files; the files are read once before, so that none waits for the disk.
 Beside `compare` stand tcptrace and tshark, one file after the other, `cat` of both into memory, and what else is done
-with the same two files: a page, a table of all packets, a diagnosis.
+with the same two files: a page, a table of all packets, a diagnosis. Larger pairs stand beside that of a million.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,9 +26,11 @@ from dev.bench.ratio import Ratio, Say, of_pairs, spread
 ROOT = Path(__file__).parents[2]
 PACKETS = 1_000_000
 MEBIBYTES = 450
-TCPTRACE, TSHARK, CAT, MORE, DIAGNOSE = 1.5, 35, 6, 1.5, 1.1
+LARGEST = 1024  # MiB, however many packets there are
+TCPTRACE, TSHARK, CAT, MORE, DIAGNOSE, LINEAR = 1.5, 35, 6, 1.5, 1.1, 1.1
 """The limits: memory of a comparison of so many packets, how often it may take what tcptrace and cat take, by how much
-it is faster than tshark with its analysis, how often a page or a table, and a diagnosis, may take what it takes."""
+it is faster than tshark with its analysis, how often a page or a table, and a diagnosis, may take what it takes, and
+what n times as many packets may take of n times the time."""
 
 PAIRS = (
     ("1 flow", 1, 0.0),
@@ -56,22 +58,33 @@ class Run:
 def measure(*, repeat: int, say: Say) -> list[Ratio]:
     """Measure all kinds of pairs.
 
-    BOTHENDS_BENCH_PACKETS sets another size, BOTHENDS_BENCH_FOLDER where pairs are kept and found again.
+    BOTHENDS_BENCH_PACKETS sets another size, BOTHENDS_BENCH_FOLDER where pairs are kept and found again,
+    BOTHENDS_BENCH_TIMES how many times larger pairs are measured besides (``2``): one after the other, the largest of
+    ``2,5,10,20`` takes 20 GB.
     """
     packets = int(os.environ.get("BOTHENDS_BENCH_PACKETS", PACKETS))
     ratios = []
     for name, flows, faults in PAIRS:
-        with ExitStack() as stack:
-            made = stack.enter_context(tempfile.TemporaryDirectory(prefix="bothends-bench-"))
-            folder = Path(os.environ.get("BOTHENDS_BENCH_FOLDER", made), f"{packets}-{flows}-{faults}")
-            folder.mkdir(parents=True, exist_ok=True)
-            pair = folder / "client.pcap", folder / "server.pcap"
-            if not pair[1].exists():
-                make_pair(folder, packets=packets, flows=flows, loss=faults, late=faults)
+        with _pair(packets, flows, faults) as (pair, folder):
             ratios += _measure(name, pair, repeat, MEBIBYTES * max(packets / PACKETS, 1), say)
             if flows == 1 and faults:
-                ratios += _more(name, pair, repeat, Path(made), say)
+                ratios += _more(name, pair, repeat, folder, say)
+                for times in map(int, os.environ.get("BOTHENDS_BENCH_TIMES", "2").split(",")):
+                    with _pair(times * packets, flows, faults) as (larger, _):
+                        ratios += _larger(name, pair, larger, times, repeat, say)
     return ratios
+
+
+@contextmanager
+def _pair(packets: int, flows: int, faults: float) -> Iterator[tuple[tuple[Path, Path], Path]]:
+    """Yield a pair of captures, and a folder for other files."""
+    with tempfile.TemporaryDirectory(prefix="bothends-bench-") as made:
+        folder = Path(os.environ.get("BOTHENDS_BENCH_FOLDER", made), f"{packets}-{flows}-{faults}")
+        folder.mkdir(parents=True, exist_ok=True)
+        pair = folder / "client.pcap", folder / "server.pcap"
+        if not pair[1].exists():
+            make_pair(folder, packets=packets, flows=flows, loss=faults, late=faults)
+        yield pair, Path(made)
 
 
 def compared(pair: Sequence[Path], *options: str) -> Run:
@@ -137,6 +150,28 @@ def _more(name: str, pair: tuple[Path, Path], repeat: int, folder: Path, say: Sa
     for what, runs in taken.items():
         say(f"{name}, {what}: {_spread(runs)}")
     return [_wall(what, f"compare, {name}", runs, alone, MORE) for what, runs in taken.items()]
+
+
+def _larger(
+    name: str, pair: tuple[Path, Path], larger: tuple[Path, Path], times: int, repeat: int, say: Say
+) -> list[Ratio]:
+    """Measure a pair that is so many times as large, beside the other so many times."""
+    one: list[Run] = []
+    many: list[Run] = []
+    for turn in range(1 + repeat):
+        for files, runs in ((pair, one), (larger, many)):
+            for path in files:
+                _warm(path)
+            taken = compared(files)
+            if turn:  # the first one loads programs
+                runs.append(taken)
+    memory_used = max(each.mebibytes for each in many)
+    say(f"{name}, {times} times as many packets: {_spread(many)}, {memory_used:.0f} MiB")
+    in_turn = [each.seconds for each in many], [times * each.seconds for each in one]
+    return [
+        of_pairs("compare", f"{times} times as many packets", f"{times} times compare, {name}", in_turn, LINEAR),
+        Ratio("compare", f"memory, {times} times as many packets", f"{LARGEST} MiB", memory_used / LARGEST, 1.0),
+    ]
 
 
 def _wall(what: str, beside: str, runs: Sequence[Run], others: Sequence[Run], limit: float) -> Ratio:

@@ -117,7 +117,7 @@ class CaptureComparison:
 
         out = io.StringIO()
         console = Console(file=out, width=width, color_system=None)
-        render(self.comparison, self.paths, self.differs, console, self.diagnosed)
+        render(self.comparison, self.paths, self.differs, console, lambda: self.diagnosed)
         return out.getvalue()
 
     def to_json(self) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def _code(compared: CaptureComparison) -> int:
 
 def _compare(client: str, server: str, options: dict[str, Any], files: dict[str, str], *, as_json: bool) -> int:
     from testbed.capture.malloc_tuning import keep_freed_memory
+    from testbed.run.at_once import AtOnce
     from testbed.run.read_captures import BeingRead
 
     keep_freed_memory()
@@ -85,7 +86,8 @@ def _compare(client: str, server: str, options: dict[str, Any], files: dict[str,
     if as_json:
         print_json(compared.to_json())
     else:
-        render(compared.comparison, compared.paths, compared.differs, _console(), compared.diagnosed)
+        diagnosed = AtOnce(lambda: compared.diagnosed)
+        render(compared.comparison, compared.paths, compared.differs, _console(), diagnosed.result)
     writers = {
         "csv": compared.write_csv,
         "merged": compared.write_merged,

@@ -74,12 +74,12 @@ def _of_many(compared: Comparison, most: int, *, both_ends: bool) -> CaptureFind
     chosen = choose(compared, most)
     times = times_of(compared)
     numbers = Numbers(times, compared.table.skip)
-    pair = compared.table.place >> 1
+    place = compared.table.place
     whole = np.zeros(len(compared.pairs), np.bool_)
     whole[chosen.whole] = True
-    parts = [(chosen.whole, np.flatnonzero(whole[pair]), diagnose)] if len(chosen.whole) else []
+    parts = [(chosen.whole, np.flatnonzero(whole.repeat(2)[place]), diagnose)] if len(chosen.whole) else []
     for large in chosen.begun.tolist():
-        first = numbers.earliest(pair == large, max(most // 4, 1))
+        first = numbers.earliest(place >> 1 == large, max(most // 4, 1))
         parts.append((np.array([large], np.int64), np.sort(first), diagnose_beginning))
     found: list[Finding] = []
     undecided: list[Undecided] = []

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from testbed.model.arrays import AnyInt, Bool, Int64, distinct
+from testbed.model.arrays import AnyInt, Bool, Int32, Int64, distinct
 from testbed.pairing.common_clock import PartOfTimeline
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.crossing_table import CrossingTable
@@ -138,13 +138,13 @@ class Numbers:
     """The numbers of rows: their places among all rows in the order of time."""
 
     def __init__(self, times: Int64, skip: AnyInt) -> None:
-        self._order = np.argsort(times, kind="stable")
+        self._order: Int32 = np.argsort(times, kind="stable").astype(np.int32)
         self._sorted = times[self._order]
         self._skip = skip
 
     def earliest(self, wanted: Bool, most: int) -> Int64:
         """Return the first rows of those that are wanted (bool[rows]), at most so many: int64[k], in order of time."""
-        return self._order[wanted[self._order]][:most]
+        return self._order[wanted[self._order]][:most].astype(np.int64)
 
     def of(self, rows: Int64, times: Int64) -> list[int]:
         """Return the numbers of some rows, whose times are given."""

@@ -28,24 +28,28 @@ _NAMED = 100
 
 def counted(compared: Comparison, others: Bool, numbers_of: NumbersOf) -> Iterator[Finding]:
     """Yield what was lost, doubled, reordered and sent again needlessly on some pairs of flows (bool[pairs])."""
-    table = compared.table
-    of_them = others[table.place >> 1]
-    clients = table.place & 1 == ~compared.statistics.sent_at_one[::2][table.place >> 1]
+    table, statistics = compared.table, compared.statistics
+    places = np.arange(2 * len(others))
+    clients = (places & 1) == ~statistics.sent_at_one[::2].repeat(2)
+    count = statistics.fates.sum(axis=1)
+    rows_of = {
+        FindingName.RANDOM_LOSS: np.flatnonzero(table.fate == RowFate.LOST),
+        FindingName.DUPLICATED: np.flatnonzero(table.fate == RowFate.DUPLICATED),
+        FindingName.REORDERING: np.flatnonzero(table.reordered),
+    }
     for host in HOSTS:
-        mine = of_them & (clients if host == "client" else ~clients)
-        yield from _lost(compared, np.flatnonzero(mine & (table.fate == RowFate.LOST)), mine, host, numbers_of)
-        for name, rows in (
-            (FindingName.DUPLICATED, np.flatnonzero(mine & (table.fate == RowFate.DUPLICATED))),
-            (FindingName.REORDERING, np.flatnonzero(mine & table.reordered)),
-        ):
+        mine = others[places >> 1] & (clients == (host == "client"))
+        some = {name: rows[mine[table.place[rows]]] for name, rows in rows_of.items()}
+        yield from _lost(compared, some.pop(FindingName.RANDOM_LOSS), int(count[mine].sum()), host, numbers_of)
+        for name, rows in some.items():
             if len(rows):
                 packets = Quantity(len(rows), "packet")
                 yield _finding(name, Severity.NOTE, Culprit.PATH, host, rows, numbers_of, packets=packets)
     yield from _needless(compared, others, numbers_of)
 
 
-def _lost(compared: Comparison, rows: Int64, mine: Bool, host: Host, numbers_of: NumbersOf) -> Iterator[Finding]:
-    """Yield what was lost: ACKs, data in a row (the next bytes were lost too), single packets."""
+def _lost(compared: Comparison, rows: Int64, total: int, host: Host, numbers_of: NumbersOf) -> Iterator[Finding]:
+    """Yield what was lost of ``total`` packets: ACKs, data in a row (the next bytes were lost too), single packets."""
     table = compared.table
     which = np.where(table.one[rows] >= 0, 0, 1)
     flags, seq, protocol = (_at_sender(compared, name, rows, which) for name in ("flags", "seq", "protocol"))
@@ -62,7 +66,6 @@ def _lost(compared: Comparison, rows: Int64, mine: Bool, host: Host, numbers_of:
     several = np.zeros(len(row_of), np.bool_)
     several[1:] |= follows
     several[:-1] |= follows
-    total = int(mine.sum())
     for name, lost in (
         (FindingName.RANDOM_LOSS, np.sort(row_of[~several])),
         (FindingName.BURST_LOSS, np.sort(row_of[several])),

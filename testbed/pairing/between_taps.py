@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.model.arrays import Bool, Int64
+from testbed.model.arrays import Bool, Int32, Int64
 from testbed.model.ip import TCP
 from testbed.pairing.compare_captures import Comparison
 from testbed.pairing.fates import RowFate
@@ -160,14 +160,14 @@ def _longest_pause(compared: Comparison) -> LongestPause | None:
     """Find it among packets that the first capture has."""
     table, packets = compared.table, compared.packets[0]
     rows = np.flatnonzero(table.one >= 0)
-    if not len(rows):
-        return None
-    rows = rows[packets.protocol[table.one[rows]] == TCP]
-    pair, time = table.place[rows] >> 1, packets.time[table.one[rows]]
-    if bool((np.diff(pair) != 0).any()):
-        order = np.lexsort((time, pair))
+    rows = rows[packets.protocol[table.one[rows]] == TCP].astype(np.int32)
+    pair, time = (table.place[rows] >> 1).astype(np.int32), packets.time[table.one[rows]]
+    if bool((pair[1:] != pair[:-1]).any()):
+        order = _by_pair_and_time(pair, time)
         rows, pair, time = rows[order], pair[order], time[order]
-    gaps: Int64 = np.where(pair[1:] == pair[:-1], time[1:] - time[:-1], 0)
+        del order
+    gaps = np.diff(time)
+    gaps[pair[1:] != pair[:-1]] = 0
     if not len(gaps) or int(gaps.max()) < PAUSE:
         return None
     k = int(gaps.argmax())
@@ -175,3 +175,15 @@ def _longest_pause(compared: Comparison) -> LongestPause | None:
     timed: Bool = table.timed
     on_the_way = bool(timed[row]) and not table.sent_at_one[row] and 2 * int(table.delay[row]) > lasted
     return LongestPause(int(pair[k]), lasted, 0 if table.sent_at_one[row] else 1, on_the_way)
+
+
+def _by_pair_and_time(pair: Int32, time: Int64) -> Int64:
+    """Return the order by pair, then by time, then as it was."""
+    if bool((time[1:] < time[:-1]).any()):
+        return np.lexsort((time, pair))
+    order = pair.astype(np.int64)
+    order <<= 32
+    order |= np.arange(len(pair))
+    order.sort()
+    order &= 0xFFFFFFFF
+    return order

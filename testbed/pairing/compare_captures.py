@@ -121,7 +121,7 @@ def compare(
         table=table,
         timeline=timeline,
         usual=usual,
-        statistics=measure(one, first, two, second, pairs, table, timeline, crossed.from_one),
+        statistics=measure(one, first, two, second, pairs, table, timeline, crossed.from_one, passes.aside),
         reasons=reasons,
         terminated=terminated,
     )

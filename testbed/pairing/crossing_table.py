@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,11 @@ class _Rows:
         for each, part in zip(lists, parts, strict=True):
             each.append(part)  # type: ignore[attr-defined]
 
+    def extend(self, others: _Rows) -> None:
+        """Add all rows of others behind these."""
+        for each in fields(self):
+            getattr(self, each.name).extend(getattr(others, each.name))
+
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
@@ -139,22 +145,25 @@ def make_table(
 ) -> tuple[CrossingTable, FlowwideChanges]:  # fmt: skip
     """Return the fate of every packet of the flows that both captures have, and flow-wide changes."""
     x, y = _by_first(crossed.one, crossed.two, len(one))
-    changes, usual = find_changes(
-        one, x, two, y, crossed.from_one, one_route=known.one_route, differ=passes.differences
+    changed = passes.aside(
+        partial(find_changes, one, x, two, y, crossed.from_one, one_route=known.one_route, differ=passes.differences)
     )
-    rows = _Rows.none()
+    rows, others = _Rows.none(), _Rows.none()
+    _add_pieces(others, one, two, crossed)
+    _add_single(others, one, two, crossed, x, y, timeline, complete=known.complete)
     sizes = one.packets.length[one.rows(x)], two.packets.length[two.rows(y)]
     place = one.place[x]
     length = np.where(crossed.from_one[place], *sizes)  # as its sender sent it
     items = one.rows(x).astype(np.int32), two.rows(y).astype(np.int32)
     zero = np.zeros(len(x), np.uint8)
+    changes, usual = changed()
     rows.add(*items, place, zero, changes, zero, zero, length)
     del sizes, items, place, length, changes
-    _add_pieces(rows, one, two, crossed)
-    _add_single(rows, one, two, crossed, x, y, timeline, complete=known.complete)
+    rows.extend(others)
     table = _joined(rows, crossed)
-    table.reordered = reordered(table.one, table.two, table.place, table.sent_at_one)
+    order = passes.aside(partial(reordered, table.one, table.two, table.place, table.sent_at_one))
     _measure(table, one, two, timeline)
+    table.reordered = order()
     return table, usual
 
 

@@ -7,6 +7,7 @@ payload is in no key of TCP, so that a packet whose payload was changed is found
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -43,6 +44,7 @@ _LEVELS: tuple[tuple[str, ...], ...] = (
 )
 _WEAK = _LEVELS[_LEVELS.index(("ranges",)) + 1 :]
 _TCP_ONLY = {"seq", "ack", "flags", "stamps"}
+_MANY = 1 << 17  # packets; a thread for fewer takes longer than their keys
 
 
 @dataclass(slots=True)
@@ -129,7 +131,7 @@ def pair_packets(
             continue
         ours, theirs = _given(one, left, names), _given(two, right, names)
         wanted = tuple(name.strip("!") for name in names if name != "1")
-        a, b = passes.keys(one, ours, wanted), passes.keys(two, theirs, wanted)
+        a, b = _keys(passes, (one, ours), (two, theirs), wanted)
         if "1" in names:
             single_a, single_b = _single(a), _single(b)
             ours, theirs, a, b = ours[single_a], theirs[single_b], a[single_a], b[single_b]
@@ -143,7 +145,7 @@ def pair_packets(
             )
         elif not (kept := delays.possible(level, x, y, weak=names in _WEAK)).all():
             ours, theirs = _without_some(ours, x[~kept]), _without_some(theirs, y[~kept])
-            a, b = passes.keys(one, ours, wanted), passes.keys(two, theirs, wanted)
+            a, b = _keys(passes, (one, ours), (two, theirs), wanted)
             x, y, several = passes.join(a, b)
             level = KeyedPackets(one, two, ours, theirs)
             kept = delays.possible(level, x, y, weak=names in _WEAK)
@@ -169,6 +171,16 @@ def pair_packets(
     found.one, found.two = (np.concatenate([*each, np.zeros(0, np.int64)]) for each in parts)
     found.usual = delays.usual if delays else (None, None)
     return found
+
+
+def _keys(
+    passes: Passes, ours: tuple[FlowPackets, Int64], theirs: tuple[FlowPackets, Int64], parts: tuple[str, ...]
+) -> tuple[UInt64, UInt64]:
+    """Return the keys of some packets of both sides; those of many at once."""
+    if len(ours[1]) < _MANY:
+        return passes.keys(*ours, parts), passes.keys(*theirs, parts)
+    other = passes.aside(partial(passes.keys, *theirs, parts))
+    return passes.keys(*ours, parts), other()
 
 
 def _without_some(positions: Int64, some: Int64) -> Int64:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from testbed.pairing.flow_table import Flows
 from testbed.pairing.match_flows import FlowPairs
 from testbed.pairing.needed_retransmissions import Needed, judge_retransmissions
 from testbed.pairing.packet_table import PacketTable
+from testbed.pairing.passes import Aside, when_asked
 from testbed.wireshark.label_names import Label
 
 QUANTILES = (0.0, 0.5, 0.95, 0.99, 1.0)
@@ -67,7 +69,7 @@ class Statistics:
 
 def measure(
     one: PacketTable, first: Flows, two: PacketTable, second: Flows, pairs: FlowPairs, table: CrossingTable,
-    timeline: Timeline, from_one: Bool,
+    timeline: Timeline, from_one: Bool, aside: Aside = when_asked,
 ) -> Statistics:  # fmt: skip
     """Count and measure."""
     places = 2 * len(pairs)
@@ -77,12 +79,11 @@ def measure(
     # the packet as its sender's end has it
     at_one = np.where(table.sent_at_one, table.one >= 0, table.two < 0)
     labels = _labels(table.one, first.labels), _labels(table.two, second.labels)
+    judged = aside(partial(judge_retransmissions, one, two, table, np.where(at_one, labels[0], labels[1])))
     both = (table.one >= 0) & (table.two >= 0)
     crossed = table.fate <= RowFate.MERGED
     payload = np.zeros(places, np.int64)
     np.add.at(payload, place[crossed], table.length[crossed].astype(np.int64))
-    rows, verdicts = judge_retransmissions(one, two, table, np.where(at_one, labels[0], labels[1]))
-    repeats = np.bincount(place[rows] * len(Needed) + verdicts, minlength=places * len(Needed))
     times = np.where(at_one, one.time[table.one], two.time[table.two]) if len(table) else np.zeros(0, np.int64)
     odd = np.flatnonzero(at_one != table.sent_at_one)  # captured only where it arrived
     times[odd] = _by_clock(times, table, timeline, odd, at_one[odd], table.sent_at_one[odd])
@@ -92,6 +93,8 @@ def measure(
     by_first = _by_clock(times, table, timeline, closing, table.sent_at_one[closing], np.ones(len(closing), np.bool_))
     closes = place[closing], by_first
     begin, end = _spans(place, times, places)
+    rows, verdicts = judged()
+    repeats = np.bincount(place[rows] * len(Needed) + verdicts, minlength=places * len(Needed))
     return Statistics(
         fates=fates,
         altered=np.bincount(place[table.changes > 0], minlength=places),

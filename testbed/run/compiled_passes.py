@@ -18,6 +18,7 @@ from testbed.pairing.packet_keys import PARTS, key_packets
 from testbed.pairing.packet_table import COLUMNS, PacketTable
 from testbed.pairing.pair_sums import PairSums, sum_pairs
 from testbed.pairing.passes import Passes
+from testbed.run.at_once import at_once
 from testbed.run.usual_packets import Rows, no_memory
 
 _WORD = (1 << 64) - 1
@@ -119,7 +120,7 @@ def add_pairs(
     return sums
 
 
-BY_C = Passes(keys_by_c, join_by_c, sums_by_c, differences_by_c)
+BY_C = Passes(keys_by_c, join_by_c, sums_by_c, differences_by_c, at_once)
 """The passes over large captures."""
 
 

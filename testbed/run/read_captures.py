@@ -17,7 +17,6 @@ from dataclasses import replace
 from functools import partial as partial_function
 from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from testbed.capture.read_file import Loaded, load, pieces
 from testbed.model.errors import BothendsError, CaptureError, UsageError
 from testbed.pairing.flow_table import Flows, find_flows, label_all
 from testbed.pairing.packet_table import COLUMNS, PacketTable, PacketTableBuilder
+from testbed.run.at_once import AtOnce
 from testbed.run.usual_packets import UsualPackets, label_segments, zeros
 
 Read = tuple[PacketTable, Flows]
@@ -60,9 +60,9 @@ class BeingRead:
             raise UsageError("only one of the two captures can be standard input")
         self._files = _load(one), _load(two)
         self._code = code_for(*self._files) if _large(self._files) else None
-        self._readers: tuple[_Reader, ...] = ()
+        self._readers: list[AtOnce[Read]] = []
         if self._code and all(_mostly_usual(file, self._code) for file in self._files):
-            self._readers = tuple(_Reader(file, self._code) for file in self._files)
+            self._readers = [AtOnce(partial_function(read_one, file, self._code)) for file in self._files]
 
     def both(self) -> tuple[Read, Read]:
         """Return what is in the files, once it is known."""
@@ -76,31 +76,6 @@ class BeingRead:
         for packets, _ in found:
             packets.forget_sack()
         return _usable(one.name, found[0]), _usable(two.name, found[1])
-
-
-class _Reader(Thread):
-    """Reads a file; a daemon, so that nobody waits for it who does not ask for what is in the file."""
-
-    def __init__(self, file: Loaded, code: CDLL) -> None:
-        super().__init__(daemon=True)
-        self._file, self._code = file, code
-        self._found: Read | None = None
-        self._problem: BaseException | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._found = read_one(self._file, self._code)
-        except BaseException as problem:  # noqa: BLE001 - who waits for it gets it
-            self._problem = problem
-
-    def result(self) -> Read:
-        """Return what is in the file. Raises what reading raised."""
-        self.join()
-        if self._found is None:
-            assert self._problem is not None  # noqa: S101 - one of both there is
-            raise self._problem
-        return self._found
 
 
 def _large(files: tuple[Loaded, Loaded]) -> bool:

@@ -8,6 +8,8 @@ import gzip
 import io
 import random
 import struct
+import subprocess
+import sys
 from ctypes import CDLL
 from dataclasses import fields
 from pathlib import Path
@@ -194,6 +196,19 @@ def test_two_files_are_read_at_once_as_one_after_the_other(
             for name in names:
                 np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
         assert [getattr(packets, name) for name in VALUES] == [getattr(alone[0], name) for name in VALUES]
+
+
+def test_threads_that_read_import_nothing(tmp_path: Path) -> None:
+    """Meanwhile modules are imported: two that import at once end in a SystemError of CPython 3.11 under pytest."""
+    path = tmp_path / "one.pcap"
+    path.write_bytes(pcap([ethernet(udp(b"name")), ethernet(tcp(b"abc"))] * 100))
+    script = (
+        "import sys; from testbed.run import read_captures; read_captures._WORTH = 1; before = set(sys.modules);"
+        "read = read_captures.BeingRead(sys.argv[1], sys.argv[1]); assert read._readers; read.both();"
+        "print(*sorted(sys.modules.keys() - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.returncode) == ([], 0), done.stderr
 
 
 @given(st.integers(0, 2**32), st.integers(1, 80), st.sampled_from(sorted(RULE_SETS)))

@@ -168,6 +168,25 @@ static void conversations_are_numbered_as_they_come(void)
 }
 
 /* A hole of the second segment, which comes after three duplicate ACKs. */
+static void both_directions_are_one_conversation_and_another_port_is_another(void)
+{
+	struct conversations *all = new_conversations();
+	struct ends forth = {{0, 5, 0, 9}, {1025, 80}, 6, 4, 0, 0}, back = {{0, 9, 0, 5}, {80, 1025}, 6, 4, 0, 0};
+	struct ends other = {{0, 5, 0, 9}, {80, 1025}, 6, 4, 0, 0}; /* has the same mix of ends */
+	for (int turn = 0; turn < 3; turn++) {
+		forth.turned = back.turned = 2;
+		SAME(conversation_between(all, &forth), 0);
+		SAME(conversation_between(all, &back), 0);
+		SAME(forth.turned + back.turned, 1);
+		SAME(conversation_between(all, &other), 1);
+	}
+	struct ends datagram = forth;
+	datagram.protocol = 17;
+	SAME(conversation_between(all, &datagram), 2);
+	SAME(count_conversations(all), 3);
+	free_conversations(all);
+}
+
 static void a_hole_and_its_repair_are_labelled(void)
 {
 	enum { COUNT = 8 };
@@ -227,6 +246,7 @@ int main(void)
 	RUN(a_frame_that_is_not_usual_is_left);
 	RUN(a_cut_frame_has_what_was_captured_of_it);
 	RUN(conversations_are_numbered_as_they_come);
+	RUN(both_directions_are_one_conversation_and_another_port_is_another);
 	RUN(a_hole_and_its_repair_are_labelled);
 	RUN(equal_keys_are_paired_in_order);
 	RUN(columns_are_rows_of_csv);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,51 +47,55 @@ def render(
     paths: tuple[str, str],
     differs: tuple[str, ...],
     console: Console,
-    diagnosed: CaptureFindings | None = None,
+    diagnose: Callable[[], CaptureFindings | None] = lambda: None,
 ) -> None:
-    """Print the summary; ``diagnosed`` is what both captures show to be wrong, None where nobody looked."""
-    first = f"[bold]between[/] {escape(between_text(what_lies_between(compared)))}"
-    console.print(first, highlight=False, soft_wrap=True)
+    """Print the summary; ``diagnose`` says what both captures show to be wrong, None where nobody looked."""
+    between = f"[bold]between[/] {escape(between_text(what_lies_between(compared)))}"
+    parts = list(_parts(compared, paths, differs))  # the diagnosis may be made meanwhile
+    diagnosed = diagnose()
+    console.print(between, highlight=False, soft_wrap=True)
     if diagnosed is not None:
         width = min(console.width, _WIDEST)
         for text, style in summary_lines(diagnosed.diagnosis, diagnosed.flows, width, most=_FINDINGS):
             console.print(text, style=_STYLES.get(style, ""), markup=False, highlight=False, soft_wrap=True)
+    for part in parts:
+        if isinstance(part, str):
+            console.print(part, highlight=False, soft_wrap=True)
+        else:
+            console.print(part)
+
+
+def _parts(compared: Comparison, paths: tuple[str, str], differs: tuple[str, ...]) -> Iterator[str | Table]:
+    """Yield the lines and tables below the findings."""
     for which, (name, path) in enumerate(zip(NAMES, paths, strict=True)):
-        console.print(_capture_line(compared, which, name, path), highlight=False, soft_wrap=True)
-    for line in _clock_lines(compared):
-        console.print(line, highlight=False, soft_wrap=True)
+        yield _capture_line(compared, which, name, path)
+    yield from _clock_lines(compared)
     if (before := negative_delays(compared)) is not None:
         told = f"[yellow]negative[/] delays of {before.packets:,} packets, down to {before.least / 1e6:.6f} ms"
-        console.print(f"{told}: {negative_text(before)}", highlight=False, soft_wrap=True)
-    console.print(_flows_line(compared), highlight=False, soft_wrap=True)
+        yield f"{told}: {negative_text(before)}"
+    yield _flows_line(compared)
     for reason in compared.reasons:
-        console.print(f"  {escape(nothing_text(reason))}", highlight=False, soft_wrap=True)
+        yield f"  {escape(nothing_text(reason))}"
     if len(compared.pairs):
         ways = [plain.direction(compared, from_one=from_one) for from_one in (True, False)]
-        console.print(_totals(ways))
+        yield _totals(ways)
         if (trip := plain.round_trip((ways[0]["delay"], ways[1]["delay"]))) is not None:
-            line = f"[bold]round trip[/] minimum {trip['minimum'] / 1e6:.6f} ms, median {trip['median'] / 1e6:.6f} ms"
-            console.print(line, highlight=False, soft_wrap=True)
-        for line in course_lines(
+            yield f"[bold]round trip[/] minimum {trip['minimum'] / 1e6:.6f} ms, median {trip['median'] / 1e6:.6f} ms"
+        yield from course_lines(
             tuple(delay_levels(compared, from_one=each) for each in (True, False)),
             tuple(loss_bursts(compared, from_one=each) for each in (True, False)),
             ("client to server", "server to client"),
-        ):
-            console.print(line, highlight=False, soft_wrap=True)
+        )
         shown = _worst(compared)
-        console.print(_flows(compared, shown))
-        for line in figure_lines(compared, shown):
-            console.print(line, highlight=False, soft_wrap=True)
+        yield _flows(compared, shown)
+        yield from figure_lines(compared, shown)
         errors = errors_of_pairs(compared)
         for pair in shown:
             for about in errors.get(pair, ()):
-                line = f"[bold]ICMP[/] about flow {pair + 1}: {escape(errors_text(about))}"
-                console.print(line, highlight=False, soft_wrap=True)
-        for line in _filters(compared, shown):
-            console.print(line, highlight=False, soft_wrap=True)
-    for line in _details(compared):
-        console.print(line, highlight=False, soft_wrap=True)
-    console.print(_verdict(compared, differs), highlight=False, soft_wrap=True)
+                yield f"[bold]ICMP[/] about flow {pair + 1}: {escape(errors_text(about))}"
+        yield from _filters(compared, shown)
+    yield from _details(compared)
+    yield _verdict(compared, differs)
 
 
 def _verdict(compared: Comparison, differs: tuple[str, ...]) -> str:
