@@ -82,6 +82,10 @@ def _compare(client: str, server: str, options: dict[str, Any], files: dict[str,
     from testbed.diagnosis import capture_facts  # noqa: F401 - what is needed later
     from testbed.report.text.comparison_text import render
 
+    if files["html"]:
+        from testbed.report.html.comparison_page import prepare
+
+        prepare()
     compared = compare_read(files_read.both, (client, server), **options)
     if as_json:
         print_json(compared.to_json())

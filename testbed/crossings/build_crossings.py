@@ -112,6 +112,8 @@ def notes_and_copies(
     crossed: PacketPairs, sides: tuple[FlowPackets, FlowPackets], table: CrossingTable
 ) -> tuple[dict[int, Evidence], dict[int, int]]:
     """Return what :func:`make_crossings` wants of ``notes`` and ``copies``."""
+    if not (crossed.copies or crossed.by_delay or crossed.unresolved):
+        return {}, {}
     row_of = [_rows(table.one, len(sides[0].packets)), _rows(table.two, len(sides[1].packets))]
     copies = {}
     for side, position, pair in crossed.copies:

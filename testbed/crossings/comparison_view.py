@@ -89,6 +89,8 @@ class ComparisonView:
         """Return the note of each row that has one."""
         table = self._compared.table
         notes, copies = notes_and_copies(self._compared.crossed, self._sides, table)
+        if not copies:
+            return notes
         number_of = np.empty(len(table), np.int64)
         number_of[self.rows] = np.arange(len(table))
         return notes | {copy: copy_of(int(number_of[row])) for copy, row in copies.items()}

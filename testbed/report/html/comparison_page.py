@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ from testbed.report.html.page_source import ShownPackets
 from testbed.report.html.run_page import SCRIPTS, STYLES, Chip
 from testbed.report.json import comparison_json as plain
 from testbed.report.text.terminal_text import counted, duration, rate
+from testbed.run.at_once import at_once
 from testbed.wireshark.label_names import label_names
 
 _FLOWS = 200  # rows of the table
+_TEMPLATES = ("compare.html.j2", "base.html.j2", "findings.html.j2", "sentence.html.j2")
 _MARKS = {
     RowFate.LOST: PacketMark.LOST,
     RowFate.APPEARED: PacketMark.APPEARED,
@@ -52,6 +55,11 @@ _PRESETS = {
 """Category of differences -> the page's preset that shows them."""
 
 
+def prepare() -> None:
+    """Begin with what a page needs before its captures are known, in a thread."""
+    at_once(assemble.compiling(*_TEMPLATES))
+
+
 def render(
     compared: Comparison,
     paths: tuple[str, str],
@@ -66,11 +74,12 @@ def render(
     ``diagnosed`` is what both captures show to be wrong, None where nobody looked. ``thorough``: a page of large
     captures has as many packets as any page may have.
     """
+    told = cache(at_once(partial(plain.to_json, compared, paths, differs)))
     found = diagnosed if diagnosed is not None else CaptureFindings(Diagnosis(), ())
     most = MOST_PACKETS if thorough or len(compared.table) <= MOST_PACKETS else CHOSEN
     return fitting(
         of_comparison(compared, named_packets(found.diagnosis)),
-        lambda wire, payload: _page(compared, wire, paths, differs, found, payload),
+        lambda wire, payload: _page(compared, wire, paths, differs, found, told, payload),
         limit,
         most,
     )
@@ -150,29 +159,32 @@ def _page(
     paths: tuple[str, str],
     differs: tuple[str, ...],
     found: CaptureFindings,
+    told: Callable[[], dict[str, Any]],
     payload_limit: int,
 ) -> str:
     times = [time for one in wire.crossings for time in (one.sent, one.arrived) if time is not None]
     base = min(times, default=0)
     packer = Packer()
     about = packet_columns.put(packer, wire, base, payload_limit)
-    data = packer.pack(packet_columns.head(wire, base, compared.clock) | {"packets": about, "rules": {}})
+    head = packet_columns.head(wire, base, compared.clock) | {"packets": about, "rules": {}}
+    packed = at_once(partial(packer.pack, head))
+    diagnosis = card(found.diagnosis, found.flows, (one.n for one in wire.crossings))
+    words = _words(told(), wire, paths, differs, about)
     return assemble.page(
         "compare.html.j2",
         scripts=SCRIPTS,
         styles=STYLES,
-        data=data,
+        data=packed(),
         title=f"{Path(paths[0]).name}, {Path(paths[1]).name}: {'differs' if differs else 'same'}",
-        diagnosis=card(found.diagnosis, found.flows, (one.n for one in wire.crossings)),
+        diagnosis=diagnosis,
         picture_width=WIDTH,
-        **_words(compared, wire, paths, differs, about),
+        **words,
     )
 
 
 def _words(
-    compared: Comparison, wire: ShownPackets, paths: tuple[str, str], differs: tuple[str, ...], about: dict[str, Any]
+    told: dict[str, Any], wire: ShownPackets, paths: tuple[str, str], differs: tuple[str, ...], about: dict[str, Any]
 ) -> dict[str, Any]:
-    told = plain.to_json(compared, paths, differs)
     ways = list(told["directions"].items())
     met = {name for _, way in ways for name in way["fates"]}
     fates = [fate.text for fate in RowFate if fate.text in met or fate is RowFate.CROSSED]

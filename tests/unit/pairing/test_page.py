@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from testbed.cli.compare_command import compare
 from testbed.crossings.comparison_view import ComparisonView
 from testbed.model import FieldChange, HeaderField
 from testbed.report.evidence_text import sentence
-from testbed.report.html import comparison_page
+from testbed.report.html import assemble, comparison_page
 from testbed.report.html.comparison_page import of_comparison, render
 from testbed.report.html.marks import PacketMark
 from tests.builders.frames import ethernet, pcap, udp
@@ -45,6 +46,22 @@ def test_a_part_of_the_crossings_is_the_same_as_that_part_of_all() -> None:
     some = np.array([0, 3, 4, 9, 10, 18, 19, 20])
     every = compared.crossings(np.arange(len(compared)))
     assert compared.crossings(some) == tuple(every[n] for n in some.tolist())
+
+
+def test_a_page_needs_no_template_but_those_that_are_compiled_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Callable[[], object]] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(comparison_page, "at_once", begun.append)
+        comparison_page.prepare()
+    (compiling,) = begun
+    cache = assemble._environment().cache
+    assert cache is not None
+    cache.clear()
+    compiling()
+    before = {name for _, name in cache}
+    assert "compare.html.j2" in before
+    render(transfer(FAULTS).compare(), ("a", "b"), ())
+    assert {name for _, name in cache} == before
 
 
 def test_a_clock_that_is_decades_away_changes_no_time_on_the_first_ones_line() -> None:
