@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 _FARTHEST = 2**62 - 1  # ns, from 1823 to 2116: what lies beyond is damaged, and differences shall fit
-_LOOKS = 64  # each maps 64 KiB of the file, or 2 MiB where a file system has so large folios
+_LOOKS = 32  # each maps 64 KiB of the file, or 2 MiB where a file system has so large folios
 _FRAGMENT = np.uint64(1 << 48)  # above what an ICMP header has in ``icmp``
 
 
