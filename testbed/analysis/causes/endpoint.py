@@ -150,7 +150,7 @@ class TcpEndpoint(EndpointCalls):
     # the latest ACKs that repeat una, and those with SACK blocks: more than a few say nothing new
     duplicates: deque[Crossing] = field(default_factory=lambda: deque(maxlen=_KEPT))
     sacks: deque[Crossing] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    by_ack: dict[int, Crossing] = field(default_factory=dict)
+    by_ack: dict[int, Crossing] = field(default_factory=dict)  # the newest of each ACK number, whether or not it fits
     pending: deque[Crossing] = field(default_factory=deque)  # in order, not acknowledged yet
     # not the next in order (old, out of order, outside the window), not answered yet
     unexpected: deque[Crossing] = field(default_factory=lambda: deque(maxlen=4 * _KEPT))
@@ -387,6 +387,8 @@ class TcpEndpoint(EndpointCalls):
             if self.rcv_nxt is not None and self.rcv_nxt < packet.seq <= edge:
                 self.unexpected.append(packet)
             return
+        if packet.ack is not None:
+            self.by_ack[packet.ack] = packet
         length = sequence_length_arrived(packet)
         if "S" in packet.flags:
             self._marks = self._marks or "E" in packet.flags
@@ -415,8 +417,6 @@ class TcpEndpoint(EndpointCalls):
             return
         # of what lies before all that was acknowledged the kernel reads no ACK: a window probe (tcp_sequence)
         read = self.last_ack is None or packet.seq + length >= self.last_ack
-        if packet.ack is not None:
-            self.by_ack[packet.ack] = packet
         if packet.ack is not None and read:
             self._note_ack(packet, packet.ack)
         if read and (packet.ack is None or packet.ack >= self.una):

@@ -331,6 +331,9 @@ def _sent_before(joined: Joined) -> tuple[dict[int, _SentBefore], dict[int, tupl
             continue
         key = packet.flow, packet.sender
         before = found[packet.n] = state.get(key, _SentBefore())
+        if "R" in packet.flags:  # it may answer what was never of the connection, with numbers of its own
+            covered[packet.n] = ()
+            continue
         acks = [ack for ack in (before.ack, packet.ack) if ack is not None]
         ack = max(acks, default=None)
         end = packet.seq + packet.sequence_length

@@ -157,3 +157,16 @@ def test_a_stack_that_may_be_several_causes_names_them_all() -> None:
     assert found.alternatives == (CauseName.CORK_TIMEOUT, CauseName.MORE_TIMEOUT, CauseName.DATA)
     assert not found.differs
     assert sentence(found.evidence).startswith("the timer for what waits")
+
+
+def test_numbers_of_a_reset_say_nothing_of_what_a_connection_has_acknowledged() -> None:
+    """It refuses a SYN that the link forged, whose numbers are no part of the connection."""
+    run = Exchange()
+    tcp = run.tcp().opened()
+    tcp("client S", seq=5000, appeared=True)
+    tcp("server R.", seq=-100_000, ack=5001)
+    tcp.client("send", b"abc")
+    asked = tcp("client P.", b"abc")
+    answer = tcp("server .")
+    found = analysed(run, {answer: ANSWER}, {answer: asked}).causes[answer]
+    assert (found.rule, found.basis) == (CauseName.ACK, Basis.KERNEL)

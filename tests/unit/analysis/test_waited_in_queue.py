@@ -168,3 +168,16 @@ def test_a_read_that_ends_as_an_ack_leaves_may_tell_of_its_room(goes_on: float, 
     found = run.analysis().causes[-1]
     assert found.rule == "duplicate-ack"
     assert (CauseName.WINDOW_UPDATE in found.alternatives) is is_open
+
+
+def test_a_reset_without_a_socket_answers_whatever_came_last_with_that_number() -> None:
+    """One that would be outside the window is answered as well once there is no connection."""
+    run, tcp = opened()
+    tcp.client("send", b"abc")
+    tcp("client P.", b"abc")
+    tcp("server .")
+    tcp.client("close")
+    tcp("server .", seq=1_000_000)
+    tcp("client R", seq=4)
+    found = run.analysis().causes[-1]
+    assert (found.rule, found.packets) == ("reset-answer", (5,))
