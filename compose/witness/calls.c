@@ -11,6 +11,7 @@
 
 #include "witness/frames.h"
 #include "witness/instance.h"
+#include "witness/memo.h"
 #include "witness/names.h"
 #include "witness/report.h"
 #include "witness/tracefs.h"
@@ -39,8 +40,10 @@ static void make(struct instance *made, const char *name, const char *what, cons
 /* Say what an event's records look like, or that this kernel does not have it. */
 static void enable_call(const char *event)
 {
+	if (has_memo)
+		return;
 	if (access(path_of("instances/%s/events/%s/enable", calling.name, event), F_OK)) {
-		send_text('m', event);
+		send_definition('m', event, strlen(event), "");
 		return;
 	}
 	if (!switch_event(&calling, event, true))
@@ -48,7 +51,7 @@ static void enable_call(const char *event)
 	const char *text = read_text(path_of("events/%s/format", event));
 	if (!text)
 		fail(event);
-	send_frame('f', event, strlen(event) + 1, text, strlen(text));
+	send_definition('f', event, strlen(event) + 1, text);
 }
 
 static void add_to_recorded(const char *numbers)
@@ -79,7 +82,7 @@ void begin_calls(const char *name, char **arguments)
 	const char *parents = split_event(arguments[1]);
 	make(&calling, name, "calls", arguments[0]);
 	stop_instance(&calling); /* until there is a program */
-	if (!set_option(&calling, "event-fork", "1"))
+	if (!has_memo && !set_option(&calling, "event-fork", "1"))
 		fail("event-fork");
 	for (char **event = arguments + 2; *event; event++)
 		enable_call(*event);

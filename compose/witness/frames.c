@@ -58,6 +58,11 @@ void send_frame(char type, const void *first, size_t first_size, const void *sec
 	add(second, second_size);
 }
 
+void send_frames(const void *frames, size_t size)
+{
+	add(frames, size);
+}
+
 void send_text(char type, const char *text)
 {
 	send_frame(type, text, strlen(text), "", 0);

@@ -15,6 +15,9 @@ void put_frame_header(unsigned char to[FRAME_HEADER], char type, size_t size);
 void send_frame(char type, const void *first, size_t first_size, const void *second, size_t second_size);
 void send_text(char type, const char *text);
 
+/* Send frames that are whole already. */
+void send_frames(const void *frames, size_t size);
+
 /* Write what waits: before anything that may take time, and at the end. */
 void flush_frames(void);
 

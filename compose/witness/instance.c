@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "witness/frames.h"
+#include "witness/memo.h"
 #include "witness/names.h"
 #include "witness/report.h"
 
@@ -87,15 +88,20 @@ bool enable_event(const struct instance *its, char *event)
 {
 	char *functions = split_functions(event);
 	char *filter = functions ? NULL : split_event(event);
+	if (has_memo) {
+		if (filter) /* it holds the names of this run's interfaces */
+			set_filter(its, event, filter);
+		return true;
+	}
 	if (access(path_of("instances/%s/events/%s/enable", its->name, event), F_OK) ||
 	    (functions && !filter_functions(its, event, functions))) {
-		send_text('M', event);
+		send_definition('M', event, strlen(event), "");
 		return false;
 	}
 	if (its->is_old && !filter && !functions)
 		set_filter(its, event, NO_FILTER); /* that of an earlier recording */
 	if (filter && !set_filter(its, event, filter))
-		send_text('N', event);
+		send_definition('N', event, strlen(event), "");
 	if (!switch_event(its, event, true))
 		fail(event);
 	send_format(event);
@@ -137,7 +143,7 @@ void drain_processor(const struct instance *its, int which)
 
 void disable_others(const struct instance *its, char *const *events, char mark)
 {
-	const char *enabled = its->is_old ? read_text(path_of("instances/%s/set_event", its->name)) : NULL;
+	const char *enabled = its->is_old && !has_memo ? read_text(path_of("instances/%s/set_event", its->name)) : NULL;
 	char *text = enabled ? strdup(enabled) : NULL, *rest = text, *line;
 	while ((line = strsep(&rest, "\n"))) { /* group:name */
 		char *colon = strchr(line, ':');

@@ -15,13 +15,14 @@
 #include "witness/calls.h"
 #include "witness/frames.h"
 #include "witness/instance.h"
+#include "witness/memo.h"
 #include "witness/report.h"
 #include "witness/stacks.h"
 #include "witness/tracefs.h"
 
 enum { EVENTS, STACKS, INSTANCES, TRIES = 200, TEXT = 1 << 16, ENOUGH = 2 << 20, ORDER = 4096 };
 
-static const char WITH_STACK = '+', MORE_TASKS = '+', PARENTS = '=', NO_MORE = '-';
+static const char WITH_STACK = '+', MORE_TASKS = '+', PARENTS = '=', NO_MORE = '-', NONE_HELD = '-';
 
 static struct instance instances[INSTANCES];
 static struct known_addresses named;
@@ -29,6 +30,7 @@ static struct known_timers timers;
 static bool has_stacks, is_alone, read_before[INSTANCES][MAX_PROCESSORS];
 
 bool has_symbols;
+int memo_file = -1;
 
 static bool remove_instances(void)
 {
@@ -111,28 +113,47 @@ static void send_names(const char *path)
 		fclose(text);
 }
 
+static bool is_kept(const char *name, const char *part)
+{
+	return !access(path_of("instances/%s%s", name, part), F_OK);
+}
+
+/* Are all instances there? */
+static bool are_kept(const char *name, char *const *calls)
+{
+	return keeps_instances && is_kept(name, "") && (!has_stacks || is_kept(name, ".stacks")) &&
+	       (!calls || (is_kept(name, ".calls") && (*calls[1] == NONE_HELD || is_kept(name, ".held"))));
+}
+
+static void ask_for_stacks(const struct instance *its)
+{
+	static const char FORMAT[] = "ftrace/kernel_stack";
+	if (set_option(its, "stacktrace", "1"))
+		send_format(FORMAT);
+	else
+		send_definition('M', FORMAT, strlen(FORMAT), "");
+	set_option(its, "sym-addr", "1");
+}
+
 static void begin(const char *name, const char *kib, char **events)
 {
 	char second[PATH_SIZE];
-	const char *text = read_text(path_of("events/header_page"));
+	const char *text = has_memo ? "" : read_text(path_of("events/header_page"));
 	if (!text)
 		fail("read events/header_page of tracefs");
-	send_text('H', text);
+	if (!has_memo)
+		send_definition('H', text, strlen(text), "");
 	make_instance(&instances[EVENTS], EVENTS, name, kib);
-	set_option(&instances[EVENTS], "hash-ptr", "0"); /* Linux 5.17: a timer's address as its record has it */
-	for (char **event = events; *event; event++)
-		has_stacks = has_stacks || **event == WITH_STACK;
+	if (!has_memo)
+		set_option(&instances[EVENTS], "hash-ptr", "0"); /* Linux 5.17: a timer's address as its record has it */
 	if (has_stacks) {
 		if (snprintf(second, sizeof second, "%s.stacks", name) >= PATH_SIZE) {
 			errno = ENAMETOOLONG;
 			fail(name);
 		}
 		make_instance(&instances[STACKS], STACKS, second, kib);
-		if (!set_option(&instances[STACKS], "stacktrace", "1"))
-			send_text('M', "ftrace/kernel_stack");
-		else
-			send_format("ftrace/kernel_stack");
-		set_option(&instances[STACKS], "sym-addr", "1");
+		if (!has_memo)
+			ask_for_stacks(&instances[STACKS]);
 	}
 	for (int i = 0; i < INSTANCES; i++)
 		if (*instances[i].name)
@@ -187,6 +208,7 @@ static bool begin_last(const char *name, char **calls)
 	while (awaits_parents())
 		if (!take_orders())
 			return false;
+	write_memo();
 	send_text('r', "");
 	return true;
 }
@@ -247,6 +269,9 @@ static void finish(void)
 int record(const char *name, const char *kib, char **events, char **calls)
 {
 	undo = remove_what_was_made;
+	for (char **event = events; *event; event++)
+		has_stacks = has_stacks || **event == WITH_STACK;
+	take_memo(memo_file, kib, events, calls, are_kept(name, calls));
 	begin(name, kib, events);
 	send_text('R', "");
 	flush_frames(); /* whoever waits for it has other things to do meanwhile */

@@ -9,6 +9,9 @@
  * trace's text: the kernel looks up a name for each line of it, which takes the time of the programs that run meanwhile. */
 extern bool has_symbols;
 
+/* The file that remembers what is said of the events (memo.h), -1 if there is none. */
+extern int memo_file;
+
 /* Record until the runner says that it is enough: `name` of the instance, `kib` for each processor, events (witness.c)
  * that end in NULL; `calls` is what begin_calls takes (calls.h), NULL where no calls are asked for. Its instances are kept
  * for the next recording of this name where keeps_instances says so and the runner, not its end, ended this one. Returns

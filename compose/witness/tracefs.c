@@ -12,7 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "witness/frames.h"
+#include "witness/memo.h"
 #include "witness/names.h"
 #include "witness/report.h"
 
@@ -92,7 +92,7 @@ void send_format(const char *event)
 	const char *text = read_text(path_of("events/%s/format", event));
 	if (!text)
 		fail(event);
-	send_frame('F', event, strlen(event) + 1, text, strlen(text));
+	send_definition('F', event, strlen(event) + 1, text);
 }
 
 void each_instance(void (*each)(const char *name))

@@ -6,6 +6,7 @@
  *                                                     behind it, the tasks that start them are said later
  *        witness reuse NAME ...                      as record; its instances are kept at the end, for the next one
  *        witness record|reuse --symbols NAME ...     the runner reads /proc/kallsyms (recording.h)
+ *        witness reuse --memo=FD NAME ...             what is said of the events is kept in this file for the next one (memo.h)
  *        witness await                                these words one a line on standard input, up to an empty one
  *        witness list                                 the names of all instances of ours, one a line
  *        witness remove NAME...                       remove these, each with what belongs to it (NAME.stacks)
@@ -43,6 +44,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -54,7 +56,7 @@
 
 enum { MOST_WORDS = 500, TEXT = 1 << 15 };
 
-static const char SYMBOLS[] = "--symbols";
+static const char SYMBOLS[] = "--symbols", MEMO[] = "--memo=";
 
 /* Read what is to be done from standard input, and nothing of what follows: how many words, 0 if nobody says any. */
 static int hear(char **words)
@@ -95,6 +97,16 @@ static void remove_unwanted(const char *name)
 	}
 }
 
+static bool takes_option(const char *word)
+{
+	if (!strcmp(word, SYMBOLS))
+		return has_symbols = true;
+	if (strncmp(word, MEMO, strlen(MEMO)))
+		return false;
+	memo_file = atoi(word + strlen(MEMO));
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -109,11 +121,8 @@ int main(int argc, char **argv)
 	find_tracefs();
 	keeps_instances = argc >= 2 && !strcmp(argv[1], "reuse");
 	bool records = keeps_instances || (argc >= 2 && !strcmp(argv[1], "record"));
-	has_symbols = records && argc >= 3 && !strcmp(argv[2], SYMBOLS);
-	if (has_symbols) {
+	for (; records && argc >= 3 && takes_option(argv[2]); argc--)
 		argv++;
-		argc--;
-	}
 	if (records && argc >= 5 && is_ours(argv[2])) {
 		char **calls = split_calls(argv + 4);
 		return record(argv[2], argv[3], argv + 4, calls);
@@ -130,6 +139,6 @@ int main(int argc, char **argv)
 		} while (has_removed);
 		return 0;
 	}
-	fprintf(stderr, "usage: witness record|reuse [--symbols] NAME KIB EVENT... [-- KIB BEGINNING EVENT...] | list | remove NAME...\n");
+	fprintf(stderr, "usage: witness record|reuse [--symbols] [--memo=FD] NAME KIB EVENT... [-- KIB BEGINNING EVENT...] | list | remove NAME...\n");
 	return 2;
 }

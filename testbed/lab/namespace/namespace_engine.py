@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, NamedTuple, Self
 
 from testbed.lab import call_trace
 from testbed.lab.addresses import Claims
@@ -64,6 +64,13 @@ class SocketChannel:
         return _text(self._words)
 
 
+class KeptRecorder(NamedTuple):
+    """Instances of tracefs that are kept, by their name, and the file that remembers their events (witness/memo.h)."""
+
+    instance: str
+    memo: int
+
+
 class Namespaces:
     """Makes engines; what they share is found out once: what is compiled, and what of the machine they show.
 
@@ -74,8 +81,8 @@ class Namespaces:
     keep_up = False
 
     def __init__(self) -> None:
-        self._recorders: list[str] = []
-        self._idle: list[str] = []
+        self._recorders: list[KeptRecorder] = []
+        self._idle: list[KeptRecorder] = []
         self._ending: list[subprocess.Popen[bytes]] = []
         self._closes_at_exit = False
         self._toolchain: toolchain.Toolchain | None = None
@@ -100,17 +107,18 @@ class Namespaces:
             )
         return self._toolchain, self._files
 
-    def take_recorder(self) -> str:
-        """Return the name of instances of tracefs that no lab uses now."""
+    def take_recorder(self) -> KeptRecorder:
+        """Return instances of tracefs that no lab uses now."""
         self._close_at_exit()
         if not self._idle:
-            self._recorders.append(instance_name(os.urandom(4).hex()))
+            memo = os.memfd_create("bothends-events")
+            self._recorders.append(KeptRecorder(instance_name(os.urandom(4).hex()), memo))
             return self._recorders[-1]
         return self._idle.pop()
 
-    def give_recorder(self, name: str) -> None:
+    def give_recorder(self, recorder: KeptRecorder) -> None:
         """Take back what a lab recorded with, which has ended as it should."""
-        self._idle.append(name)
+        self._idle.append(recorder)
 
     def leave(self, recorder: subprocess.Popen[bytes]) -> None:
         """Take over what is removing its instances of tracefs, which takes the kernel a fifth of a second.
@@ -131,10 +139,13 @@ class Namespaces:
         for process in ending:
             with contextlib.suppress(KeyboardInterrupt):  # whoever is in a hurry: it goes on without us
                 _end(process)
-        names, self._recorders, self._idle = self._recorders, [], []
-        if names and self._toolchain is not None:
+        recorders, self._recorders, self._idle = self._recorders, [], []
+        for recorder in recorders:
+            os.close(recorder.memo)
+        if recorders and self._toolchain is not None:
+            words = (self._toolchain.witness, "remove", *(recorder.instance for recorder in recorders))
             with contextlib.suppress(OSError, subprocess.SubprocessError):
-                subprocess.run([self._toolchain.witness, "remove", *names], timeout=DOWN_TIMEOUT, check=False)
+                subprocess.run(words, timeout=DOWN_TIMEOUT, check=False)
 
 
 class NamespaceEngine:
@@ -149,7 +160,7 @@ class NamespaceEngine:
         self._launch: subprocess.Popen[bytes] | None = None
         self._agents: list[tuple[Agent, SocketChannel]] = []
         self._words: IO[bytes] | None = None
-        self._witness: tuple[subprocess.Popen[bytes], SocketChannel, str] | None = None
+        self._witness: tuple[subprocess.Popen[bytes], SocketChannel, KeptRecorder | None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -223,7 +234,7 @@ class NamespaceEngine:
             process, its_channel, kept = witness
             its_channel.close()  # it removes its instances of tracefs, if it has not kept them, and ends
             its_channel.release()
-            if not kept:
+            if kept is None:
                 self._shared.leave(process)
             elif _end(process) == 0:
                 self._shared.give_recorder(kept)
@@ -248,8 +259,8 @@ class NamespaceEngine:
     def _start_witness(self, spec: LabSpec, tools: toolchain.Toolchain) -> SocketChannel:
         """Start the witness outside the lab, with the rights that we have."""
         assert self._words is not None  # noqa: S101 - bring_up made it
-        kept = self._shared.take_recorder() if self._shared.keep_up else ""
-        words = ("reuse", kept, *spec.witness[2:]) if kept else spec.witness
+        kept = self._shared.take_recorder() if self._shared.keep_up else None
+        words = spec.witness if kept is None else ("reuse", f"--memo={kept.memo}", kept.instance, *spec.witness[2:])
         if self._parents_follow(spec):
             words = call_trace.awaiting_parents(words)
         if has_symbols():  # the run is evaluated here, with our rights
@@ -261,6 +272,7 @@ class NamespaceEngine:
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._words,
+                pass_fds=() if kept is None else (kept.memo,),
                 start_new_session=True,
                 cwd="/",
                 env={},
