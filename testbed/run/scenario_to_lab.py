@@ -13,7 +13,7 @@ from testbed.lab.observers.hold_rules import CallHold, ForTime
 from testbed.lab.observers.make_observer import TRACED
 from testbed.lab.running_program import ProgramSpec, Readiness
 from testbed.lab.session import TracedPrograms
-from testbed.lab.tcpdump import BUFFER_KIB, SMALL_BUFFER_KIB
+from testbed.lab.tcpdump import BUFFER_KIB, SMALL_BUFFER_KIB, SMALLEST_BUFFER_KIB
 from testbed.model import Host
 from testbed.model.awaited_packets import AwaitedPacket
 from testbed.model.hosts import HostAddresses, by_name
@@ -112,8 +112,10 @@ def loopbacks_of(scenario: Scenario, *, by_hand: bool = False) -> frozenset[Host
 
 def capture_buffer_of(scenario: Scenario) -> str:
     """Return how much memory the kernel shall have for each capture, in KiB."""
-    from testbed.scenario.few_packets import has_few_packets
+    from testbed.scenario.few_packets import FEWEST, has_few_packets
 
+    if has_few_packets(scenario, FEWEST):
+        return SMALLEST_BUFFER_KIB
     return SMALL_BUFFER_KIB if has_few_packets(scenario) else BUFFER_KIB
 
 

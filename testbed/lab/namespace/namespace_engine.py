@@ -143,7 +143,7 @@ class Namespaces:
         for recorder in recorders:
             os.close(recorder.memo)
         if recorders and self._toolchain is not None:
-            words = (self._toolchain.witness, "remove", *(recorder.instance for recorder in recorders))
+            words = [str(self._toolchain.witness), "remove", *(recorder.instance for recorder in recorders)]
             with contextlib.suppress(OSError, subprocess.SubprocessError):
                 subprocess.run(words, timeout=DOWN_TIMEOUT, check=False)
 

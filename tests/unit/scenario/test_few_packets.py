@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.scenario.few_packets import has_few_packets
+from testbed.scenario.few_packets import FEWEST, MOST, has_few_packets
 from testbed.scenario.load import parse
 from testbed.scenario.steps.all_steps import FAMILIES
 from testbed.scenario.steps.step import DEFINED, Step
@@ -14,9 +14,9 @@ from testbed.scenario.steps.step import DEFINED, Step
 SERVER = "server: {steps: [{listen: 10011}, {accept: }, {recv_all: }]}"
 
 
-def _has_few(client: str, further: str = "") -> bool:
+def _has_few(client: str, further: str = "", most: int = MOST) -> bool:
     text = f"summary: A test\n{SERVER}\nclient: {client}\n{further}\n"
-    return has_few_packets(parse(text.encode(), name="test", path=Path("test.yaml"), shown="test.yaml"))
+    return has_few_packets(parse(text.encode(), name="test", path=Path("test.yaml"), shown="test.yaml"), most)
 
 
 def _steps(*steps: str) -> str:
@@ -50,6 +50,12 @@ def test_many(client: str, further: str) -> None:
 def test_few() -> None:
     """A few steps that send a few bytes."""
     assert _has_few(_steps("{send: x}", "{repeat: 10, steps: [{send: {size: 40}}]}", "{close: }"))
+
+
+@pytest.mark.parametrize(("size", "few"), [(30, True), (58, True), (59, False)])
+def test_fewest(size: int, few: bool) -> None:
+    """Six steps and the bytes are at most 64, or more."""
+    assert _has_few(_steps(f"{{send: {{size: {size}}}}}", "{close: }"), most=FEWEST) is few
 
 
 def test_every_step_that_sends_says_how_much() -> None:
