@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
+from testbed.campaign.serve import FREE
 from testbed.campaign.task_list import Plan, Task
 from testbed.campaign.work import Report, encode, plan_to_json
 from testbed.shipped.files import CODE
@@ -33,7 +34,7 @@ class Pool(Protocol):
         """Begin a task; there must be room. ``known`` are signatures of which no more run directories are wanted."""
 
     def wait(self, timeout: float) -> list[tuple[Task, Report | None]]:
-        """Return the tasks that have ended, waiting for one if there is none; None: its worker was lost."""
+        """Return the tasks that have ended, waiting for one or for room if there is none; None: its worker was lost."""
 
     def close(self) -> None:
         """End the workers once their tasks have ended."""
@@ -44,7 +45,10 @@ class Pool(Protocol):
 
 class _Process:
     def __init__(self, plan: Plan, root: Path, worker: str) -> None:
-        self.task: Task | None = None
+        self.tasks: list[Task] = []
+        """Those that it has begun and not reported."""
+        self.is_free = True
+        """Whether the next can be begun."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", worker],
             stdin=subprocess.PIPE,
@@ -63,17 +67,18 @@ class _Process:
             self.stdin.write(line)
             self.stdin.flush()
 
-    def take(self) -> Report | None:
-        """Read what there is; return a report once one is whole. Raises EOFError when the process is gone."""
+    def take(self) -> list[Report]:
+        """Read what there is; return the reports that are whole. Raises EOFError when the process is gone."""
         data = os.read(self.stdout.fileno(), _CHUNK)
         if not data:
             raise EOFError
         self._buffer += data
-        line, newline, rest = self._buffer.partition(b"\n")
-        if not newline:
-            return None
-        self._buffer = rest
-        return Report.from_json(json.loads(line))
+        *lines, self._buffer = self._buffer.split(b"\n")
+        told = [json.loads(line) for line in lines]
+        reports = [Report.from_json(value) for value in told if value != FREE]
+        self.tasks = [task for task in self.tasks if task not in [report.task for report in reports]]
+        self.is_free = self.is_free or FREE in told or not self.tasks
+        return reports
 
     def end(self) -> None:
         with contextlib.suppress(BrokenPipeError):
@@ -96,16 +101,17 @@ class ProcessPool:
 
     def room(self) -> int:
         """Return how many workers have nothing to do, counting those that are not started yet."""
-        return self._jobs - sum(worker.task is not None for worker in self._workers)
+        return self._jobs - sum(not worker.is_free for worker in self._workers)
 
     def submit(self, task: Task, known: Collection[str]) -> None:
         """Give a task to an idle worker, starting one if there is none."""
-        worker = next((worker for worker in self._workers if worker.task is None), None)
+        worker = next((worker for worker in self._workers if worker.is_free), None)
         if worker is None:
             worker = _Process(self._plan, self._root, self._worker)
             self._workers.append(worker)
             self._selector.register(worker.stdout, selectors.EVENT_READ, worker)
-        worker.task = task
+        worker.tasks.append(task)
+        worker.is_free = False
         worker.tell(encode({"task": asdict(task), "known": sorted(known)}))
 
     def wait(self, timeout: float) -> list[tuple[Task, Report | None]]:
@@ -114,17 +120,14 @@ class ProcessPool:
         for chosen, _ in self._selector.select(timeout):
             worker: _Process = chosen.data
             try:
-                report = worker.take()
+                reports = worker.take()
             except EOFError:
                 self._selector.unregister(worker.stdout)
                 self._workers.remove(worker)
                 worker.end()
-                if worker.task is not None:
-                    ended.append((worker.task, None))
+                ended += [(task, None) for task in worker.tasks]
                 continue
-            if report is not None:
-                worker.task = None
-                ended.append((report.task, report))
+            ended += [(report.task, report) for report in reports]
         return ended
 
     def pids(self) -> list[int]:

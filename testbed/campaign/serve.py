@@ -1,8 +1,10 @@
 """The protocol of a campaign's worker process.
 
-One JSON object a line: on standard input the plan and the campaign's directory, then tasks; on standard output a
-report for each. The process ends with its input. It has a session of its own, so that Ctrl-C at the caller's terminal
-does not reach it; SIGTERM ends it once the lab of its run is removed.
+One JSON object a line: on standard input the plan and the campaign's directory, then tasks; on standard output
+:data:`FREE` once the next task can be begun, and a report for each, in the same order. So the next run's lab is made,
+which is mostly waiting for the kernel, while the last run is evaluated and its lab goes down. The process ends with its
+input. It has a session of its own, so that Ctrl-C at the caller's terminal does not reach it; SIGTERM ends it once the
+lab of its run is removed.
 """
 
 from __future__ import annotations
@@ -12,12 +14,17 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from testbed.campaign.task_list import Task
-from testbed.campaign.work import Worker, encode, plan_from_json
+from testbed.campaign.work import Report, Worker, encode, plan_from_json
 from testbed.run.finish import Finish
 from testbed.run.interruption import ended_by_signals
+
+FREE = {"free": True}
 
 
 def serve_tasks(finish: Finish) -> None:
@@ -27,11 +34,25 @@ def serve_tasks(finish: Finish) -> None:
     os.dup2(2, 1)
     begin = json.loads(sys.stdin.readline())
     worker = Worker(plan_from_json(begin["plan"]), Path(begin["root"]), finish)
-    with contextlib.suppress(KeyboardInterrupt), ended_by_signals():
+
+    def tell(value: dict[str, Any]) -> None:
+        reports.write(encode(value))
+        reports.flush()
+
+    def finish_run(end: Callable[[], Report]) -> None:
+        tell(end().to_json())
+
+    with contextlib.suppress(KeyboardInterrupt), ended_by_signals(), ThreadPoolExecutor(1) as evaluating:
+        last: Future[None] | None = None
         for number, line in enumerate(sys.stdin):
             order = json.loads(line)
-            reports.write(encode(worker.run(Task(**order["task"]), order["known"]).to_json()))
-            reports.flush()
-            if not number:  # what the first run has loaded stays: the collector need not look through it for each one
+            end = worker.begin(Task(**order["task"]), order["known"])
+            if last is not None:
+                last.result()  # an error here is a bug of ours, and ends this process
+            if number == 1:  # what the first run has loaded stays: the collector need not look through it for each one
                 gc.collect()
                 gc.freeze()
+            last = evaluating.submit(finish_run, end)
+            tell(FREE)
+        if last is not None:
+            last.result()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from typing import Any
 from testbed.campaign.signature import facets, key
 from testbed.campaign.task_list import Plan, ScenarioSource, Task
 from testbed.lab.choose_engine import choose
-from testbed.lab.engine_kind import EngineFactory, keep_up
+from testbed.lab.engine_kind import EngineFactory, keep_up, may_overlap
 from testbed.model import Analysis, Outcome
 from testbed.model.errors import BothendsError, Unsupported
+from testbed.run import live_lab
 from testbed.run.finish import Finish
-from testbed.run.live_lab import run
 from testbed.rundir.layout import RUNS, RunDirectory
 from testbed.scenario.load import parse
 from testbed.scenario.scenario import Scenario
@@ -70,17 +70,29 @@ def carry_out(
 
     ``known`` are the signatures of which a run is kept already: one more that has such a signature keeps no directory.
     """
-    begin = time.perf_counter()
-    report = _run(task, scenario, root, make_engine, finish, known)
-    if report.signature in known and report.directory:
-        shutil.rmtree(root / RUNS / report.directory, ignore_errors=True)  # what stays the campaign sweeps away
-        report = replace(report, directory="")
-    return replace(report, seconds=time.perf_counter() - begin)
+    return begin(task, scenario, root=root, make_engine=make_engine, known=known, finish=finish)()
 
 
-def _run(
+def begin(
+    task: Task, scenario: Scenario, *, root: Path, make_engine: EngineFactory, known: Collection[str], finish: Finish
+) -> Callable[[], Report]:
+    """Carry a task out until its lab is no longer needed; call the answer for the rest, which gives the report."""
+    start = time.perf_counter()
+    rest = _begin(task, scenario, root, make_engine, finish, known)
+
+    def end() -> Report:
+        report = rest()
+        if report.signature in known and report.directory:
+            shutil.rmtree(root / RUNS / report.directory, ignore_errors=True)  # what stays the campaign sweeps away
+            report = replace(report, directory="")
+        return replace(report, seconds=time.perf_counter() - start)
+
+    return end
+
+
+def _begin(
     task: Task, scenario: Scenario, root: Path, make_engine: EngineFactory, finish: Finish, known: Collection[str]
-) -> Report:
+) -> Callable[[], Report]:
     found: dict[str, list[str]] = {}
 
     def write(directory: RunDirectory, analysis: Analysis) -> None:
@@ -89,8 +101,14 @@ def _run(
         if key(found) not in known:
             finish.write(directory, analysis)
 
+    def end() -> Report:
+        try:
+            return _report(task, rest(), found, root)
+        except BothendsError as error:
+            return _broken(task, error, root)
+
     try:
-        finished = run(
+        rest = live_lab.begin(
             scenario,
             root=root,
             make_engine=make_engine,
@@ -98,9 +116,18 @@ def _run(
             finish=Finish(write, finish.modules),
         )
     except BothendsError as error:
-        outcome = Outcome.UNSUPPORTED if isinstance(error, Unsupported) else Outcome.INCONCLUSIVE
-        directory = str(Path(error.kept).resolve().relative_to(root.resolve() / RUNS)) if error.kept else ""
-        return failed(task, error.what, outcome, 0.0, full=str(error), directory=directory)
+        broken = _broken(task, error, root)
+        return lambda: broken
+    return end
+
+
+def _broken(task: Task, error: BothendsError, root: Path) -> Report:
+    outcome = Outcome.UNSUPPORTED if isinstance(error, Unsupported) else Outcome.INCONCLUSIVE
+    directory = str(Path(error.kept).resolve().relative_to(root.resolve() / RUNS)) if error.kept else ""
+    return failed(task, error.what, outcome, 0.0, full=str(error), directory=directory)
+
+
+def _report(task: Task, finished: live_lab.Finished, found: dict[str, list[str]], root: Path) -> Report:
     analysis = finished.analysis
     return Report(
         task=task,
@@ -131,15 +158,19 @@ class Worker:
         self._scenarios: dict[tuple[str, int], Scenario] = {}
         self._make_engine: EngineFactory | None = None
 
-    def run(self, task: Task, known: Collection[str]) -> Report:
-        """Run one task; what goes wrong with it is in its report."""
+    def begin(self, task: Task, known: Collection[str]) -> Callable[[], Report]:
+        """Carry one task out until the next one can be begun; call the answer for the rest, from any thread.
+
+        What goes wrong with it is in its report.
+        """
         if self._make_engine is None:
             try:
                 self._make_engine = choose(self._plan.engine).make
                 keep_up(self._make_engine)
             except BothendsError as error:
-                return failed(task, error.what, Outcome.INCONCLUSIVE, 0.0, full=str(error))
-        return carry_out(
+                report = failed(task, error.what, Outcome.INCONCLUSIVE, 0.0, full=str(error))
+                return lambda: report
+        end = begin(
             task,
             self._scenario(task),
             root=self._root,
@@ -147,6 +178,10 @@ class Worker:
             known=known,
             finish=self._finish,
         )
+        if may_overlap(self._make_engine):
+            return end
+        report = end()
+        return lambda: report
 
     def _scenario(self, task: Task) -> Scenario:
         at = (task.scenario, task.variant)

@@ -51,6 +51,18 @@ def keep_up(factory: object) -> Callable[[], None]:
 
 
 @runtime_checkable
+class Overlaps(Protocol):
+    """A factory with ``overlaps``: whether a lab may be made while the one before it, used no more, still goes down."""
+
+    overlaps: bool
+
+
+def may_overlap(factory: object) -> bool:
+    """Say whether a lab of this factory may be made while the one before goes down."""
+    return isinstance(factory, Overlaps) and factory.overlaps
+
+
+@runtime_checkable
 class GetsReady(Protocol):
     """A factory that has something to do before its first lab, in this process and not in the kernel or an engine."""
 

@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,23 @@ def run(
     Raises BothendsError when the run could not be carried through; what was captured until then, and a manifest with
     the error, is in the run directory, which the error names (``kept``).
     """
+    rest = begin(scenario, root=root, make_engine=make_engine, progress=progress, finish=finish, stepping=stepping)
+    return rest()
+
+
+def begin(
+    scenario: Scenario,
+    *,
+    root: Path,
+    make_engine: EngineFactory,
+    progress: Progress,
+    finish: Finish = NOTHING_MORE,
+    stepping: Stepping | None = None,
+) -> Callable[[], Finished]:
+    """Run a scenario until its lab is no longer needed; call the answer for the rest, which waits until it is down.
+
+    As :func:`run` otherwise. Raises BothendsError where the lab could not be carried through.
+    """
     refused = refusal(scenario, make_engine)
     if refused is not None:
         raise refused
@@ -83,17 +100,26 @@ def run(
     captures = CaptureFiles(directory)
     ahead = threading.Thread(target=import_what_follows, args=(finish.modules,), daemon=True)
     ahead.start()
-    with ThreadPoolExecutor(1) as pool:
+    pool = ThreadPoolExecutor(1)
+    try:
         if isinstance(make_engine, InsideFactory):
             down = through_guest(scenario, spec, directory, make_engine, progress, stepping)
         else:
             down = through_lab(scenario, spec, directory, make_engine, progress, pool, stepping, captures)
-        ahead.join()  # two threads that import at once wait for each other, or worse: see import_what_follows
-        analysis = evaluate(directory, scenario, captures)
-        finish.write(directory, analysis)
-        directory.point_latest()
-        down()
-    return Finished(directory, analysis)
+    except BaseException:
+        pool.shutdown()
+        raise
+
+    def rest() -> Finished:
+        with pool:
+            ahead.join()  # two threads that import at once wait for each other, or worse: see import_what_follows
+            analysis = evaluate(directory, scenario, captures)
+            finish.write(directory, analysis)
+            directory.point_latest()
+            down()
+        return Finished(directory, analysis)
+
+    return rest
 
 
 def import_what_follows(modules: Sequence[str]) -> None:

@@ -79,6 +79,7 @@ class Namespaces:
     """
 
     keep_up = False
+    overlaps = True
 
     def __init__(self) -> None:
         self._recorders: list[KeptRecorder] = []
