@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -65,7 +66,10 @@ def may_be_hurried() -> Iterator[None]:
 
 @contextlib.contextmanager
 def not_interrupted() -> Iterator[None]:
-    """Put off the first ending signal until the end of this part."""
+    """Put off the first ending signal until the end of this part. It reaches only the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _ending.shielded = True
     try:
         yield

@@ -103,20 +103,21 @@ def begin(
     pool = ThreadPoolExecutor(1)
     try:
         if isinstance(make_engine, InsideFactory):
-            down = through_guest(scenario, spec, directory, make_engine, progress, stepping)
+            over = through_guest(scenario, spec, directory, make_engine, progress, stepping)
         else:
-            down = through_lab(scenario, spec, directory, make_engine, progress, pool, stepping, captures)
+            over = through_lab(scenario, spec, directory, make_engine, progress, pool, stepping, captures)
     except BaseException:
         pool.shutdown()
         raise
 
     def rest() -> Finished:
         with pool:
+            over.write()
             ahead.join()  # two threads that import at once wait for each other, or worse: see import_what_follows
             analysis = evaluate(directory, scenario, captures)
             finish.write(directory, analysis)
             directory.point_latest()
-            down()
+            over.down()
         return Finished(directory, analysis)
 
     return rest

@@ -23,7 +23,7 @@ from testbed.model import errors
 from testbed.model.errors import BothendsError, Unsupported
 from testbed.run.artefacts import write_artefacts
 from testbed.run.held_lab import HeldLab, hold
-from testbed.run.through_lab import MakeStepper, Stepping, through_lab
+from testbed.run.through_lab import LabOver, MakeStepper, Stepping, through_lab
 from testbed.rundir.layout import MANIFEST, SCENARIO_COPY, RunDirectory
 
 if TYPE_CHECKING:  # pydantic is slow to import: whoever has a scenario has imported what it needs
@@ -87,12 +87,12 @@ def through_guest(
     guests: InsideFactory,
     progress: Progress,
     stepping: Stepping | None,
-) -> Callable[[], None]:
-    """Have a run's lab part made inside; arguments, result and errors are those of ``through_lab``."""
+) -> LabOver:
+    """Have a run's lab part made inside, artefacts too; arguments, result and errors are those of ``through_lab``."""
     directory.write_text(SCENARIO_COPY, scenario.source)
     order = GuestOrder(scenario, spec, directory.path.resolve(), stepping.make_stepper if stepping else None)
     _have_carried_out(order, directory, guests, progress, _Relay(stepping.dialogue) if stepping else None)
-    return _nothing_to_wait_for
+    return LabOver(_nothing, _nothing)
 
 
 def hold_in_guest(
@@ -198,10 +198,11 @@ def carry_out_inside(order: bytes, make_engine: EngineFactory, caller: Caller) -
         else:
             stepping = Stepping(wanted.make_stepper, _FarDialogue(caller)) if wanted.make_stepper else None
             with ThreadPoolExecutor(1) as pool:
-                down = through_lab(
+                over = through_lab(
                     wanted.scenario, wanted.spec, directory, make_engine, caller.progress, pool, stepping
                 )
-                down()
+                over.write()
+                over.down()
     except BothendsError as error:
         return json.dumps({"kind": type(error).__name__} | {part: getattr(error, part) for part in _PARTS}).encode()
     return b"{}"
@@ -230,5 +231,5 @@ def _raise_what_it_says(answer: bytes, directory: RunDirectory) -> None:
     raise error
 
 
-def _nothing_to_wait_for() -> None:
+def _nothing() -> None:
     return None

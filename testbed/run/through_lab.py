@@ -37,6 +37,16 @@ MakeStepper = Callable[[LiveLab, Path, Dialogue], CallStepper]
 """Makes what gdb asks before and after each call, of a lab that is up, the run directory and whoever answers."""
 
 
+class LabOver(NamedTuple):
+    """What is left of a lab that was used: ``write`` writes its artefacts, ``down`` waits until it is removed.
+
+    Both may raise BothendsError.
+    """
+
+    write: Callable[[], None]
+    down: Callable[[], None]
+
+
 class Stepping(NamedTuple):
     """A run whose calls a person lets go one by one. ``make_stepper`` can be pickled: it may be wanted elsewhere."""
 
@@ -53,11 +63,11 @@ def through_lab(
     pool: ThreadPoolExecutor,
     stepping: Stepping | None,
     captures: CaptureFiles | None = None,
-) -> Callable[[], None]:
-    """Bring a lab up, run in it, write the artefacts; return a function that waits until the lab is down.
+) -> LabOver:
+    """Bring a lab up and run in it; return what writes the artefacts and waits until the lab is down.
 
-    The lab goes down in ``pool``, after an error as well. ``captures`` are those of the directory, where they are
-    wanted afterwards too. Raises BothendsError as
+    The lab goes down in ``pool``, after an error as well; then the artefacts are written here. ``captures`` are those
+    of the directory, where they are wanted afterwards too. Raises BothendsError as
     :func:`testbed.run.live_lab.run` does.
     """
     started = datetime.now(UTC)
@@ -103,21 +113,25 @@ def through_lab(
     finally:
         # From here on the lab is only in the way: it goes down while we write and analyse.
         down = pool.submit(engine.take_down)
-        with not_interrupted():
-            write_artefacts(
-                scenario,
-                spec,
-                directory,
-                started,
-                live,
-                session.collected if session else None,
-                error,
-                by_hand=stepping is not None,
-                captures=captures,
-            )
+
+        def write() -> None:
+            with not_interrupted():
+                write_artefacts(
+                    scenario,
+                    spec,
+                    directory,
+                    started,
+                    live,
+                    session.collected if session else None,
+                    error,
+                    by_hand=stepping is not None,
+                    captures=captures,
+                )
+
         if error:
+            write()
             _wait_down(down.result, error, str(directory))
-    return down.result
+    return LabOver(write, down.result)
 
 
 def _bring_up(engine: Engine, spec: LabSpec, scenario: Scenario) -> LiveLab:
