@@ -55,7 +55,10 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def may_be_hurried() -> Iterator[None]:
-    """Let the next ending signal end this part, and nothing else."""
+    """Let the next ending signal end this part, and nothing else. It reaches only the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _ending.may_hurry = True
     try:
         with contextlib.suppress(KeyboardInterrupt):

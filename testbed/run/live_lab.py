@@ -112,7 +112,7 @@ def begin(
 
     def rest() -> Finished:
         with pool:
-            over.write()
+            over.end()
             ahead.join()  # two threads that import at once wait for each other, or worse: see import_what_follows
             analysis = evaluate(directory, scenario, captures)
             finish.write(directory, analysis)

@@ -201,7 +201,7 @@ def carry_out_inside(order: bytes, make_engine: EngineFactory, caller: Caller) -
                 over = through_lab(
                     wanted.scenario, wanted.spec, directory, make_engine, caller.progress, pool, stepping
                 )
-                over.write()
+                over.end()
                 over.down()
     except BothendsError as error:
         return json.dumps({"kind": type(error).__name__} | {part: getattr(error, part) for part in _PARTS}).encode()

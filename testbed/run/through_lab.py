@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,12 +39,13 @@ MakeStepper = Callable[[LiveLab, Path, Dialogue], CallStepper]
 
 
 class LabOver(NamedTuple):
-    """What is left of a lab that was used: ``write`` writes its artefacts, ``down`` waits until it is removed.
+    """What is left of a lab whose programs have ended.
 
-    Both may raise BothendsError.
+    ``end`` collects what it knows, lets it go down and writes the artefacts, ``down`` waits until it is removed. Both
+    raise BothendsError as :func:`testbed.run.live_lab.run` does.
     """
 
-    write: Callable[[], None]
+    end: Callable[[], None]
     down: Callable[[], None]
 
 
@@ -64,18 +66,56 @@ def through_lab(
     stepping: Stepping | None,
     captures: CaptureFiles | None = None,
 ) -> LabOver:
-    """Bring a lab up and run in it; return what writes the artefacts and waits until the lab is down.
+    """Bring a lab up and run in it; return what is left to do, for any thread.
 
-    The lab goes down in ``pool``, after an error as well; then the artefacts are written here. ``captures`` are those
-    of the directory, where they are wanted afterwards too. Raises BothendsError as
+    The lab goes down in ``pool``, after an error as well; then the artefacts are written at once. ``captures`` are
+    those of the directory, where they are wanted afterwards too. Raises BothendsError as
     :func:`testbed.run.live_lab.run` does.
     """
     started = datetime.now(UTC)
     live: LiveLab | None = None
     session: Session | None = None
-    error = ""
+    down: Future[None] | None = None
     engine = make_engine(progress)
-    try:
+
+    def write(error: str = "") -> None:
+        with not_interrupted():
+            write_artefacts(
+                scenario,
+                spec,
+                directory,
+                started,
+                live,
+                session.collected if session else None,
+                error,
+                by_hand=stepping is not None,
+                captures=captures,
+            )
+
+    @contextmanager
+    def kept() -> Iterator[None]:
+        """Keep what there is if the lab fails, and remove it."""
+        error = ""
+        try:
+            yield
+        except BaseException as caught:
+            error = str(caught) or type(caught).__name__
+            deaths = "; ".join(filter(None, (engine.describe_death(host) for host in live.hosts))) if live else ""
+            if isinstance(caught, BothendsError):
+                caught.state = "; ".join(filter(None, (caught.state, deaths)))
+                caught.kept = str(directory)
+            if session is not None:
+                progress("keeping what was captured")
+                with may_be_hurried():
+                    session.salvage()
+            raise
+        finally:
+            if error:
+                removed = pool.submit(engine.take_down)
+                write(error)
+                _wait_down(removed.result, error, str(directory))
+
+    with kept():
         directory.write_text(SCENARIO_COPY, scenario.source)
         live = _bring_up(engine, spec, scenario)
         stepper = stepping.make_stepper(live, directory.path, stepping.dialogue) if stepping is not None else None
@@ -98,40 +138,20 @@ def through_lab(
         if stepper is not None:
             stepper.finish()
         session.prove()
-        session.collect()
-    except BaseException as caught:
-        error = str(caught) or type(caught).__name__
-        deaths = "; ".join(filter(None, (engine.describe_death(host) for host in live.hosts))) if live else ""
-        if isinstance(caught, BothendsError):
-            caught.state = "; ".join(filter(None, (caught.state, deaths)))
-            caught.kept = str(directory)
-        if session is not None:
-            progress("keeping what was captured")
-            with may_be_hurried():
-                session.salvage()
-        raise
-    finally:
+
+    def end() -> None:
+        nonlocal down
+        with kept():
+            session.collect()
         # From here on the lab is only in the way: it goes down while we write and analyse.
         down = pool.submit(engine.take_down)
+        write()
 
-        def write() -> None:
-            with not_interrupted():
-                write_artefacts(
-                    scenario,
-                    spec,
-                    directory,
-                    started,
-                    live,
-                    session.collected if session else None,
-                    error,
-                    by_hand=stepping is not None,
-                    captures=captures,
-                )
+    def wait_down() -> None:
+        if down is not None:
+            down.result()
 
-        if error:
-            write()
-            _wait_down(down.result, error, str(directory))
-    return LabOver(write, down.result)
+    return LabOver(end, wait_down)
 
 
 def _bring_up(engine: Engine, spec: LabSpec, scenario: Scenario) -> LiveLab:

@@ -64,7 +64,7 @@ class SocketChannel:
         return _text(self._words)
 
 
-class KeptRecorder(NamedTuple):
+class RememberedInstances(NamedTuple):
     """Instances of tracefs that are kept, by their name, and the file that remembers their events (witness/memo.h)."""
 
     instance: str
@@ -82,8 +82,8 @@ class Namespaces:
     overlaps = True
 
     def __init__(self) -> None:
-        self._recorders: list[KeptRecorder] = []
-        self._idle: list[KeptRecorder] = []
+        self._recorders: list[RememberedInstances] = []
+        self._idle: list[RememberedInstances] = []
         self._ending: list[subprocess.Popen[bytes]] = []
         self._closes_at_exit = False
         self._toolchain: toolchain.Toolchain | None = None
@@ -108,16 +108,16 @@ class Namespaces:
             )
         return self._toolchain, self._files
 
-    def take_recorder(self) -> KeptRecorder:
+    def take_recorder(self) -> RememberedInstances:
         """Return instances of tracefs that no lab uses now."""
         self._close_at_exit()
         if not self._idle:
             memo = os.memfd_create("bothends-events")
-            self._recorders.append(KeptRecorder(instance_name(os.urandom(4).hex()), memo))
+            self._recorders.append(RememberedInstances(instance_name(os.urandom(4).hex()), memo))
             return self._recorders[-1]
         return self._idle.pop()
 
-    def give_recorder(self, recorder: KeptRecorder) -> None:
+    def give_recorder(self, recorder: RememberedInstances) -> None:
         """Take back what a lab recorded with, which has ended as it should."""
         self._idle.append(recorder)
 
@@ -161,7 +161,7 @@ class NamespaceEngine:
         self._launch: subprocess.Popen[bytes] | None = None
         self._agents: list[tuple[Agent, SocketChannel]] = []
         self._words: IO[bytes] | None = None
-        self._witness: tuple[subprocess.Popen[bytes], SocketChannel, KeptRecorder | None] | None = None
+        self._witness: tuple[subprocess.Popen[bytes], SocketChannel, RememberedInstances | None] | None = None
 
     def __enter__(self) -> Self:
         return self
