@@ -118,8 +118,8 @@ def analysed(output: dict[str, str]) -> Analysis:
     tcp = run.tcp(server_port=7001).opened()
     tcp.client("send", b"hello")
     tcp("client P.", b"hello")
-    tcp.server("recv", b"hello")
     tcp("server .")
+    tcp.server("recv", b"hello")
     return run.analysis(output=output)
 
 
