@@ -108,7 +108,7 @@ def acknowledgement(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     # the ACK may have been sent in the processing of what came after it
     later = last is not None and last is not newest and packet.time - arrival_time(last) < SOON
     # the timer may run out just then: that of a FIN is not even a tick, and one may still run from before
-    slow = waited.ns >= _LATEST and not later and not endpoint.in_progress(packet.time)
+    slow = waited.ns >= _LATEST and "S" not in newest.flags and not later and not endpoint.in_progress(packet.time)
     if later:
         reader = None
     unclear = reader is not None and (reader.start <= arrival_time(newest) or waited.ns < AT_ONCE)
