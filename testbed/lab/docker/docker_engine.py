@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
@@ -35,6 +36,9 @@ from testbed.lab.engine import DEBUGGER_DIRECTORY, LabSpec, LinkHost, LiveLab, P
 from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, numbers_tasks_as_the_kernel, owner
 from testbed.model import Host
 from testbed.model.errors import EngineError, LabError, Unsupported
+
+_TRIES, _PAUSE = 20, 0.1
+"""How often, after so many seconds, Podman is asked to remove a container: it cannot kill one that just ends."""
 
 
 class Containers:
@@ -375,12 +379,19 @@ class DockerEngine:
         return agent
 
     def _remove(self, role: str) -> None:
-        try:
-            with translate("remove a container"):
-                self._api.remove_container(self._containers[role], force=True, v=True)
-        except EngineError as error:
-            if not isinstance(error.__cause__, docker.errors.NotFound):
-                raise
+        tries = _TRIES if self._facts is not None and self._facts.podman else 1
+        for left in range(tries, 0, -1):
+            try:
+                with translate("remove a container"):
+                    self._api.remove_container(self._containers[role], force=True, v=True)
+            except EngineError as error:
+                if isinstance(error.__cause__, docker.errors.NotFound):
+                    return
+                if left == 1:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
 
 
 def _parents_follow(spec: LabSpec) -> bool:
