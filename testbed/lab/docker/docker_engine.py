@@ -37,8 +37,7 @@ from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, numbers_tas
 from testbed.model import Host
 from testbed.model.errors import EngineError, LabError, Unsupported
 
-_TRIES, _PAUSE = 20, 0.1
-"""How often, after so many seconds, Podman is asked to remove a container: it cannot kill one that just ends."""
+_TRIES, _PAUSE = 20, 0.1  # how often, after how many seconds Podman is asked: it cannot kill a container that just ends
 
 
 class Containers:
@@ -379,19 +378,15 @@ class DockerEngine:
         return agent
 
     def _remove(self, role: str) -> None:
-        tries = _TRIES if self._facts is not None and self._facts.podman else 1
-        for left in range(tries, 0, -1):
+        for left in range(_TRIES if self._facts is not None and self._facts.podman else 1, 0, -1):
             try:
                 with translate("remove a container"):
                     self._api.remove_container(self._containers[role], force=True, v=True)
+                return  # noqa: TRY300 - it is gone
             except EngineError as error:
-                if isinstance(error.__cause__, docker.errors.NotFound):
-                    return
-                if left == 1:
+                if left == 1 and not isinstance(error.__cause__, docker.errors.NotFound):
                     raise
-                time.sleep(_PAUSE)
-            else:
-                return
+                time.sleep(_PAUSE if left > 1 else 0)
 
 
 def _parents_follow(spec: LabSpec) -> bool:
