@@ -167,7 +167,6 @@ static void conversations_are_numbered_as_they_come(void)
 	free_conversations(all);
 }
 
-/* A hole of the second segment, which comes after three duplicate ACKs. */
 static void both_directions_are_one_conversation_and_another_port_is_another(void)
 {
 	struct conversations *all = new_conversations();
@@ -187,6 +186,7 @@ static void both_directions_are_one_conversation_and_another_port_is_another(voi
 	free_conversations(all);
 }
 
+/* A hole of the second segment, which comes after three duplicate ACKs. */
 static void a_hole_and_its_repair_are_labelled(void)
 {
 	enum { COUNT = 8 };

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
@@ -37,7 +36,7 @@ from testbed.lab.identity import OWNER_LABEL, ROLE_LABEL, RUN_LABEL, numbers_tas
 from testbed.model import Host
 from testbed.model.errors import EngineError, LabError, Unsupported
 
-_TRIES, _PAUSE = 20, 0.1  # how often, after how many seconds Podman is asked: it cannot kill a container that just ends
+_END_TIMEOUT = 5  # seconds in which a container ends whose agent was closed; then it is killed
 
 
 class Containers:
@@ -194,8 +193,9 @@ class DockerEngine:
         with ThreadPoolExecutor(8) as pool:
             witness = pool.submit(attempt, self._remove_witness)  # takes longest: the networks do not wait for it
             if self._facts is not None and self._facts.podman:
+                # It kills no container that just ends, and removes none in whose network namespace another one is.
                 self._close_agents()
-                # It removes no container in whose network namespace another one is.
+                list(pool.map(self._await_end, taps + others))
                 list(pool.map(partial(attempt, self._remove), taps))
                 removed = []
             else:
@@ -377,16 +377,17 @@ class DockerEngine:
             self._api.start(container)
         return agent
 
+    def _await_end(self, role: str) -> None:
+        with contextlib.suppress(EngineError), translate("wait for a container's end"):
+            self._api.wait(self._containers[role], timeout=_END_TIMEOUT)
+
     def _remove(self, role: str) -> None:
-        for left in range(_TRIES if self._facts is not None and self._facts.podman else 1, 0, -1):
-            try:
-                with translate("remove a container"):
-                    self._api.remove_container(self._containers[role], force=True, v=True)
-                return  # noqa: TRY300 - it is gone
-            except EngineError as error:
-                if left == 1 and not isinstance(error.__cause__, docker.errors.NotFound):
-                    raise
-                time.sleep(_PAUSE if left > 1 else 0)
+        try:
+            with translate("remove a container"):
+                self._api.remove_container(self._containers[role], force=True, v=True)
+        except EngineError as error:
+            if not isinstance(error.__cause__, docker.errors.NotFound):
+                raise
 
 
 def _parents_follow(spec: LabSpec) -> bool:

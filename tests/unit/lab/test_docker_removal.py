@@ -21,6 +21,10 @@ class FakeEngine:
         self._leaves = leaves
         self._on = {"client", "server"}
 
+    def wait(self, container: str, *, timeout: int) -> None:
+        assert timeout
+        self.asked.append(f"wait for {container}")
+
     def remove_container(self, container: str, *, force: bool, v: bool) -> None:
         assert force
         assert v
@@ -68,12 +72,13 @@ def test_a_network_that_hosts_do_not_leave_is_removed_after_them() -> None:
 
 
 def test_podman_removes_one_after_the_other() -> None:
-    """Taps, hosts, the network."""
+    """Once all have ended (it cannot kill one that just does): taps, hosts, the network."""
     engine = FakeEngine()
     lab(engine, [{"Name": "Podman Engine"}]).take_down()
-    assert {*engine.asked[:2]} == {"remove client-tap", "remove server-tap"}
-    assert {*engine.asked[2:4]} == {"remove client", "remove server"}
-    assert engine.asked[4:] == ["remove network"]
+    assert {*engine.asked[:4]} == {f"wait for {name}" for name in ("client", "client-tap", "server", "server-tap")}
+    assert {*engine.asked[4:6]} == {"remove client-tap", "remove server-tap"}
+    assert {*engine.asked[6:8]} == {"remove client", "remove server"}
+    assert engine.asked[8:] == ["remove network"]
 
 
 def test_what_stays_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
