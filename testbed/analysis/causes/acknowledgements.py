@@ -12,7 +12,7 @@ from testbed.analysis.causes.endpoint import (
     sequence_length_arrived,
 )
 from testbed.analysis.causes.release import AT_ONCE, HAS_LEFT, IN_PROCESSING, acts
-from testbed.analysis.causes.room import SOON, ack_of, has_read, is_bare, made_room, may_be_read, refuses, reports_old
+from testbed.analysis.causes.room import SOON, ack_of, is_bare, made_room, may_be_read, refuses, reports_old
 from testbed.analysis.causes.rule_set import BoundRules
 from testbed.model import Call, CauseName, Crossing, Evidence, PacketRef, call_ref, packet_refs
 from testbed.model.evidence import Duration
@@ -243,9 +243,8 @@ def probe_answer(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None:
     evidence = ("answers the probe ", PacketRef(probe.n), *window)
     # bytes that were cut off on the way left the form of one
     cut = (CauseName.DUPLICATE_ACK,) if probe.length and not sequence_length_arrived(probe) else ()
-    later = (CauseName.CHALLENGE_ACK,) if endpoint.queued else ()  # it waited, while others came
-    others = (*cut, *later, *_by_wakeup(endpoint, packet))
-    packets = () if endpoint.queued else (probe.n,)
+    others = (*cut, *_by_wakeup(endpoint, packet))
+    packets = () if endpoint.queued else (probe.n,)  # while it waited to leave others came
     return Explanation(evidence, packets=packets, effects=(EndpointEffect.ANSWERS_PROBES,), alternatives=others)
 
 
@@ -345,8 +344,7 @@ def duplicate_ack(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | None
     effects = (EndpointEffect.ANSWERS_UNEXPECTED,)
     if endpoint.queued:  # while it waited to leave others came
         either = ("repeats its ACK: ", PacketRef(culprit.n), " or what came before it was old or out of order")
-        others = (*_by_timer(endpoint, packet), *((CauseName.WINDOW_UPDATE,) if has_read(endpoint, packet) else ()))
-        return Explanation(either, effects=effects, alternatives=others)
+        return Explanation(either, effects=effects, alternatives=_by_timer(endpoint, packet))
     evidence = ("repeats its ACK: ", PacketRef(culprit.n), reason)
     last, timer = endpoint.last_arrival, _by_timer(endpoint, packet)
     # what comes next may send it, before that is looked at (tcp_sack_new_ofo_skb)

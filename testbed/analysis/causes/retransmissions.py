@@ -114,7 +114,7 @@ def fast_retransmission(endpoint: TcpEndpoint, packet: Crossing) -> Explanation 
     timer: tuple[CauseName, ...] = (CauseName.REORDERING_TIMEOUT,) if reordering and all(endpoint.sack) else ()
     trips = hints[min(DUPLICATES, len(hints)) - 1]
     due = packet.time - _timer_began(endpoint, before) >= endpoint.rto_min
-    just_then = due and (endpoint.queued or packet.time - arrival_time(trips) >= HAS_LEFT)
+    just_then = due and packet.time - arrival_time(trips) >= HAS_LEFT
     if just_then or _timers(endpoint, packet):  # one of the others may have run out just then
         tail = _is_last(endpoint, packet, before) and endpoint.probes_tail is not False
         timer += (CauseName.TAIL_LOSS_PROBE,) if tail else ()
@@ -318,13 +318,11 @@ def _by_icmp(endpoint: TcpEndpoint) -> tuple[CauseName, ...]:
 
 
 def _cut_anew(endpoint: TcpEndpoint, packet: Crossing, before: Crossing) -> tuple[CauseName, ...]:
-    """Return what else a repeat in a smaller segment may be where ICMP had said what the path takes.
+    """Return what else a repeat in a smaller segment may be where another socket was told what the path takes.
 
-    It may have waited in a queue since then. Where another socket was told, a segment that is larger ends in an ICMP
-    error that the host makes itself, of which there is no frame.
+    A segment that is larger then ends in an ICMP error that the host makes itself, of which there is no frame.
     """
-    said = endpoint.others_too_big or (endpoint.queued and bool(endpoint.too_big))
-    return (CauseName.PATH_MTU,) if said and packet.length < before.length else ()
+    return (CauseName.PATH_MTU,) if endpoint.others_too_big and packet.length < before.length else ()
 
 
 def _timers(endpoint: TcpEndpoint, packet: Crossing) -> tuple[CauseName, ...]:

@@ -65,9 +65,7 @@ def unaccepted_data(endpoint: TcpEndpoint, packet: Crossing) -> Explanation | No
     evidence = ("repeats its ACK although ", PacketRef(first.n), " came in order: it was not taken")
     if endpoint.queued:  # it may have waited to leave since before that came
         either = (*evidence, ", or came while this waited to leave")
-        old = (CauseName.D_SACK,) if reports_old(packet) else ()
-        timers = (CauseName.COMPRESSED_ACK, CauseName.DELAYED_ACK)
-        return Explanation(either, alternatives=(CauseName.DUPLICATE_ACK, CauseName.CHALLENGE_ACK, *timers, *old))
+        return Explanation(either, alternatives=(CauseName.DELAYED_ACK,))
     # what came after the one that was refused is out of order
     others: tuple[CauseName, ...] = () if newest is first else (CauseName.DUPLICATE_ACK,)
     last = endpoint.last_arrival
@@ -116,13 +114,6 @@ def may_be_read(endpoint: TcpEndpoint, packet: Crossing) -> bool:
     # what came woke it up, and the answer to that had time to leave before
     ends = reader.end is not None and reader.end - packet.time < IN_PROCESSING
     return ends and packet.time - arrival_time(last) >= HAS_LEFT
-
-
-def has_read(endpoint: TcpEndpoint, packet: Crossing) -> bool:
-    """Say whether the window grows, and a read took bytes since the host's last segment left."""
-    before, reader, sent = endpoint.last_window, endpoint.reader(packet.time), endpoint.last_sent
-    grows = before is not None and endpoint.window(packet) > before
-    return grows and reader is not None and (reader.end is None or sent is None or reader.end >= sent.time)
 
 
 def _acts(endpoint: TcpEndpoint, last: Crossing, packet: Crossing) -> bool:

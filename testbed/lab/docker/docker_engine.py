@@ -51,12 +51,12 @@ class Containers:
         self._client = client
         self._begun = ""
         self._early: Early | None = None
-        self.recorders = KeptRecorders(client.api)
+        self._recorders = KeptRecorders(client.api)
 
     def __call__(self, progress: Progress) -> DockerEngine:
         """Return an engine for one lab."""
         early, self._early = self._early, None
-        return DockerEngine(self._client, progress, self.recorders if self.keep_up else None, early)
+        return DockerEngine(self._client, progress, self._recorders if self.keep_up else None, early)
 
     def begin_early(self, run_id: str, *, witness: bool) -> None:
         """Have the engine make what records the kernel's trace, for the first lab; ``close`` removes it if none is."""
@@ -74,7 +74,7 @@ class Containers:
         early, self._early = self._early, None
         if early is not None:
             early.remove()
-        self.recorders.close()
+        self._recorders.close()
 
 
 class DockerEngine:
